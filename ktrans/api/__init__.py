@@ -1,0 +1,147 @@
+"""All that a plugin author imports. Nothing else of ktrans is public.
+
+Names are imported on first use, so that a plugin's registration module, which needs only `Spec` and
+`hookimpl`, pulls in neither pyarrow nor pydantic.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ktrans.api.component import Component, Context, Limits, Registry
+    from ktrans.api.config import ComponentConfig
+    from ktrans.api.decoder import Decoded, Decoder, Head, Sniff
+    from ktrans.api.enricher import Enricher
+    from ktrans.api.errors import (
+        AccessError,
+        ConfigError,
+        ConfigErrors,
+        ExitCode,
+        InterruptedRunError,
+        KtransError,
+        LedgerError,
+        LockedError,
+        PluginError,
+        RejectError,
+        RejectLimitError,
+        RetryableError,
+        RunError,
+        SplitChangedError,
+        SplitError,
+        StageLostError,
+        StateError,
+        TruncatedError,
+        UnavailableError,
+        UsageError,
+        Where,
+    )
+    from ktrans.api.format import Encoded, Format, FormatWriter, RowFormat
+    from ktrans.api.payload import BytesPayload, Payload
+    from ktrans.api.rejects import REJECT_SCHEMA, reject_batch
+    from ktrans.api.sink import EpochId, Receipt, Sink, TaskId, Writer
+    from ktrans.api.source import Budget, Memory, Plan, Source, Split
+    from ktrans.api.spec import API_VERSION, KINDS, Kind, Spec, hookimpl, hookspec
+
+_HOMES = {
+    "component": ("Component", "Context", "Limits", "Registry"),
+    "config": ("ComponentConfig",),
+    "decoder": ("Decoded", "Decoder", "Head", "Sniff"),
+    "enricher": ("Enricher",),
+    "errors": (
+        "AccessError",
+        "ConfigError",
+        "ConfigErrors",
+        "ExitCode",
+        "InterruptedRunError",
+        "KtransError",
+        "LedgerError",
+        "LockedError",
+        "PluginError",
+        "RejectError",
+        "RejectLimitError",
+        "RetryableError",
+        "RunError",
+        "SplitChangedError",
+        "SplitError",
+        "StageLostError",
+        "StateError",
+        "TruncatedError",
+        "UnavailableError",
+        "UsageError",
+        "Where",
+    ),
+    "format": ("Encoded", "Format", "FormatWriter", "RowFormat"),
+    "payload": ("BytesPayload", "Payload"),
+    "rejects": ("REJECT_SCHEMA", "reject_batch"),
+    "sink": ("EpochId", "Receipt", "Sink", "TaskId", "Writer"),
+    "source": ("Budget", "Memory", "Plan", "Source", "Split"),
+    "spec": ("API_VERSION", "KINDS", "Kind", "Spec", "hookimpl", "hookspec"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "API_VERSION",
+    "KINDS",
+    "REJECT_SCHEMA",
+    "AccessError",
+    "Budget",
+    "BytesPayload",
+    "Component",
+    "ComponentConfig",
+    "ConfigError",
+    "ConfigErrors",
+    "Context",
+    "Decoded",
+    "Decoder",
+    "Encoded",
+    "Enricher",
+    "EpochId",
+    "ExitCode",
+    "Format",
+    "FormatWriter",
+    "Head",
+    "InterruptedRunError",
+    "Kind",
+    "KtransError",
+    "LedgerError",
+    "Limits",
+    "LockedError",
+    "Memory",
+    "Payload",
+    "Plan",
+    "PluginError",
+    "Receipt",
+    "Registry",
+    "RejectError",
+    "RejectLimitError",
+    "RetryableError",
+    "RowFormat",
+    "RunError",
+    "Sink",
+    "Sniff",
+    "Source",
+    "Spec",
+    "Split",
+    "SplitChangedError",
+    "SplitError",
+    "StageLostError",
+    "StateError",
+    "TaskId",
+    "TruncatedError",
+    "UnavailableError",
+    "UsageError",
+    "Where",
+    "Writer",
+    "hookimpl",
+    "hookspec",
+    "reject_batch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

@@ -1,0 +1,109 @@
+"""What every component has: its config, its context, and a life that ends with `close`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from ktrans.api.config import ComponentConfig
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from ktrans.api.spec import Kind, Spec
+
+C = TypeVar("C", bound=ComponentConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that keep hostile or broken input from taking the machine down.
+
+    Attributes:
+        max_line_bytes: a longer record is a reject (`line_too_long`).
+        max_inflate_ratio: decompressed over compressed bytes; beyond it the split is a reject
+            (`inflate_ratio`). Checked once 64 MiB have come out.
+        block_bytes: how much text a decoder takes at a time.
+    """
+
+    max_line_bytes: int = 1 << 20
+    max_inflate_ratio: int = 200
+    block_bytes: int = 4 << 20
+
+
+class Registry(Protocol):
+    """What a component may ask of the host about other components."""
+
+    def specs(self, kind: Kind) -> list[Spec]:
+        """List the components of a kind, in the order of their type names."""
+
+    def build(self, kind: Kind, config: ComponentConfig, context: Context) -> Any:
+        """Build a component from its validated config."""
+
+    def config(self, kind: Kind, raw: dict[str, Any]) -> ComponentConfig:
+        """Validate a raw mapping (with `type`) into the component's config model."""
+
+    def load(self, reference: str) -> Any:
+        """Import `"module:attr"`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a component finds itself.
+
+    Attributes:
+        pipeline: the pipeline's name.
+        name: the component's place, such as `source` or the sink's `id`: used in messages.
+        base_dir: relative paths in the config are relative to this folder (the config file's).
+        registry: the host's components, for those that build others.
+        limits: bounds on input.
+        log: a logger of its own.
+    """
+
+    pipeline: str = "pipeline"
+    name: str = "component"
+    base_dir: Path = field(default_factory=Path.cwd)
+    registry: Registry | None = None
+    limits: Limits = field(default_factory=Limits)
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger("ktrans"))
+
+    def path(self, text: str) -> Path:
+        """Resolve a path from the config: `~` expanded, relative to the config's folder."""
+        path = Path(text).expanduser()
+        return path if path.is_absolute() else self.base_dir / path
+
+
+class Component(Generic[C]):
+    """The base of sources, decoders, enrichers, formats and sinks.
+
+    The constructor only keeps what it is given: no I/O there, so that `validate` can build a
+    pipeline without touching anything.
+    """
+
+    def __init__(self, config: C, context: Context | None = None) -> None:
+        self.config = config
+        self.context = context or Context()
+
+    def check(self) -> None:
+        """Find out whether the outside world is as the config says (`validate --connect`).
+
+        Raises:
+            KtransError: with a message that names what is missing.
+        """
+
+    def close(self) -> None:
+        """Let go of resources. Safe to call twice, and without any other call before."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,76 @@
+"""Rejects: input that could not become a row, with all that is needed to find and replay it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+REJECT_SCHEMA = pa.schema(
+    [
+        pa.field("source_uri", pa.string(), nullable=False),
+        pa.field("source_pos", pa.int64()),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string()),
+        pa.field("raw", pa.binary()),
+        pa.field("decoder", pa.string(), nullable=False),
+        pa.field("decoder_version", pa.string(), nullable=False),
+        pa.field("layout", pa.string()),
+    ]
+)
+"""One row a rejected record.
+
+source_uri, source_pos: the object, and the line (or record ordinal, 1-based) in it; a null position
+speaks of the object as a whole. reason: a stable snake_case code. detail: the same for people, with
+column and value. raw: the record's bytes as they were. layout: what the decoder needs to read the
+bytes again (for AWS text the field names), as the decoder writes it.
+"""
+
+
+def reject_batch(
+    uri: str,
+    positions: Any,
+    reasons: Any,
+    raw: Any,
+    *,
+    details: Any = None,
+    decoder: str,
+    version: str = "1",
+    layout: str | None = None,
+) -> pa.RecordBatch:
+    """Build a batch of rejects by columns.
+
+    Args:
+        uri: the object they all come from.
+        positions: int64 array or sequence, one a reject; None where there is no position.
+        reasons: string array or sequence of reason codes.
+        raw: binary array or sequence of the records' bytes.
+        details: string array or sequence, or None.
+        decoder: the type of the decoder that refused them.
+        version: the version of that decoder's rules.
+        layout: see REJECT_SCHEMA.
+
+    Returns:
+        A batch of REJECT_SCHEMA.
+    """
+    pos = _array(positions, pa.int64())
+    count = len(pos)
+    columns = [
+        pa.repeat(pa.scalar(uri, pa.string()), count),
+        pos,
+        _array(reasons, pa.string()),
+        pa.nulls(count, pa.string()) if details is None else _array(details, pa.string()),
+        _array(raw, pa.binary()),
+        pa.repeat(pa.scalar(decoder, pa.string()), count),
+        pa.repeat(pa.scalar(version, pa.string()), count),
+        pa.repeat(pa.scalar(layout, pa.string()), count),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=REJECT_SCHEMA)
+
+
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(values, pa.Array):
+        return values if values.type == kind else values.cast(kind)
+    return pa.array(values, kind)

@@ -1,0 +1,1 @@
+"""Built-in decoders: one log format a file, nothing beyond pyarrow."""

@@ -1,0 +1,1 @@
+"""How a run proceeds: plan, process, commit, record; and how it fails and resumes."""

@@ -1,0 +1,1 @@
+"""Built-in enrichers: one a file, nothing beyond pyarrow."""

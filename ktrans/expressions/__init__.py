@@ -1,0 +1,1 @@
+"""A small, safe expression language with SQL's look, compiled to Arrow compute calls."""

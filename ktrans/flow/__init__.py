@@ -1,0 +1,1 @@
+"""The flow schema, and what is known about flows of any cloud."""

@@ -1,0 +1,1 @@
+"""Built-in formats: one a file, nothing beyond pyarrow."""

@@ -1,0 +1,1 @@
+"""Built-in sinks: one a file, nothing beyond the standard library."""

@@ -1,0 +1,1 @@
+"""Built-in sources: one a file, nothing beyond the standard library."""
