@@ -40,6 +40,13 @@ class Enricher(Component[C], abc.ABC):
         """Name the columns that it makes itself, so that nothing before it has to bring them."""
         return ()
 
+    def keeps(self) -> Sequence[str] | None:
+        """Name the only incoming columns that can come out; None means that all may.
+
+        Lets the decoder leave out what a `select` throws away.
+        """
+        return None
+
     @abc.abstractmethod
     def bind(self, schema: pa.Schema) -> pa.Schema:
         """Check the input schema and give the output schema.

@@ -92,10 +92,26 @@ class UsageError(KtransError):
 
 
 class ConfigError(KtransError):
-    """The pipeline file, or something that it names, is wrong."""
+    """The pipeline file, or something that it names, is wrong.
+
+    A component that finds its own option at fault names it in `field` ("where", "table"); the host
+    turns that into a line and column of the pipeline file.
+    """
 
     exit_code = ExitCode.CONFIG
     default_code = "config"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        hint: str | None = None,
+        where: Where | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint, where=where)
+        self.field = field
 
 
 class ConfigErrors(ConfigError):

@@ -1,0 +1,269 @@
+"""Inflating streams: gzip, zstd and bzip2 told apart by their first bytes, within bounds.
+
+Names and HTTP headers lie about compression; magic bytes do not. A stream that ends early or is
+damaged still gives every byte that can be had before it says so.
+
+Formats: RFC 1952 (gzip, several members), RFC 8878 (zstd, several frames), bzip2 (several streams).
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal, Protocol
+
+from ktrans.api.component import Limits
+from ktrans.api.errors import RejectError
+
+Codec = Literal["plain", "gzip", "zstd", "bz2"]
+
+READ_BYTES = 256 << 10
+OUT_BYTES = 1 << 20
+RATIO_FREE_BYTES = 64 << 20
+_ZSTD_READ_BYTES = 64 << 10
+
+_MAGIC: dict[bytes, Codec] = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bz2",
+}
+
+
+def codec_of(start: bytes) -> Codec:
+    """Tell the compression of a stream from its first bytes (4 are enough)."""
+    for magic, codec in _MAGIC.items():
+        if start.startswith(magic):
+            return codec
+    return "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a stream gave no more bytes: `truncated` or `corrupt_stream`, and the words for it."""
+
+    reason: Literal["truncated", "corrupt_stream"]
+    message: str
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class Inflater:
+    """The inflated bytes of one stream.
+
+    Args:
+        opener: opens the raw stream from its start; called again only to save what a damaged zstd
+            stream still holds.
+        limits: `max_inflate_ratio` bounds what may come out.
+        name: what to call the stream in errors.
+
+    Attributes:
+        codec: how the stream is compressed, known once `chunks` has begun.
+        problem: why it ended early, set when `chunks` is through; None when all is well.
+    """
+
+    def __init__(
+        self, opener: Callable[[], BinaryIO], limits: Limits | None = None, name: str = "stream"
+    ) -> None:
+        self._opener = opener
+        self._limits = limits or Limits()
+        self._name = name
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self.codec: Codec = "plain"
+        self.problem: Problem | None = None
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the inflated bytes, piece by piece, each at most a few MB.
+
+        Raises:
+            RejectError: more comes out than `max_inflate_ratio` allows (code `inflate_ratio`).
+        """
+        stream = self._opener()
+        try:
+            start = _read(stream, 4)
+            self.codec = codec_of(start)
+            self._bytes_in += len(start)
+            if self.codec == "plain":
+                yield from self._plain(start, stream)
+            elif self.codec == "zstd":
+                yield from self._bounded(self._zstd(start, stream))
+            else:
+                yield from self._bounded(self._members(start, stream))
+        finally:
+            stream.close()
+
+    def _plain(self, start: bytes, stream: BinaryIO) -> Iterator[bytes]:
+        if start:
+            yield start
+        while piece := stream.read(self._limits.block_bytes):
+            yield piece
+
+    def _bounded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._bytes_out += len(piece)
+            allowed = max(RATIO_FREE_BYTES, self._limits.max_inflate_ratio * self._bytes_in)
+            if self._bytes_out > allowed:
+                raise RejectError(
+                    f"{self._name} inflates to more than {self._limits.max_inflate_ratio} times "
+                    f"its size ({self._bytes_in} bytes gave {self._bytes_out} so far)",
+                    code="inflate_ratio",
+                    hint="raise limits.max_inflate_ratio if the object is known to be harmless",
+                )
+            yield piece
+
+    def _members(self, start: bytes, stream: BinaryIO) -> Iterator[bytes]:
+        """Gzip members or bzip2 streams, one after the other."""
+        magic = start[:2] if self.codec == "gzip" else start[:3]
+        pending = start
+        while True:
+            decompressor = self._new()
+            while not decompressor.eof:
+                if not pending:
+                    pending = stream.read(READ_BYTES)
+                    self._bytes_in += len(pending)
+                    if not pending:
+                        self.problem = Problem(
+                            "truncated", f"the {self.codec} stream ends in the middle"
+                        )
+                        return
+                try:
+                    out = decompressor.decompress(pending, OUT_BYTES)
+                    pending = _rest(decompressor)
+                    if out:
+                        yield out
+                    while len(out) == OUT_BYTES and not decompressor.eof:
+                        out = decompressor.decompress(pending, OUT_BYTES)
+                        pending = _rest(decompressor)
+                        if out:
+                            yield out
+                except _errors() as error:
+                    self.problem = Problem("corrupt_stream", f"{self.codec}: {error}")
+                    return
+            pending = self._between(decompressor.unused_data, stream, len(magic))
+            if not pending:
+                return
+            if not pending.startswith(magic):
+                self.problem = Problem(
+                    "corrupt_stream", f"what follows a complete {self.codec} member is not another"
+                )
+                return
+
+    def _between(self, pending: bytes, stream: BinaryIO, size: int) -> bytes:
+        """Skip the zero padding between members; give the start of the next, or nothing."""
+        pending = pending.lstrip(b"\0")
+        while len(pending) < size:
+            more = stream.read(READ_BYTES)
+            self._bytes_in += len(more)
+            if not more:
+                break
+            pending = (pending + more).lstrip(b"\0")
+        return pending
+
+    def _new(self) -> Any:
+        if self.codec == "bz2":
+            return bz2.BZ2Decompressor()
+        try:
+            from isal import isal_zlib
+        except ImportError:
+            return zlib.decompressobj(31)
+        return isal_zlib.decompressobj(31)
+
+    def _zstd(self, start: bytes, stream: BinaryIO) -> Iterator[bytes]:
+        import pyarrow as pa
+
+        given = 0
+        source = _Counted(self, start, stream)
+        try:
+            with pa.CompressedInputStream(pa.PythonFile(source, "r"), "zstd") as inflated:
+                while piece := inflated.read(_ZSTD_READ_BYTES):
+                    given += len(piece)
+                    yield piece
+        except (OSError, pa.ArrowInvalid) as error:
+            words = str(error)
+            reason: Literal["truncated", "corrupt_stream"] = (
+                "truncated" if "runcated" in words else "corrupt_stream"
+            )
+            self.problem = Problem(reason, f"zstd: {words}")
+            yield self._salvage(given)
+
+    def _salvage(self, given: int) -> bytes:
+        """Read the damaged zstd stream once more, byte by byte where it broke off.
+
+        A read that fails gives nothing of what it had already inflated.
+        """
+        import pyarrow as pa
+
+        saved = bytearray()
+        with (
+            self._opener() as stream,
+            pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd") as inflated,
+        ):
+            try:
+                while given:
+                    given -= len(inflated.read(min(given, _ZSTD_READ_BYTES)))
+                while byte := inflated.read(1):
+                    saved += byte
+            except (OSError, pa.ArrowInvalid):
+                return bytes(saved)
+        return bytes(saved)
+
+
+def inflate_head(data: bytes, size: int) -> bytes:
+    """Inflate as much as the first bytes of an object allow, at most `size` bytes; never raises."""
+    inflater = Inflater(lambda: io.BytesIO(data))
+    head = b""
+    for piece in inflater.chunks():
+        head += piece
+        if len(head) >= size:
+            break
+    return head[:size]
+
+
+class _Counted(io.RawIOBase):
+    """The raw stream with its first bytes put back, counting what is read from it."""
+
+    def __init__(self, owner: Inflater, start: bytes, stream: BinaryIO) -> None:
+        self._owner = owner
+        self._start = start
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if self._start:
+            start, self._start = self._start, b""
+            return start + (self._stream.read(max(size - len(start), 0)) or b"")
+        data = self._stream.read(size) or b""
+        self._owner._bytes_in += len(data)  # noqa: SLF001
+        return data
+
+
+def _rest(decompressor: _Decompressor) -> bytes:
+    """Give the input that a call left unread: zlib hands it back, bz2 keeps it."""
+    return getattr(decompressor, "unconsumed_tail", b"")
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    try:
+        from isal.igzip_lib import IsalError
+    except ImportError:
+        return (zlib.error, OSError, ValueError, EOFError)
+    return (zlib.error, OSError, ValueError, EOFError, IsalError)
+
+
+def _read(stream: BinaryIO, size: int) -> bytes:
+    """Read exactly `size` bytes unless the stream ends: raw streams may give less."""
+    data = b""
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data

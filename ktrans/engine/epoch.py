@@ -1,0 +1,257 @@
+"""An epoch from plan to record: process its tasks, check the ledger, commit, write it down."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import Any
+
+from ktrans.api import EpochId, Plan, RunError, Split, StageLostError, TaskId
+from ktrans.engine.failures import as_ktrans, is_access
+from ktrans.engine.ledger import Ledger, StageLedger, Tally
+from ktrans.engine.rejects import check_limit
+from ktrans.engine.task import Shared, Task, TaskResult
+from ktrans.state.epochs import Epoch, Exclusion, Status
+from ktrans.state.store import Store
+
+
+def group_splits(
+    splits: Sequence[Split], task_bytes: int, workers: int, *, serial: bool
+) -> list[list[Split]]:
+    """Group splits, in order, into tasks of about equal bytes.
+
+    As many tasks as it takes to keep each near `task_bytes`, but no fewer than there are workers if
+    there are splits enough. An unknown size counts as `task_bytes`.
+    """
+    if not splits:
+        return []
+    if serial:
+        return [list(splits)]
+    sizes = [task_bytes if split.size is None else max(split.size, 1) for split in splits]
+    total = sum(sizes)
+    count = min(len(splits), max(round(total / task_bytes), min(workers, len(splits)), 1))
+    share = total / count
+    tasks: list[list[Split]] = [[]]
+    taken = 0
+    for split, size in zip(splits, sizes, strict=True):
+        due = taken + size / 2 > share * len(tasks)
+        if tasks[-1] and due and len(tasks) < count:
+            tasks.append([])
+        tasks[-1].append(split)
+        taken += size
+    return tasks
+
+
+class EpochRunner:
+    """Brings epochs of one pipeline to their end."""
+
+    def __init__(self, shared: Shared, store: Store, workers: int) -> None:
+        self._shared = shared
+        self._store = store
+        self._workers = workers
+        self._pipeline = shared.assembly.pipeline
+        self._ledgers: dict[int, Ledger] = {}
+        shared.exclude = self._exclude
+        shared.running = self._running
+
+    def plan(self, plan: Plan, *, replay: bool = False) -> Epoch:
+        """Make an epoch of a plan and write it down; no data has been read yet."""
+        name = self._pipeline.name
+        tasks = group_splits(
+            plan.splits,
+            self._pipeline.engine.task_bytes,
+            self._workers,
+            serial=self._shared.assembly.serial,
+        )
+        epoch = Epoch(
+            self._store.next_number(name),
+            tasks,
+            plan.position,
+            plan.remember,
+            self._pipeline.fingerprint,
+            replay=replay,
+        )
+        self._store.plan(name, epoch)
+        return epoch
+
+    def complete(self, epoch: Epoch) -> tuple[Ledger, dict[str, Any]]:
+        """Bring an epoch, new or left over from a run that died, to its end.
+
+        Returns:
+            Its ledger, and a summary of what was published.
+        """
+        name = self._pipeline.name
+        began = time.monotonic()
+        if epoch.status is Status.PLANNED:
+            self._process(epoch)
+        if epoch.status is Status.COMMITTING:
+            try:
+                self._commit(epoch)
+            except StageLostError:
+                self._store.unstage(name, epoch)
+                epoch.status = Status.PLANNED
+                self._process(epoch)
+                self._commit(epoch)
+            self._store.record(name, epoch, _summary(epoch, time.monotonic() - began))
+            epoch.status = Status.RECORDED
+        self._shared.assembly.source.commit(epoch.plan)
+        self._store.finish(name, epoch)
+        epoch.status = Status.DONE
+        return _ledger_from(epoch.ledger), _summary(epoch, time.monotonic() - began)
+
+    # -- steps --------------------------------------------------------------------------------
+
+    def _process(self, epoch: Epoch) -> None:
+        if epoch.fingerprint != self._pipeline.fingerprint:
+            epoch.fingerprint = self._pipeline.fingerprint
+            self._store.refingerprint(self._pipeline.name, epoch)
+        number = EpochId(self._pipeline.name, epoch.number)
+        for bound in self._shared.assembly.all_sinks():
+            bound.sink.prepare(number)
+        self._shared.observer.epoch_planned(epoch.number, len(epoch.tasks), len(epoch.splits))
+        self._ledgers = {}
+        try:
+            results = self._run_tasks(epoch, number)
+            self._gather(epoch, results)
+        except Exception:
+            self._clean_up(number)
+            raise
+        self._store.stage(self._pipeline.name, epoch)
+        epoch.status = Status.COMMITTING
+
+    def _clean_up(self, number: EpochId) -> None:
+        """Let the sinks remove what tasks of a failed epoch had staged; it will be done again."""
+        for bound in self._shared.assembly.all_sinks():
+            try:
+                bound.sink.prepare(number)
+            except Exception:
+                logging.getLogger("ktrans.engine").exception("%s did not clean up", bound.entry.id)
+
+    def _run_tasks(self, epoch: Epoch, number: EpochId) -> list[TaskResult]:
+        halt = self._shared.halt
+        halt.failed.clear()
+        tasks = [
+            Task(self._shared, epoch, TaskId(number, index)) for index in range(len(epoch.tasks))
+        ]
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="task") as threads:
+            futures = [threads.submit(task.run) for task in tasks]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                failed = [f for f in done if f.exception() is not None]
+            finally:
+                # The with-block waits for the others: tell them to give up first.
+                if any(f.done() and f.exception() is not None for f in futures):
+                    halt.failed.set()
+                    for future in futures:
+                        future.cancel()
+        if failed:
+            error = failed[0].exception()
+            assert error is not None
+            raise error
+        return [future.result() for future in futures]
+
+    def _gather(self, epoch: Epoch, results: list[TaskResult]) -> None:
+        """Add up the tasks, check that nothing was lost, and keep what the commits need."""
+        ledger = Ledger()
+        for result in results:
+            ledger.add(result.ledger)
+        ledger.check()
+        check_limit(self._pipeline.rejects.limit, ledger, f"epoch {epoch.number}")
+        sinks = [bound.entry.id for bound in self._shared.assembly.all_sinks()]
+        epoch.receipts = {
+            sink: [result.receipts[index] for result in results] for index, sink in enumerate(sinks)
+        }
+        epoch.ledger = ledger.to_json()
+        epoch.extra = {"torn": sorted({uri for result in results for uri in result.torn})}
+
+    def _commit(self, epoch: Epoch) -> None:
+        number = EpochId(self._pipeline.name, epoch.number)
+        bound_by_id = {b.entry.id: b for b in self._shared.assembly.all_sinks()}
+        missing = set(epoch.receipts) - set(bound_by_id)
+        if missing:
+            raise RunError(
+                f"epoch {epoch.number} was staged for sinks that the pipeline no longer has: "
+                f"{', '.join(sorted(missing))}",
+                code="sink_removed",
+                hint="put them back for one run, so that the epoch can be published whole",
+            )
+        for sink, receipts in epoch.receipts.items():
+            try:
+                bound_by_id[sink].sink.commit(number, receipts)
+            except Exception as error:
+                told = as_ktrans(error)
+                told.component = told.component or sink
+                raise told from error
+
+    # -- called by tasks ----------------------------------------------------------------------
+
+    def _exclude(self, epoch: Epoch, exclusion: Exclusion) -> None:
+        limit = self._pipeline.engine.max_set_aside
+        if len(epoch.excluded) >= limit:
+            raise RunError(
+                f"more than {limit} splits of one epoch cannot be read; the last is "
+                f"{exclusion.uri}: {exclusion.reason}",
+                code="too_many_set_aside",
+                hint="this looks like more than a few bad objects; raise engine.max_set_aside if "
+                "it is not",
+            )
+        self._store.exclude(self._pipeline.name, epoch, exclusion)
+        epoch.excluded[exclusion.key] = exclusion
+        self._shared.observer.note(f"set aside: {exclusion.uri}: {exclusion.reason}")
+
+    def _running(self, index: int, ledger: Ledger) -> None:
+        self._ledgers[index] = ledger
+        if ledger.rejected:
+            total = Ledger()
+            for one in list(self._ledgers.values()):
+                total.records += one.records
+                for reason, count in one.rejected.copy().items():
+                    total.rejected[reason] = total.rejected.get(reason, 0) + count
+            check_limit(self._pipeline.rejects.limit, total, "the epoch")
+
+
+def _summary(epoch: Epoch, seconds: float) -> dict[str, Any]:
+    left_out = list(epoch.excluded.values())
+    return {
+        "splits": len(epoch.splits) - len(left_out),
+        "input_bytes": sum(s.size or 0 for s in epoch.splits if s.key not in epoch.excluded),
+        "seconds": round(seconds, 3),
+        "ledger": epoch.ledger,
+        "sinks": {
+            sink: {
+                "rows": sum(r.rows for r in receipts),
+                "bytes": sum(r.bytes for r in receipts),
+                "outputs": sum(len(r.outputs) for r in receipts),
+            }
+            for sink, receipts in epoch.receipts.items()
+        },
+        "set_aside": [item.to_json() for item in left_out],
+        "access": any(is_access(item.code) for item in left_out),
+        "torn": epoch.extra.get("torn", []),
+    }
+
+
+def _ledger_from(value: dict[str, Any]) -> Ledger:
+    if not value:
+        return Ledger()
+    ledger = Ledger(
+        value["records"],
+        value["skipped"],
+        dict(value["rejected"]),
+        Tally.from_json(value["decoded"]),
+        value["nodata"],
+        value["skipdata"],
+    )
+    ledger.stages = [
+        StageLedger(
+            stage["name"],
+            stage["kind"],
+            Tally.from_json(stage["in"]),
+            Tally.from_json(stage["out"]),
+            Tally.from_json(stage["filtered"]),
+        )
+        for stage in value["stages"]
+    ]
+    return ledger

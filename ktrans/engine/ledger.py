@@ -1,0 +1,180 @@
+"""The ledger: what goes into each stage comes out, is filtered, or is rejected; nothing else.
+
+Rows, sum(bytes) and sum(packets) are followed. The decoder counts records apart from rows, sinks
+count what they wrote apart from what they were given: the checks compare counts of different
+origin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ktrans.api import LedgerError
+
+
+@dataclass(slots=True)
+class Tally:
+    """Rows and the sums of their counters (nulls count as nothing)."""
+
+    rows: int = 0
+    bytes: int = 0
+    packets: int = 0
+
+    def add(self, other: Tally) -> None:
+        """Add another tally to this one."""
+        self.rows += other.rows
+        self.bytes += other.bytes
+        self.packets += other.packets
+
+    def minus(self, other: Tally) -> Tally:
+        """Give the difference."""
+        return Tally(self.rows - other.rows, self.bytes - other.bytes, self.packets - other.packets)
+
+    def to_json(self) -> dict[str, int]:
+        """Give the form of receipts."""
+        return {"rows": self.rows, "bytes": self.bytes, "packets": self.packets}
+
+    @classmethod
+    def from_json(cls, value: dict[str, int]) -> Tally:
+        """Rebuild a tally from `to_json`."""
+        return cls(value["rows"], value["bytes"], value["packets"])
+
+
+@dataclass(slots=True)
+class StageLedger:
+    """One stage after the decoder: in = out + filtered.
+
+    Attributes:
+        name: the stage's name, as `enrichers[1] cidr` or a sink's id.
+        came_in: what it was given.
+        went_out: what it passed on or, for a sink, what it says it has written.
+        filtered: what it left out on purpose.
+        kind: "enricher", "sink" or "rejects".
+        may_drop: it declares that it removes rows.
+        may_change: it declares that it changes counters; then only rows are compared.
+    """
+
+    name: str
+    kind: str
+    came_in: Tally = field(default_factory=Tally)
+    went_out: Tally = field(default_factory=Tally)
+    filtered: Tally = field(default_factory=Tally)
+    may_drop: bool = False
+    may_change: bool = False
+
+    def add(self, other: StageLedger) -> None:
+        """Add the same stage of another task or epoch."""
+        self.came_in.add(other.came_in)
+        self.went_out.add(other.went_out)
+        self.filtered.add(other.filtered)
+
+    def check(self) -> None:
+        """Compare the two sides.
+
+        Raises:
+            LedgerError: they do not agree.
+        """
+        rest = self.came_in.minus(self.went_out).minus(self.filtered)
+        wrong = rest.rows != 0 or (not self.may_change and (rest.bytes or rest.packets))
+        if wrong or (self.filtered.rows < 0) or (self.filtered.rows and not self.may_drop):
+            raise LedgerError(
+                f"the ledger does not add up at {self.name}: in {_say(self.came_in)}, "
+                f"out {_say(self.went_out)}, filtered {_say(self.filtered)}",
+                hint="this is a defect in that component or in ktrans; nothing of this epoch was "
+                "published. Please report it with the receipt",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form of receipts."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "in": self.came_in.to_json(),
+            "out": self.went_out.to_json(),
+            "filtered": self.filtered.to_json(),
+        }
+
+
+@dataclass(slots=True)
+class Ledger:
+    """All stages of a task, an epoch or a run.
+
+    Attributes:
+        records: what the decoder saw: lines, JSON objects, tuples.
+        rejected: records that could not become rows, by reason.
+        skipped: records that are not flows (headers, blank lines).
+        decoded: the rows that the decoder made.
+        nodata: rows of log_status NODATA, which are no flows.
+        skipdata: rows of log_status SKIPDATA: the cloud says that it lost records.
+        stages: enrichers in order, then sinks, then the rejects.
+    """
+
+    records: int = 0
+    skipped: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    decoded: Tally = field(default_factory=Tally)
+    nodata: int = 0
+    skipdata: int = 0
+    stages: list[StageLedger] = field(default_factory=list)
+
+    @property
+    def rejects(self) -> int:
+        """All rejected records."""
+        return sum(self.rejected.values())
+
+    def add(self, other: Ledger) -> None:
+        """Add another ledger over the same stages."""
+        self.records += other.records
+        self.skipped += other.skipped
+        for reason, count in other.rejected.items():
+            self.rejected[reason] = self.rejected.get(reason, 0) + count
+        self.decoded.add(other.decoded)
+        self.nodata += other.nodata
+        self.skipdata += other.skipdata
+        if not self.stages:
+            self.stages = [
+                StageLedger(s.name, s.kind, may_drop=s.may_drop, may_change=s.may_change)
+                for s in other.stages
+            ]
+        for mine, theirs in zip(self.stages, other.stages, strict=True):
+            mine.add(theirs)
+
+    def check(self) -> None:
+        """Check that every stage adds up, and that each was given what the one before put out.
+
+        Raises:
+            LedgerError: something was lost, or came from nowhere.
+        """
+        if self.records != self.decoded.rows + self.rejects + self.skipped:
+            raise LedgerError(
+                f"the ledger does not add up at the decoder: {self.records} records in, "
+                f"{self.decoded.rows} rows, {self.rejects} rejects, {self.skipped} skipped"
+            )
+        before = self.decoded
+        for stage in self.stages:
+            given = Tally(self.rejects) if stage.kind == "rejects" else before
+            if stage.came_in != given:
+                raise LedgerError(
+                    f"the ledger does not add up before {stage.name}: it was given "
+                    f"{_say(stage.came_in)}, and should have been given {_say(given)}"
+                )
+            stage.check()
+            if stage.kind == "enricher":
+                before = stage.went_out
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form of receipts and of the state store."""
+        return {
+            "records": self.records,
+            "skipped": self.skipped,
+            "rejected": dict(sorted(self.rejected.items())),
+            "decoded": self.decoded.to_json(),
+            "nodata": self.nodata,
+            "skipdata": self.skipdata,
+            "stages": [stage.to_json() for stage in self.stages],
+        }
+
+
+def _say(tally: Tally) -> str:
+    return f"{tally.rows} rows ({tally.bytes} bytes, {tally.packets} packets)"

@@ -1,0 +1,52 @@
+"""One run a pipeline at a time: an advisory lock on a file beside the state store."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ktrans.api import LockedError, StateError
+
+
+def lock_path(state_path: Path, pipeline: str) -> Path:
+    """Give the lock file of a pipeline."""
+    return state_path.with_name(f"{state_path.name}.{pipeline}.lock")
+
+
+@contextmanager
+def lock(state_path: Path, pipeline: str) -> Iterator[None]:
+    """Hold the pipeline's lock; the kernel lets go of it when the process dies, however it dies.
+
+    Raises:
+        LockedError: another run holds it; the message says which process and since when.
+        StateError: the lock file cannot be made.
+    """
+    path = lock_path(state_path, pipeline)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StateError(
+            f"cannot make the lock file {path}: {error.strerror or error}",
+            hint="set state.path to a place that can be written to",
+            code="state_unwritable",
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "unknown"
+            raise LockedError(
+                f"another run of pipeline {pipeline!r} is under way ({holder})",
+                hint="wait for it to end, or use --if-locked skip in cron to leave quietly",
+            ) from error
+        os.ftruncate(handle, 0)
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        os.pwrite(handle, f"process {os.getpid()}, since {now}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,158 @@
+"""Replaying rejects after a fix: their raw bytes go through the pipeline again, as an epoch.
+
+It is an epoch like any other, so a replay that is killed resumes, and rows arrive once. The files
+of rejects that were replayed are deleted when the epoch is recorded; what is still wrong lies in
+new ones. Objects that were rejected whole are forgotten, so that the next run reads them again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.api import (
+    Budget,
+    BytesPayload,
+    Decoded,
+    Decoder,
+    Memory,
+    Payload,
+    Plan,
+    Source,
+    Split,
+    SplitChangedError,
+)
+from ktrans.config.pipeline import Pipeline
+from ktrans.engine.assemble import Assembly
+from ktrans.engine.events import Observer
+from ktrans.engine.receipt import RunReceipt
+from ktrans.engine.reject_files import read_file, reject_files, reject_root
+from ktrans.engine.rejects import raw_bytes
+from ktrans.registry.catalogue import Catalogue
+
+
+def replay(
+    pipeline: Pipeline,
+    catalogue: Catalogue,
+    observer: Observer | None = None,
+    stop: threading.Event | None = None,
+) -> RunReceipt:
+    """Send a pipeline's stored rejects through it again.
+
+    Raises:
+        UsageError: the rejects are not files.
+        ConfigError, PluginError: the pipeline does not fit together.
+    """
+    from ktrans.engine.gate import Halt
+    from ktrans.engine.options import RunOptions
+    from ktrans.engine.run import Run
+
+    halt = Halt() if stop is None else Halt(stop)
+    run = Run(pipeline, catalogue, RunOptions(), observer or Observer(), halt)
+    return run.run(replay=True)
+
+
+def replaying(assembly: Assembly) -> Assembly:
+    """Give the same pipeline with its rejects as the source."""
+    assert assembly.rejects is not None
+    root = reject_root(assembly.rejects.sink)
+    return replace(
+        assembly,
+        source=RejectSource(root, assembly.source),
+        decoder=ReplayDecoder(assembly.decoder),
+    )
+
+
+class RejectSource(Source[Any]):
+    """Files of rejects as splits."""
+
+    def __init__(self, root: Path, source: Source[Any]) -> None:
+        super().__init__(source.config, source.context)
+        self._root = root
+
+    def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
+        """List the files of rejects that hold raw bytes; position and memory stay as they are."""
+        del memory, budget
+        splits = tuple(
+            Split(str(path), path.as_uri(), path.stat().st_size)
+            for path in reject_files(self._root)
+            if read_file(path).column("source_pos").null_count < read_file(path).num_rows
+        )
+        return Plan(splits, position) if splits else None
+
+    def open(self, split: Split) -> Payload:
+        """Open a file of rejects."""
+        try:
+            return BytesPayload(split, Path(split.key).read_bytes())
+        except FileNotFoundError as error:
+            raise SplitChangedError(f"{split.key} is gone", code="split_vanished") from error
+
+    def commit(self, plan: Plan) -> None:
+        """Delete the files that were replayed."""
+        for split in plan.splits:
+            Path(split.key).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A block of the inner decoder, and where its records once were."""
+
+    inner: Any
+    uri: str
+    positions: pa.Array
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.inner.nbytes)
+
+
+class ReplayDecoder(Decoder[Any]):
+    """The pipeline's decoder, fed with raw records; rows keep their first object and position."""
+
+    def __init__(self, inner: Decoder[Any]) -> None:
+        super().__init__(inner.config, inner.context)
+        self._inner = inner
+
+    def schema(self, columns: Sequence[str] | None) -> pa.Schema:
+        """Leave it to the decoder."""
+        return self._inner.schema(columns)
+
+    def blocks(self, payload: Payload) -> Iterator[_Block]:
+        """Cut a file of rejects into groups that shared an object and a layout."""
+        table = read_file(Path(payload.split.key))
+        table = table.filter(pc.is_valid(table.column("source_pos")))
+        keys = ["source_uri", "layout"]
+        for group in table.group_by(keys, use_threads=False).aggregate([]).to_pylist():
+            mask = pc.and_(*(_same(table.column(key), group[key]) for key in keys))
+            rows = table.filter(mask)
+            raw = b"\n".join(value or b"" for value in raw_bytes(rows).to_pylist()) + b"\n"
+            split = Split(payload.split.key, group["source_uri"], len(raw))
+            positions = rows.column("source_pos").combine_chunks()
+            for block in self._inner.replay(BytesPayload(split, raw), group["layout"]):
+                yield _Block(block, group["source_uri"], positions)
+
+    def decode(self, block: _Block) -> Decoded:
+        """Decode, and put the first positions back."""
+        decoded = self._inner.decode(block.inner)
+        decoded.batch = _reposition(decoded.batch, block.positions)
+        if decoded.rejects is not None:
+            decoded.rejects = _reposition(decoded.rejects, block.positions)
+        return decoded
+
+
+def _same(column: pa.ChunkedArray, value: str | None) -> pa.ChunkedArray:
+    return pc.is_null(column) if value is None else pc.fill_null(pc.equal(column, value), False)
+
+
+def _reposition(batch: pa.RecordBatch, positions: pa.Array) -> pa.RecordBatch:
+    index = batch.schema.get_field_index("source_pos")
+    if index < 0:
+        return batch
+    first = positions.take(pc.subtract(batch.column(index), 1))
+    return batch.set_column(index, batch.schema.field(index), first)

@@ -1,0 +1,325 @@
+"""A run of a pipeline: lock it, finish what an earlier run left, then epoch after epoch."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from ktrans.api import (
+    Budget,
+    ConfigError,
+    ConfigErrors,
+    ExitCode,
+    InterruptedRunError,
+    LockedError,
+    Plan,
+)
+from ktrans.config.pipeline import Pipeline
+from ktrans.engine.assemble import Assembly, BoundSink, assemble
+from ktrans.engine.dry import discard
+from ktrans.engine.epoch import EpochRunner
+from ktrans.engine.events import Meter, Observer, Quiet
+from ktrans.engine.failures import as_ktrans
+from ktrans.engine.gate import Gate, Halt
+from ktrans.engine.ledger import Ledger
+from ktrans.engine.lock import lock
+from ktrans.engine.options import RunOptions
+from ktrans.engine.receipt import RunReceipt, SetAside, SinkOutput
+from ktrans.engine.replay import replaying
+from ktrans.engine.task import Shared
+from ktrans.registry.catalogue import Catalogue
+from ktrans.state.epochs import Epoch, Status
+from ktrans.state.store import Store
+
+LISTED_OUTPUTS = 1000
+LIMITED_BUDGET = Budget(splits=8, bytes=8 << 20)
+
+
+def run(
+    pipeline: Pipeline,
+    catalogue: Catalogue,
+    options: RunOptions,
+    observer: Observer | None = None,
+    stop: threading.Event | None = None,
+    abandon: threading.Event | None = None,
+) -> RunReceipt:
+    """Run a pipeline until it is caught up, told to stop, or cannot go on.
+
+    Args:
+        pipeline: what to run.
+        catalogue: where its components come from.
+        options: what the command line asks for.
+        observer: who looks on.
+        stop: when set, no new epoch begins; the one under way has `engine.grace_secs` to finish.
+        abandon: when set, the epoch under way is undone at once.
+
+    Returns:
+        The receipt; failures of the run are in its `error` and `exit_code`.
+
+    Raises:
+        ConfigError, PluginError: the pipeline does not fit together; nothing was begun.
+    """
+    halt = Halt(stop or threading.Event(), abandon or threading.Event())
+    return Run(pipeline, catalogue, options, observer or Observer(), halt).run()
+
+
+class Run:
+    """One run and its receipt."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        catalogue: Catalogue,
+        options: RunOptions,
+        observer: Observer,
+        halt: Halt,
+    ) -> None:
+        self.pipeline = pipeline
+        self.options = options
+        self.observer = Quiet(observer)
+        self.halt = halt
+        self.meter = Meter()
+        self.assembly: Assembly = assemble(pipeline, catalogue)
+        if options.dry_run:
+            discard(self.assembly)
+        self.workers = options.workers or pipeline.engine.workers or os.cpu_count() or 1
+        self.receipt = RunReceipt(
+            pipeline.name, uuid.uuid4().hex[:12], options.dry_run, workers=self.workers
+        )
+        self.receipt.sinks = [_output(bound) for bound in self.assembly.sinks]
+        if self.assembly.rejects is not None:
+            self.receipt.rejects = _output(self.assembly.rejects)
+
+    def run(self, *, replay: bool = False) -> RunReceipt:
+        """Run, and turn whatever happens into a receipt.
+
+        Args:
+            replay: take the stored rejects as input instead of the source.
+        """
+        receipt = self.receipt
+        if replay:
+            replaying(self.assembly)
+        try:
+            with ExitStack() as held:
+                self._run(held, replay=replay)
+        except LockedError as error:
+            if (self.options.if_locked or self.pipeline.engine.if_locked) == "skip":
+                receipt.outcome = "skipped"
+                receipt.notes.append(error.message)
+            else:
+                self._fail(error)
+        except InterruptedRunError as error:
+            self._fail(error)
+            receipt.outcome = "stopped"
+        except (ConfigError, ConfigErrors):
+            raise
+        except Exception as error:  # noqa: BLE001  told in the receipt, with its traceback kept
+            self._fail(error)
+        finally:
+            self.assembly.close()
+        receipt.retries = self.meter.retries
+        receipt.finished = dt.datetime.now(dt.UTC)
+        self.observer.run_finished(receipt.to_json())
+        return receipt
+
+    def _fail(self, error: Exception) -> None:
+        told = as_ktrans(error)
+        logging.getLogger("ktrans.engine").debug("the run failed", exc_info=error)
+        self.receipt.outcome = "failed"
+        self.receipt.exit_code = told.exit_code
+        self.receipt.error = {
+            "code": told.code,
+            "message": told.message,
+            "hint": told.hint,
+            "component": told.component,
+            "place": str(told.where) if told.where else None,
+        }
+
+    # -- the run itself -----------------------------------------------------------------------
+
+    def _run(self, held: ExitStack, *, replay: bool) -> None:
+        state_path, name = self.pipeline.state_path, self.pipeline.name
+        store = Store(state_path)
+        if self.options.dry_run:
+            store = store.in_memory_copy()
+            held.callback(store.close)
+        else:
+            held.enter_context(lock(state_path, name))
+            held.enter_context(store)
+            store.claim(name, self.pipeline.path)
+        self.observer.run_started(name, self.receipt.run_id, self.meter)
+        pool = held.enter_context(ThreadPoolExecutor(self.workers, thread_name_prefix="work"))
+        held.enter_context(self._grace())
+        settings = self.pipeline.engine
+        shared = Shared(
+            assembly=self.assembly,
+            settings=settings,
+            pool=pool,
+            gate=Gate((2 * self.workers + 4) * self.pipeline.limits.block_bytes),
+            halt=self.halt,
+            meter=self.meter,
+            observer=self.observer,
+            exclude=None,
+            running=None,
+        )
+        self._resume(shared, store)
+        if replay:
+            self._replay(shared, store)
+        else:
+            self._go_on(EpochRunner(shared, store, self.workers), store)
+        if self.halt.stop.is_set():
+            self.receipt.outcome = "stopped"
+        elif self.receipt.epochs == 0:
+            self.receipt.outcome = "nothing_to_do"
+
+    def _replay(self, shared: Shared, store: Store) -> None:
+        name = self.pipeline.name
+        again = replace(shared, assembly=replaying(self.assembly))
+        plan = again.assembly.source.plan(store.position(name), store.memory(name), Budget())
+        if plan is not None:
+            runner = EpochRunner(again, store, self.workers)
+            self._complete(runner, runner.plan(plan, replay=True))
+        whole = [item for item in store.set_aside(name) if item["kind"] == "rejected"]
+        if whole:
+            store.forget(name, [item["key"] for item in whole])
+            self._note(f"{len(whole)} objects that were rejected whole are read by the next run")
+
+    def _resume(self, shared: Shared, store: Store) -> None:
+        epoch = store.unfinished(self.pipeline.name)
+        if epoch is None or self.options.dry_run:
+            return
+        self.receipt.resumed = True
+        changed = epoch.fingerprint != self.pipeline.fingerprint
+        if changed and epoch.status is Status.PLANNED:
+            self._note(
+                f"epoch {epoch.number} was planned before the pipeline file changed; it is "
+                "processed as the file says now"
+            )
+        if epoch.replay:
+            shared = replace(shared, assembly=replaying(self.assembly))
+        self._complete(EpochRunner(shared, store, self.workers), epoch)
+
+    def _go_on(self, runner: EpochRunner, store: Store) -> None:
+        name, source = self.pipeline.name, self.assembly.source
+        memory = store.memory(name)
+        position = store.position(name)
+        if self.options.start is not None:
+            position = source.position_from(self.options.start)
+        while not self.halt.stop.is_set() and not self._limit_reached():
+            plan = source.plan(position, memory, self._budget())
+            self._note_plan(plan)
+            if plan is None or not plan.splits:
+                if not self.options.follow:
+                    break
+                self.halt.stop.wait(self.pipeline.engine.poll_secs)
+                continue
+            plan = self._without_waiting(plan)
+            if not plan.splits:
+                break
+            self._complete(runner, runner.plan(plan))
+            position = plan.position
+
+    def _budget(self) -> Budget:
+        if self.options.limit is not None:
+            return LIMITED_BUDGET
+        settings = self.pipeline.engine
+        return Budget(settings.epoch_splits, settings.epoch_bytes)
+
+    def _limit_reached(self) -> bool:
+        limit = self.options.limit
+        return limit is not None and self.receipt.ledger.decoded.rows >= limit
+
+    def _without_waiting(self, plan: Plan) -> Plan:
+        """Leave out what this very run has already failed to read: it is for the next run."""
+        failed = {item.key for item in self.receipt.set_aside if item.kind == "waiting"}
+        if not failed:
+            return plan
+        left = tuple(split for split in plan.splits if split.key not in failed)
+        remember = {key: value for key, value in plan.remember.items() if key not in failed}
+        return replace(plan, splits=left, remember=remember)
+
+    def _complete(self, runner: EpochRunner, epoch: Epoch) -> None:
+        self.meter.epoch = epoch.number
+        ledger, summary = runner.complete(epoch)
+        self._add(epoch, ledger, summary)
+        self.observer.epoch_committed(epoch.number, summary)
+
+    # -- the receipt --------------------------------------------------------------------------
+
+    def _note_plan(self, plan: Plan | None) -> None:
+        if plan is None:
+            return
+        if plan.total_splits is not None:
+            self.meter.splits_known = self.meter.splits_done + plan.total_splits
+        if plan.total_bytes is not None:
+            self.meter.bytes_known = self.meter.bytes_in + plan.total_bytes
+        for note in plan.notes:
+            self._note(note)
+
+    def _note(self, text: str) -> None:
+        if text not in self.receipt.notes:
+            self.receipt.notes.append(text)
+            self.observer.note(text)
+
+    def _add(self, epoch: Epoch, ledger: Ledger, summary: dict[str, Any]) -> None:
+        receipt = self.receipt
+        receipt.epochs += 1
+        receipt.splits += summary["splits"]
+        receipt.input_bytes += summary["input_bytes"]
+        receipt.ledger.add(ledger)
+        for output in [*receipt.sinks, receipt.rejects]:
+            if output is not None:
+                _add_output(output, epoch)
+        receipt.set_aside += [
+            SetAside(e.uri, e.kind, e.code, e.reason, e.key) for e in epoch.excluded.values()
+        ]
+        receipt.torn += [uri for uri in summary["torn"] if uri not in receipt.torn]
+        receipt.choices.update(self.assembly.decoder.choices())
+        if summary["access"]:
+            receipt.exit_code = ExitCode.ACCESS
+        elif epoch.excluded and receipt.exit_code == ExitCode.OK:
+            receipt.exit_code = ExitCode.DATA
+
+    # -- stopping -----------------------------------------------------------------------------
+
+    @contextmanager
+    def _grace(self) -> Iterator[None]:
+        """After a call to stop, abandon the epoch under way when its grace period is over."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.is_set():
+                if self.halt.stop.wait(0.2):
+                    if not over.wait(self.pipeline.engine.grace_secs):
+                        self.halt.abandon.set()
+                    return
+
+        watcher = threading.Thread(target=watch, name="grace", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+
+
+def _output(bound: BoundSink) -> SinkOutput:
+    return SinkOutput(
+        bound.entry.id, bound.entry.config.type, bound.spec.delivery or "at_least_once"
+    )
+
+
+def _add_output(output: SinkOutput, epoch: Epoch) -> None:
+    for receipt in epoch.receipts.get(output.id, []):
+        output.rows += receipt.rows
+        output.bytes += receipt.bytes
+        output.count += len(receipt.outputs)
+        room = LISTED_OUTPUTS - len(output.outputs)
+        output.outputs.extend(receipt.outputs[:room])

@@ -1,0 +1,116 @@
+"""An epoch as the state store keeps it: its plan, how far it got, what was left out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from ktrans.api import Plan, Receipt, Split
+
+
+class Status(StrEnum):
+    """How far an epoch got.
+
+    planned: written down before any data is read; after a crash its tasks are processed again.
+    committing: every task has staged its rows and all receipts are kept here; after a crash only
+    the commits are done again. recorded: published, ledger and position written; the source may not
+    know yet. done: the source knows too.
+    """
+
+    PLANNED = "planned"
+    COMMITTING = "committing"
+    RECORDED = "recorded"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A split that a task goes without, decided once so that every rerun decides the same.
+
+    kind "rejected": it can never be read; the task writes a reject for it, and it counts as read.
+    kind "waiting": it could not be read this time; a later epoch plans it again.
+    """
+
+    key: str
+    uri: str
+    kind: str
+    code: str
+    reason: str
+
+    def to_json(self) -> dict[str, str]:
+        """Give the form that is stored."""
+        return {
+            "key": self.key,
+            "uri": self.uri,
+            "kind": self.kind,
+            "code": self.code,
+            "reason": self.reason,
+        }
+
+
+@dataclass(slots=True)
+class Epoch:
+    """The tasks between two commits.
+
+    Attributes:
+        number: 1, 2, 3... within the pipeline.
+        tasks: the splits of each task, in order.
+        position: where the source stands once the epoch is recorded.
+        remember: what the source wants to know later, by key.
+        fingerprint: of the pipeline's definition when this was planned.
+        excluded: splits that are left out, by key.
+        receipts: what each task's writers staged, by sink id; complete once `committing`.
+        ledger: what the tasks counted, as JSON; complete once `committing`.
+        extra: the rest of what a rerun's receipt needs (torn objects).
+        replay: its splits are files of earlier rejects, not of the source.
+    """
+
+    number: int
+    tasks: list[list[Split]]
+    position: Any = None
+    remember: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+    status: Status = Status.PLANNED
+    excluded: dict[str, Exclusion] = field(default_factory=dict)
+    receipts: dict[str, list[Receipt]] = field(default_factory=dict)
+    ledger: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    replay: bool = False
+
+    @property
+    def splits(self) -> list[Split]:
+        """All splits, in order."""
+        return [split for task in self.tasks for split in task]
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as the source made it, less what was left out."""
+        splits = tuple(s for s in self.splits if s.key not in self.excluded)
+        return Plan(splits, self.position, self.remember)
+
+    def kept(self) -> dict[str, Any]:
+        """What to remember: entries of splits that wait for another try are left out."""
+        waiting = {key for key, why in self.excluded.items() if why.kind == "waiting"}
+        return {key: value for key, value in self.remember.items() if key not in waiting}
+
+    def plan_json(self) -> dict[str, Any]:
+        """Give the part that is fixed when the epoch is planned."""
+        return {
+            "tasks": [[split.to_json() for split in task] for task in self.tasks],
+            "position": self.position,
+            "remember": dict(self.remember),
+            "replay": self.replay,
+        }
+
+    def staged_json(self) -> dict[str, Any]:
+        """Give the part that is fixed when everything is staged."""
+        return {
+            "receipts": {
+                sink: [receipt.to_json() for receipt in receipts]
+                for sink, receipts in self.receipts.items()
+            },
+            "ledger": self.ledger,
+            "extra": self.extra,
+        }

@@ -1,0 +1,292 @@
+"""The state store: what a run must remember, in one SQLite file.
+
+Every change is one transaction, durable when the call returns (WAL, synchronous=FULL). One store
+may serve many pipelines; a pipeline is guarded by a lock beside the file (see engine.lock).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ktrans.api import Receipt, Split, StateError
+from ktrans.state.database import Database
+from ktrans.state.epochs import Epoch, Exclusion, Status
+
+KEPT_EPOCHS = 1000
+RECALL_CHUNK = 500
+
+
+class Store(Database):
+    """One SQLite file that remembers positions, epochs and splits of pipelines."""
+
+    # -- a pipeline ---------------------------------------------------------------------------
+
+    def claim(self, pipeline: str, config_path: Path) -> None:
+        """Tie the pipeline's name to its file.
+
+        Raises:
+            StateError: another file that still exists uses this name in this store.
+        """
+        mine = str(config_path.resolve())
+        rows = self.rows("SELECT config_path FROM pipelines WHERE name=?", pipeline)
+        if rows and rows[0][0] != mine and Path(rows[0][0]).exists():
+            raise StateError(
+                f"the state store {self.path} already serves a pipeline named {pipeline!r}, "
+                f"from {rows[0][0]}",
+                hint="give one of the two another name, or another state.path",
+                code="name_taken",
+            )
+        with self.transaction() as db:
+            db.execute(
+                "INSERT INTO pipelines VALUES (?, ?, NULL, ?) ON CONFLICT (name) "
+                "DO UPDATE SET config_path=excluded.config_path",
+                (pipeline, mine, _now()),
+            )
+
+    def position(self, pipeline: str) -> Any:
+        """Give the source's position after the last recorded epoch, or None."""
+        rows = self.rows("SELECT position FROM pipelines WHERE name=?", pipeline)
+        return json.loads(rows[0][0]) if rows and rows[0][0] else None
+
+    def memory(self, pipeline: str) -> StoredMemory:
+        """Give the source's view of what it asked to remember."""
+        return StoredMemory(self, pipeline)
+
+    def pipelines(self) -> list[str]:
+        """Name the pipelines that this store serves."""
+        return [row[0] for row in self.rows("SELECT name FROM pipelines ORDER BY name")]
+
+    def reset(self, pipeline: str) -> None:
+        """Forget all about a pipeline: everything is read again by the next run."""
+        with self.transaction() as db:
+            for table in ("epochs", "excluded", "remembered", "set_aside"):
+                db.execute(f"DELETE FROM {table} WHERE pipeline=?", (pipeline,))  # noqa: S608
+            db.execute("DELETE FROM pipelines WHERE name=?", (pipeline,))
+
+    def forget(self, pipeline: str, keys: Sequence[str]) -> None:
+        """Forget splits, so that the source plans them again."""
+        with self.transaction() as db:
+            for table in ("remembered", "set_aside"):
+                db.executemany(
+                    f"DELETE FROM {table} WHERE pipeline=? AND key=?",  # noqa: S608
+                    ((pipeline, key) for key in keys),
+                )
+
+    # -- the life of an epoch -----------------------------------------------------------------
+
+    def next_number(self, pipeline: str) -> int:
+        """Give the number that the next epoch takes."""
+        rows = self.rows("SELECT max(number) FROM epochs WHERE pipeline=?", pipeline)
+        return int(rows[0][0] or 0) + 1
+
+    def unfinished(self, pipeline: str) -> Epoch | None:
+        """Give the epoch that an earlier run did not bring to its end, if there is one."""
+        rows = self.rows(
+            "SELECT number, status, fingerprint, plan, staged FROM epochs "
+            "WHERE pipeline=? AND status!=? ORDER BY number LIMIT 1",
+            pipeline,
+            Status.DONE,
+        )
+        return self._epoch(pipeline, rows[0]) if rows else None
+
+    def _epoch(self, pipeline: str, row: tuple[Any, ...]) -> Epoch:
+        number, status, fingerprint, plan_text, staged_text = row
+        plan = json.loads(plan_text)
+        staged = json.loads(staged_text) if staged_text else {}
+        excluded = self.rows(
+            "SELECT key, uri, kind, code, reason FROM excluded WHERE pipeline=? AND number=?",
+            pipeline,
+            number,
+        )
+        return Epoch(
+            number,
+            [[Split.from_json(split) for split in task] for task in plan["tasks"]],
+            plan["position"],
+            plan["remember"],
+            fingerprint,
+            Status(status),
+            {item[0]: Exclusion(*item) for item in excluded},
+            {
+                sink: [Receipt.from_json(receipt) for receipt in receipts]
+                for sink, receipts in staged.get("receipts", {}).items()
+            },
+            staged.get("ledger", {}),
+            staged.get("extra", {}),
+            replay=plan.get("replay", False),
+        )
+
+    def plan(self, pipeline: str, epoch: Epoch) -> None:
+        """Write an epoch down before any of its data is read."""
+        with self.transaction() as db:
+            db.execute(
+                "INSERT INTO epochs VALUES (?, ?, ?, ?, ?, NULL, NULL, ?, NULL)",
+                (
+                    pipeline,
+                    epoch.number,
+                    Status.PLANNED,
+                    epoch.fingerprint,
+                    json.dumps(epoch.plan_json()),
+                    _now(),
+                ),
+            )
+
+    def refingerprint(self, pipeline: str, epoch: Epoch) -> None:
+        """Note that a planned epoch is processed again under a changed definition."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE epochs SET fingerprint=? WHERE pipeline=? AND number=?",
+                (epoch.fingerprint, pipeline, epoch.number),
+            )
+
+    def exclude(self, pipeline: str, epoch: Epoch, exclusion: Exclusion) -> None:
+        """Leave a split out of its epoch, for this attempt and every later one."""
+        with self.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO excluded VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (pipeline, epoch.number, *exclusion.to_json().values()),
+            )
+
+    def stage(self, pipeline: str, epoch: Epoch) -> None:
+        """Decide: every task has staged its rows, so from here on the epoch goes forward only."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE epochs SET status=?, staged=? WHERE pipeline=? AND number=?",
+                (Status.COMMITTING, json.dumps(epoch.staged_json()), pipeline, epoch.number),
+            )
+
+    def unstage(self, pipeline: str, epoch: Epoch) -> None:
+        """Take the decision back, because what was staged is gone: process the tasks again."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE epochs SET status=?, staged=NULL WHERE pipeline=? AND number=?",
+                (Status.PLANNED, pipeline, epoch.number),
+            )
+
+    def record(self, pipeline: str, epoch: Epoch, summary: Mapping[str, Any]) -> None:
+        """Record an epoch whose sinks have all committed: position, memory and ledger at once."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE epochs SET status=?, summary=?, recorded=? WHERE pipeline=? AND number=?",
+                (Status.RECORDED, json.dumps(summary), _now(), pipeline, epoch.number),
+            )
+            db.execute(
+                "UPDATE pipelines SET position=?, updated=? WHERE name=?",
+                (json.dumps(epoch.position), _now(), pipeline),
+            )
+            self._remember(db, pipeline, epoch)
+            self._keep_set_aside(db, pipeline, epoch)
+
+    def _remember(self, db: sqlite3.Connection, pipeline: str, epoch: Epoch) -> None:
+        kept = epoch.kept()
+        db.executemany(
+            "INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?)",
+            (
+                (pipeline, key, json.dumps(value), epoch.number)
+                for key, value in kept.items()
+                if value is not None
+            ),
+        )
+        db.executemany(
+            "DELETE FROM remembered WHERE pipeline=? AND key=?",
+            ((pipeline, key) for key, value in kept.items() if value is None),
+        )
+
+    def _keep_set_aside(self, db: sqlite3.Connection, pipeline: str, epoch: Epoch) -> None:
+        read = [s.key for s in epoch.splits if s.key not in epoch.excluded]
+        db.executemany(
+            "DELETE FROM set_aside WHERE pipeline=? AND key=?", ((pipeline, key) for key in read)
+        )
+        db.executemany(
+            "INSERT INTO set_aside VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (pipeline, key) "
+            "DO UPDATE SET kind=excluded.kind, code=excluded.code, reason=excluded.reason, "
+            "number=excluded.number, tries=tries+1",
+            (
+                (pipeline, e.key, e.uri, e.kind, e.code, e.reason, epoch.number, _now())
+                for e in epoch.excluded.values()
+            ),
+        )
+
+    def finish(self, pipeline: str, epoch: Epoch) -> None:
+        """Note that the source knows too, and let go of what old epochs no longer need."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE epochs SET status=?, plan='{}', staged=NULL WHERE pipeline=? AND number=?",
+                (Status.DONE, pipeline, epoch.number),
+            )
+            oldest = epoch.number - KEPT_EPOCHS
+            for table in ("epochs", "excluded"):
+                db.execute(
+                    f"DELETE FROM {table} WHERE pipeline=? AND number<=?",  # noqa: S608
+                    (pipeline, oldest),
+                )
+
+    # -- for people ---------------------------------------------------------------------------
+
+    def describe(self, pipeline: str, epochs: int = 10) -> dict[str, Any]:
+        """Give what is known of a pipeline, as JSON, the last epochs first."""
+        recent = self.rows(
+            "SELECT number, status, planned, recorded, summary FROM epochs "
+            "WHERE pipeline=? ORDER BY number DESC LIMIT ?",
+            pipeline,
+            epochs,
+        )
+        count = self.rows("SELECT count(*) FROM remembered WHERE pipeline=?", pipeline)
+        path = self.rows("SELECT config_path FROM pipelines WHERE name=?", pipeline)
+        return {
+            "pipeline": pipeline,
+            "config": path[0][0] if path else None,
+            "position": self.position(pipeline),
+            "remembered": count[0][0],
+            "epochs": [
+                {
+                    "number": number,
+                    "status": status,
+                    "planned": planned,
+                    "recorded": recorded,
+                    "summary": json.loads(summary) if summary else None,
+                }
+                for number, status, planned, recorded, summary in recent
+            ],
+            "set_aside": self.set_aside(pipeline),
+        }
+
+    def set_aside(self, pipeline: str) -> list[dict[str, Any]]:
+        """List the splits that could not be read, with reason, since when, and how many tries."""
+        names = ("key", "uri", "kind", "code", "reason", "epoch", "since", "tries")
+        rows = self.rows(
+            "SELECT key, uri, kind, code, reason, number, since, tries FROM set_aside "
+            "WHERE pipeline=? ORDER BY since, key",
+            pipeline,
+        )
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+class StoredMemory:
+    """What committed epochs left behind for the source."""
+
+    def __init__(self, store: Store, pipeline: str) -> None:
+        self._store = store
+        self._pipeline = pipeline
+
+    def recall(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Give the remembered value of each key that has one."""
+        found: dict[str, Any] = {}
+        for start in range(0, len(keys), RECALL_CHUNK):
+            chunk = keys[start : start + RECALL_CHUNK]
+            marks = ",".join("?" * len(chunk))
+            rows = self._store.rows(
+                f"SELECT key, value FROM remembered WHERE pipeline=? AND key IN ({marks})",  # noqa: S608
+                self._pipeline,
+                *chunk,
+            )
+            found.update((key, json.loads(value)) for key, value in rows)
+        return found
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,305 @@
+"""A source, decoder, enricher and sink that live in memory and fail on demand.
+
+They let a test walk a pipeline through every failure in milliseconds. Each names a `World`, which
+holds the objects to read, the errors to raise and the rows that were published.
+
+Objects are text: one record a line, `bytes packets name`; a line `bad` is rejected.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from ktrans.api import (
+    Budget,
+    BytesPayload,
+    ComponentConfig,
+    Decoded,
+    Decoder,
+    Enricher,
+    EpochId,
+    Memory,
+    Payload,
+    Plan,
+    Receipt,
+    Sink,
+    Source,
+    Spec,
+    Split,
+    StageLostError,
+    TaskId,
+    Writer,
+    hookimpl,
+    reject_batch,
+)
+
+SCHEMA = pa.schema(
+    [
+        ("bytes", pa.int64()),
+        ("packets", pa.int64()),
+        ("name", pa.string()),
+        ("source_uri", pa.string()),
+        ("source_pos", pa.int64()),
+    ]
+)
+
+
+class Crash(BaseException):
+    """What a test raises where a process would die."""
+
+
+@dataclass
+class World:
+    """All that the fakes of one test share.
+
+    Attributes:
+        objects: text by name; what the source lists.
+        errors: by object name, errors that opening it raises, one a time.
+        crash_at: the step at which everything stops; 0 for never. Steps are counted by `step`.
+        staged, published: rows by sink and file name.
+    """
+
+    objects: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, list[Exception]] = field(default_factory=dict)
+    write_errors: list[Exception] = field(default_factory=list)
+    crash_at: int = 0
+    steps: int = 0
+    staged: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    published: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    acknowledged: list[str] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def step(self) -> None:
+        """Mark a point at which a process may die."""
+        with self._lock:
+            self.steps += 1
+            if self.crash_at and self.steps >= self.crash_at:
+                raise Crash
+
+    def rows(self, sink: str) -> list[Any]:
+        """Give all rows that a sink has published, sorted."""
+        rows = [row for (name, _), rows in self.published.items() if name == sink for row in rows]
+        return sorted(rows, key=str)
+
+
+WORLDS: dict[str, World] = {}
+
+
+class _FakeConfig(ComponentConfig):
+    world: str = Field(description="Name of the World in WORLDS.", examples=["test"])
+
+
+class FakeSourceConfig(_FakeConfig):
+    """Options of the fake source."""
+
+    type: Literal["fake"] = "fake"
+
+
+class FakeSource(Source[FakeSourceConfig]):
+    """Lists the world's objects once each."""
+
+    def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
+        """List what is not remembered yet."""
+        world = WORLDS[self.config.world]
+        known = memory.recall(sorted(world.objects))
+        splits: list[Split] = []
+        size = 0
+        for name in sorted(set(world.objects) - set(known)):
+            if budget.full(len(splits), size):
+                break
+            splits.append(Split(name, f"fake://{name}", len(world.objects[name])))
+            size += len(world.objects[name])
+        if not splits:
+            return None
+        done = (position or 0) + len(splits)
+        return Plan(tuple(splits), done, {split.key: 1 for split in splits})
+
+    def open(self, split: Split) -> Payload:
+        """Open an object, or fail as the world says."""
+        world = WORLDS[self.config.world]
+        world.step()
+        world.opened.append(split.key)
+        if errors := world.errors.get(split.key):
+            raise errors.pop(0)
+        return BytesPayload(split, world.objects[split.key].encode())
+
+    def commit(self, plan: Plan) -> None:
+        """Remember what was acknowledged."""
+        world = WORLDS[self.config.world]
+        world.step()
+        world.acknowledged += [split.key for split in plan.splits]
+
+
+@dataclass(frozen=True)
+class FakeBlock:
+    """Some lines of an object."""
+
+    uri: str
+    first: int
+    lines: tuple[str, ...]
+    nbytes: int = 1 << 20
+
+
+class FakeDecoderConfig(ComponentConfig):
+    """Options of the fake decoder."""
+
+    type: Literal["fake"] = "fake"
+    block_lines: int = Field(default=2, description="Lines a block.", examples=[2])
+
+
+class FakeDecoder(Decoder[FakeDecoderConfig]):
+    """Decodes `bytes packets name` lines."""
+
+    def schema(self, columns: Sequence[str] | None) -> pa.Schema:
+        """Give the fixed schema; nothing is pruned."""
+        del columns
+        return SCHEMA
+
+    def blocks(self, payload: Payload) -> Iterator[FakeBlock]:
+        """Cut the object every few lines."""
+        with payload.open() as stream:
+            lines = stream.read().decode().splitlines()
+        step = self.config.block_lines
+        for start in range(0, len(lines), step):
+            yield FakeBlock(payload.uri, start + 1, tuple(lines[start : start + step]))
+
+    def decode(self, block: FakeBlock) -> Decoded:
+        """Turn lines into rows; `bad` is a reject, `defect` raises."""
+        rows, bad = [], []
+        for position, line in enumerate(block.lines, block.first):
+            if line == "defect":
+                raise ZeroDivisionError("a defect in the decoder")
+            if line == "bad":
+                bad.append(position)
+                continue
+            size, packets, name = line.split()
+            rows.append((int(size), int(packets), name, block.uri, position))
+        columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
+        batch = pa.RecordBatch.from_arrays(
+            [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+        )
+        rejects = reject_batch(
+            block.uri, bad, ["bad"] * len(bad), [b"bad"] * len(bad), decoder="fake"
+        )
+        return Decoded(batch, len(block.lines), rejects)
+
+
+class FakeEnricherConfig(ComponentConfig):
+    """Options of the fake enricher."""
+
+    type: Literal["fake_loser"] = "fake_loser"
+
+
+class FakeLoser(Enricher[FakeEnricherConfig]):
+    """Loses a row of each batch and tells nobody: the ledger has to notice."""
+
+    def bind(self, schema: pa.Schema) -> pa.Schema:
+        """Leave the schema as it is."""
+        return schema
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Lose the first row."""
+        return batch.slice(1)
+
+
+class FakeSinkConfig(_FakeConfig):
+    """Options of the fake sink."""
+
+    type: Literal["fake"] = "fake"
+
+
+class FakeSink(Sink[FakeSinkConfig]):
+    """Stages rows in the world, and publishes them at commit."""
+
+    def bind(self, schema: pa.Schema) -> None:
+        """Take any schema."""
+
+    def prepare(self, epoch: EpochId) -> None:
+        """Remove what an earlier attempt staged."""
+        world = WORLDS[self.config.world]
+        world.step()
+        for key in [k for k in world.staged if k[0] == self._me and k[1].startswith(str(epoch))]:
+            del world.staged[key]
+
+    def writer(self, task: TaskId) -> Writer:
+        """Give a writer that stages under the task's name."""
+        return _FakeWriter(WORLDS[self.config.world], self._me, str(task))
+
+    def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
+        """Publish, once."""
+        del epoch
+        world = WORLDS[self.config.world]
+        for receipt in receipts:
+            world.step()
+            key = (self._me, receipt.data["name"])
+            if key in world.staged:
+                world.published[key] = world.staged.pop(key)
+            elif key not in world.published:
+                raise StageLostError(f"{key} is gone")
+
+    @property
+    def _me(self) -> str:
+        return self.context.name
+
+
+class _FakeWriter(Writer):
+    def __init__(self, world: World, sink: str, task: str) -> None:
+        self._world, self._key, self._rows = world, (sink, task), list[Any]()
+
+    def write(self, encoded: pa.RecordBatch) -> None:
+        self._world.step()
+        if self._world.write_errors:
+            raise self._world.write_errors.pop(0)
+        self._rows += [tuple(row.values()) for row in encoded.to_pylist()]
+
+    def finish(self) -> Receipt:
+        self._world.step()
+        self._world.staged[self._key] = self._rows
+        return Receipt(len(self._rows), data={"name": self._key[1]}, outputs=(self._key[1],))
+
+    def abort(self) -> None:
+        self._world.staged.pop(self._key, None)
+
+
+@hookimpl
+def ktrans_components() -> list[Spec]:
+    """List the fakes: pass this module as `Catalogue(extra={"fakes": fakes})`."""
+    home = __name__
+    return [
+        Spec(
+            kind="source",
+            type="fake",
+            build=f"{home}:FakeSource",
+            config=f"{home}:FakeSourceConfig",
+            summary="Objects in memory",
+        ),
+        Spec(
+            kind="decoder",
+            type="fake",
+            build=f"{home}:FakeDecoder",
+            config=f"{home}:FakeDecoderConfig",
+            summary="Lines of three words",
+        ),
+        Spec(
+            kind="enricher",
+            type="fake_loser",
+            build=f"{home}:FakeLoser",
+            config=f"{home}:FakeEnricherConfig",
+            summary="Loses rows",
+        ),
+        Spec(
+            kind="sink",
+            type="fake",
+            build=f"{home}:FakeSink",
+            config=f"{home}:FakeSinkConfig",
+            summary="Rows in memory",
+            delivery="exactly_once",
+        ),
+    ]

@@ -1,0 +1,319 @@
+"""What a run does: epochs, resume, retries, splits set aside, limits, stopping."""
+
+import threading
+
+import pytest
+
+from ktrans.api import ExitCode, RejectError, RetryableError, SplitChangedError
+from ktrans.config.pipeline import RejectLimit, RejectsEntry, SinkEntry
+from ktrans.engine.events import Observer
+from ktrans.engine.lock import lock
+from ktrans.state.store import Store
+from ktrans.testing.fakes import Crash
+
+
+def expected(objects, lines):
+    return sorted(f"row-{n}-{i}" for n in range(objects) for i in range(lines))
+
+
+def test_every_row_reaches_every_sink_once_and_the_ledger_adds_up(bench):
+    bench.fill(objects=6, lines=5)
+    receipt = bench.run()
+    assert receipt.error is None
+    assert receipt.exit_code == ExitCode.OK
+    assert bench.names("a") == bench.names("b") == expected(6, 5)
+    assert receipt.epochs == 2
+    assert receipt.splits == 6
+    assert receipt.ledger.records == receipt.ledger.decoded.rows == 30
+    assert receipt.ledger.decoded.bytes == sum(n * 10 + i for n in range(6) for i in range(5))
+    assert [sink.rows for sink in receipt.sinks] == [30, 30]
+    assert bench.world.acknowledged == sorted(bench.world.objects)
+
+
+def test_a_second_run_finds_nothing_to_do(bench):
+    bench.fill()
+    bench.run()
+    receipt = bench.run()
+    assert receipt.outcome == "nothing_to_do"
+    assert receipt.exit_code == ExitCode.OK
+    assert bench.names() == expected(6, 5)
+
+
+def test_rejects_are_counted_by_reason_and_stored(bench):
+    bench.world.objects["x"] = "1 1 one\nbad\n2 2 two\nbad\n"
+    receipt = bench.run()
+    assert receipt.ledger.rejected == {"bad": 2}
+    assert bench.names() == ["one", "two"]
+    stored = bench.world.rows("rejects")
+    assert [(row[0], row[3], row[4]) for row in stored] == [("bad", 2, "bad"), ("bad", 4, "bad")]
+
+
+def test_when_and_columns_choose_what_a_sink_gets(bench):
+    bench.fill(objects=1, lines=5)
+    entry = bench.pipeline.sinks[0]
+    chosen = SinkEntry("a", entry.config, "packets >= 3", ("name", "packets"))
+    bench.change(sinks=(chosen, bench.pipeline.sinks[1]))
+    receipt = bench.run()
+    assert bench.world.rows("a") == [("row-0-3", 3), ("row-0-4", 4)]
+    assert receipt.ledger.stages[0].filtered.rows == 3
+    assert receipt.ledger.stages[0].filtered.packets == 0 + 1 + 2
+    assert receipt.ledger.stages[1].filtered.rows == 0
+
+
+def test_a_stage_that_loses_rows_fails_the_run_and_publishes_nothing(bench):
+    bench.fill()
+    bench.change(enrichers=(bench.catalogue.config("enricher", {"type": "fake_loser"}),))
+    receipt = bench.run()
+    assert receipt.exit_code == ExitCode.SOFTWARE
+    assert receipt.error["code"] == "ledger"
+    assert "fake_loser" in receipt.error["message"]
+    assert not bench.world.published
+    assert not bench.world.staged
+
+
+@pytest.mark.parametrize("step", range(1, 60))
+def test_a_crash_at_any_step_is_made_good_by_the_next_run(bench, step):
+    bench.fill(objects=5, lines=4)
+    bench.world.objects["object-002"] += "bad\n"
+    bench.world.crash_at = step
+    try:
+        bench.run()
+        crashed = False
+    except Crash:
+        crashed = True
+    bench.world.crash_at = 0
+    receipt = bench.run()
+    assert receipt.error is None
+    assert bench.names("a") == bench.names("b") == expected(5, 4)
+    assert len(bench.world.rows("rejects")) == 1
+    assert not bench.world.staged
+    assert crashed or step > 40
+    assert sorted(set(bench.world.acknowledged)) == sorted(bench.world.objects)
+
+
+def test_an_error_that_passes_is_tried_again(bench):
+    bench.fill(objects=3)
+    bench.world.errors["object-001"] = [RetryableError("busy"), OSError(5, "input/output")]
+    seen = []
+
+    class Look(Observer):
+        def retrying(self, what, attempt, wait_secs, error):
+            seen.append((what, attempt, str(error)))
+
+    receipt = bench.run(observer=Look())
+    assert receipt.error is None
+    assert bench.names() == expected(3, 5)
+    assert receipt.retries == 2
+    assert seen[0] == ("fake://object-001", 1, "busy")
+
+
+def test_a_split_that_never_opens_is_set_aside_and_tried_again_next_time(bench):
+    bench.fill(objects=3)
+    bench.world.errors["object-001"] = [RetryableError("still busy")] * 4
+    receipt = bench.run()
+    assert [(s.uri, s.kind, s.reason) for s in receipt.set_aside] == [
+        ("fake://object-001", "waiting", "still busy")
+    ]
+    assert receipt.exit_code == ExitCode.DATA
+    assert bench.names() == sorted(f"row-{n}-{i}" for n in (0, 2) for i in range(5))
+    with Store(bench.pipeline.state_path) as store:
+        assert [item["key"] for item in store.set_aside("p")] == ["object-001"]
+    receipt = bench.run()
+    assert receipt.exit_code == ExitCode.OK
+    assert bench.names() == expected(3, 5)
+    with Store(bench.pipeline.state_path) as store:
+        assert store.set_aside("p") == []
+
+
+def test_no_permission_is_not_retried_and_exits_77(bench):
+    bench.fill(objects=3)
+    bench.world.errors["object-001"] = [PermissionError(13, "Permission denied", "/x")]
+    receipt = bench.run()
+    assert receipt.exit_code == ExitCode.ACCESS
+    assert receipt.set_aside[0].reason == "Permission denied: /x"
+    assert receipt.retries == 0
+    assert len(bench.names()) == 10
+
+
+def test_a_split_that_changed_is_planned_again_by_the_next_run(bench):
+    bench.fill(objects=2)
+    bench.world.errors["object-001"] = [SplitChangedError("it was replaced")]
+    assert bench.run().set_aside[0].code == "split_changed"
+    assert bench.run().outcome == "done"
+    assert bench.names() == expected(2, 5)
+
+
+def test_a_payload_that_can_never_be_read_becomes_one_reject(bench):
+    bench.fill(objects=3)
+    bench.world.errors["object-001"] = [RejectError("not a flow log", code="unknown_format")] * 2
+    receipt = bench.run()
+    assert receipt.ledger.rejected == {"unknown_format": 1}
+    stored = bench.world.rows("rejects")
+    assert [row[:3] for row in stored] == [
+        ("unknown_format", "not a flow log", "fake://object-001")
+    ]
+    assert bench.run().outcome == "nothing_to_do"
+
+
+def test_a_defect_in_a_decoder_sets_the_split_aside_and_the_others_arrive(bench):
+    bench.fill(objects=3)
+    bench.world.objects["object-001"] = "1 1 good\ndefect\n"
+    receipt = bench.run()
+    assert receipt.set_aside[0].code == "defect"
+    assert "ZeroDivisionError" in receipt.set_aside[0].reason
+    assert len(bench.names()) == 10
+
+
+def test_too_many_unreadable_splits_stop_the_run(bench):
+    bench.fill(objects=4)
+    bench.settings(max_set_aside=1)
+    for name in bench.world.objects:
+        bench.world.errors[name] = [PermissionError(13, "Permission denied")] * 9
+    receipt = bench.run()
+    assert receipt.error["code"] == "too_many_set_aside"
+    assert not bench.world.published
+
+
+def test_a_sink_that_fails_for_good_fails_the_run_and_the_next_one_resumes(bench):
+    bench.fill(objects=2)
+    bench.world.write_errors = [OSError(28, "No space left on device")] * 100
+    receipt = bench.run()
+    assert receipt.exit_code == ExitCode.TRY_LATER
+    assert receipt.error["code"] == "disk_full"
+    assert not bench.world.published
+    bench.world.write_errors = []
+    receipt = bench.run()
+    assert receipt.resumed
+    assert bench.names() == expected(2, 5)
+
+
+def test_a_sink_that_fails_once_is_tried_again(bench):
+    bench.fill(objects=2)
+    bench.world.write_errors = [RetryableError("one moment", retry_after_secs=0.01)]
+    receipt = bench.run()
+    assert receipt.error is None
+    assert receipt.retries == 1
+    assert bench.names() == expected(2, 5)
+
+
+def test_too_many_rejects_stop_the_run_and_nothing_is_published(bench):
+    bench.world.objects["x"] = "bad\n" * 6 + "1 1 one\n" * 4
+    limit = RejectLimit(ratio=0.5, min_records=10)
+    bench.change(rejects=RejectsEntry(bench.pipeline.rejects.config, limit))
+    receipt = bench.run()
+    assert receipt.exit_code == ExitCode.DATA
+    assert receipt.error["code"] == "reject_limit"
+    assert "bad (6)" in receipt.error["message"]
+    assert not bench.world.published
+    raised = RejectsEntry(bench.pipeline.rejects.config, RejectLimit(ratio=0.7, min_records=10))
+    bench.change(rejects=raised)
+    assert bench.run().error is None
+    assert len(bench.names()) == 4
+
+
+def test_a_staged_epoch_whose_files_are_gone_is_processed_again(bench):
+    bench.fill(objects=2)
+    while not bench.world.staged:
+        bench.world.steps, bench.world.crash_at = 0, bench.world.crash_at + 1
+        with pytest.raises(Crash):
+            bench.run()
+        with Store(bench.pipeline.state_path) as store:
+            status = store.unfinished("p").status
+        if status == "planned":
+            bench.world.staged.clear()
+    bench.world.staged.clear()
+    bench.world.crash_at = 0
+    assert bench.run().error is None
+    assert bench.names("a") == bench.names("b") == expected(2, 5)
+
+
+def test_limit_stops_after_the_epoch_that_reaches_it(bench):
+    bench.fill(objects=20, lines=5)
+    receipt = bench.run(limit=7)
+    assert receipt.ledger.decoded.rows == 40
+    assert bench.run().outcome == "done"
+    assert bench.names() == expected(20, 5)
+
+
+def test_a_dry_run_writes_nothing_and_remembers_nothing(bench):
+    bench.fill()
+    receipt = bench.run(dry_run=True)
+    assert receipt.ledger.decoded.rows == 30
+    assert not bench.world.published
+    assert not bench.world.acknowledged
+    assert bench.run().ledger.decoded.rows == 30
+
+
+def test_a_call_to_stop_finishes_the_epoch_and_begins_no_other(bench):
+    bench.fill()
+    stop = threading.Event()
+
+    class Stopper(Observer):
+        def epoch_planned(self, number, tasks, splits):
+            stop.set()
+
+    receipt = bench.run(observer=Stopper(), stop=stop)
+    assert receipt.outcome == "stopped"
+    assert receipt.exit_code == ExitCode.OK
+    assert receipt.epochs == 1
+    assert len(bench.names()) == 20
+
+
+def test_when_the_grace_is_over_the_epoch_is_undone(bench):
+    bench.fill()
+    bench.settings(grace_secs=0, retry_wait_secs=30, retry_max_wait_secs=30)
+    bench.world.errors["object-001"] = [RetryableError("busy")] * 1000
+    stop = threading.Event()
+
+    class Stopper(Observer):
+        def retrying(self, what, attempt, wait_secs, error):
+            stop.set()
+
+    receipt = bench.run(observer=Stopper(), stop=stop)
+    assert receipt.outcome == "stopped"
+    assert receipt.exit_code == ExitCode.TRY_LATER
+    assert not bench.world.published
+    assert not bench.world.staged
+    bench.world.errors.clear()
+    assert bench.run().resumed
+    assert bench.names() == expected(6, 5)
+
+
+def test_follow_waits_for_more(bench):
+    bench.fill(objects=2)
+    bench.settings(poll_secs=0.01)
+    stop = threading.Event()
+
+    class Feeder(Observer):
+        def epoch_committed(self, number, summary):
+            if number == 1:
+                bench.world.objects["object-9"] = "1 1 late\n"
+            else:
+                stop.set()
+
+    receipt = bench.run(observer=Feeder(), stop=stop, follow=True)
+    assert receipt.epochs == 2
+    assert "late" in bench.names()
+
+
+def test_a_second_run_at_the_same_time_is_refused_or_leaves_quietly(bench):
+    bench.fill()
+    with lock(bench.pipeline.state_path, "p"):
+        refused = bench.run()
+        assert refused.exit_code == ExitCode.TRY_LATER
+        assert "process" in refused.error["message"]
+        left = bench.run(if_locked="skip")
+        assert left.exit_code == ExitCode.OK
+        assert left.outcome == "skipped"
+    assert bench.run().outcome == "done"
+
+
+def test_an_observer_that_fails_does_not_stop_the_run(bench):
+    bench.fill()
+
+    class Broken(Observer):
+        def epoch_planned(self, number, tasks, splits):
+            raise RuntimeError("broken")
+
+    assert bench.run(observer=Broken()).error is None
+    assert bench.names() == expected(6, 5)

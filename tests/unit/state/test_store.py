@@ -1,0 +1,138 @@
+"""What the state store keeps, and how it refuses."""
+
+import sqlite3
+
+import pytest
+
+from ktrans.api import Receipt, RetryableError, Split, StateError
+from ktrans.state.epochs import Epoch, Exclusion, Status
+from ktrans.state.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "state.db") as store:
+        store.claim("p", tmp_path / "p.yaml")
+        yield store
+
+
+def epoch(number=1, remember=None):
+    splits = [Split("a", "x://a", 1, {"v": 1}), Split("b", "x://b")]
+    return Epoch(number, [[splits[0]], [splits[1]]], {"at": number}, remember or {"a": 1, "b": 2})
+
+
+def test_an_epoch_comes_back_as_it_was_planned(store):
+    store.plan("p", epoch())
+    found = store.unfinished("p")
+    assert found.tasks == epoch().tasks
+    assert found.status is Status.PLANNED
+    assert store.position("p") is None
+    assert store.next_number("p") == 2
+
+
+def test_receipts_survive_once_the_epoch_is_staged(store):
+    one = epoch()
+    store.plan("p", one)
+    one.receipts = {"lake": [Receipt(3, 10, {"f": 1}, ("out/x",))]}
+    store.stage("p", one)
+    found = store.unfinished("p")
+    assert found.status is Status.COMMITTING
+    assert found.receipts == one.receipts
+
+
+def test_recording_moves_the_position_and_remembers(store):
+    one = epoch()
+    store.plan("p", one)
+    store.record("p", one, {"splits": 2})
+    assert store.position("p") == {"at": 1}
+    assert store.memory("p").recall(["a", "b", "c"]) == {"a": 1, "b": 2}
+    assert store.unfinished("p").status is Status.RECORDED
+    store.finish("p", one)
+    assert store.unfinished("p") is None
+
+
+def test_a_split_that_waits_is_not_remembered_but_listed(store):
+    one = epoch()
+    store.plan("p", one)
+    why = Exclusion("b", "x://b", "waiting", "access", "no permission")
+    store.exclude("p", one, why)
+    one.excluded["b"] = why
+    assert store.unfinished("p").excluded == {"b": why}
+    store.record("p", one, {})
+    assert store.memory("p").recall(["a", "b"]) == {"a": 1}
+    assert [item["reason"] for item in store.set_aside("p")] == ["no permission"]
+
+
+def test_none_forgets_a_key(store):
+    for number, value in ((1, 5), (2, None)):
+        one = epoch(number, {"a": value})
+        store.plan("p", one)
+        store.record("p", one, {})
+        store.finish("p", one)
+    assert store.memory("p").recall(["a"]) == {}
+
+
+def test_recall_takes_any_number_of_keys(store):
+    many = {f"k{i}": i for i in range(2500)}
+    one = epoch(1, many)
+    store.plan("p", one)
+    store.record("p", one, {})
+    assert store.memory("p").recall(list(many)) == many
+
+
+def test_reset_forgets_one_pipeline_only(store, tmp_path):
+    store.claim("q", tmp_path / "q.yaml")
+    for name in ("p", "q"):
+        store.plan(name, epoch())
+        store.record(name, epoch(), {})
+    store.reset("p")
+    assert store.pipelines() == ["q"]
+    assert store.memory("q").recall(["a"]) == {"a": 1}
+    assert store.memory("p").recall(["a"]) == {}
+
+
+def test_two_files_may_not_share_a_name(store, tmp_path):
+    (tmp_path / "p.yaml").touch()
+    with pytest.raises(StateError, match=r"already serves a pipeline named 'p', from .*p\.yaml"):
+        store.claim("p", tmp_path / "other.yaml")
+    (tmp_path / "p.yaml").unlink()
+    store.claim("p", tmp_path / "other.yaml")
+
+
+def test_a_newer_state_is_refused(tmp_path):
+    path = tmp_path / "state.db"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version=99")
+    db.close()
+    with pytest.raises(StateError, match="newer ktrans") as caught:
+        Store(path).open()
+    assert caught.value.code == "state_too_new"
+
+
+def test_a_file_that_is_no_state_store_is_refused(tmp_path):
+    path = tmp_path / "state.db"
+    path.write_bytes(b"hello, I am not a database at all" * 100)
+    with pytest.raises(StateError, match="cannot use"):
+        Store(path).open()
+
+
+def test_missing_state_is_said_when_it_must_exist(tmp_path):
+    with pytest.raises(StateError, match="no pipeline has run"):
+        Store(tmp_path / "none.db").open(create=False)
+
+
+def test_a_copy_in_memory_leaves_the_file_alone(store):
+    store.plan("p", epoch())
+    store.record("p", epoch(), {})
+    copy = store.in_memory_copy()
+    copy.reset("p")
+    copy.close()
+    assert store.position("p") == {"at": 1}
+
+
+def test_a_full_disk_asks_to_try_later(store, monkeypatch):
+    store.connection().execute("PRAGMA max_page_count=20")
+    with pytest.raises(RetryableError, match="no space left") as caught:
+        store.plan("p", Epoch(1, [[Split("k", "x" * 200_000)]]))
+    assert caught.value.code == "disk_full"
+    assert store.unfinished("p") is None
