@@ -1,0 +1,248 @@
+"""Rows as text, by columns: each column becomes a piece, the pieces are joined row by row.
+
+Joining costs about 10 ns a row for every operand, constant ones included, while `take` costs half
+of that. So a column with few distinct values stays in coded form as long as possible: text around
+it is attached to its distinct values, and neighbours with few combinations become one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MAX_JOINED_BYTES = 1 << 30
+"""Arrow's text arrays end at 2 GiB; a batch that might come near is encoded in halves."""
+
+_compute: Any = pc
+"""pyarrow.compute for calls that its published type stubs do not know."""
+
+TextOf = Callable[[pa.Array], pa.Array]
+"""Text of each value, null where the value is null; never null otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A column by distinct text.
+
+    Attributes:
+        codes: int32, shape (rows,): index into values.
+        values: text array without nulls.
+    """
+
+    codes: np.ndarray
+    values: pa.Array
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A column with a text of its own in each row; null stands for no text."""
+
+    texts: pa.Array
+
+
+Piece = str | Coded | Plain
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Say whether a type holds text, in any of Arrow's layouts."""
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def concat(*parts: pa.Array | str) -> pa.Array:
+    """Join texts element by element; null where one of them is null."""
+    return _compute.binary_join_element_wise(*parts, "")
+
+
+def compact(array: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Leave out dictionary values that no row uses, if the dictionary outnumbers the rows."""
+    if len(array.dictionary) <= len(array):
+        return array
+    codes = np.asarray(array.indices.fill_null(0)).astype(np.int64)
+    used = np.zeros(len(array.dictionary), dtype=bool)
+    used[codes] = True
+    remap = (np.cumsum(used) - 1).astype(np.int32)
+    indices = pa.array(remap[codes], mask=np.asarray(array.indices.is_null()))
+    return pa.DictionaryArray.from_arrays(
+        indices, array.dictionary.take(pa.array(np.flatnonzero(used)))
+    )
+
+
+def piece(
+    array: pa.Array, text_of: TextOf, before: str = "", after: str = "", absent: str = ""
+) -> list[Piece]:
+    """Turn a column into pieces: its text between `before` and `after`, or `absent` where null.
+
+    Args:
+        array: the column.
+        text_of: gives the text of the column's distinct values (or of all of them).
+        before: what precedes a value.
+        after: what follows a value.
+        absent: stands for a null, in place of all three.
+    """
+    if array.null_count == len(array):
+        return [absent]
+    coded = _coded(array)
+    if coded is not None:
+        codes, distinct = coded
+        texts = text_of(distinct)
+        if before or after:
+            texts = concat(before, texts, after)
+        values = texts.fill_null(absent)
+        return [values[0].as_py()] if len(values) == 1 else [Coded(codes, values)]
+    texts = text_of(array)
+    if not texts.null_count:
+        return [before, Plain(texts), after]
+    if before or after:
+        texts = concat(before, texts, after)
+    return [Plain(texts.fill_null(absent) if absent else texts)]
+
+
+def joined(pieces: Iterable[Piece], rows: int) -> pa.Array:
+    """Join pieces row by row into a text array without nulls, shape (rows,)."""
+    merged = _merge(pieces, rows)
+    operands = [_operand(part) for part in merged]
+    if all(isinstance(part, str) for part in merged):
+        return pa.repeat(pa.scalar("".join(str(part) for part in merged), pa.string()), rows)
+    return _compute.binary_join_element_wise(
+        *operands, "", null_handling="replace", null_replacement=""
+    )
+
+
+def max_bytes(pieces: Iterable[Piece], rows: int) -> int:
+    """Bound the size of `joined` from above, without building it."""
+    total = 0
+    for part in pieces:
+        if isinstance(part, str):
+            total += len(part.encode()) * rows
+        elif isinstance(part, Coded):
+            total += (_compute.max(_compute.binary_length(part.values)).as_py() or 0) * rows
+        else:
+            total += part.texts.nbytes
+    return total
+
+
+def payload(texts: pa.Array) -> memoryview:
+    """Give the bytes of a text array (int32 offsets) without copying them."""
+    if not len(texts):
+        return memoryview(b"")
+    _, ends, data = texts.buffers()
+    offsets = np.frombuffer(ends, dtype=np.int32)
+    first, last = offsets[texts.offset], offsets[texts.offset + len(texts)]
+    return memoryview(data)[first:last] if data is not None else memoryview(b"")
+
+
+def replace_chars(texts: pa.Array, replacements: Sequence[tuple[str, str]]) -> pa.Array:
+    """Replace single ASCII characters, in the order given, touching only those that occur."""
+    data = payload(texts)
+    if not len(data):
+        return texts
+    seen = np.zeros(256, dtype=bool)
+    seen[np.frombuffer(data, dtype=np.uint8)] = True
+    for char, replacement in replacements:
+        if seen[ord(char)]:
+            texts = _compute.replace_substring(texts, char, replacement)
+    return texts
+
+
+def as_text(array: pa.Array) -> pa.Array:
+    """Cast a text array of any layout to plain `string`."""
+    return array if array.type == pa.string() else array.cast(pa.string())
+
+
+def _coded(array: pa.Array) -> tuple[np.ndarray, pa.Array] | None:
+    """Split a column into int32 codes and distinct values (the last one null if there are nulls).
+
+    None when the column has too many distinct values for that to pay.
+    """
+    kind = array.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        array = array.dictionary_encode()
+    elif pa.types.is_boolean(kind):
+        return _codes(array.cast(pa.int8()), 2), pa.array([False, True, None])
+    elif pa.types.is_integer(kind):
+        return _by_range(array)
+    elif not pa.types.is_dictionary(kind):
+        return None
+    array = compact(array)
+    values = array.dictionary
+    if not array.null_count:
+        return _codes(array.indices, 0), values
+    return _codes(array.indices, len(values)), pa.concat_arrays([values, pa.nulls(1, values.type)])
+
+
+def _codes(indices: pa.Array, null_code: int) -> np.ndarray:
+    if indices.null_count:
+        # The code for null may not fit the indices' own type (int8 with 128 values).
+        indices = indices.cast(pa.int32()).fill_null(null_code)
+    return np.asarray(indices).astype(np.int32, copy=False)
+
+
+def _by_range(array: pa.Array) -> tuple[np.ndarray, pa.Array] | None:
+    bounds = _compute.min_max(array)
+    low, high = bounds["min"].as_py(), bounds["max"].as_py()
+    if high - low > len(array) // 2 or high > np.iinfo(np.int64).max - 1:
+        return None
+    values = [pa.array(np.arange(low, high + 1), pa.int64()).cast(array.type)]
+    nulls = np.asarray(array.is_null()) if array.null_count else None
+    codes = (np.asarray(array.fill_null(low)).astype(np.int64) - low).astype(np.int32)
+    if nulls is not None:
+        codes[nulls] = high - low + 1
+        values.append(pa.nulls(1, array.type))
+    return codes, pa.concat_arrays(values)
+
+
+def _operand(part: Piece) -> Any:
+    if isinstance(part, Coded):
+        return _compute.take(part.values, pa.array(part.codes), boundscheck=False)
+    return part.texts if isinstance(part, Plain) else part
+
+
+def _merge(pieces: Iterable[Piece], rows: int) -> list[Piece]:
+    merged: list[Piece] = []
+    for part in pieces:
+        last = merged[-1] if merged else None
+        pair = None if last is None else _pair(last, part, rows)
+        if pair is not None:
+            merged[-1] = pair
+        elif part != "":
+            merged.append(part)
+    return merged or [""]
+
+
+def _pair(left: Piece, right: Piece, rows: int) -> Piece | None:
+    """Make one piece of two neighbours, or None if that would cost more than it saves."""
+    match left, right:
+        case str(), str():
+            return left + right
+        case str(), Coded():
+            return Coded(right.codes, concat(left, right.values)) if left else right
+        case Coded(), str():
+            return Coded(left.codes, concat(left.values, right)) if right else left
+        case Coded(), Coded():
+            return _product(left, right, rows)
+    return None
+
+
+def _product(left: Coded, right: Coded, rows: int) -> Coded | None:
+    size = len(left.values) * len(right.values)
+    if size > 8 * rows + 1024:
+        return None
+    codes = left.codes * np.int32(len(right.values)) + right.codes
+    present = np.arange(size)
+    if size > rows // 8 + 64:
+        used = np.zeros(size, dtype=bool)
+        used[codes] = True
+        present = np.flatnonzero(used)
+        if len(present) > rows // 4:
+            return None
+        codes = (np.cumsum(used) - 1).astype(np.int32)[codes]
+    first, second = np.divmod(present, len(right.values))
+    values = concat(left.values.take(pa.array(first)), right.values.take(pa.array(second)))
+    return Coded(codes, values)

@@ -1,0 +1,250 @@
+"""Apache Parquet: what data lakes and query engines read."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO, ClassVar, Literal
+
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from ktrans.api import ComponentConfig, ConfigError, Encoded, Format, FormatWriter
+from ktrans.formats._conform import conform, storable
+
+_LEVELS = {"zstd": range(1, 23), "gzip": range(1, 10)}
+_FIRST_GUESS = 0.25
+"""Size in the file over size in memory, until the first row group tells (flow logs: 0.15 to 0.3)."""
+
+
+class ParquetFormatConfig(ComponentConfig):
+    """Options of Parquet files."""
+
+    type: Literal["parquet"] = Field("parquet", description="Apache Parquet.", examples=["parquet"])
+    compression: Literal["zstd", "snappy", "gzip", "none"] = Field(
+        "zstd", description="Codec of the pages inside the file.", examples=["zstd", "snappy"]
+    )
+    compression_level: int | None = Field(
+        None,
+        description="Level of zstd (1 to 22) or gzip (1 to 9). By default zstd uses 1.",
+        examples=[1, 9],
+    )
+    row_group_rows: int = Field(
+        300_000,
+        ge=1,
+        description="Rows after which a row group is written. More of them compress better and"
+        " take more memory while they are gathered.",
+        examples=[300_000],
+    )
+    row_group_bytes: int = Field(
+        128 << 20,
+        ge=1 << 16,
+        description="Size in memory after which a row group is written, however few rows it has.",
+        examples=[128 << 20],
+    )
+    statistics: Literal["all", "none"] | tuple[str, ...] = Field(
+        ("start_time", "end_time"),
+        description="Columns to keep the least and greatest value of, by which readers skip row"
+        " groups. They cost a third of the writing time if taken of all columns.",
+        examples=["all", "none", ["start_time", "account_id"]],
+    )
+    dictionary: Literal["auto", "all", "none"] | tuple[str, ...] = Field(
+        "auto",
+        description="Columns to encode by dictionary, as long as it stays below 1 MiB: all, none,"
+        " the ones named, or `auto`: all but 64-bit numbers, whose values rarely repeat.",
+        examples=["auto", "all", ["src_addr", "dst_addr"]],
+    )
+
+    @model_validator(mode="after")
+    def _level_fits(self) -> ParquetFormatConfig:
+        level = self.compression_level
+        if level is not None and level not in _LEVELS.get(self.compression, ()):
+            raise ValueError(f"compression {self.compression} has no level {level}")
+        return self
+
+
+class ParquetFormat(Format[ParquetFormatConfig]):
+    """Files whose schema is the rows' own, descriptions and flow schema version included.
+
+    The same rows give the same bytes, with the same version of pyarrow: nothing in a file depends
+    on when it was written. Batches are gathered to row groups; their dictionaries become one, or
+    each would be written out and most would fall back to plain text.
+    """
+
+    extension: ClassVar[str] = ".parquet"
+    compressible: ClassVar[bool] = False
+
+    _schema: pa.Schema
+
+    def bind(self, schema: pa.Schema) -> None:
+        """Keep the schema that files are begun with.
+
+        Raises:
+            ConfigError: Parquet has no form for a column, or an option names one that is missing.
+        """
+        storable(
+            schema, "Parquet", lambda part: self._writer(pa.BufferOutputStream(), part).close()
+        )
+        for option in ("statistics", "dictionary"):
+            value = getattr(self.config, option)
+            missing = [name for name in value if name not in schema.names]
+            if not isinstance(value, str) and missing and option in self.config.model_fields_set:
+                raise ConfigError(
+                    f"`{option}` names columns that the rows do not have: {', '.join(missing)}",
+                    code="column_missing",
+                    hint=f"the rows have: {', '.join(schema.names)}",
+                )
+        self._schema = schema
+
+    def encode(self, batch: pa.RecordBatch) -> Encoded:
+        """Make the batch fit the schema; the rest needs a whole row group."""
+        batch = conform(batch, self._schema)
+        return Encoded(batch, batch.num_rows, batch.nbytes)
+
+    def open(self, stream: BinaryIO) -> ParquetFormatWriter:
+        """Begin a file."""
+        return ParquetFormatWriter(self, stream)
+
+    def _writer(self, stream: Any, schema: pa.Schema, collector: list[Any] | None = None) -> Any:
+        import pyarrow.parquet as pq
+
+        config = self.config
+        level = config.compression_level
+        if level is None and config.compression == "zstd":
+            level = 1
+        return pq.ParquetWriter(
+            stream,
+            schema,
+            version="2.6",
+            compression=config.compression,
+            compression_level=level,
+            use_dictionary=self._chosen(config.dictionary, schema),
+            write_statistics=self._chosen(config.statistics, schema),
+            metadata_collector=collector,
+        )
+
+    def _chosen(self, option: str | tuple[str, ...], schema: pa.Schema) -> bool | list[str]:
+        if not isinstance(option, str):
+            chosen = [field for field in schema if field.name in option]
+            return [leaf for field in chosen for leaf in _leaves(field.name, field.type)] or False
+        if option == "auto":
+            return [
+                leaf
+                for field in schema
+                for leaf, kind in _leaves(field.name, field.type).items()
+                if not _wide(kind)
+            ] or False
+        return option == "all"
+
+
+class ParquetFormatWriter(FormatWriter):
+    """Gathers batches to row groups. What is gathered counts in `tell` by estimate."""
+
+    def __init__(self, owner: ParquetFormat, stream: BinaryIO) -> None:
+        self._counted = _Counted(stream)
+        self._schema = owner._schema  # noqa: SLF001  # one component, two classes
+        self._config = owner.config
+        self._footers: list[Any] = []
+        self._writer = owner._writer(self._counted, self._schema, self._footers)  # noqa: SLF001
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
+        self._given_bytes = 0
+        self.buffered_bytes = 0
+
+    def write(self, encoded: Encoded) -> None:
+        """Add a batch; writes a row group when there are enough rows for one."""
+        if not encoded.rows:
+            return
+        self._pending.append(encoded.data)
+        self._pending_rows += encoded.rows
+        self.buffered_bytes += encoded.nbytes
+        full = self._pending_rows >= self._config.row_group_rows
+        if full or self.buffered_bytes >= self._config.row_group_bytes:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is gathered as a row group of its own."""
+        if not self._pending_rows:
+            return
+        table = pa.Table.from_batches(self._pending, self._schema).unify_dictionaries()
+        self._writer.write_table(table, row_group_size=self._pending_rows)
+        self._given_bytes += self.buffered_bytes
+        self._pending, self._pending_rows, self.buffered_bytes = [], 0, 0
+
+    def __del__(self) -> None:
+        # A file that was given up: pyarrow's writer would still want to write its footer when it
+        # goes, to a stream that is closed by then.
+        self._counted.drop()
+        self._writer.is_open = False
+
+    def tell(self) -> int:
+        """Give the bytes written so far, plus those gathered at the ratio seen so far."""
+        written = self._counted.tell()
+        ratio = written / self._given_bytes if self._given_bytes else _FIRST_GUESS
+        return written + int(self.buffered_bytes * ratio)
+
+    def finish(self) -> int:
+        """Write the last row group and the footer.
+
+        Returns:
+            The number of rows that the footer says.
+        """
+        self.flush()
+        self._writer.close()
+        return int(self._footers[0].num_rows)
+
+
+class _Counted:
+    """A stream that knows how much was written to it, and that Parquet's writer may not close."""
+
+    closed = False
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream: BinaryIO | None = stream
+        self._size = 0
+
+    def write(self, data: Any) -> int:
+        if self._stream is not None:
+            self._stream.write(data)
+        self._size += len(data)
+        return len(data)
+
+    def drop(self) -> None:
+        self._stream = None
+
+    def tell(self) -> int:
+        return self._size
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _leaves(name: str, kind: pa.DataType) -> dict[str, pa.DataType]:
+    """Give a column's leaves by the path that Parquet names them by."""
+    if pa.types.is_map(kind):
+        return {
+            **_leaves(f"{name}.key_value.key", kind.key_type),
+            **_leaves(f"{name}.key_value.value", kind.item_type),
+        }
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _leaves(f"{name}.list.element", kind.value_type)
+    if pa.types.is_struct(kind):
+        leaves: dict[str, pa.DataType] = {}
+        for field in kind:
+            leaves |= _leaves(f"{name}.{field.name}", field.type)
+        return leaves
+    return {name: kind}
+
+
+def _wide(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_int64(kind) or pa.types.is_uint64(kind) or pa.types.is_floating(kind))

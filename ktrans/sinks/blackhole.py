@@ -1,0 +1,50 @@
+"""Nowhere: rows are counted and forgotten. For dry runs and for measuring what comes before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from ktrans.api import ComponentConfig, EpochId, Receipt, Sink, TaskId, Writer
+
+
+class BlackholeSinkConfig(ComponentConfig):
+    """Options of the blackhole sink."""
+
+    type: Literal["blackhole"] = Field(
+        "blackhole", description="Counts rows and forgets them.", examples=["blackhole"]
+    )
+
+
+class BlackholeSink(Sink[BlackholeSinkConfig]):
+    """Takes rows of any schema. Its receipts say how many, and their size in memory."""
+
+    def bind(self, schema: pa.Schema) -> None:
+        """Take any schema."""
+
+    def writer(self, task: TaskId) -> Writer:
+        """Give a counter."""
+        del task
+        return _Counter()
+
+    def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
+        """Do nothing: there is nothing to be seen."""
+
+
+class _Counter(Writer):
+    def __init__(self) -> None:
+        self._rows = 0
+        self._bytes = 0
+
+    def write(self, encoded: pa.RecordBatch) -> None:
+        self._rows += encoded.num_rows
+        self._bytes += encoded.nbytes
+
+    def finish(self) -> Receipt:
+        return Receipt(self._rows, self._bytes)
+
+    def abort(self) -> None:
+        self._rows = self._bytes = 0

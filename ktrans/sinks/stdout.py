@@ -1,0 +1,168 @@
+"""Standard output: rows for the next program in a pipe, or for a look at them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from ktrans.api import (
+    ComponentConfig,
+    ConfigError,
+    Encoded,
+    EpochId,
+    InterruptedRunError,
+    Kind,
+    Receipt,
+    RowFormat,
+    Sink,
+    StageLostError,
+    TaskId,
+    Writer,
+)
+from ktrans.sinks._nested import build_format
+from ktrans.sinks._staging import os_errors
+
+_IN_MEMORY_BYTES = 8 << 20
+
+
+class StdoutSinkConfig(ComponentConfig):
+    """Options of the stdout sink."""
+
+    nested: ClassVar[dict[str, Kind]] = {"format": "format"}
+
+    type: Literal["stdout"] = Field("stdout", description="Standard output.", examples=["stdout"])
+    format: ComponentConfig = Field(
+        ComponentConfig(type="jsonl"),
+        description="How rows look: a format of rows, such as jsonl, csv or influx.",
+        examples=[{"type": "jsonl"}, {"type": "csv"}],
+    )
+
+
+class StdoutSink(Sink[StdoutSinkConfig]):
+    """Prints an epoch's rows at its commit, task by task; a header comes once.
+
+    Rows wait in memory and beyond 8 MiB in a temporary file, so that nothing of an epoch that fails
+    is printed. What was printed cannot be looked up: a run that dies amid a commit prints the
+    epoch again, hence at least once.
+    """
+
+    def __init__(self, config: StdoutSinkConfig, context: Any = None) -> None:
+        super().__init__(config, context)
+        self._waiting: dict[str, Any] = {}
+        self._printed: EpochId | None = None
+        self._begun = False
+
+    @cached_property
+    def format(self) -> RowFormat[Any]:
+        """The format of the rows."""
+        made = build_format(self.config.format, self.context)
+        if not isinstance(made, RowFormat):
+            raise ConfigError(
+                f"{self.config.format.type} makes files, not rows that can be printed one after"
+                " the other",
+                code="format_not_supported",
+                hint="take jsonl, csv or influx here, or a file sink",
+            )
+        return made
+
+    def needs(self) -> Sequence[str] | None:
+        """Name the columns that the format writes."""
+        return self.format.needs()
+
+    def bind(self, schema: pa.Schema) -> None:
+        """Tell the format the schema."""
+        self.format.bind(schema)
+
+    def prepare(self, epoch: EpochId) -> None:
+        """Forget what attempts at this epoch left waiting."""
+        for key in [key for key in self._waiting if key.startswith(f"{epoch}-")]:
+            self._waiting.pop(key).close()
+
+    def writer(self, task: TaskId) -> Writer:
+        """Give a writer that lets rows wait."""
+        return _Waiting(self.format, str(task), self._waiting)
+
+    def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
+        """Print what waits.
+
+        Raises:
+            StageLostError: the rows waited in a process that is gone.
+            InterruptedRunError: the reader of standard output has left.
+        """
+        if epoch == self._printed:
+            return
+        keys = [str(receipt.data["task"]) for receipt in receipts]
+        lost = [key for key in keys if key not in self._waiting]
+        if lost:
+            raise StageLostError(
+                f"the rows of task {lost[0]} waited to be printed in a process that is gone",
+                hint="the epoch is processed again; rows already printed come twice",
+            )
+        with _reader():
+            out = sys.stdout.buffer
+            if not self._begun:
+                out.write(self.format.header())
+                self._begun = True
+            for key in keys:
+                spool = self._waiting[key]
+                spool.seek(0)
+                shutil.copyfileobj(spool, out, 1 << 20)
+            out.flush()
+        self._printed = epoch
+        self.prepare(epoch)
+
+    def close(self) -> None:
+        """Let go of what still waits."""
+        for spool in self._waiting.values():
+            spool.close()
+        self._waiting.clear()
+
+
+class _Waiting(Writer):
+    def __init__(self, rows: RowFormat[Any], task: str, waiting: dict[str, Any]) -> None:
+        self._format = rows
+        self._task = task
+        self._waiting = waiting
+        self._spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115
+        self._rows = 0
+        self._bytes = 0
+
+    def encode(self, batch: pa.RecordBatch) -> Encoded:
+        return self._format.encode(batch)
+
+    def write(self, encoded: Encoded) -> None:
+        with os_errors(tempfile.gettempdir()):
+            self._spool.write(encoded.data)
+        self._rows += encoded.rows
+        self._bytes += encoded.nbytes
+
+    def finish(self) -> Receipt:
+        self._waiting[self._task] = self._spool
+        return Receipt(self._rows, self._bytes, {"task": self._task}, ("standard output",))
+
+    def abort(self) -> None:
+        if self._waiting.get(self._task) is self._spool:
+            del self._waiting[self._task]
+        self._spool.close()
+
+
+@contextlib.contextmanager
+def _reader() -> Any:
+    try:
+        yield
+    except BrokenPipeError as error:
+        # What Python still holds for the pipe would make it complain once more on its way out.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise InterruptedRunError(
+            "the program that read standard output has left", code="broken_pipe"
+        ) from error
