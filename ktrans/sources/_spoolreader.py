@@ -1,0 +1,117 @@
+"""Reads a stream into segments of a spool, cut at line ends."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+
+from ktrans.api import ConfigError
+from ktrans.sources._filestate import is_whole
+from ktrans.sources._spool import HEAD_BYTES, Segment, SegmentWriter, Spool
+
+_PIECE = 1 << 20
+_MAGIC_BYTES = 8
+_SMALL = 4096
+
+
+class StreamReader:
+    """Cuts one stream, from its first byte to its end.
+
+    Attributes:
+        stream: number of the stream's first segment while the stream goes on, else None.
+        paused: whether the last segment was closed because input came slowly.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        fd: int | None,
+        *,
+        segment_bytes: int,
+        segment_secs: float,
+        max_line_bytes: int,
+    ) -> None:
+        self.stream: int | None = None
+        self.paused = False
+        self._spool = spool
+        self._fd = fd
+        self._segment_bytes = segment_bytes
+        self._segment_secs = segment_secs
+        self._max_line_bytes = max_line_bytes
+        self._ended = False
+        self._whole = False
+        self._offset = 0
+        self._line = 1
+        self._carry = b""
+        """Bytes read, but not yet written: the begin of a line."""
+
+    def read_segment(self, number: int) -> Segment | None:
+        """Read the next segment, under this number; None at the end of the stream."""
+        self.paused = False
+        if self._ended:
+            return None
+        if self.stream is None and not self._begin():
+            return None
+        self.stream = self.stream or number
+        writer = self._spool.begin(Segment(number, self.stream, self._offset, self._line))
+        self._fill(writer)
+        if self._ended:
+            self.stream = None
+        if not writer.size:
+            writer.discard()
+            return None
+        if self._offset == 0:
+            writer.keep_head(HEAD_BYTES)
+        segment = writer.finish()
+        self._offset += writer.size
+        self._line += writer.lines
+        return segment
+
+    def _begin(self) -> bool:
+        """Read enough to know what the stream is; False if it is empty."""
+        if self._fd is None:
+            if sys.stdin is None:
+                raise ConfigError("there is no standard input to read", code="no_stdin")
+            self._fd = sys.stdin.fileno()
+        while len(self._carry) < _MAGIC_BYTES:
+            data = os.read(self._fd, _SMALL)
+            if not data:
+                self._ended = not self._carry
+                break
+            self._carry += data
+        self._whole = is_whole(self._carry)
+        return not self._ended
+
+    def _fill(self, writer: SegmentWriter) -> None:
+        deadline = time.monotonic() + self._segment_secs
+        fd = self._fd or 0
+        self._put(writer, b"")
+        while self._whole or writer.size < self._segment_bytes or not writer.at_line_end:
+            if not self._whole and writer.size and writer.at_line_end:
+                left = max(0.0, deadline - time.monotonic())
+                if not select.select([fd], [], [], left)[0]:
+                    self.paused = True
+                    return
+            need = self._segment_bytes - writer.size
+            data = os.read(fd, _PIECE if self._whole else min(_PIECE, max(_SMALL, need)))
+            if not data:
+                self._ended = True
+                writer.write(self._carry)
+                self._carry = b""
+                return
+            self._put(writer, data)
+
+    def _put(self, writer: SegmentWriter, data: bytes) -> None:
+        """Write what makes whole lines; a line beyond all bounds is written as it comes."""
+        data = self._carry + data
+        if self._whole:
+            cut = len(data)
+        else:
+            need = self._segment_bytes - writer.size
+            cut = data.find(b"\n", max(0, need - 1)) + 1 or data.rfind(b"\n") + 1
+            if not cut and len(data) > self._max_line_bytes:
+                cut = len(data)
+        writer.write(data[:cut])
+        self._carry = data[cut:]

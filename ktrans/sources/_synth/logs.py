@@ -1,0 +1,64 @@
+"""The table of logs that can be made up, and what each of them has to offer."""
+
+from __future__ import annotations
+
+import abc
+import importlib
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from ktrans.sources._synth.flows import Flows
+
+LOGS: dict[str, str] = {
+    "aws_vpc_v2": "ktrans.sources._synth.aws:V2",
+    "aws_vpc_v5": "ktrans.sources._synth.aws:V5",
+    "aws_vpc_v7": "ktrans.sources._synth.aws:V7",
+    "aws_vpc_v11": "ktrans.sources._synth.aws:V11",
+    "aws_tgw": "ktrans.sources._synth.aws_tgw:TGW",
+    "aws_cloudwatch_export": "ktrans.sources._synth.aws_cloudwatch:EXPORT",
+    "aws_cloudwatch_envelope": "ktrans.sources._synth.aws_cloudwatch:ENVELOPE",
+}
+"""Every log by name, as `"module:attr"` of a `Log`, imported on first use."""
+
+
+class Log(abc.ABC):
+    """How one kind of log writes flows down.
+
+    Attributes:
+        ending: of its objects' names, before that of a compression.
+        row_bytes: about how many bytes a row takes as text.
+        block: so many rows in a row belong together (come from one host).
+    """
+
+    ending: ClassVar[str] = ".log"
+    row_bytes: int = 120
+    block: int = 1
+
+    def head(self) -> bytes:
+        """Give what stands at the start of an object."""
+        return b""
+
+    @abc.abstractmethod
+    def rows(self, flows: Flows, bad: np.ndarray, kinds: np.ndarray, first: int) -> pa.Array:
+        """Write rows as binary texts that only need to be put one after the other.
+
+        Args:
+            flows: the rows.
+            bad: mask of those that are to be malformed.
+            kinds: any number a row, from which to choose how.
+            first: 0-based number of the first row within its object.
+        """
+
+    def table(self, flows: Flows) -> pa.Table | None:
+        """Give rows as the cloud's own Parquet files have them; None if there are none."""
+        del flows
+        return None
+
+
+def log_named(name: str) -> Log:
+    """Import a log of the table."""
+    module, _, attribute = LOGS[name].partition(":")
+    log: Log = getattr(importlib.import_module(module), attribute)
+    return log

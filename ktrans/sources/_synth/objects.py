@@ -1,0 +1,213 @@
+"""Objects full of synthetic records: each a pure function of its recipe and its number."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+from isal import isal_zlib
+
+from ktrans.sources._synth.columns import as_bytes
+from ktrans.sources._synth.flows import Flows, Mix, draw
+from ktrans.sources._synth.logs import log_named
+from ktrans.sources._synth.world import make_world
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+PIECE_ROWS = 64_000
+"""Rows made at a time: what bounds memory, and a multiple of every log's block."""
+
+Compression = Literal["none", "gzip", "zstd"]
+Container = Literal["text", "parquet"]
+_GZIP_WINDOW = 31  # zlib: window of 2^15 plus 16 for a gzip header
+_GZIP_LEVEL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides on the bytes of the objects.
+
+    Attributes:
+        log: which log, a key of LOGS.
+        rows: over all objects.
+        rows_per_object: of each object but the last.
+        seed: other numbers, other records.
+        compression: of the object, or of the pages of a Parquet file.
+        container: lines or JSON as the log has it, or the cloud's Parquet files.
+        start: Unix seconds of the first record.
+        seconds: over which all records are spread.
+        accounts: how many accounts there are.
+        hosts: how many interfaces log.
+        bad: share of malformed records, 0 to 1; none in Parquet.
+        mix: shares of the other kinds of rows.
+    """
+
+    log: str
+    rows: int
+    rows_per_object: int
+    seed: int
+    compression: Compression
+    container: Container
+    start: int
+    seconds: int
+    accounts: int
+    hosts: int
+    bad: float
+    mix: Mix
+
+    @property
+    def objects(self) -> int:
+        """How many objects there are."""
+        return -(-self.rows // self.rows_per_object)
+
+    def rows_of(self, index: int) -> int:
+        """How many rows an object has."""
+        return min(self.rows_per_object, self.rows - index * self.rows_per_object)
+
+    @property
+    def ending(self) -> str:
+        """What names of the objects end with."""
+        ending = log_named(self.log).ending
+        if self.container == "parquet":
+            return f"{ending}.parquet"
+        return ending + {"none": "", "gzip": ".gz", "zstd": ".zst"}[self.compression]
+
+    def size_of(self, index: int) -> int:
+        """Estimate how large an object is."""
+        size = self.rows_of(index) * log_named(self.log).row_bytes
+        return size if self.compression == "none" else size // 4
+
+
+def pieces(recipe: Recipe, index: int) -> Iterator[bytes | memoryview]:
+    """Make an object piece by piece.
+
+    Raises:
+        ValueError: the log has no Parquet form.
+    """
+    if recipe.container == "parquet":
+        return _parquet(recipe, index)
+    text = _text(recipe, index)
+    if recipe.compression == "gzip":
+        return _gzip(text)
+    return _zstd(text) if recipe.compression == "zstd" else text
+
+
+def _draws(recipe: Recipe, index: int) -> Iterator[tuple[int, Flows, np.random.Generator]]:
+    world = make_world(recipe.seed, recipe.accounts, recipe.hosts)
+    block = log_named(recipe.log).block
+    rows = recipe.rows_of(index)
+    span = recipe.seconds / recipe.objects
+    for number, first in enumerate(range(0, rows, PIECE_ROWS)):
+        count = min(PIECE_ROWS, rows - first)
+        rng = np.random.Generator(np.random.PCG64([recipe.seed, index, number]))
+        begin = recipe.start + span * (index + first / rows)
+        seconds = span * count / rows
+        yield (
+            first,
+            draw(rng, world, recipe.mix, count, begin=begin, seconds=seconds, block=block),
+            rng,
+        )
+
+
+def _text(recipe: Recipe, index: int) -> Iterator[bytes | memoryview]:
+    log = log_named(recipe.log)
+    yield log.head()
+    for first, flows, rng in _draws(recipe, index):
+        bad = rng.random(len(flows)) < recipe.bad
+        kinds = rng.integers(0, 1 << 20, len(flows))
+        yield as_bytes(log.rows(flows, bad & (flows.status == 0), kinds, first))
+
+
+def _gzip(text: Iterator[bytes | memoryview]) -> Iterator[bytes]:
+    stream = isal_zlib.compressobj(level=_GZIP_LEVEL, wbits=_GZIP_WINDOW)
+    for piece in text:
+        yield stream.compress(piece)
+    yield stream.flush()
+
+
+def _zstd(text: Iterator[bytes | memoryview]) -> Iterator[bytes]:
+    sink = Collector()
+    with pa.CompressedOutputStream(pa.PythonFile(sink, mode="w"), "zstd") as stream:
+        for piece in text:
+            stream.write(piece)
+            yield sink.take()
+    yield sink.take()
+
+
+def _parquet(recipe: Recipe, index: int) -> Iterator[bytes]:
+    import pyarrow.parquet as pq
+
+    log = log_named(recipe.log)
+    sink = Collector()
+    writer: pq.ParquetWriter | None = None
+    for _, flows, _ in _draws(recipe, index):
+        table = log.table(flows)
+        if table is None:
+            raise ValueError(f"{recipe.log} has no Parquet form")
+        writer = writer or pq.ParquetWriter(sink, table.schema, compression=recipe.compression)
+        writer.write_table(table)
+        yield sink.take()
+    if writer is not None:
+        writer.close()
+    yield sink.take()
+
+
+class Collector(io.RawIOBase):
+    """Takes what a writer writes, and hands it on piece by piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Take bytes."""
+        piece = bytes(data)
+        self._pieces.append(piece)
+        self._size += len(piece)
+        return len(piece)
+
+    def tell(self) -> int:
+        """Say how many bytes came in all; formats with offsets inside depend on it."""
+        return self._size
+
+    def take(self) -> bytes:
+        """Give what came since the last time."""
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        return data
+
+
+class PieceReader(io.RawIOBase):
+    """Reads pieces as one stream, one piece in memory at a time."""
+
+    def __init__(self, source: Iterator[bytes | memoryview]) -> None:
+        super().__init__()
+        self._source = source
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Fill a buffer."""
+        while not self._left:
+            piece = next(self._source, None)
+            if piece is None:
+                return 0
+            self._left = memoryview(piece).cast("B")
+        view = memoryview(buffer).cast("B")
+        count = min(len(view), len(self._left))
+        view[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count

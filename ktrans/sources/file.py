@@ -1,0 +1,257 @@
+"""The `file` source: files by path, folder and glob, read once, and followed while they grow."""
+# ruff: noqa: PTH100
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ktrans.api import (
+    Budget,
+    ComponentConfig,
+    Memory,
+    Plan,
+    RetryableError,
+    Source,
+    Split,
+    SplitChangedError,
+    UsageError,
+)
+from ktrans.sources._filepayload import FilePayload
+from ktrans.sources._fileplan import Findings
+from ktrans.sources._filestate import (
+    Known,
+    compare,
+    count_lines,
+    fingerprints,
+    is_whole,
+    last_line_end,
+    quick,
+)
+from ktrans.sources._listing import Found, Listed, list_files, to_key
+
+_CHUNK = 5_000
+_Path = Annotated[str, Field(min_length=1)]
+
+
+class FileSourceConfig(ComponentConfig):
+    """Files by path, folder and glob.
+
+    Names that begin with a dot, and names that end in .tmp, .part or .inprogress, are left out
+    unless they are named in full. Symbolic links are followed, but a folder is not entered from
+    within itself, and a link to a file that is listed under its own name as well adds nothing.
+    A file that is renamed is a new file: let a glob match either the live log or the rotated ones.
+    """
+
+    type: Literal["file"] = Field(
+        default="file", description="Which component this is.", examples=["file"]
+    )
+    paths: _Path | Annotated[list[_Path], Field(min_length=1)] = Field(
+        description="Files, folders and globs, one or a list, relative to the pipeline file's "
+        "folder. `*` stays within a folder, `**` stands for any number of folders; a glob matches "
+        "files, or folders if it ends with a slash.",
+        examples=[["logs/", "archive/**/*.log.gz"], "flows.log"],
+    )
+    recursive: bool = Field(
+        default=True,
+        description="Whether a folder stands for all below it, or only for the files right in it.",
+        examples=[False],
+    )
+    exclude: list[_Path] = Field(
+        default=[],
+        description="Globs of what to leave out. Without a slash they are compared with the names "
+        "of files and folders, with one with whole paths.",
+        examples=[["*.md5", "archive/2019"]],
+    )
+    order: Literal["path", "time"] = Field(
+        default="path",
+        description="Read in the order of the paths, or of the times of last change.",
+        examples=["time"],
+    )
+    settled_secs: float = Field(
+        default=0,
+        ge=0,
+        description="A file that was changed less than this many seconds ago waits.",
+        examples=[30],
+    )
+    follow_growth: bool = Field(
+        default=True,
+        description="Plain text that got longer is read on from where the last run stopped. "
+        "Otherwise, and for compressed files and Parquet, a longer file counts as replaced.",
+        examples=[False],
+    )
+    tail_secs: float = Field(
+        default=5,
+        ge=0,
+        description="A last line without a line end waits until the file has not changed for this "
+        "many seconds; then it is taken as it is. Only where growth is followed.",
+        examples=[0],
+    )
+    on_replaced: Literal["reread", "skip", "error"] = Field(
+        default="reread",
+        description="What to do with a file that was read before and now has other content: read "
+        "it again from its start, leave it, or stop the run.",
+        examples=["error"],
+    )
+
+
+class FileSource(Source[FileSourceConfig]):
+    """Lists files, tells new ones from known, grown and replaced ones, and opens them."""
+
+    def check(self) -> None:
+        """Find out whether everything named can be listed."""
+        self._list()
+
+    def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
+        """List the files and take what is new, up to the budget.
+
+        A plan without splits says why files have to wait.
+        Reads nothing but the ends of the files it takes, and of changed ones what it takes to
+        count their lines.
+        """
+        listed = self._list()
+        now_ns = time.time_ns()
+        result = Findings()
+        for found, known in self._recalled(self._ordered(listed, position), memory):
+            if found.size == 0 or quick(found, known) == "same":
+                continue
+            if now_ns - found.mtime_ns < self.config.settled_secs * 1e9:
+                result.unsettled += 1
+            elif budget.full(len(result.splits), result.planned_bytes):
+                result.defer(found, known)
+            else:
+                self._examine(found, known, now_ns, result)
+        notes = (*listed.notes, *result.notes(reread=self.config.on_replaced == "reread"))
+        if not result.splits and not notes:
+            return None
+        return Plan(
+            splits=tuple(result.splits),
+            position=position,
+            remember=result.remember,
+            total_bytes=result.planned_bytes + result.waiting_bytes,
+            total_splits=len(result.splits) + result.waiting,
+            notes=notes,
+        )
+
+    def open(self, split: Split) -> FilePayload:
+        """Open a planned file, or range of a file."""
+        return FilePayload(split)
+
+    def position_from(self, text: str) -> Any:
+        """Take an ISO time (files changed since then) or a path (files that sort after it).
+
+        Raises:
+            UsageError: the text is neither.
+        """
+        try:
+            since = datetime.fromisoformat(text)
+        except ValueError:
+            path = self._absolute(text)
+            if "/" in text or os.path.lexists(path):
+                return {"after": to_key(path)}
+            raise UsageError(
+                f"the file source cannot start from {text!r}",
+                hint="give a time such as 2026-05-01T00:00:00Z, or the path of a file",
+            ) from None
+        return {"since": (since if since.tzinfo else since.replace(tzinfo=UTC)).isoformat()}
+
+    def _list(self) -> Listed:
+        config = self.config
+        paths = [config.paths] if isinstance(config.paths, str) else config.paths
+        exclude = [
+            text if text.startswith("**/") or "/" not in text.rstrip("/") else self._absolute(text)
+            for text in config.exclude
+        ]
+        return list_files(
+            [self._absolute(text) for text in paths], recursive=config.recursive, exclude=exclude
+        )
+
+    def _absolute(self, text: str) -> str:
+        path = os.path.abspath(self.context.path(text))
+        return path + "/" if text.endswith("/") and path != "/" else path
+
+    def _ordered(self, listed: Listed, position: Any) -> list[Found]:
+        files = list(listed.files.values())
+        if position and "since" in position:
+            since_ns = int(datetime.fromisoformat(position["since"]).timestamp() * 1e9)
+            files = [found for found in files if found.mtime_ns >= since_ns]
+        elif position and "after" in position:
+            files = [found for found in files if to_key(found.path) > position["after"]]
+        if self.config.order == "time":
+            return sorted(files, key=lambda found: (found.mtime_ns, found.path))
+        return sorted(files, key=lambda found: found.path)
+
+    @staticmethod
+    def _recalled(files: list[Found], memory: Memory) -> Iterator[tuple[Found, Known | None]]:
+        for begin in range(0, len(files), _CHUNK):
+            chunk = files[begin : begin + _CHUNK]
+            keys = [to_key(found.path) for found in chunk]
+            values = memory.recall(keys)
+            for found, key in zip(chunk, keys, strict=True):
+                value = values.get(key)
+                yield found, Known(**value) if value else None
+
+    def _examine(self, found: Found, known: Known | None, now_ns: int, result: Findings) -> None:
+        """Look at a file's bytes and add what there is to read of it."""
+        try:
+            fd = os.open(found.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except PermissionError:
+            # Planned all the same: opening it will say so, by name, and stop the run.
+            result.add(found, 0, found.size, Known(0, 0, 0, "", "", whole=True), head=None)
+            return
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise RetryableError(f"cannot open {found.path}: {error.strerror}") from error
+        try:
+            self._take(fd, found, known, now_ns, result)
+        finally:
+            os.close(fd)
+
+    def _take(
+        self, fd: int, found: Found, known: Known | None, now_ns: int, result: Findings
+    ) -> None:
+        follow = self.config.follow_growth
+        change = quick(found, known)
+        if change is None and known is not None:
+            change = compare(fd, found, known, follow=follow)
+        if change == "same":
+            return
+        if change == "replaced":
+            self._replaced(found, result)
+            if self.config.on_replaced == "skip":
+                return
+        start = lines = 0
+        if change == "grown" and known is not None:
+            start = known.size
+            if os.pread(fd, 1, start - 1) != b"\n":
+                if os.pread(fd, 1, start) == b"\n":
+                    start += 1
+                else:
+                    result.torn.append(found.path)
+            lines = known.lines + count_lines(fd, known.counted, start)
+        whole = not follow or is_whole(os.pread(fd, 8, 0))
+        end = found.size
+        young = now_ns - found.mtime_ns < self.config.tail_secs * 1e9
+        if not whole and young and os.pread(fd, 1, end - 1) != b"\n":
+            result.tails += 1
+            end = last_line_end(fd, start, end)
+        if end <= start:
+            return
+        head, tail = fingerprints(fd, end)
+        state = Known(end, found.inode, found.mtime_ns, head, tail, whole, start, lines)
+        result.add(found, start, end, state, head=head)
+
+    def _replaced(self, found: Found, result: Findings) -> None:
+        if self.config.on_replaced == "error":
+            raise SplitChangedError(
+                f"{found.path} was read before and now has other content",
+                code="file_replaced",
+                hint="`on_replaced: reread` reads it again, `skip` leaves it",
+            )
+        result.replaced.append(found.path)

@@ -1,0 +1,175 @@
+"""The `stdin` source: standard input, kept in segments until they are committed."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+from urllib.parse import quote
+
+from pydantic import Field
+
+from ktrans.api import (
+    Budget,
+    ComponentConfig,
+    Context,
+    Memory,
+    Payload,
+    Plan,
+    Source,
+    Split,
+    SplitChangedError,
+    UsageError,
+)
+from ktrans.sources._spool import HEAD_BYTES, Segment, Spool
+from ktrans.sources._spoolreader import StreamReader
+
+
+class StdinSourceConfig(ComponentConfig):
+    """Standard input, spooled to disk so that a run that was killed resumes with the same bytes.
+
+    Plain text is cut at line ends; compressed input and Parquet become one segment whatever their
+    size. Segments are removed once their rows are committed. What a killed run had read but not
+    finished is read first by the next one.
+    """
+
+    type: Literal["stdin"] = Field(
+        default="stdin", description="Which component this is.", examples=["stdin"]
+    )
+    spool_dir: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder for the segments; by default .ktrans/spool/<pipeline> next to the "
+        "pipeline file.",
+        examples=["/var/spool/ktrans/flows"],
+    )
+    segment_bytes: int = Field(
+        default=64 << 20,
+        ge=1,
+        description="A segment is closed at the first line end after this many bytes.",
+        examples=[16_777_216],
+    )
+    segment_secs: float = Field(
+        default=5,
+        gt=0,
+        description="A segment with complete lines is closed after this many seconds although it "
+        "is not full, so that a slow stream is not held back.",
+        examples=[1],
+    )
+
+
+class StdinPayload(Payload):
+    """One segment of the spool, and the head of the stream that it is a part of."""
+
+    def __init__(self, split: Split, spool: Spool) -> None:
+        data = split.data
+        super().__init__(split, offset=data["offset"], first_line=data["line"])
+        self._path = spool.folder / data["file"]
+        self._head = spool.head_path(data["stream"])
+        if not self._path.is_file():
+            raise SplitChangedError(
+                f"the spooled segment {self._path} is gone",
+                code="split_vanished",
+                hint="segments must stay until ktrans removes them; standard input has no copy",
+            )
+
+    def open(self) -> BinaryIO:
+        """Open the segment."""
+        return io.FileIO(self._path)
+
+    def head(self, size: int) -> bytes:
+        """Read the first bytes of the stream, up to 64 KiB."""
+        with (self._head if self.offset else self._path).open("rb") as file:
+            return file.read(min(size, HEAD_BYTES))
+
+    def random_access(self) -> BinaryIO:
+        """Open the segment; it is the whole stream when its format needs this."""
+        return io.FileIO(self._path)
+
+
+class StdinSource(Source[StdinSourceConfig]):
+    """Reads standard input ahead into the spool while planning."""
+
+    def __init__(
+        self, config: StdinSourceConfig, context: Context | None = None, *, fd: int | None = None
+    ) -> None:
+        super().__init__(config, context)
+        folder = (
+            self.context.path(config.spool_dir)
+            if config.spool_dir
+            else Path(self.context.base_dir) / ".ktrans/spool" / quote(self.context.pipeline, "")
+        )
+        self._spool = Spool(folder)
+        self._reader = StreamReader(
+            self._spool,
+            fd,
+            segment_bytes=config.segment_bytes,
+            segment_secs=config.segment_secs,
+            max_line_bytes=self.context.limits.max_line_bytes,
+        )
+        self._adopted = False
+
+    def check(self) -> None:
+        """Find out whether the spool folder can be written."""
+        self._spool.check()
+
+    def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
+        """Take the segments that wait, then read on until the budget is full or the stream ends.
+
+        Waits for input if there is none yet; closes early when it comes slowly.
+        """
+        del memory
+        first = position["next"] if position else 1
+        if not self._adopted:
+            self._spool.check()
+            self._spool.adopt()
+            self._spool.drop_before(first)
+            self._adopted = True
+        waiting = self._spool.segments(first)
+        number = max(first - 1, *(segment.number for segment in waiting), 0) + 1
+        taken: list[Segment] = []
+        size = 0
+        while not budget.full(len(taken), size):
+            if waiting:
+                segment = waiting.pop(0)
+            elif self._reader.paused and taken:
+                break
+            else:
+                read = self._reader.read_segment(number)
+                if read is None:
+                    break
+                segment = read
+                number += 1
+            taken.append(segment)
+            size += segment.size
+        if not taken:
+            return None
+        return Plan(
+            splits=tuple(self._split(segment) for segment in taken),
+            position={"next": taken[-1].number + 1},
+        )
+
+    def open(self, split: Split) -> StdinPayload:
+        """Open a segment."""
+        return StdinPayload(split, self._spool)
+
+    def commit(self, plan: Plan) -> None:
+        """Remove the segments of the plan."""
+        self._spool.drop_before(plan.position["next"], keep=self._reader.stream)
+
+    def position_from(self, text: str) -> Any:
+        """Refuse: a stream has no positions to start from."""
+        raise UsageError(
+            f"the stdin source cannot start from {text!r}",
+            hint="cut the stream before it gets here, for example with `tail -n +1000`",
+        )
+
+    def _split(self, segment: Segment) -> Split:
+        stream = f"stdin://{quote(self.context.pipeline, '')}/{segment.stream}"
+        data = {
+            "file": self._spool.path(segment).name,
+            "stream": segment.stream,
+            "offset": segment.offset,
+            "line": segment.line,
+        }
+        return Split(f"{stream}#{segment.number}", stream, segment.size, data)

@@ -1,0 +1,168 @@
+"""The stdin source: what a killed run leaves behind, slow streams, compressed streams."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ktrans.api import AccessError, Budget, Context, SplitChangedError
+from ktrans.sources.stdin import StdinSource, StdinSourceConfig
+
+
+class Nothing:
+    def recall(self, keys):
+        return {}
+
+
+def source(folder, data: bytes | None = b"", **options) -> StdinSource:
+    """Build a source over a stream of these bytes; None keeps the stream open and silent."""
+    read, write = os.pipe()
+
+    def feed():
+        view = memoryview(data or b"")
+        while view:
+            view = view[os.write(write, view) :]
+        if data is not None:
+            os.close(write)
+
+    threading.Thread(target=feed, daemon=True).start()
+    config = StdinSourceConfig(**options)
+    return StdinSource(config, Context(pipeline="p/1", base_dir=folder), fd=read)
+
+
+def contents(src: StdinSource, plan) -> list[tuple[str, int, bytes]]:
+    out = []
+    for split in plan.splits:
+        with src.open(split) as payload, payload.open() as stream:
+            out.append((split.uri, payload.first_line, stream.read()))
+    return out
+
+
+def spooled(folder) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_segments_end_at_line_ends_and_know_their_lines(tmp_path):
+    src = source(tmp_path, b"aa\nbb\ncc\ndd\nee", segment_bytes=5)
+    plan = src.plan(None, Nothing(), Budget())
+    uri = "stdin://p%2F1/1"
+    assert contents(src, plan) == [
+        (uri, 1, b"aa\nbb\n"),
+        (uri, 3, b"cc\ndd\n"),
+        (uri, 5, b"ee"),
+    ]
+    payload = src.open(plan.splits[2])
+    assert payload.offset == 12
+    assert payload.head(100) == b"aa\nbb\n"
+
+
+def test_a_killed_run_reads_the_same_segments_again_and_then_the_new_stream(tmp_path):
+    first = source(tmp_path, b"1\n2\n3\n4\n", segment_bytes=4)
+    plan = first.plan(None, Nothing(), Budget(splits=1))
+    first.plan(plan.position, Nothing(), Budget())  # spooled further, but never recorded
+    second = source(tmp_path, b"5\n6\n", segment_bytes=4)
+    assert contents(second, plan) == [("stdin://p%2F1/1", 1, b"1\n2\n")]
+    after = second.plan(plan.position, Nothing(), Budget())
+    assert contents(second, after) == [
+        ("stdin://p%2F1/1", 3, b"3\n4\n"),
+        ("stdin://p%2F1/3", 1, b"5\n6\n"),
+    ]
+    second.commit(after)
+    assert second.plan(after.position, Nothing(), Budget()) is None
+    assert spooled(tmp_path) == []
+
+
+def test_what_a_killed_process_was_reading_is_not_lost(tmp_path):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from ktrans.api import Budget, Context\n"
+        "from ktrans.sources.stdin import StdinSource, StdinSourceConfig\n"
+        "s = StdinSource(StdinSourceConfig(segment_secs=60), Context(pipeline='p', base_dir=Path(sys.argv[1])))\n"
+        "s.plan(None, None, Budget())\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE)
+    child.stdin.write(b"1\n2\nnot whole")
+    child.stdin.flush()
+    deadline = time.monotonic() + 30
+    while not any(p.stat().st_size for p in tmp_path.rglob("*.open")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    child.kill()
+    child.wait()
+    child.stdin.close()
+    read, write = os.pipe()
+    os.close(write)
+    src = StdinSource(StdinSourceConfig(), Context(pipeline="p", base_dir=tmp_path), fd=read)
+    assert [data for _, _, data in contents(src, src.plan(None, Nothing(), Budget()))] == [
+        b"1\n2\n"
+    ]
+
+
+def test_a_slow_stream_is_handed_on_after_a_while(tmp_path):
+    read, write = os.pipe()
+    config = StdinSourceConfig(segment_secs=0.05)
+    src = StdinSource(config, Context(pipeline="p", base_dir=tmp_path), fd=read)
+    os.write(write, b"1\n2\nhalf")
+    plan = src.plan(None, Nothing(), Budget())
+    assert [d for _, _, d in contents(src, plan)] == [b"1\n2\n"]
+    os.write(write, b" of it\n")
+    os.close(write)
+    plan = src.plan(plan.position, Nothing(), Budget())
+    assert contents(src, plan) == [("stdin://p/1", 3, b"half of it\n")]
+
+
+def test_a_compressed_stream_is_one_segment(tmp_path):
+    data = gzip.compress(os.urandom(100_000))
+    src = source(tmp_path, data, segment_bytes=100)
+    assert [d for _, _, d in contents(src, src.plan(None, Nothing(), Budget()))] == [data]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"x", b"x" * 3_000_000])
+def test_streams_of_unusual_shape(tmp_path, data):
+    src = source(tmp_path, data, segment_bytes=1000)
+    plan = src.plan(None, Nothing(), Budget())
+    assert b"".join(d for _, _, d in contents(src, plan)) == data if data else plan is None
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    lines=st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"")), max_size=40),
+    size=st.integers(1, 200),
+    ended=st.booleans(),
+)
+def test_nothing_is_lost_and_lines_are_counted(tmp_path_factory, lines, size, ended):
+    data = b"\n".join([b"head", *lines]) + (b"\n" if ended else b"")
+    src = source(tmp_path_factory.mktemp("s"), data, segment_bytes=size)
+    parts = contents(src, src.plan(None, Nothing(), Budget()))
+    assert b"".join(part for _, _, part in parts) == data
+    line = 1
+    for _, first, part in parts[:-1]:
+        assert first == line
+        assert part.endswith(b"\n")
+        line += part.count(b"\n")
+
+
+def test_a_segment_that_was_removed_is_said_to_be_gone(tmp_path):
+    src = source(tmp_path, b"1\n")
+    plan = src.plan(None, Nothing(), Budget())
+    for path in tmp_path.rglob("*.seg"):
+        path.unlink()
+    with pytest.raises(SplitChangedError, match="gone"):
+        src.open(plan.splits[0])
+
+
+def test_a_spool_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    src = source(tmp_path, spool_dir="file/spool")
+    with pytest.raises(AccessError, match="file/spool"):
+        src.check()
