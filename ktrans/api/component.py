@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -34,6 +35,10 @@ class Limits:
     block_bytes: int = 4 << 20
 
 
+def _never() -> bool:
+    return False
+
+
 class Registry(Protocol):
     """What a component may ask of the host about other components."""
 
@@ -61,6 +66,7 @@ class Context:
         registry: the host's components, for those that build others.
         limits: bounds on input.
         log: a logger of its own.
+        stopping: whether the run has been told to stop; a source that waits for input asks it.
     """
 
     pipeline: str = "pipeline"
@@ -69,6 +75,7 @@ class Context:
     registry: Registry | None = None
     limits: Limits = field(default_factory=Limits)
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("ktrans"))
+    stopping: Callable[[], bool] = _never
 
     def path(self, text: str) -> Path:
         """Resolve a path from the config: `~` expanded, relative to the config's folder."""

@@ -124,38 +124,38 @@ class Inflater:
         """Gzip members or bzip2 streams, one after the other."""
         magic = start[:2] if self.codec == "gzip" else start[:3]
         pending = start
-        while True:
-            decompressor = self._new()
-            while not decompressor.eof:
-                if not pending:
-                    pending = stream.read(READ_BYTES)
-                    self._bytes_in += len(pending)
-                    if not pending:
-                        self.problem = Problem(
-                            "truncated", f"the {self.codec} stream ends in the middle"
-                        )
-                        return
-                try:
-                    out = decompressor.decompress(pending, OUT_BYTES)
-                    pending = _rest(decompressor)
-                    if out:
-                        yield out
-                    while len(out) == OUT_BYTES and not decompressor.eof:
-                        out = decompressor.decompress(pending, OUT_BYTES)
-                        pending = _rest(decompressor)
-                        if out:
-                            yield out
-                except _errors() as error:
-                    self.problem = Problem("corrupt_stream", f"{self.codec}: {error}")
-                    return
-            pending = self._between(decompressor.unused_data, stream, len(magic))
-            if not pending:
-                return
+        while pending and self.problem is None:
             if not pending.startswith(magic):
                 self.problem = Problem(
                     "corrupt_stream", f"what follows a complete {self.codec} member is not another"
                 )
                 return
+            decompressor = self._new()
+            yield from self._member(decompressor, pending, stream)
+            pending = self._between(decompressor.unused_data, stream, len(magic))
+
+    def _member(
+        self, decompressor: _Decompressor, pending: bytes, stream: BinaryIO
+    ) -> Iterator[bytes]:
+        """One member, to its end or to the problem that keeps it from there."""
+        full = False
+        while not decompressor.eof:
+            if not pending and not full:
+                pending = stream.read(READ_BYTES)
+                self._bytes_in += len(pending)
+                if not pending:
+                    message = f"the {self.codec} stream ends in the middle"
+                    self.problem = Problem("truncated", message)
+                    return
+            try:
+                out = decompressor.decompress(pending, OUT_BYTES)
+            except _errors() as error:
+                self.problem = Problem("corrupt_stream", f"{self.codec}: {error}")
+                return
+            pending = _rest(decompressor)
+            full = len(out) == OUT_BYTES
+            if out:
+                yield out
 
     def _between(self, pending: bytes, stream: BinaryIO, size: int) -> bytes:
         """Skip the zero padding between members; give the start of the next, or nothing."""
@@ -254,11 +254,12 @@ def _rest(decompressor: _Decompressor) -> bytes:
 
 
 def _errors() -> tuple[type[Exception], ...]:
+    known: list[Any] = [zlib.error, OSError, ValueError, EOFError]
     try:
         from isal.igzip_lib import IsalError
     except ImportError:
-        return (zlib.error, OSError, ValueError, EOFError)
-    return (zlib.error, OSError, ValueError, EOFError, IsalError)
+        return tuple(known)
+    return (*known, IsalError)
 
 
 def _read(stream: BinaryIO, size: int) -> bytes:

@@ -98,7 +98,8 @@ class Source(Component[C], abc.ABC):
     def plan(self, position: Json, memory: Memory, budget: Budget) -> Plan | None:
         """List what to read after `position` (None at first); None when caught up.
 
-        Reads no data. The same arguments over the same world give the same plan.
+        Reads no data. The same arguments over the same world give the same plan. A plan without
+        splits but with notes says why there is nothing to read yet.
         """
 
     @abc.abstractmethod

@@ -113,18 +113,28 @@ class Assembly:
             component.close()
 
 
-def assemble(pipeline: Pipeline, catalogue: Catalogue) -> Assembly:
+def assemble(
+    pipeline: Pipeline, catalogue: Catalogue, stopping: Callable[[], bool] | None = None
+) -> Assembly:
     """Build and bind a pipeline; no data moves and nothing outside is touched.
+
+    Args:
+        pipeline: what to build.
+        catalogue: where its components come from.
+        stopping: tells components whether the run has been told to stop.
 
     Raises:
         ConfigErrors: all that does not fit, each with its place in the pipeline file.
         PluginError: a plugin that the pipeline needs is broken.
     """
-    return _Assembler(pipeline, catalogue).assemble()
+    return _Assembler(pipeline, catalogue, stopping or Context().stopping).assemble()
 
 
 class _Assembler:
-    def __init__(self, pipeline: Pipeline, catalogue: Catalogue) -> None:
+    def __init__(
+        self, pipeline: Pipeline, catalogue: Catalogue, stopping: Callable[[], bool]
+    ) -> None:
+        self.stopping = stopping
         self.pipeline = pipeline
         self.catalogue = catalogue
         self.errors: list[ConfigError] = []
@@ -184,6 +194,7 @@ class _Assembler:
             registry=self.catalogue,
             limits=Limits(limits.max_line_bytes, limits.max_inflate_ratio, limits.block_bytes),
             log=logging.getLogger(f"ktrans.{kind}.{config.type}"),
+            stopping=self.stopping,
         )
         with self._at(name, *place):
             return self.catalogue.build(kind, config, context)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ktrans.api import EpochId, Plan, RunError, Split, StageLostError, TaskId
 from ktrans.engine.failures import as_ktrans, is_access
-from ktrans.engine.ledger import Ledger, StageLedger, Tally
+from ktrans.engine.ledger import Ledger
 from ktrans.engine.rejects import check_limit
 from ktrans.engine.task import Shared, Task, TaskResult
 from ktrans.state.epochs import Epoch, Exclusion, Status
@@ -99,7 +99,7 @@ class EpochRunner:
         self._shared.assembly.source.commit(epoch.plan)
         self._store.finish(name, epoch)
         epoch.status = Status.DONE
-        return _ledger_from(epoch.ledger), _summary(epoch, time.monotonic() - began)
+        return Ledger.from_json(epoch.ledger), _summary(epoch, time.monotonic() - began)
 
     # -- steps --------------------------------------------------------------------------------
 
@@ -231,27 +231,3 @@ def _summary(epoch: Epoch, seconds: float) -> dict[str, Any]:
         "access": any(is_access(item.code) for item in left_out),
         "torn": epoch.extra.get("torn", []),
     }
-
-
-def _ledger_from(value: dict[str, Any]) -> Ledger:
-    if not value:
-        return Ledger()
-    ledger = Ledger(
-        value["records"],
-        value["skipped"],
-        dict(value["rejected"]),
-        Tally.from_json(value["decoded"]),
-        value["nodata"],
-        value["skipdata"],
-    )
-    ledger.stages = [
-        StageLedger(
-            stage["name"],
-            stage["kind"],
-            Tally.from_json(stage["in"]),
-            Tally.from_json(stage["out"]),
-            Tally.from_json(stage["filtered"]),
-        )
-        for stage in value["stages"]
-    ]
-    return ledger

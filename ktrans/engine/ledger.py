@@ -93,7 +93,21 @@ class StageLedger:
             "in": self.came_in.to_json(),
             "out": self.went_out.to_json(),
             "filtered": self.filtered.to_json(),
+            "may_drop": self.may_drop,
+            "may_change": self.may_change,
         }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> StageLedger:
+        """Rebuild a stage from `to_json`."""
+        sides = (Tally.from_json(value[side]) for side in ("in", "out", "filtered"))
+        return cls(
+            value["name"],
+            value["kind"],
+            *sides,
+            may_drop=value["may_drop"],
+            may_change=value["may_change"],
+        )
 
 
 @dataclass(slots=True)
@@ -174,6 +188,21 @@ class Ledger:
             "skipdata": self.skipdata,
             "stages": [stage.to_json() for stage in self.stages],
         }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Ledger:
+        """Rebuild a ledger from `to_json`; an empty mapping gives an empty ledger."""
+        if not value:
+            return cls()
+        return cls(
+            value["records"],
+            value["skipped"],
+            dict(value["rejected"]),
+            Tally.from_json(value["decoded"]),
+            value["nodata"],
+            value["skipdata"],
+            [StageLedger.from_json(stage) for stage in value["stages"]],
+        )
 
 
 def _say(tally: Tally) -> str:

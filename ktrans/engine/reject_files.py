@@ -31,7 +31,7 @@ def reject_root(sink: Any) -> Path:
             f"rejects go to {sink.config.type}",
             hint="set rejects to {type: file, path: rejects/}",
         )
-    return Path(sink.root)
+    return Path(sink.staging.root)
 
 
 def reject_files(root: Path) -> list[Path]:

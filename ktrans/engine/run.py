@@ -87,7 +87,7 @@ class Run:
         self.observer = Quiet(observer)
         self.halt = halt
         self.meter = Meter()
-        self.assembly: Assembly = assemble(pipeline, catalogue)
+        self.assembly: Assembly = assemble(pipeline, catalogue, halt.stop.is_set)
         if options.dry_run:
             discard(self.assembly)
         self.workers = options.workers or pipeline.engine.workers or os.cpu_count() or 1
@@ -117,7 +117,8 @@ class Run:
             else:
                 self._fail(error)
         except InterruptedRunError as error:
-            self._fail(error)
+            if self.halt.abandon.is_set():
+                self._fail(error)
             receipt.outcome = "stopped"
         except (ConfigError, ConfigErrors):
             raise

@@ -6,14 +6,16 @@ import os
 import select
 import sys
 import time
+from collections.abc import Callable
 
-from ktrans.api import ConfigError
+from ktrans.api import ConfigError, InterruptedRunError
 from ktrans.sources._filestate import is_whole
 from ktrans.sources._spool import HEAD_BYTES, Segment, SegmentWriter, Spool
 
 _PIECE = 1 << 20
 _MAGIC_BYTES = 8
 _SMALL = 4096
+_TICK_SECS = 0.2
 
 
 class StreamReader:
@@ -32,6 +34,7 @@ class StreamReader:
         segment_bytes: int,
         segment_secs: float,
         max_line_bytes: int,
+        stopping: Callable[[], bool],
     ) -> None:
         self.stream: int | None = None
         self.paused = False
@@ -40,6 +43,7 @@ class StreamReader:
         self._segment_bytes = segment_bytes
         self._segment_secs = segment_secs
         self._max_line_bytes = max_line_bytes
+        self._stopping = stopping
         self._ended = False
         self._whole = False
         self._offset = 0
@@ -76,13 +80,24 @@ class StreamReader:
                 raise ConfigError("there is no standard input to read", code="no_stdin")
             self._fd = sys.stdin.fileno()
         while len(self._carry) < _MAGIC_BYTES:
-            data = os.read(self._fd, _SMALL)
+            data = self._read(self._fd, _SMALL)
             if not data:
                 self._ended = not self._carry
                 break
             self._carry += data
         self._whole = is_whole(self._carry)
         return not self._ended
+
+    def _read(self, fd: int, size: int) -> bytes:
+        """Read what there is, looking up now and then to see whether the run should end.
+
+        Raises:
+            InterruptedRunError: it should; whole lines are in the spool, for the next run.
+        """
+        while not select.select([fd], [], [], _TICK_SECS)[0]:
+            if self._stopping():
+                raise InterruptedRunError("told to stop while waiting for standard input")
+        return os.read(fd, size)
 
     def _fill(self, writer: SegmentWriter) -> None:
         deadline = time.monotonic() + self._segment_secs
@@ -95,7 +110,7 @@ class StreamReader:
                     self.paused = True
                     return
             need = self._segment_bytes - writer.size
-            data = os.read(fd, _PIECE if self._whole else min(_PIECE, max(_SMALL, need)))
+            data = self._read(fd, _PIECE if self._whole else min(_PIECE, max(_SMALL, need)))
             if not data:
                 self._ended = True
                 writer.write(self._carry)

@@ -106,6 +106,7 @@ class StdinSource(Source[StdinSourceConfig]):
             segment_bytes=config.segment_bytes,
             segment_secs=config.segment_secs,
             max_line_bytes=self.context.limits.max_line_bytes,
+            stopping=self.context.stopping,
         )
         self._adopted = False
 

@@ -1,0 +1,30 @@
+"""`ktrans completion`: the script that lets a shell complete ktrans' commands."""
+
+from __future__ import annotations
+
+import click
+
+from ktrans.cli.common import debug_option
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(SHELLS), metavar="SHELL")
+@debug_option
+def command(shell: str) -> int:
+    r"""Print the completion script for a shell: bash, zsh or fish.
+
+    \b
+    bash:  eval "$(ktrans completion bash)"        in ~/.bashrc
+    zsh:   eval "$(ktrans completion zsh)"         in ~/.zshrc
+    fish:  ktrans completion fish > ~/.config/fish/completions/ktrans.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    from ktrans.cli.root import cli
+
+    complete = get_completion_class(shell)
+    assert complete is not None
+    click.echo(complete(cli, {}, "ktrans", "_KTRANS_COMPLETE").source())
+    return 0

@@ -1,0 +1,48 @@
+"""`ktrans plugins`: which plugins are installed, and whether they work."""
+
+from __future__ import annotations
+
+import click
+
+from ktrans.cli.common import catalogue, debug_option, json_option, table
+from ktrans.cli.failures import show_json
+
+
+@click.command("plugins")
+@json_option
+@debug_option
+def command(as_json: bool) -> int:
+    """List the installed plugins and whether they work.
+
+    KTRANS_PLUGINS=a,b loads only these (and what is built in); KTRANS_DISABLE_PLUGINS=a,b leaves
+    these out. Both take names of distributions or of entry points.
+    """
+    plugins = catalogue().plugins()
+    if as_json:
+        show_json({"plugins": [plugin.to_json() for plugin in plugins]})
+        return 0
+    rows = [
+        [
+            plugin.distribution,
+            plugin.version,
+            plugin.name,
+            plugin.status,
+            _counts(plugin.components),
+        ]
+        for plugin in plugins
+    ]
+    click.echo(table(["distribution", "version", "plugin", "status", "components"], rows))
+    for plugin in plugins:
+        if plugin.error:
+            click.echo(f"\n{plugin.origin} ({plugin.name}): {plugin.error}")
+        for conflict in plugin.conflicts:
+            click.echo(f"\n{plugin.origin} ({plugin.name}): also claimed: {conflict}")
+    return 0
+
+
+def _counts(components: list[str]) -> str:
+    kinds = [component.partition(":")[0] for component in components]
+    return ", ".join(
+        f"{kinds.count(kind)} {kind}{'s' if kinds.count(kind) > 1 else ''}"
+        for kind in dict.fromkeys(kinds)
+    )

@@ -1,0 +1,117 @@
+"""The group of all verbs. It knows what each is for without importing it."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from ktrans import __version__
+from ktrans.cli.common import note_debug
+
+VERBS: dict[str, str] = {
+    "run": "Run a pipeline: read what is new, write it to the sinks, remember it.",
+    "validate": "Check pipeline files without moving any data.",
+    "preview": "Show some rows after any stage; write and remember nothing.",
+    "components": "List the sources, decoders, enrichers, formats and sinks there are.",
+    "plugins": "List the installed plugins and whether they work.",
+    "schema": "Print the JSON Schema of pipeline files, or the flow schema.",
+    "config": "Show a pipeline file as ktrans understands it.",
+    "state": "Show or forget what a pipeline has done.",
+    "rejects": "Look at what could not be decoded, and try it again.",
+    "version": "Print the versions of ktrans and of what it stands on.",
+    "completion": "Print the completion script for a shell: bash, zsh or fish.",
+}
+
+EPILOG = """\b
+Begin with:
+  ktrans components            what there is to build from
+  ktrans validate FILE.yaml    is it right?
+  ktrans preview FILE.yaml     what would come out?
+  ktrans run FILE.yaml         do it
+"""
+
+
+class LazyGroup(click.Group):
+    """Imports a verb's module (`ktrans.cli.<verb>:command`) when that verb is asked for.
+
+    Plugins are loaded only for the list of verbs and for verbs that are not our own, and only if
+    any are installed.
+    """
+
+    _from_plugins: dict[str, click.Command] | None = None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name our verbs in the order of their table, then those of plugins."""
+        del ctx
+        return [*VERBS, *sorted(self._plugin_verbs())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one verb."""
+        del ctx
+        if cmd_name in VERBS:
+            module = importlib.import_module(f"ktrans.cli.{cmd_name}")
+            command: click.Command = module.command
+            return command
+        return self._plugin_verbs().get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; for a misspelt one say which was probably meant."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            from ktrans.registry.suggest import near
+
+            meant = near(name, self.list_commands(ctx))
+            hint = f" Did you mean {meant!r}?" if meant else ""
+            ctx.fail(f"No such command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs without importing ours."""
+        rows = list(VERBS.items())
+        rows += [
+            (name, command.get_short_help_str(limit=formatter.width))
+            for name, command in sorted(self._plugin_verbs().items())
+        ]
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def _plugin_verbs(self) -> dict[str, click.Command]:
+        if self._from_plugins is None:
+            self._from_plugins = _load_plugin_verbs()
+        return self._from_plugins
+
+
+def _load_plugin_verbs() -> dict[str, click.Command]:
+    from ktrans.registry.quick import may_add_verbs
+
+    if not may_add_verbs():
+        return {}
+    from ktrans.registry.catalogue import Catalogue
+
+    found = click.Group()
+    Catalogue().add_commands(found)
+    return {name: command for name, command in found.commands.items() if name not in VERBS}
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="ktrans", message="%(prog)s %(version)s")
+@click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    callback=note_debug,
+    help="Show tracebacks; may come after the verb too.",
+)
+def cli() -> None:
+    """Translate the flow logs of any cloud into what any store takes.
+
+    A pipeline is one YAML file: a source, a decoder, enrichers, and sinks.
+    """

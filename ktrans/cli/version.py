@@ -1,0 +1,40 @@
+"""`ktrans version`: what to put into a report."""
+
+from __future__ import annotations
+
+import platform
+
+import click
+
+from ktrans import __version__
+from ktrans.cli.common import catalogue, debug_option, json_option
+from ktrans.cli.failures import show_json
+
+_LIBRARIES = ("pyarrow", "numpy", "pydantic", "pluggy", "click", "ruamel.yaml", "isal", "msgspec")
+
+
+@click.command("version")
+@json_option
+@debug_option
+def command(as_json: bool) -> int:
+    """Print the versions of ktrans and of what it stands on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"ktrans": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    versions["platform"] = platform.platform()
+    plugins = {
+        plugin.distribution: f"{plugin.version} ({plugin.status})"
+        for plugin in catalogue().plugins()
+        if plugin.distribution != "ktrans"
+    }
+    if as_json:
+        show_json({**versions, "plugins": plugins})
+        return 0
+    for name, text in {**versions, **plugins}.items():
+        click.echo(f"{name:12} {text}")
+    return 0

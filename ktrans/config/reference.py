@@ -1,0 +1,289 @@
+"""The reference pages, made from the models and the flow schema themselves.
+
+`python -m ktrans.config.reference config > docs/configuration.md` and
+`python -m ktrans.config.reference flow > docs/flow-schema.md` write them; a test compares.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+from pydantic import AwareDatetime, BaseModel, SecretStr
+from pydantic_core import PydanticUndefined
+
+from ktrans.api.spec import KINDS, Kind, Spec
+from ktrans.config.pipeline import EngineSettings, LimitSettings, RejectLimit, StateSettings
+from ktrans.config.sections import REJECTS_KEYS, SECTIONS, SINK_KEYS
+
+if TYPE_CHECKING:
+    from ktrans.registry.catalogue import Catalogue
+
+_KIND_TEXT: dict[Kind, str] = {
+    "source": "Where the bytes come from: the section `source`.",
+    "decoder": "How the bytes become rows: the section `decoder`.",
+    "enricher": "What happens to the rows: each item of the list `enrichers`.",
+    "format": "How rows look as bytes: the option `format` of sinks.",
+    "sink": "Where rows go: each item of the list `sinks`, and the section `rejects`.",
+}
+
+
+_TYPES: dict[Any, str] = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true/false",
+    SecretStr: "secret",
+    dt.datetime: "date and time",
+    AwareDatetime: "date and time",
+    dt.date: "date",
+    dt.timedelta: "length of time",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a component or section, as people read it."""
+
+    name: str
+    type: str
+    required: bool
+    default: Any
+    description: str
+    examples: list[Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form that `ktrans components --json` prints."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "required": self.required,
+            "default": self.default,
+            "description": self.description,
+            "examples": self.examples,
+        }
+
+
+def options(model: type[BaseModel], nested: dict[str, Kind] | None = None) -> list[Option]:
+    """List a model's options: required ones first, then in the model's order; without `type`."""
+    found = []
+    for name, info in model.model_fields.items():
+        if name == "type":
+            continue
+        kind = (nested or {}).get(name)
+        default = None
+        if info.default_factory is not None:
+            default = info.get_default(call_default_factory=True, validated_data={})
+        elif info.default is not PydanticUndefined:
+            default = info.default
+        found.append(
+            Option(
+                info.alias or name,
+                kind or type_text(info.annotation),
+                info.is_required(),
+                _plain(default),
+                info.description or "",
+                [_plain(example) for example in info.examples or ()],
+            )
+        )
+    return sorted(found, key=lambda option: not option.required)
+
+
+def type_text(annotation: Any) -> str:  # noqa: PLR0911 - one return a case reads best
+    """Name a type as someone who writes YAML would."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if annotation is None or annotation is types.NoneType:
+        return "nothing"
+    if origin is Literal:
+        return " or ".join(f"`{arg}`" for arg in args)
+    if origin in {Union, types.UnionType}:
+        parts = [type_text(arg) for arg in args if arg is not types.NoneType]
+        return " or ".join(dict.fromkeys(parts))
+    if origin in {list, tuple, set, frozenset}:
+        inner = [type_text(arg) for arg in args if arg is not Ellipsis]
+        return f"list of {' and '.join(dict.fromkeys(inner))}" if inner else "list"
+    if origin is dict:
+        return f"mapping of {type_text(args[0])} to {type_text(args[1])}"
+    if hasattr(annotation, "__metadata__"):
+        return type_text(args[0])
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "mapping"
+    return _TYPES.get(annotation, getattr(annotation, "__name__", str(annotation)).lower())
+
+
+def configuration_page(catalogue: Catalogue) -> str:
+    """Write the reference of every section and every component, as Markdown."""
+    return "\n".join(_configuration(catalogue)).rstrip() + "\n"
+
+
+def _configuration(catalogue: Catalogue) -> Iterator[str]:
+    yield "# Configuration"
+    yield ""
+    yield "Written by `python -m ktrans.config.reference config` from the models. `ktrans schema`"
+    yield "prints the same as JSON Schema, `ktrans components KIND TYPE` one component of it."
+    yield ""
+    yield "A pipeline is one YAML 1.2 file. Relative paths are relative to the file. In texts"
+    yield "`${env:NAME}`, `${env:NAME:-default}` and `${file:/path}` are filled in after parsing;"
+    yield "`$$` is a dollar sign. Sections whose name begins with `x-` are free for anchors."
+    yield ""
+    yield "| Section | What it is |"
+    yield "|---|---|"
+    for name, text in SECTIONS.items():
+        yield f"| `{name}` | {text} |"
+    yield ""
+    for kind in KINDS:
+        yield f"## {kind.capitalize()}s"
+        yield ""
+        yield _KIND_TEXT[kind]
+        yield ""
+        if kind == "sink":
+            yield "Every sink also takes:"
+            yield ""
+            yield "| Option | What it is |"
+            yield "|---|---|"
+            for name, text in SINK_KEYS.items():
+                yield f"| `{name}` | {text} |"
+            yield ""
+        for spec in catalogue.specs(kind):
+            yield from _component(catalogue, spec)
+    yield "## Rejects"
+    yield ""
+    yield f"Any sink, and `limit`: {REJECTS_KEYS['limit']}"
+    yield ""
+    yield from _table(options(RejectLimit))
+    for title, model in (
+        ("State", StateSettings),
+        ("Limits", LimitSettings),
+        ("Engine", EngineSettings),
+    ):
+        yield f"## {title}"
+        yield ""
+        yield SECTIONS[title.lower()]
+        yield ""
+        yield from _table(options(model))
+
+
+def _component(catalogue: Catalogue, spec: Spec) -> Iterator[str]:
+    model = catalogue.model(spec.kind, spec.type)
+    yield f"### {spec.kind} `{spec.type}`"
+    yield ""
+    facts: list[str] = [spec.stability]
+    if spec.delivery:
+        facts.append(spec.delivery.replace("_", " "))
+    if spec.kind == "source" and not spec.finite:
+        facts.append("never ends by itself")
+    yield f"{spec.summary} ({', '.join(facts)})."
+    yield ""
+    found = options(model, model.nested)
+    if found:
+        yield from _table(found)
+    else:
+        yield "It has no options."
+        yield ""
+
+
+def _table(found: list[Option]) -> Iterator[str]:
+    yield "| Option | Type | Default | What it is | Example |"
+    yield "|---|---|---|---|---|"
+    for option in found:
+        default = "required" if option.required else _code(option.default)
+        example = _code(option.examples[0]) if option.examples else ""
+        text = option.description.replace("|", "\\|").replace("\n", " ")
+        kind = option.type.replace("|", "\\|")
+        yield f"| `{option.name}` | {kind} | {default} | {text} | {example} |"
+    yield ""
+
+
+def _code(value: Any) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"`{text}`".replace("|", "\\|") if text.strip("`") else '`""`'
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return "**********"
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def flow_columns() -> list[dict[str, str]]:
+    """Give the flow schema's columns as plain data."""
+    from ktrans.flow.schema import COLUMNS
+
+    return [
+        {
+            "name": column.name,
+            "type": arrow_text(column.type),
+            "unit": column.unit,
+            "description": column.description,
+            "source": column.source,
+            "role": column.role,
+        }
+        for column in COLUMNS
+    ]
+
+
+def arrow_text(kind: Any) -> str:
+    """Name an Arrow type shortly: what a column holds matters, how it is coded does not."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "text"
+    if pa.types.is_timestamp(kind):
+        return f"timestamp[{kind.unit}{', ' + kind.tz if kind.tz else ''}]"
+    if pa.types.is_map(kind):
+        return f"map of {arrow_text(kind.key_type)} to {arrow_text(kind.item_type)}"
+    return str(kind)
+
+
+def flow_page() -> str:
+    """Write the reference of the flow schema, as Markdown."""
+    from ktrans.flow.schema import SCHEMA_VERSION
+
+    lines = [
+        "# The flow schema",
+        "",
+        "Written by `python -m ktrans.config.reference flow` from `ktrans/flow/schema.py`.",
+        f"This is version {SCHEMA_VERSION}.",
+        "",
+        "One row is one observation of one 5-tuple at one capture point in one window. Null means",
+        "that the log did not report it, never 0, an empty text or a dash.",
+        "",
+        "| Column | Type | Unit or values | Meaning | AWS |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{c['name']}` | {c['type']} | {c['unit']} | {c['description']} | {c['source']} |"
+        for c in flow_columns()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str]) -> None:
+    """Print a page."""
+    from ktrans.registry.catalogue import Catalogue
+
+    if arguments == ["flow"]:
+        sys.stdout.write(flow_page())
+    elif arguments == ["config"]:
+        sys.stdout.write(configuration_page(Catalogue(environ={"KTRANS_PLUGINS": ""})))
+    else:
+        raise SystemExit("usage: python -m ktrans.config.reference config|flow")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

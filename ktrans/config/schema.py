@@ -1,0 +1,173 @@
+"""The JSON Schema of a pipeline file, with exactly the plugins that are installed, for editors.
+
+Only keywords of draft 7 are used, since that is what YAML language servers know. Any value that is
+not text may also be written as a text with a reference in it: `"${env:PORT}"`.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from ktrans.api import KtransError
+from ktrans.api.spec import KINDS, Kind
+from ktrans.config.pipeline import EngineSettings, LimitSettings, RejectLimit, StateSettings
+from ktrans.config.sections import NAME, REJECTS_KEYS, SECTIONS, SINK_KEYS, VERSION
+
+if TYPE_CHECKING:
+    from ktrans.api.config import ComponentConfig
+    from ktrans.api.spec import Spec
+    from ktrans.registry.catalogue import Catalogue
+
+Json = dict[str, Any]
+
+REFERENCE = r"\$\{.+\}"
+_TEXTLESS = {"integer", "number", "boolean", "null"}
+_DROPPED = ("title", "discriminator")
+
+
+def pipeline_schema(catalogue: Catalogue) -> Json:
+    """Build the schema; components whose plugin is broken are left out."""
+    definitions: Json = {}
+    for kind in KINDS:
+        names = [
+            spec.type for spec in catalogue.specs(kind) if _define(catalogue, spec, definitions)
+        ]
+        definitions[kind] = _one_of(f"{kind}.{name}" for name in names)
+        if kind == "sink":
+            extras = {"sinks_item": _sink_keys(), "rejects": _rejects_keys(definitions)}
+            for group, keys in extras.items():
+                for name in names:
+                    definitions[f"{group}.{name}"] = _with(definitions[f"sink.{name}"], keys)
+                definitions[group] = _one_of(f"{group}.{name}" for name in names)
+    sections: Json = {
+        "version": {"const": VERSION},
+        "name": {"type": "string", "pattern": f"^{NAME.pattern}$"},
+        "source": _ref("source"),
+        "decoder": _ref("decoder"),
+        "enrichers": {"type": "array", "items": _ref("enricher")},
+        "sinks": {"type": "array", "items": _ref("sinks_item"), "minItems": 1},
+        "rejects": _ref("rejects"),
+        "state": _model_schema(StateSettings, "state", definitions),
+        "limits": _model_schema(LimitSettings, "limits", definitions),
+        "engine": _model_schema(EngineSettings, "engine", definitions),
+    }
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "ktrans pipeline",
+        "type": "object",
+        "properties": {name: _described(sections[name], text) for name, text in SECTIONS.items()},
+        "patternProperties": {"^x-": {}},
+        "required": ["source", "sinks"],
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+
+
+def _define(catalogue: Catalogue, spec: Spec, definitions: Json) -> bool:
+    try:
+        model: type[ComponentConfig] = catalogue.model(spec.kind, spec.type)
+    except KtransError:
+        return False
+    name = f"{spec.kind}.{spec.type}"
+    schema = _model_schema(model, name, definitions, model.nested)
+    schema["properties"]["type"] = {"const": spec.type, "description": spec.summary}
+    schema["required"] = sorted({"type", *schema.get("required", [])})
+    definitions[name] = {"description": spec.summary, **schema}
+    return True
+
+
+def _model_schema(
+    model: type[BaseModel], name: str, definitions: Json, nested: dict[str, Kind] | None = None
+) -> Json:
+    """Give a model's schema; the definitions it needs are put beside the others, under its name."""
+    schema = model.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
+    inner = schema.pop("$defs", {})
+    properties = schema.get("properties", {})
+    for field, kind in (nested or {}).items():
+        old = properties[field]
+        optional = {"type": "null"} in old.get("anyOf", [])
+        new = {"anyOf": [_ref(kind), {"type": "null"}]} if optional else _ref(kind)
+        properties[field] = _described(new, old.get("description", ""))
+        inner.pop("ComponentConfig", None)
+    for key, value in inner.items():
+        definitions[f"{name}.{key}"] = _adapted(value)
+    adapted: Json = _adapted(schema)
+    return adapted
+
+
+def _adapted(node: Any) -> Any:
+    """Rewrite what pydantic says for draft 7, and let references stand for values."""
+    if isinstance(node, list):
+        return [_adapted(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    result: Json = {}
+    for key, value in node.items():
+        if key in _DROPPED and not isinstance(value, dict):
+            continue
+        if key in {"examples", "default", "const", "enum", "required"}:
+            result[key] = copy.deepcopy(value)
+        elif key == "properties":
+            result[key] = {name: _adapted(item) for name, item in value.items()}
+        elif key == "prefixItems":
+            result["items"] = _adapted(value)
+        elif key == "items" and "prefixItems" in node:
+            result["additionalItems"] = _adapted(value)
+        else:
+            result[key] = _adapted(value)
+    return _or_reference(result)
+
+
+def _or_reference(node: Json) -> Json:
+    limited = node.get("type") == "string" and {"pattern", "minLength", "maxLength"} & node.keys()
+    formatted = node.get("type") == "string" and "format" in node and "writeOnly" not in node
+    if not (node.get("type") in _TEXTLESS - {"null"} or "enum" in node or limited or formatted):
+        return node
+    about: Json = {
+        key: node.pop(key) for key in ("description", "examples", "default") if key in node
+    }
+    return {**about, "anyOf": [node, {"type": "string", "pattern": REFERENCE}]}
+
+
+def _sink_keys() -> Json:
+    return {
+        "id": {"type": "string", "pattern": f"^{NAME.pattern}$", "description": SINK_KEYS["id"]},
+        "when": {"type": "string", "minLength": 1, "description": SINK_KEYS["when"]},
+        "columns": {
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": 1,
+            "uniqueItems": True,
+            "description": SINK_KEYS["columns"],
+        },
+    }
+
+
+def _rejects_keys(definitions: Json) -> Json:
+    limit = _model_schema(RejectLimit, "rejects", definitions)
+    return {"limit": _described(limit, REJECTS_KEYS["limit"])}
+
+
+def _with(schema: Json, keys: Json) -> Json:
+    wider = copy.deepcopy(schema)
+    wider["properties"] |= keys
+    return wider
+
+
+def _one_of(names: Any) -> Json:
+    return {"oneOf": [_ref(name) for name in names]}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/$defs/{name.replace('~', '~0').replace('/', '~1')}"}
+
+
+def _described(schema: Json, text: str) -> Json:
+    """Add a description; beside a `$ref` draft 7 would ignore it, hence the wrapping."""
+    schema.pop("description", None)
+    if "$ref" in schema:
+        return {"description": text, "allOf": [schema]}
+    return {"description": text, **schema}

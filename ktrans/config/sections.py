@@ -1,0 +1,28 @@
+"""The sections of a pipeline file, and the keys that the engine itself reads."""
+
+from __future__ import annotations
+
+import re
+
+VERSION = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+NAME_WORDS = "letters, digits, `_`, `.` and `-`, at most 100, beginning with a letter or digit"
+
+SECTIONS: dict[str, str] = {
+    "version": "The version of this file format: 1.",
+    "name": "The pipeline's name, unique in its state store; the file's name by default.",
+    "source": "Where the bytes come from.",
+    "decoder": "How the bytes become rows; by default each object is looked at (`auto`).",
+    "enrichers": "What happens to the rows, in this order.",
+    "sinks": "Where the rows go: each sink gets all of them, unless it says `when`.",
+    "rejects": "Where input goes that cannot be decoded; files under `.ktrans/rejects/` by default.",
+    "state": "Where the pipeline remembers what it has done.",
+    "limits": "Bounds on hostile or broken input.",
+    "engine": "How a run is cut up, and how patient it is.",
+}
+SINK_KEYS: dict[str, str] = {
+    "id": "The sink's name in receipts and ledgers; its type by default.",
+    "when": "An expression; only rows for which it is true go to this sink.",
+    "columns": "Only these columns go to this sink, in this order; all by default.",
+}
+REJECTS_KEYS: dict[str, str] = {"limit": "When rejects mean that the run had better stop."}

@@ -1,0 +1,93 @@
+"""The pipeline as ktrans understands it: defaults filled in, secrets masked."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from typing import Any
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+from ruamel.yaml import YAML
+
+from ktrans.config.load import LoadedFile
+from ktrans.registry.values import MASK, Resolved
+
+_URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\s/@]+)@")
+
+
+def shown_tree(loaded: LoadedFile) -> dict[str, Any]:
+    """Give the whole pipeline as plain data that is safe to show.
+
+    Secrets are masked. What came from `${file:...}` or a plugin's scheme is shown as it is written
+    in the file; what came from environment variables is shown with its value, unless the option is
+    a secret.
+    """
+    pipeline, tree = loaded.pipeline, loaded.tree
+    sinks = []
+    for at, entry in enumerate(pipeline.sinks):
+        item: dict[str, Any] = {"id": entry.id}
+        if entry.when is not None:
+            item["when"] = entry.when
+        if entry.columns is not None:
+            item["columns"] = list(entry.columns)
+        sinks.append({**item, **_shown(entry.config, _at(tree, "sinks", at))})
+    rejects = _shown(pipeline.rejects.config, _at(tree, "rejects"))
+    return {
+        "version": 1,
+        "name": pipeline.name,
+        "source": _shown(pipeline.source, _at(tree, "source")),
+        "decoder": _shown(pipeline.decoder, _at(tree, "decoder")),
+        "enrichers": [
+            _shown(config, _at(tree, "enrichers", at))
+            for at, config in enumerate(pipeline.enrichers)
+        ],
+        "sinks": sinks,
+        "rejects": {**rejects, "limit": _shown(pipeline.rejects.limit, None)},
+        "state": _shown(pipeline.state, _at(tree, "state")),
+        "limits": _shown(pipeline.limits, _at(tree, "limits")),
+        "engine": _shown(pipeline.engine, _at(tree, "engine")),
+    }
+
+
+def as_yaml(tree: dict[str, Any]) -> str:
+    """Write a tree as YAML, keys in their order."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.width = 100
+    text = StringIO()
+    yaml.dump(tree, text)
+    return text.getvalue()
+
+
+def _shown(value: Any, raw: Any) -> Any:  # noqa: PLR0911 - one return a case reads best
+    if isinstance(value, SecretStr | SecretBytes):
+        return MASK
+    if isinstance(raw, Resolved) and not raw.from_env:
+        return raw.reference
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        shown = {
+            info.alias or name: _shown(getattr(value, name), _at(raw, info.alias or name))
+            for name, info in fields.items()
+        }
+        return {"type": shown.pop("type"), **shown} if "type" in shown else shown
+    if isinstance(value, dict):
+        return {str(key): _shown(item, _at(raw, str(key))) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_shown(item, _at(raw, at)) for at, item in enumerate(value)]
+    if isinstance(value, str):
+        return _URL_PASSWORD.sub(rf"\1:{MASK}@", value)
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def _at(raw: Any, *path: str | int) -> Any:
+    """Give what stands at a path of the raw tree; None where it does not have the model's shape."""
+    for part in path:
+        if isinstance(raw, dict):
+            raw = raw.get(part)
+        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+            raw = raw[part]
+        else:
+            return None
+    return raw

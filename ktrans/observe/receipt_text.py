@@ -1,0 +1,286 @@
+"""The receipt of a run, as a person reads it.
+
+First what happened, then what came in and what went out, then what needs a look, and last where to
+look next. Fits 80 columns; colours are the caller's choice.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+
+from click import style, unstyle
+
+from ktrans.engine.ledger import Ledger, StageLedger
+from ktrans.engine.receipt import RunReceipt, SetAside, SinkOutput
+from ktrans.observe import human
+
+WIDTH = 80
+LABELS = (10, 24)
+"""The label column is as wide as the longest sink's id asks for, between these."""
+
+SPEED_ROWS = 10_000
+"""Fewer rows say nothing about speed."""
+
+SHORTEST = 20
+"""An example of a path is not cut to less than this."""
+
+NO_BREAK = "\u00a0"
+
+SHOWN = 5
+"""How many of a kind are listed before "and N more"."""
+
+_HEADS = {
+    "done": ("done", "green"),
+    "nothing_to_do": ("nothing to do", "green"),
+    "stopped": ("stopped", "yellow"),
+    "skipped": ("skipped", "yellow"),
+    "failed": ("failed", "red"),
+}
+
+
+def receipt_text(
+    receipt: RunReceipt, config: str, *, width: int = WIDTH, colour: bool = False
+) -> str:
+    """Render a receipt.
+
+    Args:
+        receipt: what the engine returned.
+        config: the pipeline file as the user named it, for the commands that are proposed.
+        width: of the terminal.
+        colour: whether to use terminal colours.
+    """
+    writer = _Writer(receipt, config, max(width, 60))
+    text = "\n".join(writer.lines())
+    return text if colour else unstyle(text)
+
+
+def sums_agree(ledger: Ledger) -> bool:
+    """Tell whether every row of a run is accounted for, from its first record to each sink."""
+    if ledger.records != ledger.decoded.rows + ledger.rejects + ledger.skipped:
+        return False
+    before = ledger.decoded.rows
+    for stage in ledger.stages:
+        given = ledger.rejects if stage.kind == "rejects" else before
+        if stage.came_in.rows != given:
+            return False
+        if stage.came_in.rows != stage.went_out.rows + stage.filtered.rows:
+            return False
+        if stage.kind == "enricher":
+            before = stage.went_out.rows
+    return True
+
+
+def one_line(receipt: RunReceipt) -> str:
+    """Sum a run up in one line, for logs."""
+    out = sum(sink.rows for sink in receipt.sinks)
+    return (
+        f"{receipt.pipeline}: {_HEADS[receipt.outcome][0]} in {human.duration(receipt.seconds)}: "
+        f"{human.count(receipt.splits, 'file')}, "
+        f"{human.count(receipt.ledger.decoded.rows, 'row')} in, {human.count(out)} written, "
+        f"{human.count(receipt.ledger.rejects, 'reject')}, exit code {int(receipt.exit_code)}"
+    )
+
+
+class _Writer:
+    def __init__(self, receipt: RunReceipt, config: str, width: int) -> None:
+        self.receipt = receipt
+        self.config = config
+        self.width = width
+        self.ledger = receipt.ledger
+        wanted = max((len(f"-> {sink.id}") for sink in receipt.sinks), default=0)
+        self.label = min(max(wanted, LABELS[0]), LABELS[1])
+
+    def lines(self) -> Iterator[str]:
+        yield self._head()
+        if self.receipt.epochs or self.ledger.records:
+            yield ""
+            yield from self._came_in()
+            yield from self._enrichers()
+            yield from self._went_out()
+            yield from self._sums()
+        attention = list(self._attention())
+        if attention:
+            yield ""
+            yield from attention
+        where_next = list(self._next())
+        if where_next:
+            yield ""
+            yield from where_next
+
+    # -- parts --------------------------------------------------------------------------------
+
+    def _head(self) -> str:
+        receipt = self.receipt
+        text, colour = _HEADS[receipt.outcome]
+        if receipt.outcome == "done" and receipt.exit_code:
+            text, colour = "done, with problems", "yellow"
+        facts = [f"in {human.duration(receipt.seconds)}"]
+        if receipt.dry_run:
+            facts.append("dry run: nothing was written")
+        if receipt.resumed:
+            facts.append("finished what an earlier run had begun")
+        speed = human.rate(self.ledger.decoded.rows, receipt.seconds)
+        if self.ledger.decoded.rows >= SPEED_ROWS and speed:
+            facts.append(f"{speed} rows/s")
+        return f"{style(receipt.pipeline, bold=True)}: {style(text, fg=colour)} {', '.join(facts)}"
+
+    def _came_in(self) -> Iterator[str]:
+        ledger = self.ledger
+        parts = [human.count(self.receipt.splits, "file")]
+        if self.receipt.input_bytes:
+            parts.append(human.size(self.receipt.input_bytes))
+        parts.append(human.count(ledger.records, "record"))
+        yield self._line("in", ", ".join(parts))
+        parts = [human.count(ledger.decoded.rows, "row")]
+        if ledger.skipped:
+            parts.append(f"{human.count(ledger.skipped)} skipped (headers, blank lines)")
+        if ledger.rejects:
+            parts.append(style(f"{human.count(ledger.rejects)} rejected", fg="yellow"))
+        yield self._line("decoded", ", ".join(parts))
+        choices = dict(self.receipt.choices)
+        more = choices.pop("...", None)  # the decoder's own word for those it does not list
+        chosen = Counter(why.partition(":")[0] for why in choices.values())
+        if chosen:
+            text = ", ".join(f"{name} ({human.count(n)})" for name, n in chosen.most_common())
+            yield self._line("", f"recognized as {text}{f', {more}' if more else ''}")
+        reasons = sorted(ledger.rejected.items(), key=lambda item: -item[1])
+        for reason, number in reasons[:SHOWN]:
+            yield self._line("", f"  {number:>10,}  {reason}")
+        if len(reasons) > SHOWN:
+            rest = sum(number for _, number in reasons[SHOWN:])
+            yield self._line("", f"  {rest:>10,}  {len(reasons) - SHOWN} other reasons")
+
+    def _enrichers(self) -> Iterator[str]:
+        for stage in self.ledger.stages:
+            if stage.kind == "enricher" and stage.filtered.rows:
+                text = f"{human.count(stage.filtered.rows)} left out, "
+                text += f"{human.count(stage.went_out.rows)} kept"
+                yield self._line(stage.name.split(" ", 1)[-1], f"{text} ({stage.name})")
+
+    def _went_out(self) -> Iterator[str]:
+        stages = {stage.name: stage for stage in self.ledger.stages}
+        for sink in self.receipt.sinks:
+            yield from self._sink(sink, stages.get(sink.id))
+        if self.receipt.rejects and self.receipt.rejects.rows:
+            yield from self._sink(self.receipt.rejects, None)
+
+    def _sink(self, sink: SinkOutput, stage: StageLedger | None) -> Iterator[str]:
+        parts = [human.count(sink.rows, "row")]
+        if self.receipt.dry_run and stage is not None:
+            parts = [f"{human.count(stage.went_out.rows, 'row')} would go there"]
+        if stage is not None and stage.filtered.rows:
+            parts.append(f"{human.count(stage.filtered.rows)} left out by `when`")
+        if sink.bytes:
+            parts.append(human.size(sink.bytes))
+        if sink.count:
+            parts.append(human.count(sink.count, "output"))
+        parts.append(sink.delivery.replace("_", NO_BREAK))
+        yield self._line(f"-> {sink.id}", ", ".join(parts))
+        if sink.outputs:
+            yield self._line("", self._place(sink.outputs))
+
+    def _sums(self) -> Iterator[str]:
+        ledger = self.ledger
+        if not sums_agree(ledger):
+            yield self._line("sums", style("do not agree: rows were lost or made up", fg="red"))
+            return
+        parts = [human.count(ledger.decoded.rows, "row")]
+        if ledger.rejects:
+            parts.append(human.count(ledger.rejects, "reject"))
+        if ledger.skipped:
+            parts.append(f"{human.count(ledger.skipped)} skipped")
+        sums = f"{human.count(ledger.records, 'record')} = {' + '.join(parts)}"
+        yield self._line("sums", f"{style('agree', fg='green')}: {sums}")
+
+    def _attention(self) -> Iterator[str]:
+        receipt, ledger = self.receipt, self.ledger
+        if ledger.skipdata:
+            yield from self._warn(
+                f"{human.count(ledger.skipdata, 'row')} of log status SKIPDATA: the cloud itself "
+                "lost flow records there"
+            )
+        yield from self._set_aside()
+        for uri in receipt.torn[:SHOWN]:
+            yield from self._warn(f"ends in the middle, its whole records were kept: {uri}")
+        if len(receipt.torn) > SHOWN:
+            yield from self._warn(f"and {len(receipt.torn) - SHOWN} more that end in the middle")
+        if receipt.retries:
+            yield from self._note(f"{human.count(receipt.retries, 'attempt')} had to be repeated")
+        told = {f"set aside: {item.uri}: {item.reason}" for item in receipt.set_aside}
+        for note in receipt.notes:
+            if note not in told:
+                yield from self._note(note)
+
+    def _set_aside(self) -> Iterator[str]:
+        again = {"waiting": "not read, tried again in the next run", "rejected": "cannot be read"}
+        items: list[SetAside] = self.receipt.set_aside
+        for item in items[:SHOWN]:
+            what = again.get(item.kind, item.kind)
+            reason = item.reason.removeprefix(f"{item.uri}: ")
+            yield from self._warn(f"{item.uri}: {what}: {reason} ({item.code})")
+        if len(items) > SHOWN:
+            yield from self._warn(f"and {human.count(len(items) - SHOWN, 'more object')} set aside")
+
+    def _next(self) -> Iterator[str]:
+        receipt, config = self.receipt, self.config
+        if receipt.rejects and receipt.rejects.rows:
+            yield self._line("next", f"ktrans rejects list {config}")
+        if receipt.set_aside:
+            yield self._line("next", f"ktrans state show {config}")
+        if receipt.outcome == "nothing_to_do" and not receipt.error:
+            yield self._line("next", f"nothing new; ktrans state show {config} says what was read")
+        if receipt.dry_run and not receipt.error:
+            yield self._line("next", f"ktrans run {config}")
+
+    # -- lines --------------------------------------------------------------------------------
+
+    def _line(self, label: str, text: str) -> str:
+        room = self.width - self.label - 3
+        first, rest = text, list[str]()
+        if len(unstyle(text)) > room:
+            first, *rest = textwrap.wrap(unstyle(text), room, break_long_words=False)
+        blank = " " * self.label
+        shown = style(label.ljust(self.label), dim=True) if label else blank
+        lines = [f"  {shown} {first}", *(f"  {blank} {line}" for line in rest)]
+        return "\n".join(line.rstrip().replace(NO_BREAK, " ") for line in lines)
+
+    def _warn(self, text: str) -> Iterator[str]:
+        yield from self._marked(style("!", fg="yellow", bold=True), text)
+
+    def _note(self, text: str) -> Iterator[str]:
+        yield from self._marked("-", text)
+
+    def _marked(self, mark: str, text: str) -> Iterator[str]:
+        lines = textwrap.wrap(
+            text, self.width - 4, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+        yield f"  {mark} {lines[0]}"
+        yield from (f"    {line}" for line in lines[1:])
+
+    def _place(self, outputs: list[str]) -> str:
+        """Say where outputs are: the only one, or the folder that they share and an example."""
+        room = self.width - self.label - 3
+        if len(outputs) == 1:
+            return _cut(_near(outputs[0]), room)
+        folders = [output.rpartition("/")[0].split("/") for output in outputs]
+        same = takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False))
+        folder = "".join(f"{names[0]}/" for names in same)
+        begin = f"{_near(folder)}, for example " if folder else "for example "
+        left = room - len(begin)
+        rest = outputs[0].removeprefix(folder)
+        return begin + _cut(rest, left) if left >= SHORTEST else _cut(_near(outputs[0]), room)
+
+
+def _cut(text: str, room: int) -> str:
+    """Shorten a path from its beginning."""
+    return text if len(text) <= room else f"...{text[len(text) - room + 3 :]}"
+
+
+def _near(path: str) -> str:
+    """Give a path relative to the working folder if it is below."""
+    here = f"{Path.cwd()}/"
+    return path.removeprefix("file://").removeprefix(here) or "./"

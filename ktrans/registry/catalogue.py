@@ -1,0 +1,265 @@
+"""The catalogue: every component by kind and type, and the one way to ask plugins for anything."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ktrans.api.errors import ConfigError, ConfigErrors, KtransError, PluginError
+from ktrans.api.spec import API_VERSION, KINDS, Kind, Spec
+from ktrans.registry.plugins import Loaded, Offer, PluginInfo, load_plugins
+from ktrans.registry.suggest import listed, near
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    import click
+
+    from ktrans.api.component import Context
+    from ktrans.api.config import ComponentConfig
+
+_log = logging.getLogger("ktrans.registry")
+
+WELL_KNOWN: dict[str, str] = {
+    "azure_blob": "ktrans-azure",
+    "azure_eventhubs": "ktrans-azure",
+    "clickhouse": "ktrans-clickhouse",
+    "cloudwatch": "ktrans-aws",
+    "delta": "ktrans-delta",
+    "duckdb": "ktrans-duckdb",
+    "gcs": "ktrans-gcp",
+    "geoip": "ktrans-geoip",
+    "iceberg": "ktrans-iceberg",
+    "influxdb": "ktrans-influxdb",
+    "kafka": "ktrans-kafka",
+    "kinesis": "ktrans-aws",
+    "postgres": "ktrans-postgres",
+    "pubsub": "ktrans-gcp",
+    "s3": "ktrans-aws",
+    "sqs": "ktrans-aws",
+}
+"""Types that people expect, and the name of the plugin that has or would have them."""
+
+
+class Catalogue:
+    """All components that are installed, found on first use (implements `ktrans.api.Registry`).
+
+    Args:
+        environ, entry_points, extra: see `ktrans.registry.plugins.load_plugins`; `extra` is how
+            tests and programs bring components without installing them.
+    """
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str] | None = None,
+        entry_points: Iterable[EntryPoint] | None = None,
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        self._arguments = (environ, entry_points, extra)
+        self._found: Loaded | None = None
+
+    @property
+    def _loaded(self) -> Loaded:
+        if self._found is None:
+            self._found = load_plugins(*self._arguments)
+        return self._found
+
+    def plugins(self) -> list[PluginInfo]:
+        """List all plugins, working or not, our own first."""
+        return list(self._loaded.plugins)
+
+    def specs(self, kind: Kind) -> list[Spec]:
+        """List the usable components of a kind, in the order of their type names.
+
+        Left out: those that two plugins claim, and those written for a later ktrans.
+        """
+        return [
+            offers[0].spec
+            for (its_kind, _), offers in sorted(self._loaded.offers.items())
+            if its_kind == kind and len(offers) == 1 and offers[0].spec.api <= API_VERSION
+        ]
+
+    def spec(self, kind: Kind, name: str) -> Spec:
+        """Find a component.
+
+        Raises:
+            ConfigError: there is none of that type (`unknown_component`, field `type`).
+            PluginError: two plugins claim it, its plugin is broken or too new.
+        """
+        return self._offer(kind, name).spec
+
+    def origin(self, kind: Kind, name: str) -> PluginInfo:
+        """Tell which plugin brings a component; raises as `spec` does."""
+        return self._offer(kind, name).plugin
+
+    def model(self, kind: Kind, name: str) -> type[ComponentConfig]:
+        """Import a component's config model; raises as `spec` and `load` do."""
+        offer = self._offer(kind, name)
+        model: type[ComponentConfig] = self._load_for(offer, offer.spec.config)
+        return model
+
+    def build(self, kind: Kind, config: ComponentConfig, context: Context) -> Any:
+        """Build a component from its validated config; raises as `spec` and `load` do."""
+        offer = self._offer(kind, config.type)
+        return self._load_for(offer, offer.spec.build)(config, context)
+
+    def config(self, kind: Kind, raw: dict[str, Any]) -> ComponentConfig:
+        """Validate a raw mapping (with `type`) into the component's config model.
+
+        Raises:
+            ConfigError, ConfigErrors: with `field` naming the option at fault, dotted if nested.
+        """
+        from ktrans.registry.validation import validate_component
+
+        config, problems = validate_component(self, kind, raw)
+        if problems:
+            errors = [problem.error() for problem in problems]
+            raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
+        assert config is not None
+        return config
+
+    def load(self, reference: str) -> Any:
+        """Import `"module:attr"`.
+
+        Raises:
+            PluginError: the module or the attribute is not there.
+        """
+        module, _, attr = reference.partition(":")
+        try:
+            found = importlib.import_module(module)
+        except ImportError as error:
+            raise PluginError(f"cannot import {module}: {error}", code="plugin_import") from error
+        try:
+            return getattr(found, attr)
+        except AttributeError as error:
+            raise PluginError(f"{module} has no {attr}", code="plugin_import") from error
+
+    def add_commands(self, cli: click.Group) -> None:
+        """Let plugins add verbs; one that fails is logged and left out."""
+        self._tell("ktrans_add_commands", cli=cli)
+
+    def resolve_secret(self, scheme: str, ref: str) -> str | None:
+        """Ask the plugins for `${scheme:ref}`; None if none of them knows the scheme.
+
+        Raises:
+            PluginError: the plugin that knows it failed; the message never has the secret.
+        """
+        for call, info in self._calls("ktrans_resolve_secret"):
+            try:
+                value = call(scheme=scheme, ref=ref)
+            except KtransError:
+                raise
+            except Exception as error:
+                raise PluginError(
+                    f"the plugin {info.distribution} failed on ${{{scheme}:...}}: "
+                    f"{type(error).__name__}: {error}",
+                    code="secret_failed",
+                ) from error
+            if value is not None:
+                return str(value)
+        return None
+
+    def run_started(self, run: dict[str, object]) -> None:
+        """Tell observers that a run begins."""
+        self._tell("ktrans_run_started", run=run)
+
+    def epoch_committed(self, run: dict[str, object], epoch: dict[str, object]) -> None:
+        """Tell observers that an epoch was recorded."""
+        self._tell("ktrans_epoch_committed", run=run, epoch=epoch)
+
+    def run_finished(self, run: dict[str, object], receipt: dict[str, object]) -> None:
+        """Tell observers that a run ended."""
+        self._tell("ktrans_run_finished", run=run, receipt=receipt)
+
+    def _tell(self, hook: str, **arguments: object) -> None:
+        for call, info in self._calls(hook):
+            try:
+                call(**arguments)
+            except Exception as error:  # noqa: BLE001 - an observer never stops what it observes
+                _log.warning(
+                    "the hook %s of the plugin %s failed: %s: %s",
+                    hook,
+                    info.distribution,
+                    type(error).__name__,
+                    error,
+                )
+
+    def _calls(self, hook: str) -> Iterable[tuple[Callable[..., Any], PluginInfo]]:
+        loaded = self._loaded
+        for impl in getattr(loaded.manager.hook, hook).get_hookimpls():
+            info = loaded.by_module[id(impl.plugin)]
+            if info.status == "ok":
+                yield _taking(impl.function, impl.argnames), info
+
+    def _offer(self, kind: Kind, name: str) -> Offer:
+        offers = self._loaded.offers.get((kind, name), [])
+        if not offers:
+            raise self._unknown(kind, name)
+        if len(offers) > 1:
+            names = " and ".join(offer.plugin.origin for offer in offers)
+            raise PluginError(
+                f"the {kind} {name} is claimed by more than one plugin: {names}",
+                code="plugin_conflict",
+                hint="uninstall one of them, or name it in KTRANS_DISABLE_PLUGINS",
+            )
+        offer = offers[0]
+        if offer.spec.api > API_VERSION:
+            raise PluginError(
+                f"the {kind} {name} of {offer.plugin.origin} is {offer.plugin.error}",
+                code="plugin_too_new",
+                hint=f"upgrade ktrans, or install an older {offer.plugin.distribution}",
+            )
+        return offer
+
+    def _load_for(self, offer: Offer, reference: str) -> Any:
+        try:
+            return self.load(reference)
+        except PluginError as error:
+            spec, plugin = offer.spec, offer.plugin
+            raise PluginError(
+                f"the {spec.kind} {spec.type} of {plugin.origin} does not load: {error.message}",
+                code="plugin_broken",
+                hint=f"install {plugin.distribution} again, with all that it needs",
+            ) from error
+
+    def _unknown(self, kind: Kind, name: str) -> KtransError:
+        plugin = WELL_KNOWN.get(name, f"ktrans-{name}".replace("_", "-"))
+        for info in self._loaded.plugins:
+            if info.status not in {"broken", "disabled"}:
+                continue
+            if info.distribution == plugin or info.name == name:
+                return PluginError(
+                    f"the {kind} {name} is not there: the plugin {info.origin} is {info.status}: "
+                    f"{info.error}",
+                    code=f"plugin_{info.status}",
+                    hint="`ktrans plugins` shows the state of all plugins",
+                )
+        known = [spec.type for spec in self.specs(kind)]
+        hint = f"the {kind}s that are installed: {listed(known)}"
+        elsewhere = [k for k in KINDS if (k, name) in self._loaded.offers]
+        if elsewhere:
+            hint = f"{name} is a {' and a '.join(elsewhere)}; {hint}"
+        elif close := near(name, known):
+            hint = f"did you mean {close}? {hint}"
+        elif name in WELL_KNOWN:
+            hint = f"{name} is not built in, it comes with the plugin {plugin}; {hint}"
+        broken = [info.distribution for info in self._loaded.plugins if info.status == "broken"]
+        if broken:
+            hint += f"; broken plugins (see `ktrans plugins`): {listed(broken)}"
+        return ConfigError(
+            f"unknown {kind} {shown(name)}", field="type", code="unknown_component", hint=hint
+        )
+
+
+def shown(name: str) -> str:
+    """Give a type name as messages show it: as it is if plain, else quoted and cut."""
+    return name if re.fullmatch(r"[\w./-]{1,64}", name) else repr(name[:64])
+
+
+def _taking(function: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    """Let a hook take fewer arguments than it is offered, as pluggy does."""
+    return lambda **arguments: function(**{name: arguments[name] for name in names})

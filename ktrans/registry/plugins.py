@@ -1,0 +1,240 @@
+"""Finds the plugins, loads each on its own, and says how that went.
+
+A plugin that cannot be loaded is listed as broken and stops nobody but those who ask for it, so the
+loop over the entry points is our own: pluggy's would let the first ImportError escape.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+import pluggy
+
+from ktrans.api import hooks
+from ktrans.api.spec import API_VERSION, KINDS, Spec
+from ktrans.registry.quick import GROUP
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+Status = Literal["ok", "broken", "disabled", "too_new"]
+
+ALLOW = "KTRANS_PLUGINS"
+DENY = "KTRANS_DISABLE_PLUGINS"
+_OWN = "ktrans"
+
+
+@dataclass(slots=True)
+class PluginInfo:
+    """One plugin: where it comes from, whether it works, and what it offers.
+
+    Attributes:
+        name: of its entry point.
+        distribution: what to install, upgrade or remove.
+        version: of that distribution, or "".
+        module: what the entry point names.
+        status: `ok`, `broken` (see `error`), `disabled` by the environment, or `too_new`: it offers
+            something written for a later ktrans.
+        error: what went wrong, for people; empty when all is well.
+        components: as `kind:type`, in the plugin's order.
+        hooks: those that it implements and this version knows.
+        unknown_hooks: those that this version does not know: misspelt, or from a later one.
+        conflicts: components that another plugin claims too, as `kind:type (distribution)`.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    module: str
+    status: Status = "ok"
+    error: str = ""
+    components: list[str] = field(default_factory=list)
+    hooks: list[str] = field(default_factory=list)
+    unknown_hooks: list[str] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
+
+    @property
+    def origin(self) -> str:
+        """Distribution and version, for messages."""
+        return f"{self.distribution} {self.version}".strip()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form that `ktrans plugins --json` prints."""
+        return {
+            "name": self.name,
+            "distribution": self.distribution,
+            "version": self.version,
+            "module": self.module,
+            "status": self.status,
+            "error": self.error,
+            "components": self.components,
+            "hooks": self.hooks,
+            "unknown_hooks": self.unknown_hooks,
+            "conflicts": self.conflicts,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A component and the plugin that offers it."""
+
+    spec: Spec
+    plugin: PluginInfo
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What loading found.
+
+    Attributes:
+        manager: pluggy's, with all working plugins registered.
+        plugins: all of them, working or not, our own first.
+        offers: who offers a (kind, type), in the order of loading.
+        by_module: the plugin that a registered module belongs to, by the module's id.
+    """
+
+    manager: pluggy.PluginManager
+    plugins: list[PluginInfo] = field(default_factory=list)
+    offers: dict[tuple[str, str], list[Offer]] = field(default_factory=dict)
+    by_module: dict[int, PluginInfo] = field(default_factory=dict)
+
+
+def installed_entry_points() -> list[EntryPoint]:
+    """List the entry points of our group, each once, those of ktrans itself first."""
+    from importlib.metadata import entry_points
+
+    unique = {(_distribution(ep)[0], ep.name, ep.value): ep for ep in entry_points(group=GROUP)}
+    return sorted(unique.values(), key=lambda ep: (_distribution(ep)[0] != _OWN, ep.name))
+
+
+def load_plugins(
+    environ: Mapping[str, str] | None = None,
+    entry_points: Iterable[EntryPoint] | None = None,
+    extra: Mapping[str, ModuleType | object] | None = None,
+) -> Loaded:
+    """Load every plugin that the environment allows.
+
+    Args:
+        environ: read for KTRANS_PLUGINS and KTRANS_DISABLE_PLUGINS (names of distributions or of
+            entry points, separated by commas); the process's own by default.
+        entry_points: instead of the installed ones.
+        extra: objects with hooks that are plugins without being installed, by name.
+    """
+    environ = os.environ if environ is None else environ
+    loaded = Loaded(pluggy.PluginManager(GROUP))
+    loaded.manager.add_hookspecs(hooks)
+    points = installed_entry_points() if entry_points is None else list(entry_points)
+    for point in points:
+        distribution, version = _distribution(point)
+        info = PluginInfo(point.name, distribution, version, point.value)
+        loaded.plugins.append(info)
+        if reason := _forbidden(info, environ):
+            info.status, info.error = "disabled", reason
+            continue
+        try:
+            module = point.load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin does on import
+            _break(info, error)
+            continue
+        _register(loaded, info, module)
+    for name, module in (extra or {}).items():
+        info = PluginInfo(name, name, "", getattr(module, "__name__", type(module).__name__))
+        loaded.plugins.append(info)
+        _register(loaded, info, module)
+    _note_conflicts(loaded)
+    return loaded
+
+
+def _register(loaded: Loaded, info: PluginInfo, module: Any) -> None:
+    manager = loaded.manager
+    try:
+        manager.register(module, name=f"{info.distribution}:{info.name}")
+    except (ValueError, pluggy.PluginValidationError) as error:
+        _break(info, error)
+        return
+    loaded.by_module[id(module)] = info
+    for caller in manager.get_hookcallers(module) or ():
+        if caller.has_spec():
+            info.hooks.append(caller.name)
+        else:
+            info.unknown_hooks.append(caller.name)
+    if info.unknown_hooks:
+        info.error = "; ".join(_say_unknown_hook(name) for name in info.unknown_hooks)
+    if "ktrans_components" in info.hooks:
+        _collect(loaded, info, module)
+
+
+def _collect(loaded: Loaded, info: PluginInfo, module: Any) -> None:
+    try:
+        specs = list(module.ktrans_components())
+        for spec in specs:
+            _check_spec(spec)
+    except Exception as error:  # noqa: BLE001 - whatever a plugin does
+        _break(info, error)
+        return
+    for spec in specs:
+        info.components.append(f"{spec.kind}:{spec.type}")
+        loaded.offers.setdefault((spec.kind, spec.type), []).append(Offer(spec, info))
+        if spec.api > API_VERSION:
+            info.status = "too_new"
+            info.error = (
+                f"written for version {spec.api} of the plugin interface; this ktrans has "
+                f"version {API_VERSION}"
+            )
+
+
+def _check_spec(spec: Any) -> None:
+    if not isinstance(spec, Spec):
+        raise TypeError(f"ktrans_components gave a {type(spec).__name__} instead of a Spec")
+    if spec.kind not in KINDS:
+        raise ValueError(f"unknown kind {spec.kind!r}; the kinds are {', '.join(KINDS)}")
+
+
+def _note_conflicts(loaded: Loaded) -> None:
+    for (kind, name), offers in loaded.offers.items():
+        for offer in offers:
+            offer.plugin.conflicts.extend(
+                f"{kind}:{name} ({other.plugin.origin})" for other in offers if other is not offer
+            )
+
+
+def _forbidden(info: PluginInfo, environ: Mapping[str, str]) -> str:
+    """Say which variable forbids a plugin; our own cannot be forbidden."""
+    if info.distribution == _OWN:
+        return ""
+    names = {_normal(info.name), _normal(info.distribution)}
+    if names & _listed(environ.get(DENY, "")):
+        return f"named in {DENY}"
+    if ALLOW in environ and not names & _listed(environ[ALLOW]):
+        return f"not named in {ALLOW}"
+    return ""
+
+
+def _listed(text: str) -> set[str]:
+    return {_normal(part) for part in text.split(",") if part.strip()}
+
+
+def _normal(name: str) -> str:
+    return name.strip().lower().replace("_", "-")
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    dist = point.dist
+    return (_normal(dist.name), dist.version) if dist is not None else (point.name, "")
+
+
+def _break(info: PluginInfo, error: BaseException) -> None:
+    info.status = "broken"
+    info.error = f"{type(error).__name__}: {error}"
+
+
+def _say_unknown_hook(name: str) -> str:
+    known = [known for known in vars(hooks) if known.startswith("ktrans_")]
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f" (did you mean {near[0]}?)" if near else ""
+    return f"implements the hook {name}, which this version of ktrans does not know{meant}"

@@ -1,0 +1,278 @@
+"""`ktrans run` and the verbs around it, on real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+
+def rows_in(folder):
+    return sum(pq.ParquetFile(path).metadata.num_rows for path in folder.rglob("*.parquet"))
+
+
+def test_a_run_without_a_terminal_is_silent_when_all_is_well(project, ktrans):
+    assert ktrans("run", "demo.yaml") == (0, "", "")
+    assert rows_in(project / "out") == 8
+    written = "".join(path.read_text() for path in (project / "out-lines").rglob("*.jsonl"))
+    assert len(written.splitlines()) == 4
+    assert ktrans("run", "demo.yaml") == (0, "", "")
+    assert rows_in(project / "out") == 8
+
+
+def test_the_receipt_adds_up_and_says_where_things_are(project, ktrans, add_bad_line):
+    add_bad_line()
+    code, out, err = ktrans("run", "demo.yaml", "--summary")
+    assert (code, out) == (0, "")
+    lines = [" ".join(line.split()) for line in err.splitlines()]
+    assert lines[0].startswith("demo: done in ")
+    size = sum(path.stat().st_size for path in (project / "logs").iterdir())
+    assert f"in 2 files, {size / 1000:.3g} kB, 13 records" in lines
+    assert "decoded 10 rows, 2 skipped (headers, blank lines), 1 rejected" in lines
+    assert "filter 1 left out, 9 kept (enrichers[0] filter)" in lines
+    assert any(line.startswith("-> file 9 rows,") and "exactly once" in line for line in lines)
+    assert any(line.startswith("-> lines 4 rows, 5 left out by `when`") for line in lines)
+    assert "sums agree: 13 records = 10 rows + 1 reject + 2 skipped" in lines
+    assert "next ktrans rejects list demo.yaml" in lines
+    assert "\x1b" not in err
+    assert max(map(len, err.splitlines())) <= 80
+
+
+def test_rejects_are_told_in_one_line_even_without_a_summary(project, ktrans, add_bad_line):
+    add_bad_line()
+    code, out, err = ktrans("run", "demo.yaml")
+    assert (code, out) == (0, "")
+    assert err.count("\n") == 1
+    assert "1 reject, exit code 0" in err
+
+
+def test_a_second_run_says_that_there_is_nothing_to_do(project, ktrans):
+    ktrans("run", "demo.yaml")
+    _, _, err = ktrans("run", "demo.yaml", "--summary")
+    assert err.startswith("demo: nothing to do in ")
+
+
+def test_the_receipt_as_json_on_stdout_and_in_a_file(project, ktrans_json):
+    code, told = ktrans_json("run", "demo.yaml", "--receipt", "receipt.json")
+    assert code == 0
+    assert told == json.loads((project / "receipt.json").read_text())
+    assert (told["outcome"], told["ledger"]["decoded"]["rows"]) == ("done", 9)
+    assert [sink["rows"] for sink in told["sinks"]] == [8, 4]
+
+
+def test_metrics_grow_from_run_to_run(project, ktrans, lines):
+    for _ in range(2):
+        assert ktrans("run", "demo.yaml", "--metrics-file", "ktrans.prom")[0] == 0
+        (project / "logs/more.log").write_text("\n".join([lines.head, *lines.good[:3]]) + "\n")
+    text = (project / "ktrans.prom").read_text()
+    assert 'ktrans_rows_received_total{pipeline="demo"} 12.0' in text
+    assert 'ktrans_rows_sent_total{pipeline="demo",sink="lines"} 5.0' in text
+    assert 'ktrans_exit_code{pipeline="demo"} 0.0' in text
+
+
+def test_fail_on_rejects(project, ktrans, add_bad_line):
+    add_bad_line()
+    assert ktrans("run", "demo.yaml", "--fail-on-rejects", "-q")[0] == 65
+
+
+def test_a_dry_run_writes_nothing(project, ktrans):
+    code, _, err = ktrans("run", "demo.yaml", "--dry-run", "--summary")
+    assert code == 0
+    assert "nothing was written" in err
+    assert sorted(path.name for path in project.iterdir()) == ["demo.yaml", "logs"]
+    ktrans("run", "demo.yaml")
+    assert rows_in(project / "out") == 8
+
+
+def test_more_rejects_than_allowed_is_65_with_a_remedy(project, ktrans, lines):
+    text = (project / "demo.yaml").read_text().replace("ratio: 1.0", "ratio: 0.1, min_records: 1")
+    (project / "demo.yaml").write_text(text)
+    (project / "logs/one.log").write_text(
+        "\n".join([lines.head, *lines.good, lines.bad, lines.bad, lines.bad]) + "\n"
+    )
+    code, _, err = ktrans("run", "demo.yaml")
+    assert code == 65
+    assert "error[reject_limit]" in err
+    assert not (project / "out").exists() or rows_in(project / "out") == 0
+
+
+def test_a_locked_pipeline_is_75_or_skipped(project, ktrans):
+    from ktrans.engine.lock import lock
+
+    with lock(project / ".ktrans/state.db", "demo"):
+        code, _, err = ktrans("run", "demo.yaml")
+        assert code == 75
+        assert "another run of pipeline 'demo' is under way" in err
+        assert ktrans("run", "demo.yaml", "--if-locked", "skip") == (0, "", "")
+        assert ktrans("state", "reset", "demo.yaml", "--yes")[0] in {0, 75}
+
+
+def test_json_and_a_sink_on_stdout_do_not_mix(project, ktrans):
+    text = (
+        "source: {type: file, paths: [logs/]}\ndecoder: {type: aws_vpc}\nsinks: [{type: stdout}]\n"
+    )
+    (project / "out.yaml").write_text(text)
+    code, out, _ = ktrans("run", "out.yaml", "--json")
+    assert code == 2
+    assert "--receipt" in json.loads(out)["error"]["hint"]
+
+
+def test_logs_are_json_lines_without_a_terminal(project, ktrans):
+    _, _, err = ktrans("run", "demo.yaml", "-v")
+    events = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert [event["event"] for event in events] == [
+        "run_started",
+        "epoch_planned",
+        "epoch_committed",
+        "run_finished",
+    ]
+    assert {event["pipeline"] for event in events} == {"demo"}
+    assert len({event["run_id"] for event in events}) == 1
+
+
+def test_validate_tells_stages_and_guarantees(project, ktrans, ktrans_json):
+    code, out, err = ktrans("validate", "demo.yaml")
+    assert (code, err) == (0, "")
+    assert out.startswith("ok  demo.yaml (demo)\n")
+    assert "sink      file: 46 columns; every row exactly once" in out
+    assert (
+        "sink      lines (file): 2 columns, when action = 'reject'; every row exactly once" in out
+    )
+    code, told = ktrans_json("validate", "demo.yaml", "nowhere.yaml")
+    assert code == 78
+    assert [entry["ok"] for entry in told["pipelines"]] == [True, False]
+    assert told["pipelines"][0]["sinks"][1]["columns"] == ["start_time", "bytes"]
+    assert told["pipelines"][1]["errors"][0]["code"] == "config_not_found"
+
+
+def test_validate_finds_what_does_not_fit_together(project, ktrans):
+    text = (project / "demo.yaml").read_text().replace("bytes > 0", "byts > 0")
+    (project / "demo.yaml").write_text(text)
+    code, _, err = ktrans("validate", "demo.yaml")
+    assert code == 78
+    assert "--> demo.yaml:5:" in err
+    assert "byts" in err
+
+
+def test_validate_connect_asks_the_outside(project, ktrans):
+    text = (project / "demo.yaml").read_text().replace("[logs/]", "[not-there/]")
+    (project / "demo.yaml").write_text(text)
+    assert ktrans("validate", "demo.yaml")[0] == 0
+    code, _, err = ktrans("validate", "demo.yaml", "--connect")
+    assert code != 0
+    assert "not-there" in err
+
+
+def test_preview_shows_rows_with_types(project, ktrans, ktrans_json):
+    code, out, _ = ktrans("preview", "demo.yaml", "--rows", "2")
+    assert code == 0
+    head, types, first, *_ = out.splitlines()
+    assert head.split()[:3] == ["provider", "log_type", "log_version"]
+    assert types.split()[:3] == ["text", "text", "int16"]
+    assert "2026-01-01T00:00:01Z" in first
+    assert "no values in these rows: " in out
+    code, told = ktrans_json("preview", "demo.yaml", "--after", "lines", "--rows", "1")
+    assert told["rows"] == [{"start_time": "2026-01-01T00:00:02Z", "bytes": 200}]
+    assert told["schema"][1] == {"name": "bytes", "type": "int64"}
+    assert not (project / ".ktrans").exists()
+
+
+def test_preview_of_an_unknown_stage_is_a_usage_error(project, ktrans):
+    code, _, err = ktrans("preview", "demo.yaml", "--after", "lnies")
+    assert code == 2
+    assert "lnies" in err
+
+
+def test_state_is_shown_and_forgotten(project, ktrans, ktrans_json):
+    assert "has not run yet" in ktrans("state", "show", "demo.yaml")[1]
+    ktrans("run", "demo.yaml")
+    code, out, _ = ktrans("state", "show", "demo.yaml")
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines()][-1] == ["1", "done"]
+    assert ktrans_json("state", "show", "demo.yaml")[1]["remembered"] == 1
+    assert ktrans("state", "reset", "demo.yaml", "--yes")[0] == 0
+    _, told = ktrans_json("run", "demo.yaml")
+    assert told["splits"] == 1
+
+
+def test_rejects_are_listed_shown_and_replayed(project, ktrans, ktrans_json, add_bad_line, lines):
+    assert ktrans("rejects", "list", "demo.yaml")[2] == "no rejects\n"
+    add_bad_line()
+    ktrans("run", "demo.yaml")
+    code, told = ktrans_json("rejects", "list", "demo.yaml")
+    (group,) = told["rejects"]
+    assert (code, group["count"]) == (0, 1)
+    assert group["example"].endswith("two.log:3")
+    _, out, _ = ktrans("rejects", "show", "demo.yaml", "--reason", group["reason"])
+    assert lines.bad in out
+    assert ktrans("rejects", "show", "demo.yaml", "--reason", "other")[1] == ""
+    code, told = ktrans_json("rejects", "replay", "demo.yaml")
+    assert (code, told["ledger"]["rejected"]) == (0, {group["reason"]: 1})
+    assert ktrans_json("rejects", "list", "demo.yaml")[1]["rejects"][0]["count"] == 1
+
+
+def test_config_print_is_yaml_or_json(project, ktrans, ktrans_json):
+    code, out, _ = ktrans("config", "print", "demo.yaml")
+    assert code == 0
+    assert "compression: zstd" in out
+    assert ktrans_json("config", "print", "demo.yaml")[1]["sinks"][1]["id"] == "lines"
+
+
+def test_components_and_plugins_are_listed(ktrans, ktrans_json):
+    code, out, _ = ktrans("components", "sink")
+    assert code == 0
+    assert "Files in partitioned folders" in out
+    code, told = ktrans_json("components", "sink", "file")
+    assert next(o for o in told["options"] if o["name"] == "path")["required"]
+    assert ktrans("components", "sink", "flie")[0] == 78
+    code, told = ktrans_json("plugins")
+    assert told["plugins"][0]["distribution"] == "ktrans"
+
+
+def test_schemas_are_json(ktrans):
+    assert json.loads(ktrans("schema")[1])["required"] == ["source", "sinks"]
+    assert json.loads(ktrans("schema", "flow")[1])["columns"][0]["name"] == "provider"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_following_run_cleanly(project, number):
+    command = [sys.executable, "-m", "ktrans", "run", "demo.yaml", "--follow", "-v"]
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ) as process:
+        deadline = time.monotonic() + 30
+        while "epoch_committed" not in process.stderr.readline():
+            assert time.monotonic() < deadline
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "stopped" in err
+    assert rows_in(project / "out") == 8
+
+
+def test_the_second_signal_abandons_and_is_130():
+    from ktrans.cli.running import Stopping, exit_code
+    from ktrans.engine.receipt import RunReceipt
+
+    before = signal.getsignal(signal.SIGINT)
+    stopping = Stopping()
+    with stopping.listening():
+        signal.raise_signal(signal.SIGINT)
+        assert stopping.stop.is_set()
+        assert not stopping.abandon.is_set()
+        assert exit_code(RunReceipt("demo", "x"), stopping) == 0
+        signal.raise_signal(signal.SIGTERM)
+        assert stopping.abandon.is_set()
+    assert exit_code(RunReceipt("demo", "x"), stopping) == 130
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_debug_shows_the_whole_log_wherever_it_stands(project, ktrans):
+    for arguments in (["--debug", "run", "demo.yaml"], ["run", "demo.yaml", "--debug"]):
+        _, _, err = ktrans(*arguments)
+        assert "run_started" in err
