@@ -20,7 +20,7 @@ class Enricher(Component[C], abc.ABC):
     `bind` is static: it lets `validate` type the whole chain before any data moves, and its answer
     must be the schema of what `apply` returns.
 
-    Class attributes that the engine goes by:
+    Attributes that the engine goes by, of the class or set by the constructor:
         drops_rows: it may remove rows; otherwise a batch that comes back shorter is a breach.
         changes_counters: it may change `bytes` and `packets` of the rows it keeps.
         scope: what has to be seen together and in order. "batch": nothing, apply is pure and runs
@@ -28,8 +28,8 @@ class Enricher(Component[C], abc.ABC):
             order, so the engine makes one task of it.
     """
 
-    drops_rows: ClassVar[bool] = False
-    changes_counters: ClassVar[bool] = False
+    drops_rows: bool = False
+    changes_counters: bool = False
     scope: ClassVar[Literal["batch", "task", "epoch"]] = "batch"
 
     def needs(self) -> Sequence[str] | None:

@@ -1,0 +1,182 @@
+"""What enrichers share: finding columns, working on distinct values, putting results in place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pyarrow as pa
+
+from ktrans.api.errors import ConfigError
+from ktrans.flow.schema import TEXT
+
+MISSING = np.int32(-1)
+"""The code that stands for null where codes are numpy arrays."""
+
+
+@contextmanager
+def option(name: str) -> Iterator[None]:
+    """Let errors within point at this option of the pipeline file; `.` leads into a mapping."""
+    try:
+        yield
+    except ConfigError as error:
+        error.field = error.field or name
+        raise
+
+
+def unknown_column(name: str, known: Sequence[str], what: str) -> ConfigError:
+    """Make the error for a column that is not there, with the closest name as a hint."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
+    return ConfigError(f"{what}: there is no column {name!r}", code="unknown_column", hint=hint)
+
+
+def require(schema: pa.Schema, names: Iterable[str], what: str) -> None:
+    """Insist that columns exist.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    for name in names:
+        if name not in schema.names:
+            raise unknown_column(name, schema.names, what)
+
+
+def require_text(schema: pa.Schema, names: Iterable[str], what: str) -> None:
+    """Insist that columns exist and hold text.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    for name in names:
+        require(schema, [name], what)
+        if not is_text(schema.field(name).type):
+            raise _wrong_type(schema, name, "text", what)
+
+
+def require_integer(schema: pa.Schema, names: Iterable[str], what: str) -> None:
+    """Insist that columns exist and hold whole numbers.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    for name in names:
+        require(schema, [name], what)
+        dtype = schema.field(name).type
+        if not (pa.types.is_integer(dtype) or pa.types.is_null(dtype)):
+            raise _wrong_type(schema, name, "whole numbers", what)
+
+
+def _wrong_type(schema: pa.Schema, name: str, wanted: str, what: str) -> ConfigError:
+    found = schema.field(name).type
+    return ConfigError(
+        f"{what}: column {name!r} holds {found}, where {wanted} is needed", code="column_type"
+    )
+
+
+def is_text(dtype: pa.DataType) -> bool:
+    """Tell whether a type is text, plain or as a dictionary; an all-null column passes as text."""
+    if pa.types.is_dictionary(dtype):
+        dtype = dtype.value_type
+    return bool(
+        pa.types.is_string(dtype)
+        or pa.types.is_large_string(dtype)
+        or pa.types.is_string_view(dtype)
+        or pa.types.is_null(dtype)
+    )
+
+
+def distinct(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Take a text column apart.
+
+    Args:
+        array: text in any of its types.
+
+    Returns:
+        The distinct values as a string array (it may hold unused and null ones), and for each row
+        the position of its value, as many as there are values standing for null.
+    """
+    if not pa.types.is_dictionary(array.type):
+        array = array.cast(pa.string()).dictionary_encode()
+    values = array.dictionary
+    if values.type != pa.string():
+        values = values.cast(pa.string())
+    if len(values) > 2 * len(array) + 16:  # left over from a larger batch: not worth looking up
+        array = values.take(array.indices).dictionary_encode()
+        values = array.dictionary
+    indices = array.indices
+    if indices.null_count:
+        if indices.type.bit_width < 32:  # noqa: PLR2004 - the count itself must fit
+            indices = indices.cast(pa.int32())
+        indices = indices.fill_null(pa.scalar(len(values), indices.type))
+    return values, np.asarray(indices.to_numpy())
+
+
+def spread(codes: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Give each row the code of its distinct value (int32, MISSING for null)."""
+    return np.asarray(np.append(codes.astype(np.int32, copy=False), MISSING)[indices])
+
+
+def coded(codes: np.ndarray, values: pa.Array) -> pa.DictionaryArray:
+    """Make a text column from codes into `values`; negative codes are null."""
+    valid = codes >= 0
+    return pa.DictionaryArray.from_arrays(_int32(np.maximum(codes, 0), valid), values, safe=False)
+
+
+def plain_integers(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Give an integer column as int64 with -1 for null, and where it is null."""
+    if pa.types.is_null(array.type):
+        return np.full(len(array), -1, np.int64), np.ones(len(array), bool)
+    if not array.null_count:
+        return np.asarray(array.to_numpy()).astype(np.int64), np.zeros(len(array), bool)
+    gone = np.asarray(array.is_null().to_numpy(zero_copy_only=False))
+    numbers = np.asarray(array.fill_null(pa.scalar(0, array.type)).to_numpy()).astype(np.int64)
+    numbers[gone] = -1
+    return numbers, gone
+
+
+def numbers_or_null(numbers: np.ndarray, valid: np.ndarray) -> pa.Array:
+    """Make an int32 column that is null where not valid."""
+    return _int32(np.where(valid, numbers, np.int32(0)), valid)
+
+
+def _int32(numbers: np.ndarray, valid: np.ndarray) -> pa.Array:
+    """Wrap numbers without copying them; building from a mask costs ten times as much."""
+    numbers = np.ascontiguousarray(numbers, np.int32)
+    bits = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    return pa.Array.from_buffers(pa.int32(), len(numbers), [bits, pa.py_buffer(numbers)])
+
+
+def add_fields(schema: pa.Schema, fields: Iterable[pa.Field], what: str) -> pa.Schema:
+    """Append new columns to a schema.
+
+    Raises:
+        ConfigError: a column of that name exists already.
+    """
+    for field in fields:
+        if field.name in schema.names:
+            raise ConfigError(
+                f"{what}: there is already a column {field.name!r}",
+                code="column_exists",
+                hint="give the new column another name, or drop the old one with `select` before",
+            )
+        schema = schema.append(field)
+    return schema
+
+
+def text_field(name: str, description: str) -> pa.Field:
+    """Describe a new text column."""
+    return pa.field(name, TEXT, metadata={"description": description})
+
+
+def rebuild(batch: pa.RecordBatch, schema: pa.Schema, new: dict[str, pa.Array]) -> pa.RecordBatch:
+    """Make a batch of `schema` from new columns, and the old ones for the rest."""
+    columns = [new[name] if name in new else batch.column(name) for name in schema.names]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def side_of(column: str) -> str:
+    """Give `src` for `src_addr`, `dst_pkt` for `dst_pkt_addr`, and any other name as it is."""
+    return column.removesuffix("_addr") or column

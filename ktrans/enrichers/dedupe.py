@@ -1,0 +1,189 @@
+"""The `dedupe` enricher: drops rows that were delivered more than once within an epoch.
+
+Two things count as delivered again:
+
+- a replay: the same position of the same object;
+- a redelivery: the same record in another object. Records have no identity of their own, so the
+  identity is what the record says: capture point, 5-tuple, window, counters and state. One object
+  may rightly hold the same record several times (two connections in one second), so the n-th of
+  them in one object is only compared with the n-th in another.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from ktrans.api import ComponentConfig, Context, Enricher, TaskId
+from ktrans.enrichers._columns import plain_integers, require_integer, require_text
+from ktrans.enrichers._hashing import combine, hash_column
+from ktrans.enrichers._seen import Hashes, HashSet, Positions
+
+IDENTITY = (
+    "provider",
+    "account_id",
+    "src_addr",
+    "dst_addr",
+    "src_port",
+    "dst_port",
+    "protocol",
+    "start_time",
+    "end_time",
+    "packets",
+    "bytes",
+    "flow_state",
+)
+CAPTURE_POINT = ("interface_id", "reporter")
+"""The first of these that a row has is part of its identity too."""
+
+
+class DedupeEnricherConfig(ComponentConfig):
+    """Drops replayed rows, and rows that another object of the same epoch holds as well.
+
+    It sees one epoch: the state is made anew for each, 32 bytes a row. A record that is delivered
+    again in a later epoch is kept.
+    """
+
+    type: Literal["dedupe"] = Field(
+        "dedupe", description="Which component this is.", examples=["dedupe"]
+    )
+    keep: Literal["first"] = Field(
+        "first", description="Which of equal rows to keep.", examples=["first"]
+    )
+
+
+class DedupeEnricher(Enricher[DedupeEnricherConfig]):
+    """Drops redelivered rows."""
+
+    drops_rows: ClassVar[bool] = True
+    scope: ClassVar[Literal["batch", "task", "epoch"]] = "epoch"
+
+    def __init__(self, config: DedupeEnricherConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        # Seeds that nobody can know: a flow made to collide with another would hide it.
+        self._seeds = (secrets.randbits(64), secrets.randbits(64))
+        self._kept = HashSet()
+        self._counted = HashSet()
+        self._positions = Positions()
+
+    def needs(self) -> Sequence[str]:
+        """Name the identity, and where rows came from."""
+        return [*IDENTITY, *CAPTURE_POINT, "log_type", "source_uri", "source_pos"]
+
+    def bind(self, schema: pa.Schema) -> pa.Schema:
+        """Check the columns; the schema stays as it is.
+
+        Raises:
+            ConfigError: the columns that say where a row came from, or its addresses, are missing.
+        """
+        require_text(schema, ["source_uri", "src_addr", "dst_addr"], "dedupe")
+        require_integer(schema, ["source_pos"], "dedupe")
+        return schema
+
+    def begin(self, task: TaskId) -> Self:
+        """Give an enricher that has seen nothing."""
+        del task
+        return type(self)(self.config, self.context)
+
+    @property
+    def state_bytes(self) -> int:
+        """Give the memory that the state takes."""
+        return self._kept.nbytes + self._counted.nbytes + self._positions.nbytes
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Drop replays, then redeliveries."""
+        if not batch.num_rows:
+            return batch
+        objects = self._hash(batch, ("log_type", "source_uri"))
+        rows = np.flatnonzero(~self._replayed(batch, objects))
+        identity = self._identity(batch).take(rows)
+        uri = objects.take(rows)
+        inside = Hashes(combine(identity.high, uri.high), combine(identity.low, uri.low))
+        ordinal = self._ordinals(inside)
+        keep = np.zeros(batch.num_rows, bool)
+        keep[rows[self._first(identity.numbered(ordinal))]] = True
+        return batch if keep.all() else batch.filter(pa.array(keep))
+
+    def _hash(self, batch: pa.RecordBatch, names: Sequence[str]) -> Hashes:
+        """Hash some columns together; one that is not there counts as null."""
+        halves = []
+        for seed in self._seeds:
+            total = np.zeros(batch.num_rows, np.uint64)
+            for name in names:
+                total = combine(total, hash_column(_column(batch, name), seed))
+            halves.append(total)
+        return Hashes(*halves)
+
+    def _identity(self, batch: pa.RecordBatch) -> Hashes:
+        base = self._hash(batch, IDENTITY)
+        first, second = (_column(batch, name) for name in CAPTURE_POINT)
+        chosen = np.asarray(first.is_null().to_numpy(zero_copy_only=False))
+        halves = []
+        for half, seed in zip((base.high, base.low), self._seeds, strict=True):
+            point = np.where(chosen, hash_column(second, seed), hash_column(first, seed))
+            halves.append(combine(half, point))
+        return Hashes(*halves)
+
+    def _replayed(self, batch: pa.RecordBatch, objects: Hashes) -> np.ndarray:
+        position, _ = plain_integers(batch.column("source_pos"))
+        _, first, inverse = np.unique(objects.high, return_index=True, return_inverse=True)
+        names = zip(objects.high[first].tolist(), objects.low[first].tolist(), strict=True)
+        numbers = np.array([self._positions.number(name) for name in names], np.int64)
+        return self._positions.seen(numbers[inverse], position)
+
+    def _ordinals(self, inside: Hashes) -> np.ndarray:
+        """Number the rows of each identity within its object, from 0, over all batches so far."""
+        order, new = inside.groups()
+        starts = np.flatnonzero(new)
+        lengths = np.diff(np.append(starts, len(order)))
+        rank = np.arange(len(order)) - np.repeat(starts, lengths)
+        before = self._count(inside.take(order[starts]))
+        ordinal = np.empty(len(order), np.int64)
+        ordinal[order] = rank + np.repeat(before, lengths)
+        entries = inside.numbered(ordinal)
+        self._counted.add(entries.take(np.argsort(entries.high)))
+        return ordinal
+
+    def _count(self, keys: Hashes) -> np.ndarray:
+        """Count the rows that each identity had in its object before: gallop, then bisect."""
+        low = np.zeros(len(keys), np.int64)  # so many there are at least
+        step = np.ones(len(keys), np.int64)
+        high = np.zeros(len(keys), np.int64)  # and fewer than this many plus one; 0: not known
+        active = np.arange(len(keys))
+        while active.size:
+            known = high[active] > 0
+            probe = np.where(
+                known, (low[active] + high[active] - 1) // 2, low[active] + step[active] - 1
+            )
+            there = self._has(keys.take(active), probe)
+            low[active[there]] = probe[there] + 1
+            step[active[there]] *= 2
+            high[active[~there]] = probe[~there] + 1
+            active = active[(high[active] == 0) | (low[active] < high[active] - 1)]
+        return low
+
+    def _has(self, keys: Hashes, number: np.ndarray) -> np.ndarray:
+        entries = keys.numbered(number)
+        order = np.argsort(entries.high)
+        found = np.empty(len(order), bool)
+        found[order] = self._counted.contains(entries.take(order))
+        return found
+
+    def _first(self, keys: Hashes) -> np.ndarray:
+        """Give the positions of keys that were never seen before, each where it comes first."""
+        order, new = keys.groups()
+        order = order[new]
+        entries = keys.take(order)
+        fresh = ~self._kept.contains(entries)
+        self._kept.add(entries.take(fresh))
+        return np.asarray(order[fresh])
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    at = batch.schema.get_field_index(name)
+    return batch.column(at) if at >= 0 else pa.nulls(batch.num_rows)

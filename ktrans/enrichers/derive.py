@@ -1,0 +1,94 @@
+"""The `derive` enricher: computes columns from others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import pyarrow as pa
+from pydantic import Field, StringConstraints
+
+from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
+from ktrans.enrichers._columns import option
+from ktrans.expressions import Expression, columns_of, compile_expression
+from ktrans.flow.schema import COUNTERS
+
+Name = Annotated[str, StringConstraints(min_length=1)]
+
+
+class DeriveEnricherConfig(ComponentConfig):
+    """Computes columns by expressions, in the order written; later ones may use earlier ones."""
+
+    type: Literal["derive"] = Field(
+        "derive", description="Which component this is.", examples=["derive"]
+    )
+    columns: dict[Name, str] = Field(
+        min_length=1,
+        description=(
+            "The new columns by name, each with its expression. "
+            "A name that exists already replaces that column."
+        ),
+        examples=[{"bits": "bytes * 8", "is_web": "dst_port in (80, 443)"}],
+    )
+
+
+class DeriveEnricher(Enricher[DeriveEnricherConfig]):
+    """Computes columns from others."""
+
+    def __init__(self, config: DeriveEnricherConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self.changes_counters = any(  # type: ignore[misc]  # it depends on the config here
+            name in COUNTERS for name in config.columns
+        )
+        self._steps: list[tuple[str, Expression]] = []
+
+    def needs(self) -> Sequence[str]:
+        """Name what the expressions read and no earlier one made."""
+        made: set[str] = set()
+        read: set[str] = set()
+        for name, text in self.config.columns.items():
+            with option(f"columns.{name}"):
+                read |= columns_of(text) - made
+            made.add(name)
+        return sorted(read)
+
+    def adds(self) -> Sequence[str]:
+        """Name the columns that it makes."""
+        return list(self.config.columns)
+
+    def bind(self, schema: pa.Schema) -> pa.Schema:
+        """Compile the expressions, each against the columns before it.
+
+        Raises:
+            ExpressionError: one does not parse or does not fit the columns.
+            ConfigError: one is null in every row, so its column would have no type.
+        """
+        self._steps = []
+        for name, text in self.config.columns.items():
+            with option(f"columns.{name}"):
+                expression = compile_expression(text, schema)
+                if pa.types.is_null(expression.type):
+                    raise ConfigError(
+                        f"derive: {name!r} is always null, so it has no type",
+                        hint="say which: cast(null as int)",
+                    )
+            self._steps.append((name, expression))
+            schema = _with_field(schema, name, expression)
+        return schema
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Compute the columns, one after the other."""
+        for name, expression in self._steps:
+            values = expression.evaluate(batch)
+            schema = _with_field(batch.schema, name, expression)
+            columns = [
+                values if field.name == name else batch.column(field.name) for field in schema
+            ]
+            batch = pa.RecordBatch.from_arrays(columns, schema=schema)
+        return batch
+
+
+def _with_field(schema: pa.Schema, name: str, expression: Expression) -> pa.Schema:
+    field = pa.field(name, expression.type, metadata={"description": f"= {expression.text}"})
+    at = schema.get_field_index(name)
+    return schema.append(field) if at < 0 else schema.set(at, field)

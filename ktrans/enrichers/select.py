@@ -1,0 +1,138 @@
+"""The `select` enricher: keeps, drops and renames columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal, Self
+
+import pyarrow as pa
+from pydantic import Field, StringConstraints, model_validator
+
+from ktrans.api import ComponentConfig, ConfigError, Enricher
+from ktrans.enrichers._columns import option, require, unknown_column
+from ktrans.flow.schema import NAMES
+
+Name = Annotated[str, StringConstraints(min_length=1)]
+
+
+class SelectEnricherConfig(ComponentConfig):
+    """Keeps or drops columns by name or pattern, then renames."""
+
+    type: Literal["select"] = Field(
+        "select", description="Which component this is.", examples=["select"]
+    )
+    keep: list[Name] | None = Field(
+        None,
+        min_length=1,
+        description=(
+            "The columns to keep, in this order; `*` and `?` match any text and any character. "
+            "Leave it out to keep all."
+        ),
+        examples=[["start_time", "src_*", "dst_*", "bytes"]],
+    )
+    drop: list[Name] = Field(
+        default_factory=list,
+        description="Columns to leave out; patterns as in `keep`. Not together with `keep`.",
+        examples=[["attrs", "*_rev"]],
+    )
+    rename: dict[Name, Name] = Field(
+        default_factory=dict,
+        description="New names by old names, applied last.",
+        examples=[{"src_addr": "source_ip", "dst_addr": "destination_ip"}],
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.keep is not None and self.drop:
+            raise ValueError("give either keep or drop, not both")
+        if self.keep is None and not self.drop and not self.rename:
+            raise ValueError("give at least one of keep, drop and rename")
+        return self
+
+
+class SelectEnricher(Enricher[SelectEnricherConfig]):
+    """Keeps, drops and renames columns."""
+
+    _kept: list[str]
+    _schema: pa.Schema
+
+    def needs(self) -> Sequence[str]:
+        """Name the columns that the config names one by one, except those to drop."""
+        kept = [name for name in self.config.keep or () if not _is_pattern(name)]
+        return list(dict.fromkeys([*kept, *self.config.rename]))
+
+    def adds(self) -> Sequence[str]:
+        """Name the columns that come into being by renaming."""
+        return list(self.config.rename.values())
+
+    def keeps(self) -> Sequence[str]:
+        """Name the flow columns that stay; what other enrichers make, they make in any case."""
+        if self.config.keep is None:
+            gone = self.config.drop
+            return [n for n in NAMES if not any(fnmatchcase(n, pattern) for pattern in gone)]
+        exact = [name for name in self.config.keep if not _is_pattern(name)]
+        patterns = [name for name in self.config.keep if _is_pattern(name)]
+        matched = [n for n in NAMES if any(fnmatchcase(n, pattern) for pattern in patterns)]
+        return list(dict.fromkeys([*exact, *matched]))
+
+    def bind(self, schema: pa.Schema) -> pa.Schema:
+        """Match the names with the columns that there are.
+
+        Raises:
+            ConfigError: a name or pattern matches no column, or two columns get one name.
+        """
+        names = schema.names
+        if self.config.keep is not None:
+            with option("keep"):
+                kept = _matching(self.config.keep, names, "select: keep")
+        else:
+            with option("drop"):
+                # A flow column that is missing was not decoded because nobody reads it.
+                dropped = _matching(self.config.drop, names, "select: drop", absent=NAMES)
+            kept = [name for name in names if name not in dropped]
+        left = pa.schema([schema.field(name) for name in kept])
+        with option("rename"):
+            require(left, self.config.rename, "select: rename")
+        fields = [schema.field(name).with_name(self._renamed(name)) for name in kept]
+        self._refuse_twins([field.name for field in fields])
+        self._kept = kept
+        self._schema = pa.schema(fields, metadata=schema.metadata)
+        return self._schema
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Pick the columns; nothing is copied."""
+        columns = [batch.column(name) for name in self._kept]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+    def _renamed(self, name: str) -> str:
+        return self.config.rename.get(name, name)
+
+    def _refuse_twins(self, names: list[str]) -> None:
+        twins = sorted({name for name in names if names.count(name) > 1})
+        if twins:
+            raise ConfigError(
+                f"select: two columns would be named {twins[0]!r}",
+                code="column_exists",
+                hint="drop one of them, or rename it to something else",
+            )
+        if not names:
+            raise ConfigError("select: no column is left", hint="keep at least one")
+
+
+def _is_pattern(name: str) -> bool:
+    return "*" in name or "?" in name
+
+
+def _matching(
+    patterns: Sequence[str], names: list[str], what: str, absent: Sequence[str] = ()
+) -> list[str]:
+    """Give the columns that the patterns match, in their order; each must match something."""
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        hits = [name for name in names if fnmatchcase(name, pattern)]
+        known = NAMES if _is_pattern(pattern) else absent
+        if not hits and not any(fnmatchcase(name, pattern) for name in known):
+            raise unknown_column(pattern, names, what)
+        found.update(dict.fromkeys(hits))
+    return list(found)

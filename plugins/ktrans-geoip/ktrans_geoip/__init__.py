@@ -1,0 +1,19 @@
+"""Registers the `geoip` enricher. Imports neither pyarrow nor maxminddb."""
+
+from __future__ import annotations
+
+from ktrans.api import Spec, hookimpl
+
+
+@hookimpl
+def ktrans_components() -> list[Spec]:
+    """List what this plugin offers."""
+    return [
+        Spec(
+            kind="enricher",
+            type="geoip",
+            build="ktrans_geoip.enricher:GeoipEnricher",
+            config="ktrans_geoip.enricher:GeoipEnricherConfig",
+            summary="Country, city and network operator of addresses",
+        )
+    ]
