@@ -46,7 +46,7 @@ def exclusion(split: Split, error: Exception) -> Exclusion:
         split.uri,
         "rejected" if rejected else "waiting",
         _code(error),
-        _reason(error),
+        _of_split(split, error),
     )
 
 
@@ -88,6 +88,13 @@ def _code(error: Exception) -> str:
     if isinstance(error, KtransError):
         return error.code
     return "io" if isinstance(error, OSError) else "defect"
+
+
+def _of_split(split: Split, error: Exception) -> str:
+    """Give the reason without the split's own name, which stands beside it, and with the fix."""
+    reason = _reason(error).removeprefix(split.uri).lstrip(": ")
+    hint = error.hint if isinstance(error, KtransError) else None
+    return f"{reason}; {hint}" if hint else reason
 
 
 def _reason(error: BaseException) -> str:

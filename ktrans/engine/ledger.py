@@ -100,11 +100,12 @@ class StageLedger:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> StageLedger:
         """Rebuild a stage from `to_json`."""
-        sides = (Tally.from_json(value[side]) for side in ("in", "out", "filtered"))
         return cls(
             value["name"],
             value["kind"],
-            *sides,
+            Tally.from_json(value["in"]),
+            Tally.from_json(value["out"]),
+            Tally.from_json(value["filtered"]),
             may_drop=value["may_drop"],
             may_change=value["may_change"],
         )

@@ -60,7 +60,7 @@ class DedupeEnricherConfig(ComponentConfig):
 class DedupeEnricher(Enricher[DedupeEnricherConfig]):
     """Drops redelivered rows."""
 
-    drops_rows: ClassVar[bool] = True
+    drops_rows = True
     scope: ClassVar[Literal["batch", "task", "epoch"]] = "epoch"
 
     def __init__(self, config: DedupeEnricherConfig, context: Context | None = None) -> None:

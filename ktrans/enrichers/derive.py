@@ -37,9 +37,7 @@ class DeriveEnricher(Enricher[DeriveEnricherConfig]):
 
     def __init__(self, config: DeriveEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        self.changes_counters = any(  # type: ignore[misc]  # it depends on the config here
-            name in COUNTERS for name in config.columns
-        )
+        self.changes_counters = any(name in COUNTERS for name in config.columns)
         self._steps: list[tuple[str, Expression]] = []
 
     def needs(self) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,7 +29,7 @@ class FilterEnricherConfig(ComponentConfig):
 class FilterEnricher(Enricher[FilterEnricherConfig]):
     """Keeps the rows for which a condition is true."""
 
-    drops_rows: ClassVar[bool] = True
+    drops_rows = True
     _where: Expression
 
     def needs(self) -> Sequence[str]:

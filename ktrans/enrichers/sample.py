@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -44,7 +44,7 @@ class SampleEnricherConfig(ComponentConfig):
 class SampleEnricher(Enricher[SampleEnricherConfig]):
     """Keeps 1 flow in N, with a weight."""
 
-    drops_rows: ClassVar[bool] = True
+    drops_rows = True
     _schema: pa.Schema
 
     def needs(self) -> Sequence[str]:
