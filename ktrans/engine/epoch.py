@@ -17,6 +17,11 @@ from ktrans.state.epochs import Epoch, Exclusion, Status
 from ktrans.state.store import Store
 
 
+EARLY_RECORDS = 100
+"""An epoch is stopped before its end once it has seen this many times `limit.min_records`: sooner,
+one bad object that happens to come first would speak for all."""
+
+
 def group_splits(
     splits: Sequence[Split], task_bytes: int, workers: int, *, serial: bool
 ) -> list[list[Split]]:
@@ -203,7 +208,9 @@ class EpochRunner:
 
     def _running(self, index: int, ledger: Ledger) -> None:
         self._ledgers[index] = ledger
-        if ledger.rejected:
+        if ledger.rejected and sum(one.records for one in list(self._ledgers.values())) > (
+            EARLY_RECORDS * self._pipeline.rejects.limit.min_records
+        ):
             total = Ledger()
             for one in list(self._ledgers.values()):
                 total.records += one.records

@@ -291,16 +291,13 @@ def test_a_file_in_the_way_of_the_folder_is_a_config_error(tmp_path):
     assert (tmp_path / "out").read_text() == "mine"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_an_access_error(tmp_path):
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(AccessError):
-            make(tmp_path, "out/").check()
-        with pytest.raises(AccessError):
-            put(make(tmp_path, "out/"), flows([at(1)], ["x"]))
-    finally:
-        tmp_path.chmod(0o700)
+def test_a_folder_that_may_not_be_written_is_an_access_error(as_user):
+    as_user.chmod(0o500)
+    with pytest.raises(AccessError):
+        make(as_user, "out/").check()
+    with pytest.raises(AccessError):
+        put(make(as_user, "out/"), flows([at(1)], ["x"]))
+    as_user.chmod(0o700)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -153,19 +152,6 @@ def test_pipes_are_refused_by_name_and_left_out_of_folders(tmp_path):
     os.mkfifo(tmp_path / "a.log")
     with pytest.raises(RejectError):
         files.source.open(split)
-
-
-@pytest.fixture
-def as_user():
-    """Give a folder and be someone who is bound by permissions, even if root runs the tests."""
-    before, folder = os.geteuid(), Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    if before == 0:
-        os.chown(folder, 65_534, 65_534)
-        os.seteuid(65_534)
-    yield folder
-    os.seteuid(before)
-    shutil.rmtree(folder)
 
 
 def test_a_folder_or_file_without_permission_is_named(as_user):

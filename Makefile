@@ -1,0 +1,60 @@
+# Everything a person does with this project, by name. `make` alone lists it.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PLUGINS := $(wildcard plugins/*/pyproject.toml)
+EDITABLE := -e . $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit bench lint docs examples clean
+
+help: ## List what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+demo: $(VENV)/.run ## Set all up and translate the example logs
+	$(BIN)/ktrans run --summary configs/quickstart.yaml
+
+test: $(VENV)/.test ## Set all up and run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+unit: $(VENV)/.test ## Run the quick tests only
+	$(BIN)/python -m pytest tests/unit tests/contract plugins $(ARGS)
+
+bench: $(VENV)/.bench ## Measure speed beside DuckDB, Polars and a row loop
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+lint: $(VENV)/.lint ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.run ## Write the reference pages anew from the code
+	$(BIN)/python -m ktrans.config.reference config > docs/configuration.md
+	$(BIN)/python -m ktrans.config.reference flow > docs/flow-schema.md
+
+clean: ## Remove the environment and what the demo wrote
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# One environment; each stamp says what it holds. uv is used where it is installed.
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "ktrans needs Python 3.11 or newer; name it by PYTHON=..." >&2; exit 1; }
+	@if command -v uv >/dev/null; then uv venv --quiet --python "$(PYTHON)" $(VENV); else \
+		"$(PYTHON)" -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'; fi
+
+define install
+	@echo "installing into $(VENV) ..."
+	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python $(1); else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); fi
+	@touch $@
+endef
+
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml $(PLUGINS)
+	$(call install,$(EDITABLE))
+$(VENV)/.test: $(VENV)/.run
+	$(call install,--group test $(EDITABLE))
+$(VENV)/.lint: $(VENV)/.test
+	$(call install,--group lint $(EDITABLE))
+$(VENV)/.bench: $(VENV)/.run
+	$(call install,--group bench $(EDITABLE))

@@ -1,0 +1,32 @@
+"""What holds for all tests."""
+
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was():
+    """The command line sets logging up for its process; a test must not inherit that."""
+    logger = logging.getLogger("ktrans")
+    handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers[:], logger.propagate = handlers, propagate
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def as_user():
+    """Give a folder and be someone who is bound by permissions, even if root runs the tests."""
+    before, folder = os.geteuid(), Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    if before == 0:
+        os.chown(folder, 65_534, 65_534)
+        os.seteuid(65_534)
+    yield folder
+    os.seteuid(before)
+    shutil.rmtree(folder)
