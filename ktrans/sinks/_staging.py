@@ -173,7 +173,8 @@ def check_writable(folder: Path) -> None:
         existing = existing.parent
     if not existing.is_dir():
         raise ConfigError(f"{existing} is not a folder", code="path_taken", hint="change the path")
-    if not os.access(existing, os.W_OK | os.X_OK):
+    effective = os.access in os.supports_effective_ids
+    if not os.access(existing, os.W_OK | os.X_OK, effective_ids=effective):
         raise AccessError(
             f"not allowed to write in {existing}",
             hint="let the user that runs ktrans write there, or take another folder",

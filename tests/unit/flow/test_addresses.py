@@ -1,0 +1,45 @@
+"""Addresses as text: what counts as one, and how it is written."""
+
+import ipaddress
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ktrans.flow.addresses import canonical_addresses, canonical_ipv6, ip_versions
+
+
+def test_valid_ipv4_passes_untouched():
+    values = pa.array(["0.0.0.0", "255.255.255.255", "10.20.30.40", None])
+    canonical, invalid = canonical_addresses(values)
+    assert canonical is values
+    assert invalid is None
+
+
+@pytest.mark.parametrize(
+    "text", ["256.1.1.1", "01.2.3.4", "1.2.3", "1.2.3.4.", " 1.2.3.4", "", ":", "1::2::3"]
+)
+def test_what_is_no_address_is_marked(text):
+    canonical, invalid = canonical_addresses(pa.array(["10.0.0.1", text]))
+    assert invalid.tolist() == [False, True]
+    assert canonical.to_pylist() == ["10.0.0.1", None]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.ip_addresses(v=6))
+def test_ipv6_comes_out_the_same_from_every_spelling(address):
+    forms = {
+        canonical_ipv6(text) for text in (str(address), address.exploded, str(address).upper())
+    }
+    assert len(forms) == 1
+    (form,) = forms
+    assert form == form.lower()
+    assert ipaddress.IPv6Address(form) == address
+
+
+def test_the_version_follows_the_address():
+    column = pa.array(["10.0.0.1", None, "::1"]).dictionary_encode()
+    assert ip_versions(column).to_pylist() == [4, None, 6]
+    nothing = pa.nulls(2, pa.dictionary(pa.int32(), pa.string()))
+    assert ip_versions(nothing).to_pylist() == [None, None]
