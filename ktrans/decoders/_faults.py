@@ -1,0 +1,43 @@
+"""Bad lines of a block of text: which, why, and where they lie in its bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(slots=True)
+class Faults:
+    """The bad lines of a block: their indexes, reasons, and words for people."""
+
+    lines: list[int] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+
+    def add(self, line: int, reason: str, detail: str) -> None:
+        """Note one bad line."""
+        self.lines.append(line)
+        self.reasons.append(reason)
+        self.details.append(detail)
+
+    def ordered(self) -> tuple[list[int], list[str], list[str]]:
+        """Give lines, reasons and details in the order of the lines."""
+        order = np.argsort(np.array(self.lines, dtype=np.int64), kind="stable").tolist()
+        return (
+            [self.lines[place] for place in order],
+            [self.reasons[place] for place in order],
+            [self.details[place] for place in order],
+        )
+
+
+def line_bounds(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Give where each line begins and ends (without its newline)."""
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    if data and not data.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    starts = np.empty_like(ends)
+    if len(ends):
+        starts[0] = 0
+        starts[1:] = ends[:-1] + 1
+    return starts, ends

@@ -1,0 +1,120 @@
+"""Layouts of AWS text logs: which field stands where, from a header line or a configured format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ktrans.decoders._aws_fields import Field
+
+_NAME = re.compile(r"^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*$")
+_RFC3339 = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$")
+_MIN_KNOWN = 2
+MAX_HEADER_BYTES = 64 << 10
+
+LOGGED_AT = "@logged-at"
+"""The name, within ktrans, of the time that a CloudWatch export puts before each line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One kind of AWS text log.
+
+    Attributes:
+        decoder: the type of its decoder.
+        log_type: value of the log_type column.
+        fields: all fields that are known.
+        default: the format that AWS uses unless told otherwise.
+        guess: tells for each row, from its columns, whether it is so plainly of the default format
+            that no header is needed; the number of fields is right already.
+        guess_fields: the fields that `guess` looks at.
+    """
+
+    decoder: str
+    log_type: str
+    fields: tuple[Field, ...]
+    default: tuple[str, ...]
+    guess: Callable[[Mapping[str, Any]], np.ndarray]
+    guess_fields: tuple[str, ...]
+    by_name: dict[str, Field] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {known.name: known for known in self.fields})
+
+    def __hash__(self) -> int:
+        return hash(self.decoder)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The fields of a line, in order.
+
+    Attributes:
+        names: native names with hyphens.
+        guessed: True when nothing named the fields and the default format is on trial: each line
+            has to prove that it is of that format.
+    """
+
+    names: tuple[str, ...]
+    guessed: bool = False
+
+    @cached_property
+    def text(self) -> str | None:
+        """What a reject records as its layout; None for a guess."""
+        return None if self.guessed else " ".join(self.names)
+
+
+def is_time(token: bytes) -> bool:
+    """Tell whether a token is an RFC 3339 time, as CloudWatch exports put before each line."""
+    return _RFC3339.match(token) is not None
+
+
+def native_name(token: str) -> str:
+    """Give a field's name as AWS prints it in text: lower case, with hyphens."""
+    return token.lower().replace("_", "-")
+
+
+def parse_header(line: bytes, dialect: Dialect) -> Layout | None:
+    """Read a header line; None if the line is not one.
+
+    A header's tokens are all names of known fields, hyphenated or underscored. Names that are not
+    known yet are let in when most others are known: AWS adds fields every year.
+    """
+    line = line.removeprefix(b"\xef\xbb\xbf")
+    if len(line) > MAX_HEADER_BYTES or not line.isascii():
+        return None
+    tokens = line.decode("ascii").split()
+    if not tokens or not all(_NAME.match(token) for token in tokens):
+        return None
+    names = tuple(native_name(token) for token in tokens)
+    if len(set(names)) < len(names):
+        return None
+    known = sum(name in dialect.by_name for name in names)
+    mostly = known >= _MIN_KNOWN and known * 2 > len(names)
+    return Layout(names) if mostly or known == len(names) else None
+
+
+def parse_format(text: str, dialect: Dialect) -> Layout:
+    """Read the `format` option: `${a-b} ${c}`, `a-b c`, `a_b c`, with commas or blanks between.
+
+    Raises:
+        ValueError: it names no field, one twice, or something that is not a name.
+    """
+    tokens = [
+        token.removeprefix("${").removesuffix("}") for token in re.split(r"[\s,]+", text.strip())
+    ]
+    bad = [token for token in tokens if not _NAME.match(token.lower())]
+    if bad:
+        raise ValueError(f"{bad[0]!r} is not a field name")
+    names = tuple(native_name(token) for token in tokens)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"the field {twice[0]} is named twice")
+    if not any(name in dialect.by_name for name in names):
+        raise ValueError("none of these fields is known")
+    return Layout(names)

@@ -1,0 +1,86 @@
+"""IP addresses as text: what is one, and its canonical form.
+
+Everything here works on the distinct values of a column, so a block of rows costs what its few
+different addresses cost.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+IPV4_REGEX = rf"^{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}$"
+"""Four octets of 0 to 255 without leading zeros: the only form that all systems read alike."""
+
+
+@lru_cache(maxsize=1 << 16)
+def canonical_ipv6(text: str) -> str | None:
+    """Give the RFC 5952 form of an IPv6 address, or None if it is not one.
+
+    IPv4-mapped addresses keep their dotted part (RFC 5952, section 5); zone ids are not accepted,
+    since they mean nothing outside the machine that wrote them.
+    """
+    if "%" in text:
+        return None
+    try:
+        canonical = socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, text))
+    except (OSError, ValueError):
+        return None
+    if "." in canonical and not canonical.startswith("::ffff:"):
+        return str(ipaddress.IPv6Address(text))  # "::1.2.3.4", a form that RFC 4291 deprecates
+    return canonical
+
+
+def canonical_addresses(values: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
+    """Check distinct addresses and bring them to their canonical form.
+
+    Args:
+        values: string array; nulls are allowed.
+
+    Returns:
+        The canonical values (the same array if nothing had to change; null where invalid), and a
+        boolean array that is True for values that are no address, or None if all are.
+    """
+    is_ipv4 = pc.match_substring_regex(values, IPV4_REGEX)
+    others = np.flatnonzero(~np.asarray(is_ipv4.fill_null(True)))
+    if not len(others):
+        return values, None
+    given = values.take(pa.array(others)).to_pylist()
+    canonical = [canonical_ipv6(text) for text in given]
+    bad = np.array([text is None for text in canonical])
+    invalid = None
+    if bad.any():
+        invalid = np.zeros(len(values), dtype=bool)
+        invalid[others[bad]] = True
+    if canonical == given:
+        return values, invalid
+    texts = values.to_pylist()
+    for place, text in zip(others.tolist(), canonical, strict=True):
+        texts[place] = text
+    return pa.array(texts, pa.string()), invalid
+
+
+def address_versions(values: pa.Array) -> np.ndarray:
+    """Give 4 or 6 (int8) for each canonical address; the answer for a null means nothing."""
+    is_ipv6 = np.asarray(pc.match_substring(values, ":").fill_null(False))
+    return np.where(is_ipv6, np.int8(6), np.int8(4))
+
+
+def ip_versions(column: pa.DictionaryArray) -> pa.Array:
+    """Give the IP version of each row's address as int8; null where there is no address."""
+    per_value = address_versions(column.dictionary)
+    if len(per_value) and (per_value == per_value[0]).all():
+        rows = np.full(len(column), per_value[0], dtype=np.int8)
+    elif len(per_value):
+        rows = per_value[np.asarray(column.indices.fill_null(0))]
+    else:
+        rows = np.zeros(len(column), dtype=np.int8)
+    if column.null_count == 0:
+        return pa.array(rows)
+    return pa.array(rows, mask=np.asarray(column.is_null()))
