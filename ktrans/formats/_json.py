@@ -66,7 +66,7 @@ def _scalar_text(array: pa.Array) -> pa.Array:
     kind = array.type
     if pa.types.is_floating(kind):
         finite = _compute.is_finite(array)
-        return _compute.if_else(finite, scalar_text(array), "null")
+        return _compute.if_else(finite, scalar_text(array), _text("null"))
     if is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
         return scalar_text(array)
     return quoted(scalar_text(array))
@@ -97,12 +97,19 @@ def object_pieces(
     def text(array: pa.Array) -> pa.Array:
         return json_text(array, nulls=nulls)
 
+    def member(column: pa.Array, before: str, after: str = "", absent: str = "") -> list[Piece]:
+        if pa.types.is_struct(column.type) and not column.null_count:
+            # Its members stay pieces of their own, so that the few distinct ones stay coded.
+            inner = [column.type.field(index).name for index in range(column.type.num_fields)]
+            return [before, *object_pieces(inner, column.flatten(), nulls), after]
+        return piece(column, text, before, after, absent)
+
     keys = [f"{quoted_name(name)}:" for name in names]
     pieces: list[Piece] = ["{"]
     if nulls:
         for index, (key, column) in enumerate(zip(keys, columns, strict=True)):
             before = f",{key}" if index else key
-            pieces += piece(column, text, before, "", f"{before}null")
+            pieces += member(column, before, "", f"{before}null")
         return [*pieces, end]
     present = [
         (key, column)
@@ -116,9 +123,9 @@ def object_pieces(
         return [*pieces, *_uncertain(present, text), end]
     for at, (key, column) in enumerate(present):
         if at < always:
-            pieces += piece(column, text, key, ",")
+            pieces += member(column, key, ",")
         else:
-            pieces += piece(column, text, f",{key}" if at > always else key)
+            pieces += member(column, f",{key}" if at > always else key)
     return [*pieces, end]
 
 
@@ -134,7 +141,7 @@ def _uncertain(present: Sequence[tuple[str, pa.Array]], text: Any) -> list[Piece
             preceded = valid
             continue
         comma = _compute.and_(preceded, valid).dictionary_encode()
-        pieces += piece(comma, lambda flags: _compute.if_else(flags, ",", ""))
+        pieces += piece(comma, lambda flags: _compute.if_else(flags, _text(","), _text("")))
         pieces += piece(column, text, key)
         preceded = _compute.or_(preceded, valid)
     return pieces
@@ -144,6 +151,10 @@ def _never_null(column: pa.Array) -> bool:
     if pa.types.is_dictionary(column.type) and column.dictionary.null_count:
         return False
     return not column.null_count
+
+
+def _text(value: str) -> pa.StringScalar:
+    return pa.scalar(value, pa.string())
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -173,7 +184,7 @@ def _list_text(array: pa.Array, nulls: bool) -> pa.Array:
 
 def _gathered(values: pa.Array, offsets: np.ndarray) -> pa.Array:
     lists = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
-    return _compute.binary_join(lists, ",")
+    return _compute.binary_join(lists, _text(","))
 
 
 def _where_valid(array: pa.Array, texts: pa.Array) -> pa.Array:

@@ -57,7 +57,12 @@ def is_text(kind: pa.DataType) -> bool:
 
 def concat(*parts: pa.Array | str) -> pa.Array:
     """Join texts element by element; null where one of them is null."""
-    return _compute.binary_join_element_wise(*parts, "")
+    return _compute.binary_join_element_wise(*(_typed(part) for part in parts), _typed(""))
+
+
+def _typed(part: pa.Array | str) -> Any:
+    """Give a constant text as a scalar of that type: having Arrow infer it costs far more."""
+    return pa.scalar(part, pa.string()) if isinstance(part, str) else part
 
 
 def compact(array: pa.DictionaryArray) -> pa.DictionaryArray:
@@ -111,7 +116,7 @@ def joined(pieces: Iterable[Piece], rows: int) -> pa.Array:
     if all(isinstance(part, str) for part in merged):
         return pa.repeat(pa.scalar("".join(str(part) for part in merged), pa.string()), rows)
     return _compute.binary_join_element_wise(
-        *operands, "", null_handling="replace", null_replacement=""
+        *operands, _typed(""), null_handling="replace", null_replacement=""
     )
 
 
@@ -165,7 +170,7 @@ def _coded(array: pa.Array) -> tuple[np.ndarray, pa.Array] | None:
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         array = array.dictionary_encode()
     elif pa.types.is_boolean(kind):
-        return _codes(array.cast(pa.int8()), 2), pa.array([False, True, None])
+        return _codes(array.cast(pa.int8()), 2), pa.array([False, True, None], pa.bool_())
     elif pa.types.is_integer(kind):
         return _by_range(array)
     elif not pa.types.is_dictionary(kind):
@@ -201,7 +206,7 @@ def _by_range(array: pa.Array) -> tuple[np.ndarray, pa.Array] | None:
 def _operand(part: Piece) -> Any:
     if isinstance(part, Coded):
         return _compute.take(part.values, pa.array(part.codes), boundscheck=False)
-    return part.texts if isinstance(part, Plain) else part
+    return part.texts if isinstance(part, Plain) else _typed(part)
 
 
 def _merge(pieces: Iterable[Piece], rows: int) -> list[Piece]:

@@ -12,7 +12,7 @@ from ktrans.api import ComponentConfig, ConfigError
 from ktrans.formats._json import is_jsonable, json_text
 from ktrans.formats._pieces import Piece, concat, is_text, piece, replace_chars
 from ktrans.formats._rows import TextFormat
-from ktrans.formats._text import is_scalar, scalar_text
+from ktrans.formats._text import is_binary, is_scalar, scalar_text
 
 _compute: Any = pc
 
@@ -98,8 +98,9 @@ class CsvFormat(TextFormat[CsvFormatConfig]):
         kind = array.type
         if is_scalar(kind):
             text = scalar_text(array)
-            # Numbers and times hold nothing to be quoted, unless the delimiter is an odd one.
-            safe = self.config.delimiter in ",;|\t" and not is_text(kind)
+            # Numbers and times are never empty and hold nothing to be quoted, unless the delimiter
+            # is an odd one.
+            safe = self.config.delimiter in ",;|\t" and not (is_text(kind) or is_binary(kind))
             return text if safe else self._quoted(text)
         return self._quoted(json_text(array))
 
