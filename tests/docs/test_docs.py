@@ -91,7 +91,7 @@ def test_every_link_in_the_docs_leads_somewhere():
 
 
 def test_every_verb_is_in_the_docs():
-    from ktrans.cli import cli
+    from ktrans.cli.root import cli
 
     text = "".join(page.read_text() for page in PAGES)
     for verb in cli.list_commands(None):
