@@ -58,15 +58,18 @@ class Layout:
         names: native names with hyphens.
         guessed: True when nothing named the fields and the default format is on trial: each line
             has to prove that it is of that format.
+        configured: True when the pipeline file named the fields: a reject does not record such a
+            layout, so that it is replayed by what the file says then.
     """
 
     names: tuple[str, ...]
     guessed: bool = False
+    configured: bool = field(default=False, compare=False)
 
     @cached_property
     def text(self) -> str | None:
-        """What a reject records as its layout; None for a guess."""
-        return None if self.guessed else " ".join(self.names)
+        """What a reject records as its layout; None unless the object itself said so."""
+        return None if self.guessed or self.configured else " ".join(self.names)
 
 
 def is_time(token: bytes) -> bool:
@@ -117,4 +120,4 @@ def parse_format(text: str, dialect: Dialect) -> Layout:
         raise ValueError(f"the field {twice[0]} is named twice")
     if not any(name in dialect.by_name for name in names):
         raise ValueError("none of these fields is known")
-    return Layout(names)
+    return Layout(names, configured=True)

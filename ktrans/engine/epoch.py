@@ -16,7 +16,6 @@ from ktrans.engine.task import Shared, Task, TaskResult
 from ktrans.state.epochs import Epoch, Exclusion, Status
 from ktrans.state.store import Store
 
-
 EARLY_RECORDS = 100
 """An epoch is stopped before its end once it has seen this many times `limit.min_records`: sooner,
 one bad object that happens to come first would speak for all."""
