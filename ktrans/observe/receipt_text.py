@@ -31,6 +31,7 @@ SHORTEST = 20
 NO_BREAK = "\u00a0"
 
 SHOWN = 5
+REASONS = 12
 """How many of a kind are listed before "and N more"."""
 
 _HEADS = {
@@ -148,11 +149,11 @@ class _Writer:
             text = ", ".join(f"{name} ({human.count(n)})" for name, n in chosen.most_common())
             yield self._line("", f"recognized as {text}{f', {more}' if more else ''}")
         reasons = sorted(ledger.rejected.items(), key=lambda item: -item[1])
-        for reason, number in reasons[:SHOWN]:
-            yield self._line("", f"  {number:>10,}  {reason}")
-        if len(reasons) > SHOWN:
-            rest = sum(number for _, number in reasons[SHOWN:])
-            yield self._line("", f"  {rest:>10,}  {len(reasons) - SHOWN} other reasons")
+        for reason, number in reasons[:REASONS]:
+            yield self._line("", f"{number:>7,}  {reason}")
+        if len(reasons) > REASONS:
+            rest = sum(number for _, number in reasons[REASONS:])
+            yield self._line("", f"{rest:>7,}  for {len(reasons) - REASONS} other reasons")
 
     def _enrichers(self) -> Iterator[str]:
         for stage in self.ledger.stages:

@@ -40,8 +40,8 @@ demo: done in 2.0 s, 20.6 k rows/s
 
   in         3 files, 1.23 MB, 41,230 records
   decoded    41,200 rows, 18 skipped (headers, blank lines), 12 rejected
-                       10  bad_number
-                        2  too_few_fields
+                  10  bad_number
+                   2  too_few_fields
   filter     11,100 left out, 30,100 kept (enrichers[0] filter)
   -> lake    30,000 rows, 100 left out by `when`, 2.3 MB, 2 outputs,
              exactly once
@@ -76,7 +76,7 @@ def test_what_needs_a_look_is_named(receipt):
 
 def test_many_of_a_kind_are_counted(receipt):
     receipt.torn = [f"file:///{n}" for n in range(9)]
-    receipt.ledger.rejected = {f"reason_{n}": 10 - n for n in range(8)}
+    receipt.ledger.rejected = {f"reason_{n}": 20 - n for n in range(15)}
     text = receipt_text(receipt, "p.yaml")
     assert "and 4 more that end in the middle" in text
     assert "3 other reasons" in text
