@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
-from ktrans.api import EpochId, Plan, RunError, Split, StageLostError, TaskId
+from ktrans.api import EpochId, InterruptedRunError, Plan, RunError, Split, StageLostError, TaskId
 from ktrans.engine.failures import as_ktrans, is_access
 from ktrans.engine.ledger import Ledger
 from ktrans.engine.rejects import check_limit
@@ -142,18 +142,16 @@ class EpochRunner:
         with ThreadPoolExecutor(self._workers, thread_name_prefix="task") as threads:
             futures = [threads.submit(task.run) for task in tasks]
             try:
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                failed = [f for f in done if f.exception() is not None]
+                wait(futures, return_when=FIRST_EXCEPTION)
             finally:
                 # The with-block waits for the others: tell them to give up first.
                 if any(f.done() and f.exception() is not None for f in futures):
                     halt.failed.set()
                     for future in futures:
                         future.cancel()
-        if failed:
-            error = failed[0].exception()
-            assert error is not None
-            raise error
+        errors = [e for f in futures if not f.cancelled() and (e := f.exception())]
+        if errors:  # those that gave up because another one failed are not the cause
+            raise min(errors, key=lambda error: isinstance(error, InterruptedRunError))
         return [future.result() for future in futures]
 
     def _gather(self, epoch: Epoch, results: list[TaskResult]) -> None:
