@@ -87,7 +87,7 @@ class EngineSettings(Settings):
         examples=[2],
     )
     epoch_bytes: int = Field(
-        default=2 << 30,
+        default=512 << 20,
         ge=1,
         description="An epoch takes no more splits once it has this many input bytes.",
         examples=[1_073_741_824],

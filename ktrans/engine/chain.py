@@ -19,6 +19,9 @@ from ktrans.engine.assemble import Assembly, BoundSink
 from ktrans.engine.ledger import Ledger, StageLedger, Tally
 from ktrans.engine.rejects import to_out
 
+NODATA, SKIPDATA = pa.scalar("NODATA", pa.string()), pa.scalar("SKIPDATA", pa.string())
+NO_FLOWS = pa.array([NODATA, SKIPDATA], pa.string())
+
 
 class BlockError(Exception):
     """A decoder failed on a block, which it must not; the split it came from is set aside."""
@@ -107,7 +110,7 @@ class Chain:
             self._take_rejects(work, pa.concat_batches(rejects))
         if not batches:
             return work
-        batch = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+        batch = batches[0] if len(batches) == 1 else concat(batches)
         tally = measure(batch)
         ledger.decoded = tally
         _count_status(ledger, batch)
@@ -212,6 +215,22 @@ class Chain:
             raise errors[0]
 
 
+def concat(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Put batches one after the other; their dictionaries are unified."""
+    try:
+        return pa.concat_batches(batches)
+    except pa.ArrowInvalid:  # Arrow unifies no dictionaries that hold a null
+        return pa.concat_batches([_without_null_words(batch) for batch in batches])
+
+
+def _without_null_words(batch: pa.RecordBatch) -> pa.RecordBatch:
+    for index, column in enumerate(batch.columns):
+        if isinstance(column, pa.DictionaryArray) and column.dictionary.null_count:
+            plain = column.cast(column.type.value_type).dictionary_encode()
+            batch = batch.set_column(index, batch.schema.field(index), plain.cast(column.type))
+    return batch
+
+
 def measure(batch: pa.RecordBatch) -> Tally:
     """Count a batch's rows and sum its counters."""
     return Tally(batch.num_rows, _sum(batch, "bytes"), _sum(batch, "packets"))
@@ -257,10 +276,10 @@ def _count_status(ledger: Ledger, batch: pa.RecordBatch) -> None:
     column = batch.column(index)
     if isinstance(column, pa.DictionaryArray):
         words = column.dictionary
-        if not pc.any(pc.is_in(words, pa.array(["NODATA", "SKIPDATA"]))).as_py():
+        if not pc.any(pc.is_in(words, NO_FLOWS)).as_py():
             return
-    ledger.nodata = int(pc.sum(pc.equal(column, "NODATA")).as_py() or 0)
-    ledger.skipdata = int(pc.sum(pc.equal(column, "SKIPDATA")).as_py() or 0)
+    ledger.nodata = int(pc.sum(pc.equal(column, NODATA)).as_py() or 0)
+    ledger.skipdata = int(pc.sum(pc.equal(column, SKIPDATA)).as_py() or 0)
 
 
 def _stages(assembly: Assembly, names: list[str]) -> list[StageLedger]:

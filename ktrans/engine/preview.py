@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ktrans.api import Budget, Decoded, EpochId, TaskId, UsageError
+from ktrans.api import Budget, Decoded, Enricher, EpochId, TaskId, UsageError
 from ktrans.config.pipeline import Pipeline
 from ktrans.engine.assemble import Assembly, assemble
 from ktrans.engine.rejects import REJECT_OUT_SCHEMA, to_out
@@ -56,22 +56,36 @@ def _collect(assembly: Assembly, rows: int, after: str | None) -> tuple[pa.Table
     schema = assembly.schemas[count][1]
     if sink is not None:
         schema = assembly.sinks[sink].schema
-    batches: list[pa.RecordBatch] = []
     rejects: list[pa.RecordBatch] = []
+    batches: list[pa.RecordBatch] = []
     have = 0
-    for decoded in _decoded(assembly):
-        if decoded.rejects is not None and decoded.rejects.num_rows:
-            rejects.append(to_out(decoded.rejects))
-        batch = decoded.batch
-        for enricher in enrichers:
-            batch = enricher.apply(batch)
+    for batch in _enriched(assembly, enrichers, rejects):
         if sink is not None:
-            batch = assembly.sinks[sink].select(assembly.sinks[sink].filter(batch))
+            batch = assembly.sinks[sink].select(assembly.sinks[sink].filter(batch))  # noqa: PLW2901
         batches.append(batch.slice(0, rows - have))
         have += batches[-1].num_rows
         if have >= rows:
             break
     return pa.Table.from_batches(batches, schema), pa.Table.from_batches(rejects, REJECT_OUT_SCHEMA)
+
+
+def _enriched(
+    assembly: Assembly, enrichers: list[Enricher[Any]], rejects: list[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Give batches after the enrichers, and at the end what these have held back."""
+    for decoded in _decoded(assembly):
+        if decoded.rejects is not None and decoded.rejects.num_rows:
+            rejects.append(to_out(decoded.rejects))
+        yield _through(decoded.batch, enrichers)
+    for index, enricher in enumerate(enrichers):
+        for batch in enricher.finish():
+            yield _through(batch, enrichers[index + 1 :])
+
+
+def _through(batch: pa.RecordBatch, enrichers: list[Enricher[Any]]) -> pa.RecordBatch:
+    for enricher in enrichers:
+        batch = enricher.apply(batch)
+    return batch
 
 
 def _decoded(assembly: Assembly) -> Iterator[Decoded]:

@@ -43,9 +43,17 @@ def constant_text(value: str | None, rows: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(codes, pa.array([value], pa.string()))
 
 
+def _stored_as(kind: pa.DataType) -> np.dtype:
+    """Give the numbers that a fixed-width type is stored as; a time is an int64."""
+    letter = "u" if pa.types.is_unsigned_integer(kind) else "i"
+    if pa.types.is_floating(kind):
+        letter = "f"
+    return np.dtype(f"{letter}{kind.bit_width // 8}")
+
+
 def raw_values(column: pa.Array) -> np.ndarray:
     """Give the numbers of a fixed-width array without copying; those under nulls mean nothing."""
-    kind = column.type.to_pandas_dtype()
+    kind = _stored_as(column.type)
     buffer = column.buffers()[1]
     if buffer is None:
         return np.zeros(len(column), dtype=kind)
