@@ -33,6 +33,7 @@ lint: $(VENV)/.lint ## Check style, types and the direction of imports
 docs: $(VENV)/.run ## Write the reference pages anew from the code
 	$(BIN)/python -m ktrans.config.reference config > docs/configuration.md
 	$(BIN)/python -m ktrans.config.reference flow > docs/flow-schema.md
+	$(BIN)/python -m ktrans.config.reference mapping > docs/mapping.md
 
 clean: ## Remove the environment and what the demo wrote
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

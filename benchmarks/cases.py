@@ -64,6 +64,15 @@ enrichers:
 rejects: {{type: file, path: rejects/}}
 state: {{path: state.db}}
 """
+PLAIN_PIPELINE = """\
+name: bench
+source: {{type: file, paths: ["{glob}"]}}
+decoder: {{type: {decoder}}}
+{enrich}sinks:
+  - {{type: file, path: out/, format: {{type: parquet}}}}
+rejects: {{type: file, path: rejects/}}
+state: {{path: state.db}}
+"""
 _TEN = (
     "start_time, end_time, src_addr, dst_addr, src_port, dst_port, protocol, packets, bytes, action"
 )
@@ -107,6 +116,38 @@ def script(name: str, dataset: str = "") -> Contender:
         return [PYTHON, str(CONTENDERS / f"with_{name}.py"), data.glob, networks, out]
 
     return Contender(name, command, dataset)
+
+
+def plain(decoder: str, *, ten: bool = False) -> Contender:
+    """Give `ktrans run` over a log as it comes, all columns or ten of them."""
+
+    def command(data: Prepared, folder: Path) -> list[str]:
+        config = folder / "pipeline.yaml"
+        enrich = f"enrichers:\n  - {{type: select, keep: [{_TEN}]}}\n" if ten else ""
+        config.write_text(PLAIN_PIPELINE.format(glob=data.glob, decoder=decoder, enrich=enrich))
+        return [PYTHON, "-m", "ktrans", "run", str(config)]
+
+    return Contender("ktrans", command, ours=True)
+
+
+def azure_peer(library: str, dataset: str = "") -> Contender:
+    """Give a script that takes Azure VNet flow logs and the output."""
+
+    def command(data: Prepared, folder: Path) -> list[str]:
+        out = str(folder / "out" / "rows.parquet")
+        return [PYTHON, str(CONTENDERS / f"azure_{library}.py"), data.glob, out]
+
+    return Contender(library, command, dataset)
+
+
+def gcp_peer(what: str) -> Contender:
+    """Give DuckDB's bare conversion of log entries: every field, or ten columns."""
+
+    def command(data: Prepared, folder: Path) -> list[str]:
+        out = str(folder / "out" / "rows.parquet")
+        return [PYTHON, str(CONTENDERS / "gcp_duckdb.py"), data.glob, what, out]
+
+    return Contender("duckdb", command)
 
 
 def program(name: str, *words: str, ours: bool = False) -> Contender:
@@ -173,6 +214,24 @@ CASES: dict[str, Case] = {
             ktrans(name="9x", dataset="v2-18m"),
         ),
         "Peak memory should not follow the input's size.",
+    ),
+    "azure-parquet": Case(
+        "Azure VNet flow logs (gzip) to Parquet",
+        "azure",
+        (plain("azure_vnet"), azure_peer("duckdb"), azure_peer("python", "azure-few")),
+        "DuckDB unnests and splits; the Python loop does so over fewer rows. Neither checks.",
+    ),
+    "gcp-parquet": Case(
+        "GCP VPC flow logs (gzip) to Parquet, every field",
+        "gcp",
+        (plain("gcp_vpc"), gcp_peer("all")),
+        "DuckDB finds the types by itself and writes nested columns; it checks nothing.",
+    ),
+    "gcp-ten": Case(
+        "GCP VPC flow logs (gzip), 10 columns of them to Parquet",
+        "gcp",
+        (plain("gcp_vpc", ten=True), gcp_peer("ten")),
+        "DuckDB is told the types; it checks no addresses and no ranges.",
     ),
     "engine-share": Case(
         "The engine's share: `ktrans run` and a short loop over the same stages",

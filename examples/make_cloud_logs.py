@@ -67,7 +67,12 @@ OBJECTS = {
     "huawei_vpc": ("huawei", "vpc-flow-log", 100, "none"),
     "tencent_vpc": ("tencent", "vpc-flow-log", 100, "none"),
     "hubble": ("hubble", "events", 100, "none"),
-    "cloudflare_network_analytics": ("cloudflare", "20260504T080000Z_20260504T080500Z", 100, "gzip"),
+    "cloudflare_network_analytics": (
+        "cloudflare",
+        "20260504T080000Z_20260504T080500Z",
+        100,
+        "gzip",
+    ),
     "goflow2": ("goflow2", "flows", 100, "none"),
 }
 

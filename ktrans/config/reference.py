@@ -1,7 +1,7 @@
 """The reference pages, made from the models and the flow schema themselves.
 
-`python -m ktrans.config.reference config > docs/configuration.md` and
-`python -m ktrans.config.reference flow > docs/flow-schema.md` write them; a test compares.
+`python -m ktrans.config.reference config > docs/configuration.md`,
+`python -m ktrans.config.reference flow > docs/flow-schema.md` and so on write them; a test compares.
 """
 
 from __future__ import annotations
@@ -279,10 +279,14 @@ def main(arguments: list[str]) -> None:
 
     if arguments == ["flow"]:
         sys.stdout.write(flow_page())
+    elif arguments == ["mapping"]:
+        from ktrans.config.reference_mapping import mapping_page
+
+        sys.stdout.write(mapping_page())
     elif arguments == ["config"]:
         sys.stdout.write(configuration_page(Catalogue(environ={"KTRANS_PLUGINS": ""})))
     else:
-        raise SystemExit("usage: python -m ktrans.config.reference config|flow")
+        raise SystemExit("usage: python -m ktrans.config.reference config|flow|mapping")
 
 
 if __name__ == "__main__":

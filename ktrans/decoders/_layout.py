@@ -23,7 +23,7 @@ LOGGED_AT = "@logged-at"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One kind of AWS text log.
+    """One kind of text log in the manner of AWS.
 
     Attributes:
         decoder: the type of its decoder.
@@ -33,6 +33,8 @@ class Dialect:
         guess: tells for each row, from its columns, whether it is so plainly of the default format
             that no header is needed; the number of fields is right already.
         guess_fields: the fields that `guess` looks at.
+        provider: value of the provider column.
+        null_values: what is printed where there is nothing to report.
     """
 
     decoder: str
@@ -41,6 +43,8 @@ class Dialect:
     default: tuple[str, ...]
     guess: Callable[[Mapping[str, Any]], np.ndarray]
     guess_fields: tuple[str, ...]
+    provider: str = "aws"
+    null_values: tuple[str, ...] = ("-",)
     by_name: dict[str, Field] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

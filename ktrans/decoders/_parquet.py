@@ -85,7 +85,7 @@ def parquet_blocks(
 
     uri = payload.uri
     with payload.random_access() as stream:
-        _refuse_torn(payload, stream)
+        refuse_torn(payload, stream)
         try:
             file = pq.ParquetFile(stream)
             columns = native_columns(file.schema_arrow.names)
@@ -112,7 +112,7 @@ def parquet_blocks(
 _TEXTS = (pa.string(), pa.large_string())
 
 
-def _refuse_torn(payload: Payload, stream: BinaryIO) -> None:
+def refuse_torn(payload: Payload, stream: BinaryIO) -> None:
     """Let the engine try again when the file has no end yet."""
     if payload.final_attempt:
         return
@@ -173,7 +173,7 @@ def decode_rows(block: RowsBlock, decoder: str, version: str) -> Decoded:
     lineage = Lineage(block.uri, pa.array(places + block.first, pa.int64()))
     rejects = None
     if bad:
-        raw = [_json(row) for row in block.batch.take(pa.array(bad)).to_pylist()]
+        raw = [json_bytes(row) for row in block.batch.take(pa.array(bad)).to_pylist()]
         rejects = reject_batch(
             block.uri,
             [block.first + row for row in bad],
@@ -220,7 +220,9 @@ def _texts(column: pa.Array) -> pa.DictionaryArray:
     if pa.types.is_floating(column.type):
         return _integer_texts(column).dictionary_encode().cast(TEXT)
     if pa.types.is_nested(column.type):
-        words = [None if value is None else _json(value).decode() for value in column.to_pylist()]
+        words = [
+            None if value is None else json_bytes(value).decode() for value in column.to_pylist()
+        ]
         return pa.array(words, pa.string()).dictionary_encode()
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
         words = [None if value is None else value.decode("utf-8", "replace")
@@ -237,7 +239,7 @@ def _null_texts(column: pa.DictionaryArray) -> pa.DictionaryArray:
     return recode(column, pc.if_else(nothing, pa.scalar(None, pa.string()), column.dictionary))
 
 
-def _json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
     """Write a row as JSON, whatever is in it."""
     return json.dumps(_plain(value), ensure_ascii=False, default=str).encode()
 

@@ -148,7 +148,7 @@ class Mapper:
 
     def _constants(self, columns: dict[str, pa.Array], rows: int, lineage: Lineage) -> None:
         if "provider" in self.wanted:
-            columns["provider"] = constant_text("aws", rows)
+            columns["provider"] = constant_text(self.dialect.provider, rows)
         if "log_type" in self.wanted:
             columns["log_type"] = constant_text(self.dialect.log_type, rows)
         if "source_uri" in self.wanted:

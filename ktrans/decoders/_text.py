@@ -116,7 +116,7 @@ class TextPlan:
         }
         return csv.ConvertOptions(
             column_types=types,
-            null_values=["-"],
+            null_values=self.mapper.dialect.null_values,
             strings_can_be_null=True,
             include_columns=self.include,
         )

@@ -47,19 +47,19 @@ def load_prefix_table(path: Path, prefix_column: str, wanted: list[str] | None) 
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise ConfigError(
-            f"cidr: cannot tell the format of {path.name}",
+            f"prefix table: cannot tell the format of {path.name}",
             hint="name the table .csv, .json, .yaml or .yml",
         )
     try:
         rows = list(reader(path, prefix_column))
     except OSError as error:
         raise ConfigError(
-            f"cidr: cannot read the table {path}: {error.strerror or error}",
+            f"prefix table: cannot read the table {path}: {error.strerror or error}",
             code="table_unreadable",
             hint="a relative path starts from the pipeline file's folder",
         ) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"cidr: {path} is not UTF-8 text: {error}") from None
+        raise ConfigError(f"prefix table: {path} is not UTF-8 text: {error}") from None
     return _build(path, rows, prefix_column, wanted)
 
 
@@ -72,7 +72,7 @@ def _build(
     for name in [prefix_column, *wanted]:
         if name not in names:
             raise ConfigError(
-                f"cidr: the table {path} has no column {name!r}",
+                f"prefix table: the table {path} has no column {name!r}",
                 code="unknown_column",
                 hint=f"it has: {', '.join(names)}" if names else "it is empty",
                 where=Where(str(path), 1),
@@ -116,7 +116,7 @@ def _text(path: Path, line: int | None, name: str, cell: Any) -> str | None:
 
 def _wrong(path: Path, line: int | None, message: str) -> ConfigError:
     where = Where(str(path), line)
-    return ConfigError(f"cidr: {where}: {message}", code="bad_table", where=where)
+    return ConfigError(f"prefix table: {where}: {message}", code="bad_table", where=where)
 
 
 def _csv_rows(path: Path, prefix_column: str) -> Iterator[Row]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from ktrans.expressions._values import TEXT, Kind, Value, normal
@@ -113,7 +112,8 @@ def distinct_of(op: Op, env: Env) -> tuple[Value, pa.Array] | None:
 
 
 def _highest(dtype: pa.DataType) -> int:
-    return int(np.iinfo(dtype.to_pandas_dtype()).max)
+    bits: int = dtype.bit_width - pa.types.is_signed_integer(dtype)
+    return (1 << bits) - 1
 
 
 def encoded(op: Op, env: Env) -> pa.Array:

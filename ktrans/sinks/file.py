@@ -106,7 +106,7 @@ class FileSink(Sink[FileSinkConfig]):
     @cached_property
     def staging(self) -> Staging:
         """Where unfinished files wait."""
-        root = self.context.path(self.template.root).absolute()
+        root = self.context.path(self.template.root).resolve()
         return Staging(root, f"{slug(self.context.pipeline)}.{slug(self.context.name)}")
 
     def check(self) -> None:

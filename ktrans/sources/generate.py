@@ -24,7 +24,7 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans.sources._synth.flows import Mix
-from ktrans.sources._synth.logs import LOGS
+from ktrans.sources._synth.logs import LOGS, log_named
 from ktrans.sources._synth.objects import Compression, Container, PieceReader, Recipe, pieces
 
 _NAMES = sorted(LOGS)
@@ -106,7 +106,7 @@ class GenerateSourceConfig(ComponentConfig):
     def _fits(self) -> Self:
         if self.container == "parquet" and self.bad_ratio:
             raise ValueError("a Parquet file cannot hold malformed records: set bad_ratio to 0")
-        if self.container == "parquet" and "cloudwatch" in self.log:
+        if self.container == "parquet" and not log_named(self.log).in_parquet:
             raise ValueError(f"{self.log} has no Parquet form")
         return self
 

@@ -76,7 +76,7 @@ def test_every_shipped_pipeline_validates_and_runs(config, project):
 
 
 @pytest.mark.parametrize(
-    ("subject", "page"), [("config", "configuration.md"), ("flow", "flow-schema.md")]
+    ("subject", "page"), [("config", "configuration.md"), ("flow", "flow-schema.md"), ("mapping", "mapping.md")]
 )
 def test_the_reference_pages_say_what_the_code_says(subject, page):
     command = [sys.executable, "-m", "ktrans.config.reference", subject]
@@ -120,3 +120,15 @@ def test_the_plugin_guide_works_as_written(tmp_path):
         [sys.executable, "try.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert result.stdout.strip() == "8.0", result.stderr
+
+
+def test_the_table_of_every_cloud_is_what_the_pipeline_gives(project):
+    import pyarrow.parquet as pq
+
+    assert ktrans(project, "run", "configs/every-cloud.yaml").returncode == 0
+    counts = {}
+    for path in (project / "out/every-cloud/lake").rglob("*.parquet"):
+        for row in pq.ParquetFile(path).read(["log_type"]).column("log_type").to_pylist():
+            counts[row] = counts.get(row, 0) + 1
+    table = "".join(f"| {name} | {count} |\n" for name, count in sorted(counts.items()))
+    assert table in (ROOT / "docs/clouds.md").read_text()

@@ -19,6 +19,19 @@ LOGS: dict[str, str] = {
     "aws_tgw": "ktrans.sources._synth.aws_tgw:TGW",
     "aws_cloudwatch_export": "ktrans.sources._synth.aws_cloudwatch:EXPORT",
     "aws_cloudwatch_envelope": "ktrans.sources._synth.aws_cloudwatch:ENVELOPE",
+    "gcp_vpc": "ktrans.sources._synth.gcp:VPC",
+    "azure_nsg_v1": "ktrans.sources._synth.azure:NSG_1",
+    "azure_nsg_v2": "ktrans.sources._synth.azure:NSG_2",
+    "azure_vnet": "ktrans.sources._synth.azure:VNET",
+    "huawei_vpc": "ktrans.sources._synth.asia:HUAWEI",
+    "tencent_vpc": "ktrans.sources._synth.asia:TENCENT",
+    "oci_vcn": "ktrans.sources._synth.json_clouds:OCI_VCN",
+    "ibm_vpc": "ktrans.sources._synth.json_clouds:IBM_VPC",
+    "alibaba_vpc": "ktrans.sources._synth.json_clouds:ALIBABA_VPC",
+    "aws_network_firewall": "ktrans.sources._synth.json_tools:AWS_NETWORK_FIREWALL",
+    "hubble": "ktrans.sources._synth.json_tools:HUBBLE",
+    "cloudflare_network_analytics": "ktrans.sources._synth.json_tools:CLOUDFLARE",
+    "goflow2": "ktrans.sources._synth.json_tools:GOFLOW2",
 }
 """Every log by name, as `"module:attr"` of a `Log`, imported on first use."""
 
@@ -39,6 +52,15 @@ class Log(abc.ABC):
     def head(self) -> bytes:
         """Give what stands at the start of an object."""
         return b""
+
+    def tail(self) -> bytes:
+        """Give what stands at the end of an object."""
+        return b""
+
+    @property
+    def in_parquet(self) -> bool:
+        """Whether the cloud writes this log as Parquet files too."""
+        return type(self).table is not Log.table
 
     @abc.abstractmethod
     def rows(self, flows: Flows, bad: np.ndarray, kinds: np.ndarray, first: int) -> pa.Array:

@@ -121,6 +121,7 @@ def _text(recipe: Recipe, index: int) -> Iterator[bytes | memoryview]:
         bad = rng.random(len(flows)) < recipe.bad
         kinds = rng.integers(0, 1 << 20, len(flows))
         yield as_bytes(log.rows(flows, bad & (flows.status == 0), kinds, first))
+    yield log.tail()
 
 
 def _gzip(text: Iterator[bytes | memoryview]) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ktrans.config.reference import configuration_page, flow_page, options, type_text
+from ktrans.config.reference_mapping import mapping_page, native_fields
 from ktrans.config.sections import SECTIONS
 from ktrans.flow.schema import COLUMNS
 
@@ -50,3 +51,22 @@ def test_required_options_come_first(catalogue):
     listed = options(catalogue.model("sink", "file"), {"format": "format"})
     assert [option.name for option in listed] == ["path", "format"]
     assert listed[1].type == "format"
+
+
+def test_the_page_on_mappings_has_every_column_with_its_sources_and_targets():
+    page = mapping_page()
+    for column in COLUMNS:
+        assert f"## `{column.name}`" in page
+    section = page.partition("## `src_addr`")[2].partition("## `dst_addr`")[0]
+    assert "| from aws_vpc | `srcaddr` | |" in section
+    assert "| to OCSF | `src_endpoint.ip` |" in section
+    assert "| to ECS | `source.ip` |" in section
+    assert "| to OpenTelemetry | `source.address` |" in section
+
+
+def test_native_fields_are_those_of_flow_columns():
+    natives = native_fields()
+    assert {"aws_vpc", "aws_tgw"} <= set(natives)
+    names = {column.name for column in COLUMNS}
+    for decoder, fields in natives.items():
+        assert set(fields) <= names, decoder

@@ -69,9 +69,14 @@ class Payload(BytesPayload):
 
 
 def build(decoder="aws_vpc", columns=None, limits=None, **options):
-    cls, config = BUILT[decoder]
-    context = Context(registry=Catalogue(), limits=limits or Limits())
-    built = cls(config(**options), context)
+    catalogue = Catalogue()
+    context = Context(registry=catalogue, limits=limits or Limits())
+    if decoder in BUILT:
+        cls, config = BUILT[decoder]
+        built = cls(config(**options), context)
+    else:
+        config = catalogue.config("decoder", {"type": decoder, **options})
+        built = catalogue.build("decoder", config, context)
     built.schema(columns)
     return built
 

@@ -9,6 +9,7 @@ import ipaddress
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -26,12 +27,16 @@ def contents(folder: Path) -> dict[str, object]:
     return found
 
 
-def test_the_script_makes_the_same_records_again(tmp_path):
-    spec = importlib.util.spec_from_file_location("make", EXAMPLES / "make_example_logs.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    script.main(tmp_path)
-    assert contents(tmp_path) == contents(EXAMPLES / "aws-logs")
+@pytest.mark.parametrize(
+    ("script", "function", "folder"),
+    [("make_example_logs", "main", "aws-logs"), ("make_cloud_logs", "make", "cloud-logs")],
+)
+def test_the_scripts_make_the_same_records_again(script, function, folder, tmp_path):
+    spec = importlib.util.spec_from_file_location(script, EXAMPLES / f"{script}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    getattr(module, function)(tmp_path)
+    assert contents(tmp_path) == contents(EXAMPLES / folder)
 
 
 def test_they_are_small_and_varied():

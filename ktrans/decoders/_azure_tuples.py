@@ -1,0 +1,327 @@
+"""Azure flow tuples to checked columns: one call of the CSV reader for all tuples of a block.
+
+The layouts are those of Azure Network Watcher's network security group flow logs, version 1 (8
+fields) and 2 (13), and of its virtual network flow logs (13, fields 8 and 9 of another meaning).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from ktrans.decoders._aws_fields import FieldKind
+from ktrans.decoders._azure_model import Kind, Sheet
+from ktrans.decoders._faults import Faults, line_bounds
+from ktrans.decoders._native import CSV_TYPES, INTEGERS, TYPES, Wrong, coerce, explain
+
+NAMES = (
+    "time", "source_ip", "destination_ip", "source_port", "destination_port", "protocol",
+    "direction", "verdict", "state", "packets_sent", "bytes_sent", "packets_received",
+    "bytes_received",
+)  # fmt: skip
+"""Our names of the fields, by place. In the 8th place is the decision (network security groups) or
+the flow state (virtual networks), in the 9th the flow state or the encryption."""
+
+KINDS: dict[str, FieldKind] = {
+    "time": "time",
+    "source_ip": "address",
+    "destination_ip": "address",
+    "source_port": "port",
+    "destination_port": "port",
+    "packets_sent": "count",
+    "bytes_sent": "count",
+    "packets_received": "count",
+    "bytes_received": "count",
+}
+CODES = ("protocol", "direction", "verdict", "state")
+WIDTH = 13
+WIDTH_1 = 8
+PROTOCOL_LETTERS = {"T": 6, "U": 17, "I": 1}
+"""Network security group flow logs name TCP and UDP by a letter; ICMP is accepted likewise."""
+
+_REQUIRED = ("time", "source_ip", "destination_ip")
+_MISSING = {"time": "bad_timestamp", "source_ip": "bad_address", "destination_ip": "bad_address"}
+_STATES = ("B", "C", "E")
+_MAX_PROTOCOL = 255
+_COMMA = ord(",")
+_BLANK = ord(" ")
+_ASCII = 0x7F
+_PARSE = csv.ParseOptions(quote_char=False, double_quote=False, ignore_empty_lines=False)
+
+
+@dataclass(slots=True)
+class Tuples:
+    """The checked fields of tuples, by name, and their indexes in the sheet (None: all)."""
+
+    columns: dict[str, pa.Array]
+    lines: np.ndarray | None = None
+
+
+def protocol_number(text: str) -> int | None:
+    """Give the IANA number of a protocol field; None if it is neither a number nor a letter."""
+    if text in PROTOCOL_LETTERS:
+        return PROTOCOL_LETTERS[text]
+    plain = text.isascii() and text.isdigit() and len(text) <= len("255")
+    return int(text) if plain and int(text) <= _MAX_PROTOCOL else None
+
+
+def _protocol(text: str) -> str | None:
+    if protocol_number(text) is not None:
+        return None
+    return "out_of_range" if text.isascii() and text.isdigit() else "unknown_protocol"
+
+
+def _one_of(allowed: tuple[str, ...], reason: str) -> Callable[[str], str | None]:
+    return lambda text: None if text in allowed else reason
+
+
+_DIRECTION = _one_of(("I", "O"), "unknown_direction")
+_CHECKS: dict[Kind, dict[str, Callable[[str], str | None]]] = {
+    "nsg": {
+        "protocol": _protocol,
+        "direction": _DIRECTION,
+        "verdict": _one_of(("A", "D"), "unknown_decision"),
+        "state": _one_of(_STATES, "unknown_state"),
+    },
+    "vnet": {
+        "protocol": _protocol,
+        "direction": _DIRECTION,
+        "verdict": _one_of((*_STATES, "D"), "unknown_state"),
+        "state": lambda _: None,
+    },
+}
+_WORDS = {
+    "unknown_protocol": "neither an IANA protocol number nor T or U",
+    "out_of_range": "not a protocol number of 0 to 255",
+    "unknown_direction": "neither I nor O",
+    "unknown_decision": "neither A nor D",
+    "unknown_state": "no flow state (B, C or E; in virtual networks also D)",
+}
+_CALLED: dict[Kind, dict[str, str]] = {
+    "nsg": {"verdict": "decision", "state": "flow state"},
+    "vnet": {"verdict": "flow state", "state": "encryption"},
+}
+
+
+def read_fast(sheet: Sheet, fields: frozenset[str]) -> Tuples | None:
+    """Read tuples that are taken to be well-formed; None if anything is out of order.
+
+    Args:
+        sheet: the tuples.
+        fields: which are wanted besides the coded ones.
+    """
+    data = sheet.data
+    if not sheet.tidy or b"x" in data:
+        return None
+    width = data.count(b",", 1, data.find(b"\n")) + 1
+    if width != WIDTH and (width, sheet.kind) != (WIDTH_1, "nsg"):
+        return None
+    try:
+        table = _read(data, ("", *NAMES[:width]), fields, typed=True)
+    except pa.ArrowInvalid:
+        return None
+    if table.num_rows != sheet.lines or _has_hex(data, table):
+        return None
+    columns: dict[str, pa.Array] = {}
+    for name in table.column_names:
+        columns[name], wrong = _check(name, table.column(name).chunk(0), sheet.kind)
+        if wrong is not None:
+            return None
+    return Tuples(columns)
+
+
+def _read(
+    data: bytes | bytearray | pa.Buffer,
+    names: tuple[str, ...],
+    fields: frozenset[str],
+    *,
+    typed: bool,
+) -> pa.Table:
+    include = [name for name in names if name in CODES or name in fields]
+    types = {}
+    for name in include:
+        kind = KINDS.get(name, "text")
+        types[name] = pa.string() if kind in INTEGERS and not typed else CSV_TYPES[kind]
+    buffer = data if isinstance(data, pa.Buffer) else pa.py_buffer(data)
+    table = csv.read_csv(
+        pa.BufferReader(buffer),
+        csv.ReadOptions(column_names=names, block_size=buffer.size + 16, use_threads=False),
+        _PARSE,
+        csv.ConvertOptions(
+            column_types=types,
+            null_values=[""],
+            strings_can_be_null=True,
+            include_columns=include,
+        ),
+    )
+    return table if table.column(0).num_chunks == 1 else table.combine_chunks()
+
+
+def _has_hex(data: bytes | bytearray, table: pa.Table) -> bool:
+    """Tell whether a number may have been written as 0X1F, which Arrow reads as hexadecimal.
+
+    An X may only come from the coded fields, where it stands for encryption.
+    """
+    accounted = 0
+    for name in CODES:
+        if name not in table.column_names:
+            continue
+        column = table.column(name).chunk(0)
+        per_value = np.asarray(pc.count_substring(column.dictionary, "X"))
+        if per_value.any():
+            codes = np.asarray(column.indices.drop_null())
+            accounted += int(np.bincount(codes, minlength=len(per_value)) @ per_value)
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("X"))) != accounted
+
+
+def _check(name: str, column: pa.Array, kind: Kind) -> tuple[pa.Array, Wrong | None]:
+    if name in CODES:
+        return column, _check_codes(column, _CHECKS[kind][name], optional=name == "state")
+    checked, wrong = coerce(KINDS[name], column)
+    if wrong is None and name in _REQUIRED and column.null_count:
+        rows = np.flatnonzero(np.asarray(column.is_null()))
+        wrong = Wrong(rows, (_MISSING[name],) * len(rows))
+    elif wrong is not None and name in _REQUIRED and column.null_count:
+        empty = np.flatnonzero(np.asarray(column.is_null()))
+        rows = np.concatenate([wrong.rows, empty])
+        wrong = Wrong(rows, (*wrong.reasons, *(_MISSING[name],) * len(empty)))
+    return checked, wrong
+
+
+def _check_codes(
+    column: pa.DictionaryArray, check: Callable[[str], str | None], *, optional: bool
+) -> Wrong | None:
+    """Check a coded field by its distinct values."""
+    reasons = [None if text is None else check(text) for text in column.dictionary.to_pylist()]
+    missing = not optional and column.null_count > 0
+    if not missing and not any(reasons):
+        return None
+    absent = None if optional else check("")
+    table = np.array([*reasons, absent], dtype=object)
+    found = table[np.asarray(column.indices.fill_null(len(reasons)))]
+    rows = np.flatnonzero(found != None)  # noqa: E711
+    return Wrong(rows, tuple(found[rows].tolist())) if len(rows) else None
+
+
+def read_carefully(
+    sheet: Sheet, fields: frozenset[str]
+) -> tuple[Tuples, Faults, Callable[[int], bytes]]:
+    """Find every bad tuple, and read the others.
+
+    Returns:
+        The good tuples with their indexes, the bad ones, and what gives a tuple's bytes by index.
+    """
+    plain = bytes(sheet.data)[2:].replace(b"\n, ", b"\n")
+    starts, ends = line_bounds(plain)
+    faults = Faults()
+    bad = np.zeros(len(starts), dtype=bool)
+    _note_bytes(plain, starts, ends, bad, faults)
+    commas = np.flatnonzero(np.frombuffer(plain, np.uint8) == _COMMA)
+    widths = np.searchsorted(commas, ends) - np.searchsorted(commas, starts) + 1
+    short = (widths == WIDTH_1) & (sheet.kind == "nsg") & ~bad
+    wrong_width = ~short & (widths != WIDTH) & ~bad
+    allowed = "8 or 13" if sheet.kind == "nsg" else "13"
+    for line in np.flatnonzero(wrong_width).tolist():
+        reason = "too_few_fields" if widths[line] < WIDTH else "too_many_fields"
+        faults.add(line, reason, f"{widths[line]} fields where a tuple has {allowed}")
+    lines = np.flatnonzero(~bad & ~wrong_width)
+    tuples = _read_good(plain, starts, short, lines, fields, sheet.kind, faults)
+    return tuples, faults, lambda line: plain[starts[line] : ends[line]]
+
+
+def _note_bytes(
+    plain: bytes, starts: np.ndarray, ends: np.ndarray, bad: np.ndarray, faults: Faults
+) -> None:
+    """Note tuples with control characters, or that are not UTF-8."""
+    content = np.frombuffer(plain, np.uint8)
+    control = (content < _BLANK) & (content != ord("\n"))
+    for line in np.unique(np.searchsorted(ends, np.flatnonzero(control))).tolist():
+        bad[line] = True
+        faults.add(line, "control_character", "a control character in a tuple")
+    try:
+        plain.decode("utf-8")
+    except UnicodeDecodeError:
+        for line in np.unique(np.searchsorted(ends, np.flatnonzero(content > _ASCII))).tolist():
+            try:
+                plain[starts[line] : ends[line]].decode("utf-8")
+            except UnicodeDecodeError as error:
+                if not bad[line]:
+                    bad[line] = True
+                    found = f"the byte at position {error.start + 1} of the tuple is not UTF-8"
+                    faults.add(line, "invalid_utf8", found)
+
+
+def _read_good(
+    plain: bytes,
+    starts: np.ndarray,
+    short: np.ndarray,
+    lines: np.ndarray,
+    fields: frozenset[str],
+    kind: Kind,
+    faults: Faults,
+) -> Tuples:
+    """Read the lines of the right width; note the first thing that is wrong with each."""
+    offsets = np.append(starts, len(plain)).astype(np.int32)
+    texts = pa.Array.from_buffers(
+        pa.binary(), len(starts), [None, pa.py_buffer(offsets), pa.py_buffer(plain)]
+    )
+    if short.any():
+        ending = b"," * (WIDTH - WIDTH_1) + b"\n"
+        padded = pc.binary_replace_slice(texts, start=-1, stop=1 << 30, replacement=ending)
+        texts = pc.if_else(pa.array(short), padded, texts)
+    content = _content(texts.take(pa.array(lines)))
+    if not content.size:
+        return Tuples({name: _empty(name) for name in NAMES}, lines)
+    table = _read(content, NAMES, fields, typed=False)
+    seen = np.zeros(len(lines), dtype=bool)
+    columns: dict[str, pa.Array] = {}
+    for name in table.column_names:
+        column = table.column(name).chunk(0)
+        columns[name], wrong = _check(name, column, kind)
+        if wrong is None:
+            continue
+        fresh = ~seen[wrong.rows]
+        rows = wrong.rows[fresh]
+        seen[rows] = True
+        shown = column.take(pa.array(rows)).cast(pa.string()).to_pylist()
+        reasons = np.array(wrong.reasons, dtype=object)[fresh].tolist()
+        for line, reason, text in zip(lines[rows].tolist(), reasons, shown, strict=True):
+            faults.add(line, reason, _words(name, kind, reason, text or ""))
+    if seen.any():
+        good = pa.array(np.flatnonzero(~seen))
+        columns = {name: column.take(good) for name, column in columns.items()}
+    return Tuples(columns, lines[~seen])
+
+
+def _empty(name: str) -> pa.Array:
+    if KINDS.get(name, "address") == "address":
+        return pa.array([], pa.string()).dictionary_encode()
+    return pa.array([], TYPES[KINDS[name]])
+
+
+def _content(texts: pa.BinaryArray) -> pa.Buffer:
+    """Give the bytes of all texts, one after the other."""
+    _, offsets, data = texts.buffers()
+    if not len(texts) or data is None:
+        return pa.py_buffer(b"")
+    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return data.slice(int(ends[0]), int(ends[-1] - ends[0]))
+
+
+def _words(name: str, kind: Kind, reason: str, text: str) -> str:
+    if name in CODES:
+        return f"{_CALLED[kind].get(name, name)}: {text!r} is {_WORDS[reason]}"
+    return explain(KINDS[name], name, text)
+
+
+def code_values(column: pa.DictionaryArray, meaning: Mapping[str, str]) -> pa.Array:
+    """Give what each distinct value of a coded field means; null where it means nothing."""
+    return pa.array(
+        [None if text is None else meaning.get(text) for text in column.dictionary.to_pylist()],
+        pa.string(),
+    )

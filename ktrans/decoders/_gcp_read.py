@@ -1,0 +1,191 @@
+"""Reading GCP log entries: the flow's own values by column, its metadata by distinct value.
+
+An entry's bulk is metadata (machines, networks, places) that repeats from entry to entry. It is left
+as the bytes it came as, and only the different ones are parsed; this takes half the time that a
+parser needs which builds a column for every member. Members that are not known yet are noticed by
+the parser itself, and kept from then on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import repeat
+from operator import is_not
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.decoders._gcp_members import (
+    ABSENT,
+    MEMBERS,
+    METADATA,
+    REMEMBERED,
+    TEXT_KIND,
+    UNREADABLE,
+    WHOLE_KIND,
+    Members,
+    Wanted,
+    decode_json,
+    spread,
+)
+from ktrans.decoders._json_map_records import (
+    Native,
+    Path,
+    Shape,
+    gather_objects,
+    json_column,
+    read_carefully,
+)
+
+_TIMES = frozenset({"timestamp", "start_time", "end_time"})
+_STAMP_BYTES = 20
+_MAX_LEARNED = 64
+_UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at `\$(?:\[[^\]]*\])?\.?([^`]*)`)?$", re.DOTALL)
+
+
+class GcpReader:
+    """Reads blocks of entries, and remembers the members that it meets.
+
+    Args:
+        wanted: what is wanted of an entry.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._members = Members(wanted, {})
+
+    def read(self, data: bytes, records: int) -> Native | None:
+        """Read a block of one entry a line; None if anything in it is out of order."""
+        native = self._read(lambda decoder: decoder.decode_lines(data))
+        return native if native is not None and native.rows == records else None
+
+    def _read(self, decode: Callable[[Any], list[Any]]) -> Native | None:
+        for _ in range(_MAX_LEARNED):
+            members = self._members
+            try:
+                entries = decode(members.decoder)
+                columns = dict(_columns(members, entries))
+                self._wanted.expand(columns)
+                return Native(len(entries), None, columns)
+            except msgspec.ValidationError as error:
+                if not self._learn(members, str(error)):
+                    return None
+            except UNREADABLE:
+                return None
+        return None
+
+    def _learn(self, members: Members, error: str) -> bool:
+        """Take a member into account that the parser did not know."""
+        match = _UNKNOWN.search(error)
+        if match is None:
+            return False
+        place = tuple((match[2] or "").split(".")) if match[2] else ()
+        names = members.learned.get(place, ())
+        if place not in MEMBERS or match[1] in names or len(names) >= _MAX_LEARNED:
+            return False
+        learned = {**members.learned, place: (*names, match[1])}
+        self._members = Members(self._wanted, learned)
+        return True
+
+    def sort_out(self, data: bytes) -> tuple[Native | None, Native]:
+        """Read a block with entries that are out of order: the others, and those, by line."""
+        lines = data.removesuffix(b"\n").split(b"\n")
+        decode = self._members.decoder.decode
+        entries: list[Any] = []
+        good: list[int] = []
+        odd: list[int] = []
+        for number, line in enumerate(lines):
+            try:
+                entries.append(decode(line))
+                good.append(number)
+            except (msgspec.DecodeError, UnicodeError, RecursionError):
+                odd.append(number)
+        native = self._read(lambda _: entries)
+        if native is None:
+            odd = list(range(len(lines)))
+        else:
+            native.lines = np.array(good, dtype=np.int64)
+        others = read_carefully(b"\n".join(lines[number] for number in odd), self._wanted.shape)
+        self._wanted.expand(others.columns)
+        places = np.array(odd, dtype=np.int64)
+        others.lines = places if others.lines is None else places[others.lines]
+        others.faults.lines = [odd[line] for line in others.faults.lines]
+        return native, others
+
+
+def _columns(members: Members, entries: Sequence[Any]) -> Iterator[tuple[Path, pa.Array]]:
+    for path, kind, values in members.values(entries):
+        if kind is msgspec.Raw:
+            if any(map(is_not, values, repeat(ABSENT))):
+                yield from _by_distinct(members.wanted.shape, path, values)
+            continue
+        column = _column(kind, values)
+        if column.null_count < len(column):
+            yield path, _instants(column) if path[-1] in _TIMES else column
+
+
+def _column(kind: Any, values: list[Any]) -> pa.Array:
+    if kind == TEXT_KIND:
+        return pa.array(values, pa.string())
+    if kind != WHOLE_KIND:
+        return pa.array(values, pa.float64())
+    first = next((value for value in values if value is not None), None)
+    try:
+        return pa.array(values, pa.string() if type(first) is str else pa.int64())
+    except (pa.ArrowTypeError, pa.ArrowInvalid, OverflowError):
+        return json_column(values)
+
+
+def _instants(column: pa.StringArray) -> pa.Array:
+    """Give times of the usual form as nanoseconds; others are left to be looked at one by one."""
+    shortest = pc.min(pc.binary_length(column)).as_py()
+    if shortest < _STAMP_BYTES or not pc.all(pc.ends_with(column, "Z")).as_py():
+        return column
+    try:
+        return column.cast(pa.timestamp("ns", tz="UTC")).view(pa.int64())
+    except pa.ArrowInvalid:
+        return column
+
+
+def _by_distinct(
+    shape: Shape, path: Path, values: list[msgspec.Raw]
+) -> Iterator[tuple[Path, pa.Array]]:
+    """Parse the different values of a member, and give the columns of what is in them."""
+    coded = _binary(values).dictionary_encode()
+    name = path[-1]
+    raws = coded.dictionary.to_pylist()
+    if path in METADATA and all(map(_is_object, raws)):
+        texts = pa.array(list(map(_compact, raws)), pa.string()).dictionary_encode()
+        codes = texts.indices.take(coded.indices)
+        yield path, pa.DictionaryArray.from_arrays(codes, texts.dictionary)
+        return
+    objects = [{name: decode_json(raw)} if len(raw) > 1 else None for raw in raws]
+    found: dict[Path, pa.Array] = {}
+    gather_objects(objects, path[:-1], shape, found)
+    for inner, column in found.items():
+        yield inner, spread(column, coded.indices)
+
+
+def _is_object(raw: bytes) -> bool:
+    return len(raw) <= 1 or raw.startswith(b"{")
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _compact(raw: bytes) -> str | None:
+    """Give the text of an object without blanks; the same ones come with every block."""
+    return msgspec.json.encode(decode_json(raw)).decode() if len(raw) > 1 else None
+
+
+def _binary(values: list[msgspec.Raw]) -> pa.Array:
+    """Give values as an array, each with a newline behind it; there is none within a record."""
+    text = b"\n".join((*values, b""))
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
+    offsets = np.zeros(len(values) + 1, dtype=np.int32)
+    offsets[1:] = ends
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+    return pa.Array.from_buffers(pa.binary(), len(values), buffers)

@@ -1,0 +1,232 @@
+"""Finding JSON records in text without parsing it: brackets outside strings, by array operations.
+
+Only for text that is not one record a line. The whole of a buffer is classified byte by byte at C
+speed; Python then walks over the few brackets near the surface.
+
+Source of the grammar: RFC 8259.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+import msgspec
+import numpy as np
+
+_QUOTE, _BACKSLASH, _OPEN, _CLOSE = 1, 2, 3, 4
+_BYTES = {'"': _QUOTE, "\\": _BACKSLASH, "{": _OPEN, "[": _OPEN, "}": _CLOSE, "]": _CLOSE}
+_CLASSES = bytes(_BYTES.get(chr(byte), 0) for byte in range(256))
+_PUNCTUATION = b" \t\r\n,"
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+_KEY_REACH = 256
+_FIRST_KEY = re.compile(rb'\{\s*("(?:[^"\\]|\\.)*")\s*:')
+_ANY_BORDER = re.compile(rb'(?<=\})\s*,?\s*(?=\{\s*"[A-Za-z_@])')
+_RAW = msgspec.json.Decoder(msgspec.Raw)
+
+
+class Place(IntEnum):
+    """Where between records a buffer begins or ends."""
+
+    TOP = 0
+    """Between documents."""
+    ARRAY = 1
+    """In an array of records that is a document."""
+    WRAPPED = 2
+    """In an array of records that is a member of a document."""
+    TAIL = 3
+    """Behind such an array, in the document around it."""
+
+
+_DEPTH = {Place.TOP: 0, Place.ARRAY: 1, Place.WRAPPED: 2, Place.TAIL: 1}
+
+
+@dataclass(slots=True)
+class Found:
+    """What a scan found.
+
+    Attributes:
+        spans: begin and end of each record, and of each piece of text that lies between records
+            where there should be none.
+        rest: where the part begins that goes on behind the buffer.
+        place: where that is.
+        opened: whether a record has begun there.
+    """
+
+    spans: list[tuple[int, int]]
+    rest: int
+    place: Place
+    opened: bool
+
+
+def wrapper_pattern(keys: tuple[str, ...]) -> re.Pattern[bytes] | None:
+    """Make what recognises the key before an array of records."""
+    if not keys:
+        return None
+    names = b"|".join(re.escape(key.encode()) for key in keys)
+    return re.compile(rb'"(?:' + names + rb')"\s*:\s*\Z')
+
+
+def scan(data: bytes, place: Place, wrapper: re.Pattern[bytes] | None) -> Found:
+    """Find the records in a buffer that begins between records.
+
+    Args:
+        data: the text.
+        place: where it begins.
+        wrapper: what the text before an array of records inside a document ends with.
+    """
+    walk = _Walk(data, place, wrapper)
+    limit = 2 if wrapper is not None or place is Place.WRAPPED else 1
+    for at, opens, depth in _brackets(data, _DEPTH[place], limit):
+        if walk.start is not None:
+            walk.inside(at, opens, depth)
+        elif depth == _DEPTH[walk.place]:
+            if opens:
+                walk.begin(at)
+            else:
+                walk.leave(at)
+    rest = walk.done if walk.start is None else walk.start
+    return Found(walk.spans, rest, walk.place, walk.start is not None)
+
+
+class _Walk:
+    """The way over the brackets of a buffer.
+
+    Attributes:
+        place: where it is, outside of records.
+        start: where the record begins in which it is, or None.
+        done: up to where all is taken.
+        spans: what was found.
+    """
+
+    def __init__(self, data: bytes, place: Place, wrapper: re.Pattern[bytes] | None) -> None:
+        self._data = data
+        self._wrapper = wrapper
+        self.place = place
+        self.start: int | None = None
+        self.done = 0
+        self.spans: list[tuple[int, int]] = []
+
+    def inside(self, at: int, opens: bool, depth: int) -> None:
+        """Pass a bracket within a record."""
+        assert self.start is not None
+        if not opens and depth == _DEPTH[self.place] + 1:
+            self.spans.append((self.start, at + 1))
+            self.start, self.done = None, at + 1
+        elif opens and self.place is Place.TOP and depth == 1 and self._wraps(self.start, at):
+            self.place, self.start, self.done = Place.WRAPPED, None, at + 1
+
+    def begin(self, at: int) -> None:
+        """Pass a bracket that opens between records."""
+        if self.place is Place.TAIL:
+            if self._wraps(self.done, at):
+                self.place, self.done = Place.WRAPPED, at + 1
+            return
+        self._gap(at)
+        if self.place is Place.TOP and self._data[at : at + 1] == b"[":
+            self.place, self.done = Place.ARRAY, at + 1
+        else:
+            self.start = self.done = at
+
+    def leave(self, at: int) -> None:
+        """Pass a bracket that closes what the records are in; between documents it is stray."""
+        if self.place is Place.TOP:
+            return
+        if self.place is not Place.TAIL:
+            self._gap(at)
+        self.place = Place.TAIL if self.place is Place.WRAPPED else Place.TOP
+        self.done = at + 1
+
+    def _gap(self, end: int) -> None:
+        if self._data[self.done : end].strip(_PUNCTUATION):
+            self.spans.append((self.done, end))
+
+    def _wraps(self, begin: int, at: int) -> bool:
+        """Tell whether a bracket opens the array of records of the document around it."""
+        return (
+            self._wrapper is not None
+            and self._data[at : at + 1] == b"["
+            and self._wrapper.search(self._data[max(begin, at - _KEY_REACH) : at]) is not None
+        )
+
+
+def _brackets(data: bytes, depth: int, limit: int) -> Iterator[tuple[int, bool, int]]:
+    """Give place, whether it opens, and depth before it, of each bracket that is not too deep.
+
+    Args:
+        data: text that begins outside strings.
+        depth: how deep it begins.
+        limit: brackets between this depth and a deeper one are left out.
+    """
+    classes = np.frombuffer(data.translate(_CLASSES), np.uint8)
+    places = np.flatnonzero(classes)
+    kinds = classes[places]
+    if b"\\" in data:
+        places, kinds = _without_escapes(places, kinds)
+    quotes = kinds == _QUOTE
+    outside = np.cumsum(quotes) % 2 == 0
+    brackets = outside & ~quotes
+    places, kinds = places[brackets], kinds[brackets]
+    opens = kinds == _OPEN
+    after = depth + np.cumsum(np.where(opens, 1, -1))
+    # A closing bracket too many leaves the depth at 0 instead of below it.
+    after -= np.minimum(np.minimum.accumulate(after), 0) if len(after) else 0
+    before = np.concatenate([np.array([depth]), after[:-1]]) if len(after) else after
+    near = np.flatnonzero(np.minimum(before, after) <= limit)
+    return zip(places[near].tolist(), opens[near].tolist(), before[near].tolist(), strict=True)
+
+
+def _without_escapes(places: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Drop backslashes, and the quotes that an odd number of them makes part of a string."""
+    slashes = places[kinds == _BACKSLASH]
+    breaks = np.flatnonzero(np.diff(slashes) != 1)
+    first = slashes[np.concatenate([np.zeros(1, dtype=np.int64), breaks + 1])]
+    last = slashes[np.concatenate([breaks, np.array([len(slashes) - 1])])]
+    escaped = (last + 1)[(last - first) % 2 == 0]
+    kept = (kinds != _BACKSLASH) & ~((kinds == _QUOTE) & np.isin(places, escaped))
+    return places[kept], kinds[kept]
+
+
+def one_line(text: bytes) -> bytes:
+    """Give a record without newlines, which mean nothing between the tokens of JSON."""
+    return text.translate(_ONE_LINE) if b"\n" in text or b"\r" in text else text
+
+
+def reads(text: bytes) -> bool:
+    """Tell whether a text is one JSON value."""
+    try:
+        _RAW.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
+    return True
+
+
+class Borders:
+    """Finds where records begin in text that is damaged, from how good records begin."""
+
+    def __init__(self) -> None:
+        self._pattern: re.Pattern[bytes] | None = None
+
+    def learn(self, record: bytes) -> None:
+        """Remember the first key of a good record: the records of an object begin alike."""
+        if self._pattern is None and (match := _FIRST_KEY.match(record)):
+            self._pattern = re.compile(rb"\{\s*" + re.escape(match[1]) + rb"\s*:")
+
+    def find(self, data: bytes, start: int) -> int:
+        """Give the place of the next record, or -1."""
+        match = (self._pattern or _ANY_BORDER).search(data, start)
+        if match is None:
+            return -1
+        return match.start() if self._pattern else match.end()
+
+    def split(self, data: bytes) -> list[bytes]:
+        """Cut a damaged piece in which records may have been swallowed."""
+        parts = []
+        done = 0
+        while (border := self.find(data, done + 1)) > 0:
+            parts.append(data[done:border].rstrip(_PUNCTUATION))
+            done = border
+        parts.append(data[done:])
+        return [part for part in parts if part.strip(_PUNCTUATION)]

@@ -1,0 +1,122 @@
+"""Oracle Cloud VCN flow logs: JSON, with or without the wrapper of search and Connector Hub.
+
+Source: Oracle Cloud Infrastructure Documentation, "Details for VCN Flow Logs".
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from ktrans.api import ComponentConfig, Head, Sniff
+from ktrans.decoders._json_map import JsonMapDecoder
+from ktrans.decoders._json_map_records import Native
+from ktrans.decoders._map_rows import Work
+from ktrans.decoders._map_table import Table, flow_field
+from ktrans.flow.columns import coalesce_text, recode
+
+_EVENT = "com.oraclecloud.vcn.flowlogs."
+_WRAPPERS = (("logContent",), ())
+_STATUSES = {"NoData": "NODATA", "SkipData": "SKIPDATA", "DataEvent": "OK"}
+
+
+def _foreign(native: Native) -> np.ndarray | None:
+    """Mark the entries of other logs, by their event type."""
+    foreign = np.zeros(native.rows, dtype=bool)
+    for wrapper in _WRAPPERS:
+        kinds = native.columns.get((*wrapper, "type"))
+        if kinds is not None and pa.types.is_string(kinds.type):
+            ours = pc.starts_with(kinds, _EVENT).fill_null(True)
+            foreign |= ~np.asarray(ours)
+    return foreign
+
+
+def _derive(work: Work) -> None:
+    """Take the status from the event type where the data has none, the region from an OCID."""
+    kinds = work.text("type")
+    if "log_status" in work.wanted and kinds is not None:
+        words = [None if w is None else _STATUSES.get(w.rpartition(".")[2]) for w in
+                 kinds.dictionary.to_pylist()]  # fmt: skip
+        status = recode(kinds, pa.array(words, pa.string()))
+        given = work.columns.get("log_status")
+        work.columns["log_status"] = status if given is None else coalesce_text(given, status)
+    if "region" in work.wanted:
+        for name in ("vnicocid", "logid"):
+            ocid = work.text("oracle", name)
+            if ocid is None:
+                continue
+            region = recode(
+                ocid, pa.array([_region(w) for w in ocid.dictionary.to_pylist()], pa.string())
+            )
+            given = work.columns.get("region")
+            work.columns["region"] = region if given is None else coalesce_text(given, region)
+
+
+def _region(ocid: str | None) -> str | None:
+    """Give the region in an OCID: ocid1.<type>.<realm>.<region>.<unique>."""
+    parts = (ocid or "").split(".")
+    return parts[3] or None if len(parts) >= 5 else None  # noqa: PLR2004
+
+
+TABLE = Table(
+    fields=(
+        flow_field("log_version", "data.version"),
+        flow_field("record_id", "id"),
+        flow_field("start_time", "data.startTime", "time"),
+        flow_field("end_time", "data.endTime"),
+        flow_field("logged_at", "oracle.ingestedtime"),
+        flow_field("src_addr", "data.sourceAddress"),
+        flow_field("dst_addr", "data.destinationAddress"),
+        flow_field("src_port", "data.sourcePort"),
+        flow_field("dst_port", "data.destinationPort"),
+        flow_field("protocol", "data.protocol", "data.protocolName"),
+        flow_field("packets", "data.packets"),
+        flow_field("bytes", "data.bytesOut"),
+        flow_field("action", "data.action", lower=True),
+        flow_field("log_status", "data.status"),
+        flow_field("account_id", "oracle.compartmentid"),
+        flow_field("subnet_id", "oracle.vnicsubnetocid"),
+        flow_field("interface_id", "oracle.vnicocid"),
+        flow_field("instance_id", "oracle.resourceId"),
+    ),
+    constants={"provider": "oci", "log_type": "oci.vcn", "reporter": "interface"},
+    wrappers=_WRAPPERS,
+    uses={
+        ("type",): (),
+        ("oracle", "vnicocid"): ("region",),
+        ("oracle", "logid"): ("region",),
+    },
+    hidden=frozenset({("specversion",)}),
+    foreign=_foreign,
+    derive=_derive,
+)
+
+
+class OciVcnDecoderConfig(ComponentConfig):
+    """Options of the `oci_vcn` decoder."""
+
+    type: Literal["oci_vcn"] = Field(
+        default="oci_vcn", description="Which component this is.", examples=["oci_vcn"]
+    )
+
+
+class OciVcnDecoder(JsonMapDecoder[OciVcnDecoderConfig]):
+    """Decodes Oracle Cloud VCN flow logs.
+
+    A record's time is that of its data; `datetime` (milliseconds) of search results, `source` and
+    what else there is go to attrs. Ids are kept but are not unique.
+    """
+
+    table = TABLE
+    unwrap = ("results",)
+
+
+def sniff(head: Head) -> Sniff | None:
+    """Claim JSON whose event types are those of VCN flow logs."""
+    if head.columns is None and b'"com.oraclecloud.vcn.flowlogs.' in head.data:
+        return Sniff(100, "event type com.oraclecloud.vcn.flowlogs")
+    return None

@@ -1,0 +1,258 @@
+"""The `community_id` enricher: the Community ID of each flow, version 1.
+
+The Community ID Flow Hashing specification (Corelight, community-id-spec) gives both directions of
+a connection one text, the same in every tool that follows it: "1:" and the SHA-1 of
+
+    seed (2 bytes), lower address, higher address, protocol, 0, lower's port, higher's port
+
+in network byte order, where the lower end is the one with the smaller address, then port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from ktrans.api import ComponentConfig, Enricher
+from ktrans.enrichers._address_table import AddressTable, both_ends
+from ktrans.enrichers._columns import (
+    MISSING,
+    add_fields,
+    coded,
+    option,
+    plain_integers,
+    rebuild,
+    require_integer,
+    require_text,
+    text_field,
+)
+from ktrans.enrichers._digests import as_texts, write_digests
+from ktrans.enrichers._sha1 import BLOCK_WORDS, sha1
+from ktrans.enrichers._tuples import combined, first_rows
+
+PORT_PROTOCOLS = (6, 17, 132)
+ICMP, ICMP_V6 = 1, 58
+PAIRS = {
+    ICMP: ((8, 0), (13, 14), (15, 16), (10, 9), (17, 18)),
+    ICMP_V6: ((128, 129), (130, 131), (133, 134), (135, 136), (139, 140), (144, 145)),
+}
+"""Types that ask and answer each other, as Zeek pairs them; the specification refers to it."""
+
+_CHUNK = 8192
+"""Flows hashed at a time: their arrays stay in a core's own cache."""
+_END = 0x8000
+"""The bit that ends a message, as a half word."""
+_PORTS = 1 << 16
+_TYPES = 256
+
+
+class CommunityIdEnricherConfig(ComponentConfig):
+    """Adds the Community ID (version 1), by which other tools name the same connection.
+
+    Both directions get the same. TCP, UDP and SCTP go by addresses and ports, ICMP by addresses
+    and message type, all others by addresses alone. It is null where something is missing: an
+    address, the protocol, a port, or for ICMP the message type. Cloud flow logs mostly do not say
+    the type: name the columns that hold it, if you have them. An IPv4 address written as IPv6
+    (`::ffff:10.0.0.1`) counts as IPv4.
+    """
+
+    type: Literal["community_id"] = Field(
+        "community_id", description="Which component this is.", examples=["community_id"]
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=_PORTS,
+        description="Must be that of the tools to compare with; 0 is what they come with.",
+        examples=[1],
+    )
+    encoding: Literal["base64", "hex"] = Field(
+        "base64", description="How to write the hash; others expect base64.", examples=["hex"]
+    )
+    column: str = Field(
+        "community_id", min_length=1, description="The new column.", examples=["network_id"]
+    )
+    icmp_type_column: str | None = Field(
+        None,
+        description="An integer column with the ICMP message type; `derive` can make one.",
+        examples=["icmp_type"],
+    )
+    icmp_code_column: str | None = Field(
+        None,
+        description="An integer column with the ICMP code; types that have no answer need it.",
+        examples=["icmp_code"],
+    )
+
+
+class CommunityIdEnricher(Enricher[CommunityIdEnricherConfig]):
+    """Community IDs of flows."""
+
+    _schema: pa.Schema
+
+    def needs(self) -> Sequence[str]:
+        """Name the 5-tuple, and the columns for ICMP."""
+        icmp = (self.config.icmp_type_column, self.config.icmp_code_column)
+        return [
+            "src_addr",
+            "dst_addr",
+            "src_port",
+            "dst_port",
+            "protocol",
+            *(name for name in icmp if name),
+        ]
+
+    def adds(self) -> Sequence[str]:
+        """Name the new column."""
+        return [self.config.column]
+
+    def bind(self, schema: pa.Schema) -> pa.Schema:
+        """Check the columns and add the new one.
+
+        Raises:
+            ConfigError: a column is missing or of the wrong type, or the new one exists already.
+        """
+        require_text(schema, ["src_addr", "dst_addr"], "community_id")
+        require_integer(schema, ["src_port", "dst_port", "protocol"], "community_id")
+        for name in ("icmp_type_column", "icmp_code_column"):
+            if column := getattr(self.config, name):
+                with option(name):
+                    require_integer(schema, [column], "community_id")
+        with option("column"):
+            self._schema = add_fields(
+                schema,
+                [text_field(self.config.column, "Community ID of the flow, version 1")],
+                "community_id",
+            )
+        return self._schema
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Hash the distinct flows of both families, then give each row its flow's."""
+        lower, higher, table = both_ends(batch)
+        flow = self._flow(batch, lower, higher)
+        codes = np.full(batch.num_rows, MISSING, np.int32)
+        texts = []
+        done = 0
+        for family, halves in ((4, 2), (6, 8)):
+            rows = np.flatnonzero(flow.valid & (table.family[flow.lower] == family))
+            if rows.size:
+                numbers, ids = self._hashed(flow, rows, table, halves)
+                codes[rows] = numbers + done
+                texts.append(ids)
+                done += len(ids)
+        values = pa.concat_arrays(texts) if texts else pa.array([], pa.string())
+        return rebuild(batch, self._schema, {self.config.column: coded(codes, values)})
+
+    def _flow(self, batch: pa.RecordBatch, src: np.ndarray, dst: np.ndarray) -> _Flow:
+        """Put the lower end first, and find out which rows can have an ID."""
+        protocol, _ = plain_integers(batch.column("protocol"))
+        ports = [plain_integers(batch.column(name))[0] for name in ("src_port", "dst_port")]
+        ported = np.isin(protocol, PORT_PROTOCOLS)
+        one_way = np.zeros(batch.num_rows, bool)
+        icmp = np.flatnonzero((protocol == ICMP) | (protocol == ICMP_V6))
+        if icmp.size:
+            asked, answered, one_way[icmp] = self._icmp(batch, icmp, protocol[icmp])
+            ports[0][icmp], ports[1][icmp] = asked, answered
+            ported[icmp] = True
+        first, second = (np.where(ported, side, 0) for side in ports)
+        valid = (src >= 0) & (dst >= 0) & (protocol >= 0) & (protocol < _TYPES)
+        valid &= (first >= 0) & (first < _PORTS) & (second >= 0) & (second < _PORTS)
+        swap = ((src > dst) | ((src == dst) & (first > second))) & ~one_way
+        return _Flow(
+            lower=np.where(swap, dst, src),
+            higher=np.where(swap, src, dst),
+            first=np.where(swap, second, first),
+            second=np.where(swap, first, second),
+            protocol=protocol,
+            ported=ported,
+            valid=valid,
+        )
+
+    def _icmp(
+        self, batch: pa.RecordBatch, rows: np.ndarray, protocol: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Give what stands in the ports' place, -1 if not known, and whether nothing answers."""
+        kind, code = (
+            np.full(rows.size, -1)
+            if name is None
+            else plain_integers(batch.column(name).take(pa.array(rows)))[0]
+            for name in (self.config.icmp_type_column, self.config.icmp_code_column)
+        )
+        kind = np.where((kind >= 0) & (kind < _TYPES), kind, -1)
+        answer = _ANSWERS[(protocol == ICMP_V6).astype(np.intp), kind]
+        return kind, np.where(answer >= 0, answer, code), answer < 0
+
+    def _hashed(
+        self, flow: _Flow, rows: np.ndarray, table: AddressTable, halves: int
+    ) -> tuple[np.ndarray, pa.Array]:
+        """Number the distinct flows of some rows, of one family, and write their IDs.
+
+        Returns:
+            The number of each row's flow, and a text for each number.
+        """
+        count = len(table.family)
+        kinds = np.unique(flow.protocol[rows])
+        parts = [
+            (flow.lower[rows] * count + flow.higher[rows], count * count),
+            ((flow.first[rows] << 16) | flow.second[rows], 1 << 32),
+            (np.searchsorted(kinds, flow.protocol[rows]), len(kinds)),
+        ]
+        numbers = combined(parts)
+        rows = rows[first_rows(numbers)]
+        pieces = []
+        for start in range(0, rows.size, _CHUNK):
+            words = self._message(flow, rows[start : start + _CHUNK], table, halves)
+            pieces.append(write_digests(sha1(words), self.config.encoding))
+        return numbers, as_texts(pieces)
+
+    def _message(
+        self, flow: _Flow, rows: np.ndarray, table: AddressTable, halves: int
+    ) -> np.ndarray:
+        """Write the block that each flow is hashed from: uint32, 16 words by as many flows."""
+        ported = flow.ported[rows]
+        end = 1 + 2 * halves
+        # In 16-bit halves, since the seed puts everything off the 32-bit boundary.
+        parts: list[np.ndarray | np.uint32] = [
+            np.uint32(self.config.seed),
+            *table.halves[:halves, flow.lower[rows]],
+            *table.halves[:halves, flow.higher[rows]],
+            (flow.protocol[rows] << 8).astype(np.uint32),
+            np.where(ported, flow.first[rows], _END).astype(np.uint32),
+            np.where(ported, flow.second[rows], 0).astype(np.uint32),
+            np.where(ported, np.uint32(_END), np.uint32(0)),
+            np.uint32(0),
+        ]
+        words = np.zeros((BLOCK_WORDS, rows.size), np.uint32)
+        for i in range(len(parts) // 2):
+            words[i] = (parts[2 * i] << np.uint32(16)) | parts[2 * i + 1]
+        words[-1] = 16 * np.where(ported, end + 3, end + 1)  # the message's length in bits
+        return words
+
+
+@dataclass(slots=True)
+class _Flow:
+    """The flow of each row, lower end first, with what is hashed as ports."""
+
+    lower: np.ndarray
+    higher: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    protocol: np.ndarray
+    ported: np.ndarray
+    valid: np.ndarray
+
+
+def _answers() -> np.ndarray:
+    """Give for ICMP and ICMPv6, and each type, the type that answers it or that it answers."""
+    table = np.full((2, _TYPES), -1, np.int64)
+    for row, pairs in enumerate((PAIRS[ICMP], PAIRS[ICMP_V6])):
+        for ask, answer in pairs:
+            table[row, ask], table[row, answer] = answer, ask
+    return table
+
+
+_ANSWERS = _answers()

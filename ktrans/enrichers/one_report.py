@@ -1,0 +1,216 @@
+"""The `one_report` enricher: keeps one report of a flow that several capture points saw.
+
+Google Cloud logs a flow at its source and at its destination, and once more for each flow log
+configuration that covers it; while a network moves from NSG to VNet flow logs, Azure logs it in
+both; in AWS both interfaces of a connection log it. Sums over all reports count such traffic twice.
+
+The rule, exactly:
+
+- Reports are *of one flow* if `provider`, `src_addr`, `dst_addr`, `src_port`, `dst_port`,
+  `protocol` and `action` are the same. The direction counts: the way back is another flow. So does
+  the verdict: a rejection at the destination says something that the source does not know.
+- A *capture point* is what the columns `log_type`, `reporter`, `account_id`, `interface_id`,
+  `instance_id` and the name of the configuration (an attribute) say together.
+- Capture points are ordered by: log type (`log_types` first, in that order, then the others by
+  name); side (`sides`, in that order, then the others); configuration, interface, instance and
+  account by name, the lowest first. Null comes last in each.
+- A window is [`start_time`, `end_time`]; two overlap if no more than `slack_secs` lies between.
+- Of each flow, in the order of its capture points: a report is set aside if its window overlaps
+  that of a report of the same flow which was kept for another, earlier capture point.
+
+So all reports of the first capture point stay, and of the others those for times in which no better
+one saw the flow. Rows without both addresses or a start (NODATA, SKIPDATA) always stay. Copies from
+the same capture point are not its business: `dedupe` drops what was delivered twice.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from ktrans.api import Context
+from ktrans.enrichers._columns import distinct, require_integer, require_text
+from ktrans.enrichers._hashing import combine, hash_column
+from ktrans.enrichers._held import (
+    HeldConfig,
+    HeldEnricher,
+    present,
+    require_times,
+    windows,
+)
+from ktrans.enrichers._hold import Hold
+from ktrans.enrichers._reports import set_aside
+from ktrans.enrichers._seen import Hashes
+from ktrans.enrichers._tuples import combined, first_rows
+
+FLOW = ("provider", "src_addr", "dst_addr", "src_port", "dst_port", "protocol", "action")
+POINT = ("log_type", "reporter", "interface_id", "instance_id", "account_id")
+LOG_TYPES = ["azure.vnet", "azure.nsg", "aws.vpc", "aws.tgw", "aws.nfw"]
+SIDES = ["source", "source_gateway", "destination", "destination_gateway", "interface", "firewall"]
+
+Point = tuple[str | None, ...]
+
+
+class OneReportEnricherConfig(HeldConfig):
+    """Keeps one report of each flow where several capture points logged it.
+
+    For Google Cloud's two sides and overlapping configurations, for Azure's NSG and VNet flow logs
+    side by side, and for both interfaces of a connection in AWS. Of reports of the same flow in
+    overlapping windows those of the first capture point stay: by log type, by side, then by the
+    name of the configuration and of the interface. The receipt says how many rows were set aside.
+    It works within an epoch.
+    """
+
+    type: Literal["one_report"] = Field(
+        "one_report", description="Which component this is.", examples=["one_report"]
+    )
+    slack_secs: float = Field(
+        60,
+        ge=0,
+        le=86_400,
+        description=(
+            "Windows overlap if no more than this lies between them: capture points do not see a "
+            "packet at the same moment, and AWS may be up to a minute late."
+        ),
+        examples=[5],
+    )
+    log_types: list[str] = Field(
+        default=LOG_TYPES,
+        description="Whose report to keep, by log type, the best first.",
+        examples=[["aws.tgw", "aws.vpc"]],
+    )
+    sides: list[str] = Field(
+        default=SIDES,
+        description="Whose report to keep among equal log types, by reporter, the best first.",
+        examples=[["destination", "source"]],
+    )
+    config_attr: str | None = Field(
+        "resource.labels.name",
+        min_length=1,
+        description=(
+            "The attribute that tells overlapping configurations apart, looked for in "
+            "Google Cloud's rows; null to do without attributes."
+        ),
+        examples=["resource.labels.name"],
+    )
+
+
+class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
+    """Keeps one report of each flow."""
+
+    def __init__(self, config: OneReportEnricherConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        # Seeds that nobody can know: a flow made to collide with another would hide it.
+        self._seeds = (secrets.randbits(64), secrets.randbits(64))
+        self._points: dict[Point, int] = {}
+        self._noted: list[tuple[np.ndarray, ...]] = []
+
+    def needs(self) -> Sequence[str]:
+        """Name what makes a flow, its capture point and its window."""
+        attrs = ("attrs",) if self.config.config_attr else ()
+        return [*FLOW, *POINT, "start_time", "end_time", *attrs]
+
+    def bind(self, schema: pa.Schema) -> pa.Schema:
+        """Check the columns; the schema stays as it is.
+
+        Raises:
+            ConfigError: a column is missing or of the wrong type.
+        """
+        numbers = ("src_port", "dst_port", "protocol")
+        require_integer(schema, numbers, "one_report")
+        require_text(schema, [n for n in (*FLOW, *POINT) if n not in numbers], "one_report")
+        require_times(schema, ["start_time", "end_time"], "one_report")
+        self._schema = schema
+        return schema
+
+    def _note(self, batch: pa.RecordBatch, first: int) -> None:
+        start, end, valid = windows(batch)
+        for name in ("src_addr", "dst_addr"):
+            valid &= present(batch.column(name))
+        halves = []
+        for seed in self._seeds:
+            half = np.full(batch.num_rows, np.uint64(seed))
+            for name in FLOW:
+                half = combine(half, hash_column(batch.column(name), seed))
+            halves.append(half)
+        rows = np.flatnonzero(valid)
+        arrays = (*halves, start, end, self._capture_points(batch))
+        self._noted.append((rows + first, *(array[rows] for array in arrays)))
+
+    def _capture_points(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Number each row's capture point, over all batches."""
+        columns = [batch.column(name) for name in POINT]
+        columns.insert(2, self._config_names(batch))
+        taken = [distinct(column) for column in columns]
+        codes = combined([(indices, len(values) + 1) for values, indices in taken])
+        samples = first_rows(codes)
+        texts = [
+            [*values.to_pylist(), None] for values, _ in taken
+        ]  # null is as many as there are values
+        numbers = np.empty(len(samples), np.int32)
+        for i, row in enumerate(samples.tolist()):
+            point = tuple(
+                names[indices[row]] for names, (_, indices) in zip(texts, taken, strict=True)
+            )
+            numbers[i] = self._points.setdefault(point, len(self._points))
+        return np.asarray(numbers[codes])
+
+    def _config_names(self, batch: pa.RecordBatch) -> pa.Array:
+        name = self.config.config_attr
+        at = batch.schema.get_field_index("attrs")
+        if name is None or at < 0 or batch.column(at).null_count == batch.num_rows:
+            return pa.nulls(batch.num_rows, pa.string())
+        if "gcp" not in distinct(batch.column("provider"))[0].to_pylist():
+            return pa.nulls(batch.num_rows, pa.string())
+        return pc.map_lookup(batch.column(at), name, "first")
+
+    def _ranks(self) -> np.ndarray:
+        """Give for each capture point its place in the order of preference."""
+        orders = (self.config.log_types, self.config.sides)
+
+        def preference(point: Point) -> tuple[tuple[bool, int, str], ...]:
+            place = [
+                (text is None, order.index(text) if text in order else len(order), text or "")
+                for text, order in zip(point, orders, strict=False)
+            ]
+            names = [(text is None, 0, text or "") for text in point[len(orders) :]]
+            return (*place, *names)
+
+        ranks = np.empty(len(self._points), np.int64)
+        for rank, point in enumerate(sorted(self._points, key=preference)):
+            ranks[self._points[point]] = rank
+        return ranks
+
+    def _resolve(self, hold: Hold) -> Iterator[pa.RecordBatch]:
+        rows, high, low, start, end, point = (
+            np.concatenate(parts) for parts in zip(*self._noted, strict=True)
+        )
+        self._noted.clear()
+        aside = rows[
+            set_aside(
+                Hashes(high, low), start, end, self._ranks()[point],
+                round(self.config.slack_secs * 1e6),
+            )
+        ]  # fmt: skip
+        return _without(hold, np.sort(aside))
+
+
+def _without(hold: Hold, aside: np.ndarray) -> Iterator[pa.RecordBatch]:
+    """Give the held batches without some rows, named by sorted numbers."""
+    first = 0
+    for batch in hold.drain():
+        last = first + batch.num_rows
+        gone = aside[np.searchsorted(aside, first) : np.searchsorted(aside, last)] - first
+        first = last
+        if gone.size:
+            keep = np.ones(batch.num_rows, bool)
+            keep[gone] = False
+            yield batch.filter(pa.array(keep))
+        else:
+            yield batch

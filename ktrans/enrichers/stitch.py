@@ -1,0 +1,221 @@
+"""The `stitch` enricher: joins the two one-way records of a connection into one row.
+
+AWS, Google Cloud, Oracle and Alibaba log each direction of a connection by itself. Of two such rows
+it makes one: the initiator's, with the other's packets and bytes in `packets_rev` and `bytes_rev`.
+
+The rule, exactly:
+
+- A row takes part if it has both addresses, a start, a capture point, and neither `packets_rev` nor
+  `bytes_rev`; if its two ends (address and port) differ; and if `log_status` is OK or null.
+- Rows are *of one connection* if their ends are the same in either order, and so are `protocol`,
+  `provider`, `log_type`, `account_id`, `action` and the columns of `capture_point`. The verdict
+  counts: a refused answer is not joined to an accepted question.
+- Windows overlap if no more than `slack_secs` lies between the end of one and the start of the
+  other. A row without an end has a window of no length.
+- Within a connection, a row there and a row back that start together are a pair, in the order they
+  came; then, again and again, the two whose windows overlap and whose starts are closest (of equal
+  ones the earlier). A row is in one pair at most; what finds no partner stays as it is.
+- The *initiator's* row of a pair is, by the first of these that tells them apart: the TCP row with
+  SYN and without ACK among its flags, where the other has not that; the row whose source port is of
+  the higher kind (up to 1023, up to 32767, above: what systems give to clients); the row that
+  starts first; the one with the higher source port; the one that came first.
+- It keeps all that it says, but its window covers both, and packets and bytes that were dropped
+  are added up. Where it came from (`source_uri`, `source_pos`) is then only half the truth.
+
+Packets and bytes, counted with those of the way back, stay what they were in total.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from ktrans.api import ConfigError, Context
+from ktrans.enrichers._columns import (
+    distinct,
+    option,
+    plain_integers,
+    require_integer,
+    require_text,
+)
+from ktrans.enrichers._hashing import combine, hash_column
+from ktrans.enrichers._held import HeldConfig, HeldEnricher, present, require_times, windows
+from ktrans.enrichers._hold import Hold
+from ktrans.enrichers._joined import COUNTS, Joined
+from ktrans.enrichers._pairing import pair
+from ktrans.enrichers._seen import Hashes
+
+SAME = ("protocol", "provider", "log_type", "account_id", "action")
+NUMBERS = ("src_port", "dst_port", "protocol", "tcp_flags", *COUNTS)
+_TCP = 6
+_SYN, _ACK = 2, 16
+_PORT_KINDS = (1024, 32768)
+
+
+class StitchEnricherConfig(HeldConfig):
+    """Joins the two one-way records of a connection, as one capture point logged them, into one row.
+
+    The row of the side that began gets `packets_rev` and `bytes_rev`. Packets and bytes of both
+    directions together stay the same. A row without a partner stays as it is. It works within an
+    epoch.
+    """
+
+    type: Literal["stitch"] = Field(
+        "stitch", description="Which component this is.", examples=["stitch"]
+    )
+    slack_secs: float = Field(
+        1,
+        ge=0,
+        le=86_400,
+        description="Windows overlap if no more than this lies between them.",
+        examples=[10],
+    )
+    capture_point: list[str] = Field(
+        default=["interface_id", "instance_id"],
+        min_length=1,
+        description=(
+            "The columns that together name where a row was captured. "
+            "Rows in which all of them are null are left alone."
+        ),
+        examples=[["vpc_id"]],
+    )
+
+
+class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
+    """Joins both directions of a connection."""
+
+    changes_counters = True
+
+    def __init__(self, config: StitchEnricherConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        # Seeds that nobody can know: connections made to collide would be joined.
+        self._seeds = (secrets.randbits(64), secrets.randbits(64))
+        self._noted: list[dict[str, np.ndarray]] = []
+
+    def needs(self) -> Sequence[str]:
+        """Name what makes a connection, its capture point, its window and its counters."""
+        return [
+            "src_addr",
+            "dst_addr",
+            *SAME,
+            *self.config.capture_point,
+            "log_status",
+            "start_time",
+            "end_time",
+            *(name for name in NUMBERS if name not in SAME),
+        ]
+
+    def bind(self, schema: pa.Schema) -> pa.Schema:
+        """Check the columns; the schema stays as it is.
+
+        Raises:
+            ConfigError: a column is missing or of the wrong type.
+        """
+        texts = [name for name in SAME if name != "protocol"]
+        require_text(schema, ["src_addr", "dst_addr", "log_status", *texts], "stitch")
+        require_integer(schema, NUMBERS, "stitch")
+        for name in ("packets_rev", "bytes_rev"):
+            if pa.types.is_null(schema.field(name).type):
+                raise ConfigError(
+                    f"stitch: column {name!r} has no type to hold counters", code="column_type"
+                )
+        require_times(schema, ["start_time", "end_time"], "stitch")
+        with option("capture_point"):
+            require_text(schema, self.config.capture_point, "stitch")
+        self._schema = schema
+        return schema
+
+    def _note(self, batch: pa.RecordBatch, first: int) -> None:
+        start, end, valid = windows(batch)
+        valid &= self._takes_part(batch)
+        connection, back, loop = self._connections(batch)
+        rows = np.flatnonzero(valid & ~loop)
+        noted = {
+            "row": rows + first,
+            "high": connection.high[rows],
+            "low": connection.low[rows],
+            "back": back[rows],
+            "start": start[rows],
+            "end": end[rows],
+        }
+        for name in ("src_port", "dst_port", "protocol", "tcp_flags"):
+            noted[name] = plain_integers(batch.column(name))[0][rows].astype(np.int32)
+        chosen = pa.array(rows)
+        for name in Joined.COUNTERS:
+            if name in batch.schema.names:
+                count, gone = plain_integers(batch.column(name).take(chosen))
+                noted[name] = count
+                noted[f"{name}?"] = ~gone
+        self._noted.append(noted)
+
+    def _takes_part(self, batch: pa.RecordBatch) -> np.ndarray:
+        def there(name: str) -> np.ndarray:
+            return present(batch.column(name))
+
+        point = np.logical_or.reduce([there(name) for name in self.config.capture_point])
+        values, indices = distinct(batch.column("log_status"))
+        fine = pc.fill_null(pc.equal(values, "OK"), True)
+        flows = np.append(np.asarray(fine), True)[indices]
+        result = there("src_addr") & there("dst_addr") & point & flows
+        for name in ("packets_rev", "bytes_rev"):
+            result &= np.asarray(batch.column(name).is_null())
+        return np.asarray(result)
+
+    def _connections(self, batch: pa.RecordBatch) -> tuple[Hashes, np.ndarray, np.ndarray]:
+        """Hash each row's connection.
+
+        Returns:
+            The hashes; which of the two directions; and whether both ends are the same.
+        """
+        halves = []
+        sides = []
+        for seed in self._seeds:
+            source, destination = (
+                combine(
+                    hash_column(batch.column(f"{side}_addr"), seed),
+                    hash_column(batch.column(f"{side}_port"), seed),
+                )
+                for side in ("src", "dst")
+            )
+            sides.append((source, destination))
+        back = sides[0][0] > sides[0][1]
+        same = sides[0][0] == sides[0][1]
+        for seed, (source, destination) in zip(self._seeds, sides, strict=True):
+            half = combine(np.where(back, destination, source), np.where(back, source, destination))
+            for name in (*SAME, *self.config.capture_point):
+                half = combine(half, hash_column(batch.column(name), seed))
+            halves.append(half)
+        return Hashes(halves[0], halves[1]), back, same
+
+    def _resolve(self, hold: Hold) -> Iterator[pa.RecordBatch]:
+        noted = {
+            name: np.concatenate([part[name] for part in self._noted]) for name in self._noted[0]
+        }
+        self._noted.clear()
+        slack = round(self.config.slack_secs * 1e6)
+        one, other = pair(
+            Hashes(noted["high"], noted["low"]), noted["back"], noted["start"], noted["end"] + slack
+        )
+        forward, backward = _initiators(noted, one, other)
+        return Joined(noted, forward, backward).release(hold)
+
+
+def _initiators(
+    noted: dict[str, np.ndarray], one: np.ndarray, other: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tell the initiator's record of each pair from the other's."""
+    one, other = np.minimum(one, other), np.maximum(one, other)  # in the order they came
+    flags, kind = noted["tcp_flags"], np.searchsorted(_PORT_KINDS, noted["src_port"], side="right")
+    asks = (noted["protocol"] == _TCP) & (flags >= 0) & (flags & (_SYN | _ACK) == _SYN)
+    undecided = np.ones(len(one), bool)
+    swap = np.zeros(len(one), bool)
+    for claim in (asks.astype(np.int8), kind, -noted["start"], noted["src_port"]):
+        swap |= undecided & (claim[other] > claim[one])
+        undecided &= claim[other] == claim[one]
+    return np.where(swap, other, one), np.where(swap, one, other)

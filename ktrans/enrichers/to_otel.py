@@ -1,0 +1,64 @@
+"""The `to_otel` enricher: flow rows as OpenTelemetry log records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from ktrans.enrichers._reshape import ReshapeConfig, ReshapeEnricher, Rule
+from ktrans.enrichers._reshape_view import RULES, View
+from ktrans.flow.columns import coalesce_text
+from ktrans.flow.targets import OTEL, Attribute
+
+
+class ToOtelEnricherConfig(ReshapeConfig):
+    """Turns flow rows into log records of OpenTelemetry's data model.
+
+    A record has timeUnixNano, observedTimeUnixNano, severityNumber, body (native fields without an
+    attribute), resource and attributes; the latter two are structs whose members have the dotted
+    names of the semantic conventions. What these have no name for is written as the Collector's
+    AWS and Google Cloud encodings do (`vendor`), and for every cloud alike below `flow.` (`flow`).
+    Rows without any address are left out; they are counted as filtered.
+    """
+
+    type: Literal["to_otel"] = Field(
+        "to_otel", description="Which component this is.", examples=["to_otel"]
+    )
+    parts: list[Literal["vendor", "flow", "attrs", "lineage"]] = Field(
+        ["vendor", "flow", "attrs"],
+        description=(
+            "Optional parts: `vendor` attributes such as aws.vpc.flow.bytes, `flow` attributes "
+            "such as flow.bytes for all clouds, `attrs` with the other native fields as body, "
+            "`lineage` with the object that the row came from."
+        ),
+        examples=[["flow"], ["vendor", "attrs"]],
+    )
+
+
+class ToOtelEnricher(ReshapeEnricher[ToOtelEnricherConfig]):
+    """Makes OpenTelemetry log records."""
+
+    def attributes(self) -> Sequence[Attribute]:
+        """Give the attributes of the parts."""
+        parts = {"", *self.config.parts}
+        return [each for each in OTEL if each.part in parts]
+
+    def rules(self) -> Mapping[str, Rule]:
+        """Add what only OpenTelemetry needs."""
+        return {**RULES, "middle": _middle}
+
+    def target(self) -> str:
+        """Name the schema."""
+        return "opentelemetry"
+
+    def extra_path(self, path: str) -> tuple[str, ...]:
+        """Put further attributes among the others, their dots kept."""
+        return ("attributes", path)
+
+
+def _middle(view: View, attribute: Attribute) -> pa.Array:
+    src, src_packet, dst, dst_packet = attribute.columns
+    return coalesce_text(view.differing(src, src_packet), view.differing(dst, dst_packet))

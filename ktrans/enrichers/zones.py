@@ -1,0 +1,212 @@
+"""The `zones` enricher: where both ends of a flow are, what kind of path lies between, its price.
+
+Clouds charge for traffic by the path it takes: between zones, between regions, to the internet.
+Each end's place is, column by column:
+
+1. what the record says, for the end at which it was captured (`reporter`, else `direction`):
+   `provider`, `region`, `zone`, `vpc_id`; and what the log says of both ends in `src_vpc`, `dst_vpc`
+   and, for Google Cloud, in attributes such as `jsonPayload.dest_instance`;
+2. else what the user's table says of the longest prefix that holds the address.
+
+An end is *known* if any of cloud, region, zone or network came out; *outside* if not and its
+address is none that stays within networks (private, shared, unique local, link-local, loopback,
+multicast or broadcast, as `labels` has them); else *inside*, at an unknown place. The
+class of the path is then the first that holds:
+
+    null               an address is missing or is none
+    internet_out       destination outside, source not
+    internet_in        source outside, destination not
+    internet           both outside
+    inter_cloud        both clouds known and different
+    inter_region       both regions known and different
+    same_zone          both zones known and equal
+    inter_zone         both zones known and different, both regions known
+    same_region        both regions known and equal
+    internal_unknown   anything else
+
+Zones are compared within a region: "a" of one region is not "a" of another, so that zones are equal
+only if no region speaks against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
+from ktrans.enrichers._columns import (
+    add_fields,
+    option,
+    rebuild,
+    require_integer,
+    require_text,
+    text_field,
+)
+from ktrans.enrichers._paths import CLASSES, PLACE, Ends, Places, cost, path_classes
+from ktrans.enrichers._prefix_table import load_prefix_table
+from ktrans.enrichers._prices import Prices, load_prices
+
+Output = Literal[
+    "src_cloud",
+    "src_region",
+    "src_zone",
+    "src_vpc",
+    "dst_cloud",
+    "dst_region",
+    "dst_zone",
+    "dst_vpc",
+    "path_class",
+    "cost_estimate",
+]
+FROM_RECORD = ("provider", "region", "zone", "vpc_id", "reporter", "direction")
+_DESCRIPTIONS = {
+    "path_class": f"Kind of path between the ends: {', '.join(CLASSES)}",
+    "cost_estimate": "Estimate of what the cloud charges for these bytes, in the table's currency",
+}
+
+
+class ZonesEnricherConfig(ComponentConfig):
+    """Adds cloud, region, zone and network of both ends, the class of the path, and its price.
+
+    The record is believed first, for the end that it was captured at; for the other end, and for
+    what the record leaves out, the table is asked. `src_vpc` and `dst_vpc` are filled where the log
+    left them empty. The price is an estimate: bytes (as logged, before any sampling is undone)
+    divided by 10^9, times the price of the path; `bytes_rev` is charged for the way back.
+    """
+
+    type: Literal["zones"] = Field(
+        "zones", description="Which component this is.", examples=["zones"]
+    )
+    table: str | None = Field(
+        None,
+        min_length=1,
+        description=(
+            "Your networks: a .csv, .json, .yaml or .yml file with the columns prefix and any of "
+            "cloud, region, zone, vpc; the longest prefix wins."
+        ),
+        examples=["networks.csv"],
+    )
+    prices: str | None = Field(
+        None,
+        min_length=1,
+        description=(
+            "Prices: a CSV file with the columns path_class, price_per_gb and, if wanted, "
+            "from_region and to_region (empty: any). Adds `cost_estimate`."
+        ),
+        examples=["prices.csv"],
+    )
+    attrs: bool = Field(
+        True,
+        description=(
+            "Look for both ends' places in the log's attributes too; Google Cloud has them."
+        ),
+        examples=[False],
+    )
+    columns: list[Output] | None = Field(
+        None,
+        min_length=1,
+        description="Which columns to add; all by default.",
+        examples=[["path_class"], ["src_zone", "dst_zone", "path_class"]],
+    )
+
+
+class ZonesEnricher(Enricher[ZonesEnricherConfig]):
+    """Places of both ends, class and price of the path."""
+
+    _schema: pa.Schema
+
+    def __init__(self, config: ZonesEnricherConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self._places: Places
+        self._prices: Prices | None = None
+
+    def _outputs(self) -> list[str]:
+        """Name what is to come out, in order."""
+        wanted = self.config.columns
+        names = [f"{side}_{what}" for side in ("src", "dst") for what in PLACE]
+        names += ["path_class", "cost_estimate"]
+        if wanted is None:
+            return names if self.config.prices else names[:-1]
+        return [name for name in names if name in wanted]
+
+    def needs(self) -> Sequence[str]:
+        """Name the addresses, what the record says of places, and the counters if they cost."""
+        counters = ("bytes", "bytes_rev") if "cost_estimate" in self._outputs() else ()
+        attrs = ("attrs",) if self.config.attrs else ()
+        return ["src_addr", "dst_addr", "src_vpc", "dst_vpc", *FROM_RECORD, *counters, *attrs]
+
+    def adds(self) -> Sequence[str]:
+        """Name the new columns; the networks of both ends exist already."""
+        return [name for name in self._outputs() if name not in ("src_vpc", "dst_vpc")]
+
+    def bind(self, schema: pa.Schema) -> pa.Schema:
+        """Read the tables, check the columns and add the new ones.
+
+        Raises:
+            ConfigError: a column is missing, is of the wrong type or exists already; a table cannot
+                be read or has a bad row; a price is wanted without prices.
+        """
+        outputs = self._outputs()
+        require_text(schema, ["src_addr", "dst_addr", "src_vpc", "dst_vpc", *FROM_RECORD], "zones")
+        with option("columns"):
+            if "cost_estimate" in outputs:
+                require_integer(schema, ["bytes", "bytes_rev"], "zones")
+                if self.config.prices is None:
+                    raise ConfigError(
+                        "zones: cost_estimate needs prices", hint="name a file in `prices`"
+                    )
+            self._schema = add_fields(schema, [_field(name) for name in self.adds()], "zones")
+        for name in ("src_vpc", "dst_vpc"):
+            if name in outputs:
+                at = self._schema.get_field_index(name)
+                self._schema = self._schema.set(at, _like(self._schema.field(at)))
+        self._load()
+        return self._schema
+
+    def _load(self) -> None:
+        table = None
+        if self.config.table is not None:
+            with option("table"):
+                path = self.context.path(self.config.table)
+                table = load_prefix_table(path, "prefix", None)
+                if not set(PLACE) & set(table.columns):
+                    raise ConfigError(
+                        f"zones: {path} has none of the columns {', '.join(PLACE)}",
+                        code="unknown_column",
+                    )
+        self._places = Places(table)
+        if self.config.prices is not None:
+            with option("prices"):
+                self._prices = load_prices(self.context.path(self.config.prices), CLASSES)
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Find both ends' places by distinct values, then compare them row by row."""
+        ends: Ends = self._places.find(batch, attrs=self.config.attrs)
+        classes = path_classes(ends)
+        new: dict[str, pa.Array] = {}
+        for name in self._outputs():
+            if name == "path_class":
+                new[name] = classes.column()
+            elif name == "cost_estimate":
+                assert self._prices is not None
+                new[name] = cost(batch, ends, classes, self._prices)
+            else:
+                side, what = name.split("_")
+                new[name] = ends.column(side, what)
+        return rebuild(batch, self._schema, new)
+
+
+def _field(name: str) -> pa.Field:
+    if name == "cost_estimate":
+        return pa.field(name, pa.float64(), metadata={"description": _DESCRIPTIONS[name]})
+    side, what = name.split("_")
+    end = {"src": "source", "dst": "destination"}.get(side)
+    return text_field(name, _DESCRIPTIONS.get(name, f"{what.capitalize()} of the {end}"))
+
+
+def _like(field: pa.Field) -> pa.Field:
+    """Describe a text column that is filled in: as it was, in the type that it comes out as."""
+    return text_field(field.name, "").with_metadata(field.metadata)

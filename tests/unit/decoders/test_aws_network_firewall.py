@@ -1,0 +1,51 @@
+"""AWS Network Firewall: netflow events among others, flags in hexadecimal, duplicate keys."""
+
+import json
+
+import pytest
+
+
+def record(event=None, **more):
+    base = {"event_type": "netflow", "src_ip": "10.0.0.1", "proto": "TCP"}
+    return json.dumps({"firewall_name": "fw", **more, "event": {**base, **(event or {})}})
+
+
+@pytest.mark.parametrize(
+    ("text", "mask"),
+    [("02", 2), ("1b", 27), ("1B", 27), ("00", 0), ("ff", 255), ("2", 2), ("0x02", 2)],
+)
+def test_19_flags_are_hexadecimal(run, text, mask):
+    assert (
+        run(record({"tcp": {"tcp_flags": text}}), "aws_network_firewall").rows[0]["tcp_flags"]
+        == mask
+    )
+
+
+@pytest.mark.parametrize("text", ["-2", "g1", "1ff"])
+def test_19_other_texts_are_no_flags(run, text):
+    done = run(record({"tcp": {"tcp_flags": text}}), "aws_network_firewall")
+    assert done.reasons == {1: "wrong_type"}
+
+
+def test_only_netflow_events_are_flows(run):
+    lines = [record(), *(record({"event_type": kind}) for kind in ("alert", "tls", "http"))]
+    done = run(lines, "aws_network_firewall")
+    assert (len(done.rows), done.skipped, done.rejects) == (1, 3, [])
+
+
+def test_62_duplicate_keys_of_alerts_do_no_harm(run):
+    alert = '{"firewall_name":"fw","event":{"event_type":"alert","tls":{"sni":"a","sni":"b"}}}'
+    done = run([record(), alert, record()], "aws_network_firewall")
+    assert done.positions == [1, 3]
+
+
+def test_times_have_an_offset_without_a_colon(run):
+    netflow = {"start": "2026-03-01T10:00:00.123456+0000", "end": "2026-03-01T12:00:00.0+0200"}
+    [row] = run(record({"netflow": netflow}), "aws_network_firewall").rows
+    assert row["start_time"].microsecond == 123456
+    assert row["end_time"].hour == 10
+
+
+def test_the_outer_time_stands_in_for_that_of_the_event(run):
+    [row] = run(record(event_timestamp="1772359260"), "aws_network_firewall").rows
+    assert row["logged_at"].timestamp() == 1772359260

@@ -1,0 +1,46 @@
+"""The collector goflow2: nanoseconds, names of protocols, counters as they are."""
+
+import json
+
+import pytest
+
+FLOW = {"time_flow_start_ns": 1772359200123456789, "src_addr": "10.0.0.1", "sampler_address": "x"}
+
+
+def one(run, **more):
+    [row] = run(json.dumps({**FLOW, **more}), "goflow2").rows
+    return row
+
+
+def test_times_are_nanoseconds_and_0_is_none(run):
+    row = one(run, time_flow_end_ns=0, time_received_ns="1772359201000000000")
+    assert row["start_time"].microsecond == 123456
+    assert row["end_time"] is None
+    assert row["logged_at"].timestamp() == 1772359201
+
+
+def test_counters_stay_as_they_are_and_the_rate_goes_along(run):
+    row = one(run, bytes=100, packets="2", sampling_rate=1000)
+    assert (row["bytes"], row["packets"]) == (100, 2)
+    assert dict(row["attrs"])["sampling_rate"] == "1000"
+
+
+@pytest.mark.parametrize(
+    ("proto", "number"), [("TCP", 6), (17, 17), ("IPv6-ICMP", 58), ("GRE", 47)]
+)
+def test_66_protocols(run, proto, number):
+    assert one(run, proto=proto)["protocol"] == number
+
+
+def test_version_1_has_other_names(run):
+    old = {"TimeFlowStart": 1772359200, "SrcAddr": "10.0.0.1", "Bytes": 5, "Proto": 6, "SrcPort": 9}
+    [row] = run(json.dumps(old), "goflow2").rows
+    assert (row["src_addr"], row["bytes"], row["src_port"]) == ("10.0.0.1", 5, 9)
+    assert row["start_time"].timestamp() == 1772359200
+
+
+def test_the_ether_type_tells_the_ip_version_without_an_address(run):
+    line = json.dumps({"time_flow_start_ns": 1, "bytes": 1, "etype": "IPv6"})
+    assert run(line, "goflow2").rows[0]["ip_version"] == 6
+    odd = json.dumps({"time_flow_start_ns": 1, "bytes": 1, "etype": "ARP"})
+    assert run(odd, "goflow2").rows[0]["ip_version"] is None

@@ -1,0 +1,166 @@
+"""What holds for every decoder that works by a table, on made-up logs and on broken ones."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ktrans.api import Limits, RejectError, TruncatedError
+from ktrans.sources._synth.objects import pieces
+from ktrans.sources.generate import GenerateSourceConfig
+
+LOGS = (
+    "oci_vcn",
+    "ibm_vpc",
+    "alibaba_vpc",
+    "aws_network_firewall",
+    "hubble",
+    "cloudflare_network_analytics",
+    "goflow2",
+)
+LINES = tuple(log for log in LOGS if log != "ibm_vpc")
+SMALL = Limits(block_bytes=4096)
+
+
+def made(log, rows=400, bad=0.0, seed=1, nodata=0.01):
+    config = GenerateSourceConfig(
+        log=log, rows=rows, rows_per_object=rows, seed=seed, bad_ratio=bad, nodata_ratio=nodata
+    )
+    return b"".join(pieces(config.recipe(), 0))
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_every_record_is_a_row_a_reject_or_skipped(run, log):
+    done = run(made(log, bad=0.1), log)
+    assert done.records == 400
+    assert 15 < len(done.rejects) < 80
+    assert set(done.reasons.values()) <= {"bad_json", "wrong_type", "out_of_range", "bad_address"}
+    assert len(done.rows) + len(done.rejects) + done.skipped == 400
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_good_records_are_the_same_whether_bad_ones_stand_beside_them(run, log):
+    clean = {row["source_pos"]: row for row in run(made(log), log).rows}
+    mixed = run(made(log, bad=0.1), log).rows
+    assert mixed
+    for row in mixed:
+        other = clean[row["source_pos"]]
+        keys = ("start_time", "src_addr", "dst_addr", "src_port", "protocol", "packets", "bytes")
+        assert {k: row[k] for k in keys} == {k: other[k] for k in keys}
+
+
+@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("bad", [0.0, 0.05])
+def test_small_blocks_give_the_same_rows(run, log, bad):
+    data = made(log, bad=bad)
+    whole, cut = run(data, log), run(data, log, limits=SMALL)
+    assert len(cut.batches) > 10
+    assert cut.rows == whole.rows
+    assert cut.rejects == whole.rejects
+
+
+@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["bytes", "packets"],
+        ["src_port", "dst_port", "tcp_flags", "flow_state"],
+        ["direction", "action", "log_status", "region", "account_id", "source_pos"],
+        ["start_time", "ip_version", "src_service", "dst_service", "reporter"],
+        ["attrs"],
+    ],
+)
+def test_fewer_columns_are_the_same_columns(run, log, columns):
+    data = made(log)
+    whole = run(data, log).table
+    some = run(data, log, columns=columns, limits=SMALL).table
+    assert some.column_names == [name for name in whole.column_names if name in columns]
+    for name in some.column_names:
+        assert some.column(name).to_pylist() == whole.column(name).to_pylist()
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_auto_finds_the_decoder(run, log):
+    data = made(log, rows=50)
+    assert run(data, "auto").rows == run(data, log).rows
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_the_flow_schema_is_filled_with_its_types(run, log):
+    table = run(made(log), log).table
+    for name in ("start_time", "src_addr", "dst_addr", "protocol", "ip_version", "provider"):
+        assert table.column(name).null_count < table.num_rows
+    portless = [r for r in table.to_pylist() if r["protocol"] in (1, 58)]
+    assert all(row["src_port"] is None and row["dst_port"] is None for row in portless)
+
+
+@pytest.mark.parametrize("log", LINES)
+def test_an_array_of_records_is_as_good_as_lines(run, log):
+    lines = made(log, rows=30).splitlines()
+    array = b"[\n" + b",\n".join(lines) + b"\n]"
+    as_lines, as_array = run(b"\n".join(lines), log), run(array, log)
+    assert as_array.rows == as_lines.rows
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_a_torn_gzip_is_tried_again_and_then_kept_as_far_as_it_goes(run, log):
+    torn = gzip.compress(made(log))[:-400]
+    with pytest.raises(TruncatedError):
+        run(torn, log, final=False)
+    if log == "ibm_vpc":
+        with pytest.raises(RejectError, match="ends in the middle"):
+            run(torn, log)
+    else:
+        done = run(torn, log)
+        assert done.rows
+        assert done.rejects[-1]["reason"] == "truncated"
+
+
+@pytest.mark.parametrize("log", LOGS)
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_garbage_never_does_more_than_be_refused(log, data):
+    from ktrans.api import BytesPayload, Context, Split
+    from ktrans.registry.catalogue import Catalogue
+
+    base = made(log, rows=12)
+    begin = data.draw(st.integers(0, len(base)))
+    end = data.draw(st.integers(begin, min(len(base), begin + 40)))
+    noise = data.draw(st.binary(max_size=30))
+    catalogue = Catalogue()
+    decoder = catalogue.build("decoder", catalogue.config("decoder", {"type": log}), Context())
+    decoder.schema(None)
+    payload = BytesPayload(Split("m", "m"), base[:begin] + noise + base[end:])
+    try:
+        for block in decoder.blocks(payload):
+            done = decoder.decode(block)
+            rejected = 0 if done.rejects is None else done.rejects.num_rows
+            assert done.records == done.batch.num_rows + rejected + done.skipped
+            done.batch.validate(full=True)
+    except (RejectError, TruncatedError):
+        pass
+
+
+@pytest.mark.parametrize("log", LINES)
+def test_64_bytes_that_are_not_utf8_fail_their_record_only(run, log):
+    lines = made(log, rows=20, nodata=0).splitlines(keepends=True)
+    lines[4] = lines[4].replace(b"{", b'{"x":"\xff\xfe",', 1)
+    done = run(b"".join(lines), log)
+    assert done.reasons == {5: "bad_json"}
+    assert len(done.rows) + done.skipped == 19
+
+
+@pytest.mark.parametrize("log", LINES)
+def test_62_of_duplicate_keys_the_last_one_counts(run, log):
+    line = json.loads(made(log, rows=1, nodata=0))
+    text = json.dumps({"zz": 1, **line})[:-1] + ', "zz": 2}'
+    done = run(text, log)
+    assert dict(done.rows[0]["attrs"])["zz"] == "2"
+
+
+def test_text_columns_are_dictionaries(run):
+    table = run(made("oci_vcn"), "oci_vcn").table
+    assert table.schema.field("src_addr").type == pa.dictionary(pa.int32(), pa.string())

@@ -1,0 +1,60 @@
+"""Oracle Cloud VCN flow logs: wrappers, quality events, times, what other functions add."""
+
+import json
+
+import pytest
+
+EVENT = "com.oraclecloud.vcn.flowlogs.DataEvent"
+DATA = {"sourceAddress": "10.0.0.1", "startTime": 1772359200, "endTime": 1772359260, "version": "2"}
+
+
+def record(data=None, **more):
+    return {"data": {**DATA, **(data or {})}, "type": EVENT, **more}
+
+
+def test_57_with_and_without_the_wrapper_even_in_one_object(run):
+    lines = [record(id="a"), {"logContent": record(id="b")}, {"logContent": record(id="b")}]
+    done = run([json.dumps(line) for line in lines], "oci_vcn")
+    assert [row["record_id"] for row in done.rows] == ["a", "b", "b"]
+    assert {row["src_addr"] for row in done.rows} == {"10.0.0.1"}
+    assert [dict(row["attrs"]) for row in done.rows] == [{"type": EVENT}] * 3
+
+
+@pytest.mark.parametrize(("kind", "status"), [("NoData", "NODATA"), ("SkipData", "SKIPDATA")])
+def test_57_quality_events_are_rows_without_a_flow(run, kind, status):
+    event = EVENT.replace("DataEvent", f"QualityEvent.{kind}")
+    data = {"sourceAddress": None, "protocol": None, "status": None, "bytesOut": None}
+    [row] = run(json.dumps({**record(data), "type": event}), "oci_vcn").rows
+    assert row["log_status"] == status
+    assert row["src_addr"] is row["protocol"] is row["bytes"] is row["action"] is None
+    assert row["start_time"] is not None
+
+
+def test_57_version_is_text_and_the_time_is_that_of_the_data(run):
+    line = json.dumps({"datetime": 1, "logContent": record(time="2020-01-01T00:00:00Z")})
+    [row] = run(line, "oci_vcn").rows
+    assert row["log_version"] == 2
+    assert row["start_time"].timestamp() == 1772359200
+    without = {"data": {"endTime": 1772359260}, "time": "2026-03-01T10:00:00Z", "type": EVENT}
+    assert run(json.dumps(without), "oci_vcn").rows[0]["start_time"].timestamp() == 1772359200
+
+
+def test_57_what_functions_add_is_kept(run):
+    [row] = run(json.dumps(record({"targetSystem": "S"}, extra={"k": [1]})), "oci_vcn").rows
+    assert dict(row["attrs"]) == {"data.targetSystem": "S", "extra": '{"k":[1]}', "type": EVENT}
+
+
+def test_other_logs_in_the_stream_are_skipped_and_counted(run):
+    lines = [
+        record(),
+        {"data": {"message": "x"}, "type": "com.oraclecloud.objectstorage.getobject"},
+    ]
+    done = run([json.dumps(line) for line in lines], "oci_vcn")
+    assert (len(done.rows), done.skipped, done.rejects) == (1, 1, [])
+
+
+def test_17_icmp_has_no_ports(run):
+    [row] = run(
+        json.dumps(record({"protocol": 1, "sourcePort": 0, "destinationPort": 0})), "oci_vcn"
+    ).rows
+    assert row["src_port"] is row["dst_port"] is None
