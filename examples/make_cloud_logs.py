@@ -42,23 +42,29 @@ OBJECTS = {
         "none",
     ),
     "azure_nsg_v2": (
-        f"azure/insights-logs-networksecuritygroupflowevent/{SUBSCRIPTION}/RESOURCEGROUPS/SHOP"
-        f"/PROVIDERS/MICROSOFT.NETWORK/NETWORKSECURITYGROUPS/SHOP-NSG/{AZURE}",
+        (
+            f"azure/insights-logs-networksecuritygroupflowevent/{SUBSCRIPTION}/RESOURCEGROUPS/SHOP"
+            f"/PROVIDERS/MICROSOFT.NETWORK/NETWORKSECURITYGROUPS/SHOP-NSG/{AZURE}"
+        ),
         "PT1H",
         200,
         "none",
     ),
     "azure_vnet": (
-        "azure/insights-logs-flowlogflowevent/flowLogResourceID=/"
-        f"{GUID}_NETWORKWATCHERRG/NETWORKWATCHER_WESTEUROPE_SHOP-FLOWS/{AZURE}",
+        (
+            "azure/insights-logs-flowlogflowevent/flowLogResourceID=/"
+            f"{GUID}_NETWORKWATCHERRG/NETWORKWATCHER_WESTEUROPE_SHOP-FLOWS/{AZURE}"
+        ),
         "PT1H",
         200,
         "none",
     ),
     "oci_vcn": ("oci", "20260504T080000Z_20260504T080100Z.0.log", 200, "gzip"),
     "ibm_vpc": (
-        "ibm/ibm_vpc_flowlogs_v1/account=abc123/region=eu-de/year=2026/month=05/day=04/hour=08"
-        "/stream-id=20260504T080000Z",
+        (
+            "ibm/ibm_vpc_flowlogs_v1/account=abc123/region=eu-de/year=2026/month=05/day=04/hour=08"
+            "/stream-id=20260504T080000Z"
+        ),
         "00000000",
         200,
         "gzip",
