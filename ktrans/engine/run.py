@@ -11,35 +11,32 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any
 
 from ktrans.api import (
     Budget,
     ConfigError,
     ConfigErrors,
-    ExitCode,
     InterruptedRunError,
     LockedError,
     Plan,
 )
 from ktrans.config.pipeline import Pipeline
-from ktrans.engine.assemble import Assembly, BoundSink, assemble
+from ktrans.engine.accounts import account, output_of
+from ktrans.engine.assemble import Assembly, assemble
 from ktrans.engine.dry import discard
 from ktrans.engine.epoch import EpochRunner
 from ktrans.engine.events import Meter, Observer, Quiet
 from ktrans.engine.failures import as_ktrans
 from ktrans.engine.gate import Gate, Halt
-from ktrans.engine.ledger import Ledger
 from ktrans.engine.lock import lock
 from ktrans.engine.options import RunOptions
-from ktrans.engine.receipt import RunReceipt, SetAside, SinkOutput
+from ktrans.engine.receipt import RunReceipt
 from ktrans.engine.replay import replaying
 from ktrans.engine.task import Shared
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.epochs import Epoch, Status
 from ktrans.state.store import Store
 
-LISTED_OUTPUTS = 1000
 LIMITED_BUDGET = Budget(splits=8, bytes=8 << 20)
 
 
@@ -94,9 +91,9 @@ class Run:
         self.receipt = RunReceipt(
             pipeline.name, uuid.uuid4().hex[:12], options.dry_run, workers=self.workers
         )
-        self.receipt.sinks = [_output(bound) for bound in self.assembly.sinks]
+        self.receipt.sinks = [output_of(bound) for bound in self.assembly.sinks]
         if self.assembly.rejects is not None:
-            self.receipt.rejects = _output(self.assembly.rejects)
+            self.receipt.rejects = output_of(self.assembly.rejects)
 
     def run(self, *, replay: bool = False) -> RunReceipt:
         """Run, and turn whatever happens into a receipt.
@@ -250,7 +247,8 @@ class Run:
     def _complete(self, runner: EpochRunner, epoch: Epoch) -> None:
         self.meter.epoch = epoch.number
         ledger, summary = runner.complete(epoch)
-        self._add(epoch, ledger, summary)
+        account(self.receipt, epoch, ledger, summary)
+        self.receipt.choices.update(self.assembly.decoder.choices())
         self.observer.epoch_committed(epoch.number, summary)
 
     # -- the receipt --------------------------------------------------------------------------
@@ -269,25 +267,6 @@ class Run:
         if text not in self.receipt.notes:
             self.receipt.notes.append(text)
             self.observer.note(text)
-
-    def _add(self, epoch: Epoch, ledger: Ledger, summary: dict[str, Any]) -> None:
-        receipt = self.receipt
-        receipt.epochs += 1
-        receipt.splits += summary["splits"]
-        receipt.input_bytes += summary["input_bytes"]
-        receipt.ledger.add(ledger)
-        for output in [*receipt.sinks, receipt.rejects]:
-            if output is not None:
-                _add_output(output, epoch)
-        receipt.set_aside += [
-            SetAside(e.uri, e.kind, e.code, e.reason, e.key) for e in epoch.excluded.values()
-        ]
-        receipt.torn += [uri for uri in summary["torn"] if uri not in receipt.torn]
-        receipt.choices.update(self.assembly.decoder.choices())
-        if summary["access"]:
-            receipt.exit_code = ExitCode.ACCESS
-        elif epoch.excluded and receipt.exit_code == ExitCode.OK:
-            receipt.exit_code = ExitCode.DATA
 
     # -- stopping -----------------------------------------------------------------------------
 
@@ -309,18 +288,3 @@ class Run:
             yield
         finally:
             over.set()
-
-
-def _output(bound: BoundSink) -> SinkOutput:
-    return SinkOutput(
-        bound.entry.id, bound.entry.config.type, bound.spec.delivery or "at_least_once"
-    )
-
-
-def _add_output(output: SinkOutput, epoch: Epoch) -> None:
-    for receipt in epoch.receipts.get(output.id, []):
-        output.rows += receipt.rows
-        output.bytes += receipt.bytes
-        output.count += len(receipt.outputs)
-        room = LISTED_OUTPUTS - len(output.outputs)
-        output.outputs.extend(receipt.outputs[:room])
