@@ -40,7 +40,7 @@ class Dialect:
         return self.delimiter == " "
 
     def split(self, line: str) -> list[str] | None:
-        """Split a line; None if a quoted value does not end in it."""
+        """Split a line; None if a quoted value does not end in it, or it is no such text at all."""
         if self.spaced and self.quote is None:
             return line.split()
         reader = csv.reader(
@@ -49,7 +49,10 @@ class Dialect:
             quotechar=self.quote,
             quoting=csv.QUOTE_NONE if self.quote is None else csv.QUOTE_MINIMAL,
         )
-        values = next(reader)
+        try:
+            values = next(reader)
+        except csv.Error:
+            return None
         return values if reader.line_num == 1 else None
 
 

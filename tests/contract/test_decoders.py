@@ -1,0 +1,175 @@
+"""What holds for every decoder, on the logs that `generate` makes and on rubbish."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ktrans.api import (
+    BytesPayload,
+    Context,
+    Limits,
+    RejectError,
+    Split,
+    TruncatedError,
+)
+from ktrans.flow.schema import FLOW_SCHEMA, NAMES
+from ktrans.registry.catalogue import Catalogue
+from ktrans.sources._synth.logs import LOGS
+from ktrans.sources._synth.objects import pieces
+from ktrans.sources.generate import GenerateSourceConfig
+
+CATALOGUE = Catalogue()
+DECODERS = [spec.type for spec in CATALOGUE.specs("decoder")]
+MADE = {
+    "aws_vpc_v2": "aws_vpc",
+    "aws_vpc_v5": "aws_vpc",
+    "aws_vpc_v7": "aws_vpc",
+    "aws_vpc_v11": "aws_vpc",
+    "aws_tgw": "aws_tgw",
+    "aws_cloudwatch_envelope": "aws_vpc",
+    "azure_nsg_v1": "azure_nsg",
+    "azure_nsg_v2": "azure_nsg",
+}
+"""The decoder of each log that `generate` makes, where the names differ."""
+NEEDS_OPTIONS = {
+    "flow_json": {"fields": {"src_addr": "a", "bytes": "b"}},
+    "flow_csv": {"fields": {"src_addr": "a", "bytes": "b"}},
+}
+HEADERLESS = {"aws_cloudwatch_export"}
+
+
+def log_bytes(log, **options):
+    config = GenerateSourceConfig.model_validate(
+        {"log": log, "rows": 500, "rows_per_object": 500, "seed": 3, "hosts": 20, **options}
+    )
+    return b"".join(pieces(config.recipe(), 0))
+
+
+def make(kind, columns=None, limits=None):
+    raw = {"type": kind, **NEEDS_OPTIONS.get(kind, {})}
+    context = Context(registry=CATALOGUE, limits=limits or Limits())
+    decoder = CATALOGUE.build("decoder", CATALOGUE.config("decoder", raw), context)
+    schema = decoder.schema(columns)
+    return decoder, schema
+
+
+def decode(kind, data, columns=None, limits=None):
+    """Give all rows as a table, and what was counted."""
+    decoder, schema = make(kind, columns, limits)
+    payload = BytesPayload(Split("k", "mem://object"), data)
+    batches, records, rejects, skipped = [], 0, 0, 0
+    for block in decoder.blocks(payload):
+        assert block.nbytes >= 0
+        decoded = decoder.decode(block)
+        again = decoder.decode(block)
+        assert again.batch.equals(decoded.batch)
+        refused = decoded.rejects.num_rows if decoded.rejects is not None else 0
+        assert decoded.records == decoded.batch.num_rows + refused + decoded.skipped
+        assert decoded.batch.schema.equals(schema)
+        decoded.batch.validate(full=True)
+        batches.append(decoded.batch)
+        records, rejects, skipped = (
+            records + decoded.records,
+            rejects + refused,
+            skipped + decoded.skipped,
+        )
+    return pa.Table.from_batches(batches, schema), records, rejects, skipped
+
+
+logs = pytest.mark.parametrize("log", sorted(set(LOGS) - HEADERLESS))
+
+
+@logs
+def test_a_made_log_decodes_without_a_reject_by_auto_and_by_name(log):
+    data = log_bytes(log)
+    named, _, rejects, _ = decode(MADE.get(log, log), data)
+    assert rejects == 0
+    assert 0 < named.num_rows <= 520
+    chosen, _, rejects, _ = decode("auto", data)
+    assert rejects == 0
+    assert chosen.to_pylist() == named.to_pylist()
+
+
+@logs
+def test_bad_records_are_rejected_and_the_good_ones_beside_them_arrive(log):
+    clean, *_ = decode(MADE.get(log, log), log_bytes(log))
+    mixed, _, rejects, _ = decode(MADE.get(log, log), log_bytes(log, bad_ratio=0.05))
+    assert rejects > 0
+    assert mixed.num_rows >= clean.num_rows * 0.8
+
+
+@logs
+def test_the_size_of_the_blocks_changes_nothing(log):
+    kind, data = MADE.get(log, log), log_bytes(log, bad_ratio=0.02)
+    whole, *counts = decode(kind, data)
+    parts, *again = decode(kind, data, limits=Limits(block_bytes=8000))
+    assert parts.to_pylist() == whole.to_pylist()
+    assert again == counts
+
+
+@logs
+def test_a_projection_gives_the_same_columns(log):
+    kind, data = MADE.get(log, log), log_bytes(log)
+    whole, *_ = decode(kind, data)
+    wanted = ["bytes", "dst_addr", "source_pos", "start_time", "log_status"]
+    some, *_ = decode(kind, data, wanted)
+    assert set(some.column_names) == set(wanted)
+    assert some.to_pylist() == whole.select(some.column_names).to_pylist()
+
+
+@logs
+def test_positions_rise_and_gzip_changes_nothing(log):
+    kind = MADE.get(log, log)
+    plain, *_ = decode(kind, log_bytes(log))
+    packed, *_ = decode(kind, log_bytes(log, compression="gzip"))
+    assert packed.to_pylist() == plain.to_pylist()
+    positions = plain.column("source_pos").to_pylist()
+    assert positions == sorted(set(positions))
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_the_schema_is_the_flow_schema_before_anything_is_read(kind):
+    assert set(NAMES) <= set(make(kind)[1].names)
+    some = make(kind, ["bytes", "src_addr", "no_such_column"])[1]
+    assert some.names == ["src_addr", "bytes"]
+    assert some.field("bytes").type == FLOW_SCHEMA.field("bytes").type
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+@settings(max_examples=25, deadline=None)
+@given(
+    data=st.one_of(
+        st.binary(max_size=300),
+        st.text('{}[]":,\n abc0123-', max_size=200).map(str.encode),
+        st.binary(max_size=60).map(lambda b: b"\x1f\x8b" + b),
+        st.binary(max_size=60).map(lambda b: b"PAR1" + b + b"PAR1"),
+    )
+)
+def test_rubbish_is_rejected_and_never_raises_anything_else(kind, data):
+    try:
+        _, records, rejects, skipped = decode(kind, data)
+    except (RejectError, TruncatedError):
+        return
+    assert records >= rejects + skipped
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_an_object_of_no_bytes_has_no_rows(kind):
+    try:
+        table, _, rejects, _ = decode(kind, b"")
+    except RejectError:
+        return
+    assert table.num_rows == 0
+    assert rejects == 0
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_options_survive_a_round_trip_and_are_documented(kind):
+    raw = {"type": kind, **NEEDS_OPTIONS.get(kind, {})}
+    config = CATALOGUE.config("decoder", raw)
+    again = CATALOGUE.config("decoder", config.model_dump(mode="json"))
+    assert again == config
+    for name, field in type(config).model_fields.items():
+        assert field.description, name
+        assert field.examples, name
