@@ -149,11 +149,12 @@ class _Writer:
             text = ", ".join(f"{name} ({human.count(n)})" for name, n in chosen.most_common())
             yield self._line("", f"recognized as {text}{f', {more}' if more else ''}")
         reasons = sorted(ledger.rejected.items(), key=lambda item: -item[1])
-        for reason, number in reasons[:REASONS]:
+        told = len(reasons) if len(reasons) <= REASONS + 1 else REASONS
+        for reason, number in reasons[:told]:
             yield self._line("", f"{number:>7,}  {reason}")
-        if len(reasons) > REASONS:
-            rest = sum(number for _, number in reasons[REASONS:])
-            yield self._line("", f"{rest:>7,}  for {len(reasons) - REASONS} other reasons")
+        if len(reasons) > told:
+            rest = sum(number for _, number in reasons[told:])
+            yield self._line("", f"{rest:>7,}  for {len(reasons) - told} other reasons")
 
     def _enrichers(self) -> Iterator[str]:
         for stage in self.ledger.stages:
