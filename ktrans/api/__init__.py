@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ktrans.api.payload import BytesPayload, Payload
     from ktrans.api.rejects import REJECT_SCHEMA, reject_batch
     from ktrans.api.sink import EpochId, Receipt, Sink, TaskId, Writer
-    from ktrans.api.source import Budget, Memory, Plan, Source, Split
+    from ktrans.api.source import Budget, Memory, Plan, Source, Split, WritesFolder
     from ktrans.api.spec import API_VERSION, KINDS, Kind, Spec, hookimpl, hookspec
 
 _HOMES = {
@@ -76,7 +76,7 @@ _HOMES = {
     "payload": ("BytesPayload", "Payload"),
     "rejects": ("REJECT_SCHEMA", "reject_batch"),
     "sink": ("EpochId", "Receipt", "Sink", "TaskId", "Writer"),
-    "source": ("Budget", "Memory", "Plan", "Source", "Split"),
+    "source": ("Budget", "Memory", "Plan", "Source", "Split", "WritesFolder"),
     "spec": ("API_VERSION", "KINDS", "Kind", "Spec", "hookimpl", "hookspec"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -134,6 +134,7 @@ __all__ = [
     "UsageError",
     "Where",
     "Writer",
+    "WritesFolder",
     "hookimpl",
     "hookspec",
     "reject_batch",

@@ -67,6 +67,8 @@ class Context:
         limits: bounds on input.
         log: a logger of its own.
         stopping: whether the run has been told to stop; a source that waits for input asks it.
+        ephemeral: whether this is only a look (preview, dry run), which must leave no trace and
+            must not touch what a real run keeps.
     """
 
     pipeline: str = "pipeline"
@@ -76,6 +78,7 @@ class Context:
     limits: Limits = field(default_factory=Limits)
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("ktrans"))
     stopping: Callable[[], bool] = _never
+    ephemeral: bool = False
 
     def path(self, text: str) -> Path:
         """Resolve a path from the config: `~` expanded, relative to the config's folder."""

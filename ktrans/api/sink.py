@@ -15,14 +15,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EpochId:
-    """The tasks between two commits, by number, within a pipeline's history. Starts at 1."""
+    """The tasks between two commits, by number, within a pipeline's history. Starts at 1.
+
+    `history` is drawn when a state store first sees the pipeline. Numbers begin anew after a reset,
+    or beside another store; the history keeps such epochs from being taken for one another.
+    """
 
     pipeline: str
     number: int
+    history: str = ""
 
     def __str__(self) -> str:
         """Give a text that sorts as the number does and fits a file name."""
-        return f"{self.number:08d}"
+        return f"{self.history}-{self.number:08d}" if self.history else f"{self.number:08d}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ktrans.api.component import C, Component
 
@@ -51,10 +52,12 @@ class Budget:
     Attributes:
         splits: at most this many.
         bytes: stop once the splits' sizes reach this many bytes (always at least one split).
+        skip: keys that this run could not read; they are left out and use up nothing.
     """
 
     splits: int = 10_000
     bytes: int = 2 << 30
+    skip: frozenset[str] = frozenset()
 
     def full(self, splits: int, size: int) -> bool:
         """Tell whether an epoch with this many splits and bytes takes no more."""
@@ -77,7 +80,8 @@ class Plan:
         position: where the source stands once this plan is committed (JSON).
         remember: values to keep for `Memory.recall`, by key; None forgets a key. Written in the
             same transaction that records the epoch. Keep it one entry a split, keyed by split.key:
-            entries of splits that were set aside are left out by the engine.
+            entries of splits that were set aside are left out by the engine, and those of splits
+            that were rejected whole get `"rejected": true` if they are mappings.
         total_bytes: all that is known to wait, this plan included (for progress), if known.
         total_splits: likewise.
         notes: what a person should know, for the receipt ("3 files are not settled yet").
@@ -89,6 +93,18 @@ class Plan:
     total_bytes: int | None = None
     total_splits: int | None = None
     notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class WritesFolder(Protocol):
+    """A sink that writes files below a folder, as a source that reads files has to know."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder, absolute, links resolved."""
+
+    def owns(self, name: str) -> bool:
+        """Tell by a file's name whether this sink wrote it."""
 
 
 class Source(Component[C], abc.ABC):
@@ -113,6 +129,15 @@ class Source(Component[C], abc.ABC):
 
     def commit(self, plan: Plan) -> None:
         """Tell the other side that the epoch is recorded (acknowledge messages). Idempotent."""
+
+    def avoid(self, outputs: Sequence[WritesFolder]) -> None:
+        """Learn of the pipeline's own outputs, which are never to be read as input.
+
+        Called before the first `plan`. Sources that do not read files have no use for it.
+        """
+
+    def reset(self) -> None:
+        """Forget what this source itself keeps between runs (`state reset`). Idempotent."""
 
     def position_from(self, text: str) -> Json:
         """Turn what a user gave to `--from` into a position.

@@ -119,7 +119,11 @@ def replay(config: str, as_json: bool, no_progress: bool) -> int:
     pipeline, found = load(config)
     stopping = running.Stopping()
     progress = running.wants_progress(quiet=as_json, no_progress=no_progress)
-    with stopping.listening(), running.observing(found, config, progress=progress) as observer:
+    with (
+        running.collecting(),
+        stopping.listening(),
+        running.observing(found, config, progress=progress) as observer,
+    ):
         receipt = engine.replay(pipeline, found, observer, stopping.stop)
     shown = sys.stderr.isatty() and not as_json
     running.tell(receipt, config, as_json=as_json, summary=shown, one_line=not as_json)

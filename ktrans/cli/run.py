@@ -128,7 +128,11 @@ def command(  # noqa: PLR0917 - click passes options by name
     )
     stopping = running.Stopping()
     progress = running.wants_progress(quiet=quiet, no_progress=no_progress)
-    with stopping.listening(), running.observing(found, config, progress=progress) as observer:
+    with (
+        running.collecting(),
+        stopping.listening(),
+        running.observing(found, config, progress=progress) as observer,
+    ):
         receipt = run(pipeline, found, options, observer, stopping.stop, stopping.abandon)
     shown = (sys.stderr.isatty() and not quiet and not as_json) if summary is None else summary
     running.tell(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -79,6 +80,20 @@ def choose_allocator() -> None:
 
 
 @contextmanager
+def collecting() -> Iterator[None]:
+    """Collect garbage while a run goes on, leaving out what was there before."""
+    before = gc.isenabled()
+    gc.freeze()
+    gc.enable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if not before:
+            gc.disable()
+
+
+@contextmanager
 def observing(catalogue: Catalogue, config: str, *, progress: bool) -> Iterator[Observer]:
     """Give the observers of a run: the log, the plugins, and a live line if wanted."""
     from ktrans.observe.observers import HookObserver, LogObserver, Observers
@@ -119,7 +134,8 @@ def tell(
         as_json: print the receipt to stdout.
         summary: print it to stderr, for people.
         one_line: sum it up on stderr in one line, if there is no summary.
-        warn: do so at least if records were rejected. An error is told in any case.
+        warn: do so at least if records were rejected, and tell the run's notes, a line each. An
+            error is told in any case.
     """
     if as_json:
         show_json(receipt.to_json())
@@ -133,6 +149,9 @@ def tell(
         from ktrans.observe import receipt_text as texts
 
         click.echo(texts.one_line(receipt), err=True)
+    if warn and not summary and receipt.outcome != "skipped":
+        for note in receipt.notes:
+            click.echo(f"note: {note}", err=True)
     if receipt.error:
         error = receipt.error
         hint = error["hint"] or (REPORT if receipt.exit_code == ExitCode.SOFTWARE else None)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ktrans.cli.common import config_argument, debug_option, json_option, load, table
 from ktrans.cli.failures import show_json
+
+if TYPE_CHECKING:
+    from ktrans.config.pipeline import Pipeline
+    from ktrans.registry.catalogue import Catalogue
 
 
 @click.group("state")
@@ -84,7 +88,7 @@ def reset(config: str, yes: bool, as_json: bool) -> int:
     from ktrans.engine.lock import lock
     from ktrans.state.store import Store
 
-    pipeline, _ = load(config)
+    pipeline, found = load(config)
     if not pipeline.state_path.exists():
         if as_json:
             show_json({"pipeline": pipeline.name, "reset": False})
@@ -96,8 +100,27 @@ def reset(config: str, yes: bool, as_json: bool) -> int:
         click.confirm(question, abort=True, err=True)
     with lock(pipeline.state_path, pipeline.name), Store(pipeline.state_path) as store:
         store.reset(pipeline.name)
+        _reset_source(pipeline, found)
     if as_json:
         show_json({"pipeline": pipeline.name, "reset": True})
     else:
         click.echo(f"{pipeline.name} starts from the beginning in the next run", err=True)
     return 0
+
+
+def _reset_source(pipeline: Pipeline, catalogue: Catalogue) -> None:
+    """Let the source forget what it keeps itself; a pipeline that is broken is no obstacle."""
+    from ktrans.api import ConfigErrors, KtransError
+    from ktrans.engine.assemble import assemble
+
+    try:
+        assembly = assemble(pipeline, catalogue)
+    except KtransError as error:
+        found = error.errors if isinstance(error, ConfigErrors) else [error]
+        why = "; ".join(one.message for one in found)
+        click.echo(f"what the source itself keeps could not be looked for: {why}", err=True)
+        return
+    try:
+        assembly.source.reset()
+    finally:
+        assembly.close()

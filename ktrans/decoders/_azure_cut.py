@@ -16,6 +16,7 @@ from ktrans.api.inflate import Problem
 from ktrans.decoders._azure_exact import read_exactly
 from ktrans.decoders._azure_loose import decoded, read_loosely
 from ktrans.decoders._azure_model import Fault, Kind, Refused, Sheet, TupleBlock
+from ktrans.decoders._cut import shortened
 from ktrans.decoders._json_scan import Borders, Place, one_line, reads, scan, wrapper_pattern
 
 MAX_RECORD_LINES = 64
@@ -147,7 +148,7 @@ class Cutter:
             yield self._refuse(
                 "record_too_long",
                 self._buffer,
-                f"a record of more than {self._max} bytes; its beginning is kept",
+                f"a record of more than {self._max} bytes",
             )
             self._skipping = True
             self._buffer = self._buffer[-_TAIL:]
@@ -261,8 +262,8 @@ class Cutter:
         yield from self._take(sheets, skipped)
 
     def _refuse(self, reason: str, raw: bytes, detail: str) -> TupleBlock:
-        raw = one_line(raw[: self._limits.max_line_bytes])
-        refused = Refused(self._position, reason, raw, detail)
+        raw, detail = shortened(raw, detail, self._limits.max_line_bytes)
+        refused = Refused(self._position, reason, one_line(raw), detail)
         self._position += 1
         return TupleBlock(self._payload.uri, None, self._position, 0, (refused,))
 

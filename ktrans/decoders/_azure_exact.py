@@ -136,9 +136,10 @@ def _frame_exact(sheet: Sheet) -> bool:
     sizes = np.array([len(view) for view in views], dtype=np.int64)
     full = sizes > len(b"[]")
     inner = [view[1:-1] for view in views if len(view) > len(b"[]")]
+    strange = any(view.tobytes() != b"[]" for view in views if len(view) <= len(b"[]"))
     data = bytearray(b",").join([b"", *inner])
     sheet.parts = []
-    if b"\\" in data or b" " in data:
+    if strange or b"\\" in data or b" " in data:
         return False
     content = np.frombuffer(data, np.uint8)
     quotes = np.flatnonzero(content == _QUOTE)

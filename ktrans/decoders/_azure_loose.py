@@ -88,7 +88,11 @@ def _has_flows(body: Any) -> bool:
 def _groups(
     node: Any, known: Mapping[str, str]
 ) -> Iterator[tuple[str | None, str | None, str | None, list[Any]]]:
-    """Walk down from a body to the lists of tuples, taking along rule, list and MAC."""
+    """Walk down from a body to the lists of tuples, taking along rule, list and MAC.
+
+    Tuples that are neither a list nor null stand as one tuple that fails, so that the other groups
+    are not lost with them.
+    """
     if not isinstance(node, dict):
         raise Fault("bad_record", "a group of flows has to be a JSON object")
     known = dict(known)
@@ -97,10 +101,12 @@ def _groups(
     for name, value in node.items():
         key = name.lower()
         if key in ("flows", "flowgroups", "flowtuples"):
-            if not isinstance(value, list):
-                raise Fault("bad_record", f"{name} has to be a list")
+            if value is None:
+                continue
             if key == "flowtuples":
-                tuples = value
+                tuples = value if isinstance(value, list) else [{name: value}]
+            elif not isinstance(value, list):
+                raise Fault("bad_record", f"{name} has to be a list")
             else:
                 inner += value
         elif key in ("rule", "aclid", "mac", "macaddress") and isinstance(value, str):

@@ -22,6 +22,13 @@ _PAIR_STEP = 1 << 17
 _PREFIX = 12
 
 
+def shortened(raw: bytes, detail: str, longest: int) -> tuple[bytes, str]:
+    """Give the bytes that a reject keeps, and its detail, which tells if that is not all."""
+    if len(raw) <= longest:
+        return raw, detail
+    return raw[:longest], f"{detail}; its first {longest} bytes are kept"
+
+
 @dataclass(frozen=True, slots=True)
 class Lines:
     """Whole lines; only the last one of a stream may lack its newline."""

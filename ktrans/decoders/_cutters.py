@@ -171,7 +171,7 @@ class EventCutter:
 
     def end(self) -> Iterator[TextBlock | NoteBlock]:
         """Give the messages that have gathered."""
-        found, self._messages, self._bytes = self._messages, Messages(), 0
+        found, self._bytes = self._messages.taken(), 0
         count = len(found.texts)
         if count:
             yield TextBlock(

@@ -19,7 +19,7 @@ import msgspec
 
 from ktrans.api import Limits
 from ktrans.api.inflate import Inflater
-from ktrans.decoders._cut import SHOWN_BYTES
+from ktrans.decoders._cut import SHOWN_BYTES, shortened
 
 _BORDER = re.compile(rb'\}\s*(?=\{\s*"[A-Za-z])')
 _DOCUMENT_LINES = 16
@@ -51,7 +51,14 @@ class _Document(msgspec.Struct):
     data: str | None = None
 
 
+class _Envelope(msgspec.Struct):
+    logEvents: list[msgspec.Raw]  # noqa: N815
+    messageType: str | None = None  # noqa: N815
+
+
 _DECODER = msgspec.json.Decoder(_Document)
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_EVENT = msgspec.json.Decoder(_Event)
 
 
 @dataclass(slots=True)
@@ -78,6 +85,12 @@ class Messages:
     ids: list[str | None] = field(default_factory=list)
     millis: list[int | None] = field(default_factory=list)
     control: int = 0
+
+    def taken(self) -> Messages:
+        """Give what has gathered, and begin anew."""
+        found = Messages(self.texts, self.ids, self.millis, self.control)
+        self.texts, self.ids, self.millis, self.control = [], [], [], 0
+        return found
 
     def add(self, event: _Event) -> None:
         """Take one event."""
@@ -128,7 +141,8 @@ def cut_documents(chunks: Iterable[bytes], limits: Limits) -> Iterator[bytes | B
 
 
 def _too_long(lost: BadDocument, size: int) -> BadDocument:
-    return BadDocument(lost.raw, lost.reason, f"a JSON document of {size} bytes")
+    detail = f"a JSON document of {size} bytes; its first {len(lost.raw)} bytes are kept"
+    return BadDocument(lost.raw, lost.reason, detail)
 
 
 def read_document(
@@ -138,6 +152,9 @@ def read_document(
     text = document.strip().removeprefix(b"\xef\xbb\xbf")
     try:
         found = _DECODER.decode(text)
+    except msgspec.ValidationError as error:
+        yield from _read_events(text, str(error), messages, limits, depth)
+        return
     except (msgspec.DecodeError, UnicodeError) as error:
         yield from _read_mixed(text, str(error), messages, limits, depth)
         return
@@ -157,7 +174,31 @@ def read_document(
             yield from _read_wrapped(data, messages, limits, depth)
     else:
         detail = "a JSON object with neither logEvents nor message"
-        yield BadDocument(text[: limits.max_line_bytes], "bad_json", detail)
+        yield _bad(text, "bad_json", detail, limits)
+
+
+def _bad(raw: bytes, reason: str, detail: str, limits: Limits) -> BadDocument:
+    raw, detail = shortened(raw, detail, limits.max_line_bytes)
+    return BadDocument(raw, reason, detail)
+
+
+def _read_events(
+    text: bytes, error: str, messages: Messages, limits: Limits, depth: int
+) -> Iterator[BadDocument]:
+    """Read an envelope's events one by one, since something in it has the wrong type."""
+    try:
+        envelope = _ENVELOPE.decode(text)
+    except (msgspec.DecodeError, UnicodeError):
+        yield from _read_mixed(text, error, messages, limits, depth)
+        return
+    if envelope.messageType == "CONTROL_MESSAGE":
+        messages.control += 1
+        return
+    for raw in envelope.logEvents:
+        try:
+            messages.add(_EVENT.decode(raw))
+        except (msgspec.DecodeError, UnicodeError) as wrong:
+            yield _bad(bytes(raw), "bad_json", str(wrong), limits)
 
 
 def _read_mixed(
@@ -170,7 +211,7 @@ def _read_mixed(
             yield from _read_line(line, messages, limits, depth)
     else:
         reason = "truncated" if "truncated" in error else "bad_json"
-        yield BadDocument(text[: limits.max_line_bytes], reason, error)
+        yield _bad(text, reason, error, limits)
 
 
 def _reads(line: bytes) -> bool:
@@ -199,7 +240,7 @@ def _read_wrapped(
     try:
         raw = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:
-        yield BadDocument(data.encode()[: limits.max_line_bytes], "bad_json", f"base64: {error}")
+        yield _bad(data.encode(), "bad_json", f"base64: {error}", limits)
         return
     inflater = Inflater(lambda: io.BytesIO(raw), limits, "the wrapped data")
     for document in cut_documents(inflater.chunks(), limits):
@@ -208,6 +249,4 @@ def _read_wrapped(
         else:
             yield from read_document(document, messages, limits, depth + 1)
     if inflater.problem is not None:
-        yield BadDocument(
-            raw[: limits.max_line_bytes], inflater.problem.reason, inflater.problem.message
-        )
+        yield _bad(raw, inflater.problem.reason, inflater.problem.message, limits)

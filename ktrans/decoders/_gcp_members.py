@@ -6,7 +6,9 @@ Source: Google Cloud documentation, "About VPC Flow Logs records" and "LogEntry"
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
@@ -19,6 +21,10 @@ from ktrans.decoders._map_values import text_of
 TEXT_KIND = str | None
 WHOLE_KIND = int | str | None
 ABSENT = msgspec.Raw(b"")
+_NEWLINE = repeat(msgspec.Raw(b"\n")).__next__
+_BREAK = "ktrans:line"
+"""Members that no entry has: each is by default a newline, which the encoder writes as it is. An
+entry that has one after all gives fewer lines, and so the block is read entry by entry."""
 _SIDES = ("instance", "vpc", "location", "gke_details", "google_service", "gateway")
 
 MEMBERS: Mapping[Path, Mapping[str, Any]] = {
@@ -66,6 +72,23 @@ PARENTS: frozenset[Path] = frozenset(
     {*MEMBERS, ("resource",), ("resource", "labels"), ("labels",)} - {()}
 )
 """Objects of which every member is a value of its own."""
+
+GROUPS: Mapping[Path, tuple[tuple[str, ...], ...]] = {
+    (): (("logName", "resource", "labels"),),
+    ("jsonPayload",): (
+        tuple(f"src_{part}" for part in _SIDES),
+        tuple(f"dest_{part}" for part in _SIDES),
+        (
+            "reporter",
+            "disposition",
+            "drop_reason",
+            "throughput_inclusion",
+            "internet_routing_details",
+            "load_balancing",
+        ),
+    ),
+}
+"""Members that repeat together from entry to entry, so that they are parsed by distinct group."""
 
 REMEMBERED = 1 << 13
 decode_json = msgspec.json.Decoder().decode
@@ -136,12 +159,35 @@ def spread(values: pa.Array, codes: pa.Array) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(text.indices.take(codes), text.dictionary)
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Members that are parsed together.
+
+    Attributes:
+        place: the object that they are in.
+        names: the members.
+        line: which line of an entry's text they are on.
+        end: what stands behind them on that line.
+    """
+
+    place: Path
+    names: tuple[str, ...]
+    line: int
+    end: bytes
+
+
 class Members:
     """The parser for what is known of entries, and how to get at it.
 
     Args:
         wanted: what is wanted of an entry.
         learned: members that were met although nothing documents them.
+
+    Attributes:
+        decoder: makes an object of an entry.
+        groups: members that are in no column of `values`; written as JSON again, the objects have
+            each group on a line of its own.
+        lines: how many lines that text of an entry has.
     """
 
     def __init__(self, wanted: Wanted, learned: Mapping[Path, tuple[str, ...]]) -> None:
@@ -152,25 +198,54 @@ class Members:
             extra = dict.fromkeys(learned.get(place, ()), msgspec.Raw)
             members = {n: k for n, k in {**known, **extra}.items() if wanted.has((*place, n))}
             self._wanted[place] = members
+        self.groups: list[Group] = []
+        self.lines = 1
         self.decoder = msgspec.json.Decoder(self._struct(()))
 
     def _below(self, place: Path) -> list[str]:
         return [p[-1] for p in self._wanted if len(p) == len(place) + 1 and p[:-1] == place]
 
     def _struct(self, place: Path) -> Any:
+        groups = self._groups(place)
+        grouped = {name for group in groups for name in group}
         members: list[tuple[str, Any, Any]] = []
+        names: dict[str, str] = {}
+
+        def add(name: str, kind: Any, default: Any) -> None:
+            names[_attribute(name)] = name
+            members.append((_attribute(name), kind, default))
+
         for name, kind in self._wanted[place].items():
-            members.append((_attribute(name), kind, ABSENT if kind is msgspec.Raw else None))
+            if name not in grouped:
+                add(name, kind, ABSENT if kind is msgspec.Raw else None)
         for name in self._below(place):
             inner = self._struct((*place, name))
-            members.append((_attribute(name), inner, msgspec.field(default_factory=inner)))
+            add(name, inner, msgspec.field(default_factory=inner))
+        for number, group in enumerate(groups):
+            if not number:
+                add(_BREAK, msgspec.Raw, msgspec.field(default_factory=_NEWLINE))
+                self.lines += 1
+            for name in group:
+                kind = self._wanted[place].pop(name)
+                add(name, kind, ABSENT if kind is msgspec.Raw else None)
+            end = f"{_BREAK}{number}"
+            add(end, msgspec.Raw, msgspec.field(default_factory=_NEWLINE))
+            self.groups.append(Group(place, group, self.lines - 1, f',"{end}":\n'.encode()))
+            self.lines += 1
         return msgspec.defstruct(
             "_".join(("Entry", *place)),
             members,
-            rename={_attribute(name): name for name in (*self._wanted[place], *self._below(place))},
+            rename=names,
             forbid_unknown_fields=self.wanted.shape.paths is None,
+            omit_defaults=True,
             gc=False,
         )
+
+    def _groups(self, place: Path) -> list[tuple[str, ...]]:
+        """Give the groups in an object that are worth it: those with more than texts."""
+        members = self._wanted[place]
+        groups = [tuple(n for n in names if n in members) for names in GROUPS.get(place, ())]
+        return [names for names in groups if any(members[name] is msgspec.Raw for name in names)]
 
     def values(
         self, objects: Sequence[Any], place: Path = ()

@@ -1,7 +1,8 @@
 """Reading GCP log entries: the flow's own values by column, its metadata by distinct value.
 
 An entry's bulk is metadata (machines, networks, places) that repeats from entry to entry. It is left
-as the bytes it came as, and only the different ones are parsed; this takes half the time that a
+as the bytes it came as: a side's metadata are gathered on one line, written by the JSON encoder at
+once for the whole block, and only the different lines are parsed. This takes half the time that a
 parser needs which builds a column for every member. Members that are not known yet are noticed by
 the parser itself, and kept from then on.
 """
@@ -42,9 +43,17 @@ from ktrans.decoders._json_map_records import (
     read_carefully,
 )
 
+encode_json = msgspec.json.Encoder().encode
+encode_lines = msgspec.json.Encoder().encode_lines
+
 _TIMES = frozenset({"timestamp", "start_time", "end_time"})
 _STAMP_BYTES = 20
 _MAX_LEARNED = 64
+_REMEMBERED_BYTES = 4096
+"""Longer groups are parsed in each block, or remembering them would take much memory."""
+_NO_NAME = re.compile(r'[\x00-\x1f"\\]')
+"""What a member of a parser's object cannot have in its name."""
+
 _UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at `\$(?:\[[^\]]*\])?\.?([^`]*)`)?$", re.DOTALL)
 
 
@@ -68,16 +77,21 @@ class GcpReader:
         for _ in range(_MAX_LEARNED):
             members = self._members
             try:
-                entries = decode(members.decoder)
-                columns = dict(_columns(members, entries))
-                self._wanted.expand(columns)
-                return Native(len(entries), None, columns)
+                return self._native(members, decode(members.decoder))
             except msgspec.ValidationError as error:
                 if not self._learn(members, str(error)):
                     return None
             except UNREADABLE:
                 return None
         return None
+
+    def _native(self, members: Members, entries: list[Any]) -> Native:
+        """Give the columns of entries that the decoder of the same members has parsed."""
+        columns = dict(_columns(members, entries))
+        if members.groups and entries:
+            columns.update(_grouped(members, entries))
+        self._wanted.expand(columns)
+        return Native(len(entries), None, columns)
 
     def _learn(self, members: Members, error: str) -> bool:
         """Take a member into account that the parser did not know."""
@@ -86,7 +100,8 @@ class GcpReader:
             return False
         place = tuple((match[2] or "").split(".")) if match[2] else ()
         names = members.learned.get(place, ())
-        if place not in MEMBERS or match[1] in names or len(names) >= _MAX_LEARNED:
+        known = place in MEMBERS and match[1] not in names
+        if not known or len(names) >= _MAX_LEARNED or _NO_NAME.search(match[1]):
             return False
         learned = {**members.learned, place: (*names, match[1])}
         self._members = Members(self._wanted, learned)
@@ -95,7 +110,8 @@ class GcpReader:
     def sort_out(self, data: bytes) -> tuple[Native | None, Native]:
         """Read a block with entries that are out of order: the others, and those, by line."""
         lines = data.removesuffix(b"\n").split(b"\n")
-        decode = self._members.decoder.decode
+        members = self._members  # once: another thread may replace them meanwhile
+        decode = members.decoder.decode
         entries: list[Any] = []
         good: list[int] = []
         odd: list[int] = []
@@ -105,11 +121,12 @@ class GcpReader:
                 good.append(number)
             except (msgspec.DecodeError, UnicodeError, RecursionError):
                 odd.append(number)
-        native = self._read(lambda _: entries)
-        if native is None:
-            odd = list(range(len(lines)))
-        else:
+        native: Native | None = None
+        try:
+            native = self._native(members, entries)
             native.lines = np.array(good, dtype=np.int64)
+        except UNREADABLE:
+            odd = list(range(len(lines)))
         others = read_carefully(b"\n".join(lines[number] for number in odd), self._wanted.shape)
         self._wanted.expand(others.columns)
         places = np.array(odd, dtype=np.int64)
@@ -159,11 +176,6 @@ def _by_distinct(
     coded = _binary(values).dictionary_encode()
     name = path[-1]
     raws = coded.dictionary.to_pylist()
-    if path in METADATA and all(map(_is_object, raws)):
-        texts = pa.array(list(map(_compact, raws)), pa.string()).dictionary_encode()
-        codes = texts.indices.take(coded.indices)
-        yield path, pa.DictionaryArray.from_arrays(codes, texts.dictionary)
-        return
     objects = [{name: decode_json(raw)} if len(raw) > 1 else None for raw in raws]
     found: dict[Path, pa.Array] = {}
     gather_objects(objects, path[:-1], shape, found)
@@ -171,21 +183,65 @@ def _by_distinct(
         yield inner, spread(column, coded.indices)
 
 
-def _is_object(raw: bytes) -> bool:
-    return len(raw) <= 1 or raw.startswith(b"{")
+def _grouped(members: Members, entries: Sequence[Any]) -> Iterator[tuple[Path, pa.Array]]:
+    """Parse the different groups of members, and give the columns of what is in them."""
+    lines = _lines_of(encode_lines(entries))
+    if len(lines) != len(entries) * members.lines:
+        raise msgspec.DecodeError("a member has the name of a line break")
+    firsts = np.arange(0, len(lines), members.lines)
+    for group in members.groups:
+        coded = lines.take(pa.array(firsts + group.line)).dictionary_encode()
+        raws = coded.dictionary.to_pylist()
+        objects = [
+            (_known_group if len(raw) <= _REMEMBERED_BYTES else _group)(raw, group.end)
+            for raw in raws
+        ]
+        for name in group.names:
+            values = [found.get(name) for found in objects]
+            yield from _spread_values(members.wanted.shape, (*group.place, name), values, coded)
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _compact(raw: bytes) -> str | None:
-    """Give the text of an object without blanks; the same ones come with every block."""
-    return msgspec.json.encode(decode_json(raw)).decode() if len(raw) > 1 else None
+def _spread_values(
+    shape: Shape, path: Path, values: list[Any], coded: pa.DictionaryArray
+) -> Iterator[tuple[Path, pa.Array]]:
+    """Give the columns of a member that was parsed by distinct group."""
+    kinds = set(map(type, values)) - {type(None)}
+    if not kinds:
+        return
+    if path in METADATA and kinds == {bytes}:
+        texts = pa.array(values, pa.binary()).cast(pa.string()).dictionary_encode()
+        codes = texts.indices.take(coded.indices)
+        yield path, pa.DictionaryArray.from_arrays(codes, texts.dictionary)
+        return
+    values = [decode_json(value) if type(value) is bytes else value for value in values]
+    found: dict[Path, pa.Array] = {}
+    gather_objects([{path[-1]: value} for value in values], path[:-1], shape, found)
+    for inner, column in found.items():
+        yield inner, spread(column, coded.indices)
+
+
+def _group(line: bytes, end: bytes) -> dict[str, Any]:
+    """Parse a group: its members that are there, objects as compact JSON bytes."""
+    found = decode_json(b"{" + line[1 : -len(end)] + b"}")
+    return {
+        name: encode_json(value) if type(value) is dict else value
+        for name, value in found.items()
+        if value is not None
+    }
+
+
+_known_group = lru_cache(maxsize=REMEMBERED)(_group)
 
 
 def _binary(values: list[msgspec.Raw]) -> pa.Array:
     """Give values as an array, each with a newline behind it; there is none within a record."""
-    text = b"\n".join((*values, b""))
+    return _lines_of(b"\n".join((*values, b"")))
+
+
+def _lines_of(text: bytes) -> pa.Array:
+    """Give the lines of a text as an array, each with its newline."""
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
-    offsets = np.zeros(len(values) + 1, dtype=np.int32)
+    offsets = np.zeros(len(ends) + 1, dtype=np.int32)
     offsets[1:] = ends
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
-    return pa.Array.from_buffers(pa.binary(), len(values), buffers)
+    return pa.Array.from_buffers(pa.binary(), len(ends), buffers)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ktrans.api import Limits, Payload, TruncatedError, reject_batch
 from ktrans.api.inflate import Problem
-from ktrans.decoders._cut import SHOWN_BYTES
+from ktrans.decoders._cut import SHOWN_BYTES, shortened
 from ktrans.decoders._json_scan import one_line
 
 BLANK = b" \t\r\n"
@@ -105,13 +105,14 @@ class Cutter:
     def refuse(self, reason: str, raw: bytes, detail: str) -> Iterator[JsonBlock]:
         """Take something that is no record."""
         yield from self.flush()
-        reject = JsonReject(self._position, reason, raw[: self.limits.max_line_bytes], detail)
+        raw, detail = shortened(raw, detail, self.limits.max_line_bytes)
+        reject = JsonReject(self._position, reason, raw, detail)
         yield JsonBlock(self._payload.uri, b"", self._position, 0, (reject,))
         self._position += 1
 
     def refuse_long(self, start: bytes, length: int) -> Iterator[JsonBlock]:
         """Take a record that is too long."""
-        shown = start[:SHOWN_BYTES]
+        shown = start[: min(SHOWN_BYTES, self.limits.max_line_bytes)]
         detail = (
             f"a record of {length} bytes, where {self.limits.max_line_bytes} are allowed; "
             f"its first {len(shown)} are kept"

@@ -103,6 +103,8 @@ class CsvParser:
 
     def _clean(self, data: bytes) -> bytes | None:
         """Give a block as Arrow's reader takes it; None if it must not see it."""
+        if not self._names:
+            return None
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")
             if b"\r" in data:

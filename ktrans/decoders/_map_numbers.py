@@ -8,8 +8,10 @@ import pyarrow.compute as pc
 
 from ktrans.flow.columns import raw_values
 
-_INTEGER_REGEX = r"^[+-]?[0-9]{1,18}(?:\.0*)?$"
+INTEGER_REGEX = r"^[+-]?[0-9]+(?:\.0*)?$"
 _MAX_PLAIN_DIGITS = 18
+"""So many digits fit into int64 whatever they are; of one more, some do."""
+_LARGEST = str((1 << 63) - 1)
 _EXACT = float(1 << 53)
 
 
@@ -54,13 +56,25 @@ def _digits(column: pa.StringArray) -> tuple[pa.Array, np.ndarray | None]:
     if _all_digits(column):
         return column.cast(pa.int64()), None
     column = pc.ascii_trim_whitespace(column)
-    shaped = pc.match_substring_regex(column, _INTEGER_REGEX)
-    bad = ~np.asarray(shaped.fill_null(True))
+    shaped = pc.match_substring_regex(column, INTEGER_REGEX)
     plain = pc.replace_substring_regex(column, r"^\+|\.0*$", "")
+    bad = ~np.asarray(shaped.fill_null(True)) | _too_large(plain)
     if bad.any():
         plain = pc.if_else(pa.array(bad), pa.scalar(None, pa.string()), plain)
         return plain.cast(pa.int64()), bad
     return plain.cast(pa.int64()), None
+
+
+def _too_large(column: pa.StringArray) -> np.ndarray:
+    """Mark decimal digits that are beyond int64, by their number and their order as texts."""
+    digits = pc.replace_substring_regex(column, r"^-?0*", "")
+    lengths = pc.binary_length(digits).fill_null(0)
+    beyond = pc.greater(lengths, len(_LARGEST))
+    if pc.any(pc.equal(lengths, len(_LARGEST))).as_py():
+        same = pc.equal(lengths, len(_LARGEST))
+        beyond = pc.or_(beyond, pc.and_(same, pc.greater(digits, _LARGEST).fill_null(False)))
+    marked: np.ndarray = np.asarray(beyond)
+    return marked
 
 
 def _all_digits(column: pa.StringArray) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders._map_numbers import to_integers
+from ktrans.decoders._map_numbers import INTEGER_REGEX, to_integers
 from ktrans.decoders._map_times import TimeUnit, coerce_times
 from ktrans.flow.addresses import canonical_addresses
 from ktrans.flow.columns import as_text, raw_values, recode
@@ -183,10 +183,21 @@ def coerce(rule: Rule, column: pa.Array) -> Coerced:
 def text_of(column: pa.Array, null_texts: tuple[str, ...] = NULL_TEXTS) -> pa.DictionaryArray:
     """Give a column as text, null where it says nothing."""
     text = as_text(column)
+    if _all_longer(text.dictionary, max(map(len, null_texts), default=-1)):
+        return text
     nothing = pc.is_in(text.dictionary, value_set=pa.array(null_texts, pa.string()))
     if not pc.any(nothing).as_py():
         return text
     return recode(text, pc.if_else(nothing, pa.scalar(None, pa.string()), text.dictionary))
+
+
+def _all_longer(texts: pa.StringArray, length: int) -> bool:
+    """Tell whether each text has more bytes than this; a null has none."""
+    _, offsets, _ = texts.buffers()
+    if offsets is None or not len(texts):
+        return True
+    bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return bool(np.diff(bounds).min() > length)
 
 
 def explain(name: str, kind: Kind, reason: str, text: str | None) -> str:
@@ -279,5 +290,17 @@ def _integers(rule: Rule, column: pa.Array) -> Coerced:
     if bad is None:
         return typed, Wrong.of(outside, "out_of_range")
     faults = np.flatnonzero(outside | bad)
-    reasons: list[Reason] = ["wrong_type" if b else "out_of_range" for b in bad[faults].tolist()]
+    odd = bad & ~_whole(column)
+    reasons: list[Reason] = ["wrong_type" if b else "out_of_range" for b in odd[faults].tolist()]
     return typed, Wrong(faults, tuple(reasons)) if len(faults) else None
+
+
+def _whole(column: pa.Array) -> np.ndarray:
+    """Mark texts that are integers, however large."""
+    if not pa.types.is_string(column.type):
+        return np.zeros(len(column), dtype=bool)
+    trimmed = pc.ascii_trim_whitespace(column)
+    whole: np.ndarray = np.asarray(
+        pc.match_substring_regex(trimmed, INTEGER_REGEX).fill_null(False)
+    )
+    return whole

@@ -50,15 +50,20 @@ def _by_events(data: bytes, dialect: Dialect) -> Sniff | None:
     """Look at the first message of the first document that is whole."""
     limits = Limits()
     messages = Messages()
+    strange = False
     for document in cut_documents([data], limits):
         if isinstance(document, BadDocument):
+            strange = True
             continue
         for _bad in read_document(document, messages, limits):
-            pass
+            strange = True
         if messages.texts:
             break
     if messages.texts:
         return _by_record(messages.texts[0], dialect, "first message of a log event")
+    if messages.control and not strange and dialect.decoder == "aws_vpc":
+        # No flows, whichever log it is about: a decoder that skips it is all that is needed.
+        return Sniff(_MAYBE, "nothing but control messages of CloudWatch Logs")
     if b'"messageType"' in data and b'"message":"' in data:
         text = data.partition(b'"message":"')[2].partition(b'"')[0]
         return _by_record(text, dialect, "first message of a log event")

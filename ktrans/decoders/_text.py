@@ -119,6 +119,7 @@ class TextPlan:
             null_values=self.mapper.dialect.null_values,
             strings_can_be_null=True,
             include_columns=self.include,
+            check_utf8=not typed,  # a block that is read typed has been looked at (looks_clean)
         )
 
     def read(

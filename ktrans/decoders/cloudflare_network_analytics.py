@@ -16,13 +16,14 @@ from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders._json_map import JsonMapDecoder
 from ktrans.decoders._map_rows import Work
 from ktrans.decoders._map_table import Table, flow_field
-from ktrans.decoders._map_values import Coerced, Rule, coerce
+from ktrans.decoders._map_values import Coerced, Rule, Wrong, coerce
 
 _OUTCOMES = {"pass": "accept", "drop": "drop"}
 _APPLIES = {"TCP": (6,), "UDP": (17,), "ICMP": (1, 58), "GRE": (47,)}
 """Which protocols the fields that begin so belong to; in other records they are 0."""
 
 _COUNT = Rule("count")
+_LARGEST = (1 << 63) - 1
 
 
 def _derive(work: Work) -> None:
@@ -30,11 +31,13 @@ def _derive(work: Work) -> None:
     interval = pa.array(np.ones(work.rows, dtype=np.int64))
     for name, column in work.raw("SampleInterval"):
         given = work.take(name, lambda values: coerce(_COUNT, values), column)
+        # 0 samples nothing, as it were: such a packet was seen, so it stands for itself.
+        given = pc.if_else(pc.equal(given, 0), pa.scalar(None, pa.int64()), given)
         interval = pc.coalesce(given, interval)
     if "packets" in work.wanted:
         work.columns["packets"] = interval
     if "bytes" in work.columns:
-        work.columns["bytes"] = pc.multiply(work.columns["bytes"], interval)
+        work.columns["bytes"] = _scaled(work, work.columns["bytes"], interval)
     protocol = work.columns.get("protocol")
     if protocol is None:
         return
@@ -50,6 +53,16 @@ def _derive(work: Work) -> None:
             nothing = pa.scalar(None, column.type)
             work.native.columns[path] = pc.if_else(applies, column, nothing)
     _blank_versions(work)
+
+
+def _scaled(work: Work, lengths: pa.Int64Array, interval: pa.Int64Array) -> pa.Int64Array:
+    """Multiply lengths by their intervals, noting products beyond int64."""
+    most = pc.divide(pa.scalar(_LARGEST, pa.int64()), interval)
+    beyond = pc.greater(lengths, most).fill_null(False)
+    wrong = Wrong.of(np.asarray(beyond), "out_of_range")
+    if wrong is not None:
+        work.wrong.append(("IPTotalLength", wrong, lambda row: f"{lengths[row]} * {interval[row]}"))
+    return pc.multiply(pc.if_else(beyond, pa.scalar(None, pa.int64()), lengths), interval)
 
 
 def _blank_versions(work: Work) -> None:

@@ -29,6 +29,7 @@ from ktrans.api import (
     TruncatedError,
 )
 from ktrans.api.inflate import Inflater
+from ktrans.decoders._cut import shortened
 from ktrans.decoders._json_block import JsonBlock, JsonReject
 from ktrans.decoders._json_map import JsonMapDecoder
 from ktrans.decoders._json_scan import one_line
@@ -48,7 +49,10 @@ _STATES = {"ok": "OK", "skip data": "SKIPDATA"}
 _ACTIONS = {"accepted": "accept", "rejected": "reject"}
 _DIRECTIONS = {"i": "ingress", "o": "egress"}
 _DOCUMENT = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw] | None)
+_COLLECTOR = "collector_crn"
+_SKIPPED = "skip data"
+_WINDOW = {"start_time": "capture_start_time", "end_time": "capture_end_time"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +90,12 @@ def _derive(work: Work) -> None:
             given = work.columns.get(column)
             work.columns[column] = found if given is None else coalesce_text(given, found)
     if "flow_state" in work.wanted:
-        began, ended = _flag(work, "was_initiated"), _flag(work, "was_terminated")
-        if began is not None and ended is not None:
-            codes = np.where(ended, 2, np.where(began, 0, 1)).astype(np.int32)
-            states = pa.array(["begin", "continue", "end"], pa.string())
-            work.columns["flow_state"] = pa.DictionaryArray.from_arrays(pa.array(codes), states)
+        began, begin_told = _flag(work, "was_initiated")
+        ended, end_told = _flag(work, "was_terminated")
+        codes = np.where(ended, 2, np.where(began, 0, 1)).astype(np.int32)
+        states = pa.array(["begin", "continue", "end"], pa.string())
+        indices = pa.array(codes, mask=~(begin_told | end_told))
+        work.columns["flow_state"] = pa.DictionaryArray.from_arrays(indices, states)
 
 
 def _crn_part(crn: str | None, place: int) -> str | None:
@@ -99,12 +104,14 @@ def _crn_part(crn: str | None, place: int) -> str | None:
     return parts[place].removeprefix("a/") or None if len(parts) > place else None
 
 
-def _flag(work: Work, name: str) -> np.ndarray | None:
+def _flag(work: Work, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Give a flag, false where it is not there, and where it is there."""
     text = work.text(name)
     if text is None:
-        return None
-    flags: np.ndarray = np.asarray(pc.equal(text.cast(pa.string()), "true").fill_null(False))
-    return flags
+        nowhere = np.zeros(work.rows, bool)
+        return nowhere, nowhere
+    flags = pc.equal(text.cast(pa.string()), "true").fill_null(False)
+    return np.asarray(flags), np.asarray(text.is_valid())
 
 
 TABLE = Table(
@@ -156,6 +163,8 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
     """Decodes IBM Cloud VPC flow logs.
 
     Counters are those of the window; the cumulative ones go to attrs and must not be added up.
+    A document whose flows were skipped (`skip data`) and that holds none becomes one row with the
+    status SKIPDATA and the times of the capture.
     """
 
     table = TABLE
@@ -167,13 +176,18 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
             return
         try:
             document = _DOCUMENT.decode(data)
-            rows = _LIST.decode(document.pop(_ROWS, msgspec.Raw(b"[]")))
+            strange = _ROWS not in document and _COLLECTOR not in document
+            rows = _LIST.decode(document.pop(_ROWS, msgspec.Raw(b"null"))) or []
             header = {**key_facts(payload.uri), **_texts(document)}
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raw = data[: self.context.limits.max_line_bytes]
-            reject = JsonReject(payload.first_line, "bad_json", raw, str(error))
-            yield JsonBlock(payload.uri, b"", payload.first_line, 0, (reject,))
+            yield self._refuse(payload, data, "bad_json", str(error))
             return
+        if strange:
+            detail = f"a JSON object with neither {_ROWS} nor {_COLLECTOR}: no flow log"
+            yield self._refuse(payload, data, "no_flow_fields", detail)
+            return
+        if not rows and header.get("state", "").lower() == _SKIPPED:
+            rows = [_skipped(header)]
         lines: list[bytes] = []
         size, first = 0, payload.first_line
         for number, row in enumerate(rows, payload.first_line):
@@ -184,6 +198,11 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
                 lines, size, first = [], 0, number + 1
         if lines:
             yield _block(payload.uri, lines, first, header)
+
+    def _refuse(self, payload: Payload, data: bytes, reason: str, detail: str) -> JsonBlock:
+        raw, detail = shortened(data, detail, self.context.limits.max_line_bytes)
+        reject = JsonReject(payload.first_line, reason, raw, detail)
+        return JsonBlock(payload.uri, b"", payload.first_line, 0, (reject,))
 
     def _document(self, payload: Payload) -> bytes:
         """Inflate the whole object, within bounds.
@@ -233,6 +252,12 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
             place = REJECT_SCHEMA.get_field_index("layout")
             done.rejects = done.rejects.set_column(place, REJECT_SCHEMA.field(place), layout)
         return done
+
+
+def _skipped(header: Mapping[str, str]) -> msgspec.Raw:
+    """Make the record that stands for the flows that were skipped."""
+    window = {name: header.get(place) for name, place in _WINDOW.items()}
+    return msgspec.Raw(msgspec.json.encode(window))
 
 
 def _block(uri: str, lines: list[bytes], first: int, header: Mapping[str, str]) -> IbmBlock:

@@ -22,6 +22,8 @@ def account(receipt: RunReceipt, epoch: Epoch, ledger: Ledger, summary: dict[str
     for output in [*receipt.sinks, receipt.rejects]:
         if output is not None:
             _add_output(output, epoch)
+    again = set(epoch.excluded)
+    receipt.set_aside = [item for item in receipt.set_aside if item.key not in again]
     receipt.set_aside += [
         SetAside(e.uri, e.kind, e.code, e.reason, e.key) for e in epoch.excluded.values()
     ]

@@ -28,6 +28,7 @@ from ktrans.api import (
     Sink,
     Source,
     Spec,
+    WritesFolder,
 )
 from ktrans.api.spec import Kind
 from ktrans.config.pipeline import Pipeline, SinkEntry
@@ -114,7 +115,11 @@ class Assembly:
 
 
 def assemble(
-    pipeline: Pipeline, catalogue: Catalogue, stopping: Callable[[], bool] | None = None
+    pipeline: Pipeline,
+    catalogue: Catalogue,
+    stopping: Callable[[], bool] | None = None,
+    *,
+    ephemeral: bool = False,
 ) -> Assembly:
     """Build and bind a pipeline; no data moves and nothing outside is touched.
 
@@ -122,18 +127,24 @@ def assemble(
         pipeline: what to build.
         catalogue: where its components come from.
         stopping: tells components whether the run has been told to stop.
+        ephemeral: whether this is only a look, which leaves no trace.
 
     Raises:
         ConfigErrors: all that does not fit, each with its place in the pipeline file.
         PluginError: a plugin that the pipeline needs is broken.
     """
-    return _Assembler(pipeline, catalogue, stopping or Context().stopping).assemble()
+    return _Assembler(pipeline, catalogue, stopping or Context().stopping, ephemeral).assemble()
 
 
 class _Assembler:
     def __init__(
-        self, pipeline: Pipeline, catalogue: Catalogue, stopping: Callable[[], bool]
+        self,
+        pipeline: Pipeline,
+        catalogue: Catalogue,
+        stopping: Callable[[], bool],
+        ephemeral: bool,
     ) -> None:
+        self.ephemeral = ephemeral
         self.stopping = stopping
         self.pipeline = pipeline
         self.catalogue = catalogue
@@ -177,7 +188,10 @@ class _Assembler:
         rejects = self._sink(SinkEntry("rejects", pipeline.rejects.config), "rejects")
         if self.errors:
             return None
-        return Assembly(pipeline, source, decoder, enrichers, [s for s in sinks if s], rejects)
+        result = Assembly(pipeline, source, decoder, enrichers, [s for s in sinks if s], rejects)
+        built_sinks = [bound.sink for bound in result.all_sinks()]
+        source.avoid([sink for sink in built_sinks if isinstance(sink, WritesFolder)])
+        return result
 
     def _sink(self, entry: SinkEntry, *place: str | int) -> BoundSink | None:
         sink = self._component("sink", entry.config, entry.id, *place)
@@ -195,6 +209,7 @@ class _Assembler:
             limits=Limits(limits.max_line_bytes, limits.max_inflate_ratio, limits.block_bytes),
             log=logging.getLogger(f"ktrans.{kind}.{config.type}"),
             stopping=self.stopping,
+            ephemeral=self.ephemeral,
         )
         with self._at(name, *place):
             return self.catalogue.build(kind, config, context)

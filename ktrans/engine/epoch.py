@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
 from ktrans.api import EpochId, InterruptedRunError, Plan, RunError, Split, StageLostError, TaskId
+from ktrans.config.pipeline import Pipeline
 from ktrans.engine.failures import as_ktrans, is_access
 from ktrans.engine.ledger import Ledger
 from ktrans.engine.rejects import check_limit
@@ -48,6 +50,12 @@ def group_splits(
     return tasks
 
 
+def source_mark(pipeline: Pipeline) -> str:
+    """Give a short text that changes when the source's type or options do."""
+    options = pipeline.source.model_dump_json().encode()
+    return f"{pipeline.source.type}:{hashlib.blake2b(options, digest_size=8).hexdigest()}"
+
+
 class EpochRunner:
     """Brings epochs of one pipeline to their end."""
 
@@ -57,6 +65,7 @@ class EpochRunner:
         self._workers = workers
         self._pipeline = shared.assembly.pipeline
         self._ledgers: dict[int, Ledger] = {}
+        self._limited = True
         shared.exclude = self._exclude
         shared.running = self._running
 
@@ -76,6 +85,7 @@ class EpochRunner:
             plan.remember,
             self._pipeline.fingerprint,
             replay=replay,
+            source=source_mark(self._pipeline),
         )
         self._store.plan(name, epoch)
         return epoch
@@ -88,6 +98,7 @@ class EpochRunner:
         """
         name = self._pipeline.name
         began = time.monotonic()
+        self._limited = not epoch.replay  # its records were accepted as rejects once before
         if epoch.status is Status.PLANNED:
             self._process(epoch)
         if epoch.status is Status.COMMITTING:
@@ -100,7 +111,8 @@ class EpochRunner:
                 self._commit(epoch)
             self._store.record(name, epoch, _summary(epoch, time.monotonic() - began))
             epoch.status = Status.RECORDED
-        self._shared.assembly.source.commit(epoch.plan)
+        if epoch.replay or epoch.source == source_mark(self._pipeline):
+            self._shared.assembly.source.commit(epoch.plan)
         self._store.finish(name, epoch)
         epoch.status = Status.DONE
         return Ledger.from_json(epoch.ledger), _summary(epoch, time.monotonic() - began)
@@ -111,7 +123,7 @@ class EpochRunner:
         if epoch.fingerprint != self._pipeline.fingerprint:
             epoch.fingerprint = self._pipeline.fingerprint
             self._store.refingerprint(self._pipeline.name, epoch)
-        number = EpochId(self._pipeline.name, epoch.number)
+        number = self._id(epoch)
         for bound in self._shared.assembly.all_sinks():
             bound.sink.prepare(number)
         self._shared.observer.epoch_planned(epoch.number, len(epoch.tasks), len(epoch.splits))
@@ -119,11 +131,26 @@ class EpochRunner:
         try:
             results = self._run_tasks(epoch, number)
             self._gather(epoch, results)
-        except Exception:
+        except Exception as error:
             self._clean_up(number)
+            if isinstance(error, RunError) and error.code == "too_many_set_aside":
+                self._store.readmit(self._pipeline.name, epoch)
+                epoch.excluded.clear()
             raise
         self._store.stage(self._pipeline.name, epoch)
         epoch.status = Status.COMMITTING
+
+    def _id(self, epoch: Epoch) -> EpochId:
+        name = self._pipeline.name
+        return EpochId(name, epoch.number, self._store.history(name))
+
+    def _types(self) -> dict[str, str]:
+        return {b.entry.id: b.entry.config.type for b in self._shared.assembly.all_sinks()}
+
+    def abandon(self, epoch: Epoch) -> None:
+        """Drop a planned epoch, and what its tasks may have staged."""
+        self._clean_up(self._id(epoch))
+        self._store.drop(self._pipeline.name, epoch)
 
     def _clean_up(self, number: EpochId) -> None:
         """Let the sinks remove what tasks of a failed epoch had staged; it will be done again."""
@@ -160,16 +187,20 @@ class EpochRunner:
         for result in results:
             ledger.add(result.ledger)
         ledger.check()
-        check_limit(self._pipeline.rejects.limit, ledger, f"epoch {epoch.number}")
+        if self._limited:
+            check_limit(self._pipeline.rejects.limit, ledger, f"epoch {epoch.number}")
         sinks = [bound.entry.id for bound in self._shared.assembly.all_sinks()]
         epoch.receipts = {
             sink: [result.receipts[index] for result in results] for index, sink in enumerate(sinks)
         }
         epoch.ledger = ledger.to_json()
-        epoch.extra = {"torn": sorted({uri for result in results for uri in result.torn})}
+        epoch.extra = {
+            "torn": sorted({uri for result in results for uri in result.torn}),
+            "types": self._types(),
+        }
 
     def _commit(self, epoch: Epoch) -> None:
-        number = EpochId(self._pipeline.name, epoch.number)
+        number = self._id(epoch)
         bound_by_id = {b.entry.id: b for b in self._shared.assembly.all_sinks()}
         missing = set(epoch.receipts) - set(bound_by_id)
         if missing:
@@ -179,6 +210,15 @@ class EpochRunner:
                 code="sink_removed",
                 hint="put them back for one run, so that the epoch can be published whole",
             )
+        types = self._types()
+        for sink, once in epoch.extra["types"].items():
+            if types[sink] != once:
+                raise RunError(
+                    f"epoch {epoch.number} was staged for a sink {sink} of type {once}, which is "
+                    f"of type {types[sink]} now",
+                    code="sink_changed",
+                    hint="change it back for one run, so that the epoch can be published",
+                )
         for sink, receipts in epoch.receipts.items():
             try:
                 bound_by_id[sink].sink.commit(number, receipts)
@@ -191,7 +231,10 @@ class EpochRunner:
 
     def _exclude(self, epoch: Epoch, exclusion: Exclusion) -> None:
         limit = self._pipeline.engine.max_set_aside
-        if len(epoch.excluded) >= limit:
+        gone = "split_vanished"
+        if exclusion.code != gone and limit <= sum(
+            item.code != gone for item in list(epoch.excluded.values())
+        ):
             raise RunError(
                 f"more than {limit} splits of one epoch cannot be read; the last is "
                 f"{exclusion.uri}: {exclusion.reason}",
@@ -205,8 +248,11 @@ class EpochRunner:
 
     def _running(self, index: int, ledger: Ledger) -> None:
         self._ledgers[index] = ledger
-        if ledger.rejected and sum(one.records for one in list(self._ledgers.values())) > (
-            EARLY_RECORDS * self._pipeline.rejects.limit.min_records
+        if (
+            self._limited
+            and ledger.rejected
+            and sum(one.records for one in list(self._ledgers.values()))
+            > (EARLY_RECORDS * self._pipeline.rejects.limit.min_records)
         ):
             total = Ledger()
             for one in list(self._ledgers.values()):

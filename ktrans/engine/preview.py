@@ -42,7 +42,7 @@ def preview(
     Raises:
         UsageError: there is no such stage.
     """
-    with_all = assemble(pipeline, catalogue)
+    with_all = assemble(pipeline, catalogue, ephemeral=True)
     try:
         return _collect(with_all, rows, after)
     finally:

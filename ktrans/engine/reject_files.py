@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import UsageError
+from ktrans.api import UsageError, WritesFolder
 from ktrans.api.inflate import Inflater
 from ktrans.config.pipeline import Pipeline
 from ktrans.engine.assemble import assemble
@@ -19,8 +19,8 @@ from ktrans.registry.catalogue import Catalogue
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
 
-def reject_root(sink: Any) -> Path:
-    """Give the folder that a rejects sink writes to.
+def reject_sink(sink: Any) -> WritesFolder:
+    """Give a rejects sink whose files can be read back.
 
     Raises:
         UsageError: the rejects go elsewhere, so they cannot be read back from here.
@@ -31,15 +31,21 @@ def reject_root(sink: Any) -> Path:
             f"rejects go to {sink.config.type}",
             hint="set rejects to {type: file, path: rejects/}",
         )
-    return Path(sink.staging.root)
+    assert isinstance(sink, WritesFolder)
+    return sink
 
 
-def reject_files(root: Path) -> list[Path]:
-    """List the published files of rejects below a folder, oldest epoch first."""
+def reject_files(sink: WritesFolder) -> list[Path]:
+    """List the files that a rejects sink has published, oldest epoch first.
+
+    Others may share the folder: other sinks of the pipeline, and other pipelines.
+    """
+    root = sink.folder
     found = [
         path
         for path in root.rglob("*")
         if path.name.endswith(SUFFIXES)
+        and sink.owns(path.name)
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(root).parts)
     ]
@@ -81,9 +87,9 @@ def read_rejects(
     """
     assembly = assemble(pipeline, catalogue)
     assert assembly.rejects is not None
-    root = reject_root(assembly.rejects.sink)
+    sink = reject_sink(assembly.rejects.sink)
     tables, rows = [], 0
-    for path, table in _tables(root):
+    for path, table in _tables(sink):
         chosen = table
         if reason is not None:
             chosen = table.filter(pc.equal(table.column("reason"), reason))
@@ -96,6 +102,6 @@ def read_rejects(
     return table if limit is None else table.slice(0, limit)
 
 
-def _tables(root: Path) -> Iterator[tuple[Path, pa.Table]]:
-    for path in reject_files(root):
+def _tables(sink: WritesFolder) -> Iterator[tuple[Path, pa.Table]]:
+    for path in reject_files(sink):
         yield path, read_file(path)

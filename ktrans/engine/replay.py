@@ -27,12 +27,13 @@ from ktrans.api import (
     Source,
     Split,
     SplitChangedError,
+    WritesFolder,
 )
 from ktrans.config.pipeline import Pipeline
 from ktrans.engine.assemble import Assembly
 from ktrans.engine.events import Observer
 from ktrans.engine.receipt import RunReceipt
-from ktrans.engine.reject_files import read_file, reject_files, reject_root
+from ktrans.engine.reject_files import read_file, reject_files, reject_sink
 from ktrans.engine.rejects import raw_bytes
 from ktrans.registry.catalogue import Catalogue
 
@@ -61,30 +62,40 @@ def replay(
 def replaying(assembly: Assembly) -> Assembly:
     """Give the same pipeline with its rejects as the source."""
     assert assembly.rejects is not None
-    root = reject_root(assembly.rejects.sink)
+    sink = reject_sink(assembly.rejects.sink)
     return replace(
         assembly,
-        source=RejectSource(root, assembly.source),
+        source=RejectSource(sink, assembly.source),
         decoder=ReplayDecoder(assembly.decoder),
     )
 
 
 class RejectSource(Source[Any]):
-    """Files of rejects as splits."""
+    """The files of rejects that there are at the first plan, as splits.
 
-    def __init__(self, root: Path, source: Source[Any]) -> None:
+    Those that the replay itself writes are left for the next one, or it would never end.
+    """
+
+    def __init__(self, sink: WritesFolder, source: Source[Any]) -> None:
         super().__init__(source.config, source.context)
-        self._root = root
+        self._sink = sink
+        self._files: list[Path] | None = None
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
         """List the files of rejects that hold raw bytes; position and memory stay as they are."""
-        del memory, budget
-        splits = tuple(
-            Split(str(path), path.as_uri(), path.stat().st_size)
-            for path in reject_files(self._root)
-            if read_file(path).column("source_pos").null_count < read_file(path).num_rows
-        )
-        return Plan(splits, position) if splits else None
+        del memory
+        if self._files is None:
+            self._files = [path for path in reject_files(self._sink) if _has_records(path)]
+        splits: list[Split] = []
+        size = 0
+        for path in self._files:
+            if budget.full(len(splits), size):
+                break
+            if str(path) in budget.skip or not path.exists():
+                continue
+            splits.append(Split(str(path), path.as_uri(), path.stat().st_size))
+            size += path.stat().st_size
+        return Plan(tuple(splits), position) if splits else None
 
     def open(self, split: Split) -> Payload:
         """Open a file of rejects."""
@@ -131,7 +142,9 @@ class ReplayDecoder(Decoder[Any]):
         for group in table.group_by(keys, use_threads=False).aggregate([]).to_pylist():
             mask = pc.and_(*(_same(table.column(key), group[key]) for key in keys))
             rows = table.filter(mask)
-            raw = b"\n".join(value or b"" for value in raw_bytes(rows).to_pylist()) + b"\n"
+            raw = b"\n".join(value or b"" for value in raw_bytes(rows).to_pylist())
+            if rows.num_rows > 1:
+                raw += b"\n"
             split = Split(payload.split.key, group["source_uri"], len(raw))
             positions = rows.column("source_pos").combine_chunks()
             for block in self._inner.replay(BytesPayload(split, raw), group["layout"]):
@@ -144,6 +157,11 @@ class ReplayDecoder(Decoder[Any]):
         if decoded.rejects is not None:
             decoded.rejects = _reposition(decoded.rejects, block.positions)
         return decoded
+
+
+def _has_records(path: Path) -> bool:
+    column = read_file(path).column("source_pos")
+    return bool(column.null_count < len(column))
 
 
 def _same(column: pa.ChunkedArray, value: str | None) -> pa.ChunkedArray:

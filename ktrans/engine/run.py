@@ -24,7 +24,7 @@ from ktrans.config.pipeline import Pipeline
 from ktrans.engine.accounts import account, output_of
 from ktrans.engine.assemble import Assembly, assemble
 from ktrans.engine.dry import discard
-from ktrans.engine.epoch import EpochRunner
+from ktrans.engine.epoch import EpochRunner, source_mark
 from ktrans.engine.events import Meter, Observer, Quiet
 from ktrans.engine.failures import as_ktrans
 from ktrans.engine.gate import Gate, Halt
@@ -84,6 +84,8 @@ class Run:
         self.observer = Quiet(observer)
         self.halt = halt
         self.meter = Meter()
+        self._failed: set[str] = set()
+        """What this run could not read: left to the next run or, with --follow, the next round."""
         self.assembly: Assembly = assemble(pipeline, catalogue, halt.stop.is_set)
         if options.dry_run:
             discard(self.assembly)
@@ -201,6 +203,17 @@ class Run:
                 f"epoch {epoch.number} was planned before the pipeline file changed; it is "
                 "processed as the file says now"
             )
+        if (
+            epoch.status is Status.PLANNED
+            and not epoch.replay
+            and epoch.source != source_mark(self.pipeline)
+        ):
+            EpochRunner(shared, store, self.workers).abandon(epoch)
+            self._note(
+                f"epoch {epoch.number} was planned for another source, and dropped before anything "
+                "of it was published"
+            )
+            return
         if epoch.replay:
             shared = replace(shared, assembly=replaying(self.assembly))
         self._complete(EpochRunner(shared, store, self.workers), epoch)
@@ -208,20 +221,26 @@ class Run:
     def _go_on(self, runner: EpochRunner, store: Store) -> None:
         name, source = self.pipeline.name, self.assembly.source
         memory = store.memory(name)
-        position = store.position(name)
+        position = store.position(name, source.config.type)
         if self.options.start is not None:
             position = source.position_from(self.options.start)
         while not self.halt.stop.is_set() and not self._limit_reached():
-            plan = source.plan(position, memory, self._budget())
+            budget = replace(self._budget(), skip=frozenset(self._failed))
+            plan = source.plan(position, memory, budget)
             self._note_plan(plan)
             if plan is None or not plan.splits:
                 if not self.options.follow:
                     break
                 self.halt.stop.wait(self.pipeline.engine.poll_secs)
+                self._failed.clear()
                 continue
-            plan = self._without_waiting(plan)
+            plan = self._without_failed(plan)
             if not plan.splits:
-                break
+                if not self.options.follow:
+                    break
+                self.halt.stop.wait(self.pipeline.engine.poll_secs)
+                self._failed.clear()
+                continue
             self._complete(runner, runner.plan(plan))
             position = plan.position
 
@@ -235,9 +254,9 @@ class Run:
         limit = self.options.limit
         return limit is not None and self.receipt.ledger.decoded.rows >= limit
 
-    def _without_waiting(self, plan: Plan) -> Plan:
-        """Leave out what this very run has already failed to read: it is for the next run."""
-        failed = {item.key for item in self.receipt.set_aside if item.kind == "waiting"}
+    def _without_failed(self, plan: Plan) -> Plan:
+        """Leave out what has failed, for sources that do not heed `Budget.skip`."""
+        failed = self._failed
         if not failed:
             return plan
         left = tuple(split for split in plan.splits if split.key not in failed)
@@ -247,6 +266,7 @@ class Run:
     def _complete(self, runner: EpochRunner, epoch: Epoch) -> None:
         self.meter.epoch = epoch.number
         ledger, summary = runner.complete(epoch)
+        self._failed |= {e.key for e in epoch.excluded.values() if e.kind == "waiting"}
         account(self.receipt, epoch, ledger, summary)
         self.receipt.choices.update(self.assembly.decoder.choices())
         self.observer.epoch_committed(epoch.number, summary)

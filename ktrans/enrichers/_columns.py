@@ -173,7 +173,8 @@ def text_field(name: str, description: str) -> pa.Field:
 
 def rebuild(batch: pa.RecordBatch, schema: pa.Schema, new: dict[str, pa.Array]) -> pa.RecordBatch:
     """Make a batch of `schema` from new columns, and the old ones for the rest."""
-    columns = [new[name] if name in new else batch.column(name) for name in schema.names]
+    known = dict(zip(batch.schema.names, batch.columns, strict=True)) | new
+    columns = [known[name] for name in schema.names]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 

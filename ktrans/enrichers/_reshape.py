@@ -136,6 +136,10 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
         """Name the target schema and its version, for the metadata of what comes out."""
         return self.config.type
 
+    def eligible(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Give the rows that can be records: those with at least one address."""
+        return with_address(batch)
+
     def extra_path(self, path: str) -> tuple[str, ...]:
         """Turn the path of an `extra` attribute into that of the table."""
         return tuple(path.split("."))
@@ -202,7 +206,7 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Make the records."""
-        batch = with_address(batch.select(self._inputs))
+        batch = self.eligible(batch.select(self._inputs))
         view = View(batch, self.settings())
         rules = self.rules()
         arrays = [

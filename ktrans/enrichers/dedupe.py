@@ -4,9 +4,10 @@ Two things count as delivered again:
 
 - a replay: the same position of the same object;
 - a redelivery: the same record in another object. Records have no identity of their own, so the
-  identity is what the record says: capture point, 5-tuple, window, counters and state. One object
-  may rightly hold the same record several times (two connections in one second), so the n-th of
-  them in one object is only compared with the n-th in another.
+  identity is what the record says: all that a log reports about a flow, which excludes only what
+  describes the delivery (`record_id`, `logged_at`, where the row was read), what enrichers add, and
+  `attrs`. One object may rightly hold the same record several times (two connections in one
+  second), so the n-th of them in one object is only compared with the n-th in another.
 """
 
 from __future__ import annotations
@@ -26,9 +27,17 @@ from ktrans.enrichers._seen import Hashes, HashSet, Positions
 
 IDENTITY = (
     "provider",
+    "log_type",
     "account_id",
+    "vpc_id",
+    "subnet_id",
+    "interface_id",
+    "instance_id",
+    "reporter",
     "src_addr",
     "dst_addr",
+    "src_pkt_addr",
+    "dst_pkt_addr",
     "src_port",
     "dst_port",
     "protocol",
@@ -36,10 +45,19 @@ IDENTITY = (
     "end_time",
     "packets",
     "bytes",
+    "packets_rev",
+    "bytes_rev",
+    "packets_dropped",
+    "bytes_dropped",
+    "tcp_flags",
+    "direction",
+    "action",
+    "action_reason",
+    "rule",
+    "acl_id",
     "flow_state",
+    "log_status",
 )
-CAPTURE_POINT = ("interface_id", "reporter")
-"""The first of these that a row has is part of its identity too."""
 
 
 class DedupeEnricherConfig(ComponentConfig):
@@ -73,7 +91,7 @@ class DedupeEnricher(Enricher[DedupeEnricherConfig]):
 
     def needs(self) -> Sequence[str]:
         """Name the identity, and where rows came from."""
-        return [*IDENTITY, *CAPTURE_POINT, "log_type", "source_uri", "source_pos"]
+        return [*IDENTITY, "source_uri", "source_pos"]
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
         """Check the columns; the schema stays as it is.
@@ -101,7 +119,7 @@ class DedupeEnricher(Enricher[DedupeEnricherConfig]):
             return batch
         objects = self._hash(batch, ("log_type", "source_uri"))
         rows = np.flatnonzero(~self._replayed(batch, objects))
-        identity = self._identity(batch).take(rows)
+        identity = self._hash(batch, IDENTITY).take(rows)
         uri = objects.take(rows)
         inside = Hashes(combine(identity.high, uri.high), combine(identity.low, uri.low))
         ordinal = self._ordinals(inside)
@@ -117,16 +135,6 @@ class DedupeEnricher(Enricher[DedupeEnricherConfig]):
             for name in names:
                 total = combine(total, hash_column(_column(batch, name), seed))
             halves.append(total)
-        return Hashes(*halves)
-
-    def _identity(self, batch: pa.RecordBatch) -> Hashes:
-        base = self._hash(batch, IDENTITY)
-        first, second = (_column(batch, name) for name in CAPTURE_POINT)
-        chosen = np.asarray(first.is_null().to_numpy(zero_copy_only=False))
-        halves = []
-        for half, seed in zip((base.high, base.low), self._seeds, strict=True):
-            point = np.where(chosen, hash_column(second, seed), hash_column(first, seed))
-            halves.append(combine(half, point))
         return Hashes(*halves)
 
     def _replayed(self, batch: pa.RecordBatch, objects: Hashes) -> np.ndarray:

@@ -17,6 +17,7 @@ from ktrans.enrichers._reshape_view import (
     number_text,
     only_where,
     text_lists,
+    valid,
 )
 from ktrans.flow.columns import coalesce_text, nulls
 from ktrans.flow.maps import extended, map_value
@@ -32,6 +33,7 @@ from ktrans.flow.targets import (
 
 _OPEN, _CLOSE, _REFUSE, _TRAFFIC = 1, 2, 5, 6
 _ACTIVITIES = {_OPEN: "Open", _CLOSE: "Close", _REFUSE: "Refuse", _TRAFFIC: "Traffic"}
+_TIMES = ("start_time", "end_time", "logged_at")
 _TYPE_BASE = 400_100
 _REFUSED = {"reject": _REFUSE, "drop": _REFUSE}
 _STATES = {"begin": _OPEN, "end": _CLOSE, "deny": _REFUSE}
@@ -44,7 +46,8 @@ class ToOcsfEnricherConfig(ReshapeConfig):
     """Turns flow rows into records of OCSF's Network Activity class (4001).
 
     The record holds all that the schema requires, and what the log reports of the rest. Rows
-    without any address are no network activity and are left out; they are counted as filtered.
+    without any address are no network activity, and rows without any time (start_time, else
+    end_time, else logged_at) cannot be events: both are left out, and counted as filtered.
 
     traffic.bytes_out is from source to destination, bytes_in the way back, and traffic.bytes their
     sum: it is left out where the log counts one direction only, since it would claim too much
@@ -122,6 +125,15 @@ class ToOcsfEnricher(ReshapeEnricher[ToOcsfEnricherConfig]):
     def settings(self) -> Mapping[str, Any]:
         """Give version and profiles."""
         return {"version": self.config.version, "profiles": self.config.profiles}
+
+    def eligible(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Give the rows with an address, and with a time: OCSF requires one of an event."""
+        batch = super().eligible(batch)
+        timed = np.zeros(batch.num_rows, bool)
+        for name in _TIMES:
+            if name in batch.schema.names and not timed.all():
+                timed |= valid(batch.column(name))
+        return batch if timed.all() else batch.filter(pa.array(timed))
 
     def target(self) -> str:
         """Name schema and version."""

@@ -9,13 +9,17 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.flow.addresses import with_colon
+
 _DOTTED = r"\A[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\z"
 _MAPPED = bytes(10) + b"\xff\xff"
+_MAPPED_BYTES = np.frombuffer(_MAPPED, np.uint8)
 _DOT = np.uint8((ord(".") - 48) % 256)
 _BITS = {4: 32, 6: 128}
 
@@ -43,19 +47,27 @@ def parse_addresses(texts: pa.Array) -> Addresses:
         texts: a string array; distinct values, since IPv6 is read one value at a time.
     """
     count = len(texts)
-    numbers = None if texts.null_count else _dotted(texts)
+    colons = with_colon(texts)
+    numbers = None if texts.null_count or len(colons) else _dotted(texts)
     if numbers is not None:
         v4, good = numbers
         return Addresses(np.where(good, np.uint8(4), np.uint8(0)), v4, None)
     family = np.zeros(count, np.uint8)
     v4 = np.zeros(count, np.uint32)
-    dotted = pc.fill_null(pc.match_substring_regex(texts, _DOTTED), fill_value=False)
-    numbers = _dotted(texts.filter(dotted))
+    likely = np.ones(count, bool)
+    likely[colons] = False
+    if texts.null_count:
+        likely &= texts.is_valid().to_numpy(zero_copy_only=False)
+    numbers = _dotted(texts.filter(pa.array(likely)))
+    if numbers is None:
+        shaped = pc.fill_null(pc.match_substring_regex(texts, _DOTTED), fill_value=False)
+        likely = shaped.to_numpy(zero_copy_only=False)
+        numbers = _dotted(texts.filter(shaped))
     if numbers is not None:
-        where = np.flatnonzero(dotted.to_numpy(zero_copy_only=False))[numbers[1]]
+        where = np.flatnonzero(likely)[numbers[1]]
         family[where] = 4
         v4[where] = numbers[0][numbers[1]]
-    return Addresses(family, v4, _parse_v6(texts, family, v4))
+    return Addresses(family, v4, _parse_v6(texts, colons, family, v4))
 
 
 def _dotted(texts: pa.Array) -> tuple[np.ndarray, np.ndarray] | None:
@@ -96,25 +108,30 @@ def _dotted(texts: pa.Array) -> tuple[np.ndarray, np.ndarray] | None:
     return np.where(good, number, np.uint32(0)), good
 
 
-def _parse_v6(texts: pa.Array, family: np.ndarray, v4: np.ndarray) -> np.ndarray | None:
-    colon = pc.fill_null(pc.match_substring(texts, ":"), fill_value=False)
-    where = np.flatnonzero(colon.to_numpy(zero_copy_only=False))
-    if not where.size:
+def _parse_v6(
+    texts: pa.Array, colons: np.ndarray, family: np.ndarray, v4: np.ndarray
+) -> np.ndarray | None:
+    if not colons.size:
         return None
     v6 = np.zeros(len(texts), "S16")
-    for i, text in zip(where.tolist(), texts.filter(colon).to_pylist(), strict=True):
-        packed = pack_v6(text)
-        if packed is None:
-            continue
-        if packed.startswith(_MAPPED):
-            family[i], v4[i] = 4, int.from_bytes(packed[12:])
-        else:
-            family[i], v6[i] = 6, packed
+    given = texts.take(pa.array(colons)).to_pylist()
+    packed = [None if text is None else pack_v6(text) for text in given]
+    good = np.array([one is not None for one in packed])
+    raw = np.frombuffer(b"".join(one or bytes(16) for one in packed), np.uint8).reshape(-1, 16)
+    mapped = good & (raw[:, :12] == _MAPPED_BYTES).all(axis=1)
+    family[colons] = np.where(mapped, 4, np.where(good, 6, 0))
+    v4[colons[mapped]] = raw[mapped, 12:].copy().view(">u4").ravel()
+    wide = good & ~mapped
+    v6[colons[wide]] = raw[wide].view("S16").ravel()
     return v6
 
 
+@lru_cache(maxsize=1 << 16)
 def pack_v6(text: str) -> bytes | None:
-    """Give the 16 bytes of an IPv6 address, or None if the text is not one."""
+    """Give the 16 bytes of an IPv6 address, or None if the text is not one.
+
+    Blocks of a log have most of their addresses in common, so the last ones are remembered.
+    """
     try:
         return socket.inet_pton(socket.AF_INET6, text)
     except (OSError, ValueError):

@@ -10,6 +10,8 @@ import pyarrow as pa
 from ktrans.api import ConfigError
 from ktrans.formats._pieces import compact
 
+_REFUSED = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
+
 
 def storable(schema: pa.Schema, target: str, attempt: Callable[[pa.Schema], object]) -> None:
     """Find out which columns a container cannot hold, by trying without any rows.
@@ -22,10 +24,16 @@ def storable(schema: pa.Schema, target: str, attempt: Callable[[pa.Schema], obje
     Raises:
         ConfigError: names the first column that does not fit.
     """
-    for field in schema:
+    try:
+        attempt(schema)
+    except _REFUSED:
+        suspects = schema
+    else:
+        suspects = pa.schema([])
+    for field in suspects:
         try:
             attempt(pa.schema([field]))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        except _REFUSED as error:
             raise ConfigError(
                 f"column {field.name!r} of type {field.type} cannot be stored in {target}",
                 code="type_not_supported",
@@ -42,9 +50,10 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         pa.ArrowInvalid: a value does not fit the schema's type.
         KeyError: a column is missing.
     """
+    names = batch.schema.names
     columns = []
     for index, field in enumerate(schema):
-        aligned = index < batch.num_columns and batch.schema.names[index] == field.name
+        aligned = index < len(names) and names[index] == field.name
         column = batch.column(index if aligned else field.name)
         columns.append(_conform(column, field.type))
     return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -59,13 +59,13 @@ class Staging:
             self._tidy()
 
     def discard_until(self, epoch: EpochId) -> None:
-        """Remove what tasks of this epoch and of earlier ones have left."""
+        """Remove what tasks of this epoch and of earlier ones of its history have left."""
         with os_errors(self._base):
             if not self._base.is_dir():
                 return
             for entry in self._base.iterdir():
-                number = entry.name.partition("-")[0]
-                if number.isdecimal() and int(number) <= epoch.number:
+                history, number = _whose(entry.name)
+                if history == epoch.history and 0 < number <= epoch.number:
                     _remove(entry)
             self._tidy()
 
@@ -106,6 +106,13 @@ class Staging:
                 folder.rmdir()
             except OSError:
                 return
+
+
+def _whose(name: str) -> tuple[str, int]:
+    """Give the history and number of the epoch that a task's staging folder is named after."""
+    epoch = name.rpartition("-")[0]
+    history, _, number = epoch.rpartition("-")
+    return history, int(number) if number.isdecimal() else 0
 
 
 @contextlib.contextmanager

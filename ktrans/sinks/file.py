@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -26,7 +28,7 @@ from ktrans.sinks._files import FileSet
 from ktrans.sinks._nested import build_format
 from ktrans.sinks._partition import check_columns, group, take
 from ktrans.sinks._staging import Staging, check_writable
-from ktrans.sinks._template import PathTemplate, parse, slug
+from ktrans.sinks._template import PathTemplate, Slot, parse, slug
 
 
 class FileSinkConfig(ComponentConfig):
@@ -107,7 +109,33 @@ class FileSink(Sink[FileSinkConfig]):
     def staging(self) -> Staging:
         """Where unfinished files wait."""
         root = self.context.path(self.template.root).resolve()
-        return Staging(root, f"{slug(self.context.pipeline)}.{slug(self.context.name)}")
+        return Staging(root, self._owner)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that all files are below."""
+        return self.staging.root
+
+    @property
+    def _owner(self) -> str:
+        return f"{slug(self.context.pipeline)}.{slug(self.context.name)}"
+
+    @cached_property
+    def _beginning(self) -> re.Pattern[str]:
+        """What the names of this sink's files begin with, up to the task."""
+        pattern = ""
+        for part in self.template.name or (Slot("task"),):
+            if isinstance(part, str):
+                pattern += re.escape(part)
+            elif part.column == "task":
+                break
+            else:
+                pattern += ".*"
+        return re.compile(pattern + re.escape(self._owner) + r"\.(?:[0-9a-f]+-)?\d+-\d+", re.DOTALL)
+
+    def owns(self, name: str) -> bool:
+        """Tell by a file's name whether this sink of this pipeline wrote it, in whatever format."""
+        return self._beginning.match(name) is not None
 
     def check(self) -> None:
         """Find out whether the folder can be written, without making it."""
@@ -166,8 +194,7 @@ class FileSink(Sink[FileSinkConfig]):
 
     def names(self, task: TaskId) -> tuple[str, str]:
         """Give the beginning of a task's file names, and their extension."""
-        owner = f"{slug(self.context.pipeline)}.{slug(self.context.name)}"
-        return f"{owner}.{task}", self.format.extension + EXTENSIONS[self.config.compression]
+        return f"{self._owner}.{task}", self.format.extension + EXTENSIONS[self.config.compression]
 
     def kept(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Give the columns that go into files."""

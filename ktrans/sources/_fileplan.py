@@ -27,6 +27,7 @@ class Findings:
         tails: how many files have a last line without an end.
         torn: paths of files of which such a line had been read.
         replaced: paths of files whose content is another than what was read.
+        own: how many files the pipeline itself has written.
     """
 
     splits: list[Split] = field(default_factory=list)
@@ -38,6 +39,7 @@ class Findings:
     tails: int = 0
     torn: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
+    own: int = 0
 
     def add(self, found: Found, start: int, end: int, state: Known, *, head: str | None) -> None:
         """Take the bytes [start, end) of a file into the plan; `state` is what to remember."""
@@ -65,6 +67,8 @@ class Findings:
 
     def notes(self, *, reread: bool) -> Iterator[str]:
         """Say what a person should know."""
+        if self.own:
+            yield f"{self.own} files below the pipeline's own outputs are left out"
         if self.unsettled:
             yield f"{self.unsettled} files were changed too recently and wait (settled_secs)"
         if self.tails:

@@ -51,6 +51,7 @@ class Known:
         whole: whether it is read as a whole (compressed, Parquet).
         counted: the offset up to which lines were counted.
         lines: how many line ends there are before `counted`.
+        rejected: whether the last part read, from `counted` on, was rejected as a whole.
     """
 
     size: int
@@ -61,6 +62,7 @@ class Known:
     whole: bool
     counted: int = 0
     lines: int = 0
+    rejected: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Give the form that the state store keeps."""

@@ -107,6 +107,13 @@ class Spool:
             if int(path.stem) not in needed:
                 path.unlink(missing_ok=True)
 
+    def clear(self) -> None:
+        """Remove all segments and heads, and nothing else that may lie there."""
+        for segment, ending in self._found():
+            (self.folder / f"{segment.stem}.{ending}").unlink(missing_ok=True)
+        for path in self.folder.glob("*.head"):
+            path.unlink(missing_ok=True)
+
     def begin(self, segment: Segment) -> SegmentWriter:
         """Start a segment."""
         return SegmentWriter(self, segment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -21,6 +21,7 @@ from ktrans.api import (
     Split,
     SplitChangedError,
     UsageError,
+    WritesFolder,
 )
 from ktrans.sources._filepayload import FilePayload
 from ktrans.sources._fileplan import Findings
@@ -34,6 +35,7 @@ from ktrans.sources._filestate import (
     quick,
 )
 from ktrans.sources._listing import Found, Listed, list_files, to_key
+from ktrans.sources._own import OwnOutputs
 
 _CHUNK = 5_000
 _Path = Annotated[str, Field(min_length=1)]
@@ -103,6 +105,12 @@ class FileSourceConfig(ComponentConfig):
 class FileSource(Source[FileSourceConfig]):
     """Lists files, tells new ones from known, grown and replaced ones, and opens them."""
 
+    _outputs: OwnOutputs | None = None
+
+    def avoid(self, outputs: Sequence[WritesFolder]) -> None:
+        """Leave out what the pipeline itself writes."""
+        self._outputs = OwnOutputs(outputs, self._paths()) if outputs else None
+
     def check(self) -> None:
         """Find out whether everything named can be listed."""
         self._list()
@@ -117,8 +125,12 @@ class FileSource(Source[FileSourceConfig]):
         listed = self._list()
         now_ns = time.time_ns()
         result = Findings()
+        if self._outputs is not None:
+            result.own = self._outputs.drop(listed.files)
         for found, known in self._recalled(self._ordered(listed, position), memory):
             if found.size == 0 or quick(found, known) == "same":
+                continue
+            if budget.skip and to_key(found.path) in budget.skip:
                 continue
             if now_ns - found.mtime_ns < self.config.settled_secs * 1e9:
                 result.unsettled += 1
@@ -162,14 +174,15 @@ class FileSource(Source[FileSourceConfig]):
 
     def _list(self) -> Listed:
         config = self.config
-        paths = [config.paths] if isinstance(config.paths, str) else config.paths
         exclude = [
             text if text.startswith("**/") or "/" not in text.rstrip("/") else self._absolute(text)
             for text in config.exclude
         ]
-        return list_files(
-            [self._absolute(text) for text in paths], recursive=config.recursive, exclude=exclude
-        )
+        return list_files(self._paths(), recursive=config.recursive, exclude=exclude)
+
+    def _paths(self) -> list[str]:
+        paths = self.config.paths
+        return [self._absolute(text) for text in ([paths] if isinstance(paths, str) else paths)]
 
     def _absolute(self, text: str) -> str:
         path = os.path.abspath(self.context.path(text))
@@ -222,19 +235,15 @@ class FileSource(Source[FileSourceConfig]):
             change = compare(fd, found, known, follow=follow)
         if change == "same":
             return
+        if change == "replaced" and known is not None and known.rejected and not known.counted:
+            change = "new"  # nothing of it has been read
         if change == "replaced":
             self._replaced(found, result)
             if self.config.on_replaced == "skip":
                 return
         start = lines = 0
         if change == "grown" and known is not None:
-            start = known.size
-            if os.pread(fd, 1, start - 1) != b"\n":
-                if os.pread(fd, 1, start) == b"\n":
-                    start += 1
-                else:
-                    result.torn.append(found.path)
-            lines = known.lines + count_lines(fd, known.counted, start)
+            start, lines = self._begin(fd, found, known, result)
         whole = not follow or is_whole(os.pread(fd, 8, 0))
         end = found.size
         young = now_ns - found.mtime_ns < self.config.tail_secs * 1e9
@@ -246,6 +255,19 @@ class FileSource(Source[FileSourceConfig]):
         head, tail = fingerprints(fd, end)
         state = Known(end, found.inode, found.mtime_ns, head, tail, whole, start, lines)
         result.add(found, start, end, state, head=head)
+
+    @staticmethod
+    def _begin(fd: int, found: Found, known: Known, result: Findings) -> tuple[int, int]:
+        """Give where to read on in a file that grew, and the number of lines before that."""
+        if known.rejected:
+            return known.counted, known.lines
+        start = known.size
+        if os.pread(fd, 1, start - 1) != b"\n":
+            if os.pread(fd, 1, start) == b"\n":
+                start += 1
+            else:
+                result.torn.append(found.path)
+        return start, known.lines + count_lines(fd, known.counted, start)
 
     def _replaced(self, found: Found, result: Findings) -> None:
         if self.config.on_replaced == "error":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, Literal
 from urllib.parse import quote
 
@@ -109,6 +110,7 @@ class StdinSource(Source[StdinSourceConfig]):
             stopping=self.context.stopping,
         )
         self._adopted = False
+        self._temporary: TemporaryDirectory[str] | None = None
 
     def check(self) -> None:
         """Find out whether the spool folder can be written."""
@@ -121,7 +123,10 @@ class StdinSource(Source[StdinSourceConfig]):
         """
         del memory
         first = position["next"] if position else 1
-        if not self._adopted:
+        if self.context.ephemeral:
+            self._use_temporary()
+            self._spool.drop_before(first, keep=self._reader.stream)
+        elif not self._adopted:
             self._spool.check()
             self._spool.adopt()
             self._spool.drop_before(first)
@@ -157,6 +162,22 @@ class StdinSource(Source[StdinSourceConfig]):
     def commit(self, plan: Plan) -> None:
         """Remove the segments of the plan."""
         self._spool.drop_before(plan.position["next"], keep=self._reader.stream)
+
+    def reset(self) -> None:
+        """Forget what earlier runs had read but not finished."""
+        self._spool.clear()
+
+    def close(self) -> None:
+        """Remove the spool if this was only a look."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    def _use_temporary(self) -> None:
+        """Leave the pipeline's spool alone: a run may be under way that needs it."""
+        if self._temporary is None:
+            self._temporary = TemporaryDirectory(prefix="ktrans-")
+            self._spool.folder = Path(self._temporary.name)
 
     def position_from(self, text: str) -> Any:
         """Refuse: a stream has no positions to start from."""

@@ -18,7 +18,8 @@ STATE_VERSION = 1
 
 _TABLES = """
 CREATE TABLE pipelines (
-    name TEXT PRIMARY KEY, config_path TEXT NOT NULL, position TEXT, updated TEXT NOT NULL
+    name TEXT PRIMARY KEY, config_path TEXT NOT NULL, history TEXT NOT NULL,
+    source TEXT, position TEXT, updated TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE epochs (
     pipeline TEXT NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL,

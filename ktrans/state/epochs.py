@@ -65,6 +65,7 @@ class Epoch:
         ledger: what the tasks counted, as JSON; complete once `committing`.
         extra: the rest of what a rerun's receipt needs (torn objects).
         replay: its splits are files of earlier rejects, not of the source.
+        source: the type of the source that planned it, a colon, and a hash of its options.
     """
 
     number: int
@@ -78,6 +79,7 @@ class Epoch:
     ledger: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     replay: bool = False
+    source: str = ""
 
     @property
     def splits(self) -> list[Split]:
@@ -91,9 +93,19 @@ class Epoch:
         return Plan(splits, self.position, self.remember)
 
     def kept(self) -> dict[str, Any]:
-        """What to remember: entries of splits that wait for another try are left out."""
-        waiting = {key for key, why in self.excluded.items() if why.kind == "waiting"}
-        return {key: value for key, value in self.remember.items() if key not in waiting}
+        """What to remember.
+
+        Entries of splits that wait for another try are left out; in those of splits that were
+        rejected whole, `rejected` is true, so that the source knows that nothing of them arrived.
+        """
+        kept: dict[str, Any] = {}
+        for key, value in self.remember.items():
+            why = self.excluded.get(key)
+            if why is None:
+                kept[key] = value
+            elif why.kind == "rejected":
+                kept[key] = {**value, "rejected": True} if isinstance(value, dict) else value
+        return kept
 
     def plan_json(self) -> dict[str, Any]:
         """Give the part that is fixed when the epoch is planned."""
@@ -102,6 +114,7 @@ class Epoch:
             "position": self.position,
             "remember": dict(self.remember),
             "replay": self.replay,
+            "source": self.source,
         }
 
     def staged_json(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,15 +44,27 @@ class Store(Database):
             )
         with self.transaction() as db:
             db.execute(
-                "INSERT INTO pipelines VALUES (?, ?, NULL, ?) ON CONFLICT (name) "
+                "INSERT INTO pipelines VALUES (?, ?, ?, NULL, NULL, ?) ON CONFLICT (name) "
                 "DO UPDATE SET config_path=excluded.config_path",
-                (pipeline, mine, _now()),
+                (pipeline, mine, secrets.token_hex(3), _now()),
             )
 
-    def position(self, pipeline: str) -> Any:
-        """Give the source's position after the last recorded epoch, or None."""
-        rows = self.rows("SELECT position FROM pipelines WHERE name=?", pipeline)
-        return json.loads(rows[0][0]) if rows and rows[0][0] else None
+    def history(self, pipeline: str) -> str:
+        """Give the name of the pipeline's history in this store; another one after a reset."""
+        rows = self.rows("SELECT history FROM pipelines WHERE name=?", pipeline)
+        return str(rows[0][0]) if rows else ""
+
+    def position(self, pipeline: str, source: str | None = None) -> Any:
+        """Give the source's position after the last recorded epoch, or None.
+
+        Args:
+            pipeline: whose position.
+            source: the type of the source that asks: another type's position means nothing to it.
+        """
+        rows = self.rows("SELECT position, source FROM pipelines WHERE name=?", pipeline)
+        if not rows or not rows[0][0] or (source is not None and rows[0][1] != source):
+            return None
+        return json.loads(rows[0][0])
 
     def memory(self, pipeline: str) -> StoredMemory:
         """Give the source's view of what it asked to remember."""
@@ -117,7 +130,8 @@ class Store(Database):
             },
             staged.get("ledger", {}),
             staged.get("extra", {}),
-            replay=plan.get("replay", False),
+            replay=plan["replay"],
+            source=plan["source"],
         )
 
     def plan(self, pipeline: str, epoch: Epoch) -> None:
@@ -151,6 +165,22 @@ class Store(Database):
                 (pipeline, epoch.number, *exclusion.to_json().values()),
             )
 
+    def readmit(self, pipeline: str, epoch: Epoch) -> None:
+        """Take back all that was left out of an epoch that is planned, so that it is tried again."""
+        with self.transaction() as db:
+            db.execute(
+                "DELETE FROM excluded WHERE pipeline=? AND number=?", (pipeline, epoch.number)
+            )
+
+    def drop(self, pipeline: str, epoch: Epoch) -> None:
+        """Forget an epoch that is only planned: what it was to read is planned anew."""
+        with self.transaction() as db:
+            for table in ("epochs", "excluded"):
+                db.execute(
+                    f"DELETE FROM {table} WHERE pipeline=? AND number=?",  # noqa: S608
+                    (pipeline, epoch.number),
+                )
+
     def stage(self, pipeline: str, epoch: Epoch) -> None:
         """Decide: every task has staged its rows, so from here on the epoch goes forward only."""
         with self.transaction() as db:
@@ -175,8 +205,8 @@ class Store(Database):
                 (Status.RECORDED, json.dumps(summary), _now(), pipeline, epoch.number),
             )
             db.execute(
-                "UPDATE pipelines SET position=?, updated=? WHERE name=?",
-                (json.dumps(epoch.position), _now(), pipeline),
+                "UPDATE pipelines SET position=?, source=?, updated=? WHERE name=?",
+                (json.dumps(epoch.position), epoch.source.partition(":")[0], _now(), pipeline),
             )
             self._remember(db, pipeline, epoch)
             self._keep_set_aside(db, pipeline, epoch)

@@ -276,3 +276,83 @@ def test_debug_shows_the_whole_log_wherever_it_stands(project, ktrans):
     for arguments in (["--debug", "run", "demo.yaml"], ["run", "demo.yaml", "--debug"]):
         _, _, err = ktrans(*arguments)
         assert "run_started" in err
+
+
+def config(folder, name="p", source="logs/", out="out/", rejects="rejects/", extra=""):
+    path = folder / f"{name}.yaml"
+    path.write_text(
+        f"name: {name}\n"
+        f"source: {{type: file, paths: [{source}]{extra}}}\n"
+        "decoder: {type: aws_vpc}\n"
+        f"sinks: [{{type: file, path: {out}, format: {{type: jsonl}}}}]\n"
+        f"rejects: {{type: file, path: {rejects}, limit: {{ratio: 1.0}}}}\n"
+    )
+    return path.name
+
+
+def test_a_replay_takes_only_the_files_of_its_own_rejects(
+    project, ktrans, ktrans_json, add_bad_line
+):
+    """Its sink's files lie in the same folder, and so do the rejects of another pipeline."""
+    add_bad_line()
+    both = [config(project, name, out="both/", rejects="both/") for name in ("p", "my-p")]
+    for path in both:
+        ktrans("run", path)
+    before = {path.name for path in (project / "both").glob("*")}
+    for path in both:
+        assert [item["count"] for item in ktrans_json("rejects", "list", path)[1]["rejects"]] == [1]
+    assert ktrans("rejects", "replay", both[0])[0] == 0
+    left = {path.name for path in (project / "both").glob("*")}
+    assert {name for name in before - left if not name.startswith("p.rejects.")} == set()
+    assert len(list((project / "both").glob("my-p.rejects.*"))) == 1
+
+
+@pytest.mark.parametrize("out", ["out/", "logs/", "logs/out/"])
+def test_a_pipeline_does_not_read_what_it_has_written(project, ktrans_json, add_bad_line, out):
+    add_bad_line()
+    source = "." if out == "out/" else "logs/"
+    path = config(project, source=source, out=out, rejects=out, extra=", exclude: ['*.yaml']")
+    _, first = ktrans_json("run", path)
+    assert first["splits"] == 2
+    assert ktrans_json("run", path)[1]["splits"] == 0
+
+
+def test_inputs_within_the_output_folder_are_read(project, ktrans_json):
+    path = config(project, source="logs/", out="./data/../logs/", rejects="rejects/")
+    assert ktrans_json("run", path)[1]["splits"] == 1
+
+
+def test_notes_are_told_without_a_terminal_unless_it_is_quiet(project, ktrans):
+    (project / "logs/torn.log").write_text("no line end")
+    path = config(project, extra=", tail_secs: 900")
+    ktrans("run", path)
+    assert ktrans("run", path) == (
+        0,
+        "",
+        "note: 1 files end within a line, which waits for its end (tail_secs)\n",
+    )
+    assert ktrans("run", "-q", path) == (0, "", "")
+
+
+def test_state_reset_clears_what_standard_input_left(project, ktrans):
+    path = project / "in.yaml"
+    path.write_text(
+        "name: in\nsource: {type: stdin}\ndecoder: {type: aws_vpc}\nsinks: [{type: blackhole}]\n"
+        "rejects: {type: file, path: rejects/}\n"
+    )
+    ktrans("run", "demo.yaml")
+    spool = project / ".ktrans/spool/in"
+    spool.mkdir(parents=True)
+    (spool / "00000001-00000001-0-1.seg").write_text("left\n")
+    (spool / "00000001.head").write_text("left\n")
+    assert ktrans("state", "reset", "in.yaml", "--yes")[0] == 0
+    assert list(spool.iterdir()) == []
+
+
+def test_state_reset_of_a_pipeline_that_does_not_fit_together_only_warns(project, ktrans):
+    ktrans("run", "demo.yaml")
+    text = (project / "demo.yaml").read_text()
+    (project / "demo.yaml").write_text(text.replace("[start_time, bytes]", "[start_time, bites]"))
+    code, _, err = ktrans("state", "reset", "demo.yaml", "--yes")
+    assert code == 0
+    assert "could not be looked for" in err

@@ -136,3 +136,18 @@ def test_a_grown_object_is_told_by_its_start(make, payload, collect):
     decoder = make("auto")
     source = payload("mem://o", b"7 10.0.0.1\n", head=b"bytes srcaddr\n1 10.0.0.9\n", first_line=3)
     assert collect(decoder, decoder.blocks(source)).rows[0]["bytes"] == 7
+
+
+def test_an_object_of_nothing_but_control_messages_is_skipped(pick):
+    control = json.dumps(
+        {
+            "messageType": "CONTROL_MESSAGE",
+            "logEvents": [{"id": "", "timestamp": 1, "message": "CWL CONTROL MESSAGE: checking"}],
+        }
+    )
+    for stored in (control, control + control):
+        result, choices = pick(stored.encode())
+        assert not result.rows
+        assert not result.rejects
+        assert result.skipped == result.records == stored.count("CONTROL_MESSAGE")
+        assert choices["mem://o"].startswith("aws_vpc: nothing but control messages")

@@ -5,6 +5,8 @@ import gzip
 import json
 from datetime import UTC, datetime
 
+import pytest
+
 from ktrans.api import Limits
 
 MOMENT = datetime(2023, 11, 14, 22, 13, 20, 500000, tzinfo=UTC)
@@ -130,3 +132,27 @@ def test_blocks_do_not_change_what_comes_out(run, good):
     assert small.rows == large.rows
     assert small.rejects == large.rejects
     assert len(small.batches) > len(large.batches)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"timestamp": "x"}, {"message": 5}, {"id": []}, None, "text"], ids=json.dumps
+)
+def test_case_30_one_bad_event_does_not_lose_the_others(run, good, bad):
+    document = json.loads(envelope(good, good, good))
+    event = document["logEvents"][1]
+    document["logEvents"][1] = {**event, **bad} if isinstance(bad, dict) else bad
+    result = run(json.dumps(document))
+    assert result.positions == [1, 3]
+    assert result.reasons == {2: "bad_json"}
+    assert json.loads(result.rejects[0]["raw"]) == document["logEvents"][1]
+
+
+def test_a_reject_says_when_it_keeps_only_the_beginning(run):
+    limits = Limits(max_line_bytes=64)
+    long, short = (json.dumps({"other": "x" * count}) for count in (100, 3))
+    [cut] = run(long, limits=limits).rejects
+    assert cut["raw"] == long.encode()[:64]
+    assert cut["detail"].endswith("its first 64 bytes are kept")
+    [whole] = run(short, limits=limits).rejects
+    assert whole["raw"] == short.encode()
+    assert "kept" not in whole["detail"]

@@ -421,3 +421,31 @@ def test_auto_picks_the_decoder(make, collect, payload):
         decoder, decoder.blocks(payload("o", json.dumps({"records": [nsg(NSG_TUPLE)]}).encode()))
     )
     assert result.rows[0]["log_type"] == "azure.nsg"
+
+
+@pytest.mark.parametrize("bad", ["text", VNET_TUPLE, 5, {"a": 1}], ids=str)
+def test_a_group_whose_tuples_are_no_list_is_a_reject_and_the_others_are_kept(
+    collect, payload, bad
+):
+    record = vnet(VNET_TUPLE)
+    groups = record["flowRecords"]["flows"][0]["flowGroups"]
+    groups += [{"rule": "bad", "flowTuples": bad}, {"rule": "last", "flowTuples": [VNET_TUPLE]}]
+    decoder = AzureVnetDecoder(AzureVnetDecoderConfig())
+    data = json.dumps({"records": [record]}).encode()
+    result = collect(decoder, decoder.blocks(payload("o", data)))
+    assert [(row["rule"], row["source_pos"]) for row in result.rows] == [("rule-1", 1), ("last", 3)]
+    [reject] = result.rejects
+    assert reject["source_pos"] == 2
+    assert b"flowTuples" in reject["raw"]
+
+
+@pytest.mark.parametrize("name", ["flowTuples", "flows", "flowGroups"])
+def test_a_group_whose_tuples_are_null_is_empty(collect, payload, name):
+    record = vnet(VNET_TUPLE)
+    groups = record["flowRecords"]["flows"][0]["flowGroups"]
+    groups.append({"rule": "none", name: None})
+    decoder = AzureVnetDecoder(AzureVnetDecoderConfig())
+    data = json.dumps({"records": [record]}).encode()
+    result = collect(decoder, decoder.blocks(payload("o", data)))
+    assert [row["rule"] for row in result.rows] == ["rule-1"]
+    assert not result.rejects

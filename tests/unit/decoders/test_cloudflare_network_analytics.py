@@ -59,3 +59,18 @@ def test_outcomes(run):
 def test_a_bad_sample_interval_is_refused(run):
     line = json.dumps({**PACKET, "SampleInterval": "many"})
     assert run(line, "cloudflare_network_analytics").reasons == {1: "wrong_type"}
+
+
+def test_an_interval_of_zero_counts_as_one(run):
+    row = one(run, SampleInterval=0)
+    assert (row["packets"], row["bytes"]) == (1, 60)
+
+
+def test_a_product_beyond_64_bits_is_refused_alone(run):
+    largest = (1 << 63) - 1
+    packets = [{**PACKET, "IPTotalLength": 1 << 62}, PACKET]
+    packets.append({**PACKET, "IPTotalLength": largest, "SampleInterval": 1})
+    done = run([json.dumps(packet) for packet in packets], "cloudflare_network_analytics")
+    assert done.reasons == {1: "out_of_range"}
+    assert f"{1 << 62} * 100" in done.rejects[0]["detail"]
+    assert [row["bytes"] for row in done.rows] == [6000, largest]

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import threading
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import BytesPayload, Context, Head, Limits, RejectError, Split, TruncatedError
+from ktrans.decoders import _gcp_read
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
 from ktrans.decoders.gcp_vpc import GcpVpcDecoder, GcpVpcDecoderConfig, sniff
 from ktrans.flow.schema import NAMES
@@ -459,6 +461,29 @@ def test_entries_of_any_content_become_rows_or_rejects(payloads, tops, columns):
     assert result.records == len(entries)
 
 
+@pytest.mark.parametrize(
+    "name", ["ktrans:line", "ktrans:line0", "ktrans:line2", "\x1f", 'a"b', "c\\d"]
+)
+@pytest.mark.parametrize("value", ["text", {"inner": 1}])
+def test_members_of_any_name_arrive_in_attrs(name, value):
+    """Names that the parser uses itself, or cannot use, change nothing for other entries."""
+    plain = decode([entry(), entry()]).rows
+    rows = decode([entry(), entry({name: value}), entry()]).rows
+    assert [row | {"source_pos": 0} for row in (rows[0], rows[2])] == [
+        row | {"source_pos": 0} for row in plain
+    ]
+    attrs, others = dict(rows[1]["attrs"]), dict(rows[0]["attrs"])
+    text = value if isinstance(value, str) else '{"inner":1}'
+    assert attrs == others | {f"jsonPayload.{name}": text}
+
+
+def test_metadata_longer_than_is_remembered():
+    """What is long is parsed anew each time, and comes out the same."""
+    long = {"vm_name": "vm-" + "x" * 5000, "zone": "europe-west1-b"}
+    rows = decode([entry({"src_instance": long})] * 3).rows
+    assert [row["instance_id"] for row in rows] == [long["vm_name"]] * 3
+
+
 @settings(max_examples=50, deadline=None)
 @given(data=st.binary(max_size=200), columns=st.sampled_from([None, SLIM]))
 def test_garbage_raises_nothing_but_what_is_allowed(data, columns):
@@ -471,3 +496,29 @@ def test_garbage_raises_nothing_but_what_is_allowed(data, columns):
 def test_batches_are_of_the_flow_schema(tmp_path):
     tables = decode(generated(tmp_path), limits=Limits(block_bytes=50_000)).tables
     assert pa.Table.from_batches(tables).unify_dictionaries().num_rows > 700
+
+
+def test_a_member_that_another_thread_meets_meanwhile_does_no_harm(monkeypatch):
+    decoder = GcpVpcDecoder(GcpVpcDecoderConfig(), Context())
+    decoder.schema(None)
+    plain, strange = json.dumps(entry()), json.dumps(entry({"brand_new": 1}, also_new=2))
+
+    def block(*lines):
+        data = "".join(f"{line}\n" for line in lines).encode()
+        [found] = decoder.blocks(BytesPayload(Split("k", "gs://bucket/object"), data))
+        return found
+
+    mixed, other = block(plain, "garbage", plain), block(strange)
+    parse, met = _gcp_read._columns, []
+
+    def meanwhile(members, entries):
+        if not met:
+            met.append(1)
+            thread = threading.Thread(target=decoder.decode, args=(other,))
+            thread.start()
+            thread.join()
+        return parse(members, entries)
+
+    monkeypatch.setattr(_gcp_read, "_columns", meanwhile)
+    done = decoder.decode(mixed)
+    assert (done.batch.num_rows, done.rejects.num_rows) == (2, 1)

@@ -56,7 +56,7 @@ def test_58_times_without_a_zone_and_ends_before_starts_are_kept(run):
 
 
 def test_58_no_flows_no_rows(run):
-    for text in (document(), '{"version":"0.0.1"}', ""):
+    for text in (document(), '{"collector_crn":"c"}', '{"flow_logs":null}', ""):
         done = run(text, "ibm_vpc")
         assert done.records == 0
 
@@ -109,3 +109,35 @@ def test_a_rejected_flow_is_read_again_with_its_header(run, make, collect, paylo
     decoder = make("ibm_vpc")
     [row] = collect(decoder, decoder.replay(payload("r", fixed), reject["layout"])).rows
     assert (row["dst_addr"], row["region"], row["log_status"]) == ("10.0.0.3", "eu-de", "OK")
+
+
+def test_58_skipped_data_without_flows_is_a_row_of_its_own(run):
+    window = {
+        "capture_start_time": "2026-03-01T10:00:00Z",
+        "capture_end_time": "2026-03-01T10:05:00Z",
+    }
+    for flows in ([], None):
+        text = json.dumps(
+            {"state": "skip data", "network_interface_id": "n1", **window, "flow_logs": flows}
+        )
+        [row] = run(text, "ibm_vpc").rows
+        assert (row["log_status"], row["interface_id"]) == ("SKIPDATA", "n1")
+        assert (row["start_time"].minute, row["end_time"].minute) == (0, 5)
+        assert row["src_addr"] is row["bytes"] is row["flow_state"] is None
+
+
+def test_a_document_of_another_kind_is_refused(run):
+    limits = Limits(max_line_bytes=10)
+    done = run('{"version":"0.0.1"}', "ibm_vpc", limits=limits)
+    assert done.reasons == {1: "no_flow_fields"}
+    assert done.rejects[0]["raw"] == b'{"version"'
+    assert done.rejects[0]["detail"].endswith("its first 10 bytes are kept")
+
+
+def test_where_in_its_life_a_flow_is_does_not_depend_on_its_neighbours(run):
+    told = {**FLOW, "was_initiated": True, "was_terminated": False}
+    nulls = {**FLOW, "was_initiated": None, "was_terminated": None}
+    ended = {**FLOW, "was_terminated": True}
+    rows = run(document(told, FLOW, nulls, ended), "ibm_vpc").rows
+    assert [row["flow_state"] for row in rows] == ["begin", None, None, "end"]
+    assert run(document(ended), "ibm_vpc").rows[0]["flow_state"] == "end"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ktrans.decoders._json_map_records import json_column
 from ktrans.decoders._map_times import coerce_times
 from ktrans.decoders._map_values import Rule, coerce, kind_of
 
@@ -168,3 +169,22 @@ def test_every_flow_column_has_a_kind():
     assert kind_of("rtt_us") == "count"
     assert kind_of("end_time") == "time"
     assert kind_of("rule") == "text"
+
+
+LARGEST = (1 << 63) - 1
+
+
+@pytest.mark.parametrize(
+    "value", [LARGEST, str(LARGEST), f"+{LARGEST}", f"000{LARGEST}.0", 1 << 62]
+)
+@pytest.mark.parametrize("neighbour", [None, 5, "5", "x"])
+def test_63_integers_of_19_digits_are_read_whatever_is_beside_them(value, neighbour):
+    typed, _ = coerce(Rule("count"), json_column([value, neighbour]))
+    assert typed[0].as_py() == int(str(value).removesuffix(".0"))
+
+
+@pytest.mark.parametrize("value", [LARGEST + 1, 10**19, 10**40, str(LARGEST + 1), "9" * 5000])
+def test_63_integers_beyond_64_bits_are_out_of_range(value):
+    typed, wrong = coerce(Rule("count"), json_column([value, "5"]))
+    assert typed.to_pylist() == [None, 5]
+    assert (wrong.rows.tolist(), wrong.reasons) == ([0], ("out_of_range",))

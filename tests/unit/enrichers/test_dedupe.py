@@ -18,7 +18,7 @@ from ktrans.enrichers.dedupe import IDENTITY, DedupeEnricher, DedupeEnricherConf
 from ktrans.flow.schema import FLOW_SCHEMA, TEXT, project
 
 TASK = TaskId(EpochId("p", 1), 0)
-SCHEMA = project([*IDENTITY, "interface_id", "reporter", "log_type", "source_uri", "source_pos"])
+SCHEMA = project([*IDENTITY, "source_uri", "source_pos"])
 
 
 def fresh():
@@ -84,7 +84,7 @@ def test_rows_without_a_position_are_never_replays():
     assert kept([batch_of(rows)]) == rows
 
 
-def test_the_capture_point_is_the_interface_or_else_the_reporter():
+def test_the_capture_point_is_the_interface_and_the_reporter():
     batch = batch_of([(1, "a", 1), (1, "b", 1), (1, "c", 1), (1, "d", 1)])
     at = batch.schema.get_field_index
     batch = batch.set_column(
@@ -94,7 +94,22 @@ def test_the_capture_point_is_the_interface_or_else_the_reporter():
         at("reporter"), SCHEMA.field("reporter"),
         pa.array(["source", "destination", "source", "destination"], TEXT),
     )  # fmt: skip
-    assert [uri for _, uri, _ in kept([batch])] == ["a", "c", "d"]
+    assert [uri for _, uri, _ in kept([batch])] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["action", "action_reason", "direction", "reporter", "rule", "acl_id", "log_type", "log_status",
+     "packets_rev", "bytes_rev", "packets_dropped", "bytes_dropped", "tcp_flags", "instance_id",
+     "vpc_id", "subnet_id", "src_pkt_addr", "dst_pkt_addr"],
+)  # fmt: skip
+def test_records_that_differ_in_one_column_are_not_the_same(column):
+    rows = batch_of([(1, "a", 1), (1, "b", 1), (1, "c", 1)]).to_pylist()
+    for row, number in zip(rows, (1, 2, 1), strict=True):
+        row["interface_id"] = "i"
+        row[column] = f"w{number}" if SCHEMA.field(column).type == TEXT else number
+    batch = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
+    assert [uri for _, uri, _ in kept([batch])] == ["a", "b"]
 
 
 def model(batches):

@@ -306,3 +306,17 @@ def test_parquet_and_json_lines_give_the_same_records_back():
         assert read["src_endpoint"].get("port") == row["src_endpoint"]["port"]
         assert read.get("unmapped", {}) == dict(row["unmapped"] or [])
         assert ("firewall_rule" in read) == (row["firewall_rule"] is not None)
+
+
+def test_the_time_is_the_first_that_is_known_and_rows_without_any_are_left_out():
+    logged = T0 + dt.timedelta(minutes=5)
+    out = reshape(
+        [
+            flow(logged_at=logged),
+            flow(start_time=None, logged_at=logged),
+            flow(start_time=None, end_time=None, logged_at=logged),
+            flow(start_time=None, end_time=None, logged_at=None),
+        ]
+    )
+    expected = [T0, T0 + dt.timedelta(seconds=58), logged]
+    assert out.column("time").to_pylist() == [int(time.timestamp() * 1000) for time in expected]

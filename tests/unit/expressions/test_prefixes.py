@@ -115,3 +115,11 @@ def test_bad_prefixes_say_why(text, problem):
 
 def test_prefixes_of_mapped_addresses_are_ipv4():
     assert parse_prefix("::ffff:10.0.0.0/104") == parse_prefix("10.0.0.0/8")
+
+
+def test_ipv6_among_other_texts_is_read_one_by_one():
+    texts = pa.array(["::ffff:10.0.0.1", "::1%eth0", "10.0.0.2", None, "2001:db8::1", "no", "::"])
+    parsed = parse_addresses(texts)
+    assert parsed.family.tolist() == [4, 0, 4, 0, 6, 0, 6]
+    assert parsed.v4.tolist() == [0x0A000001, 0, 0x0A000002, 0, 0, 0, 0]
+    assert number(parsed, 4) == int(ipaddress.ip_address("2001:db8::1"))

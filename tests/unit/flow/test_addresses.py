@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ktrans.flow.addresses import canonical_addresses, canonical_ipv6, ip_versions
+from ktrans.flow.addresses import canonical_addresses, canonical_ipv6, ip_versions, with_colon
 
 
 def test_valid_ipv4_passes_untouched():
@@ -43,3 +43,12 @@ def test_the_version_follows_the_address():
     assert ip_versions(column).to_pylist() == [4, None, 6]
     nothing = pa.nulls(2, pa.dictionary(pa.int32(), pa.string()))
     assert ip_versions(nothing).to_pylist() == [None, None]
+
+
+def test_colons_are_found_in_slices_and_among_nulls():
+    texts = pa.array(["::1", "10.0.0.1", None, "a:b:c", "", "fe80::1", "1.2.3.4"])
+    assert with_colon(texts).tolist() == [0, 3, 5]
+    assert with_colon(texts[1:6]).tolist() == [2, 4]
+    assert with_colon(texts[6:]).tolist() == []
+    assert with_colon(pa.array([], pa.string())).tolist() == []
+    assert with_colon(pa.nulls(3, pa.string())).tolist() == []

@@ -403,3 +403,40 @@ def test_whole_files_can_be_read_at_random(tmp_path):
     with files.source.open(files.plan().splits[0]).random_access() as stream:
         stream.seek(-4, os.SEEK_END)
         assert stream.read() == b"PAR1"
+
+
+def test_keys_to_skip_use_up_no_budget(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.log").write_text("x\n")
+    skip = frozenset({str(tmp_path / "a.log")})
+    plan = Files(tmp_path).plan(budget=Budget(splits=1, skip=skip))
+    assert [split.key for split in plan.splits] == [str(tmp_path / "b.log")]
+
+
+@pytest.mark.parametrize("on_replaced", ["reread", "skip", "error"])
+def test_what_was_rejected_whole_is_read_again_once_it_has_grown(tmp_path, on_replaced):
+    files = Files(tmp_path, on_replaced=on_replaced)
+    log, packed = tmp_path / "a.log", tmp_path / "b.gz"
+    whole = gzip.compress(b"one\ntwo\n")
+    log.write_text("one\n")
+    packed.write_bytes(whole[:12])
+    files.read()
+    for value in files.memory.values():
+        value["rejected"] = True
+    assert files.read() == []
+    log.write_text("one\ntwo\n")
+    packed.write_bytes(whole)
+    assert files.read() == [("a.log", 1, b"one\ntwo\n"), ("b.gz", 1, whole)]
+    assert files.read() == []
+
+
+def test_of_a_file_only_the_part_that_was_rejected_is_read_again(tmp_path):
+    files = Files(tmp_path)
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    files.read()
+    log.write_text("one\ntwo\n")
+    assert files.read() == [("a.log", 2, b"two\n")]
+    files.memory[str(log)]["rejected"] = True
+    log.write_text("one\ntwo\nthree\n")
+    assert files.read() == [("a.log", 2, b"two\nthree\n")]

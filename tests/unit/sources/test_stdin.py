@@ -22,7 +22,7 @@ class Nothing:
         return {}
 
 
-def source(folder, data: bytes | None = b"", **options) -> StdinSource:
+def source(folder, data: bytes | None = b"", *, ephemeral=False, **options) -> StdinSource:
     """Build a source over a stream of these bytes; None keeps the stream open and silent."""
     read, write = os.pipe()
 
@@ -35,7 +35,9 @@ def source(folder, data: bytes | None = b"", **options) -> StdinSource:
 
     threading.Thread(target=feed, daemon=True).start()
     config = StdinSourceConfig(**options)
-    return StdinSource(config, Context(pipeline="p/1", base_dir=folder), fd=read)
+    return StdinSource(
+        config, Context(pipeline="p/1", base_dir=folder, ephemeral=ephemeral), fd=read
+    )
 
 
 def contents(src: StdinSource, plan) -> list[tuple[str, int, bytes]]:
@@ -166,3 +168,17 @@ def test_a_spool_folder_that_cannot_be_made_is_named(tmp_path):
     src = source(tmp_path, spool_dir="file/spool")
     with pytest.raises(AccessError, match="file/spool"):
         src.check()
+
+
+def test_a_look_leaves_the_spool_of_a_run_alone(tmp_path):
+    spool = tmp_path / ".ktrans/spool/p%2F1"
+    spool.mkdir(parents=True)
+    (spool / "00000001-00000001-0-1.open").write_bytes(b"a live run writes this\n")
+    before = spooled(tmp_path)
+    src = source(tmp_path, b"aa\nbb\n", ephemeral=True)
+    plan = src.plan(None, Nothing(), Budget())
+    assert [data for _, _, data in contents(src, plan)] == [b"aa\nbb\n"]
+    folder = src._spool.folder
+    assert spooled(tmp_path) == before
+    src.close()
+    assert not folder.exists()
