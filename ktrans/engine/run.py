@@ -86,7 +86,9 @@ class Run:
         self.meter = Meter()
         self._failed: set[str] = set()
         """What this run could not read: left to the next run or, with --follow, the next round."""
-        self.assembly: Assembly = assemble(pipeline, catalogue, halt.stop.is_set)
+        self.assembly: Assembly = assemble(
+            pipeline, catalogue, halt.stop.is_set, ephemeral=options.dry_run
+        )
         if options.dry_run:
             discard(self.assembly)
         self.workers = options.workers or pipeline.engine.workers or os.cpu_count() or 1
