@@ -185,9 +185,12 @@ class Run:
     def _replay(self, shared: Shared, store: Store) -> None:
         name = self.pipeline.name
         again = replace(shared, assembly=replaying(self.assembly))
-        plan = again.assembly.source.plan(store.position(name), store.memory(name), Budget())
-        if plan is not None:
-            runner = EpochRunner(again, store, self.workers)
+        runner = EpochRunner(again, store, self.workers)
+        while not self.halt.stop.is_set():
+            budget = replace(self._budget(), skip=frozenset(self._failed))
+            plan = again.assembly.source.plan(store.position(name), store.memory(name), budget)
+            if plan is None:
+                break
             self._complete(runner, runner.plan(plan, replay=True))
         whole = [item for item in store.set_aside(name) if item["kind"] == "rejected"]
         if whole:
