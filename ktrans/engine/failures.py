@@ -10,8 +10,6 @@ from ktrans.api import (
     RejectError,
     RetryableError,
     Split,
-    SplitChangedError,
-    SplitError,
 )
 from ktrans.state.epochs import Exclusion
 
@@ -98,7 +96,7 @@ def _of_split(split: Split, error: Exception) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, SplitChangedError | SplitError | KtransError):
+    if isinstance(error, KtransError):
         return error.message
     if isinstance(error, OSError) and error.strerror:
         name = f": {error.filename}" if error.filename else ""

@@ -233,14 +233,8 @@ class Run:
             budget = replace(self._budget(), skip=frozenset(self._failed))
             plan = source.plan(position, memory, budget)
             self._note_plan(plan)
+            plan = plan and self._without_failed(plan)
             if plan is None or not plan.splits:
-                if not self.options.follow:
-                    break
-                self.halt.stop.wait(self.pipeline.engine.poll_secs)
-                self._failed.clear()
-                continue
-            plan = self._without_failed(plan)
-            if not plan.splits:
                 if not self.options.follow:
                     break
                 self.halt.stop.wait(self.pipeline.engine.poll_secs)
