@@ -7,7 +7,7 @@ PLUGINS := $(wildcard plugins/*/pyproject.toml)
 EDITABLE := -e . $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit bench lint docs examples clean
+.PHONY: help demo test unit services bench lint docs examples clean
 
 help: ## List what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -20,6 +20,9 @@ test: $(VENV)/.test ## Set all up and run all tests
 
 unit: $(VENV)/.test ## Run the quick tests only
 	$(BIN)/python -m pytest tests/unit tests/contract plugins $(ARGS)
+
+services: ## Fetch and build the real servers that tests speak to
+	.ci/services
 
 bench: $(VENV)/.bench ## Measure speed beside DuckDB, Polars and a row loop
 	$(BIN)/python benchmarks/bench.py $(ARGS)
@@ -34,6 +37,7 @@ docs: $(VENV)/.run ## Write the reference pages anew from the code
 	$(BIN)/python -m ktrans.config.reference config > docs/configuration.md
 	$(BIN)/python -m ktrans.config.reference flow > docs/flow-schema.md
 	$(BIN)/python -m ktrans.config.reference mapping > docs/mapping.md
+	$(BIN)/python -m ktrans.config.reference errors > docs/errors.md
 
 clean: ## Remove the environment and what the demo wrote
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -41,6 +41,7 @@ class Dataset:
 DATASETS = {
     "v2": Dataset("aws_vpc_v2", 2_000_000),
     "v5": Dataset("aws_vpc_v5", 1_000_000),
+    "v2-parts": Dataset("aws_vpc_v2", 2_000_000, 100_000, quick_rows=200_000),
     "v2-few": Dataset("aws_vpc_v2", 200_000, quick_rows=50_000),
     "v2-small": Dataset("aws_vpc_v2", 20_000_000, 10_000, quick_rows=2_000_000),
     "v2-bad-0.01pc": Dataset("aws_vpc_v2", 2_000_000, bad=0.0001),

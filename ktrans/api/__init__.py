@@ -40,9 +40,10 @@ if TYPE_CHECKING:
     from ktrans.api.format import Encoded, Format, FormatWriter, RowFormat
     from ktrans.api.payload import BytesPayload, Payload
     from ktrans.api.rejects import REJECT_SCHEMA, reject_batch
-    from ktrans.api.sink import EpochId, Receipt, Sink, TaskId, Writer
+    from ktrans.api.sink import EpochId, Receipt, Refused, Sink, TaskId, Writer
     from ktrans.api.source import Budget, Memory, Plan, Source, Split, WritesFolder
     from ktrans.api.spec import API_VERSION, KINDS, Kind, Spec, hookimpl, hookspec
+    from ktrans.api.stateful import Account, Change, Kept, StatefulEnricher, Turn
 
 _HOMES = {
     "component": ("Component", "Context", "Limits", "Registry"),
@@ -68,6 +69,8 @@ _HOMES = {
         "StageLostError",
         "StateError",
         "TruncatedError",
+        "Turn",
+        "Turn",
         "UnavailableError",
         "UsageError",
         "Where",
@@ -75,8 +78,9 @@ _HOMES = {
     "format": ("Encoded", "Format", "FormatWriter", "RowFormat"),
     "payload": ("BytesPayload", "Payload"),
     "rejects": ("REJECT_SCHEMA", "reject_batch"),
-    "sink": ("EpochId", "Receipt", "Sink", "TaskId", "Writer"),
+    "sink": ("EpochId", "Receipt", "Refused", "Sink", "TaskId", "Writer"),
     "source": ("Budget", "Memory", "Plan", "Source", "Split", "WritesFolder"),
+    "stateful": ("Account", "Change", "Kept", "StatefulEnricher", "Turn"),
     "spec": ("API_VERSION", "KINDS", "Kind", "Spec", "hookimpl", "hookspec"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -86,8 +90,10 @@ __all__ = [
     "KINDS",
     "REJECT_SCHEMA",
     "AccessError",
+    "Account",
     "Budget",
     "BytesPayload",
+    "Change",
     "Component",
     "ComponentConfig",
     "ConfigError",
@@ -103,6 +109,7 @@ __all__ = [
     "FormatWriter",
     "Head",
     "InterruptedRunError",
+    "Kept",
     "Kind",
     "KtransError",
     "LedgerError",
@@ -113,6 +120,7 @@ __all__ = [
     "Plan",
     "PluginError",
     "Receipt",
+    "Refused",
     "Registry",
     "RejectError",
     "RejectLimitError",
@@ -128,8 +136,10 @@ __all__ = [
     "SplitError",
     "StageLostError",
     "StateError",
+    "StatefulEnricher",
     "TaskId",
     "TruncatedError",
+    "Turn",
     "UnavailableError",
     "UsageError",
     "Where",

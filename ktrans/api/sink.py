@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api.component import C, Component
+from ktrans.api.spec import Delivery
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,6 +74,21 @@ class Receipt:
         return cls(value["rows"], value["bytes"], value["data"], tuple(value["outputs"]))
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Rows that the other side will never take, whatever is tried.
+
+    Attributes:
+        rows: as they were given to `Writer.encode`.
+        reason: a stable snake_case code, such as `record_too_large`.
+        detail: the same for people, with the other side's words and figures.
+    """
+
+    rows: pa.RecordBatch
+    reason: str
+    detail: str
+
+
 class Writer(abc.ABC):
     """Writes the rows of one task to one sink.
 
@@ -92,6 +108,13 @@ class Writer(abc.ABC):
     def finish(self) -> Receipt:
         """Make everything durable but not yet visible, and say what there is."""
 
+    def refused(self) -> Sequence[Refused]:
+        """Give the rows that were not written and never will be; asked once, after `finish`.
+
+        They go to the pipeline's rejects and stand in the ledger; the receipt leaves them out.
+        """
+        return ()
+
     @abc.abstractmethod
     def abort(self) -> None:
         """Undo: leave nothing behind. Safe after any failure, and after `finish`."""
@@ -103,7 +126,18 @@ class Sink(Component[C], abc.ABC):
     Life of an epoch: `prepare`, then a writer a task, then `commit` with all receipts. A run that
     was killed comes back with the same epoch id and the same tasks, and calls `prepare` again; or,
     if all receipts were recorded before it died, only `commit`.
+
+    Attributes:
+        upserts: a row takes the place of an earlier one with the same key, so that totals which
+            change can be written again and again. Of the class, or set by the constructor.
     """
+
+    upserts: bool = False
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """What survives a crash with these options, if they make it less than its Spec says."""
+        return None
 
     def needs(self) -> Sequence[str] | None:
         """Name the columns that it reads; None means all of them."""

@@ -15,7 +15,8 @@ def command(as_json: bool) -> int:
     """List the installed plugins and whether they work.
 
     KTRANS_PLUGINS=a,b loads only these (and what is built in); KTRANS_DISABLE_PLUGINS=a,b leaves
-    these out. Both take names of distributions or of entry points.
+    these out. Both take names of distributions or of entry points. KTRANS_PLUGINS_DIR=folder, or
+    `ktrans --plugins-dir folder`, adds the plugins that are single files of that folder.
     """
     plugins = catalogue().plugins()
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import click
 
@@ -10,15 +11,22 @@ from ktrans import __version__
 from ktrans.cli.common import note_debug
 
 VERBS: dict[str, str] = {
+    "init": "Write a pipeline file with comments, and the schema that editors check it by.",
     "run": "Run a pipeline: read what is new, write it to the sinks, remember it.",
     "validate": "Check pipeline files without moving any data.",
+    "test": "Run the tests of pipelines: `tests:` in the file, and FILE.tests.yaml beside FILE.yaml.",
+    "plan": "Show what a run would read and write, and do none of it.",
+    "graph": "Draw a pipeline, with what goes from each component to the next.",
     "preview": "Show some rows after any stage; write and remember nothing.",
     "components": "List the sources, decoders, enrichers, formats and sinks there are.",
     "plugins": "List the installed plugins and whether they work.",
+    "new-plugin": "Write a plugin that works: code, options, tests, packaging, README.",
     "schema": "Print the JSON Schema of pipeline files, or the flow schema.",
     "config": "Show a pipeline file as ktrans understands it.",
     "state": "Show or forget what a pipeline has done.",
     "rejects": "Look at what could not be decoded, and try it again.",
+    "explain": "Say what an error code or a reason of rejects means, and what to do about it.",
+    "doctor": "Check the machine, the installation and, if named, pipelines with all that they reach.",
     "version": "Print the versions of ktrans and of what it stands on.",
     "completion": "Print the completion script for a shell: bash, zsh or fish.",
 }
@@ -50,7 +58,7 @@ class LazyGroup(click.Group):
         """Import one verb."""
         del ctx
         if cmd_name in VERBS:
-            module = importlib.import_module(f"ktrans.cli.{cmd_name}")
+            module = importlib.import_module(f"ktrans.cli.{cmd_name.replace('-', '_')}")
             command: click.Command = module.command
             return command
         return self._plugin_verbs().get(cmd_name)
@@ -97,12 +105,26 @@ def _load_plugin_verbs() -> dict[str, click.Command]:
     return {name: command for name, command in found.commands.items() if name not in VERBS}
 
 
+def _plugins_dir(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    """Hand the folder on as everyone reads it, worker processes included."""
+    if value:
+        os.environ["KTRANS_PLUGINS_DIR"] = value
+
+
 @click.group(
     cls=LazyGroup,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="ktrans", message="%(prog)s %(version)s")
+@click.option(
+    "--plugins-dir",
+    metavar="FOLDER",
+    expose_value=False,
+    is_eager=True,
+    callback=_plugins_dir,
+    help="Every *.py of this folder is a plugin too; also KTRANS_PLUGINS_DIR.",
+)
 @click.option(
     "--debug",
     is_flag=True,

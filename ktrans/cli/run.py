@@ -63,6 +63,20 @@ nothing when all is well, as cron likes it (--summary shows the receipt).
     metavar="FILE",
     help="Write metrics for Prometheus' textfile collector.",
 )
+@click.option(
+    "--http",
+    "address",
+    metavar="[HOST]:PORT",
+    help="Serve metrics, health and a status page there while the run goes on; `:9090` is for this "
+    "machine only.",
+)
+@click.option(
+    "--stale-secs",
+    type=click.FloatRange(min=1),
+    default=900,
+    show_default=True,
+    help="With --http: not ready once nothing was recorded or found to be done for so long.",
+)
 @json_option
 @click.option(
     "--summary/--no-summary",
@@ -91,6 +105,8 @@ def command(  # noqa: PLR0917 - click passes options by name
     fail_on_rejects: bool,
     receipt_file: str | None,
     metrics_file: str | None,
+    address: str | None,
+    stale_secs: float,
     as_json: bool,
     summary: bool | None,
     no_progress: bool,
@@ -131,7 +147,8 @@ def command(  # noqa: PLR0917 - click passes options by name
     with (
         running.collecting(),
         stopping.listening(),
-        running.observing(found, config, progress=progress) as observer,
+        running.observing(found, config, progress=progress) as told,
+        running.serving(address, stale_secs, pipeline, found, told) as observer,
     ):
         receipt = run(pipeline, found, options, observer, stopping.stop, stopping.abandon)
     shown = (sys.stderr.isatty() and not quiet and not as_json) if summary is None else summary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from ktrans.api import ExitCode
 from ktrans.cli.failures import REPORT, show_json, show_parts
 
 if TYPE_CHECKING:
+    from ktrans.config.pipeline import Pipeline
     from ktrans.engine.events import Observer
     from ktrans.engine.receipt import RunReceipt
     from ktrans.registry.catalogue import Catalogue
@@ -111,6 +113,45 @@ def observing(catalogue: Catalogue, config: str, *, progress: bool) -> Iterator[
         live.close()
 
 
+@contextmanager
+def serving(
+    address: str | None,
+    stale_secs: float,
+    pipeline: Pipeline,
+    catalogue: Catalogue,
+    observer: Observer,
+) -> Iterator[Observer]:
+    """Serve the state of the run while it goes on, if an address is given.
+
+    Raises:
+        UsageError, UnavailableError: nobody can listen there.
+    """
+    if address is None:
+        yield observer
+        return
+    from ktrans.engine.assemble import assemble
+    from ktrans.engine.graph import graph_of
+    from ktrans.observe.http import StatusServer, parse_address
+    from ktrans.observe.observers import Observers
+    from ktrans.observe.status import StatusObserver
+
+    place = parse_address(address)
+    assembly = assemble(pipeline, catalogue, ephemeral=True)
+    graph = graph_of(assembly)
+    assembly.close()
+    status = StatusObserver(pipeline.name, stale_secs)
+    server = StatusServer(place, [(status, graph)])
+    logging.getLogger("ktrans.run").info(
+        "serving %s", server.url, extra={"event": "serving", "fields": {"url": server.url}}
+    )
+    if sys.stderr.isatty():
+        click.echo(f"status: {server.url}", err=True)
+    try:
+        yield Observers([observer, status])
+    finally:
+        server.close()
+
+
 def wants_progress(*, quiet: bool, no_progress: bool) -> bool:
     """Tell whether a live line makes sense: on a terminal, and not if it is switched off."""
     dumb = os.environ.get("TERM") in {"dumb", ""}
@@ -145,7 +186,7 @@ def tell(
         columns = min(shutil.get_terminal_size().columns, 100)
         text = receipt_text(receipt, config, width=columns, colour=True)
         click.echo(text, err=True)  # click takes the colours out if stderr is no terminal
-    elif one_line or (warn and (receipt.ledger.rejects or receipt.torn)):
+    elif one_line or (warn and (receipt.ledger.rejects or receipt.ledger.refused or receipt.torn)):
         from ktrans.observe import receipt_text as texts
 
         click.echo(texts.one_line(receipt), err=True)
@@ -193,6 +234,7 @@ def exit_code(receipt: RunReceipt, stopping: Stopping, *, fail_on_rejects: bool 
     """Give the exit code of a run."""
     if stopping.insisted:
         return ExitCode.INTERRUPTED
-    if fail_on_rejects and receipt.exit_code == ExitCode.OK and receipt.ledger.rejects:
+    refused = receipt.ledger.rejects or receipt.ledger.refused
+    if fail_on_rejects and receipt.exit_code == ExitCode.OK and refused:
         return ExitCode.DATA
     return receipt.exit_code

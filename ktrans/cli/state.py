@@ -48,6 +48,8 @@ def _text(told: dict[str, Any]) -> str:
         return "\n".join([*lines, "", "It has not run yet: there is nothing to show."])
     lines.append(f"position  {json.dumps(told.get('position'))}")
     lines.append(f"splits    {told.get('remembered', 0):,} remembered")
+    for name, count in told.get("open", {}).items():
+        lines.append(f"open      {count:,} totals of {name}")
     if told["epochs"]:
         rows = [_epoch(epoch) for epoch in told["epochs"]]
         head = ["epoch", "status", "recorded", "splits", "rows", "rejects"]

@@ -76,7 +76,7 @@ def _describe(config: str, pipeline: Pipeline, assembly: Assembly) -> dict[str, 
         {
             "id": bound.entry.id,
             "type": bound.entry.config.type,
-            "delivery": bound.spec.delivery,
+            "delivery": bound.delivery,
             "when": bound.entry.when,
             "columns": list(bound.schema.names),
         }

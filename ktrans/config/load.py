@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from ktrans.api import ComponentConfig, ConfigError, ConfigErrors, KtransError
+from ktrans.config.cases import Case
 from ktrans.config.document import Document, read_document
 from ktrans.config.interpolation import Interpolator
 from ktrans.config.pipeline import (
@@ -28,7 +29,7 @@ from ktrans.config.pipeline import (
 from ktrans.config.sections import NAME, NAME_WORDS, REJECTS_KEYS, SECTIONS, SINK_KEYS, VERSION
 from ktrans.registry.suggest import near
 from ktrans.registry.validation import Problem, validate_component, validate_model
-from ktrans.registry.values import secret_values
+from ktrans.registry.values import SHORTEST_SECRET, secret_values
 from ktrans.registry.wording import say
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 
 Path_ = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
-
-SHORTEST_SECRET = 3
-"""Shorter ones are not masked in snippets: the mask would fall on half the letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +115,9 @@ class _Loader:
         state = self._settings(StateSettings, "state")
         limits = self._settings(LimitSettings, "limits")
         engine = self._settings(EngineSettings, "engine")
+        tests = [
+            self._model(Case, raw, ("tests", at)) for at, raw in enumerate(self._list("tests"))
+        ]
         self.problems = [p for p in self.problems if p.path not in unfilled] + filler.problems
         if self.problems:
             errors = self._errors()
@@ -136,6 +137,7 @@ class _Loader:
             state=state or StateSettings(),
             limits=limits or LimitSettings(),
             engine=engine or EngineSettings(),
+            tests=tuple(test for test in tests if test),
             fingerprint=_fingerprint(raw),
             where=self.document.where,
         )

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ktrans.api import ComponentConfig, Where
+
+if TYPE_CHECKING:
+    from ktrans.config.cases import Case
 
 
 class Settings(BaseModel):
@@ -186,6 +189,7 @@ class Pipeline:
         name: unique in its state store.
         path: the file it came from.
         base_dir: what relative paths are relative to.
+        tests: what `ktrans test` runs.
         fingerprint: changes when the decoder, the enrichers, the sinks or the rejects change.
         where: gives the place in the file of a path such as `("sinks", 0, "format")`.
     """
@@ -201,6 +205,7 @@ class Pipeline:
     state: StateSettings = field(default_factory=StateSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    tests: tuple[Case, ...] = ()
     fingerprint: str = ""
     where: Callable[..., Where | None] = _nowhere
 

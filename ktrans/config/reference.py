@@ -18,8 +18,10 @@ from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
 from ktrans.api.spec import KINDS, Kind, Spec
+from ktrans.config.cases import Case
 from ktrans.config.pipeline import EngineSettings, LimitSettings, RejectLimit, StateSettings
 from ktrans.config.sections import REJECTS_KEYS, SECTIONS, SINK_KEYS
+from ktrans.registry.catalogue import WELL_KNOWN
 
 if TYPE_CHECKING:
     from ktrans.registry.catalogue import Catalogue
@@ -116,6 +118,10 @@ def type_text(annotation: Any) -> str:  # noqa: PLR0911 - one return a case read
     return _TYPES.get(annotation, getattr(annotation, "__name__", str(annotation)).lower())
 
 
+OURS = ",".join(sorted(set(WELL_KNOWN.values())))
+"""The plugins that the page describes beside the core: ours."""
+
+
 def configuration_page(catalogue: Catalogue) -> str:
     """Write the reference of every section and every component, as Markdown."""
     return "\n".join(_configuration(catalogue)).rstrip() + "\n"
@@ -160,6 +166,7 @@ def _configuration(catalogue: Catalogue) -> Iterator[str]:
         ("State", StateSettings),
         ("Limits", LimitSettings),
         ("Engine", EngineSettings),
+        ("Tests", Case),
     ):
         yield f"## {title}"
         yield ""
@@ -177,7 +184,9 @@ def _component(catalogue: Catalogue, spec: Spec) -> Iterator[str]:
         facts.append(spec.delivery.replace("_", " "))
     if spec.kind == "source" and not spec.finite:
         facts.append("never ends by itself")
-    yield f"{spec.summary} ({', '.join(facts)})."
+    plugin = catalogue.origin(spec.kind, spec.type).distribution
+    comes = "" if plugin == "ktrans" else f" Comes with `pip install {plugin}`."
+    yield f"{spec.summary} ({', '.join(facts)}).{comes}"
     yield ""
     found = options(model, model.nested)
     if found:
@@ -273,6 +282,26 @@ def flow_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _errors() -> Iterator[str]:
+    from ktrans.codes import sections
+
+    yield "# Errors"
+    yield ""
+    yield "Written by `python -m ktrans.config.reference errors` from the codes that the program"
+    yield "knows. A code stands in brackets in messages (`error[reject_limit]`), and in receipts,"
+    yield "rejects and metrics; `ktrans explain CODE` prints its entry."
+    for heading, found in sections().items():
+        yield ""
+        yield f"## {heading.capitalize()}"
+        for meaning in found:
+            yield ""
+            yield f"### `{meaning.code}`"
+            yield ""
+            yield meaning.cause
+            yield ""
+            yield f"What to do: {meaning.cure}"
+
+
 def main(arguments: list[str]) -> None:
     """Print a page."""
     from ktrans.registry.catalogue import Catalogue
@@ -283,10 +312,12 @@ def main(arguments: list[str]) -> None:
         from ktrans.config.reference_mapping import mapping_page
 
         sys.stdout.write(mapping_page())
+    elif arguments == ["errors"]:
+        sys.stdout.write("\n".join(_errors()) + "\n")
     elif arguments == ["config"]:
-        sys.stdout.write(configuration_page(Catalogue(environ={"KTRANS_PLUGINS": ""})))
+        sys.stdout.write(configuration_page(Catalogue(environ={"KTRANS_PLUGINS": OURS})))
     else:
-        raise SystemExit("usage: python -m ktrans.config.reference config|flow|mapping")
+        raise SystemExit("usage: python -m ktrans.config.reference config|flow|mapping|errors")
 
 
 if __name__ == "__main__":

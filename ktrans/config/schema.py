@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from ktrans.api import KtransError
 from ktrans.api.spec import KINDS, Kind
+from ktrans.config.cases import Case
 from ktrans.config.pipeline import EngineSettings, LimitSettings, RejectLimit, StateSettings
 from ktrans.config.sections import NAME, REJECTS_KEYS, SECTIONS, SINK_KEYS, VERSION
 
@@ -53,6 +54,7 @@ def pipeline_schema(catalogue: Catalogue) -> Json:
         "state": _model_schema(StateSettings, "state", definitions),
         "limits": _model_schema(LimitSettings, "limits", definitions),
         "engine": _model_schema(EngineSettings, "engine", definitions),
+        "tests": {"type": "array", "items": _model_schema(Case, "tests", definitions)},
     }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

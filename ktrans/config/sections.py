@@ -19,6 +19,7 @@ SECTIONS: dict[str, str] = {
     "state": "Where the pipeline remembers what it has done.",
     "limits": "Bounds on hostile or broken input.",
     "engine": "How a run is cut up, and how patient it is.",
+    "tests": "Input and the rows it must become, for `ktrans test`; may also lie in a file beside.",
 }
 SINK_KEYS: dict[str, str] = {
     "id": "The sink's name in receipts and ledgers; its type by default.",

@@ -22,9 +22,10 @@ from ktrans.api import (
     reject_batch,
 )
 from ktrans.api.inflate import Inflater, Problem, inflate_head
+from ktrans.api.lines import Lines, Overlong, cut_lines
 from ktrans.decoders import _events as events
 from ktrans.decoders._careful import Careful, read_carefully
-from ktrans.decoders._cut import HeaderFinder, Lines, Overlong, cut_lines
+from ktrans.decoders._cut import HeaderFinder
 from ktrans.decoders._cutters import EventCutter, NoteBlock, TextCutter
 from ktrans.decoders._faults import line_bounds
 from ktrans.decoders._layout import LOGGED_AT, Dialect, Layout, parse_format, parse_header

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 
 from ktrans.api import Limits, Payload, TruncatedError
 from ktrans.api.inflate import Problem
+from ktrans.api.lines import shortened
 from ktrans.decoders._azure_exact import read_exactly
 from ktrans.decoders._azure_loose import decoded, read_loosely
 from ktrans.decoders._azure_model import Fault, Kind, Refused, Sheet, TupleBlock
-from ktrans.decoders._cut import shortened
 from ktrans.decoders._json_scan import Borders, Place, one_line, reads, scan, wrapper_pattern
 
 MAX_RECORD_LINES = 64

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ktrans.decoders._azure_model import CATEGORIES, Fault, Kind, Sheet
+from ktrans.decoders._json_values import decode_json, json_text
 
 _BODIES = ("properties", "flowrecords")
 _PROTOCOL_FIELD = 5
@@ -33,9 +34,9 @@ def read_loosely(value: Any, default: Kind) -> tuple[list[Sheet], int]:
         kind = _kind_of(fields, groups) or default
         if not sheets or sheets[-1].kind != kind:
             sheets.append(Sheet(kind))
-        times = [_text(value) for name, value in fields.items() if name.lower() == "time"]
+        times = [json_text(value) for name, value in fields.items() if name.lower() == "time"]
         sheets[-1].times.append(times[-1] if times else None)
-        kept = ((n, _text(value)) for n, value in fields.items() if n.lower() != "time")
+        kept = ((n, json_text(value)) for n, value in fields.items() if n.lower() != "time")
         sheets[-1].records.append(tuple(kept))
         for rule, acl, mac, tuples in groups:
             sheets[-1].group(rule, acl, mac, tuples)
@@ -73,10 +74,6 @@ def _bodies(value: Any) -> Iterator[tuple[dict[str, Any], Mapping[str, Any] | No
         if name.lower() != "flows" and content is not None:
             fields.setdefault(name, content)
     yield fields, body
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _has_flows(body: Any) -> bool:
@@ -163,7 +160,7 @@ def _spelled(value: Any) -> str:
     """Give a text as it is, and of anything else its JSON: no tuple begins like that."""
     if isinstance(value, str):
         return value
-    text = _text(value)
+    text = json_text(value)
     return text if text[:1] in "[{" else f"[{text}]"
 
 
@@ -174,7 +171,7 @@ def decoded(text: bytes) -> object:
         Fault: it is none.
     """
     try:
-        return msgspec.json.decode(text)
+        return decode_json(text)
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise Fault("invalid_utf8", f"byte {byte:#04x} of a text is not UTF-8") from error

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.decoders._azure_fields import code_values, protocol_number
 from ktrans.decoders._azure_model import Kind, Sheet
 from ktrans.decoders._azure_place import normal_mac, place_of
-from ktrans.decoders._azure_tuples import Tuples, code_values, protocol_number
+from ktrans.decoders._azure_tuples import Tuples
 from ktrans.decoders._native import coerce
 from ktrans.flow.addresses import ip_versions
 from ktrans.flow.attrs import build_attrs

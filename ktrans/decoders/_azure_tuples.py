@@ -1,12 +1,8 @@
-"""Azure flow tuples to checked columns: one call of the CSV reader for all tuples of a block.
-
-The layouts are those of Azure Network Watcher's network security group flow logs, version 1 (8
-fields) and 2 (13), and of its virtual network flow logs (13, fields 8 and 9 of another meaning).
-"""
+"""Azure flow tuples to checked columns: one call of the CSV reader for all tuples of a block."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,40 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from ktrans.decoders._aws_fields import FieldKind
+from ktrans.decoders._azure_fields import CODES, KINDS, NAMES, WIDTH, WIDTH_1, check_codes, words
 from ktrans.decoders._azure_model import Kind, Sheet
 from ktrans.decoders._faults import Faults, line_bounds
-from ktrans.decoders._native import CSV_TYPES, INTEGERS, TYPES, Wrong, coerce, explain
-
-NAMES = (
-    "time", "source_ip", "destination_ip", "source_port", "destination_port", "protocol",
-    "direction", "verdict", "state", "packets_sent", "bytes_sent", "packets_received",
-    "bytes_received",
-)  # fmt: skip
-"""Our names of the fields, by place. In the 8th place is the decision (network security groups) or
-the flow state (virtual networks), in the 9th the flow state or the encryption."""
-
-KINDS: dict[str, FieldKind] = {
-    "time": "time",
-    "source_ip": "address",
-    "destination_ip": "address",
-    "source_port": "port",
-    "destination_port": "port",
-    "packets_sent": "count",
-    "bytes_sent": "count",
-    "packets_received": "count",
-    "bytes_received": "count",
-}
-CODES = ("protocol", "direction", "verdict", "state")
-WIDTH = 13
-WIDTH_1 = 8
-PROTOCOL_LETTERS = {"T": 6, "U": 17, "I": 1}
-"""Network security group flow logs name TCP and UDP by a letter; ICMP is accepted likewise."""
+from ktrans.decoders._native import CSV_TYPES, INTEGERS, TYPES, Wrong, coerce
 
 _REQUIRED = ("time", "source_ip", "destination_ip")
 _MISSING = {"time": "bad_timestamp", "source_ip": "bad_address", "destination_ip": "bad_address"}
-_STATES = ("B", "C", "E")
-_MAX_PROTOCOL = 255
 _COMMA = ord(",")
 _BLANK = ord(" ")
 _ASCII = 0x7F
@@ -60,52 +29,6 @@ class Tuples:
 
     columns: dict[str, pa.Array]
     lines: np.ndarray | None = None
-
-
-def protocol_number(text: str) -> int | None:
-    """Give the IANA number of a protocol field; None if it is neither a number nor a letter."""
-    if text in PROTOCOL_LETTERS:
-        return PROTOCOL_LETTERS[text]
-    plain = text.isascii() and text.isdigit() and len(text) <= len("255")
-    return int(text) if plain and int(text) <= _MAX_PROTOCOL else None
-
-
-def _protocol(text: str) -> str | None:
-    if protocol_number(text) is not None:
-        return None
-    return "out_of_range" if text.isascii() and text.isdigit() else "unknown_protocol"
-
-
-def _one_of(allowed: tuple[str, ...], reason: str) -> Callable[[str], str | None]:
-    return lambda text: None if text in allowed else reason
-
-
-_DIRECTION = _one_of(("I", "O"), "unknown_direction")
-_CHECKS: dict[Kind, dict[str, Callable[[str], str | None]]] = {
-    "nsg": {
-        "protocol": _protocol,
-        "direction": _DIRECTION,
-        "verdict": _one_of(("A", "D"), "unknown_decision"),
-        "state": _one_of(_STATES, "unknown_state"),
-    },
-    "vnet": {
-        "protocol": _protocol,
-        "direction": _DIRECTION,
-        "verdict": _one_of((*_STATES, "D"), "unknown_state"),
-        "state": lambda _: None,
-    },
-}
-_WORDS = {
-    "unknown_protocol": "neither an IANA protocol number nor T or U",
-    "out_of_range": "not a protocol number of 0 to 255",
-    "unknown_direction": "neither I nor O",
-    "unknown_decision": "neither A nor D",
-    "unknown_state": "no flow state (B, C or E; in virtual networks also D)",
-}
-_CALLED: dict[Kind, dict[str, str]] = {
-    "nsg": {"verdict": "decision", "state": "flow state"},
-    "vnet": {"verdict": "flow state", "state": "encryption"},
-}
 
 
 def read_fast(sheet: Sheet, fields: frozenset[str]) -> Tuples | None:
@@ -181,7 +104,7 @@ def _has_hex(data: bytes | bytearray, table: pa.Table) -> bool:
 
 def _check(name: str, column: pa.Array, kind: Kind) -> tuple[pa.Array, Wrong | None]:
     if name in CODES:
-        return column, _check_codes(column, _CHECKS[kind][name], optional=name == "state")
+        return column, check_codes(name, column, kind)
     checked, wrong = coerce(KINDS[name], column)
     if wrong is None and name in _REQUIRED and column.null_count:
         rows = np.flatnonzero(np.asarray(column.is_null()))
@@ -191,21 +114,6 @@ def _check(name: str, column: pa.Array, kind: Kind) -> tuple[pa.Array, Wrong | N
         rows = np.concatenate([wrong.rows, empty])
         wrong = Wrong(rows, (*wrong.reasons, *(_MISSING[name],) * len(empty)))
     return checked, wrong
-
-
-def _check_codes(
-    column: pa.DictionaryArray, check: Callable[[str], str | None], *, optional: bool
-) -> Wrong | None:
-    """Check a coded field by its distinct values."""
-    reasons = [None if text is None else check(text) for text in column.dictionary.to_pylist()]
-    missing = not optional and column.null_count > 0
-    if not missing and not any(reasons):
-        return None
-    absent = None if optional else check("")
-    table = np.array([*reasons, absent], dtype=object)
-    found = table[np.asarray(column.indices.fill_null(len(reasons)))]
-    rows = np.flatnonzero(found != None)  # noqa: E711
-    return Wrong(rows, tuple(found[rows].tolist())) if len(rows) else None
 
 
 def read_carefully(
@@ -291,7 +199,7 @@ def _read_good(
         shown = column.take(pa.array(rows)).cast(pa.string()).to_pylist()
         reasons = np.array(wrong.reasons, dtype=object)[fresh].tolist()
         for line, reason, text in zip(lines[rows].tolist(), reasons, shown, strict=True):
-            faults.add(line, reason, _words(name, kind, reason, text or ""))
+            faults.add(line, reason, words(name, kind, reason, text or ""))
     if seen.any():
         good = pa.array(np.flatnonzero(~seen))
         columns = {name: column.take(good) for name, column in columns.items()}
@@ -311,17 +219,3 @@ def _content(texts: pa.BinaryArray) -> pa.Buffer:
         return pa.py_buffer(b"")
     ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
     return data.slice(int(ends[0]), int(ends[-1] - ends[0]))
-
-
-def _words(name: str, kind: Kind, reason: str, text: str) -> str:
-    if name in CODES:
-        return f"{_CALLED[kind].get(name, name)}: {text!r} is {_WORDS[reason]}"
-    return explain(KINDS[name], name, text)
-
-
-def code_values(column: pa.DictionaryArray, meaning: Mapping[str, str]) -> pa.Array:
-    """Give what each distinct value of a coded field means; null where it means nothing."""
-    return pa.array(
-        [None if text is None else meaning.get(text) for text in column.dictionary.to_pylist()],
-        pa.string(),
-    )

@@ -1,4 +1,4 @@
-"""Cutting a stream of text into blocks of whole lines, and finding the header lines in them.
+"""Finding the header lines in blocks of whole lines.
 
 This runs in one thread for each object, so it does little more than copy: newlines are counted and
 headers looked for with array operations.
@@ -6,122 +6,36 @@ headers looked for with array operations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from ktrans.api import Limits
-from ktrans.decoders._layout import Dialect, Layout, parse_header
+from ktrans.decoders._layout import Dialect, Layout, parse_glued, parse_header
 
-SHOWN_BYTES = 4096
-"""How much of an overlong line its reject keeps."""
-
-_COUNT_STEP = 1 << 19
 _PAIR_STEP = 1 << 17
 _PREFIX = 12
-
-
-def shortened(raw: bytes, detail: str, longest: int) -> tuple[bytes, str]:
-    """Give the bytes that a reject keeps, and its detail, which tells if that is not all."""
-    if len(raw) <= longest:
-        return raw, detail
-    return raw[:longest], f"{detail}; its first {longest} bytes are kept"
+_MARK = b"addr"
+_RARE = (b"k", b"y")
+"""What any header of use has in it (addresses, and packets or bytes) and hardly any record. Single
+bytes are looked for first, which costs next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """Whole lines; only the last one of a stream may lack its newline."""
+class Header:
+    """A header line in a block.
 
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Overlong:
-    """A line longer than allowed: its first bytes and its length."""
-
-    start: bytes
-    length: int
-
-
-def count_lines(data: bytes) -> int:
-    """Count lines, the unterminated last one included."""
-    content = np.frombuffer(data, np.uint8)
-    newlines = sum(
-        int(np.count_nonzero(content[place : place + _COUNT_STEP] == ord("\n")))
-        for place in range(0, len(content), _COUNT_STEP)
-    )
-    return newlines + (not data.endswith(b"\n") and bool(data))
-
-
-def cut_lines(chunks: Iterable[bytes], limits: Limits) -> Iterator[Lines | Overlong]:
-    """Cut chunks at newlines into pieces of about `limits.block_bytes`.
-
-    Memory stays within a block and a line, whatever the stream holds.
+    Attributes:
+        begin: where it begins.
+        end: behind its newline.
+        layout: what it says.
+        fault: why the line is to be refused, if it is.
     """
-    longest = limits.max_line_bytes
-    kept: list[bytes] = []
-    size = 0
-    lost: Overlong | None = None
-    for chunk in chunks:
-        piece = chunk
-        if lost is not None:
-            end = piece.find(b"\n")
-            if end < 0:
-                lost = Overlong(lost.start, lost.length + len(piece))
-                continue
-            yield Overlong(lost.start, lost.length + end)
-            lost = None
-            piece = piece[end + 1 :]
-        size += len(piece)
-        end = piece.rfind(b"\n") + 1 if size >= limits.block_bytes else 0
-        if end:
-            yield from split_overlong(b"".join((*kept, memoryview(piece)[:end])), longest)
-            piece = piece[end:]
-            kept, size = [], len(piece)
-        kept.append(piece)
-        if size > max(longest, limits.block_bytes):
-            data = b"".join(kept)
-            end = data.rfind(b"\n") + 1
-            if end:
-                yield from split_overlong(data[:end], longest)
-            tail = data[end:]
-            if len(tail) > longest:
-                lost = Overlong(tail[:SHOWN_BYTES], len(tail))
-                tail = b""
-            kept, size = [tail], len(tail)
-    if lost is not None:
-        yield lost
-    elif size:
-        yield from split_overlong(b"".join(kept), longest)
 
-
-def split_overlong(data: bytes, longest: int) -> Iterator[Lines | Overlong]:
-    """Take the lines out that are longer than allowed.
-
-    Such a line leaves some half of `longest` bytes without a newline, so looking at the windows'
-    first newlines is enough to know that there is none.
-    """
-    window = max(longest // 2, 1)
-    if len(data) <= longest or all(
-        data.find(b"\n", place, place + window) >= 0
-        for place in range(0, len(data) - window + 1, window)
-    ):
-        if data:
-            yield Lines(data)
-        return
-    done = place = 0
-    while place < len(data):
-        end = data.find(b"\n", place)
-        end = len(data) if end < 0 else end
-        if end - place > longest:
-            if place > done:
-                yield Lines(data[done:place])
-            yield Overlong(data[place : place + SHOWN_BYTES], end - place)
-            done = end + 1
-        place = end + 1
-    if done < len(data):
-        yield Lines(data[done:])
+    begin: int
+    end: int
+    layout: Layout
+    fault: str = ""
 
 
 class HeaderFinder:
@@ -139,8 +53,8 @@ class HeaderFinder:
 
     def find(
         self, data: bytes, lines: int, current: Layout | None, *, at_start: bool
-    ) -> list[tuple[int, int, Layout]]:
-        """Give begin, end (behind the newline) and layout of each header line in a block.
+    ) -> list[Header]:
+        """Give the header lines in a block, in order.
 
         Args:
             data: whole lines.
@@ -151,7 +65,7 @@ class HeaderFinder:
         """
         names = self._names | ({current.names[0].encode()} if current else set())
         initials = {name[:1] for name in names} | {b" ", b"\t", b"\xef"}
-        headers = []
+        headers: list[Header] = []
         for start in self._candidates(data, lines, names, initials, first=at_start):
             end = data.find(b"\n", start)
             end = len(data) if end < 0 else end
@@ -160,9 +74,25 @@ class HeaderFinder:
                 continue
             repeated = current is not None and layout.names == current.names
             if len(layout.names) > 1 or repeated or (at_start and start == 0):
-                headers.append((start, min(end + 1, len(data)), layout))
+                headers.append(Header(start, min(end + 1, len(data)), layout, layout.broken))
                 current = layout
+        if any(byte in data for byte in _RARE) and _MARK in data:
+            glued = self._glued(data, {header.begin for header in headers})
+            headers = sorted([*headers, *glued], key=lambda header: header.begin)
         return headers
+
+    def _glued(self, data: bytes, known: set[int]) -> Iterator[Header]:
+        """Give the headers behind records whose newline is missing, as where files were joined."""
+        place = data.find(_MARK)
+        while place >= 0:
+            begin = data.rfind(b"\n", 0, place) + 1
+            end = data.find(b"\n", place)
+            end = len(data) if end < 0 else end
+            layout = None if begin in known else parse_glued(data[begin:end], self._dialect)
+            if layout is not None:
+                fault = layout.broken or "a record without its newline, and a header behind it"
+                yield Header(begin, min(end + 1, len(data)), layout, fault)
+            place = data.find(_MARK, end)
 
     def _candidates(
         self, data: bytes, lines: int, names: set[bytes], initials: set[bytes], *, first: bool

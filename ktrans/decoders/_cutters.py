@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from ktrans.api import Context, Payload
 from ktrans.api.inflate import Problem
-from ktrans.decoders._cut import SHOWN_BYTES, HeaderFinder, Lines, Overlong, count_lines
+from ktrans.api.lines import SHOWN_BYTES, Lines, Overlong, count_lines
+from ktrans.decoders._cut import HeaderFinder
 from ktrans.decoders._events import BadDocument, Messages, read_document
 from ktrans.decoders._layout import Dialect, Layout, is_time
 from ktrans.decoders._text import Events, TextBlock
@@ -79,14 +80,18 @@ class TextCutter:
         headers = self._owner.finder.find(data, lines, self._layout, at_start=self._fresh)
         self._fresh = False
         done = 0
-        for begin, end, layout in headers:
-            part = data[done:begin]
+        for header in headers:
+            part = data[done : header.begin]
             yield from self._lines(part, count_lines(part))
-            self._line += 1
-            self._skipped += 1
-            self._owner.tell(layout.names)
-            self._layout = layout
-            done = end
+            if header.fault:
+                line = data[header.begin : header.end].rstrip(b"\r\n")
+                yield self._refuse("bad_header", line, header.fault)
+            else:
+                self._line += 1
+                self._skipped += 1
+            self._layout = header.layout
+            self._owner.tell(header.layout.names)
+            done = header.end
         if not headers:
             yield from self._lines(data, lines)
         elif done < len(data):
@@ -115,10 +120,13 @@ class TextCutter:
             yield NoteBlock(None, self._skipped)
             self._skipped = 0
 
-    def _lines(self, data: bytes, lines: int) -> Iterator[TextBlock]:
+    def _lines(self, data: bytes, lines: int) -> Iterator[TextBlock | NoteBlock]:
         if not lines:
             return
         layout = self._layout or guessed_layout(self._owner.dialect)
+        if layout.broken:
+            yield self._refuse_lines(data, layout.broken)
+            return
         end = data.find(b"\n")
         tokens = data[: end if end >= 0 else len(data)].split()
         prefixed = len(tokens) == len(layout.names) + 1 and is_time(tokens[0])
@@ -131,6 +139,23 @@ class TextCutter:
         rejects = self._owner.rejects(self._uri, [self._line], [reason], [raw], [detail], layout)
         self._line += 1
         return NoteBlock(rejects)
+
+    def _refuse_lines(self, data: bytes, why: str) -> NoteBlock:
+        """Refuse the records behind a header that they cannot be read by."""
+        first = self._line
+        lines = [line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n")]
+        bad = [place for place, line in enumerate(lines) if line.strip()]
+        self._line += len(lines)
+        skipped, self._skipped = self._skipped + len(lines) - len(bad), 0
+        rejects = self._owner.rejects(
+            self._uri,
+            [first + place for place in bad],
+            ["no_layout"] * len(bad),
+            [lines[place] for place in bad],
+            [f"the header line before it cannot be used: {why}"] * len(bad),
+            None,
+        )
+        return NoteBlock(rejects if bad else None, skipped)
 
 
 class EventCutter:

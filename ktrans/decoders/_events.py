@@ -19,7 +19,7 @@ import msgspec
 
 from ktrans.api import Limits
 from ktrans.api.inflate import Inflater
-from ktrans.decoders._cut import SHOWN_BYTES, shortened
+from ktrans.api.lines import SHOWN_BYTES, shortened
 
 _BORDER = re.compile(rb'\}\s*(?=\{\s*"[A-Za-z])')
 _DOCUMENT_LINES = 16

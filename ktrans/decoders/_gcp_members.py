@@ -16,6 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from ktrans.decoders._json_map_records import Path, Shape, gather_objects
+from ktrans.decoders._json_values import decode_json
 from ktrans.decoders._map_values import text_of
 
 TEXT_KIND = str | None
@@ -63,6 +64,14 @@ MEMBERS: Mapping[Path, Mapping[str, Any]] = {
 }
 """Members of an entry by the object they are in; what is Raw is parsed by distinct value."""
 
+NUMBERS: frozenset[Path] = frozenset(
+    (*place, name)
+    for place, members in MEMBERS.items()
+    for name, kind in members.items()
+    if kind not in (TEXT_KIND, msgspec.Raw)
+)
+"""Values that are read as numbers; other numbers are kept as they are spelled."""
+
 METADATA: frozenset[Path] = frozenset(
     ("jsonPayload", name) for name, kind in MEMBERS["jsonPayload",].items() if kind is msgspec.Raw
 )
@@ -91,7 +100,6 @@ GROUPS: Mapping[Path, tuple[tuple[str, ...], ...]] = {
 """Members that repeat together from entry to entry, so that they are parsed by distinct group."""
 
 REMEMBERED = 1 << 13
-decode_json = msgspec.json.Decoder().decode
 UNREADABLE = (
     msgspec.DecodeError,
     UnicodeError,
@@ -122,7 +130,7 @@ class Wanted:
                 self.inner.setdefault(above, {})[path] = pa.string()
                 path = above  # noqa: PLW2901
             surface[path] = pa.string()
-        self.shape = Shape(PARENTS, None if everything else surface)
+        self.shape = Shape(PARENTS, None if everything else surface, NUMBERS)
 
     def has(self, path: Path) -> bool:
         """Tell whether a member is wanted, or something in it."""

@@ -31,7 +31,6 @@ from ktrans.decoders._gcp_members import (
     WHOLE_KIND,
     Members,
     Wanted,
-    decode_json,
     spread,
 )
 from ktrans.decoders._json_map_records import (
@@ -42,8 +41,8 @@ from ktrans.decoders._json_map_records import (
     json_column,
     read_carefully,
 )
+from ktrans.decoders._json_values import decode_json, encode_json
 
-encode_json = msgspec.json.Encoder().encode
 encode_lines = msgspec.json.Encoder().encode_lines
 
 _TIMES = frozenset({"timestamp", "start_time", "end_time"})

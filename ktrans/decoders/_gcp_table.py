@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from ktrans.decoders._json_map_records import Native, Path
 from ktrans.decoders._map_rows import Work
 from ktrans.decoders._map_table import Table, flow_field, parse_path
-from ktrans.decoders._map_values import text_of
+from ktrans.decoders._map_values import marked, text_of
 from ktrans.flow.columns import coalesce_text, recode
 
 LOG_NAME = re.compile(r"(?:compute|networkmanagement)\.googleapis\.com(?:%2F|%2f|/)vpc_flows$")
@@ -50,17 +50,7 @@ def _inside(path: str) -> Path:
 def _foreign(native: Native) -> np.ndarray | None:
     """Mark entries of other logs, which sinks of Cloud Logging mix with flows."""
     names = native.columns.get(_LOG_NAME_PATH)
-    if names is None:
-        return None
-    text = text_of(names)
-    ours = [
-        word is None or LOG_NAME.search(word) is not None for word in text.dictionary.to_pylist()
-    ]
-    if all(ours):
-        return None
-    mask = np.array([*ours, True])[np.asarray(text.indices.fill_null(len(ours)))]
-    foreign: np.ndarray = ~mask
-    return foreign
+    return None if names is None else marked(text_of(names), lambda name: not LOG_NAME.search(name))
 
 
 def _derive(work: Work) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ktrans.api import Limits, Payload, TruncatedError, reject_batch
 from ktrans.api.inflate import Problem
-from ktrans.decoders._cut import SHOWN_BYTES, shortened
+from ktrans.api.lines import SHOWN_BYTES, shortened
 from ktrans.decoders._json_scan import one_line
 
 BLANK = b" \t\r\n"

@@ -16,7 +16,7 @@ import numpy as np
 
 from ktrans.api import Limits, Payload
 from ktrans.api.inflate import Inflater
-from ktrans.decoders._cut import Lines, Overlong, cut_lines
+from ktrans.api.lines import Lines, Overlong, cut_lines
 from ktrans.decoders._json_block import Cutter, JsonBlock
 from ktrans.decoders._json_documents import Documents
 from ktrans.decoders._json_pubsub import unwrap_push

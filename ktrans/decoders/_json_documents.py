@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ktrans.api.inflate import Problem
-from ktrans.decoders._cut import SHOWN_BYTES, Overlong
+from ktrans.api.lines import SHOWN_BYTES, Overlong
 from ktrans.decoders._json_block import Cutter, JsonBlock
 from ktrans.decoders._json_scan import Borders, Place, reads, scan, wrapper_pattern
 

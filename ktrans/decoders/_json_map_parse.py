@@ -26,6 +26,7 @@ from ktrans.decoders._json_map_records import (
     may_be_deep,
     read_carefully,
 )
+from ktrans.decoders._json_values import decode_json, json_text
 
 _PART_LINES = 256
 """A block that Arrow's parser refuses is tried again in parts, so that a bad record costs one."""
@@ -110,7 +111,8 @@ class Parser:
         for path, column in self._leaves(
             [(name, _whole(table.column(name))) for name in table.column_names], ()
         ):
-            if pa.types.is_nested(column.type):
+            spelled = pa.types.is_floating(column.type) and path not in self._shape.numbers
+            if spelled or pa.types.is_nested(column.type):
                 if column.null_count < len(column):
                     nested.append(path)
                 continue
@@ -215,7 +217,7 @@ def _inexact(column: pa.Array) -> bool:
 
 
 def _nested_texts(data: bytes, paths: Sequence[Path]) -> dict[Path, pa.Array] | None:
-    """Give nested values as compact JSON text, decoding nothing else."""
+    """Give values that Arrow's parser does not keep as they are as text, decoding nothing else."""
     try:
         records = msgspec.json.Decoder(_struct(paths, 0)).decode_lines(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -259,5 +261,5 @@ def _struct(paths: Sequence[Path], depth: int) -> Any:
 
 
 def _compact(raw: bytes | None) -> str | None:
-    value = None if raw is None else msgspec.json.decode(raw)
-    return None if value is None else msgspec.json.encode(value).decode()
+    value = None if raw is None else decode_json(raw)
+    return None if value is None else json_text(value)

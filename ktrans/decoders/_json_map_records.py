@@ -12,6 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.decoders._faults import Faults, line_bounds
+from ktrans.decoders._json_values import (
+    Spelled,
+    decode_json,
+    decode_json_lines,
+    encode_json,
+    json_text,
+)
 
 Path = tuple[str, ...]
 
@@ -21,7 +28,6 @@ EXACT = float(1 << 53)
 MANY = 1000
 """Brackets in a record that may be nested so deeply that Arrow's parser runs out of stack."""
 
-_ANY = msgspec.json.Decoder()
 _INT64_MAX = (1 << 63) - 1
 _INT64_MIN = -(1 << 63)
 
@@ -57,10 +63,12 @@ class Shape:
     Attributes:
         parents: objects to look into; what else is nested becomes JSON text.
         paths: values to read, with the type to expect; None reads all there are.
+        numbers: values that are read as numbers; other numbers are texts as they are spelled.
     """
 
     parents: frozenset[Path]
     paths: Mapping[Path, pa.DataType] | None = None
+    numbers: frozenset[Path] = frozenset()
 
 
 def joined(parts: Sequence[Native], lines: int) -> Native:
@@ -128,7 +136,7 @@ def read_carefully(data: bytes, shape: Shape) -> Native:
     """Read records one by one; lines that are no JSON objects become faults."""
     faults = Faults()
     try:
-        decoded: list[Any] = _ANY.decode_lines(data)
+        decoded: list[Any] = decode_json_lines(data)
         lines = list(range(len(decoded)))
         lines_there = data.count(b"\n") + (not data.endswith(b"\n"))
         whole = len(decoded) == lines_there and not may_be_deep(data)
@@ -156,9 +164,9 @@ def _one_by_one(data: bytes, faults: Faults) -> tuple[list[Any], list[int]]:
         texts.pop()
     for line, text in enumerate(texts):
         try:
-            record = _ANY.decode(text)
+            record = decode_json(text)
             if brackets(text, 0, len(text)) > MANY:
-                msgspec.json.encode(record)  # what is nested too deeply shows here at the latest
+                encode_json(record)  # what is nested too deeply shows here at the latest
             decoded.append(record)
             lines.append(line)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -185,13 +193,18 @@ def gather_objects(
             values = [None if type(value) is dict else value for value in values]
         if shape.paths is not None and path not in shape.paths:
             continue
-        column = json_column(values)
+        column = json_column(values, number=path in shape.numbers)
         if column.null_count < len(column):
             into[path] = column
 
 
-def json_column(values: Sequence[Any]) -> pa.Array:
-    """Make a column of JSON values: of their own type if they share one, else of text."""
+def json_column(values: Sequence[Any], *, number: bool = True) -> pa.Array:
+    """Make a column of JSON values: of their own type if they share one, else of text.
+
+    Args:
+        values: as `decode_json` gives them.
+        number: whether they are to be read as numbers; others keep their spelling.
+    """
     kinds = {type(value) for value in values} - {type(None)}
     if kinds == {str}:
         return pa.array(values, pa.string())
@@ -199,16 +212,14 @@ def json_column(values: Sequence[Any]) -> pa.Array:
         return pa.array(values, pa.bool_())
     if kinds == {int} and all(v is None or _INT64_MIN <= v <= _INT64_MAX for v in values):
         return pa.array(values, pa.int64())
-    if kinds and kinds <= {int, float} and all(v is None or abs(v) < EXACT for v in values):
+    if not number:
+        return pa.array([None if v is None else json_text(v) for v in values], pa.string())
+    if kinds and kinds <= {int, Spelled} and all(v is None or abs(v) < EXACT for v in values):
         return pa.array([None if v is None else float(v) for v in values], pa.float64())
-    return pa.array([_text(value) for value in values], pa.string())
+    return pa.array([None if v is None else _text(v) for v in values], pa.string())
 
 
-def _text(value: Any) -> str | None:
-    if value is None or type(value) is str:
-        return value
-    if type(value) is int:
-        return str(value)
-    if type(value) is float and abs(value) < EXACT:
-        return str(pa.scalar(value).cast(pa.string()))  # as in a column of nothing but numbers
-    return msgspec.json.encode(value).decode()
+def _text(value: Any) -> str:
+    if type(value) is Spelled and abs(value) < EXACT:
+        return str(pa.scalar(float(value)).cast(pa.string()))  # as in a column of only numbers
+    return json_text(value)

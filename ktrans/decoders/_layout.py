@@ -64,16 +64,18 @@ class Layout:
             has to prove that it is of that format.
         configured: True when the pipeline file named the fields: a reject does not record such a
             layout, so that it is replayed by what the file says then.
+        broken: what is wrong with the header, so that nothing can be read by it.
     """
 
     names: tuple[str, ...]
     guessed: bool = False
     configured: bool = field(default=False, compare=False)
+    broken: str = ""
 
     @cached_property
     def text(self) -> str | None:
         """What a reject records as its layout; None unless the object itself said so."""
-        return None if self.guessed or self.configured else " ".join(self.names)
+        return None if self.guessed or self.configured or self.broken else " ".join(self.names)
 
 
 def is_time(token: bytes) -> bool:
@@ -99,11 +101,37 @@ def parse_header(line: bytes, dialect: Dialect) -> Layout | None:
     if not tokens or not all(_NAME.match(token) for token in tokens):
         return None
     names = tuple(native_name(token) for token in tokens)
-    if len(set(names)) < len(names):
-        return None
     known = sum(name in dialect.by_name for name in names)
     mostly = known >= _MIN_KNOWN and known * 2 > len(names)
-    return Layout(names) if mostly or known == len(names) else None
+    if not mostly and known < len(names):
+        return None
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return Layout(names, broken=f"it names {twice[0]} twice" if twice else "")
+
+
+def parse_glued(line: bytes, dialect: Dialect) -> Layout | None:
+    """Read a header behind a record that lacks its newline, as joined files have; None if not so.
+
+    The last field of the record and the first name of the header are one token.
+    """
+    if len(line) > MAX_HEADER_BYTES or not line.isascii():
+        return None
+    tokens = line.decode("ascii").split()
+    for place, token in enumerate(tokens[:-1]):
+        first = _known_end(token, dialect)
+        if first is not None:
+            layout = parse_header(" ".join((first, *tokens[place + 1 :])).encode(), dialect)
+            if layout is not None:
+                return layout
+    return None
+
+
+def _known_end(token: str, dialect: Dialect) -> str | None:
+    """Give the longest name of a field that a token ends with, behind something else."""
+    text = native_name(token)
+    if text in dialect.by_name:
+        return None
+    return max(filter(text.endswith, dialect.by_name), key=len, default=None)
 
 
 def parse_format(text: str, dialect: Dialect) -> Layout:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from ktrans.api import ComponentConfig
 from ktrans.decoders._map_table import Field as TableField
 from ktrans.decoders._map_table import Table, parse_path
 from ktrans.decoders._map_values import Rule, kind_of
@@ -52,6 +53,42 @@ class FieldMapping(BaseModel):
 
 
 Given = str | tuple[str, ...] | FieldMapping
+
+
+class MappingConfig(ComponentConfig):
+    """The options that decoders by a mapping in the pipeline file have in common."""
+
+    dotted: ClassVar[bool] = True
+    """Whether dots in a path lead into objects."""
+
+    fields: Mapping[str, Given] = Field(description="Where each flow column is found.")
+    constants: Mapping[str, str] = Field(
+        default_factory=dict,
+        description="Text columns that say the same in every row.",
+        examples=[{"provider": "acme", "log_type": "acme.firewall"}],
+    )
+    rest: Literal["attrs", "ignore"] = Field(
+        default="attrs",
+        description="What becomes of values that no column takes; nested ones are kept as JSON.",
+        examples=["ignore"],
+    )
+
+    @field_validator("fields")
+    @classmethod
+    def _names_columns(cls, value: Mapping[str, Given]) -> Mapping[str, Given]:
+        check_fields(value, dotted=cls.dotted)
+        return value
+
+    @field_validator("constants")
+    @classmethod
+    def _names_texts(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        check_constants(value)
+        return value
+
+    def table(self) -> Table:
+        """Make the table of the mapping."""
+        rest = self.rest == "attrs"
+        return make_table(self.fields, self.constants, rest=rest, dotted=self.dotted)
 
 
 def check_fields(fields: Mapping[str, Given], *, dotted: bool = True) -> None:

@@ -102,7 +102,7 @@ class RowMaker:
         self._wanted = frozenset(schema.names)
         self._attrs = "attrs" in self._wanted and table.rest
         paths = None if self._attrs else table.needed(schema.names)
-        self.shape = Shape(table.all_parents(), paths)
+        self.shape = Shape(table.all_parents(), paths, table.numbers())
         self._taken = self._taken_paths()
         self._filled = self._wanted | table.always
         if self._wanted & {"src_port", "dst_port"}:

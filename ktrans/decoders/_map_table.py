@@ -148,6 +148,16 @@ class Table:
                 types.setdefault(path, pa.string())
         return {wrapper + path: kind for wrapper in self.wrappers for path, kind in types.items()}
 
+    def numbers(self) -> frozenset[Path]:
+        """Give the values that are read as numbers, from the top."""
+        paths = {
+            path
+            for each in self.fields
+            if each.rule.kind not in ("text", "address")
+            for path in each.paths
+        }
+        return frozenset(wrapper + path for wrapper in self.wrappers for path in paths)
+
     def telling(self) -> tuple[Path, ...]:
         """Give the values of which a flow record has at least one, within a wrapper."""
         return tuple(p for f in self.fields if f.column in _TELLING for p in f.paths)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.decoders._map_numbers import INTEGER_REGEX, to_integers
+from ktrans.decoders._map_protocols import PROTOCOL_NAMES
 from ktrans.decoders._map_times import TimeUnit, coerce_times
 from ktrans.flow.addresses import canonical_addresses
 from ktrans.flow.columns import as_text, raw_values, recode
@@ -48,46 +49,6 @@ _RANGES: dict[Kind, tuple[int, int]] = {
 }
 _ADDRESSES = frozenset({"src_addr", "dst_addr", "src_pkt_addr", "dst_pkt_addr"})
 _PORTS = frozenset({"src_port", "dst_port"})
-
-PROTOCOL_NAMES: dict[str, str] = {
-    "hopopt": "0",
-    "icmp": "1",
-    "icmpv4": "1",
-    "igmp": "2",
-    "ipip": "4",
-    "ipv4": "4",
-    "tcp": "6",
-    "egp": "8",
-    "igp": "9",
-    "udp": "17",
-    "dccp": "33",
-    "ipv6": "41",
-    "ipv6-route": "43",
-    "ipv6-frag": "44",
-    "rsvp": "46",
-    "gre": "47",
-    "esp": "50",
-    "ah": "51",
-    "icmp6": "58",
-    "icmpv6": "58",
-    "ipv6-icmp": "58",
-    "ipv6-nonxt": "59",
-    "ipv6-opts": "60",
-    "eigrp": "88",
-    "ospf": "89",
-    "ospfigp": "89",
-    "ipencap": "94",
-    "etherip": "97",
-    "pim": "103",
-    "ipcomp": "108",
-    "vrrp": "112",
-    "l2tp": "115",
-    "sctp": "132",
-    "udplite": "136",
-    "mpls-in-ip": "137",
-}
-"""Numbers of the protocols that logs name (IANA, Assigned Internet Protocol Numbers), in the
-spellings of IANA, Suricata, Hubble and goflow2."""
 
 _IP_NAMES = {"4": 4, "ipv4": 4, "2048": 4, "0x800": 4, "6": 6, "ipv6": 6, "34525": 6, "0x86dd": 6}
 _SHOWN = 80
@@ -189,6 +150,15 @@ def text_of(column: pa.Array, null_texts: tuple[str, ...] = NULL_TEXTS) -> pa.Di
     if not pc.any(nothing).as_py():
         return text
     return recode(text, pc.if_else(nothing, pa.scalar(None, pa.string()), text.dictionary))
+
+
+def marked(text: pa.DictionaryArray, test: Callable[[str], bool]) -> np.ndarray | None:
+    """Mark the rows whose text meets a test, by distinct text; None if there are none."""
+    words = [word is not None and test(word) for word in text.dictionary.to_pylist()]
+    if not any(words):
+        return None
+    mask: np.ndarray = np.array([*words, False])[np.asarray(text.indices.fill_null(len(words)))]
+    return mask
 
 
 def _all_longer(texts: pa.StringArray, length: int) -> bool:

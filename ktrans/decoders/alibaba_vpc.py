@@ -8,18 +8,30 @@ from __future__ import annotations
 from functools import reduce
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders._json_map import JsonMapDecoder
+from ktrans.decoders._json_map_records import Native
 from ktrans.decoders._map_rows import Work
 from ktrans.decoders._map_table import Table, flow_field
+from ktrans.decoders._map_values import marked, text_of
 from ktrans.flow.columns import coalesce_text
 
 _PATH_NAMES = ("traffic_path", "traffic-path", "rafficPath", "TrafficPath", "trafficPath")
 """How documentation and older logs spell the field."""
 
 _MARKS = (b'"vswitch-id"', b'"eni-id"', b'"vswitch_id"', b'"eni_id"')
+
+
+_TOPIC = "flow_log"
+
+
+def _foreign(native: Native) -> np.ndarray | None:
+    """Mark the records of other topics, which share a log store with flows."""
+    topics = native.columns.get(("__topic__",))
+    return None if topics is None else marked(text_of(topics), lambda topic: topic != _TOPIC)
 
 
 def _derive(work: Work) -> None:
@@ -57,8 +69,9 @@ TABLE = Table(
         flow_field("dst_service", "dsttype"),
     ),
     constants={"provider": "alibaba", "log_type": "alibaba.vpc", "reporter": "interface"},
-    uses={(name,): ("attrs",) for name in _PATH_NAMES},
+    uses={("__topic__",): (), **{(name,): ("attrs",) for name in _PATH_NAMES}},
     hidden=frozenset({(name,) for name in _PATH_NAMES} | {("__topic__",)}),
+    foreign=_foreign,
     derive=_derive,
     all_text=True,
 )
@@ -73,7 +86,7 @@ class AlibabaVpcDecoderConfig(ComponentConfig):
 
 
 class AlibabaVpcDecoder(JsonMapDecoder[AlibabaVpcDecoderConfig]):
-    """Decodes Alibaba Cloud VPC flow logs."""
+    """Decodes Alibaba Cloud VPC flow logs; records of other topics are skipped and counted."""
 
     table = TABLE
 

@@ -1,23 +1,29 @@
 """AWS Network Firewall flow logs: Suricata's EVE JSON, of which the netflow events are flows.
 
+Records come as JSON lines, or as the messages of log events from CloudWatch Logs.
+
 Source: AWS Network Firewall Developer Guide, "Contents of a firewall log"; Suricata User Guide,
 "EVE JSON Format".
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from ktrans.api import ComponentConfig, Head, Sniff
+from ktrans.api import ComponentConfig, Head, Payload, Sniff
+from ktrans.decoders._json_events import cut_events, is_wrapped, messages_of
 from ktrans.decoders._json_map import JsonMapDecoder
 from ktrans.decoders._json_map_records import Native
 from ktrans.decoders._map_table import Table, flow_field
-from ktrans.decoders._map_values import Coerced, Wrong, text_of
+from ktrans.decoders._map_values import Coerced, Wrong, marked, text_of
 
+_MARKS = (b"firewall_name", b"event_timestamp", b"event", b"event_type")
+_CONTROL = b'{"event":{"event_type":"control message"}}'
 _HEX = 16
 _MAX_FLAGS = 255
 
@@ -25,15 +31,7 @@ _MAX_FLAGS = 255
 def _foreign(native: Native) -> np.ndarray | None:
     """Mark alerts, TLS and other events that share the stream."""
     kinds = native.columns.get(("event", "event_type"))
-    if kinds is None:
-        return None
-    text = text_of(kinds)
-    other = np.array([word not in (None, "netflow") for word in text.dictionary.to_pylist()])
-    if not other.any():
-        return None
-    codes = np.asarray(text.indices.fill_null(0))
-    mask: np.ndarray = other[codes] & np.asarray(text.is_valid())
-    return mask
+    return None if kinds is None else marked(text_of(kinds), lambda kind: kind != "netflow")
 
 
 def _flags(column: pa.Array) -> Coerced:
@@ -98,10 +96,23 @@ class AwsNetworkFirewallDecoder(JsonMapDecoder[AwsNetworkFirewallDecoderConfig])
 
     table = TABLE
 
+    def blocks(self, payload: Payload) -> Iterator[Any]:
+        """Cut an object into blocks of one record a line, taken out of log events if need be."""
+        if is_wrapped(payload, b"firewall_name"):
+            return cut_events(payload, self.context.limits, control=_CONTROL)
+        return super().blocks(payload)
+
 
 def sniff(head: Head) -> Sniff | None:
     """Claim JSON records of a firewall with a Suricata event."""
-    marks = (b'"firewall_name"', b'"event_timestamp"', b'"event"', b'"event_type"')
-    if head.columns is None and all(mark in head.data for mark in marks):
+    if head.columns is not None:
+        return None
+    if all(b'"%s"' % mark in head.data for mark in _MARKS):
         return Sniff(100, "firewall_name and Suricata events")
+    if head.data.lstrip()[:1] != b"{":
+        return None
+    escaped = all(b'\\"%s\\"' % mark in head.data for mark in _MARKS)
+    texts = [] if escaped else messages_of(head.data)[:1]
+    if escaped or any(all(b'"%s"' % mark in text for mark in _MARKS) for text in texts):
+        return Sniff(100, "firewall_name and Suricata events within log events")
     return None

@@ -9,25 +9,23 @@ import difflib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from functools import partial
+from typing import Any, ClassVar, Literal, Self
 
 import pyarrow as pa
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from ktrans.api import (
-    ComponentConfig,
     Context,
     Decoded,
     Decoder,
     Payload,
-    TruncatedError,
     reject_batch,
 )
-from ktrans.api.inflate import Inflater, inflate_head
-from ktrans.decoders._cut import Lines, Overlong, count_lines, cut_lines
+from ktrans.api.inflate import inflate_head
+from ktrans.decoders._csv_cut import CsvBlock, cut_csv
 from ktrans.decoders._json_map import fault_rejects
-from ktrans.decoders._map_config import FieldMapping, check_constants, check_fields, make_table
+from ktrans.decoders._map_config import Given, MappingConfig
 from ktrans.decoders._map_csv import CsvParser, Dialect
 from ktrans.decoders._map_rows import RowMaker
 from ktrans.flow.columns import flow_batch
@@ -36,13 +34,15 @@ from ktrans.flow.schema import project
 _HEAD_BYTES = 64 << 10
 
 
-class FlowCsvDecoderConfig(ComponentConfig):
+class FlowCsvDecoderConfig(MappingConfig):
     """Options of the `flow_csv` decoder."""
+
+    dotted: ClassVar[bool] = False
 
     type: Literal["flow_csv"] = Field(
         default="flow_csv", description="Which component this is.", examples=["flow_csv"]
     )
-    fields: Mapping[str, str | tuple[str, ...] | FieldMapping] = Field(
+    fields: Mapping[str, Given] = Field(
         description=(
             "Which column of the text each flow column is: its name, several to try in turn, or a "
             "name (`path`) with options (unit, multiply, values, lower)."
@@ -81,30 +81,6 @@ class FlowCsvDecoderConfig(ComponentConfig):
         description="Texts that mean that there is no value.",
         examples=[["", "N/A"]],
     )
-    constants: Mapping[str, str] = Field(
-        default_factory=dict,
-        description="Text columns that say the same in every row.",
-        examples=[{"provider": "acme", "log_type": "acme.firewall"}],
-    )
-    rest: Literal["attrs", "ignore"] = Field(
-        default="attrs",
-        description="What becomes of columns that no flow column takes.",
-        examples=["ignore"],
-    )
-
-    @field_validator("fields")
-    @classmethod
-    def _names_columns(
-        cls, value: Mapping[str, str | tuple[str, ...] | FieldMapping]
-    ) -> Mapping[str, str | tuple[str, ...] | FieldMapping]:
-        check_fields(value, dotted=False)
-        return value
-
-    @field_validator("constants")
-    @classmethod
-    def _names_texts(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        check_constants(value)
-        return value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -115,8 +91,7 @@ class FlowCsvDecoderConfig(ComponentConfig):
         doubled = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if doubled:
             raise ValueError(f"columns: {', '.join(doubled)} is there twice")
-        table = make_table(self.fields, {}, rest=False, dotted=False)
-        for name in (path[0] for each in table.fields for path in each.paths):
+        for name in (path[0] for each in self.table().fields for path in each.paths):
             if name not in self.columns:
                 close = difflib.get_close_matches(name, self.columns, n=1, cutoff=0.6)
                 hint = f"did you mean {close[0]}?" if close else f"there are {self.columns}"
@@ -124,41 +99,12 @@ class FlowCsvDecoderConfig(ComponentConfig):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class CsvBlock:
-    """Lines of one object.
-
-    Attributes:
-        uri: the object.
-        data: whole lines.
-        first_pos: line number of the first.
-        lines: how many.
-        names: of the columns.
-        skipped: header lines before them.
-        reject: a line that cannot be read at all: its reason and words for people; `data` is it.
-    """
-
-    uri: str
-    data: bytes
-    first_pos: int
-    lines: int
-    names: tuple[str, ...]
-    skipped: int = 0
-    reject: tuple[str, str] | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the lines."""
-        return len(self.data)
-
-
 class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
     """Decodes delimited text by the mapping in the pipeline file."""
 
     def __init__(self, config: FlowCsvDecoderConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        rest = config.rest == "attrs"
-        self._table = make_table(config.fields, config.constants, rest=rest, dotted=False)
+        self._table = config.table()
         self._dialect = Dialect(config.delimiter, config.quote, config.null_values)
         self._has_header = config.columns is None if config.header is None else config.header
         self._told: set[str] = set()
@@ -197,62 +143,19 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
         return self._names(head.partition(b"\n")[0])
 
     def _blocks(self, payload: Payload, names: tuple[str, ...] | None) -> Iterator[CsvBlock]:
-        inflater = Inflater(payload.open, self.context.limits, payload.uri)
-        place = payload.first_line
-        fresh = self._has_header and not payload.offset and (
+        header = self._has_header and not payload.offset and (
             names is None or names is self.config.columns
         )  # fmt: skip
-        last: Lines | Overlong | None = None
-        for piece in cut_lines(inflater.chunks(), self.context.limits):
-            if last is not None:
-                for block in self._take(payload.uri, last, place, names, fresh=fresh):
-                    names = block.names
-                    place += block.lines + block.skipped
-                    yield block
-                fresh = False
-            last = piece
-        problem = inflater.problem
-        torn = b""
-        if problem is not None:
-            if problem.reason == "truncated" and not payload.final_attempt:
-                raise TruncatedError(f"{payload.uri}: {problem.message}")
-            if isinstance(last, Lines):
-                end = last.data.rfind(b"\n") + 1
-                torn = last.data[end:]
-                last = Lines(last.data[:end]) if end else None
-        if last is not None:
-            for block in self._take(payload.uri, last, place, names, fresh=fresh):
-                names = block.names
-                place += block.lines + block.skipped
-                yield block
-        if problem is not None:
-            reject = (problem.reason, problem.message)
-            yield CsvBlock(payload.uri, torn, place, 1, names or (), reject=reject)
+        read = partial(self._header_names, payload.uri) if header else None
+        return cut_csv(payload, self.context.limits, names or (), read)
 
-    def _take(
-        self,
-        uri: str,
-        piece: Lines | Overlong,
-        place: int,
-        names: tuple[str, ...] | None,
-        *,
-        fresh: bool,
-    ) -> Iterator[CsvBlock]:
-        """Give the block of one piece; the header is taken off the first."""
-        if isinstance(piece, Overlong):
-            longest = self.context.limits.max_line_bytes
-            detail = f"a line of {piece.length} bytes, where {longest} are allowed"
-            reject = ("line_too_long", detail)
-            yield CsvBlock(uri, piece.start, place, 1, names or (), reject=reject)
-            return
-        data, skipped = piece.data, 0
-        if fresh:
-            header, _, rest = data.partition(b"\n")
-            if self.config.columns is None:
-                names = self._names(header)
-                self._tell(uri, names)
-            data, skipped = rest, 1
-        yield CsvBlock(uri, data, place + skipped, count_lines(data), names or (), skipped)
+    def _header_names(self, uri: str, line: bytes) -> tuple[str, ...]:
+        """Give the columns' names by an object's header line, unless the options name them."""
+        if self.config.columns is not None:
+            return self.config.columns
+        names = self._names(line)
+        self._tell(uri, names)
+        return names
 
     def _names(self, line: bytes) -> tuple[str, ...]:
         """Read a header line; a name that is there before gets a number."""

@@ -28,8 +28,9 @@ from ktrans.api import (
     Sniff,
     TruncatedError,
 )
-from ktrans.api.inflate import Inflater
-from ktrans.decoders._cut import shortened
+from ktrans.api.inflate import Inflater, Problem
+from ktrans.api.lines import shortened
+from ktrans.decoders._ibm_document import Unreadable, read_document
 from ktrans.decoders._json_block import JsonBlock, JsonReject
 from ktrans.decoders._json_map import JsonMapDecoder
 from ktrans.decoders._json_scan import one_line
@@ -37,7 +38,6 @@ from ktrans.decoders._map_rows import Work
 from ktrans.decoders._map_table import Table, flow_field
 from ktrans.flow.columns import coalesce_text, recode
 
-_ROWS = "flow_logs"
 _DOCUMENT_LINES = 64
 """A document may be as long as so many records."""
 
@@ -48,9 +48,6 @@ _CRN_REGION, _CRN_SCOPE = 5, 6
 _STATES = {"ok": "OK", "skip data": "SKIPDATA"}
 _ACTIONS = {"accepted": "accept", "rejected": "reject"}
 _DIRECTIONS = {"i": "ingress", "o": "egress"}
-_DOCUMENT = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_LIST = msgspec.json.Decoder(list[msgspec.Raw] | None)
-_COLLECTOR = "collector_crn"
 _SKIPPED = "skip data"
 _WINDOW = {"start_time": "capture_start_time", "end_time": "capture_end_time"}
 
@@ -171,44 +168,44 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
 
     def blocks(self, payload: Payload) -> Iterator[Any]:
         """Read the document; its flows become lines, its header goes with each block."""
-        data = self._document(payload)
-        if not data.strip():
+        data, problem = self._document(payload)
+        if not data.strip() and problem is None:
             return
         try:
-            document = _DOCUMENT.decode(data)
-            strange = _ROWS not in document and _COLLECTOR not in document
-            rows = _LIST.decode(document.pop(_ROWS, msgspec.Raw(b"null"))) or []
-            header = {**key_facts(payload.uri), **_texts(document)}
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            yield self._refuse(payload, data, "bad_json", str(error))
+            document = read_document(data, problem)
+        except Unreadable as error:
+            yield self._refuse(payload, payload.first_line, error.reason, data, error.detail)
             return
-        if strange:
-            detail = f"a JSON object with neither {_ROWS} nor {_COLLECTOR}: no flow log"
-            yield self._refuse(payload, data, "no_flow_fields", detail)
-            return
+        header = {**key_facts(payload.uri), **document.header}
+        rows = document.rows
         if not rows and header.get("state", "").lower() == _SKIPPED:
             rows = [_skipped(header)]
         lines: list[bytes] = []
         size, first = 0, payload.first_line
         for number, row in enumerate(rows, payload.first_line):
-            lines.append(one_line(bytes(row)))
+            lines.append(one_line(row))
             size += len(lines[-1]) + 1
             if size >= self.context.limits.block_bytes:
                 yield _block(payload.uri, lines, first, header)
                 lines, size, first = [], 0, number + 1
         if lines:
             yield _block(payload.uri, lines, first, header)
+        if document.torn is not None:
+            reason, raw, detail = document.torn
+            yield self._refuse(payload, payload.first_line + len(rows), reason, raw, detail)
 
-    def _refuse(self, payload: Payload, data: bytes, reason: str, detail: str) -> JsonBlock:
-        raw, detail = shortened(data, detail, self.context.limits.max_line_bytes)
-        reject = JsonReject(payload.first_line, reason, raw, detail)
-        return JsonBlock(payload.uri, b"", payload.first_line, 0, (reject,))
+    def _refuse(
+        self, payload: Payload, position: int, reason: str, raw: bytes, detail: str
+    ) -> JsonBlock:
+        raw, detail = shortened(raw, detail, self.context.limits.max_line_bytes)
+        reject = JsonReject(position, reason, raw, detail)
+        return JsonBlock(payload.uri, b"", position, 0, (reject,))
 
-    def _document(self, payload: Payload) -> bytes:
-        """Inflate the whole object, within bounds.
+    def _document(self, payload: Payload) -> tuple[bytes, Problem | None]:
+        """Inflate the whole object, within bounds; tell why it ends early, if it does.
 
         Raises:
-            RejectError: it is damaged, or larger than any that IBM writes.
+            RejectError: it is larger than any that IBM writes.
             TruncatedError: it ends early and may still grow.
         """
         limits = self.context.limits
@@ -226,11 +223,9 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
                     hint="raise limits.max_line_bytes if it is what it should be",
                 )
         problem = inflater.problem
-        if problem is not None:
-            if problem.reason == "truncated" and not payload.final_attempt:
-                raise TruncatedError(f"{payload.uri}: {problem.message}")
-            raise RejectError(f"{payload.uri}: {problem.message}", code=problem.reason)
-        return b"".join(pieces).removeprefix(b"\xef\xbb\xbf")
+        if problem is not None and problem.reason == "truncated" and not payload.final_attempt:
+            raise TruncatedError(f"{payload.uri}: {problem.message}")
+        return b"".join(pieces).removeprefix(b"\xef\xbb\xbf"), problem
 
     def replay(self, payload: Payload, layout: str | None) -> Iterator[Any]:
         """Give blocks for rejected flows, one a line, whose layout is their document's header."""
@@ -254,25 +249,14 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
         return done
 
 
-def _skipped(header: Mapping[str, str]) -> msgspec.Raw:
+def _skipped(header: Mapping[str, str]) -> bytes:
     """Make the record that stands for the flows that were skipped."""
     window = {name: header.get(place) for name, place in _WINDOW.items()}
-    return msgspec.Raw(msgspec.json.encode(window))
+    return msgspec.json.encode(window)
 
 
 def _block(uri: str, lines: list[bytes], first: int, header: Mapping[str, str]) -> IbmBlock:
     return IbmBlock(JsonBlock(uri, b"\n".join(lines) + b"\n", first, len(lines)), header)
-
-
-def _texts(document: Mapping[str, msgspec.Raw]) -> dict[str, str]:
-    """Give the members of a header as text; nested ones as JSON."""
-    found = {}
-    for name, raw in document.items():
-        value = msgspec.json.decode(raw)
-        if value is not None:
-            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            found[name] = text
-    return found
 
 
 def sniff(head: Head) -> Sniff | None:

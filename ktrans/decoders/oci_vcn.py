@@ -5,11 +5,11 @@ Source: Oracle Cloud Infrastructure Documentation, "Details for VCN Flow Logs".
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
@@ -17,33 +17,52 @@ from ktrans.decoders._json_map import JsonMapDecoder
 from ktrans.decoders._json_map_records import Native
 from ktrans.decoders._map_rows import Work
 from ktrans.decoders._map_table import Table, flow_field
+from ktrans.decoders._map_values import Coerced, Wrong, marked, text_of
 from ktrans.flow.columns import coalesce_text, recode
 
 _EVENT = "com.oraclecloud.vcn.flowlogs."
+_NAME = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)+$")
 _WRAPPERS = (("logContent",), ())
 _STATUSES = {"NoData": "NODATA", "SkipData": "SKIPDATA", "DataEvent": "OK"}
 
 
 def _foreign(native: Native) -> np.ndarray | None:
     """Mark the entries of other logs, by their event type."""
-    foreign = np.zeros(native.rows, dtype=bool)
+    foreign: np.ndarray | None = None
     for wrapper in _WRAPPERS:
         kinds = native.columns.get((*wrapper, "type"))
-        if kinds is not None and pa.types.is_string(kinds.type):
-            ours = pc.starts_with(kinds, _EVENT).fill_null(True)
-            foreign |= ~np.asarray(ours)
+        if kinds is None:
+            continue
+        others = marked(text_of(kinds), lambda kind: not kind.startswith(_EVENT) and _is_name(kind))
+        if others is not None:
+            foreign = others if foreign is None else foreign | others
     return foreign
+
+
+def _is_name(kind: str) -> bool:
+    """Tell whether a text is the name of an event, such as com.oraclecloud.audit.event."""
+    return _NAME.match(kind) is not None
+
+
+def _read_type(column: pa.Array) -> Coerced:
+    """Read the status in the event type; what is not the name of an event is no type."""
+    kinds = text_of(column)
+    wrong = marked(kinds, lambda kind: not _is_name(kind))
+    words = [
+        None if kind is None else _STATUSES.get(kind.rpartition(".")[2])
+        for kind in kinds.dictionary.to_pylist()
+    ]
+    status = recode(kinds, pa.array(words, pa.string()))
+    return status, None if wrong is None else Wrong.of(wrong, "wrong_type")
 
 
 def _derive(work: Work) -> None:
     """Take the status from the event type where the data has none, the region from an OCID."""
-    kinds = work.text("type")
-    if "log_status" in work.wanted and kinds is not None:
-        words = [None if w is None else _STATUSES.get(w.rpartition(".")[2]) for w in
-                 kinds.dictionary.to_pylist()]  # fmt: skip
-        status = recode(kinds, pa.array(words, pa.string()))
+    for place, kinds in work.raw("type"):
+        status = work.take(place, _read_type, kinds)
         given = work.columns.get("log_status")
-        work.columns["log_status"] = status if given is None else coalesce_text(given, status)
+        if "log_status" in work.wanted:
+            work.columns["log_status"] = status if given is None else coalesce_text(given, status)
     if "region" in work.wanted:
         for name in ("vnicocid", "logid"):
             ocid = work.text("oracle", name)

@@ -36,9 +36,7 @@ def account(receipt: RunReceipt, epoch: Epoch, ledger: Ledger, summary: dict[str
 
 def output_of(bound: BoundSink) -> SinkOutput:
     """Give the empty account of a sink."""
-    return SinkOutput(
-        bound.entry.id, bound.entry.config.type, bound.spec.delivery or "at_least_once"
-    )
+    return SinkOutput(bound.entry.id, bound.entry.config.type, bound.delivery)
 
 
 def _add_output(output: SinkOutput, epoch: Epoch) -> None:

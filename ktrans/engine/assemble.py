@@ -30,8 +30,9 @@ from ktrans.api import (
     Spec,
     WritesFolder,
 )
-from ktrans.api.spec import Kind
+from ktrans.api.spec import Delivery, Kind
 from ktrans.config.pipeline import Pipeline, SinkEntry
+from ktrans.engine.carry import check_repeats, check_state
 from ktrans.engine.rejects import REJECT_OUT_SCHEMA
 from ktrans.expressions import Expression, columns_of, compile_expression
 from ktrans.flow.schema import COUNTERS
@@ -52,6 +53,11 @@ class BoundSink:
     spec: Spec
     when: Expression | None = None
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
+
+    @property
+    def delivery(self) -> Delivery:
+        """What survives a crash."""
+        return self.sink.delivery or self.spec.delivery or "at_least_once"
 
     def filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Give the rows that are for this sink."""
@@ -236,6 +242,16 @@ class _Assembler:
         assembly.rejects.schema = REJECT_OUT_SCHEMA
         with self._at("rejects", "rejects"):
             assembly.rejects.sink.bind(REJECT_OUT_SCHEMA)
+        self._check_stateful(assembly)
+
+    def _check_stateful(self, assembly: Assembly) -> None:
+        """Check that states have names of their own, and that sinks can take what is repeated."""
+        for index, (name, _) in enumerate(assembly.enrichers):
+            with self._at(name, "enrichers", index):
+                check_state(assembly.enrichers, index)
+            for place, bound in enumerate(assembly.sinks):
+                with self._at(bound.entry.id, "sinks", place):
+                    check_repeats(assembly.enrichers[index], bound.entry.id, bound.sink)
 
     def _bind_sink(self, bound: BoundSink, schema: pa.Schema) -> None:
         entry = bound.entry

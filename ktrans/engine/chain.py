@@ -14,13 +14,21 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import Decoded, Enricher, Receipt, TaskId, Writer
+from ktrans.api import (
+    Change,
+    Decoded,
+    Enricher,
+    Receipt,
+    Refused,
+    StatefulEnricher,
+    TaskId,
+    Writer,
+)
 from ktrans.engine.assemble import Assembly, BoundSink
+from ktrans.engine.carry import Carry
+from ktrans.engine.counting import account_for, applied, count_status, measure, taken
 from ktrans.engine.ledger import Ledger, StageLedger, Tally
-from ktrans.engine.rejects import to_out
-
-NODATA, SKIPDATA = pa.scalar("NODATA", pa.string()), pa.scalar("SKIPDATA", pa.string())
-NO_FLOWS = pa.array([NODATA, SKIPDATA], pa.string())
+from ktrans.engine.rejects import to_out, undelivered
 
 
 class BlockError(Exception):
@@ -39,6 +47,7 @@ class Work:
     ledger: Ledger
     batch: pa.RecordBatch | None
     tally: Tally
+    prepared: Any = None
     encoded: list[Any] = field(default_factory=list)
     rejects: Any = None
     torn: list[str] = field(default_factory=list)
@@ -47,7 +56,7 @@ class Work:
 class Chain:
     """One attempt at a task: decoder, enrichers and writers in a row."""
 
-    def __init__(self, assembly: Assembly, task: TaskId) -> None:
+    def __init__(self, assembly: Assembly, task: TaskId, carry: Carry) -> None:
         self._decoder = assembly.decoder
         self._schema = assembly.decoder_schema
         names = [name for name, _ in assembly.enrichers]
@@ -55,7 +64,7 @@ class Chain:
         ordered = [i for i, e in enumerate(enrichers) if e.scope != "batch"]
         self._cut = ordered[0] if ordered else len(enrichers)
         self._free: Sequence[Enricher[Any]] = enrichers[: self._cut]
-        self._ordered = [enricher.begin(task) for enricher in enrichers[self._cut :]]
+        self._ordered = [carry.begin(enricher, task) for enricher in enrichers[self._cut :]]
         self._sinks: list[BoundSink] = list(assembly.sinks)
         self._writers: list[Writer] = []
         self._reject_writer: Writer | None = None
@@ -77,7 +86,7 @@ class Chain:
 
     def work(self, blocks: Sequence[Any]) -> Work:
         """Decode a group of blocks and do all that needs no order."""
-        ledger = Ledger(stages=[_like(stage) for stage in self.ledger.stages])
+        ledger = Ledger(stages=[stage.like() for stage in self.ledger.stages])
         batches, rejects = [], []
         for index, block in enumerate(blocks):
             decoded = self._decode(index, block)
@@ -98,7 +107,7 @@ class Chain:
     def reject(self, rejects: pa.RecordBatch) -> Work:
         """Take a reject that stands for a whole split."""
         ledger = Ledger(
-            stages=[_like(stage) for stage in self.ledger.stages], records=rejects.num_rows
+            stages=[stage.like() for stage in self.ledger.stages], records=rejects.num_rows
         )
         return self._from_rows(ledger, [], [rejects])
 
@@ -113,12 +122,14 @@ class Chain:
         batch = batches[0] if len(batches) == 1 else concat(batches)
         tally = measure(batch)
         ledger.decoded = tally
-        _count_status(ledger, batch)
+        count_status(ledger, batch)
         for stage, enricher in zip(ledger.stages, self._free, strict=False):
-            batch, tally = _apply(enricher, stage, batch, tally)
+            batch, tally = applied(enricher, stage, batch, tally)
         work.batch, work.tally = batch, tally
         if not self._ordered:
             self._fan_out(work)
+        elif isinstance(first := self._ordered[0], StatefulEnricher):
+            work.prepared = first.prepare(batch)
         return work
 
     def _take_rejects(self, work: Work, rejects: pa.RecordBatch) -> None:
@@ -158,7 +169,13 @@ class Chain:
         assert work.batch is not None
         stages = work.ledger.stages[self._cut + start :]
         for stage, enricher in zip(stages, self._ordered[start:], strict=False):
-            work.batch, work.tally = _apply(enricher, stage, work.batch, work.tally)
+            if work.prepared is not None:
+                work.batch, work.tally = taken(enricher, stage, work.prepared, work.tally)
+                work.prepared = None
+            else:
+                work.batch, work.tally = applied(enricher, stage, work.batch, work.tally)
+            if isinstance(enricher, StatefulEnricher):
+                self._refuse(stage, enricher)
         if work.batch.num_rows:
             self._fan_out(work)
 
@@ -179,7 +196,7 @@ class Chain:
         for index, enricher in enumerate(self._ordered):
             for batch in enricher.finish():
                 work = Work(
-                    Ledger(stages=[_like(stage) for stage in self.ledger.stages]),
+                    Ledger(stages=[stage.like() for stage in self.ledger.stages]),
                     batch,
                     measure(batch),
                 )
@@ -187,18 +204,47 @@ class Chain:
                 self._apply_ordered(work, index + 1)
                 self._write(work)
                 self.ledger.add(work.ledger)
+            if isinstance(enricher, StatefulEnricher):
+                account_for(self.ledger.stages[self._cut + index], enricher)
         assert self._reject_writer is not None
-        receipts = [writer.finish() for writer in (*self._writers, self._reject_writer)]
+        receipts = [writer.finish() for writer in self._writers]
+        for bound, writer, stage in zip(
+            self._sinks, self._writers, self.ledger.stages[-1 - len(self._sinks) : -1], strict=True
+        ):
+            for refused in writer.refused():
+                self._take_refused(bound.entry.id, stage, refused)
+        receipts.append(self._reject_writer.finish())
         self._close_ledger(receipts)
         return receipts
+
+    def changes(self) -> dict[str, Change]:
+        """Give what stateful enrichers want stored, by the name of their state; after `finish`."""
+        found = {e.state_id: e.change() for e in self._ordered if isinstance(e, StatefulEnricher)}
+        return {name: change for name, change in found.items() if change is not None}
+
+    def _refuse(self, stage: StageLedger, enricher: StatefulEnricher[Any]) -> None:
+        """Send rows that no total can take to the rejects."""
+        mine = self.ledger.stages[self._cut + self._ordered.index(enricher)]
+        for refused in enricher.refused():
+            self._take_refused(stage.name, mine, refused)
+
+    def _take_refused(self, place: str, stage: StageLedger, refused: Refused) -> None:
+        """Send rows that a sink or a total could not take to the rejects."""
+        assert self._reject_writer is not None
+        stage.refused.add(measure(refused.rows))
+        count = refused.rows.num_rows
+        self.ledger.refused[refused.reason] = self.ledger.refused.get(refused.reason, 0) + count
+        self.ledger.stages[-1].came_in.rows += count
+        rejects = to_out(undelivered(place, refused))
+        self._reject_writer.write(self._reject_writer.encode(rejects))
 
     def _close_ledger(self, receipts: list[Receipt]) -> None:
         sinks = self.ledger.stages[-len(receipts) :]
         for stage, receipt in zip(sinks, receipts, strict=True):
-            kept = stage.came_in.minus(stage.filtered)
+            kept = stage.came_in.minus(stage.filtered).minus(stage.refused)
             stage.went_out = Tally(receipt.rows, kept.bytes, kept.packets)
         for stage in self.ledger.stages:
-            if stage.kind == "enricher" and stage.may_drop:
+            if stage.kind == "enricher" and stage.may_drop and not stage.sums_up:
                 stage.filtered = stage.came_in.minus(stage.went_out)
         self.ledger.check()
 
@@ -231,65 +277,16 @@ def _without_null_words(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def measure(batch: pa.RecordBatch) -> Tally:
-    """Count a batch's rows and sum its counters."""
-    return Tally(batch.num_rows, _sum(batch, "bytes"), _sum(batch, "packets"))
-
-
-def _sum(batch: pa.RecordBatch, name: str) -> int:
-    index = batch.schema.get_field_index(name)
-    return 0 if index < 0 else int(pc.sum(batch.column(index)).as_py() or 0)
-
-
-def _apply(
-    enricher: Enricher[Any], stage: StageLedger, batch: pa.RecordBatch, tally: Tally
-) -> tuple[pa.RecordBatch, Tally]:
-    """Run one enricher; its counters are summed again only if it may have touched them."""
-    after = enricher.apply(batch)
-    stage.came_in.add(tally)
-    same = after.num_rows == batch.num_rows and _shares_counters(batch, after)
-    measured = tally if same else measure(after)
-    stage.went_out.add(measured)
-    return after, measured
-
-
-def _shares_counters(before: pa.RecordBatch, after: pa.RecordBatch) -> bool:
-    """Tell whether the counters of two batches are the very same memory."""
-    for name in ("bytes", "packets"):
-        old, new = before.schema.get_field_index(name), after.schema.get_field_index(name)
-        if (old < 0) != (new < 0):
-            return False
-        if old >= 0 and _address(before.column(old)) != _address(after.column(new)):
-            return False
-    return True
-
-
-def _address(column: pa.Array) -> tuple[Any, ...]:
-    return (column.offset, *(buffer and buffer.address for buffer in column.buffers()))
-
-
-def _count_status(ledger: Ledger, batch: pa.RecordBatch) -> None:
-    """Count rows that are no flows; looked for in the dictionary first, since most have none."""
-    index = batch.schema.get_field_index("log_status")
-    if index < 0:
-        return
-    column = batch.column(index)
-    if isinstance(column, pa.DictionaryArray):
-        words = column.dictionary
-        if not pc.any(pc.is_in(words, NO_FLOWS)).as_py():
-            return
-    ledger.nodata = int(pc.sum(pc.equal(column, NODATA)).as_py() or 0)
-    ledger.skipdata = int(pc.sum(pc.equal(column, SKIPDATA)).as_py() or 0)
-
-
 def _stages(assembly: Assembly, names: list[str]) -> list[StageLedger]:
     stages = [
-        StageLedger(name, "enricher", may_drop=e.drops_rows, may_change=e.changes_counters)
+        StageLedger(
+            name,
+            "enricher",
+            may_drop=e.drops_rows,
+            may_change=e.changes_counters,
+            sums_up=isinstance(e, StatefulEnricher),
+        )
         for name, (_, e) in zip(names, assembly.enrichers, strict=True)
     ]
     stages += [StageLedger(b.entry.id, "sink", may_drop=True) for b in assembly.sinks]
     return [*stages, StageLedger("rejects", "rejects")]
-
-
-def _like(stage: StageLedger) -> StageLedger:
-    return StageLedger(stage.name, stage.kind, may_drop=stage.may_drop, may_change=stage.may_change)

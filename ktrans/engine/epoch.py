@@ -90,6 +90,19 @@ class EpochRunner:
         self._store.plan(name, epoch)
         return epoch
 
+    def plan_last(self, position: Any) -> Epoch:
+        """Make an epoch that reads nothing and closes what stateful enrichers keep open."""
+        epoch = Epoch(
+            self._store.next_number(self._pipeline.name),
+            [[]],
+            position,
+            fingerprint=self._pipeline.fingerprint,
+            source=source_mark(self._pipeline),
+            last=True,
+        )
+        self._store.plan(self._pipeline.name, epoch)
+        return epoch
+
     def complete(self, epoch: Epoch) -> tuple[Ledger, dict[str, Any]]:
         """Bring an epoch, new or left over from a run that died, to its end.
 
@@ -106,12 +119,12 @@ class EpochRunner:
                 self._commit(epoch)
             except StageLostError:
                 self._store.unstage(name, epoch)
-                epoch.status = Status.PLANNED
+                epoch.status, epoch.decided = Status.PLANNED, True
                 self._process(epoch)
                 self._commit(epoch)
             self._store.record(name, epoch, _summary(epoch, time.monotonic() - began))
             epoch.status = Status.RECORDED
-        if epoch.replay or epoch.source == source_mark(self._pipeline):
+        if not epoch.last and (epoch.replay or epoch.source == source_mark(self._pipeline)):
             self._shared.assembly.source.commit(epoch.plan)
         self._store.finish(name, epoch)
         epoch.status = Status.DONE
@@ -123,6 +136,8 @@ class EpochRunner:
         if epoch.fingerprint != self._pipeline.fingerprint:
             epoch.fingerprint = self._pipeline.fingerprint
             self._store.refingerprint(self._pipeline.name, epoch)
+        if self._shared.assembly.serial and len(epoch.tasks) > 1:
+            epoch.tasks = [epoch.splits]  # planned before an enricher had to see the whole epoch
         number = self._id(epoch)
         for bound in self._shared.assembly.all_sinks():
             bound.sink.prepare(number)
@@ -194,6 +209,7 @@ class EpochRunner:
             sink: [result.receipts[index] for result in results] for index, sink in enumerate(sinks)
         }
         epoch.ledger = ledger.to_json()
+        epoch.changes = {name: one for result in results for name, one in result.changes.items()}
         epoch.extra = {
             "torn": sorted({uri for result in results for uri in result.torn}),
             "types": self._types(),
@@ -230,6 +246,13 @@ class EpochRunner:
     # -- called by tasks ----------------------------------------------------------------------
 
     def _exclude(self, epoch: Epoch, exclusion: Exclusion) -> None:
+        if epoch.decided:  # its rows may be published: left out now, they would come twice later
+            raise RunError(
+                f"{exclusion.uri} cannot be read again, and epoch {epoch.number} may be published "
+                f"in part with its rows: {exclusion.reason}",
+                code="published_in_part",
+                hint="make it readable for one run, so that the epoch can be finished",
+            )
         limit = self._pipeline.engine.max_set_aside
         gone = "split_vanished"
         if exclusion.code != gone and limit <= sum(
@@ -250,14 +273,14 @@ class EpochRunner:
         self._ledgers[index] = ledger
         if (
             self._limited
-            and ledger.rejected
+            and (ledger.rejected or ledger.refused)
             and sum(one.records for one in list(self._ledgers.values()))
             > (EARLY_RECORDS * self._pipeline.rejects.limit.min_records)
         ):
             total = Ledger()
             for one in list(self._ledgers.values()):
                 total.records += one.records
-                for reason, count in one.rejected.copy().items():
+                for reason, count in (*one.rejected.copy().items(), *one.refused.copy().items()):
                     total.rejected[reason] = total.rejected.get(reason, 0) + count
             check_limit(self._pipeline.rejects.limit, total, "the epoch")
 

@@ -56,6 +56,9 @@ class Observer:
     def retrying(self, what: str, attempt: int, wait_secs: float, error: BaseException) -> None:
         """A task failed in a way that may pass, and is tried again after a wait."""
 
+    def caught_up(self) -> None:
+        """The source has nothing new; a run that follows it asks again after `poll_secs`."""
+
     def note(self, text: str) -> None:
         """Something that a person should know, once."""
 
@@ -72,6 +75,7 @@ class Quiet(Observer):
             "epoch_planned",
             "epoch_committed",
             "retrying",
+            "caught_up",
             "note",
             "run_finished",
         ):

@@ -43,16 +43,23 @@ class Tally:
 
 @dataclass(slots=True)
 class StageLedger:
-    """One stage after the decoder: in = out + filtered.
+    """One stage after the decoder: in = out + filtered + refused.
 
     Attributes:
         name: the stage's name, as `enrichers[1] cidr` or a sink's id.
         came_in: what it was given.
         went_out: what it passed on or, for a sink, what it says it has written.
         filtered: what it left out on purpose.
+        refused: what the other side of a sink will never take, or no total; it went to the
+            rejects.
+        held: of a rollup: how much more than before is in totals that are open; negative if less.
+        closed: of a rollup: what is in totals that have been closed.
+        late: of a rollup: rows that came after their total had been closed.
         kind: "enricher", "sink" or "rejects".
         may_drop: it declares that it removes rows.
         may_change: it declares that it changes counters; then only rows are compared.
+        sums_up: it turns rows into totals: then in = held + closed + filtered + refused, counted
+            from the totals, and what goes out is other rows.
     """
 
     name: str
@@ -60,14 +67,40 @@ class StageLedger:
     came_in: Tally = field(default_factory=Tally)
     went_out: Tally = field(default_factory=Tally)
     filtered: Tally = field(default_factory=Tally)
+    refused: Tally = field(default_factory=Tally)
+    held: Tally = field(default_factory=Tally)
+    closed: Tally = field(default_factory=Tally)
+    late: int = 0
     may_drop: bool = False
     may_change: bool = False
+    sums_up: bool = False
+
+    def like(self) -> StageLedger:
+        """Give an empty ledger of the same stage."""
+        return StageLedger(
+            self.name,
+            self.kind,
+            may_drop=self.may_drop,
+            may_change=self.may_change,
+            sums_up=self.sums_up,
+        )
 
     def add(self, other: StageLedger) -> None:
         """Add the same stage of another task or epoch."""
         self.came_in.add(other.came_in)
         self.went_out.add(other.went_out)
         self.filtered.add(other.filtered)
+        self.refused.add(other.refused)
+        self.held.add(other.held)
+        self.closed.add(other.closed)
+        self.late += other.late
+
+    def rest(self) -> Tally:
+        """Give what came in and is nowhere: nothing, if all is well."""
+        rest = self.came_in.minus(self.filtered).minus(self.refused)
+        if self.sums_up:
+            return rest.minus(self.held).minus(self.closed)
+        return rest.minus(self.went_out)
 
     def check(self) -> None:
         """Compare the two sides.
@@ -75,12 +108,17 @@ class StageLedger:
         Raises:
             LedgerError: they do not agree.
         """
-        rest = self.came_in.minus(self.went_out).minus(self.filtered)
-        wrong = rest.rows != 0 or (not self.may_change and (rest.bytes or rest.packets))
+        rest = self.rest()
+        sums = self.sums_up or not self.may_change
+        wrong = rest.rows != 0 or (sums and (rest.bytes or rest.packets))
         if wrong or (self.filtered.rows < 0) or (self.filtered.rows and not self.may_drop):
+            out = f"out {_say(self.went_out)}"
+            if self.sums_up:
+                out = f"held {_say(self.held)}, closed {_say(self.closed)}"
             raise LedgerError(
                 f"the ledger does not add up at {self.name}: in {_say(self.came_in)}, "
-                f"out {_say(self.went_out)}, filtered {_say(self.filtered)}",
+                f"{out}, filtered {_say(self.filtered)}, "
+                f"refused {_say(self.refused)}",
                 hint="this is a defect in that component or in ktrans; nothing of this epoch was "
                 "published. Please report it with the receipt",
             )
@@ -93,8 +131,13 @@ class StageLedger:
             "in": self.came_in.to_json(),
             "out": self.went_out.to_json(),
             "filtered": self.filtered.to_json(),
+            "refused": self.refused.to_json(),
+            "held": self.held.to_json(),
+            "closed": self.closed.to_json(),
+            "late": self.late,
             "may_drop": self.may_drop,
             "may_change": self.may_change,
+            "sums_up": self.sums_up,
         }
 
     @classmethod
@@ -106,8 +149,13 @@ class StageLedger:
             Tally.from_json(value["in"]),
             Tally.from_json(value["out"]),
             Tally.from_json(value["filtered"]),
+            Tally.from_json(value["refused"]),
+            Tally.from_json(value["held"]),
+            Tally.from_json(value["closed"]),
+            value["late"],
             may_drop=value["may_drop"],
             may_change=value["may_change"],
+            sums_up=value["sums_up"],
         )
 
 
@@ -118,6 +166,7 @@ class Ledger:
     Attributes:
         records: what the decoder saw: lines, JSON objects, tuples.
         rejected: records that could not become rows, by reason.
+        refused: rows that a sink's other side will never take, by reason; once for each sink.
         skipped: records that are not flows (headers, blank lines).
         decoded: the rows that the decoder made.
         nodata: rows of log_status NODATA, which are no flows.
@@ -128,6 +177,7 @@ class Ledger:
     records: int = 0
     skipped: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
     decoded: Tally = field(default_factory=Tally)
     nodata: int = 0
     skipdata: int = 0
@@ -142,18 +192,16 @@ class Ledger:
         """Add another ledger over the same stages."""
         self.records += other.records
         self.skipped += other.skipped
-        for reason, count in other.rejected.items():
-            self.rejected[reason] = self.rejected.get(reason, 0) + count
+        for mine, theirs in ((self.rejected, other.rejected), (self.refused, other.refused)):
+            for reason, count in theirs.items():
+                mine[reason] = mine.get(reason, 0) + count
         self.decoded.add(other.decoded)
         self.nodata += other.nodata
         self.skipdata += other.skipdata
         if not self.stages:
-            self.stages = [
-                StageLedger(s.name, s.kind, may_drop=s.may_drop, may_change=s.may_change)
-                for s in other.stages
-            ]
-        for mine, theirs in zip(self.stages, other.stages, strict=True):
-            mine.add(theirs)
+            self.stages = [stage.like() for stage in other.stages]
+        for stage, same in zip(self.stages, other.stages, strict=True):
+            stage.add(same)
 
     def check(self) -> None:
         """Check that every stage adds up, and that each was given what the one before put out.
@@ -167,8 +215,9 @@ class Ledger:
                 f"{self.decoded.rows} rows, {self.rejects} rejects, {self.skipped} skipped"
             )
         before = self.decoded
+        refused = sum(stage.refused.rows for stage in self.stages)
         for stage in self.stages:
-            given = Tally(self.rejects) if stage.kind == "rejects" else before
+            given = Tally(self.rejects + refused) if stage.kind == "rejects" else before
             if stage.came_in != given:
                 raise LedgerError(
                     f"the ledger does not add up before {stage.name}: it was given "
@@ -184,6 +233,7 @@ class Ledger:
             "records": self.records,
             "skipped": self.skipped,
             "rejected": dict(sorted(self.rejected.items())),
+            "refused": dict(sorted(self.refused.items())),
             "decoded": self.decoded.to_json(),
             "nodata": self.nodata,
             "skipdata": self.skipdata,
@@ -199,6 +249,7 @@ class Ledger:
             value["records"],
             value["skipped"],
             dict(value["rejected"]),
+            dict(value["refused"]),
             Tally.from_json(value["decoded"]),
             value["nodata"],
             value["skipdata"],

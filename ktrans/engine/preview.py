@@ -50,6 +50,13 @@ def preview(
 
 
 def _collect(assembly: Assembly, rows: int, after: str | None) -> tuple[pa.Table, pa.Table]:
+    return through(assembly, _decoded(assembly), rows, after)
+
+
+def through(
+    assembly: Assembly, decoded: Iterator[Decoded], rows: int | None, after: str | None
+) -> tuple[pa.Table, pa.Table]:
+    """Send what a decoder gave through the stages; arguments and result as of `preview`."""
     count, sink = _stage(assembly, after)
     task = TaskId(EpochId(assembly.pipeline.name, 1), 0)
     enrichers = [e.begin(task) for _, e in assembly.enrichers[:count]]
@@ -59,24 +66,24 @@ def _collect(assembly: Assembly, rows: int, after: str | None) -> tuple[pa.Table
     rejects: list[pa.RecordBatch] = []
     batches: list[pa.RecordBatch] = []
     have = 0
-    for batch in _enriched(assembly, enrichers, rejects):
+    for batch in _enriched(decoded, enrichers, rejects):
         if sink is not None:
             batch = assembly.sinks[sink].select(assembly.sinks[sink].filter(batch))  # noqa: PLW2901
-        batches.append(batch.slice(0, rows - have))
+        batches.append(batch if rows is None else batch.slice(0, rows - have))
         have += batches[-1].num_rows
-        if have >= rows:
+        if rows is not None and have >= rows:
             break
     return pa.Table.from_batches(batches, schema), pa.Table.from_batches(rejects, REJECT_OUT_SCHEMA)
 
 
 def _enriched(
-    assembly: Assembly, enrichers: list[Enricher[Any]], rejects: list[pa.RecordBatch]
+    decoded: Iterator[Decoded], enrichers: list[Enricher[Any]], rejects: list[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Give batches after the enrichers, and at the end what these have held back."""
-    for decoded in _decoded(assembly):
-        if decoded.rejects is not None and decoded.rejects.num_rows:
-            rejects.append(to_out(decoded.rejects))
-        yield _through(decoded.batch, enrichers)
+    for part in decoded:
+        if part.rejects is not None and part.rejects.num_rows:
+            rejects.append(to_out(part.rejects))
+        yield _through(part.batch, enrichers)
     for index, enricher in enumerate(enrichers):
         for batch in enricher.finish():
             yield _through(batch, enrichers[index + 1 :])

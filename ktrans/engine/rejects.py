@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import REJECT_SCHEMA, RejectLimitError, reject_batch
+from ktrans.api import REJECT_SCHEMA, Refused, RejectLimitError, reject_batch
 from ktrans.config.pipeline import RejectLimit
 from ktrans.engine.ledger import Ledger
 from ktrans.state.epochs import Exclusion
@@ -26,6 +27,10 @@ REJECT_OUT_SCHEMA = pa.schema(
     ]
 )
 """REJECT_SCHEMA for people: `raw` is text where the bytes are UTF-8, else `raw_base64` has them."""
+
+
+SINK = "sink:"
+"""What the `decoder` of a reject begins with if it was a row already, and a sink could not place it."""
 
 
 def to_out(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -80,18 +85,38 @@ def whole_split(exclusion: Exclusion, decoder: str, version: str) -> pa.RecordBa
     )
 
 
+def undelivered(sink: str, refused: Refused) -> pa.RecordBatch:
+    """Give the rejects that stand for rows which a sink could not place; `raw` is the row as JSON.
+
+    They are few, or the limit stops the run: they are taken row by row.
+    """
+    rows = refused.rows.to_pylist()
+    batch = reject_batch(
+        "",
+        [row.get("source_pos") for row in rows],
+        [refused.reason] * len(rows),
+        [msgspec.json.encode(row, enc_hook=str) for row in rows],
+        details=[refused.detail] * len(rows),
+        decoder=f"{SINK}{sink}",
+    )
+    uris = [row.get("source_uri") or f"{SINK}{sink}" for row in rows]
+    return batch.set_column(0, REJECT_SCHEMA.field(0), pa.array(uris, pa.string()))
+
+
 def check_limit(limit: RejectLimit, ledger: Ledger, where: str) -> None:
     """Stop a run whose input does not look like what the pipeline was written for.
 
     Raises:
         RejectLimitError: naming the commonest reasons.
     """
-    rejects, records = ledger.rejects, ledger.records
+    rejects = ledger.rejects + sum(ledger.refused.values())
+    records = ledger.records
     over_count = limit.count is not None and rejects > limit.count
     over_ratio = records >= limit.min_records and rejects > limit.ratio * records
     if not (over_count or over_ratio):
         return
-    reasons = sorted(ledger.rejected.items(), key=lambda item: -item[1])[:3]
+    reasons = [*ledger.rejected.items(), *ledger.refused.items()]
+    reasons = sorted(reasons, key=lambda item: -item[1])[:3]
     told = ", ".join(f"{reason} ({count})" for reason, count in reasons)
     bound = f"{limit.count} rejects" if over_count else f"{limit.ratio:.0%} of the records"
     raise RejectLimitError(

@@ -2,7 +2,7 @@
 
 It is an epoch like any other, so a replay that is killed resumes, and rows arrive once. The files
 of rejects that were replayed are deleted when the epoch is recorded; what is still wrong lies in
-new ones. Objects that were rejected whole are forgotten, so that the next run reads them again.
+new ones. Rows that a sink could not place are not records any more: they stay as they are. Objects that were rejected whole are forgotten, so that the next run reads them again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import (
+    REJECT_SCHEMA,
     Budget,
     BytesPayload,
     Decoded,
@@ -24,6 +25,7 @@ from ktrans.api import (
     Memory,
     Payload,
     Plan,
+    RejectError,
     Source,
     Split,
     SplitChangedError,
@@ -34,8 +36,11 @@ from ktrans.engine.assemble import Assembly
 from ktrans.engine.events import Observer
 from ktrans.engine.receipt import RunReceipt
 from ktrans.engine.reject_files import read_file, reject_files, reject_sink
-from ktrans.engine.rejects import raw_bytes
+from ktrans.engine.rejects import SINK, raw_bytes
 from ktrans.registry.catalogue import Catalogue
+
+PARTIAL = pa.array(["truncated", "corrupt_stream", "line_too_long"])
+"""Reasons of rejects that hold but a part of a record: decoded again it could pass for a whole one."""
 
 
 def replay(
@@ -66,7 +71,7 @@ def replaying(assembly: Assembly) -> Assembly:
     return replace(
         assembly,
         source=RejectSource(sink, assembly.source),
-        decoder=ReplayDecoder(assembly.decoder),
+        decoder=ReplayDecoder(assembly.decoder, assembly.decoder_schema),
     )
 
 
@@ -123,21 +128,36 @@ class _Block:
         return int(self.inner.nbytes)
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Rejects that no decoder can do anything about."""
+
+    rejects: pa.RecordBatch
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.rejects.nbytes)
+
+
 class ReplayDecoder(Decoder[Any]):
     """The pipeline's decoder, fed with raw records; rows keep their first object and position."""
 
-    def __init__(self, inner: Decoder[Any]) -> None:
+    def __init__(self, inner: Decoder[Any], schema: pa.Schema) -> None:
         super().__init__(inner.config, inner.context)
         self._inner = inner
+        self._schema = schema
 
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
         """Leave it to the decoder."""
         return self._inner.schema(columns)
 
-    def blocks(self, payload: Payload) -> Iterator[_Block]:
+    def blocks(self, payload: Payload) -> Iterator[_Block | _Kept]:
         """Cut a file of rejects into groups that shared an object and a layout."""
         table = read_file(Path(payload.split.key))
-        table = table.filter(pc.is_valid(table.column("source_pos")))
+        placed = _of_no_use(table)
+        if pc.any(placed).as_py():
+            yield _Kept(_as_rejects(table.filter(placed)))
+        table = table.filter(pc.and_(pc.is_valid(table.column("source_pos")), pc.invert(placed)))
         keys = ["source_uri", "layout"]
         for group in table.group_by(keys, use_threads=False).aggregate([]).to_pylist():
             mask = pc.and_(*(_same(table.column(key), group[key]) for key in keys))
@@ -147,11 +167,19 @@ class ReplayDecoder(Decoder[Any]):
                 raw += b"\n"
             split = Split(payload.split.key, group["source_uri"], len(raw))
             positions = rows.column("source_pos").combine_chunks()
-            for block in self._inner.replay(BytesPayload(split, raw), group["layout"]):
+            try:
+                blocks = list(self._inner.replay(BytesPayload(split, raw), group["layout"]))
+            except RejectError:  # it knows no more than before what these are
+                yield _Kept(_as_rejects(rows))
+                continue
+            for block in blocks:
                 yield _Block(block, group["source_uri"], positions)
 
-    def decode(self, block: _Block) -> Decoded:
+    def decode(self, block: _Block | _Kept) -> Decoded:
         """Decode, and put the first positions back."""
+        if isinstance(block, _Kept):
+            none = pa.RecordBatch.from_pylist([], schema=self._schema)
+            return Decoded(none, block.rejects.num_rows, block.rejects)
         decoded = self._inner.decode(block.inner)
         decoded.batch = _reposition(decoded.batch, block.positions)
         if decoded.rejects is not None:
@@ -160,8 +188,27 @@ class ReplayDecoder(Decoder[Any]):
 
 
 def _has_records(path: Path) -> bool:
-    column = read_file(path).column("source_pos")
-    return bool(column.null_count < len(column))
+    table = read_file(path)
+    records = pc.and_(pc.is_valid(table.column("source_pos")), pc.invert(_of_no_use(table)))
+    return bool(pc.any(records).as_py())
+
+
+def _of_no_use(table: pa.Table) -> pa.ChunkedArray:
+    """Tell which rejects are no whole records: rows of sinks, and what was torn or shortened."""
+    rows = pc.fill_null(pc.starts_with(table.column("decoder"), SINK), False)
+    torn = pc.fill_null(pc.is_in(table.column("reason"), PARTIAL), False)
+    short = pc.fill_null(pc.match_substring(table.column("detail"), "are kept"), False)
+    placed = pc.is_valid(table.column("source_pos"))
+    return pc.or_(rows, pc.and_(placed, pc.or_(torn, short)))
+
+
+def _as_rejects(table: pa.Table) -> pa.RecordBatch:
+    """Turn stored rejects back into a batch of REJECT_SCHEMA."""
+    columns = [
+        raw_bytes(table) if name == "raw" else table.column(name).combine_chunks()
+        for name in REJECT_SCHEMA.names
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=REJECT_SCHEMA)
 
 
 def _same(column: pa.ChunkedArray, value: str | None) -> pa.ChunkedArray:

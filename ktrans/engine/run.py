@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 
 from ktrans.api import (
     Budget,
@@ -19,10 +20,12 @@ from ktrans.api import (
     InterruptedRunError,
     LockedError,
     Plan,
+    RunError,
 )
 from ktrans.config.pipeline import Pipeline
 from ktrans.engine.accounts import account, output_of
 from ktrans.engine.assemble import Assembly, assemble
+from ktrans.engine.carry import check_owners, stateful, wants_last
 from ktrans.engine.dry import discard
 from ktrans.engine.epoch import EpochRunner, source_mark
 from ktrans.engine.events import Meter, Observer, Quiet
@@ -30,6 +33,7 @@ from ktrans.engine.failures import as_ktrans
 from ktrans.engine.gate import Gate, Halt
 from ktrans.engine.lock import lock
 from ktrans.engine.options import RunOptions
+from ktrans.engine.patience import patiently
 from ktrans.engine.receipt import RunReceipt
 from ktrans.engine.replay import replaying
 from ktrans.engine.task import Shared
@@ -161,8 +165,11 @@ class Run:
         pool = held.enter_context(ThreadPoolExecutor(self.workers, thread_name_prefix="work"))
         held.enter_context(self._grace())
         settings = self.pipeline.engine
+        owners = stateful(self.assembly.enrichers)
+        check_owners(store, name, owners)
         shared = Shared(
             assembly=self.assembly,
+            store=store,
             settings=settings,
             pool=pool,
             gate=Gate((2 * self.workers + 4) * self.pipeline.limits.block_bytes),
@@ -186,9 +193,10 @@ class Run:
         name = self.pipeline.name
         again = replace(shared, assembly=replaying(self.assembly))
         runner = EpochRunner(again, store, self.workers)
+        position = store.position(name, self.assembly.source.config.type)
         while not self.halt.stop.is_set():
             budget = replace(self._budget(), skip=frozenset(self._failed))
-            plan = again.assembly.source.plan(store.position(name), store.memory(name), budget)
+            plan = again.assembly.source.plan(position, store.memory(name), budget)
             if plan is None:
                 break
             self._complete(runner, runner.plan(plan, replay=True))
@@ -213,6 +221,13 @@ class Run:
             and not epoch.replay
             and epoch.source != source_mark(self.pipeline)
         ):
+            if epoch.decided:  # and processed again, for what was staged was lost
+                raise RunError(
+                    f"some of epoch {epoch.number} may be published already, and the source it "
+                    "was planned for is another one now",
+                    code="source_changed",
+                    hint="change the source back for one run, so that the epoch can be finished",
+                )
             EpochRunner(shared, store, self.workers).abandon(epoch)
             self._note(
                 f"epoch {epoch.number} was planned for another source, and dropped before anything "
@@ -231,11 +246,23 @@ class Run:
             position = source.position_from(self.options.start)
         while not self.halt.stop.is_set() and not self._limit_reached():
             budget = replace(self._budget(), skip=frozenset(self._failed))
-            plan = source.plan(position, memory, budget)
+            plan = patiently(
+                partial(source.plan, position, memory, budget),
+                "listing the source",
+                settings=self.pipeline.engine,
+                halt=self.halt,
+                observer=self.observer,
+                forever=self.options.follow,
+            )
             self._note_plan(plan)
             plan = plan and self._without_failed(plan)
             if plan is None or not plan.splits:
+                self.observer.caught_up()
                 if not self.options.follow:
+                    if not self.halt.stop.is_set() and wants_last(
+                        store, name, stateful(self.assembly.enrichers)
+                    ):
+                        self._complete(runner, runner.plan_last(position))
                     break
                 self.halt.stop.wait(self.pipeline.engine.poll_secs)
                 self._failed.clear()
@@ -265,7 +292,9 @@ class Run:
     def _complete(self, runner: EpochRunner, epoch: Epoch) -> None:
         self.meter.epoch = epoch.number
         ledger, summary = runner.complete(epoch)
-        self._failed |= {e.key for e in epoch.excluded.values() if e.kind == "waiting"}
+        self._failed |= {
+            e.key for e in epoch.excluded.values() if epoch.replay or e.kind == "waiting"
+        }
         account(self.receipt, epoch, ledger, summary)
         self.receipt.choices.update(self.assembly.decoder.choices())
         self.observer.epoch_committed(epoch.number, summary)

@@ -15,16 +15,19 @@ from typing import Any
 
 import tenacity
 
-from ktrans.api import InterruptedRunError, Receipt, RetryableError, Split, TaskId
+from ktrans.api import Change, InterruptedRunError, Receipt, Split, TaskId
 from ktrans.config.pipeline import EngineSettings
 from ktrans.engine.assemble import Assembly
+from ktrans.engine.carry import Carry
 from ktrans.engine.chain import BlockError, Chain, Work
 from ktrans.engine.events import Meter, Observer
 from ktrans.engine.failures import ReadError, exclusion, may_pass
 from ktrans.engine.gate import TICK_SECS, Gate, Halt
 from ktrans.engine.ledger import Ledger
+from ktrans.engine.patience import waiting_time
 from ktrans.engine.rejects import whole_split
 from ktrans.state.epochs import Epoch, Exclusion
+from ktrans.state.store import Store
 
 GROUP_BLOCKS = 64
 """Small objects are worked on together, up to this many at a time."""
@@ -37,6 +40,7 @@ class TaskResult:
     receipts: list[Receipt]
     ledger: Ledger
     torn: list[str]
+    changes: dict[str, Change]
 
 
 @dataclass(slots=True)
@@ -44,6 +48,7 @@ class Shared:
     """What the tasks of a run have in common."""
 
     assembly: Assembly
+    store: Store
     settings: EngineSettings
     pool: ThreadPoolExecutor
     gate: Gate
@@ -99,14 +104,9 @@ class Task:
         return result
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
-        settings = self._shared.settings
-        first, longest = settings.retry_wait_secs, settings.retry_max_wait_secs
-        jittered = tenacity.wait_exponential(multiplier=first, max=longest)(state)
-        jittered += tenacity.wait_random(0, first)(state)
         error = state.outcome.exception() if state.outcome else None
         cause = error.cause if isinstance(error, ReadError) else error
-        asked = cause.retry_after_secs if isinstance(cause, RetryableError) else None
-        return max(jittered, asked or 0.0)
+        return waiting_time(self._shared.settings, state, cause)
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -129,7 +129,8 @@ class Task:
                 self._shared.exclude(self._epoch, exclusion(error.split, error.cause))
 
     def _attempt(self, *, final: bool) -> TaskResult:
-        chain = Chain(self._shared.assembly, self._id)
+        carry = Carry(self._shared.store, self._shared.assembly.pipeline.name, self._epoch)
+        chain = Chain(self._shared.assembly, self._id, carry)
         try:
             self._pump(chain, final=final)
             receipts = chain.finish()
@@ -140,7 +141,7 @@ class Task:
         self._shared.meter.add(
             splits_done=len(self._splits), bytes_in=sum(split.size or 0 for split in read)
         )
-        return TaskResult(receipts, chain.ledger, chain.torn)
+        return TaskResult(receipts, chain.ledger, chain.torn, chain.changes())
 
     # -- the task's thread: take results in order, write ---------------------------------------
 

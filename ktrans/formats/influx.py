@@ -15,6 +15,7 @@ from ktrans.formats._line_protocol import escaped_key, escaped_measurement, fiel
 from ktrans.formats._pieces import Coded, Piece, Plain, piece
 from ktrans.formats._rows import TextFormat
 from ktrans.formats._text import is_binary, is_scalar
+from ktrans.formats._totals import for_totals
 
 _compute: Any = pc
 
@@ -49,7 +50,8 @@ class InfluxFormatConfig(ComponentConfig):
     count_field: str | None = Field(
         "flows",
         description="A field with the value 1 in each point: it counts flows, and gives a point to"
-        " rows whose other fields are all null. None leaves it out.",
+        " rows whose other fields are all null. None leaves it out, as does a column of that name"
+        " among tags or fields.",
         examples=["flows", None],
     )
     time: tuple[str, ...] = Field(
@@ -81,6 +83,11 @@ class InfluxFormatConfig(ComponentConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> InfluxFormatConfig:
+        if "count_field" not in self.model_fields_set and self.count_field in {
+            *self.tags,
+            *self.fields,
+        }:
+            object.__setattr__(self, "count_field", None)  # the rows have a count of their own
         fields = [*self.fields, *([self.count_field] if self.count_field else [])]
         if not fields:
             raise ValueError("a point needs a field: name columns in `fields`, or a `count_field`")
@@ -121,6 +128,9 @@ class InfluxFormat(TextFormat[InfluxFormatConfig]):
 
     In all cases a point depends on its row alone, so a rerun writes the same points, however the
     rows are cut into batches.
+
+    Rows of a `rollup` say themselves what their time, tags and fields are, and that they are unique
+    by them: that takes the place of the defaults.
     """
 
     extension: ClassVar[str] = ".lp"
@@ -141,6 +151,7 @@ class InfluxFormat(TextFormat[InfluxFormatConfig]):
         Raises:
             ConfigError: a column that was asked for is missing, or has a type that does not fit.
         """
+        self.config = for_totals(self.config, schema)
         self._tags = self._present(schema, "tags")
         self._fields = self._present(schema, "fields")
         self._times = self._present(schema, "time")

@@ -95,25 +95,37 @@ class Metrics:
             receipt: its JSON form (`RunReceipt.to_json`).
             now: when it ended, in seconds since 1970.
         """
-        name, ledger = self.pipeline, receipt["ledger"]
-        self.runs.labels(name, receipt["outcome"]).inc()
+        sinks = [*receipt["sinks"], *([receipt["rejects"]] if receipt["rejects"] else [])]
+        self.add_epoch({**receipt, "sinks": {sink["id"]: sink for sink in sinks}})
+        self.retries.labels(self.pipeline).inc(receipt["retries"])
+        self.end(receipt, now=now)
+
+    def add_epoch(self, summary: dict[str, Any]) -> None:
+        """Add an epoch; the summary is that of `Observer.epoch_committed`."""
+        name, ledger = self.pipeline, summary["ledger"]
         self.records.labels(name).inc(ledger["records"])
         self.rows.labels(name).inc(ledger["decoded"]["rows"])
-        self.bytes_in.labels(name).inc(receipt["input_bytes"])
-        self.splits.labels(name).inc(receipt["splits"])
-        for reason, number in ledger["rejected"].items():
+        self.bytes_in.labels(name).inc(summary["input_bytes"])
+        self.splits.labels(name).inc(summary["splits"])
+        for reason, number in (*ledger["rejected"].items(), *ledger["refused"].items()):
             self.rejects.labels(name, reason).inc(number)
         enrichers = [stage for stage in ledger["stages"] if stage["kind"] == "enricher"]
         filtered = sum(stage["filtered"]["rows"] for stage in enrichers)
         self.dropped.labels(name, "true").inc(filtered)
-        self.dropped.labels(name, "false").inc(sum(ledger["rejected"].values()))
-        for item in receipt["set_aside"]:
+        self.dropped.labels(name, "false").inc(
+            sum(ledger["rejected"].values()) + sum(ledger["refused"].values())
+        )
+        for item in summary["set_aside"]:
             self.set_aside.labels(name, item["code"]).inc()
         self.skipdata.labels(name).inc(ledger["skipdata"])
-        self.retries.labels(name).inc(receipt["retries"])
-        for sink in [*receipt["sinks"], *([receipt["rejects"]] if receipt["rejects"] else [])]:
-            self.rows_out.labels(name, sink["id"]).inc(sink["rows"])
-            self.bytes_out.labels(name, sink["id"]).inc(sink["bytes"])
+        for sink, told in summary["sinks"].items():
+            self.rows_out.labels(name, sink).inc(told["rows"])
+            self.bytes_out.labels(name, sink).inc(told["bytes"])
+
+    def end(self, receipt: dict[str, Any], *, now: float) -> None:
+        """Add how a run ended, whose epochs were added before."""
+        name = self.pipeline
+        self.runs.labels(name, receipt["outcome"]).inc()
         if receipt["error"]:
             self.errors.labels(name, receipt["error"]["code"]).inc()
         self.seconds.labels(name).set(receipt["seconds"])

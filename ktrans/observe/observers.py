@@ -36,6 +36,10 @@ class Observers(Observer):
         """Pass it on."""
         self._tell("retrying", what, attempt, wait_secs, error)
 
+    def caught_up(self) -> None:
+        """Pass it on."""
+        self._tell("caught_up")
+
     def note(self, text: str) -> None:
         """Pass it on."""
         self._tell("note", text)

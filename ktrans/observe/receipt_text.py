@@ -64,11 +64,12 @@ def sums_agree(ledger: Ledger) -> bool:
     if ledger.records != ledger.decoded.rows + ledger.rejects + ledger.skipped:
         return False
     before = ledger.decoded.rows
+    refused = sum(stage.refused.rows for stage in ledger.stages)
     for stage in ledger.stages:
-        given = ledger.rejects if stage.kind == "rejects" else before
+        given = ledger.rejects + refused if stage.kind == "rejects" else before
         if stage.came_in.rows != given:
             return False
-        if stage.came_in.rows != stage.went_out.rows + stage.filtered.rows:
+        if stage.rest().rows:
             return False
         if stage.kind == "enricher":
             before = stage.went_out.rows
@@ -158,10 +159,27 @@ class _Writer:
 
     def _enrichers(self) -> Iterator[str]:
         for stage in self.ledger.stages:
-            if stage.kind == "enricher" and stage.filtered.rows:
+            if stage.sums_up:
+                yield from self._totals(stage)
+            elif stage.kind == "enricher" and stage.filtered.rows:
                 text = f"{human.count(stage.filtered.rows)} left out, "
                 text += f"{human.count(stage.went_out.rows)} kept"
                 yield self._line(stage.name.split(" ", 1)[-1], f"{text} ({stage.name})")
+
+    def _totals(self, stage: StageLedger) -> Iterator[str]:
+        parts = [f"{human.count(stage.came_in.rows, 'row')} into totals"]
+        if stage.held.rows > 0:
+            parts.append(f"{human.count(stage.held.rows)} of them in windows still open")
+        elif stage.held.rows < 0:
+            parts.append(f"{human.count(-stage.held.rows)} of earlier ones in windows now closed")
+        if stage.late:
+            parts.append(f"{human.count(stage.late)} came late")
+        if stage.filtered.rows:
+            parts.append(f"{human.count(stage.filtered.rows)} are no flows")
+        if stage.refused.rows:
+            parts.append(f"{human.count(stage.refused.rows)} lie in the rejects")
+        parts.append(f"{human.count(stage.went_out.rows, 'total')} out ({stage.name})")
+        yield self._line(stage.name.split(" ", 1)[-1], ", ".join(parts))
 
     def _went_out(self) -> Iterator[str]:
         stages = {stage.name: stage for stage in self.ledger.stages}
@@ -176,12 +194,16 @@ class _Writer:
             parts = [f"{human.count(stage.went_out.rows, 'row')} would go there"]
         if stage is not None and stage.filtered.rows:
             parts.append(f"{human.count(stage.filtered.rows)} left out by `when`")
+        if stage is not None and stage.refused.rows:
+            parts.append(f"{human.count(stage.refused.rows)} refused by the other side")
         if sink.bytes:
             parts.append(human.size(sink.bytes))
         if sink.count:
             parts.append(human.count(sink.count, "output"))
         parts.append(sink.delivery.replace("_", NO_BREAK))
         yield self._line(f"-> {sink.id}", ", ".join(parts))
+        if stage is not None and stage.refused.rows:
+            yield self._line("", f"refused rows lie in the rejects, decoder sink:{sink.id}")
         if sink.outputs:
             yield self._line("", self._place(sink.outputs))
 

@@ -179,6 +179,7 @@ DECODERS = [
     ),
 ]
 ENRICHERS = [
+    _spec("enricher", "rollup", "rollup", "RollupEnricher", "Totals by window of time and group"),
     _spec("enricher", "filter", "filter", "FilterEnricher", "Keeps rows for which it holds"),
     _spec("enricher", "derive", "derive", "DeriveEnricher", "Computes columns from others"),
     _spec("enricher", "select", "select", "SelectEnricher", "Keeps, drops and renames columns"),
@@ -192,6 +193,7 @@ ENRICHERS = [
         "HashAddressesEnricher",
         "Replaces addresses by keyed hashes",
     ),
+    _spec("enricher", "python", "python", "PythonEnricher", "A function of an installed module"),
     _spec("enricher", "sample", "sample", "SampleEnricher", "Keeps 1 flow in N, with a weight"),
     _spec("enricher", "dedupe", "dedupe", "DedupeEnricher", "Drops redelivered rows"),
     _spec(

@@ -24,24 +24,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger("ktrans.registry")
 
 WELL_KNOWN: dict[str, str] = {
+    "aws_metadata": "ktrans-aws",
     "azure_blob": "ktrans-azure",
-    "azure_eventhubs": "ktrans-azure",
-    "clickhouse": "ktrans-clickhouse",
-    "cloudwatch": "ktrans-aws",
-    "delta": "ktrans-delta",
-    "duckdb": "ktrans-duckdb",
     "gcs": "ktrans-gcp",
     "geoip": "ktrans-geoip",
-    "iceberg": "ktrans-iceberg",
     "influxdb": "ktrans-influxdb",
     "kafka": "ktrans-kafka",
-    "kinesis": "ktrans-aws",
-    "postgres": "ktrans-postgres",
     "pubsub": "ktrans-gcp",
     "s3": "ktrans-aws",
+    "sql": "ktrans-sql",
     "sqs": "ktrans-aws",
 }
-"""Types that people expect, and the name of the plugin that has or would have them."""
+"""Types that people expect, and the name of the plugin of ours that has them."""
 
 
 class Catalogue:

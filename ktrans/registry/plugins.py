@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,7 @@ import pluggy
 
 from ktrans.api import hooks
 from ktrans.api.spec import API_VERSION, KINDS, Spec
+from ktrans.registry.folder import FOLDER, import_file, plugin_files
 from ktrans.registry.quick import GROUP
 
 if TYPE_CHECKING:
@@ -121,7 +123,8 @@ def load_plugins(
 
     Args:
         environ: read for KTRANS_PLUGINS and KTRANS_DISABLE_PLUGINS (names of distributions or of
-            entry points, separated by commas); the process's own by default.
+            entry points, separated by commas) and KTRANS_PLUGINS_DIR (a folder of plugins that are
+            single files); the process's own by default.
         entry_points: instead of the installed ones.
         extra: objects with hooks that are plugins without being installed, by name.
     """
@@ -131,23 +134,34 @@ def load_plugins(
     points = installed_entry_points() if entry_points is None else list(entry_points)
     for point in points:
         distribution, version = _distribution(point)
-        info = PluginInfo(point.name, distribution, version, point.value)
-        loaded.plugins.append(info)
-        if reason := _forbidden(info, environ):
-            info.status, info.error = "disabled", reason
-            continue
-        try:
-            module = point.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin does on import
-            _break(info, error)
-            continue
-        _register(loaded, info, module)
+        _load(
+            loaded, PluginInfo(point.name, distribution, version, point.value), point.load, environ
+        )
+    folder = environ.get(FOLDER)
+    for path in plugin_files(folder) if folder else ():
+        info = PluginInfo(path.stem, path.name, "", str(path))
+        _load(loaded, info, partial(import_file, path), environ)
     for name, module in (extra or {}).items():
         info = PluginInfo(name, name, "", getattr(module, "__name__", type(module).__name__))
         loaded.plugins.append(info)
         _register(loaded, info, module)
     _note_conflicts(loaded)
     return loaded
+
+
+def _load(
+    loaded: Loaded, info: PluginInfo, load: Callable[[], Any], environ: Mapping[str, str]
+) -> None:
+    loaded.plugins.append(info)
+    if reason := _forbidden(info, environ):
+        info.status, info.error = "disabled", reason
+        return
+    try:
+        module = load()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin does on import
+        _break(info, error)
+        return
+    _register(loaded, info, module)
 
 
 def _register(loaded: Loaded, info: PluginInfo, module: Any) -> None:

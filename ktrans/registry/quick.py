@@ -27,7 +27,7 @@ def may_add_verbs() -> bool:
     Imports the plugins' registration modules, which are light. If the environment says which
     plugins may load, the answer is yes: then nothing is imported here that must not be.
     """
-    if os.environ.keys() & {"KTRANS_PLUGINS", "KTRANS_DISABLE_PLUGINS"}:
+    if os.environ.keys() & {"KTRANS_PLUGINS", "KTRANS_DISABLE_PLUGINS", "KTRANS_PLUGINS_DIR"}:
         return True
     modules = other_modules()
     return modules is None or any(_has_verbs(module) for module in modules)

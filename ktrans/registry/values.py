@@ -9,6 +9,9 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 MASK = "**********"
 
+SHORTEST_SECRET = 3
+"""Shorter ones are not masked in texts: the mask would fall on half the letters."""
+
 
 class Resolved(str):
     """A text after interpolation, which remembers how it was written.
@@ -90,6 +93,6 @@ def scrub(text: str, model: type[BaseModel], raw: Any) -> str:
     hidden = {str(leaf): leaf.reference for leaf in leaves(raw) if isinstance(leaf, Resolved)}
     hidden.update(dict.fromkeys(secret_values(model, raw), MASK))
     for value in sorted(hidden, key=len, reverse=True):
-        if value:
+        if len(value) >= SHORTEST_SECRET:
             text = text.replace(value, hidden[value])
     return text

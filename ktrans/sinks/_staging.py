@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ktrans.api import AccessError, ConfigError, EpochId, RetryableError, StageLostError, TaskId
-from ktrans.sinks._template import STAGING
+from ktrans.layout.template import STAGING
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}

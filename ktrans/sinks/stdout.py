@@ -28,7 +28,7 @@ from ktrans.api import (
     TaskId,
     Writer,
 )
-from ktrans.sinks._nested import build_format
+from ktrans.layout.nested import build_format
 from ktrans.sinks._staging import os_errors
 
 _IN_MEMORY_BYTES = 8 << 20

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ktrans.api import ConfigError, InterruptedRunError
 from ktrans.sources._filestate import is_whole
-from ktrans.sources._spool import HEAD_BYTES, Segment, SegmentWriter, Spool
+from ktrans.spool.segments import HEAD_BYTES, Segment, SegmentWriter, Spool
 
 _PIECE = 1 << 20
 _MAGIC_BYTES = 8
@@ -73,6 +73,17 @@ class StreamReader:
         self._line += writer.lines
         return segment
 
+    def leave(self, number: int) -> None:
+        """Keep what was read ahead as a segment: this process takes no more."""
+        if self._carry:
+            stream = self.stream or number
+            writer = self._spool.begin(Segment(number, stream, self._offset, self._line))
+            writer.write(self._carry)
+            self._carry = b""
+            if self._offset == 0:
+                writer.keep_head(HEAD_BYTES)
+            writer.finish()
+
     def _begin(self) -> bool:
         """Read enough to know what the stream is; False if it is empty."""
         if self._fd is None:
@@ -110,7 +121,12 @@ class StreamReader:
                     self.paused = True
                     return
             need = self._segment_bytes - writer.size
-            data = self._read(fd, _PIECE if self._whole else min(_PIECE, max(_SMALL, need)))
+            try:
+                data = self._read(fd, _PIECE if self._whole else min(_PIECE, max(_SMALL, need)))
+            except InterruptedRunError:  # `adopt` finishes the segment
+                writer.write(self._carry)
+                self._carry = b""
+                raise
             if not data:
                 self._ended = True
                 writer.write(self._carry)

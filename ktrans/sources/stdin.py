@@ -22,8 +22,8 @@ from ktrans.api import (
     SplitChangedError,
     UsageError,
 )
-from ktrans.sources._spool import HEAD_BYTES, Segment, Spool
 from ktrans.sources._spoolreader import StreamReader
+from ktrans.spool.segments import HEAD_BYTES, Segment, Spool
 
 
 class StdinSourceConfig(ComponentConfig):
@@ -110,6 +110,7 @@ class StdinSource(Source[StdinSourceConfig]):
             stopping=self.context.stopping,
         )
         self._adopted = False
+        self._next = 1
         self._temporary: TemporaryDirectory[str] | None = None
 
     def check(self) -> None:
@@ -121,18 +122,16 @@ class StdinSource(Source[StdinSourceConfig]):
 
         Waits for input if there is none yet; closes early when it comes slowly.
         """
-        del memory
         first = position["next"] if position else 1
         if self.context.ephemeral:
             self._use_temporary()
-            self._spool.drop_before(first, keep=self._reader.stream)
         elif not self._adopted:
             self._spool.check()
             self._spool.adopt()
-            self._spool.drop_before(first)
             self._adopted = True
-        waiting = self._spool.segments(first)
-        number = max(first - 1, *(segment.number for segment in waiting), 0) + 1
+        number = max(first - 1, *(s.number for s in self._spool.segments()), 0) + 1
+        self._next = number
+        waiting = self._waiting(memory, budget)
         taken: list[Segment] = []
         size = 0
         while not budget.full(len(taken), size):
@@ -146,29 +145,55 @@ class StdinSource(Source[StdinSourceConfig]):
                     break
                 segment = read
                 number += 1
+                self._next = number
             taken.append(segment)
             size += segment.size
         if not taken:
             return None
+        numbers = [segment.number for segment in taken]
+        forget = range(*position["last"]) if position else ()
+        known = memory.recall([self._key(number) for number in forget])
+        remember: dict[str, Any] = {
+            key: None for key, value in known.items() if not value.get("rejected")
+        }
+        remember.update({self._key(number): {} for number in numbers})
         return Plan(
             splits=tuple(self._split(segment) for segment in taken),
-            position={"next": taken[-1].number + 1},
+            position={
+                "next": max(first, max(numbers) + 1),
+                "last": [min(numbers), max(numbers) + 1],
+            },
+            remember=remember,
         )
+
+    def _waiting(self, memory: Memory, budget: Budget) -> list[Segment]:
+        """Give the segments that no epoch has recorded, and remove those that one has.
+
+        One that was set aside is not remembered: it waits for another try, for it exists nowhere
+        else. One that was rejected whole is kept until it is forgotten (`rejects replay`).
+        """
+        segments = self._spool.segments()
+        recorded = memory.recall([self._key(segment.number) for segment in segments])
+        left = [s for s in segments if self._key(s.number) not in recorded]
+        done = [s for s in segments if recorded.get(self._key(s.number)) == {}]
+        self._spool.drop(done, keep=self._reader.stream)
+        return [s for s in left if self._key(s.number) not in budget.skip]
 
     def open(self, split: Split) -> StdinPayload:
         """Open a segment."""
         return StdinPayload(split, self._spool)
 
     def commit(self, plan: Plan) -> None:
-        """Remove the segments of the plan."""
-        self._spool.drop_before(plan.position["next"], keep=self._reader.stream)
+        """Leave the segments of the plan to the next `plan`, which knows what became of them."""
 
     def reset(self) -> None:
         """Forget what earlier runs had read but not finished."""
         self._spool.clear()
 
     def close(self) -> None:
-        """Remove the spool if this was only a look."""
+        """Keep what was read ahead; remove the spool if this was only a look."""
+        if not self.context.ephemeral:
+            self._reader.leave(self._next)
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
@@ -194,4 +219,7 @@ class StdinSource(Source[StdinSourceConfig]):
             "offset": segment.offset,
             "line": segment.line,
         }
-        return Split(f"{stream}#{segment.number}", stream, segment.size, data)
+        return Split(self._key(segment.number), stream, segment.size, data)
+
+    def _key(self, number: int) -> str:
+        return f"stdin://{quote(self.context.pipeline, '')}#{number}"

@@ -14,9 +14,9 @@ from ktrans.api import RetryableError, StateError
 if TYPE_CHECKING:
     from typing import Self
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
-_TABLES = """
+_FIRST = """
 CREATE TABLE pipelines (
     name TEXT PRIMARY KEY, config_path TEXT NOT NULL, history TEXT NOT NULL,
     source TEXT, position TEXT, updated TEXT NOT NULL
@@ -41,6 +41,15 @@ CREATE TABLE set_aside (
     tries INTEGER NOT NULL, PRIMARY KEY (pipeline, key)
 ) WITHOUT ROWID;
 """
+_SECOND = """
+CREATE TABLE kept (
+    pipeline TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, part INTEGER NOT NULL,
+    whole INTEGER NOT NULL, open INTEGER NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (pipeline, name, number, part)
+);
+"""
+_VERSIONS = (_FIRST, _SECOND)
+"""What each version adds to the one before."""
 
 
 class Database:
@@ -116,12 +125,13 @@ class Database:
             )
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
-        if version == 0:
+        if version < STATE_VERSION:
             db.execute("BEGIN IMMEDIATE")
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                for statement in _TABLES.split(";"):
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            for tables in _VERSIONS[version:]:
+                for statement in tables.split(";"):
                     db.execute(statement)
-                db.execute(f"PRAGMA user_version={STATE_VERSION}")
+            db.execute(f"PRAGMA user_version={STATE_VERSION}")
             db.execute("COMMIT")
 
     def connection(self) -> sqlite3.Connection:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ktrans.api import Plan, Receipt, Split
+from ktrans.api import Change, Plan, Receipt, Split
 
 
 class Status(StrEnum):
@@ -16,13 +17,15 @@ class Status(StrEnum):
     planned: written down before any data is read; after a crash its tasks are processed again.
     committing: every task has staged its rows and all receipts are kept here; after a crash only
     the commits are done again. recorded: published, ledger and position written; the source may not
-    know yet. done: the source knows too.
+    know yet. done: the source knows too. dropped: given up before anything was staged; the number
+    is not used again.
     """
 
     PLANNED = "planned"
     COMMITTING = "committing"
     RECORDED = "recorded"
     DONE = "done"
+    DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,10 @@ class Epoch:
         extra: the rest of what a rerun's receipt needs (torn objects).
         replay: its splits are files of earlier rejects, not of the source.
         source: the type of the source that planned it, a colon, and a hash of its options.
+        last: the input has ended: it reads nothing, and closes what stateful enrichers keep open.
+        decided: it was staged whole once, and its sinks may have published a part of it.
+        planned: when it was planned.
+        changes: what stateful enrichers change in what they keep, by the name of their state.
     """
 
     number: int
@@ -80,6 +87,10 @@ class Epoch:
     extra: dict[str, Any] = field(default_factory=dict)
     replay: bool = False
     source: str = ""
+    last: bool = False
+    decided: bool = False
+    planned: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    changes: dict[str, Change] = field(default_factory=dict)
 
     @property
     def splits(self) -> list[Split]:
@@ -115,6 +126,8 @@ class Epoch:
             "remember": dict(self.remember),
             "replay": self.replay,
             "source": self.source,
+            "last": self.last,
+            "planned": self.planned.isoformat(),
         }
 
     def staged_json(self) -> dict[str, Any]:

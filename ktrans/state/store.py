@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ktrans.api import Receipt, Split, StateError
+from ktrans.state import kept
 from ktrans.state.database import Database
 from ktrans.state.epochs import Epoch, Exclusion, Status
 
@@ -77,7 +78,7 @@ class Store(Database):
     def reset(self, pipeline: str) -> None:
         """Forget all about a pipeline: everything is read again by the next run."""
         with self.transaction() as db:
-            for table in ("epochs", "excluded", "remembered", "set_aside"):
+            for table in ("epochs", "excluded", "remembered", "set_aside", "kept"):
                 db.execute(f"DELETE FROM {table} WHERE pipeline=?", (pipeline,))  # noqa: S608
             db.execute("DELETE FROM pipelines WHERE name=?", (pipeline,))
 
@@ -101,9 +102,10 @@ class Store(Database):
         """Give the epoch that an earlier run did not bring to its end, if there is one."""
         rows = self.rows(
             "SELECT number, status, fingerprint, plan, staged FROM epochs "
-            "WHERE pipeline=? AND status!=? ORDER BY number LIMIT 1",
+            "WHERE pipeline=? AND status NOT IN (?, ?) ORDER BY number LIMIT 1",
             pipeline,
             Status.DONE,
+            Status.DROPPED,
         )
         return self._epoch(pipeline, rows[0]) if rows else None
 
@@ -132,6 +134,9 @@ class Store(Database):
             staged.get("extra", {}),
             replay=plan["replay"],
             source=plan["source"],
+            last=plan["last"],
+            decided=staged_text is not None,
+            planned=dt.datetime.fromisoformat(plan["planned"]),
         )
 
     def plan(self, pipeline: str, epoch: Epoch) -> None:
@@ -175,11 +180,13 @@ class Store(Database):
     def drop(self, pipeline: str, epoch: Epoch) -> None:
         """Forget an epoch that is only planned: what it was to read is planned anew."""
         with self.transaction() as db:
-            for table in ("epochs", "excluded"):
-                db.execute(
-                    f"DELETE FROM {table} WHERE pipeline=? AND number=?",  # noqa: S608
-                    (pipeline, epoch.number),
-                )
+            db.execute(
+                "UPDATE epochs SET status=?, plan='{}', staged=NULL WHERE pipeline=? AND number=?",
+                (Status.DROPPED, pipeline, epoch.number),
+            )
+            db.execute(
+                "DELETE FROM excluded WHERE pipeline=? AND number=?", (pipeline, epoch.number)
+            )
 
     def stage(self, pipeline: str, epoch: Epoch) -> None:
         """Decide: every task has staged its rows, so from here on the epoch goes forward only."""
@@ -188,14 +195,16 @@ class Store(Database):
                 "UPDATE epochs SET status=?, staged=? WHERE pipeline=? AND number=?",
                 (Status.COMMITTING, json.dumps(epoch.staged_json()), pipeline, epoch.number),
             )
+            kept.stage(db, pipeline, epoch.number, epoch.changes)
 
     def unstage(self, pipeline: str, epoch: Epoch) -> None:
         """Take the decision back, because what was staged is gone: process the tasks again."""
         with self.transaction() as db:
             db.execute(
-                "UPDATE epochs SET status=?, staged=NULL WHERE pipeline=? AND number=?",
+                "UPDATE epochs SET status=?, staged='{}' WHERE pipeline=? AND number=?",
                 (Status.PLANNED, pipeline, epoch.number),
             )
+            kept.undo(db, pipeline, epoch.number)
 
     def record(self, pipeline: str, epoch: Epoch, summary: Mapping[str, Any]) -> None:
         """Record an epoch whose sinks have all committed: position, memory and ledger at once."""
@@ -210,6 +219,7 @@ class Store(Database):
             )
             self._remember(db, pipeline, epoch)
             self._keep_set_aside(db, pipeline, epoch)
+            kept.settle(db, pipeline, epoch.number)
 
     def _remember(self, db: sqlite3.Connection, pipeline: str, epoch: Epoch) -> None:
         kept = epoch.kept()
@@ -272,6 +282,7 @@ class Store(Database):
             "config": path[0][0] if path else None,
             "position": self.position(pipeline),
             "remembered": count[0][0],
+            "open": kept.open_totals(self, pipeline),
             "epochs": [
                 {
                     "number": number,

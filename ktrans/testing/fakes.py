@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import (
@@ -28,6 +29,7 @@ from ktrans.api import (
     Payload,
     Plan,
     Receipt,
+    Refused,
     Sink,
     Source,
     Spec,
@@ -62,12 +64,16 @@ class World:
         objects: text by name; what the source lists.
         errors: by object name, errors that opening it raises, one a time.
         crash_at: the step at which everything stops; 0 for never. Steps are counted by `step`.
+        plan_errors: errors that planning raises, one a time.
+        refuses: by sink, names of rows that it will never take.
         staged, published: rows by sink and file name.
     """
 
     objects: dict[str, str] = field(default_factory=dict)
     errors: dict[str, list[Exception]] = field(default_factory=dict)
     write_errors: list[Exception] = field(default_factory=list)
+    plan_errors: list[Exception] = field(default_factory=list)
+    refuses: dict[str, set[str]] = field(default_factory=dict)
     crash_at: int = 0
     steps: int = 0
     staged: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
@@ -100,6 +106,8 @@ class FakeSourceConfig(_FakeConfig):
     """Options of the fake source."""
 
     type: Literal["fake"] = "fake"
+    tag: str = ""
+    """Another one makes it another source."""
 
 
 class FakeSource(Source[FakeSourceConfig]):
@@ -108,6 +116,8 @@ class FakeSource(Source[FakeSourceConfig]):
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
         """List what is not remembered yet."""
         world = WORLDS[self.config.world]
+        if world.plan_errors:
+            raise world.plan_errors.pop(0)
         known = memory.recall(sorted(world.objects))
         splits: list[Split] = []
         size = 0
@@ -252,12 +262,24 @@ class FakeSink(Sink[FakeSinkConfig]):
 class _FakeWriter(Writer):
     def __init__(self, world: World, sink: str, task: str) -> None:
         self._world, self._key, self._rows = world, (sink, task), list[Any]()
+        self._refused: list[Refused] = []
 
     def write(self, encoded: pa.RecordBatch) -> None:
         self._world.step()
         if self._world.write_errors:
             raise self._world.write_errors.pop(0)
+        refuses = self._world.refuses.get(self._key[0])
+        if refuses:
+            bad = pc.is_in(encoded.column("name").cast(pa.string()), pa.array(sorted(refuses)))
+            if pc.any(bad).as_py():
+                rows = encoded.filter(bad)
+                self._refused.append(Refused(rows, "not_wanted", "the world does not want it"))
+            encoded = encoded.filter(pc.invert(bad))
         self._rows += [tuple(row.values()) for row in encoded.to_pylist()]
+
+    def refused(self) -> Sequence[Refused]:
+        """Give what the world does not want."""
+        return self._refused
 
     def finish(self) -> Receipt:
         self._world.step()
@@ -266,6 +288,11 @@ class _FakeWriter(Writer):
 
     def abort(self) -> None:
         self._world.staged.pop(self._key, None)
+
+
+def as_it_is(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Give the batch back: for the enricher `python`."""
+    return batch
 
 
 @hookimpl

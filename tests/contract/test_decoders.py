@@ -1,5 +1,7 @@
 """What holds for every decoder, on the logs that `generate` makes and on rubbish."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from ktrans.registry.catalogue import Catalogue
 from ktrans.sources._synth.logs import LOGS
 from ktrans.sources._synth.objects import pieces
 from ktrans.sources.generate import GenerateSourceConfig
+from ktrans.testing.contracts import DecoderContract
 
 CATALOGUE = Catalogue()
 DECODERS = [spec.type for spec in CATALOGUE.specs("decoder")]
@@ -77,7 +80,23 @@ def decode(kind, data, columns=None, limits=None):
     return pa.Table.from_batches(batches, schema), records, rejects, skipped
 
 
-logs = pytest.mark.parametrize("log", sorted(set(LOGS) - HEADERLESS))
+LOG_NAMES = sorted(set(LOGS) - HEADERLESS)
+logs = pytest.mark.parametrize("log", LOG_NAMES)
+
+
+class TestDecoders(DecoderContract):
+    @pytest.fixture(autouse=True, params=LOG_NAMES)
+    def chosen(self, request):
+        self.name = request.param
+
+    def make(self, context):
+        kind = MADE.get(self.name, self.name)
+        raw = {"type": kind, **NEEDS_OPTIONS.get(kind, {})}
+        context = replace(context, registry=CATALOGUE)
+        return CATALOGUE.build("decoder", CATALOGUE.config("decoder", raw), context)
+
+    def log(self):
+        return log_bytes(self.name, rows=80, rows_per_object=80, bad_ratio=0.05)
 
 
 @logs
@@ -97,35 +116,6 @@ def test_bad_records_are_rejected_and_the_good_ones_beside_them_arrive(log):
     mixed, _, rejects, _ = decode(MADE.get(log, log), log_bytes(log, bad_ratio=0.05))
     assert rejects > 0
     assert mixed.num_rows >= clean.num_rows * 0.8
-
-
-@logs
-def test_the_size_of_the_blocks_changes_nothing(log):
-    kind, data = MADE.get(log, log), log_bytes(log, bad_ratio=0.02)
-    whole, *counts = decode(kind, data)
-    parts, *again = decode(kind, data, limits=Limits(block_bytes=8000))
-    assert parts.to_pylist() == whole.to_pylist()
-    assert again == counts
-
-
-@logs
-def test_a_projection_gives_the_same_columns(log):
-    kind, data = MADE.get(log, log), log_bytes(log)
-    whole, *_ = decode(kind, data)
-    wanted = ["bytes", "dst_addr", "source_pos", "start_time", "log_status"]
-    some, *_ = decode(kind, data, wanted)
-    assert set(some.column_names) == set(wanted)
-    assert some.to_pylist() == whole.select(some.column_names).to_pylist()
-
-
-@logs
-def test_positions_rise_and_gzip_changes_nothing(log):
-    kind = MADE.get(log, log)
-    plain, *_ = decode(kind, log_bytes(log))
-    packed, *_ = decode(kind, log_bytes(log, compression="gzip"))
-    assert packed.to_pylist() == plain.to_pylist()
-    positions = plain.column("source_pos").to_pylist()
-    assert positions == sorted(set(positions))
 
 
 @pytest.mark.parametrize("kind", DECODERS)

@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,11 +13,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ktrans.api import ComponentConfig, ConfigError
+from ktrans.api import ConfigError
 from ktrans.flow.schema import FLOW_SCHEMA, TEXT, TIME
 from ktrans.registry.builtin import FORMATS
+from ktrans.testing.contracts import FormatContract
+from ktrans.testing.contracts.formats import flow_batch, write
 
 SPECS = {spec.type: spec for spec in FORMATS}
+
+
+class TestBuiltInFormats(FormatContract):
+    @pytest.fixture(autouse=True, params=SPECS)
+    def chosen(self, request):
+        self.name = request.param
+
+    def make(self, schema):
+        return make(self.name, schema)
+
+    def rows(self, data):
+        if self.name == "parquet":
+            return pq.read_table(io.BytesIO(data)).to_pylist()
+        if self.name == "arrow":
+            return pa.ipc.open_stream(data).read_all().to_pylist()
+        if self.name == "jsonl":
+            return [json.loads(line) for line in data.splitlines()]
+        if self.name == "csv":
+            read = csv.DictReader(io.StringIO(data.decode()))
+            return [{**row, "source_pos": int(row["source_pos"])} for row in read]
+        return None
 
 
 def load(reference):
@@ -30,17 +53,6 @@ def make(name, schema, **options):
     made = load(spec.build)(load(spec.config)(**options))
     made.bind(schema)
     return made
-
-
-def write(made, batches):
-    stream = io.BytesIO()
-    writer = made.open(stream)
-    for batch in batches:
-        writer.write(made.encode(batch))
-    rows = writer.finish()
-    assert rows == sum(batch.num_rows for batch in batches)
-    assert writer.tell() == len(stream.getvalue())
-    return stream.getvalue()
 
 
 # --- batches ---
@@ -189,42 +201,6 @@ def test_parquet_reads_back_equal(table, row_group_rows, compression):
     assert read.to_pylist() == rows_of(batches)
 
 
-def flow_batch(rows=50, seed=0):
-    """Rows of the whole flow schema, most columns null, as a simple AWS record gives them."""
-    start = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=seed)
-    values = {
-        "provider": ["aws"] * rows,
-        "start_time": [start + timedelta(seconds=i % 7) for i in range(rows)],
-        "end_time": [start + timedelta(seconds=60 + i % 7) for i in range(rows)],
-        "src_addr": [f"192.0.2.{(i + seed) % 5}" for i in range(rows)],
-        "protocol": [(6, 17, None)[i % 3] for i in range(rows)],
-        "bytes": [10**i % 10**15 for i in range(rows)],
-        "packets": list(range(rows)),
-        "attrs": [[("traffic-path", "8")] if i % 10 == 0 else None for i in range(rows)],
-        "source_uri": ["file:///var/log/flows.gz"] * rows,
-        "source_pos": list(range(1 + seed * rows, 1 + rows + seed * rows)),
-    }
-    arrays = [pa.array(values.get(f.name, [None] * rows), f.type) for f in FLOW_SCHEMA]
-    return pa.RecordBatch.from_arrays(arrays, schema=FLOW_SCHEMA)
-
-
-@pytest.mark.parametrize("name", SPECS)
-def test_every_format_takes_the_flow_schema_and_gives_the_same_bytes_again(name):
-    batches = [flow_batch(seed=seed) for seed in range(3)]
-    first = write(make(name, FLOW_SCHEMA), batches)
-    assert first
-    assert first == write(make(name, FLOW_SCHEMA), batches)
-
-
-@pytest.mark.parametrize("name", SPECS)
-def test_plain_text_columns_do_as_well_as_dictionaries(name):
-    batch = flow_batch()
-    columns = [c.cast(pa.string()) if c.type == TEXT else c for c in batch.columns]
-    bare = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-    made = make(name, FLOW_SCHEMA)
-    assert write(made, [bare]) == write(made, [batch])
-
-
 @pytest.mark.parametrize("name", SPECS)
 def test_a_file_without_rows_is_a_file(name):
     data = write(make(name, FLOW_SCHEMA), [])
@@ -248,15 +224,6 @@ def test_a_type_that_cannot_be_stored_is_an_error_before_any_row(name):
     options = {"fields": ["odd"], "uniqueness": "none"} if name == "influx" else {}
     with pytest.raises(ConfigError, match="'odd'"):
         make(name, schema, **options)
-
-
-@pytest.mark.parametrize("name", SPECS)
-def test_every_option_is_described_with_an_example(name):
-    model = load(SPECS[name].config)
-    assert issubclass(model, ComponentConfig)
-    for field in model.model_fields.values():
-        assert field.description
-        assert field.examples
 
 
 def test_numbers_that_json_has_no_form_for_are_null():

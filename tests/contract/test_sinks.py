@@ -3,12 +3,22 @@
 import json
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ktrans.api import Context, EpochId, Receipt, StageLostError, TaskId
+from ktrans.api import Context, EpochId, StageLostError, TaskId
 from ktrans.registry.builtin import FORMATS, SINKS
+from ktrans.testing.contracts import SinkCase, SinkContract
+from ktrans.testing.contracts.sinks import (
+    EPOCH,
+    FIRST,
+    SCHEMA,
+    SECOND,
+    batches,
+    numbers,
+    revived,
+    run,
+)
 
 SPECS = {("format", spec.type): spec for spec in FORMATS} | {("sink", s.type): s for s in SINKS}
 
@@ -31,27 +41,7 @@ class TinyRegistry:
         return self.load(SPECS[kind, config.type].build)(config, context)
 
 
-SCHEMA = pa.schema([("account", pa.dictionary(pa.int32(), pa.string())), ("n", pa.int64())])
-
-
-def batches(task):
-    """The rows of a task, always the same ones."""
-    return [
-        pa.record_batch(
-            {
-                "account": pa.array([f"a{i % 3}" for i in range(40)]).dictionary_encode(),
-                "n": pa.array(range(1000 * task.index + 40 * k, 1000 * task.index + 40 * k + 40)),
-            }
-        )
-        for k in range(3)
-    ]
-
-
-def numbers(*tasks):
-    return sorted(n for task in tasks for b in batches(task) for n in b["n"].to_pylist())
-
-
-class FileCase:
+class FileCase(SinkCase):
     """Builds a sink afresh, as a new process would, and looks at what others can see."""
 
     def __init__(self, folder, options):
@@ -59,7 +49,7 @@ class FileCase:
         self.options = options
         self.suffix = f".{options['format']['type']}"
 
-    def sink(self, name="files", pipeline="flows"):
+    def sink(self, name="sink", pipeline="flows"):
         registry = TinyRegistry()
         context = Context(pipeline, name, base_dir=self.folder, registry=registry)
         raw = {"type": "file", "path": "out/{account}/", **self.options}
@@ -84,36 +74,47 @@ class FileCase:
                 found += [json.loads(line)["n"] for line in path.read_text().splitlines()]
         return sorted(found)
 
-
-EPOCH = EpochId("flows", 1)
-FIRST, SECOND = TaskId(EPOCH, 0), TaskId(EPOCH, 1)
-
-
-def run(sink, task):
-    writer = sink.writer(task)
-    for batch in batches(task):
-        writer.write(writer.encode(batch))
-    return writer.finish()
+    def leftovers(self):
+        hidden = set(self.everything()) - set(self.visible())
+        if (self.folder / "out").exists():
+            hidden |= {p.name for p in (self.folder / "out").iterdir() if p.name.startswith(".")}
+        return sorted(hidden)
 
 
-def revived(receipt):
-    """A receipt as the state store gives it back after a crash."""
-    return Receipt.from_json(json.loads(json.dumps(receipt.to_json())))
+CASES = [
+    {"format": {"type": "parquet", "row_group_rows": 50}},
+    {"format": {"type": "jsonl"}},
+    {"format": {"type": "jsonl"}, "target_file_bytes": 1500, "max_open_files": 2},
+]
+NAMES = ["parquet", "jsonl", "many-files"]
 
 
-@pytest.fixture(
-    params=[
-        {"format": {"type": "parquet", "row_group_rows": 50}},
-        {"format": {"type": "jsonl"}},
-        {"format": {"type": "jsonl"}, "target_file_bytes": 1500, "max_open_files": 2},
-    ],
-    ids=["parquet", "jsonl", "many-files"],
-)
+@pytest.fixture(params=CASES, ids=NAMES)
 def case(request, tmp_path):
     return FileCase(tmp_path, request.param)
 
 
-def test_nothing_is_visible_before_the_commit_and_all_of_it_after(case):
+class TestFileSink(SinkContract):
+    @pytest.fixture(params=CASES, ids=NAMES)
+    def case(self, request, tmp_path):
+        return FileCase(tmp_path, request.param)
+
+
+class StdoutCase(SinkCase):
+    revives = False
+
+    def __init__(self, captured):
+        self.captured, self.printed = captured, b""
+
+    def sink(self, name="sink", pipeline="flows"):
+        return other("stdout")
+
+    def rows(self):
+        self.printed += self.captured.readouterr().out
+        return sorted(json.loads(line)["n"] for line in self.printed.splitlines())
+
+
+def test_receipts_name_the_files_and_their_sizes(case):
     sink = case.sink()
     sink.prepare(EPOCH)
     receipts = [run(sink, FIRST), run(sink, SECOND)]
@@ -124,37 +125,6 @@ def test_nothing_is_visible_before_the_commit_and_all_of_it_after(case):
     assert sum(receipt.bytes for receipt in receipts) == sum(map(len, case.visible().values()))
     names = {str(case.folder / name) for name in case.visible()}
     assert {name for receipt in receipts for name in receipt.outputs} == names
-
-
-def test_a_commit_leaves_no_staging_behind(case):
-    sink = case.sink()
-    sink.commit(EPOCH, [run(sink, FIRST)])
-    assert case.everything() == case.visible()
-    assert not [path for path in (case.folder / "out").iterdir() if path.name.startswith(".")]
-
-
-def test_committing_twice_changes_nothing(case):
-    sink = case.sink()
-    receipts = [run(sink, FIRST)]
-    sink.commit(EPOCH, receipts)
-    once = case.everything()
-    sink.commit(EPOCH, receipts)
-    case.sink().commit(EPOCH, [revived(receipt) for receipt in receipts])
-    assert case.everything() == once
-
-
-def test_abort_leaves_nothing_and_may_be_called_twice(case):
-    sink = case.sink()
-    writer = sink.writer(FIRST)
-    writer.write(writer.encode(batches(FIRST)[0]))
-    writer.abort()
-    writer.abort()
-    assert case.everything() == {}
-    writer = sink.writer(FIRST)
-    writer.write(writer.encode(batches(FIRST)[0]))
-    writer.finish()
-    writer.abort()
-    assert case.everything() == {}
 
 
 def test_a_run_killed_after_finish_is_done_again_with_the_same_result(case, tmp_path):
@@ -171,13 +141,6 @@ def test_a_run_killed_after_finish_is_done_again_with_the_same_result(case, tmp_
     again.commit(EPOCH, [run(again, FIRST), run(again, SECOND)])
     assert case.everything() == undisturbed.everything()
     half.abort()
-
-
-def test_receipts_are_enough_to_commit_in_a_new_process(case):
-    sink = case.sink()
-    receipts = [run(sink, FIRST), run(sink, SECOND)]
-    case.sink().commit(EPOCH, [revived(receipt) for receipt in receipts])
-    assert case.rows() == numbers(FIRST, SECOND)
 
 
 def test_a_commit_that_died_half_way_is_completed(case):
@@ -199,33 +162,18 @@ def test_a_lost_file_is_noticed_before_anything_becomes_visible(case):
     assert case.visible() == {}
 
 
-def test_epochs_pipelines_and_sinks_share_a_folder_without_meeting(case):
-    second = EpochId("flows", 2)
-    sink, other, foreign = case.sink(), case.sink("more"), case.sink(pipeline="others")
-    waiting = [run(other, FIRST), run(foreign, FIRST)]
-    sink.commit(EPOCH, [run(sink, FIRST)])
-    sink.prepare(second)
-    sink.commit(second, [run(sink, TaskId(second, 0))])
-    other.commit(EPOCH, waiting[:1])
-    foreign.commit(EpochId("others", 1), waiting[1:])
-    assert case.rows() == sorted(numbers(FIRST) * 4)
-
-
-def test_a_task_without_rows_makes_no_file(case):
-    sink = case.sink()
-    writer = sink.writer(FIRST)
-    writer.write(writer.encode(batches(FIRST)[0].slice(0, 0)))
-    receipt = writer.finish()
-    sink.commit(EPOCH, [receipt])
-    assert (receipt.rows, receipt.outputs, case.everything()) == (0, (), {})
-
-
 def other(name, **options):
     registry = TinyRegistry()
     config = registry.config("sink", {"type": name, **options})
     sink = registry.build("sink", config, Context(name=name, registry=registry))
     sink.bind(SCHEMA)
     return sink
+
+
+class TestStdoutSink(SinkContract):
+    @pytest.fixture
+    def case(self, capfdbinary):
+        return StdoutCase(capfdbinary)
 
 
 def test_stdout_prints_each_epoch_once_and_the_header_once(capfdbinary):
@@ -241,7 +189,7 @@ def test_stdout_prints_each_epoch_once_and_the_header_once(capfdbinary):
         lines = capfdbinary.readouterr().out.decode().splitlines()
         assert lines[: len(header)] == header
         assert [int(line.partition(",")[2]) for line in lines[len(header) :]] == numbers(
-            FIRST, SECOND
+            TaskId(epoch, 0), TaskId(epoch, 1)
         )
     sink.close()
 
@@ -281,14 +229,3 @@ def test_sinks_say_what_survives_a_crash_and_describe_their_options(name):
     for field in TinyRegistry().load(spec.config).model_fields.values():
         assert field.description
         assert field.examples
-
-
-@pytest.mark.parametrize("name", [spec.type for spec in SINKS])
-def test_sinks_close_at_any_time(name, tmp_path):
-    options = {"path": "out/"} if name == "file" else {}
-    registry = TinyRegistry()
-    config = registry.config("sink", {"type": name, **options})
-    sink = registry.build("sink", config, Context(base_dir=tmp_path, registry=registry))
-    sink.close()
-    sink.close()
-    assert list(tmp_path.iterdir()) == []

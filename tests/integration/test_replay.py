@@ -1,8 +1,10 @@
 """Rejects go through again after a fix: once, at their old place, even when the replay is killed."""
 
+import gzip
 import json
 import subprocess
 import sys
+import zlib
 
 import pytest
 
@@ -100,3 +102,70 @@ def test_a_replay_that_is_killed_is_finished_by_the_next_run(rejected):
     assert ktrans("run", rejected).returncode in {0, 65}
     assert ktrans("rejects", "replay", rejected).returncode in {0, 65}
     assert places(rejected) == EXPECTED
+
+
+def test_rows_that_a_sink_could_not_place_stay_among_the_rejects(rejected):
+    """They are no records of the log any more, so no decoder is asked about them."""
+    stored = min((rejected.parent / "rejects").glob("*.jsonl"))
+    placed = {
+        "reason": "record_too_large",
+        "detail": "2 MB, and the broker takes 1 MB",
+        "source_uri": "file:///a.log",
+        "source_pos": 3,
+        "raw": '{"bytes": 3}',
+        "decoder": "sink:kafka",
+        "decoder_version": "1",
+    }
+    with stored.open("a") as stream:
+        stream.write(json.dumps(placed) + "\n")
+    assert ktrans("rejects", "replay", rejected).returncode == 0
+    assert places(rejected) == EXPECTED
+    assert reasons(rejected)["record_too_large"] == 1
+    result = ktrans("rejects", "replay", rejected)
+    assert result.returncode == 0, result.stderr
+    assert reasons(rejected)["record_too_large"] == 1
+
+
+def pipeline(folder, decoder):
+    config = folder / "p.yaml"
+    config.write_text(
+        "name: p\n"
+        "source: {type: file, paths: [logs], tail_secs: 0}\n"
+        f"decoder: {json.dumps(decoder)}\n"
+        "sinks: [{type: file, path: out/, format: {type: jsonl}}]\n"
+        "rejects: {type: file, path: rejects/, limit: {ratio: 1.0}}\n"
+        "engine: {retry_wait_secs: 0.01, attempts: 2}\n"
+    )
+    return config
+
+
+def test_the_torn_end_of_an_object_is_not_taken_for_a_record(tmp_path):
+    """A part of a line may look like a line: the number at its end is then another one."""
+    (tmp_path / "logs").mkdir()
+    lines = "".join(LINE.format(n=n, m=n % 250) for n in range(1, 2000)).encode()
+    packed = gzip.compress(lines)
+    for size in range(len(packed) - 30, len(packed) - 400, -7):
+        torn = zlib.decompressobj(31).decompress(packed[:size])
+        if len(torn.rsplit(b"\n", 1)[1].split()) == 10:
+            break
+    (tmp_path / "logs/torn.log.gz").write_bytes(packed[:size])
+    config = pipeline(tmp_path, {"type": "aws_vpc", "format": LAYOUT})
+    ktrans("run", config)
+    before = len(rows(config))
+    assert reasons(config) == {"truncated": 1}
+    assert ktrans("rejects", "replay", config).returncode == 0
+    assert len(rows(config)) == before
+    assert reasons(config) == {"truncated": 1}
+
+
+def test_rejects_that_no_decoder_knows_are_left_and_the_replay_ends(tmp_path):
+    (tmp_path / "logs").mkdir()
+    good = "".join(LINE.format(n=n, m=n) for n in range(1, 50))
+    (tmp_path / "logs/a.log").write_text(f"{LAYOUT}\n{good}not a flow\n{good}")
+    config = pipeline(tmp_path, {"type": "auto"})
+    ktrans("run", config)
+    found = reasons(config)
+    assert sum(found.values()) == 1
+    assert ktrans("rejects", "replay", config).returncode in {0, 65}
+    assert sum(reasons(config).values()) == 1
+    assert len(rows(config)) == 98

@@ -32,6 +32,7 @@ LOGS: dict[str, str] = {
     "hubble": "ktrans.sources._synth.json_tools:HUBBLE",
     "cloudflare_network_analytics": "ktrans.sources._synth.json_tools:CLOUDFLARE",
     "goflow2": "ktrans.sources._synth.json_tools:GOFLOW2",
+    "ocsf": "ktrans.sources._synth.ocsf:OCSF",
 }
 """Every log by name, as `"module:attr"` of a `Log`, imported on first use."""
 

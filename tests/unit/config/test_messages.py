@@ -58,7 +58,7 @@ CASES = {
         (
             "unknown_option|demo.yaml:3:1|there is no section `enricher`|did you mean `enrichers`? the "
             "sections are: version, name, source, decoder, enrichers, sinks, rejects, state, limits, "
-            "engine; `x-...` is free for your own use"
+            "engine, tests; `x-...` is free for your own use"
         ),
     ),
     "missing option": (

@@ -44,3 +44,16 @@ def test_account_ids_keep_their_zeros(run):
 
 def test_numbers_that_came_as_numbers_are_as_good(run):
     assert one(run, srcport=40000, protocol=17, start=1772359200)["src_port"] == 40000
+
+
+def test_records_of_other_topics_are_skipped_and_counted(run):
+    lines = [{**BASE, "__topic__": topic} for topic in ("flow_log", "nat_gateway", "")]
+    done = run(
+        [json.dumps(line) for line in lines], "alibaba_vpc", columns=["src_addr", "source_pos"]
+    )
+    assert (done.positions, done.skipped, done.rejects) == ([1, 3], 1, [])
+
+
+def test_63_negative_counters_are_null(run):
+    done = run(json.dumps({**BASE, "bytes": "-5"}), "alibaba_vpc")
+    assert [row["bytes"] for row in done.rows] == [None]

@@ -1,8 +1,13 @@
 """AWS Network Firewall: netflow events among others, flags in hexadecimal, duplicate keys."""
 
+import base64
+import gzip
 import json
 
 import pytest
+
+from ktrans.api import Head, Limits, TruncatedError
+from ktrans.decoders.aws_network_firewall import sniff
 
 
 def record(event=None, **more):
@@ -49,3 +54,42 @@ def test_times_have_an_offset_without_a_colon(run):
 def test_the_outer_time_stands_in_for_that_of_the_event(run):
     [row] = run(record(event_timestamp="1772359260"), "aws_network_firewall").rows
     assert row["logged_at"].timestamp() == 1772359260
+
+
+def envelope(*messages, kind="DATA_MESSAGE"):
+    events = [
+        {"id": str(n), "timestamp": 1772359200000, "message": m} for n, m in enumerate(messages)
+    ]
+    return json.dumps({"messageType": kind, "logGroup": "fw", "logEvents": events})
+
+
+def wrapped_by_lambda(document):
+    data = base64.b64encode(gzip.compress(document.encode())).decode()
+    return json.dumps({"awslogs": {"data": data}})
+
+
+@pytest.mark.parametrize("wrap", [str, wrapped_by_lambda], ids=["plain", "lambda"])
+@pytest.mark.parametrize("block_bytes", [64, 1 << 20])
+def test_records_are_taken_out_of_log_events(run, wrap, block_bytes):
+    first = envelope(record(event_timestamp="1"), record({"event_type": "alert"}))
+    control = envelope("CWL CONTROL MESSAGE", kind="CONTROL_MESSAGE")
+    second = envelope(record({"src_ip": "10.0.0.2"}), "no JSON", record({"src_ip": "10.0.0.300"}))
+    data = "".join(map(wrap, (control, first, second)))
+    done = run(data, "aws_network_firewall", limits=Limits(block_bytes=block_bytes))
+    assert [(row["src_addr"], row["source_pos"]) for row in done.rows] == [("10.0.0.1", 2), ("10.0.0.2", 4)]  # fmt: skip
+    assert (done.reasons, done.skipped) == ({5: "bad_json", 6: "bad_address"}, 2)
+
+
+def test_log_events_of_a_stream_that_broke_off_keep_what_is_whole(run):
+    data = gzip.compress((envelope(record()) + envelope(record(), record())).encode())[:-12]
+    done = run(data, "aws_network_firewall")
+    assert (done.positions, done.reasons) == ([1], {2: "truncated"})
+    with pytest.raises(TruncatedError):
+        run(data, "aws_network_firewall", final=False)
+
+
+@pytest.mark.parametrize("wrap", [str, wrapped_by_lambda], ids=["plain", "lambda"])
+def test_log_events_with_records_are_known(wrap):
+    text = wrap(envelope(record({"x": 1}, event_timestamp="1"))).encode()
+    assert sniff(Head("mem://o", text)).score == 100
+    assert sniff(Head("mem://o", wrap(envelope("2 1 eni-1 - - -")).encode())) is None

@@ -190,3 +190,45 @@ def test_blocks_decode_alike_in_several_threads(make, payload, v2, record):
     for one, other in zip(alone, together, strict=True):
         assert one.batch.equals(other.batch)
         assert one.rejects.equals(other.rejects)
+
+
+SHORT = "version srcaddr dstaddr bytes"
+
+
+@pytest.mark.parametrize("block_bytes", [64, 1 << 20])
+def test_nothing_is_read_by_a_header_that_names_a_field_twice(run, v2, good, block_bytes):
+    lines = [v2, good, f"{SHORT} bytes", "2 10.0.0.1 10.0.0.2 5 6", "", v2, good]
+    result = run(lines, limits=Limits(block_bytes=block_bytes))
+    assert result.positions == [2, 7]
+    assert result.reasons == {3: "bad_header", 4: "no_layout"}
+    assert result.skipped == 3
+    assert "bytes twice" in result.rejects[0]["detail"]
+    assert result.rejects[1]["raw"] == b"2 10.0.0.1 10.0.0.2 5 6"
+    assert result.rejects[1]["layout"] is None
+
+
+def test_a_damaged_header_at_the_head_holds_for_the_rest_of_the_object(run, good):
+    head = f"{SHORT} bytes\n".encode()
+    result = run([good], head=head, first_line=2)
+    assert result.reasons == {2: "no_layout"}
+
+
+@pytest.mark.parametrize("names", [SHORT, "pkt-srcaddr version", "dstaddr flow-direction packets"])
+def test_a_header_glued_to_the_record_before_it_holds_for_what_follows(run, v2, good, names):
+    record = {"version": "2", "srcaddr": "10.0.0.1", "dstaddr": "10.0.0.2", "bytes": "5"}
+    values = " ".join(record.get(name, "-") for name in names.split())
+    data = b"".join(
+        gzip.compress(part.encode()) for part in (f"{v2}\n{good}\n{good}", f"{names}\n{values}\n")
+    )
+    result = run(data)
+    assert result.reasons == {3: "bad_header"}
+    assert result.positions == [2, 4]
+    assert result.rejects[0]["raw"] == f"{good}{names}".encode()
+    assert result.rows[1]["dst_addr"] == (record["dstaddr"] if "dstaddr" in names else None)
+    assert result.rows[1]["protocol"] is None
+
+
+def test_values_that_look_like_names_are_no_header(run, v2, good):
+    lines = [f"{v2} pkt-src-aws-service", f"{good} my-srcaddr", f"{good} addr", v2, good]
+    result = run(lines)
+    assert (result.positions, result.rejects) == ([2, 3, 5], [])

@@ -2,8 +2,10 @@
 
 import base64
 import contextlib
+import itertools
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -499,26 +501,52 @@ def test_batches_are_of_the_flow_schema(tmp_path):
 
 
 def test_a_member_that_another_thread_meets_meanwhile_does_no_harm(monkeypatch):
+    """Whenever one thread looks up what members are known, another one learns more right after."""
     decoder = GcpVpcDecoder(GcpVpcDecoderConfig(), Context())
     decoder.schema(None)
-    plain, strange = json.dumps(entry()), json.dumps(entry({"brand_new": 1}, also_new=2))
 
     def block(*lines):
         data = "".join(f"{line}\n" for line in lines).encode()
         [found] = decoder.blocks(BytesPayload(Split("k", "gs://bucket/object"), data))
         return found
 
-    mixed, other = block(plain, "garbage", plain), block(strange)
-    parse, met = _gcp_read._columns, []
+    names = itertools.count()
+    here = threading.current_thread()
 
-    def meanwhile(members, entries):
-        if not met:
-            met.append(1)
-            thread = threading.Thread(target=decoder.decode, args=(other,))
-            thread.start()
-            thread.join()
-        return parse(members, entries)
+    def learn_more():
+        strange = {f"new_{next(names)}": 1}
+        done = decoder.decode(block(json.dumps(entry(strange, **strange))))
+        assert done.rejects is None
 
-    monkeypatch.setattr(_gcp_read, "_columns", meanwhile)
+    class Watched:
+        """The attribute, which changes as soon as it was read by this thread."""
+
+        def __get__(self, reader, _owner):
+            found = vars(reader)["kept"]
+            if threading.current_thread() is here:
+                with ThreadPoolExecutor(1) as pool:
+                    pool.submit(learn_more).result()
+                assert vars(reader)["kept"] is not found
+            return found
+
+        def __set__(self, reader, members):
+            vars(reader)["kept"] = members
+
+    plain = json.dumps(entry())
+    mixed = block(plain, "garbage", plain)
+    reader = decoder._reader
+    known = reader._members
+    monkeypatch.setattr(_gcp_read.GcpReader, "_members", Watched(), raising=False)
+    reader._members = known
     done = decoder.decode(mixed)
     assert (done.batch.num_rows, done.rejects.num_rows) == (2, 1)
+
+
+@pytest.mark.parametrize("number", ["1", "1.0", "2.50", "1e2"])
+@pytest.mark.parametrize("beside", ["", "garbage"])
+def test_numbers_in_attrs_keep_their_spelling(number, beside):
+    line = json.dumps(entry({"other": 0.125, "src_instance": {"weight": 0.125}}, load=0.125))
+    row = decode(f"{line.replace('0.125', number)}\n{beside}".encode()).rows[0]
+    attrs = dict(row["attrs"])
+    assert attrs["load"] == attrs["jsonPayload.other"] == number
+    assert attrs["jsonPayload.src_instance"] == f'{{"weight":{number}}}'

@@ -1,10 +1,11 @@
 """IBM Cloud VPC flow logs: one document an object, its header, its key, its broken forms."""
 
+import gzip
 import json
 
 import pytest
 
-from ktrans.api import Limits, RejectError
+from ktrans.api import Limits, RejectError, TruncatedError
 
 FLOW = {
     "start_time": "2026-03-01T10:00:00Z",
@@ -141,3 +142,45 @@ def test_where_in_its_life_a_flow_is_does_not_depend_on_its_neighbours(run):
     rows = run(document(told, FLOW, nulls, ended), "ibm_vpc").rows
     assert [row["flow_state"] for row in rows] == ["begin", None, None, "end"]
     assert run(document(ended), "ibm_vpc").rows[0]["flow_state"] == "end"
+
+
+FLOWS = [{"initiator_ip": f"10.0.0.{n}", "start_time": "2026-03-01T10:00:00Z"} for n in range(1, 4)]
+
+
+def damaged(*flows, head='"network_interface_id":"nic-1","collector_crn":"c"', tail='"number":1'):
+    rows = ",".join(flow if isinstance(flow, str) else json.dumps(flow) for flow in flows)
+    return f'{{{head},"flow_logs":[{rows}],{tail}}}'
+
+
+@pytest.mark.parametrize(
+    "bad", ['{"initiator_ip":', '{"initiator_ip" "x"}', "oops", '{"a":"\x01"}']
+)
+def test_good_flows_beside_a_damaged_one_are_kept(run, bad):
+    done = run(damaged(FLOWS[0], bad, FLOWS[1], FLOWS[2]), "ibm_vpc")
+    assert [row["src_addr"] for row in done.rows] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    assert {row["interface_id"] for row in done.rows} == {"nic-1"}
+    assert done.reasons == {2: "bad_json"}
+    assert done.positions == [1, 3, 4]
+
+
+def test_flows_before_the_place_where_a_document_breaks_off_are_kept(run):
+    whole = damaged(*FLOWS)
+    data = whole[: whole.index("10.0.0.3")]
+    done = run(data, "ibm_vpc")
+    assert [row["src_addr"] for row in done.rows] == ["10.0.0.1", "10.0.0.2"]
+    assert done.reasons == {3: "bad_json"}
+    packed = gzip.compress(whole.encode() + b" " * 10, mtime=0)[:-6]
+    done = run(packed, "ibm_vpc")
+    assert (len(done.rows), done.reasons) == (3, {4: "truncated"})
+    with pytest.raises(TruncatedError):
+        run(packed, "ibm_vpc", final=False)
+
+
+def test_a_damaged_member_behind_the_flows_is_refused_alone(run):
+    done = run(damaged(*FLOWS, tail='"number":'), "ibm_vpc")
+    assert (len(done.rows), done.reasons) == (3, {4: "bad_json"})
+
+
+def test_flows_without_what_describes_them_are_refused_with_the_document(run):
+    done = run(damaged(*FLOWS, head='"network_interface_id":'), "ibm_vpc")
+    assert (done.rows, done.reasons) == ([], {1: "bad_json"})

@@ -30,7 +30,7 @@ def cut(data, limits=SMALL, first_line=1, **options):
         if block.data.endswith(b"\n") or not block.data:
             assert lines.pop() == b""
         assert len(lines) == block.records
-        assert all(line.strip() for line in lines)
+        assert all(line.strip(b" \t\r\n") for line in lines)
         records += zip(itertools.count(block.first_pos), lines, strict=False)
         rejects += [(r.position, r.reason, r.raw) for r in block.rejects]
     return records, rejects

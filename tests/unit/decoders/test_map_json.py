@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ktrans.api import Limits
 from ktrans.decoders import _json_map_parse
 from ktrans.decoders._json_map_parse import Parser
 from ktrans.decoders._json_map_records import Shape, read_carefully
@@ -207,3 +208,29 @@ def test_a_projection_reads_what_was_never_seen_before(run, make, collect, paylo
     ):
         done = collect(decoder, decoder.blocks(payload("m", lines_)))
         assert [row["rule"] for row in done.rows] == want
+
+
+SPELLED = ["1", "1.0", "1.50", "1e2", "-0.0", "2E+3", "12345678901234567890", "0.1000"]
+
+
+@pytest.mark.parametrize("others", [[], ['"text"'], ["true"], ["null"], ["[1.0]"]], ids=str)
+@pytest.mark.parametrize("block_bytes", [64, 1 << 20])
+def test_numbers_in_attrs_keep_their_spelling_whatever_stands_beside_them(run, others, block_bytes):
+    values = [*SPELLED, *others]
+    data = [f'{{"src":"10.0.0.1","n":{value},"deep":{{"n":[{value}]}}}}' for value in values]
+    limits = Limits(block_bytes=block_bytes)
+    done = run(data, "flow_json", limits=limits, fields={"src_addr": "src"})
+    attrs = [dict(row["attrs"]) for row in done.rows]
+    assert [row.get("n") for row in attrs[: len(SPELLED)]] == SPELLED
+    assert [row["deep"] for row in attrs[: len(SPELLED)]] == [f'{{"n":[{v}]}}' for v in SPELLED]
+
+
+def test_numbers_of_flow_columns_are_read_whatever_their_spelling(run):
+    data = [f'{{"src":"10.0.0.1","n":{value}}}' for value in ("10", "10.0", "1e1", '"10"')]
+    done = run(data, "flow_json", fields={"src_addr": "src", "bytes": "n"})
+    assert [row["bytes"] for row in done.rows] == [10, 10, 10, 10]
+
+
+def test_a_number_beyond_all_doubles_is_refused(run):
+    done = run('{"src":"10.0.0.1","n":1e999}', "flow_json", fields={"src_addr": "src"})
+    assert done.reasons == {1: "bad_json"}

@@ -49,7 +49,7 @@ def test_63_ranges_are_checked(kind, value):
 
 
 @pytest.mark.parametrize("value", [-1, "-1", -1.0])
-def test_59_negative_counters_were_not_available(value):
+def test_63_negative_counters_were_not_available(value):
     assert one(Rule("count"), value) == (None, None)
 
 

@@ -58,3 +58,13 @@ def test_17_icmp_has_no_ports(run):
         json.dumps(record({"protocol": 1, "sourcePort": 0, "destinationPort": 0})), "oci_vcn"
     ).rows
     assert row["src_port"] is row["dst_port"] is None
+
+
+@pytest.mark.parametrize("kind", [5, 1.5, True, ["a.b"], {"a.b": "c"}, "flows"])
+@pytest.mark.parametrize("columns", [None, ["src_addr", "source_pos"]])
+def test_a_type_that_is_no_event_name_is_refused_whatever_stands_beside_it(run, kind, columns):
+    lines = [record(), {**record(), "type": kind}, {"logContent": {**record(), "type": kind}}]
+    alone = run(json.dumps(lines[1]), "oci_vcn", columns=columns)
+    assert alone.reasons == {1: "wrong_type"}
+    done = run([json.dumps(line) for line in lines], "oci_vcn", columns=columns)
+    assert (done.positions, done.reasons) == ([1], {2: "wrong_type", 3: "wrong_type"})

@@ -40,13 +40,14 @@ class Bench:
     def settings(self, **changes):
         self.change(engine=self.pipeline.engine.model_copy(update=changes))
 
-    def run(self, observer=None, stop=None, **options):
+    def run(self, observer=None, stop=None, abandon=None, **options):
         return run(
             self.pipeline,
             self.catalogue,
             RunOptions(**options),
             observer,
             stop or threading.Event(),
+            abandon,
         )
 
     def fill(self, objects=6, lines=5):

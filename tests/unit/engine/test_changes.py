@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ktrans.api import ExitCode, RejectError
+from ktrans.api import ExitCode, RejectError, RunError, SplitChangedError
 from ktrans.config.pipeline import SinkEntry
 from ktrans.engine.events import Observer
 from ktrans.state.epochs import Epoch, Exclusion
@@ -104,3 +104,53 @@ def test_the_source_is_told_what_was_rejected_whole():
     remember = {key: {"size": 1} for key in ("good", "bad", "shut")}
     kept = Epoch(1, [], None, remember, excluded=why).kept()
     assert kept == {"good": {"size": 1}, "bad": {"size": 1, "rejected": True}}
+
+
+def lose_the_stage(bench):
+    """Leave an epoch whose first task is published, and the rest of what was staged is gone."""
+    bench.fill(objects=2)
+    crash_once_staged(bench)
+    first = min(bench.world.staged)
+    bench.world.published[first] = bench.world.staged[first]
+    bench.world.staged.clear()
+
+
+def test_an_epoch_that_may_be_published_in_part_is_not_dropped_for_another_source(bench):
+    lose_the_stage(bench)
+    bench.world.write_errors.append(RunError("the sink is down"))
+    assert bench.run().error["message"] == "the sink is down"
+    source = bench.pipeline.source
+    bench.change(source=source.model_copy(update={"tag": "other"}))
+    receipt = bench.run()
+    assert receipt.error["code"] == "source_changed"
+    bench.change(source=source)
+    assert bench.run().error is None
+    assert (
+        bench.names("a")
+        == bench.names("b")
+        == sorted(f"row-{n}-{i}" for n in range(2) for i in range(5))
+    )
+
+
+def test_what_may_be_published_is_not_left_out_when_it_is_processed_again(bench):
+    """Or it would come twice, once it can be read again."""
+    lose_the_stage(bench)
+    bench.world.errors["object-000"] = [SplitChangedError("gone")] * 100
+    receipt = bench.run()
+    assert receipt.error["code"] == "published_in_part"
+    bench.world.errors.clear()
+    assert bench.run().error is None
+    assert len(bench.names("a")) == len(bench.names("b")) == 10
+
+
+def test_the_number_of_a_dropped_epoch_is_not_used_again(bench):
+    bench.fill(objects=2)
+    bench.world.crash_at = 3
+    with pytest.raises(Crash):
+        bench.run()
+    bench.world.crash_at = 0
+    bench.change(source=bench.pipeline.source.model_copy(update={"tag": "other"}))
+    receipt = bench.run()
+    assert "dropped" in receipt.notes[0]
+    assert all("00000002" in name for _, name in bench.world.published)
+    assert len(bench.names("a")) == 10

@@ -1,6 +1,8 @@
 """What a run does: epochs, resume, retries, splits set aside, limits, stopping."""
 
+import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +10,7 @@ from ktrans.api import ExitCode, RejectError, RetryableError, SplitChangedError
 from ktrans.config.pipeline import RejectLimit, RejectsEntry, SinkEntry
 from ktrans.engine.events import Observer
 from ktrans.engine.lock import lock
+from ktrans.observe.receipt_text import receipt_text, sums_agree
 from ktrans.state.store import Store
 from ktrans.testing.fakes import Crash
 
@@ -46,6 +49,33 @@ def test_rejects_are_counted_by_reason_and_stored(bench):
     assert bench.names() == ["one", "two"]
     stored = bench.world.rows("rejects")
     assert [(row[0], row[3], row[4]) for row in stored] == [("bad", 2, "bad"), ("bad", 4, "bad")]
+
+
+def test_rows_that_a_sink_cannot_place_go_to_the_rejects(bench):
+    bench.fill()
+    bench.world.refuses["a"] = {"row-1-1", "row-4-0"}
+    receipt = bench.run()
+    assert receipt.error is None
+    assert bench.names("a") == sorted(set(expected(6, 5)) - {"row-1-1", "row-4-0"})
+    assert bench.names("b") == expected(6, 5)
+    assert receipt.ledger.refused == {"not_wanted": 2}
+    assert receipt.ledger.rejects == 0
+    stored = [row[4] for row in bench.world.rows("rejects")]
+    assert sorted(json.loads(raw)["name"] for raw in stored) == ["row-1-1", "row-4-0"]
+    sink = next(stage for stage in receipt.ledger.stages if stage.name == "a")
+    assert (sink.came_in.rows, sink.went_out.rows, sink.refused.rows) == (30, 28, 2)
+    assert sums_agree(receipt.ledger)
+    assert "refused by the other side" in receipt_text(receipt, "p.yaml")
+
+
+def test_too_many_refused_rows_stop_the_run(bench):
+    bench.fill()
+    bench.world.refuses["a"] = set(expected(6, 5))
+    bench.change(rejects=replace(bench.pipeline.rejects, limit=RejectLimit(count=10)))
+    receipt = bench.run()
+    assert receipt.error["code"] == "reject_limit"
+    assert "not_wanted" in receipt.error["message"]
+    assert not bench.world.published
 
 
 def test_when_and_columns_choose_what_a_sink_gets(bench):
@@ -263,13 +293,14 @@ def test_when_the_grace_is_over_the_epoch_is_undone(bench):
     bench.fill()
     bench.settings(grace_secs=0, retry_wait_secs=30, retry_max_wait_secs=30)
     bench.world.errors["object-001"] = [RetryableError("busy")] * 1000
-    stop = threading.Event()
+    stop, abandon = threading.Event(), threading.Event()
 
     class Stopper(Observer):
         def retrying(self, what, attempt, wait_secs, error):
             stop.set()
+            assert abandon.wait(30)  # or the attempts left might be used up before the grace is
 
-    receipt = bench.run(observer=Stopper(), stop=stop)
+    receipt = bench.run(observer=Stopper(), stop=stop, abandon=abandon)
     assert receipt.outcome == "stopped"
     assert receipt.exit_code == ExitCode.TRY_LATER
     assert not bench.world.published
@@ -294,6 +325,43 @@ def test_follow_waits_for_more(bench):
     receipt = bench.run(observer=Feeder(), stop=stop, follow=True)
     assert receipt.epochs == 2
     assert "late" in bench.names()
+
+
+def test_a_source_that_does_not_answer_is_asked_again(bench):
+    bench.fill()
+    bench.world.plan_errors += [RetryableError("busy"), RetryableError("busy")]
+    receipt = bench.run()
+    assert receipt.error is None
+    assert bench.names() == expected(6, 5)
+
+
+def test_a_source_that_never_answers_ends_a_run_unless_it_follows(bench):
+    bench.fill(objects=2)
+    bench.world.plan_errors += [RetryableError("busy")] * 100
+    receipt = bench.run()
+    assert receipt.exit_code == ExitCode.TRY_LATER
+    assert receipt.error["message"] == "busy"
+    stop = threading.Event()
+
+    class Stopper(Observer):
+        def epoch_committed(self, number, summary):
+            stop.set()
+
+    assert bench.run(observer=Stopper(), stop=stop, follow=True).error is None
+    assert bench.names() == expected(2, 5)
+
+
+def test_a_source_that_does_not_answer_does_not_keep_a_run_from_stopping(bench):
+    bench.settings(retry_wait_secs=600, retry_max_wait_secs=600)
+    bench.world.plan_errors += [RetryableError("busy")] * 100
+    stop = threading.Event()
+
+    class Stopper(Observer):
+        def retrying(self, what, attempt, wait_secs, error):
+            stop.set()
+
+    receipt = bench.run(observer=Stopper(), stop=stop, follow=True)
+    assert (receipt.outcome, receipt.error) == ("stopped", None)
 
 
 def test_a_second_run_at_the_same_time_is_refused_or_leaves_quietly(bench):

@@ -15,6 +15,13 @@ from hypothesis import strategies as st
 
 from ktrans.api import AccessError, Budget, Context, SplitChangedError
 from ktrans.sources.stdin import StdinSource, StdinSourceConfig
+from ktrans.testing.contracts.sources import PlainMemory
+
+
+def recorded(plan):
+    memory = PlainMemory()
+    memory.record(plan)
+    return memory
 
 
 class Nothing:
@@ -72,14 +79,30 @@ def test_a_killed_run_reads_the_same_segments_again_and_then_the_new_stream(tmp_
     first.plan(plan.position, Nothing(), Budget())  # spooled further, but never recorded
     second = source(tmp_path, b"5\n6\n", segment_bytes=4)
     assert contents(second, plan) == [("stdin://p%2F1/1", 1, b"1\n2\n")]
-    after = second.plan(plan.position, Nothing(), Budget())
+    memory = recorded(plan)
+    after = second.plan(plan.position, memory, Budget())
     assert contents(second, after) == [
         ("stdin://p%2F1/1", 3, b"3\n4\n"),
         ("stdin://p%2F1/3", 1, b"5\n6\n"),
     ]
     second.commit(after)
-    assert second.plan(after.position, Nothing(), Budget()) is None
+    memory.record(after)
+    assert second.plan(after.position, memory, Budget()) is None
     assert spooled(tmp_path) == []
+
+
+def test_a_segment_that_was_set_aside_stays_and_is_planned_again(tmp_path):
+    src = source(tmp_path, b"1\n2\n3\n4\n", segment_bytes=4)
+    plan = src.plan(None, Nothing(), Budget())
+    assert len(plan.splits) == 2
+    memory = recorded(plan)
+    del memory[plan.splits[0].key]  # as the engine leaves out what could not be read
+    src.commit(plan)
+    skip = frozenset({plan.splits[0].key})
+    assert src.plan(plan.position, memory, Budget(skip=skip)) is None
+    again = src.plan(plan.position, memory, Budget())
+    assert contents(src, again) == [("stdin://p%2F1/1", 1, b"1\n2\n")]
+    assert again.position["next"] == plan.position["next"]
 
 
 def test_what_a_killed_process_was_reading_is_not_lost(tmp_path):
@@ -88,12 +111,13 @@ def test_what_a_killed_process_was_reading_is_not_lost(tmp_path):
         "from ktrans.api import Budget, Context\n"
         "from ktrans.sources.stdin import StdinSource, StdinSourceConfig\n"
         "s = StdinSource(StdinSourceConfig(segment_secs=60), Context(pipeline='p', base_dir=Path(sys.argv[1])))\n"
-        "s.plan(None, None, Budget())\n"
+        "from ktrans.testing.contracts.sources import PlainMemory\n"
+        "s.plan(None, PlainMemory(), Budget())\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE)
     child.stdin.write(b"1\n2\nnot whole")
     child.stdin.flush()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 180
     while not any(p.stat().st_size for p in tmp_path.rglob("*.open")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -117,7 +141,7 @@ def test_a_slow_stream_is_handed_on_after_a_while(tmp_path):
     assert [d for _, _, d in contents(src, plan)] == [b"1\n2\n"]
     os.write(write, b" of it\n")
     os.close(write)
-    plan = src.plan(plan.position, Nothing(), Budget())
+    plan = src.plan(plan.position, recorded(plan), Budget())
     assert contents(src, plan) == [("stdin://p/1", 3, b"half of it\n")]
 
 
@@ -182,3 +206,25 @@ def test_a_look_leaves_the_spool_of_a_run_alone(tmp_path):
     assert spooled(tmp_path) == before
     src.close()
     assert not folder.exists()
+
+
+def test_a_segment_that_was_rejected_whole_is_kept_until_it_is_forgotten(tmp_path):
+    src = source(tmp_path, b"1\n2\n3\n4\n", segment_bytes=4)
+    plan = src.plan(None, Nothing(), Budget())
+    memory = recorded(plan)
+    memory[plan.splits[0].key] = {"rejected": True}  # as the engine marks it
+    assert src.plan(plan.position, memory, Budget()) is None
+    assert src.plan(plan.position, memory, Budget()) is None
+    del memory[plan.splits[0].key]  # as `rejects replay` does
+    again = src.plan(plan.position, memory, Budget())
+    assert contents(src, again) == [("stdin://p%2F1/1", 1, b"1\n2\n")]
+
+
+def test_what_was_read_ahead_is_kept_when_a_run_ends(tmp_path):
+    first = source(tmp_path, b"1\n2\n3\n4\n", segment_bytes=2)
+    plan = first.plan(None, Nothing(), Budget(splits=1))
+    first.commit(plan)
+    first.close()
+    second = source(tmp_path, b"")
+    after = second.plan(plan.position, recorded(plan), Budget())
+    assert b"".join(data for _, _, data in contents(second, after)) == b"2\n3\n4\n"

@@ -1,0 +1,61 @@
+"""`ktrans graph`: a picture of a pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ktrans.cli.common import config_argument, debug_option, json_option, load
+from ktrans.cli.failures import show_json
+
+FORMATS = ("mermaid", "dot", "svg")
+
+
+@click.command("graph")
+@config_argument
+@click.option(
+    "--format",
+    "notation",
+    type=click.Choice(FORMATS),
+    help="Told by the name of the output file; otherwise mermaid.",
+)
+@click.option("--columns", is_flag=True, help="Name the columns on the edges, with their types.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file."
+)
+@json_option
+@debug_option
+def command(
+    config: str, notation: str | None, columns: bool, output: Path | None, as_json: bool
+) -> int:
+    """Draw a pipeline, with what goes from each component to the next.
+
+    Mermaid is shown by GitHub, GitLab and most wikis; DOT is for Graphviz; SVG is a picture as it
+    is, with the columns as tooltips.
+    """
+    from ktrans.engine.assemble import assemble
+    from ktrans.engine.graph import graph_of
+    from ktrans.observe import drawing
+
+    pipeline, found = load(config)
+    assembly = assemble(pipeline, found)
+    try:
+        graph = graph_of(assembly)
+    finally:
+        assembly.close()
+    if as_json:
+        show_json(graph.to_json())
+        return 0
+    suffix = {".svg": "svg", ".dot": "dot", ".gv": "dot"}.get(output.suffix if output else "")
+    chosen = notation or suffix or "mermaid"
+    if chosen == "svg":
+        text = drawing.svg(graph)
+    else:
+        text = (drawing.dot if chosen == "dot" else drawing.mermaid)(graph, columns=columns)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, "utf-8")
+        click.echo(f"{output}: {len(graph.nodes)} components", err=True)
+    return 0

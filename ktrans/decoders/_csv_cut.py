@@ -1,0 +1,97 @@
+"""Cutting delimited text into blocks of whole lines, the header line taken off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from ktrans.api import Limits, Payload, TruncatedError
+from ktrans.api.inflate import Inflater
+from ktrans.api.lines import Lines, Overlong, count_lines, cut_lines
+
+
+@dataclass(frozen=True, slots=True)
+class CsvBlock:
+    """Lines of one object.
+
+    Attributes:
+        uri: the object.
+        data: whole lines.
+        first_pos: line number of the first.
+        lines: how many.
+        names: of the columns.
+        skipped: header lines before them.
+        reject: a line that cannot be read at all: its reason and words for people; `data` is it.
+    """
+
+    uri: str
+    data: bytes
+    first_pos: int
+    lines: int
+    names: tuple[str, ...]
+    skipped: int = 0
+    reject: tuple[str, str] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the lines."""
+        return len(self.data)
+
+
+def cut_csv(
+    payload: Payload,
+    limits: Limits,
+    names: tuple[str, ...],
+    header: Callable[[bytes], tuple[str, ...]] | None,
+) -> Iterator[CsvBlock]:
+    """Cut an object into blocks.
+
+    Args:
+        payload: the object.
+        limits: sizes of blocks and lines.
+        names: of the columns, as far as they are known.
+        header: reads the names off the first line; None if that is a record.
+
+    Raises:
+        TruncatedError: the stream ends early and may still grow (`payload.final_attempt`).
+    """
+    inflater = Inflater(payload.open, limits, payload.uri)
+    place = payload.first_line
+    torn = b""
+    last: Lines | Overlong | None = None
+    for piece in chain(cut_lines(inflater.chunks(), limits), [None]):
+        if piece is None and inflater.problem is not None:
+            if inflater.problem.reason == "truncated" and not payload.final_attempt:
+                raise TruncatedError(f"{payload.uri}: {inflater.problem.message}")
+            last, torn = _without_torn(last)
+        if last is not None:
+            block = _block(payload.uri, last, place, names, limits)
+            if header is not None and block.reject is None:
+                line, _, rest = block.data.partition(b"\n")
+                names = header(line)
+                block = CsvBlock(payload.uri, rest, place + 1, block.lines - 1, names, skipped=1)
+            header = None
+            place += block.lines + block.skipped
+            yield block
+        last = piece
+    if inflater.problem is not None:
+        reject = (inflater.problem.reason, inflater.problem.message)
+        yield CsvBlock(payload.uri, torn, place, 1, names, reject=reject)
+
+
+def _without_torn(piece: Lines | Overlong | None) -> tuple[Lines | Overlong | None, bytes]:
+    """Split off what stands behind the last newline of a stream that broke off."""
+    if not isinstance(piece, Lines):
+        return piece, b""
+    end = piece.data.rfind(b"\n") + 1
+    return (Lines(piece.data[:end]) if end else None), piece.data[end:]
+
+
+def _block(
+    uri: str, piece: Lines | Overlong, place: int, names: tuple[str, ...], limits: Limits
+) -> CsvBlock:
+    if isinstance(piece, Overlong):
+        detail = f"a line of {piece.length} bytes, where {limits.max_line_bytes} are allowed"
+        return CsvBlock(uri, piece.start, place, 1, names, reject=("line_too_long", detail))
+    return CsvBlock(uri, piece.data, place, count_lines(piece.data), names)

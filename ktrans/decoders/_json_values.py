@@ -1,0 +1,41 @@
+"""JSON values whose numbers keep their spelling: 1.0 stays 1.0 where a number goes to attrs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+
+class Spelled(float):
+    """A number with a fraction or an exponent, and how it was written."""
+
+    __slots__ = ("text",)
+
+    text: str
+
+
+def _spelled(text: str) -> Spelled:
+    number = Spelled(text)
+    if math.isinf(number):
+        raise ValueError("number out of range")
+    number.text = text
+    return number
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    if type(value) is not Spelled:
+        raise NotImplementedError(type(value).__name__)
+    return msgspec.Raw(value.text.encode())
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_spelled)
+decode_json = _DECODER.decode
+decode_json_lines = _DECODER.decode_lines
+encode_json = msgspec.json.Encoder(enc_hook=_raw).encode
+
+
+def json_text(value: Any) -> str:
+    """Give a value as text: a text as it is, anything else as compact JSON."""
+    return value if type(value) is str else encode_json(value).decode()

@@ -1,0 +1,308 @@
+"""The `rollup` enricher: totals of rows by window of time and group, exactly once.
+
+Rows in, totals out: see docs/rollups.md for what is promised. The kernel works on columns: each
+batch is summed up in the pool, the epoch puts the sums together, and what stays open is kept in the
+state store as part of the epoch.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal, Self
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from ktrans.api import (
+    Account,
+    Change,
+    ComponentConfig,
+    Context,
+    Kept,
+    Refused,
+    StatefulEnricher,
+    TaskId,
+    Turn,
+)
+from ktrans.enrichers._columns import option, require
+from ktrans.enrichers._rollup_epoch import RollupEpoch
+from ktrans.enrichers._rollup_output import REVISION, out_schema
+from ktrans.enrichers._rollup_plan import RollupPlan, make_plan
+from ktrans.enrichers._rollup_rows import Prepared, prepare
+from ktrans.enrichers._rollup_state import Opened
+from ktrans.flow.schema import COUNTERS
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+Function = Literal["sum", "count", "min", "max", "mean", "distinct", "approx_distinct"]
+Duration = Annotated[str, StringConstraints(pattern=r"^\d{1,9}(s|m|h|d)$")]
+Name = Annotated[str, StringConstraints(min_length=1)]
+
+
+def micros(duration: str) -> int:
+    """Give a length of time such as `5m` in microseconds."""
+    return int(duration[:-1]) * SECONDS[duration[-1]] * 1_000_000
+
+
+class Top(BaseModel):
+    """Keeps the largest totals of each window, and one more for all the others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    limit: int = Field(
+        ge=1, le=1_000_000, description="How many totals to keep a window.", examples=[100]
+    )
+    by: Name = Field(
+        description="The aggregate that decides which are largest.", examples=["bytes"]
+    )
+    within: tuple[str, ...] = Field(
+        (),
+        description="Columns of group_by for each combination of which `limit` totals are kept.",
+        examples=[["vpc_id"]],
+    )
+    other: Name = Field(
+        "other",
+        description="What text columns say of the rest; other columns are null there.",
+        examples=["other"],
+    )
+
+
+class RollupEnricherConfig(ComponentConfig):
+    """Sums rows up by window of event time and by columns; totals come out in place of the rows.
+
+    What is in windows that are still open is kept in the state store, as part of each epoch.
+    """
+
+    type: Literal["rollup"] = Field(
+        "rollup", description="Which component this is.", examples=["rollup"]
+    )
+    window: Duration = Field(
+        description="Length of a window, with its unit: s, m, h or d. Windows begin at multiples "
+        "of it since 1970, UTC.",
+        examples=["60s", "5m", "1h"],
+    )
+    group_by: tuple[Name, ...] = Field(
+        (),
+        description="Columns whose combinations get totals of their own. None: one a window.",
+        examples=[["vpc_id", "action", "protocol"]],
+    )
+    aggregates: dict[Name, Function | dict[Function, Name]] = Field(
+        default={"bytes": "sum", "packets": "sum", "flows": "count"},
+        min_length=1,
+        description="Name of each total, and what it is: a function of the column of that name "
+        "(`count`: of rows), or a function and a column. approx_distinct needs the package "
+        "datasketches.",
+        examples=[{"bytes": "sum", "flows": "count", "peers": {"distinct": "dst_addr"}}],
+    )
+    time: tuple[Name, ...] = Field(
+        ("start_time", "end_time", "logged_at"),
+        min_length=1,
+        description="Columns to take a row's time from: the first one that is not null. Of the "
+        "default ones those that the rows have are used.",
+        examples=[["start_time"]],
+    )
+    lateness: Duration = Field(
+        "10m",
+        description="A window closes once a row has been seen that is this much later than its "
+        "end. Longer: fewer late rows, more open windows.",
+        examples=["10m", "1h"],
+    )
+    late: Literal["correct", "reject"] = Field(
+        "correct",
+        description="What to do with rows of closed windows. correct: their sums come out as rows "
+        "of their own, with the epoch as `revision`, to be added to the window's total. reject: "
+        "they go to the rejects.",
+        examples=["reject"],
+    )
+    emit: Literal["closed", "running"] = Field(
+        "closed",
+        description="closed: a total comes out once, when its window closes. running: it comes "
+        "out after each epoch that changed it, for sinks that replace the earlier one.",
+        examples=["running"],
+    )
+    flush: Literal["never", "at_end"] = Field(
+        "never",
+        description="never: at the end of a run, open windows wait for the next one. at_end: a run "
+        "without --follow closes them; what comes later for them is late.",
+        examples=["at_end"],
+    )
+    top: Top | None = Field(
+        None,
+        description="Keep only the largest totals of each window, and put the others together.",
+        examples=[{"limit": 100, "by": "bytes"}],
+    )
+    weight: str | None = Field(
+        "sample_weight",
+        description="A column that says how many rows a row stands for, as `sample` makes it; sum, "
+        "count and mean go by it. The default one is used if the rows have it. None: no weights.",
+        examples=["sample_weight"],
+    )
+    max_ahead: Duration = Field(
+        "1d",
+        description="A row whose time is later than this after its epoch was planned is rejected: "
+        "one wrong clock would close all windows.",
+        examples=["1h"],
+    )
+    max_groups: int = Field(
+        2_000_000,
+        ge=1,
+        description="Totals, and distinct values of totals, in memory at once; with more the run "
+        "stops. A million take about 0.4 GB.",
+        examples=[5_000_000],
+    )
+    id: Name = Field(
+        "rollup",
+        description="The name that open windows are kept under. Several rollups need several.",
+        examples=["by_minute"],
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not micros(self.window):
+            raise ValueError("a window cannot be empty")
+        taken = ["window_start", "window_end", REVISION, *self.group_by, *self.aggregates]
+        twins = sorted({name for name in taken if taken.count(name) > 1})
+        if twins:
+            raise ValueError(f"two columns would be named {twins[0]!r}")
+        for name, what in self.aggregates.items():
+            if isinstance(what, dict) and len(what) != 1:
+                raise ValueError(f"aggregates.{name}: give one function and its column")
+        if self.top is not None:
+            self._check_top(self.top)
+        return self
+
+    def _check_top(self, top: Top) -> None:
+        if self.emit == "running":
+            raise ValueError(
+                "top needs emit: closed: until a window closes, what is among its largest changes"
+            )
+        if top.by not in self.aggregates:
+            raise ValueError(f"top.by names no aggregate: {top.by!r}")
+        unknown = sorted(set(top.within) - set(self.group_by))
+        if unknown:
+            raise ValueError(f"top.within names a column that is not in group_by: {unknown[0]!r}")
+
+    def functions(self) -> dict[str, tuple[str, str | None]]:
+        """Give each aggregate's function and column; None stands for rows."""
+        found: dict[str, tuple[str, str | None]] = {}
+        for name, what in self.aggregates.items():
+            if isinstance(what, str):
+                found[name] = (what, None if what == "count" else name)
+            else:
+                ((function, column),) = what.items()
+                found[name] = (function, column)
+        return found
+
+
+class RollupEnricher(StatefulEnricher[RollupEnricherConfig]):
+    """Totals by window and group."""
+
+    drops_rows = True
+    changes_counters = True
+
+    _plan: RollupPlan
+    _input: pa.Schema
+    _schema: pa.Schema
+    epoch: RollupEpoch
+    """The epoch under way, in what `resume` gives."""
+
+    def __init__(self, config: RollupEnricherConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self.repeats = config.emit == "running"
+        self.closes_at_end = config.flush == "at_end"
+        self._known: dict[int, Opened] = {}
+        """Open totals by the epoch that left them: spares reading them back in the same run."""
+
+    @property
+    def state_id(self) -> str:
+        """Give the name that open windows are kept under."""
+        return self.config.id
+
+    def needs(self) -> Sequence[str]:
+        """Name groups, times, what is summed up, and what rejects tell."""
+        config = self.config
+        columns = [column for _, column in config.functions().values() if column is not None]
+        # The default weight is never the decoder's to bring: `sample` makes it.
+        asked = "weight" in config.model_fields_set
+        weight = [config.weight] if asked and config.weight else []
+        origin = ["log_status", "source_uri", "source_pos"]
+        return list(
+            dict.fromkeys([*config.group_by, *config.time, *columns, *weight, *COUNTERS, *origin])
+        )
+
+    def keeps(self) -> Sequence[str]:
+        """Name the groups."""
+        return self.config.group_by
+
+    def adds(self) -> Sequence[str]:
+        """Name windows, totals and the revision."""
+        revision = [REVISION] if self.config.late == "correct" else []
+        return ["window_start", "window_end", *self.config.aggregates, *revision]
+
+    def bind(self, schema: pa.Schema) -> pa.Schema:
+        """Work out what to compute.
+
+        Raises:
+            ConfigError: a column is missing, or of a type that cannot be summed up or grouped by.
+        """
+        config = self.config
+        times = [name for name in config.time if name in schema.names]
+        if "time" in config.model_fields_set or not times:
+            with option("time"):
+                require(schema, config.time, "rollup")
+        weight = config.weight
+        if weight not in schema.names and "weight" not in config.model_fields_set:
+            weight = None
+        self._plan = make_plan(
+            schema,
+            width=micros(config.window),
+            times=times,
+            group_by=config.group_by,
+            aggregates=config.functions(),
+            weight=weight,
+        )
+        self._input = schema
+        self._schema = out_schema(self._plan, schema, revisions=config.late == "correct")
+        return self._schema
+
+    def resume(self, task: TaskId, kept: Kept, turn: Turn) -> Self:
+        """Give an object for an epoch, with what recorded epochs left open."""
+        del task
+        before = self._known.get(kept.version)
+        if before is None or not kept.version:
+            before = RollupEpoch.read(self._plan, kept, self.config.id)
+        self._known.clear()
+        self._known[kept.version] = before
+        run = copy.copy(self)
+        run.epoch = RollupEpoch(self.config, self._plan, self._schema, before, turn)
+        return run
+
+    def prepare(self, batch: pa.RecordBatch) -> Prepared:
+        """Sum a batch up."""
+        return prepare(self._plan, batch, self.epoch.rules)
+
+    def take(self, prepared: Prepared) -> pa.RecordBatch:
+        """Add a batch's sums; nothing comes out yet."""
+        self.epoch.add(prepared)
+        return _no_rows(self._schema)
+
+    def refused(self) -> Sequence[Refused]:
+        """Give rows without a time, from the future, or too late."""
+        return self.epoch.refused()
+
+    def finish(self) -> Iterator[pa.RecordBatch]:
+        """Close windows, and give what is to come out."""
+        yield from self.epoch.finish()
+        self._known[self.epoch.turn.number] = self.epoch.after
+
+    def account(self) -> Account:
+        """Say where the rows went."""
+        return self.epoch.account()
+
+    def change(self) -> Change | None:
+        """Give what to store."""
+        return self.epoch.change
+
+
+def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=schema)

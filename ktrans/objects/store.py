@@ -1,0 +1,191 @@
+"""What an object store has to offer: to list and read objects, and to publish new ones.
+
+Each plugin maps the errors of its SDK to those of `ktrans.api` before they get here:
+
+    RetryableError     timeouts, broken connections, 5xx, throttling (with `retry_after_secs`)
+    SplitChangedError  the object is gone (code `split_vanished`) or has another version
+    AccessError        no permission, bad or expired credentials
+    UnavailableError   the host cannot be found or does not answer at all
+    ConfigError        the bucket or container does not exist, an option makes no sense
+    RejectError        the object can never be read (archived, encrypted with a key of others)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from ktrans.api.errors import RunError
+from ktrans.api.source import Json
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """An object as a listing shows it.
+
+    Attributes:
+        key: its full name within the bucket or container.
+        size: in bytes, as stored.
+        version: changes whenever the content does: ETag, generation.
+        modified: when it was last written, by the store's clock, with a time zone.
+    """
+
+    key: str
+    size: int
+    version: str
+    modified: datetime
+
+
+class Body(Protocol):
+    """The bytes of a range as they come in."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read up to `size` bytes; nothing at the end.
+
+        Raises:
+            RetryableError: the connection broke, or nothing came for too long.
+        """
+
+    def close(self) -> None:
+        """Let go of the connection. Safe to call twice."""
+
+
+class Readable(Protocol):
+    """What can open objects; any thread."""
+
+    def open(self, key: str, version: str, start: int, end: int) -> Body:
+        """Read the bytes [start, end) of an object at exactly this version.
+
+        Raises:
+            SplitChangedError: it is gone (code `split_vanished`), or has another version.
+        """
+
+
+class ObjectStore(Readable, Protocol):
+    """Lists and reads the objects of one bucket or container; any thread."""
+
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        """Give the objects whose keys begin with `prefix` and sort after `after`.
+
+        In the order of their keys as UTF-8 bytes; pages are fetched as they are needed.
+        """
+
+    def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
+        """Give what is right below a folder: objects, and folders as their prefixes with a slash.
+
+        `prefix` is empty or ends with a slash, or is the beginning of names. In no certain order.
+        """
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Look at one object; None if there is none."""
+
+    def uri(self, key: str) -> str:
+        """Give the object's name for people, such as `s3://bucket/key`; for "" its beginning."""
+
+    def check(self) -> None:
+        """Find out whether the bucket is there and may be listed (`validate --connect`)."""
+
+    def close(self) -> None:
+        """Let go of connections. Safe to call twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewObject:
+    """An object that is to be written.
+
+    Attributes:
+        key: its full name.
+        mark: ASCII text, unlike that of any other upload, to be kept with the object as metadata
+            under `MARK`, by which `publish` knows it again.
+        content_type: as browsers and query engines see it.
+        content_encoding: `gzip`, `zstd` or "".
+        if_absent: whether an object that has this key already makes publishing it an error.
+        metadata: more to keep with the object.
+    """
+
+    key: str
+    mark: str
+    content_type: str = "application/octet-stream"
+    content_encoding: str = ""
+    if_absent: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+MARK = "ktrans_mark"
+"""Name of the metadata that holds an upload's mark; fits all stores (Azure takes no hyphens)."""
+
+
+class Upload(Protocol):
+    """An object on its way in, which nobody sees until it is published. One thread at a time."""
+
+    def write(self, part: bytes, /) -> None:
+        """Send the next part; each has the target's `part_bytes`, only the last may be smaller."""
+
+    def stage(self) -> Json:
+        """Complete what was sent, durably but unseen.
+
+        Returns:
+            A token from which `publish` and `discard`, in any later process, can do their work.
+        """
+
+    def abort(self) -> None:
+        """Remove what was sent. Safe after any failure, and after `stage`; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """An upload that was begun and neither published nor removed.
+
+    Attributes:
+        key: that it was to be published under.
+        token: for `discard`.
+    """
+
+    key: str
+    token: Json
+
+
+class ObjectTarget(Protocol):
+    """Writes objects to one bucket or container; any thread."""
+
+    part_bytes: int
+    """Size of the parts that `Upload.write` gets."""
+
+    def begin(self, new: NewObject) -> Upload:
+        """Begin an object. May put the first request off until the first `write` or `stage`."""
+
+    def publish(self, new: NewObject, token: Json) -> None:
+        """Make a staged object visible under its key, whole. Idempotent.
+
+        Only `key`, `mark` and `if_absent` of `new` are certain to be what they were at `begin`.
+
+        Raises:
+            StageLostError: it is neither staged, nor is an object with this mark there.
+            RunError: another object has the key (`if_absent`; code `object_exists`).
+        """
+
+    def discard(self, key: str, token: Json) -> None:
+        """Remove what was staged for a key, if it is still there; never a published object."""
+
+    def leftovers(self, prefix: str) -> Iterator[Leftover]:
+        """Give uploads below a prefix that were neither published nor discarded."""
+
+    def uri(self, key: str) -> str:
+        """Give the object's name for people."""
+
+    def check(self) -> None:
+        """Find out whether the bucket is there and may be written; leaves nothing behind."""
+
+    def close(self) -> None:
+        """Let go of connections. Safe to call twice."""
+
+
+def object_exists(uri: str) -> RunError:
+    """Make the error for an object that stands where a new one should be created."""
+    return RunError(
+        f"{uri} is there already, and was not written by this epoch",
+        code="object_exists",
+        hint="remove it or take another path; `if_absent: false` replaces it",
+    )

@@ -1,0 +1,190 @@
+"""What a run that follows its source is doing now: for health checks, metrics and the status page."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from prometheus_client import Gauge
+
+from ktrans.engine.events import Meter, Observer
+from ktrans.observe.metrics import Metrics
+
+ERRORS = 20
+"""How many of the last errors are kept."""
+
+
+class StatusObserver(Observer):
+    """Keeps the state of one pipeline's run; read from other threads.
+
+    Args:
+        pipeline: its name.
+        stale_secs: a run that has neither recorded an epoch nor found that there is nothing to do
+            for so long is not ready.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self, pipeline: str, stale_secs: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.pipeline = pipeline
+        self.stale_secs = stale_secs
+        self.metrics = Metrics(pipeline)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._meter = Meter()
+        self._run_id = ""
+        self._started = clock()
+        self._checked: float | None = None
+        self._recorded: float | None = None
+        self._failing: dict[str, Any] | None = None
+        self._errors: deque[dict[str, Any]] = deque(maxlen=ERRORS)
+        self._notes: deque[str] = deque(maxlen=ERRORS)
+        self._epochs = 0
+        self._totals: dict[str, Any] = {"records": 0, "rows": 0, "skipped": 0, "input_bytes": 0}
+        self._rejects: dict[str, int] = {}
+        self._stages: dict[str, dict[str, Any]] = {}
+        self._sinks: dict[str, dict[str, int]] = {}
+        self._outcome = "starting"
+        self._gauges()
+
+    def _gauges(self) -> None:
+        registry, label = self.metrics.registry, ("pipeline",)
+        waiting = Gauge("ktrans_splits_waiting", "Splits known to wait", label, registry=registry)
+        waiting.labels(self.pipeline).set_function(self.waiting)
+        ready = Gauge("ktrans_ready", "1 if the run is ready", label, registry=registry)
+        ready.labels(self.pipeline).set_function(lambda: not self.unready())
+        recorded = Gauge(
+            "ktrans_last_epoch_timestamp_seconds",
+            "When an epoch was last recorded",
+            label,
+            registry=registry,
+        )
+        recorded.labels(self.pipeline).set_function(lambda: self._recorded or 0.0)
+
+    # -- told by the run ----------------------------------------------------------------------
+
+    def run_started(self, pipeline: str, run_id: str, meter: Meter) -> None:
+        """Take the meter."""
+        del pipeline
+        with self._lock:
+            self._meter, self._run_id, self._outcome = meter, run_id, "running"
+
+    def epoch_committed(self, number: int, summary: dict[str, Any]) -> None:
+        """Add the epoch to the totals."""
+        del number
+        self.metrics.add_epoch(summary)
+        ledger = summary["ledger"]
+        with self._lock:
+            self._epochs += 1
+            self._recorded = self._checked = self._clock()
+            self._failing = None
+            self._totals["records"] += ledger["records"]
+            self._totals["rows"] += ledger["decoded"]["rows"]
+            self._totals["skipped"] += ledger["skipped"]
+            self._totals["input_bytes"] += summary["input_bytes"]
+            for reason, count in (*ledger["rejected"].items(), *ledger["refused"].items()):
+                self._rejects[reason] = self._rejects.get(reason, 0) + count
+            for stage in ledger["stages"]:
+                total = self._stages.setdefault(
+                    stage["name"],
+                    {"kind": stage["kind"], "in": 0, "out": 0, "filtered": 0, "refused": 0},
+                )
+                for key in ("in", "out", "filtered", "refused"):
+                    total[key] += stage[key]["rows"]
+            for sink, told in summary["sinks"].items():
+                total = self._sinks.setdefault(sink, {"rows": 0, "bytes": 0, "outputs": 0})
+                for key, value in total.items():
+                    total[key] = value + told[key]
+            for item in summary["set_aside"]:
+                self._note_error(item["code"], f"{item['uri']} was set aside: {item['reason']}")
+
+    def caught_up(self) -> None:
+        """All is well, and there is nothing to do."""
+        with self._lock:
+            self._checked = self._clock()
+            self._failing = None
+
+    def retrying(self, what: str, attempt: int, wait_secs: float, error: BaseException) -> None:
+        """Something does not work at the moment."""
+        del wait_secs
+        self.metrics.retries.labels(self.pipeline).inc()
+        with self._lock:
+            text = f"{what}, attempt {attempt}: {error}"
+            self._failing = self._note_error(getattr(error, "code", "error"), text)
+
+    def note(self, text: str) -> None:
+        """Keep it."""
+        with self._lock:
+            if text not in self._notes:
+                self._notes.append(text)
+
+    def run_finished(self, receipt: dict[str, Any]) -> None:
+        """The run is over; a page that is still open says so."""
+        self.metrics.end(receipt, now=self._clock())
+        with self._lock:
+            self._outcome = receipt["outcome"]
+            if receipt["error"]:
+                self._failing = self._note_error(
+                    receipt["error"]["code"], receipt["error"]["message"]
+                )
+
+    def _note_error(self, code: str, text: str) -> dict[str, Any]:
+        error = {"time": self._clock(), "code": code, "text": text}
+        self._errors.append(error)
+        return error
+
+    # -- asked by others ----------------------------------------------------------------------
+
+    def waiting(self) -> int:
+        """Give how many splits are known to wait."""
+        meter = self._meter
+        return max((meter.splits_known or 0) - meter.splits_done, 0)
+
+    def unready(self) -> str:
+        """Say why the run is not ready; empty if it is."""
+        with self._lock:
+            if self._outcome != "running":
+                return f"the run is not under way: {self._outcome}"
+            if self._failing is not None:
+                return f"failing: {self._failing['text']}"
+            since = self._clock() - (self._checked or self._started)
+        if since > self.stale_secs:
+            return f"nothing was recorded for {since:.0f} s (limit {self.stale_secs:.0f} s)"
+        return ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give everything, as `/status.json` does; times in seconds since 1970."""
+        unready = self.unready()
+        waiting, meter = self.waiting(), self._meter
+        with self._lock:
+            return {
+                "pipeline": self.pipeline,
+                "run_id": self._run_id,
+                "outcome": self._outcome,
+                "ready": not unready,
+                "unready": unready,
+                "now": self._clock(),
+                "started": self._started,
+                "last_epoch": self._recorded,
+                "last_check": self._checked,
+                "epoch": meter.epoch,
+                "epochs": self._epochs,
+                "live": {
+                    "rows": meter.rows,
+                    "records": meter.records,
+                    "rejects": meter.rejects,
+                    "input_bytes": meter.bytes_in,
+                    "retries": meter.retries,
+                },
+                "waiting_splits": waiting,
+                "totals": dict(self._totals),
+                "stages": [{"name": name, **told} for name, told in self._stages.items()],
+                "sinks": [{"id": name, **told} for name, told in self._sinks.items()],
+                "rejects": dict(sorted(self._rejects.items(), key=lambda item: -item[1])),
+                "errors": list(reversed(self._errors)),
+                "notes": list(self._notes),
+            }

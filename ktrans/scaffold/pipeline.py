@@ -1,0 +1,159 @@
+"""A pipeline file to begin with, from where logs lie and where they should go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from ktrans.api import UsageError
+
+HINT = (
+    "take a path, s3://bucket/prefix, gs://bucket/prefix, az://account/container/prefix, "
+    "kafka://host:9092/topic, http(s)://host:8086 (InfluxDB, as a goal only), or - for a pipe"
+)
+
+
+@dataclass(slots=True)
+class Section:
+    """The options of a source or sink, each with a comment, and the plugin that it needs."""
+
+    options: list[tuple[str, object, str]] = field(default_factory=list)
+    plugin: str = ""
+
+    def add(self, name: str, value: object, comment: str = "") -> Section:
+        """Add an option."""
+        self.options.append((name, value, comment))
+        return self
+
+
+def source_at(place: str) -> Section:
+    """Give the source that reads from a place.
+
+    Raises:
+        UsageError: nothing is known to read from there.
+    """
+    if place == "-":
+        return Section().add("type", "stdin")
+    if "://" not in place:
+        note = "files, folders and globs; relative to this file"
+        return Section().add("type", "file").add("paths", [place], note)
+    url = urlsplit(place)
+    path = url.path.lstrip("/")
+    if url.scheme == "s3":
+        section = Section(plugin="ktrans-aws").add("type", "s3").add("bucket", url.netloc)
+        return section.add("prefix", path, "day folders below it are found, and listed day by day")
+    if url.scheme in {"gs", "gcs"}:
+        section = Section(plugin="ktrans-gcp").add("type", "gcs").add("bucket", url.netloc)
+        return section.add("prefix", path)
+    if url.scheme in {"az", "azure"}:
+        container, _, prefix = path.partition("/")
+        section = _azure(url.netloc, container)
+        return section.add("prefix", prefix) if prefix else section
+    if url.scheme == "kafka":
+        section = _kafka(url.netloc).add("topics", [path or "flows"])
+        return section.add("start", "earliest", "where to begin when nothing was read yet")
+    raise UsageError(f"logs cannot be read from {place!r}", hint=HINT)
+
+
+def sink_at(place: str) -> Section:
+    """Give the sink that writes to a place; likewise."""
+    if place == "-":
+        return Section().add("type", "stdout")
+    if "://" not in place:
+        return _files(Section().add("type", "file"), place, "")
+    url = urlsplit(place)
+    path = url.path.lstrip("/")
+    if url.scheme == "s3":
+        section = Section(plugin="ktrans-aws").add("type", "s3").add("bucket", url.netloc)
+    elif url.scheme in {"gs", "gcs"}:
+        section = Section(plugin="ktrans-gcp").add("type", "gcs").add("bucket", url.netloc)
+    elif url.scheme in {"az", "azure"}:
+        container, _, path = path.partition("/")
+        section = _azure(url.netloc, container)
+    elif url.scheme == "kafka":
+        return _kafka(url.netloc).add("topic", path or "flows")
+    elif url.scheme in {"http", "https"}:
+        section = Section(plugin="ktrans-influxdb").add("type", "influxdb")
+        section.add("url", f"{url.scheme}://{url.netloc}").add("org", path or "my-org")
+        section.add("bucket", "flows")
+        return section.add("token", "${env:INFLUX_TOKEN:-no-token}", "from the environment")
+    else:
+        raise UsageError(f"rows cannot be written to {place!r}", hint=HINT)
+    return _files(section, path, "flows")
+
+
+def _files(section: Section, folder: str, default: str) -> Section:
+    """Add what sinks of files have in common: a path with a folder a day, and a format."""
+    path = f"{folder.rstrip('/') or default}/date={{start_time:%Y-%m-%d}}/"
+    note = "one folder a day; {account_id} and other columns can be part of it too"
+    section.add("path", path, note)
+    return section.add("format", {"type": "parquet"}, "or jsonl, csv, arrow, influx, es_bulk")
+
+
+def _azure(account: str, container: str) -> Section:
+    section = Section(plugin="ktrans-azure").add("type", "azure_blob")
+    section.add("account", account, "signs in as the Azure CLI, a managed identity or a workload")
+    return section.add("container", container or "flows")
+
+
+def _kafka(servers: str) -> Section:
+    section = Section(plugin="ktrans-kafka").add("type", "kafka")
+    return section.add("bootstrap_servers", servers.split(",") if servers else ["localhost:9092"])
+
+
+def pipeline_text(
+    name: str, source: Section, sinks: Iterable[Section], decoder: str, seen: Iterable[str]
+) -> str:
+    """Write the file.
+
+    Args:
+        name: of the pipeline.
+        source: where it reads.
+        sinks: where it writes.
+        decoder: a decoder's type, or `auto`.
+        seen: what was found in a sample, a line each, for a comment.
+    """
+    lines = [
+        "# yaml-language-server: $schema=ktrans.schema.json",
+        "# Check it:  ktrans validate --connect FILE      Look:  ktrans preview FILE",
+        "# Try it:    ktrans plan FILE                    Run:   ktrans run FILE",
+        f"name: {name}",
+        "source:",
+        *_options(source, 2),
+        *[f"# {line}" for line in seen],
+        "decoder:",
+        f"  type: {decoder}",
+        "enrichers:",
+        "  - type: services               # names of services by port and protocol",
+        "  # - {type: filter, where: \"action = 'reject' or bytes > 0\"}",
+        "  # - {type: cidr, table: networks.csv}    # your own networks, by prefix",
+        "sinks:",
+    ]
+    for sink in sinks:
+        first, *rest = _options(sink, 4)
+        lines += [f"  - {first.strip()}", *rest]
+    lines += [
+        "rejects:                         # input that cannot be decoded, with its reason",
+        "  type: file",
+        "  path: rejects/",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _options(section: Section, indent: int) -> list[str]:
+    lines = []
+    for name, value, comment in section.options:
+        text = f"{' ' * indent}{name}: {_scalar(value)}"
+        lines.append(f"{text:<32} # {comment}" if comment else text)
+    return lines
+
+
+def _scalar(value: object) -> str:
+    """Write a value as YAML: JSON is, and plain words need no quotes."""
+    if isinstance(value, str) and value.replace("-", "").replace("_", "").isalnum():
+        return value if not value.isdigit() else json.dumps(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_scalar(item)}" for key, item in value.items()) + "}"
+    return json.dumps(value)

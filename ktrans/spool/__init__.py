@@ -1,0 +1,1 @@
+"""Keeping what cannot be read twice: durable segments of a stream, until they are committed."""

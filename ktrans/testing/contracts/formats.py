@@ -1,0 +1,120 @@
+"""What every format owes its users: the same rows give the same bytes, whatever their columns."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from ktrans.api import ComponentConfig, Format
+from ktrans.flow.schema import FLOW_SCHEMA, TEXT
+
+
+def flow_batch(rows: int = 50, seed: int = 0) -> pa.RecordBatch:
+    """Give rows of the whole flow schema, most columns null, as a simple log gives them."""
+    start = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=seed)
+    values: dict[str, list[Any]] = {
+        "provider": ["aws"] * rows,
+        "start_time": [start + timedelta(seconds=i % 7) for i in range(rows)],
+        "end_time": [start + timedelta(seconds=60 + i % 7) for i in range(rows)],
+        "src_addr": [f"192.0.2.{(i + seed) % 5}" for i in range(rows)],
+        "protocol": [(6, 17, None)[i % 3] for i in range(rows)],
+        "bytes": [10**i % 10**15 for i in range(rows)],
+        "packets": list(range(rows)),
+        "attrs": [[("traffic-path", "8")] if i % 10 == 0 else None for i in range(rows)],
+        "source_uri": ["file:///var/log/flows.gz"] * rows,
+        "source_pos": list(range(1 + seed * rows, 1 + rows + seed * rows)),
+    }
+    arrays = [pa.array(values.get(f.name, [None] * rows), f.type) for f in FLOW_SCHEMA]
+    return pa.RecordBatch.from_arrays(arrays, schema=FLOW_SCHEMA)
+
+
+def write(made: Format[Any], batches: list[pa.RecordBatch]) -> bytes:
+    """Write a file and hold the writer to its own counts."""
+    stream = io.BytesIO()
+    writer = made.open(stream)
+    for batch in batches:
+        writer.write(made.encode(batch))
+    rows = writer.finish()
+    assert rows == sum(batch.num_rows for batch in batches)
+    assert writer.tell() == len(stream.getvalue())
+    return stream.getvalue()
+
+
+class FormatContract:
+    """Inherit this and override `make`."""
+
+    def make(self, schema: pa.Schema) -> Format[Any]:
+        """Build the format and bind it to a schema."""
+        raise NotImplementedError
+
+    def rows(self, data: bytes) -> list[dict[str, Any]] | None:
+        """Read a file back, if there is a reader: one mapping a row."""
+        del data
+        return None
+
+    def test_the_same_rows_give_the_same_bytes_again(self) -> None:
+        """An epoch that is done again overwrites what it wrote before."""
+        batches = [flow_batch(seed=seed) for seed in range(3)]
+        first = write(self.make(FLOW_SCHEMA), batches)
+        assert first
+        assert first == write(self.make(FLOW_SCHEMA), batches)
+
+    def test_every_row_comes_back_in_order(self) -> None:
+        """Counted and told apart by their positions."""
+        batches = [flow_batch(seed=seed) for seed in range(3)]
+        found = self.rows(write(self.make(FLOW_SCHEMA), batches))
+        if found is not None:
+            assert [row["source_pos"] for row in found] == list(range(1, 151))
+
+    def test_plain_text_columns_do_as_well_as_dictionaries(self) -> None:
+        """Other plugins' enrichers may bring either."""
+        batch = flow_batch()
+        columns = [c.cast(pa.string()) if c.type == TEXT else c for c in batch.columns]
+        bare = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+        made = self.make(FLOW_SCHEMA)
+        assert write(made, [bare]) == write(made, [batch])
+
+    def test_values_that_no_row_uses_and_nulls_among_them_change_nothing(self) -> None:
+        """Dictionaries differ from batch to batch."""
+        clean = flow_batch()
+        columns = []
+        for column in clean.columns:
+            if column.type != TEXT:
+                columns.append(column)
+                continue
+            values = pa.concat_arrays([pa.array(["unused", None]), column.dictionary])
+            codes = [1 if i is None else i + 2 for i in column.indices.to_pylist()]
+            columns.append(pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), values))
+        odd = pa.RecordBatch.from_arrays(columns, schema=clean.schema)
+        made = self.make(FLOW_SCHEMA)
+        odd_rows, clean_rows = self.rows(write(made, [odd])), self.rows(write(made, [clean]))
+        assert odd_rows == clean_rows
+
+    def test_a_slice_is_written_as_a_slice(self) -> None:
+        """Offsets into shared buffers are where encoders go wrong."""
+        batch = flow_batch()
+        copied = pa.RecordBatch.from_pylist(batch.slice(7, 9).to_pylist(), schema=batch.schema)
+        made = self.make(FLOW_SCHEMA)
+        assert self.rows(write(made, [batch.slice(7, 9)])) == self.rows(write(made, [copied]))
+
+    def test_a_file_without_rows_is_a_file(self) -> None:
+        """Header and footer are written all the same."""
+        found = self.rows(write(self.make(FLOW_SCHEMA), []))
+        assert not found
+
+    def test_every_option_is_described_with_an_example(self) -> None:
+        """The reference page is made of them."""
+        model = type(self.make(FLOW_SCHEMA).config)
+        assert issubclass(model, ComponentConfig)
+        for name, field in model.model_fields.items():
+            assert field.description, name
+            assert field.examples, name
+
+    def test_close_is_safe_twice(self) -> None:
+        """Like every component."""
+        made = self.make(FLOW_SCHEMA)
+        made.close()
+        made.close()

@@ -1,0 +1,211 @@
+"""What every sink owes the engine: an epoch is visible as a whole or not at all, and once."""
+
+from __future__ import annotations
+
+import abc
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from ktrans.api import EpochId, Receipt, Sink, TaskId
+
+SCHEMA = pa.schema([("account", pa.dictionary(pa.int32(), pa.string())), ("n", pa.int64())])
+"""The rows of the contract: `n` tells them apart, `account` has three values."""
+
+EPOCH = EpochId("flows", 1)
+FIRST, SECOND = TaskId(EPOCH, 0), TaskId(EPOCH, 1)
+
+
+def batches(task: TaskId) -> list[pa.RecordBatch]:
+    """Give the rows of a task, always the same ones: three batches of 40."""
+    first = 100_000 * task.epoch.number + 1000 * task.index
+    return [
+        pa.record_batch(
+            {
+                "account": pa.array([f"a{i % 3}" for i in range(40)]).dictionary_encode(),
+                "n": pa.array(range(first + 40 * k, first + 40 * k + 40)),
+            }
+        )
+        for k in range(3)
+    ]
+
+
+def numbers(*tasks: TaskId) -> list[int]:
+    """Give `n` of all rows of some tasks, sorted."""
+    return sorted(n for task in tasks for batch in batches(task) for n in batch["n"].to_pylist())
+
+
+def run(sink: Sink[Any], task: TaskId) -> Receipt:
+    """Write a task to its end."""
+    writer = sink.writer(task)
+    for batch in batches(task):
+        writer.write(writer.encode(batch))
+    receipt = writer.finish()
+    assert not writer.refused()
+    return receipt
+
+
+def revived(receipt: Receipt) -> Receipt:
+    """Give a receipt as the state store gives it back after a crash."""
+    return Receipt.from_json(json.loads(json.dumps(receipt.to_json())))
+
+
+class SinkCase(abc.ABC):
+    """A place to write to, and a look at what others can see of it.
+
+    Attributes:
+        stages: whether rows stay invisible until the commit; a sink that writes at once instead
+            overwrites a row that is written again.
+        revives: whether receipts are enough to commit in a new process. A sink whose staged rows
+            die with its process raises StageLostError instead, and the engine does the epoch again.
+    """
+
+    stages = True
+    revives = True
+
+    @abc.abstractmethod
+    def sink(self, name: str = "sink", pipeline: str = "flows") -> Sink[Any]:
+        """Build a sink as a new process would, bound to SCHEMA."""
+
+    @abc.abstractmethod
+    def rows(self) -> list[int]:
+        """Give `n` of all rows that a reader can see, sorted."""
+
+    def leftovers(self) -> list[str]:
+        """Name what lies about that no reader can see: staged files, open uploads."""
+        return []
+
+
+class SinkContract:
+    """Inherit this and give a fixture `case` that returns a SinkCase."""
+
+    @pytest.fixture
+    def case(self) -> SinkCase:
+        """Give the case; to be overridden."""
+        raise NotImplementedError
+
+    def test_nothing_is_visible_before_the_commit_and_all_of_it_after(self, case: SinkCase) -> None:
+        """Readers see whole epochs."""
+        sink = case.sink()
+        sink.prepare(EPOCH)
+        receipts = [run(sink, FIRST), run(sink, SECOND)]
+        if case.stages:
+            assert case.rows() == []
+        sink.commit(EPOCH, receipts)
+        assert case.rows() == numbers(FIRST, SECOND)
+        assert [receipt.rows for receipt in receipts] == [120, 120]
+
+    def test_a_commit_leaves_nothing_about(self, case: SinkCase) -> None:
+        """What was staged is gone."""
+        sink = case.sink()
+        sink.prepare(EPOCH)
+        sink.commit(EPOCH, [run(sink, FIRST)])
+        assert case.leftovers() == []
+
+    def test_committing_twice_changes_nothing(self, case: SinkCase) -> None:
+        """A run that died amid its commits does all of them again."""
+        sink = case.sink()
+        sink.prepare(EPOCH)
+        receipts = [run(sink, FIRST)]
+        sink.commit(EPOCH, receipts)
+        sink.commit(EPOCH, receipts)
+        sink.close()
+        if case.revives:
+            case.sink().commit(EPOCH, [revived(receipt) for receipt in receipts])
+        assert case.rows() == numbers(FIRST)
+
+    def test_abort_leaves_nothing_and_may_be_called_twice(self, case: SinkCase) -> None:
+        """Before `finish` and after it."""
+        sink = case.sink()
+        sink.prepare(EPOCH)
+        writer = sink.writer(FIRST)
+        writer.write(writer.encode(batches(FIRST)[0]))
+        writer.abort()
+        writer.abort()
+        writer = sink.writer(FIRST)
+        writer.write(writer.encode(batches(FIRST)[0]))
+        writer.finish()
+        writer.abort()
+        if case.stages:
+            assert case.rows() == []
+            assert case.leftovers() == []
+
+    def test_a_run_killed_after_finish_is_done_again_and_rows_arrive_once(
+        self, case: SinkCase
+    ) -> None:
+        """One task had finished and another one was half-way when the process died."""
+        gone = case.sink()
+        gone.prepare(EPOCH)
+        run(gone, FIRST)
+        half = gone.writer(SECOND)
+        half.write(half.encode(batches(SECOND)[0]))
+        again = case.sink()
+        again.prepare(EPOCH)
+        again.commit(EPOCH, [run(again, FIRST), run(again, SECOND)])
+        assert case.rows() == numbers(FIRST, SECOND)
+        assert case.leftovers() == []
+        half.abort()  # what the dead process held, and a zombie would still do
+        gone.close()
+        again.close()
+        assert case.rows() == numbers(FIRST, SECOND)
+
+    def test_receipts_are_enough_to_commit_in_a_new_process(self, case: SinkCase) -> None:
+        """Or the sink says that they are not, and the epoch is processed again."""
+        from ktrans.api import StageLostError
+
+        sink = case.sink()
+        sink.prepare(EPOCH)
+        receipts = [revived(run(sink, FIRST)), revived(run(sink, SECOND))]
+        sink.close()
+        fresh = case.sink()
+        if not case.revives:
+            with pytest.raises(StageLostError):
+                fresh.commit(EPOCH, receipts)
+            fresh.prepare(EPOCH)
+            receipts = [run(fresh, FIRST), run(fresh, SECOND)]
+        fresh.commit(EPOCH, receipts)
+        fresh.close()
+        assert case.rows() == numbers(FIRST, SECOND)
+
+    def test_epochs_follow_each_other(self, case: SinkCase) -> None:
+        """Rows of earlier epochs stay where they are."""
+        sink, second = case.sink(), EpochId("flows", 2)
+        sink.prepare(EPOCH)
+        sink.commit(EPOCH, [run(sink, FIRST)])
+        sink.prepare(second)
+        sink.commit(second, [run(sink, TaskId(second, 0))])
+        assert case.rows() == numbers(FIRST, TaskId(second, 0))
+
+    def test_pipelines_and_sinks_share_a_place_without_meeting(self, case: SinkCase) -> None:
+        """Preparing an epoch of one touches nothing of the others."""
+        sink, other, foreign = case.sink(), case.sink("more"), case.sink(pipeline="others")
+        waiting = [run(other, FIRST), run(foreign, TaskId(EpochId("others", 1), 0))]
+        sink.prepare(EPOCH)
+        sink.commit(EPOCH, [run(sink, FIRST)])
+        sink.prepare(EpochId("flows", 2))
+        other.commit(EPOCH, waiting[:1])
+        foreign.commit(EpochId("others", 1), waiting[1:])
+        for one in (sink, other, foreign):
+            one.close()
+        expected = sorted(numbers(FIRST) * 3) if case.stages else numbers(FIRST)
+        assert case.rows() == expected
+
+    def test_a_task_without_rows_leaves_nothing(self, case: SinkCase) -> None:
+        """Not even an empty file."""
+        sink = case.sink()
+        sink.prepare(EPOCH)
+        writer = sink.writer(FIRST)
+        receipt = writer.finish()
+        sink.commit(EPOCH, [receipt])
+        assert receipt.rows == 0
+        assert case.rows() == []
+        assert case.leftovers() == []
+
+    def test_close_is_safe_twice_and_without_use(self, case: SinkCase) -> None:
+        """A pipeline that could not start is closed all the same."""
+        sink = case.sink()
+        sink.close()
+        sink.close()
+        assert case.leftovers() == []

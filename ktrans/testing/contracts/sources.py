@@ -1,0 +1,186 @@
+"""What every source promises to the engine: the same bytes again, and none of them twice."""
+
+from __future__ import annotations
+
+import abc
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from ktrans.api import Budget, Plan, Source, Split, UsageError
+
+
+class PlainMemory(dict[str, Any]):
+    """What the state store remembers, as JSON: the `memory` of `Source.plan`."""
+
+    def recall(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Give the remembered value of each key that has one."""
+        return {key: self[key] for key in keys if key in self}
+
+    def record(self, plan: Plan) -> None:
+        """Do what the engine does once an epoch is recorded."""
+        for key, value in json.loads(json.dumps(dict(plan.remember))).items():
+            if value is None:
+                self.pop(key, None)
+            else:
+                self[key] = value
+
+
+class SourceCase(abc.ABC):
+    """A source over a world of several splits that does not change by itself."""
+
+    @abc.abstractmethod
+    def build(self) -> Source[Any]:
+        """Build the source as a new process would."""
+
+    def next(self, source: Source[Any]) -> Source[Any]:
+        """Give the source for the next epoch: a new one, unless what it holds would be lost."""
+        del source
+        return self.build()
+
+    def fresh(self) -> None:
+        """Bring the world back to where it was before anything was read (acknowledged, drained)."""
+
+
+def read(source: Source[Any], split: Split) -> bytes:
+    """Read a split to its end, and have the payload verify that it is what was planned."""
+    with source.open(split) as payload:
+        with payload.open() as stream:
+            data = stream.read()
+        payload.verify()
+    return data
+
+
+def drain(
+    case: SourceCase,
+    budget: Budget | None = None,
+    position: Any = None,
+    memory: PlainMemory | None = None,
+    source: Source[Any] | None = None,
+) -> list[bytes]:
+    """Run epochs until the source is caught up; give the bytes of all splits in order."""
+    memory = PlainMemory() if memory is None else memory
+    source = source or case.build()
+    out: list[bytes] = []
+    while True:
+        source = case.next(source)
+        plan = source.plan(position, memory, budget or Budget())
+        if plan is None or not plan.splits:
+            return out
+        out += [read(source, split) for split in plan.splits]
+        memory.record(plan)
+        position = json.loads(json.dumps(plan.position))
+        source.commit(plan)
+
+
+class SourceContract:
+    """Inherit this and give a fixture `case` that returns a SourceCase."""
+
+    @pytest.fixture
+    def case(self) -> SourceCase:
+        """Give the case; to be overridden."""
+        raise NotImplementedError
+
+    def plan(self, case: SourceCase, budget: Budget | None = None) -> tuple[Source[Any], Plan]:
+        """Give a source and its first plan."""
+        source = case.build()
+        plan = source.plan(None, PlainMemory(), budget or Budget())
+        assert plan is not None
+        assert plan.splits
+        return source, plan
+
+    def test_a_split_gives_the_same_bytes_whenever_it_is_opened(self, case: SourceCase) -> None:
+        """Also in a new process, which has the split from JSON."""
+        source, plan = self.plan(case)
+        first = [read(source, split) for split in plan.splits]
+        assert all(first)
+        assert first == [read(source, split) for split in plan.splits]
+        restored = [Split.from_json(json.loads(json.dumps(s.to_json()))) for s in plan.splits]
+        assert restored == list(plan.splits)
+        again = case.next(source)
+        assert [read(again, split) for split in restored] == first
+
+    def test_small_reads_and_readinto_give_the_same_bytes(self, case: SourceCase) -> None:
+        """Decoders read as it suits them."""
+        source, plan = self.plan(case)
+        split = plan.splits[-1]
+        whole = read(source, split)
+        pieces = []
+        with source.open(split) as payload, payload.open() as stream:
+            while piece := stream.read(77):
+                pieces.append(piece)
+        assert b"".join(pieces) == whole
+        buffer = bytearray(50)
+        with source.open(split) as payload, payload.open() as stream:
+            count = stream.readinto(buffer)  # type: ignore[attr-defined]
+        assert 0 < count <= len(buffer)
+        assert buffer[:count] == whole[:count]
+
+    def test_plans_are_json_and_their_keys_unique(self, case: SourceCase) -> None:
+        """The plan is written down before any data is read."""
+        _, plan = self.plan(case)
+        json.dumps([plan.position, dict(plan.remember), [s.to_json() for s in plan.splits]])
+        assert len({split.key for split in plan.splits}) == len(plan.splits)
+
+    def test_after_the_commit_it_is_caught_up(self, case: SourceCase) -> None:
+        """And a commit that is repeated after a crash does no harm."""
+        source, memory = case.build(), PlainMemory()
+        position = None
+        while (plan := source.plan(position, memory, Budget())) is not None and plan.splits:
+            memory.record(plan)
+            position = plan.position
+            source.commit(plan)
+            source.commit(plan)
+        assert not drain(case, None, position, memory, source)
+
+    def test_planning_twice_without_a_commit_gives_the_same_plan(self, case: SourceCase) -> None:
+        """Nothing is used up by looking."""
+        source, plan = self.plan(case, Budget(splits=2))
+        assert source.plan(None, PlainMemory(), Budget(splits=2)) == plan
+
+    @pytest.mark.parametrize("budget", [Budget(splits=1), Budget(splits=2), Budget(bytes=3000)])
+    def test_the_budget_is_kept_and_changes_nothing_but_the_epochs(
+        self, case: SourceCase, budget: Budget
+    ) -> None:
+        """However the input is cut into epochs, its bytes are the same."""
+        _, plan = self.plan(case, budget)
+        sizes = [split.size or 0 for split in plan.splits]
+        assert len(sizes) <= budget.splits
+        assert sum(sizes[:-1]) < budget.bytes
+        case.fresh()
+        in_steps = drain(case, budget)
+        case.fresh()
+        assert self.same(in_steps, drain(case))
+
+    def test_it_goes_on_behind_any_prefix_that_was_committed(self, case: SourceCase) -> None:
+        """Nothing is lost between epochs, and nothing read twice."""
+        case.fresh()
+        whole = drain(case)
+        for count in range(1, len(whole)):
+            case.fresh()
+            memory = PlainMemory()
+            source = case.build()
+            plan = source.plan(None, memory, Budget(splits=count))
+            assert plan is not None
+            memory.record(plan)
+            head = [read(source, split) for split in plan.splits]
+            source.commit(plan)
+            rest = drain(case, None, json.loads(json.dumps(plan.position)), memory, source)
+            assert self.same(head + rest, whole)
+
+    def same(self, one: list[bytes], other: list[bytes]) -> bool:
+        """Compare what two ways of reading gave; override it where order is not kept."""
+        return b"".join(one) == b"".join(other)
+
+    def test_a_position_that_makes_no_sense_is_a_usage_error(self, case: SourceCase) -> None:
+        """`--from banana` is answered, not obeyed."""
+        with pytest.raises(UsageError):
+            case.build().position_from("banana")
+
+    def test_close_is_safe_twice_and_without_use(self, case: SourceCase) -> None:
+        """A pipeline that could not start is closed all the same."""
+        source = case.build()
+        source.close()
+        source.close()

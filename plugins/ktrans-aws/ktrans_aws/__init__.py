@@ -1,0 +1,42 @@
+"""Registers what ktrans-aws offers. Imports no SDK."""
+
+from __future__ import annotations
+
+from ktrans.api import Spec, hookimpl
+
+
+@hookimpl
+def ktrans_components() -> list[Spec]:
+    """List what this plugin offers."""
+    return [
+        Spec(
+            kind="source",
+            type="s3",
+            build="ktrans_aws.s3_source:S3Source",
+            config="ktrans_aws.s3_source:S3SourceConfig",
+            summary="Objects of an S3 bucket, found by listing",
+        ),
+        Spec(
+            kind="source",
+            type="sqs",
+            build="ktrans_aws.sqs_source:SqsSource",
+            config="ktrans_aws.sqs_source:SqsSourceConfig",
+            summary="Objects of S3 buckets, told by notifications in an SQS queue",
+            finite=False,
+        ),
+        Spec(
+            kind="enricher",
+            type="aws_metadata",
+            build="ktrans_aws.metadata:AwsMetadataEnricher",
+            config="ktrans_aws.metadata:AwsMetadataEnricherConfig",
+            summary="Names, tags and places of EC2 network interfaces",
+        ),
+        Spec(
+            kind="sink",
+            type="s3",
+            build="ktrans_aws.s3_sink:S3Sink",
+            config="ktrans_aws.s3_sink:S3SinkConfig",
+            summary="Objects in an S3 bucket, partitioned and exactly once",
+            delivery="exactly_once",
+        ),
+    ]

@@ -1,0 +1,28 @@
+"""The `s3` source: the objects of a bucket, found by listing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ktrans.objects.source import ObjectSource, ObjectSourceConfig
+from ktrans_aws._client import S3Config
+from ktrans_aws._store import S3Store
+
+
+class S3SourceConfig(S3Config, ObjectSourceConfig):
+    """Objects of an S3 bucket, or of a store that speaks its language.
+
+    Read once each, oldest day first; new ones are found by listing the days that matter.
+    """
+
+    type: Literal["s3"] = Field("s3", description="Which component this is.", examples=["s3"])
+
+
+class S3Source(ObjectSource[S3SourceConfig]):
+    """Lists and reads an S3 bucket."""
+
+    def make_store(self) -> S3Store:
+        """Connect to the bucket."""
+        return S3Store(self.config, connections=2 * self.config.parallel_reads)

@@ -1,0 +1,43 @@
+"""Writes a snapshot of EC2's network interfaces: `python -m ktrans_aws.snapshot FILE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ktrans.api import KtransError
+from ktrans_aws._client import AwsConfig
+from ktrans_aws._inventory import save, take
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--region", "regions", multiple=True, help="A region to ask; may be repeated.")
+@click.option("--profile", help="Profile of ~/.aws/config to use.")
+@click.option("--role-arn", help="Role to assume.")
+@click.option("--endpoint-url", help="Where EC2 is, if it is not AWS itself.")
+def main(
+    file: Path,
+    regions: tuple[str, ...],
+    profile: str | None,
+    role_arn: str | None,
+    endpoint_url: str | None,
+) -> None:
+    """Ask EC2 for all network interfaces, and write what it says to FILE.
+
+    The `aws_metadata` enricher reads such files: `snapshot: FILE`.
+    """
+    config = AwsConfig(type="aws", profile=profile, role_arn=role_arn, endpoint_url=endpoint_url)
+    try:
+        snapshot = take(config, regions or None)
+        save(snapshot, file)
+    except KtransError as error:
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        click.echo(f"error: {error}{hint}", err=True)
+        raise SystemExit(error.exit_code) from error
+    click.echo(f"{len(snapshot.interfaces)} interfaces written to {file}", err=True)
+
+
+if __name__ == "__main__":
+    main()

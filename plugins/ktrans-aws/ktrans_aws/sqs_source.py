@@ -1,0 +1,266 @@
+"""The `sqs` source: objects of S3 as notifications in a queue tell of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ktrans.api import (
+    Budget,
+    Memory,
+    Payload,
+    Plan,
+    RejectError,
+    Source,
+    Split,
+)
+from ktrans.objects.expiry import Expiry
+from ktrans.objects.once import once
+from ktrans.objects.reader import ObjectPayload, ReadAhead, Reader
+from ktrans_aws._client import S3Access, make_client
+from ktrans_aws._errors import aws_errors
+from ktrans_aws._found import Found
+from ktrans_aws._queue import Message, Queue
+from ktrans_aws._store import NamedObjects
+
+_LOOK_SECS = 5
+_Text = Annotated[str, Field(min_length=1)]
+
+
+class SqsSourceConfig(S3Access):
+    """Objects of S3 buckets, told by notifications in an SQS queue.
+
+    Notifications may come straight from S3, by way of an SNS topic (raw or not) or from
+    EventBridge. A message is deleted once everything it tells of is recorded.
+    """
+
+    type: Literal["sqs"] = Field("sqs", description="Which component this is.", examples=["sqs"])
+    queue_url: str = Field(
+        min_length=1,
+        description="URL of the queue.",
+        examples=["https://sqs.eu-central-1.amazonaws.com/123456789012/flow-logs"],
+    )
+    s3_endpoint_url: str | None = Field(
+        None,
+        description="Where S3 is, if it is not AWS itself; `endpoint_url` is that of the queue.",
+        examples=["https://minio.example.net:9000"],
+    )
+    wait_secs: int = Field(
+        20,
+        ge=0,
+        le=20,
+        description="How long a look at an empty queue waits for a message (long polling).",
+        examples=[10],
+    )
+    gather_secs: float = Field(
+        5,
+        ge=0,
+        description="How long to gather messages for an epoch once there are some.",
+        examples=[30],
+    )
+    visibility_secs: int = Field(
+        300,
+        ge=3,
+        le=43_200,
+        description="How long others do not see a message that was received. It is renewed while"
+        " the message is worked on, so it only matters after a crash.",
+        examples=[120],
+    )
+    include: list[_Text] = Field(
+        default=[],
+        description="Globs of keys to read; everything if empty. Without a slash they are compared"
+        " with the last part of the key. Messages about others are deleted.",
+        examples=[["*.log.gz", "*.log.parquet"]],
+    )
+    exclude: list[_Text] = Field(
+        default=[],
+        description="Globs of keys to leave out, compared likewise.",
+        examples=[["*/CloudTrail/*"]],
+    )
+    remember_secs: float = Field(
+        345_600,
+        gt=0,
+        description="How long an object that was read is remembered, so that a message that comes"
+        " again does no harm. As long as the queue keeps messages, or longer.",
+        examples=[1_209_600],
+    )
+    part_bytes: int = Field(
+        8 << 20,
+        ge=1 << 16,
+        description="Larger objects are read in parts of this size, side by side.",
+        examples=[16 << 20],
+    )
+    parallel_reads: int = Field(
+        8, ge=1, le=256, description="How many requests to S3 run at a time.", examples=[16]
+    )
+    slow_read_secs: float = Field(
+        300,
+        gt=0,
+        description="A part that takes longer is asked for again, from the byte where it stands.",
+        examples=[60],
+    )
+
+
+class SqsSource(Source[SqsSourceConfig]):
+    """Turns messages into splits, and deletes them once those are recorded."""
+
+    _ahead: ReadAhead | None = None
+    _memory: Memory | None = None
+    _planned: tuple[Split, ...] = ()
+
+    @cached_property
+    def _held(self) -> dict[str, Message]:
+        """Messages that are received and not yet dealt with, by id."""
+        return {}
+
+    @once
+    def queue(self) -> Queue:
+        """The queue."""
+        config = self.config
+        client = make_client(config, "sqs", connections=10)
+        return Queue(client, config.queue_url, config.visibility_secs, threads=4)
+
+    @once
+    def _objects(self) -> NamedObjects:
+        config = self.config
+        client = make_client(
+            config, "s3", connections=config.parallel_reads, endpoint_url=config.s3_endpoint_url
+        )
+        return NamedObjects(client, config.payer)
+
+    @once
+    def reader(self) -> Reader:
+        """Reads objects of any bucket; keys are `bucket/key`."""
+        config = self.config
+        return Reader(
+            self._objects,
+            part_bytes=config.part_bytes,
+            threads=config.parallel_reads,
+            slow_secs=config.slow_read_secs,
+        )
+
+    def check(self) -> None:
+        """Find out whether the queue is there and may be looked at."""
+        client = make_client(self.config, "sqs")
+        with aws_errors(f"look at {self.config.queue_url}", checking=True):
+            client.get_queue_attributes(QueueUrl=self.config.queue_url, AttributeNames=["QueueArn"])
+        client.close()
+
+    def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
+        """Receive messages until the queue is empty, the budget is used up or time is over."""
+        expiry = Expiry((position or {}).get("queue"), memory)
+        expiry.set_aside()  # their messages come again by themselves
+        found = Found(self.config, memory, budget)
+        for message in self._held.values():
+            if not found.full:
+                found.add(message)
+        self._receive(found)
+        self._acknowledge(found.done)
+        if not found.splits:
+            return Plan((), position, notes=found.notes()) if found.notes() else None
+        latest = found.latest
+        expiry.expire(latest - timedelta(seconds=self.config.remember_secs))
+        expiry.add({key: {} for key in found.splits}, latest)
+        self._memory, self._planned = memory, found.made()
+        if self._ahead is not None:
+            self._ahead.drop()
+        known = [s for s in self._planned if s.data.get("size") and s.data["version"]]
+        self._ahead = ReadAhead(self.reader, known)
+        return Plan(
+            self._planned, {"queue": expiry.to_json()}, expiry.remember, notes=found.notes()
+        )
+
+    def open(self, split: Split) -> Payload:
+        """Open an object; its messages are kept from others from now on, if they are not yet.
+
+        Raises:
+            RejectError: the message is no notification.
+        """
+        self.queue.keep((one["id"], one["handle"]) for one in split.data["messages"])
+        if "key" not in split.data:
+            raise RejectError(
+                f"{split.data['why']}; the message: {split.data['body']}",
+                code="not_a_notification",
+                hint="send only notifications of S3 to this queue",
+            )
+        if split.size is None or not split.data["version"]:
+            # Some stores that are not AWS leave out the ETag: what is there now is read.
+            info = self._objects.stat(split.data["key"])
+            if info is None:
+                raise RejectError("removed after the message was sent", code="object_gone")
+            version = split.data["version"] or info.version
+            data = {**split.data, "size": info.size, "version": version}
+            split = replace(split, data=data)
+        return ObjectPayload(split, self.reader, self._ahead or ReadAhead(self.reader, ()))
+
+    def commit(self, plan: Plan) -> None:
+        """Delete the messages all of whose objects are recorded, as rows or as rejects."""
+        recorded = {split.key: split for split in plan.splits}
+        left = {s.key: s for s in self._planned if s.key not in recorded}
+        if self._memory is not None:
+            recorded |= {key: left[key] for key in self._memory.recall(list(left))}
+        dealt_with = {one["id"] for s in self._planned for one in s.data["messages"]}
+        self._planned = ()
+        handles: dict[str, str] = {}
+        missing: dict[str, int] = {}
+        for split in recorded.values():
+            # A message that was received twice is still one message; its newest handle counts.
+            for one in {one["id"]: one for one in split.data["messages"]}.values():
+                handles[one["id"]] = one["handle"]
+                missing[one["id"]] = missing.get(one["id"], one["of"]) - 1
+        for known in dealt_with:
+            self._held.pop(known, None)
+        self.queue.let_go([*dealt_with, *handles])
+        done = {known: handle for known, handle in handles.items() if missing[known] <= 0}
+        if self.queue.delete(done):
+            self.context.log.info("some messages could not be deleted; they come again")
+
+    def close(self) -> None:
+        """Give back what is not part of any epoch, and let go of connections."""
+        if self._ahead is not None:
+            self._ahead.drop()
+        if "queue" in self.__dict__:
+            if not self.context.ephemeral:
+                for split in self._planned:  # the next run finds their epoch, and goes on with it
+                    for one in split.data["messages"]:
+                        self._held.pop(one["id"], None)
+            self.queue.give_back(list(self._held))
+            self.__dict__.pop("queue").close()
+        for name in ("reader", "_objects"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
+
+    def _receive(self, found: Found) -> None:
+        """Take messages until there are no more, or there is no room or time for more."""
+        config, waited, late = self.config, 0, 0.0
+        while not found.full and not self.context.stopping():
+            if late and time.monotonic() >= late:
+                return
+            # A stop must not have to wait for a long look at an empty queue.
+            wait = 0 if found.splits else min(config.wait_secs - waited, _LOOK_SECS)
+            received = self.queue.receive(wait)
+            waited += wait
+            if not received and (found.splits or waited >= config.wait_secs):
+                return
+            if received:
+                late = late or time.monotonic() + config.gather_secs
+            for message in received:
+                self._held[message.id] = message
+                if not found.full:  # what has no room any more is for the next epoch
+                    found.add(message)
+
+    def _acknowledge(self, messages: list[Message]) -> None:
+        """Delete messages that tell of nothing new."""
+        for message in messages:
+            self._held.pop(message.id, None)
+        handles = {message.id: message.handle for message in messages}
+        if self.context.ephemeral:
+            self.queue.keep(handles.items())
+            self.queue.give_back(list(handles))
+        elif handles:
+            self.queue.delete(handles)

@@ -1,0 +1,27 @@
+"""Registers what ktrans-azure offers. Imports no SDK."""
+
+from __future__ import annotations
+
+from ktrans.api import Spec, hookimpl
+
+
+@hookimpl
+def ktrans_components() -> list[Spec]:
+    """List what this plugin offers."""
+    return [
+        Spec(
+            kind="source",
+            type="azure_blob",
+            build="ktrans_azure.source:build",
+            config="ktrans_azure.config:AzureBlobSourceConfig",
+            summary="Azure Blob Storage: blobs, and growing hour blobs of flow logs",
+        ),
+        Spec(
+            kind="sink",
+            type="azure_blob",
+            build="ktrans_azure.sink:AzureBlobSink",
+            config="ktrans_azure.sink:AzureBlobSinkConfig",
+            summary="Azure Blob Storage: files as block blobs, visible when an epoch is committed",
+            delivery="exactly_once",
+        ),
+    ]

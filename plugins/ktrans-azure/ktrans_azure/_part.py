@@ -1,0 +1,90 @@
+"""The bytes of one part of an hour blob, the same ones however much the blob has grown since."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from ktrans.api import RetryableError, Split, SplitChangedError
+from ktrans.objects.reader import ObjectPayload, ReadAhead, Reader
+
+if TYPE_CHECKING:
+    from ktrans_azure.store import BlobContainer
+
+_REPINS = 20
+"""How often a blob may be committed anew while one piece of it is fetched."""
+
+
+class PartReader(Reader):
+    """Reads parts of blobs, each pinned by the blocks that the blob had up to the part's end.
+
+    `split.data` has key, version (the ETag at the time of the plan), size and start of the part,
+    count and digest (of the blocks up to its end; a blob without blocks is pinned by its ETag).
+    """
+
+    store: BlobContainer
+
+    def __init__(self, store: BlobContainer, **options: Any) -> None:
+        super().__init__(store, **options)
+        self._versions: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def fetch(self, split: Split, start: int, end: int) -> bytes:
+        """Read the bytes [start, end) of a part; where the blob has grown, at its new version.
+
+        Raises:
+            RetryableError: the connection breaks again and again.
+            SplitChangedError: the blob is gone or was rewritten.
+        """
+        before = split.data["start"]
+        for _ in range(_REPINS):
+            pinned = {"key": split.data["key"], "version": self._version(split)}
+            try:
+                at_version = Split(split.key, split.uri, None, pinned)
+                return super().fetch(at_version, before + start, before + end)
+            except SplitChangedError as error:
+                if error.code == "split_vanished":
+                    raise
+                self._pin(split)
+        raise RetryableError(f"{split.uri} changes faster than it can be read")
+
+    def _version(self, split: Split) -> str:
+        with self._lock:
+            version: str = self._versions.get(_name(split)) or split.data["version"]
+        return version
+
+    def _pin(self, split: Split) -> None:
+        """Find the blob's version of now, if the blocks up to the part's end are as they were."""
+        changed = SplitChangedError(
+            f"{split.uri} was rewritten after it was planned: blocks that it had are gone",
+            hint="nothing but Azure should write to the containers of flow logs",
+        )
+        count = split.data["count"]
+        if not count:
+            raise changed
+        blocks = self.store.blocks(split.data["key"])
+        if len(blocks.blocks) < count or blocks.digest(count) != split.data["digest"]:
+            raise changed
+        with self._lock:
+            self._versions[_name(split)] = blocks.version
+
+    def forget(self) -> None:
+        """Let go of the versions found for an earlier plan's parts."""
+        with self._lock:
+            self._versions.clear()
+
+
+def _name(split: Split) -> str:
+    return f"{split.data['version']} {split.key}"
+
+
+class BlobPart(ObjectPayload):
+    """A part of a blob.
+
+    The header of such a document says nothing that its records do not say as well, so `head` is
+    that of the part, and positions count from the part's offset.
+    """
+
+    def __init__(self, split: Split, reader: Reader, ahead: ReadAhead) -> None:
+        super().__init__(split, reader, ahead)
+        self.offset = split.data["start"]

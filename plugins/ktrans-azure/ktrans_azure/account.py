@@ -1,0 +1,269 @@
+"""A storage account: how it is named, how one proves who one is, and the clients that follow.
+
+Sources: Microsoft Learn, "Authorize access to data in Azure Storage" and "Configure Azure Storage
+connection strings".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal, Self, TypeVar
+
+import tenacity
+from pydantic import Field, SecretStr, model_validator
+
+from ktrans.api import ComponentConfig, ConfigError, Context, RetryableError
+from ktrans_azure._errors import translated
+
+_CONNECT_SECS, _READ_SECS = 20, 60
+_CONNECTIONS = 256
+_ATTEMPTS = 4
+_LONGEST_WAIT_SECS = 60.0
+_TICK_SECS = 0.2
+
+R = TypeVar("R")
+
+
+class AccountConfig(ComponentConfig):
+    """The options that every component of an Azure storage account shares."""
+
+    account: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9]{3,24}$",
+        description="Name of the storage account in the public cloud. Elsewhere give `endpoint`.",
+        examples=["contosoflowlogs"],
+    )
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^?]+$",
+        description="Address of the account's blob service, for national clouds, private endpoints "
+        "and the Azurite emulator. Instead of `account`.",
+        examples=[
+            "https://contosoflowlogs.blob.core.chinacloudapi.cn",
+            "http://127.0.0.1:10000/devstoreaccount1",
+        ],
+    )
+    connection_string: SecretStr | None = Field(
+        default=None,
+        description="The account's connection string, which names the account and holds a key or "
+        "a shared access signature.",
+        examples=["${env:AZURE_STORAGE_CONNECTION_STRING}"],
+    )
+    account_key: SecretStr | None = Field(
+        default=None,
+        description="One of the account's two keys. It gives all rights on all of the account: "
+        "prefer an identity or a shared access signature.",
+        examples=["${file:/run/secrets/azure-key}"],
+    )
+    sas_token: SecretStr | None = Field(
+        default=None,
+        description="A shared access signature (SAS), with or without its leading question mark.",
+        examples=["${env:AZURE_SAS_TOKEN}"],
+    )
+    identity: Literal["default", "managed", "anonymous"] = Field(
+        default="default",
+        description="Who asks, where no connection string, key or signature is given. `default` "
+        "tries the environment, a workload identity, a managed identity and the Azure CLI in turn; "
+        "`managed` is the managed identity of this machine; `anonymous` is for public containers.",
+        examples=["managed"],
+    )
+    client_id: str | None = Field(
+        default=None,
+        description="Client id of a user-assigned managed identity.",
+        examples=["6f1c9a52-0000-4000-8000-0123456789ab"],
+    )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        given = [
+            name
+            for name in ("connection_string", "account_key", "sas_token")
+            if getattr(self, name) is not None
+        ]
+        if len(given) > 1:
+            raise ValueError(f"give one of {' and '.join(given)}, not both")
+        if self.account and self.endpoint:
+            raise ValueError("give one of account and endpoint, not both")
+        if self.connection_string and (self.account or self.endpoint):
+            raise ValueError("connection_string names the account itself: drop account or endpoint")
+        if not (self.connection_string or self.account or self.endpoint):
+            raise ValueError("name the account: give account, endpoint or connection_string")
+        http = (self.endpoint or "").startswith("http://")
+        if http and not given and self.identity != "anonymous":
+            raise ValueError("an identity is only shown to https: give account_key or sas_token")
+        if given and self.client_id:
+            raise ValueError(f"client_id has no meaning beside {given[0]}")
+        return self
+
+    @property
+    def way_in(self) -> str:
+        """Say for messages how this account is entered."""
+        for name in ("connection_string", "account_key", "sas_token"):
+            if getattr(self, name) is not None:
+                return name
+        return f"identity: {self.identity}"
+
+
+class Account:
+    """The clients of one account, made on first use and closed with it.
+
+    Args:
+        config: how to get in.
+        context: whose logger and stop signal count.
+    """
+
+    def __init__(self, config: AccountConfig, context: Context) -> None:
+        self.config = config
+        self._context = context
+        self._service: Any = None
+        self._closing: list[Any] = []
+
+    @property
+    def service(self) -> Any:
+        """Give the `BlobServiceClient`."""
+        if self._service is None:
+            from azure.storage.blob import BlobServiceClient
+
+            self._service = self._client(BlobServiceClient, self._endpoint("blob"))
+        return self._service
+
+    @property
+    def url(self) -> str:
+        """Give the address of the blob service, without any signature."""
+        return str(self.service.primary_endpoint).split("?", 1)[0].rstrip("/")
+
+    def container(self, name: str) -> Any:
+        """Give the `ContainerClient` of a container."""
+        return self.service.get_container_client(name)
+
+    def queue(self, name: str, endpoint: str | None) -> Any:
+        """Give the `QueueClient` of a queue of the same account.
+
+        Args:
+            name: the queue.
+            endpoint: address of the queue service, where it does not follow from the account's.
+        """
+        from azure.storage.queue import QueueServiceClient
+
+        service = self._client(QueueServiceClient, endpoint or self._endpoint("queue"))
+        return service.get_queue_client(name)
+
+    def call(self, what: str, work: Callable[[], R], **known: Any) -> R:
+        """Do something with the account, again with growing waits while it may pass.
+
+        Args:
+            what: what is being worked on, for messages.
+            work: one or more requests.
+            known: passed on to `translated`.
+
+        Raises:
+            KtransError: as `translated` makes of the service's answer.
+        """
+
+        def once() -> R:
+            with translated(what, self.config.way_in, **known):
+                return work()
+
+        return retrying(self._context)(once)
+
+    def close(self) -> None:
+        """Close connections; the account can be used again afterwards."""
+        closing, self._closing, self._service = self._closing, [], None
+        for client in reversed(closing):
+            client.close()
+
+    def _endpoint(self, kind: Literal["blob", "queue"]) -> str | None:
+        config = self.config
+        if config.connection_string is not None:
+            return None
+        if config.endpoint is not None:
+            return config.endpoint.rstrip("/").replace(".blob.", f".{kind}.", 1)
+        return f"https://{config.account}.{kind}.core.windows.net"
+
+    def _client(self, kind: Any, endpoint: str | None) -> Any:
+        options = {
+            "transport": _transport(),
+            # Waits are ours to choose (`call`): the SDK's do not heed Retry-After.
+            "retry_total": 0,
+        }
+        secret = self.config.connection_string
+        if secret is None:
+            client = kind(endpoint, credential=self._credential(endpoint or ""), **options)
+        else:
+            # An endpoint given beside it is that of the queues: the string's other parts stand.
+            text = secret.get_secret_value()
+            if endpoint is not None:
+                text = text.rstrip(";") + f";QueueEndpoint={endpoint}"
+            try:
+                client = kind.from_connection_string(text, **options)
+            except ValueError:
+                raise ConfigError(
+                    "the connection string is not one of Azure Storage",
+                    field="connection_string",
+                    hint="copy it from `Access keys` of the storage account",
+                ) from None
+        self._closing.append(client)
+        return client
+
+    def _credential(self, endpoint: str) -> Any:
+        config = self.config
+        if config.account_key is not None:
+            name = config.account or _account_of(endpoint)
+            return {"account_name": name, "account_key": config.account_key.get_secret_value()}
+        if config.sas_token is not None:
+            return config.sas_token.get_secret_value().lstrip("?")
+        if config.identity == "anonymous":
+            return None
+        from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+
+        if config.identity == "managed":
+            credential = ManagedIdentityCredential(client_id=config.client_id)
+        else:
+            credential = DefaultAzureCredential(managed_identity_client_id=config.client_id)
+        self._closing.append(credential)
+        return credential
+
+
+def _transport() -> Any:
+    """Give a transport with room for as many connections as there may be threads."""
+    from azure.core.pipeline.transport import RequestsTransport
+
+    transport = RequestsTransport(connection_timeout=_CONNECT_SECS, read_timeout=_READ_SECS)
+    transport.open()
+    for scheme in ("http://", "https://"):
+        transport.session.get_adapter(scheme).init_poolmanager(_CONNECTIONS, _CONNECTIONS)
+    return transport
+
+
+def retrying(context: Context) -> tenacity.Retrying:
+    """Give what repeats a call that raised RetryableError, as long as the run is not stopping."""
+    grows = tenacity.wait_exponential(multiplier=0.5, max=_LONGEST_WAIT_SECS / 2)
+    jitter = tenacity.wait_random(0, 0.5)
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after_secs if isinstance(error, RetryableError) else None
+        return min(max(grows(state) + jitter(state), asked or 0.0), _LONGEST_WAIT_SECS)
+
+    def sleep(secs: float) -> None:
+        until = time.monotonic() + secs
+        while (left := until - time.monotonic()) > 0 and not context.stopping():
+            time.sleep(min(left, _TICK_SECS))
+
+    def again(error: BaseException) -> bool:
+        return isinstance(error, RetryableError) and not context.stopping()
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(again),
+        stop=tenacity.stop_after_attempt(_ATTEMPTS),
+        wait=wait,
+        sleep=sleep,
+        reraise=True,
+    )
+
+
+def _account_of(endpoint: str) -> str:
+    """Take the account's name from an address: its first label, or the path of an emulator's."""
+    host, _, path = endpoint.split("://", 1)[-1].partition("/")
+    return path.split("/", 1)[0] if path else host.split(".", 1)[0]

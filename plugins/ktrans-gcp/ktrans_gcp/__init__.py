@@ -1,0 +1,42 @@
+"""Registers what ktrans-gcp offers. Imports no SDK."""
+
+from __future__ import annotations
+
+from ktrans.api import Spec, hookimpl
+
+
+@hookimpl
+def ktrans_components() -> list[Spec]:
+    """List what this plugin offers."""
+    return [
+        Spec(
+            kind="source",
+            type="gcs",
+            build="ktrans_gcp.gcs_source:GcsSource",
+            config="ktrans_gcp.gcs_source:GcsSourceConfig",
+            summary="Objects of a Google Cloud Storage bucket",
+        ),
+        Spec(
+            kind="sink",
+            type="gcs",
+            build="ktrans_gcp.gcs_sink:GcsSink",
+            config="ktrans_gcp.gcs_sink:GcsSinkConfig",
+            summary="Objects in a Google Cloud Storage bucket",
+            delivery="exactly_once",
+        ),
+        Spec(
+            kind="source",
+            type="pubsub",
+            build="ktrans_gcp.pubsub_source:PubsubSource",
+            config="ktrans_gcp.pubsub_source_config:PubsubSourceConfig",
+            summary="Messages of a Google Cloud Pub/Sub subscription",
+        ),
+        Spec(
+            kind="sink",
+            type="pubsub",
+            build="ktrans_gcp.pubsub_sink:PubsubSink",
+            config="ktrans_gcp.pubsub_sink_config:PubsubSinkConfig",
+            summary="Messages of a Google Cloud Pub/Sub topic",
+            delivery="at_least_once",
+        ),
+    ]

@@ -1,0 +1,52 @@
+"""The `gcs` sink: objects in a Cloud Storage bucket, exactly once."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ktrans.objects.sink import ObjectSink, ObjectSinkConfig
+from ktrans_gcp._errors import google_errors
+from ktrans_gcp._gcs import MISSING, Bucket, BucketConfig
+from ktrans_gcp._gcs_target import ACCESS, PART_STEP, GcsTarget
+
+
+class GcsSinkConfig(BucketConfig, ObjectSinkConfig):
+    """Writes objects to a Cloud Storage bucket, exactly once.
+
+    Objects are staged below `.ktrans-staging/` in the same bucket and rewritten to their own keys
+    at the commit, which copies no data.
+    """
+
+    type: Literal["gcs"] = Field("gcs", description="Which component this is.", examples=["gcs"])
+    storage_class: Literal["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"] | None = Field(
+        None,
+        description="Storage class of the objects; by default that of the bucket.",
+        examples=["NEARLINE"],
+    )
+    kms_key: str | None = Field(
+        None,
+        pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$",
+        description="Key of Cloud KMS to encrypt with; by default that of the bucket.",
+        examples=["projects/p/locations/eu/keyRings/flows/cryptoKeys/lake"],
+    )
+    part_bytes: int = Field(
+        8 << 20,
+        ge=PART_STEP,
+        multiple_of=PART_STEP,
+        description="Objects larger than this are uploaded in parts of this size, in bytes; a "
+        "multiple of 256 KiB. One part of each open object is held in memory.",
+        examples=[16_777_216],
+    )
+
+
+class GcsSink(ObjectSink[GcsSinkConfig]):
+    """Stages objects and rewrites them to their keys at the commit."""
+
+    def make_target(self) -> GcsTarget:
+        """Connect to the bucket."""
+        config = self.config
+        with google_errors(f"bucket {config.bucket}", missing=MISSING, access=ACCESS):
+            bucket = Bucket(config, self.context, config.parallel_uploads)
+        return GcsTarget(bucket, config.part_bytes, config.storage_class, config.kms_key)

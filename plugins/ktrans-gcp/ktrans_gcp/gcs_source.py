@@ -1,0 +1,32 @@
+"""The `gcs` source: objects of a Cloud Storage bucket."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ktrans.objects.source import ObjectSource, ObjectSourceConfig
+from ktrans_gcp._errors import google_errors
+from ktrans_gcp._gcs import MISSING, Bucket, BucketConfig
+from ktrans_gcp._gcs_store import ACCESS, GcsStore
+
+
+class GcsSourceConfig(BucketConfig, ObjectSourceConfig):
+    """Reads the objects of a Cloud Storage bucket, each at the generation that was planned.
+
+    The folders that a log sink of Cloud Logging makes (`<log>/2026/11/05/`) are found by
+    themselves, so only days within the look-back are listed. Late entries come as objects of their
+    own (`..._A0:....json`) in the folder of their day.
+    """
+
+    type: Literal["gcs"] = Field("gcs", description="Which component this is.", examples=["gcs"])
+
+
+class GcsSource(ObjectSource[GcsSourceConfig]):
+    """Lists a bucket and reads its objects."""
+
+    def make_store(self) -> GcsStore:
+        """Connect to the bucket."""
+        with google_errors(f"bucket {self.config.bucket}", missing=MISSING, access=ACCESS):
+            return GcsStore(Bucket(self.config, self.context, 2 * self.config.parallel_reads))

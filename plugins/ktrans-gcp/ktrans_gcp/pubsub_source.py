@@ -1,0 +1,267 @@
+"""The `pubsub` source: messages of a subscription, kept in segments before they are acknowledged."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from ktrans.api import (
+    AccessError,
+    Budget,
+    ConfigError,
+    Context,
+    Memory,
+    Payload,
+    Plan,
+    Source,
+    Split,
+    SplitChangedError,
+    UsageError,
+)
+from ktrans.spool.segments import Segment, Spool
+from ktrans_gcp._errors import google_errors
+from ktrans_gcp._intake import Intake
+from ktrans_gcp._pubsub import subscriber
+from ktrans_gcp._pull import ACCESS, MISSING, Puller
+from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
+
+_CHECK_SECS = 15.0
+
+
+class SegmentPayload(Payload):
+    """One segment of the spool."""
+
+    def __init__(self, split: Split, path: Path) -> None:
+        super().__init__(split)
+        self._path = path
+        if not path.is_file():
+            raise SplitChangedError(
+                f"the spooled segment {path} is gone",
+                code="split_vanished",
+                hint="segments must stay until ktrans removes them: their messages are acknowledged",
+            )
+
+    def open(self) -> BinaryIO:
+        """Open the segment."""
+        return io.FileIO(self._path)
+
+    def random_access(self) -> BinaryIO:
+        """Open the segment."""
+        return io.FileIO(self._path)
+
+
+class PubsubSource(Source[PubsubSourceConfig]):
+    """Moves messages into the spool while planning, and removes them once they are recorded."""
+
+    def __init__(self, config: PubsubSourceConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        folder = (
+            self.context.path(config.spool_dir)
+            if config.spool_dir
+            else Path(self.context.base_dir) / ".ktrans/spool" / quote(self.context.pipeline, "")
+        )
+        self._spool = Spool(folder)
+        self._intake: Intake | None = None
+        self._client: Any = None
+        self._temporary: TemporaryDirectory[str] | None = None
+
+    @property
+    def _name(self) -> str:
+        return f"projects/{self.config.project}/subscriptions/{self.config.subscription}"
+
+    @property
+    def _what(self) -> str:
+        return f"subscription {self._name}"
+
+    def check(self) -> None:
+        """Find out whether the subscription is there and may be read, and the spool be written.
+
+        Raises:
+            ConfigError: there is no such subscription, or it pushes.
+            AccessError: no permission for it, or for the spool's folder.
+            UnavailableError: Pub/Sub does not answer.
+        """
+        self._spool.check()
+        with google_errors(self._what, missing=MISSING, access=ACCESS):
+            self._check_subscription()
+
+    def _check_subscription(self) -> None:
+        from google.api_core import exceptions as api
+
+        client = self._connect()
+        try:
+            found = client.get_subscription(
+                subscription=self._name, retry=None, timeout=_CHECK_SECS
+            )
+        except api.PermissionDenied:
+            # The right to receive does not include the right to look; ask what there is.
+            answer = client.test_iam_permissions(
+                request={
+                    "resource": self._name,
+                    "permissions": ["pubsub.subscriptions.consume"],
+                },
+                timeout=_CHECK_SECS,
+            )
+            if not answer.permissions:
+                raise AccessError(
+                    f"{self._what}: not allowed to receive its messages", hint=ACCESS
+                ) from None
+            return
+        pushes = (
+            found.push_config.push_endpoint
+            or found.bigquery_config.table
+            or found.cloud_storage_config.bucket
+        )
+        if pushes:
+            raise ConfigError(
+                f"{self._what} delivers to {pushes} by itself",
+                field="subscription",
+                code="not_pull",
+                hint="make a pull subscription of the same topic for this pipeline",
+            )
+
+    def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
+        """Take the segments that wait, then receive until the budget is full or messages get few.
+
+        Waits up to `idle_secs` for the first message.
+        """
+        first = position["next"] if position else 1
+        intake = self._begin(first)
+        waiting = self._waiting(memory, budget)
+        taken: list[Segment] = []
+        size = 0
+        while waiting and not budget.full(len(taken), size):
+            taken.append(waiting.pop(0))
+            size += taken[-1].size
+        number = max(first - 1, *(s.number for s in self._spool.segments()), 0) + 1
+        while not waiting and not budget.full(len(taken), size) and not (taken and intake.slow):
+            segment = intake.fill(number)
+            if segment is None:
+                break
+            taken.append(segment)
+            size += segment.size
+            number += 1
+        rest = intake.drain(number)
+        if rest is not None and not budget.full(len(taken), size):
+            taken.append(rest)
+        intake.tell()
+        if not taken:
+            return None
+        forget = range(*position["last"]) if position else ()
+        remember: dict[str, Any] = {self._uri(number): None for number in forget}
+        remember.update({self._uri(segment.number): segment.number for segment in taken})
+        numbers = [segment.number for segment in taken]
+        return Plan(
+            splits=tuple(self._split(segment) for segment in taken),
+            position={
+                "next": max(first, numbers[-1] + 1),
+                "last": [min(numbers), max(numbers) + 1],
+            },
+            remember=remember,
+        )
+
+    def _waiting(self, memory: Memory, budget: Budget) -> list[Segment]:
+        """Give the segments that no epoch has recorded, and remove those that one has.
+
+        A recorded one is still there if the run died before `commit`; one that was set aside is
+        not remembered, and waits for another try.
+        """
+        segments = self._spool.segments()
+        recorded = memory.recall([self._uri(segment.number) for segment in segments])
+        left = []
+        for segment in segments:
+            if self._uri(segment.number) in recorded:
+                self._spool.path(segment).unlink(missing_ok=True)
+            elif self._uri(segment.number) not in budget.skip:
+                left.append(segment)
+        return left
+
+    def open(self, split: Split) -> SegmentPayload:
+        """Open a segment."""
+        return SegmentPayload(split, self._spool.folder / split.data["file"])
+
+    def commit(self, plan: Plan) -> None:
+        """Remove the segments of the plan; their messages were acknowledged long ago."""
+        for split in plan.splits:
+            (self._spool.folder / split.data["file"]).unlink(missing_ok=True)
+        if self._intake is not None:
+            self._intake.seen.trim(plan.position["next"])
+
+    def reset(self) -> None:
+        """Forget what was received but not finished, and which messages there were."""
+        self._spool.clear()
+        for path in self._seen_folder.glob("*.ids"):
+            path.unlink()
+
+    def close(self) -> None:
+        """Give back what is not acknowledged, and close the connection."""
+        if self._intake is not None:
+            self._intake.close()
+            self._intake = None
+        if self._client is not None:
+            self._client.transport.close()
+            self._client = None
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    def position_from(self, text: str) -> Any:
+        """Refuse: where a subscription stands is kept by Pub/Sub."""
+        raise UsageError(
+            f"the pubsub source cannot start from {text!r}",
+            hint="seek the subscription: gcloud pubsub subscriptions seek --time=... "
+            f"{self.config.subscription}",
+        )
+
+    @property
+    def _seen_folder(self) -> Path:
+        name = quote(f"{self.config.project}.{self.config.subscription}", "")
+        return self._spool.folder / "seen" / name
+
+    def _connect(self) -> Any:
+        if self._client is None:
+            self._client = subscriber(self.config, self.context)
+        return self._client
+
+    def _begin(self, first: int) -> Intake:
+        """Connect, and tidy up what a killed run has left; once."""
+        if self._intake is not None:
+            return self._intake
+        if self.context.ephemeral:
+            self._temporary = TemporaryDirectory(prefix="ktrans-")
+            self._spool.folder = Path(self._temporary.name)
+        self._spool.check()
+        self._spool.discard_unfinished()
+        with google_errors(self._what, missing=MISSING, access=ACCESS):
+            client = self._connect()
+        config = self.config
+        puller = Puller(
+            client,
+            self._name,
+            self._what,
+            width=config.pullers,
+            max_bytes=config.max_outstanding_bytes,
+            stopping=self.context.stopping,
+        )
+        self._intake = Intake(
+            self._spool,
+            self._seen_folder,
+            puller,
+            segment_bytes=config.segment_bytes,
+            segment_secs=config.segment_secs,
+            idle_secs=config.idle_secs,
+            dedupe_messages=config.dedupe_messages,
+            context=self.context,
+        )
+        self._intake.seen.load(first, (segment.number for segment in self._spool.segments()))
+        return self._intake
+
+    def _uri(self, number: int) -> str:
+        return f"pubsub://{self.config.project}/{self.config.subscription}/{number}"
+
+    def _split(self, segment: Segment) -> Split:
+        uri = self._uri(segment.number)
+        return Split(uri, uri, segment.size, {"file": self._spool.path(segment).name})

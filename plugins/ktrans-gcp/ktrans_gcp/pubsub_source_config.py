@@ -1,0 +1,78 @@
+"""Options of the `pubsub` source."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ktrans_gcp._auth import GoogleConfig
+
+
+class PubsubSourceConfig(GoogleConfig):
+    """Messages of a Pub/Sub subscription, spooled to disk before they are acknowledged.
+
+    A message's data becomes one line, or as many as it has itself. A run without --follow ends once
+    no message has come for `idle_secs`.
+    """
+
+    type: Literal["pubsub"] = Field(
+        "pubsub", description="Which component this is.", examples=["pubsub"]
+    )
+    project: str = Field(
+        min_length=1, description="The project of the subscription.", examples=["my-project"]
+    )
+    subscription: str = Field(
+        min_length=3,
+        pattern=r"^[A-Za-z][^/]*$",
+        description="The subscription's id. It must be a pull subscription, and this pipeline's "
+        "alone.",
+        examples=["flows-ktrans"],
+    )
+    idle_secs: float = Field(
+        10,
+        gt=0,
+        description="A run that is not told to stay ends when no message has come for so long.",
+        examples=[30],
+    )
+    spool_dir: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder for the segments, on a disk that survives a restart; by default "
+        ".ktrans/spool/<pipeline> next to the pipeline file.",
+        examples=["/var/spool/ktrans/flows"],
+    )
+    segment_bytes: int = Field(
+        16 << 20,
+        ge=1,
+        description="A segment is closed, and its messages acknowledged, at this size in bytes.",
+        examples=[16_777_216],
+    )
+    segment_secs: float = Field(
+        1,
+        gt=0,
+        le=30,
+        description="A segment is closed this long after its first message although it is not "
+        "full. Messages with an ordering key do not wait.",
+        examples=[0.5],
+    )
+    pullers: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Pull requests at a time when messages abound.",
+        examples=[8],
+    )
+    max_outstanding_bytes: int = Field(
+        64 << 20,
+        ge=1 << 20,
+        description="About how many bytes of messages are asked for before what came is on disk.",
+        examples=[33_554_432],
+    )
+    dedupe_messages: int = Field(
+        500_000,
+        ge=0,
+        description="How many message ids are remembered, on disk, to drop messages that are "
+        "delivered again; about 100 bytes of memory each. 0 keeps every delivery.",
+        examples=[1_000_000],
+    )

@@ -1,0 +1,20 @@
+"""Registers the `influxdb` sink. Imports no SDK."""
+
+from __future__ import annotations
+
+from ktrans.api import Spec, hookimpl
+
+
+@hookimpl
+def ktrans_components() -> list[Spec]:
+    """List what this plugin offers."""
+    return [
+        Spec(
+            kind="sink",
+            type="influxdb",
+            build="ktrans_influxdb.sink:InfluxdbSink",
+            config="ktrans_influxdb.config:InfluxdbSinkConfig",
+            summary="Points of InfluxDB 1, 2 and 3, and of what speaks their line protocol",
+            delivery="exactly_once",
+        )
+    ]

@@ -1,0 +1,103 @@
+"""Counts the series that a run writes, and stops it before they are too many.
+
+InfluxDB keeps an index of all series, and one tag with many values (an address, a port) multiplies
+their number. They are told apart by 64-bit hashes in sorted arrays: 8 bytes for each, and no more
+than the budget allows. The hashes hold within a process only, as does the count.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from ktrans.api import RunError
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Hashes of what a batch holds: of its series, and of the values of each tag. Sorted."""
+
+    series: np.ndarray
+    tags: dict[str, np.ndarray]
+
+
+def look(batch: pa.RecordBatch, columns: Sequence[str], position: str | None) -> Seen:
+    """Hash the series of a batch.
+
+    Args:
+        batch: rows.
+        columns: columns that make the series: the tags, and the object where it is one.
+        position: an integer column that makes each row a series, if there is one.
+    """
+    series = np.zeros(batch.num_rows, np.uint64)
+    tags = {}
+    for name in columns:
+        codes, table = _hashed(batch.column(name))
+        tags[name] = np.unique(table[np.unique(codes)])
+        series = (series ^ table[codes]) * _MIX
+        series ^= series >> np.uint64(29)
+    if position is not None:
+        series = (series ^ np.asarray(batch.column(position)).astype(np.uint64)) * _MIX
+    return Seen(np.unique(series), tags)
+
+
+def _hashed(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Give a code for each row, and the hash for each code; null is the code 0."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    codes = np.asarray(column.indices.fill_null(-1)).astype(np.int64) + 1
+    values = column.dictionary.to_pylist()
+    hashes = np.fromiter((hash((0, value)) for value in values), np.int64, len(values))
+    return codes, np.concatenate(([0], hashes)).astype(np.uint64)
+
+
+class SeriesBudget:
+    """What a run has written so far. Several threads may add to it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._series = np.empty(0, np.uint64)
+        self._tags: dict[str, np.ndarray] = {}
+
+    def add(self, seen: Seen) -> None:
+        """Count what a batch holds, before it is sent.
+
+        Raises:
+            RunError: there are more series than the budget allows.
+        """
+        with self._lock:
+            self._series = _merged(self._series, seen.series)
+            for name, values in seen.tags.items():
+                known = self._tags.get(name, self._series[:0])
+                self._tags[name] = _merged(known, values)
+            if len(self._series) > self._limit:
+                raise self._error()
+
+    def _error(self) -> RunError:
+        counts = sorted(((len(v), name) for name, v in self._tags.items()), reverse=True)
+        told = ", ".join(f"{name} ({count:,})" for count, name in counts[:3] if count > 1)
+        worst = f"; the tags with the most values so far: {told}" if told else ""
+        hint = "raise max_series if the server can index so many"
+        if told:
+            hint = f"make `{counts[0][1]}` a field instead of a tag, or {hint}"
+        return RunError(
+            f"the points of this run are more than max_series = {self._limit:,} series{worst}",
+            code="too_many_series",
+            hint=hint,
+        )
+
+
+def _merged(known: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """Add what is new to a sorted array without repetitions."""
+    at = np.searchsorted(known, more)
+    new = np.ones(len(more), bool)
+    within = at < len(known)
+    new[within] = known[at[within]] != more[within]
+    return np.insert(known, at[new], more[new]) if new.any() else known

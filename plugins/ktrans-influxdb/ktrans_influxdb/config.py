@@ -1,0 +1,149 @@
+"""Options of the influxdb sink: those of line protocol, and where and how to send it."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from ktrans.formats.influx import InfluxFormatConfig
+
+Api = Literal["v1", "v2", "v3"]
+
+_OF: dict[str, tuple[str, ...]] = {
+    "v1": ("database", "retention_policy", "user", "password"),
+    "v2": ("org", "bucket", "token"),
+    "v3": ("database", "token"),
+}
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "v1": ("database",),
+    "v2": ("org", "bucket"),
+    "v3": ("database",),
+}
+
+
+class InfluxdbSinkConfig(InfluxFormatConfig):
+    """Options of the influxdb sink; which columns become what is said as for line protocol."""
+
+    type: Literal["influxdb"] = Field(  # type: ignore[assignment]  # the format's own is influx
+        "influxdb", description="InfluxDB, versions 1 to 3.", examples=["influxdb"]
+    )
+    url: str = Field(
+        description="Address of the server, without the path of its API.",
+        examples=["http://localhost:8086", "https://eu-central-1-1.aws.cloud2.influxdata.com"],
+    )
+    api: Api = Field(
+        "v2",
+        description="Version of the write API. v1: InfluxDB 1. v2: InfluxDB 2, InfluxDB Cloud,"
+        " VictoriaMetrics. v3: InfluxDB 3, by its endpoint for clients of version 2.",
+        examples=["v2", "v1"],
+    )
+    org: str | None = Field(
+        None, min_length=1, description="Organisation, for v2.", examples=["netops"]
+    )
+    bucket: str | None = Field(
+        None, min_length=1, description="Bucket, for v2.", examples=["flows"]
+    )
+    token: SecretStr | None = Field(
+        None,
+        description="Token that may write to the bucket or database, for v2 and v3.",
+        examples=["${env:INFLUX_TOKEN}"],
+    )
+    database: str | None = Field(
+        None, min_length=1, description="Database, for v1 and v3.", examples=["flows"]
+    )
+    retention_policy: str | None = Field(
+        None,
+        min_length=1,
+        description="Retention policy of the database, for v1; None takes its default one.",
+        examples=["thirty_days"],
+    )
+    user: str | None = Field(
+        None,
+        min_length=1,
+        description="User who may write to the database, for v1.",
+        examples=["ktrans"],
+    )
+    password: SecretStr | None = Field(
+        None, description="Password of that user.", examples=["${env:INFLUX_PASSWORD}"]
+    )
+    verify_tls: bool = Field(
+        True, description="Whether to check the server's certificate.", examples=[True]
+    )
+    ca_file: str | None = Field(
+        None,
+        description="File of the certificate authorities to trust, in place of the system's.",
+        examples=["/etc/ssl/private-ca.pem"],
+    )
+    precision: Literal["ns", "us", "ms", "s"] = Field(
+        "ns", description="Unit of the times.", examples=["ns", "s"]
+    )
+    gzip: bool = Field(True, description="Whether to compress what is sent.", examples=[True])
+    batch_lines: int = Field(
+        5000,
+        ge=1,
+        le=1_000_000,
+        description="Most points in one request. InfluxDB's documentation advises 5000.",
+        examples=[5000],
+    )
+    batch_bytes: int = Field(
+        4 << 20,
+        ge=1024,
+        le=64 << 20,
+        description="Most bytes in one request, before compression.",
+        examples=[4194304],
+    )
+    connections: int = Field(
+        2, ge=1, le=16, description="Requests under way at a time.", examples=[2]
+    )
+    timeout_secs: float = Field(
+        30, gt=0, description="How long to wait for the answer to one request.", examples=[30]
+    )
+    retry_secs: float = Field(
+        120,
+        ge=0,
+        description="How long to try one request again while the server is busy, unreachable or"
+        " asks to wait; then the task fails and the engine's own retries begin.",
+        examples=[120],
+    )
+    max_series: int | None = Field(
+        1_000_000,
+        ge=1,
+        description="Most series, that is, different combinations of tag values, that one run may"
+        " write. A run that would pass it stops, as an index that outgrows the server's memory is"
+        " hard to get rid of. None counts nothing.",
+        examples=[1_000_000, None],
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("an address begins with http:// or https:// and names a host")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("leave user and password out of the address: there are options")
+        if parts.query or parts.fragment:
+            raise ValueError("an address has no query: name bucket or database by the options")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _belongs(self) -> InfluxdbSinkConfig:
+        for name in _NEEDED[self.api]:
+            if getattr(self, name) is None:
+                raise ValueError(f"api: {self.api} needs `{name}`")
+        for name in sorted({name for names in _OF.values() for name in names}):
+            if name not in _OF[self.api] and getattr(self, name) is not None:
+                raise ValueError(f"`{name}` is no option of api: {self.api}")
+        if (self.user is None) != (self.password is None):
+            raise ValueError("`user` and `password` go together")
+        return self
+
+    @property
+    def target(self) -> str:
+        """What is written to, for messages."""
+        if self.api == "v2":
+            return f"bucket {self.bucket!r} of organisation {self.org!r}"
+        policy = f", retention policy {self.retention_policy!r}" if self.retention_policy else ""
+        return f"database {self.database!r}{policy}"

@@ -1,0 +1,112 @@
+"""Rows as lines, cut into requests, and series counted."""
+
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ktrans_influxdb._batches import Batch, Cutter, Lines, Part
+from ktrans_influxdb._errors import retry_after
+from ktrans_influxdb._series import SeriesBudget, look
+
+from ktrans.api import RunError
+
+texts = st.lists(st.text(alphabet="abcé", max_size=40).map(lambda t: f"{t}\n"), max_size=60)
+
+
+def lines_of(values):
+    rows = pa.record_batch({"n": pa.array(range(len(values)), pa.int64())})
+    return Lines.of(rows, pa.array(values, pa.string()))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(texts, max_size=5), st.integers(1, 20), st.integers(1, 100))
+def test_batches_hold_all_lines_in_order_within_their_bounds(groups, most_lines, most_bytes):
+    cutter, batches = Cutter(most_lines, most_bytes), []
+    for values in groups:
+        batches += cutter.add(lines_of(values))
+    batches.append(cutter.flush())
+    assert b"".join(batch.body() for batch in batches).decode() == "".join(map("".join, groups))
+    for batch in batches:
+        assert batch.count <= most_lines
+        assert batch.size <= most_bytes or batch.count == 1
+        assert batch.size == len(batch.body())
+    numbers = [n for b in batches for rows in b.rows() for n in rows.column("n").to_pylist()]
+    assert numbers == [n for values in groups for n in range(len(values))]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(texts, min_size=1, max_size=4), st.data())
+def test_named_lines_and_the_others_make_the_whole(groups, data):
+    parts = [Part(lines_of(values), 0, len(values)) for values in groups if values]
+    batch = Batch(tuple(parts))
+    values = list(itertools.chain(*groups))
+    chosen = sorted(data.draw(st.sets(st.integers(0, max(len(values) - 1, 0)))))
+    chosen = [number for number in chosen if number < len(values)]
+    named, others = batch.parted(np.array(chosen, np.int64))
+    assert named.body().decode() == "".join(values[n] for n in chosen)
+    assert others.body().decode() == "".join(
+        v for n, v in enumerate(values) if n not in set(chosen)
+    )
+
+
+def test_sliced_and_large_texts_are_read_right():
+    texts = pa.array(["skip\n", "a\n", "bb\n"], pa.large_string()).slice(1)
+    rows = pa.record_batch({"n": pa.array([1, 2])})
+    assert Batch((Part(Lines.of(rows, texts), 0, 2),)).body() == b"a\nbb\n"
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from("ab") | st.none(), st.integers(0, 5)), max_size=20),
+        max_size=5,
+    )
+)
+def test_as_many_series_are_counted_as_there_are_combinations(groups):
+    rows = [row for group in groups for row in group]
+    distinct = len(set(rows))
+
+    def fill(limit):
+        budget = SeriesBudget(limit)
+        for group in groups:
+            batch = pa.record_batch(
+                {
+                    "text": pa.array([row[0] for row in group], pa.string()).dictionary_encode(),
+                    "number": pa.array([row[1] for row in group], pa.int64()),
+                }
+            )
+            budget.add(look(batch, ["text", "number"], None))
+
+    fill(distinct)
+    if distinct > 1:
+        with pytest.raises(RunError, match="max_series"):
+            fill(distinct - 1)
+
+
+def test_the_tag_with_the_most_values_is_named():
+    batch = pa.record_batch(
+        {
+            "action": pa.array(["ACCEPT", "REJECT"] * 50),
+            "src_addr": pa.array([f"10.0.0.{n}" for n in range(100)]),
+        }
+    )
+    with pytest.raises(RunError, match=r"src_addr \(100\), action \(2\)") as caught:
+        SeriesBudget(99).add(look(batch, ["action", "src_addr"], None))
+    assert "`src_addr`" in caught.value.hint
+
+
+def test_a_tag_for_each_row_makes_each_row_a_series():
+    batch = pa.record_batch({"uri": pa.array(["a"] * 10), "pos": pa.array(range(10))})
+    assert len(look(batch, ["uri"], "pos").series) == 10
+    assert len(look(batch, ["uri"], None).series) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7), ("1.5", 1.5), ("-3", 0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("soon", None)],
+)
+def test_retry_after_is_seconds_or_a_date(value, seconds):
+    assert retry_after({"Retry-After": value}) == seconds

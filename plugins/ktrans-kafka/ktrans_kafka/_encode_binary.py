@@ -1,0 +1,243 @@
+"""Rows as bytes, by columns: the binary counterpart of the text formats' pieces.
+
+Each column becomes a `binary` array of one datum a row, and the columns are joined row by row in
+Arrow. A column with few distinct values stays in coded form (codes and distinct values) until the
+join, and neighbours with few combinations become one: encoding is then done once a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_compute: Any = pc
+
+BytesOf = Callable[[pa.Array], pa.Array]
+"""Bytes of each value as a `binary` array, null where the value is null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A column by distinct bytes: int64 codes, shape (rows,), into values without nulls."""
+
+    codes: np.ndarray
+    values: pa.Array
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A column with bytes of its own in each row: a `binary` array without nulls."""
+
+    values: pa.Array
+
+
+Piece = bytes | Coded | Plain
+"""The same bytes in every row; a column by distinct bytes; bytes of each row."""
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Say whether a type holds text, in any of Arrow's layouts."""
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def varints(values: np.ndarray) -> pa.Array:
+    """Encode unsigned numbers in base 128, low groups first.
+
+    Source: Protocol Buffers, "Encoding", base 128 varints; Avro specification, int and long.
+
+    Args:
+        values: uint64, shape (n,).
+
+    Returns:
+        A `binary` array, shape (n,).
+    """
+    lengths = np.ones(len(values), dtype=np.int64)
+    largest = int(values.max()) if len(values) else 0
+    bits = 7
+    while largest >> bits:
+        lengths += values >= np.uint64(1 << bits)
+        bits += 7
+    width = max(1, bits // 7)
+    table = np.empty((len(values), width), dtype=np.uint8)
+    for place in range(width):
+        group = (values >> np.uint64(7 * place)).astype(np.uint8) & 0x7F
+        more = lengths > place + 1
+        table[:, place] = group | (more.astype(np.uint8) << 7)
+    data = table.ravel() if width == 1 else table[np.arange(width) < lengths[:, None]]
+    return from_lengths(lengths, data)
+
+
+def zigzag(values: np.ndarray) -> np.ndarray:
+    """Map signed to unsigned numbers so that small ones stay small (uint64)."""
+    values = values.astype(np.int64, copy=False)
+    mapped: np.ndarray = ((values << 1) ^ (values >> 63)).view(np.uint64)
+    return mapped
+
+
+def from_lengths(lengths: np.ndarray, data: np.ndarray) -> pa.Array:
+    """Make a `binary` array of values that lie one after another."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(data))]
+    return pa.BinaryArray.from_buffers(pa.binary(), len(lengths), buffers)
+
+
+def fixed(values: np.ndarray) -> pa.Array:
+    """Give numbers as they lie in memory, little-endian."""
+    values = np.ascontiguousarray(values)
+    width = values.dtype.itemsize
+    return from_lengths(np.full(len(values), width), values.view(np.uint8))
+
+
+def concat(*parts: pa.Array | bytes) -> pa.Array:
+    """Join bytes element by element; null where one of them is null."""
+    operands = [pa.scalar(p, pa.binary()) if isinstance(p, bytes) else p for p in parts]
+    return _compute.binary_join_element_wise(*operands, pa.scalar(b"", pa.binary()))
+
+
+def sizes(values: pa.Array) -> np.ndarray:
+    """Give the length of each value, 0 for null: int64."""
+    return np.asarray(_compute.binary_length(values).fill_null(0)).astype(np.int64)
+
+
+def prefixed(values: pa.Array, length: BytesOf) -> pa.Array:
+    """Put each value's own length before it.
+
+    Args:
+        values: binary or text.
+        length: encodes an int64 array of lengths.
+    """
+    values = values.cast(pa.binary())
+    return concat(length(_compute.binary_length(values).cast(pa.int64())), values)
+
+
+def run_offsets(array: pa.Array, children: pa.Array) -> np.ndarray:
+    """Give where the children of each list or map begin and end: int64, shape (rows + 1,).
+
+    Some releases of pyarrow cut the children of a slice, others give those of the whole array.
+    """
+    offsets = np.asarray(array.offsets).astype(np.int64)
+    cut = len(children) == offsets[-1] - offsets[0]
+    return offsets - offsets[0] if cut else offsets
+
+
+def grouped(values: pa.Array, offsets: np.ndarray) -> pa.Array:
+    """Join runs of values: run i is from offsets[i] to offsets[i + 1]; without a copy.
+
+    Args:
+        values: a `binary` array without nulls.
+        offsets: int, shape (runs + 1,), ascending.
+    """
+    bounds = np.frombuffer(values.buffers()[1], dtype=np.int32)
+    bounds = bounds[values.offset : values.offset + len(values) + 1]
+    picked = np.ascontiguousarray(bounds[offsets])
+    buffers = [None, pa.py_buffer(picked), values.buffers()[2]]
+    return pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, buffers)
+
+
+def where_valid(array: pa.Array, values: pa.Array) -> pa.Array:
+    """Put nulls where the array has them."""
+    if not array.null_count:
+        return values
+    return _compute.if_else(array.is_valid(), values, pa.scalar(None, pa.binary()))
+
+
+def piece(array: pa.Array, bytes_of: BytesOf, before: bytes = b"", absent: bytes = b"") -> Piece:
+    """Turn a column into a piece: its bytes behind `before`, or `absent` where it is null."""
+    if array.null_count == len(array):
+        return absent
+    coded = _coded(array)
+    values = bytes_of(array if coded is None else coded[1])
+    if before:
+        values = concat(before, values)
+    if values.null_count:
+        values = values.fill_null(absent)
+    if coded is None:
+        return Plain(values)
+    return bytes(values[0].as_py()) if len(values) == 1 else Coded(coded[0], values)
+
+
+def joined(pieces: Iterable[Piece], rows: int) -> pa.Array:
+    """Join pieces row by row: a `binary` array, shape (rows,)."""
+    merged: list[Piece] = []
+    for part in pieces:
+        pair = _pair(merged[-1], part, rows) if merged else None
+        if pair is not None:
+            merged[-1] = pair
+        elif not isinstance(part, bytes) or part:
+            merged.append(part)
+    if all(isinstance(part, bytes) for part in merged):
+        whole = b"".join(part for part in merged if isinstance(part, bytes))
+        return pa.repeat(pa.scalar(whole, pa.binary()), rows)
+    return concat(*(_spread(part) for part in merged))
+
+
+def _spread(part: Piece) -> Any:
+    if isinstance(part, Coded):
+        return _compute.take(part.values, pa.array(part.codes), boundscheck=False)
+    return part.values if isinstance(part, Plain) else part
+
+
+def _pair(left: Piece, right: Piece, rows: int) -> Piece | None:
+    """Make one piece of two neighbours, or None if that would cost more than it saves."""
+    if isinstance(left, bytes) and isinstance(right, bytes):
+        return left + right
+    if isinstance(left, bytes) and isinstance(right, Coded):
+        return Coded(right.codes, concat(left, right.values)) if left else right
+    if isinstance(left, Coded) and isinstance(right, bytes):
+        return Coded(left.codes, concat(left.values, right)) if right else left
+    if not (isinstance(left, Coded) and isinstance(right, Coded)):
+        return None
+    size = len(left.values) * len(right.values)
+    if size > rows // 4 + 64:
+        return None
+    codes = left.codes * len(right.values) + right.codes
+    first, second = np.divmod(np.arange(size), len(right.values))
+    return Coded(
+        codes, concat(left.values.take(pa.array(first)), right.values.take(pa.array(second)))
+    )
+
+
+def _coded(array: pa.Array) -> tuple[np.ndarray, pa.Array] | None:
+    """Split a column into codes and distinct values (the last one null if there are nulls)."""
+    kind = array.type
+    if pa.types.is_boolean(kind):
+        array = array.dictionary_encode()
+    elif pa.types.is_integer(kind) or pa.types.is_timestamp(kind):
+        return _by_range(array)
+    elif not pa.types.is_dictionary(kind):
+        return None
+    values, indices = array.dictionary, array.indices
+    codes = np.asarray(indices.fill_null(0)).astype(np.int64)
+    if len(values) > len(codes):  # leave out what no row uses
+        used = np.zeros(len(values), dtype=bool)
+        used[codes] = True
+        codes = (np.cumsum(used) - 1)[codes]
+        values = values.take(pa.array(np.flatnonzero(used)))
+    if indices.null_count:
+        codes[np.asarray(indices.is_null())] = len(values)
+        values = pa.concat_arrays([values, pa.nulls(1, values.type)])
+    return codes, values
+
+
+def _by_range(array: pa.Array) -> tuple[np.ndarray, pa.Array] | None:
+    bounds = _compute.min_max(
+        array.cast(pa.int64()) if pa.types.is_timestamp(array.type) else array
+    )
+    low, high = bounds["min"].as_py(), bounds["max"].as_py()
+    if high - low > len(array) // 2 or high > np.iinfo(np.int64).max - 1:
+        return None
+    numbers = array.cast(pa.int64())
+    codes = np.asarray(numbers.fill_null(low)) - low
+    values = pa.array(np.arange(low, high + 1), pa.int64()).cast(array.type)
+    if array.null_count:
+        codes[np.asarray(array.is_null())] = high - low + 1
+        values = pa.concat_arrays([values, pa.nulls(1, array.type)])
+    return codes, values

@@ -1,0 +1,130 @@
+"""What stands beside a record's value: keys, headers and timestamps, by columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.api import ConfigError
+from ktrans.layout.partition import dense
+
+Header = tuple[str, bytes]
+
+_compute: Any = pc
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def check_column(schema: pa.Schema, column: str, option: str) -> None:
+    """Find out whether a column is there and can be written as plain text.
+
+    Raises:
+        ConfigError: it is missing, or of a type with no plain text.
+    """
+    kind = _type_of(schema, column, option)
+    if not _is_plain(kind):
+        raise ConfigError(
+            f"kafka: column {column!r} of type {kind} cannot be used in {option}",
+            field=option,
+            code="type_not_supported",
+            hint="take a text, integer or boolean column",
+        )
+
+
+def check_time(schema: pa.Schema, column: str, option: str) -> None:
+    """Find out whether a column is there and holds times.
+
+    Raises:
+        ConfigError: it is missing, or holds no times.
+    """
+    kind = _type_of(schema, column, option)
+    if not pa.types.is_timestamp(kind):
+        raise ConfigError(
+            f"kafka: column {column!r} is not a time but {kind}",
+            field=option,
+            code="type_not_supported",
+            hint="take a time column, such as end_time",
+        )
+
+
+def _type_of(schema: pa.Schema, column: str, option: str) -> pa.DataType:
+    if column not in schema.names:
+        raise ConfigError(
+            f"kafka: {option} needs column {column!r}, which the rows do not have",
+            field=option,
+            code="column_missing",
+            hint=f"the rows have: {', '.join(schema.names)}",
+        )
+    kind = schema.field(column).type
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+    )
+
+
+def text(array: pa.Array) -> pa.Array:
+    """Give each value as plain text, null where it is null: a `string` array."""
+    if pa.types.is_dictionary(array.type):
+        return text(array.dictionary).take(array.indices)
+    return array.cast(pa.string())
+
+
+def key_texts(batch: pa.RecordBatch, columns: Sequence[str], separator: str) -> pa.Array:
+    """Join columns to keys: a `binary` array, null where all of the columns are null."""
+    parts = [text(batch.column(name)) for name in columns]
+    if len(parts) == 1:
+        return parts[0].cast(pa.binary())
+    joined = _compute.binary_join_element_wise(
+        *parts, pa.scalar(separator), null_handling="replace", null_replacement=""
+    )
+    absent = parts[0].is_null()
+    for part in parts[1:]:
+        absent = _compute.and_(absent, part.is_null())
+    return _compute.if_else(absent, pa.scalar(None, pa.string()), joined).cast(pa.binary())
+
+
+def header_lists(
+    batch: pa.RecordBatch, fixed: Mapping[str, str], columns: Sequence[str]
+) -> tuple[list[list[Header]], np.ndarray]:
+    """Give the headers of each row; rows with the same headers share one list.
+
+    Returns:
+        The lists, and the size of each row's headers in bytes: int64, shape (rows,).
+    """
+    codes = np.zeros(batch.num_rows, dtype=np.int64)
+    lists: list[list[Header]] = [[(name, value.encode()) for name, value in fixed.items()]]
+    for name in columns:
+        column = text(batch.column(name)).dictionary_encode()
+        words: list[str | None] = [*column.dictionary.to_pylist(), None]
+        own = np.asarray(column.indices.cast(pa.int64()).fill_null(len(words) - 1))
+        codes, present = dense(codes * len(words) + own)
+        pairs = [divmod(at, len(words)) for at in present.tolist()]
+        lists = [_with(lists[before], name, words[word]) for before, word in pairs]
+    sizes = np.array(
+        [sum(len(name.encode()) + len(value) for name, value in headers) for headers in lists],
+        dtype=np.int64,
+    )
+    return [lists[code] for code in codes.tolist()], sizes[codes]
+
+
+def _with(headers: list[Header], name: str, value: str | None) -> list[Header]:
+    return headers if value is None else [*headers, (name, value.encode())]
+
+
+def milliseconds(column: pa.Array) -> np.ndarray:
+    """Give times as milliseconds since 1970, 0 (which Kafka takes for now) where there is none."""
+    ticks = np.asarray(column.cast(pa.int64()).fill_null(0))
+    per_second = _PER_SECOND[column.type.unit]
+    scaled = ticks * 1000 if per_second == 1 else ticks // (per_second // 1000)
+    made: np.ndarray = np.maximum(scaled, 0)
+    return made

@@ -1,0 +1,103 @@
+"""`validate --connect` of the sink: brokers, topics, permissions and limits, without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ktrans.api import AccessError, ConfigError, Context, KtransError, UnavailableError
+from ktrans_kafka._errors import is_access, name_of, translate
+from ktrans_kafka._producer import Lane
+from ktrans_kafka._producer_mark import Marks
+from ktrans_kafka.sink_config import KafkaSinkConfig
+
+_MISSING = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC")
+
+
+def check_cluster(
+    config: KafkaSinkConfig, context: Context, marks: Marks, topics: Sequence[str]
+) -> None:
+    """Ask the cluster everything that a run would find out.
+
+    Args:
+        config: the sink's options.
+        context: its place.
+        marks: its admin client.
+        topics: what it is certain to write to.
+
+    Raises:
+        KtransError: as `KafkaSink.check`.
+    """
+    broker = next(iter(marks.reach(connecting=True).brokers), 0)
+    for topic in topics:
+        _check_topic(config, marks, topic, broker)
+    if config.delivery == "exactly_once":
+        _check_transactions(config, context, marks, topics)
+
+
+def _check_topic(config: KafkaSinkConfig, marks: Marks, topic: str, broker: int) -> None:
+    import confluent_kafka
+    from confluent_kafka.admin import ConfigResource
+
+    # Asked by the admin API: a producer that asks for a topic may bring it into being.
+    wanted = confluent_kafka.TopicCollection([topic])
+    futures = marks.admin.describe_topics(wanted, request_timeout=config.connect_timeout_secs)
+    try:
+        futures[topic].result(timeout=2 * config.connect_timeout_secs)
+    except confluent_kafka.KafkaException as error:
+        if name_of(error) not in _MISSING:
+            raise marks.troubles.explain(error, f"kafka: topic {topic}", connecting=True) from error
+        made = _setting(config, marks, ConfigResource("BROKER", str(broker)), "auto.create.topics")
+        if made == "true":
+            return
+        raise ConfigError(
+            f"kafka: topic {topic} does not exist",
+            field="topic",
+            code="topic_missing",
+            hint="create it; this cluster does not create topics by itself, or does not say so",
+        ) from error
+    limit = _setting(config, marks, ConfigResource("TOPIC", topic), "max.message.bytes")
+    if limit is not None and int(limit) < config.max_record_bytes:
+        raise ConfigError(
+            f"kafka: topic {topic} takes record batches of {limit} bytes, which is less than"
+            f" max_record_bytes, {config.max_record_bytes}",
+            field="max_record_bytes",
+            code="max_message_bytes",
+            hint=f"set max_record_bytes: {limit}, or raise max.message.bytes of the topic",
+        )
+
+
+def _setting(config: KafkaSinkConfig, marks: Marks, resource: Any, beginning: str) -> str | None:
+    """Give a setting of a broker or topic; None if the principal may not ask."""
+    import confluent_kafka
+
+    futures = marks.admin.describe_configs([resource], request_timeout=config.connect_timeout_secs)
+    try:
+        found = futures[resource].result(timeout=2 * config.connect_timeout_secs)
+    except confluent_kafka.KafkaException as error:
+        if is_access(error):
+            return None
+        raise translate(error, f"kafka: asking for the settings of {resource}") from error
+    return next((entry.value for name, entry in found.items() if name.startswith(beginning)), None)
+
+
+def _check_transactions(
+    config: KafkaSinkConfig, context: Context, marks: Marks, topics: Sequence[str]
+) -> None:
+    """Claim a transactional id that no task uses, and read a mark that nobody wrote."""
+    lane = Lane(config, context, marks.transactional_id("check"))
+    try:
+        lane.recover()
+    except (AccessError, ConfigError):
+        raise
+    except KtransError as error:
+        raise UnavailableError(
+            error.message,
+            hint="the cluster answers, but not its transaction coordinator: it may have fewer"
+            " brokers than transaction.state.log.replication.factor asks for; or set delivery:"
+            " at_least_once",
+        ) from error
+    finally:
+        lane.close()
+    for topic in topics:
+        marks.read(marks.group("check", 0), topic)

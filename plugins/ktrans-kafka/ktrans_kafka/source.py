@@ -1,0 +1,329 @@
+"""The `kafka` source: ranges of offsets of topics, alone or shared with others by a group."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ktrans.api import (
+    Budget,
+    BytesPayload,
+    Context,
+    Memory,
+    Payload,
+    Plan,
+    RunError,
+    Source,
+    Split,
+    UsageError,
+)
+from ktrans_kafka._consumer_clients import Clients
+from ktrans_kafka._consumer_cluster import Cluster, Topic
+from ktrans_kafka._consumer_payload import RangePayload
+from ktrans_kafka._consumer_reader import Readers
+from ktrans_kafka._groups_shared import Shared
+from ktrans_kafka.source_config import KafkaSourceConfig
+from ktrans_kafka.source_framing import Framing
+from ktrans_kafka.source_horizon import Horizon
+from ktrans_kafka.source_position import Position, parse_from, start_of
+from ktrans_kafka.source_ranges import Range, cut
+
+if TYPE_CHECKING:
+    from ktrans_kafka.source_ranges import Part
+
+__all__ = ["KafkaSource", "KafkaSourceConfig"]
+
+FIRST_RECORD_BYTES = 300
+_LOST_HINT = (
+    "lengthen the topic's retention; set `on_lost: skip` to go on with what is there (the receipt "
+    "says what was lost)"
+)
+
+
+class KafkaSource(Source[KafkaSourceConfig]):
+    """Plans ranges of offsets up to where the partitions ended when a round began.
+
+    So a run without --follow ends although records keep coming. Ranges that could not be read
+    are kept in the position and planned again.
+    """
+
+    def __init__(self, config: KafkaSourceConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self._clients = Clients(config, self.context)
+        self._cluster = Cluster(
+            self._clients.admin,
+            self._clients.troubles,
+            config.connect_timeout_secs,
+            committed_only=config.isolation == "read_committed",
+        )
+        self._readers = Readers(self._clients.reader)
+        self._framing = Framing(
+            config.framing == "lines", config.strip_schema_id, self.context.limits
+        )
+        self._per_split = 1 if config.framing == "object" else config.max_records_per_split
+        self._shared: Shared | None = None
+        if config.group is not None:
+            self._shared = Shared(config, self._clients, self._starts, self.context.stopping)
+        self._horizon = Horizon(self._cluster, self._lost)
+        self._reporter: Any = None
+        self._pinned: dict[Part, int] = {}
+        self._looked = False
+        self._notes: list[str] = []
+        self._lock = threading.Lock()
+        self._records = self._bytes = 0
+
+    @property
+    def lag(self) -> dict[Part, int]:
+        """Records that waited in each partition when the last plan was made, its own included."""
+        return self._horizon.lag
+
+    # -- planning -----------------------------------------------------------------------------
+
+    def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
+        """Cut what waits into ranges, up to the budget.
+
+        Raises:
+            RunError: records are gone that were not read yet (`on_lost: error`).
+        """
+        here = Position.of(position, start_of(self.config.start))
+        topics = self._cluster.topics(self.config.topics)
+        self._forget_recreated(here, topics, memory)
+        if self._shared is not None and not (here.member or self.context.ephemeral):
+            return self._name(here, topics)
+        again = self._retried(here, memory, topics)
+        standing = self._standing(here, topics)
+        if standing is None:
+            self._note("the group has not settled yet: nothing is assigned to this process")
+            return self._nothing(here)
+        unnamed = {topic.name for topic in topics.values() if not topic.id}
+        waiting = self._horizon.waiting(standing, unnamed)
+        again = self._horizon.still_there(again, budget.skip, self._record_bytes())
+        ranges = cut(
+            waiting,
+            budget,
+            taken=[split for split in again if split.key not in budget.skip],
+            records=self._per_split,
+            record_bytes=self._record_bytes(),
+        )
+        # A partition that has lost its last records: an empty range writes down where it goes on.
+        back = (part for part, (begin, end) in waiting.items() if begin == end < standing[part])
+        ranges = sorted([*ranges, *(Range(*part, *waiting[part]) for part in back)])
+        more: Mapping[str, Any] = {}
+        if ranges and self._shared is not None and not self.context.ephemeral:
+            more = self._shared.claim(here, ranges, standing)
+        return self._make(here, topics, again, ranges, waiting, more, budget)
+
+    def _make(
+        self,
+        here: Position,
+        topics: Mapping[str, Topic],
+        again: list[Split],
+        ranges: list[Range],
+        waiting: Mapping[Part, tuple[int, int]],
+        more: Mapping[str, Any],
+        budget: Budget,
+    ) -> Plan | None:
+        after = replace(
+            here, start="earliest", ids=here.ids | {t.name: t.id for t in topics.values()}
+        )
+        tried = [split for split in again if split.key not in budget.skip]
+        if not ranges and not tried:
+            self._horizon.over()
+            self._readers.rest()
+            if self._shared is not None or here.next or here.start != "latest" or not waiting:
+                return self._nothing(here)
+            # An epoch without records, so that "latest" is written down as of now.
+            part = min(waiting)
+            ranges = [Range(*part, waiting[part][0], waiting[part][0])]
+        if self._shared is not None:
+            after.claim = max(after.claim, self._shared.last_claim)
+        else:
+            after.next = here.next | {part: span[0] for part, span in waiting.items()}
+            after.next |= {one.part: one.end for one in ranges}  # sorted: the last one stays
+        planned = [*tried, *(one.split(self._record_bytes(), more) for one in ranges)]
+        left = [split for split in again if split.key in budget.skip]
+        after.pending = (*left, *planned)
+        records = sum(end - start for start, end in waiting.values())
+        return Plan(
+            tuple(planned),
+            after.to_json(),
+            here.remember(planned, [*left, *planned]),
+            total_bytes=round(records * self._record_bytes()) + sum(s.size or 0 for s in tried),
+            total_splits=sum(
+                -(-(end - start) // self._per_split) for start, end in waiting.values()
+            )
+            + len(tried),
+            notes=self._told(),
+        )
+
+    def _name(self, here: Position, topics: Mapping[str, Topic]) -> Plan | None:
+        """Plan an epoch without records, which puts this process' name into the state store.
+
+        Claims go by that name: it must be there for good before the first of them is made.
+        """
+        parts = _parts(topics)
+        if not parts:
+            return None
+        assert self._shared is not None
+        split = Range(*min(parts), 0, 0).split(1, {"claimed": True})
+        after = replace(here, member=self._shared.new_member, pending=(split,))
+        return Plan((split,), after.to_json(), here.remember([split], [split]))
+
+    def _nothing(self, here: Position) -> Plan | None:
+        notes = self._told()
+        return Plan((), here.to_json(), notes=notes) if notes else None
+
+    def _standing(self, here: Position, topics: Mapping[str, Topic]) -> dict[Part, int] | None:
+        """Give the next offset to read of each partition that is this process'."""
+        if self._shared is not None:
+            if self.context.ephemeral:
+                return self._shared.looking(topics)
+            return self._shared.standing(topics)
+        parts = _parts(topics)
+        new = [part for part in parts if part not in here.next and part not in self._pinned]
+        # Topics that a pattern finds later are new: "latest" is as of the first look.
+        later = here.next or (self._looked and here.start == "latest")
+        start = "earliest" if later else here.start
+        self._looked = True
+        self._pinned |= self._starts(new, start)
+        return {part: here.next.get(part, self._pinned.get(part, 0)) for part in parts}
+
+    def _forget_recreated(
+        self, here: Position, topics: Mapping[str, Topic], memory: Memory
+    ) -> None:
+        """Begin again with topics that bear an old name but are not the old topics."""
+        for topic in topics.values():
+            before = here.ids.get(topic.name, "")
+            if before and topic.id and before != topic.id:
+                self._lost(f"the topic {topic.name} was made anew since it was read")
+                here.forget(topic.name, memory)
+                here.ids[topic.name] = topic.id
+                self._pinned = {p: at for p, at in self._pinned.items() if p[0] != topic.name}
+                self._horizon.over()  # what is known of its end was of the old one
+
+    def _starts(self, parts: Iterable[Part], start: str | int) -> dict[Part, int]:
+        if isinstance(start, int):
+            return self._cluster.at_time(parts, start)
+        return self._cluster.starts(parts) if start == "earliest" else self._cluster.ends(parts)
+
+    def _retried(self, here: Position, memory: Memory, topics: Mapping[str, Topic]) -> list[Split]:
+        """Give the splits of earlier plans that have not been read."""
+        unread = here.unread(memory)
+        if self._shared is None or self.context.ephemeral:
+            return unread
+        more = {"claimed": True}
+        mine = [
+            replace(split, data={**split.data, **more})
+            for split in unread
+            if self._shared.is_mine(split)
+        ]
+        forgotten = self._shared.recover(here, topics)
+        mine += [
+            piece.split(self._record_bytes(), more)
+            for one in forgotten
+            for piece in one.pieces(self._per_split)
+        ]
+        return mine
+
+    def _lost(self, what: str) -> None:
+        if self.config.on_lost == "error":
+            raise RunError(f"kafka: {what}", code="offsets_lost", hint=_LOST_HINT)
+        self._note(f"lost: {what}")
+
+    def _record_bytes(self) -> float:
+        if self.config.record_bytes is not None:
+            return self.config.record_bytes
+        with self._lock:
+            return self._bytes / self._records if self._records else FIRST_RECORD_BYTES
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def open(self, split: Split) -> Payload:
+        """Open a range; one that another member of the group has taken meanwhile is empty.
+
+        Raises:
+            SplitChangedError: records of the range are gone (while it is read).
+            RetryableError: the brokers do not answer.
+        """
+        shared = None if self.context.ephemeral else self._shared
+        if shared is not None and not shared.is_mine(split):
+            one = Range.of(split)
+            self._note(
+                f"{one.topic}/{one.partition} went to another member of the group, which reads what "
+                "was planned here"
+            )
+            return BytesPayload(split, b"")
+        if split.data["start"] == split.data["end"]:
+            return BytesPayload(split, b"")
+        return RangePayload(split, self._readers, self._framing, self._tell)
+
+    def _tell(self, topic: str, records: int, size: int, tombstones: int) -> None:
+        if tombstones:
+            self._note(f"records without a value (tombstones) of {topic} are left out")
+        with self._lock:
+            self._records += records
+            self._bytes += size
+
+    def _note(self, text: str) -> None:
+        with self._lock:
+            if text not in self._notes:
+                self._notes.append(text)
+
+    def _told(self) -> tuple[str, ...]:
+        with self._lock:
+            notes, self._notes = self._notes, []
+        return tuple(notes)
+
+    # -- the rest -----------------------------------------------------------------------------
+
+    def commit(self, plan: Plan) -> None:
+        """Tell `report_group` how far this has come. A failure is logged, and does no harm."""
+        group = self.config.report_group
+        if group is None or self._shared is not None:
+            return
+        from confluent_kafka import KafkaException, TopicPartition
+
+        places = [
+            TopicPartition(*part, offset)
+            for part, offset in Position.of(plan.position, "earliest").next.items()
+        ]
+        if self._reporter is None:
+            self._reporter = self._clients.reporter(group)
+        try:
+            self._reporter.poll(0)  # hears of the last one
+            self._reporter.commit(offsets=places, asynchronous=True)
+        except KafkaException as error:
+            self.context.log.warning("cannot report to group %s: %s", group, error)
+
+    def position_from(self, text: str) -> Any:
+        """Turn `--from` into a position: earliest, latest, a time, or offsets by partition."""
+        if self._shared is not None:
+            raise UsageError(
+                "kafka cannot start from a place of your choice while it shares a group",
+                hint=f"move the group {self.config.group} with your cluster's tools "
+                "(kafka-consumer-groups --reset-offsets) while no process is running",
+            )
+        return parse_from(text)
+
+    def check(self) -> None:
+        """Find out whether the topics are there, and may be read, and whether the group may."""
+        topics = self._cluster.topics(self.config.topics)
+        self._cluster.ends(_parts(topics))
+        if self._shared is not None:
+            self._shared.check(topics)
+
+    def close(self) -> None:
+        """Leave the group and close all connections."""
+        if self._shared is not None:
+            self._shared.close()
+        self._readers.close()
+        if self._reporter is not None:
+            self._reporter.close()
+            self._reporter = None
+        self._cluster.close()
+
+
+def _parts(topics: Mapping[str, Topic]) -> list[Part]:
+    return [(topic.name, number) for topic in topics.values() for number in topic.partitions]

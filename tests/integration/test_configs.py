@@ -1,0 +1,135 @@
+"""The shipped pipelines between real ends, run as they are shipped, on servers of our own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pyarrow.dataset as ds
+import pytest
+from pyarrow import fs
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path):
+    for name in ("configs", "examples"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("compose"))
+    return tmp_path
+
+
+def run(project, name, **environ):
+    command = [sys.executable, "-m", "ktrans", "run", "--json", f"configs/{name}.yaml"]
+    done = subprocess.run(
+        command,
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, **environ},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def files(folder):
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield path.relative_to(folder).as_posix(), path.read_bytes()
+
+
+def name_of(what):
+    return f"{what}-{uuid.uuid4().hex[:10]}"
+
+
+@pytest.mark.slow
+def test_s3_to_influxdb(project, s3_server, influx_server):
+    bucket, client = name_of("logs"), s3_server.client("s3")
+    client.create_bucket(Bucket=bucket)
+    for name, data in files(project / "examples/aws-logs"):
+        client.put_object(Bucket=bucket, Key=name, Body=data)
+    environ = {
+        **s3_server.environ,
+        "LOGS_BUCKET": bucket,
+        "S3_ENDPOINT_URL": s3_server.url,
+        "INFLUX_URL": influx_server.url,
+    }
+    receipt = run(project, "s3-to-influxdb", **environ)
+    kept = receipt["ledger"]["stages"][0]["out"]
+    found = influx_server.export("traffic")
+    assert sum(value for _, _, value in found["bytes"]) == kept["bytes"] > 0
+    assert sum(value for _, _, value in found["flows"]) == kept["rows"] > 1000
+    assert run(project, "s3-to-influxdb", **environ)["outcome"] == "nothing_to_do"
+
+
+@pytest.mark.slow
+def test_gcs_to_s3(project, gcs_server, s3_server):
+    logs, lake = name_of("logs"), name_of("lake")
+    bucket = gcs_server.client().create_bucket(logs)
+    for name, data in files(project / "examples/cloud-logs/gcp"):
+        bucket.blob(f"compute.googleapis.com/vpc_flows/2026/05/04/{name}").upload_from_string(data)
+    s3_server.client("s3").create_bucket(Bucket=lake)
+    environ = {
+        **s3_server.environ,
+        "LOGS_BUCKET": logs,
+        "LAKE_BUCKET": lake,
+        "GCS_ENDPOINT": gcs_server.url,
+        "GCS_ANONYMOUS": "true",
+        "S3_ENDPOINT_URL": s3_server.url,
+    }
+    receipt = run(project, "gcs-to-s3", **environ)
+    store = fs.S3FileSystem(
+        access_key="test",
+        secret_key="test",
+        scheme="http",
+        endpoint_override=s3_server.url.removeprefix("http://").rstrip("/"),
+    )
+    table = ds.dataset(f"{lake}/flows", filesystem=store, partitioning="hive").to_table()
+    assert table.num_rows == receipt["sinks"][0]["rows"] > 0
+    assert set(table["provider"].to_pylist()) == {"gcp"}
+    assert run(project, "gcs-to-s3", **environ)["outcome"] == "nothing_to_do"
+
+
+@pytest.mark.slow
+def test_azure_to_kafka(project, azurite, kafka_broker):
+    from azure.storage.blob import BlobServiceClient
+    from confluent_kafka import Consumer
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    topic = name_of("flows")
+    admin = AdminClient({"bootstrap.servers": kafka_broker.bootstrap})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(60)
+    client = BlobServiceClient.from_connection_string(azurite.connection_string)
+    container = client.create_container("insights-logs-flowlogflowevent")
+    for name, data in files(project / "examples/cloud-logs/azure"):
+        if name.startswith("insights-logs-flowlogflowevent"):
+            blob = container.get_blob_client(name.split("/", 1)[1])
+            blob.stage_block("MQ==", data)
+            blob.commit_block_list(["MQ=="])
+    environ = {
+        "AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string,
+        "KAFKA_BOOTSTRAP": kafka_broker.bootstrap,
+        "KAFKA_TOPIC": topic,
+    }
+    receipt = run(project, "azure-to-kafka", **environ)
+    expected = receipt["sinks"][0]["rows"]
+    assert expected > 0
+    consumer = Consumer(
+        {
+            "bootstrap.servers": kafka_broker.bootstrap,
+            "group.id": topic,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+        }
+    )
+    consumer.subscribe([topic])
+    rows = [json.loads(consumer.poll(60).value()) for _ in range(expected)]
+    consumer.close()
+    assert {row["provider"] for row in rows} == {"azure"}
+    assert len({row.get("community_id") for row in rows}) > 2
+    assert run(project, "azure-to-kafka", **environ)["outcome"] == "nothing_to_do"

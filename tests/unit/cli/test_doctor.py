@@ -1,0 +1,66 @@
+"""`ktrans doctor`: names what is wrong, and never a secret."""
+
+import json
+
+from click.testing import CliRunner
+
+from ktrans.cli.root import cli
+from ktrans.engine import doctor
+
+
+def ran(*args, **environment):
+    result = CliRunner(env=environment).invoke(
+        cli, ["doctor", *map(str, args)], standalone_mode=False
+    )
+    assert result.exception is None, result.output
+    return result.return_value, result.stdout
+
+
+def findings(*args, **environment):
+    code, text = ran("--json", *args, **environment)
+    told = json.loads(text)
+    assert bool(told["failed"]) == bool(code)
+    return {f["about"]: f for f in told["findings"]}
+
+
+def test_a_machine_that_can_run_pipelines_passes():
+    code, text = ran()
+    assert code == 0, text
+    assert "nothing would keep a run from working" in text
+    assert {"python", "pyarrow", "clock", "cores", "open files"} <= set(findings())
+
+
+def test_credentials_are_found_by_name_and_never_shown():
+    found = findings(AWS_ACCESS_KEY_ID="AKIAEXAMPLE", AWS_PROFILE="prod-admin")
+    assert "AWS_ACCESS_KEY_ID" in found["credentials for AWS"]["told"]
+    assert "AKIAEXAMPLE" not in json.dumps(found)
+    assert "prod-admin" not in json.dumps(found)
+
+
+def test_a_pipeline_is_examined_with_all_that_it_reaches(tmp_path):
+    config = tmp_path / "p.yaml"
+    config.write_text(
+        "source: {type: file, paths: [absent.log]}\nsinks: [{type: file, path: out/}]\n"
+    )
+    found = findings(config)
+    assert found[f"{config}: file"]["verdict"] == "ok"
+    assert found[f"{config}: source"]["verdict"] == "failed"
+    assert "absent.log" in found[f"{config}: source"]["told"]
+    assert found[f"{config}: state"]["verdict"] == "ok"
+
+
+def test_a_wrong_file_is_told_with_its_place(tmp_path):
+    config = tmp_path / "p.yaml"
+    config.write_text("source: {type: flie}\nsinks: [{type: file, path: out/}]\n")
+    found = findings(config)
+    assert "p.yaml:1:16" in found[str(config)]["told"]
+
+
+def test_a_plugin_that_does_not_load_is_a_failure(tmp_path):
+    (tmp_path / "bad.py").write_text("import no_such_sdk\n")
+    found = findings(KTRANS_PLUGINS_DIR=str(tmp_path))
+    assert "no_such_sdk" in found["plugin bad.py"]["told"]
+
+
+def test_a_clock_that_cannot_be_right_is_told():
+    assert doctor._clock(86_400.0).verdict == "failed"

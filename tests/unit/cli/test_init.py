@@ -1,0 +1,105 @@
+"""`ktrans init`: what it writes validates, whatever the places are."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from jsonschema import Draft7Validator
+from ruamel.yaml import YAML
+
+from ktrans.api import UsageError
+from ktrans.cli.root import cli
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+def ran(*args):
+    result = CliRunner().invoke(cli, list(map(str, args)), standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+def written(path):
+    return YAML(typ="safe").load(path)
+
+
+@pytest.mark.parametrize(
+    ("origin", "source"),
+    [
+        ("s3://my-logs/AWSLogs/", {"type": "s3", "bucket": "my-logs", "prefix": "AWSLogs/"}),
+        ("gs://my-logs/vpc/", {"type": "gcs", "bucket": "my-logs", "prefix": "vpc/"}),
+        (
+            "az://acct/insights-logs-flowlogflowevent",
+            {"type": "azure_blob", "account": "acct", "container": "insights-logs-flowlogflowevent"},
+        ),
+        (
+            "kafka://b1:9092,b2:9092/raw",
+            {"type": "kafka", "bootstrap_servers": ["b1:9092", "b2:9092"], "topics": ["raw"],
+             "start": "earliest"},
+        ),
+        ("-", {"type": "stdin"}),
+    ],
+)  # fmt: skip
+def test_sources_by_their_address(tmp_path, origin, source):
+    path = tmp_path / "p.yaml"
+    assert "it is valid" in ran("init", path, "--from", origin, "--to", "lake")
+    assert written(path)["source"] == source
+
+
+@pytest.mark.parametrize(
+    ("goal", "kind"),
+    [
+        ("s3://lake/flows", "s3"),
+        ("gs://lake", "gcs"),
+        ("az://acct/lake/flows", "azure_blob"),
+        ("kafka://b:9092/flows", "kafka"),
+        ("https://influx.example:8086/my-org", "influxdb"),
+        ("lake/", "file"),
+        ("-", "stdout"),
+    ],
+)
+def test_sinks_by_their_address(tmp_path, goal, kind):
+    path = tmp_path / "p.yaml"
+    assert "it is valid" in ran("init", path, "--from", "logs/", "--to", goal)
+    assert [sink["type"] for sink in written(path)["sinks"]] == [kind]
+
+
+def test_the_decoder_is_chosen_by_a_look_at_the_logs(tmp_path):
+    shutil.copytree(EXAMPLES / "aws-logs" / "AWSLogs" / "444455556666", tmp_path / "logs")
+    path = tmp_path / "flows.yaml"
+    ran("init", path, "--from", "logs/", "--to", "lake/", "--to", "-")
+    tree = written(path)
+    assert (tree["name"], tree["decoder"]) == ("flows", {"type": "aws_vpc"})
+    assert len(tree["sinks"]) == 2
+    assert "in a sample: " in path.read_text()
+    assert ran("run", path, "--limit", "1")
+
+
+def test_mixed_logs_are_left_to_auto(tmp_path):
+    shutil.copytree(EXAMPLES / "cloud-logs", tmp_path / "logs")
+    path = tmp_path / "p.yaml"
+    ran("init", path, "--from", "logs/", "--to", "lake/")
+    assert written(path)["decoder"] == {"type": "auto"}
+
+
+def test_the_editor_gets_a_schema_that_the_file_meets(tmp_path):
+    path = tmp_path / "p.yaml"
+    ran("init", path, "--from", "logs/", "--to", "lake/")
+    assert path.read_text().startswith("# yaml-language-server: $schema=ktrans.schema.json")
+    schema = json.loads((tmp_path / "ktrans.schema.json").read_text())
+    Draft7Validator(schema).validate(written(path))
+
+
+def test_nothing_is_overwritten_or_guessed(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("mine")
+    with pytest.raises(UsageError, match="is there already"):
+        ran("init", path, "--from", "a", "--to", "b")
+    assert path.read_text() == "mine"
+    with pytest.raises(UsageError, match="--from is missing"):
+        ran("init", tmp_path / "q.yaml")
+    with pytest.raises(UsageError, match="ftp"):
+        ran("init", tmp_path / "q.yaml", "--from", "ftp://host/logs", "--to", "b")

@@ -1,0 +1,71 @@
+"""`ktrans plan`: what a run would do is what the run then does."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from ktrans.cli.root import cli
+
+PIPELINE = """
+name: p
+source: {{type: generate, log: aws_vpc_v2, rows: 4000, rows_per_object: 1000{more}}}
+sinks:
+  - {{id: lake, type: file, path: out/}}
+  - {{type: stdout, when: action = 'reject'}}
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text(PIPELINE.format(more=""))
+    return path
+
+
+def ran(*args):
+    result = CliRunner().invoke(cli, [str(arg) for arg in args], standalone_mode=False)
+    assert result.exception is None, result.output
+    return result.stdout
+
+
+def told(config):
+    return json.loads(ran("plan", "--json", config))
+
+
+def test_the_estimate_is_what_the_run_reads(config):
+    plan = told(config)
+    assert (plan["splits"], plan["epochs"], plan["unfinished"]) == (4, 1, "")
+    assert plan["rows"] == pytest.approx(4000, rel=0.05)
+    assert [(s["id"], s["type"], s["delivery"]) for s in plan["sinks"]] == [
+        ("lake", "file", "exactly_once"),
+        ("stdout", "stdout", "at_least_once"),
+    ]
+    assert plan["warnings"] == ["sink stdout (stdout) may write rows twice after a crash"]
+
+
+def test_nothing_is_touched_by_it(config):
+    before = sorted(config.parent.rglob("*"))
+    told(config)
+    assert sorted(config.parent.rglob("*")) == before
+
+
+def test_after_a_run_nothing_waits(config):
+    ran("run", config)
+    assert told(config)["splits"] == 0
+    assert "nothing waits" in ran("plan", config)
+
+
+def test_input_that_the_run_would_refuse_is_a_warning(config):
+    config.write_text(PIPELINE.format(more=", bad_ratio: 0.5"))
+    plan = told(config)
+    assert plan["rejects_ratio"] > 0.25
+    assert any("ktrans preview" in warning for warning in plan["warnings"])
+
+
+def test_people_see_the_figures_and_where_rows_would_go(config):
+    text = ran("plan", config)
+    assert "4 splits" in text
+    assert "rows" in text.splitlines()[1]
+    assert "-> lake (file)" in text
+    assert "when action = 'reject'" in text

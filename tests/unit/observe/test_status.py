@@ -1,0 +1,177 @@
+"""What `run --http` tells: when it is ready, and what it counts."""
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from ktrans.api import RetryableError, UnavailableError, UsageError
+from ktrans.engine.events import Meter
+from ktrans.engine.graph import Edge, Graph, Node
+from ktrans.observe.http import StatusServer, parse_address
+from ktrans.observe.status import StatusObserver
+
+GRAPH = Graph(
+    "p",
+    (Node("n0", "source", "source", "file"), Node("n1", "sink", "lake", "file")),
+    (Edge("n0", "n1", "bytes"),),
+)
+ROWS = {"rows": 90, "bytes": 0, "packets": 0}
+SUMMARY = {
+    "splits": 2,
+    "input_bytes": 5000,
+    "seconds": 0.1,
+    "ledger": {
+        "records": 100,
+        "skipped": 2,
+        "rejected": {"bad_integer": 8},
+        "refused": {"record_too_large": 1},
+        "decoded": ROWS,
+        "nodata": 0,
+        "skipdata": 0,
+        "stages": [
+            {
+                "name": "lake",
+                "kind": "sink",
+                "in": ROWS,
+                "out": {"rows": 89, "bytes": 0, "packets": 0},
+                "filtered": {"rows": 0, "bytes": 0, "packets": 0},
+                "refused": {"rows": 1, "bytes": 0, "packets": 0},
+            }
+        ],
+    },
+    "sinks": {"lake": {"rows": 89, "bytes": 700, "outputs": 1}},
+    "set_aside": [{"code": "access", "uri": "file:///x", "reason": "permission denied"}],
+}
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def status(clock):
+    return StatusObserver("p", 60, clock)
+
+
+@pytest.fixture
+def get(status):
+    server = StatusServer(("127.0.0.1", 0), [(status, GRAPH)])
+
+    def get(path):
+        try:
+            with urllib.request.urlopen(f"{server.url}{path}", timeout=30) as answer:
+                return answer.status, answer.read().decode(), answer.headers
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode(), error.headers
+
+    yield get
+    server.close()
+
+
+def test_it_is_ready_while_epochs_are_recorded_or_there_is_nothing_to_do(status, clock):
+    assert "starting" in status.unready()
+    status.run_started("p", "r1", Meter())
+    assert status.unready() == ""
+    clock.now += 50
+    status.caught_up()
+    clock.now += 50
+    assert status.unready() == ""
+    clock.now += 50
+    assert "100 s" in status.unready()
+    status.epoch_committed(1, SUMMARY)
+    assert status.unready() == ""
+
+
+def test_it_is_not_ready_while_a_sink_is_down(status, clock):
+    status.run_started("p", "r1", Meter())
+    status.retrying("task 1", 3, 5.0, RetryableError("the broker does not answer"))
+    assert "the broker does not answer" in status.unready()
+    status.epoch_committed(1, SUMMARY)
+    assert status.unready() == ""
+    status.run_finished(
+        {"outcome": "failed", "exit_code": 75, "seconds": 1, "error": {"code": "x", "message": "y"}}
+    )
+    assert "failed" in status.unready()
+
+
+def test_health_readiness_and_unknown_pages(get, status):
+    assert get("healthz")[:2] == (200, "ok\n")
+    code, text, _ = get("readyz")
+    assert code == 503
+    assert "starting" in text
+    status.run_started("p", "r1", Meter())
+    assert get("readyz")[:2] == (200, "ready\n")
+    assert get("nothing")[0] == 404
+
+
+def test_status_adds_up_epochs(get, status):
+    status.run_started("p", "r1", Meter(splits_known=9, splits_done=4))
+    status.epoch_committed(1, SUMMARY)
+    status.epoch_committed(2, SUMMARY)
+    [told] = json.loads(get("status.json")[1])["pipelines"]
+    assert told["totals"] == {"records": 200, "rows": 180, "skipped": 4, "input_bytes": 10_000}
+    assert told["rejects"] == {"bad_integer": 16, "record_too_large": 2}
+    assert told["stages"][0]["refused"] == 2
+    assert told["sinks"] == [{"id": "lake", "rows": 178, "bytes": 1400, "outputs": 2}]
+    assert told["waiting_splits"] == 5
+    assert told["errors"][0]["code"] == "access"
+
+
+def test_metrics_are_in_the_text_format(get, status):
+    status.run_started("p", "r1", Meter(splits_known=9, splits_done=4))
+    status.epoch_committed(1, SUMMARY)
+    _, text, headers = get("metrics")
+    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    lines = text.splitlines()
+    assert 'ktrans_rows_received_total{pipeline="p"} 90.0' in lines
+    assert 'ktrans_rejects_total{pipeline="p",reason="record_too_large"} 1.0' in lines
+    assert 'ktrans_splits_waiting{pipeline="p"} 5.0' in lines
+    assert 'ktrans_ready{pipeline="p"} 1.0' in lines
+
+
+def test_the_page_needs_nothing_from_elsewhere(get):
+    code, text, headers = get("")
+    assert code == 200
+    assert 'data-pipeline="p"' in text
+    assert "<svg" in text
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in text
+
+
+def test_a_port_that_is_taken_is_an_error_that_names_it(get, status):
+    first = StatusServer(("127.0.0.1", 0), [(status, GRAPH)])
+    try:
+        with pytest.raises(UnavailableError, match=str(first.port)):
+            StatusServer(("127.0.0.1", first.port), [(status, GRAPH)])
+    finally:
+        first.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":9090", ("127.0.0.1", 9090)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("[::1]:9090", ("::1", 9090)),
+    ],
+)
+def test_without_a_host_it_is_this_machine_only(text, address):
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["9090", ":", "host", ":99999", ":http"])
+def test_what_is_no_address_is_a_usage_error(text):
+    with pytest.raises(UsageError):
+        parse_address(text)
