@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import remote
 import report
 from cases import CASES, Case, Contender
+from datasets import prepare
 from measure import Measured, run
 
 HERE = Path(__file__).parent
@@ -32,14 +34,16 @@ def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer rows and rounds")
-    parser.add_argument("--case", action="append", choices=list(CASES), help="only this; repeat")
+    parser.add_argument(
+        "--case", action="append", choices=[*CASES, *remote.CASES], help="only this; repeat"
+    )
     parser.add_argument("--rounds", type=int, help=f"default 5, with --quick {QUICK_ROUNDS}")
     parser.add_argument("--out", type=Path, help="write the results here as JSON")
     args = parser.parse_args()
     rounds = args.rounds or (QUICK_ROUNDS if args.quick else 5)
     results: dict[str, Any] = {"machine": report.machine(), "quick": args.quick, "cases": {}}
     failed = 0
-    for name in args.case or CASES:
+    for name in [name for name in args.case or CASES if name in CASES]:
         print(f"\n{name}: {CASES[name].title}", flush=True)
         measured = measure_case(name, CASES[name], rounds, quick=args.quick)
         results["cases"][name] = measured
@@ -47,6 +51,11 @@ def main() -> int:
         print(report.plain(measured), flush=True)
         if args.out:
             args.out.write_text(json.dumps(results, indent=1) + "\n")
+    chosen = [name for name in args.case or remote.CASES if name in remote.CASES]
+    results["remote"] = remote.measure(chosen, rounds=min(rounds, 3), quick=args.quick)
+    failed += sum("error" in told for case in results["remote"].values() for told in case.values())
+    if args.out:
+        args.out.write_text(json.dumps(results, indent=1) + "\n")
     return 1 if failed else 0
 
 
@@ -80,19 +89,6 @@ def measure_case(name: str, case: Case, rounds: int, *, quick: bool) -> dict[str
                     {key: figures[key] for key in ("wall_secs", "cpu_secs", "rss_mb")}
                 )
     return {"title": case.title, "note": case.note, "contenders": entries}
-
-
-def prepare(dataset: str, *, quick: bool) -> datasets.Prepared | None:
-    """Give an input, made now if it was not made before."""
-    if not dataset:
-        return None
-    data = datasets.load(dataset, quick=quick)
-    if data is None:
-        print(f"  making {datasets.where(dataset, quick=quick).name} ...", flush=True)
-        words = [sys.executable, str(HERE / "datasets.py"), dataset, "quick" if quick else "full"]
-        subprocess.run(words, check=True)
-        data = datasets.load(dataset, quick=quick)
-    return data
 
 
 def attempt(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,19 @@ def load(name: str, *, quick: bool) -> Prepared | None:
         return None
     values = json.loads(counts.read_text())
     return Prepared(folder, str(folder / "objects" / "*.gz"), **values)
+
+
+def prepare(dataset: str, *, quick: bool) -> Prepared | None:
+    """Give an input, made now if it was not made before."""
+    if not dataset:
+        return None
+    data = load(dataset, quick=quick)
+    if data is None:
+        print(f"  making {where(dataset, quick=quick).name} ...", flush=True)
+        words = [sys.executable, str(HERE / "datasets.py"), dataset, "quick" if quick else "full"]
+        subprocess.run(words, check=True)
+        data = load(dataset, quick=quick)
+    return data
 
 
 def make(name: str, *, quick: bool) -> None:

@@ -1,7 +1,5 @@
 """Measures pipelines between real servers on this machine: S3 to S3, to Kafka, to InfluxDB.
 
-    python benchmarks/remote.py [--quick] [--case NAME ...] [--rounds 3] [--out results.json]
-
 The servers run on the same cores, so the wall time is theirs as much as ours: the figure to look at
 is our own CPU time, beside that of the same rows from files into files. They are started by
 `ktrans.testing.services`; `make services` installs them. This process stays small (see measure.py).
@@ -9,20 +7,18 @@ is our own CPU time, beside that of the same rows from files into files. They ar
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import statistics
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import datasets
-import report
-from bench import prepare
+from datasets import prepare
 from measure import Measured, run
 
 HERE = Path(__file__).parent
@@ -49,29 +45,18 @@ for future in admin.create_topics([NewTopic(sys.argv[2], 4, 1)]).values():
 """
 
 
-def main() -> int:
-    """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rows, objects and rounds")
-    parser.add_argument("--case", action="append", choices=list(CASES), help="only this; repeat")
-    parser.add_argument("--rounds", type=int, help="default 3, with --quick 1")
-    parser.add_argument("--out", type=Path, help="write the results here as JSON")
-    args = parser.parse_args()
-    rounds = args.rounds or (1 if args.quick else 3)
+def measure(cases: Sequence[str], *, rounds: int, quick: bool) -> dict[str, dict[str, Any]]:
+    """Measure some cases, and print the figures as they come; give them by case and label."""
     servers = Servers()
-    results: dict[str, Any] = {"machine": report.machine(), "quick": args.quick, "cases": {}}
-    failed = False
+    results: dict[str, dict[str, Any]] = {}
     try:
-        for name in args.case or CASES:
+        for name in cases:
             print(f"\n{name}", flush=True)
-            for label, rows, measured in CASES[name](servers, rounds, quick=args.quick):
-                failed = failed or bool(measured.exit_code)
-                results["cases"].setdefault(name, {})[label] = told(label, rows, measured)
+            for label, count, measured in CASES[name](servers, rounds, quick=quick):
+                results.setdefault(name, {})[label] = told(label, count, measured)
     finally:
         servers.close()
-    if args.out:
-        args.out.write_text(json.dumps(results, indent=1) + "\n")
-    return int(failed)
+    return results
 
 
 def told(label: str, count: int, measured: Measured) -> dict[str, Any]:
@@ -247,7 +232,3 @@ CASES: dict[str, Any] = {
     "s3-influxdb": _case(_to_influxdb),
     "small-objects-s3": _small_objects,
 }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -151,6 +151,13 @@ class Sink(Component[C], abc.ABC):
             ConfigError: a column is missing, or has a type that the sink cannot store.
         """
 
+    def sample(self, rows: pa.Table) -> None:
+        """Look at some of the rows to come (`validate --connect`); override it to be asked.
+
+        Raises:
+            ConfigError: rows like these would do the other side no good.
+        """
+
     def prepare(self, epoch: EpochId) -> None:
         """Remove what a lost attempt at this epoch left behind. Idempotent."""
 

@@ -60,11 +60,14 @@ def command(configs: tuple[str, ...], connect: bool, as_json: bool) -> int:
 def _check(config: str, found: Catalogue, *, connect: bool) -> tuple[dict[str, Any], list[Any]]:
     from ktrans.config.load import load_pipeline
     from ktrans.engine.assemble import assemble
+    from ktrans.engine.preview import show_samples
 
     pipeline = load_pipeline(config, found)
-    assembly = assemble(pipeline, found)
+    assembly = assemble(pipeline, found, ephemeral=connect)
     try:
         errors = assembly.check() if connect else []
+        if connect and not errors:
+            errors += show_samples(assembly)
         return _describe(config, pipeline, assembly), list(errors)
     finally:
         assembly.close()

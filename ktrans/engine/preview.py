@@ -8,11 +8,23 @@ from typing import Any
 
 import pyarrow as pa
 
-from ktrans.api import Budget, Decoded, Enricher, EpochId, TaskId, UsageError
+from ktrans.api import (
+    Budget,
+    ConfigError,
+    Decoded,
+    Enricher,
+    EpochId,
+    Sink,
+    TaskId,
+    UsageError,
+)
 from ktrans.config.pipeline import Pipeline
 from ktrans.engine.assemble import Assembly, assemble
 from ktrans.engine.rejects import REJECT_OUT_SCHEMA, to_out
 from ktrans.registry.catalogue import Catalogue
+
+SAMPLE_ROWS = 50_000
+"""Rows that sinks are shown before a run."""
 
 
 class NoMemory:
@@ -51,6 +63,23 @@ def preview(
 
 def _collect(assembly: Assembly, rows: int, after: str | None) -> tuple[pa.Table, pa.Table]:
     return through(assembly, _decoded(assembly), rows, after)
+
+
+def show_samples(assembly: Assembly, rows: int = SAMPLE_ROWS) -> list[ConfigError]:
+    """Show some rows to the sinks that want to see some; nothing is read if none does.
+
+    Returns:
+        What they do not like about them.
+    """
+    asking = [bound for bound in assembly.sinks if type(bound.sink).sample is not Sink.sample]
+    found: list[ConfigError] = []
+    for bound in asking:
+        try:
+            bound.sink.sample(_collect(assembly, rows, bound.entry.id)[0])
+        except ConfigError as error:
+            error.component = error.component or bound.entry.id
+            found.append(error)
+    return found
 
 
 def through(

@@ -35,6 +35,14 @@ def look(batch: pa.RecordBatch, columns: Sequence[str], position: str | None) ->
         columns: columns that make the series: the tags, and the object where it is one.
         position: an integer column that makes each row a series, if there is one.
     """
+    series, tags = _hashes(batch, columns, position)
+    return Seen(np.unique(series), tags)
+
+
+def _hashes(
+    batch: pa.RecordBatch, columns: Sequence[str], position: str | None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Give the hash of each row's series, and the different ones of each tag."""
     series = np.zeros(batch.num_rows, np.uint64)
     tags = {}
     for name in columns:
@@ -44,7 +52,30 @@ def look(batch: pa.RecordBatch, columns: Sequence[str], position: str | None) ->
         series ^= series >> np.uint64(29)
     if position is not None:
         series = (series ^ np.asarray(batch.column(position)).astype(np.uint64)) * _MIX
-    return Seen(np.unique(series), tags)
+    return series, tags
+
+
+def estimate(
+    rows: pa.Table, columns: Sequence[str], position: str | None
+) -> tuple[int, dict[str, int]]:
+    """Estimate from a sample how many series there are in all.
+
+    By Chao's lower bound (A. Chao, Nonparametric estimation of the number of classes in a
+    population, 1984): those seen once tell, beside those seen twice, how many were not seen.
+
+    Returns:
+        The estimate, and the number of different values of each tag in the sample.
+    """
+    found, tags = [], dict[str, set[int]]()
+    for batch in rows.to_batches():
+        series, values = _hashes(batch, columns, position)
+        found.append(series)
+        for name, hashes in values.items():
+            tags.setdefault(name, set()).update(hashes.tolist())
+    counts = np.unique(np.concatenate(found), return_counts=True)[1] if found else np.empty(0)
+    once, twice = int(np.sum(counts == 1)), int(np.sum(counts == 2))  # noqa: PLR2004
+    unseen = once * (once - 1) // (2 * (twice + 1))
+    return len(counts) + unseen, {name: len(values) for name, values in tags.items()}
 
 
 def _hashed(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -81,17 +112,21 @@ class SeriesBudget:
                 raise self._error()
 
     def _error(self) -> RunError:
-        counts = sorted(((len(v), name) for name, v in self._tags.items()), reverse=True)
-        told = ", ".join(f"{name} ({count:,})" for count, name in counts[:3] if count > 1)
-        worst = f"; the tags with the most values so far: {told}" if told else ""
-        hint = "raise max_series if the server can index so many"
-        if told:
-            hint = f"make `{counts[0][1]}` a field instead of a tag, or {hint}"
+        worst, hint = blame({name: len(values) for name, values in self._tags.items()})
         return RunError(
             f"the points of this run are more than max_series = {self._limit:,} series{worst}",
             code="too_many_series",
             hint=hint,
         )
+
+
+def blame(tags: dict[str, int]) -> tuple[str, str]:
+    """Name the tags with the most values, and say what to do about them."""
+    counts = sorted(((count, name) for name, count in tags.items()), reverse=True)
+    told = ", ".join(f"{name} ({count:,})" for count, name in counts[:3] if count > 1)
+    worst = f"; the tags with the most values so far: {told}" if told else ""
+    hint = "raise max_series if the server can index so many"
+    return worst, f"make `{counts[0][1]}` a field instead of a tag, or {hint}" if told else hint
 
 
 def _merged(known: np.ndarray, more: np.ndarray) -> np.ndarray:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ktrans.api import Context, EpochId, Receipt, Refused, Sink, TaskId, Writer
+from ktrans.api import ConfigError, Context, EpochId, Receipt, Refused, Sink, TaskId, Writer
 from ktrans.formats.influx import InfluxFormat
 from ktrans_influxdb._batches import Cutter, Lines
 from ktrans_influxdb._client import Client
 from ktrans_influxdb._sender import Sender
-from ktrans_influxdb._series import Seen, SeriesBudget, look
+from ktrans_influxdb._series import Seen, SeriesBudget, blame, estimate, look
 from ktrans_influxdb.config import InfluxdbSinkConfig
 
 
@@ -67,6 +67,29 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
         """Find out whether the server is there and lets us write, by a request without points."""
         self.client.check()
 
+    def sample(self, rows: pa.Table) -> None:
+        """Estimate the series from some of the rows.
+
+        Raises:
+            ConfigError: they are probably more than max_series.
+        """
+        if self.config.max_series is None:
+            return
+        count, tags = estimate(rows, self.series_columns, self._position)
+        if count > self.config.max_series:
+            worst, hint = blame(tags)
+            raise ConfigError(
+                f"a sample of {rows.num_rows:,} rows lets expect {count:,} series or more, and "
+                f"max_series is {self.config.max_series:,}{worst}",
+                field="max_series",
+                code="too_many_series",
+                hint=hint,
+            )
+
+    @property
+    def _position(self) -> str | None:
+        return "source_pos" if self.config.uniqueness == "row_tag" else None
+
     def writer(self, task: TaskId) -> _InfluxdbWriter:
         """Give a writer; requests of all writers share a few connections."""
         del task  # points are named by their rows
@@ -115,8 +138,7 @@ class _InfluxdbWriter(Writer):
             first += len(texts)
         if sink.budget is None:
             return _Encoded(lines, None)
-        position = "source_pos" if sink.config.uniqueness == "row_tag" else None
-        return _Encoded(lines, look(batch, sink.series_columns, position))
+        return _Encoded(lines, look(batch, sink.series_columns, sink._position))  # noqa: SLF001
 
     def write(self, encoded: _Encoded) -> None:
         """Send what fills requests; the rest waits for more.

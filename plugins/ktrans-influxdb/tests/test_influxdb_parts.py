@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ktrans_influxdb._batches import Batch, Cutter, Lines, Part
 from ktrans_influxdb._errors import retry_after
-from ktrans_influxdb._series import SeriesBudget, look
+from ktrans_influxdb._series import SeriesBudget, estimate, look
+from ktrans_influxdb.config import InfluxdbSinkConfig
+from ktrans_influxdb.sink import InfluxdbSink
 
-from ktrans.api import RunError
+from ktrans.api import ConfigError, RunError
 
 texts = st.lists(st.text(alphabet="abcé", max_size=40).map(lambda t: f"{t}\n"), max_size=60)
 
@@ -110,3 +112,38 @@ def test_a_tag_for_each_row_makes_each_row_a_series():
 )
 def test_retry_after_is_seconds_or_a_date(value, seconds):
     assert retry_after({"Retry-After": value}) == seconds
+
+
+def sampled(rows, **options):
+    sink = InfluxdbSink(
+        InfluxdbSinkConfig(url="http://h", api="v1", database="d", fields=["bytes"], **options)
+    )
+    sink.bind(rows.schema)
+    sink.sample(rows)
+    sink.close()
+
+
+def test_too_many_series_are_foreseen_from_a_sample_and_the_tag_is_named():
+    start = pa.array([1_767_225_600_000_000] * 5000, pa.timestamp("us", tz="UTC"))
+    rows = pa.table(
+        {
+            "end_time": start,
+            "action": ["accept", "reject"] * 2500,
+            "src_addr": [f"10.0.{n // 250}.{n % 250}" for n in range(5000)],
+            "bytes": range(5000),
+            "source_uri": ["a"] * 5000,
+            "source_pos": range(5000),
+        }
+    )
+    sampled(rows, tags=["action"], max_series=10)
+    with pytest.raises(ConfigError, match="src_addr") as caught:
+        sampled(rows, tags=["action", "src_addr"], max_series=100_000)
+    assert caught.value.code == "too_many_series"
+    assert "`src_addr` a field" in caught.value.hint
+    sampled(rows, tags=["action", "src_addr"], max_series=None)
+
+
+def test_a_sample_in_which_all_series_come_again_holds_all_of_them():
+    rows = pa.table({"a": [f"v{n % 50}" for n in range(5000)]})
+    assert estimate(rows, ["a"], None) == (50, {"a": 50})
+    assert estimate(rows.slice(0, 0), ["a"], None) == (0, {})
