@@ -44,7 +44,9 @@ def check_columns(template: PathTemplate, schema: pa.Schema) -> None:
                 code="path_format",
                 hint=f"write {{{slot.column}}}",
             )
-        if not time and not _plain(kind.value_type if pa.types.is_dictionary(kind) else kind):
+        if not time and not has_plain_text(
+            kind.value_type if pa.types.is_dictionary(kind) else kind
+        ):
             raise ConfigError(
                 f"column {slot.column!r} of type {kind} cannot be part of a path",
                 code="type_not_supported",
@@ -175,7 +177,8 @@ def _constant(column: pa.Array) -> bool:
     return len(column.dictionary) == 1
 
 
-def _plain(kind: pa.DataType) -> bool:
+def has_plain_text(kind: pa.DataType) -> bool:
+    """Tell whether values of a type have one plain text: texts, integers and booleans do."""
     return bool(
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import Field
@@ -15,14 +14,13 @@ from ktrans.api import (
     ComponentConfig,
     Context,
     Memory,
-    Payload,
     Plan,
     Source,
     Split,
-    SplitChangedError,
     UsageError,
 )
 from ktrans.sources._spoolreader import StreamReader
+from ktrans.spool.payload import SegmentPayload, spool_folder
 from ktrans.spool.segments import HEAD_BYTES, Segment, Spool
 
 
@@ -59,33 +57,24 @@ class StdinSourceConfig(ComponentConfig):
     )
 
 
-class StdinPayload(Payload):
+class StdinPayload(SegmentPayload):
     """One segment of the spool, and the head of the stream that it is a part of."""
 
     def __init__(self, split: Split, spool: Spool) -> None:
         data = split.data
-        super().__init__(split, offset=data["offset"], first_line=data["line"])
-        self._path = spool.folder / data["file"]
+        super().__init__(
+            split,
+            spool.folder / data["file"],
+            "; standard input has no copy",
+            offset=data["offset"],
+            first_line=data["line"],
+        )
         self._head = spool.head_path(data["stream"])
-        if not self._path.is_file():
-            raise SplitChangedError(
-                f"the spooled segment {self._path} is gone",
-                code="split_vanished",
-                hint="segments must stay until ktrans removes them; standard input has no copy",
-            )
-
-    def open(self) -> BinaryIO:
-        """Open the segment."""
-        return io.FileIO(self._path)
 
     def head(self, size: int) -> bytes:
         """Read the first bytes of the stream, up to 64 KiB."""
-        with (self._head if self.offset else self._path).open("rb") as file:
+        with (self._head if self.offset else self.path).open("rb") as file:
             return file.read(min(size, HEAD_BYTES))
-
-    def random_access(self) -> BinaryIO:
-        """Open the segment; it is the whole stream when its format needs this."""
-        return io.FileIO(self._path)
 
 
 class StdinSource(Source[StdinSourceConfig]):
@@ -95,12 +84,7 @@ class StdinSource(Source[StdinSourceConfig]):
         self, config: StdinSourceConfig, context: Context | None = None, *, fd: int | None = None
     ) -> None:
         super().__init__(config, context)
-        folder = (
-            self.context.path(config.spool_dir)
-            if config.spool_dir
-            else Path(self.context.base_dir) / ".ktrans/spool" / quote(self.context.pipeline, "")
-        )
-        self._spool = Spool(folder)
+        self._spool = Spool(spool_folder(self.context, config.spool_dir))
         self._reader = StreamReader(
             self._spool,
             fd,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
 from ktrans.api import (
@@ -14,13 +13,12 @@ from ktrans.api import (
     ConfigError,
     Context,
     Memory,
-    Payload,
     Plan,
     Source,
     Split,
-    SplitChangedError,
     UsageError,
 )
+from ktrans.spool.payload import SegmentPayload, spool_folder
 from ktrans.spool.segments import Segment, Spool
 from ktrans_gcp._errors import google_errors
 from ktrans_gcp._intake import Intake
@@ -31,39 +29,12 @@ from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
 _CHECK_SECS = 15.0
 
 
-class SegmentPayload(Payload):
-    """One segment of the spool."""
-
-    def __init__(self, split: Split, path: Path) -> None:
-        super().__init__(split)
-        self._path = path
-        if not path.is_file():
-            raise SplitChangedError(
-                f"the spooled segment {path} is gone",
-                code="split_vanished",
-                hint="segments must stay until ktrans removes them: their messages are acknowledged",
-            )
-
-    def open(self) -> BinaryIO:
-        """Open the segment."""
-        return io.FileIO(self._path)
-
-    def random_access(self) -> BinaryIO:
-        """Open the segment."""
-        return io.FileIO(self._path)
-
-
 class PubsubSource(Source[PubsubSourceConfig]):
     """Moves messages into the spool while planning, and removes them once they are recorded."""
 
     def __init__(self, config: PubsubSourceConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        folder = (
-            self.context.path(config.spool_dir)
-            if config.spool_dir
-            else Path(self.context.base_dir) / ".ktrans/spool" / quote(self.context.pipeline, "")
-        )
-        self._spool = Spool(folder)
+        self._spool = Spool(spool_folder(self.context, config.spool_dir))
         self._intake: Intake | None = None
         self._client: Any = None
         self._temporary: TemporaryDirectory[str] | None = None
@@ -181,7 +152,8 @@ class PubsubSource(Source[PubsubSourceConfig]):
 
     def open(self, split: Split) -> SegmentPayload:
         """Open a segment."""
-        return SegmentPayload(split, self._spool.folder / split.data["file"])
+        why = ": their messages are acknowledged"
+        return SegmentPayload(split, self._spool.folder / split.data["file"], why)
 
     def commit(self, plan: Plan) -> None:
         """Remove the segments of the plan; their messages were acknowledged long ago."""

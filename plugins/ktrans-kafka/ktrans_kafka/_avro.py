@@ -18,16 +18,16 @@ import pyarrow.compute as pc
 from ktrans.api import ConfigError
 from ktrans_kafka._encode_binary import (
     concat,
-    fixed,
-    from_lengths,
     grouped,
     is_text,
     joined,
     piece,
     prefixed,
     run_offsets,
+    scalars,
     varints,
     where_valid,
+    whole_numbers,
     zigzag,
 )
 
@@ -35,7 +35,6 @@ _compute: Any = pc
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NULL, _VALUE = b"\x00", b"\x02"
 _EMPTY_FINGERPRINT = 0xC15D213AA4D7A795
-_MICROS = {"s": 10**6, "ms": 10**3, "us": 1}
 
 
 def avro_schema(schema: pa.Schema, name: str) -> dict[str, Any]:
@@ -150,35 +149,21 @@ def datums(batch: pa.RecordBatch, header: bytes) -> pa.Array:
     return joined(pieces, batch.num_rows)
 
 
-def _plain(array: pa.Array) -> pa.Array:  # noqa: PLR0911  a table of types
+def _plain(array: pa.Array) -> pa.Array:
     """Encode values without their union; null where they are null."""
     kind = array.type
     if pa.types.is_dictionary(kind):
         return _plain(array.dictionary).take(array.indices)
-    if is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return prefixed(array, _longs)
     if pa.types.is_map(kind):
         entries = concat(prefixed(array.keys, _longs), _union(array.items))
         return _blocks(array, entries)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return _blocks(array, _union(array.values))
-    if pa.types.is_boolean(kind):
-        flags = np.asarray(array.cast(pa.uint8()).fill_null(0))
-        return where_valid(array, from_lengths(np.ones(len(array), dtype=np.int64), flags))
-    if pa.types.is_floating(kind):
-        wide = pa.float64() if kind == pa.float64() else pa.float32()
-        return where_valid(array, fixed(np.asarray(array.cast(wide).fill_null(0))))
-    return _longs(array)
+    return scalars(array, _longs)
 
 
 def _longs(array: pa.Array) -> pa.Array:
-    kind = array.type
-    if pa.types.is_date32(kind):
-        array = array.cast(pa.int32())
-    numbers = np.asarray(array.cast(pa.int64()).fill_null(0))
-    if pa.types.is_timestamp(kind):
-        numbers = numbers * _MICROS[kind.unit]
-    return where_valid(array, varints(zigzag(numbers)))
+    return where_valid(array, varints(zigzag(whole_numbers(array))))
 
 
 def _union(array: pa.Array) -> pa.Array:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _compute: Any = pc
+_MICROS = {"s": 10**6, "ms": 10**3, "us": 1}
 
 BytesOf = Callable[[pa.Array], pa.Array]
 """Bytes of each value as a `binary` array, null where the value is null."""
@@ -147,6 +148,34 @@ def where_valid(array: pa.Array, values: pa.Array) -> pa.Array:
     if not array.null_count:
         return values
     return _compute.if_else(array.is_valid(), values, pa.scalar(None, pa.binary()))
+
+
+def scalars(array: pa.Array, integers: BytesOf) -> pa.Array:
+    """Encode text, bytes, booleans and numbers, as Avro and Protobuf both do; null stays null.
+
+    Args:
+        array: the values.
+        integers: how the encoding writes whole numbers, lengths and times.
+    """
+    kind = array.type
+    if is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return prefixed(array, integers)
+    if pa.types.is_boolean(kind):
+        flags = np.asarray(array.cast(pa.uint8()).fill_null(0))
+        return where_valid(array, from_lengths(np.ones(len(array), dtype=np.int64), flags))
+    if pa.types.is_floating(kind):
+        wide = pa.float64() if kind == pa.float64() else pa.float32()
+        return where_valid(array, fixed(np.asarray(array.cast(wide).fill_null(0))))
+    return integers(array)
+
+
+def whole_numbers(array: pa.Array) -> np.ndarray:
+    """Give integers, days and times (in microseconds) as int64, shape (n,); null is 0."""
+    kind = array.type
+    if pa.types.is_date32(kind):
+        array = array.cast(pa.int32())
+    numbers: np.ndarray = np.asarray(array.cast(pa.int64()).fill_null(0))
+    return numbers * _MICROS[kind.unit] if pa.types.is_timestamp(kind) else numbers
 
 
 def piece(array: pa.Array, bytes_of: BytesOf, before: bytes = b"", absent: bytes = b"") -> Piece:

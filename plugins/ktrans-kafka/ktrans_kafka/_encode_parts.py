@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import ConfigError
-from ktrans.layout.partition import dense
+from ktrans.layout.partition import dense, has_plain_text
 
 Header = tuple[str, bytes]
 
@@ -25,7 +25,7 @@ def check_column(schema: pa.Schema, column: str, option: str) -> None:
         ConfigError: it is missing, or of a type with no plain text.
     """
     kind = _type_of(schema, column, option)
-    if not _is_plain(kind):
+    if not has_plain_text(kind):
         raise ConfigError(
             f"kafka: column {column!r} of type {kind} cannot be used in {option}",
             field=option,
@@ -60,16 +60,6 @@ def _type_of(schema: pa.Schema, column: str, option: str) -> pa.DataType:
         )
     kind = schema.field(column).type
     return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_boolean(kind)
-    )
 
 
 def text(array: pa.Array) -> pa.Array:

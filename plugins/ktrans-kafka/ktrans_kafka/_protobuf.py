@@ -23,16 +23,16 @@ from ktrans.flow.schema import NAMES
 from ktrans_kafka._encode_binary import (
     Piece,
     concat,
-    fixed,
-    from_lengths,
     grouped,
     is_text,
     joined,
     piece,
     prefixed,
     run_offsets,
+    scalars,
     varints,
     where_valid,
+    whole_numbers,
 )
 
 _compute: Any = pc
@@ -40,7 +40,6 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
 _FIRST_OTHER, _OTHERS = 20_000, 200_000
 """Numbers of columns beyond the flow schema: above those that Protobuf keeps for itself."""
-_MICROS = {"s": 10**6, "ms": 10**3, "us": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,31 +174,17 @@ def _tag(number: int, wire: int) -> bytes:
 
 def _plain(array: pa.Array) -> pa.Array:
     """Encode values without their tags; null where they are null."""
-    kind = array.type
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(array.type):
         return _plain(array.dictionary).take(array.indices)
-    if is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return prefixed(array, _numbers)
-    if pa.types.is_boolean(kind):
-        flags = np.asarray(array.cast(pa.uint8()).fill_null(0))
-        return where_valid(array, from_lengths(np.ones(len(array), dtype=np.int64), flags))
-    if pa.types.is_floating(kind):
-        wide = pa.float64() if kind == pa.float64() else pa.float32()
-        return where_valid(array, fixed(np.asarray(array.cast(wide).fill_null(0))))
-    return _numbers(array)
+    return scalars(array, _numbers)
 
 
 def _numbers(array: pa.Array) -> pa.Array:
     """Encode integers and times; negative ones as 64 bits in two's complement."""
-    kind = array.type
-    if pa.types.is_uint64(kind):
+    if pa.types.is_uint64(array.type):
         return where_valid(array, varints(np.asarray(array.fill_null(0))))
-    if pa.types.is_date32(kind):
-        array = array.cast(pa.int32())
-    numbers = np.asarray(array.cast(pa.int64()).fill_null(0))
-    if pa.types.is_timestamp(kind):
-        numbers = numbers * _MICROS[kind.unit]
-    return where_valid(array, varints(np.ascontiguousarray(numbers).view(np.uint64)))
+    numbers = np.ascontiguousarray(whole_numbers(array)).view(np.uint64)
+    return where_valid(array, varints(numbers))
 
 
 def _map(array: pa.Array, tag: bytes) -> pa.Array:
