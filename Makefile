@@ -7,7 +7,7 @@ PLUGINS := $(wildcard plugins/*/pyproject.toml)
 EDITABLE := -e . $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit services bench lint docs examples clean
+.PHONY: help demo test unit services bench lint docs site examples clean
 
 help: ## List what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -32,12 +32,18 @@ lint: $(VENV)/.lint ## Check style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell docs README.md CHANGELOG.md plugins/*/README.md examples configs
 
 docs: $(VENV)/.run ## Write the reference pages anew from the code
 	$(BIN)/python -m ktrans.config.reference config > docs/configuration.md
 	$(BIN)/python -m ktrans.config.reference flow > docs/flow-schema.md
 	$(BIN)/python -m ktrans.config.reference mapping > docs/mapping.md
 	$(BIN)/python -m ktrans.config.reference errors > docs/errors.md
+	$(BIN)/python -m ktrans.cli.reference > docs/options.md
+
+site: $(VENV)/.docs ## Build the documentation's site into out/site
+	$(BIN)/python docs/site/build.py out/site
+	@echo "open out/site/index.html"
 
 clean: ## Remove the environment and what the demo wrote
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -61,5 +67,7 @@ $(VENV)/.test: $(VENV)/.run
 	$(call install,--group test $(EDITABLE))
 $(VENV)/.lint: $(VENV)/.test
 	$(call install,--group lint $(EDITABLE))
+$(VENV)/.docs: $(VENV)/.run
+	$(call install,--group docs $(EDITABLE))
 $(VENV)/.bench: $(VENV)/.run
 	$(call install,--group bench $(EDITABLE))

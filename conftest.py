@@ -1,3 +1,20 @@
-"""Makes the fixtures of real servers known to all tests, those of the plugins included."""
+"""What holds for all tests, those of the plugins included: fixtures of real servers, the log."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
 
 pytest_plugins = ["ktrans.testing.services.fixtures"]
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """The command line sets logging up for its process; a test must not inherit that."""
+    root, ours = logging.getLogger(), logging.getLogger("ktrans")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = [handler for handler in root.handlers if handler in handlers]
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])

@@ -1,22 +1,11 @@
 """What holds for all tests."""
 
-import logging
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was():
-    """The command line sets logging up for its process; a test must not inherit that."""
-    logger = logging.getLogger("ktrans")
-    handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
-    yield
-    logger.handlers[:], logger.propagate = handlers, propagate
-    logger.setLevel(level)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ktrans.api.component import Component, Context, Limits, Registry
+    from ktrans.api.clock import Clock
+    from ktrans.api.component import Component, Context, Dataset, Limits, Registry
     from ktrans.api.config import ComponentConfig
     from ktrans.api.decoder import Decoded, Decoder, Head, Sniff
     from ktrans.api.enricher import Enricher
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         ConfigError,
         ConfigErrors,
         ExitCode,
+        FencedError,
         InterruptedRunError,
         KtransError,
         LedgerError,
@@ -46,7 +48,8 @@ if TYPE_CHECKING:
     from ktrans.api.stateful import Account, Change, Kept, StatefulEnricher, Turn
 
 _HOMES = {
-    "component": ("Component", "Context", "Limits", "Registry"),
+    "clock": ("Clock",),
+    "component": ("Component", "Context", "Dataset", "Limits", "Registry"),
     "config": ("ComponentConfig",),
     "decoder": ("Decoded", "Decoder", "Head", "Sniff"),
     "enricher": ("Enricher",),
@@ -55,6 +58,7 @@ _HOMES = {
         "ConfigError",
         "ConfigErrors",
         "ExitCode",
+        "FencedError",
         "InterruptedRunError",
         "KtransError",
         "LedgerError",
@@ -94,17 +98,20 @@ __all__ = [
     "Budget",
     "BytesPayload",
     "Change",
+    "Clock",
     "Component",
     "ComponentConfig",
     "ConfigError",
     "ConfigErrors",
     "Context",
+    "Dataset",
     "Decoded",
     "Decoder",
     "Encoded",
     "Enricher",
     "EpochId",
     "ExitCode",
+    "FencedError",
     "Format",
     "FormatWriter",
     "Head",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from ktrans.api.clock import CLOCK, Clock
 from ktrans.api.config import ComponentConfig
 
 if TYPE_CHECKING:
@@ -65,10 +66,13 @@ class Context:
         base_dir: relative paths in the config are relative to this folder (the config file's).
         registry: the host's components, for those that build others.
         limits: bounds on input.
-        log: a logger of its own.
+        log: a logger of its own, the standard library's; its lines name the pipeline and the
+            component. An event's name and fields go into `extra`:
+            `context.log.warning("text", extra={"event": "acme_table_stale", "table": name})`.
         stopping: whether the run has been told to stop; a source that waits for input asks it.
         ephemeral: whether this is only a look (preview, dry run), which must leave no trace and
             must not touch what a real run keeps.
+        clock: the time, wherever it decides what a component does; a test can move it.
     """
 
     pipeline: str = "pipeline"
@@ -79,6 +83,7 @@ class Context:
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("ktrans"))
     stopping: Callable[[], bool] = _never
     ephemeral: bool = False
+    clock: Clock = CLOCK
 
     def path(self, text: str) -> Path:
         """Resolve a path from the config: `~` expanded, relative to the config's folder."""
@@ -86,8 +91,24 @@ class Context:
         return path if path.is_absolute() else self.base_dir / path
 
 
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Where rows come from or go to, as tools for lineage name it.
+
+    By the naming conventions of OpenLineage ("Naming Conventions" of its documentation): the
+    namespace is the store, the name what lies there.
+
+    Attributes:
+        namespace: such as `s3://bucket`, `kafka://host:9092`, `file`. Never with credentials.
+        name: such as `AWSLogs/123456789012`, the topic, `/var/log/flows`.
+    """
+
+    namespace: str
+    name: str
+
+
 class Component(Generic[C]):
-    """The base of sources, decoders, enrichers, formats and sinks.
+    """The base of sources, decoders, enrichers, formats, sinks and state stores.
 
     The constructor only keeps what it is given: no I/O there, so that `validate` can build a
     pipeline without touching anything.
@@ -103,6 +124,13 @@ class Component(Generic[C]):
         Raises:
             KtransError: with a message that names what is missing.
         """
+
+    def datasets(self) -> Sequence[Dataset]:
+        """Say where the rows of a source come from, or those of a sink go, for lineage. No I/O.
+
+        None at all if there is no such place, or none that the config tells.
+        """
+        return ()
 
     def close(self) -> None:
         """Let go of resources. Safe to call twice, and without any other call before."""

@@ -6,6 +6,7 @@ KtransError
 |- PluginError           78   a plugin is missing, broken, or claims what another one has
 |- LockedError           75   another run of the pipeline holds the lock
 |- StateError            78   the state store cannot serve this pipeline
+|  |- FencedError        75   another run has taken this one's place
 |- RunError              70   something went wrong while rows moved
    |- RetryableError     75   may pass: tried again with back-off
    |  |- TruncatedError       the bytes end in the middle; more may still arrive
@@ -23,6 +24,7 @@ KtransError
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from typing import ClassVar
 
@@ -43,12 +45,16 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The place that an error speaks of: a file, and a 1-based line and column if known."""
+    """The place that an error speaks of: a file, and a 1-based line and column if known.
+
+    `included` is the place of the `include` that brought the file in, if one did.
+    """
 
     file: str
     line: int | None = None
     column: int | None = None
     snippet: str | None = None
+    included: str | None = None
 
     def __str__(self) -> str:
         """Give `file:line:column`, as editors and terminals understand it."""
@@ -132,10 +138,20 @@ class PluginError(KtransError):
 
 
 class LockedError(KtransError):
-    """Another run of the same pipeline is under way."""
+    """Another run of the same pipeline is under way.
+
+    `until` is when its hold on the pipeline runs out by itself unless it is renewed; None if it
+    lasts as long as the other process does.
+    """
 
     exit_code = ExitCode.TRY_LATER
     default_code = "locked"
+
+    def __init__(
+        self, message: str, *, until: datetime | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.until = until
 
 
 class StateError(KtransError):
@@ -143,6 +159,16 @@ class StateError(KtransError):
 
     exit_code = ExitCode.CONFIG
     default_code = "state"
+
+
+class FencedError(StateError):
+    """Another run has taken over the pipeline; this one may not write any more.
+
+    It stood still for longer than its hold on the pipeline lasts, or the store did not answer it.
+    """
+
+    exit_code = ExitCode.TRY_LATER
+    default_code = "state_fenced"
 
 
 class RunError(KtransError):

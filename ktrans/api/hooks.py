@@ -1,7 +1,29 @@
 """The hooks that a plugin may implement. Data never goes through a hook; these are the edges.
 
 A plugin is a module named in the entry-point group `ktrans`; its hooks are module functions marked
-with `@hookimpl`.
+with `@hookimpl`. A hook may take fewer arguments than it is offered.
+
+The hooks from `ktrans_run_opened` on let a plugin look on. An error in one is logged and stops
+nothing. They are called in the threads that do the work, `ktrans_task_finished` and
+`ktrans_retrying` in several at once, and the run waits for them: be quick, hand slow work to a
+thread of your own. What they are given is plain data (texts, numbers, lists, dicts), shared by all
+plugins: do not change it. It never has secrets. Later versions may add keys.
+
+Times named `began`, `ended` and `at` are seconds since 1970, on a clock that never goes back.
+
+    run      pipeline     the pipeline's name
+             run_id       as in the receipt and the log
+             config       the pipeline file as the user named it
+             version      of ktrans
+             started      ISO 8601, and `began`, when it began
+             dry_run, replay, follow, workers
+             decoder      its type; `enrichers`, their types
+             inputs       for the source: component, kind, type, namespace, name
+             outputs      for each sink, and the rejects last: the same, and
+                          delivery; columns, each with name, type and description
+
+`namespace` and `name` say what is read or written by the naming conventions of OpenLineage (see
+`ktrans.api.Dataset`); both are None where a component does not say.
 """
 
 from __future__ import annotations
@@ -32,13 +54,62 @@ def ktrans_resolve_secret(scheme: str, ref: str) -> str | None:
 
 
 @hookspec
+def ktrans_run_opened(run: dict[str, object]) -> None:
+    """A run has its components and asks for its lock; `run` is described above.
+
+    The first call of a run. `ktrans_run_finished` follows in any case, even if the lock was taken.
+    """
+
+
+@hookspec
 def ktrans_run_started(run: dict[str, object]) -> None:
-    """A run begins; `run` has `pipeline`, `run_id`, `config`. Errors here never stop a run."""
+    """A run holds its lock and is about to plan. `run` has `pipeline`, `run_id`, `config`, ..."""
+
+
+@hookspec
+def ktrans_epoch_started(run: dict[str, object], epoch: dict[str, object]) -> None:
+    """An epoch is about to be brought to its end.
+
+    `epoch` has `id`; `began`; `planned` (ISO 8601); `tasks`, `splits` and `input_bytes` that are to
+    be read; `resumed`: an earlier run left it behind; `status`: `planned`, or `committing` if that
+    run had staged all of it, so that no task runs; `replay`: it reads stored rejects.
+    """
+
+
+@hookspec
+def ktrans_task_finished(run: dict[str, object], task: dict[str, object]) -> None:
+    """A task of an epoch came to its end, well or not. In the task's thread, several at once.
+
+    `task` has `epoch`, `index`, `began`, `ended`, `attempts`, `splits`, `input_bytes`, `records`,
+    `rows`, `rejects`; `stages`, of the last attempt, each with `stage` (read, decode, enrich,
+    encode, write, finish), `component`, `began` (of the first call), `ended` (of the last),
+    `busy_secs` (in between, added up over all threads) and `calls`; `retries`, each with `at`,
+    `attempt`, `wait_secs`, `code`, `type` and `message`; `error`, None or `code`, `type`, `message`.
+    """
+
+
+@hookspec
+def ktrans_retrying(run: dict[str, object], retry: dict[str, object]) -> None:
+    """Something failed in a way that may pass, and is tried again after a wait.
+
+    `retry` has `what`, `at`, `attempt`, `wait_secs`, `code`, `type`, `message`, and `epoch` and
+    `task`, both None while the source is listed.
+    """
 
 
 @hookspec
 def ktrans_epoch_committed(run: dict[str, object], epoch: dict[str, object]) -> None:
-    """An epoch was recorded; `epoch` has `id`, `ledger`, `splits`, `seconds`."""
+    """An epoch was recorded.
+
+    `epoch` has `id`, `ledger`, `splits`, `input_bytes`, `seconds`, `began`, `ended`; `sinks`, by
+    id, each with `rows`, `bytes` and `outputs`; `set_aside`; `stages`: the commit of each sink, as
+    in `ktrans_task_finished`.
+    """
+
+
+@hookspec
+def ktrans_caught_up(run: dict[str, object]) -> None:
+    """The source has nothing new; a run that follows it asks again later."""
 
 
 @hookspec

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, Protocol
 
 from ktrans.api.component import Limits
-from ktrans.api.errors import RejectError
+from ktrans.api.errors import RejectError, TruncatedError
+from ktrans.api.payload import Payload
 
 Codec = Literal["plain", "gzip", "zstd", "bz2"]
 
@@ -47,6 +48,19 @@ class Problem:
 
     reason: Literal["truncated", "corrupt_stream"]
     message: str
+
+
+def wait_for_more(payload: Payload, problem: Problem) -> None:
+    """Let the engine try again if a stream ended early and more of it may still come.
+
+    Raises:
+        TruncatedError: so it is; this was not the last attempt.
+    """
+    if problem.reason == "truncated" and not payload.final_attempt:
+        raise TruncatedError(
+            f"{payload.uri}: {problem.message}",
+            hint="it is read again; after the last attempt its complete records are kept",
+        )
 
 
 class _Decompressor(Protocol):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ktrans.api.component import Limits
+from ktrans.api.inflate import Inflater, Problem, wait_for_more
+from ktrans.api.payload import Payload
 
 SHOWN_BYTES = 4096
 """How much of an overlong line its reject keeps."""
@@ -15,11 +17,11 @@ SHOWN_BYTES = 4096
 _COUNT_STEP = 1 << 19
 
 
-def shortened(raw: bytes, detail: str, longest: int) -> tuple[bytes, str]:
-    """Give the bytes that a reject keeps, and its detail, which tells if that is not all."""
+def shortened(raw: bytes, detail: str, longest: int) -> tuple[bytes, str, bool]:
+    """Give the bytes that a reject keeps, its detail, and whether that is all of the record."""
     if len(raw) <= longest:
-        return raw, detail
-    return raw[:longest], f"{detail}; its first {longest} bytes are kept"
+        return raw, detail, True
+    return raw[:longest], f"{detail}; its first {longest} bytes are kept", False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,14 @@ class Overlong:
 
     start: bytes
     length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """What stands behind the last newline of a stream that broke off, and why it did."""
+
+    data: bytes
+    problem: Problem
 
 
 def count_lines(data: bytes) -> int:
@@ -87,6 +97,44 @@ def cut_lines(chunks: Iterable[bytes], limits: Limits) -> Iterator[Lines | Overl
         yield lost
     elif size:
         yield from split_overlong(b"".join(kept), longest)
+
+
+def whole_lines(
+    payload: Payload,
+    inflater: Inflater,
+    limits: Limits,
+    chunks: Iterable[bytes] | None = None,
+) -> Iterator[Lines | Overlong | Torn]:
+    """Cut a stream into whole lines; if it broke off, what is torn of it comes last.
+
+    Args:
+        payload: whose bytes these are.
+        inflater: gives them, and says whether the stream broke off.
+        limits: on the lengths of blocks and lines.
+        chunks: the inflater's chunks, if some of them had to be looked at before.
+
+    Raises:
+        TruncatedError: it broke off and may still grow.
+    """
+    last: Lines | Overlong | None = None
+    for piece in cut_lines(inflater.chunks() if chunks is None else chunks, limits):
+        if last is not None:
+            yield last
+        last = piece
+    problem = inflater.problem
+    if problem is None:
+        if last is not None:
+            yield last
+        return
+    wait_for_more(payload, problem)
+    torn = b""
+    if isinstance(last, Lines):
+        data = last.data
+        end = data.rfind(b"\n") + 1
+        last, torn = Lines(data[:end]) if end else None, data[end:]
+    if last is not None:
+        yield last
+    yield Torn(torn[: limits.max_line_bytes], problem)
 
 
 def split_overlong(data: bytes, longest: int) -> Iterator[Lines | Overlong]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 REJECT_SCHEMA = pa.schema(
     [
@@ -16,6 +17,7 @@ REJECT_SCHEMA = pa.schema(
         pa.field("decoder", pa.string(), nullable=False),
         pa.field("decoder_version", pa.string(), nullable=False),
         pa.field("layout", pa.string()),
+        pa.field("raw_complete", pa.bool_(), nullable=False),
     ]
 )
 """One row a rejected record.
@@ -23,11 +25,15 @@ REJECT_SCHEMA = pa.schema(
 source_uri, source_pos: the object, and the line (or record ordinal, 1-based) in it; a null position
 speaks of the object as a whole. reason: a stable snake_case code. detail: the same for people, with
 column and value. raw: the record's bytes as they were. layout: what the decoder needs to read the
-bytes again (for AWS text the field names), as the decoder writes it.
+bytes again (for AWS text the field names), as the decoder writes it. raw_complete: whether raw is
+all of the record; what was torn or shortened could pass for a whole one if it were decoded again.
 """
 
+PARTIAL_REASONS = ("truncated", "corrupt_stream", "line_too_long")
+"""Reasons that say by themselves that there is but a part of the record."""
 
-def reject_batch(
+
+def reject_batch(  # noqa: PLR0913  # one argument a column
     uri: str,
     positions: Any,
     reasons: Any,
@@ -37,6 +43,7 @@ def reject_batch(
     decoder: str,
     version: str = "1",
     layout: str | None = None,
+    complete: Any = None,
 ) -> pa.RecordBatch:
     """Build a batch of rejects by columns.
 
@@ -49,21 +56,28 @@ def reject_batch(
         decoder: the type of the decoder that refused them.
         version: the version of that decoder's rules.
         layout: see REJECT_SCHEMA.
+        complete: boolean array or sequence, false where `raw` was shortened; None if none was. Those
+            without bytes and those of PARTIAL_REASONS are never complete.
 
     Returns:
         A batch of REJECT_SCHEMA.
     """
     pos = _array(positions, pa.int64())
     count = len(pos)
+    codes, held = _array(reasons, pa.string()), _array(raw, pa.binary())
+    whole = pc.and_(held.is_valid(), pc.invert(pc.is_in(codes, pa.array(PARTIAL_REASONS))))
+    if complete is not None:
+        whole = pc.and_(whole, _array(complete, pa.bool_()))
     columns = [
         pa.repeat(pa.scalar(uri, pa.string()), count),
         pos,
-        _array(reasons, pa.string()),
+        codes,
         pa.nulls(count, pa.string()) if details is None else _array(details, pa.string()),
-        _array(raw, pa.binary()),
+        held,
         pa.repeat(pa.scalar(decoder, pa.string()), count),
         pa.repeat(pa.scalar(version, pa.string()), count),
         pa.repeat(pa.scalar(layout, pa.string()), count),
+        whole,
     ]
     return pa.RecordBatch.from_arrays(columns, schema=REJECT_SCHEMA)
 

@@ -139,6 +139,15 @@ class Source(Component[C], abc.ABC):
     def reset(self) -> None:
         """Forget what this source itself keeps between runs (`state reset`). Idempotent."""
 
+    def check_rewind(self) -> None:
+        """Find out whether it can hand out again what earlier epochs read (`state rewind`).
+
+        Override it where the other side lets go of what was acknowledged. Does no I/O.
+
+        Raises:
+            UsageError: it cannot; the hint says what to do instead.
+        """
+
     def position_from(self, text: str) -> Json:
         """Turn what a user gave to `--from` into a position.
 

@@ -14,8 +14,8 @@ import pluggy
 API_VERSION = 1
 """The version of the contract between host and plugins; a Spec may not ask for a higher one."""
 
-Kind = Literal["source", "decoder", "enricher", "format", "sink"]
-KINDS: tuple[Kind, ...] = ("source", "decoder", "enricher", "format", "sink")
+Kind = Literal["source", "decoder", "enricher", "format", "sink", "state"]
+KINDS: tuple[Kind, ...] = ("source", "decoder", "enricher", "format", "sink", "state")
 
 Stability = Literal["stable", "beta", "experimental"]
 Delivery = Literal["exactly_once", "at_least_once"]

@@ -5,27 +5,65 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ktrans.config.drafts import LoadedFile
     from ktrans.config.pipeline import Pipeline
     from ktrans.observe.logs import LogFormat
     from ktrans.registry.catalogue import Catalogue
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-config_argument = click.argument("config", type=click.Path(), metavar="CONFIG")
-DEBUG = "ktrans.debug"
-"""Where a command's context keeps that `--debug` was given."""
+DEBUG, PIPELINE, PROFILE = "ktrans.debug", "ktrans.pipeline", "ktrans.profile"
+"""Where a command's context keeps `--debug`, `--pipeline` and `--profile`."""
 
 
 def note_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     """Keep `--debug`, wherever it stands, for whoever sets up the log."""
     if value:
         ctx.meta[DEBUG] = True
+
+
+def _note(key: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    def note(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+        ctx.meta[key] = value
+
+    return note
+
+
+profile_option = click.option(
+    "--profile",
+    metavar="NAME",
+    expose_value=False,
+    callback=_note(PROFILE),
+    help="Lay this profile over the pipeline; also KTRANS_PROFILE.",
+)
+_pipeline_option = click.option(
+    "--pipeline",
+    metavar="NAME",
+    expose_value=False,
+    callback=_note(PIPELINE),
+    help="Which one, if the file holds several pipelines.",
+)
+
+
+def config_argument(command: F) -> F:
+    """Let a command take one pipeline: CONFIG, `--pipeline` and `--profile`; see `load`."""
+    argument = click.argument("config", type=click.Path(), metavar="CONFIG")
+    return argument(_pipeline_option(profile_option(command)))
+
+
+def chosen_profile() -> str | None:
+    """Give the profile that the command line names."""
+    name: str | None = click.get_current_context().meta.get(PROFILE)
+    return name
 
 
 debug_option = click.option(
@@ -54,11 +92,17 @@ def catalogue(verbosity: int = 0, log_format: LogFormat = "auto") -> Catalogue:
 
 
 def load(config: str) -> tuple[Pipeline, Catalogue]:
-    """Load a pipeline file with the installed components."""
-    from ktrans.config.load import load_pipeline
-
+    """Load the pipeline that the command line names, with the installed components."""
     found = catalogue()
-    return load_pipeline(config, found), found
+    return load_config(config, found).pipeline, found
+
+
+def load_config(config: str, found: Catalogue) -> LoadedFile:
+    """Load the pipeline that the command line names, and keep its file."""
+    from ktrans.config.load import load_file
+
+    name = click.get_current_context().meta.get(PIPELINE)
+    return load_file(config, found, profile=chosen_profile(), name=name)
 
 
 def width() -> int:
@@ -86,3 +130,29 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, room: int | Non
         texts.append("  ".join([*cells, first]).rstrip())
         texts += [" " * indent + more for more in rest]
     return "\n".join([click.style(texts[0], bold=True), *texts[1:]])
+
+
+@contextmanager
+def output_file(path: Path | None) -> Iterator[BinaryIO]:
+    """Give where to write: a file that appears under its name once it is whole, or stdout.
+
+    Raises:
+        UsageError: the file cannot be made.
+    """
+    from ktrans.api import UsageError
+
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = path.with_name(f".{path.name}.part")
+    try:
+        out = part.open("wb")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", code="cannot_write") from error
+    try:
+        with out:
+            yield out
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

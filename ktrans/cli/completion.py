@@ -13,13 +13,13 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS), metavar="SHELL")
 @debug_option
 def command(shell: str) -> int:
-    r"""Print the completion script for a shell: bash, zsh or fish.
+    """Print the completion script for a shell: bash, zsh or fish.
 
     \b
     bash:  eval "$(ktrans completion bash)"        in ~/.bashrc
     zsh:   eval "$(ktrans completion zsh)"         in ~/.zshrc
     fish:  ktrans completion fish > ~/.config/fish/completions/ktrans.fish
-    """
+    """  # noqa: D301 - click wants the character, to leave the lines as they are
     from click.shell_completion import get_completion_class
 
     from ktrans.cli.root import cli

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @json_option
 @debug_option
 def command(kind: Kind | None, name: str | None, as_json: bool) -> int:
-    """List the sources, decoders, enrichers, formats and sinks there are.
+    """List the sources, decoders, enrichers, formats, sinks and state stores there are.
 
-    KIND is source, decoder, enricher, format or sink. With KIND and TYPE: all options of that one
+    KIND is source, decoder, enricher, format, sink or state. With KIND and TYPE: all options of that one
     component.
     """
     found = catalogue()

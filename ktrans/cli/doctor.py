@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from ktrans.cli.common import catalogue, debug_option, json_option
+from ktrans.cli.common import (
+    catalogue,
+    chosen_profile,
+    debug_option,
+    json_option,
+    profile_option,
+)
 from ktrans.cli.failures import show_json
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
@@ -12,6 +18,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 @click.command("doctor")
 @click.argument("configs", type=click.Path(), nargs=-1, metavar="[CONFIG]...")
+@profile_option
 @json_option
 @debug_option
 def command(configs: tuple[str, ...], as_json: bool) -> int:
@@ -20,11 +27,12 @@ def command(configs: tuple[str, ...], as_json: bool) -> int:
     Looks at versions, plugins, clock, limits, credentials (that there are some, never what they
     are), files, hosts and permissions. Exits 1 if something would keep a run from working.
     """
-    from ktrans.engine.doctor import examine_machine, examine_pipeline
+    from ktrans.engine.doctor import examine_machine, examine_pipelines
 
     found = catalogue()
     findings = []
-    for group in (examine_machine(found), *(examine_pipeline(name, found) for name in configs)):
+    pipelines = (examine_pipelines(name, found, chosen_profile()) for name in configs)
+    for group in (examine_machine(found), *pipelines):
         for finding in group:
             findings.append(finding)
             if as_json:

@@ -45,7 +45,7 @@ def guarded(cli: click.Command, arguments: list[str]) -> int:
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last line of defence
         if debug:
-            traceback.print_exc()
+            click.echo(_without_secrets(traceback.format_exc()), err=True, nl=False)
         told = error if isinstance(error, KtransError) else _unexpected(error, debug=debug)
         if as_json:
             show_json({"error": error_json(told)})
@@ -62,6 +62,13 @@ def _unexpected(error: Exception, *, debug: bool) -> KtransError:
     return KtransError(f"unexpected error: {text}", code="internal", hint=REPORT)
 
 
+def _without_secrets(text: str) -> str:
+    """Take secrets out; a module whose import costs, so only on the way out."""
+    from ktrans.registry.redaction import redact
+
+    return redact(text)
+
+
 def error_json(error: KtransError) -> dict[str, Any]:
     """Give an error as `--json` prints it; `errors` has each one if there are several."""
     from ktrans.api.errors import ConfigErrors
@@ -71,13 +78,15 @@ def error_json(error: KtransError) -> dict[str, Any]:
         return error_json(error.errors[0])
     told: dict[str, Any] = {
         "code": error.code,
-        "message": error.message,
+        "message": _without_secrets(error.message),
         "hint": error.hint,
         "file": where.file if where else None,
         "line": where.line if where else None,
         "column": where.column if where else None,
         "component": error.component,
     }
+    if where is not None and where.included is not None:
+        told["included_from"] = where.included
     if isinstance(error, ConfigErrors):
         told["errors"] = [error_json(one) for one in error.errors]
         told["file"] = told["errors"][0]["file"]
@@ -109,6 +118,7 @@ def show_error(error: KtransError) -> None:
         error.message,
         hint=error.hint,
         place=str(where) if where else None,
+        included=where.included if where else None,
         snippet=where.snippet if where else None,
         component=error.component,
     )
@@ -120,13 +130,19 @@ def show_parts(
     *,
     hint: str | None = None,
     place: str | None = None,
+    included: str | None = None,
     snippet: str | None = None,
     component: str | None = None,
 ) -> None:
     """Print the parts of an error, those that there are."""
+    from ktrans.observe.human import tame
+
+    message, place, hint = tame(_without_secrets(message)), tame(place or ""), tame(hint or "")
     click.echo(f"{click.style(f'error[{code}]', fg='red', bold=True)}: {message}", err=True)
     if place:
         click.echo(f"  {click.style('-->', fg='blue')} {place}", err=True)
+    if included:
+        click.echo(f"      included from {included}", err=True)
     if component and not snippet:
         click.echo(f"  in {component}", err=True)
     for line in (snippet or "").splitlines():

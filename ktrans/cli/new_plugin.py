@@ -10,10 +10,15 @@ import click
 from ktrans.api.spec import KINDS, Kind
 from ktrans.cli.common import debug_option
 
+OFFERED = [kind for kind in KINDS if kind != "state"]
+"""Kinds that there is something to begin with for; hardly anybody brings a state store."""
+
 
 @click.command("new-plugin")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(KINDS), required=True, help="What it adds to a pipeline.")
+@click.option(
+    "--kind", type=click.Choice(OFFERED), required=True, help="What it adds to a pipeline."
+)
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
@@ -34,7 +39,7 @@ def command(name: str, kind: str, into: Path) -> int:
         click.echo(path)
     click.echo(
         f"\nnow:\n  cd {root}\n  python3 -m venv .venv\n"
-        "  .venv/bin/pip install -e . --group test\n  .venv/bin/pytest",
+        "  .venv/bin/pip install -e '.[test]'\n  .venv/bin/pytest",
         err=True,
     )
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
@@ -29,10 +28,11 @@ def command(config: str, start: str | None, workers: int | None, as_json: bool) 
     Lists what waits at the source, decodes a sample to estimate the rows, and says which promises
     hold. Nothing is written, acknowledged or remembered.
     """
+    from ktrans.engine.cores import usable_cores
     from ktrans.engine.outlook import outlook
 
     pipeline, found = load(config)
-    count = workers or pipeline.engine.workers or os.cpu_count() or 1
+    count = workers or pipeline.engine.workers or usable_cores()
     told = outlook(pipeline, found, count, start)
     if as_json:
         show_json(told.to_json())

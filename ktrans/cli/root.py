@@ -18,18 +18,21 @@ VERBS: dict[str, str] = {
     "plan": "Show what a run would read and write, and do none of it.",
     "graph": "Draw a pipeline, with what goes from each component to the next.",
     "preview": "Show some rows after any stage; write and remember nothing.",
-    "components": "List the sources, decoders, enrichers, formats and sinks there are.",
+    "components": "List the sources, decoders, enrichers, formats, sinks and state stores there are.",
     "plugins": "List the installed plugins and whether they work.",
     "new-plugin": "Write a plugin that works: code, options, tests, packaging, README.",
     "schema": "Print the JSON Schema of pipeline files, or the flow schema.",
     "config": "Show a pipeline file as ktrans understands it.",
-    "state": "Show or forget what a pipeline has done.",
+    "state": "Show, move or forget what a pipeline has done, or go back to an earlier time.",
     "rejects": "Look at what could not be decoded, and try it again.",
     "explain": "Say what an error code or a reason of rejects means, and what to do about it.",
     "doctor": "Check the machine, the installation and, if named, pipelines with all that they reach.",
     "version": "Print the versions of ktrans and of what it stands on.",
     "completion": "Print the completion script for a shell: bash, zsh or fish.",
 }
+
+PLUGIN_VERBS: dict[str, str] = {"report": "ktrans-report"}
+"""Verbs that people expect, and the plugin of ours that has them."""
 
 EPILOG = """\b
 Begin with:
@@ -73,6 +76,9 @@ class LazyGroup(click.Group):
 
             meant = near(name, self.list_commands(ctx))
             hint = f" Did you mean {meant!r}?" if meant else ""
+            if name in PLUGIN_VERBS:
+                package = PLUGIN_VERBS[name]
+                hint = f" It comes with a plugin: pip install {package}"
             ctx.fail(f"No such command {name!r}.{hint}")
         return super().resolve_command(ctx, args)
 
@@ -94,14 +100,14 @@ class LazyGroup(click.Group):
 
 
 def _load_plugin_verbs() -> dict[str, click.Command]:
-    from ktrans.registry.quick import may_add_verbs
-
-    if not may_add_verbs():
-        return {}
-    from ktrans.registry.catalogue import Catalogue
+    from ktrans.registry.quick import add_verbs
 
     found = click.Group()
-    Catalogue().add_commands(found)
+    if not add_verbs(found):
+        from ktrans.registry.catalogue import Catalogue
+
+        found = click.Group()
+        Catalogue().add_commands(found)
     return {name: command for name, command in found.commands.items() if name not in VERBS}
 
 

@@ -1,15 +1,27 @@
-"""`ktrans run`: run a pipeline."""
+"""`ktrans run`: run pipelines, one or several side by side."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktrans.cli.common import catalogue, config_argument, debug_option, json_option
+from ktrans.cli.common import (
+    catalogue,
+    chosen_profile,
+    debug_option,
+    json_option,
+    profile_option,
+)
+from ktrans.cli.failures import error_json, show_error, show_json
 
 if TYPE_CHECKING:
+    from ktrans.cli.running import Stopping
+    from ktrans.fleet.fleet import Fleet
+    from ktrans.fleet.member import Member
     from ktrans.observe.logs import LogFormat
 
 EPILOG = """\b
@@ -24,13 +36,24 @@ Exit codes:
    78  the pipeline file, a plugin or the state store is wrong
   130  interrupted twice
 
+Of several pipelines the first of these that any of them has:
+70, 78, 77, 65, 69, 75, 0.
+
 On a terminal a run shows its progress and ends with a receipt. Elsewhere it says
 nothing when all is well, as cron likes it (--summary shows the receipt).
 """
 
 
 @click.command("run", epilog=EPILOG)
-@config_argument
+@click.argument("configs", type=click.Path(), nargs=-1, required=True, metavar="CONFIG...")
+@click.option(
+    "--pipeline",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only this one of the pipelines; may be given several times.",
+)
+@profile_option
 @click.option(
     "--once/--follow",
     default=None,
@@ -42,12 +65,23 @@ nothing when all is well, as cron likes it (--summary shows the receipt).
     "--from", "start", metavar="POS", help="Start there instead of where the last run ended."
 )
 @click.option(
-    "--workers", type=click.IntRange(1, 256), metavar="N", help="Threads; default: one a core."
+    "--workers",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Threads, for all pipelines together; default: one a core.",
 )
 @click.option(
     "--if-locked",
     type=click.Choice(["fail", "skip"]),
     help="When another run is under way: fail (exit 75) or skip (exit 0).",
+)
+@click.option(
+    "--keep-going", is_flag=True, help="Run the pipelines that are right, though others are wrong."
+)
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="With --follow: load the configuration again when it has changed, as SIGHUP does.",
 )
 @click.option("--fail-on-rejects", is_flag=True, help="Exit 65 if any record was rejected.")
 @click.option(
@@ -55,7 +89,7 @@ nothing when all is well, as cron likes it (--summary shows the receipt).
     "receipt_file",
     type=click.Path(),
     metavar="FILE",
-    help="Write the receipt as JSON.",
+    help="Write the receipt as JSON; a list of them for several pipelines.",
 )
 @click.option(
     "--metrics-file",
@@ -95,13 +129,16 @@ nothing when all is well, as cron likes it (--summary shows the receipt).
 )
 @debug_option
 def command(  # noqa: PLR0917 - click passes options by name
-    config: str,
+    configs: tuple[str, ...],
+    names: tuple[str, ...],
     once: bool | None,
     limit: int | None,
     dry_run: bool,
     start: str | None,
     workers: int | None,
     if_locked: str | None,
+    keep_going: bool,
+    watch: bool,
     fail_on_rejects: bool,
     receipt_file: str | None,
     metrics_file: str | None,
@@ -116,44 +153,99 @@ def command(  # noqa: PLR0917 - click passes options by name
 ) -> int:
     """Run a pipeline: read what is new, write it to the sinks, remember it.
 
-    A run that was killed at any point is taken up by the next one; no row is lost, and sinks that
-    can have every row exactly once.
+    CONFIG is a file or a folder of them; several pipelines run side by side. A run that was killed
+    at any point is taken up by the next one; no row is lost, and sinks that can have every row
+    exactly once.
     """
-    from ktrans.api import UsageError
     from ktrans.cli import running
-    from ktrans.config.load import load_pipeline
+    from ktrans.cli.desk import Desk
     from ktrans.engine.options import RunOptions
-    from ktrans.engine.run import run
+    from ktrans.fleet.fleet import Fleet
+    from ktrans.fleet.order import Order
 
     running.choose_allocator()
     found = catalogue(-1 if quiet else verbose, log_format)
-    pipeline = load_pipeline(config, found)
-    if as_json and any(entry.config.type == "stdout" for entry in pipeline.sinks):
-        raise UsageError(
-            "--json and a sink of type stdout would both write to stdout",
-            hint="use --receipt FILE",
-        )
-    finite = found.spec("source", pipeline.source.type).finite
     options = RunOptions(
-        follow=not (finite if once is None else once),
-        limit=limit,
-        dry_run=dry_run,
-        start=start,
-        workers=workers,
-        if_locked=if_locked,
+        limit=limit, dry_run=dry_run, start=start, workers=workers, if_locked=if_locked
     )
+    order = Order(
+        paths=configs,
+        names=names,
+        profile=chosen_profile(),
+        once=once,
+        run=options,
+        keep_going=keep_going,
+        watch=watch,
+    )
+    desk = Desk(found, stdout_taken=as_json)
+    fleet = Fleet(order, found, desk)
     stopping = running.Stopping()
-    progress = running.wants_progress(quiet=quiet, no_progress=no_progress)
-    with (
-        running.collecting(),
-        stopping.listening(),
-        running.observing(found, config, progress=progress) as told,
-        running.serving(address, stale_secs, pipeline, found, told) as observer,
-    ):
-        receipt = run(pipeline, found, options, observer, stopping.stop, stopping.abandon)
+    with ExitStack() as held:
+        held.enter_context(running.collecting())
+        held.enter_context(stopping.listening())
+        not_for_reload = held.enter_context(stopping.reloading())
+        held.enter_context(
+            desk.open(
+                progress=running.wants_progress(quiet=quiet, no_progress=no_progress),
+                address=address,
+                stale_secs=stale_secs,
+                metrics_file=metrics_file,
+            )
+        )
+        fleet.prepare()
+        for _, error in fleet.wrong:
+            show_error(error)
+        held.enter_context(desk.serving(fleet.waiting))
+        if not fleet.follows:
+            not_for_reload()
+        members = fleet.run(stopping.stop, stopping.abandon, stopping.reload)
+    several = len(configs) > 1 or Path(configs[0]).is_dir() or len(members) != 1 or fleet.wrong
+    if not several and members[0].error is not None:
+        raise members[0].error
     shown = (sys.stderr.isatty() and not quiet and not as_json) if summary is None else summary
-    running.tell(
-        receipt, config, as_json=as_json, summary=shown, one_line=verbose > 0, warn=not quiet
-    )
-    running.keep(receipt, receipt_file, metrics_file)
-    return running.exit_code(receipt, stopping, fail_on_rejects=fail_on_rejects)
+    for number, member in enumerate(members):
+        if number and shown:
+            click.echo(err=True)
+        label = _label(member, members)
+        running.tell(member.receipt, label, summary=shown, one_line=verbose > 0, warn=not quiet)
+    told: Any = _told(fleet, members) if several else members[0].receipt.to_json()
+    if as_json:
+        show_json(told)
+    if receipt_file is not None:
+        running.write_receipt(receipt_file, told)
+    return _exit_code(fleet, members, stopping, fail_on_rejects=fail_on_rejects)
+
+
+def _label(member: Member, members: list[Member]) -> str:
+    """Give what to write on the command line for this one pipeline."""
+    label = str(member.path)
+    if sum(other.path == member.path for other in members) > 1:
+        label += f" --pipeline {member.name}"
+    return label if chosen_profile() is None else f"{label} --profile {chosen_profile()}"
+
+
+def _told(fleet: Fleet, members: list[Member]) -> list[dict[str, Any]]:
+    wrong = [
+        {
+            "pipeline": None,
+            "config": str(path),
+            "outcome": "failed",
+            "exit_code": int(error.exit_code),
+            "error": error_json(error),
+        }
+        for path, error in fleet.wrong
+    ]
+    return [*(member.receipt.to_json() for member in members), *wrong]
+
+
+def _exit_code(
+    fleet: Fleet, members: list[Member], stopping: Stopping, *, fail_on_rejects: bool
+) -> int:
+    from ktrans.cli import running
+    from ktrans.fleet.shares import worst
+
+    codes = [
+        running.exit_code(member.receipt, stopping, fail_on_rejects=fail_on_rejects)
+        for member in members
+    ]
+    return worst([*codes, *(error.exit_code for _, error in fleet.wrong)])

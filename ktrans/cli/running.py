@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import shutil
 import signal
 import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ktrans.api import ExitCode
-from ktrans.cli.failures import REPORT, show_json, show_parts
+from ktrans.cli.failures import REPORT, show_parts
 
 if TYPE_CHECKING:
-    from ktrans.config.pipeline import Pipeline
     from ktrans.engine.events import Observer
     from ktrans.engine.receipt import RunReceipt
     from ktrans.registry.catalogue import Catalogue
@@ -35,7 +32,9 @@ class Stopping:
 
     stop: threading.Event = field(default_factory=threading.Event)
     abandon: threading.Event = field(default_factory=threading.Event)
+    reload: threading.Event = field(default_factory=threading.Event)
     insisted: bool = False
+    terminal: bool = field(default_factory=lambda: os.isatty(2))
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -50,6 +49,31 @@ class Stopping:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    @contextmanager
+    def reloading(self) -> Iterator[Callable[[], None]]:
+        """Take SIGHUP as a call to load the configuration again.
+
+        Gives what to call if that turns out not to be meant: SIGHUP does what it did before, also
+        one that has come meanwhile.
+        """
+        before = signal.signal(signal.SIGHUP, self._hung_up)
+
+        def not_meant() -> None:
+            signal.signal(signal.SIGHUP, before)
+            if self.reload.is_set():
+                signal.raise_signal(signal.SIGHUP)
+
+        try:
+            yield not_meant
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+    def _hung_up(self, number: int, frame: FrameType | None) -> None:
+        if self.terminal and not os.isatty(2):  # the terminal is gone: that is no call to reload
+            self._received(number, frame)
+        else:
+            self.reload.set()
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         del frame
@@ -113,45 +137,6 @@ def observing(catalogue: Catalogue, config: str, *, progress: bool) -> Iterator[
         live.close()
 
 
-@contextmanager
-def serving(
-    address: str | None,
-    stale_secs: float,
-    pipeline: Pipeline,
-    catalogue: Catalogue,
-    observer: Observer,
-) -> Iterator[Observer]:
-    """Serve the state of the run while it goes on, if an address is given.
-
-    Raises:
-        UsageError, UnavailableError: nobody can listen there.
-    """
-    if address is None:
-        yield observer
-        return
-    from ktrans.engine.assemble import assemble
-    from ktrans.engine.graph import graph_of
-    from ktrans.observe.http import StatusServer, parse_address
-    from ktrans.observe.observers import Observers
-    from ktrans.observe.status import StatusObserver
-
-    place = parse_address(address)
-    assembly = assemble(pipeline, catalogue, ephemeral=True)
-    graph = graph_of(assembly)
-    assembly.close()
-    status = StatusObserver(pipeline.name, stale_secs)
-    server = StatusServer(place, [(status, graph)])
-    logging.getLogger("ktrans.run").info(
-        "serving %s", server.url, extra={"event": "serving", "fields": {"url": server.url}}
-    )
-    if sys.stderr.isatty():
-        click.echo(f"status: {server.url}", err=True)
-    try:
-        yield Observers([observer, status])
-    finally:
-        server.close()
-
-
 def wants_progress(*, quiet: bool, no_progress: bool) -> bool:
     """Tell whether a live line makes sense: on a terminal, and not if it is switched off."""
     dumb = os.environ.get("TERM") in {"dumb", ""}
@@ -162,7 +147,6 @@ def tell(
     receipt: RunReceipt,
     config: str,
     *,
-    as_json: bool,
     summary: bool,
     one_line: bool,
     warn: bool = True,
@@ -172,14 +156,11 @@ def tell(
     Args:
         receipt: of the run.
         config: the pipeline file as the user named it.
-        as_json: print the receipt to stdout.
         summary: print it to stderr, for people.
         one_line: sum it up on stderr in one line, if there is no summary.
         warn: do so at least if records were rejected, and tell the run's notes, a line each. An
             error is told in any case.
     """
-    if as_json:
-        show_json(receipt.to_json())
     if summary:
         from ktrans.observe.receipt_text import receipt_text
 
@@ -211,23 +192,17 @@ def tell(
             show_parts(item.code, message, hint=f"ktrans state show {config}")
 
 
-def keep(receipt: RunReceipt, receipt_file: str | None, metrics_file: str | None) -> None:
-    """Write the files that a run was asked to leave behind.
+def write_receipt(path: str, told: Any) -> None:
+    """Write the receipt, or the list of them, that a run was asked to leave behind.
 
     Raises:
-        StateError: one cannot be written.
+        StateError: it cannot be written.
     """
-    if receipt_file is None and metrics_file is None:
-        return
-    from ktrans.observe.metrics import write_atomically, write_metrics_file
+    import json
 
-    if receipt_file is not None:
-        import json
+    from ktrans.observe.metrics import write_atomically
 
-        text = json.dumps(receipt.to_json(), indent=2, ensure_ascii=False)
-        write_atomically(Path(receipt_file), f"{text}\n")
-    if metrics_file is not None:
-        write_metrics_file(Path(metrics_file), receipt.to_json(), now=time.time())
+    write_atomically(Path(path), f"{json.dumps(told, indent=2, ensure_ascii=False)}\n")
 
 
 def exit_code(receipt: RunReceipt, stopping: Stopping, *, fail_on_rejects: bool = False) -> int:

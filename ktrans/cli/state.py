@@ -3,38 +3,61 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ktrans.cli.common import config_argument, debug_option, json_option, load, table
+from ktrans.cli.common import (
+    config_argument,
+    debug_option,
+    json_option,
+    load,
+    output_file,
+    table,
+)
 from ktrans.cli.failures import show_json
+from ktrans.cli.state_back import forget, rewind
 
 if TYPE_CHECKING:
     from ktrans.config.pipeline import Pipeline
     from ktrans.registry.catalogue import Catalogue
+    from ktrans.state.base import StateStore
 
 
 @click.group("state")
 def command() -> None:
-    """Show or forget what a pipeline has done."""
+    """Show, move or forget what a pipeline has done, or go back to an earlier time."""
 
 
 @command.command("show")
 @config_argument
+@click.option(
+    "--prefix", metavar="TEXT", help="Look up remembered splits whose keys begin like this."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Of these, at most so many.",
+)
 @json_option
 @debug_option
-def show(config: str, as_json: bool) -> int:
+def show(config: str, prefix: str | None, limit: int, as_json: bool) -> int:
     """Show a pipeline's position, its last epochs, and what was set aside."""
-    from ktrans.state.store import Store
+    from ktrans.engine.assemble import build_state
+    from ktrans.state.rewind import reach
+    from ktrans.state.splits import matching
 
-    pipeline, _ = load(config)
-    if not pipeline.state_path.exists():
-        told: dict[str, Any] = {"pipeline": pipeline.name, "epochs": [], "set_aside": []}
-    else:
-        with Store(pipeline.state_path) as store:
-            told = store.describe(pipeline.name)
-    told = {**told, "state": str(pipeline.state_path)}
+    pipeline, found = load(config)
+    with build_state(pipeline, found) as state, state.look(pipeline.name) as store:
+        told = {**store.describe(pipeline.name), "state": state.where}
+        told["reach"] = reach(store, pipeline.name)
+        if prefix is not None:
+            splits = [one.to_json() for one in matching(store, pipeline.name, prefix=prefix)]
+            told["matching"] = len(splits)
+            told["splits"] = splits[:limit]
     if as_json:
         show_json(told)
     else:
@@ -48,6 +71,8 @@ def _text(told: dict[str, Any]) -> str:
         return "\n".join([*lines, "", "It has not run yet: there is nothing to show."])
     lines.append(f"position  {json.dumps(told.get('position'))}")
     lines.append(f"splits    {told.get('remembered', 0):,} remembered")
+    if told["reach"]:
+        lines.append(f"rewind    as far as {_shown(told['reach'])}")
     for name, count in told.get("open", {}).items():
         lines.append(f"open      {count:,} totals of {name}")
     if told["epochs"]:
@@ -60,7 +85,21 @@ def _text(told: dict[str, Any]) -> str:
             for item in told["set_aside"]
         ]
         lines += ["", table(["set aside", "code", "tries", "what"], rows)]
+    if "splits" in told:
+        lines += ["", _splits(told["splits"], told["matching"])]
     return "\n".join(lines)
+
+
+def _splits(splits: list[dict[str, Any]], count: int) -> str:
+    if not splits:
+        return "no split that is remembered has a key that begins like this"
+    rows = [[str(one["epoch"]), one["key"], json.dumps(one["value"])] for one in splits]
+    more = [f"and {count - len(splits):,} more"] if count > len(splits) else []
+    return "\n".join([table(["epoch", "key", "value"], rows), *more])
+
+
+def _shown(reach: str) -> str:
+    return f"{reach[:19]}Z" if reach[:1].isdigit() else reach
 
 
 def _epoch(epoch: dict[str, Any]) -> list[str]:
@@ -76,6 +115,73 @@ def _epoch(epoch: dict[str, Any]) -> list[str]:
     ]
 
 
+@command.command("export")
+@config_argument
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write there, not to stdout.",
+)
+@debug_option
+def export(config: str, output: Path | None) -> int:
+    """Write all that a pipeline remembers as JSON, one record a line.
+
+    For support, and to move a pipeline to another state store. A run that is under way does not
+    mind: it is the state at one moment.
+    """
+    from ktrans.engine.assemble import build_state
+    from ktrans.state import export as records
+
+    pipeline, found = load(config)
+    count = 0
+    with build_state(pipeline, found) as state, state.look(pipeline.name) as store:
+        if pipeline.name not in store.pipelines():
+            raise _never_ran(pipeline, state)
+        with output_file(output) as out:
+            for record in records.export(store, pipeline.name):
+                out.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+                count += 1
+    if output is not None:
+        click.echo(f"{count:,} records in {output}", err=True)
+    return 0
+
+
+@command.command("import")
+@config_argument
+@click.argument("file", type=click.File("r", encoding="utf-8"), metavar="FILE")
+@click.option("--replace", is_flag=True, help="Even if what is there of the pipeline gets lost.")
+@json_option
+@debug_option
+def import_(config: str, file: TextIO, replace: bool, as_json: bool) -> int:
+    """Take over what `state export` wrote, so that the pipeline goes on from there.
+
+    To move a pipeline: stop it, export, change `state` in its file, import, start it again. What a
+    source keeps itself, such as the spool of stdin, lies beside the state and is not part of it.
+    """
+    from ktrans.engine.assemble import build_state
+    from ktrans.state import export as records
+
+    pipeline, found = load(config)
+    with build_state(pipeline, found) as state, state.hold(pipeline.name) as store:
+        count = records.load(store, pipeline.name, pipeline.path, file, replace=replace)
+    if as_json:
+        show_json({"pipeline": pipeline.name, "state": state.where, "records": count})
+    else:
+        click.echo(f"{pipeline.name} goes on from what was imported: {count:,} records", err=True)
+    return 0
+
+
+def _never_ran(pipeline: Pipeline, state: StateStore[Any]) -> Exception:
+    from ktrans.api import StateError
+
+    return StateError(
+        f"{state.where} has nothing of pipeline {pipeline.name!r}",
+        code="state_missing",
+        hint="has it run, with this `name` and this `state`?",
+    )
+
+
 @command.command("reset")
 @config_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -87,11 +193,21 @@ def reset(config: str, yes: bool, as_json: bool) -> int:
     What the sinks have stays where it is; sinks that are not told apart by name would have those
     rows twice.
     """
-    from ktrans.engine.lock import lock
-    from ktrans.state.store import Store
+    from ktrans.engine.assemble import build_state
 
     pipeline, found = load(config)
-    if not pipeline.state_path.exists():
+    with build_state(pipeline, found) as state:
+        return _reset(pipeline, found, state, yes=yes, as_json=as_json)
+
+
+def _reset(
+    pipeline: Pipeline, found: Catalogue, state: StateStore[Any], *, yes: bool, as_json: bool
+) -> int:
+    with state.look(pipeline.name) as store:
+        known = pipeline.name in store.pipelines()
+    if not known:
+        if yes:
+            _reset_source(pipeline, found)  # it may have kept something before a run began
         if as_json:
             show_json({"pipeline": pipeline.name, "reset": False})
         else:
@@ -100,7 +216,7 @@ def reset(config: str, yes: bool, as_json: bool) -> int:
     if not yes:
         question = f"Forget what {pipeline.name} has read? The next run reads all of it again."
         click.confirm(question, abort=True, err=True)
-    with lock(pipeline.state_path, pipeline.name), Store(pipeline.state_path) as store:
+    with state.hold(pipeline.name) as store:
         store.reset(pipeline.name)
         _reset_source(pipeline, found)
     if as_json:
@@ -126,3 +242,7 @@ def _reset_source(pipeline: Pipeline, catalogue: Catalogue) -> None:
         assembly.source.reset()
     finally:
         assembly.close()
+
+
+command.add_command(rewind)
+command.add_command(forget)

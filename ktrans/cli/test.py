@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktrans.cli.common import catalogue, debug_option, json_option, table
+from ktrans.cli.common import (
+    catalogue,
+    chosen_profile,
+    debug_option,
+    json_option,
+    profile_option,
+    table,
+)
 from ktrans.cli.failures import show_json
 
 if TYPE_CHECKING:
@@ -17,6 +24,7 @@ FAILED = 1
 
 @click.command("test")
 @click.argument("configs", type=click.Path(), nargs=-1, required=True, metavar="CONFIG...")
+@profile_option
 @json_option
 @debug_option
 def command(configs: tuple[str, ...], as_json: bool) -> int:
@@ -25,22 +33,29 @@ def command(configs: tuple[str, ...], as_json: bool) -> int:
     A test has some input and what it must become: rows after a stage, and rejects. The source and
     the sinks are not touched. Exits 1 if a test fails.
     """
-    from ktrans.config.load import load_pipeline
+    from ktrans.config.drafts import Wanted
+    from ktrans.config.load import load_all
     from ktrans.engine.trial import try_out
 
     found = catalogue()
     told: list[dict[str, Any]] = []
     passed = failed = 0
     for config in configs:
-        outcomes = []
-        for outcome in try_out(load_pipeline(config, found), found):
-            outcomes.append(outcome)
-            passed, failed = passed + outcome.passed, failed + (not outcome.passed)
-            if not as_json:
-                _show(config, outcome)
-        told.append({"config": config, "tests": [outcome.to_json() for outcome in outcomes]})
-        if not outcomes and not as_json:
-            click.echo(f"{config}: no tests")
+        loaded = load_all([config], found, Wanted(profile=chosen_profile()))
+        if (error := loaded.error()) is not None:
+            raise error
+        for pipeline in (file.pipeline for file in loaded.files):
+            about = str(pipeline.path) if pipeline.alone else f"{pipeline.path} ({pipeline.name})"
+            outcomes = []
+            for outcome in try_out(pipeline, found):
+                outcomes.append(outcome)
+                passed, failed = passed + outcome.passed, failed + (not outcome.passed)
+                if not as_json:
+                    _show(about, outcome)
+            tests = [outcome.to_json() for outcome in outcomes]
+            told.append({"config": str(pipeline.path), "name": pipeline.name, "tests": tests})
+            if not outcomes and not as_json:
+                click.echo(f"{about}: no tests")
     if as_json:
         show_json({"passed": passed, "failed": failed, "pipelines": told})
     else:

@@ -67,9 +67,13 @@ class Case(Settings):
 def read_cases(pipeline: Pipeline) -> list[Case]:
     """Give the tests in the pipeline file, then those of `<its name>.tests.yaml` beside it.
 
+    The file beside it is for a pipeline that has its file for itself.
+
     Raises:
         ConfigError: that file holds something else.
     """
+    if not pipeline.alone:
+        return [*pipeline.tests]
     return [*pipeline.tests, *cases_of(pipeline.path.with_suffix(".tests.yaml"))]
 
 

@@ -13,53 +13,44 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import Node, ScalarNode
 
 from ktrans.api import ConfigError, ConfigErrors, Where
-from ktrans.registry.values import MASK
+from ktrans.config.text import Text
 
 Path_ = tuple[str | int, ...]
 
 MAX_BYTES = 4 << 20
-SHOWN_WIDTH = 110
-SHOWN_BEFORE = 60
-"""How much of a line a snippet shows, and how much of that before the place."""
 
-_SECRET_KEY = re.compile(
-    r"""(?ix) (?P<key> [\w.-]* (?: secret | passw | token | credential | api_?key | access_?key
-        | private_?key | sas_ | dsn | salt | connection_string ) [\w.-]* ["']? \s* : \s+ )
-        (?P<value> "(?:[^"\\]|\\.)*" | '(?:[^']|'')*' | [^\s,}\]\#][^,}\]\#]* )"""
-)
-_URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\s/@]+)@")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+"""As YAML 1.2 counts lines; `splitlines` knows more ends of lines than that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where something stands: 0-based lines and columns of its key, if it has one, and its value.
 
-    `width` is how much of the value's first line it fills.
+    The third number of each is how much of that line it fills; `text` is the file's.
     """
 
     key: tuple[int, int, int] | None
     value: tuple[int, int, int]
+    text: Text
 
 
 @dataclass(slots=True)
 class Document:
-    """A YAML file's content.
+    """One document of a YAML file; of several files, once includes are filled in.
 
     Attributes:
-        file: its name, as the user gave it.
+        text: the text of the file itself.
         tree: dicts, lists and scalars, as written (nothing is interpolated).
-        lines: the text.
         places: where each path of the tree stands.
-        secrets: texts that snippets must not show.
     """
 
-    file: str
+    text: Text
     tree: Any = field(default=None, repr=False)
-    lines: list[str] = field(default_factory=list, repr=False)
     places: dict[Path_, Place] = field(default_factory=dict, repr=False)
-    secrets: set[str] = field(default_factory=set, repr=False)
 
     def where(self, *path: str | int, key: bool = False, secret: bool = False) -> Where:
         """Give the place of a path; of the nearest thing above it if it is not in the file.
@@ -75,13 +66,13 @@ class Document:
             known = known[:-1]
         place = self.places.get(known)
         if place is None:
-            return Where(self.file)
+            return self.text.whole()
         line, column, width = place.value
         if known == full and (*full, "type") in self.places and not key:
             return self._component(full)
         if place.key and (key or secret or known != full or line != place.key[0]):
             line, column, width = place.key
-        return self.at(line, column, width, secret=secret)
+        return place.text.at(line, column, width, secret=secret)
 
     def _component(self, path: Path_) -> Where:
         """Point at the `type: name` of a component, which says more than its first brace."""
@@ -90,34 +81,7 @@ class Document:
         line, column, width = place.key
         if line == place.value[0]:
             width = place.value[1] + place.value[2] - column
-        return self.at(line, column, width)
-
-    def at(self, line: int, column: int, width: int = 1, *, secret: bool = False) -> Where:
-        """Give a place by 0-based line and column, with its snippet."""
-        if not 0 <= line < len(self.lines):
-            return Where(self.file, line + 1, column + 1)
-        return Where(self.file, line + 1, column + 1, self._snippet(line, column, width, secret))
-
-    def _snippet(self, line: int, column: int, width: int, secret: bool) -> str:
-        text = self.lines[line].rstrip()
-        head, tail = text[:column], text[column:]
-        if secret and (colon := tail.find(":")) >= 0:
-            tail = f"{tail[: colon + 1]} {MASK}"
-        head, tail = self._masked(head), self._masked(tail)
-        if len(head) > SHOWN_BEFORE:
-            head = f"...{head[-SHOWN_BEFORE + 10 :]}"
-        if len(tail) > (room := SHOWN_WIDTH - len(head)):
-            tail = f"{tail[: room - 3]}..."
-        number = str(line + 1)
-        indent = "".join("\t" if char == "\t" else " " for char in head)
-        caret = "^" * max(1, min(width, len(tail)))
-        return f"{number} | {head}{tail}\n{' ' * len(number)} | {indent}{caret}"
-
-    def _masked(self, text: str) -> str:
-        for secret in self.secrets:
-            text = text.replace(secret, MASK)
-        text = _SECRET_KEY.sub(_mask_value, text)
-        return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+        return place.text.at(line, column, width)
 
     def _expand(self, path: tuple[str | int, ...]) -> Path_:
         full: Path_ = ()
@@ -130,39 +94,84 @@ class Document:
 
 
 def read_document(path: Path) -> Document:
-    """Read and parse a file.
+    """Read and parse a file that holds one document.
 
     Raises:
         ConfigError: it is not there, not text, or not YAML; with the place where it can be told.
     """
-    document = Document(str(path))
-    text = _read(path)
-    document.lines = text.splitlines()
+    return only(read_documents(path))
+
+
+def only(documents: list[Document]) -> Document:
+    """Give the only document of a file.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    if len(documents) > 1:
+        raise ConfigError(
+            "this file may hold one document only",
+            code="yaml_documents",
+            where=documents[1].where(),
+            hint="remove the line `---`, or put what follows it into a file of its own",
+        )
+    return documents[0]
+
+
+def read_documents(
+    path: Path, *, secrets: set[str] | None = None, included: str | None = None
+) -> list[Document]:
+    """Read and parse a file; `---` stands between its documents.
+
+    Args:
+        path: the file.
+        secrets: what snippets must not show; the documents add to it.
+        included: the place of the `include` that names the file.
+
+    Raises:
+        ConfigError: as for `read_document`.
+    """
+    text = Text(str(path), secrets=set() if secrets is None else secrets, included=included)
+    content = _read(path, text)
+    text.lines = _LINE_END.split(content)
     from ktrans.config.nodes import NodeReader
 
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
+        nodes = [*YAML(typ="safe", pure=True).compose_all(content)]
     except MarkedYAMLError as error:
-        raise _syntax_error(document, error) from None
+        raise _syntax_error(text, error) from None
+    except RecursionError:
+        raise ConfigError(
+            "values within values, too deep to be read", code="yaml_too_large", where=text.whole()
+        ) from None
     except YAMLError as error:
         raise ConfigError(
-            f"not YAML: {str(error).splitlines()[0]}", code="yaml", where=Where(document.file)
+            f"not YAML: {str(error).splitlines()[0]}", code="yaml", where=text.whole()
         ) from None
-    if node is None:
+    nodes = [node for node in nodes if not _nothing(node)]
+    if not nodes:
         raise ConfigError(
             "the file is empty",
             code="empty_config",
-            where=Where(document.file),
-            hint="a pipeline needs at least `source` and `sinks`",
+            where=text.whole(),
+            hint=None if included else "a pipeline needs at least `source` and `sinks`",
         )
-    errors = NodeReader(document).read(node)
+    documents = [Document(text) for _ in nodes]
+    errors: list[ConfigError] = []
+    for document, node in zip(documents, nodes, strict=True):
+        errors += NodeReader(document).read(node)
     if errors:
         raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
-    return document
+    return documents
 
 
-def _read(path: Path) -> str:
-    where = Where(str(path))
+def _nothing(node: Node | None) -> bool:
+    """Tell whether a document has nothing in it, as after a last `---`."""
+    return node is None or (isinstance(node, ScalarNode) and not node.value)
+
+
+def _read(path: Path, text: Text) -> str:
+    where = text.whole()
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -187,12 +196,12 @@ def _read(path: Path) -> str:
         raise ConfigError(
             f"not UTF-8 text: byte 0x{data[error.start]:02x} on line {line}",
             code="config_not_utf8",
-            where=Where(str(path), line),
+            where=text.whole(line),
             hint="save the file as UTF-8",
         ) from None
 
 
-def _syntax_error(document: Document, error: MarkedYAMLError) -> ConfigError:
+def _syntax_error(text: Text, error: MarkedYAMLError) -> ConfigError:
     mark = error.problem_mark or error.context_mark
     problem = error.problem or "not YAML"
     if error.context:
@@ -202,17 +211,10 @@ def _syntax_error(document: Document, error: MarkedYAMLError) -> ConfigError:
         hint = "YAML is indented with spaces, never with tabs"
     elif "got '{'" in problem:
         hint = 'between { and } put references in quotes: "${env:NAME}"'
-    elif "another document" in problem:
-        hint = "a pipeline file holds one document; remove the line `---`"
     elif "mapping values are not allowed" in problem:
         hint = "put text that holds `: ` in quotes, and check the indentation"
-    where = Where(document.file)
+    where = text.whole()
     if mark is not None:
-        line = min(mark.line, max(len(document.lines) - 1, 0))
-        where = document.at(line, mark.column if line == mark.line else 0)
+        line = min(mark.line, max(len(text.lines) - 1, 0))
+        where = text.at(line, mark.column if line == mark.line else 0)
     return ConfigError(f"not YAML: {problem}", code="yaml", where=where, hint=hint)
-
-
-def _mask_value(match: re.Match[str]) -> str:
-    value = match["value"]
-    return match[0] if "${" in value else f"{match['key']}{MASK}"

@@ -12,12 +12,14 @@ text. All that is missing is reported at once.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ktrans.api import KtransError
+from ktrans.registry.redaction import learn_secrets
 from ktrans.registry.validation import Problem
 from ktrans.registry.values import Resolved
 
@@ -45,12 +47,14 @@ class Interpolator:
 
     Attributes:
         problems: what could not be filled in, with the path of each.
+        files: those that references name, missing ones included.
     """
 
     def __init__(
         self, environ: Mapping[str, str], base_dir: Path, resolve_secret: ResolveSecret
     ) -> None:
         self.problems: list[Problem] = []
+        self.files: set[Path] = set()
         self._environ = environ
         self._base_dir = base_dir
         self._resolve_secret = resolve_secret
@@ -125,8 +129,11 @@ class Interpolator:
         return value
 
     def _file(self, ref: str) -> str:
-        path = Path(ref).expanduser()
+        if "\0" in ref:
+            raise _CannotResolve("missing_file", f"{ref!r} is no path", None)
+        path = Path(os.path.expanduser(ref))  # noqa: PTH111 - pathlib's raises for unknown users
         path = path if path.is_absolute() else self._base_dir / path
+        self.files.add(path)
         try:
             with path.open("rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)
@@ -153,4 +160,5 @@ class Interpolator:
                 f"nobody knows how to resolve `${{{scheme}:...}}`",
                 "`env` and `file` are built in; plugins bring others",
             )
+        learn_secrets([value])
         return value

@@ -11,6 +11,7 @@ from ktrans.api import ConfigError
 from ktrans.config.document import Document, Path_, Place
 
 MAX_NODES = 100_000
+MAX_DEPTH = 100
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -26,7 +27,7 @@ class NodeReader:
 
     def read(self, node: Node) -> list[ConfigError]:
         """Fill the document's tree and places; give all that is wrong."""
-        self.document.places[()] = Place(None, _span(node))
+        self.document.places[()] = Place(None, _span(node), self.document.text)
         self.document.tree = self._value(node, ())
         return self.errors
 
@@ -36,10 +37,16 @@ class NodeReader:
             raise ConfigError(
                 "too many values; anchors that refer to each other multiply",
                 code="yaml_too_large",
-                where=self.document.at(*_span(node)),
+                where=self.document.text.at(*_span(node)),
             )
         if isinstance(node, ScalarNode):
             return self._scalar(node)
+        if len(self.open) >= MAX_DEPTH:
+            raise ConfigError(
+                f"more than {MAX_DEPTH} values within each other",
+                code="yaml_too_large",
+                where=self.document.text.at(*_span(node)),
+            )
         self.open.append(node)
         try:
             if isinstance(node, SequenceNode):
@@ -49,7 +56,7 @@ class NodeReader:
             self.open.pop()
 
     def _item(self, node: Node, path: Path_) -> Any:
-        self.document.places[path] = Place(None, _span(node))
+        self.document.places[path] = Place(None, _span(node), self.document.text)
         return self._value(node, path)
 
     def _mapping(self, node: Node, path: Path_) -> dict[str, Any]:
@@ -71,7 +78,9 @@ class NodeReader:
                 )
                 continue
             own[name] = key
-            self.document.places[(*path, name)] = Place(_span(key), _span(value))
+            self.document.places[(*path, name)] = Place(
+                _span(key), _span(value), self.document.text
+            )
             result[name] = self._value(value, (*path, name))
         return result
 
@@ -99,7 +108,7 @@ class NodeReader:
         return None
 
     def _complain(self, node: Node, message: str, code: str) -> None:
-        where = self.document.at(*_span(node))
+        where = self.document.text.at(*_span(node))
         self.errors.append(ConfigError(message, code=code, where=where))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ktrans.api import ComponentConfig, Where
+from ktrans.state.sqlite import SqliteStateConfig
 
 if TYPE_CHECKING:
     from ktrans.config.cases import Case
@@ -45,16 +46,6 @@ class RejectLimit(Settings):
     )
 
 
-class StateSettings(Settings):
-    """Where a pipeline remembers what it has done."""
-
-    path: str = Field(
-        default=".ktrans/state.db",
-        description="The SQLite file, relative to the pipeline file; locks lie beside it.",
-        examples=["/var/lib/ktrans/state.db"],
-    )
-
-
 class LimitSettings(Settings):
     """Bounds that keep hostile or broken input from taking the machine down."""
 
@@ -86,7 +77,8 @@ class EngineSettings(Settings):
         default=None,
         ge=1,
         le=256,
-        description="Threads that decode, enrich and encode; the default is one a core.",
+        description="Threads that decode, enrich and encode; the default is one a core that the "
+        "process may use: affinity and the CPU quota of a container count.",
         examples=[2],
     )
     epoch_bytes: int = Field(
@@ -190,6 +182,7 @@ class Pipeline:
         path: the file it came from.
         base_dir: what relative paths are relative to.
         tests: what `ktrans test` runs.
+        alone: whether its file holds no other pipeline.
         fingerprint: changes when the decoder, the enrichers, the sinks or the rejects change.
         where: gives the place in the file of a path such as `("sinks", 0, "format")`.
     """
@@ -202,15 +195,10 @@ class Pipeline:
     enrichers: tuple[ComponentConfig, ...]
     sinks: tuple[SinkEntry, ...]
     rejects: RejectsEntry
-    state: StateSettings = field(default_factory=StateSettings)
+    state: ComponentConfig = field(default_factory=SqliteStateConfig)
     limits: LimitSettings = field(default_factory=LimitSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     tests: tuple[Case, ...] = ()
     fingerprint: str = ""
+    alone: bool = True
     where: Callable[..., Where | None] = _nowhere
-
-    @property
-    def state_path(self) -> Path:
-        """The SQLite file, absolute or relative to the working folder."""
-        path = Path(self.state.path).expanduser()
-        return path if path.is_absolute() else self.base_dir / path

@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from ktrans.api.spec import KINDS, Kind, Spec
 from ktrans.config.cases import Case
-from ktrans.config.pipeline import EngineSettings, LimitSettings, RejectLimit, StateSettings
+from ktrans.config.pipeline import EngineSettings, LimitSettings, RejectLimit
 from ktrans.config.sections import REJECTS_KEYS, SECTIONS, SINK_KEYS
 from ktrans.registry.catalogue import WELL_KNOWN
 
@@ -32,8 +32,11 @@ _KIND_TEXT: dict[Kind, str] = {
     "enricher": "What happens to the rows: each item of the list `enrichers`.",
     "format": "How rows look as bytes: the option `format` of sinks.",
     "sink": "Where rows go: each item of the list `sinks`, and the section `rejects`.",
+    "state": "Where a pipeline remembers what it has done: the section `state`; `sqlite` if it has no "
+    "`type`.",
 }
 
+_KIND_TITLE: dict[Kind, str] = {"state": "State stores"}
 
 _TYPES: dict[Any, str] = {
     str: "text",
@@ -143,7 +146,7 @@ def _configuration(catalogue: Catalogue) -> Iterator[str]:
         yield f"| `{name}` | {text} |"
     yield ""
     for kind in KINDS:
-        yield f"## {kind.capitalize()}s"
+        yield f"## {_KIND_TITLE.get(kind, f'{kind.capitalize()}s')}"
         yield ""
         yield _KIND_TEXT[kind]
         yield ""
@@ -163,7 +166,6 @@ def _configuration(catalogue: Catalogue) -> Iterator[str]:
     yield ""
     yield from _table(options(RejectLimit))
     for title, model in (
-        ("State", StateSettings),
         ("Limits", LimitSettings),
         ("Engine", EngineSettings),
         ("Tests", Case),

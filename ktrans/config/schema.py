@@ -14,8 +14,9 @@ from pydantic import BaseModel
 from ktrans.api import KtransError
 from ktrans.api.spec import KINDS, Kind
 from ktrans.config.cases import Case
-from ktrans.config.pipeline import EngineSettings, LimitSettings, RejectLimit, StateSettings
-from ktrans.config.sections import NAME, REJECTS_KEYS, SECTIONS, SINK_KEYS, VERSION
+from ktrans.config.pipeline import EngineSettings, LimitSettings, RejectLimit
+from ktrans.config.schema_pieces import PATHS, profiles, spliced, with_pieces
+from ktrans.config.sections import DEFAULT_STATE, NAME, REJECTS_KEYS, SECTIONS, SINK_KEYS, VERSION
 
 if TYPE_CHECKING:
     from ktrans.api.config import ComponentConfig
@@ -26,6 +27,7 @@ Json = dict[str, Any]
 
 REFERENCE = r"\$\{.+\}"
 _TEXTLESS = {"integer", "number", "boolean", "null"}
+_NEVER_EMPTY = {"source", "sinks", "include", "version"}
 _DROPPED = ("title", "discriminator")
 
 
@@ -43,27 +45,31 @@ def pipeline_schema(catalogue: Catalogue) -> Json:
                 for name in names:
                     definitions[f"{group}.{name}"] = _with(definitions[f"sink.{name}"], keys)
                 definitions[group] = _one_of(f"{group}.{name}" for name in names)
+    definitions[f"state.{DEFAULT_STATE}"]["required"].remove("type")
     sections: Json = {
         "version": {"const": VERSION},
-        "name": {"type": "string", "pattern": f"^{NAME.pattern}$"},
+        "name": _name(),
         "source": _ref("source"),
         "decoder": _ref("decoder"),
-        "enrichers": {"type": "array", "items": _ref("enricher")},
-        "sinks": {"type": "array", "items": _ref("sinks_item"), "minItems": 1},
+        "enrichers": {"type": "array", "items": spliced(_ref("enricher"))},
+        "sinks": {"type": "array", "items": spliced(_ref("sinks_item")), "minItems": 1},
         "rejects": _ref("rejects"),
-        "state": _model_schema(StateSettings, "state", definitions),
+        "state": _ref("state"),
         "limits": _model_schema(LimitSettings, "limits", definitions),
         "engine": _model_schema(EngineSettings, "engine", definitions),
         "tests": {"type": "array", "items": _model_schema(Case, "tests", definitions)},
+        "include": PATHS,
+        "profiles": profiles(),
+        "default_profile": {"type": "string", "minLength": 1},
     }
+    for name in sections.keys() - _NEVER_EMPTY:
+        sections[name] = _or_nothing(sections[name])
+    described = {name: _described(sections[name], text) for name, text in SECTIONS.items()}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "ktrans pipeline",
         "type": "object",
-        "properties": {name: _described(sections[name], text) for name, text in SECTIONS.items()},
-        "patternProperties": {"^x-": {}},
-        "required": ["source", "sinks"],
-        "additionalProperties": False,
+        **with_pieces(described, definitions),
         "$defs": definitions,
     }
 
@@ -134,12 +140,26 @@ def _or_reference(node: Json) -> Json:
     return {**about, "anyOf": [node, {"type": "string", "pattern": REFERENCE}]}
 
 
+def _name() -> Json:
+    patterns = (f"^{NAME.pattern}$", REFERENCE)
+    return {"type": ["string", "null"], "anyOf": [{"pattern": one} for one in patterns]}
+
+
+def _or_nothing(schema: Json) -> Json:
+    """Let a section stand there with nothing in it, as if it were left out."""
+    if "type" not in schema:
+        return {"anyOf": [schema, {"type": "null"}]}
+    if isinstance(schema["type"], str):
+        schema["type"] = [schema["type"], "null"]
+    return schema
+
+
 def _sink_keys() -> Json:
     return {
-        "id": {"type": "string", "pattern": f"^{NAME.pattern}$", "description": SINK_KEYS["id"]},
-        "when": {"type": "string", "minLength": 1, "description": SINK_KEYS["when"]},
+        "id": {**_name(), "description": SINK_KEYS["id"]},
+        "when": {"type": ["string", "null"], "pattern": r"\S", "description": SINK_KEYS["when"]},
         "columns": {
-            "type": "array",
+            "type": ["array", "null"],
             "items": {"type": "string"},
             "minItems": 1,
             "uniqueItems": True,
@@ -150,7 +170,7 @@ def _sink_keys() -> Json:
 
 def _rejects_keys(definitions: Json) -> Json:
     limit = _model_schema(RejectLimit, "rejects", definitions)
-    return {"limit": _described(limit, REJECTS_KEYS["limit"])}
+    return {"limit": _described(_or_nothing(limit), REJECTS_KEYS["limit"])}
 
 
 def _with(schema: Json, keys: Json) -> Json:

@@ -9,8 +9,14 @@ from typing import Any
 from pydantic import BaseModel, SecretBytes, SecretStr
 from ruamel.yaml import YAML
 
-from ktrans.config.load import LoadedFile
+from ktrans.config.document import Document
+from ktrans.config.drafts import LoadedFile
+from ktrans.config.nodes import NodeReader
+from ktrans.config.text import Text
 from ktrans.registry.values import MASK, Resolved
+
+WIDE = 1 << 20
+"""No text of one line is wrapped."""
 
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\s/@]+)@")
 
@@ -49,15 +55,40 @@ def shown_tree(loaded: LoadedFile) -> dict[str, Any]:
     }
 
 
-def as_yaml(tree: dict[str, Any]) -> str:
+def as_yaml(tree: dict[str, Any], *, width: int = 100) -> str:
     """Write a tree as YAML, keys in their order."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.width = 100
+    yaml.width = width
     text = StringIO()
     yaml.dump(tree, text)
     return text.getvalue()
+
+
+def with_origins(tree: dict[str, Any], loaded: LoadedFile) -> str:
+    """Write a shown tree as YAML, each value with a comment that says where it stands.
+
+    The text is read again for the lines of its values; only what fits on one line is commented.
+    """
+    text = as_yaml(tree, width=WIDE)
+    shown = Document(Text("", text.splitlines()))
+    node = YAML(typ="safe", pure=True).compose(text)
+    NodeReader(shown).read(node)
+    lines = list(shown.text.lines)
+    for path, place in shown.places.items():
+        if place.key is None and isinstance(_at(shown.tree, *path), dict | list):
+            continue  # an item that begins on the line of its first key
+        whole = isinstance(_at(shown.tree, *path), dict | list)
+        line = place.value[0] if place.key is None else place.key[0]
+        if whole and line == place.value[0] and _at(shown.tree, *path):
+            continue
+        origin = loaded.document.places.get(path)
+        if origin is None and whole and _at(shown.tree, *path):
+            continue
+        told = "default" if origin is None else f"{origin.text.file}:{origin.value[0] + 1}"
+        lines[line] = f"{lines[line]}  # {told}"
+    return "\n".join(lines) + "\n"
 
 
 def _shown(value: Any, raw: Any) -> Any:  # noqa: PLR0911 - one return a case reads best

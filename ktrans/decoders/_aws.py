@@ -18,11 +18,11 @@ from ktrans.api import (
     Decoded,
     Decoder,
     Payload,
-    TruncatedError,
     reject_batch,
 )
-from ktrans.api.inflate import Inflater, Problem, inflate_head
-from ktrans.api.lines import Lines, Overlong, cut_lines
+from ktrans.api.inflate import Inflater, inflate_head, wait_for_more
+from ktrans.api.lines import whole_lines
+from ktrans.api.log_events import LogEvent
 from ktrans.decoders import _events as events
 from ktrans.decoders._careful import Careful, read_carefully
 from ktrans.decoders._cut import HeaderFinder
@@ -106,7 +106,7 @@ class AwsDecoder(Decoder[T]):
         if events.is_json(first):
             yield from self._event_blocks(payload, stream, inflater)
         else:
-            yield from self._text_blocks(payload, stream, inflater)
+            yield from self._text_blocks(payload, inflater, chunks=stream)
 
     def replay(self, payload: Payload, layout: str | None) -> Iterator[Any]:
         """Give blocks for the raw bytes of rejects, whose layout says how they were read."""
@@ -118,28 +118,18 @@ class AwsDecoder(Decoder[T]):
         else:
             inflater = Inflater(payload.open, self.context.limits, payload.uri)
             known = Layout(tuple(layout.split()))
-            yield from self._text_blocks(payload, inflater.chunks(), inflater, known)
+            yield from self._text_blocks(payload, inflater, known)
 
     def _text_blocks(
         self,
         payload: Payload,
-        chunks: Iterable[bytes],
         inflater: Inflater,
         layout: Layout | None = None,
+        chunks: Iterable[bytes] | None = None,
     ) -> Iterator[TextBlock | NoteBlock]:
         cutter = TextCutter(self, payload, layout or self._layout_of_head(payload))
-        last: Lines | Overlong | None = None
-        for piece in cut_lines(chunks, self.context.limits):
-            if last is not None:
-                yield from cutter.take(last)
-            last = piece
-        problem = inflater.problem
-        if problem is None:
-            if last is not None:
-                yield from cutter.take(last)
-        else:
-            self._refuse_truncated(payload, problem)
-            yield from cutter.take_torn(last, problem)
+        for piece in whole_lines(payload, inflater, self.context.limits, chunks):
+            yield from cutter.take(piece)
         yield from cutter.end()
 
     def _layout_of_head(self, payload: Payload) -> Layout | None:
@@ -162,18 +152,10 @@ class AwsDecoder(Decoder[T]):
                 yield from cutter.take(last)
             last = document
         if inflater.problem is not None:
-            self._refuse_truncated(payload, inflater.problem)
+            wait_for_more(payload, inflater.problem)
         if last is not None:
             yield from cutter.take(last, inflater.problem)
         yield from cutter.end()
-
-    def _refuse_truncated(self, payload: Payload, problem: Problem | None) -> None:
-        """Let the engine try again while more bytes may still come."""
-        if problem and problem.reason == "truncated" and not payload.final_attempt:
-            raise TruncatedError(
-                f"{payload.uri}: {problem.message}",
-                hint="it is read again; after the last attempt its complete lines are kept",
-            )
 
     def tell(self, names: Iterable[str]) -> None:
         """Log each field name that is not known, once."""
@@ -181,11 +163,21 @@ class AwsDecoder(Decoder[T]):
         self._told.update(new)
         for name in new:
             self.context.log.warning(
-                "%s: the field %s is not known; it is kept in attrs", self.config.type, name
+                "%s: the field %s is not known; it is kept in attrs",
+                self.config.type,
+                name,
+                extra={"event": LogEvent.FIELD_UNKNOWN, "field": name},
             )
 
     def rejects(
-        self, uri: str, positions: Any, reasons: Any, raw: Any, details: Any, layout: str | None
+        self,
+        uri: str,
+        positions: Any,
+        reasons: Any,
+        raw: Any,
+        details: Any,
+        layout: str | None,
+        complete: Any = None,
     ) -> pa.RecordBatch:
         """Make rejects in this decoder's name."""
         return reject_batch(
@@ -197,6 +189,7 @@ class AwsDecoder(Decoder[T]):
             decoder=self.config.type,
             version=self.version,
             layout=layout,
+            complete=complete,
         )
 
     # Decoding: any thread.

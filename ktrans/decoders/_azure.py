@@ -164,6 +164,7 @@ class AzureDecoder(Decoder[T]):
                 details=[refused.detail for refused in block.refused],
                 decoder=self.config.type,
                 version=self.version,
+                complete=[refused.complete for refused in block.refused],
             )
         ]
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ktrans.api import Limits, Payload, TruncatedError
-from ktrans.api.inflate import Problem
+from ktrans.api import Limits, Payload
+from ktrans.api.inflate import Problem, wait_for_more
 from ktrans.api.lines import shortened
 from ktrans.decoders._azure_exact import read_exactly
 from ktrans.decoders._azure_loose import decoded, read_loosely
@@ -118,11 +118,7 @@ class Cutter:
         if not last and problem is None:
             return
         problem = problem or Problem("truncated", "the object ends in the middle of a record")
-        if problem.reason == "truncated" and not self._payload.final_attempt:
-            raise TruncatedError(
-                f"{self._payload.uri}: {problem.message}",
-                hint="it is read again; after the last attempt its complete records are kept",
-            )
+        wait_for_more(self._payload, problem)
         yield self._refuse(problem.reason, last, problem.message)
 
     def _advance(self) -> Iterator[TupleBlock]:
@@ -262,8 +258,8 @@ class Cutter:
         yield from self._take(sheets, skipped)
 
     def _refuse(self, reason: str, raw: bytes, detail: str) -> TupleBlock:
-        raw, detail = shortened(raw, detail, self._limits.max_line_bytes)
-        refused = Refused(self._position, reason, one_line(raw), detail)
+        raw, detail, complete = shortened(raw, detail, self._limits.max_line_bytes)
+        refused = Refused(self._position, reason, one_line(raw), detail, complete)
         self._position += 1
         return TupleBlock(self._payload.uri, None, self._position, 0, (refused,))
 

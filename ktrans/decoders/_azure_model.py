@@ -91,6 +91,7 @@ class Refused:
     reason: str
     raw: bytes
     detail: str
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 
-from ktrans.api import Limits, Payload, TruncatedError
+from ktrans.api import Limits, Payload
 from ktrans.api.inflate import Inflater
-from ktrans.api.lines import Lines, Overlong, count_lines, cut_lines
+from ktrans.api.lines import Lines, Overlong, Torn, count_lines, whole_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,39 +57,23 @@ def cut_csv(
     """
     inflater = Inflater(payload.open, limits, payload.uri)
     place = payload.first_line
-    torn = b""
-    last: Lines | Overlong | None = None
-    for piece in chain(cut_lines(inflater.chunks(), limits), [None]):
-        if piece is None and inflater.problem is not None:
-            if inflater.problem.reason == "truncated" and not payload.final_attempt:
-                raise TruncatedError(f"{payload.uri}: {inflater.problem.message}")
-            last, torn = _without_torn(last)
-        if last is not None:
-            block = _block(payload.uri, last, place, names, limits)
-            if header is not None and block.reject is None:
-                line, _, rest = block.data.partition(b"\n")
-                names = header(line)
-                block = CsvBlock(payload.uri, rest, place + 1, block.lines - 1, names, skipped=1)
-            header = None
-            place += block.lines + block.skipped
-            yield block
-        last = piece
-    if inflater.problem is not None:
-        reject = (inflater.problem.reason, inflater.problem.message)
-        yield CsvBlock(payload.uri, torn, place, 1, names, reject=reject)
-
-
-def _without_torn(piece: Lines | Overlong | None) -> tuple[Lines | Overlong | None, bytes]:
-    """Split off what stands behind the last newline of a stream that broke off."""
-    if not isinstance(piece, Lines):
-        return piece, b""
-    end = piece.data.rfind(b"\n") + 1
-    return (Lines(piece.data[:end]) if end else None), piece.data[end:]
+    for piece in whole_lines(payload, inflater, limits):
+        block = _block(payload.uri, piece, place, names, limits)
+        if header is not None and block.reject is None:
+            line, _, rest = block.data.partition(b"\n")
+            names = header(line)
+            block = CsvBlock(payload.uri, rest, place + 1, block.lines - 1, names, skipped=1)
+        header = None
+        place += block.lines + block.skipped
+        yield block
 
 
 def _block(
-    uri: str, piece: Lines | Overlong, place: int, names: tuple[str, ...], limits: Limits
+    uri: str, piece: Lines | Overlong | Torn, place: int, names: tuple[str, ...], limits: Limits
 ) -> CsvBlock:
+    if isinstance(piece, Torn):
+        reject = (piece.problem.reason, piece.problem.message)
+        return CsvBlock(uri, piece.data, place, 1, names, reject=reject)
     if isinstance(piece, Overlong):
         detail = f"a line of {piece.length} bytes, where {limits.max_line_bytes} are allowed"
         return CsvBlock(uri, piece.start, place, 1, names, reject=("line_too_long", detail))

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ktrans.api import Context, Payload
 from ktrans.api.inflate import Problem
-from ktrans.api.lines import SHOWN_BYTES, Lines, Overlong, count_lines
+from ktrans.api.lines import SHOWN_BYTES, Lines, Overlong, Torn, count_lines
 from ktrans.decoders._cut import HeaderFinder
 from ktrans.decoders._events import BadDocument, Messages, read_document
 from ktrans.decoders._layout import Dialect, Layout, is_time
@@ -42,7 +42,14 @@ class Owner(Protocol):
         """Log names that are not known."""
 
     def rejects(
-        self, uri: str, positions: Any, reasons: Any, raw: Any, details: Any, layout: str | None
+        self,
+        uri: str,
+        positions: Any,
+        reasons: Any,
+        raw: Any,
+        details: Any,
+        layout: str | None,
+        complete: Any = None,
     ) -> pa.RecordBatch:
         """Make rejects."""
 
@@ -65,8 +72,11 @@ class TextCutter:
         if layout is not None:
             owner.tell(layout.names)
 
-    def take(self, piece: Lines | Overlong) -> Iterator[TextBlock | NoteBlock]:
+    def take(self, piece: Lines | Overlong | Torn) -> Iterator[TextBlock | NoteBlock]:
         """Take the next piece."""
+        if isinstance(piece, Torn):
+            yield self._refuse(piece.problem.reason, piece.data, piece.problem.message)
+            return
         if isinstance(piece, Overlong):
             detail = (
                 f"a line of {piece.length} bytes, where "
@@ -97,22 +107,6 @@ class TextCutter:
         elif done < len(data):
             part = data[done:]
             yield from self._lines(part, count_lines(part))
-
-    def take_torn(
-        self, piece: Lines | Overlong | None, problem: Problem
-    ) -> Iterator[TextBlock | NoteBlock]:
-        """Take the last piece of a stream that broke off: what is behind its last newline is torn."""
-        torn = b""
-        if isinstance(piece, Lines):
-            end = piece.data.rfind(b"\n") + 1
-            torn = piece.data[end:]
-            if end:
-                yield from self.take(Lines(piece.data[:end]))
-        elif piece is not None:
-            yield from self.take(piece)
-        yield self._refuse(
-            problem.reason, torn[: self._owner.context.limits.max_line_bytes], problem.message
-        )
 
     def end(self) -> Iterator[NoteBlock]:
         """Give what is left to count."""
@@ -216,7 +210,13 @@ class EventCutter:
     def _refuse(self, bad: BadDocument) -> Iterator[TextBlock | NoteBlock]:
         yield from self.end()
         rejects = self._owner.rejects(
-            self._uri, [self._place], [bad.reason], [bad.raw], [bad.detail], None
+            self._uri,
+            [self._place],
+            [bad.reason],
+            [bad.raw],
+            [bad.detail],
+            None,
+            complete=[bad.complete],
         )
         self._place += 1
         yield NoteBlock(rejects)

@@ -68,6 +68,7 @@ class BadDocument:
     raw: bytes
     reason: str
     detail: str
+    complete: bool = True
 
 
 @dataclass(slots=True)
@@ -178,8 +179,8 @@ def read_document(
 
 
 def _bad(raw: bytes, reason: str, detail: str, limits: Limits) -> BadDocument:
-    raw, detail = shortened(raw, detail, limits.max_line_bytes)
-    return BadDocument(raw, reason, detail)
+    raw, detail, complete = shortened(raw, detail, limits.max_line_bytes)
+    return BadDocument(raw, reason, detail, complete)
 
 
 def _read_events(

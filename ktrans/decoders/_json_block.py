@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ktrans.api import Limits, Payload, TruncatedError, reject_batch
-from ktrans.api.inflate import Problem
+from ktrans.api import Limits, Payload, reject_batch
+from ktrans.api.inflate import Problem, wait_for_more
 from ktrans.api.lines import SHOWN_BYTES, shortened
 from ktrans.decoders._json_scan import one_line
 
@@ -23,6 +23,7 @@ class JsonReject:
     reason: str
     raw: bytes
     detail: str
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ def reject_rows(
         details=[reject.detail for reject in found],
         decoder=decoder,
         version=version,
+        complete=[reject.complete for reject in found],
     )
 
 
@@ -102,11 +104,13 @@ class Cutter:
             records, self._records, self._size = self._records, [], 0
             yield from self.lines(b"\n".join(records) + b"\n", len(records))
 
-    def refuse(self, reason: str, raw: bytes, detail: str) -> Iterator[JsonBlock]:
+    def refuse(
+        self, reason: str, raw: bytes, detail: str, *, complete: bool = True
+    ) -> Iterator[JsonBlock]:
         """Take something that is no record."""
         yield from self.flush()
-        raw, detail = shortened(raw, detail, self.limits.max_line_bytes)
-        reject = JsonReject(self._position, reason, raw, detail)
+        raw, detail, whole = shortened(raw, detail, self.limits.max_line_bytes)
+        reject = JsonReject(self._position, reason, raw, detail, whole and complete)
         yield JsonBlock(self._payload.uri, b"", self._position, 0, (reject,))
         self._position += 1
 
@@ -115,7 +119,7 @@ class Cutter:
         shown = start[: min(SHOWN_BYTES, self.limits.max_line_bytes)]
         detail = (
             f"a record of {length} bytes, where {self.limits.max_line_bytes} are allowed; "
-            f"its first {len(shown)} are kept"
+            f"its first {len(shown)} bytes are kept"
         )
         yield from self.refuse("line_too_long", shown, detail)
 
@@ -125,9 +129,5 @@ class Cutter:
         Raises:
             TruncatedError: more may still come.
         """
-        if problem.reason == "truncated" and not self._payload.final_attempt:
-            raise TruncatedError(
-                f"{self._payload.uri}: {problem.message}",
-                hint="it is read again; after the last attempt its complete records are kept",
-            )
+        wait_for_more(self._payload, problem)
         yield from self.refuse(problem.reason, torn, problem.message)

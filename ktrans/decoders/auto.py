@@ -22,9 +22,9 @@ from ktrans.api import (
     PluginError,
     RejectError,
     Sniff,
-    TruncatedError,
 )
-from ktrans.api.inflate import Inflater, inflate_head
+from ktrans.api.inflate import Inflater, inflate_head, wait_for_more
+from ktrans.api.log_events import LogEvent
 from ktrans.flow.schema import project
 
 HEAD_BYTES = 64 << 10
@@ -170,9 +170,8 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
                 code="unknown_format",
             )
         problem = inflater.problem
-        if problem is not None and problem.reason == "truncated" and not payload.final_attempt:
-            raise TruncatedError(f"{payload.uri}: {problem.message}")
         if problem is not None:
+            wait_for_more(payload, problem)
             raise RejectError(f"{payload.uri}: {problem.message}", code=problem.reason)
 
     def _choose(self, head: Head) -> _Claim:
@@ -225,7 +224,12 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
             except PluginError as error:
                 if wanted is not None:
                     raise
-                self.context.log.warning("auto: the decoder %s cannot be used: %s", name, error)
+                self.context.log.warning(
+                    "auto: the decoder %s cannot be used: %s",
+                    name,
+                    error,
+                    extra={"event": LogEvent.DECODER_UNUSABLE, "decoder": name},
+                )
                 continue
             if found is not None:
                 claims.append(_Claim(name, found))

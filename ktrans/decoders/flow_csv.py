@@ -23,6 +23,7 @@ from ktrans.api import (
     reject_batch,
 )
 from ktrans.api.inflate import inflate_head
+from ktrans.api.log_events import LogEvent
 from ktrans.decoders._csv_cut import CsvBlock, cut_csv
 from ktrans.decoders._json_map import fault_rejects
 from ktrans.decoders._map_config import Given, MappingConfig
@@ -174,7 +175,11 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
             if each.column not in self._told and not set(wanted) & set(names):
                 self._told.add(each.column)
                 self.context.log.warning(
-                    "flow_csv: %s has no column %s for %s", uri, " or ".join(wanted), each.column
+                    "flow_csv: %s has no column %s for %s",
+                    uri,
+                    " or ".join(wanted),
+                    each.column,
+                    extra={"event": LogEvent.COLUMN_MISSING, "uri": uri, "column": each.column},
                 )
 
     def _parser(self, names: tuple[str, ...]) -> CsvParser:

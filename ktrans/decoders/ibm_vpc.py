@@ -26,9 +26,8 @@ from ktrans.api import (
     Payload,
     RejectError,
     Sniff,
-    TruncatedError,
 )
-from ktrans.api.inflate import Inflater, Problem
+from ktrans.api.inflate import Inflater, Problem, wait_for_more
 from ktrans.api.lines import shortened
 from ktrans.decoders._ibm_document import Unreadable, read_document
 from ktrans.decoders._json_block import JsonBlock, JsonReject
@@ -197,8 +196,8 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
     def _refuse(
         self, payload: Payload, position: int, reason: str, raw: bytes, detail: str
     ) -> JsonBlock:
-        raw, detail = shortened(raw, detail, self.context.limits.max_line_bytes)
-        reject = JsonReject(position, reason, raw, detail)
+        raw, detail, complete = shortened(raw, detail, self.context.limits.max_line_bytes)
+        reject = JsonReject(position, reason, raw, detail, complete)
         return JsonBlock(payload.uri, b"", position, 0, (reject,))
 
     def _document(self, payload: Payload) -> tuple[bytes, Problem | None]:
@@ -223,8 +222,8 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
                     hint="raise limits.max_line_bytes if it is what it should be",
                 )
         problem = inflater.problem
-        if problem is not None and problem.reason == "truncated" and not payload.final_attempt:
-            raise TruncatedError(f"{payload.uri}: {problem.message}")
+        if problem is not None:
+            wait_for_more(payload, problem)
         return b"".join(pieces).removeprefix(b"\xef\xbb\xbf"), problem
 
     def replay(self, payload: Payload, layout: str | None) -> Iterator[Any]:

@@ -6,10 +6,9 @@ what some later stage wants (for logs of many fields that is most of the speed).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from ktrans.api import (
+    Clock,
     ComponentConfig,
     ConfigError,
     ConfigErrors,
@@ -30,6 +30,8 @@ from ktrans.api import (
     Spec,
     WritesFolder,
 )
+from ktrans.api.clock import CLOCK
+from ktrans.api.logs import ComponentLogger
 from ktrans.api.spec import Delivery, Kind
 from ktrans.config.pipeline import Pipeline, SinkEntry
 from ktrans.engine.carry import check_repeats, check_state
@@ -37,6 +39,7 @@ from ktrans.engine.rejects import REJECT_OUT_SCHEMA
 from ktrans.expressions import Expression, columns_of, compile_expression
 from ktrans.flow.schema import COUNTERS
 from ktrans.registry.catalogue import Catalogue
+from ktrans.state.base import StateStore
 
 T = TypeVar("T")
 
@@ -75,6 +78,7 @@ class Assembly:
     pipeline: Pipeline
     source: Source[Any]
     decoder: Decoder[Any]
+    state: StateStore[Any]
     enrichers: list[tuple[str, Enricher[Any]]] = field(default_factory=list)
     sinks: list[BoundSink] = field(default_factory=list)
     rejects: BoundSink | None = None
@@ -102,6 +106,7 @@ class Assembly:
         yield from self.enrichers
         for bound in self.all_sinks():
             yield bound.entry.id, bound.sink
+        yield "state", self.state
 
     def check(self) -> list[KtransError]:
         """Ask every component whether the outside world is as the config says."""
@@ -126,6 +131,7 @@ def assemble(
     stopping: Callable[[], bool] | None = None,
     *,
     ephemeral: bool = False,
+    clock: Clock = CLOCK,
 ) -> Assembly:
     """Build and bind a pipeline; no data moves and nothing outside is touched.
 
@@ -134,12 +140,41 @@ def assemble(
         catalogue: where its components come from.
         stopping: tells components whether the run has been told to stop.
         ephemeral: whether this is only a look, which leaves no trace.
+        clock: the time that components go by.
 
     Raises:
         ConfigErrors: all that does not fit, each with its place in the pipeline file.
         PluginError: a plugin that the pipeline needs is broken.
     """
-    return _Assembler(pipeline, catalogue, stopping or Context().stopping, ephemeral).assemble()
+    stopping = stopping or Context().stopping
+    return _Assembler(pipeline, catalogue, stopping, ephemeral, clock).assemble()
+
+
+def build_state(pipeline: Pipeline, catalogue: Catalogue) -> StateStore[Any]:
+    """Build a pipeline's state store alone; the rest of it may be broken. To be closed.
+
+    Raises:
+        ConfigError, PluginError: it does not fit, or its plugin is broken.
+    """
+    context = _context(pipeline, catalogue, "state", pipeline.state, "state")
+    store: StateStore[Any] = catalogue.build("state", pipeline.state, context)
+    return store
+
+
+def _context(
+    pipeline: Pipeline, catalogue: Catalogue, kind: Kind, config: ComponentConfig, name: str
+) -> Context:
+    limits = pipeline.limits
+    return Context(
+        pipeline=pipeline.name,
+        name=name,
+        base_dir=pipeline.base_dir,
+        registry=catalogue,
+        limits=Limits(limits.max_line_bytes, limits.max_inflate_ratio, limits.block_bytes),
+        log=ComponentLogger(
+            f"ktrans.{kind}.{config.type}", {"pipeline": pipeline.name, "component": name}
+        ),
+    )
 
 
 class _Assembler:
@@ -149,8 +184,10 @@ class _Assembler:
         catalogue: Catalogue,
         stopping: Callable[[], bool],
         ephemeral: bool,
+        clock: Clock,
     ) -> None:
         self.ephemeral = ephemeral
+        self.clock = clock
         self.stopping = stopping
         self.pipeline = pipeline
         self.catalogue = catalogue
@@ -192,9 +229,11 @@ class _Assembler:
             enrichers.append((name, built))
         sinks = [self._sink(entry, "sinks", index) for index, entry in enumerate(pipeline.sinks)]
         rejects = self._sink(SinkEntry("rejects", pipeline.rejects.config), "rejects")
+        state = self._component("state", pipeline.state, "state", "state")
         if self.errors:
             return None
-        result = Assembly(pipeline, source, decoder, enrichers, [s for s in sinks if s], rejects)
+        given = [sink for sink in sinks if sink]
+        result = Assembly(pipeline, source, decoder, state, enrichers, given, rejects)
         built_sinks = [bound.sink for bound in result.all_sinks()]
         source.avoid([sink for sink in built_sinks if isinstance(sink, WritesFolder)])
         return result
@@ -206,16 +245,11 @@ class _Assembler:
         return BoundSink(entry, sink, self.catalogue.spec("sink", entry.config.type))
 
     def _component(self, kind: Kind, config: ComponentConfig, name: str, *place: str | int) -> Any:
-        limits = self.pipeline.limits
-        context = Context(
-            pipeline=self.pipeline.name,
-            name=name,
-            base_dir=self.pipeline.base_dir,
-            registry=self.catalogue,
-            limits=Limits(limits.max_line_bytes, limits.max_inflate_ratio, limits.block_bytes),
-            log=logging.getLogger(f"ktrans.{kind}.{config.type}"),
+        context = replace(
+            _context(self.pipeline, self.catalogue, kind, config, name),
             stopping=self.stopping,
             ephemeral=self.ephemeral,
+            clock=self.clock,
         )
         with self._at(name, *place):
             return self.catalogue.build(kind, config, context)

@@ -29,6 +29,7 @@ from ktrans.engine.carry import Carry
 from ktrans.engine.counting import account_for, applied, count_status, measure, taken
 from ktrans.engine.ledger import Ledger, StageLedger, Tally
 from ktrans.engine.rejects import to_out, undelivered
+from ktrans.engine.timing import StageTimes, now
 
 
 class BlockError(Exception):
@@ -51,6 +52,7 @@ class Work:
     encoded: list[Any] = field(default_factory=list)
     rejects: Any = None
     torn: list[str] = field(default_factory=list)
+    times: StageTimes = field(default_factory=StageTimes)
 
 
 class Chain:
@@ -70,6 +72,7 @@ class Chain:
         self._reject_writer: Writer | None = None
         self.ledger = Ledger(stages=_stages(assembly, names))
         self.torn: list[str] = []
+        self.times = StageTimes()
         self._open(assembly, task)
 
     def _open(self, assembly: Assembly, task: TaskId) -> None:
@@ -88,6 +91,7 @@ class Chain:
         """Decode a group of blocks and do all that needs no order."""
         ledger = Ledger(stages=[stage.like() for stage in self.ledger.stages])
         batches, rejects = [], []
+        began = now()
         for index, block in enumerate(blocks):
             decoded = self._decode(index, block)
             ledger.records += decoded.records
@@ -96,7 +100,9 @@ class Chain:
                 batches.append(decoded.batch)
             if decoded.rejects is not None and decoded.rejects.num_rows:
                 rejects.append(decoded.rejects)
-        return self._from_rows(ledger, batches, rejects)
+        work = Work(ledger, None, Tally())
+        work.times.note("decode", "decoder", began, now())
+        return self._from_rows(work, batches, rejects)
 
     def _decode(self, index: int, block: Any) -> Decoded:
         try:
@@ -109,12 +115,12 @@ class Chain:
         ledger = Ledger(
             stages=[stage.like() for stage in self.ledger.stages], records=rejects.num_rows
         )
-        return self._from_rows(ledger, [], [rejects])
+        return self._from_rows(Work(ledger, None, Tally()), [], [rejects])
 
     def _from_rows(
-        self, ledger: Ledger, batches: list[pa.RecordBatch], rejects: list[pa.RecordBatch]
+        self, work: Work, batches: list[pa.RecordBatch], rejects: list[pa.RecordBatch]
     ) -> Work:
-        work = Work(ledger, None, Tally())
+        ledger = work.ledger
         if rejects:
             self._take_rejects(work, pa.concat_batches(rejects))
         if not batches:
@@ -124,7 +130,9 @@ class Chain:
         ledger.decoded = tally
         count_status(ledger, batch)
         for stage, enricher in zip(ledger.stages, self._free, strict=False):
+            began = now()
             batch, tally = applied(enricher, stage, batch, tally)
+            work.times.note("enrich", stage.name, began, now())
         work.batch, work.tally = batch, tally
         if not self._ordered:
             self._fan_out(work)
@@ -148,12 +156,14 @@ class Chain:
         assert work.batch is not None
         stages = work.ledger.stages[-1 - len(self._sinks) : -1]
         for bound, writer, stage in zip(self._sinks, self._writers, stages, strict=True):
+            began = now()
             stage.came_in.add(work.tally)
             rows = bound.filter(work.batch)
             if rows.num_rows != work.batch.num_rows:
                 stage.filtered.add(work.tally.minus(measure(rows)))
             rows = bound.select(rows)
             work.encoded.append(writer.encode(rows) if rows.num_rows else None)
+            work.times.note("encode", stage.name, began, now())
 
     # -- in the task's own thread, in order ---------------------------------------------------
 
@@ -164,11 +174,13 @@ class Chain:
             self._apply_ordered(work, 0)
         self._write(work)
         self.ledger.add(work.ledger)
+        self.times.add(work.times)
 
     def _apply_ordered(self, work: Work, start: int) -> None:
         assert work.batch is not None
         stages = work.ledger.stages[self._cut + start :]
         for stage, enricher in zip(stages, self._ordered[start:], strict=False):
+            began = now()
             if work.prepared is not None:
                 work.batch, work.tally = taken(enricher, stage, work.prepared, work.tally)
                 work.prepared = None
@@ -176,13 +188,16 @@ class Chain:
                 work.batch, work.tally = applied(enricher, stage, work.batch, work.tally)
             if isinstance(enricher, StatefulEnricher):
                 self._refuse(stage, enricher)
+            work.times.note("enrich", stage.name, began, now())
         if work.batch.num_rows:
             self._fan_out(work)
 
     def _write(self, work: Work) -> None:
-        for writer, encoded in zip(self._writers, work.encoded, strict=False):
+        for bound, writer, encoded in zip(self._sinks, self._writers, work.encoded, strict=False):
             if encoded is not None:
+                began = now()
                 writer.write(encoded)
+                work.times.note("write", bound.entry.id, began, now())
         if work.rejects is not None:
             assert self._reject_writer is not None
             self._reject_writer.write(work.rejects)
@@ -204,16 +219,21 @@ class Chain:
                 self._apply_ordered(work, index + 1)
                 self._write(work)
                 self.ledger.add(work.ledger)
+                self.times.add(work.times)
             if isinstance(enricher, StatefulEnricher):
                 account_for(self.ledger.stages[self._cut + index], enricher)
         assert self._reject_writer is not None
-        receipts = [writer.finish() for writer in self._writers]
+        receipts = []
+        for bound, writer in zip(self._sinks, self._writers, strict=True):
+            with self.times.timed("finish", bound.entry.id):
+                receipts.append(writer.finish())
         for bound, writer, stage in zip(
             self._sinks, self._writers, self.ledger.stages[-1 - len(self._sinks) : -1], strict=True
         ):
             for refused in writer.refused():
                 self._take_refused(bound.entry.id, stage, refused)
-        receipts.append(self._reject_writer.finish())
+        with self.times.timed("finish", "rejects"):
+            receipts.append(self._reject_writer.finish())
         self._close_ledger(receipts)
         return receipts
 

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ktrans.api import ConfigErrors, KtransError
+from ktrans.config.pipeline import Pipeline
+from ktrans.engine.cores import usable_cores
 from ktrans.registry.catalogue import Catalogue
+from ktrans.state.base import StateStore
 
 Verdict = Literal["ok", "warning", "failed"]
 
@@ -88,28 +91,43 @@ def examine_machine(catalogue: Catalogue) -> Iterator[Finding]:
             yield Finding("ok", f"credentials for {cloud}", ", ".join(found))
 
 
-def examine_pipeline(config: str, catalogue: Catalogue) -> Iterator[Finding]:
-    """Look at a pipeline: is its file right, its outside there, its state usable?"""
-    from ktrans.config.load import load_pipeline
+def examine_pipelines(
+    config: str, catalogue: Catalogue, profile: str | None = None
+) -> Iterator[Finding]:
+    """Look at the pipelines of a file or folder: are they right, their outside there?"""
+    from ktrans.config.drafts import Wanted
+    from ktrans.config.load import load_all, told_apart
+
+    loaded = load_all([config], catalogue, Wanted(profile=profile))
+    for path, error in loaded.wrong:
+        for one in told_apart(error):
+            yield _failed(str(path), one)
+    for file in loaded.files:
+        about = str(file.pipeline.path)
+        if not file.pipeline.alone:
+            about += f" ({file.pipeline.name})"
+        yield from _examine(about, file.pipeline, catalogue)
+
+
+def _examine(about: str, pipeline: Pipeline, catalogue: Catalogue) -> Iterator[Finding]:
     from ktrans.engine.assemble import assemble
 
     try:
-        pipeline = load_pipeline(config, catalogue)
         assembly = assemble(pipeline, catalogue)
     except ConfigErrors as errors:
         for error in errors.errors:
-            yield _failed(config, error)
+            yield _failed(about, error)
         return
     except KtransError as error:
-        yield _failed(config, error)
+        yield _failed(about, error)
         return
-    yield Finding("ok", config, f"pipeline {pipeline.name} is right")
+    yield Finding("ok", about, f"pipeline {pipeline.name} is right")
     try:
         for name, component in assembly.components():
-            yield _reach(f"{config}: {name}", component.check)
+            yield _reach(f"{about}: {name}", component.check)
+        yield from _state(about, assembly.state, pipeline.name)
     finally:
         assembly.close()
-    yield from _state(config, pipeline.state_path, pipeline.name)
 
 
 def _failed(about: str, error: KtransError) -> Finding:
@@ -126,25 +144,16 @@ def _reach(about: str, check: Callable[[], None]) -> Finding:
     return Finding("ok", about, f"answers, in {time.monotonic() - began:.2f} s")
 
 
-def _state(config: str, path: Path, name: str) -> Iterator[Finding]:
-    from ktrans.state.store import Store
-
+def _state(config: str, state: StateStore[Any], name: str) -> Iterator[Finding]:
     about = f"{config}: state"
-    folder = path.parent
-    while not folder.exists():
+    folder = state.folder
+    while folder is not None and not folder.exists():
         folder = folder.parent
-    if not os.access(folder, os.W_OK | os.X_OK):
-        yield Finding("failed", about, f"{folder} cannot be written", "see `state: {path: ...}`")
-        return
-    free = shutil.disk_usage(folder).free
-    if free < LITTLE_DISK:
+    if folder is not None and (free := shutil.disk_usage(folder).free) < LITTLE_DISK:
         yield Finding("warning", about, f"only {free >> 20} MB are free in {folder}")
-    if not path.exists():
-        yield Finding("ok", about, f"{path} will be made by the first run")
-        return
     try:
-        with Store(path).in_memory_copy() as store:
-            epoch = store.unfinished(name)
+        with state.look(name) as store:
+            known, epoch = name in store.pipelines(), store.unfinished(name)
     except KtransError as error:
         yield _failed(about, error)
         return
@@ -152,12 +161,12 @@ def _state(config: str, path: Path, name: str) -> Iterator[Finding]:
         told = f"epoch {epoch.number} is unfinished: a run is under way, or was killed"
         yield Finding("warning", about, told, "the next run finishes it")
         return
-    yield Finding("ok", about, str(path))
+    told = state.where if known else f"{state.where}: nothing is kept there yet"
+    yield Finding("ok", about, told)
 
 
 def _cores() -> Finding:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Finding("ok", "cores", f"{usable} of {os.cpu_count()} may be used")
+    return Finding("ok", "cores", f"{usable_cores()} of {os.cpu_count()} may be used")
 
 
 def _clock(now: float) -> Finding:

@@ -7,14 +7,27 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from typing import Any
 
-from ktrans.api import EpochId, InterruptedRunError, Plan, RunError, Split, StageLostError, TaskId
+from ktrans.api import (
+    EpochId,
+    FencedError,
+    InterruptedRunError,
+    KtransError,
+    Plan,
+    RunError,
+    Split,
+    StageLostError,
+    TaskId,
+)
+from ktrans.api.log_events import LogEvent
 from ktrans.config.pipeline import Pipeline
 from ktrans.engine.failures import as_ktrans, is_access
 from ktrans.engine.ledger import Ledger
 from ktrans.engine.rejects import check_limit
 from ktrans.engine.task import Shared, Task, TaskResult
+from ktrans.engine.timing import StageTimes, now
 from ktrans.state.epochs import Epoch, Exclusion, Status
 from ktrans.state.store import Store
 
@@ -66,6 +79,7 @@ class EpochRunner:
         self._pipeline = shared.assembly.pipeline
         self._ledgers: dict[int, Ledger] = {}
         self._limited = True
+        self._commits = StageTimes()
         shared.exclude = self._exclude
         shared.running = self._running
 
@@ -86,6 +100,7 @@ class EpochRunner:
             self._pipeline.fingerprint,
             replay=replay,
             source=source_mark(self._pipeline),
+            planned=self._shared.halt.clock.now(),
         )
         self._store.plan(name, epoch)
         return epoch
@@ -99,11 +114,12 @@ class EpochRunner:
             fingerprint=self._pipeline.fingerprint,
             source=source_mark(self._pipeline),
             last=True,
+            planned=self._shared.halt.clock.now(),
         )
         self._store.plan(self._pipeline.name, epoch)
         return epoch
 
-    def complete(self, epoch: Epoch) -> tuple[Ledger, dict[str, Any]]:
+    def complete(self, epoch: Epoch, *, resumed: bool = False) -> tuple[Ledger, dict[str, Any]]:
         """Bring an epoch, new or left over from a run that died, to its end.
 
         Returns:
@@ -111,6 +127,9 @@ class EpochRunner:
         """
         name = self._pipeline.name
         began = time.monotonic()
+        started = now()
+        self._commits = StageTimes()
+        self._shared.observer.epoch_started(_opening(epoch, started, resumed=resumed))
         self._limited = not epoch.replay  # its records were accepted as rejects once before
         if epoch.status is Status.PLANNED:
             self._process(epoch)
@@ -128,7 +147,13 @@ class EpochRunner:
             self._shared.assembly.source.commit(epoch.plan)
         self._store.finish(name, epoch)
         epoch.status = Status.DONE
-        return Ledger.from_json(epoch.ledger), _summary(epoch, time.monotonic() - began)
+        summary = _summary(epoch, time.monotonic() - began)
+        return Ledger.from_json(epoch.ledger), {
+            **summary,
+            "began": started,
+            "ended": now(),
+            "stages": self._commits.to_json(),
+        }
 
     # -- steps --------------------------------------------------------------------------------
 
@@ -169,11 +194,21 @@ class EpochRunner:
 
     def _clean_up(self, number: EpochId) -> None:
         """Let the sinks remove what tasks of a failed epoch had staged; it will be done again."""
+        try:
+            self._store.confirm()
+        except FencedError:
+            raise  # another run may be staging the same epoch by now
+        except KtransError:
+            return  # the error that led here says more; the next attempt cleans up first
         for bound in self._shared.assembly.all_sinks():
             try:
                 bound.sink.prepare(number)
             except Exception:
-                logging.getLogger("ktrans.engine").exception("%s did not clean up", bound.entry.id)
+                logging.getLogger("ktrans.engine").exception(
+                    "%s did not clean up",
+                    bound.entry.id,
+                    extra={"event": LogEvent.CLEAN_UP_FAILED, "sink": bound.entry.id},
+                )
 
     def _run_tasks(self, epoch: Epoch, number: EpochId) -> list[TaskResult]:
         halt = self._shared.halt
@@ -182,7 +217,7 @@ class EpochRunner:
             Task(self._shared, epoch, TaskId(number, index)) for index in range(len(epoch.tasks))
         ]
         with ThreadPoolExecutor(self._workers, thread_name_prefix="task") as threads:
-            futures = [threads.submit(task.run) for task in tasks]
+            futures = [threads.submit(copy_context().run, task.run) for task in tasks]
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
             finally:
@@ -235,10 +270,13 @@ class EpochRunner:
                     code="sink_changed",
                     hint="change it back for one run, so that the epoch can be published",
                 )
+        self._store.confirm()  # what another run has decided since is not this one's to publish
         for sink, receipts in epoch.receipts.items():
             try:
-                bound_by_id[sink].sink.commit(number, receipts)
+                with self._commits.timed("commit", sink):
+                    bound_by_id[sink].sink.commit(number, receipts)
             except Exception as error:
+                self._store.confirm()  # no wonder if another run is publishing it, too
                 told = as_ktrans(error)
                 told.component = told.component or sink
                 raise told from error
@@ -285,6 +323,21 @@ class EpochRunner:
             check_limit(self._pipeline.rejects.limit, total, "the epoch")
 
 
+def _opening(epoch: Epoch, began: float, *, resumed: bool) -> dict[str, Any]:
+    return {
+        "id": epoch.number,
+        "began": began,
+        "planned": epoch.planned.isoformat(),
+        "tasks": len(epoch.tasks),
+        "splits": len(epoch.splits),
+        "input_bytes": sum(split.size or 0 for split in epoch.splits),
+        "resumed": resumed,
+        "status": str(epoch.status),
+        "replay": epoch.replay,
+        "last": epoch.last,
+    }
+
+
 def _summary(epoch: Epoch, seconds: float) -> dict[str, Any]:
     left_out = list(epoch.excluded.values())
     return {
@@ -303,4 +356,5 @@ def _summary(epoch: Epoch, seconds: float) -> dict[str, Any]:
         "set_aside": [item.to_json() for item in left_out],
         "access": any(is_access(item.code) for item in left_out),
         "torn": epoch.extra.get("torn", []),
+        **({"replay": True} if epoch.replay else {}),
     }

@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+from ktrans.api.log_events import LogEvent
+
 
 @dataclass(slots=True)
 class Meter:
@@ -44,11 +46,20 @@ class Meter:
 class Observer:
     """Calls that a run makes; each does nothing unless overridden. An error in one is logged."""
 
+    def run_opened(self, run: dict[str, Any]) -> None:
+        """The run has its components and asks for its lock; `run` is as in `ktrans.api.hooks`."""
+
     def run_started(self, pipeline: str, run_id: str, meter: Meter) -> None:
         """The run holds its lock and is about to plan."""
 
+    def epoch_started(self, epoch: dict[str, Any]) -> None:
+        """An epoch, new or left by an earlier run, is about to be brought to its end."""
+
     def epoch_planned(self, number: int, tasks: int, splits: int) -> None:
         """An epoch was written to the state store and is about to be read."""
+
+    def task_finished(self, task: dict[str, Any]) -> None:
+        """A task came to its end, well or not; in the task's own thread, several at once."""
 
     def epoch_committed(self, number: int, summary: dict[str, Any]) -> None:
         """An epoch was recorded; `summary` has `ledger`, `splits`, `seconds`, `sinks`."""
@@ -71,8 +82,11 @@ class Quiet(Observer):
 
     def __init__(self, inner: Observer) -> None:
         for name in (
+            "run_opened",
             "run_started",
+            "epoch_started",
             "epoch_planned",
+            "task_finished",
             "epoch_committed",
             "retrying",
             "caught_up",
@@ -87,6 +101,13 @@ def _guarded(call: Any) -> Any:
         try:
             call(*args)
         except Exception:
-            logging.getLogger("ktrans.engine").exception("an observer failed")
+            logging.getLogger("ktrans.engine").exception(
+                "an observer failed",
+                extra={
+                    "event": LogEvent.OBSERVER_FAILED,
+                    "observer": type(getattr(call, "__self__", call)).__name__,
+                    "call": getattr(call, "__name__", ""),
+                },
+            )
 
     return guarded

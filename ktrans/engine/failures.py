@@ -11,6 +11,7 @@ from ktrans.api import (
     RetryableError,
     Split,
 )
+from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Exclusion
 
 FINAL_ERRNO = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
@@ -71,7 +72,7 @@ def as_ktrans(error: BaseException) -> KtransError:
             )
     else:
         made = KtransError(
-            f"{type(error).__name__}: {error}",
+            _reason(error),
             code="defect",
             hint="this is a defect in ktrans or a plugin; run with --debug to see where, and "
             "report it",
@@ -96,6 +97,10 @@ def _of_split(split: Split, error: Exception) -> str:
 
 
 def _reason(error: BaseException) -> str:
+    return redact(_words(error))
+
+
+def _words(error: BaseException) -> str:
     if isinstance(error, KtransError):
         return error.message
     if isinstance(error, OSError) and error.strerror:

@@ -102,12 +102,12 @@ def graph_of(assembly: Assembly) -> Graph:
 
 
 def _rows(start: str, end: str, schema: pa.Schema, when: str = "") -> Edge:
-    columns = tuple((field.name, _type(field.type)) for field in schema)
+    columns = tuple((field.name, type_name(field.type)) for field in schema)
     return Edge(start, end, f"{len(columns)} columns", columns, when)
 
 
-def _type(kind: pa.DataType) -> str:
+def type_name(kind: pa.DataType) -> str:
     """Give a type as people call it: a dictionary of text is text."""
     if pa.types.is_dictionary(kind):
-        return _type(kind.value_type)
+        return type_name(kind.value_type)
     return "text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else str(kind)

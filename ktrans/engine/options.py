@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ktrans.api import Clock
+from ktrans.api.clock import CLOCK
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
@@ -17,6 +20,7 @@ class RunOptions:
         start: where to start instead of where the last run ended (`--from`), in the source's words.
         workers: overrides the pipeline's `engine.workers`.
         if_locked: overrides the pipeline's `engine.if_locked`.
+        clock: the time that the run and its components go by; tests move one of their own.
     """
 
     follow: bool = False
@@ -25,3 +29,4 @@ class RunOptions:
     start: str | None = None
     workers: int | None = None
     if_locked: str | None = None
+    clock: Clock = CLOCK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
@@ -13,7 +13,6 @@ from ktrans.engine.assemble import Assembly, assemble
 from ktrans.engine.epoch import group_splits, source_mark
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.epochs import Status
-from ktrans.state.store import Store
 
 SAMPLE_ROWS = 50_000
 """Rows that are decoded for the estimate, at most."""
@@ -69,8 +68,9 @@ def outlook(
         KtransError: what the source raises when it cannot be listed.
     """
     assembly = assemble(pipeline, catalogue, ephemeral=True)
-    store = Store(pipeline.state_path).in_memory_copy()
-    try:
+    with ExitStack() as held:
+        held.callback(assembly.close)
+        store = held.enter_context(assembly.state.look(pipeline.name))
         result = Outlook(pipeline.name, sinks=[_sink(bound) for bound in assembly.sinks])
         epoch = store.unfinished(pipeline.name)
         if epoch is not None:
@@ -88,9 +88,6 @@ def outlook(
             _estimate(result, assembly, plan)
         result.warnings += _warnings(assembly, result)
         return result
-    finally:
-        store.close()
-        assembly.close()
 
 
 def _count(

@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 
 from ktrans.api import UsageError, WritesFolder
 from ktrans.api.inflate import Inflater
+from ktrans.api.rejects import PARTIAL_REASONS
 from ktrans.config.pipeline import Pipeline
 from ktrans.engine.assemble import assemble
 from ktrans.engine.rejects import REJECT_OUT_SCHEMA
 from ktrans.registry.catalogue import Catalogue
 
+_WORDS = "bytes are kept"
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
 
@@ -58,17 +60,39 @@ def read_file(path: Path) -> pa.Table:
         import pyarrow.parquet as pq
 
         with path.open("rb") as stream:
-            return pq.ParquetFile(stream).read().select(REJECT_OUT_SCHEMA.names)
+            return _completed(pq.ParquetFile(stream).read())
     import pyarrow.json as pj
 
     data = b"".join(Inflater(lambda: path.open("rb"), name=str(path)).chunks())
     if not data:
         return REJECT_OUT_SCHEMA.empty_table()
-    return pj.read_json(
-        pa.BufferReader(data),
-        read_options=pj.ReadOptions(use_threads=False, block_size=max(len(data) + 1, 1 << 16)),
-        parse_options=pj.ParseOptions(explicit_schema=REJECT_OUT_SCHEMA),
-    ).select(REJECT_OUT_SCHEMA.names)
+    return _completed(
+        pj.read_json(
+            pa.BufferReader(data),
+            read_options=pj.ReadOptions(use_threads=False, block_size=max(len(data) + 1, 1 << 16)),
+            parse_options=pj.ParseOptions(explicit_schema=REJECT_OUT_SCHEMA),
+        )
+    )
+
+
+def _completed(table: pa.Table) -> pa.Table:
+    """Bring a file's rows into today's columns.
+
+    Files of version 0.1 do not say whether `raw` is complete; there the reason or, where a record
+    was shortened, the words of the detail tell.
+    """
+    field = REJECT_OUT_SCHEMA.field("raw_complete")
+    if field.name not in table.column_names:
+        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    known = table.column(field.name)
+    if known.null_count:
+        held = pc.or_(table.column("raw").is_valid(), table.column("raw_base64").is_valid())
+        torn = pc.is_in(table.column("reason"), pa.array(PARTIAL_REASONS))
+        short = pc.fill_null(pc.match_substring(table.column("detail"), _WORDS), False)
+        guessed = pc.and_(held, pc.invert(pc.or_(torn, short)))
+        place = table.column_names.index(field.name)
+        table = table.set_column(place, field, pc.coalesce(known, guessed))
+    return table.select(REJECT_OUT_SCHEMA.names)
 
 
 def read_rejects(
@@ -85,15 +109,9 @@ def read_rejects(
     Returns:
         REJECT_OUT_SCHEMA plus `file`, the path of the file that each row lies in.
     """
-    assembly = assemble(pipeline, catalogue)
-    assert assembly.rejects is not None
-    sink = reject_sink(assembly.rejects.sink)
     tables, rows = [], 0
-    for path, table in _tables(sink):
-        chosen = table
-        if reason is not None:
-            chosen = table.filter(pc.equal(table.column("reason"), reason))
-        tables.append(chosen.append_column("file", pa.repeat(str(path), chosen.num_rows)))
+    for chosen in stored_rejects(pipeline, catalogue, reason):
+        tables.append(chosen)
         rows += chosen.num_rows
         if limit is not None and rows >= limit:
             break
@@ -102,6 +120,14 @@ def read_rejects(
     return table if limit is None else table.slice(0, limit)
 
 
-def _tables(sink: WritesFolder) -> Iterator[tuple[Path, pa.Table]]:
-    for path in reject_files(sink):
-        yield path, read_file(path)
+def stored_rejects(
+    pipeline: Pipeline, catalogue: Catalogue, reason: str | None = None
+) -> Iterator[pa.Table]:
+    """Read a pipeline's stored rejects file by file; as `read_rejects` otherwise."""
+    assembly = assemble(pipeline, catalogue)
+    assert assembly.rejects is not None
+    for path in reject_files(reject_sink(assembly.rejects.sink)):
+        table = read_file(path)
+        if reason is not None:
+            table = table.filter(pc.equal(table.column("reason"), reason))
+        yield table.append_column("file", pa.repeat(str(path), table.num_rows))

@@ -24,6 +24,7 @@ REJECT_OUT_SCHEMA = pa.schema(
         pa.field("decoder", pa.string()),
         pa.field("decoder_version", pa.string()),
         pa.field("layout", pa.string()),
+        pa.field("raw_complete", pa.bool_()),
     ]
 )
 """REJECT_SCHEMA for people: `raw` is text where the bytes are UTF-8, else `raw_base64` has them."""

@@ -2,7 +2,9 @@
 
 It is an epoch like any other, so a replay that is killed resumes, and rows arrive once. The files
 of rejects that were replayed are deleted when the epoch is recorded; what is still wrong lies in
-new ones. Rows that a sink could not place are not records any more: they stay as they are. Objects that were rejected whole are forgotten, so that the next run reads them again.
+new ones. Rows that a sink could not place are not records any more, and of some records there is but
+a part: these stay as they are. Objects that were rejected whole are forgotten, so that the next run
+reads them again.
 """
 
 from __future__ import annotations
@@ -38,9 +40,6 @@ from ktrans.engine.receipt import RunReceipt
 from ktrans.engine.reject_files import read_file, reject_files, reject_sink
 from ktrans.engine.rejects import SINK, raw_bytes
 from ktrans.registry.catalogue import Catalogue
-
-PARTIAL = pa.array(["truncated", "corrupt_stream", "line_too_long"])
-"""Reasons of rejects that hold but a part of a record: decoded again it could pass for a whole one."""
 
 
 def replay(
@@ -196,10 +195,8 @@ def _has_records(path: Path) -> bool:
 def _of_no_use(table: pa.Table) -> pa.ChunkedArray:
     """Tell which rejects are no whole records: rows of sinks, and what was torn or shortened."""
     rows = pc.fill_null(pc.starts_with(table.column("decoder"), SINK), False)
-    torn = pc.fill_null(pc.is_in(table.column("reason"), PARTIAL), False)
-    short = pc.fill_null(pc.match_substring(table.column("detail"), "are kept"), False)
     placed = pc.is_valid(table.column("source_pos"))
-    return pc.or_(rows, pc.and_(placed, pc.or_(torn, short)))
+    return pc.or_(rows, pc.and_(placed, pc.invert(table.column("raw_complete"))))
 
 
 def _as_rejects(table: pa.Table) -> pa.RecordBatch:

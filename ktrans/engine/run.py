@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import os
 import threading
 import uuid
 from collections.abc import Iterator
@@ -12,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+from ktrans import __version__
 from ktrans.api import (
     Budget,
     ConfigError,
@@ -22,25 +23,32 @@ from ktrans.api import (
     Plan,
     RunError,
 )
+from ktrans.api.log_events import LogEvent
+from ktrans.api.logs import bind
 from ktrans.config.pipeline import Pipeline
+from ktrans.engine.about import about
 from ktrans.engine.accounts import account, output_of
 from ktrans.engine.assemble import Assembly, assemble
 from ktrans.engine.carry import check_owners, stateful, wants_last
+from ktrans.engine.cores import usable_cores
 from ktrans.engine.dry import discard
 from ktrans.engine.epoch import EpochRunner, source_mark
 from ktrans.engine.events import Meter, Observer, Quiet
 from ktrans.engine.failures import as_ktrans
 from ktrans.engine.gate import Gate, Halt
-from ktrans.engine.lock import lock
 from ktrans.engine.options import RunOptions
 from ktrans.engine.patience import patiently
 from ktrans.engine.receipt import RunReceipt
 from ktrans.engine.replay import replaying
 from ktrans.engine.task import Shared
+from ktrans.engine.timing import now
 from ktrans.registry.catalogue import Catalogue
+from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch, Status
 from ktrans.state.store import Store
 
+STANDBY_SECS = 5.0
+"""How often a run that waits for another one's hold looks again, at most."""
 LIMITED_BUDGET = Budget(splits=8, bytes=8 << 20)
 
 
@@ -87,15 +95,22 @@ class Run:
         self.options = options
         self.observer = Quiet(observer)
         self.halt = halt
+        halt.clock = options.clock
+        self._idle = halt.between_epochs()
+        self._busy = False
         self.meter = Meter()
         self._failed: set[str] = set()
         """What this run could not read: left to the next run or, with --follow, the next round."""
         self.assembly: Assembly = assemble(
-            pipeline, catalogue, halt.stop.is_set, ephemeral=options.dry_run
+            pipeline,
+            catalogue,
+            self._stopping,
+            ephemeral=options.dry_run,
+            clock=options.clock,
         )
         if options.dry_run:
             discard(self.assembly)
-        self.workers = options.workers or pipeline.engine.workers or os.cpu_count() or 1
+        self.workers = options.workers or pipeline.engine.workers or usable_cores()
         self.receipt = RunReceipt(
             pipeline.name, uuid.uuid4().hex[:12], options.dry_run, workers=self.workers
         )
@@ -109,14 +124,19 @@ class Run:
         Args:
             replay: take the stored rejects as input instead of the source.
         """
+        with bind(pipeline=self.pipeline.name, run_id=self.receipt.run_id):
+            return self._run_bound(replay=replay)
+
+    def _run_bound(self, *, replay: bool) -> RunReceipt:
         receipt = self.receipt
         if replay:
             replaying(self.assembly)
+        self.observer.run_opened(self._about(replay=replay))
         try:
             with ExitStack() as held:
                 self._run(held, replay=replay)
         except LockedError as error:
-            if (self.options.if_locked or self.pipeline.engine.if_locked) == "skip":
+            if self._if_locked == "skip":
                 receipt.outcome = "skipped"
                 receipt.notes.append(error.message)
             else:
@@ -131,20 +151,45 @@ class Run:
             self._fail(error)
         finally:
             self.assembly.close()
-        receipt.retries = self.meter.retries
-        receipt.finished = dt.datetime.now(dt.UTC)
-        self.observer.run_finished(receipt.to_json())
+        self._finish()
         return receipt
+
+    def end(self, error: Exception) -> None:
+        """Put an error that `run` has raised into the receipt too, and tell that the run is over."""
+        with bind(pipeline=self.pipeline.name, run_id=self.receipt.run_id):
+            self._fail(error)
+            self._finish()
+
+    def _finish(self) -> None:
+        self.receipt.retries = self.meter.retries
+        self.receipt.finished = dt.datetime.now(dt.UTC)
+        self.observer.run_finished(self.receipt.to_json())
+
+    def _about(self, *, replay: bool) -> dict[str, Any]:
+        return {
+            "pipeline": self.pipeline.name,
+            "run_id": self.receipt.run_id,
+            "version": __version__,
+            "started": self.receipt.started.isoformat(),
+            "began": now(),
+            "dry_run": self.options.dry_run,
+            "replay": replay,
+            "follow": self.options.follow,
+            "workers": self.workers,
+            **about(self.assembly),
+        }
 
     def _fail(self, error: Exception) -> None:
         told = as_ktrans(error)
-        logging.getLogger("ktrans.engine").debug("the run failed", exc_info=error)
+        logging.getLogger("ktrans.engine").debug(
+            "the run failed", exc_info=error, extra={"event": LogEvent.RUN_FAILED}
+        )
         self.receipt.outcome = "failed"
         self.receipt.exit_code = told.exit_code
         self.receipt.error = {
             "code": told.code,
-            "message": told.message,
-            "hint": told.hint,
+            "message": redact(told.message),
+            "hint": told.hint and redact(told.hint),
             "component": told.component,
             "place": str(told.where) if told.where else None,
         }
@@ -152,14 +197,11 @@ class Run:
     # -- the run itself -----------------------------------------------------------------------
 
     def _run(self, held: ExitStack, *, replay: bool) -> None:
-        state_path, name = self.pipeline.state_path, self.pipeline.name
-        store = Store(state_path)
+        name = self.pipeline.name
         if self.options.dry_run:
-            store = store.in_memory_copy()
-            held.callback(store.close)
+            store = held.enter_context(self.assembly.state.look(name))
         else:
-            held.enter_context(lock(state_path, name))
-            held.enter_context(store)
+            store = self._hold(held)
             store.claim(name, self.pipeline.path)
         self.observer.run_started(name, self.receipt.run_id, self.meter)
         pool = held.enter_context(ThreadPoolExecutor(self.workers, thread_name_prefix="work"))
@@ -184,10 +226,33 @@ class Run:
             self._replay(shared, store)
         else:
             self._go_on(EpochRunner(shared, store, self.workers), store)
-        if self.halt.stop.is_set():
+        if self._idle.stop.is_set():
             self.receipt.outcome = "stopped"
         elif self.receipt.epochs == 0:
             self.receipt.outcome = "nothing_to_do"
+
+    def _hold(self, held: ExitStack) -> Store:
+        """Hold the pipeline; with --follow wait until another run's hold runs out, or is let go."""
+        state, name = self.assembly.state, self.pipeline.name
+        told = False
+        while True:
+            try:
+                return held.enter_context(state.hold(name, self.receipt.run_id))
+            except LockedError as error:
+                waits = self.options.follow and self._if_locked != "skip"
+                if error.until is None or not waits:
+                    raise
+                if self._idle.stop.is_set():
+                    raise InterruptedRunError("told to stop before it was its turn") from error
+                if not told:  # the message names a time, which each renewal puts off
+                    self._note(f"{error.message}; waiting to take its place")
+                told = True
+            wait = min(self.pipeline.engine.poll_secs, STANDBY_SECS)
+            self.options.clock.wait(wait, self._idle.stop)
+
+    @property
+    def _if_locked(self) -> str:
+        return self.options.if_locked or self.pipeline.engine.if_locked
 
     def _replay(self, shared: Shared, store: Store) -> None:
         name = self.pipeline.name
@@ -236,7 +301,7 @@ class Run:
             return
         if epoch.replay:
             shared = replace(shared, assembly=replaying(self.assembly))
-        self._complete(EpochRunner(shared, store, self.workers), epoch)
+        self._complete(EpochRunner(shared, store, self.workers), epoch, resumed=True)
 
     def _go_on(self, runner: EpochRunner, store: Store) -> None:
         name, source = self.pipeline.name, self.assembly.source
@@ -244,13 +309,13 @@ class Run:
         position = store.position(name, source.config.type)
         if self.options.start is not None:
             position = source.position_from(self.options.start)
-        while not self.halt.stop.is_set() and not self._limit_reached():
+        while not self._idle.stop.is_set() and not self._limit_reached():
             budget = replace(self._budget(), skip=frozenset(self._failed))
             plan = patiently(
                 partial(source.plan, position, memory, budget),
                 "listing the source",
                 settings=self.pipeline.engine,
-                halt=self.halt,
+                halt=self._idle,
                 observer=self.observer,
                 forever=self.options.follow,
             )
@@ -259,12 +324,12 @@ class Run:
             if plan is None or not plan.splits:
                 self.observer.caught_up()
                 if not self.options.follow:
-                    if not self.halt.stop.is_set() and wants_last(
+                    if not self._idle.stop.is_set() and wants_last(
                         store, name, stateful(self.assembly.enrichers)
                     ):
                         self._complete(runner, runner.plan_last(position))
                     break
-                self.halt.stop.wait(self.pipeline.engine.poll_secs)
+                self.options.clock.wait(self.pipeline.engine.poll_secs, self._idle.stop)
                 self._failed.clear()
                 continue
             self._complete(runner, runner.plan(plan))
@@ -289,9 +354,13 @@ class Run:
         remember = {key: value for key, value in plan.remember.items() if key not in failed}
         return replace(plan, splits=left, remember=remember)
 
-    def _complete(self, runner: EpochRunner, epoch: Epoch) -> None:
+    def _complete(self, runner: EpochRunner, epoch: Epoch, *, resumed: bool = False) -> None:
         self.meter.epoch = epoch.number
-        ledger, summary = runner.complete(epoch)
+        self._busy = True
+        try:
+            ledger, summary = runner.complete(epoch, resumed=resumed)
+        finally:
+            self._busy = False
         self._failed |= {
             e.key for e in epoch.excluded.values() if epoch.replay or e.kind == "waiting"
         }
@@ -312,9 +381,14 @@ class Run:
             self._note(note)
 
     def _note(self, text: str) -> None:
+        text = redact(text)
         if text not in self.receipt.notes:
             self.receipt.notes.append(text)
             self.observer.note(text)
+
+    def _stopping(self) -> bool:
+        """Tell components whether to hurry: at an epoch's edge not until the epoch is over."""
+        return (self.halt if self._busy else self._idle).stop.is_set()
 
     # -- stopping -----------------------------------------------------------------------------
 

@@ -10,13 +10,16 @@ import queue
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
 import tenacity
 
 from ktrans.api import Change, InterruptedRunError, Receipt, Split, TaskId
+from ktrans.api.logs import bind
 from ktrans.config.pipeline import EngineSettings
+from ktrans.engine.about import told
 from ktrans.engine.assemble import Assembly
 from ktrans.engine.carry import Carry
 from ktrans.engine.chain import BlockError, Chain, Work
@@ -26,6 +29,7 @@ from ktrans.engine.gate import TICK_SECS, Gate, Halt
 from ktrans.engine.ledger import Ledger
 from ktrans.engine.patience import waiting_time
 from ktrans.engine.rejects import whole_split
+from ktrans.engine.timing import StageTimes, now
 from ktrans.state.epochs import Epoch, Exclusion
 from ktrans.state.store import Store
 
@@ -81,6 +85,10 @@ class Task:
         self._epoch = epoch
         self._id = task
         self._splits = epoch.tasks[task.index]
+        self._attempts = 0
+        self._retries: list[dict[str, Any]] = []
+        self._times = StageTimes()
+        self._ledger = Ledger()
 
     def run(self) -> TaskResult:
         """Process the task until it succeeds, within the allowed attempts.
@@ -88,6 +96,36 @@ class Task:
         Raises:
             KtransError, OSError: the writers failed for good, or too much could not be read.
         """
+        began, error = now(), None
+        with bind(epoch=self._epoch.number, task=self._id.index):
+            try:
+                return self._patiently()
+            except BaseException as failure:
+                error = told(failure.cause if isinstance(failure, ReadError) else failure)
+                raise
+            finally:
+                self._shared.observer.task_finished(self._report(began, now(), error))
+
+    def _report(self, began: float, ended: float, error: dict[str, str] | None) -> dict[str, Any]:
+        read = [split for split in self._splits if split.key not in self._epoch.excluded]
+        ledger = self._ledger
+        return {
+            "epoch": self._epoch.number,
+            "index": self._id.index,
+            "began": began,
+            "ended": ended,
+            "attempts": self._attempts,
+            "splits": len(read),
+            "input_bytes": sum(split.size or 0 for split in read),
+            "records": ledger.records,
+            "rows": ledger.decoded.rows,
+            "rejects": ledger.rejects,
+            "stages": self._times.to_json(),
+            "retries": self._retries,
+            "error": error,
+        }
+
+    def _patiently(self) -> TaskResult:
         settings = self._shared.settings
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_worth_another),
@@ -116,6 +154,8 @@ class Task:
         if isinstance(error, ReadError):
             what, error = error.split.uri, error.cause
         if error is not None:
+            retry = {"at": now(), "attempt": state.attempt_number, "wait_secs": wait}
+            self._retries.append({**retry, **told(error)})
             self._shared.observer.retrying(what, state.attempt_number, wait, error)
 
     def _until_readable(self, *, final: bool) -> TaskResult:
@@ -131,6 +171,8 @@ class Task:
     def _attempt(self, *, final: bool) -> TaskResult:
         carry = Carry(self._shared.store, self._shared.assembly.pipeline.name, self._epoch)
         chain = Chain(self._shared.assembly, self._id, carry)
+        self._attempts += 1
+        self._ledger, self._times = chain.ledger, chain.times
         try:
             self._pump(chain, final=final)
             receipts = chain.finish()
@@ -150,8 +192,11 @@ class Task:
         ready: queue.SimpleQueue[tuple[_Group, Future[Work]] | BaseException | None] = (
             queue.SimpleQueue()
         )
+        reading = StageTimes()
         reader = threading.Thread(
-            target=self._read, args=(chain, ready, halt, final), name=f"read-{self._id}"
+            target=copy_context().run,
+            args=(self._read, chain, ready, halt, final, reading),
+            name=f"read-{self._id}",
         )
         reader.start()
         inside: list[tuple[_Group, Future[Work]]] = []
@@ -165,6 +210,7 @@ class Task:
         finally:
             halt.failed.set()
             reader.join()
+            chain.times.add(reading)
             self._let_go(ready, inside)
 
     def _next(self, ready: queue.SimpleQueue[Any]) -> Any:
@@ -200,14 +246,24 @@ class Task:
 
     # -- the reader's thread ------------------------------------------------------------------
 
-    def _read(self, chain: Chain, ready: queue.SimpleQueue[Any], halt: Halt, final: bool) -> None:
+    def _read(
+        self,
+        chain: Chain,
+        ready: queue.SimpleQueue[Any],
+        halt: Halt,
+        final: bool,
+        reading: StageTimes,
+    ) -> None:
         try:
             group = _Group()
+            began = now()
             for split, block in self._blocks(final=final):
+                reading.note("read", "source", began, now())
                 if isinstance(block, Exclusion):
                     self._submit(group, ready, halt, chain)
                     group = _Group()
                     ready.put((_Group(), _done(chain.reject(self._whole(block)))))
+                    began = now()
                     continue
                 group.blocks.append(block)
                 group.splits.append(split)
@@ -215,6 +271,7 @@ class Task:
                 if group.full(self._shared.assembly.pipeline.limits.block_bytes):
                     self._submit(group, ready, halt, chain)
                     group = _Group()
+                began = now()
             self._submit(group, ready, halt, chain)
             ready.put(None)
         except BaseException as error:  # noqa: BLE001  handed to the task's thread
@@ -250,7 +307,8 @@ class Task:
         halt.check()
         if group.blocks:
             self._shared.gate.enter(group.size, halt)
-            ready.put((group, self._shared.pool.submit(_work, chain, group)))
+            work = self._shared.pool.submit(copy_context().run, _work, chain, group)
+            ready.put((group, work))
 
 
 def _work(chain: Chain, group: _Group) -> Work:

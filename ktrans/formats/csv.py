@@ -16,6 +16,8 @@ from ktrans.formats._text import is_binary, is_scalar, scalar_text
 
 _compute: Any = pc
 
+_FORMULA = r"^([=+\-@\t\r\n])"
+
 
 class CsvFormatConfig(ComponentConfig):
     """Options of CSV."""
@@ -35,6 +37,14 @@ class CsvFormatConfig(ComponentConfig):
         "lf",
         description="How lines end: `lf` as Unix tools expect, `crlf` as RFC 4180 has it.",
         examples=["lf", "crlf"],
+    )
+
+    escape_formulas: bool = Field(
+        False,
+        description="Whether a text that a spreadsheet would take for a formula gets a `'` before "
+        "it: one that begins with `=`, `+`, `-`, `@`, a tab or a line end. Other readers see the "
+        "`'` as part of the text.",
+        examples=[True],
     )
 
     @field_validator("delimiter")
@@ -98,6 +108,8 @@ class CsvFormat(TextFormat[CsvFormatConfig]):
         kind = array.type
         if is_scalar(kind):
             text = scalar_text(array)
+            if self.config.escape_formulas and is_text(kind):
+                text = _compute.replace_substring_regex(text, _FORMULA, r"'\1")
             # Numbers and times are never empty and hold nothing to be quoted, unless the delimiter
             # is an odd one.
             safe = self.config.delimiter in ",;|\t" and not (is_text(kind) or is_binary(kind))

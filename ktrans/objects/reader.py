@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import random
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +12,8 @@ from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from ktrans.api import Payload, RetryableError, Split
+from ktrans.api import Clock, Payload, RetryableError, Split
+from ktrans.api.clock import CLOCK
 from ktrans.objects.store import Readable
 
 if TYPE_CHECKING:
@@ -36,9 +36,19 @@ class Reader:
         part_bytes: larger ranges are read in parts of this size, side by side.
         threads: how many requests run at a time.
         slow_secs: a part that takes longer is asked for again, from where it stands.
+        clock: by which that is told, and by which broken connections are waited out.
     """
 
-    def __init__(self, store: Readable, *, part_bytes: int, threads: int, slow_secs: float) -> None:
+    def __init__(
+        self,
+        store: Readable,
+        *,
+        part_bytes: int,
+        threads: int,
+        slow_secs: float,
+        clock: Clock = CLOCK,
+    ) -> None:
+        self._clock = clock
         self.store = store
         self.part_bytes = part_bytes
         self._slow_secs = slow_secs
@@ -77,7 +87,7 @@ class Reader:
         key, version = split.data["key"], split.data["version"]
         if start + len(data) >= end:
             return
-        late = time.monotonic() + self._slow_secs
+        late = self._clock.monotonic() + self._slow_secs
         with closing(self.store.open(key, version, start + len(data), end)) as body:
             while (left := end - start - len(data)) > 0:
                 if self._closed.is_set():
@@ -88,7 +98,7 @@ class Reader:
                         f"{split.uri}: the connection ended {left} bytes early", code="short_read"
                     )
                 data += piece
-                if len(piece) < left and time.monotonic() > late:
+                if len(piece) < left and self._clock.monotonic() > late:
                     raise RetryableError(
                         f"{split.uri}: {left - len(piece)} bytes are still to come after"
                         f" {self._slow_secs:g} s",
@@ -97,7 +107,7 @@ class Reader:
 
     def _wait(self, failures: int, asked_secs: float | None) -> None:
         backoff = random.uniform(0.5, 1) * 0.2 * 2**failures  # noqa: S311  # jitter, not a secret
-        self._closed.wait(min(max(backoff, asked_secs or 0), _MAX_WAIT_SECS))
+        self._clock.wait(min(max(backoff, asked_secs or 0), _MAX_WAIT_SECS), self._closed)
 
 
 class ReadAhead:

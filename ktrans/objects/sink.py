@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, field_validator
 
-from ktrans.api import EpochId, Receipt, TaskId
+from ktrans.api import Dataset, EpochId, Receipt, TaskId
 from ktrans.layout.compress import Compression
 from ktrans.layout.sink import LayoutConfig, LayoutSink
 from ktrans.objects.once import once
@@ -89,7 +89,34 @@ C = TypeVar("C", bound=ObjectSinkConfig)
 
 
 class ObjectSink(LayoutSink[C], abc.ABC):
-    """Writes objects below one prefix, exactly once. A plugin gives `make_target`.
+    r"""Writes objects below one prefix, exactly once. A plugin gives `make_target`.
+
+    It is to return an `ObjectTarget` (`ktrans.objects.store`): uploads that nobody sees until they
+    are published. Here that is a bucket in memory:
+
+    >>> import pyarrow as pa
+    >>> from ktrans.api import Context
+    >>> from ktrans.registry.catalogue import Catalogue
+    >>> from ktrans.testing.objects import MemoryBucket
+    >>> bucket, catalogue = MemoryBucket(), Catalogue()
+    >>> class Acme(ObjectSink[ObjectSinkConfig]):
+    ...     def make_target(self):
+    ...         return bucket
+    >>> lines = catalogue.config("format", {"type": "jsonl"})
+    >>> config = ObjectSinkConfig(type="acme", path="out/", format=lines)
+    >>> sink = Acme(config, Context("flows", "lake", registry=catalogue))
+    >>> rows = pa.record_batch({"n": [1, 2]})
+    >>> sink.bind(rows.schema)
+    >>> epoch = EpochId("flows", 1)
+    >>> writer = sink.writer(TaskId(epoch, 0))
+    >>> writer.write(writer.encode(rows))
+    >>> receipt = writer.finish()
+    >>> bucket.data()
+    {}
+    >>> sink.commit(epoch, [receipt])
+    >>> bucket.data()
+    {'out/flows.lake.00000001-0000-00000.jsonl': b'{"n":1}\n{"n":2}\n'}
+    >>> sink.close()
 
     A crash amid a commit leaves some objects of the epoch visible and the others staged; the next
     run completes the commit.
@@ -111,6 +138,15 @@ class ObjectSink(LayoutSink[C], abc.ABC):
         return Lanes(
             ThreadPoolExecutor(count, thread_name_prefix="upload"), BoundedSemaphore(count)
         )
+
+    def namespace(self) -> str:
+        """Name the bucket for lineage, such as `s3://bucket`; nothing if it has no such name."""
+        return ""
+
+    def datasets(self) -> list[Dataset]:
+        """Name the folder that all objects are below."""
+        space = self.namespace()
+        return [Dataset(space, self.template.root.strip("/") or "/")] if space else []
 
     def check(self) -> None:
         """Find out whether the bucket is there and can be written."""
@@ -145,7 +181,7 @@ class ObjectSink(LayoutSink[C], abc.ABC):
 
         Raises:
             StageLostError: an object is neither staged nor published.
-            RunError: another object has the key (`if_absent`).
+            RunError: somebody else's object has the key (`if_absent`).
         """
         del epoch
         files = [file for receipt in receipts for file in receipt.data["files"]]

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from ktrans.api import (
     AccessError,
     Budget,
+    Dataset,
     Memory,
     Plan,
     Source,
@@ -44,7 +45,28 @@ C = TypeVar("C", bound=ObjectSourceConfig)
 
 
 class ObjectSource(Source[C], abc.ABC):
-    """Lists a bucket and opens its objects. A plugin gives `make_store`."""
+    """Lists a bucket and opens its objects. A plugin gives `make_store`.
+
+    It is to return an `ObjectStore` (`ktrans.objects.store`): to list, to look at an object, and to
+    read a range of one version. Here that is a bucket in memory:
+
+    >>> from ktrans.api import Budget
+    >>> from ktrans.testing.contracts.sources import PlainMemory
+    >>> from ktrans.testing.objects import MemoryBucket
+    >>> bucket = MemoryBucket()
+    >>> _ = bucket.put("logs/2026/a.log", b"one line")
+    >>> class Acme(ObjectSource[ObjectSourceConfig]):
+    ...     def make_store(self):
+    ...         return bucket
+    >>> source = Acme(ObjectSourceConfig(type="acme", prefix="logs/"))
+    >>> plan = source.plan(None, PlainMemory(), Budget())
+    >>> [split.uri for split in plan.splits]
+    ['mem://bucket/logs/2026/a.log']
+    >>> with source.open(plan.splits[0]) as payload, payload.open() as stream:
+    ...     stream.read()
+    b'one line'
+    >>> source.close()
+    """
 
     _ahead: ReadAhead | None = None
     _map: tuple[datetime | None, list[Tree], dict[date, list[Calendar]]] | None = None
@@ -68,6 +90,7 @@ class ObjectSource(Source[C], abc.ABC):
             part_bytes=config.part_bytes,
             threads=config.parallel_reads,
             slow_secs=config.slow_read_secs,
+            clock=self.context.clock,
         )
 
     @cached_property
@@ -78,6 +101,16 @@ class ObjectSource(Source[C], abc.ABC):
     @cached_property
     def _spellings(self) -> dict[str, str | None]:
         return {}
+
+    def namespace(self) -> str:
+        """Name the bucket for lineage, such as `s3://bucket`; nothing if it has no such name."""
+        return ""
+
+    def datasets(self) -> list[Dataset]:
+        """Name the folders that the prefixes begin with."""
+        prefix, space = self.config.prefix, self.namespace()
+        prefixes = [prefix] if isinstance(prefix, str) else prefix
+        return [Dataset(space, one.rpartition("/")[0] or "/") for one in prefixes if space]
 
     def check(self) -> None:
         """Find out whether the bucket is there and may be listed."""
@@ -95,7 +128,7 @@ class ObjectSource(Source[C], abc.ABC):
 
     def now(self) -> datetime:
         """Tell the time."""
-        return datetime.now(UTC)
+        return self.context.clock.now()
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
         """Take what was set aside earlier, then go on with the sweep, up to the budget."""

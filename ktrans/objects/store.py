@@ -97,11 +97,13 @@ class NewObject:
 
     Attributes:
         key: its full name.
-        mark: ASCII text, unlike that of any other upload, to be kept with the object as metadata
-            under `MARK`, by which `publish` knows it again.
+        mark: ASCII text, to be kept with the object as metadata under `MARK`, by which `publish`
+            knows it again: the task of which epoch it is, a space, and what tells this upload from
+            all others.
         content_type: as browsers and query engines see it.
         content_encoding: `gzip`, `zstd` or "".
-        if_absent: whether an object that has this key already makes publishing it an error.
+        if_absent: whether an object that has this key already makes publishing it an error, unless
+            it is `ours`.
         metadata: more to keep with the object.
     """
 
@@ -111,6 +113,13 @@ class NewObject:
     content_encoding: str = ""
     if_absent: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def ours(self, mark: str | None) -> bool:
+        """Tell by an object's mark whether any attempt at the same task of the same epoch wrote it.
+
+        An epoch that lost what it had staged is processed again, when part of it may be published.
+        """
+        return mark is not None and mark.partition(" ")[0] == self.mark.partition(" ")[0]
 
 
 MARK = "ktrans_mark"
@@ -159,11 +168,12 @@ class ObjectTarget(Protocol):
     def publish(self, new: NewObject, token: Json) -> None:
         """Make a staged object visible under its key, whole. Idempotent.
 
-        Only `key`, `mark` and `if_absent` of `new` are certain to be what they were at `begin`.
+        It takes the place of an object that is there, also with `if_absent` if that is
+        `new.ours`. Only `key`, `mark` and `if_absent` of `new` are certain to be what they were at `begin`.
 
         Raises:
             StageLostError: it is neither staged, nor is an object with this mark there.
-            RunError: another object has the key (`if_absent`; code `object_exists`).
+            RunError: somebody else's object has the key (`if_absent`; code `object_exists`).
         """
 
     def discard(self, key: str, token: Json) -> None:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ktrans.api import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from ktrans.engine.graph import Graph
-    from ktrans.observe.status import StatusObserver
+    from ktrans.observe.board import Board
 
 LOCAL = "127.0.0.1"
 HIGHEST_PORT = 0xFFFF
+SILENCE_SECS = 30.0
+"""A connection that says nothing for so long is closed: it holds a thread."""
 _SAFE = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -44,22 +47,38 @@ def parse_address(text: str) -> tuple[str, int]:
     return host.strip("[]") or LOCAL, int(port)
 
 
+def is_local(host: str) -> bool:
+    """Tell whether a host, with or without a port, can only be this machine.
+
+    A web page from elsewhere whose name was made to lead to this machine (DNS rebinding) asks for
+    that name, and so gets nothing from a server that is for this machine only.
+    """
+    name = re.sub(r":[0-9]*$", "", host) if host.count(":") == 1 or "]" in host else host
+    name = name.strip("[]").lower().removesuffix(".")
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
 class StatusServer:
-    """Serves the state of some pipelines until it is closed.
+    """Serves the state of a process's pipelines until it is closed.
 
     Args:
         address: host and port; port 0 takes a free one.
-        pipelines: the state of each, and its graph for the page.
+        board: what there is to see.
+
+    Attributes:
+        local: whether it is for this machine only.
 
     Raises:
         UnavailableError: the port is taken, or may not be used.
     """
 
-    def __init__(
-        self, address: tuple[str, int], pipelines: Sequence[tuple[StatusObserver, Graph]]
-    ) -> None:
-        self._pipelines = list(pipelines)
+    def __init__(self, address: tuple[str, int], board: Board) -> None:
+        self._board = board
         self._host = address[0]
+        self.local = is_local(self._host)
         try:
             self._server = _Server(address, self)
         except OSError as error:
@@ -88,17 +107,8 @@ class StatusServer:
     # -- what there is to see -----------------------------------------------------------------
 
     def metrics(self) -> tuple[int, str, str]:
-        """Prometheus' text format, all pipelines one after the other."""
-        seen: set[str] = set()
-        lines = []
-        for status, _ in self._pipelines:
-            for line in status.metrics.text().splitlines():
-                # A name may be explained but once, however many pipelines have it.
-                if line.startswith("#") and line in seen:
-                    continue
-                seen.add(line)
-                lines.append(line)
-        return HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", "\n".join(lines) + "\n"
+        """Prometheus' text format."""
+        return HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", self._board.metrics()
 
     def alive(self) -> tuple[int, str, str]:
         """Say that the process is alive."""
@@ -106,18 +116,13 @@ class StatusServer:
 
     def ready(self) -> tuple[int, str, str]:
         """Say whether all pipelines are ready, and if not, why."""
-        reasons = [
-            f"{status.pipeline}: {why}\n"
-            for status, _ in self._pipelines
-            if (why := status.unready())
-        ]
+        reasons = self._board.unready()
         code = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-        return code, "text/plain; charset=utf-8", "".join(reasons) or "ready\n"
+        return code, "text/plain; charset=utf-8", reasons or "ready\n"
 
     def status(self) -> tuple[int, str, str]:
         """Everything, for programs and for the page."""
-        told = {"pipelines": [status.to_json() for status, _ in self._pipelines]}
-        return HTTPStatus.OK, "application/json", json.dumps(told)
+        return HTTPStatus.OK, "application/json", json.dumps(self._board.to_json())
 
     def page(self) -> tuple[int, str, str]:
         """The status page."""
@@ -125,9 +130,10 @@ class StatusServer:
 
         page = files(__package__).joinpath("page.html").read_text("utf-8")
         parts = [
-            f'<section data-pipeline="{escape(status.pipeline)}"><h2>{escape(status.pipeline)}'
-            f'</h2><div class="graph">{svg(graph)}</div><div class="live"></div></section>'
-            for status, graph in self._pipelines
+            f'<section data-pipeline="{escape(status.pipeline)}" '
+            f'data-generation="{status.generation}"><h2>{escape(status.pipeline)}</h2>'
+            f'<div class="graph">{svg(graph)}</div><div class="live"></div></section>'
+            for status, graph in self._board.pipelines
         ]
         text = page.replace("<!-- pipelines -->", "\n".join(parts))
         return HTTPStatus.OK, "text/html; charset=utf-8", text
@@ -146,9 +152,14 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     server_version = "ktrans"
     sys_version = ""
+    timeout = SILENCE_SECS
 
     def do_GET(self) -> None:
         owner = self.server.owner
+        if owner.local and not is_local(self.headers.get("Host", LOCAL)):
+            told = "this address is for this machine only: ask for localhost or 127.0.0.1\n"
+            self._answer(HTTPStatus.MISDIRECTED_REQUEST, "text/plain; charset=utf-8", told)
+            return
         pages: dict[str, Callable[[], tuple[int, str, str]]] = {
             "/": owner.page,
             "/metrics": owner.metrics,

@@ -7,6 +7,13 @@ _STEP = 1000
 _MINUTE, _HOUR = 60, 3600
 
 
+def tame(text: str) -> str:
+    """Show control characters as what they are: a terminal would obey those of a log or a key."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 def count(number: int, word: str = "", plural: str = "") -> str:
     """Give a number with separators and, if a word is given, its right form: `1 row`, `2 rows`."""
     text = f"{number:,}"

@@ -1,75 +1,166 @@
-"""Sets up logging: plain text on a terminal, one JSON object a line elsewhere.
+"""Sets up logging: structlog's rendering over the standard library's loggers, on stderr.
 
-A record may carry `extra={"event": name, "fields": {...}}`; JSON lines have them as keys of their
-own. Nothing here ever sees a config, so no secret can come this way.
+Whatever is logged in the process, by ktrans, its plugins or the libraries that they use, becomes a
+line of one form: text on a terminal, one JSON object a line elsewhere, without secrets. See
+docs/logs.md; the events are `ktrans.api.log_events`, the form `ktrans.observe.log_schema`.
+
+structlog, and what knows the secrets, is imported with the first line that is logged: a run that has
+nothing to say does not pay for it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import json
 import logging
+import os
+import re
 import sys
-from typing import Literal
+import traceback
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from ktrans.api.log_events import LogEvent
+from ktrans.api.logs import bind, bound
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+__all__ = ["LogFormat", "bind", "bound", "set_up"]
 
 LEVELS = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
 LogFormat = Literal["auto", "text", "json"]
 
+FIRST = ("timestamp", "level", "event", "message", "logger", "pipeline", "run_id", "component")
+"""Fields that lines begin with, in this order, those that there are."""
+
+_CONTEXT = "ktrans_bound"
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", _CONTEXT}
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+Line = MutableMapping[str, Any]
+
 
 def set_up(verbosity: int = 0, log_format: LogFormat = "auto") -> None:
-    """Send the log to stderr.
+    """Send the log of the whole process to stderr.
 
     Args:
-        verbosity: -1 errors only, 0 warnings too, 1 what happens, 2 everything.
+        verbosity: -1 errors only, 0 warnings too, 1 what ktrans and its plugins do, 2 everything,
+            libraries' debugging included.
         log_format: `auto` is text if stderr is a terminal, else JSON lines.
     """
     if log_format == "auto":
         log_format = "text" if sys.stderr.isatty() else "json"
-    handler = _StderrHandler()
-    handler.setFormatter(TextFormatter() if log_format == "text" else JsonFormatter())
     level = LEVELS[max(0, min(verbosity + 1, len(LEVELS) - 1))]
-    logger = logging.getLogger("ktrans")
-    logger.handlers[:] = [handler]
-    logger.setLevel(level)
-    logger.propagate = False
+    root = logging.getLogger()
+    root.handlers[:] = [h for h in root.handlers if not isinstance(h, _StderrHandler)]
+    root.addHandler(_StderrHandler(log_format))
+    root.setLevel(level if level in {logging.ERROR, logging.DEBUG} else logging.WARNING)
+    logging.getLogger("ktrans").setLevel(level)
+    logging.captureWarnings(capture=True)
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to whatever `sys.stderr` is at that moment: a progress bar puts itself in between."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_format: LogFormat) -> None:
         logging.Handler.__init__(self)
+        self._log_format = log_format
 
     @property
-    def stream(self) -> object:
+    def stream(self) -> Any:
         return sys.stderr
 
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.formatter is None:
+            self.setFormatter(_formatter(self._log_format, colours=_colours()))
+        record.__dict__[_CONTEXT] = bound()
+        super().emit(record)
 
-class TextFormatter(logging.Formatter):
-    """`warning: text`, as command line programs speak."""
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Say that a line was lost; the library's own words would show its arguments."""
+        kind = sys.exc_info()[0]
+        name = "" if kind is None else kind.__name__
+        try:
+            sys.stderr.write(f"ktrans: a log line of {record.name} could not be written: {name}\n")
+        except OSError:
+            return
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Give one record as text, with its traceback if it has one."""
-        text = f"{record.levelname.lower()}: {record.getMessage()}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+def _colours() -> bool:
+    dumb = os.environ.get("TERM") in {"dumb", ""}
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and not dumb
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, event, and the event's fields."""
+def _formatter(log_format: LogFormat, *, colours: bool) -> logging.Formatter:
+    import structlog
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Give one record as JSON."""
-        entry = {
-            "time": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(
-                timespec="milliseconds"
-            ),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if event := getattr(record, "event", None):
-            entry["event"] = event
-        entry.update(getattr(record, "fields", None) or {})
-        if record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+    steps: list[Processor] = [_line, _without_secrets]
+    if log_format == "json":
+        steps.append(structlog.processors.JSONRenderer(ensure_ascii=False, default=str))
+    else:
+        steps.append(_printable)
+        steps.append(
+            structlog.dev.ConsoleRenderer(
+                colors=colours,
+                event_key="message",
+                pad_level=False,
+                pad_event_to=0,
+                sort_keys=False,
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        )
+    return structlog.stdlib.ProcessorFormatter(processors=steps)
+
+
+def _line(_logger: Any, _method: str, told: Line) -> Line:
+    """Make the fields of a line from what a library or we have logged."""
+    record: logging.LogRecord = told.pop("_record")
+    from_structlog = told.pop("_from_structlog")
+    exc_info = told.pop("exc_info", None)
+    stack = told.pop("stack_info", None)
+    found = {
+        "timestamp": _time(record.created),
+        "level": record.levelname.lower(),
+        "event": LogEvent.LOG.value,
+        "message": told.pop("event", ""),
+        "logger": record.name,
+        **getattr(record, _CONTEXT, {}),
+    }
+    if from_structlog:  # by an author who uses structlog itself
+        found.update({key: told[key] for key in told if key not in FIRST})
+    extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    found.update({key: value for key, value in extra.items() if not key.startswith("_")})
+    if exc_info:
+        found["exception"] = "".join(traceback.format_exception(*exc_info)).rstrip("\n")
+    elif stack:
+        found["stack"] = stack
+    first = {key: found.pop(key) for key in FIRST if key in found}
+    return {**first, **found}
+
+
+def _time(created: float) -> str:
+    moment = dt.datetime.fromtimestamp(created, dt.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _without_secrets(_logger: Any, _method: str, line: Line) -> Line:
+    from ktrans.registry.redaction import SECRET_NAME, redact_tree
+    from ktrans.registry.values import MASK
+
+    values = redact_tree(list(line.values()))
+    # Names of fields are of the program, and stay, whatever word somebody took for a password.
+    safe = {
+        key: MASK if value and isinstance(value, str) and SECRET_NAME.search(key) else value
+        for key, value in zip(line, values, strict=True)
+    }
+    return {**safe, "timestamp": line["timestamp"], "level": line["level"]}
+
+
+def _printable(_logger: Any, _method: str, line: Line) -> Line:
+    """Show control characters as what they are: a terminal would obey them."""
+    return {
+        key: _CONTROLS.sub(lambda match: repr(match[0])[1:-1], value)
+        if isinstance(value, str)
+        else value
+        for key, value in line.items()
+    }

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ktrans.api import StateError
+from ktrans.observe.exposition import joined, without_created
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 _P = ("pipeline",)
@@ -152,8 +153,40 @@ class Metrics:
 
     def text(self) -> str:
         """Give the text format, without the `_created` series."""
-        lines = generate_latest(self.registry).decode().splitlines(keepends=True)
-        return "".join(line for line in lines if not _is_created(line))
+        return without_created(generate_latest(self.registry).decode())
+
+
+class MetricsFile:
+    """A metrics file for the runs of one process; counters go on from the file that is there.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._before = ""
+        self._metrics: dict[str, Metrics] = {}
+        with contextlib.suppress(OSError, ValueError):  # none yet, or not ours
+            self._before = path.read_text(encoding="utf-8")
+
+    def add(self, receipt: dict[str, Any], *, now: float) -> None:
+        """Add a finished run; see `Metrics.add`."""
+        name = receipt["pipeline"]
+        if name not in self._metrics:
+            self._metrics[name] = Metrics(name)
+            with contextlib.suppress(ValueError):  # not ours: counters begin at 0
+                self._metrics[name].carry_on(self._before)
+        self._metrics[name].add(receipt, now=now)
+
+    def write(self) -> None:
+        """Write (replace) the file.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        text = joined(metrics.text() for metrics in self._metrics.values())
+        write_atomically(self.path, text)
 
 
 def write_metrics_file(path: Path, receipt: dict[str, Any], *, now: float) -> None:
@@ -162,11 +195,9 @@ def write_metrics_file(path: Path, receipt: dict[str, Any], *, now: float) -> No
     Raises:
         StateError: the file cannot be written.
     """
-    metrics = Metrics(receipt["pipeline"])
-    with contextlib.suppress(OSError, ValueError):  # none yet, or not ours: counters begin at 0
-        metrics.carry_on(path.read_text(encoding="utf-8"))
-    metrics.add(receipt, now=now)
-    write_atomically(path, metrics.text())
+    file = MetricsFile(path)
+    file.add(receipt, now=now)
+    file.write()
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -198,8 +229,3 @@ def _samples(text: str) -> Iterator[tuple[str, str, dict[str, str], float]]:
 
 def _is_metric(value: object) -> bool:
     return isinstance(value, Counter | Gauge)
-
-
-def _is_created(line: str) -> bool:
-    name = line.removeprefix("# HELP ").removeprefix("# TYPE ").split(" ")[0].split("{")[0]
-    return name.endswith("_created")

@@ -6,7 +6,12 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ktrans.api.log_events import LogEvent
+from ktrans.api.logs import bound
+from ktrans.engine.about import told
 from ktrans.engine.events import Meter, Observer
+from ktrans.engine.timing import now
+from ktrans.registry.redaction import redact
 
 if TYPE_CHECKING:
     from ktrans.registry.catalogue import Catalogue
@@ -20,13 +25,25 @@ class Observers(Observer):
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
 
+    def run_opened(self, run: dict[str, Any]) -> None:
+        """Pass it on."""
+        self._tell("run_opened", run)
+
     def run_started(self, pipeline: str, run_id: str, meter: Meter) -> None:
         """Pass it on."""
         self._tell("run_started", pipeline, run_id, meter)
 
+    def epoch_started(self, epoch: dict[str, Any]) -> None:
+        """Pass it on."""
+        self._tell("epoch_started", epoch)
+
     def epoch_planned(self, number: int, tasks: int, splits: int) -> None:
         """Pass it on."""
         self._tell("epoch_planned", number, tasks, splits)
+
+    def task_finished(self, task: dict[str, Any]) -> None:
+        """Pass it on."""
+        self._tell("task_finished", task)
 
     def epoch_committed(self, number: int, summary: dict[str, Any]) -> None:
         """Pass it on."""
@@ -54,7 +71,12 @@ class Observers(Observer):
                 getattr(observer, call)(*arguments)
             except Exception:  # noqa: BLE001 - an observer never stops what it observes
                 name = type(observer).__name__
-                _log.exception("%s failed in %s", name, call, extra={"event": "observer_failed"})
+                _log.exception(
+                    "%s failed in %s",
+                    name,
+                    call,
+                    extra={"event": LogEvent.OBSERVER_FAILED, "observer": name, "call": call},
+                )
 
 
 class HookObserver(Observer):
@@ -64,59 +86,107 @@ class HookObserver(Observer):
         self._catalogue = catalogue
         self._run: dict[str, object] = {"config": config}
 
+    def run_opened(self, run: dict[str, Any]) -> None:
+        """Call ktrans_run_opened."""
+        self._run = {**run, **self._run}
+        self._catalogue.tell("ktrans_run_opened", run=self._run)
+
     def run_started(self, pipeline: str, run_id: str, meter: Meter) -> None:
         """Call ktrans_run_started."""
         del meter
         self._run = {"pipeline": pipeline, "run_id": run_id, **self._run}
-        self._catalogue.run_started(self._run)
+        self._catalogue.tell("ktrans_run_started", run=self._run)
+
+    def epoch_started(self, epoch: dict[str, Any]) -> None:
+        """Call ktrans_epoch_started."""
+        self._catalogue.tell("ktrans_epoch_started", run=self._run, epoch=epoch)
+
+    def task_finished(self, task: dict[str, Any]) -> None:
+        """Call ktrans_task_finished."""
+        self._catalogue.tell("ktrans_task_finished", run=self._run, task=task)
 
     def epoch_committed(self, number: int, summary: dict[str, Any]) -> None:
         """Call ktrans_epoch_committed."""
-        self._catalogue.epoch_committed(self._run, {**summary, "id": number})
+        epoch = {**summary, "id": number}
+        self._catalogue.tell("ktrans_epoch_committed", run=self._run, epoch=epoch)
+
+    def retrying(self, what: str, attempt: int, wait_secs: float, error: BaseException) -> None:
+        """Call ktrans_retrying."""
+        place = bound()
+        retry = {
+            "what": redact(what),
+            "at": now(),
+            "attempt": attempt,
+            "wait_secs": wait_secs,
+            **told(error),
+            "epoch": place.get("epoch"),
+            "task": place.get("task"),
+        }
+        self._catalogue.tell("ktrans_retrying", run=self._run, retry=retry)
+
+    def caught_up(self) -> None:
+        """Call ktrans_caught_up."""
+        self._catalogue.tell("ktrans_caught_up", run=self._run)
 
     def run_finished(self, receipt: dict[str, Any]) -> None:
         """Call ktrans_run_finished."""
-        self._catalogue.run_finished(self._run, receipt)
+        self._catalogue.tell("ktrans_run_finished", run=self._run, receipt=receipt)
 
 
 class LogObserver(Observer):
-    """Writes what happens to the log, with names of events that programs can go by."""
-
-    def __init__(self) -> None:
-        self._about: dict[str, Any] = {}
+    """Writes what happens to the log; the pipeline and the run are bound by the engine."""
 
     def run_started(self, pipeline: str, run_id: str, meter: Meter) -> None:
         """Log it."""
         del meter
-        self._about = {"pipeline": pipeline, "run_id": run_id}
-        self._write(logging.INFO, "run_started", f"run {run_id} of {pipeline} begins")
+        _write(logging.INFO, LogEvent.RUN_STARTED, f"run {run_id} of {pipeline} begins")
 
     def epoch_planned(self, number: int, tasks: int, splits: int) -> None:
         """Log it."""
         text = f"epoch {number} planned: {splits} splits in {tasks} tasks"
-        self._write(logging.INFO, "epoch_planned", text, epoch=number, tasks=tasks, splits=splits)
+        fields = {"epoch": number, "tasks": tasks, "splits": splits}
+        _write(logging.INFO, LogEvent.EPOCH_PLANNED, text, **fields)
+
+    def task_finished(self, task: dict[str, Any]) -> None:
+        """Log it for those who look closely."""
+        seconds = round(task["ended"] - task["began"], 3)
+        how = "failed" if task["error"] else f"is done: {task['rows']} rows"
+        text = f"task {task['index']} of epoch {task['epoch']} {how}, in {seconds:.2f} s"
+        fields = {name: task[name] for name in ("epoch", "rows", "attempts")}
+        fields |= {"task": task["index"], "seconds": seconds}
+        _write(logging.DEBUG, LogEvent.TASK_FINISHED, text, **fields)
 
     def epoch_committed(self, number: int, summary: dict[str, Any]) -> None:
         """Log it."""
         rows = summary.get("ledger", {}).get("decoded", {}).get("rows")
-        text = f"epoch {number} recorded: {rows} rows in {summary.get('seconds', 0):.2f} s"
-        self._write(logging.INFO, "epoch_committed", text, epoch=number, rows=rows)
+        seconds = summary.get("seconds", 0)
+        text = f"epoch {number} recorded: {rows} rows in {seconds:.2f} s"
+        fields = {"epoch": number, "rows": rows, "seconds": seconds}
+        _write(logging.INFO, LogEvent.EPOCH_COMMITTED, text, **fields)
 
     def retrying(self, what: str, attempt: int, wait_secs: float, error: BaseException) -> None:
         """Log it as a warning."""
         text = f"{what} failed at attempt {attempt}, next in {wait_secs:.1f} s: {error}"
-        self._write(logging.WARNING, "retrying", text, what=what, attempt=attempt)
+        fields = {"what": what, "attempt": attempt, "wait_secs": round(wait_secs, 3)}
+        fields["code"] = told(error)["code"]
+        _write(logging.WARNING, LogEvent.RETRYING, text, **fields)
+
+    def caught_up(self) -> None:
+        """Log it for those who look closely."""
+        _write(logging.DEBUG, LogEvent.CAUGHT_UP, "the source has nothing new")
 
     def note(self, text: str) -> None:
         """Log it."""
-        self._write(logging.INFO, "note", text)
+        _write(logging.INFO, LogEvent.NOTE, text)
 
     def run_finished(self, receipt: dict[str, Any]) -> None:
         """Log it; the receipt says the rest."""
         outcome, code = receipt["outcome"], receipt["exit_code"]
-        self._about.setdefault("pipeline", receipt["pipeline"])
         text = f"run of {receipt['pipeline']} is over: {outcome}, exit code {code}"
-        self._write(logging.INFO, "run_finished", text, outcome=outcome, exit_code=code)
+        fields = {"outcome": outcome, "exit_code": code}
+        fields |= {"rows": receipt["ledger"]["decoded"]["rows"], "seconds": receipt["seconds"]}
+        _write(logging.INFO, LogEvent.RUN_FINISHED, text, **fields)
 
-    def _write(self, level: int, event: str, text: str, **fields: Any) -> None:
-        _log.log(level, "%s", text, extra={"event": event, "fields": {**self._about, **fields}})
+
+def _write(level: int, event: LogEvent, text: str, **fields: Any) -> None:
+    _log.log(level, "%s", text, extra={"event": event, **fields})

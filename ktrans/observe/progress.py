@@ -12,6 +12,7 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -26,8 +27,8 @@ REFRESHES_A_SECOND = 8
 class ProgressObserver(Observer):
     """Shows rows, rows a second, bytes, files done, and how long it will still take.
 
-    Use only if stderr is a terminal; colours obey NO_COLOR. The display ends with `run_finished` or
-    `close`, whichever comes first, and leaves nothing behind.
+    One may look on several runs at once: each has a line. Use only if stderr is a terminal; colours
+    obey NO_COLOR. A line goes with `run_finished`, all of them with `close`; nothing is left behind.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -42,34 +43,54 @@ class ProgressObserver(Observer):
             auto_refresh=False,
         )
         self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._lines: dict[str, tuple[TaskID, Meter]] = {}
         self._thread: threading.Thread | None = None
 
     def run_started(self, pipeline: str, run_id: str, meter: Meter) -> None:
         """Begin to show the meter."""
         del run_id
-        task = self._progress.add_task(pipeline, total=None, meter=meter)
-        self._progress.start()
+        with self._lock:
+            if pipeline in self._lines:
+                self._progress.remove_task(self._lines.pop(pipeline)[0])
+            line = self._progress.add_task(pipeline, total=None, meter=meter)
+            self._lines[pipeline] = (line, meter)
+            if self._thread is None and not self._over.is_set():
+                self._progress.start()
+                self._thread = threading.Thread(target=self._refresh, name="progress", daemon=True)
+                self._thread.start()
 
-        def refresh() -> None:
-            while not self._over.wait(1 / REFRESHES_A_SECOND):
-                done, total = advance(meter)
-                self._progress.update(task, completed=done, total=total)
-                self._progress.refresh()
-
-        self._thread = threading.Thread(target=refresh, name="progress", daemon=True)
-        self._thread.start()
+    def _refresh(self) -> None:
+        while not self._over.wait(1 / REFRESHES_A_SECOND):
+            with self._lock:
+                for line, meter in self._lines.values():
+                    done, total = advance(meter)
+                    self._progress.update(line, completed=done, total=total)
+            self._progress.refresh()
 
     def run_finished(self, receipt: dict[str, Any]) -> None:
-        """Take the line away."""
-        del receipt
-        self.close()
+        """Take the run's line away; after the last one the display ends."""
+        with self._lock:
+            line = self._lines.pop(receipt["pipeline"], None)
+            if line is not None and self._lines:
+                self._progress.remove_task(line[0])
+            thread = None if self._lines else self._thread
+            if thread is not None:
+                self._thread = None
+                self._over.set()
+        if line is not None and thread is not None:
+            thread.join()
+            self._progress.stop()
+            self._progress.remove_task(line[0])
+            self._over.clear()
 
     def close(self) -> None:
-        """Take the line away; safe to call twice."""
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        """Take everything away; safe to call twice."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._over.set()
+        if thread is not None:
+            thread.join()
             self._progress.stop()
 
 

@@ -280,7 +280,7 @@ class _Writer:
 
     def _marked(self, mark: str, text: str) -> Iterator[str]:
         lines = textwrap.wrap(
-            text, self.width - 4, break_long_words=False, break_on_hyphens=False
+            human.tame(text), self.width - 4, break_long_words=False, break_on_hyphens=False
         ) or [""]
         yield f"  {mark} {lines[0]}"
         yield from (f"    {line}" for line in lines[1:])
@@ -306,5 +306,5 @@ def _cut(text: str, room: int) -> str:
 
 def _near(path: str) -> str:
     """Give a path relative to the working folder if it is below."""
-    here = f"{Path.cwd()}/"
+    here, path = f"{Path.cwd()}/", human.tame(path)
     return path.removeprefix("file://").removeprefix(here) or "./"

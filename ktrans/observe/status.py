@@ -12,19 +12,25 @@ from prometheus_client import Gauge
 
 from ktrans.engine.events import Meter, Observer
 from ktrans.observe.metrics import Metrics
+from ktrans.registry.redaction import redact
 
 ERRORS = 20
 """How many of the last errors are kept."""
 
 
 class StatusObserver(Observer):
-    """Keeps the state of one pipeline's run; read from other threads.
+    """Keeps the state of one pipeline's run, and of the next one after a reload.
+
+    Read from other threads.
 
     Args:
         pipeline: its name.
         stale_secs: a run that has neither recorded an epoch nor found that there is nothing to do
             for so long is not ready.
         clock: seconds since 1970.
+
+    Attributes:
+        generation: the configuration that the run goes by, counted as `Board.generation` is.
     """
 
     def __init__(
@@ -32,6 +38,7 @@ class StatusObserver(Observer):
     ) -> None:
         self.pipeline = pipeline
         self.stale_secs = stale_secs
+        self.generation = 1
         self.metrics = Metrics(pipeline)
         self._clock = clock
         self._lock = threading.Lock()
@@ -72,6 +79,8 @@ class StatusObserver(Observer):
         del pipeline
         with self._lock:
             self._meter, self._run_id, self._outcome = meter, run_id, "running"
+            self._failing = None
+            self._checked = self._clock()
 
     def epoch_committed(self, number: int, summary: dict[str, Any]) -> None:
         """Add the epoch to the totals."""
@@ -133,7 +142,7 @@ class StatusObserver(Observer):
                 )
 
     def _note_error(self, code: str, text: str) -> dict[str, Any]:
-        error = {"time": self._clock(), "code": code, "text": text}
+        error = {"time": self._clock(), "code": code, "text": redact(text)}
         self._errors.append(error)
         return error
 
@@ -164,6 +173,7 @@ class StatusObserver(Observer):
             return {
                 "pipeline": self.pipeline,
                 "run_id": self._run_id,
+                "generation": self.generation,
                 "outcome": self._outcome,
                 "ready": not unready,
                 "unready": unready,

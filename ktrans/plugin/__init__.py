@@ -6,7 +6,8 @@
 | an enricher that adds columns | ColumnEnricher | `compute`: a batch in, columns out |
 | a source that lists things | ListedSource | `items` and `fetch` |
 | a sink for a database or an API | BufferedSink | `deliver`: send the rows of one task |
-| a source or sink of an object store | ObjectSource, ObjectSink in `ktrans.objects` | the store |
+| a source of an object store | ObjectSource in `ktrans.objects.source` | `make_store` |
+| a sink of an object store | ObjectSink in `ktrans.objects.sink` | `make_target` |
 
 Whoever needs more than they offer implements the classes of `ktrans.api` themselves.
 """

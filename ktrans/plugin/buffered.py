@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from ktrans.api import (
     Writer,
 )
 from ktrans.api.component import C
+from ktrans.layout.private import private_folder
 from ktrans.layout.template import slug
 
 
@@ -55,7 +57,8 @@ class BufferedSink(Sink[C]):
     `delivery="exactly_once"` in the Spec, else `"at_least_once"`.
 
     Rows wait in `.ktrans/staged/<pipeline>.<sink>/` beside the pipeline file, so the disk needs
-    room for the rows of an epoch.
+    room for the rows of an epoch. A run on another machine does not find them, and the epoch is
+    processed again.
 
     >>> import tempfile
     >>> from ktrans.api import ComponentConfig, Context
@@ -103,8 +106,10 @@ class BufferedSink(Sink[C]):
 
     def writer(self, task: TaskId) -> Writer:
         """Give a writer that keeps the task's rows."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return _Stager(self._folder / f"{task}.arrow", self._schema)
+        private_folder(self._folder)
+        # What another attempt left, or is writing still, must not pass for what was decided.
+        name = f"{task}.{secrets.token_hex(4)}.arrow"
+        return _Stager(self._folder / name, self._schema)
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
         """Deliver what is still staged.
@@ -120,7 +125,8 @@ class BufferedSink(Sink[C]):
                 continue
             path, done = self._folder / name, self._folder / f"{name}.done"
             if path.exists():
-                mark = f"{self.context.pipeline}/{self.context.name}/{path.stem}"
+                task = path.stem.partition(".")[0]
+                mark = f"{self.context.pipeline}/{self.context.name}/{task}"
                 with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
                     schema = reader.schema  # as it was staged, whatever the pipeline says now
                 self.deliver(Delivery(mark, receipt.rows, schema, path))

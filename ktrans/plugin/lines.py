@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import Context, Decoded, Decoder, Payload, TruncatedError, reject_batch
+from ktrans.api import Context, Decoded, Decoder, Payload, reject_batch
 from ktrans.api.component import C
 from ktrans.api.inflate import Inflater
-from ktrans.api.lines import Lines, Overlong, count_lines, cut_lines
+from ktrans.api.lines import Lines, Overlong, Torn, count_lines, whole_lines
 from ktrans.flow.columns import constant_text, flow_batch
 from ktrans.flow.schema import project
 from ktrans.plugin.columns import fitted
@@ -106,27 +106,9 @@ class LineDecoder(Decoder[C]):
         """Cut an object into blocks of whole lines."""
         inflater = Inflater(payload.open, self.context.limits, payload.uri)
         first = payload.first_line
-        last: Lines | Overlong | None = None
-        for piece in cut_lines(inflater.chunks(), self.context.limits):
-            if last is not None:
-                yield (block := self._block(payload, last, first))
-                first += _lines_in(block)
-            last = piece
-        problem = inflater.problem
-        torn = b""
-        if problem is not None:
-            if not payload.final_attempt:
-                raise TruncatedError(f"{payload.uri}: {problem.message}", code=problem.reason)
-            if isinstance(last, Lines):
-                data = last.data
-                end = data.rfind(b"\n") + 1
-                last, torn = Lines(data[:end]) if end else None, data[end:]
-        if last is not None:
-            yield (block := self._block(payload, last, first))
+        for piece in whole_lines(payload, inflater, self.context.limits):
+            yield (block := self._block(payload, piece, first))
             first += _lines_in(block)
-        if problem is not None:
-            kept = torn[: self.context.limits.max_line_bytes]
-            yield _Block(payload.uri, kept, first, (problem.reason, problem.message))
 
     def decode(self, block: _Block) -> Decoded:
         """Parse the lines of a block and sort them into rows, rejects and skipped ones."""
@@ -149,9 +131,12 @@ class LineDecoder(Decoder[C]):
         rejects = self._bad_lines(block, raw, positions, valid, usable, parsed, bad)
         return Decoded(batch, total, rejects, int(blank.sum() + skipped.sum()))
 
-    def _block(self, payload: Payload, piece: Lines | Overlong, first: int) -> _Block:
+    def _block(self, payload: Payload, piece: Lines | Overlong | Torn, first: int) -> _Block:
         if isinstance(piece, Lines):
             return _Block(payload.uri, piece.data, first)
+        if isinstance(piece, Torn):
+            why = piece.problem.reason, piece.problem.message
+            return _Block(payload.uri, piece.data, first, why)
         allowed = self.context.limits.max_line_bytes
         detail = f"a line of {piece.length} bytes, where {allowed} are allowed"
         return _Block(payload.uri, piece.start, first, ("line_too_long", detail))

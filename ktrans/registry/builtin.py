@@ -8,7 +8,7 @@ from ktrans.api.spec import Spec, hookimpl
 @hookimpl
 def ktrans_components() -> list[Spec]:
     """List the components that come with ktrans itself."""
-    return [*SOURCES, *DECODERS, *ENRICHERS, *FORMATS, *SINKS]
+    return [*SOURCES, *DECODERS, *ENRICHERS, *FORMATS, *SINKS, *STATES]
 
 
 def _spec(kind: str, name: str, module: str, cls: str, summary: str, **more: object) -> Spec:
@@ -244,4 +244,14 @@ SINKS = [
     ),
     _spec("sink", "stdout", "stdout", "StdoutSink", "Standard output", delivery="at_least_once"),
     _spec("sink", "blackhole", "blackhole", "BlackholeSink", "Nowhere", delivery="exactly_once"),
+]
+STATES = [
+    Spec(
+        kind="state",
+        type="sqlite",
+        build="ktrans.state.sqlite:SqliteState",
+        config="ktrans.state.sqlite:SqliteStateConfig",
+        summary="A SQLite file, for all runs of one machine",
+        stability="stable",
+    ),
 ]

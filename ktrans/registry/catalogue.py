@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api.errors import ConfigError, ConfigErrors, KtransError, PluginError
+from ktrans.api.log_events import LogEvent
 from ktrans.api.spec import API_VERSION, KINDS, Kind, Spec
 from ktrans.registry.plugins import Loaded, Offer, PluginInfo, load_plugins
 from ktrans.registry.suggest import listed, near
@@ -157,17 +158,9 @@ class Catalogue:
                 return str(value)
         return None
 
-    def run_started(self, run: dict[str, object]) -> None:
-        """Tell observers that a run begins."""
-        self._tell("ktrans_run_started", run=run)
-
-    def epoch_committed(self, run: dict[str, object], epoch: dict[str, object]) -> None:
-        """Tell observers that an epoch was recorded."""
-        self._tell("ktrans_epoch_committed", run=run, epoch=epoch)
-
-    def run_finished(self, run: dict[str, object], receipt: dict[str, object]) -> None:
-        """Tell observers that a run ended."""
-        self._tell("ktrans_run_finished", run=run, receipt=receipt)
+    def tell(self, hook: str, **arguments: object) -> None:
+        """Call a hook of all plugins that look on; one that fails is logged."""
+        self._tell(hook, **arguments)
 
     def _tell(self, hook: str, **arguments: object) -> None:
         for call, info in self._calls(hook):
@@ -180,6 +173,11 @@ class Catalogue:
                     info.distribution,
                     type(error).__name__,
                     error,
+                    extra={
+                        "event": LogEvent.HOOK_FAILED,
+                        "hook": hook,
+                        "plugin": info.distribution,
+                    },
                 )
 
     def _calls(self, hook: str) -> Iterable[tuple[Callable[..., Any], PluginInfo]]:

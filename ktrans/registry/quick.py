@@ -1,36 +1,62 @@
-"""Answers one question cheaply: could any plugin add verbs to the command line?
+"""Lets plugins add verbs to the command line, cheaply.
 
-`importlib.metadata` costs more than the rest of `ktrans --help` together. When no other
-distribution names the entry-point group, or none of the modules named there has the hook, there is
-nothing to ask it.
+`importlib.metadata` costs more than the rest of `ktrans --help` together. Where nothing chooses
+among the plugins, their registration modules can be found and asked without it.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import click
 
 GROUP = "ktrans"
 VERB_HOOK = "ktrans_add_commands"
 
+_log = logging.getLogger("ktrans.registry")
 _OWN = re.compile(rf"{GROUP}(-\d[^-]*)?\.(dist|egg)-info$")
 _SECTION = re.compile(rf"^\[{GROUP}\]\s*$(?P<body>.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
 _POINT = re.compile(r"^\s*[^#=\s][^=]*=\s*(?P<module>[\w.]+)", re.MULTILINE)
 
 
-def may_add_verbs() -> bool:
-    """Tell whether a plugin other than our own may have verbs.
+def add_verbs(cli: click.Group) -> bool:
+    """Let the plugins other than our own add their verbs.
 
-    Imports the plugins' registration modules, which are light. If the environment says which
-    plugins may load, the answer is yes: then nothing is imported here that must not be.
+    Imports their registration modules, which are light. A plugin that cannot be imported is left
+    out, as is one whose hook fails; `ktrans plugins` tells.
+
+    Returns:
+        False if only the catalogue can tell which plugins there are: the environment says which may
+        load, so that nothing was imported here that must not be, or the path holds a zip file.
     """
     if os.environ.keys() & {"KTRANS_PLUGINS", "KTRANS_DISABLE_PLUGINS", "KTRANS_PLUGINS_DIR"}:
-        return True
+        return False
     modules = other_modules()
-    return modules is None or any(_has_verbs(module) for module in modules)
+    if modules is None:
+        return False
+    for module in dict.fromkeys(modules):
+        hook = _verb_hook(module)
+        if hook is None:
+            continue
+        try:
+            hook(cli=cli)
+        except Exception as error:  # noqa: BLE001 - help must come
+            from ktrans.api.log_events import LogEvent
+
+            _log.warning(
+                "%s could not add its verbs: %s",
+                module,
+                type(error).__name__,
+                extra={"event": LogEvent.HOOK_FAILED, "hook": VERB_HOOK, "plugin": module},
+            )
+    return True
 
 
 def other_modules(paths: Iterable[str] | None = None) -> list[str] | None:
@@ -66,8 +92,9 @@ def _modules(path: str, name: str) -> Iterator[str]:
         yield from (point["module"] for point in _POINT.finditer(section["body"]))
 
 
-def _has_verbs(module: str) -> bool:
+def _verb_hook(module: str) -> Callable[..., Any] | None:
     try:
-        return hasattr(importlib.import_module(module), VERB_HOOK)
+        hook = getattr(importlib.import_module(module), VERB_HOOK, None)
     except (Exception, SystemExit):  # noqa: BLE001 - `ktrans plugins` tells; help must come
-        return False
+        return None
+    return hook if hasattr(hook, f"{GROUP}_impl") else None

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ValidationError
 
 from ktrans.api.config import ComponentConfig
 from ktrans.api.errors import ConfigError, KtransError
+from ktrans.registry.redaction import learn_secrets, secrets_of
 from ktrans.registry.suggest import listed, near
-from ktrans.registry.values import Resolved, is_secret, plain, scrub
+from ktrans.registry.values import Resolved, is_secret, plain, scrub, secret_values
 from ktrans.registry.wording import expectation, say
 
 if TYPE_CHECKING:
@@ -117,10 +118,14 @@ def validate_model(
         owner: whose options they are, for messages: "sink file", "section engine".
         also: see `validate_component`.
     """
+    learn_secrets(secret_values(model, raw))
     try:
-        return model.model_validate(plain(raw)), []
+        config = model.model_validate(plain(raw))
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
+    else:
+        learn_secrets(secrets_of(config))
+        return config, []
     wrong: dict[Path, list[Mapping[str, Any]]] = {}
     for detail in details:
         wrong.setdefault(_path(detail["loc"], raw, detail["type"]), []).append(detail)

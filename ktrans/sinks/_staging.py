@@ -1,8 +1,9 @@
 """Files that wait unseen until they are complete, and then appear under their final name.
 
-`<root>/.ktrans-staging/<owner>/<task>/...` holds what a task writes; publishing renames it, which
-is one step within a file system. The owner is the pipeline and the sink, so that several of them
-can share a root without touching each other's files.
+`<root>/.ktrans-staging/<owner>/<task>.<holder>/...` holds what a task writes; publishing renames it,
+which is one step within a file system. The owner is the pipeline and the sink, so that several of
+them can share a root without touching each other's files. The holder is drawn by lot: a process that
+stood still while another one took over its epoch, and goes on, writes into no file of the other's.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +19,9 @@ from typing import Any
 
 from ktrans.api import AccessError, ConfigError, EpochId, RetryableError, StageLostError, TaskId
 from ktrans.layout.template import STAGING
+
+MAKES = 100
+"""How often to make a folder whose parents others may remove meanwhile."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -34,20 +39,27 @@ class Staging:
     def __init__(self, root: Path, owner: str) -> None:
         self.root = root
         self._base = root / STAGING / owner
+        self._holder = secrets.token_hex(4)
 
     def folder(self, task: TaskId) -> Path:
         """Give the folder of a task's unfinished files."""
-        return self._base / str(task)
+        return self._base / f"{task}.{self._holder}"
 
     def place(self, task: TaskId, relative: str) -> Path:
         """Give the path of an unfinished file, its folder made."""
         path = self.folder(task) / relative
         new = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
-        while True:
+        for attempt in range(MAKES):
             # Another task that gives up may remove the folders above between two steps of this.
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 break
+            except FileNotFoundError as error:
+                if attempt == MAKES - 1:  # some file systems, such as /proc, say this for never
+                    raise AccessError(
+                        f"no folder can be made below {self.root}: {error.strerror}",
+                        hint="take another folder for the sink's path",
+                    ) from error
         for folder in new:
             sync_folder(folder.parent)
         return path

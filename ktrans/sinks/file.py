@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ktrans.api import EpochId, Receipt, TaskId
+from ktrans.api import Dataset, EpochId, Receipt, TaskId
 from ktrans.layout.sink import LayoutConfig, LayoutSink
 from ktrans.sinks._files import StagedFiles
 from ktrans.sinks._staging import Staging, check_writable
@@ -39,6 +39,10 @@ class FileSink(LayoutSink[FileSinkConfig]):
     def folder(self) -> Path:
         """The folder that all files are below."""
         return self.staging.root
+
+    def datasets(self) -> list[Dataset]:
+        """Name the folder."""
+        return [Dataset("file", str(self.context.path(self.template.root).resolve()))]
 
     def check(self) -> None:
         """Find out whether the folder can be written, without making it."""

@@ -49,43 +49,63 @@ class StreamReader:
         self._offset = 0
         self._line = 1
         self._carry = b""
-        """Bytes read, but not yet written: the begin of a line."""
+        """Bytes read that are not of this segment yet: the begin of a line. They are in its file."""
+        self._writer: SegmentWriter | None = None
+        """Of the segment that is to be read next, if something of it was read ahead."""
 
     def read_segment(self, number: int) -> Segment | None:
         """Read the next segment, under this number; None at the end of the stream."""
         self.paused = False
         if self._ended:
             return None
-        if self.stream is None and not self._begin():
-            return None
-        self.stream = self.stream or number
-        writer = self._spool.begin(Segment(number, self.stream, self._offset, self._line))
-        self._fill(writer)
-        if self._ended:
-            self.stream = None
+        writer = self._begin(number)
+        if self._offset == 0:
+            self._look(writer)
+        if not self._ended:
+            self._fill(writer)
         if not writer.size:
             writer.discard()
+            self._writer = self.stream = None
             return None
+        return self._finish(writer, number)
+
+    def leave(self) -> None:
+        """Keep what was read ahead as a segment: this process takes no more."""
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        writer.write(self._carry)
+        self._carry = b""
+        if not writer.size:
+            writer.discard()
+            return
         if self._offset == 0:
             writer.keep_head(HEAD_BYTES)
-        segment = writer.finish()
+        writer.finish()
+
+    def _begin(self, number: int) -> SegmentWriter:
+        """Give the writer for the next segment, which may have been begun with the one before."""
+        if self._writer is None:
+            self.stream = self.stream or number
+            self._writer = self._spool.begin(Segment(number, self.stream, self._offset, self._line))
+        return self._writer
+
+    def _finish(self, writer: SegmentWriter, number: int) -> Segment:
+        """Complete a segment; what was read ahead is in the next one first."""
+        if self._offset == 0:
+            writer.keep_head(HEAD_BYTES)
         self._offset += writer.size
         self._line += writer.lines
+        self._writer = None
+        if self._carry:
+            self._begin(number + 1).ahead(self._carry)
+        segment = writer.finish()
+        if self._ended:
+            self.stream = None
         return segment
 
-    def leave(self, number: int) -> None:
-        """Keep what was read ahead as a segment: this process takes no more."""
-        if self._carry:
-            stream = self.stream or number
-            writer = self._spool.begin(Segment(number, stream, self._offset, self._line))
-            writer.write(self._carry)
-            self._carry = b""
-            if self._offset == 0:
-                writer.keep_head(HEAD_BYTES)
-            writer.finish()
-
-    def _begin(self) -> bool:
-        """Read enough to know what the stream is; False if it is empty."""
+    def _look(self, writer: SegmentWriter) -> None:
+        """Read enough to know what the stream is."""
         if self._fd is None:
             if sys.stdin is None:
                 raise ConfigError("there is no standard input to read", code="no_stdin")
@@ -96,8 +116,8 @@ class StreamReader:
                 self._ended = not self._carry
                 break
             self._carry += data
+            writer.ahead(self._carry)
         self._whole = is_whole(self._carry)
-        return not self._ended
 
     def _read(self, fd: int, size: int) -> bytes:
         """Read what there is, looking up now and then to see whether the run should end.
@@ -123,7 +143,7 @@ class StreamReader:
             need = self._segment_bytes - writer.size
             try:
                 data = self._read(fd, _PIECE if self._whole else min(_PIECE, max(_SMALL, need)))
-            except InterruptedRunError:  # `adopt` finishes the segment
+            except InterruptedRunError:  # `leave` finishes the segment
                 writer.write(self._carry)
                 self._carry = b""
                 raise
@@ -144,5 +164,6 @@ class StreamReader:
             cut = data.find(b"\n", max(0, need - 1)) + 1 or data.rfind(b"\n") + 1
             if not cut and len(data) > self._max_line_bytes:
                 cut = len(data)
+        writer.ahead(data)  # before anything else is read
         writer.write(data[:cut])
         self._carry = data[cut:]

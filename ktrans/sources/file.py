@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from pydantic import Field
 from ktrans.api import (
     Budget,
     ComponentConfig,
+    Dataset,
     Memory,
     Plan,
     RetryableError,
@@ -180,6 +182,10 @@ class FileSource(Source[FileSourceConfig]):
         ]
         return list_files(self._paths(), recursive=config.recursive, exclude=exclude)
 
+    def datasets(self) -> list[Dataset]:
+        """Name the files and folders, and of a glob the folder that it begins with."""
+        return [Dataset("file", _fixed(path)) for path in self._paths()]
+
     def _paths(self) -> list[str]:
         paths = self.config.paths
         return [self._absolute(text) for text in ([paths] if isinstance(paths, str) else paths)]
@@ -277,3 +283,9 @@ class FileSource(Source[FileSourceConfig]):
                 hint="`on_replaced: reread` reads it again, `skip` leaves it",
             )
         result.replaced.append(found.path)
+
+
+def _fixed(path: str) -> str:
+    """Give a path up to its first part with a wildcard."""
+    parts = path.rstrip("/").split("/")
+    return "/".join(takewhile(lambda part: not set(part) & set("*?["), parts)) or "/"

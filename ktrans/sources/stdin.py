@@ -21,6 +21,7 @@ from ktrans.api import (
 )
 from ktrans.sources._spoolreader import StreamReader
 from ktrans.spool.payload import SegmentPayload, spool_folder
+from ktrans.spool.recorded import to_remember, unrecorded
 from ktrans.spool.segments import HEAD_BYTES, Segment, Spool
 
 
@@ -29,7 +30,7 @@ class StdinSourceConfig(ComponentConfig):
 
     Plain text is cut at line ends; compressed input and Parquet become one segment whatever their
     size. Segments are removed once their rows are committed. What a killed run had read but not
-    finished is read first by the next one.
+    finished is read first by the next one: all input is in the spool before more is read.
     """
 
     type: Literal["stdin"] = Field(
@@ -135,32 +136,19 @@ class StdinSource(Source[StdinSourceConfig]):
         if not taken:
             return None
         numbers = [segment.number for segment in taken]
-        forget = range(*position["last"]) if position else ()
-        known = memory.recall([self._key(number) for number in forget])
-        remember: dict[str, Any] = {
-            key: None for key, value in known.items() if not value.get("rejected")
-        }
-        remember.update({self._key(number): {} for number in numbers})
+        before = range(*position["last"]) if position else ()
         return Plan(
             splits=tuple(self._split(segment) for segment in taken),
             position={
                 "next": max(first, max(numbers) + 1),
                 "last": [min(numbers), max(numbers) + 1],
             },
-            remember=remember,
+            remember=to_remember(memory, self._key, taken, before),
         )
 
     def _waiting(self, memory: Memory, budget: Budget) -> list[Segment]:
-        """Give the segments that no epoch has recorded, and remove those that one has.
-
-        One that was set aside is not remembered: it waits for another try, for it exists nowhere
-        else. One that was rejected whole is kept until it is forgotten (`rejects replay`).
-        """
-        segments = self._spool.segments()
-        recorded = memory.recall([self._key(segment.number) for segment in segments])
-        left = [s for s in segments if self._key(s.number) not in recorded]
-        done = [s for s in segments if recorded.get(self._key(s.number)) == {}]
-        self._spool.drop(done, keep=self._reader.stream)
+        """Give the segments that wait, and remove those that are recorded."""
+        left = unrecorded(self._spool, memory, self._key, keep=self._reader.stream)
         return [s for s in left if self._key(s.number) not in budget.skip]
 
     def open(self, split: Split) -> StdinPayload:
@@ -177,7 +165,7 @@ class StdinSource(Source[StdinSourceConfig]):
     def close(self) -> None:
         """Keep what was read ahead; remove the spool if this was only a look."""
         if not self.context.ephemeral:
-            self._reader.leave(self._next)
+            self._reader.leave()
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
@@ -187,6 +175,14 @@ class StdinSource(Source[StdinSourceConfig]):
         if self._temporary is None:
             self._temporary = TemporaryDirectory(prefix="ktrans-")
             self._spool.folder = Path(self._temporary.name)
+
+    def check_rewind(self) -> None:
+        """Refuse: a stream does not come twice."""
+        raise UsageError(
+            "the stdin source cannot go back: a stream does not come twice",
+            code="cannot_rewind",
+            hint="send the logs again",
+        )
 
     def position_from(self, text: str) -> Any:
         """Refuse: a stream has no positions to start from."""

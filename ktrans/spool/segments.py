@@ -11,9 +11,11 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from ktrans.api import AccessError
+from ktrans.layout.private import private_folder
 
 HEAD_BYTES = 64 << 10
 """How much of a stream's beginning is kept for its later segments."""
@@ -63,14 +65,26 @@ class Spool:
         return sorted(s for s, ending in self._found() if ending == "seg" and s.number >= first)
 
     def adopt(self) -> None:
-        """Finish the segment that a killed process was writing: its bytes exist nowhere else."""
-        for segment, ending in self._found():
-            if ending == "open":
-                path = self.folder / f"{segment.stem}.open"
-                if segment.size:
-                    self._finish(path, segment)
+        """Finish the segments that a killed process was writing: their bytes exist nowhere else.
+
+        There are two of them if it died between a segment and the next one of its stream, which
+        begins with what had been read ahead behind the first.
+        """
+        unfinished = sorted(segment for segment, ending in self._found() if ending == "open")
+        for segment, after in zip_longest(unfinished, unfinished[1:]):
+            path = self.folder / f"{segment.stem}.open"
+            if after is not None and after.stream == segment.stream:
+                end = after.offset - segment.offset
+                if after.size < segment.size - end:
+                    (self.folder / f"{after.stem}.open").unlink()  # all of it is in this one
                 else:
-                    path.unlink()
+                    os.truncate(path, end)
+            if not path.exists():
+                continue
+            if segment.size:
+                self._finish(path, segment)
+            else:
+                path.unlink()
 
     def discard_unfinished(self) -> None:
         """Remove what a killed process was writing, when its bytes come again from elsewhere."""
@@ -85,7 +99,7 @@ class Spool:
             AccessError: it cannot be made or written.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            private_folder(self.folder)
         except OSError as error:
             raise AccessError(
                 f"cannot make the spool folder {self.folder}: {error.strerror}",
@@ -155,24 +169,45 @@ class Spool:
 
 
 class SegmentWriter:
-    """Writes one segment; unbuffered, so that a killed process leaves behind what it has read."""
+    """Writes one segment; unbuffered, so that a killed process leaves behind what it has read.
+
+    Attributes:
+        size: of the segment so far, in bytes; what was read ahead is not counted.
+        lines: how many line ends it has.
+        at_line_end: whether it ends with one.
+    """
 
     def __init__(self, spool: Spool, segment: Segment) -> None:
         self._spool = spool
         self._segment = segment
         self._path = spool.folder / f"{segment.stem}.open"
-        self._file = self._path.open("wb", buffering=0)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        self._end = 0
         self.size = 0
         self.lines = 0
         self.at_line_end = True
+
+    @property
+    def segment(self) -> Segment:
+        """What is being written; its size is not known yet."""
+        return self._segment
+
+    def ahead(self, data: bytes) -> None:
+        """Put bytes behind the segment's end that may come to belong to it, or to the next one.
+
+        What `write` appends after that must begin with them.
+        """
+        view = memoryview(data)[self._end - self.size :]
+        while view:
+            written = os.write(self._file, view)
+            self._end += written
+            view = view[written:]
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
         if not data:
             return
-        view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
+        self.ahead(data)
         self.size += len(data)
         self.lines += data.count(b"\n")
         self.at_line_end = data.endswith(b"\n")
@@ -180,16 +215,26 @@ class SegmentWriter:
     def keep_head(self, size: int) -> None:
         """Keep the first bytes written as the head of the stream."""
         with self._path.open("rb") as file:
-            self._spool.write_head(self._segment.stream, file.read(size))
+            self._spool.write_head(self._segment.stream, file.read(min(size, self.size)))
 
     def discard(self) -> None:
-        """Leave nothing behind: the stream ended at the segment's start."""
-        self._file.close()
+        """Leave nothing behind: what there is belongs elsewhere, or there is nothing."""
+        self._close()
         self._path.unlink()
 
+    def _close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __del__(self) -> None:
+        # Not finished: the next run adopts it, as that of a killed process.
+        self._close()
+
     def finish(self) -> Segment:
-        """Make the segment durable and visible."""
-        self._file.close()
+        """Make the segment durable and visible, without what was read ahead."""
+        os.ftruncate(self._file, self.size)
+        self._close()
         self._spool._finish(self._path, self._segment)  # noqa: SLF001 - the writer is the spool's
         done = self._segment
         return Segment(done.number, done.stream, done.offset, done.line, self.size)

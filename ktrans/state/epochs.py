@@ -18,7 +18,7 @@ class Status(StrEnum):
     committing: every task has staged its rows and all receipts are kept here; after a crash only
     the commits are done again. recorded: published, ledger and position written; the source may not
     know yet. done: the source knows too. dropped: given up before anything was staged; the number
-    is not used again.
+    is not used again. rewound: what it read is read again, by later epochs (`ktrans state rewind`).
     """
 
     PLANNED = "planned"
@@ -26,6 +26,7 @@ class Status(StrEnum):
     RECORDED = "recorded"
     DONE = "done"
     DROPPED = "dropped"
+    REWOUND = "rewound"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""The state store: what a run must remember, in one SQLite file.
+"""What a run must remember, as SQL over any `Database`.
 
-Every change is one transaction, durable when the call returns (WAL, synchronous=FULL). One store
-may serve many pipelines; a pipeline is guarded by a lock beside the file (see engine.lock).
+Every change is one transaction, durable when the call returns. One store may serve many pipelines;
+who may write a pipeline is for the `StateStore` to say that hands this out.
 """
 
 from __future__ import annotations
@@ -9,22 +9,64 @@ from __future__ import annotations
 import datetime as dt
 import json
 import secrets
-import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ktrans.api import Receipt, Split, StateError
-from ktrans.state import kept
-from ktrans.state.database import Database
+from ktrans.state import kept, rewind
+from ktrans.state.database import Database, Writes
 from ktrans.state.epochs import Epoch, Exclusion, Status
+from ktrans.state.tables import TABLES
+
+if TYPE_CHECKING:
+    from typing import Self
 
 KEPT_EPOCHS = 1000
 RECALL_CHUNK = 500
 
 
-class Store(Database):
-    """One SQLite file that remembers positions, epochs and splits of pipelines."""
+class Store:
+    """Remembers positions, epochs and splits of pipelines.
+
+    Args:
+        database: where; closed with the store.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    @property
+    def where(self) -> str:
+        """The database's name for people."""
+        return self.database.where
+
+    def close(self) -> None:
+        """Close the database; safe to call twice."""
+        self.database.close()
+
+    def confirm(self) -> None:
+        """Make sure that this process may still write.
+
+        Raises:
+            FencedError: another run has taken over.
+        """
+        self.database.confirm()
+
+    def transaction(self) -> AbstractContextManager[Writes]:
+        """Run one write transaction."""
+        return self.database.transaction()
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Give all rows of a query."""
+        return self.database.rows(sql, *values)
 
     # -- a pipeline ---------------------------------------------------------------------------
 
@@ -34,15 +76,18 @@ class Store(Database):
         Raises:
             StateError: another file that still exists uses this name in this store.
         """
-        mine = str(config_path.resolve())
+        # Links stay: a mounted ConfigMap is a link to a folder whose name changes with its content.
+        mine = str(config_path.absolute())
         rows = self.rows("SELECT config_path FROM pipelines WHERE name=?", pipeline)
-        if rows and rows[0][0] != mine and Path(rows[0][0]).exists():
+        if rows and rows[0][0] != mine and _is_another(Path(rows[0][0]), config_path):
             raise StateError(
-                f"the state store {self.path} already serves a pipeline named {pipeline!r}, "
+                f"the state store {self.database.where} already serves a pipeline named {pipeline!r}, "
                 f"from {rows[0][0]}",
-                hint="give one of the two another name, or another state.path",
+                hint="give one of the two another name, or another place for its state",
                 code="name_taken",
             )
+        if rows and rows[0][0] == mine:
+            return
         with self.transaction() as db:
             db.execute(
                 "INSERT INTO pipelines VALUES (?, ?, ?, NULL, NULL, ?) ON CONFLICT (name) "
@@ -78,14 +123,14 @@ class Store(Database):
     def reset(self, pipeline: str) -> None:
         """Forget all about a pipeline: everything is read again by the next run."""
         with self.transaction() as db:
-            for table in ("epochs", "excluded", "remembered", "set_aside", "kept"):
+            for table in TABLES[1:]:
                 db.execute(f"DELETE FROM {table} WHERE pipeline=?", (pipeline,))  # noqa: S608
             db.execute("DELETE FROM pipelines WHERE name=?", (pipeline,))
 
     def forget(self, pipeline: str, keys: Sequence[str]) -> None:
         """Forget splits, so that the source plans them again."""
         with self.transaction() as db:
-            for table in ("remembered", "set_aside"):
+            for table in ("remembered", "set_aside", "replaced"):
                 db.executemany(
                     f"DELETE FROM {table} WHERE pipeline=? AND key=?",  # noqa: S608
                     ((pipeline, key) for key in keys),
@@ -102,10 +147,11 @@ class Store(Database):
         """Give the epoch that an earlier run did not bring to its end, if there is one."""
         rows = self.rows(
             "SELECT number, status, fingerprint, plan, staged FROM epochs "
-            "WHERE pipeline=? AND status NOT IN (?, ?) ORDER BY number LIMIT 1",
+            "WHERE pipeline=? AND status NOT IN (?, ?, ?) ORDER BY number LIMIT 1",
             pipeline,
-            Status.DONE,
-            Status.DROPPED,
+            Status.DONE.value,
+            Status.DROPPED.value,
+            Status.REWOUND.value,
         )
         return self._epoch(pipeline, rows[0]) if rows else None
 
@@ -143,11 +189,12 @@ class Store(Database):
         """Write an epoch down before any of its data is read."""
         with self.transaction() as db:
             db.execute(
-                "INSERT INTO epochs VALUES (?, ?, ?, ?, ?, NULL, NULL, ?, NULL)",
+                "INSERT INTO epochs (pipeline, number, status, fingerprint, plan, planned) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     pipeline,
                     epoch.number,
-                    Status.PLANNED,
+                    Status.PLANNED.value,
                     epoch.fingerprint,
                     json.dumps(epoch.plan_json()),
                     _now(),
@@ -166,7 +213,11 @@ class Store(Database):
         """Leave a split out of its epoch, for this attempt and every later one."""
         with self.transaction() as db:
             db.execute(
-                "INSERT OR REPLACE INTO excluded VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "DELETE FROM excluded WHERE pipeline=? AND number=? AND key=?",
+                (pipeline, epoch.number, exclusion.key),
+            )
+            db.execute(
+                "INSERT INTO excluded VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (pipeline, epoch.number, *exclusion.to_json().values()),
             )
 
@@ -182,7 +233,7 @@ class Store(Database):
         with self.transaction() as db:
             db.execute(
                 "UPDATE epochs SET status=?, plan='{}', staged=NULL WHERE pipeline=? AND number=?",
-                (Status.DROPPED, pipeline, epoch.number),
+                (Status.DROPPED.value, pipeline, epoch.number),
             )
             db.execute(
                 "DELETE FROM excluded WHERE pipeline=? AND number=?", (pipeline, epoch.number)
@@ -193,7 +244,7 @@ class Store(Database):
         with self.transaction() as db:
             db.execute(
                 "UPDATE epochs SET status=?, staged=? WHERE pipeline=? AND number=?",
-                (Status.COMMITTING, json.dumps(epoch.staged_json()), pipeline, epoch.number),
+                (Status.COMMITTING.value, json.dumps(epoch.staged_json()), pipeline, epoch.number),
             )
             kept.stage(db, pipeline, epoch.number, epoch.changes)
 
@@ -202,7 +253,7 @@ class Store(Database):
         with self.transaction() as db:
             db.execute(
                 "UPDATE epochs SET status=?, staged='{}' WHERE pipeline=? AND number=?",
-                (Status.PLANNED, pipeline, epoch.number),
+                (Status.PLANNED.value, pipeline, epoch.number),
             )
             kept.undo(db, pipeline, epoch.number)
 
@@ -211,20 +262,22 @@ class Store(Database):
         with self.transaction() as db:
             db.execute(
                 "UPDATE epochs SET status=?, summary=?, recorded=? WHERE pipeline=? AND number=?",
-                (Status.RECORDED, json.dumps(summary), _now(), pipeline, epoch.number),
+                (Status.RECORDED.value, json.dumps(summary), _now(), pipeline, epoch.number),
             )
             db.execute(
                 "UPDATE pipelines SET position=?, source=?, updated=? WHERE name=?",
                 (json.dumps(epoch.position), epoch.source.partition(":")[0], _now(), pipeline),
             )
+            rewind.note(db, pipeline, epoch)
             self._remember(db, pipeline, epoch)
             self._keep_set_aside(db, pipeline, epoch)
             kept.settle(db, pipeline, epoch.number)
 
-    def _remember(self, db: sqlite3.Connection, pipeline: str, epoch: Epoch) -> None:
+    def _remember(self, db: Writes, pipeline: str, epoch: Epoch) -> None:
         kept = epoch.kept()
         db.executemany(
-            "INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?)",
+            "INSERT INTO remembered VALUES (?, ?, ?, ?) ON CONFLICT (pipeline, key) "
+            "DO UPDATE SET value=excluded.value, number=excluded.number",
             (
                 (pipeline, key, json.dumps(value), epoch.number)
                 for key, value in kept.items()
@@ -236,7 +289,7 @@ class Store(Database):
             ((pipeline, key) for key, value in kept.items() if value is None),
         )
 
-    def _keep_set_aside(self, db: sqlite3.Connection, pipeline: str, epoch: Epoch) -> None:
+    def _keep_set_aside(self, db: Writes, pipeline: str, epoch: Epoch) -> None:
         read = [s.key for s in epoch.splits if s.key not in epoch.excluded]
         db.executemany(
             "DELETE FROM set_aside WHERE pipeline=? AND key=?", ((pipeline, key) for key in read)
@@ -244,7 +297,7 @@ class Store(Database):
         db.executemany(
             "INSERT INTO set_aside VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (pipeline, key) "
             "DO UPDATE SET kind=excluded.kind, code=excluded.code, reason=excluded.reason, "
-            "number=excluded.number, tries=tries+1",
+            "number=excluded.number, tries=set_aside.tries+1",
             (
                 (pipeline, e.key, e.uri, e.kind, e.code, e.reason, epoch.number, _now())
                 for e in epoch.excluded.values()
@@ -256,14 +309,15 @@ class Store(Database):
         with self.transaction() as db:
             db.execute(
                 "UPDATE epochs SET status=?, plan='{}', staged=NULL WHERE pipeline=? AND number=?",
-                (Status.DONE, pipeline, epoch.number),
+                (Status.DONE.value, pipeline, epoch.number),
             )
             oldest = epoch.number - KEPT_EPOCHS
-            for table in ("epochs", "excluded"):
+            for table in ("epochs", "excluded", "replaced"):
                 db.execute(
                     f"DELETE FROM {table} WHERE pipeline=? AND number<=?",  # noqa: S608
                     (pipeline, oldest),
                 )
+        rewind.bound(self, pipeline)
 
     # -- for people ---------------------------------------------------------------------------
 
@@ -331,3 +385,8 @@ class StoredMemory:
 
 def _now() -> str:
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+
+
+def _is_another(claimed: Path, config_path: Path) -> bool:
+    """Tell whether the file that claimed a name still exists, and is not this one by another path."""
+    return claimed.exists() and not (config_path.exists() and claimed.samefile(config_path))

@@ -8,9 +8,8 @@ Objects are text: one record a line, `bytes packets name`; a line `bad` is rejec
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -40,6 +39,20 @@ from ktrans.api import (
     hookimpl,
     reject_batch,
 )
+from ktrans.testing._world import WORLDS, Crash, FakeConfig, World
+
+__all__ = [
+    "SCHEMA",
+    "WORLDS",
+    "Crash",
+    "FakeDecoder",
+    "FakeLoser",
+    "FakeSink",
+    "FakeSource",
+    "World",
+    "as_it_is",
+    "ktrans_components",
+]
 
 SCHEMA = pa.schema(
     [
@@ -52,57 +65,7 @@ SCHEMA = pa.schema(
 )
 
 
-class Crash(BaseException):
-    """What a test raises where a process would die."""
-
-
-@dataclass
-class World:
-    """All that the fakes of one test share.
-
-    Attributes:
-        objects: text by name; what the source lists.
-        errors: by object name, errors that opening it raises, one a time.
-        crash_at: the step at which everything stops; 0 for never. Steps are counted by `step`.
-        plan_errors: errors that planning raises, one a time.
-        refuses: by sink, names of rows that it will never take.
-        staged, published: rows by sink and file name.
-    """
-
-    objects: dict[str, str] = field(default_factory=dict)
-    errors: dict[str, list[Exception]] = field(default_factory=dict)
-    write_errors: list[Exception] = field(default_factory=list)
-    plan_errors: list[Exception] = field(default_factory=list)
-    refuses: dict[str, set[str]] = field(default_factory=dict)
-    crash_at: int = 0
-    steps: int = 0
-    staged: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
-    published: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
-    acknowledged: list[str] = field(default_factory=list)
-    opened: list[str] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def step(self) -> None:
-        """Mark a point at which a process may die."""
-        with self._lock:
-            self.steps += 1
-            if self.crash_at and self.steps >= self.crash_at:
-                raise Crash
-
-    def rows(self, sink: str) -> list[Any]:
-        """Give all rows that a sink has published, sorted."""
-        rows = [row for (name, _), rows in self.published.items() if name == sink for row in rows]
-        return sorted(rows, key=str)
-
-
-WORLDS: dict[str, World] = {}
-
-
-class _FakeConfig(ComponentConfig):
-    world: str = Field(description="Name of the World in WORLDS.", examples=["test"])
-
-
-class FakeSourceConfig(_FakeConfig):
+class FakeSourceConfig(FakeConfig):
     """Options of the fake source."""
 
     type: Literal["fake"] = "fake"
@@ -219,7 +182,7 @@ class FakeLoser(Enricher[FakeEnricherConfig]):
         return batch.slice(1)
 
 
-class FakeSinkConfig(_FakeConfig):
+class FakeSinkConfig(FakeConfig):
     """Options of the fake sink."""
 
     type: Literal["fake"] = "fake"

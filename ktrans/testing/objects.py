@@ -155,13 +155,13 @@ class MemoryBucket:
         self._request("publish", new.key)
         with self._lock:
             there = self.objects.get(new.key)
-            mine = there is not None and there.metadata.get(MARK) == new.mark
+            mark = there.metadata.get(MARK) if there is not None else None
             staged = self.staged.get(token)
             if staged is None:
-                if not mine:
+                if mark != new.mark:
                     raise StageLostError(f"{self.uri(new.key)} is neither staged nor published")
                 return
-            if there is not None and not mine and new.if_absent:
+            if there is not None and new.if_absent and not new.ours(mark):
                 raise object_exists(self.uri(new.key))
             _, data, metadata = self.staged.pop(token)
             self.put(new.key, data, metadata=metadata)

@@ -1,5 +1,6 @@
 """What holds for every decoder, on the logs that `generate` makes and on rubbish."""
 
+import json
 from dataclasses import replace
 
 import pyarrow as pa
@@ -85,6 +86,8 @@ logs = pytest.mark.parametrize("log", LOG_NAMES)
 
 
 class TestDecoders(DecoderContract):
+    covers = tuple({MADE.get(name, name) for name in LOG_NAMES})
+
     @pytest.fixture(autouse=True, params=LOG_NAMES)
     def chosen(self, request):
         self.name = request.param
@@ -97,6 +100,63 @@ class TestDecoders(DecoderContract):
 
     def log(self):
         return log_bytes(self.name, rows=80, rows_per_object=80, bad_ratio=0.05)
+
+
+ROWS = [
+    {"srcaddr": f"10.0.0.{n}", "dstaddr": "192.0.2.1", "port": str(n), "bytes": str(n * 100)}
+    for n in range(1, 40)
+]
+FIELDS = {"src_addr": "srcaddr", "dst_addr": "dstaddr", "dst_port": "port", "bytes": "bytes"}
+
+
+def lines(rows):
+    return "".join(f"{row}\n" for row in rows).encode()
+
+
+def a_ccn_log():
+    ends = "ap-singapore ap-tokyo 12 {n}00 17723664{n:02} 17723664{n:02} ACCEPT OK"
+    start = "1 ap-singapore ccn-9k2m4x7q 10.10.0.{n} 10.20.0.6 50100 3306 6"
+    rows = [f"{start} {ends}".format(n=n) for n in range(10, 50)]
+    return lines([*rows[:20], rows[20].replace("50100", "many"), "not a flow", *rows[21:]])
+
+
+OTHERS = {
+    "auto": ({}, lambda: log_bytes("aws_vpc_v5", rows=80, rows_per_object=80, bad_ratio=0.05)),
+    "flow_csv": (
+        {"fields": FIELDS},
+        lambda: lines(
+            ["srcaddr,dstaddr,port,bytes", *(",".join(row.values()) for row in ROWS), "x,y,z,many"]
+        ),
+    ),
+    "flow_json": (
+        {"fields": FIELDS},
+        lambda: lines([*map(json.dumps, ROWS), '{"bytes": "many"}', "{not JSON"]),
+    ),
+    "ktrans": (
+        {},
+        lambda: lines(
+            [
+                *(json.dumps({"src_addr": row["srcaddr"], "bytes": 7}) for row in ROWS),
+                '{"start_time": "noon"}',
+            ]
+        ),
+    ),
+    "tencent_ccn": ({}, a_ccn_log),
+}
+"""Decoders of which `generate` makes no log: their options, and a log."""
+
+
+class TestOtherDecoders(DecoderContract):
+    covers = tuple(OTHERS)
+
+    @pytest.fixture(autouse=True, params=OTHERS)
+    def chosen(self, request):
+        self.name = request.param
+        self.options, self.log = OTHERS[self.name]
+
+    def make(self, context):
+        config = CATALOGUE.config("decoder", {"type": self.name, **self.options})
+        return CATALOGUE.build("decoder", config, replace(context, registry=CATALOGUE))
 
 
 @logs

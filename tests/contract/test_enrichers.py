@@ -39,6 +39,8 @@ def load(reference):
 
 
 class TestBuiltInEnrichers(EnricherContract):
+    covers = tuple(spec.type for spec in ENRICHERS)
+
     @pytest.fixture(autouse=True, params=ENRICHERS, ids=lambda spec: spec.type)
     def chosen(self, request):
         self.spec = request.param

@@ -23,6 +23,8 @@ SPECS = {spec.type: spec for spec in FORMATS}
 
 
 class TestBuiltInFormats(FormatContract):
+    covers = tuple(SPECS)
+
     @pytest.fixture(autouse=True, params=SPECS)
     def chosen(self, request):
         self.name = request.param
@@ -306,3 +308,17 @@ def test_a_null_among_the_values_of_a_dictionary_is_a_null(name):
     batch = pa.record_batch({"action": odd, **rest})
     clean = pa.record_batch({"action": pa.array(["a", None, "b", None], TEXT), **rest})
     assert write(make(name, batch.schema), [batch]) == write(make(name, clean.schema), [clean])
+
+
+def test_csv_makes_no_formulas_for_spreadsheets_if_asked():
+    texts = ["=1+1", "+1", "-1", "@a", "\tx", "\n=1", "a=b", "", None, "10.0.0.1"]
+    columns = {"text": texts, "coded": pa.array(texts).dictionary_encode(), "n": [-1] * len(texts)}
+    batch = pa.RecordBatch.from_pydict(columns)
+    plain, escaped = (
+        list(csv.reader(io.StringIO(write(make("csv", batch.schema, **o), [batch]).decode())))
+        for o in ({}, {"escape_formulas": True})
+    )
+    assert [row[0] for row in plain[1:7]] == texts[:6]
+    assert [row[0] for row in escaped[1:7]] == [f"'{text}" for text in texts[:6]]
+    assert [row[0] for row in escaped[7:]] == ["a=b", "", "", "10.0.0.1"]
+    assert all(row[0] == row[1] and row[2] == "-1" for row in escaped[1:])

@@ -95,6 +95,8 @@ def case(request, tmp_path):
 
 
 class TestFileSink(SinkContract):
+    covers = ("file",)
+
     @pytest.fixture(params=CASES, ids=NAMES)
     def case(self, request, tmp_path):
         return FileCase(tmp_path, request.param)
@@ -171,6 +173,8 @@ def other(name, **options):
 
 
 class TestStdoutSink(SinkContract):
+    covers = ("stdout",)
+
     @pytest.fixture
     def case(self, capfdbinary):
         return StdoutCase(capfdbinary)
@@ -212,6 +216,26 @@ def test_stdout_of_a_process_that_is_gone_is_lost():
         receipt = run(gone, FIRST)
     with pytest.raises(StageLostError):
         other("stdout").commit(EPOCH, [revived(receipt)])
+
+
+class BlackholeCase(SinkCase):
+    """Nobody sees anything of it, ever."""
+
+    shows = False
+
+    def sink(self, name="sink", pipeline="flows"):
+        return other("blackhole")
+
+    def rows(self):
+        return []
+
+
+class TestBlackholeSink(SinkContract):
+    covers = ("blackhole",)
+
+    @pytest.fixture
+    def case(self):
+        return BlackholeCase()
 
 
 def test_blackhole_counts():

@@ -57,6 +57,8 @@ class StdinCase(Case):
 
 
 class TestSources(SourceContract):
+    covers = ("file", "generate", "stdin")
+
     @pytest.fixture(params=[FileCase, GenerateCase, StdinCase])
     def case(self, request, tmp_path):
         return request.param(tmp_path)

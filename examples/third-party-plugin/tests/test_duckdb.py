@@ -10,7 +10,7 @@ import pytest
 from ktrans_duckdb.sink import DuckdbSink, DuckdbSinkConfig
 
 from ktrans.api import ConfigError, Context
-from ktrans.testing.contracts import SinkCase, SinkContract
+from ktrans.testing.contracts import PluginContract, SinkCase, SinkContract
 from ktrans.testing.contracts.sinks import SCHEMA
 
 
@@ -32,7 +32,13 @@ class Case(SinkCase):
             return [n for (n,) in database.execute("select n from flows order by n").fetchall()]
 
 
+class TestPlugin(PluginContract):
+    module = "ktrans_duckdb"
+
+
 class TestDuckdbSink(SinkContract):
+    covers = ("duckdb",)
+
     @pytest.fixture
     def case(self, tmp_path):
         return Case(tmp_path)

@@ -5,9 +5,14 @@ A plugin's tests subclass the contract of its kind and say how to build the comp
     from ktrans.testing.contracts import SinkCase, SinkContract
 
     class TestMySink(SinkContract):
+        covers = ("acme",)
+
         @pytest.fixture
         def case(self, tmp_path):
             return MyCase(tmp_path)
+
+`covers` names the types that the class tests. A class of `PluginContract` finds those of the plugin
+that no contract covers, and what is imported too early.
 
 They need pytest, and nothing else beyond ktrans.
 """
@@ -15,15 +20,24 @@ They need pytest, and nothing else beyond ktrans.
 from ktrans.testing.contracts.decoders import DecoderContract
 from ktrans.testing.contracts.enrichers import EnricherContract
 from ktrans.testing.contracts.formats import FormatContract
+from ktrans.testing.contracts.plugins import PluginContract
 from ktrans.testing.contracts.sinks import SinkCase, SinkContract
 from ktrans.testing.contracts.sources import SourceCase, SourceContract
+from ktrans.testing.contracts.state import StateCase, StateContract, StateTakeoverContract
+from ktrans.testing.contracts.state_bucket import BucketStateCase, StateBucketContract
 
 __all__ = [
+    "BucketStateCase",
     "DecoderContract",
     "EnricherContract",
     "FormatContract",
+    "PluginContract",
     "SinkCase",
     "SinkContract",
     "SourceCase",
     "SourceContract",
+    "StateBucketContract",
+    "StateCase",
+    "StateContract",
+    "StateTakeoverContract",
 ]

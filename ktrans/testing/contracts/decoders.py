@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
+import pytest
 
 from ktrans.api import (
     BytesPayload,
-    ComponentConfig,
     Context,
     Decoder,
     Limits,
@@ -19,7 +21,11 @@ from ktrans.api import (
     Split,
     TruncatedError,
 )
+from ktrans.api.spec import Kind
 from ktrans.flow.schema import FLOW_SCHEMA, NAMES
+from ktrans.testing.arrow import assert_batches_equal
+from ktrans.testing.contracts._config import check_config
+from ktrans.testing.contracts._covered import Contract
 
 RUBBISH = 150
 """How many damaged logs are tried."""
@@ -54,10 +60,16 @@ def decode(decoder: Decoder[Any], schema: pa.Schema, data: bytes) -> Outcome:
     for block in decoder.blocks(payload):
         assert block.nbytes >= 0
         decoded = decoder.decode(block)
-        assert decoder.decode(block).batch.equals(decoded.batch), "decode is not pure"
+        again = decoder.decode(block).batch
+        if not again.equals(decoded.batch):
+            with _saying("decode is not pure: the same block gave other rows the second time"):
+                assert_batches_equal(again, decoded.batch)
+            pytest.fail("decode is not pure: the same block gave other dictionaries")
         refused = [] if decoded.rejects is None else decoded.rejects.to_pylist()
-        assert decoded.records == decoded.batch.num_rows + len(refused) + decoded.skipped
-        assert decoded.batch.schema.equals(schema)
+        parts = f"{decoded.batch.num_rows} rows, {len(refused)} rejects, {decoded.skipped} skipped"
+        accounted = decoded.batch.num_rows + len(refused) + decoded.skipped
+        assert decoded.records == accounted, f"{decoded.records} records, but {parts}"
+        assert decoded.batch.schema.equals(schema), "rows are not of the schema that was announced"
         decoded.batch.validate(full=True)
         batches.append(decoded.batch)
         outcome.records += decoded.records
@@ -67,8 +79,19 @@ def decode(decoder: Decoder[Any], schema: pa.Schema, data: bytes) -> Outcome:
     return outcome
 
 
-class DecoderContract:
+@contextmanager
+def _saying(what: str) -> Iterator[None]:
+    """Begin a failure with what it means."""
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(f"{what}\n{error}") from None
+
+
+class DecoderContract(Contract):
     """Inherit this, and override `make` and `log`."""
+
+    kind: ClassVar[Kind] = "decoder"
 
     def make(self, context: Context) -> Decoder[Any]:
         """Build the decoder."""
@@ -109,9 +132,25 @@ class DecoderContract:
 
     def test_the_size_of_the_blocks_changes_nothing(self) -> None:
         """Blocks end at record borders, wherever the bytes are cut."""
-        whole = self.decode(self.log()).told()
+        whole = self.decode(self.log())
         for size in (64, 400, 3000):
-            assert self.decode(self.log(), limits=Limits(block_bytes=size)).told() == whole
+            cut = self.decode(self.log(), limits=Limits(block_bytes=size))
+            with _saying(f"blocks of {size} bytes gave other rows than the whole object"):
+                assert_batches_equal(cut.rows, whole.rows)
+            assert cut.told()[1:] == whole.told()[1:], f"blocks of {size} bytes, other counts"
+
+    def test_the_same_object_gives_the_same_batches_again(self) -> None:
+        """An epoch that is done again in a new process writes the same files."""
+        first, again = self._batches(), self._batches()
+        assert len(first) == len(again)
+        for one, other in zip(first, again, strict=True):
+            assert_batches_equal(one, other)
+
+    def _batches(self) -> list[pa.RecordBatch]:
+        decoder = self.make(Context(limits=Limits(block_bytes=1000)))
+        decoder.schema(None)
+        payload = BytesPayload(Split("k", "mem://object"), self.log())
+        return [decoder.decode(block).batch for block in decoder.blocks(payload)]
 
     def test_compression_changes_nothing(self) -> None:
         """It is told by the first bytes, never by the name."""
@@ -139,6 +178,9 @@ class DecoderContract:
                 outcome = self.decode(data)
             except (RejectError, TruncatedError):
                 continue
+            except Exception as error:
+                error.add_note(f"only RejectError and TruncatedError may be raised, for {data!r}")
+                raise
             assert outcome.records >= outcome.rows.num_rows
 
     def test_an_object_without_bytes_has_no_rows(self) -> None:
@@ -150,12 +192,7 @@ class DecoderContract:
 
     def test_options_survive_a_round_trip_and_are_documented(self) -> None:
         """The reference page is made of them."""
-        config = self.make(Context()).config
-        assert isinstance(config, ComponentConfig)
-        assert type(config).model_validate(config.model_dump(mode="json")) == config
-        for name, option in type(config).model_fields.items():
-            assert option.description, name
-            assert option.examples, name
+        check_config(self.make(Context()).config)
 
     def test_close_is_safe_twice(self) -> None:
         """Like every component."""

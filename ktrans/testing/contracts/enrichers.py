@@ -5,13 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
 
-from ktrans.api import ComponentConfig, Context, Enricher, EpochId, TaskId
+from ktrans.api import Context, Enricher, EpochId, TaskId
+from ktrans.api.spec import Kind
 from ktrans.flow.schema import FLOW_SCHEMA, TEXT
+from ktrans.testing.arrow import assert_batches_equal
+from ktrans.testing.contracts._config import check_config
+from ktrans.testing.contracts._covered import Contract
 
 TASK = TaskId(EpochId("p", 1), 0)
 
@@ -101,8 +105,10 @@ def _total(batch: pa.RecordBatch, name: str) -> int:
     return sum(value or 0 for value in batch.column(name).to_pylist())
 
 
-class EnricherContract:
+class EnricherContract(Contract):
     """Inherit this and override `make`."""
+
+    kind: ClassVar[Kind] = "enricher"
 
     def make(self, context: Context) -> Enricher[Any]:
         """Build the enricher; files that it needs may be written below `context.base_dir`."""
@@ -134,7 +140,7 @@ class EnricherContract:
         before = batch.to_pylist()
         enricher.bind(batch.schema)
         first = applied(enricher, batch)
-        assert applied(enricher, batch).equals(first)
+        assert_batches_equal(first, applied(enricher, batch))
         assert batch.to_pylist() == before
 
     def test_one_enricher_serves_batches_with_different_dictionaries(
@@ -206,10 +212,10 @@ class EnricherContract:
 
     def test_options_survive_a_round_trip_and_are_documented(self, enricher: Enricher[Any]) -> None:
         """The reference page is made of them."""
-        model = type(enricher.config)
-        assert issubclass(model, ComponentConfig)
-        assert model.__doc__
-        assert model.model_validate(enricher.config.model_dump()) == enricher.config
-        for name, option in model.model_fields.items():
-            assert option.description, name
-            assert option.examples, name
+        check_config(enricher.config)
+
+    def test_close_is_safe_twice_and_without_use(self, tmp_path: Path) -> None:
+        """A pipeline that could not start is closed all the same."""
+        made = self.make(Context(base_dir=tmp_path))
+        made.close()
+        made.close()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import abc
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from ktrans.api import Budget, Plan, Source, Split, UsageError
+from ktrans.api.spec import Kind
+from ktrans.testing.contracts._config import check_config
+from ktrans.testing.contracts._covered import Contract
 
 
 class PlainMemory(dict[str, Any]):
@@ -75,8 +78,10 @@ def drain(
         source.commit(plan)
 
 
-class SourceContract:
+class SourceContract(Contract):
     """Inherit this and give a fixture `case` that returns a SourceCase."""
+
+    kind: ClassVar[Kind] = "source"
 
     @pytest.fixture
     def case(self) -> SourceCase:
@@ -95,12 +100,16 @@ class SourceContract:
         """Also in a new process, which has the split from JSON."""
         source, plan = self.plan(case)
         first = [read(source, split) for split in plan.splits]
-        assert all(first)
-        assert first == [read(source, split) for split in plan.splits]
+        assert all(first), "a split has no bytes"
+        assert first == [read(source, split) for split in plan.splits], (
+            "a split gave other bytes when it was opened again"
+        )
         restored = [Split.from_json(json.loads(json.dumps(s.to_json()))) for s in plan.splits]
         assert restored == list(plan.splits)
         again = case.next(source)
-        assert [read(again, split) for split in restored] == first
+        assert [read(again, split) for split in restored] == first, (
+            "in a new process a split gave other bytes"
+        )
 
     def test_small_reads_and_readinto_give_the_same_bytes(self, case: SourceCase) -> None:
         """Decoders read as it suits them."""
@@ -133,12 +142,14 @@ class SourceContract:
             position = plan.position
             source.commit(plan)
             source.commit(plan)
-        assert not drain(case, None, position, memory, source)
+        assert not drain(case, None, position, memory, source), "it gives again what was committed"
 
     def test_planning_twice_without_a_commit_gives_the_same_plan(self, case: SourceCase) -> None:
         """Nothing is used up by looking."""
         source, plan = self.plan(case, Budget(splits=2))
-        assert source.plan(None, PlainMemory(), Budget(splits=2)) == plan
+        assert source.plan(None, PlainMemory(), Budget(splits=2)) == plan, (
+            "planning changed what the next plan has"
+        )
 
     @pytest.mark.parametrize("budget", [Budget(splits=1), Budget(splits=2), Budget(bytes=3000)])
     def test_the_budget_is_kept_and_changes_nothing_but_the_epochs(
@@ -152,7 +163,7 @@ class SourceContract:
         case.fresh()
         in_steps = drain(case, budget)
         case.fresh()
-        assert self.same(in_steps, drain(case))
+        assert self.same(in_steps, drain(case)), f"epochs of {budget} gave other bytes"
 
     def test_it_goes_on_behind_any_prefix_that_was_committed(self, case: SourceCase) -> None:
         """Nothing is lost between epochs, and nothing read twice."""
@@ -168,7 +179,30 @@ class SourceContract:
             head = [read(source, split) for split in plan.splits]
             source.commit(plan)
             rest = drain(case, None, json.loads(json.dumps(plan.position)), memory, source)
-            assert self.same(head + rest, whole)
+            assert self.same(head + rest, whole), (
+                f"after a commit of {len(head)} splits, bytes were lost or came twice"
+            )
+
+    def test_nothing_is_settled_before_the_epoch_is_recorded(self, case: SourceCase) -> None:
+        """Planning, reading and closing leave it to a new process to do the epoch again."""
+        case.fresh()
+        whole = drain(case)
+        case.fresh()
+        source, plan = self.plan(case)
+        first = [read(source, split) for split in plan.splits]
+        source.close()
+        again, memory = case.build(), PlainMemory()
+        written = json.loads(json.dumps([split.to_json() for split in plan.splits]))
+        splits = tuple(map(Split.from_json, written))
+        assert [read(again, split) for split in splits] == first, (
+            "before its epoch was recorded, a split was used up: a new process cannot read it again"
+        )
+        memory.record(plan)
+        position = json.loads(json.dumps(plan.position))
+        again.commit(Plan(splits, position, plan.remember))
+        assert self.same(first + drain(case, None, position, memory, again), whole), (
+            "an epoch that was read but not recorded is missing, or came twice"
+        )
 
     def same(self, one: list[bytes], other: list[bytes]) -> bool:
         """Compare what two ways of reading gave; override it where order is not kept."""
@@ -178,6 +212,11 @@ class SourceContract:
         """`--from banana` is answered, not obeyed."""
         with pytest.raises(UsageError):
             case.build().position_from("banana")
+
+    def test_options_survive_a_round_trip_and_are_documented(self, case: SourceCase) -> None:
+        """The reference page is made of them."""
+        with case.build() as source:
+            check_config(source.config)
 
     def test_close_is_safe_twice_and_without_use(self, case: SourceCase) -> None:
         """A pipeline that could not start is closed all the same."""

@@ -10,7 +10,10 @@
 | `kafka_mock` | the mock cluster of librdkafka, new for each test | `.bootstrap`, fault injection |
 | `influx_server` | VictoriaMetrics: the write API of InfluxDB 2 | `.url`, `.export(...)` |
 | `influx1_server` | InfluxDB 1.6 | `.url`, `.create(...)`, `.query(...)` |
+| `postgres_server` | PostgreSQL | `.database()`, `.url(database)`, `.query(...)`, `.restart()` |
 | `chromium` | nothing yet | the path of the browser |
+| `helm`, `kustomize`, `hadolint`, `systemd_analyze` | nothing: they check deployments | the path of each |
+| `kubernetes_validate` | nothing | a function that checks manifests |
 
 All live for the session, but for the mock; a test takes a bucket, topic or database of its own. A
 server that is not on the machine skips its tests, unless KTRANS_REQUIRE_SERVICES names it, or says

@@ -15,6 +15,8 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ktrans.testing.services._watch import WATCH
+
 _POLL_SECS = 0.02
 _LOG_TAIL = 40
 
@@ -78,6 +80,8 @@ def program(name: str) -> str:
 class Server:
     """A server process with ports and a folder of its own, which it keeps over restarts.
 
+    It ends with the process that started it, even if that is killed.
+
     Attributes:
         name: the service, for messages.
         ports: free ports of 127.0.0.1, as many as asked for.
@@ -130,6 +134,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        WATCH.add(self._process.pid, self.folder)
         try:
             self._wait()
         except BaseException:
@@ -144,7 +149,7 @@ class Server:
                 self._process.wait(20)
             except subprocess.TimeoutExpired:
                 self.kill()
-        self._process = None
+        self._over()
 
     def kill(self) -> None:
         """End the process, and what it started, at once: a power cut."""
@@ -152,6 +157,11 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        self._over()
+
+    def _over(self) -> None:
+        if self._process is not None:
+            WATCH.remove(self._process.pid)
         self._process = None
 
     def close(self) -> None:

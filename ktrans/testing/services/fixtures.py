@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
 
 import pytest
 
-from ktrans.testing.services._launch import MissingServerError
+from ktrans.testing.services._launch import MissingServerError, find
 from ktrans.testing.services.azurite import Azurite
 from ktrans.testing.services.gcs import GcsServer
 from ktrans.testing.services.influx import Influx1Server, InfluxServer
 from ktrans.testing.services.kafka import KafkaBroker
 from ktrans.testing.services.kafka_mock import KafkaMock
 from ktrans.testing.services.moto import S3Server
+from ktrans.testing.services.postgres import PostgresServer
 from ktrans.testing.services.pubsub import PubsubServer
 
 
@@ -39,7 +42,13 @@ _FIXTURES = {
     "kafka_mock": "kafka_mock",
     "influx": "influx_server",
     "influx1": "influx1_server",
+    "postgres": "postgres_server",
     "chromium": "chromium",
+    "helm": "helm",
+    "kustomize": "kustomize",
+    "hadolint": "hadolint",
+    "kubernetes_validate": "kubernetes_validate",
+    "systemd": "systemd_analyze",
 }
 
 
@@ -107,10 +116,61 @@ def influx1_server() -> Iterator[Influx1Server]:
 
 
 @pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """PostgreSQL."""
+    yield from _serve("postgres", PostgresServer)
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a Chromium, for what people see in a browser."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     return found or _missing("chromium", "chromium is not installed")
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    """Helm, which renders charts."""
+    return _tool("helm", "deploy/helm", program="helm")
+
+
+@pytest.fixture(scope="session")
+def kustomize() -> Path:
+    """Kustomize, which puts manifests together."""
+    return _tool("kustomize", "deploy/kustomize", program="kustomize")
+
+
+@pytest.fixture(scope="session")
+def hadolint() -> Path:
+    """Hadolint, which judges Dockerfiles."""
+    return _tool("hadolint", "linters/bin/hadolint", program="hadolint")
+
+
+@pytest.fixture(scope="session")
+def kubernetes_validate() -> Callable[[Path], str]:
+    """Check a file of manifests by Kubernetes' own schemas; gives what is wrong, or nothing."""
+    python = _tool("kubernetes_validate", "linters/bin/python")
+
+    def check(manifests: Path) -> str:
+        command = [str(python), "-m", "kubernetes_validate", "--strict", str(manifests)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        return ran.stdout + ran.stderr if ran.returncode else ""
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def systemd_analyze() -> Path:
+    """What judges units of systemd; it needs no running systemd."""
+    return _tool("systemd", program="systemd-analyze")
+
+
+def _tool(name: str, *places: str, program: str | None = None) -> Path:
+    """Find a tool, in the services folder or on the PATH; skip, or fail, if it is in neither."""
+    try:
+        return find(name, *places, program=program)
+    except MissingServerError as error:
+        _missing(name, str(error))
 
 
 def _serve(name: str, start: Callable[[], S]) -> Iterator[S]:

@@ -39,4 +39,11 @@ def ktrans_components() -> list[Spec]:
             summary="Objects in an S3 bucket, partitioned and exactly once",
             delivery="exactly_once",
         ),
+        Spec(
+            kind="state",
+            type="s3",
+            build="ktrans_aws.s3_state:S3State",
+            config="ktrans_aws.s3_state:S3StateConfig",
+            summary="An S3 bucket, for runs that share nothing else",
+        ),
     ]

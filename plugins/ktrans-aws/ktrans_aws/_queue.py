@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from ktrans.api import KtransError
+from ktrans.api import Clock, KtransError
+from ktrans.api.log_events import LogEvent
 from ktrans_aws._errors import aws_errors
 
 _BATCH = 10
@@ -43,9 +43,13 @@ class Queue:
         url: of the queue.
         visibility_secs: how long others do not see a message that was received.
         threads: how many requests run at a time.
+        clock: by which messages are received and kept.
     """
 
-    def __init__(self, client: Any, url: str, visibility_secs: int, threads: int) -> None:
+    def __init__(
+        self, client: Any, url: str, visibility_secs: int, threads: int, clock: Clock
+    ) -> None:
+        self._clock = clock
         self._client = client
         self._url = url
         self._visibility_secs = visibility_secs
@@ -117,7 +121,7 @@ class Queue:
                 WaitTimeSeconds=wait_secs,
                 VisibilityTimeout=self._visibility_secs,
             )
-        now = datetime.now(UTC)
+        now = self._clock.now()
         return [
             Message(item["MessageId"], item["ReceiptHandle"], item["Body"], now)
             for item in answer.get("Messages", ())
@@ -135,15 +139,19 @@ class Queue:
     def _extend(self) -> None:
         """Renew the time that messages are kept, well before it is over."""
         pause = self._visibility_secs / 3
-        while not self._closed.wait(pause):
-            began = time.monotonic()
+        while not self._clock.wait(pause, self._closed, background=True):
+            began = self._clock.monotonic()
             with self._lock:
                 handles = list(self._kept.values())
             try:
                 self._change(handles, self._visibility_secs)
             except KtransError as error:
-                logging.getLogger("ktrans.aws").warning("messages are not kept: %s", error)
-            pause = max(self._visibility_secs / 3 - (time.monotonic() - began), 0.1)
+                logging.getLogger("ktrans.aws").warning(
+                    "messages are not kept: %s",
+                    error,
+                    extra={"event": LogEvent.MESSAGES_NOT_HELD},
+                )
+            pause = max(self._visibility_secs / 3 - (self._clock.monotonic() - began), 0.1)
 
     def _change(self, handles: list[str], secs: int) -> None:
         for batch in _batches(handles):

@@ -46,20 +46,23 @@ class S3Target:
         Raises:
             StageLostError: the upload is gone, and no object of ours is there.
         """
+        condition = {"IfNoneMatch": "*"} if new.if_absent else {}
+        try:
+            self._complete(new, token, condition)
+        except Exception as error:  # noqa: BLE001  # sorted out there
+            self._not_completed(new, token, error)
+
+    def _complete(self, new: NewObject, token: Any, condition: dict[str, str]) -> None:
         parts = [
             {"PartNumber": number, "ETag": tag} for number, tag in enumerate(token["parts"], 1)
         ]
-        condition = {"IfNoneMatch": "*"} if new.if_absent else {}
-        try:
-            self.client.complete_multipart_upload(
-                **self.place,
-                **condition,
-                Key=new.key,
-                UploadId=token["upload"],
-                MultipartUpload={"Parts": parts},
-            )
-        except Exception as error:  # noqa: BLE001  # sorted out there
-            self._not_completed(new, token, error)
+        self.client.complete_multipart_upload(
+            **self.place,
+            **condition,
+            Key=new.key,
+            UploadId=token["upload"],
+            MultipartUpload={"Parts": parts},
+        )
 
     def discard(self, key: str, token: Any) -> None:
         """Abort an upload."""
@@ -108,10 +111,15 @@ class S3Target:
 
         An earlier attempt may have completed it, or this one, though its answer got lost.
         """
-        if self._is_published(new):
+        mark, version = self._published(new)
+        if mark == new.mark:
             return
         if code_of(error) == "PreconditionFailed":
-            raise object_exists(self.uri(new.key)) from error
+            if not new.ours(mark):
+                raise object_exists(self.uri(new.key)) from error
+            with aws_errors(f"publish {self.uri(new.key)}"):
+                self._complete(new, token, {"IfMatch": version})
+            return
         if self._is_open(new.key, token):
             with aws_errors(f"publish {self.uri(new.key)}"):
                 raise error
@@ -131,15 +139,16 @@ class S3Target:
                 raise
         return True
 
-    def _is_published(self, new: NewObject) -> bool:
+    def _published(self, new: NewObject) -> tuple[str | None, str]:
+        """Give the mark of the object that is there, and its version."""
         with aws_errors(f"look at {self.uri(new.key)}"):
             try:
                 found = self.client.head_object(**self.place, Key=new.key)
             except Exception as error:
                 if code_of(error) in {"404", "NoSuchKey"}:
-                    return False
+                    return None, ""
                 raise
-        return bool(found.get("Metadata", {}).get(MARK) == new.mark)
+        return found.get("Metadata", {}).get(MARK), found["ETag"]
 
 
 class S3Upload:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from ktrans.api import ConfigError, Enricher
+from ktrans.api.log_events import LogEvent
 from ktrans_aws._client import AwsConfig
 from ktrans_aws._inventory import Interface, Snapshot, load, take
 
@@ -210,6 +211,7 @@ class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
                     "aws_metadata: %d interfaces as of %s",
                     len(snapshot.interfaces),
                     snapshot.taken.isoformat(),
+                    extra={"event": LogEvent.TABLE_LOADED},
                 )
                 self._tables = _tables(snapshot, self._wanted())
             return self._tables

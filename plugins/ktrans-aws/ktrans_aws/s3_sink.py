@@ -62,6 +62,10 @@ class S3SinkConfig(S3Config, ObjectSinkConfig):
 class S3Sink(ObjectSink[S3SinkConfig]):
     """Writes to an S3 bucket."""
 
+    def namespace(self) -> str:
+        """Name the bucket."""
+        return f"s3://{self.config.bucket}"
+
     def make_target(self) -> S3Target:
         """Connect to the bucket."""
         config = self.config

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from ktrans.api import (
     Budget,
+    Dataset,
     Memory,
     Payload,
     Plan,
     RejectError,
     Source,
     Split,
+    UsageError,
 )
+from ktrans.api.log_events import LogEvent
 from ktrans.objects.expiry import Expiry
 from ktrans.objects.once import once
 from ktrans.objects.reader import ObjectPayload, ReadAhead, Reader
@@ -123,7 +126,7 @@ class SqsSource(Source[SqsSourceConfig]):
         """The queue."""
         config = self.config
         client = make_client(config, "sqs", connections=10)
-        return Queue(client, config.queue_url, config.visibility_secs, threads=4)
+        return Queue(client, config.queue_url, config.visibility_secs, 4, self.context.clock)
 
     @once
     def _objects(self) -> NamedObjects:
@@ -142,7 +145,13 @@ class SqsSource(Source[SqsSourceConfig]):
             part_bytes=config.part_bytes,
             threads=config.parallel_reads,
             slow_secs=config.slow_read_secs,
+            clock=self.context.clock,
         )
+
+    def datasets(self) -> list[Dataset]:
+        """Name the queue; the buckets that it tells of are known by its messages only."""
+        url = urlsplit(self.config.queue_url)
+        return [Dataset(f"sqs://{url.hostname}", url.path.strip("/"))]
 
     def check(self) -> None:
         """Find out whether the queue is there and may be looked at."""
@@ -218,7 +227,19 @@ class SqsSource(Source[SqsSourceConfig]):
         self.queue.let_go([*dealt_with, *handles])
         done = {known: handle for known, handle in handles.items() if missing[known] <= 0}
         if self.queue.delete(done):
-            self.context.log.info("some messages could not be deleted; they come again")
+            self.context.log.info(
+                "some messages could not be deleted; they come again",
+                extra={"event": LogEvent.MESSAGES_NOT_DELETED},
+            )
+
+    def check_rewind(self) -> None:
+        """Refuse: messages that were dealt with are deleted."""
+        raise UsageError(
+            "the sqs source cannot go back: the messages that it has read are deleted",
+            code="cannot_rewind",
+            hint="read the bucket itself with the s3 source, from a time on by "
+            "`ktrans run --from TIME`",
+        )
 
     def close(self) -> None:
         """Give back what is not part of any epoch, and let go of connections."""
@@ -239,7 +260,7 @@ class SqsSource(Source[SqsSourceConfig]):
         """Take messages until there are no more, or there is no room or time for more."""
         config, waited, late = self.config, 0, 0.0
         while not found.full and not self.context.stopping():
-            if late and time.monotonic() >= late:
+            if late and self.context.clock.monotonic() >= late:
                 return
             # A stop must not have to wait for a long look at an empty queue.
             wait = 0 if found.splits else min(config.wait_secs - waited, _LOOK_SECS)
@@ -248,7 +269,7 @@ class SqsSource(Source[SqsSourceConfig]):
             if not received and (found.splits or waited >= config.wait_secs):
                 return
             if received:
-                late = late or time.monotonic() + config.gather_secs
+                late = late or self.context.clock.monotonic() + config.gather_secs
             for message in received:
                 self._held[message.id] = message
                 if not found.full:  # what has no room any more is for the next epoch

@@ -43,6 +43,8 @@ class S3SourceCase(SourceCase):
 
 
 class TestS3Source(SourceContract):
+    covers = ("s3",)
+
     @pytest.fixture(params=[{}, {"layout": "plain", "part_bytes": 1 << 16}], ids=["days", "plain"])
     def case(self, request, cloud):
         return S3SourceCase(cloud, request.param)
@@ -77,6 +79,8 @@ SINKS = [
 
 
 class TestS3Sink(SinkContract):
+    covers = ("s3",)
+
     @pytest.fixture(params=SINKS, ids=["parquet", "jsonl"])
     def case(self, request, cloud):
         return S3SinkCase(cloud, request.param)
@@ -268,8 +272,10 @@ def test_somebody_elses_object_is_left_alone_if_asked(cloud):
     assert cloud.data()[receipt.data["files"][0]["key"]] == b"theirs"
 
 
-def test_an_upload_that_somebody_aborted_is_lost_and_done_again(cloud):
-    with bound(cloud.sink(format={"type": "jsonl"})) as sink:
+@pytest.mark.parametrize("if_absent", [False, True])
+def test_an_upload_that_somebody_aborted_is_lost_and_done_again(cloud, if_absent):
+    """What was published of it before is ours, also if only absent objects are written."""
+    with bound(cloud.sink(format={"type": "jsonl"}, if_absent=if_absent)) as sink:
         receipt = run(sink, FIRST)
         file = receipt.data["files"][1]
         cloud.s3.abort_multipart_upload(

@@ -194,6 +194,8 @@ class SqsCase(SourceCase):
 
 
 class TestSqsSource(SourceContract):
+    covers = ("sqs",)
+
     @pytest.fixture
     def case(self, site):
         return SqsCase(site)

@@ -24,4 +24,11 @@ def ktrans_components() -> list[Spec]:
             summary="Azure Blob Storage: files as block blobs, visible when an epoch is committed",
             delivery="exactly_once",
         ),
+        Spec(
+            kind="state",
+            type="azure_blob",
+            build="ktrans_azure.state:AzureBlobState",
+            config="ktrans_azure.state:AzureBlobStateConfig",
+            summary="A container of Azure Blob Storage, for runs that share nothing else",
+        ),
     ]

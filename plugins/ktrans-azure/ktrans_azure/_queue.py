@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from ktrans.api import Context, KtransError
+from ktrans.api.log_events import LogEvent
 from ktrans_azure.account import Account
 from ktrans_azure.config import EventQueueConfig
 
@@ -147,7 +148,8 @@ class EventQueue:
     def _renew(self) -> None:
         """Hide what is held for another while, again and again; runs in a thread of its own."""
         told = False
-        while not self._over.wait(self._config.visibility_secs / 3):
+        clock, pause = self._context.clock, self._config.visibility_secs / 3
+        while not clock.wait(pause, self._over, background=True):
             with self._lock:
                 held = list(self._held.values())
             for message in held:
@@ -159,7 +161,10 @@ class EventQueue:
                     # It comes back, and is then known as one about what was read already.
                     if not told:
                         self._context.log.warning(
-                            "%s: messages are not kept hidden: %s", self.title, error
+                            "%s: messages are not kept hidden: %s",
+                            self.title,
+                            error,
+                            extra={"event": LogEvent.MESSAGES_NOT_HELD},
                         )
                     told = True
 

@@ -89,7 +89,7 @@ def next_part(blocks: BlockList, known: Known | None, room: int) -> Part | None:
     """
     change: Literal["new", "grown", "replaced"] = "new"
     count = start = 0
-    if known is not None:
+    if known is not None and known.end:  # else it was refused before anything of it was read
         change = "grown" if _goes_on(blocks, known) else "replaced"
         if change == "grown":
             count, start = known.count, known.end

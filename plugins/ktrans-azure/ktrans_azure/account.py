@@ -6,7 +6,7 @@ connection strings".
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Callable
 from typing import Any, Literal, Self, TypeVar
 
@@ -247,9 +247,10 @@ def retrying(context: Context) -> tenacity.Retrying:
         return min(max(grows(state) + jitter(state), asked or 0.0), _LONGEST_WAIT_SECS)
 
     def sleep(secs: float) -> None:
-        until = time.monotonic() + secs
-        while (left := until - time.monotonic()) > 0 and not context.stopping():
-            time.sleep(min(left, _TICK_SECS))
+        clock = context.clock
+        until = clock.monotonic() + secs
+        while (left := until - clock.monotonic()) > 0 and not context.stopping():
+            clock.wait(min(left, _TICK_SECS))
 
     def again(error: BaseException) -> bool:
         return isinstance(error, RetryableError) and not context.stopping()
@@ -267,3 +268,14 @@ def _account_of(endpoint: str) -> str:
     """Take the account's name from an address: its first label, or the path of an emulator's."""
     host, _, path = endpoint.split("://", 1)[-1].partition("/")
     return path.split("/", 1)[0] if path else host.split(".", 1)[0]
+
+
+def lineage_name(config: AccountConfig, container: str) -> str:
+    """Name a container as tools for lineage do: `abfss://container@account.dfs.core.windows.net`."""
+    account = config.account
+    if account is None and config.endpoint is not None:
+        account = _account_of(config.endpoint)
+    if account is None and config.connection_string is not None:
+        found = re.search(r"AccountName=([^;]+)", config.connection_string.get_secret_value())
+        account = found[1] if found else None
+    return "" if account is None else f"abfss://{container}@{account}.dfs.core.windows.net"

@@ -29,6 +29,15 @@ class AnnouncedBlobSource(AzureBlobSource):
         refuse(split.data)
         return super().open(split)
 
+    def check_rewind(self) -> None:
+        """Refuse: messages that were dealt with are deleted."""
+        raise UsageError(
+            "the azure_blob source cannot go back: what announced the blobs is deleted",
+            code="cannot_rewind",
+            hint="read the container itself: a pipeline without `queue`, from a time on by "
+            "`ktrans run --from TIME`",
+        )
+
     def position_from(self, text: str) -> Any:
         """Refuse: what is announced has no order.
 

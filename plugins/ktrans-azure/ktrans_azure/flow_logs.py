@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 from ktrans.api import (
     AccessError,
     Budget,
+    InterruptedRunError,
+    KtransError,
     Memory,
     Plan,
+    RetryableError,
+    RunError,
     Split,
     SplitChangedError,
+    UnavailableError,
     UsageError,
 )
 from ktrans.objects.reader import ReadAhead
@@ -34,6 +40,9 @@ from ktrans_azure._part import BlobPart, PartReader
 from ktrans_azure._tail import Known, next_part
 from ktrans_azure.source import AzureBlobSource
 from ktrans_azure.store import BlockList
+
+_UNKNOWN = "?"
+"""Stands for the version of a blob that was announced and could not be looked at."""
 
 _AT_A_TIME = 64
 """Block lists are fetched so many at a time: one small request each."""
@@ -58,11 +67,14 @@ class FlowLogSource(AzureBlobSource):
             part_bytes=config.part_bytes,
             threads=config.parallel_reads,
             slow_secs=config.slow_read_secs,
+            clock=self.context.clock,
         )
 
     def open(self, split: Split) -> BlobPart:
         """Open a part of an hour blob."""
         refuse(split.data)
+        if "refused" in split.data:
+            self._look_again(split)
         return BlobPart(split, self.reader, self._ahead or ReadAhead(self.reader, ()))
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
@@ -97,7 +109,7 @@ class FlowLogSource(AzureBlobSource):
         if self._ahead is not None:
             self._ahead.drop()
         self.reader.forget()
-        self._ahead = ReadAhead(self.reader, [s for s in found.splits if "key" in s.data])
+        self._ahead = ReadAhead(self.reader, [s for s in found.splits if "version" in s.data])
         return Plan(
             splits=tuple(found.splits),
             position={
@@ -211,18 +223,29 @@ class FlowLogSource(AzureBlobSource):
                 if found.full:
                     return False
                 found.seen.add(name)
-                if blocks is not None:
+                if isinstance(blocks, KtransError):
+                    self._add_refused(hour, name, versions[name], known.get(name), found)
+                elif blocks is not None:
                     self._add(hour, name, blocks, known.get(name), found)
         return True
 
-    def _block_lists(self, names: list[str]) -> Iterator[tuple[str, BlockList | None]]:
-        """Give the blocks of blobs; None for one that is gone."""
+    def _block_lists(
+        self, names: list[str]
+    ) -> Iterator[tuple[str, BlockList | KtransError | None]]:
+        """Give the blocks of blobs; None for one that is gone, the reason for one that is refused.
 
-        def blocks(name: str) -> BlockList | None:
+        What may pass, and what speaks of the whole container, is raised.
+        """
+
+        def blocks(name: str) -> BlockList | KtransError | None:
             try:
                 return self.container.blocks(name)
             except SplitChangedError:
                 return None
+            except (RetryableError, UnavailableError, InterruptedRunError):
+                raise
+            except RunError as error:  # no permission, archived, no block blob
+                return error
 
         yield from zip(names, self._listing.map(blocks, names), strict=True)
 
@@ -262,6 +285,26 @@ class FlowLogSource(AzureBlobSource):
                     "digest": part.known.digest,
                 },
             )
+        )
+
+    def _add_refused(
+        self, hour: datetime, name: str, version: str, known: Known | None, found: Findings
+    ) -> None:
+        """Plan a blob that may not be looked at: opening it gives the reason, as for any other.
+
+        It is set aside, or rejected if that can never pass, and then left alone until it changes.
+        """
+        read = known or Known("", 0, 0, "")
+        found.keep_open(hour)
+        key = self._key(name)
+        found.remember[key] = replace(read, version=version or _UNKNOWN, more=False).to_json()
+        found.splits.append(Split(key, self.container.uri(name), 0, {"key": name, "refused": True}))
+
+    def _look_again(self, split: Split) -> NoReturn:
+        self.container.blocks(split.data["key"])
+        raise SplitChangedError(
+            f"{split.uri} could not be looked at when the epoch was planned, and now it can be",
+            hint="the next run reads it",
         )
 
     def _look_at_late(self, names: Iterable[str], found: Findings) -> set[str]:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.objects.sink import ObjectSink, ObjectSinkConfig
-from ktrans_azure.account import Account, AccountConfig
+from ktrans_azure.account import Account, AccountConfig, lineage_name
 from ktrans_azure.target import BlobTarget
 
 
@@ -40,6 +40,10 @@ class AzureBlobSinkConfig(AccountConfig, ObjectSinkConfig):
 
 class AzureBlobSink(ObjectSink[AzureBlobSinkConfig]):
     """Writes files to a container, exactly once."""
+
+    def namespace(self) -> str:
+        """Name the container."""
+        return lineage_name(self.config, self.config.container)
 
     def make_target(self) -> BlobTarget:
         """Connect to the container."""

@@ -8,7 +8,7 @@ from ktrans.api import Context, Plan
 from ktrans.objects.source import ObjectSource
 from ktrans.objects.store import ObjectStore
 from ktrans_azure._queue import EventQueue
-from ktrans_azure.account import Account
+from ktrans_azure.account import Account, lineage_name
 from ktrans_azure.config import AzureBlobSourceConfig
 from ktrans_azure.store import BlobContainer
 
@@ -22,6 +22,10 @@ class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
         config = self.config
         account = Account(config, self.context)
         return BlobContainer(account, config.container, hierarchical=config.hierarchical)
+
+    def namespace(self) -> str:
+        """Name the container."""
+        return lineage_name(self.config, self.config.container)
 
     def make_store(self) -> ObjectStore:
         """Connect to the container."""

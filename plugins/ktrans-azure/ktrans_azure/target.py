@@ -50,10 +50,12 @@ class BlobTarget:
         uri = self.uri(new.key)
         client = self._blob(new.key)
         # Asked first, since a commit that is repeated would succeed and make another version.
-        if self._is_published(uri, client, new.mark):
+        mark, version = self._published(uri, client)
+        if mark == new.mark:
             return
-        code = self._account.call(uri, lambda: self._commit(client, new, token))
-        if code is None or self._is_published(uri, client, new.mark):
+        expected = version if new.ours(mark) else None
+        code = self._account.call(uri, lambda: self._commit(client, new, token, expected))
+        if code is None or self._published(uri, client)[0] == new.mark:
             return
         if code in _THERE:
             raise object_exists(uri)
@@ -61,14 +63,21 @@ class BlobTarget:
             f"{uri} is neither staged nor published: Azure keeps uncommitted blocks for a week"
         )
 
-    def _commit(self, client: Any, new: NewObject, token: Any) -> str | None:
-        """Commit; give the code of the answer if the blocks are gone or a blob is in the way."""
+    def _commit(self, client: Any, new: NewObject, token: Any, expected: str | None) -> str | None:
+        """Commit; give the code of the answer if the blocks are gone or a blob is in the way.
+
+        `expected` is the version of a blob of ours that this one takes the place of.
+        """
         from azure.core import MatchConditions
         from azure.core.exceptions import HttpResponseError
         from azure.storage.blob import BlobBlock, ContentSettings, StandardBlobTier
 
         blocks = [BlobBlock(name) for name in _block_ids(token)]
-        condition = {"match_condition": MatchConditions.IfMissing} if new.if_absent else {}
+        condition: dict[str, Any] = {}
+        if new.if_absent and expected is None:
+            condition = {"match_condition": MatchConditions.IfMissing}
+        elif new.if_absent:
+            condition = {"match_condition": MatchConditions.IfNotModified, "etag": expected}
         try:
             client.commit_block_list(
                 blocks,
@@ -87,12 +96,13 @@ class BlobTarget:
             raise
         return None
 
-    def _is_published(self, uri: str, client: Any, mark: str) -> bool:
+    def _published(self, uri: str, client: Any) -> tuple[str | None, str | None]:
+        """Give the mark of the blob that is there, and its version."""
         try:
             found = self._account.call(uri, client.get_blob_properties)
         except SplitChangedError:
-            return False
-        return bool((found.metadata or {}).get(MARK) == mark)
+            return None, None
+        return (found.metadata or {}).get(MARK), found.etag
 
     def discard(self, key: str, token: Any) -> None:
         """Leave uncommitted blocks to Azure, which removes them within a week.

@@ -416,6 +416,8 @@ class Case(SourceCase):
 
 @pytest.mark.service("azurite")
 class TestContract(SourceContract):
+    covers = ("azure_blob",)
+
     @pytest.fixture
     def case(self, either, world, noon):
         names = [world.hour(noon, mac=f"{n:012X}").grow().name for n in range(5)]

@@ -327,6 +327,8 @@ class Case(SourceCase):
 
 
 class TestContract(SourceContract):
+    covers = ("azure_blob",)
+
     """A year-old hour, yesterday and today, several interfaces."""
 
     @pytest.fixture

@@ -81,6 +81,8 @@ class Case(SourceCase):
 
 
 class TestContract(SourceContract):
+    covers = ("azure_blob",)
+
     @pytest.fixture
     def case(self, world):
         rng = random.Random(3)

@@ -77,6 +77,8 @@ class Case(SinkCase):
 
 
 class TestContract(SinkContract):
+    covers = ("azure_blob",)
+
     @pytest.fixture(
         params=[{}, {"target_file_bytes": 1500, "max_open_files": 2}, {"if_absent": True}],
         ids=["plain", "many", "if_absent"],
@@ -162,6 +164,23 @@ def test_a_blob_of_somebody_else_is_replaced_or_not(world, sink, if_absent):
     else:
         one.commit(EPOCH, receipts)
         assert b"theirs" not in contents(world).values()
+
+
+def test_a_blob_of_an_earlier_attempt_is_no_strangers(world, sink):
+    """Half of a commit happened, the other half was lost, and the epoch is done again."""
+    one = sink(path="out/{account}/", if_absent=True)
+    one.prepare(EPOCH)
+    receipt = run(one, FIRST)
+    receipt.data["files"][0]["token"]["attempt"] = "0" * 16  # blocks of this name were never sent
+    with pytest.raises(StageLostError):
+        one.commit(EPOCH, [receipt])
+    assert contents(world)
+    one.prepare(EPOCH)
+    again = run(one, FIRST)
+    one.commit(EPOCH, [again])
+    one.commit(EPOCH, [again])
+    lines = b"".join(contents(world).values()).splitlines()
+    assert sorted(json.loads(line)["n"] for line in lines) == numbers(FIRST)
 
 
 def test_a_newer_attempt_wins_over_blocks_of_an_older_one(world, sink):

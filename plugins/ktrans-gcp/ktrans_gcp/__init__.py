@@ -39,4 +39,11 @@ def ktrans_components() -> list[Spec]:
             summary="Messages of a Google Cloud Pub/Sub topic",
             delivery="at_least_once",
         ),
+        Spec(
+            kind="state",
+            type="gcs",
+            build="ktrans_gcp.gcs_state:GcsState",
+            config="ktrans_gcp.gcs_state:GcsStateConfig",
+            summary="A Google Cloud Storage bucket, for runs that share nothing else",
+        ),
     ]

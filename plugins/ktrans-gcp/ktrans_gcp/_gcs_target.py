@@ -59,10 +59,11 @@ class GcsTarget:
                     self.discard(new.key, token)
                     return
                 there = self._bucket.bucket.get_blob(new.key, retry=retrying(), timeout=CALL_SECS)
-                if there is not None and (there.metadata or {}).get(MARK) == new.mark:
+                mark = None if there is None else (there.metadata or {}).get(MARK)
+                if mark == new.mark:
                     self.discard(new.key, token)
                     return
-                if there is not None and new.if_absent:
+                if there is not None and new.if_absent and not new.ours(mark):
                     raise object_exists(self.uri(new.key))
                 expected = 0 if there is None else there.generation
         raise RetryableError(f"{self.uri(new.key)} is replaced by somebody else all the time")

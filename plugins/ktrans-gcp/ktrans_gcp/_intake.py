@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from ktrans.api import Context
+from ktrans.api.log_events import LogEvent
 from ktrans.spool.segments import Segment, Spool
 from ktrans_gcp._pull import Batch, Puller
 from ktrans_gcp._seen import Seen
@@ -71,9 +71,9 @@ class Intake:
     def fill(self, number: int) -> Segment | None:
         """Fill the next segment, under this number; None if nothing came for long enough."""
         self.slow = False
-        idle_since = time.monotonic()
+        idle_since = self._context.clock.monotonic()
         while not self._context.stopping():
-            now = time.monotonic()
+            now = self._context.clock.monotonic()
             if self._pile.size >= self._segment_bytes or self._pile.ordered:
                 return self._seal(number) or self.fill(number)
             left = self._pile.began + self._segment_secs - now
@@ -90,7 +90,7 @@ class Intake:
                 return None
             for batch in self._puller.arrived():
                 self._add(batch)
-                idle_since = time.monotonic()
+                idle_since = self._context.clock.monotonic()
         return self._seal(number)
 
     def drain(self, number: int) -> Segment | None:
@@ -104,7 +104,9 @@ class Intake:
         """Log how many messages were dropped because they had come before."""
         if self._again:
             self._context.log.info(
-                "pubsub: %d messages were delivered again, and dropped", self._again
+                "pubsub: %d messages were delivered again, and dropped",
+                self._again,
+                extra={"event": LogEvent.MESSAGES_KNOWN, "messages": self._again},
             )
             self._again = 0
 
@@ -118,7 +120,7 @@ class Intake:
     def _add(self, batch: Batch) -> None:
         pile = self._pile
         if not pile:
-            pile.began = time.monotonic()
+            pile.began = self._context.clock.monotonic()
         pile.batches.append(batch)
         ids = [message.message_id for message in batch.messages]
         new = self.seen.new(ids)

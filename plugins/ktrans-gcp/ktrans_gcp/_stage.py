@@ -1,8 +1,8 @@
 """Where messages wait on the local disk until their epoch is decided, and how far they were sent.
 
-<task>.arrow       the messages of a task, an Arrow IPC stream
-<task>.sent        the rows of it that were published: `first end` a line
-<epoch>.published  all of the epoch is published
+<task>.<mark>.arrow  the messages of an attempt at a task, an Arrow IPC stream
+<task>.<mark>.sent   the rows of it that were published: `first end` a line
+<epoch>.published    all of the epoch is published
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ktrans.api import AccessError, EpochId, TaskId
+from ktrans.api import AccessError, EpochId
 
 
 class Stage:
@@ -40,14 +40,14 @@ class Stage:
                 f"permission denied: the stage folder {self.folder} cannot be written", hint=hint
             )
 
-    def messages(self, task: TaskId | str) -> Path:
-        """Give the file of a task's messages."""
-        return self.folder / f"{task}.arrow"
+    def messages(self, name: str) -> Path:
+        """Give the file of the messages of one attempt at a task: the task, a dot, a mark."""
+        return self.folder / f"{name}.arrow"
 
-    def discard(self, task: TaskId | str) -> None:
-        """Remove what a task has left."""
-        self.messages(task).unlink(missing_ok=True)
-        (self.folder / f"{task}.sent").unlink(missing_ok=True)
+    def discard(self, name: str) -> None:
+        """Remove what an attempt has left."""
+        self.messages(name).unlink(missing_ok=True)
+        (self.folder / f"{name}.sent").unlink(missing_ok=True)
 
     def discard_until(self, epoch: EpochId) -> None:
         """Remove what this epoch and earlier ones of its history have left."""
@@ -68,10 +68,10 @@ class Stage:
         """Tell whether all of an epoch is published."""
         return self._marker(epoch).exists()
 
-    def sent(self, task: str, rows: int) -> np.ndarray:
-        """Tell which of a task's messages were published; booleans, shape (rows,)."""
+    def sent(self, name: str, rows: int) -> np.ndarray:
+        """Tell which messages of an attempt were published; booleans, shape (rows,)."""
         flags = np.zeros(rows, dtype=bool)
-        path = self.folder / f"{task}.sent"
+        path = self.folder / f"{name}.sent"
         if path.exists():
             for line in path.read_text("ascii").splitlines(keepends=True):
                 first, _, end = line.partition(" ")
@@ -79,9 +79,9 @@ class Stage:
                     flags[int(first) : int(end)] = True
         return flags
 
-    def note_sent(self, task: str, spans: list[tuple[int, int]]) -> None:
+    def note_sent(self, name: str, spans: list[tuple[int, int]]) -> None:
         """Remember rows that were published."""
-        with (self.folder / f"{task}.sent").open("ab", buffering=0) as file:
+        with (self.folder / f"{name}.sent").open("ab", buffering=0) as file:
             file.write(b"".join(b"%d %d\n" % span for span in spans))
 
     def sync(self) -> None:

@@ -44,6 +44,10 @@ class GcsSinkConfig(BucketConfig, ObjectSinkConfig):
 class GcsSink(ObjectSink[GcsSinkConfig]):
     """Stages objects and rewrites them to their keys at the commit."""
 
+    def namespace(self) -> str:
+        """Name the bucket."""
+        return f"gs://{self.config.bucket}"
+
     def make_target(self) -> GcsTarget:
         """Connect to the bucket."""
         config = self.config

@@ -26,6 +26,10 @@ class GcsSourceConfig(BucketConfig, ObjectSourceConfig):
 class GcsSource(ObjectSource[GcsSourceConfig]):
     """Lists a bucket and reads its objects."""
 
+    def namespace(self) -> str:
+        """Name the bucket."""
+        return f"gs://{self.config.bucket}"
+
     def make_store(self) -> GcsStore:
         """Connect to the bucket."""
         with google_errors(f"bucket {self.config.bucket}", missing=MISSING, access=ACCESS):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow as pa
 from ktrans.api import (
     AccessError,
     ConfigError,
+    Dataset,
     EpochId,
     Format,
     Receipt,
@@ -69,6 +71,10 @@ class PubsubSink(Sink[PubsubSinkConfig]):
     @property
     def _topic(self) -> str:
         return f"projects/{self.config.project}/topics/{self.config.topic}"
+
+    def datasets(self) -> list[Dataset]:
+        """Name the topic."""
+        return [Dataset("pubsub", f"topic:{self.config.project}:{self.config.topic}")]
 
     def check(self) -> None:
         """Find out whether the topic is there and may be published to, and the stage be written.
@@ -143,15 +149,11 @@ class PubsubSink(Sink[PubsubSinkConfig]):
         """
         if self.stage.is_published(epoch):
             return
-        tasks = {
-            str(receipt.data["task"]): int(receipt.data["messages"])
-            for receipt in receipts
-            if receipt.data["messages"]
-        }
-        for task in tasks:
-            if not self.stage.messages(task).is_file():
+        tasks = [receipt.data for receipt in receipts if receipt.data["messages"]]
+        for told in tasks:
+            if not self.stage.messages(_name(told)).is_file():
                 raise StageLostError(
-                    f"the staged messages {self.stage.messages(task)} are gone",
+                    f"the staged messages {self.stage.messages(_name(told))} are gone",
                     hint="something else removes files there; the epoch is processed again",
                 )
         if tasks:
@@ -159,8 +161,8 @@ class PubsubSink(Sink[PubsubSinkConfig]):
                 self._connect()
             sender = self._publisher()
             try:
-                for task, messages in tasks.items():
-                    self._publish(sender, task, messages)
+                for told in tasks:
+                    self._publish(sender, told["task"], _name(told), told["messages"])
             finally:
                 sender.close()
             self.stage.mark_published(epoch)
@@ -187,7 +189,7 @@ class PubsubSink(Sink[PubsubSinkConfig]):
             extra=config.fixed_attributes,
         )
 
-    def _publish(self, sender: Publisher, task: str, messages: int) -> None:
+    def _publish(self, sender: Publisher, task: str, staged: str, messages: int) -> None:
         name = self.config.id_attribute
         origin = f"{self.context.pipeline}.{self.context.name}.{task}"
 
@@ -195,15 +197,23 @@ class PubsubSink(Sink[PubsubSinkConfig]):
             return {name: f"{origin}-{number}"} if name else {}
 
         def note(spans: list[tuple[int, int]]) -> None:
-            self.stage.note_sent(task, spans)
+            self.stage.note_sent(staged, spans)
 
         first = 0
-        sent = self.stage.sent(task, messages)
-        with pa.memory_map(str(self.stage.messages(task))) as file, pa.ipc.open_stream(file) as it:
+        sent = self.stage.sent(staged, messages)
+        with (
+            pa.memory_map(str(self.stage.messages(staged))) as file,
+            pa.ipc.open_stream(file) as it,
+        ):
             for batch in it:
                 end = first + batch.num_rows
                 sender.send(batch, first, sent[first:end], identify, note)
                 first = end
+
+
+def _name(told: Mapping[str, Any]) -> str:
+    """Give the name in the stage of what a receipt tells of; the task's until version 0.1."""
+    return str(told.get("staged") or told["task"])
 
 
 class _Staging(Writer):
@@ -213,8 +223,9 @@ class _Staging(Writer):
         self._shape = sink.shape
         self._stage = sink.stage
         self._task = task
-        self._path = sink.stage.messages(task)
-        sink.stage.discard(task)
+        # What another attempt left, or is writing still, must not pass for what was decided.
+        self._name = f"{task}.{secrets.token_hex(4)}"
+        self._path = sink.stage.messages(self._name)
         self._file = self._path.open("wb")
         self._ipc = pa.ipc.new_stream(self._file, schema_of(list(sink.config.attributes)))
         self._refused: list[Refused] = []
@@ -246,8 +257,8 @@ class _Staging(Writer):
         if self._messages:
             self._stage.sync()
         else:
-            self._stage.discard(self._task)
-        data = {"task": str(self._task), "messages": self._messages}
+            self._stage.discard(self._name)
+        data = {"task": str(self._task), "staged": self._name, "messages": self._messages}
         outputs = (self._target,) if self._messages else ()
         return Receipt(self._rows, self._bytes, data, outputs)
 
@@ -258,4 +269,4 @@ class _Staging(Writer):
     def abort(self) -> None:
         """Remove what is staged."""
         self._file.close()
-        self._stage.discard(self._task)
+        self._stage.discard(self._name)

@@ -12,6 +12,7 @@ from ktrans.api import (
     Budget,
     ConfigError,
     Context,
+    Dataset,
     Memory,
     Plan,
     Source,
@@ -19,6 +20,7 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans.spool.payload import SegmentPayload, spool_folder
+from ktrans.spool.recorded import to_remember, unrecorded
 from ktrans.spool.segments import Segment, Spool
 from ktrans_gcp._errors import google_errors
 from ktrans_gcp._intake import Intake
@@ -46,6 +48,10 @@ class PubsubSource(Source[PubsubSourceConfig]):
     @property
     def _what(self) -> str:
         return f"subscription {self._name}"
+
+    def datasets(self) -> list[Dataset]:
+        """Name the subscription."""
+        return [Dataset("pubsub", f"subscription:{self.config.project}:{self.config.subscription}")]
 
     def check(self) -> None:
         """Find out whether the subscription is there and may be read, and the spool be written.
@@ -121,9 +127,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
         intake.tell()
         if not taken:
             return None
-        forget = range(*position["last"]) if position else ()
-        remember: dict[str, Any] = {self._uri(number): None for number in forget}
-        remember.update({self._uri(segment.number): segment.number for segment in taken})
+        before = range(*position["last"]) if position else ()
         numbers = [segment.number for segment in taken]
         return Plan(
             splits=tuple(self._split(segment) for segment in taken),
@@ -131,24 +135,13 @@ class PubsubSource(Source[PubsubSourceConfig]):
                 "next": max(first, numbers[-1] + 1),
                 "last": [min(numbers), max(numbers) + 1],
             },
-            remember=remember,
+            remember=to_remember(memory, self._uri, taken, before),
         )
 
     def _waiting(self, memory: Memory, budget: Budget) -> list[Segment]:
-        """Give the segments that no epoch has recorded, and remove those that one has.
-
-        A recorded one is still there if the run died before `commit`; one that was set aside is
-        not remembered, and waits for another try.
-        """
-        segments = self._spool.segments()
-        recorded = memory.recall([self._uri(segment.number) for segment in segments])
-        left = []
-        for segment in segments:
-            if self._uri(segment.number) in recorded:
-                self._spool.path(segment).unlink(missing_ok=True)
-            elif self._uri(segment.number) not in budget.skip:
-                left.append(segment)
-        return left
+        """Give the segments that wait, and remove those whose run died before `commit`."""
+        left = unrecorded(self._spool, memory, self._uri)
+        return [segment for segment in left if self._uri(segment.number) not in budget.skip]
 
     def open(self, split: Split) -> SegmentPayload:
         """Open a segment."""
@@ -179,6 +172,15 @@ class PubsubSource(Source[PubsubSourceConfig]):
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
+
+    def check_rewind(self) -> None:
+        """Refuse: what was acknowledged is the subscription's affair."""
+        raise UsageError(
+            f"the pubsub source cannot go back: {self._what} has forgotten what was acknowledged",
+            code="cannot_rewind",
+            hint="if it retains acknowledged messages, `gcloud pubsub subscriptions seek "
+            "SUBSCRIPTION --time=TIME` delivers them again; the next run takes them as new",
+        )
 
     def position_from(self, text: str) -> Any:
         """Refuse: where a subscription stands is kept by Pub/Sub."""

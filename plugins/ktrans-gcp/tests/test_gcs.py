@@ -73,6 +73,8 @@ class GcsSourceCase(SourceCase):
 
 
 class TestSource(SourceContract):
+    covers = ("gcs",)
+
     @pytest.fixture(params=[{}, {"layout": "plain"}], ids=["auto", "plain"])
     def case(self, request, gcs):
         made = GcsSourceCase(gcs, request.param)
@@ -101,6 +103,8 @@ SINKS = [{}, {"target_file_bytes": 1500, "max_open_files": 2}, {"if_absent": Tru
 
 
 class TestSink(SinkContract):
+    covers = ("gcs",)
+
     @pytest.fixture(params=SINKS, ids=["plain", "many", "if-absent"])
     def case(self, request, gcs):
         made = GcsSinkCase(gcs, request.param)
@@ -330,6 +334,18 @@ def test_an_object_of_somebody_else_is_replaced_or_stops_the_run(gcs):
             assert gcs.data() == {"out/x": b"ours"}
         sink.close()
     assert gcs.staged() == []
+
+
+def test_an_object_of_an_earlier_attempt_is_no_strangers(gcs):
+    sink = build_sink(gcs, if_absent=True)
+    for attempt in ("first", "second"):
+        new = NewObject("out/x", f"flows.sink.00000001-0000 {attempt}", if_absent=True)
+        upload = sink.target.begin(new)
+        upload.write(attempt.encode())
+        sink.target.publish(new, upload.stage())
+        assert gcs.data() == {"out/x": attempt.encode()}
+    assert gcs.staged() == []
+    sink.close()
 
 
 def test_a_staged_object_that_is_gone_is_told(gcs):

@@ -14,7 +14,7 @@ from ktrans_gcp.pubsub_sink import PubsubSink
 from ktrans.api import AccessError, ConfigError, Context, EpochId, RunError, StageLostError, TaskId
 from ktrans.registry.catalogue import Catalogue
 from ktrans.testing.contracts import SinkCase, SinkContract
-from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, SECOND, numbers, run
+from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, SECOND, batches, numbers, run
 
 pytestmark = pytest.mark.service("pubsub")
 
@@ -60,6 +60,8 @@ class PubsubCase(SinkCase):
 
 
 class TestContract(SinkContract):
+    covers = ("pubsub",)
+
     @pytest.fixture
     def case(self, topic, tmp_path):
         made = PubsubCase(topic, tmp_path)
@@ -247,6 +249,21 @@ def test_a_commit_that_stopped_half_way_goes_on_where_it_was(topic, proxy, tmp_p
     assert topic.receive_all() == []
 
 
+def test_what_another_attempt_left_is_not_taken_for_what_was_decided(topic, tmp_path):
+    """A process that stood still goes on, or came to another machine, while one took over."""
+    sleeper, other = build(topic, tmp_path), build(topic, tmp_path)
+    sleeper.prepare(EPOCH)
+    other.prepare(EPOCH)
+    receipt = run(other, FIRST)
+    again = sleeper.writer(FIRST)
+    again.write(again.encode(batches(FIRST)[0]))
+    again.finish()
+    other.commit(EPOCH, [receipt])
+    for sink in (sleeper, other):
+        sink.close()
+    assert sorted(json.loads(m.data)["n"] for m in topic.receive_all()) == numbers(FIRST)
+
+
 def test_a_refusal_and_a_lost_stage_are_told(topic, proxy, tmp_path):
     proxy.faults["Publish"] = [grpc.StatusCode.INVALID_ARGUMENT]
     sink = build(topic, tmp_path, endpoint=f"http://{proxy.host}")
@@ -254,7 +271,7 @@ def test_a_refusal_and_a_lost_stage_are_told(topic, proxy, tmp_path):
     receipts = [run(sink, FIRST)]
     with pytest.raises(RunError):
         sink.commit(EPOCH, receipts)
-    sink.stage.discard(FIRST)
+    sink.stage.discard_until(EPOCH)
     with pytest.raises(StageLostError):
         sink.commit(EPOCH, receipts)
     sink.close()

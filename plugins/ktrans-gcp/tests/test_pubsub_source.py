@@ -98,6 +98,8 @@ class PubsubCase(SourceCase):
 
 
 class TestContract(SourceContract):
+    covers = ("pubsub",)
+
     @pytest.fixture
     def case(self, topic, tmp_path):
         made = PubsubCase(topic, tmp_path)
@@ -122,6 +124,28 @@ def test_a_message_keeps_its_own_line_ends(topic, tmp_path):
     plan = first_plan(source)
     data = b"".join(read(source, split) for split in plan.splits)
     assert sorted(data.splitlines()) == [b"one", b"three", b"two", b"\xff\x00 not text"]
+    source.close()
+
+
+def test_a_segment_that_was_rejected_whole_is_kept_until_it_is_forgotten(topic, tmp_path):
+    """Its messages are acknowledged: the spool has the only copy."""
+    topic.publish(["one"])
+    source, memory = build(topic, tmp_path), PlainMemory()
+    plan = first_plan(source)
+    (split,) = plan.splits
+    memory.record(plan)
+    memory[split.key] = {**memory[split.key], "rejected": True}  # as the engine marks it
+    source.commit(Plan((), plan.position, {}))  # which leaves it out of the plan
+    topic.publish(["two"])
+    after = first_plan(source, position=plan.position, memory=memory)
+    assert split.key not in {one.key for one in after.splits}
+    memory.record(after)
+    source.commit(after)
+    source.close()
+    del memory[split.key]  # as `rejects replay` does
+    source = build(topic, tmp_path)
+    again = first_plan(source, position=after.position, memory=memory)
+    assert [read(source, one) for one in again.splits] == [b"one\n"]
     source.close()
 
 

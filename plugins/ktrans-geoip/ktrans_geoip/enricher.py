@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
+from ktrans.api.log_events import LogEvent
 from ktrans_geoip.database import Values, describe, lookup, open_database
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -166,7 +167,11 @@ class GeoipEnricher(Enricher[GeoipEnricherConfig]):
                 path = self.context.path(text)
                 self._readers[kind] = open_database(kind, path)
                 self.context.log.info(
-                    "geoip: %s database %s: %s", kind, path, describe(self._readers[kind])
+                    "geoip: %s database %s: %s",
+                    kind,
+                    path,
+                    describe(self._readers[kind]),
+                    extra={"event": LogEvent.TABLE_LOADED},
                 )
         except ConfigError:
             self.close()

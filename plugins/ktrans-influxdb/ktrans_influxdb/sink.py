@@ -6,10 +6,21 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from ktrans.api import ConfigError, Context, EpochId, Receipt, Refused, Sink, TaskId, Writer
+from ktrans.api import (
+    ConfigError,
+    Context,
+    Dataset,
+    EpochId,
+    Receipt,
+    Refused,
+    Sink,
+    TaskId,
+    Writer,
+)
 from ktrans.formats.influx import InfluxFormat
 from ktrans_influxdb._batches import Cutter, Lines
 from ktrans_influxdb._client import Client
@@ -62,6 +73,13 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
         origin = ["source_uri"] if settled.uniqueness in {"object_tag", "row_tag"} else []
         tags = [name for name in settled.tags if name in schema.names]
         self.series_columns = list(dict.fromkeys([*tags, *origin]))
+
+    def datasets(self) -> list[Dataset]:
+        """Name the bucket or the database."""
+        config, url = self.config, urlsplit(self.config.url)
+        name = config.database or "/".join(part for part in (config.org, config.bucket) if part)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        return [Dataset(f"influxdb://{url.hostname}:{port}", name or "/")]
 
     def check(self) -> None:
         """Find out whether the server is there and lets us write, by a request without points."""

@@ -257,6 +257,8 @@ class Influx1Case(SinkCase):
 
 @pytest.mark.service("influx1")
 class TestInfluxdbSinkContract(SinkContract):
+    covers = ("influxdb",)
+
     @pytest.fixture
     def case(self, influx1_server, name):
         influx1_server.create(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ktrans.api import Context
+from ktrans.api.log_events import LogEvent
 from ktrans_kafka import _groups
 from ktrans_kafka._client import Troubles, connection
 from ktrans_kafka._consumer_reader import Reader
@@ -84,7 +85,12 @@ class Clients:
         def told(error: Any, places: Any) -> None:
             del places
             if error is not None:
-                log.warning("cannot report to group %s: %s", group, error)
+                log.warning(
+                    "cannot report to group %s: %s",
+                    group,
+                    error,
+                    extra={"event": LogEvent.POSITION_NOT_REPORTED, "group": group},
+                )
 
         own = {"group.id": group, "enable.auto.commit": False, "on_commit": told}
         return Consumer({**self._settings(), **own})

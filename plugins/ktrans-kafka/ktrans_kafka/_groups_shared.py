@@ -14,6 +14,7 @@ from ktrans_kafka.source_ranges import Range, extents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from ktrans_kafka._consumer_cluster import Topic
     from ktrans_kafka.source_config import KafkaSourceConfig
@@ -52,8 +53,16 @@ class Shared:
         self.last_claim = 0
         """The number of the last claim that an earlier process of this member has made."""
 
-    def standing(self, topics: Mapping[str, Topic]) -> dict[Part, int] | None:
-        """Give where the group stands in this member's partitions; None until that is settled."""
+    def standing(
+        self, topics: Mapping[str, Topic], renewed: AbstractSet[str] = frozenset()
+    ) -> dict[Part, int] | None:
+        """Give where the group stands in this member's partitions; None until that is settled.
+
+        Args:
+            topics: what is read.
+            renewed: those of them that were deleted and made anew. The brokers forget where the
+                group stood in such a topic; all of it is new, whatever `start` says.
+        """
         if not topics:
             return {}
         self._membership.join(sorted(topics))
@@ -61,12 +70,14 @@ class Shared:
         if owned is None:
             return None
         known = {part for part in owned if part[0] in topics}
-        return self._standing(known, topics, keep=True)
+        return self._standing(known, topics, renewed, keep=True)
 
-    def looking(self, topics: Mapping[str, Topic]) -> dict[Part, int]:
+    def looking(
+        self, topics: Mapping[str, Topic], renewed: AbstractSet[str] = frozenset()
+    ) -> dict[Part, int]:
         """Give where the group stands in all partitions, without becoming a member."""
         parts = {part for topic in topics.values() for part in _all(topic)}
-        return self._standing(parts, topics, keep=False)
+        return self._standing(parts, topics, renewed, keep=False)
 
     def recover(self, position: Position, topics: Mapping[str, Topic]) -> list[Range]:
         """Give what this process has claimed but holds in no epoch: until a position tells of it."""
@@ -144,7 +155,12 @@ class Shared:
         return self._config.session_timeout_secs + self._config.connect_timeout_secs
 
     def _standing(
-        self, parts: set[Part], topics: Mapping[str, Topic], *, keep: bool
+        self,
+        parts: set[Part],
+        topics: Mapping[str, Topic],
+        renewed: AbstractSet[str],
+        *,
+        keep: bool,
     ) -> dict[Part, int]:
         found = self._committed(parts)
         new = parts - set(found)
@@ -152,7 +168,7 @@ class Shared:
             return found
         # A topic that the group has been reading has grown; what is in its new partitions is new.
         begun = {part for topic in {part[0] for part in new} for part in _all(topics[topic])}
-        read = {part[0] for part in self._committed(begun)}
+        read = {part[0] for part in self._committed(begun)} | renewed
         grown = {part for part in new if part[0] in read}
         first = self._starts(grown, "earliest")
         first |= self._starts(new - grown, self._first_start())

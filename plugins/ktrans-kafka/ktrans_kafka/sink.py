@@ -9,7 +9,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from ktrans.api import ConfigError, EpochId, Receipt, Refused, Sink, StageLostError, TaskId, Writer
+from ktrans.api import (
+    ConfigError,
+    Dataset,
+    EpochId,
+    Receipt,
+    Refused,
+    Sink,
+    StageLostError,
+    TaskId,
+    Writer,
+)
 from ktrans.api.spec import Delivery
 from ktrans_kafka._encode import Encoder, JsonEncoder, Outgoing, RowEncoder
 from ktrans_kafka._encode_parts import check_column, check_time
@@ -67,6 +77,11 @@ class KafkaSink(Sink[KafkaSinkConfig]):
     def delivery(self) -> Delivery:
         """What was chosen."""
         return self.config.delivery
+
+    def datasets(self) -> list[Dataset]:
+        """Name the topics."""
+        space = f"kafka://{self.config.bootstrap_servers[0]}"
+        return [Dataset(space, topic) for topic in [self.config.topic]]
 
     def check(self) -> None:
         """Find out whether the cluster can be reached and lets the sink do what it must.

@@ -11,6 +11,7 @@ from ktrans.api import (
     Budget,
     BytesPayload,
     Context,
+    Dataset,
     Memory,
     Payload,
     Plan,
@@ -19,6 +20,7 @@ from ktrans.api import (
     Split,
     UsageError,
 )
+from ktrans.api.log_events import LogEvent
 from ktrans_kafka._consumer_clients import Clients
 from ktrans_kafka._consumer_cluster import Cluster, Topic
 from ktrans_kafka._consumer_payload import RangePayload
@@ -89,11 +91,11 @@ class KafkaSource(Source[KafkaSourceConfig]):
         """
         here = Position.of(position, start_of(self.config.start))
         topics = self._cluster.topics(self.config.topics)
-        self._forget_recreated(here, topics, memory)
+        renewed = self._forget_recreated(here, topics, memory)
         if self._shared is not None and not (here.member or self.context.ephemeral):
             return self._name(here, topics)
         again = self._retried(here, memory, topics)
-        standing = self._standing(here, topics)
+        standing = self._standing(here, topics, renewed)
         if standing is None:
             self._note("the group has not settled yet: nothing is assigned to this process")
             return self._nothing(here)
@@ -168,19 +170,22 @@ class KafkaSource(Source[KafkaSourceConfig]):
             return None
         assert self._shared is not None
         split = Range(*min(parts), 0, 0).split(1, {"claimed": True})
-        after = replace(here, member=self._shared.new_member, pending=(split,))
+        ids = here.ids | {topic.name: topic.id for topic in topics.values()}
+        after = replace(here, member=self._shared.new_member, ids=ids, pending=(split,))
         return Plan((split,), after.to_json(), here.remember([split], [split]))
 
     def _nothing(self, here: Position) -> Plan | None:
         notes = self._told()
         return Plan((), here.to_json(), notes=notes) if notes else None
 
-    def _standing(self, here: Position, topics: Mapping[str, Topic]) -> dict[Part, int] | None:
+    def _standing(
+        self, here: Position, topics: Mapping[str, Topic], renewed: set[str]
+    ) -> dict[Part, int] | None:
         """Give the next offset to read of each partition that is this process'."""
         if self._shared is not None:
             if self.context.ephemeral:
-                return self._shared.looking(topics)
-            return self._shared.standing(topics)
+                return self._shared.looking(topics, renewed)
+            return self._shared.standing(topics, renewed)
         parts = _parts(topics)
         new = [part for part in parts if part not in here.next and part not in self._pinned]
         # Topics that a pattern finds later are new: "latest" is as of the first look.
@@ -192,16 +197,19 @@ class KafkaSource(Source[KafkaSourceConfig]):
 
     def _forget_recreated(
         self, here: Position, topics: Mapping[str, Topic], memory: Memory
-    ) -> None:
-        """Begin again with topics that bear an old name but are not the old topics."""
+    ) -> set[str]:
+        """Begin again with topics that bear an old name but are not the old topics; name them."""
+        renewed = set()
         for topic in topics.values():
             before = here.ids.get(topic.name, "")
             if before and topic.id and before != topic.id:
                 self._lost(f"the topic {topic.name} was made anew since it was read")
                 here.forget(topic.name, memory)
                 here.ids[topic.name] = topic.id
+                renewed.add(topic.name)
                 self._pinned = {p: at for p, at in self._pinned.items() if p[0] != topic.name}
                 self._horizon.over()  # what is known of its end was of the old one
+        return renewed
 
     def _starts(self, parts: Iterable[Part], start: str | int) -> dict[Part, int]:
         if isinstance(start, int):
@@ -295,7 +303,22 @@ class KafkaSource(Source[KafkaSourceConfig]):
             self._reporter.poll(0)  # hears of the last one
             self._reporter.commit(offsets=places, asynchronous=True)
         except KafkaException as error:
-            self.context.log.warning("cannot report to group %s: %s", group, error)
+            self.context.log.warning(
+                "cannot report to group %s: %s",
+                group,
+                error,
+                extra={"event": LogEvent.POSITION_NOT_REPORTED, "group": group},
+            )
+
+    def check_rewind(self) -> None:
+        """Refuse while a group is shared: what its members have read is for the brokers to know."""
+        if self._shared is not None:
+            raise UsageError(
+                "kafka cannot go back while it shares a group",
+                code="cannot_rewind",
+                hint=f"move the group {self.config.group} with your cluster's tools "
+                "(kafka-consumer-groups --reset-offsets) while no process is running",
+            )
 
     def position_from(self, text: str) -> Any:
         """Turn `--from` into a position: earliest, latest, a time, or offsets by partition."""
@@ -306,6 +329,11 @@ class KafkaSource(Source[KafkaSourceConfig]):
                 "(kafka-consumer-groups --reset-offsets) while no process is running",
             )
         return parse_from(text)
+
+    def datasets(self) -> list[Dataset]:
+        """Name the topics."""
+        space = f"kafka://{self.config.bootstrap_servers[0]}"
+        return [Dataset(space, topic) for topic in self.config.topics]
 
     def check(self) -> None:
         """Find out whether the topics are there, and may be read, and whether the group may."""

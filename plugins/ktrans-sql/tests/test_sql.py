@@ -18,6 +18,8 @@ def made(query, schema=FLOW_SCHEMA, **options):
 
 
 class TestSqlEnricher(EnricherContract):
+    covers = ("sql",)
+
     def make(self, context):
         query = "select *, bytes * 8 as bits, upper(action) as shout from flows"
         return SqlEnricher(SqlEnricherConfig(query=query), context)

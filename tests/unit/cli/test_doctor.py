@@ -64,3 +64,15 @@ def test_a_plugin_that_does_not_load_is_a_failure(tmp_path):
 
 def test_a_clock_that_cannot_be_right_is_told():
     assert doctor._clock(86_400.0).verdict == "failed"
+
+
+def test_pipelines_are_examined_under_the_profile_that_is_chosen(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "source: {type: generate, rows: 5}\nsinks: [{type: blackhole}]\n"
+        "profiles: {dev: {source: {rowz: 5}}}\n"
+    )
+    assert ran(path)[0] == 0
+    code, text = ran(path, "--profile", "dev")
+    assert code == 1
+    assert "rowz" in text

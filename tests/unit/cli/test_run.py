@@ -103,7 +103,7 @@ def test_more_rejects_than_allowed_is_65_with_a_remedy(project, ktrans, lines):
 
 
 def test_a_locked_pipeline_is_75_or_skipped(project, ktrans):
-    from ktrans.engine.lock import lock
+    from ktrans.state.lock import lock
 
     with lock(project / ".ktrans/state.db", "demo"):
         code, _, err = ktrans("run", "demo.yaml")
@@ -236,7 +236,7 @@ def test_components_and_plugins_are_listed(ktrans, ktrans_json):
 
 
 def test_schemas_are_json(ktrans):
-    assert json.loads(ktrans("schema")[1])["required"] == ["source", "sinks"]
+    assert json.loads(ktrans("schema")[1])["else"]["required"] == ["source", "sinks"]
     assert json.loads(ktrans("schema", "flow")[1])["columns"][0]["name"] == "provider"
 
 
@@ -356,3 +356,25 @@ def test_state_reset_of_a_pipeline_that_does_not_fit_together_only_warns(project
     code, _, err = ktrans("state", "reset", "demo.yaml", "--yes")
     assert code == 0
     assert "could not be looked for" in err
+
+
+def test_a_hang_up_while_pipelines_are_loaded_is_kept_until_it_is_known_what_it_means():
+    from ktrans.cli.running import Stopping
+
+    ended = []
+    before = signal.signal(signal.SIGHUP, lambda number, _frame: ended.append(number))
+    try:
+        stays, ends = Stopping(terminal=False), Stopping(terminal=False)
+        with stays.reloading():
+            signal.raise_signal(signal.SIGHUP)
+        assert stays.reload.is_set()
+        assert ended == []
+        with ends.reloading() as not_meant:
+            signal.raise_signal(signal.SIGHUP)
+            assert ended == []
+            not_meant()
+            assert ended == [signal.SIGHUP]
+            signal.raise_signal(signal.SIGHUP)
+        assert ended == [signal.SIGHUP] * 2
+    finally:
+        signal.signal(signal.SIGHUP, before)

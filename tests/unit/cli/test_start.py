@@ -15,6 +15,7 @@ HEAVY = [
     "pydantic",
     "ruamel",
     "rich",
+    "structlog",
     "prometheus_client",
     "numpy",
     "importlib.metadata",

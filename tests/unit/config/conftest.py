@@ -10,6 +10,7 @@ import pytest
 from pydantic import Field, SecretStr, field_validator
 
 from ktrans.api import Component, ComponentConfig, Spec, hookimpl
+from ktrans.registry.builtin import STATES
 from ktrans.registry.catalogue import Catalogue
 
 MODULE = "ktrans_test_parts"
@@ -82,6 +83,7 @@ def ktrans_components() -> list[Spec]:
         _spec("format", "jsonl", "JsonlConfig"),
         _spec("sink", "box", "BoxConfig"),
         _spec("sink", "file", "FileConfig"),
+        *STATES,
     ]
 
 

@@ -25,7 +25,7 @@ def test_what_is_left_out_has_sensible_defaults(write, catalogue):
     assert pipeline.rejects.config.path == ".ktrans/rejects/My-flows/"
     assert pipeline.rejects.config.format.type == "jsonl"
     assert pipeline.rejects.limit.ratio == 0.25
-    assert pipeline.state_path == path.parent / ".ktrans/state.db"
+    assert (pipeline.state.type, pipeline.state.path) == ("sqlite", ".ktrans/state.db")
     assert pipeline.base_dir == path.parent
 
 

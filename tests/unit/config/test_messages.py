@@ -57,8 +57,8 @@ CASES = {
         GOOD + "enricher: []\n",
         (
             "unknown_option|demo.yaml:3:1|there is no section `enricher`|did you mean `enrichers`? the "
-            "sections are: version, name, source, decoder, enrichers, sinks, rejects, state, limits, "
-            "engine, tests; `x-...` is free for your own use"
+            "sections are: version, name, include, source, decoder, enrichers, sinks, rejects, "
+            "state, limits, engine, tests, profiles, default_profile; `x-...` is free for your own use"
         ),
     ),
     "missing option": (
@@ -314,7 +314,6 @@ def test_no_message_shows_a_secret_or_what_was_filled_in(write, catalogue, text)
         (b"just text\n", "wrong_type", "'just text', not a pipeline"),
         (b"name: caf\xe9\n", "config_not_utf8", "byte 0xe9 on line 1"),
         (b"name: \x01\n", "yaml", "special characters"),
-        (b"a: 1\n---\nb: 2\n", "yaml", "another document"),
         (b"a: *nowhere\n", "yaml", "undefined alias"),
         (b"&a [*a]\n", "yaml_too_large", "refer to each other"),
     ],

@@ -29,6 +29,44 @@ GOOD = [
         "engine: {workers: 2}\nlimits: {block_bytes: 65536}\nstate: {path: s.db}"
     ),
 ]
+EMPTY = (
+    "name",
+    "decoder",
+    "enrichers",
+    "rejects",
+    "state",
+    "limits",
+    "engine",
+    "tests",
+    "profiles",
+)
+GOOD += [
+    "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p, id: , when: , columns: }]\n"
+    + "".join(f"{section}:\n" for section in EMPTY),
+    (
+        "name: flows-${env:A}\nsource: {type: shop, paths: [a]}\n"
+        "sinks: [{type: box, path: p, id: 'to-${env:A}'}]"
+    ),
+]
+PIECES = [
+    "include: base.yaml",
+    "include: [a.yaml]\nsource: {depth: 3}\nsinks: [{type: box, path: p}]",
+    (
+        "source: {type: shop, paths: [a]}\nsinks: [{include: s.yaml}]\n"
+        "enrichers: [{type: trim}, {include: [a.yaml]}]\n"
+        "profiles: {dev: {source: {depth: 2}, rejects: {limit: {ratio: 1}}}, prod: {include: x}, e: }"
+    ),
+    "source: {type: shop}\ndefault_profile: dev\nprofiles: {dev: {source: {paths: [a]}}}",
+]
+WRONG_PIECES = [
+    "include: 7",
+    "include: base.yaml\nsource: {dept: 3}",
+    "include: base.yaml\nsuorce: {depth: 3}",
+    "include: base.yaml\nsinks: [{path: p}]",
+    "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p}]\nprofiles: {dev: {sinc: []}}",
+    "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p}]\nprofiles: {d: {profiles: {}}}",
+    "source: {type: shop, paths: [a]}\nsinks: [{include: s.yaml, id: x}]",
+]
 BAD = [
     "sinks: [{type: box, path: out/}]",
     "source: {type: shop}\nsinks: [{type: box, path: out/}]",
@@ -37,6 +75,9 @@ BAD = [
     "source: {type: shop, paths: [a], depth: deep}\nsinks: [{type: box, path: out/}]",
     "source: {type: shop, paths: [a], depth: 10}\nsinks: [{type: box, path: out/}]",
     "source: {type: shop, paths: [a]}\nsinks: []",
+    "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p, when: ' '}]",
+    "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p}]\nprofiles: {'': {}}",
+    "name: -a\nsource: {type: shop, paths: [a]}\nsinks: [{type: box, path: p}]",
     "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p, format: {type: box, path: p}}]",
     "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p}]\nsink: []",
     "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p}]\nengine: {worker: 1}",
@@ -54,6 +95,16 @@ def test_good_files_are_valid_for_both(write, catalogue, text):
     DRAFT_7(pipeline_schema(catalogue)).validate(parsed(text))
     environ = {"A": "a", "N": "3", "O": "name"}
     assert load_pipeline(write(text), catalogue, environ=environ)
+
+
+@pytest.mark.parametrize("text", PIECES)
+def test_pieces_need_not_be_whole(catalogue, text):
+    DRAFT_7(pipeline_schema(catalogue)).validate(parsed(text))
+
+
+@pytest.mark.parametrize("text", WRONG_PIECES)
+def test_plain_mistakes_in_pieces_are_invalid(catalogue, text):
+    assert not DRAFT_7(pipeline_schema(catalogue)).is_valid(parsed(text))
 
 
 @pytest.mark.parametrize("text", BAD)

@@ -102,8 +102,8 @@ def test_a_block_that_is_read_in_parts_has_the_same_columns(records, place):
         b'{"a":"tab\there"}',
         b"{'a':1}",
         b'{"a":1',
-        b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}",
-        b'{"a":' * 5000 + b"1" + b"}" * 5000,
+        b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+        b'{"a":' * 150_000 + b"1" + b"}" * 150_000,
     ],
 )
 def test_a_broken_line_is_found_among_good_ones(line):

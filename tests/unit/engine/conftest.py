@@ -10,6 +10,8 @@ from ktrans.config.pipeline import EngineSettings, Pipeline, RejectLimit, Reject
 from ktrans.engine.options import RunOptions
 from ktrans.engine.run import run
 from ktrans.registry.catalogue import Catalogue
+from ktrans.state.sqlite import SqliteDatabase
+from ktrans.state.store import Store
 from ktrans.testing import fakes
 
 
@@ -54,6 +56,13 @@ class Bench:
         for number in range(objects):
             text = "".join(f"{number * 10 + i} {i} row-{number}-{i}\n" for i in range(lines))
             self.world.objects[f"object-{number:03}"] = text
+
+    @property
+    def state_path(self):
+        return self.pipeline.base_dir / self.pipeline.state.path
+
+    def store(self):
+        return Store(SqliteDatabase(self.state_path))
 
     def names(self, sink="a"):
         return sorted(row[2] for row in self.world.rows(sink))

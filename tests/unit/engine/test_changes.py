@@ -8,7 +8,6 @@ from ktrans.api import ExitCode, RejectError, RunError, SplitChangedError
 from ktrans.config.pipeline import SinkEntry
 from ktrans.engine.events import Observer
 from ktrans.state.epochs import Epoch, Exclusion
-from ktrans.state.store import Store
 from ktrans.testing import fakes
 from ktrans.testing.fakes import Crash
 
@@ -19,7 +18,7 @@ def crash_once_staged(bench):
         bench.world.steps, bench.world.crash_at = 0, bench.world.crash_at + 1
         with pytest.raises(Crash):
             bench.run()
-        with Store(bench.pipeline.state_path) as store:
+        with bench.store() as store:
             epoch = store.unfinished("p")
             if epoch is not None and epoch.status == "committing":
                 break
@@ -29,7 +28,7 @@ def crash_once_staged(bench):
 def test_after_a_reset_new_output_stands_beside_the_old(bench):
     bench.fill(objects=2)
     bench.run()
-    with Store(bench.pipeline.state_path) as store:
+    with bench.store() as store:
         store.reset("p")
     bench.run()
     assert len(bench.names()) == 20

@@ -132,7 +132,7 @@ class Rolled:
 
     def open(self):
         """Say how many totals are open."""
-        with Store(self.bench.pipeline.state_path) as store:
+        with self.bench.store() as store:
             return open_totals(store, "p")
 
 
@@ -438,12 +438,12 @@ def test_an_epoch_that_was_planned_before_the_rollup_came_is_taken_as_a_whole(be
     bench.change(enrichers=(), fingerprint="without")
     for i in range(4):
         bench.world.objects[f"o-{i}"] = "".join(line(second, "a") for second in range(5))
-    with Store(bench.pipeline.state_path) as store:
+    with bench.store() as store:
         store.claim("p", bench.pipeline.path)
     bench.world.crash_at = 8
     with pytest.raises(Crash):
         bench.run()
-    with Store(bench.pipeline.state_path) as store:
+    with bench.store() as store:
         epoch = store.unfinished("p")
         assert epoch.status == "planned"
         assert len(epoch.tasks) > 1

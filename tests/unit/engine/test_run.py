@@ -9,9 +9,8 @@ import pytest
 from ktrans.api import ExitCode, RejectError, RetryableError, SplitChangedError
 from ktrans.config.pipeline import RejectLimit, RejectsEntry, SinkEntry
 from ktrans.engine.events import Observer
-from ktrans.engine.lock import lock
 from ktrans.observe.receipt_text import receipt_text, sums_agree
-from ktrans.state.store import Store
+from ktrans.state.lock import lock
 from ktrans.testing.fakes import Crash
 
 
@@ -146,12 +145,12 @@ def test_a_split_that_never_opens_is_set_aside_and_tried_again_next_time(bench):
     ]
     assert receipt.exit_code == ExitCode.DATA
     assert bench.names() == sorted(f"row-{n}-{i}" for n in (0, 2) for i in range(5))
-    with Store(bench.pipeline.state_path) as store:
+    with bench.store() as store:
         assert [item["key"] for item in store.set_aside("p")] == ["object-001"]
     receipt = bench.run()
     assert receipt.exit_code == ExitCode.OK
     assert bench.names() == expected(3, 5)
-    with Store(bench.pipeline.state_path) as store:
+    with bench.store() as store:
         assert store.set_aside("p") == []
 
 
@@ -247,7 +246,7 @@ def test_a_staged_epoch_whose_files_are_gone_is_processed_again(bench):
         bench.world.steps, bench.world.crash_at = 0, bench.world.crash_at + 1
         with pytest.raises(Crash):
             bench.run()
-        with Store(bench.pipeline.state_path) as store:
+        with bench.store() as store:
             status = store.unfinished("p").status
         if status == "planned":
             bench.world.staged.clear()
@@ -366,7 +365,7 @@ def test_a_source_that_does_not_answer_does_not_keep_a_run_from_stopping(bench):
 
 def test_a_second_run_at_the_same_time_is_refused_or_leaves_quietly(bench):
     bench.fill()
-    with lock(bench.pipeline.state_path, "p"):
+    with lock(bench.state_path, "p"):
         refused = bench.run()
         assert refused.exit_code == ExitCode.TRY_LATER
         assert "process" in refused.error["message"]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ktrans.api import ConfigError, RetryableError, RunError, StageLostError
+from ktrans.objects.store import NewObject
 from ktrans.testing.contracts.sinks import (
     EPOCH,
     FIRST,
@@ -168,6 +169,30 @@ def test_a_stage_that_somebody_removed_is_lost(site):
         sink.prepare(EPOCH)
         sink.commit(EPOCH, [run(sink, FIRST)])
     assert rows(site) == numbers(FIRST)
+
+
+def test_what_an_earlier_attempt_published_is_no_strangers_object(site):
+    """Half of a commit happened, the rest of the stage was lost, and the epoch is done again."""
+    with bound(site, if_absent=True) as sink:
+        receipt = run(sink, FIRST)
+        (lost, *_) = list(site.bucket.staged)
+        del site.bucket.staged[lost]
+        with pytest.raises(StageLostError):
+            sink.commit(EPOCH, [receipt])
+        assert 0 < len(rows(site)) < 120
+        sink.prepare(EPOCH)
+        again = revived(run(sink, FIRST))
+        sink.commit(EPOCH, [again])
+        sink.commit(EPOCH, [again])
+    assert rows(site) == numbers(FIRST)
+    assert not site.bucket.staged
+
+
+def test_a_stranger_is_told_from_another_epoch_and_another_task_of_ours(site):
+    new = NewObject("k", "p.sink.ab12-00000001-0000 f00d", if_absent=True)
+    assert new.ours("p.sink.ab12-00000001-0000 beef")
+    for mark in (None, "", "p.sink.ab12-00000001-0001 f00d", "p.sink.cd34-00000001-0000 f00d"):
+        assert not new.ours(mark)
 
 
 def test_what_is_held_in_memory_and_under_way_is_bounded(site, monkeypatch):

@@ -12,18 +12,9 @@ from rich.console import Console
 from ktrans.api import RetryableError
 from ktrans.engine.events import Meter, Observer
 from ktrans.observe import human
-from ktrans.observe.logs import set_up
+from ktrans.observe.logs import bind, set_up
 from ktrans.observe.observers import LogObserver, Observers
 from ktrans.observe.progress import ProgressObserver, advance, counts_text
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was():
-    logger = logging.getLogger("ktrans")
-    before = (logger.handlers[:], logger.level, logger.propagate)
-    yield
-    logger.handlers[:], logger.propagate = before[0], before[2]
-    logger.setLevel(before[1])
 
 
 class Recorder(Observer):
@@ -47,18 +38,28 @@ def test_an_observer_that_fails_stops_no_other(caplog):
     assert "Faulty failed in note" in caplog.text
 
 
+RECEIPT = {
+    "pipeline": "demo",
+    "outcome": "done",
+    "exit_code": 0,
+    "seconds": 2.5,
+    "ledger": {"decoded": {"rows": 5}},
+}
+
+
 def play(observer):
     observer.run_started("demo", "r1", Meter())
     observer.epoch_planned(1, 2, 3)
     observer.retrying("task 1", 2, 0.5, RetryableError("slow down"))
     observer.epoch_committed(1, {"ledger": {"decoded": {"rows": 5}}, "seconds": 1.5})
     observer.note("a note")
-    observer.run_finished({"pipeline": "demo", "outcome": "done", "exit_code": 0})
+    observer.run_finished(RECEIPT)
 
 
 def test_json_lines_have_the_event_and_its_fields(capsys):
     set_up(1, "json")
-    play(LogObserver())
+    with bind(pipeline="demo", run_id="r1"):
+        play(LogObserver())
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["event"] for line in lines] == [
         "run_started",
@@ -80,7 +81,7 @@ def test_verbosity_chooses_what_is_shown(capsys, verbosity, shown):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == shown
     if shown == 1:
-        assert lines == ["warning: task 1 failed at attempt 2, next in 0.5 s: slow down"]
+        assert "[warning] task 1 failed at attempt 2, next in 0.5 s: slow down" in lines[0]
 
 
 def test_a_traceback_is_part_of_its_json_line(capsys):
@@ -90,7 +91,7 @@ def test_a_traceback_is_part_of_its_json_line(capsys):
     except ValueError:
         logging.getLogger("ktrans.engine").exception("failed")
     (line,) = capsys.readouterr().err.splitlines()
-    assert "ValueError: x" in json.loads(line)["traceback"]
+    assert "ValueError: x" in json.loads(line)["exception"]
 
 
 def test_the_live_line_reads_the_meter_and_leaves_nothing():
@@ -99,10 +100,28 @@ def test_the_live_line_reads_the_meter_and_leaves_nothing():
     meter = Meter(rows=1_500, bytes_in=2_000_000, splits_done=1, splits_known=4)
     progress = ProgressObserver(console)
     progress.run_started("demo", "r1", meter)
-    progress.run_finished({})
+    progress.run_finished({"pipeline": "demo"})
     progress.close()
     assert "demo" in stream.getvalue()
     assert stream.getvalue().endswith("\x1b[2K")
+
+
+def test_each_of_several_runs_has_a_line_and_a_second_run_begins_anew():
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100, height=20)
+    progress = ProgressObserver(console)
+    progress.run_started("alpha", "r1", Meter(rows=111))
+    progress.run_started("beta", "r2", Meter(rows=222))
+    progress.run_finished({"pipeline": "beta"})
+    progress.run_finished({"pipeline": "alpha"})
+    text = stream.getvalue()
+    assert "111 rows" in text
+    assert "222 rows" in text
+    progress.run_started("alpha", "r3", Meter(rows=333))
+    progress.run_finished({"pipeline": "alpha"})
+    progress.run_finished({"pipeline": "never started"})
+    progress.close()
+    assert "333 rows" in stream.getvalue()[len(text) :]
 
 
 def test_what_the_live_line_says():

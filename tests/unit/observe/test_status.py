@@ -9,8 +9,8 @@ import pytest
 from ktrans.api import RetryableError, UnavailableError, UsageError
 from ktrans.engine.events import Meter
 from ktrans.engine.graph import Edge, Graph, Node
-from ktrans.observe.http import StatusServer, parse_address
-from ktrans.observe.status import StatusObserver
+from ktrans.observe.board import Board
+from ktrans.observe.http import StatusServer, is_local, parse_address
 
 GRAPH = Graph(
     "p",
@@ -59,13 +59,20 @@ def clock():
 
 
 @pytest.fixture
-def status(clock):
-    return StatusObserver("p", 60, clock)
+def board(clock):
+    board = Board(60, clock)
+    board.show("p", GRAPH)
+    return board
 
 
 @pytest.fixture
-def get(status):
-    server = StatusServer(("127.0.0.1", 0), [(status, GRAPH)])
+def status(board):
+    return board.observer("p")
+
+
+@pytest.fixture
+def get(board):
+    server = StatusServer(("127.0.0.1", 0), board)
 
     def get(path):
         try:
@@ -150,11 +157,11 @@ def test_the_page_needs_nothing_from_elsewhere(get):
     assert "https://" not in text
 
 
-def test_a_port_that_is_taken_is_an_error_that_names_it(get, status):
-    first = StatusServer(("127.0.0.1", 0), [(status, GRAPH)])
+def test_a_port_that_is_taken_is_an_error_that_names_it(board):
+    first = StatusServer(("127.0.0.1", 0), board)
     try:
         with pytest.raises(UnavailableError, match=str(first.port)):
-            StatusServer(("127.0.0.1", first.port), [(status, GRAPH)])
+            StatusServer(("127.0.0.1", first.port), board)
     finally:
         first.close()
 
@@ -171,7 +178,104 @@ def test_without_a_host_it_is_this_machine_only(text, address):
     assert parse_address(text) == address
 
 
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:9090", True),
+        ("ktrans.localhost:80", True),
+        ("127.0.0.1:9090", True),
+        ("127.8.8.8", True),
+        ("[::1]:9090", True),
+        ("::1", True),
+        ("evil.example:9090", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost.evil.example:9090", False),
+        ("0.0.0.0:9090", False),
+        ("[::2]", False),
+        ("", False),
+    ],
+)
+def test_hosts_that_can_only_be_this_machine(host, expected):
+    assert is_local(host) is expected
+
+
+def test_a_name_from_elsewhere_that_leads_to_this_machine_is_told_nothing(board):
+    def asked(server, host):
+        url = f"http://127.0.0.1:{server.port}/status.json"
+        request = urllib.request.Request(url, headers={"Host": host})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    server = StatusServer(("127.0.0.1", 0), board)
+    everyone = StatusServer(("0.0.0.0", 0), board)
+    try:
+        assert asked(server, f"localhost:{server.port}")[0] == 200
+        code, text = asked(server, f"rebound.example:{server.port}")
+        assert code == 421
+        assert "pipelines" not in text
+        assert asked(everyone, "ktrans.example")[0] == 200
+    finally:
+        server.close()
+        everyone.close()
+
+
 @pytest.mark.parametrize("text", ["9090", ":", "host", ":99999", ":http"])
 def test_what_is_no_address_is_a_usage_error(text):
     with pytest.raises(UsageError):
         parse_address(text)
+
+
+def test_a_page_may_show_several_pipelines_that_come_and_go(board, get, clock):
+    board.show("q", GRAPH)
+    for name in ("p", "q"):
+        board.observer(name).run_started(name, "r1", Meter())
+        board.observer(name).epoch_committed(1, SUMMARY)
+    lines = get("metrics")[1].splitlines()
+    first = lines.index("# TYPE ktrans_rows_received_total counter")
+    assert lines[first + 1 : first + 3] == [
+        'ktrans_rows_received_total{pipeline="p"} 90.0',
+        'ktrans_rows_received_total{pipeline="q"} 90.0',
+    ]
+    board.observer("q").retrying("task 1", 1, 1.0, RetryableError("no"))
+    assert get("readyz")[1].startswith("q: failing")
+    board.remove("q")
+    assert get("readyz")[:2] == (200, "ready\n")
+    assert [p["pipeline"] for p in json.loads(get("status.json")[1])["pipelines"]] == ["p"]
+    board.remove("p")
+    assert get("readyz")[0] == 503
+
+
+def test_reloads_are_told(board, get, clock):
+    clock.now += 5
+    board.reload_failed(["p.yaml:3: unknown source nope"])
+    told = json.loads(get("status.json")[1])["config"]
+    assert told["generation"] == 1
+    assert told["failed"] == {"time": clock.now, "errors": ["p.yaml:3: unknown source nope"]}
+    assert "ktrans_config_reload_failing 1.0" in get("metrics")[1]
+    clock.now += 5
+    board.reloaded(2)
+    board.show("p", GRAPH)
+    told = json.loads(get("status.json")[1])
+    assert told["config"]["failed"] is None
+    assert (told["config"]["generation"], told["config"]["loaded"]) == (2, clock.now)
+    assert told["pipelines"][0]["generation"] == 2
+    assert 'data-generation="2"' in get("")[1]
+    lines = get("metrics")[1].splitlines()
+    assert 'ktrans_reloads_total{outcome="taken"} 1.0' in lines
+    assert 'ktrans_reloads_total{outcome="failed"} 1.0' in lines
+
+
+def test_a_run_after_a_reload_goes_on_counting(status):
+    for run in ("r1", "r2"):
+        status.run_started("p", run, Meter())
+        status.epoch_committed(1, SUMMARY)
+        status.run_finished({"outcome": "stopped", "exit_code": 0, "seconds": 1, "error": None})
+        assert "stopped" in status.unready()
+    status.run_started("p", "r3", Meter())
+    assert status.unready() == ""
+    assert status.to_json()["totals"]["rows"] == 180

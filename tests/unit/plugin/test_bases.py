@@ -2,6 +2,7 @@
 
 import doctest
 import gzip
+import importlib
 import json
 import sqlite3
 
@@ -11,10 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import ktrans.plugin.buffered
-import ktrans.plugin.columns
-import ktrans.plugin.lines
-import ktrans.plugin.listed
 from ktrans.api import (
     BytesPayload,
     ComponentConfig,
@@ -26,14 +23,20 @@ from ktrans.api import (
 )
 from ktrans.plugin import BufferedSink, ColumnEnricher, LineDecoder, Parsed
 from ktrans.testing.contracts import SinkCase, SinkContract
-from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, numbers, run
+from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, batches, numbers, run
+
+WITH_EXAMPLES = [
+    *(f"ktrans.plugin.{name}" for name in ("buffered", "columns", "lines", "listed")),
+    *("ktrans.objects.source", "ktrans.objects.sink"),
+    *(f"ktrans.testing.{name}" for name in ("arrow", "clock", "rejects")),
+]
 
 
-@pytest.mark.parametrize("name", ["buffered", "columns", "lines", "listed"])
-def test_the_examples_in_the_docs_of_the_bases_run(name):
-    module = getattr(ktrans.plugin, name)
-    assert doctest.testmod(module).attempted
-    assert doctest.testmod(module).failed == 0
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_the_examples_in_the_docs_run(name):
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted
+    assert result.failed == 0
 
 
 # --- lines ---
@@ -195,6 +198,18 @@ class TestBufferedSink(SinkContract):
     @pytest.fixture
     def case(self, tmp_path):
         return SqliteCase(tmp_path)
+
+    def test_what_another_attempt_left_is_not_taken_for_what_was_decided(self, case):
+        """A process that stood still goes on, or came to another machine, while one took over."""
+        sleeper, other = case.sink(), case.sink()
+        sleeper.prepare(EPOCH)
+        other.prepare(EPOCH)
+        receipt = run(other, FIRST)
+        again = sleeper.writer(FIRST)
+        again.write(again.encode(batches(FIRST)[0]))
+        again.finish()
+        other.commit(EPOCH, [receipt])
+        assert case.rows() == numbers(FIRST)
 
 
 def test_rows_that_were_delivered_before_a_crash_are_not_delivered_again(tmp_path):

@@ -187,7 +187,7 @@ def test_observers_that_fail_are_logged_and_do_not_stop_the_others(catalogue, in
     install("ktrans-a", code.replace("FAIL", "raise RuntimeError('boo')"))
     install("ktrans-b", code.replace("FAIL", "pass"))
     with caplog.at_level(logging.WARNING, "ktrans"):
-        catalogue().run_started({"run_id": "7"})
+        catalogue().tell("ktrans_run_started", run={"run_id": "7"})
     import ktrans_a
     import ktrans_b
 

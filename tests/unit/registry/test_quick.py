@@ -1,12 +1,16 @@
-"""Whether other plugins may have verbs, found out without importlib.metadata."""
+"""The verbs of other plugins, found without importlib.metadata."""
 
 from __future__ import annotations
 
+import click
 import pytest
 
-from ktrans.registry.quick import may_add_verbs, other_modules
+from ktrans.registry.quick import add_verbs, other_modules
 
-VERBS = "from ktrans.api import hookimpl\n\n@hookimpl\ndef ktrans_add_commands(cli):\n    pass\n"
+VERBS = (
+    "import click\nfrom ktrans.api import hookimpl\n\n"
+    "@hookimpl\ndef ktrans_add_commands(cli):\n    cli.add_command(click.Command('greet'))\n"
+)
 
 
 def dist(folder, name, entry_points):
@@ -35,16 +39,27 @@ def test_what_cannot_be_looked_into_is_left_to_others(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "answer"), [(VERBS, True), ("", False), ("raise SystemExit(1)", False)]
+    ("code", "verbs"),
+    [
+        (VERBS, ["greet"]),
+        ("", []),
+        (VERBS.replace("@hookimpl", ""), []),
+        ("raise SystemExit(1)", []),
+        (VERBS.replace("cli.add_command", "cli.no_such"), []),
+    ],
 )
-def test_the_modules_say_whether_they_have_verbs(install, monkeypatch, tmp_path, code, answer):
+def test_plugins_add_verbs_and_broken_ones_are_left_out(
+    install, monkeypatch, tmp_path, code, verbs
+):
     install("ktrans-acme", code)
     monkeypatch.setattr("sys.path", [str(tmp_path)])
-    assert may_add_verbs() is answer
+    found = click.Group()
+    assert add_verbs(found)
+    assert list(found.commands) == verbs
 
 
 def test_nothing_is_imported_if_the_environment_chooses(install, monkeypatch, tmp_path):
     install("ktrans-acme", "raise AssertionError('imported')")
     monkeypatch.setattr("sys.path", [str(tmp_path)])
     monkeypatch.setenv("KTRANS_PLUGINS", "")
-    assert may_add_verbs()
+    assert not add_verbs(click.Group())

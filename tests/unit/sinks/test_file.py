@@ -1,11 +1,13 @@
 """The file sink: where rows go, how files are named, cut, compressed, and what goes wrong."""
 
+import contextlib
 import errno
 import gzip
 import json
 import os
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,7 +27,7 @@ from ktrans.flow.schema import TEXT, TIME
 from ktrans.formats.influx import InfluxFormat, InfluxFormatConfig
 from ktrans.formats.jsonl import JsonlFormat, JsonlFormatConfig
 from ktrans.formats.parquet import ParquetFormat, ParquetFormatConfig
-from ktrans.sinks._staging import os_errors
+from ktrans.sinks._staging import Staging, os_errors
 from ktrans.sinks.file import FileSink, FileSinkConfig
 
 EPOCH = EpochId("flows", 7)
@@ -291,6 +293,12 @@ def test_a_file_in_the_way_of_the_folder_is_a_config_error(tmp_path):
     assert (tmp_path / "out").read_text() == "mine"
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+def test_a_folder_that_can_never_be_made_is_an_access_error():
+    with pytest.raises(AccessError, match="no folder can be made below /proc/flows"):
+        Staging(Path("/proc/flows"), "p").place(TASK, "a.csv")
+
+
 def test_a_folder_that_may_not_be_written_is_an_access_error(as_user):
     as_user.chmod(0o500)
     with pytest.raises(AccessError):
@@ -354,3 +362,25 @@ def test_a_config_is_only_a_config():
     config = FileSinkConfig(path="out/", format=JsonlFormatConfig())
     assert isinstance(config.format, ComponentConfig)
     assert FileSinkConfig.nested == {"format": "format"}
+
+
+def test_a_process_that_lost_its_epoch_spoils_nothing_of_the_one_that_took_it_over(tmp_path):
+    """It stood still amid a file, and only finds out at its next transaction."""
+    path, rows = "out/{account_id}/", flows([at(1), at(1)], ["x", "y"])
+    sleeper, other = (make(tmp_path, path) for _ in range(2))
+    sleeper.bind(rows.schema)
+    writer = sleeper.writer(TASK)
+    writer.write(writer.encode(rows.slice(0, 1)))
+    other.prepare(EPOCH)
+    receipt = stage(other, rows)
+    with contextlib.suppress(OSError):  # its folder is gone
+        writer.write(writer.encode(rows.slice(1)))
+        writer.finish()
+    writer.abort()
+    again = sleeper.writer(TASK)
+    again.write(again.encode(rows.slice(0, 1)))
+    other.commit(EPOCH, [receipt])
+    again.abort()
+    assert sorted(tree(tmp_path).values()) == [[0], [1]]
+    other.prepare(EPOCH)
+    assert not (tmp_path / "out/.ktrans-staging").exists()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from ktrans.api import AccessError, Budget, Context, SplitChangedError
 from ktrans.sources.stdin import StdinSource, StdinSourceConfig
+from ktrans.spool.segments import Segment, Spool
 from ktrans.testing.contracts.sources import PlainMemory
 
 
@@ -118,7 +121,7 @@ def test_what_a_killed_process_was_reading_is_not_lost(tmp_path):
     child.stdin.write(b"1\n2\nnot whole")
     child.stdin.flush()
     deadline = time.monotonic() + 180
-    while not any(p.stat().st_size for p in tmp_path.rglob("*.open")):
+    while sum(p.stat().st_size for p in tmp_path.rglob("*.open")) < 13:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     child.kill()
@@ -128,8 +131,75 @@ def test_what_a_killed_process_was_reading_is_not_lost(tmp_path):
     os.close(write)
     src = StdinSource(StdinSourceConfig(), Context(pipeline="p", base_dir=tmp_path), fd=read)
     assert [data for _, _, data in contents(src, src.plan(None, Nothing(), Budget()))] == [
-        b"1\n2\n"
+        b"1\n2\nnot whole"
     ]
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    lines=st.lists(st.integers(0, 30).map(lambda n: b"x" * n), max_size=30),
+    size=st.integers(1, 100),
+    dies_at=st.integers(0, 60),
+)
+def test_whatever_was_read_is_in_the_spool_when_a_process_dies(
+    tmp_path_factory, monkeypatch, lines, size, dies_at
+):
+    """It dies between any two system calls that change the spool, or before any reading."""
+    folder, calls, given_out, writers = tmp_path_factory.mktemp("s"), 0, bytearray(), []
+    data = b"\n".join([b"head", *lines])
+
+    class Died(BaseException):
+        pass
+
+    def dying(name, call):
+        def instead(*args, **options):
+            nonlocal calls
+            calls += 1
+            if calls > dies_at:
+                raise Died
+            result = call(*args, **options)
+            if name == "read":
+                given_out.extend(result)
+            if name == "begin":
+                writers.append(result)
+            return result
+
+        return instead
+
+    src = source(folder, data, segment_bytes=size)
+    with monkeypatch.context() as patched:
+        patched.setattr("ktrans.sources._spoolreader._SMALL", 7)
+        patched.setattr("ktrans.sources._spoolreader._PIECE", 7)
+        for place, name in (("os", "read"), ("os", "fsync"), ("pathlib.Path", "replace")):
+            owner = os if place == "os" else Path
+            patched.setattr(owner, name, dying(name, getattr(owner, name)))
+        begin = Spool.begin
+        patched.setattr(Spool, "begin", dying("begin", begin))
+        plan = None
+        with contextlib.suppress(Died):
+            plan = src.plan(None, Nothing(), Budget(splits=1000))
+    for writer in writers:  # the kernel does so
+        writer._close()
+    left = source(folder, b"")
+    after = left.plan(None, Nothing(), Budget(splits=1000))
+    found = b"" if after is None else b"".join(part for _, _, part in contents(left, after))
+    assert found == bytes(given_out)
+    assert plan is None or found == data
+
+
+def test_a_process_that_died_between_two_segments_left_nothing_twice(tmp_path):
+    spool = Spool(tmp_path)
+    for ahead, expected in ((b"", [b"1\n2\n3"]), (b"3", [b"1\n2\n", b"3"])):
+        first = spool.begin(Segment(1, 1, 0, 1))
+        first.write(b"1\n2\n")
+        first.ahead(b"3")
+        second = spool.begin(Segment(2, 1, 4, 3))
+        second.ahead(ahead)
+        spool.adopt()
+        assert [spool.path(one).read_bytes() for one in spool.segments()] == expected
+        spool.clear()
 
 
 def test_a_slow_stream_is_handed_on_after_a_while(tmp_path):

@@ -4,14 +4,15 @@ import sqlite3
 
 import pytest
 
-from ktrans.api import Receipt, RetryableError, Split, StateError
+from ktrans.api import Context, Receipt, RetryableError, Split, StateError
 from ktrans.state.epochs import Epoch, Exclusion, Status
+from ktrans.state.sqlite import SqliteDatabase, SqliteState, SqliteStateConfig
 from ktrans.state.store import Store
 
 
 @pytest.fixture
 def store(tmp_path):
-    with Store(tmp_path / "state.db") as store:
+    with Store(SqliteDatabase(tmp_path / "state.db")) as store:
         store.claim("p", tmp_path / "p.yaml")
         yield store
 
@@ -105,7 +106,7 @@ def test_a_newer_state_is_refused(tmp_path):
         db.execute("PRAGMA user_version=99")
     db.close()
     with pytest.raises(StateError, match="newer ktrans") as caught:
-        Store(path).open()
+        Store(SqliteDatabase(path))
     assert caught.value.code == "state_too_new"
 
 
@@ -113,25 +114,42 @@ def test_a_file_that_is_no_state_store_is_refused(tmp_path):
     path = tmp_path / "state.db"
     path.write_bytes(b"hello, I am not a database at all" * 100)
     with pytest.raises(StateError, match="cannot use"):
-        Store(path).open()
+        Store(SqliteDatabase(path))
 
 
-def test_missing_state_is_said_when_it_must_exist(tmp_path):
-    with pytest.raises(StateError, match="no pipeline has run"):
-        Store(tmp_path / "none.db").open(create=False)
-
-
-def test_a_copy_in_memory_leaves_the_file_alone(store):
+def test_a_look_shows_what_is_kept_and_changes_of_it_go_nowhere(tmp_path, store):
     store.plan("p", epoch())
     store.record("p", epoch(), {})
-    copy = store.in_memory_copy()
-    copy.reset("p")
-    copy.close()
+    state = SqliteState(SqliteStateConfig(path="state.db"), Context(base_dir=tmp_path))
+    with state.look("p") as copy:
+        assert copy.position("p") == {"at": 1}
+        copy.reset("p")
     assert store.position("p") == {"at": 1}
 
 
+def test_a_look_leaves_a_file_of_an_older_version_as_it_is(tmp_path):
+    """The older ktrans may be running on it, and could not open it any more."""
+    path = tmp_path / "state.db"
+    SqliteDatabase(path, version=1).close()
+    before = path.read_bytes()
+    state = SqliteState(SqliteStateConfig(path="state.db"), Context(base_dir=tmp_path))
+    with state.look("p") as copy:
+        copy.plan("p", epoch())
+        copy.record("p", epoch(), {})
+        assert copy.position("p") is None
+    assert path.read_bytes() == before
+
+
+def test_a_look_at_nothing_finds_nothing_and_leaves_no_file(tmp_path):
+    state = SqliteState(SqliteStateConfig(path="new/state.db"), Context(base_dir=tmp_path))
+    with state.look("p") as copy:
+        assert copy.pipelines() == []
+        assert copy.describe("p")["epochs"] == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_asks_to_try_later(store, monkeypatch):
-    store.connection().execute("PRAGMA max_page_count=20")
+    store.database.connection.execute("PRAGMA max_page_count=20")
     with pytest.raises(RetryableError, match="no space left") as caught:
         store.plan("p", Epoch(1, [[Split("k", "x" * 200_000)]]))
     assert caught.value.code == "disk_full"

@@ -51,6 +51,8 @@ class KafkaCase(SinkCase):
 
 
 class TestContract(SinkContract):
+    covers = ("kafka",)
+
     @pytest.fixture
     def case(self, cluster):
         return KafkaCase(cluster)

@@ -10,7 +10,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupState, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupState,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from ktrans_kafka.source import KafkaSource
 from ktrans_kafka.source_config import KafkaSourceConfig
@@ -43,6 +49,17 @@ class Topics:
 
     def delete(self, name):
         self.admin.delete_topics([name])[name].result(WAIT)
+
+    def again(self, name, partitions=1):
+        """Create a topic that was deleted; the deletion takes its time."""
+        deadline = time.monotonic() + WAIT
+        while True:
+            try:
+                self.create(partitions, name)
+                break
+            except KafkaException:
+                assert time.monotonic() < deadline
+        self._producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5})
 
     def grow(self, name, partitions):
         self.admin.create_partitions([NewPartitions(name, partitions)])[name].result(WAIT)

@@ -69,6 +69,8 @@ class Shared(Alone):
 
 
 class _InAnyOrder(SourceContract):
+    covers = ("kafka",)
+
     def same(self, one, other):
         return _lines(one) == _lines(other)
 

@@ -1,6 +1,7 @@
 """Several processes that share a topic by a group: no record lost, none read twice."""
 
 import json
+import time
 import uuid
 from collections import Counter
 
@@ -241,6 +242,26 @@ def test_latest_is_as_of_the_first_look_of_the_group(topics, topic, process):
     fill(topics, topic, 50, 60)
     two = process(start="latest").drain()
     assert sorted(two.got) == numbered(50, 60)
+
+
+def test_a_topic_made_anew_is_read_from_its_start_although_the_group_starts_at_the_end(
+    topics, topic, process
+):
+    one = process(start="latest", on_lost="skip")
+    one.drain()
+    fill(topics, topic, 0, 20)
+    one.drain()
+    assert once(one, count=20)
+    one.source.close()
+    topics.delete(topic)
+    deadline = time.monotonic() + 60
+    while any(at >= 0 for at in topics.committed(f"of {topic}", topic, 2)):
+        assert time.monotonic() < deadline, "the brokers still know where the group stood"
+    topics.again(topic, 2)
+    fill(topics, topic, 20, 40)
+    one.start()
+    one.drain()
+    assert once(one, count=40)
 
 
 def test_records_deleted_after_they_were_claimed(topics, topic, process):

@@ -39,7 +39,7 @@ class Group:
     def __init__(self):
         self.at = {("t", 0): 0}
 
-    def standing(self, topics):
+    def standing(self, topics, renewed):
         return dict(self.at)
 
     def recover(self, here, topics):

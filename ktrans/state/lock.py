@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ktrans.api import LockedError, StateError
+from ktrans.layout.private import private_folder
 
 
 def lock_path(state_path: Path, pipeline: str) -> Path:
@@ -18,7 +19,7 @@ def lock_path(state_path: Path, pipeline: str) -> Path:
 
 
 @contextmanager
-def lock(state_path: Path, pipeline: str) -> Iterator[None]:
+def lock(state_path: Path, pipeline: str, run: str = "") -> Iterator[None]:
     """Hold the pipeline's lock; the kernel lets go of it when the process dies, however it dies.
 
     Raises:
@@ -27,7 +28,7 @@ def lock(state_path: Path, pipeline: str) -> Iterator[None]:
     """
     path = lock_path(state_path, pipeline)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StateError(
@@ -46,7 +47,8 @@ def lock(state_path: Path, pipeline: str) -> Iterator[None]:
             ) from error
         os.ftruncate(handle, 0)
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        os.pwrite(handle, f"process {os.getpid()}, since {now}\n".encode(), 0)
+        whose = f"run {run}, " if run else ""
+        os.pwrite(handle, f"{whose}process {os.getpid()}, since {now}\n".encode(), 0)
         yield
     finally:
         os.close(handle)

@@ -1,0 +1,283 @@
+"""`include` and `profiles`: one pipeline out of several pieces, each value knowing its place.
+
+Done on what is written, before references are filled in. A mapping is merged key by key and the
+file that includes wins; a list, a scalar, and a component of another `type` take the place of what
+was there.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ktrans.api import ConfigError, ConfigErrors
+from ktrans.config.document import Document, Path_, Place, only, read_documents
+from ktrans.registry.suggest import near
+from ktrans.registry.wording import say
+
+INCLUDE, PROFILES, DEFAULT_PROFILE = "include", "profiles", "default_profile"
+LISTS = ("enrichers", "sinks")
+"""The sections whose items may be an `include` of more items."""
+
+MAX_INCLUDES = 200
+
+
+@dataclass(slots=True)
+class Node:
+    """A value and where it stands; dicts and lists hold nodes."""
+
+    value: Any
+    place: Place | None
+
+    def plain(self) -> Any:
+        """Give the value without its places."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A pipeline out of its pieces.
+
+    Attributes:
+        document: the merged tree; its places may be in several files.
+        profiles: the names of the pipeline's profiles.
+        default: the profile that is taken if none is chosen.
+        profile: the one that was taken.
+    """
+
+    document: Document
+    profiles: tuple[str, ...] = ()
+    default: str | None = None
+    profile: str | None = None
+
+
+def whole(
+    document: Document, *, profile: str | None = None, seen: set[Path] | None = None
+) -> Whole:
+    """Fill in what a document includes, and lay a profile over it.
+
+    Args:
+        document: as it was read.
+        profile: the one to take; one that has no `profiles` at all is the same under each.
+        seen: the files that were read are added to it, also if one of them is wrong.
+
+    Raises:
+        ConfigError, ConfigErrors: a file is missing or has the wrong shape, files include each
+            other in a circle, or there is no such profile.
+    """
+    if not isinstance(document.tree, dict):
+        return Whole(document)
+    path = Path(document.text.file)
+    reader = _Reader(document, set() if seen is None else seen)
+    root = reader.filled(_nodes(document), path, (_real(path),))
+    profiles = root.value.pop(PROFILES, None)
+    default = root.value.pop(DEFAULT_PROFILE, None)
+    found = reader.profiles(profiles)
+    chosen = profile if profile is not None else (default.value if default else None)
+    if chosen is not None and (found or profile is None):
+        if not isinstance(chosen, str) or chosen not in found:
+            raise _unknown_profile(chosen, list(found), reader.where(default or profiles))
+        root = _over(root, found[chosen])
+    merged = Document(document.text)
+    merged.tree = root.plain()
+    _note_places(root, (), merged.places)
+    name = default.value if default else None
+    return Whole(merged, tuple(found), name, chosen if found else None)
+
+
+@dataclass(slots=True)
+class _Reader:
+    root: Document
+    seen: set[Path]
+    count: int = field(default=0)
+
+    def filled(self, node: Node, path: Path, chain: tuple[str, ...]) -> Node:
+        """Fill in the includes of a mapping of sections that stands in the file `path`."""
+        base = Node({}, node.place)
+        for item in self._paths(node.value.pop(INCLUDE, None)):
+            base = _over(base, self._sections(item, path, chain))
+        for section in LISTS:
+            items = node.value.get(section)
+            if items is not None and isinstance(items.value, list):
+                items.value = self._spliced(items.value, path, chain)
+        profiles = node.value.get(PROFILES)
+        if profiles is not None and isinstance(profiles.value, dict):
+            for name, overlay in profiles.value.items():
+                if isinstance(overlay.value, dict):
+                    profiles.value[name] = self.filled(overlay, path, chain)
+        return _over(base, node)
+
+    def profiles(self, node: Node | None) -> dict[str, Node]:
+        """Give the profiles by name.
+
+        Raises:
+            ConfigErrors: some are no mappings, or have profiles of their own.
+        """
+        if node is None or node.value is None:
+            return {}
+        if not isinstance(node.value, dict):
+            raise self._wrong(node, f"`{PROFILES}` must be a mapping, not {say(node.plain())}")
+        errors: list[ConfigError] = []
+        for name, overlay in node.value.items():
+            if overlay.value is None:
+                overlay.value = {}
+            if not name:
+                errors.append(self._wrong(overlay, "a profile needs a name; this one has none"))
+            elif not isinstance(overlay.value, dict):
+                told = f"the profile `{name}` must be a mapping, not {say(overlay.plain())}"
+                errors.append(self._wrong(overlay, told))
+            elif inner := {PROFILES, DEFAULT_PROFILE} & overlay.value.keys():
+                told = f"a profile has no `{min(inner)}` of its own"
+                errors.append(self._wrong(overlay.value[min(inner)], told))
+        if errors:
+            raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
+        found: dict[str, Node] = node.value
+        return found
+
+    def where(self, node: Node | None) -> Any:
+        """Give the place of a node; of the pipeline if it has none."""
+        if node is None or node.place is None:
+            return self.root.where()
+        line, column, width = node.place.value
+        return node.place.text.at(line, column, width)
+
+    # -- files --------------------------------------------------------------------------------
+
+    def _paths(self, node: Node | None) -> list[Node]:
+        """Give the paths that an `include` names: one, or a list."""
+        if node is None:
+            return []
+        items = node.value if isinstance(node.value, list) else [node]
+        for item in items:
+            if not isinstance(item.value, str) or not item.value or "\0" in item.value:
+                told = f"`{INCLUDE}` takes a path or a list of paths, not {say(item.plain())}"
+                raise self._wrong(item, told)
+            if "${" in item.value:
+                raise self._wrong(
+                    item,
+                    f"`{INCLUDE}` takes a path as it is: references are filled in later",
+                    hint="use `profiles` for what depends on where the pipeline runs",
+                )
+        return items
+
+    def _sections(self, item: Node, path: Path, chain: tuple[str, ...]) -> Node:
+        file, document = self._read(item, path, chain)
+        if not isinstance(document.tree, dict):
+            raise ConfigError(
+                f"this holds {say(document.tree)}, not sections of a pipeline",
+                code="wrong_type",
+                where=document.where(),
+                hint="a list of enrichers or sinks is included as an item of that list: "
+                f"`- {INCLUDE}: {item.value}`",
+            )
+        return self.filled(_nodes(document), file, (*chain, _real(file)))
+
+    def _spliced(self, items: list[Node], path: Path, chain: tuple[str, ...]) -> list[Node]:
+        result: list[Node] = []
+        for item in items:
+            if not isinstance(item.value, dict) or INCLUDE not in item.value:
+                result.append(item)
+                continue
+            others = [key for key in item.value if key != INCLUDE]
+            if others:
+                told = f"beside `{INCLUDE}` there can be no `{others[0]}`"
+                raise self._wrong(item.value[others[0]], told)
+            for named in self._paths(item.value[INCLUDE]):
+                file, document = self._read(named, path, chain)
+                if not isinstance(document.tree, list):
+                    raise ConfigError(
+                        f"this holds {say(document.tree)}, not a list to put in here",
+                        code="wrong_type",
+                        where=document.where(),
+                        hint="begin each item with `- `",
+                    )
+                nodes: list[Node] = _nodes(document).value
+                result += self._spliced(nodes, file, (*chain, _real(file)))
+        return result
+
+    def _read(self, item: Node, path: Path, chain: tuple[str, ...]) -> tuple[Path, Document]:
+        file = Path(os.path.normpath(path.parent / os.path.expanduser(item.value)))  # noqa: PTH111
+        self.seen.add(file)
+        self.count += 1
+        where = self.where(item)
+        if _real(file) in chain:
+            told = "includes itself" if _real(file) == chain[-1] else "is in the midst of this"
+            raise ConfigError(
+                f"{file} {told}: files include each other in a circle",
+                code="include_circle",
+                where=where,
+            )
+        if self.count > MAX_INCLUDES:
+            raise ConfigError(
+                f"more than {MAX_INCLUDES} files are included", code="include_limit", where=where
+            )
+        if not file.is_file():
+            what = "is a folder" if file.is_dir() else "is not there"
+            raise ConfigError(
+                f"the file to include {what}: {file}",
+                code="include_not_found",
+                where=where,
+                hint="a path is relative to the file that says `include`",
+            )
+        secrets = self.root.text.secrets
+        return file, only(read_documents(file, secrets=secrets, included=str(where)))
+
+    def _wrong(self, node: Node, message: str, hint: str | None = None) -> ConfigError:
+        return ConfigError(message, code="wrong_type", where=self.where(node), hint=hint)
+
+
+def _nodes(document: Document) -> Node:
+    def node(value: Any, path: Path_) -> Node:
+        place = document.places.get(path)
+        if isinstance(value, dict):
+            return Node({key: node(item, (*path, key)) for key, item in value.items()}, place)
+        if isinstance(value, list):
+            return Node([node(item, (*path, at)) for at, item in enumerate(value)], place)
+        return Node(value, place)
+
+    return node(document.tree, ())
+
+
+def _over(base: Node, top: Node) -> Node:
+    """Lay one value over another."""
+    if not isinstance(base.value, dict) or not isinstance(top.value, dict):
+        return top
+    one, other = base.value.get("type"), top.value.get("type")
+    if one is not None and other is not None and one.value != other.value:
+        return top
+    result = dict(base.value)
+    for key, node in top.value.items():
+        result[key] = _over(result[key], node) if key in result else node
+    return Node(result, top.place)
+
+
+def _note_places(node: Node, path: Path_, places: dict[Path_, Place]) -> None:
+    if node.place is not None:
+        places[path] = node.place
+    if isinstance(node.value, dict):
+        for key, item in node.value.items():
+            _note_places(item, (*path, key), places)
+    elif isinstance(node.value, list):
+        for at, item in enumerate(node.value):
+            _note_places(item, (*path, at), places)
+
+
+def _unknown_profile(name: Any, known: list[str], where: Any) -> ConfigError:
+    meant = near(str(name), known)
+    hint = f"did you mean `{meant}`? " if meant else ""
+    return ConfigError(
+        f"there is no profile {say(name)}",
+        code="unknown_profile",
+        where=where,
+        hint=f"{hint}the profiles are: {', '.join(known) or 'none'}",
+    )
+
+
+def _real(path: Path) -> str:
+    return os.path.realpath(path)

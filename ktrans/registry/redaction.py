@@ -1,0 +1,199 @@
+"""Takes secrets out of texts that people and programs will see: logs, errors, spans, lineage.
+
+Two nets. What the pipelines of this process keep in `SecretStr` options, and what plugins resolved
+for `${scheme:...}`, is known by its value and replaced wherever it stands, in the spellings that it
+takes on the way (in a URL, in JSON, in base64). Credentials that were never ours to know, such as
+those that an SDK finds by itself, are caught by the forms that they come in: the user part of a URL,
+signatures of signed URLs, authorization headers, `password=...`, private keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from ktrans.registry.values import MASK, SHORTEST_SECRET
+
+_LONG = 16
+"""A line of a secret of several lines is itself a secret from this length on."""
+
+_EMBEDDED = 6
+"""From this length in bytes on a secret is recognised within something longer that is in base64;
+what would be left of shorter ones stands in texts by chance."""
+
+_NAMES = (
+    r"pass(?:word|wd|phrase)|(?:client|shared|aws|app|consumer)[-_ ]?secret(?:[-_]access[-_]key)?"
+    r"|secret(?:[-_]?access)?[-_]?key|(?:account|shared[-_]?access|api|private)[-_]?key"
+    r"|(?:access|refresh|id|auth|bearer|session|security)[-_]?token|x[-_]vault[-_]token"
+    r"|sharedaccesssignature|sasl\.(?:password|oauthbearer\.client\.secret)"
+)
+SECRET_NAME = re.compile(rf"(?:^|[-_.])(?:{_NAMES})$", re.IGNORECASE)
+"""Names of fields whose value is masked whole."""
+
+_CREDENTIALS = re.compile(
+    r"""
+    (?P<url>(?<=://)[^/?\#\s"'<>]+(?=@))
+  | (?P<pem>(?<=PRIVATE[ ]KEY-----).+?(?=-----END|\Z))
+  | (?P<head>\b(?:proxy-)?authorization\b["']?\s*[:=,]\s*b?["']?\s*)(?P<auth>[^"'\r\n\\]+)
+  | (?P<query>\b(?:sig|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature
+      |x-goog-credential|signature|sv_token|(?<=[?&])code)=)(?P<signature>[^&\s"'<>;,]+)
+  | (?P<named>(?<![A-Za-z0-9])(?:NAMES)\b\\*["']?\s*(?:[:=]|,\s*(?=b?["']))\s*b?
+      (?P<escape>\\+)?(?P<quote>["'])?)
+    (?P<value>(?(quote)(?:(?!(?P=quote))(?(escape)[^\\\r\n]|(?:\\.|[^\\\r\n])))+
+      |[^\s"'&;,<>(){}\\]+))
+  | (?P<bearer>\bBearer\s+)(?P<token>[\w.~+/-]{8,}=*)
+    """.replace("NAMES", _NAMES),
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+_NAMED_PART = re.compile(rf"(?:{_NAMES}|sig|signature)=([^;&\s]+)", re.IGNORECASE)
+
+
+class Redactor:
+    """Knows secrets, and replaces them; any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Take note of secrets; those shorter than three characters cannot be masked in a text."""
+        forms = {form for secret in secrets for form in _forms(str(secret))}
+        with self._lock:
+            if forms <= self._known:
+                return
+            self._known |= forms
+            self._pattern = None
+
+    def text(self, text: str) -> str:
+        """Replace every secret in a text."""
+        text = _CREDENTIALS.sub(_masked, text)
+        pattern = self._pattern or self._compiled()
+        return text if pattern is None else pattern.sub(MASK, text)
+
+    def _compiled(self) -> re.Pattern[str] | None:
+        """Make the pattern with the first text after secrets were learnt: a fleet brings many."""
+        with self._lock:
+            if self._pattern is None and self._known:
+                self._pattern = re.compile(_any_of(self._known))
+            return self._pattern
+
+    def tree(self, value: Any) -> Any:
+        """Copy a tree of mappings and lists with every text redacted; secret names mask whole."""
+        if isinstance(value, str):
+            return self.text(value)
+        if value is None or isinstance(value, bool | int):
+            return value
+        if isinstance(value, float):
+            return value if math.isfinite(value) else str(value)  # JSON has no such numbers
+        if isinstance(value, Mapping):
+            return {
+                self.text(str(key)): MASK
+                if SECRET_NAME.search(str(key)) and isinstance(item, str | bytes) and item
+                else self.tree(item)
+                for key, item in value.items()
+            }
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.tree(item) for item in value]
+        return self.text(str(value))
+
+
+_process = Redactor()
+
+
+def learn_secrets(secrets: Iterable[str]) -> None:
+    """Take note of secrets, for as long as the process lives."""
+    _process.learn(secrets)
+
+
+def redact(text: str) -> str:
+    """Replace every secret that this process knows, or that has the form of one."""
+    return _process.text(text)
+
+
+def redact_tree(value: Any) -> Any:
+    """Do the same for a tree of mappings, lists and scalars; anything else becomes a text."""
+    return _process.tree(value)
+
+
+def secrets_of(value: Any) -> Iterator[str]:
+    """Give all secrets that validated models hold, at any depth."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, SecretBytes):
+        yield value.get_secret_value().decode(errors="replace")
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from secrets_of(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from secrets_of(item)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from secrets_of(item)
+
+
+def _any_of(forms: Iterable[str]) -> str:
+    """Write a pattern: the longest first, by their first character, or many would be slow."""
+    by_first: dict[str, list[str]] = {}
+    for form in sorted(forms, key=lambda form: (-len(form), form)):
+        by_first.setdefault(form[0], []).append(re.escape(form[1:]))
+    return "|".join(f"{re.escape(first)}(?:{'|'.join(of)})" for first, of in by_first.items())
+
+
+def _forms(secret: str) -> Iterator[str]:
+    for part in {secret, secret.strip(), *_parts(secret)}:
+        if len(part) < SHORTEST_SECRET:
+            continue
+        yield part
+        yield quote(part, safe="")
+        yield quote(part)
+        yield quote_plus(part)
+        yield json.dumps(part)[1:-1]
+        yield json.dumps(part, ensure_ascii=False)[1:-1]
+        yield repr(part)[1:-1]
+        yield repr(part.encode())[2:-1]
+        yield from _in_base64(part.encode())
+
+
+def _in_base64(part: bytes) -> Iterator[str]:
+    """Give the spellings in base64: by itself, and inside of something longer (`user:password`)."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(part).decode()
+        if len(part) < _EMBEDDED:
+            continue
+        for before in range(3):
+            text = encode(b"." * before + part).decode()
+            whole = (before + len(part)) * 8 // 6
+            yield text[-(-before * 8 // 6) : whole]
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """Give what of a longer secret is one by itself: a connection string's key, lines of a PEM."""
+    yield from _NAMED_PART.findall(secret)
+    lines = re.split(r"\r?\n|\\n", secret)
+    if len(lines) > 1:
+        yield from (line.strip() for line in lines if len(line.strip()) >= _LONG)
+    if "://" in secret:
+        try:
+            password = urlsplit(secret).password
+        except ValueError:
+            return
+        if password:
+            yield password
+            yield unquote(password)
+
+
+def _masked(match: re.Match[str]) -> str:
+    for name in ("head", "query", "named", "bearer"):
+        if (begin := match[name]) is not None:
+            return f"{begin}{MASK}"
+    return MASK

@@ -1,0 +1,222 @@
+"""What a pipeline remembers, as JSON records: for support, and to move it to another store.
+
+The first record tells what follows, the last how many records there were, so that half a file is
+known for one. A key that is missing is not known, which is not the same as null.
+
+| record | keys | what it is |
+|---|---|---|
+| `begin` | `format`, `tables`, `pipeline`, `exported`, `ktrans` | the head |
+| `pipeline` | `config_path`, `history`, `source`, `position`, `updated` | where it stands |
+| `epoch` | `number`, `status`, `fingerprint`, `plan`, `staged`, `summary`, `planned`, `recorded`, \
+`position`, `source`, `replaced` | an epoch; `plan` and `staged` as long as it is not done |
+| `excluded` | `number`, `key`, `uri`, `kind`, `code`, `reason` | a split that an epoch went without |
+| `remembered` | `key`, `value`, `number` | a split that was read, and by which epoch |
+| `set_aside` | `key`, `uri`, `kind`, `code`, `reason`, `number`, `since`, `tries` | could not be read |
+| `kept` | `name`, `number`, `part`, `whole`, `open`, `value` | open totals; `value` in base64 |
+| `replaced` | `number`, `key`, `value`, `written` | for the way back: the value before that epoch |
+| `end` | `records` | how many came before it |
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ktrans import __version__
+from ktrans.api import StateError, UsageError
+from ktrans.state.tables import STATE_VERSION, TABLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ktrans.state.store import Store
+
+FORMAT = 1
+
+_PLACE = ("number", "key", "uri", "kind", "code", "reason")
+_COLUMNS: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "pipeline": (
+        "pipelines",
+        ("config_path", "history", "source", "position", "updated"),
+        "name",
+    ),
+    "epoch": (
+        "epochs",
+        (
+            *("number", "status", "fingerprint", "plan", "staged", "summary", "planned"),
+            *("recorded", "position", "source", "replaced"),
+        ),
+        "number",
+    ),
+    "excluded": ("excluded", _PLACE, "number, key"),
+    "remembered": ("remembered", ("key", "value", "number"), "key"),
+    "set_aside": ("set_aside", (*_PLACE, "since", "tries"), "key"),
+    "kept": ("kept", ("name", "number", "part", "whole", "open", "value"), "name, number, part"),
+    "replaced": ("replaced", ("number", "key", "value", "written"), "number, key"),
+}
+"""Of each kind of record: the table, its columns but for the pipeline's, and the order."""
+
+_JSON = {"position", "plan", "staged", "summary", "value"}
+_NEEDED = {
+    "pipeline": {"config_path", "history", "updated"},
+    "epoch": {"number", "status", "fingerprint", "plan", "planned"},
+}
+
+
+def export(store: Store, pipeline: str) -> Iterator[dict[str, Any]]:
+    """Give all that is known of a pipeline, record by record."""
+    yield {
+        "record": "begin",
+        "format": FORMAT,
+        "tables": STATE_VERSION,
+        "pipeline": pipeline,
+        "exported": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "ktrans": __version__,
+    }
+    count = 1
+    for kind, (table, columns, order) in _COLUMNS.items():
+        rows = store.rows(
+            f"SELECT {', '.join(columns)} FROM {table} "  # noqa: S608
+            f"WHERE {_key(table)}=? ORDER BY {order}",
+            pipeline,
+        )
+        for row in rows:
+            count += 1
+            yield {"record": kind, **_told(kind, dict(zip(columns, row, strict=True)))}
+    yield {"record": "end", "records": count}
+
+
+def load(
+    store: Store, pipeline: str, config_path: Path, lines: Iterable[str], *, replace: bool = False
+) -> int:
+    """Take over what `export` gave; one transaction.
+
+    Args:
+        store: where it goes, held by this process.
+        pipeline: the name that it has from now on.
+        config_path: the pipeline file.
+        lines: the records, one a line.
+        replace: whether what the store has of the pipeline may be lost.
+
+    Returns:
+        How many records were taken.
+
+    Raises:
+        StateError: the store has something of this pipeline, or the records are of a newer ktrans.
+        UsageError: these are not the records of an export, or not all of them.
+    """
+    if not replace and pipeline in store.pipelines():
+        raise StateError(
+            f"{store.database.where} has a state of pipeline {pipeline!r} already",
+            code="state_exists",
+            hint="give --replace if that may be lost, or another `name` to the pipeline",
+        )
+    taken = dict.fromkeys(_COLUMNS, 0)
+    rows: dict[str, list[tuple[Any, ...]]] = {kind: [] for kind in _COLUMNS}
+    for kind, record in _records(lines):
+        taken[kind] += 1
+        rows[kind].append((pipeline, *_values(kind, record, config_path)))
+    if taken["pipeline"] != 1:
+        raise _damaged("it has no record `pipeline`")
+    with store.transaction() as db:
+        for table in TABLES:
+            db.execute(f"DELETE FROM {table} WHERE {_key(table)}=?", (pipeline,))  # noqa: S608
+        for kind, (table, columns, _) in _COLUMNS.items():
+            names = (_key(table), *columns)
+            db.executemany(
+                f"INSERT INTO {table} ({', '.join(names)}) "  # noqa: S608
+                f"VALUES ({', '.join('?' * len(names))})",
+                rows[kind],
+            )
+    return sum(taken.values())
+
+
+def _records(lines: Iterable[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give the records between head and end, both checked."""
+    count, ended = 0, False
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            kind = record.pop("record")
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
+            raise _damaged(f"line {count + 1} is no record") from error
+        if ended or (count == 0) != (kind == "begin"):
+            raise _damaged(f"line {count + 1} stands where it should not")
+        if kind == "begin":
+            _check_head(record)
+        elif kind == "end":
+            ended = True
+            if record.get("records") != count:
+                raise _damaged(f"it has {count} records of {record.get('records')}")
+        elif kind not in _COLUMNS:
+            raise _damaged(f"line {count + 1} is a record of an unknown kind, {kind!r}")
+        else:
+            yield kind, record
+        count += 1
+    if not ended:
+        raise _damaged("its end is missing")
+
+
+def _check_head(head: Mapping[str, Any]) -> None:
+    if head.get("format") != FORMAT or not isinstance(head.get("tables"), int):
+        raise _damaged("its head is that of something else")
+    if head["tables"] > STATE_VERSION:
+        raise StateError(
+            f"the export is of a newer ktrans (state version {head['tables']}, this one knows "
+            f"{STATE_VERSION})",
+            code="state_too_new",
+            hint="upgrade ktrans",
+        )
+
+
+def _told(kind: str, row: dict[str, Any]) -> dict[str, Any]:
+    if kind == "kept":
+        return {**row, "value": base64.b64encode(row["value"]).decode()}
+    return {
+        name: json.loads(value) if name in _JSON else value
+        for name, value in row.items()
+        if value is not None
+    }
+
+
+def _values(kind: str, record: Mapping[str, Any], config_path: Path) -> Iterator[Any]:
+    columns = _COLUMNS[kind][1]
+    missing = _NEEDED.get(kind, set(columns)) - set(record)
+    if missing or set(record) - set(columns):
+        raise _damaged(f"a record of kind {kind!r} has other keys than it should")
+    for name in columns:
+        value = record.get(name)
+        if name == "config_path":
+            yield str(config_path.absolute())
+        elif kind == "kept" and name == "value":
+            yield _bytes(value)
+        elif name in _JSON and name in record:
+            yield json.dumps(value)
+        else:
+            if not isinstance(value, (str, int, type(None))):
+                raise _damaged(f"`{name}` of a record of kind {kind!r} is not what it should be")
+            yield value
+
+
+def _bytes(value: Any) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (ValueError, TypeError) as error:
+        raise _damaged("the open totals are not in base64") from error
+
+
+def _key(table: str) -> str:
+    return "name" if table == TABLES[0] else "pipeline"
+
+
+def _damaged(why: str) -> UsageError:
+    return UsageError(
+        f"this is no export of `ktrans state export`, or not all of it: {why}",
+        code="export_damaged",
+        hint="export again, and copy the file whole",
+    )

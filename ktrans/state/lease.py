@@ -1,0 +1,234 @@
+"""Who holds a pipeline in a bucket: a small object that its holder renews while it lives.
+
+The lease keeps runs from disturbing each other, by the clocks of the machines. It is not what makes
+writing safe: that is the log, whose numbers can each be written once (`ktrans.state.log`). Clocks
+that disagree make a run take over too early or too late, and never let two of them write.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ktrans.api import FencedError, LockedError, StateError
+from ktrans.api.log_events import LogEvent
+from ktrans.state.patience import patiently
+
+if TYPE_CHECKING:
+    from ktrans.state.bucket import Found, StateBucket
+
+BEATS = 3
+"""How often a lease is renewed in the time that it lasts."""
+
+FAR_AHEAD = dt.timedelta(hours=2)
+"""A lease that lasts for longer than the longest by so much was written by a clock that is wrong."""
+
+_log = logging.getLogger("ktrans.state")
+
+
+class Lease:
+    """A hold on a pipeline that runs out unless it is renewed.
+
+    Args:
+        bucket: where.
+        key: the object's name.
+        secs: how long it lasts.
+        pipeline: for messages.
+        run: whose it is, for those who find it.
+    """
+
+    def __init__(
+        self, bucket: StateBucket, key: str, secs: float, pipeline: str, run: str = ""
+    ) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._secs = secs
+        self._pipeline = pipeline
+        self.token = secrets.token_hex(16)
+        self._whose = {
+            "token": self.token,
+            "run": run,
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "since": _text(_now()),
+        }
+        self._version = ""
+        self._guard = threading.Lock()
+        self._over = threading.Event()
+        self._lost = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the pipeline, renewing the lease in a thread.
+
+        Raises:
+            LockedError: another run holds it.
+        """
+        self._acquire()
+        beating = threading.Thread(target=self._beat, name="lease", daemon=True)
+        beating.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            self._release()
+
+    def confirm(self) -> None:
+        """Ask the bucket whether the lease is still this one.
+
+        Raises:
+            FencedError: another run has taken it.
+        """
+        found = None if self._lost else self._bucket.read(self._key)
+        if found is None or self._read(found).get("token") != self.token:
+            self._lost = True
+            raise self.fenced()
+
+    def fenced(self) -> FencedError:
+        """Make the error for a run that is not the holder any more."""
+        return FencedError(
+            f"another run has taken over pipeline {self._pipeline!r}: this one stood still, or "
+            f"could not reach {self._bucket.uri(self._key)}, for longer than its lease of "
+            f"{self._secs:g} s",
+            hint="nothing is lost: the other run goes on from what was recorded; if this happens "
+            "often, raise state.lease_secs",
+        )
+
+    # -- taking it ----------------------------------------------------------------------------
+
+    def _acquire(self) -> None:
+        found = patiently(lambda: self._bucket.read(self._key))
+        if found is not None and _until(self._read(found)) > _now():
+            raise self._locked(found)
+        data = self._document(self._secs)
+        version = patiently(lambda: self._write(data, found))
+        if version is None:
+            found = patiently(lambda: self._bucket.read(self._key))
+            if found is None or found.data != data:  # or an answer got lost, and it is ours
+                raise self._locked(found)
+            version = found.version
+        self._version = version
+
+    def _write(self, data: bytes, found: Found | None) -> str | None:
+        if found is None:
+            return self._bucket.create(self._key, data)
+        return self._bucket.replace(self._key, data, found.version)
+
+    def _release(self) -> None:
+        with self._guard:
+            if self._lost:
+                return
+            try:
+                data = self._document(0)
+                patiently(lambda: self._give_back(data))
+            except Exception as error:  # noqa: BLE001  the run is over, whatever the SDK says
+                _log.warning(
+                    "the lease on %s was not given back: %s",
+                    self._pipeline,
+                    error,
+                    extra={"event": LogEvent.LEASE_NOT_RENEWED},
+                )
+
+    def _give_back(self, data: bytes) -> None:
+        if self._bucket.replace(self._key, data, self._version) is not None:
+            return
+        found = self._bucket.read(self._key)  # a renewal arrived, and its answer got lost
+        if found and found.data != data and self._read(found).get("token") == self.token:
+            self._bucket.replace(self._key, data, found.version)
+
+    # -- keeping it ---------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        while not self._over.wait(self._secs / BEATS):
+            with self._guard:
+                if self._over.is_set():
+                    return
+                try:
+                    self._renew()
+                except Exception as error:  # noqa: BLE001  else the next beats would not come
+                    _log.warning(
+                        "the lease on %s was not renewed: %s",
+                        self._pipeline,
+                        error,
+                        extra={"event": LogEvent.LEASE_NOT_RENEWED},
+                    )
+                if self._lost:
+                    _log.warning(
+                        "another run has taken over pipeline %s",
+                        self._pipeline,
+                        extra={"event": LogEvent.LEASE_LOST},
+                    )
+                    return
+
+    def _renew(self) -> None:
+        version = self._bucket.replace(self._key, self._document(self._secs), self._version)
+        if version is None:
+            found = self._bucket.read(self._key)
+            if found is None or self._read(found).get("token") != self.token:
+                self._lost = True
+                return
+            version = found.version  # an earlier renewal arrived, and its answer got lost
+        self._version = version
+
+    # -- the object ---------------------------------------------------------------------------
+
+    def _document(self, secs: float) -> bytes:
+        until = _now() + dt.timedelta(seconds=secs)
+        mark = secrets.token_hex(4)  # tells one writing from another
+        return json.dumps({**self._whose, "until": _text(until), "mark": mark}).encode()
+
+    def _read(self, found: Found) -> dict[str, Any]:
+        try:
+            told = json.loads(found.data)
+            _until(told)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateError(
+                f"{self._bucket.uri(self._key)} is not a lease of ktrans",
+                code="state_damaged",
+                hint="no other program may write there; remove the object if no run is under way",
+            ) from error
+        return dict(told)
+
+    def _locked(self, found: Found | None) -> LockedError:
+        told = self._read(found) if found is not None else {}
+        until = _until(told) if told else None
+        who = (
+            f"run {told['run'] or '-'} on {told['host']}, process {told['process']}, since "
+            f"{told['since']}, until {told['until']} unless it renews its lease"
+            if told
+            else "it has just begun or ended"
+        )
+        hint = (
+            "wait for it to end, or use --if-locked skip in cron to leave quietly; the lease of a "
+            "run that was killed runs out by itself"
+        )
+        if until is not None and until - _now() > FAR_AHEAD:
+            hint = (
+                f"no lease lasts that long: the clock of {told['host']}, or this one's, is wrong; "
+                f"set it right, and if that run is gone, remove {self._bucket.uri(self._key)}"
+            )
+        return LockedError(
+            f"another run of pipeline {self._pipeline!r} is under way ({who})",
+            until=until,
+            hint=hint,
+        )
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def _text(time: dt.datetime) -> str:
+    return time.isoformat(timespec="milliseconds")
+
+
+def _until(told: dict[str, Any]) -> dt.datetime:
+    return dt.datetime.fromisoformat(told["until"])

@@ -1,0 +1,242 @@
+"""A database whose transactions are objects in a bucket, numbered without gaps.
+
+The database itself is in memory. A transaction is carried out there, written to the bucket as the
+object of the next number on the condition that there is none, and only then committed in memory. So
+the log has one order, whatever happens: of two writers with the same number one is told that it is
+taken, and is fenced from then on.
+
+Opening reads the newest checkpoint and what was logged after it. The first thing that a new holder
+logs is that it takes over; from then on the number that an earlier holder would write next is taken.
+Numbers below a checkpoint are removed in time, and could be created again by a holder that slept
+through all of that; hence the lease is looked at after each write, before anybody is told that it
+worked. By then a holder that has been followed by another finds the other's lease.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import logging
+import secrets
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ktrans.api import StateError
+from ktrans.state.patience import PATIENT_ATTEMPTS, patiently
+from ktrans.state.sqlite import MEMORY, SqliteDatabase, too_new
+from ktrans.state.tables import STATE_VERSION
+
+if TYPE_CHECKING:
+    from ktrans.state.bucket import StateBucket
+
+Statement = list[Any]
+"""A statement and its values, or a statement, null, and many rows of values."""
+
+READERS = 8
+READS = 5
+"""How often a log that moves while it is read is read again."""
+
+_log = logging.getLogger("ktrans.state")
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a log comes to.
+
+    Attributes:
+        database: in memory.
+        number: of the last entry.
+        entries, bytes: how much of the log came after the checkpoint.
+        checkpoint_bytes: the size of the checkpoint.
+    """
+
+    database: SqliteDatabase
+    number: int
+    entries: int = 0
+    bytes: int = 0
+    checkpoint_bytes: int = 0
+
+
+class _MovedError(Exception):
+    """What was to be read has been removed meanwhile, because there is a newer checkpoint."""
+
+
+class Log:
+    """The log and the checkpoints of one pipeline.
+
+    Args:
+        bucket: where.
+        folder: what the names of all objects begin with.
+    """
+
+    def __init__(self, bucket: StateBucket, folder: str) -> None:
+        self.bucket = bucket
+        self.folder = folder
+
+    @property
+    def where(self) -> str:
+        """Name it for people."""
+        return self.bucket.uri(self.folder)
+
+    @property
+    def _cure(self) -> str:
+        return (
+            "restore the object, or, while no run is under way, remove all objects below "
+            f"{self.where}: the next run reads everything again"
+        )
+
+    def key(self, number: int) -> str:
+        """Give the name of an entry."""
+        return f"{self.folder}log/{number:020}.json.gz"
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def load(self) -> Loaded:
+        """Read the newest checkpoint, and the log after it.
+
+        Raises:
+            StateError: it is damaged, or comes from a newer ktrans.
+        """
+        for _ in range(READS):
+            try:
+                return patiently(self._load)
+            except _MovedError as error:
+                missing = str(error)
+        raise StateError(
+            f"{missing} is missing, and what comes after it is there",
+            code="state_damaged",
+            hint="no other program, and no lifecycle rule, may remove objects of the state store; "
+            f"{self._cure}",
+        )
+
+    def _load(self) -> Loaded:
+        checkpoints = list(self.bucket.keys(f"{self.folder}checkpoints/"))
+        base, image, packed = 0, None, b""
+        if checkpoints:
+            base = _number(checkpoints[-1])
+            packed = self._read(checkpoints[-1])
+            image = self._unpacked(checkpoints[-1], packed)
+        after = self.key(base) if base else ""
+        keys = list(self.bucket.keys(f"{self.folder}log/", after))
+        for number, key in enumerate(keys, base + 1):
+            if key != self.key(number):
+                raise _MovedError(self.bucket.uri(self.key(number)))
+        with ThreadPoolExecutor(READERS, thread_name_prefix="state") as readers:
+            found = list(readers.map(self._read, keys))
+        entries = [
+            self._entry(key, self._unpacked(key, data))
+            for key, data in zip(keys, found, strict=True)
+        ]
+        first = entries[0]["state"] if entries else STATE_VERSION
+        database = SqliteDatabase(MEMORY, image, version=0 if image is not None else first)
+        for entry in entries:
+            _replay(database, entry)
+        database.migrate(STATE_VERSION)
+        return Loaded(
+            database, base + len(keys), len(keys), sum(len(data) for data in found), len(packed)
+        )
+
+    def _read(self, key: str) -> bytes:
+        found = self.bucket.read(key)
+        if found is None:
+            raise _MovedError(self.bucket.uri(key))
+        return found.data
+
+    def _unpacked(self, key: str, data: bytes) -> bytes:
+        try:
+            text = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise self._damaged(key) from error
+        return text
+
+    def _entry(self, key: str, data: bytes) -> dict[str, Any]:
+        try:
+            entry = json.loads(data)
+            version = entry["state"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._damaged(key) from error
+        if version > STATE_VERSION:
+            raise too_new(self.where, version)
+        return dict(entry)
+
+    def _damaged(self, key: str) -> StateError:
+        return StateError(
+            f"{self.bucket.uri(key)} is damaged",
+            code="state_damaged",
+            hint=f"no other program may write there; {self._cure}",
+        )
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def append(self, number: int, statements: list[Statement], holder: str) -> int | None:
+        """Write an entry; give its size, None if the number is taken by another one."""
+        data = self._packed(statements, holder)
+        key = self.key(number)
+        if patiently(lambda: self.bucket.create(key, data), PATIENT_ATTEMPTS) is None:
+            found = patiently(lambda: self.bucket.read(key), PATIENT_ATTEMPTS)
+            if found is None or found.data != data:  # else an answer got lost, and it is ours
+                return None
+        return len(data)
+
+    def takes_once(self, number: int) -> bool:
+        """Tell whether the server refuses to create an entry that is there."""
+        found = patiently(lambda: self.bucket.read(self.key(number)))
+        return found is None or self.bucket.create(self.key(number), found.data) is None
+
+    def checkpoint(self, number: int, database: SqliteDatabase) -> int:
+        """Write all of a database as it is after an entry; give the size."""
+        data = gzip.compress(database.connection.serialize(), 1)
+        key = f"{self.folder}checkpoints/{number:020}.db.gz"
+        patiently(lambda: self.bucket.create(key, data))
+        return len(data)
+
+    def clean(self) -> None:
+        """Remove checkpoints but the two newest, and the log up to the older of these."""
+        checkpoints = list(self.bucket.keys(f"{self.folder}checkpoints/"))
+        if len(checkpoints) < 2:  # noqa: PLR2004  two are kept
+            return
+        oldest = _number(checkpoints[-2])
+        old = list(checkpoints[:-2])
+        for key in self.bucket.keys(f"{self.folder}log/"):
+            if _number(key) > oldest:
+                break
+            old.append(key)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="state") as cleaners:
+            list(cleaners.map(self.bucket.delete, old))
+
+    @staticmethod
+    def _packed(statements: list[Statement], holder: str) -> bytes:
+        entry = {
+            "state": STATE_VERSION,
+            "mark": secrets.token_hex(16),
+            "holder": holder,
+            "statements": statements,
+        }
+        return gzip.compress(json.dumps(entry, default=_to_json).encode(), 1)
+
+
+def _replay(database: SqliteDatabase, entry: dict[str, Any]) -> None:
+    database.migrate(entry["state"])
+    with database.transaction() as db:
+        for sql, values, *rows in entry["statements"]:
+            if values is not None:
+                db.execute(sql, [_from_json(value) for value in values])
+            else:
+                db.executemany(sql, [[_from_json(value) for value in row] for row in rows[0]])
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"bytes": base64.b64encode(value).decode("ascii")}
+    raise TypeError(f"{type(value).__name__} cannot be kept")
+
+
+def _from_json(value: Any) -> Any:
+    return base64.b64decode(value["bytes"]) if isinstance(value, dict) else value
+
+
+def _number(key: str) -> int:
+    return int(key.rpartition("/")[2].partition(".")[0])

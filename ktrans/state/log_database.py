@@ -1,0 +1,187 @@
+"""The database over a log in a bucket: in memory, and written to the log before it counts.
+
+A transaction is carried out in memory, written to the bucket as the entry of the next number, and
+only then committed in memory. The lease is looked at after each write, before anybody is told that
+it worked: see `ktrans.state.log` for why.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ktrans.api import ExitCode, FencedError, KtransError, StateError
+from ktrans.api.log_events import LogEvent
+from ktrans.state.database import Writes
+from ktrans.state.log import Loaded, Log, Statement
+from ktrans.state.patience import PATIENT_ATTEMPTS, patiently
+
+if TYPE_CHECKING:
+    from ktrans.state.lease import Lease
+
+CHECKPOINT_BYTES = 4 << 20
+"""A log that is longer than this, and than the last checkpoint, is due for another one."""
+
+_log = logging.getLogger("ktrans.state")
+
+
+class _UncertainError(StateError):
+    """The bucket stopped answering amid a write: the next run reads what came of it."""
+
+    exit_code = ExitCode.TRY_LATER
+
+
+class LogDatabase:
+    """A database in memory that writes its transactions to a log before they count.
+
+    Args:
+        log: where they go.
+        lease: the hold on the pipeline.
+        checkpoint_entries: after how many entries a checkpoint is written.
+
+    Raises:
+        StateError: the log is damaged, from a newer ktrans, or the server is not safe.
+        FencedError: another run has taken over.
+    """
+
+    def __init__(self, log: Log, lease: Lease, checkpoint_entries: int) -> None:
+        self._log = log
+        self._lease = lease
+        self._every = checkpoint_entries
+        self._guard = threading.RLock()
+        self._broken: KtransError | None = None
+        self._at = self._take()
+        self._due = checkpoint_entries
+        self._checkpoint_if_due()
+
+    def _take(self) -> Loaded:
+        """Read the log and log that this process takes over, after whatever is still written."""
+        while True:
+            at = self._log.load()
+            size = self._log.append(at.number + 1, [], self._lease.token)
+            if size is not None:
+                break
+            at.database.close()
+            self._lease.confirm()
+        at.number, at.entries, at.bytes = at.number + 1, at.entries + 1, at.bytes + size
+        once = self._log.takes_once(at.number)
+        self._lease.confirm()  # else another run may have taken over, and have removed the entry
+        if not once:
+            from ktrans.state.bucket import unsafe
+
+            raise unsafe(self._log.bucket.uri(self._log.key(at.number)))
+        return at
+
+    @property
+    def where(self) -> str:
+        """The log's folder."""
+        return self._log.where
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._at.database.close()
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Give all rows of a query."""
+        with self._guard:
+            return self._at.database.rows(sql, *values)
+
+    def confirm(self) -> None:
+        """Make sure that this process still holds the pipeline."""
+        with self._guard:
+            self._check()
+            try:
+                patiently(self._lease.confirm, PATIENT_ATTEMPTS)
+            except FencedError as error:
+                self._broken = error
+                raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[Writes]:
+        """Run a transaction in memory, and commit it there once it is in the bucket."""
+        with self._guard:
+            self._check()
+            with self._at.database.transaction() as db:
+                recorder = _Recorder(db)
+                yield recorder
+                if recorder.statements:
+                    self._write(recorder.statements)
+            self._checkpoint_if_due()
+
+    def _check(self) -> None:
+        if isinstance(self._broken, FencedError):
+            raise self._lease.fenced()
+        if self._broken is not None:
+            raise _UncertainError(
+                f"it is not known whether the last write to {self.where} arrived: "
+                f"{self._broken.message}",
+                code="state_uncertain",
+                hint="run again: what was recorded is read back then",
+            ) from self._broken
+
+    def _write(self, statements: list[Statement]) -> None:
+        try:
+            size = self._log.append(self._at.number + 1, statements, self._lease.token)
+            if size is None:
+                raise self._lease.fenced()
+            patiently(self._lease.confirm, PATIENT_ATTEMPTS)
+        except KtransError as error:
+            self._broken = error
+            raise
+        self._at.number += 1
+        self._at.entries += 1
+        self._at.bytes += size
+
+    def _checkpoint_if_due(self) -> None:
+        at = self._at
+        long = at.bytes > max(CHECKPOINT_BYTES, at.checkpoint_bytes)
+        if at.entries < self._due and not long:
+            return
+        try:
+            at.checkpoint_bytes = self._log.checkpoint(at.number, at.database)
+        except KtransError as error:
+            # What was logged is safe without; it is tried again after as many entries.
+            self._due = at.entries + self._every
+            at.bytes = 0
+            _log.warning(
+                "no checkpoint of %s was made: %s",
+                self.where,
+                error,
+                extra={"event": LogEvent.CHECKPOINT_FAILED},
+            )
+            return
+        at.entries = at.bytes = 0
+        self._due = self._every
+        try:
+            self._log.clean()
+        except KtransError as error:
+            # It is in nobody's way; the next checkpoint's cleaning takes it along.
+            _log.warning(
+                "what %s needs no more was not removed: %s",
+                self.where,
+                error,
+                extra={"event": LogEvent.CHECKPOINT_FAILED},
+            )
+
+
+class _Recorder:
+    """Carries statements out, and keeps them for the log."""
+
+    def __init__(self, db: Writes) -> None:
+        self._db = db
+        self.statements: list[Statement] = []
+
+    def execute(self, sql: str, values: Sequence[Any] = (), /) -> None:
+        """Run one statement."""
+        self._db.execute(sql, values)
+        self.statements.append([sql, list(values)])
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> None:
+        """Run a statement for each row."""
+        kept = [list(row) for row in rows]
+        if kept:
+            self._db.executemany(sql, kept)
+            self.statements.append([sql, None, kept])

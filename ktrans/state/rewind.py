@@ -1,0 +1,252 @@
+"""Going back: a pipeline's memory as it was after an earlier epoch, so that later ones are read again.
+
+Each recorded epoch leaves the source's position with it, and the remembered values that it replaced
+or dropped. Values that were new need no note: they bear the epoch's number. Epochs that were gone
+back over keep their numbers, which are never given again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ktrans.api import StateError, UsageError
+from ktrans.state.epochs import Epoch, Status
+
+if TYPE_CHECKING:
+    from ktrans.state.database import Database, Rows, Writes
+
+REPLACED_VALUES = 100_000
+"""How many replaced values are kept of a pipeline; of the oldest epochs they are let go first."""
+
+_CHUNK = 500
+
+
+def note(db: Writes, pipeline: str, epoch: Epoch) -> None:
+    """Keep what it takes to go back over an epoch, within the transaction that records it."""
+    keys = list(epoch.kept())
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        marks = ", ".join("?" * len(chunk))
+        db.execute(
+            "INSERT INTO replaced (pipeline, number, key, value, written) "  # noqa: S608
+            "SELECT pipeline, ?, key, value, number FROM remembered "
+            f"WHERE pipeline=? AND key IN ({marks})",
+            (epoch.number, pipeline, *chunk),
+        )
+    db.execute(
+        "UPDATE epochs SET position=?, source=?, replaced="
+        "(SELECT count(*) FROM replaced WHERE pipeline=? AND number=?) "
+        "WHERE pipeline=? AND number=?",
+        (
+            json.dumps(epoch.position),
+            epoch.source.partition(":")[0],
+            pipeline,
+            epoch.number,
+            pipeline,
+            epoch.number,
+        ),
+    )
+
+
+def bound(database: Database, pipeline: str, most: int = REPLACED_VALUES) -> None:
+    """Let go of the replaced values of the oldest epochs, if there are too many of them."""
+    total = database.rows("SELECT sum(replaced) FROM epochs WHERE pipeline=?", pipeline)[0][0] or 0
+    if total <= most:
+        return
+    counts = database.rows(
+        "SELECT number, replaced FROM epochs WHERE pipeline=? AND replaced>0 ORDER BY number",
+        pipeline,
+    )
+    until = 0
+    for number, count in counts:
+        if total <= most:
+            break
+        until, total = number, total - count
+    with database.transaction() as db:
+        db.execute("DELETE FROM replaced WHERE pipeline=? AND number<=?", (pipeline, until))
+        db.execute(
+            "UPDATE epochs SET replaced=NULL WHERE pipeline=? AND number<=?", (pipeline, until)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way back.
+
+    Attributes:
+        to: the number of the epoch after which the pipeline will stand; 0 is the very beginning.
+        recorded: when that epoch was recorded; None for the beginning.
+        epochs: what is read again, oldest first: `number`, `recorded` and `summary` of each.
+        source: the type of the source that the position is of; empty for the beginning.
+    """
+
+    to: int
+    recorded: str | None
+    epochs: tuple[dict[str, Any], ...]
+    source: str
+
+    @property
+    def last(self) -> int:
+        """The number of the last epoch that is read again."""
+        return int(self.epochs[-1]["number"]) if self.epochs else self.to
+
+
+def find_way(database: Rows, pipeline: str, time: dt.datetime) -> Way:
+    """Find the way back to a time; nothing is changed.
+
+    Args:
+        database: where the pipeline's memory lies.
+        pipeline: its name.
+        time: what was recorded later is to be read again.
+
+    Raises:
+        StateError: an epoch is unfinished, what happened since then is no longer known, or totals
+            that are open cannot be taken back so far.
+    """
+    _insist_on_whole(database, pipeline)
+    rows = database.rows(
+        "SELECT number, recorded, position, source, replaced, summary FROM epochs "
+        "WHERE pipeline=? AND status=? ORDER BY number",
+        pipeline,
+        Status.DONE.value,
+    )
+    before = [row for row in rows if dt.datetime.fromisoformat(row[1]) <= time]
+    to = before[-1] if before else None
+    number = to[0] if to else 0
+    over = [row for row in rows if row[0] > number]
+    reach = _reach(database, pipeline, rows)
+    if over and reach is None:
+        raise StateError(
+            "what the last epochs replaced was not kept: they were recorded by an older ktrans",
+            code="rewind_too_far",
+            hint="`ktrans state reset` reads everything again",
+        )
+    if over and reach is not None and number < reach[0]:
+        raise StateError(
+            f"the state store does not know any more how it was at {_shown(time)}",
+            code="rewind_too_far",
+            hint=f"the earliest time to go back to is {reach[1]}; `ktrans state reset` reads "
+            "everything again",
+        )
+    epochs = tuple(
+        {"number": row[0], "recorded": row[1], "summary": json.loads(row[5] or "{}")}
+        for row in over
+    )
+    return Way(number, to[1] if to else None, epochs, (to[3] or "") if to else "")
+
+
+def reach(database: Rows, pipeline: str) -> str | None:
+    """Give the earliest time that there is a way back to; None if there is none."""
+    rows = database.rows(
+        "SELECT number, recorded, position, source, replaced FROM epochs "
+        "WHERE pipeline=? AND status=? ORDER BY number",
+        pipeline,
+        Status.DONE.value,
+    )
+    found = _reach(database, pipeline, rows)
+    return found[1] if found else None
+
+
+def _reach(database: Rows, pipeline: str, rows: list[tuple[Any, ...]]) -> tuple[int, str] | None:
+    """Give the earliest epoch to go back to, and its time; epoch 0 is the very beginning."""
+    whole = database.rows("SELECT max(number) FROM kept WHERE pipeline=? AND whole=1", pipeline)[0][
+        0
+    ]
+    best: tuple[int, str] | None = None
+    for row in reversed(rows):
+        number, recorded, position, _, replaced = row[:5]
+        if position is None:
+            break
+        best = (number, recorded)
+        if replaced is None or number == whole:
+            break
+    else:
+        first = database.rows("SELECT min(number) FROM epochs WHERE pipeline=?", pipeline)[0][0]
+        if first == 1 and rows:
+            return 0, "the beginning"
+    return best
+
+
+def rewind(database: Database, pipeline: str, way: Way, now: dt.datetime) -> None:
+    """Go back; one transaction.
+
+    Args:
+        database: where, held by this process.
+        pipeline: whose memory.
+        way: what `find_way` gave, with the pipeline held all the time since.
+        now: the time that is noted.
+    """
+    later = (pipeline, way.to)
+    with database.transaction() as db:
+        db.execute(
+            "UPDATE pipelines SET "
+            "position=(SELECT position FROM epochs WHERE pipeline=? AND number=?), "
+            "source=(SELECT source FROM epochs WHERE pipeline=? AND number=?), updated=? "
+            "WHERE name=?",
+            (*later, *later, now.isoformat(timespec="milliseconds"), pipeline),
+        )
+        db.execute("DELETE FROM remembered WHERE pipeline=? AND number>?", later)
+        db.execute(
+            "INSERT INTO remembered (pipeline, key, value, number) "
+            "SELECT r.pipeline, r.key, r.value, r.written FROM replaced AS r JOIN "
+            "(SELECT key, min(number) AS number FROM replaced "
+            "WHERE pipeline=? AND number>? GROUP BY key) AS first "
+            "ON r.key=first.key AND r.number=first.number WHERE r.pipeline=? AND r.written<=?",
+            (*later, *later),
+        )
+        for table in ("replaced", "kept"):
+            db.execute(f"DELETE FROM {table} WHERE pipeline=? AND number>?", later)  # noqa: S608
+        db.execute(
+            "DELETE FROM set_aside WHERE pipeline=? AND since>?", (pipeline, way.recorded or "")
+        )
+        db.execute(
+            "UPDATE epochs SET status=?, position=NULL, source=NULL, replaced=NULL "
+            "WHERE pipeline=? AND number>? AND status=?",
+            (Status.REWOUND.value, *later, Status.DONE.value),
+        )
+
+
+def _insist_on_whole(database: Rows, pipeline: str) -> None:
+    rows = database.rows(
+        "SELECT number, status FROM epochs WHERE pipeline=? AND status NOT IN (?, ?, ?)",
+        pipeline,
+        Status.DONE.value,
+        Status.DROPPED.value,
+        Status.REWOUND.value,
+    )
+    if rows:
+        raise StateError(
+            f"epoch {rows[0][0]} is unfinished ({rows[0][1]})",
+            code="epoch_unfinished",
+            hint="run the pipeline once, which brings it to its end, and try again",
+        )
+
+
+def parse_time(text: str, now: dt.datetime) -> dt.datetime:
+    """Read a time: RFC 3339, taken as UTC if it names no zone, or a span back such as `90m`.
+
+    Raises:
+        UsageError: it is neither, or lies ahead.
+    """
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    try:
+        if text[-1:] in units and text[:-1].isdecimal():
+            time = now - dt.timedelta(**{units[text[-1]]: int(text[:-1])})
+        else:
+            time = dt.datetime.fromisoformat(text)
+            time = time if time.tzinfo else time.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{text!r} is no time",
+            hint="give one such as 2026-05-01T06:00:00Z, or how far back: 90m, 2h, 3d",
+        ) from None
+    if time > now:
+        raise UsageError(f"{text} lies ahead: there is nothing to go back over")
+    return time.astimezone(dt.UTC)
+
+
+def _shown(time: dt.datetime) -> str:
+    return time.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,100 @@
+"""Splits that a pipeline remembers or has set aside: found by key, and forgotten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ktrans.api import StateError
+
+if TYPE_CHECKING:
+    from ktrans.state.store import Store
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A split that something is known of.
+
+    Attributes:
+        key: its key, as its source calls it.
+        value: what the source remembers of it.
+        epoch: the number of the epoch that read it, or tried to.
+        set_aside: why it could not be read, if it could not.
+    """
+
+    key: str
+    value: Any = None
+    epoch: int = 0
+    set_aside: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form that `--json` prints."""
+        return {
+            "key": self.key,
+            "value": self.value,
+            "epoch": self.epoch,
+            "set_aside": self.set_aside,
+        }
+
+
+def matching(
+    store: Store,
+    pipeline: str,
+    *,
+    keys: Sequence[str] = (),
+    prefix: str | None = None,
+    set_aside: bool = False,
+) -> list[Found]:
+    """Find splits: those with these keys, with keys that begin so, all that are set aside.
+
+    Returns:
+        The splits by key, in order, each once.
+    """
+    found: dict[str, Found] = {}
+    for where, values in _conditions(keys, prefix):
+        for key, value, number in store.rows(
+            f"SELECT key, value, number FROM remembered WHERE pipeline=? AND {where}",  # noqa: S608
+            pipeline,
+            *values,
+        ):
+            found[key] = Found(key, json.loads(value), number)
+    wanted = set(keys)
+    for item in store.set_aside(pipeline):
+        key = item["key"]
+        hit = key in wanted or (prefix is not None and key.startswith(prefix))
+        if set_aside or hit:
+            known = found.get(key)
+            found[key] = Found(key, known and known.value, item["epoch"], item["reason"])
+    return [found[key] for key in sorted(found)]
+
+
+def _conditions(keys: Sequence[str], prefix: str | None) -> list[tuple[str, tuple[Any, ...]]]:
+    conditions: list[tuple[str, tuple[Any, ...]]] = []
+    for start in range(0, len(keys), _CHUNK):
+        chunk = tuple(keys[start : start + _CHUNK])
+        conditions.append((f"key IN ({', '.join('?' * len(chunk))})", chunk))
+    if prefix is not None:
+        conditions.append((f"substr(key, 1, {len(prefix)})=?", (prefix,)))
+    return conditions
+
+
+def forget(store: Store, pipeline: str, found: Sequence[Found]) -> None:
+    """Forget splits, so that the source plans them again as if it had never seen them.
+
+    Raises:
+        StateError: an epoch that is not finished is about to read one of them.
+    """
+    keys = [one.key for one in found]
+    epoch = store.unfinished(pipeline)
+    busy = set(keys) & ({*epoch.remember, *(s.key for s in epoch.splits)} if epoch else set())
+    if epoch is not None and busy:
+        raise StateError(
+            f"epoch {epoch.number} is unfinished and reads {min(busy)}",
+            code="epoch_unfinished",
+            hint="run the pipeline once, which brings it to its end, and try again",
+        )
+    store.forget(pipeline, keys)

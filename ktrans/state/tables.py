@@ -1,0 +1,63 @@
+"""The tables of a state store, version by version."""
+
+from __future__ import annotations
+
+STATE_VERSION = 3
+
+_FIRST = """
+CREATE TABLE pipelines (
+    name TEXT PRIMARY KEY, config_path TEXT NOT NULL, history TEXT NOT NULL,
+    source TEXT, position TEXT, updated TEXT NOT NULL
+)|;
+CREATE TABLE epochs (
+    pipeline TEXT NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, plan TEXT NOT NULL, staged TEXT, summary TEXT,
+    planned TEXT NOT NULL, recorded TEXT, PRIMARY KEY (pipeline, number)
+)|;
+CREATE TABLE excluded (
+    pipeline TEXT NOT NULL, number INTEGER NOT NULL, key TEXT NOT NULL, uri TEXT NOT NULL,
+    kind TEXT NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (pipeline, number, key)
+)|;
+CREATE TABLE remembered (
+    pipeline TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, number INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, key)
+)|;
+CREATE TABLE set_aside (
+    pipeline TEXT NOT NULL, key TEXT NOT NULL, uri TEXT NOT NULL, kind TEXT NOT NULL,
+    code TEXT NOT NULL, reason TEXT NOT NULL, number INTEGER NOT NULL, since TEXT NOT NULL,
+    tries INTEGER NOT NULL, PRIMARY KEY (pipeline, key)
+)|
+"""
+_SECOND = """
+CREATE TABLE kept (
+    pipeline TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, part INTEGER NOT NULL,
+    whole INTEGER NOT NULL, open INTEGER NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (pipeline, name, number, part)
+)
+"""
+_THIRD = """
+ALTER TABLE epochs ADD COLUMN position TEXT;
+ALTER TABLE epochs ADD COLUMN source TEXT;
+ALTER TABLE epochs ADD COLUMN replaced INTEGER;
+CREATE TABLE replaced (
+    pipeline TEXT NOT NULL, number INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+    written INTEGER NOT NULL, PRIMARY KEY (pipeline, number, key)
+)|
+"""
+
+TABLES = ("pipelines", "epochs", "excluded", "remembered", "set_aside", "kept", "replaced")
+"""All tables; the column that names the pipeline is `name` in the first, `pipeline` in the others."""
+
+
+def versions(*, blob: str = "BLOB", end: str = " WITHOUT ROWID") -> list[list[str]]:
+    """Give the statements that make each version of the one before; the first makes version 1.
+
+    Args:
+        blob: the type of columns of bytes: BYTEA for PostgreSQL.
+        end: what closes the definition of a table whose rows are small.
+    """
+    return [
+        [statement.strip().replace("BLOB", blob).replace("|", end) for statement in text.split(";")]
+        for text in (_FIRST, _SECOND, _THIRD)
+    ]

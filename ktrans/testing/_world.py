@@ -1,0 +1,63 @@
+"""What the fakes of one test share: the objects to read, errors to raise, and what was published."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import Field
+
+from ktrans.api import ComponentConfig
+
+
+class Crash(BaseException):
+    """What a test raises where a process would die."""
+
+
+@dataclass
+class World:
+    """All that the fakes of one test share.
+
+    Attributes:
+        objects: text by name; what the source lists.
+        errors: by object name, errors that opening it raises, one a time.
+        crash_at: the step at which everything stops; 0 for never. Steps are counted by `step`.
+        plan_errors: errors that planning raises, one a time.
+        refuses: by sink, names of rows that it will never take.
+        staged, published: rows by sink and file name.
+    """
+
+    objects: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, list[Exception]] = field(default_factory=dict)
+    write_errors: list[Exception] = field(default_factory=list)
+    plan_errors: list[Exception] = field(default_factory=list)
+    refuses: dict[str, set[str]] = field(default_factory=dict)
+    crash_at: int = 0
+    steps: int = 0
+    staged: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    published: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    acknowledged: list[str] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def step(self) -> None:
+        """Mark a point at which a process may die."""
+        with self._lock:
+            self.steps += 1
+            if self.crash_at and self.steps >= self.crash_at:
+                raise Crash
+
+    def rows(self, sink: str) -> list[Any]:
+        """Give all rows that a sink has published, sorted."""
+        rows = [row for (name, _), rows in self.published.items() if name == sink for row in rows]
+        return sorted(rows, key=str)
+
+
+WORLDS: dict[str, World] = {}
+
+
+class FakeConfig(ComponentConfig):
+    """Options that all fakes have."""
+
+    world: str = Field(description="Name of the World in WORLDS.", examples=["test"])

@@ -1,0 +1,100 @@
+"""A bucket in memory, for state stores: it keeps to conditions, and fails when it is told to."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+
+from ktrans.api import Context, RetryableError
+from ktrans.state.bucket import BucketState, BucketStateConfig, Found
+
+
+class MemoryBucket:
+    """Objects by name (`ktrans.state.bucket.StateBucket`).
+
+    Attributes:
+        objects: what there is.
+        losing: how many of the next writes are carried out, and then answered with an error.
+        failing: how many of the next requests fail without any effect.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Found] = {}
+        self.losing = 0
+        self.failing = 0
+        self._versions = itertools.count(1)
+        self._guard = threading.RLock()
+
+    def read(self, key: str) -> Found | None:
+        """Give an object."""
+        with self._guard:
+            self._fail()
+            return self.objects.get(key)
+
+    def create(self, key: str, data: bytes) -> str | None:
+        """Write an object that is not there."""
+        with self._guard:
+            self._fail()
+            return None if key in self.objects else self._put(key, data)
+
+    def replace(self, key: str, data: bytes, version: str) -> str | None:
+        """Write over a version."""
+        with self._guard:
+            self._fail()
+            there = self.objects.get(key)
+            return self._put(key, data) if there and there.version == version else None
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        with self._guard:
+            self._fail()
+            self.objects.pop(key, None)
+
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        """List."""
+        with self._guard:
+            self._fail()
+            yield from sorted(k for k in self.objects if k.startswith(prefix) and k > after)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """List folders."""
+        below = {key[len(prefix) :].split("/")[0] for key in self.keys(prefix) if "/" in key}
+        return iter(sorted(f"{prefix}{name}/" for name in below))
+
+    def uri(self, key: str) -> str:
+        """Name an object."""
+        return f"memory://bucket/{key}"
+
+    def check(self) -> None:
+        """Fail if told to."""
+        self._fail()
+
+    def close(self) -> None:
+        """Keep the objects: another process would find them."""
+
+    def _put(self, key: str, data: bytes) -> str:
+        found = Found(data, str(next(self._versions)))
+        self.objects[key] = found
+        if self.losing:
+            self.losing -= 1
+            raise RetryableError("the answer got lost")
+        return found.version
+
+    def _fail(self) -> None:
+        if self.failing:
+            self.failing -= 1
+            raise RetryableError("the bucket does not answer")
+
+
+class MemoryBucketState(BucketState[BucketStateConfig]):
+    """A state store over a bucket in memory."""
+
+    def __init__(self, bucket: MemoryBucket, **options: object) -> None:
+        config = BucketStateConfig.model_validate({"type": "memory", **options})
+        super().__init__(config, Context())
+        self.memory = bucket
+
+    def make_bucket(self) -> MemoryBucket:
+        """Give the bucket."""
+        return self.memory

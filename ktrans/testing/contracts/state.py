@@ -1,0 +1,290 @@
+"""What every state store owes the engine: what it has taken is kept, and only one run writes."""
+
+from __future__ import annotations
+
+import abc
+import datetime as dt
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from ktrans.api import Change, FencedError, LockedError, Receipt, Split
+from ktrans.api.spec import Kind
+from ktrans.state.base import StateStore
+from ktrans.state.epochs import Epoch, Exclusion, Status
+from ktrans.state.export import export, load
+from ktrans.state.kept import kept
+from ktrans.state.rewind import find_way, rewind
+from ktrans.state.store import Store
+from ktrans.testing.contracts._covered import Contract
+
+FILE = Path("flows.yaml")
+EXCLUDED = Exclusion("b", "x://b", "waiting", "busy", "the host does not answer")
+
+
+def an_epoch(number: int = 1) -> Epoch:
+    """Make an epoch of two tasks, with what a source may want to remember."""
+    tasks = [[Split("a", "x://a", 1, {"v": 1})], [Split("b", "x://b"), Split("ü/'%?", "x://ü")]]
+    remember = {"a": {"size": 1}, "b": [number], "ü/'%?": None}
+    return Epoch(
+        number, tasks, {"at": number}, remember, "print", source="file:1", extra={"torn": []}
+    )
+
+
+def staged(epoch: Epoch) -> Epoch:
+    """Add what tasks give: receipts, a ledger, and bytes that enrichers keep."""
+    epoch.receipts = {"lake": [Receipt(2, 10), Receipt(3, 11)]}
+    epoch.ledger = {"records": 5}
+    epoch.changes = {"totals": Change((b"\x00\xff" * 100, bytes(range(256))), True, 7)}
+    return epoch
+
+
+STEPS: dict[str, Any] = {
+    "plan": lambda store, epoch: store.plan("p", epoch),
+    "exclude": lambda store, epoch: store.exclude("p", epoch, EXCLUDED),
+    "stage": lambda store, epoch: store.stage("p", staged(epoch)),
+    "record": lambda store, epoch: store.record("p", epoch, {"splits": 3}),
+    "finish": lambda store, epoch: store.finish("p", epoch),
+}
+"""The life of an epoch."""
+
+WRITES: dict[str, Any] = {
+    **STEPS,
+    "plan": lambda store, _epoch: store.plan("p", an_epoch(9)),
+    "claim": lambda store, _epoch: store.claim("other", FILE),
+    "readmit": lambda store, epoch: store.readmit("p", epoch),
+    "refingerprint": lambda store, epoch: store.refingerprint("p", epoch),
+    "unstage": lambda store, epoch: store.unstage("p", epoch),
+    "drop": lambda store, epoch: store.drop("p", epoch),
+    "forget": lambda store, _epoch: store.forget("p", ["a"]),
+    "reset": lambda store, _epoch: store.reset("p"),
+}
+"""All that changes something."""
+
+
+def told(store: Store) -> dict[str, Any]:
+    """Give all that can be asked of a store about the pipeline p."""
+    unfinished = store.unfinished("p")
+    carried = kept(store, "p", "totals", 100)
+    return {
+        "described": store.describe("p"),
+        "history": store.history("p"),
+        "next": store.next_number("p"),
+        "memory": store.memory("p").recall(["a", "b", "ü/'%?"]),
+        "unfinished": unfinished and (unfinished.number, unfinished.status, unfinished.excluded),
+        "kept": (carried.version, list(carried.read())),
+    }
+
+
+def _delete_and_fail(store: Store) -> None:
+    with store.transaction() as db:
+        db.execute("DELETE FROM pipelines")
+        raise ZeroDivisionError
+
+
+class StateCase(abc.ABC):
+    """A place to keep state in."""
+
+    @abc.abstractmethod
+    def state(self) -> StateStore[Any]:
+        """Build the store as a new process would."""
+
+    def expire(self) -> None:
+        """Let the hold on the pipeline p run out, as if its holder had stood still.
+
+        Given by cases of `StateTakeoverContract`.
+        """
+        raise NotImplementedError
+
+    def crash(self, held: ExitStack) -> None:
+        """End a hold as the death of its process would."""
+        held.close()
+
+
+class StateContract(Contract):
+    """Subclass it and give a fixture `case`."""
+
+    kind: ClassVar[Kind] = "state"
+
+    @pytest.fixture
+    def case(self) -> StateCase:
+        """Give the case."""
+        raise NotImplementedError
+
+    def test_nothing_is_kept_at_first(self, case: StateCase) -> None:
+        """Looking at nothing finds nothing, and makes nothing."""
+        with case.state() as state:
+            assert state.pipelines() == []
+            with state.look("p") as store:
+                assert store.unfinished("p") is None
+                assert store.describe("p")["epochs"] == []
+            assert state.pipelines() == []
+
+    def test_an_epoch_survives_reopening_between_all_its_steps(self, case: StateCase) -> None:
+        """Every step is found again by another process, and the next one goes on from there."""
+        statuses = [Status.PLANNED, Status.PLANNED, Status.COMMITTING, Status.RECORDED, None]
+        epoch = an_epoch()
+        with case.state() as state, state.hold("p") as store:
+            store.claim("p", FILE)
+        for step, status in zip(STEPS.values(), statuses, strict=True):
+            with case.state() as state, state.hold("p") as store:
+                step(store, epoch)
+            with case.state() as state, state.hold("p", "again") as store:
+                found = store.unfinished("p")
+                assert (found and found.status) == status
+                assert store.next_number("p") == 2  # noqa: PLR2004
+                if found is None:
+                    continue
+                epoch = found
+                if status is not Status.RECORDED:
+                    assert found.tasks == an_epoch().tasks
+                if status is Status.COMMITTING:
+                    assert found.receipts == {"lake": [Receipt(2, 10), Receipt(3, 11)]}
+                    assert found.ledger == {"records": 5}
+                    assert found.excluded == {"b": EXCLUDED}
+        with case.state() as state, state.look("p") as store:
+            assert store.position("p", "file") == {"at": 1}
+            assert store.position("p", "other") is None
+            assert store.memory("p").recall(["a", "b", "c"]) == {"a": {"size": 1}}
+            assert [item["key"] for item in store.set_aside("p")] == ["b"]
+            assert kept(store, "p", "totals", 2).read() == [b"\x00\xff" * 100, bytes(range(256))]
+            assert store.describe("p")["open"] == {"totals": 7}
+            assert state.pipelines() == ["p"]
+
+    def test_changes_are_seen_by_who_looks_while_it_is_held(self, case: StateCase) -> None:
+        """A look needs no hold, shows what was written, and its own changes go nowhere."""
+        with case.state() as state, state.hold("p") as store:
+            store.claim("p", FILE)
+            store.plan("p", an_epoch())
+            with case.state() as other, other.look("p") as copy:
+                assert told(copy) == told(store)
+                copy.reset("p")
+            assert store.unfinished("p") is not None
+
+    def test_a_second_run_is_refused_while_one_holds_the_pipeline(self, case: StateCase) -> None:
+        """The error says who; when the first has ended the second gets in."""
+        with case.state() as state, state.hold("p", "first-run"):
+            with pytest.raises(LockedError, match=r"'p' is under way .*first-run"):
+                case.state().hold("p").__enter__()
+            with case.state() as other, other.hold("q"):
+                pass
+        with case.state() as state, state.hold("p"):
+            pass
+
+    def test_a_block_that_fails_leaves_nothing_half_written(self, case: StateCase) -> None:
+        """A transaction is undone as a whole; the store goes on."""
+        with case.state() as state, state.hold("p") as store:
+            store.claim("p", FILE)
+            before = told(store)
+            with pytest.raises(ZeroDivisionError):
+                _delete_and_fail(store)
+            assert told(store) == before
+            store.plan("p", an_epoch())
+        with case.state() as state, state.look("p") as store:
+            assert store.history("p") == before["history"]
+            assert store.unfinished("p") is not None
+
+    def test_pipelines_do_not_see_each_other(self, case: StateCase) -> None:
+        """Names that begin alike too."""
+        for name in ("p", "p2", "p-2"):
+            with case.state() as state, state.hold(name) as store:
+                store.claim(name, FILE)
+                store.plan(name, an_epoch())
+                store.stage(name, staged(an_epoch()))
+                store.record(name, an_epoch(), {})
+        with case.state() as state:
+            with state.hold("p") as store:
+                store.reset("p")
+            with state.look("p") as store:
+                assert store.position("p") is None
+            for name in ("p2", "p-2"):
+                with state.look(name) as store:
+                    assert store.position(name) == {"at": 1}
+                    assert store.memory(name).recall(["a"]) == {"a": {"size": 1}}
+
+    def test_a_reset_forgets_all_and_begins_another_history(self, case: StateCase) -> None:
+        """Nothing of before is found; names of outputs differ from those of before."""
+        with case.state() as state, state.hold("p") as store:
+            store.claim("p", FILE)
+            history = store.history("p")
+            for step in STEPS.values():
+                step(store, an_epoch())
+            store.reset("p")
+        with case.state() as state, state.hold("p") as store:
+            assert store.next_number("p") == 1
+            assert store.memory("p").recall(["a"]) == {}
+            assert store.set_aside("p") == []
+            assert kept(store, "p", "totals", 100).read() == []
+            store.claim("p", FILE)
+            assert store.history("p") not in {"", history}
+
+    def test_going_back_leads_to_what_was_and_survives_reopening(self, case: StateCase) -> None:
+        """The memory is that of the earlier epoch; an export of it is another store's memory."""
+        stood: dict[int, Any] = {}
+        with case.state() as state, state.hold("p") as store:
+            store.claim("p", FILE)
+            for number in (1, 2, 3):
+                epoch = an_epoch(number)
+                for step in (store.plan, store.stage):
+                    step("p", epoch)
+                store.record("p", epoch, {"splits": 3})
+                store.finish("p", epoch)
+                stood[number] = (store.position("p"), store.memory("p").recall(["a", "b"]))
+            recorded = store.describe("p")["epochs"][-1]["recorded"]
+            way = find_way(store, "p", dt.datetime.fromisoformat(recorded))
+            rewind(store.database, "p", way, dt.datetime.now(dt.UTC))
+        with case.state() as state, state.hold("p") as store:
+            assert (store.position("p"), store.memory("p").recall(["a", "b"])) == stood[way.to]
+            assert store.next_number("p") == 4  # noqa: PLR2004
+            lines = [json.dumps(record) for record in export(store, "p")]
+        with case.state() as state, state.hold("q") as store:
+            load(store, "q", FILE, lines)
+            assert (store.position("q"), store.memory("q").recall(["a", "b"])) == stood[way.to]
+
+    def test_a_store_opens_after_a_crash_at_any_step(self, case: StateCase) -> None:
+        """The holder dies after each of its steps; what it had done is there, and no more."""
+        for number in range(1, len(STEPS) + 1):
+            with ExitStack() as held:
+                store = held.enter_context(held.enter_context(case.state()).hold("p"))
+                store.claim("p", FILE)
+                found = store.unfinished("p")
+                if found is not None:
+                    store.drop("p", found)
+                for step in list(STEPS.values())[:number]:
+                    step(store, an_epoch(number))
+                expected = told(store)
+                case.crash(held)
+            with case.state() as state, state.hold("p") as store:
+                assert told(store) == expected
+
+
+class StateTakeoverContract(StateContract):
+    """For stores whose holds run out while their process lives: the case has an `expire`."""
+
+    @pytest.mark.parametrize("write", WRITES)
+    def test_who_was_taken_over_writes_no_more(self, case: StateCase, write: str) -> None:
+        """After a takeover every write of the earlier holder is refused and changes nothing."""
+        with ExitStack() as first:
+            old = first.enter_context(first.enter_context(case.state()).hold("p", "old"))
+            old.claim("p", FILE)
+            old.plan("p", an_epoch())
+            case.expire()
+            with case.state() as state, state.hold("p", "new") as new:
+                before = told(new)
+                for _ in range(2):
+                    with pytest.raises(FencedError):
+                        WRITES[write](old, an_epoch())
+                with pytest.raises(FencedError):
+                    old.confirm()
+                assert told(new) == before
+                new.stage("p", staged(an_epoch()))
+                new.record("p", an_epoch(), {})
+                after = told(new)
+                with pytest.raises(FencedError):
+                    WRITES[write](old, an_epoch(2))
+            first.close()  # the old holder lets go of what is not its own any more
+            with case.state() as state, state.hold("p") as store:
+                assert told(store) == after

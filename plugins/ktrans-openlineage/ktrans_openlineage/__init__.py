@@ -1,0 +1,66 @@
+"""OpenLineage events of runs. Does nothing, and imports nothing, unless the environment asks.
+
+The client's own standard settings say where events go: OPENLINEAGE_URL, OPENLINEAGE__TRANSPORT__...,
+OPENLINEAGE_CONFIG, an `openlineage.yml` in the working folder or in ~/.openlineage.
+OPENLINEAGE_DISABLED=true switches it off.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ktrans.api import hookimpl
+
+if TYPE_CHECKING:
+    from ktrans_openlineage.lineage import Lineage
+
+_lineage: Lineage | None = None
+
+
+def configured(environ: Mapping[str, str]) -> bool:
+    """Tell whether the settings name a place for events."""
+    if environ.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true":
+        return False
+    if environ.get("OPENLINEAGE_URL") or environ.get("OPENLINEAGE_CONFIG"):
+        return True
+    if any(name.startswith("OPENLINEAGE__TRANSPORT") for name in environ):
+        return True
+    home = environ.get("HOME")
+    usual = [
+        Path("openlineage.yml"),
+        *([Path(home, ".openlineage/openlineage.yml")] if home else []),
+    ]
+    return any(path.is_file() for path in usual)
+
+
+@hookimpl
+def ktrans_run_started(run: dict[str, Any]) -> None:
+    """Send START, if lineage is wanted."""
+    global _lineage  # noqa: PLW0603 - one sender for all runs of the process
+    if run["dry_run"]:
+        return
+    if _lineage is None:
+        if not configured(os.environ):
+            return
+        from ktrans_openlineage.lineage import Lineage
+        from ktrans_openlineage.sender import FLUSH_NAME, Sender
+
+        _lineage = Lineage(Sender(os.environ.get(FLUSH_NAME, "")), os.environ)
+    _lineage.run_started(run)
+
+
+@hookimpl
+def ktrans_epoch_committed(run: dict[str, Any], epoch: dict[str, Any]) -> None:
+    """Send RUNNING now and then, with what was written so far."""
+    if _lineage is not None:
+        _lineage.epoch_committed(run, epoch)
+
+
+@hookimpl
+def ktrans_run_finished(run: dict[str, Any], receipt: dict[str, Any]) -> None:
+    """Send COMPLETE, ABORT or FAIL, and give the sender a moment."""
+    if _lineage is not None:
+        _lineage.run_finished(run, receipt)

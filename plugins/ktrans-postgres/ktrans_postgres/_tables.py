@@ -1,0 +1,82 @@
+"""The schema that the tables are in: made at first use, brought up to date by whoever comes first."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from ktrans.state.sqlite import too_new
+from ktrans.state.tables import STATE_VERSION, versions
+
+if TYPE_CHECKING:
+    import psycopg
+
+_OWN = (
+    "CREATE TABLE version (version INTEGER NOT NULL)",
+    "INSERT INTO version VALUES (0)",
+    """CREATE TABLE holds (
+        pipeline TEXT PRIMARY KEY, term BIGINT NOT NULL, serial BIGINT NOT NULL,
+        holder TEXT NOT NULL
+    )""",
+)
+"""What this store needs beside the tables of all stores. `term` counts the holders of a pipeline,
+`serial` the transactions of one of them."""
+
+
+def lock_key(schema: str, pipeline: str = "") -> int:
+    """Give the key of an advisory lock: of a pipeline, or of the schema itself."""
+    name = f"ktrans\0{schema}\0{pipeline}".encode()
+    digest = hashlib.blake2b(name, digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def version_of(connection: psycopg.Connection[tuple[Any, ...]]) -> int | None:
+    """Give the version of the tables; None if there are none."""
+    found = connection.execute("SELECT to_regclass('version')::text").fetchone()
+    if found is None or found[0] is None:
+        return None
+    row = connection.execute("SELECT version FROM version").fetchone()
+    return int(row[0]) if row else None
+
+
+def ensure(connection: psycopg.Connection[tuple[Any, ...]], schema: str, where: str) -> None:
+    """Make the tables, or bring them up to date; several processes may try at once.
+
+    Raises:
+        StateError: they come from a newer ktrans.
+        psycopg.Error: it is not allowed to, or the connection is lost.
+    """
+    if _is_current(connection, where):
+        return
+    # Not within the transaction: there it would not hear of the schema that another one has made.
+    connection.execute("SELECT pg_advisory_lock(%s)", (lock_key(schema),))
+    try:
+        if not _is_current(connection, where):
+            with connection.transaction():
+                _make(connection, schema)
+    finally:
+        if not connection.closed:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (lock_key(schema),))
+
+
+def _make(connection: psycopg.Connection[tuple[Any, ...]], schema: str) -> None:
+    from psycopg import sql
+
+    have = version_of(connection)
+    if have is None:
+        exists = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
+        if connection.execute(exists, (schema,)).fetchone() is None:
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        for statement in _OWN:
+            connection.execute(statement.encode())
+    for statements in versions(blob="BYTEA", end="")[have or 0 :]:
+        for statement in statements:
+            connection.execute(statement.replace("INTEGER", "BIGINT").encode())
+    connection.execute("UPDATE version SET version = %s", (STATE_VERSION,))
+
+
+def _is_current(connection: psycopg.Connection[tuple[Any, ...]], where: str) -> bool:
+    have = version_of(connection)
+    if have is not None and have > STATE_VERSION:
+        raise too_new(where, have)
+    return have == STATE_VERSION

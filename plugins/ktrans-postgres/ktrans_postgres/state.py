@@ -1,0 +1,168 @@
+"""The `postgres` state store: tables in a schema of their own, for runs of several machines."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ktrans.api import AccessError
+from ktrans.state.base import StateStore
+from ktrans.state.sqlite import MEMORY, SqliteDatabase, too_new
+from ktrans.state.store import Store
+from ktrans.state.tables import STATE_VERSION, TABLES
+from ktrans_postgres import _errors
+from ktrans_postgres._connection import Place
+from ktrans_postgres._tables import version_of
+from ktrans_postgres.config import PostgresStateConfig
+from ktrans_postgres.database import PostgresDatabase, as_given
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from ktrans.api import Context
+
+_ROWS = 5000
+"""Rows that are copied at a time."""
+
+
+class PostgresState(StateStore[PostgresStateConfig]):
+    """Keeps state in a database. A hold ends with the connection, however the process ends."""
+
+    def __init__(self, config: PostgresStateConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self._place = Place(config)
+
+    @property
+    def where(self) -> str:
+        """Host, port, database and schema."""
+        return self._place.where
+
+    @contextmanager
+    def hold(self, pipeline: str, run: str = "") -> Iterator[Store]:
+        """Take the pipeline's lock, and make the tables if need be."""
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        whose = f"run {run}, " if run else ""
+        holder = f"{whose}process {os.getpid()} on {socket.gethostname()}, since {since}"
+        database = PostgresDatabase(
+            self._place, pipeline, holder, self.config.retry_secs, secrets.token_hex(8)
+        )
+        try:
+            database.hold()
+            with Store(database) as store:
+                yield store
+        finally:
+            database.close()
+
+    @contextmanager
+    def look(self, pipeline: str) -> Iterator[Store]:
+        """Copy the pipeline's rows into memory, as they stand at one moment."""
+        with Store(SqliteDatabase(MEMORY)) as store:
+            with self._reading() as connection:
+                if connection is not None:
+                    _copy(connection, pipeline, store)
+            yield store
+
+    def pipelines(self) -> list[str]:
+        """Name the pipelines of the schema."""
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            found = connection.execute("SELECT name FROM pipelines ORDER BY name").fetchall()
+            return sorted(row[0] for row in found)
+
+    def check(self) -> None:
+        """Find out whether the database lets this user in, and use or make the tables."""
+        with self._reading() as connection:
+            if connection is not None:
+                self._check_tables(connection)
+                return
+        with self._connected() as connection:
+            if not _one(connection, _MAY_CREATE, self._place.schema):
+                raise AccessError(
+                    f"{self.where}: this user may not make the tables there",
+                    hint="grant CREATE on the database for the first run, or make the schema for "
+                    f"it: CREATE SCHEMA {self._place.schema} AUTHORIZATION ...",
+                )
+
+    def _check_tables(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        missing = [
+            table
+            for table in (*TABLES, "holds")
+            if not _one(connection, _MAY_WRITE, table) and version_of(connection) == STATE_VERSION
+        ]
+        if missing:
+            raise AccessError(
+                f"{self.where}: this user may not write {', '.join(missing)}",
+                hint="grant the user SELECT, INSERT, UPDATE, DELETE on all tables of the schema",
+            )
+
+    @contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        import psycopg
+
+        try:
+            connection = self._place.connect("ktrans look")
+        except psycopg.Error as error:
+            raise _errors.refused(error, self.where) from error
+        try:
+            yield connection
+        except psycopg.Error as error:
+            raise _errors.failed(error, self.where) from error
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[psycopg.Connection[tuple[Any, ...]] | None]:
+        """Give a connection that sees one moment; None if there are no tables yet."""
+        with self._connected() as connection:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            version = version_of(connection)
+            if version is not None and version > STATE_VERSION:
+                raise too_new(self.where, version)
+            yield connection if version else None
+
+
+_MAY_CREATE = (
+    "SELECT CASE WHEN to_regnamespace(quote_ident(%(name)s)) IS NULL "
+    "THEN has_database_privilege(current_database(), 'CREATE') "
+    "ELSE has_schema_privilege(%(name)s, 'CREATE, USAGE') END"
+)
+_MAY_WRITE = (
+    "SELECT to_regclass(%(name)s) IS NOT NULL AND has_table_privilege(%(name)s, 'SELECT') "
+    "AND has_table_privilege(%(name)s, 'INSERT') AND has_table_privilege(%(name)s, 'UPDATE') "
+    "AND has_table_privilege(%(name)s, 'DELETE')"
+)
+
+
+def _one(connection: psycopg.Connection[tuple[Any, ...]], sql: str, name: str) -> Any:
+    found = connection.execute(sql.encode(), {"name": name}).fetchone()
+    return found and found[0]
+
+
+def _copy(connection: psycopg.Connection[tuple[Any, ...]], pipeline: str, store: Store) -> None:
+    """Copy the rows of a pipeline into a store in memory."""
+    from psycopg import sql
+
+    for table in TABLES:
+        if not _one(connection, "SELECT to_regclass(%(name)s) IS NOT NULL", table):
+            continue  # of an older version: it comes with the next run
+        key = "name" if table == TABLES[0] else "pipeline"
+        query = sql.SQL("SELECT * FROM {} WHERE {} = %s").format(
+            sql.Identifier(table), sql.Identifier(key)
+        )
+        with connection.cursor(name=f"copy_{table}") as cursor:
+            cursor.execute(query, (pipeline,))
+            while rows := cursor.fetchmany(_ROWS):
+                assert cursor.description is not None
+                names = [column.name for column in cursor.description]
+                marks = ", ".join("?" * len(names))
+                with store.transaction() as db:
+                    db.executemany(
+                        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608
+                        map(as_given, rows),
+                    )

@@ -1,0 +1,47 @@
+"""Options of the postgres state store, and what libpq is told of them."""
+
+from __future__ import annotations
+
+import pytest
+from ktrans_postgres._connection import Place
+from ktrans_postgres.config import PostgresStateConfig
+from pydantic import ValidationError
+
+
+def told(**options):
+    return Place(PostgresStateConfig(**options)).parameters()
+
+
+def test_a_url_may_say_anything_that_libpq_takes():
+    found = told(url="postgresql://u:p%40ss@db:6432/state?sslmode=verify-full&keepalives_idle=5")
+    assert found["password"] == "p@ss"
+    assert (found["host"], found["port"], found["dbname"]) == ("db", "6432", "state")
+    assert (found["sslmode"], found["keepalives_idle"]) == ("verify-full", "5")
+    assert found["connect_timeout"] == 10
+
+
+def test_parts_say_the_same_and_what_is_missing_is_left_to_libpq():
+    found = told(host="db", port=6432, dbname="state", user="u", password="p@ss", sslmode="require")
+    assert (found["password"], found["port"], found["sslmode"]) == ("p@ss", 6432, "require")
+    assert not {"host", "dbname", "password"} & set(told())
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"url": "mysql://db/state"}, "begins with postgresql://"),
+        ({"url": "postgresql://db/state", "user": "u"}, "leave out user"),
+        ({"schema_name": "No Such"}, "schema_name"),
+        ({"connect_timeout_secs": 0}, "connect_timeout_secs"),
+        ({"passwort": "x"}, "passwort"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, what):
+    with pytest.raises(ValidationError, match=what):
+        PostgresStateConfig(**options)
+
+
+def test_the_place_is_named_without_secrets():
+    config = PostgresStateConfig(host="a,b", dbname="state", user="u", password="p@ss")
+    assert Place(config).where == "postgresql://a,b/state (schema ktrans)"
+    assert "p@ss" not in repr(config)

@@ -1,0 +1,152 @@
+"""`ktrans report`: the options, and what is done with the result."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ktrans.cli.common import debug_option, json_option
+
+EPILOG = """\b
+Examples:
+  ktrans report out/quickstart/lake/
+  ktrans report --receipt receipt.json --output friday.html
+  ktrans report s3://my-lake/flows/ --from 2026-05-04 --to 2026-05-05 --price-internet 0.09
+"""
+
+_price = click.FloatRange(min=0)
+
+
+@click.command("report", epilog=EPILOG)
+@click.argument("places", nargs=-1, metavar="[PLACE]...")
+@click.option(
+    "--receipt",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="A receipt of `ktrans run`: shows the run too, and reads what it wrote if no PLACE is given.",
+)
+@click.option("--sink", metavar="ID", help="With --receipt: the sink whose output is read.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Where the page goes; - is standard output.  [default: ktrans-report.html]",
+)
+@click.option("--title", metavar="TEXT", help="The page's title.  [default: from the places]")
+@click.option("--from", "start", metavar="TIME", help="Only rows from this time on, UTC.")
+@click.option("--to", "end", metavar="TIME", help="Only rows before this time, UTC.")
+@click.option(
+    "--top", type=click.IntRange(1, 50), default=12, show_default=True, help="Bars in a chart."
+)
+@click.option(
+    "--all-reports",
+    is_flag=True,
+    help="Count each report of a flow, also where both of its ends logged it.",
+)
+@click.option(
+    "--expect",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="YAML with `accounts:` and `interfaces:` that should have rows.",
+)
+@click.option(
+    "--prices",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="YAML or TOML with USD per GB: `internet:`, `zone:`, `region:`.",
+)
+@click.option("--price-internet", type=_price, metavar="USD", help="USD per GB to the internet.")
+@click.option("--price-zone", type=_price, metavar="USD", help="USD per GB between zones.")
+@click.option("--price-region", type=_price, metavar="USD", help="USD per GB between regions.")
+@click.option(
+    "--endpoint", metavar="URL", help="Where S3 is, if it is not AWS: MinIO, Ceph, a VPC endpoint."
+)
+@click.option(
+    "--memory-mb",
+    type=click.IntRange(min=128),
+    default=1024,
+    show_default=True,
+    help="What the aggregation may take before it goes to a temporary folder.",
+)
+@json_option
+@debug_option
+def command(  # noqa: PLR0913, PLR0917 - click passes options by name
+    places: tuple[str, ...],
+    receipt: str | None,
+    sink: str | None,
+    output: str | None,
+    title: str | None,
+    start: str | None,
+    end: str | None,
+    top: int,
+    all_reports: bool,
+    expect: str | None,
+    prices: str | None,
+    price_internet: float | None,
+    price_zone: float | None,
+    price_region: float | None,
+    endpoint: str | None,
+    memory_mb: int,
+    as_json: bool,
+) -> int:
+    """Draw a lake of flows, or what a run wrote, as one HTML page.
+
+    PLACE is a folder or file of Parquet, JSON lines or CSV, as the sinks write them, or a prefix
+    such as s3://bucket/flows/. The page needs no network and runs no scripts. With --json the
+    numbers go to standard output, and the page is written only if --output names it.
+    """
+    from ktrans.api import UsageError
+    from ktrans_report.options import Options, Prices, moment
+    from ktrans_report.report import make
+
+    if not places and receipt is None:
+        raise UsageError(
+            "name a lake or a receipt",
+            hint="ktrans report out/lake/, or ktrans report --receipt receipt.json",
+        )
+    if as_json and output == "-":
+        raise UsageError("--json and --output - would both write to standard output")
+    options = Options(
+        places=places,
+        receipt=receipt,
+        sink=sink,
+        title=title,
+        start_us=moment(start, "--from"),
+        end_us=moment(end, "--to"),
+        top=top,
+        all_reports=all_reports,
+        expect=expect,
+        prices=Prices.of(prices, price_internet, price_zone, price_region),
+        endpoint=endpoint,
+        memory_mb=memory_mb,
+    )
+    report = make(options)
+    if as_json:
+        from ktrans.cli.failures import show_json
+
+        show_json(report.to_json())
+        if output is None:
+            return 0
+    page = report.to_html()
+    if output == "-":
+        sys.stdout.buffer.write(page.encode())
+        return 0
+    path = Path(output or "ktrans-report.html")
+    _write(path, page)
+    if not as_json:
+        click.echo(f"{path}: {report.headline()}", err=True)
+    return 0
+
+
+def _write(path: Path, page: str) -> None:
+    from ktrans.api import UsageError
+
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}", hint="--output names another file"
+        ) from None

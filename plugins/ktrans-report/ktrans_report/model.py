@@ -1,0 +1,91 @@
+"""What a report is made of: sections with figures, each a sentence, a chart and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Cell = str | int | float | None
+Align = Literal["text", "number"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The numbers of a chart, as texts.
+
+    Attributes:
+        head: the columns' names and whether they hold texts or numbers.
+        rows: the cells.
+        note: what the table leaves out, or nothing.
+    """
+
+    head: Sequence[tuple[str, Align]]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart, its finding in one sentence, and the same as a table.
+
+    Attributes:
+        id: unique on the page.
+        title: what it shows.
+        finding: what it says.
+        table: its numbers.
+        chart: draws it (an Altair chart) for a width in pixels; None for a table alone.
+        about: how it was counted, where that needs a word.
+    """
+
+    id: str
+    title: str
+    finding: str
+    table: Table
+    chart: Callable[[int], Any] | None = None
+    about: str = ""
+
+
+@dataclass(slots=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        id: unique on the page; the key of its data in `--json`.
+        title: its heading.
+        figures: what it shows.
+        missing: sentences on what is not shown, and the columns that it would need.
+        data: its numbers for machines.
+    """
+
+    id: str
+    title: str
+    figures: list[Figure] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One number of the summary."""
+
+    name: str
+    value: str
+    detail: str = ""
+    tone: Literal["plain", "good", "bad"] = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What traffic is measured in: the best of bytes, packets and flows that the lake has.
+
+    Attributes:
+        column: of the table `flows`: both directions together.
+        there, back: each direction.
+        unit: for `text.amount`.
+    """
+
+    column: str
+    there: str
+    back: str
+    unit: str

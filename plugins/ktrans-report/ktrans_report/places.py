@@ -1,0 +1,232 @@
+"""Which files hold the rows: of folders, of prefixes in object stores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ktrans.api import AccessError, UnavailableError, UsageError
+
+FORMATS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+PACKED = (".gz", ".zst")
+REMOTE = ("s3://", "gs://", "gcs://", "az://")
+
+_MADE_NAME = re.compile(r"^(?P<sink>.+)\.[0-9a-f]+-\d{8}-\d{4}-\d{5}\.")
+"""How sinks name their files: pipeline and sink, then epoch, task and part."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of rows.
+
+    Attributes:
+        name: for people; a path or URI.
+        format: parquet, jsonl or csv.
+        path: as its file system knows it.
+        filesystem: of pyarrow; None for files of this machine.
+        below: its path below the place that was named.
+        size: in bytes.
+    """
+
+    name: str
+    format: str
+    path: str
+    filesystem: Any = None
+    below: str = ""
+    size: int = 0
+
+    @property
+    def sink(self) -> str:
+        """The sink that named it, or nothing if it was named otherwise."""
+        made = _MADE_NAME.match(self.path.rsplit("/", 1)[-1])
+        return made["sink"] if made else ""
+
+    @property
+    def root(self) -> str:
+        """The folder below the place, up to the first folder of a partition."""
+        parts = self.below.split("/")[:-1]
+        kept = []
+        for part in parts:
+            if "=" in part or part.isdigit():
+                break
+            kept.append(part)
+        return "/".join(kept)
+
+
+@dataclass(slots=True)
+class Found:
+    """The files to read, and what people should know about those that are not.
+
+    Attributes:
+        files: all of one format.
+        notes: sentences on what was passed over.
+    """
+
+    files: list[File] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def format(self) -> str:
+        """The format of all files."""
+        return self.files[0].format if self.files else "parquet"
+
+
+def find(places: Sequence[str], endpoint: str | None = None) -> Found:
+    """List the files of rows in places.
+
+    Raises:
+        UsageError: a place is not there, holds nothing that can be read, or holds several lakes.
+        AccessError, UnavailableError: an object store does not let us in or does not answer.
+    """
+    files: list[File] = []
+    other: dict[str, int] = {}
+    for place in places:
+        listed = _remote(place, endpoint) if place.startswith(REMOTE) else _local(place)
+        for file in listed:
+            if file.format:
+                files.append(file)
+            else:
+                kind = Path(file.path).suffix or "without an extension"
+                other[kind] = other.get(kind, 0) + 1
+    if not files:
+        seen = ", ".join(f"{count} {kind}" for kind, count in sorted(other.items()))
+        raise UsageError(
+            f"no rows to read in {', '.join(places)}" + (f", only files {seen}" if seen else ""),
+            code="no_lake",
+            hint="name a folder with .parquet, .jsonl or .csv files (.gz and .zst too), such as the"
+            " `path` of a sink up to its first {column}",
+        )
+    found = Found(files)
+    if other:
+        count = sum(other.values())
+        found.notes.append(
+            f"{count:,} files of other formats ({', '.join(sorted(other))}) were passed over."
+        )
+    _one_lake(found)
+    return found
+
+
+def _one_lake(found: Found) -> None:
+    """See to it that all files are of one sink; sums over two sinks of a run count rows twice."""
+    groups: dict[tuple[str, str, str], list[File]] = {}
+    for file in found.files:
+        groups.setdefault((file.format, file.root, file.sink), []).append(file)
+    lakes = _merged(list(groups))
+    if len(lakes) == 1:
+        return
+    lines = []
+    for lake in lakes:
+        count = sum(len(groups[key]) for key in lake)
+        first = groups[lake[0]][0]
+        folder = first.name[: len(first.name) - len(first.below)] + first.root
+        lines.append(f"{folder} ({count} {lake[0][0]} files)")
+    raise UsageError(
+        f"there are several lakes here, and a row may be in more than one: {'; '.join(lines)}",
+        code="several_lakes",
+        hint="name one of them",
+    )
+
+
+def _merged(keys: Sequence[tuple[str, str, str]]) -> list[list[tuple[str, str, str]]]:
+    """Put together what has the same format and the same root or sink."""
+    lakes: list[list[tuple[str, str, str]]] = []
+    for key in keys:
+        near = [
+            lake
+            for lake in lakes
+            if any(
+                key[0] == other[0] and (key[1] == other[1] or key[2] == other[2]) for other in lake
+            )
+        ]
+        lakes = [lake for lake in lakes if lake not in near]
+        lakes.append([*(one for lake in near for one in lake), key])
+    return lakes
+
+
+def kind_of(name: str) -> str:
+    """Give the format that a file's name speaks of, or nothing."""
+    for packed in PACKED:
+        name = name.removesuffix(packed)
+    return FORMATS.get(Path(name).suffix, "")
+
+
+def _hidden(below: str) -> bool:
+    """Tell what writers hide: unfinished files, markers such as _SUCCESS."""
+    return any(part.startswith((".", "_")) for part in below.split("/"))
+
+
+def _local(place: str) -> Iterator[File]:
+    path = Path(place.removeprefix("file://"))
+    if path.is_file():
+        kind = kind_of(path.name)
+        yield File(str(path), kind, str(path), below=path.name, size=path.stat().st_size)
+        return
+    if not path.is_dir():
+        raise UsageError(
+            f"there is no {place}",
+            code="no_lake",
+            hint="name the folder that a file sink writes to, or a file in it",
+        )
+    try:
+        for file in sorted(path.rglob("*")):
+            below = file.relative_to(path).as_posix()
+            if file.is_file() and not _hidden(below):
+                kind = kind_of(file.name)
+                yield File(str(file), kind, str(file), below=below, size=file.stat().st_size)
+    except OSError as error:
+        raise AccessError(f"cannot list {place}: {error.strerror or error}") from None
+
+
+def _remote(place: str, endpoint: str | None) -> Iterator[File]:
+    from pyarrow.fs import FileSelector, FileType
+
+    scheme, _, path = place.partition("://")
+    path = path.rstrip("/")
+    try:
+        system, path = system_of(scheme, path, endpoint)
+        one = system.get_file_info(path)
+        if one.type == FileType.File:
+            listed, base = [one], path.rsplit("/", 1)[0]
+        elif one.type == FileType.NotFound:
+            raise UsageError(f"there is no {place}", code="no_lake", hint="check bucket and prefix")
+        else:
+            listed, base = system.get_file_info(FileSelector(path, recursive=True)), path
+    except OSError as error:
+        raise refused(place, error) from None
+    for info in sorted(listed, key=lambda info: str(info.path)):
+        below = info.path[len(base) + 1 :]
+        if info.type == FileType.File and not _hidden(below):
+            name = f"{scheme}://{info.path}"
+            yield File(name, kind_of(info.path), info.path, system, below, info.size or 0)
+
+
+def system_of(scheme: str, path: str, endpoint: str | None) -> tuple[Any, str]:
+    """Give pyarrow's file system for a scheme, and the path as it wants it."""
+    from pyarrow import fs
+
+    if scheme == "s3":
+        given: dict[str, Any] = {}
+        if endpoint:
+            where, _, host = endpoint.rpartition("://")
+            given = {"endpoint_override": host.rstrip("/"), "scheme": where or "https"}
+        return fs.S3FileSystem(**given), path
+    if endpoint:
+        raise UsageError("--endpoint is for s3:// places")
+    if scheme in {"gs", "gcs"}:
+        return fs.GcsFileSystem(), path
+    account, _, rest = path.partition("/")
+    return fs.AzureFileSystem(account), rest
+
+
+def refused(place: str, error: OSError) -> AccessError | UnavailableError:
+    """Turn what a file system says into an error for people."""
+    text = str(error).splitlines()[0]
+    if "ACCESS_DENIED" in text or "403" in text or "PERMISSION" in text.upper():
+        return AccessError(
+            f"cannot list {place}: access denied",
+            hint="the credentials of the environment need to list the prefix and read its objects",
+        )
+    return UnavailableError(f"cannot list {place}: {text}")

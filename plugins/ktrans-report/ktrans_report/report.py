@@ -1,0 +1,203 @@
+"""Makes a report: finds the rows, counts, asks every section, and puts the page together."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ktrans_report import summary, text
+from ktrans_report.counting import count
+from ktrans_report.lake import Lake, open_lake, reading
+from ktrans_report.model import Section, Tile
+from ktrans_report.options import Options
+from ktrans_report.places import Found, find
+from ktrans_report.receipts import load_receipt, of_receipt
+from ktrans_report.sections import (
+    cost,
+    coverage,
+    exposure,
+    paths,
+    rejected,
+    run,
+    services,
+    talkers,
+    traffic,
+)
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found.
+
+    Attributes:
+        title: of the page.
+        places: what was read, for people.
+        made: when.
+        tiles: the summary.
+        sections: the parts, in order.
+        notes: what was counted, and what the reader should know.
+        numbers: of the summary, for machines.
+    """
+
+    title: str
+    places: list[str]
+    made: dt.datetime
+    tiles: list[Tile] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the numbers for machines."""
+        return {
+            "version": 1,
+            "title": self.title,
+            "places": self.places,
+            "made": self.made.isoformat(),
+            "summary": self.numbers,
+            "sections": {section.id: section.data for section in self.sections},
+            "left_out": [said for section in self.sections for said in section.missing],
+            "notes": self.notes,
+        }
+
+    def to_html(self) -> str:
+        """Give the page."""
+        from ktrans_report.page import render
+
+        return render(self)
+
+    def headline(self) -> str:
+        """Say in a line what the page shows."""
+        if not self.numbers.get("rows"):
+            return "no rows in this period"
+        shown = {tile.name: tile.value for tile in self.tiles}
+        parts = [f"{shown.get('Rows', '0')} rows", f"{shown.get('Bytes', 'no')} of traffic"]
+        return f"{', '.join(parts)}, coverage {shown.get('Coverage', 'not known')}"
+
+
+def make(options: Options) -> Report:
+    """Read and count.
+
+    Raises:
+        UsageError: there is nothing to read, or it is not clear what.
+        ConfigError: a receipt, a price table or a list of what to expect is wrong.
+        RunError: files are damaged.
+    """
+    expected = options.expected()
+    receipt = load_receipt(options.receipt) if options.receipt else None
+    if options.places:
+        found = find(options.places, options.endpoint)
+        places = list(options.places)
+    else:
+        assert receipt is not None
+        found, sink = of_receipt(receipt, options.sink, options.endpoint)
+        places = [f"sink {sink['id']} of {receipt['pipeline']}"] if sink else []
+    title = options.title or _title(receipt, places)
+    report = Report(title, [text.clean(place) for place in places], dt.datetime.now(dt.UTC))
+    if receipt is not None:
+        report.sections.append(run.section(receipt, options.top))
+    if not found.files:
+        report.notes.append("The run wrote no rows, so there is nothing to draw.")
+        report.tiles.append(Tile("Rows", "0"))
+        return report
+    start, end, memory = options.start_us, options.end_us, options.memory_mb
+    with reading(found), open_lake(found, start_us=start, end_us=end, memory_mb=memory) as lake:
+        _fill(report, lake, options, expected, found)
+    return report
+
+
+def _fill(
+    report: Report,
+    lake: Lake,
+    options: Options,
+    expected: dict[str, list[str]],
+    found: Found,
+) -> None:
+    count(lake, all_reports=options.all_reports)
+    report.numbers = summary.figures(lake)
+    report.notes += _notes(lake, report.numbers, options)
+    if not lake.rows:
+        report.tiles.append(Tile("Rows", "0", f"in {text.amount_of(len(found.files), 'file')}"))
+        report.notes.insert(0, "There are no rows in this period, so there is nothing to draw.")
+        return
+    made = [
+        traffic.section(lake),
+        coverage.section(lake, options.top, expected),
+        talkers.section(lake, options.top),
+        services.section(lake, options.top),
+        paths.section(lake, options.top),
+        rejected.section(lake, options.top),
+        exposure.section(lake, options.top),
+    ]
+    priced = cost.section(lake, options.prices)
+    if priced:
+        made.append(priced)
+    report.tiles = summary.tiles(lake, report.numbers, made)
+    report.sections = [*made, *report.sections]
+
+
+def _notes(lake: Lake, told: dict[str, Any], options: Options) -> list[str]:
+    """Say what was counted, and what is uncertain about it."""
+    made = list(lake.notes)
+    made.append("All times are UTC; 1 GB is 10^9 bytes. A row counts whole at its beginning.")
+    if told["second_reports"]:
+        logged = text.amount(told["bytes_as_logged"], "bytes")
+        made.append(
+            f"{text.amount(told['second_reports'], 'rows')}"
+            f" ({text.share(told['second_reports'], told['rows'])}) are second reports: of the same"
+            " two addresses, verdict and hour, another capture point logged too. Only the report of"
+            " one of them counts, at the source if there is one. As logged, the sum is"
+            f" {logged}; --all-reports counts that. Networks that use the same private addresses"
+            " cannot be told apart by this."
+        )
+    elif lake.totals:
+        made.append(
+            "The rows are totals of a rollup: sums are added up, and flows are those of the"
+            " column `flows`. Where both ends of a flow were logged, totals hold it twice."
+        )
+    elif options.all_reports:
+        made.append("Each report counts, also where both ends of a flow logged it.")
+    else:
+        made.append("No two capture points logged the same flows, as far as the rows tell.")
+    if lake.have.get("sample_weight"):
+        made.append("Rows are a sample; counters are multiplied by `sample_weight`.")
+    if lake.have.get("bytes_rev"):
+        made.append("Bytes and packets are of both directions where a row reports both.")
+    if told["nodata"] or told["skipdata"]:
+        made.append("NODATA and SKIPDATA rows are no flows; only coverage counts them.")
+    made += _lacking(lake, told)
+    made.append(
+        "Counters are what the logs say. Some clouds and exporters sample before they log"
+        " (Google Cloud, NetFlow); what they do not scale up themselves is less than the truth."
+    )
+    return made
+
+
+def _lacking(lake: Lake, told: dict[str, Any]) -> Iterator[str]:
+    """Say what does not count, for want of a value or of one that can be."""
+    for column, noun in (("bytes", "bytes"), ("action", "a verdict")):
+        lacking = lake.rows - lake.have.get(column, 0) - (told["nodata"] + told["skipdata"])
+        if lacking > 0 and lake.has(column):
+            yield (
+                f"Without {noun}: {text.amount(lacking, 'rows')}. What a log does not report is"
+                " left out, and does not count as zero."
+            )
+    if told["impossible"]:
+        yield (
+            f"With counters that cannot be: {text.amount(told['impossible'], 'rows')}, whose bytes"
+            " are left out."
+        )
+    if lake.outside:
+        yield (
+            f"Without a time, or with one that cannot be: {text.amount(lake.outside, 'rows')},"
+            " which count nowhere."
+        )
+
+
+def _title(receipt: dict[str, Any] | None, places: list[str]) -> str:
+    if receipt is not None:
+        return f"Flows of {text.clean(receipt['pipeline'])}"
+    name = places[0].rstrip("/").rsplit("/", 1)[-1] if places else ""
+    return f"Flows in {text.clean(name)}" if name not in {"", ".", ".."} else "Flows"

@@ -1,0 +1,138 @@
+"""The first screen: the period, how much, how much of it was refused, how much is missing."""
+
+# ruff: noqa: S608 - queries are built of our own names; values never become part of them
+
+from __future__ import annotations
+
+from typing import Any
+
+from ktrans_report import text
+from ktrans_report.lake import Lake
+from ktrans_report.model import Section, Tile
+from ktrans_report.sections._common import COUNTED, FLOWS, measure
+from ktrans_report.sections.coverage import HOUR_US
+
+_FULL = 0.999
+_MILLION = 1_000_000
+
+
+def figures(lake: Lake) -> dict[str, Any]:
+    """Give the numbers of the summary."""
+    unit = measure(lake)
+    told = lake.one(
+        f"SELECT count(*) AS rows, sum(n) FILTER ({FLOWS}) AS flows,"
+        f" sum(b_all) FILTER ({COUNTED}) AS bytes, sum(p_all) FILTER ({COUNTED}) AS packets,"
+        f" sum(b_all) FILTER ({FLOWS}) AS bytes_as_logged,"
+        " count(DISTINCT account_id) AS accounts, count(DISTINCT interface_id) AS interfaces,"
+        f" sum(n) FILTER ({FLOWS} AND verdict = 'reject') AS rejected,"
+        f" sum(n) FILTER ({FLOWS} AND verdict IS NOT NULL) AS judged,"
+        f" count(*) FILTER ({FLOWS} AND NOT counted) AS second_reports,"
+        " count(*) FILTER (state = 'nodata') AS nodata,"
+        " count(*) FILTER (state = 'skipdata') AS skipdata,"
+        " count(*) FILTER (beyond) AS impossible FROM flows"
+    )
+    busiest = lake.ask(
+        f"SELECT us // {HOUR_US} * {HOUR_US} AS since, sum({unit.column}) AS v FROM flows"
+        f" WHERE {COUNTED} GROUP BY 1 ORDER BY v DESC NULLS LAST, since LIMIT 1"
+    )
+    told["start"] = text.moment(lake.start_us).isoformat() if lake.start_us is not None else None
+    told["end"] = text.moment(lake.end_us).isoformat() if lake.end_us is not None else None
+    told["busiest_hour"] = text.moment(busiest[0]["since"]).isoformat() if busiest else None
+    told["busiest_hour_amount"] = busiest[0]["v"] if busiest else None
+    told["measured_in"] = unit.unit
+    told["files"], told["file_bytes"] = lake.files, lake.size
+    return told
+
+
+def tiles(lake: Lake, told: dict[str, Any], sections: list[Section]) -> list[Tile]:
+    """Lay the numbers out."""
+    by_id = {section.id: section for section in sections}
+    made = [_period(lake), _rows(lake, told)]
+    made.append(
+        Tile(
+            "Bytes",
+            text.amount(told["bytes"], "bytes"),
+            "each flow counted once"
+            if told["second_reports"]
+            else text.number(told["bytes"])
+            if told["bytes"] is not None
+            else "",
+        )
+    )
+    made.append(
+        Tile(
+            "Packets",
+            "not reported" if told["packets"] is None else _short(told["packets"]),
+            "each flow counted once" if told["second_reports"] else "",
+        )
+    )
+    made.append(
+        Tile(
+            "Accounts",
+            text.number(told["accounts"]) if lake.has("account_id") else "not reported",
+            text.amount_of(told["interfaces"], "interface") if lake.has("interface_id") else "",
+        )
+    )
+    rejected, judged = told["rejected"] or 0, told["judged"] or 0
+    made.append(
+        Tile(
+            "Rejected",
+            text.share(rejected, judged) if judged else "not reported",
+            text.amount(rejected, "flows") if judged else "the rows have no verdict",
+        )
+    )
+    made.append(_coverage(by_id["coverage"].data, told))
+    if told["busiest_hour"]:
+        at = told["busiest_hour"]
+        made.append(
+            Tile(
+                "Busiest hour",
+                f"{at[11:16]} UTC",
+                f"{at[:10]}, {text.amount(told['busiest_hour_amount'], told['measured_in'])}",
+            )
+        )
+    if "cost" in by_id and "by_report" in by_id["cost"].data:
+        total = by_id["cost"].data["by_report"]["total_usd"]
+        made.append(Tile("Cost estimate", text.money(total), "at the prices given, not a bill"))
+    return made
+
+
+def _short(value: float) -> str:
+    """Give a count in a few characters."""
+    if value < _MILLION:
+        return text.number(round(value))
+    size, name = text.scale(float(value), "packets")
+    return f"{text.significant(float(value) / size)} {name.removesuffix(' packets')}"
+
+
+def _period(lake: Lake) -> Tile:
+    if lake.start_us is None or lake.end_us is None:
+        return Tile("Period", "no rows")
+    first, last = text.when(lake.start_us), text.when(lake.end_us)
+    until = last[11:] if first[:10] == last[:10] else last
+    return Tile("Period", text.length(lake.end_us - lake.start_us), f"{first} to {until} UTC")
+
+
+def _rows(lake: Lake, told: dict[str, Any]) -> Tile:
+    of = "totals of a rollup" if lake.totals else "rows of logs"
+    detail = f"{of} in {text.amount_of(told['files'], 'file')}"
+    flows = told["flows"]
+    if flows is not None and flows != told["rows"] and flows:
+        detail = f"{text.amount(flows, 'flows')}; {detail}"
+    return Tile("Rows", text.number(told["rows"]), detail)
+
+
+def _coverage(data: dict[str, Any], told: dict[str, Any]) -> Tile:
+    of = data.get("account_id") or data.get("interface_id")
+    noun = "account" if "account_id" in data else "interface"
+    word = "hour" if data["slot_secs"] == HOUR_US // 1_000_000 else "quarter hour"
+    lost = f"; {text.amount(told['skipdata'], 'rows')} of SKIPDATA" if told["skipdata"] else ""
+    if not of or not of["slots_in_all"]:
+        return Tile("Coverage", "not known", f"no account and no interface is named{lost}")
+    covered = of["slots_covered"] / of["slots_in_all"]
+    return Tile(
+        "Coverage",
+        text.share(of["slots_covered"], of["slots_in_all"]),
+        f"of {noun} {word}s have rows{lost}",
+        "good" if covered > _FULL and not lost else "bad",
+    )

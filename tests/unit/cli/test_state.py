@@ -1,0 +1,184 @@
+"""`ktrans state`, as an operator uses it."""
+
+import io
+import json
+import time
+
+import pytest
+
+HEAD = (
+    "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes "
+    "start end action log-status"
+)
+
+
+@pytest.fixture
+def later(project, ktrans):
+    """Run once, then again with two more files; gives the time between the two runs."""
+    assert ktrans("run", "demo.yaml")[0] == 0
+    time.sleep(1.1)  # times are told in whole seconds
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    time.sleep(1.1)
+    line = "2 111122223333 eni-0aa 10.0.0.77 10.1.0.1 7 443 6 3 {} 1767225600 1767225660 REJECT OK"
+    for number in (2, 3):
+        text = "\n".join([HEAD, line.format(number)])
+        (project / f"logs/{number}.log").write_text(text + "\n")
+    assert ktrans("run", "demo.yaml")[0] == 0
+    return now
+
+
+def lines(project):
+    """Give the bytes of each row that the second sink has."""
+    found = []
+    for path in sorted((project / "out-lines").glob("*.jsonl")):
+        found += [json.loads(row)["bytes"] for row in path.read_text().splitlines()]
+    return sorted(found)
+
+
+def test_show_tells_how_far_one_can_go_back_and_looks_splits_up(project, ktrans, ktrans_json):
+    assert "has not run yet" in ktrans("state", "show", "demo.yaml")[1]
+    ktrans("run", "demo.yaml")
+    code, out, _ = ktrans("state", "show", "demo.yaml", "--prefix", str(project))
+    assert code == 0
+    assert "as far as the beginning" in out
+    assert str(project / "logs/one.log") in out
+    code, told = ktrans_json("state", "show", "demo.yaml", "--prefix", "/nowhere")
+    assert (told["matching"], told["splits"], told["reach"]) == (0, [], "the beginning")
+
+
+def test_rewind_reads_again_what_came_later(project, ktrans, ktrans_json, later):
+    before = lines(project)
+    code, told = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--dry-run")
+    assert code == 0
+    assert told["rewound"] is False
+    assert (told["epochs"], told["splits"], told["rows"], told["epoch"]) == ([2], 2, 2, 1)
+    assert ktrans_json("state", "show", "demo.yaml")[1]["remembered"] == 3
+    code, out, err = ktrans("state", "rewind", "demo.yaml", "--to", later, "--yes")
+    assert code == 0
+    assert "back to the end of epoch 1" in out
+    assert "unless you remove the first ones (2: those with demo.lines." in out
+    assert "goes on after epoch 1" in err
+    assert ktrans("run", "demo.yaml")[0] == 0
+    assert lines(project) == sorted([*before, 2, 3])
+    statuses = [e["status"] for e in ktrans_json("state", "show", "demo.yaml")[1]["epochs"]]
+    assert statuses == ["done", "rewound", "done"]
+
+
+def test_rewind_names_the_files_that_would_be_there_twice(project, ktrans, ktrans_json, later):
+    before = lines(project)
+    _, told = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--yes")
+    for sink in told["sinks"]:
+        for path in list(project.rglob(f"*{sink['files'][0]}*")):
+            path.unlink()
+    assert ktrans("run", "demo.yaml")[0] == 0
+    assert lines(project) == before
+
+
+def test_rewind_tells_apart_what_replayed_rejects(project, ktrans, ktrans_json, add_bad_line):
+    """Their files are gone, so nobody may be told to remove what came of them."""
+    add_bad_line()
+    ktrans("run", "demo.yaml")
+    time.sleep(1.1)
+    between = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    time.sleep(1.1)
+    assert ktrans("rejects", "replay", "demo.yaml")[0] == 0
+    way = ("state", "rewind", "demo.yaml", "--to", between, "--dry-run")
+    assert "Keep what was published by epoch 2, which replayed rejects" in ktrans(*way)[1]
+    code, told = ktrans_json(*way)
+    assert (code, told["epochs"], told["replays"], told["splits"]) == (0, [2], [2], 0)
+    assert [sink["files"] for sink in told["sinks"]] == [[], []]
+
+
+def test_rewind_asks_first(project, ktrans, ktrans_json, later, monkeypatch):
+    code, out, err = ktrans("state", "rewind", "demo.yaml", "--to", "0s")
+    assert (code, err) == (0, "")
+    assert "nothing to go back over" in out
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    code, _, err = ktrans("state", "rewind", "demo.yaml", "--to", later)
+    assert code == 130
+    assert "Go back?" in err
+    assert ktrans_json("state", "show", "demo.yaml")[1]["remembered"] == 3
+
+
+def test_rewind_refuses_what_it_cannot_do(project, ktrans, ktrans_json, later):
+    code, told = ktrans_json("state", "rewind", "demo.yaml", "--to", "soon")
+    assert (code, told["error"]["code"]) == (2, "usage")
+    text = (project / "demo.yaml").read_text()
+    stdin = text.replace("{type: file, paths: [logs/]}", "{type: stdin}")
+    (project / "demo.yaml").write_text(stdin)
+    code, told = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--yes")
+    assert (code, told["error"]["code"]) == (2, "cannot_rewind")
+    generate = text.replace("{type: file, paths: [logs/]}", "{type: generate, rows: 10}")
+    (project / "demo.yaml").write_text(generate)
+    code, told = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--yes")
+    assert (code, told["error"]["code"]) == (78, "cannot_rewind")
+    assert "read from file then" in told["error"]["message"]
+
+
+def test_forget_lets_one_file_be_read_again(project, ktrans, ktrans_json, later):
+    before = lines(project)
+    key = str(project / "logs/2.log")
+    code, told = ktrans_json("state", "forget", "demo.yaml", key, "--dry-run")
+    assert (code, told["forgotten"]) == (0, False)
+    assert [split["key"] for split in told["splits"]] == [key]
+    code, out, err = ktrans("state", "forget", "demo.yaml", key, "--yes")
+    assert code == 0
+    assert key in out
+    assert "1 splits are read by the next run" in err
+    assert ktrans("run", "demo.yaml")[0] == 0
+    assert lines(project) == sorted([*before, 2])
+
+
+def test_forget_by_prefix_and_of_what_was_set_aside(project, ktrans, ktrans_json, later):
+    prefix = str(project / "logs")
+    _, told = ktrans_json("state", "forget", "demo.yaml", "--prefix", prefix, "--yes")
+    assert len(told["splits"]) == 3
+    code, told = ktrans_json("state", "forget", "demo.yaml", "--set-aside", "--yes")
+    assert (code, told["splits"], told["forgotten"]) == (0, [], False)
+
+
+def test_forget_says_what_it_does_not_know(project, ktrans_json, later):
+    code, told = ktrans_json("state", "forget", "demo.yaml", "logs/2.log", "--yes")
+    assert (code, told["error"]["code"]) == (2, "split_unknown")
+    assert "--prefix" in told["error"]["hint"]
+    code, told = ktrans_json("state", "forget", "demo.yaml", "--yes")
+    assert (code, told["error"]["code"]) == (2, "usage")
+
+
+def test_an_export_moves_a_pipeline_to_another_store(project, ktrans, ktrans_json, later):
+    code, _, err = ktrans("state", "export", "demo.yaml", "--output", "state.jsonl")
+    assert code == 0
+    assert "records in state.jsonl" in err
+    before = ktrans_json("state", "show", "demo.yaml")[1]
+    text = (project / "demo.yaml").read_text()
+    (project / "demo.yaml").write_text(text + "state: {type: sqlite, path: moved/state.db}\n")
+    assert ktrans_json("state", "import", "demo.yaml", "state.jsonl")[0] == 0
+    after = ktrans_json("state", "show", "demo.yaml")[1]
+    assert {**after, "state": ""} == {**before, "state": ""}
+    rows = lines(project)
+    code, told = ktrans_json("run", "demo.yaml")
+    assert (code, told["outcome"], lines(project)) == (0, "nothing_to_do", rows)
+    code, told = ktrans_json("state", "import", "demo.yaml", "state.jsonl")
+    assert (code, told["error"]["code"]) == (78, "state_exists")
+    assert ktrans("state", "import", "demo.yaml", "state.jsonl", "--replace")[0] == 0
+
+
+def test_an_export_to_stdout_is_one_record_a_line(project, ktrans, ktrans_json, later):
+    code, out, _ = ktrans("state", "export", "demo.yaml")
+    assert code == 0
+    records = [json.loads(line) for line in out.splitlines()]
+    assert records[0]["record"] == "begin"
+    assert records[-1] == {"record": "end", "records": len(records) - 1}
+
+
+def test_there_is_nothing_to_export_before_the_first_run(project, ktrans_json, ktrans):
+    code, _, err = ktrans("state", "export", "demo.yaml", "--output", "state.jsonl")
+    assert code == 78
+    assert "has nothing of pipeline 'demo'" in err
+    assert not (project / "state.jsonl").exists()
+
+
+def test_an_export_that_cannot_be_written_says_so(project, ktrans, later):
+    code, _, err = ktrans("state", "export", "demo.yaml", "--output", "nowhere/state.jsonl")
+    assert code == 2
+    assert "cannot write nowhere/state.jsonl" in err
