@@ -200,6 +200,9 @@ def command(  # noqa: PLR0917 - click passes options by name
             not_for_reload()
         members = fleet.run(stopping.stop, stopping.abandon, stopping.reload)
     several = len(configs) > 1 or Path(configs[0]).is_dir() or len(members) != 1 or fleet.wrong
+    told: Any = _told(fleet, members) if several else members[0].receipt.to_json()
+    if receipt_file is not None:
+        running.write_receipt(receipt_file, told)
     if not several and members[0].error is not None:
         raise members[0].error
     shown = (sys.stderr.isatty() and not quiet and not as_json) if summary is None else summary
@@ -208,11 +211,8 @@ def command(  # noqa: PLR0917 - click passes options by name
             click.echo(err=True)
         label = _label(member, members)
         running.tell(member.receipt, label, summary=shown, one_line=verbose > 0, warn=not quiet)
-    told: Any = _told(fleet, members) if several else members[0].receipt.to_json()
     if as_json:
         show_json(told)
-    if receipt_file is not None:
-        running.write_receipt(receipt_file, told)
     return _exit_code(fleet, members, stopping, fail_on_rejects=fail_on_rejects)
 
 

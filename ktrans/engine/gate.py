@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ktrans.api import Clock, InterruptedRunError
@@ -62,6 +64,24 @@ class Halt:
         """Give a halt for what happens between epochs, where `edge` stops as `stop` does."""
         either = _Either(self.stop, self.edge)
         return Halt(either, self.abandon, edge=self.edge, clock=self.clock)
+
+    @contextmanager
+    def grace(self, secs: float) -> Iterator[None]:
+        """After a call to stop, abandon the epoch under way when its grace period is over."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.is_set():
+                if self.stop.wait(TICK_SECS):
+                    if not over.wait(secs):
+                        self.abandon.set()
+                    return
+
+        threading.Thread(target=watch, name="grace", daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
 
     def is_set(self) -> bool:
         """Tell whether work should stop now."""

@@ -6,8 +6,9 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
-from ktrans.api import ExitCode
+from ktrans.api import ExitCode, KtransError
 from ktrans.engine.ledger import Ledger
+from ktrans.registry.redaction import redact
 
 
 @dataclass(slots=True)
@@ -111,6 +112,18 @@ class RunReceipt:
         """How long the run took."""
         end = self.finished or dt.datetime.now(dt.UTC)
         return (end - self.started).total_seconds()
+
+    def fail(self, error: KtransError) -> None:
+        """Note the error that ended the run."""
+        self.outcome = "failed"
+        self.exit_code = error.exit_code
+        self.error = {
+            "code": error.code,
+            "message": redact(error.message),
+            "hint": error.hint and redact(error.hint),
+            "component": error.component,
+            "place": str(error.where) if error.where else None,
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Give the stable, documented form that `--receipt` and `--json` write."""

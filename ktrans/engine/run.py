@@ -6,9 +6,8 @@ import datetime as dt
 import logging
 import threading
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -40,6 +39,7 @@ from ktrans.engine.options import RunOptions
 from ktrans.engine.patience import patiently
 from ktrans.engine.receipt import RunReceipt
 from ktrans.engine.replay import replaying
+from ktrans.engine.standby import hold_in_turn
 from ktrans.engine.task import Shared
 from ktrans.engine.timing import now
 from ktrans.registry.catalogue import Catalogue
@@ -47,8 +47,6 @@ from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch, Status
 from ktrans.state.store import Store
 
-STANDBY_SECS = 5.0
-"""How often a run that waits for another one's hold looks again, at most."""
 LIMITED_BUDGET = Budget(splits=8, bytes=8 << 20)
 
 
@@ -180,19 +178,10 @@ class Run:
         }
 
     def _fail(self, error: Exception) -> None:
-        told = as_ktrans(error)
         logging.getLogger("ktrans.engine").debug(
             "the run failed", exc_info=error, extra={"event": LogEvent.RUN_FAILED}
         )
-        self.receipt.outcome = "failed"
-        self.receipt.exit_code = told.exit_code
-        self.receipt.error = {
-            "code": told.code,
-            "message": redact(told.message),
-            "hint": told.hint and redact(told.hint),
-            "component": told.component,
-            "place": str(told.where) if told.where else None,
-        }
+        self.receipt.fail(as_ktrans(error))
 
     # -- the run itself -----------------------------------------------------------------------
 
@@ -205,7 +194,7 @@ class Run:
             store.claim(name, self.pipeline.path)
         self.observer.run_started(name, self.receipt.run_id, self.meter)
         pool = held.enter_context(ThreadPoolExecutor(self.workers, thread_name_prefix="work"))
-        held.enter_context(self._grace())
+        held.enter_context(self.halt.grace(self.pipeline.engine.grace_secs))
         settings = self.pipeline.engine
         owners = stateful(self.assembly.enrichers)
         check_owners(store, name, owners)
@@ -232,23 +221,15 @@ class Run:
             self.receipt.outcome = "nothing_to_do"
 
     def _hold(self, held: ExitStack) -> Store:
-        """Hold the pipeline; with --follow wait until another run's hold runs out, or is let go."""
-        state, name = self.assembly.state, self.pipeline.name
-        told = False
-        while True:
-            try:
-                return held.enter_context(state.hold(name, self.receipt.run_id))
-            except LockedError as error:
-                waits = self.options.follow and self._if_locked != "skip"
-                if error.until is None or not waits:
-                    raise
-                if self._idle.stop.is_set():
-                    raise InterruptedRunError("told to stop before it was its turn") from error
-                if not told:  # the message names a time, which each renewal puts off
-                    self._note(f"{error.message}; waiting to take its place")
-                told = True
-            wait = min(self.pipeline.engine.poll_secs, STANDBY_SECS)
-            self.options.clock.wait(wait, self._idle.stop)
+        """Hold the pipeline; with --follow wait until it is this run's turn."""
+        return hold_in_turn(
+            held,
+            partial(self.assembly.state.hold, self.pipeline.name, self.receipt.run_id),
+            waits=self.options.follow and self._if_locked != "skip",
+            poll_secs=self.pipeline.engine.poll_secs,
+            halt=self._idle,
+            note=self._note,
+        )
 
     @property
     def _if_locked(self) -> str:
@@ -389,24 +370,3 @@ class Run:
     def _stopping(self) -> bool:
         """Tell components whether to hurry: at an epoch's edge not until the epoch is over."""
         return (self.halt if self._busy else self._idle).stop.is_set()
-
-    # -- stopping -----------------------------------------------------------------------------
-
-    @contextmanager
-    def _grace(self) -> Iterator[None]:
-        """After a call to stop, abandon the epoch under way when its grace period is over."""
-        over = threading.Event()
-
-        def watch() -> None:
-            while not over.is_set():
-                if self.halt.stop.wait(0.2):
-                    if not over.wait(self.pipeline.engine.grace_secs):
-                        self.halt.abandon.set()
-                    return
-
-        watcher = threading.Thread(target=watch, name="grace", daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            over.set()

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ktrans.state.bucket import BucketState, BucketStateConfig, Found
+from ktrans.state.lease import BEATS
 from ktrans_aws._client import S3Config, make_client
 from ktrans_aws._errors import aws_errors, code_of
 from ktrans_aws._store import S3Store
@@ -55,6 +56,9 @@ class S3StateBucket:
             if config.kms_key
             else {}
         )
+        # A connection that has died must not outlive the lease that is renewed over it.
+        patience = min(config.timeout_secs, config.lease_secs / BEATS)
+        config = config.model_copy(update={"timeout_secs": patience})
         self._client = make_client(config, "s3", connections=CONNECTIONS)
         self._store = S3Store(config, CONNECTIONS)
 

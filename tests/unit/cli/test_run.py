@@ -44,6 +44,15 @@ def test_the_receipt_adds_up_and_says_where_things_are(project, ktrans, add_bad_
     assert max(map(len, err.splitlines())) <= 80
 
 
+def test_a_run_that_could_not_begin_leaves_a_receipt_too(project, ktrans):
+    (project / "logs").rename(project / "gone")
+    code, _, err = ktrans("run", "demo.yaml", "--receipt", "receipt.json")
+    assert (code, "error[path_missing]" in err) == (78, True)
+    told = json.loads((project / "receipt.json").read_text())
+    assert (told["outcome"], told["exit_code"]) == ("failed", 78)
+    assert told["error"]["code"] == "path_missing"
+
+
 def test_rejects_are_told_in_one_line_even_without_a_summary(project, ktrans, add_bad_line):
     add_bad_line()
     code, out, err = ktrans("run", "demo.yaml")
