@@ -7,7 +7,7 @@ PLUGINS := $(wildcard plugins/*/pyproject.toml)
 EDITABLE := -e . $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit services bench lint docs site examples clean
+.PHONY: help demo test unit coverage services bench lint docs site examples clean
 
 help: ## List what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -20,6 +20,9 @@ test: $(VENV)/.test ## Set all up and run all tests
 
 unit: $(VENV)/.test ## Run the quick tests only
 	$(BIN)/python -m pytest tests/unit tests/contract plugins $(ARGS)
+
+coverage: $(VENV)/.test ## Run all tests and show what they miss; takes half as long again
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 services: ## Fetch and build the real servers that tests speak to
 	.ci/services
