@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["ktrans.testing.services.fixtures"]
+pytest_plugins = ["tests.services.fixtures"]
 
 
 @pytest.fixture(autouse=True)

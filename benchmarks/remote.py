@@ -2,7 +2,7 @@
 
 The servers run on the same cores, so the wall time is theirs as much as ours: the figure to look at
 is our own CPU time, beside that of the same rows from files into files. They are started by
-`ktrans.testing.services`; `make services` installs them. This process stays small (see measure.py).
+`tests.services`; `make services` installs them. This process stays small (see measure.py).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Servers:
     def get(self, name: str) -> Any:
         """Give a running server."""
         if name not in self._running:
-            from ktrans.testing.services import influx, kafka, moto
+            from tests.services import influx, kafka, moto
 
             makers: dict[str, Callable[[], Any]] = {
                 "s3": moto.S3Server,

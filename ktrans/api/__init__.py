@@ -45,7 +45,13 @@ if TYPE_CHECKING:
     from ktrans.api.sink import EpochId, Receipt, Refused, Sink, TaskId, Writer
     from ktrans.api.source import Budget, Memory, Plan, Source, Split, WritesFolder
     from ktrans.api.spec import API_VERSION, KINDS, Kind, Spec, hookimpl, hookspec
-    from ktrans.api.stateful import Account, Change, Kept, StatefulEnricher, Turn
+    from ktrans.api.stateful import (
+        EpochAccounting,
+        EpochContext,
+        StatefulEnricher,
+        StateSnapshot,
+        StateUpdate,
+    )
 
 _HOMES = {
     "clock": ("Clock",),
@@ -73,8 +79,6 @@ _HOMES = {
         "StageLostError",
         "StateError",
         "TruncatedError",
-        "Turn",
-        "Turn",
         "UnavailableError",
         "UsageError",
         "Where",
@@ -84,7 +88,13 @@ _HOMES = {
     "rejects": ("REJECT_SCHEMA", "reject_batch"),
     "sink": ("EpochId", "Receipt", "Refused", "Sink", "TaskId", "Writer"),
     "source": ("Budget", "Memory", "Plan", "Source", "Split", "WritesFolder"),
-    "stateful": ("Account", "Change", "Kept", "StatefulEnricher", "Turn"),
+    "stateful": (
+        "EpochAccounting",
+        "StateUpdate",
+        "StateSnapshot",
+        "StatefulEnricher",
+        "EpochContext",
+    ),
     "spec": ("API_VERSION", "KINDS", "Kind", "Spec", "hookimpl", "hookspec"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -94,10 +104,8 @@ __all__ = [
     "KINDS",
     "REJECT_SCHEMA",
     "AccessError",
-    "Account",
     "Budget",
     "BytesPayload",
-    "Change",
     "Clock",
     "Component",
     "ComponentConfig",
@@ -109,6 +117,8 @@ __all__ = [
     "Decoder",
     "Encoded",
     "Enricher",
+    "EpochAccounting",
+    "EpochContext",
     "EpochId",
     "ExitCode",
     "FencedError",
@@ -116,7 +126,6 @@ __all__ = [
     "FormatWriter",
     "Head",
     "InterruptedRunError",
-    "Kept",
     "Kind",
     "KtransError",
     "LedgerError",
@@ -143,10 +152,11 @@ __all__ = [
     "SplitError",
     "StageLostError",
     "StateError",
+    "StateSnapshot",
+    "StateUpdate",
     "StatefulEnricher",
     "TaskId",
     "TruncatedError",
-    "Turn",
     "UnavailableError",
     "UsageError",
     "Where",

@@ -102,7 +102,7 @@ def ktrans_epoch_committed(run: dict[str, object], epoch: dict[str, object]) -> 
     """An epoch was recorded.
 
     `epoch` has `id`, `ledger`, `splits`, `input_bytes`, `seconds`, `began`, `ended`; `sinks`, by
-    id, each with `rows`, `bytes` and `outputs`; `set_aside`; `stages`: the commit of each sink, as
+    id, each with `rows`, `bytes` and `outputs`; `quarantined`; `stages`: the commit of each sink, as
     in `ktrans_task_finished`.
     """
 

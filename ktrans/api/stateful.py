@@ -28,7 +28,7 @@ def _nothing() -> Sequence[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StateSnapshot:
     """What recorded epochs left behind.
 
     Attributes:
@@ -42,7 +42,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StateUpdate:
     """What an epoch changes in what is kept.
 
     Attributes:
@@ -57,7 +57,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class EpochContext:
     """The circumstances of an epoch.
 
     Attributes:
@@ -76,7 +76,7 @@ Sums = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class EpochAccounting:
     """Where the rows of an epoch went, counted from the totals that they ended up in.
 
     Rows in must be held + closed + left_out, and what was refused; the engine's ledger checks it.
@@ -116,7 +116,7 @@ class StatefulEnricher(Enricher[C], abc.ABC):
         """Give the name that its state is kept under; one of a kind in a pipeline."""
 
     @abc.abstractmethod
-    def resume(self, task: TaskId, kept: Kept, turn: Turn) -> StatefulEnricher[C]:
+    def resume(self, task: TaskId, kept: StateSnapshot, turn: EpochContext) -> StatefulEnricher[C]:
         """Give the object that will see this epoch's batches.
 
         Raises:
@@ -125,7 +125,7 @@ class StatefulEnricher(Enricher[C], abc.ABC):
 
     def begin(self, task: TaskId) -> StatefulEnricher[C]:
         """Give an object for a look: nothing is kept, and all totals come out at the end."""
-        return self.resume(task, Kept(), Turn(last=True, number=task.epoch.number))
+        return self.resume(task, StateSnapshot(), EpochContext(last=True, number=task.epoch.number))
 
     @abc.abstractmethod
     def prepare(self, batch: pa.RecordBatch) -> Any:
@@ -144,9 +144,9 @@ class StatefulEnricher(Enricher[C], abc.ABC):
         return ()
 
     @abc.abstractmethod
-    def account(self) -> Account:
+    def account(self) -> EpochAccounting:
         """Say where the epoch's rows went; asked after `finish`."""
 
     @abc.abstractmethod
-    def change(self) -> Change | None:
+    def change(self) -> StateUpdate | None:
         """Give what is to be stored; asked after `finish`. None changes nothing."""

@@ -27,7 +27,7 @@ def command(configs: tuple[str, ...], as_json: bool) -> int:
     Looks at versions, plugins, clock, limits, credentials (that there are some, never what they
     are), files, hosts and permissions. Exits 1 if something would keep a run from working.
     """
-    from ktrans.engine.doctor import examine_machine, examine_pipelines
+    from ktrans.tools.doctor import examine_machine, examine_pipelines
 
     found = catalogue()
     findings = []

@@ -19,7 +19,7 @@ def command(codes: tuple[str, ...], as_json: bool) -> int:
     metrics. Without CODE: all of them.
     """
     from ktrans.api import UsageError
-    from ktrans.codes import meanings
+    from ktrans.registry.codes import meanings
     from ktrans.registry.suggest import near
 
     known = meanings()

@@ -14,7 +14,7 @@ from ktrans.cli.common import catalogue, debug_option
 
 if TYPE_CHECKING:
     from ktrans.registry.catalogue import Catalogue
-    from ktrans.scaffold.pipeline import Section
+    from ktrans.tools.new_pipeline import Section
 
 SAMPLED = 20
 
@@ -36,7 +36,7 @@ def command(
     given is asked for on a terminal. Local logs are looked at to choose the decoder.
     """
     from ktrans.api import UsageError
-    from ktrans.scaffold.pipeline import pipeline_text, sink_at, source_at
+    from ktrans.tools.new_pipeline import pipeline_text, sink_at, source_at
 
     if output.exists() and not force:
         raise UsageError(f"{output} is there already", hint="take another name, or --force")
@@ -69,7 +69,7 @@ def _name(output: Path) -> str:
 
 def _sampled(origin: str, output: Path, found: Catalogue) -> tuple[str, list[str]]:
     """Look at some local logs: give the decoder to take, and what was seen."""
-    from ktrans.engine.recognise import recognised
+    from ktrans.tools.recognise import recognised
 
     place = output.parent / origin
     if "://" in origin or origin == "-":

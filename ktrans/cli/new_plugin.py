@@ -31,7 +31,7 @@ def command(name: str, kind: str, into: Path) -> int:
 
     It installs and passes its tests as it is. Change it into what you need.
     """
-    from ktrans.scaffold import write_plugin
+    from ktrans.tools.new_plugin import write_plugin
 
     written = write_plugin(name, cast("Kind", kind), into)
     root = written[0].parent

@@ -13,7 +13,7 @@ from ktrans.observe import human
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ktrans.engine.outlook import Outlook
+    from ktrans.tools.plan_preview import Outlook
 
 
 @click.command("plan")
@@ -29,7 +29,7 @@ def command(config: str, start: str | None, workers: int | None, as_json: bool) 
     hold. Nothing is written, acknowledged or remembered.
     """
     from ktrans.engine.cores import usable_cores
-    from ktrans.engine.outlook import outlook
+    from ktrans.tools.plan_preview import outlook
 
     pipeline, found = load(config)
     count = workers or pipeline.engine.workers or usable_cores()

@@ -32,7 +32,7 @@ CELL = 40
 @debug_option
 def command(config: str, rows: int, after: str | None, as_json: bool) -> int:
     """Show some rows after any stage; write and remember nothing."""
-    from ktrans.engine.preview import preview
+    from ktrans.tools.preview import preview
 
     pipeline, found = load(config)
     table, rejects = preview(pipeline, found, rows, after)

@@ -19,9 +19,9 @@ from ktrans.cli.common import (
 from ktrans.cli.failures import error_json, show_error, show_json
 
 if TYPE_CHECKING:
-    from ktrans.cli.running import Stopping
-    from ktrans.fleet.fleet import Fleet
-    from ktrans.fleet.member import Member
+    from ktrans.cli.run_common import Stopping
+    from ktrans.engine.fleet.fleet import Fleet
+    from ktrans.engine.fleet.member import Member
     from ktrans.observe.logs import LogFormat
 
 EPILOG = """\b
@@ -157,11 +157,11 @@ def command(  # noqa: PLR0917 - click passes options by name
     at any point is taken up by the next one; no row is lost, and sinks that can have every row
     exactly once.
     """
-    from ktrans.cli import running
-    from ktrans.cli.desk import Desk
-    from ktrans.engine.options import RunOptions
-    from ktrans.fleet.fleet import Fleet
-    from ktrans.fleet.order import Order
+    from ktrans.cli import run_common as running
+    from ktrans.cli.run_outputs import Desk
+    from ktrans.engine.fleet.fleet import Fleet
+    from ktrans.engine.fleet.request import Order
+    from ktrans.engine.run_options import RunOptions
 
     running.choose_allocator()
     found = catalogue(-1 if quiet else verbose, log_format)
@@ -241,8 +241,8 @@ def _told(fleet: Fleet, members: list[Member]) -> list[dict[str, Any]]:
 def _exit_code(
     fleet: Fleet, members: list[Member], stopping: Stopping, *, fail_on_rejects: bool
 ) -> int:
-    from ktrans.cli import running
-    from ktrans.fleet.shares import worst
+    from ktrans.cli import run_common as running
+    from ktrans.engine.fleet.allocation import worst
 
     codes = [
         running.exit_code(member.receipt, stopping, fail_on_rejects=fail_on_rejects)

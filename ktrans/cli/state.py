@@ -17,10 +17,10 @@ from ktrans.cli.common import (
     table,
 )
 from ktrans.cli.failures import show_json
-from ktrans.cli.state_back import forget, rewind
+from ktrans.cli.state_rewind import forget, rewind
 
 if TYPE_CHECKING:
-    from ktrans.config.pipeline import Pipeline
+    from ktrans.config.model import Pipeline
     from ktrans.registry.catalogue import Catalogue
     from ktrans.state.base import StateStore
 
@@ -67,7 +67,7 @@ def show(config: str, prefix: str | None, limit: int, as_json: bool) -> int:
 
 def _text(told: dict[str, Any]) -> str:
     lines = [f"pipeline  {told['pipeline']}", f"state     {told['state']}"]
-    if not told["epochs"] and not told["set_aside"]:
+    if not told["epochs"] and not told["quarantined"]:
         return "\n".join([*lines, "", "It has not run yet: there is nothing to show."])
     lines.append(f"position  {json.dumps(told.get('position'))}")
     lines.append(f"splits    {told.get('remembered', 0):,} remembered")
@@ -79,10 +79,10 @@ def _text(told: dict[str, Any]) -> str:
         rows = [_epoch(epoch) for epoch in told["epochs"]]
         head = ["epoch", "status", "recorded", "splits", "rows", "rejects"]
         lines += ["", table(head, rows)]
-    if told["set_aside"]:
+    if told["quarantined"]:
         rows = [
             [item["kind"], item["code"], str(item["tries"]), f"{item['uri']}: {item['reason']}"]
-            for item in told["set_aside"]
+            for item in told["quarantined"]
         ]
         lines += ["", table(["set aside", "code", "tries", "what"], rows)]
     if "splits" in told:

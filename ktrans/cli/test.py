@@ -17,7 +17,7 @@ from ktrans.cli.common import (
 from ktrans.cli.failures import show_json
 
 if TYPE_CHECKING:
-    from ktrans.engine.trial import Outcome
+    from ktrans.tools.config_tests import Outcome
 
 FAILED = 1
 
@@ -33,9 +33,9 @@ def command(configs: tuple[str, ...], as_json: bool) -> int:
     A test has some input and what it must become: rows after a stage, and rejects. The source and
     the sinks are not touched. Exits 1 if a test fails.
     """
-    from ktrans.config.drafts import Wanted
     from ktrans.config.load import load_all
-    from ktrans.engine.trial import try_out
+    from ktrans.config.pipeline_documents import Wanted
+    from ktrans.tools.config_tests import try_out
 
     found = catalogue()
     told: list[dict[str, Any]] = []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ktrans.api import Where
-    from ktrans.config.pipeline import Pipeline
+    from ktrans.config.model import Pipeline
     from ktrans.engine.assemble import Assembly
     from ktrans.registry.catalogue import Catalogue
 
@@ -71,8 +71,8 @@ def _checked(
 
     What is wrong whatever the profile is told once.
     """
-    from ktrans.config.drafts import Wanted
     from ktrans.config.load import Loaded, all_drafts, take_name, told_apart
+    from ktrans.config.pipeline_documents import Wanted
 
     wanted, unread = Wanted(profile=chosen_profile()), Loaded()
     names: dict[tuple[str | None, str], Where] = {}
@@ -100,7 +100,7 @@ def _check(
     entry: dict[str, Any], pipeline: Pipeline, found: Catalogue, *, connect: bool
 ) -> tuple[dict[str, Any], list[KtransError]]:
     from ktrans.engine.assemble import assemble
-    from ktrans.engine.preview import show_samples
+    from ktrans.tools.preview import show_samples
 
     assembly = assemble(pipeline, found, ephemeral=connect)
     try:

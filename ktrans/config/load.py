@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktrans.api import ConfigError, ConfigErrors, KtransError, UsageError, Where
-from ktrans.config.document import Document
-from ktrans.config.drafts import Draft, LoadedFile, Wanted, drafts_of
-from ktrans.config.files import pipeline_files
+from ktrans.config.find_files import pipeline_files
+from ktrans.config.pipeline_documents import Draft, LoadedFile, Wanted, drafts_of
+from ktrans.config.yaml_document import Document
 from ktrans.registry.suggest import near
 
 if TYPE_CHECKING:
-    from ktrans.config.pipeline import Pipeline
+    from ktrans.config.model import Pipeline
     from ktrans.registry.catalogue import Catalogue
 
 

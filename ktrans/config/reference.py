@@ -18,8 +18,8 @@ from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
 from ktrans.api.spec import KINDS, Kind, Spec
-from ktrans.config.cases import Case
-from ktrans.config.pipeline import EngineSettings, LimitSettings, RejectLimit
+from ktrans.config.model import EngineSettings, LimitSettings, RejectLimit
+from ktrans.config.pipeline_tests import Case
 from ktrans.config.sections import REJECTS_KEYS, SECTIONS, SINK_KEYS
 from ktrans.registry.catalogue import WELL_KNOWN
 
@@ -285,7 +285,7 @@ def flow_page() -> str:
 
 
 def _errors() -> Iterator[str]:
-    from ktrans.codes import sections
+    from ktrans.registry.codes import sections
 
     yield "# Errors"
     yield ""

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 from ktrans.api import KtransError
 from ktrans.api.spec import KINDS, Kind
-from ktrans.config.cases import Case
-from ktrans.config.pipeline import EngineSettings, LimitSettings, RejectLimit
-from ktrans.config.schema_pieces import PATHS, profiles, spliced, with_pieces
+from ktrans.config.model import EngineSettings, LimitSettings, RejectLimit
+from ktrans.config.pipeline_tests import Case
+from ktrans.config.schema_partial import PATHS, profiles, spliced, with_pieces
 from ktrans.config.sections import DEFAULT_STATE, NAME, REJECTS_KEYS, SECTIONS, SINK_KEYS, VERSION
 
 if TYPE_CHECKING:

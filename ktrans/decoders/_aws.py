@@ -20,8 +20,6 @@ from ktrans.api import (
     Payload,
     reject_batch,
 )
-from ktrans.api.inflate import Inflater, inflate_head, wait_for_more
-from ktrans.api.lines import whole_lines
 from ktrans.api.log_events import LogEvent
 from ktrans.decoders import _events as events
 from ktrans.decoders._careful import Careful, read_carefully
@@ -41,6 +39,8 @@ from ktrans.decoders._rows import Lineage, Mapper
 from ktrans.decoders._text import TextBlock, TextPlan, read_fast
 from ktrans.flow.columns import flow_batch
 from ktrans.flow.schema import TEXT, TIME, project
+from ktrans.kit.text.inflate import Inflater, inflate_head, wait_for_more
+from ktrans.kit.text.lines import whole_lines
 
 HEAD_BYTES = 64 << 10
 

@@ -24,7 +24,6 @@ from ktrans.api import (
     Sniff,
     reject_batch,
 )
-from ktrans.api.inflate import Inflater
 from ktrans.decoders._azure_cut import Cutter
 from ktrans.decoders._azure_model import Fault, Kind, Sheet, TupleBlock
 from ktrans.decoders._azure_replay import replay_records, replay_tuples
@@ -33,6 +32,7 @@ from ktrans.decoders._azure_tuples import read_carefully, read_fast
 from ktrans.decoders._faults import Faults
 from ktrans.flow.columns import flow_batch
 from ktrans.flow.schema import project
+from ktrans.kit.text.inflate import Inflater
 
 _TROUBLED = 2
 _SURE, _LIKELY = 100, 70

@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ktrans.api import Limits, Payload
-from ktrans.api.inflate import Problem, wait_for_more
-from ktrans.api.lines import shortened
 from ktrans.decoders._azure_exact import read_exactly
 from ktrans.decoders._azure_loose import decoded, read_loosely
 from ktrans.decoders._azure_model import Fault, Kind, Refused, Sheet, TupleBlock
 from ktrans.decoders._json_scan import Borders, Place, one_line, reads, scan, wrapper_pattern
+from ktrans.kit.text.inflate import Problem, wait_for_more
+from ktrans.kit.text.lines import shortened
 
 MAX_RECORD_LINES = 64
 """A record may be so many times as long as a line (`limits.max_line_bytes`): it holds the flows of

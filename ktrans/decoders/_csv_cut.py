@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ktrans.api import Limits, Payload
-from ktrans.api.inflate import Inflater
-from ktrans.api.lines import Lines, Overlong, Torn, count_lines, whole_lines
+from ktrans.kit.text.inflate import Inflater
+from ktrans.kit.text.lines import Lines, Overlong, Torn, count_lines, whole_lines
 
 
 @dataclass(frozen=True, slots=True)

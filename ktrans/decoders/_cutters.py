@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Protocol
 import pyarrow as pa
 
 from ktrans.api import Context, Payload
-from ktrans.api.inflate import Problem
-from ktrans.api.lines import SHOWN_BYTES, Lines, Overlong, Torn, count_lines
 from ktrans.decoders._cut import HeaderFinder
 from ktrans.decoders._events import BadDocument, Messages, read_document
 from ktrans.decoders._layout import Dialect, Layout, is_time
 from ktrans.decoders._text import Events, TextBlock
+from ktrans.kit.text.inflate import Problem
+from ktrans.kit.text.lines import SHOWN_BYTES, Lines, Overlong, Torn, count_lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ktrans.api import Limits
-from ktrans.api.inflate import Inflater
-from ktrans.api.lines import SHOWN_BYTES, shortened
+from ktrans.kit.text.inflate import Inflater
+from ktrans.kit.text.lines import SHOWN_BYTES, shortened
 
 _BORDER = re.compile(rb'\}\s*(?=\{\s*"[A-Za-z])')
 _DOCUMENT_LINES = 16

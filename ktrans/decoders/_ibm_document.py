@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ktrans.api.inflate import Problem
 from ktrans.decoders._json_scan import Borders, Place, reads, scan, wrapper_pattern
 from ktrans.decoders._json_values import decode_json, json_text
+from ktrans.kit.text.inflate import Problem
 
 ROWS = "flow_logs"
 COLLECTOR = "collector_crn"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ktrans.api import Limits, Payload, reject_batch
-from ktrans.api.inflate import Problem, wait_for_more
-from ktrans.api.lines import SHOWN_BYTES, shortened
 from ktrans.decoders._json_scan import one_line
+from ktrans.kit.text.inflate import Problem, wait_for_more
+from ktrans.kit.text.lines import SHOWN_BYTES, shortened
 
 BLANK = b" \t\r\n"
 

@@ -15,12 +15,12 @@ from itertools import chain
 import numpy as np
 
 from ktrans.api import Limits, Payload
-from ktrans.api.inflate import Inflater
-from ktrans.api.lines import Lines, Overlong, cut_lines
 from ktrans.decoders._json_block import Cutter, JsonBlock
 from ktrans.decoders._json_documents import Documents
 from ktrans.decoders._json_pubsub import unwrap_push
 from ktrans.decoders._json_scan import Found, Place, reads, scan
+from ktrans.kit.text.inflate import Inflater
+from ktrans.kit.text.lines import Lines, Overlong, cut_lines
 
 _BOM = b"\xef\xbb\xbf"
 _LOOKED_AT = 64 << 10

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ktrans.api.inflate import Problem
-from ktrans.api.lines import SHOWN_BYTES, Overlong
 from ktrans.decoders._json_block import Cutter, JsonBlock
 from ktrans.decoders._json_scan import Borders, Place, reads, scan, wrapper_pattern
+from ktrans.kit.text.inflate import Problem
+from ktrans.kit.text.lines import SHOWN_BYTES, Overlong
 
 _OVERLAP = 256
 

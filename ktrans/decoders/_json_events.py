@@ -9,9 +9,9 @@ import io
 from collections.abc import Iterator
 
 from ktrans.api import Limits, Payload
-from ktrans.api.inflate import Inflater, Problem, inflate_head
 from ktrans.decoders._events import BadDocument, Messages, cut_documents, read_document
 from ktrans.decoders._json_block import Cutter, JsonBlock
+from ktrans.kit.text.inflate import Inflater, Problem, inflate_head
 
 _HEAD_BYTES = 64 << 10
 _MARKS = (b'"logEvents"', b'"awslogs"', b'"kinesis"', b'"messageType"')

@@ -23,9 +23,9 @@ from ktrans.api import (
     RejectError,
     Sniff,
 )
-from ktrans.api.inflate import Inflater, inflate_head, wait_for_more
 from ktrans.api.log_events import LogEvent
 from ktrans.flow.schema import project
+from ktrans.kit.text.inflate import Inflater, inflate_head, wait_for_more
 
 HEAD_BYTES = 64 << 10
 RAW_HEAD_BYTES = 64 << 10

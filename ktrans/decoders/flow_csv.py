@@ -22,7 +22,6 @@ from ktrans.api import (
     Payload,
     reject_batch,
 )
-from ktrans.api.inflate import inflate_head
 from ktrans.api.log_events import LogEvent
 from ktrans.decoders._csv_cut import CsvBlock, cut_csv
 from ktrans.decoders._json_map import fault_rejects
@@ -31,6 +30,7 @@ from ktrans.decoders._map_csv import CsvParser, Dialect
 from ktrans.decoders._map_rows import RowMaker
 from ktrans.flow.columns import flow_batch
 from ktrans.flow.schema import project
+from ktrans.kit.text.inflate import inflate_head
 
 _HEAD_BYTES = 64 << 10
 

@@ -27,8 +27,6 @@ from ktrans.api import (
     RejectError,
     Sniff,
 )
-from ktrans.api.inflate import Inflater, Problem, wait_for_more
-from ktrans.api.lines import shortened
 from ktrans.decoders._ibm_document import Unreadable, read_document
 from ktrans.decoders._json_block import JsonBlock, JsonReject
 from ktrans.decoders._json_map import JsonMapDecoder
@@ -36,6 +34,8 @@ from ktrans.decoders._json_scan import one_line
 from ktrans.decoders._map_rows import Work
 from ktrans.decoders._map_table import Table, flow_field
 from ktrans.flow.columns import coalesce_text, recode
+from ktrans.kit.text.inflate import Inflater, Problem, wait_for_more
+from ktrans.kit.text.lines import shortened
 
 _DOCUMENT_LINES = 64
 """A document may be as long as so many records."""

@@ -31,11 +31,11 @@ from ktrans.api import (
     WritesFolder,
 )
 from ktrans.api.clock import CLOCK
-from ktrans.api.logs import ComponentLogger
 from ktrans.api.spec import Delivery, Kind
-from ktrans.config.pipeline import Pipeline, SinkEntry
-from ktrans.engine.carry import check_repeats, check_state
-from ktrans.engine.rejects import REJECT_OUT_SCHEMA
+from ktrans.config.model import Pipeline, SinkEntry
+from ktrans.engine.enricher_state import check_repeats, check_state
+from ktrans.engine.log_context import ComponentLogger
+from ktrans.engine.rejects.writer import REJECT_OUT_SCHEMA
 from ktrans.expressions import Expression, columns_of, compile_expression
 from ktrans.flow.schema import COUNTERS
 from ktrans.registry.catalogue import Catalogue

@@ -15,20 +15,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import (
-    Change,
     Decoded,
     Enricher,
     Receipt,
     Refused,
     StatefulEnricher,
+    StateUpdate,
     TaskId,
     Writer,
 )
 from ktrans.engine.assemble import Assembly, BoundSink
-from ktrans.engine.carry import Carry
 from ktrans.engine.counting import account_for, applied, count_status, measure, taken
+from ktrans.engine.enricher_state import Carry
 from ktrans.engine.ledger import Ledger, StageLedger, Tally
-from ktrans.engine.rejects import to_out, undelivered
+from ktrans.engine.rejects.writer import to_out, undelivered
 from ktrans.engine.timing import StageTimes, now
 
 
@@ -237,7 +237,7 @@ class Chain:
         self._close_ledger(receipts)
         return receipts
 
-    def changes(self) -> dict[str, Change]:
+    def changes(self) -> dict[str, StateUpdate]:
         """Give what stateful enrichers want stored, by the name of their state; after `finish`."""
         found = {e.state_id: e.change() for e in self._ordered if isinstance(e, StatefulEnricher)}
         return {name: change for name, change in found.items() if change is not None}

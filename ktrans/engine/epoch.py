@@ -22,13 +22,13 @@ from ktrans.api import (
     TaskId,
 )
 from ktrans.api.log_events import LogEvent
-from ktrans.config.pipeline import Pipeline
+from ktrans.config.model import Pipeline
 from ktrans.engine.failures import as_ktrans, is_access
 from ktrans.engine.ledger import Ledger
-from ktrans.engine.rejects import check_limit
+from ktrans.engine.rejects.writer import check_limit
 from ktrans.engine.task import Shared, Task, TaskResult
 from ktrans.engine.timing import StageTimes, now
-from ktrans.state.epochs import Epoch, Exclusion, Status
+from ktrans.state.epochs import Epoch, Quarantine, Status
 from ktrans.state.store import Store
 
 EARLY_RECORDS = 100
@@ -100,7 +100,7 @@ class EpochRunner:
             self._pipeline.fingerprint,
             replay=replay,
             source=source_mark(self._pipeline),
-            planned=self._shared.halt.clock.now(),
+            planned=self._shared.cancellation.clock.now(),
         )
         self._store.plan(name, epoch)
         return epoch
@@ -114,7 +114,7 @@ class EpochRunner:
             fingerprint=self._pipeline.fingerprint,
             source=source_mark(self._pipeline),
             last=True,
-            planned=self._shared.halt.clock.now(),
+            planned=self._shared.cancellation.clock.now(),
         )
         self._store.plan(self._pipeline.name, epoch)
         return epoch
@@ -173,7 +173,7 @@ class EpochRunner:
             self._gather(epoch, results)
         except Exception as error:
             self._clean_up(number)
-            if isinstance(error, RunError) and error.code == "too_many_set_aside":
+            if isinstance(error, RunError) and error.code == "too_many_quarantined":
                 self._store.readmit(self._pipeline.name, epoch)
                 epoch.excluded.clear()
             raise
@@ -211,8 +211,8 @@ class EpochRunner:
                 )
 
     def _run_tasks(self, epoch: Epoch, number: EpochId) -> list[TaskResult]:
-        halt = self._shared.halt
-        halt.failed.clear()
+        cancellation = self._shared.cancellation
+        cancellation.failed.clear()
         tasks = [
             Task(self._shared, epoch, TaskId(number, index)) for index in range(len(epoch.tasks))
         ]
@@ -223,7 +223,7 @@ class EpochRunner:
             finally:
                 # The with-block waits for the others: tell them to give up first.
                 if any(f.done() and f.exception() is not None for f in futures):
-                    halt.failed.set()
+                    cancellation.failed.set()
                     for future in futures:
                         future.cancel()
         errors = [e for f in futures if not f.cancelled() and (e := f.exception())]
@@ -283,7 +283,7 @@ class EpochRunner:
 
     # -- called by tasks ----------------------------------------------------------------------
 
-    def _exclude(self, epoch: Epoch, exclusion: Exclusion) -> None:
+    def _exclude(self, epoch: Epoch, exclusion: Quarantine) -> None:
         if epoch.decided:  # its rows may be published: left out now, they would come twice later
             raise RunError(
                 f"{exclusion.uri} cannot be read again, and epoch {epoch.number} may be published "
@@ -291,7 +291,7 @@ class EpochRunner:
                 code="published_in_part",
                 hint="make it readable for one run, so that the epoch can be finished",
             )
-        limit = self._pipeline.engine.max_set_aside
+        limit = self._pipeline.engine.max_quarantined
         gone = "split_vanished"
         if exclusion.code != gone and limit <= sum(
             item.code != gone for item in list(epoch.excluded.values())
@@ -299,8 +299,8 @@ class EpochRunner:
             raise RunError(
                 f"more than {limit} splits of one epoch cannot be read; the last is "
                 f"{exclusion.uri}: {exclusion.reason}",
-                code="too_many_set_aside",
-                hint="this looks like more than a few bad objects; raise engine.max_set_aside if "
+                code="too_many_quarantined",
+                hint="this looks like more than a few bad objects; raise engine.max_quarantined if "
                 "it is not",
             )
         self._store.exclude(self._pipeline.name, epoch, exclusion)
@@ -353,7 +353,7 @@ def _summary(epoch: Epoch, seconds: float) -> dict[str, Any]:
             }
             for sink, receipts in epoch.receipts.items()
         },
-        "set_aside": [item.to_json() for item in left_out],
+        "quarantined": [item.to_json() for item in left_out],
         "access": any(is_access(item.code) for item in left_out),
         "torn": epoch.extra.get("torn", []),
         **({"replay": True} if epoch.replay else {}),

@@ -12,7 +12,7 @@ from ktrans.api import (
     Split,
 )
 from ktrans.registry.redaction import redact
-from ktrans.state.epochs import Exclusion
+from ktrans.state.epochs import Quarantine
 
 FINAL_ERRNO = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
@@ -37,10 +37,10 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, TimeoutError)
 
 
-def exclusion(split: Split, error: Exception) -> Exclusion:
+def exclusion(split: Split, error: Exception) -> Quarantine:
     """Say how a split that cannot be read is left out of its epoch."""
     rejected = isinstance(error, RejectError)
-    return Exclusion(
+    return Quarantine(
         split.key,
         split.uri,
         "rejected" if rejected else "waiting",

@@ -47,7 +47,7 @@ class SinkOutput:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class QuarantinedSplit:
     """A split that could not be read, and why.
 
     `kind` is "rejected" (recorded among the rejects, not read again) or "waiting" (tried again in
@@ -79,7 +79,7 @@ class RunReceipt:
         outcome: "done", "nothing_to_do", "stopped" (asked to), "skipped" (locked) or "failed".
         splits: how many splits were read and recorded.
         input_bytes: their size as stored (compressed), where it is known.
-        set_aside: splits that could not be read.
+        quarantined: splits that could not be read.
         torn: objects that ended in the middle, by URI.
         choices: what `auto` decided, by URI.
         error: the error that ended the run, as JSON, if one did.
@@ -99,7 +99,7 @@ class RunReceipt:
     ledger: Ledger = field(default_factory=Ledger)
     sinks: list[SinkOutput] = field(default_factory=list)
     rejects: SinkOutput | None = None
-    set_aside: list[SetAside] = field(default_factory=list)
+    quarantined: list[QuarantinedSplit] = field(default_factory=list)
     torn: list[str] = field(default_factory=list)
     choices: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -144,7 +144,7 @@ class RunReceipt:
             "ledger": self.ledger.to_json(),
             "sinks": [sink.to_json() for sink in self.sinks],
             "rejects": self.rejects.to_json() if self.rejects else None,
-            "set_aside": [item.to_json() for item in self.set_aside],
+            "quarantined": [item.to_json() for item in self.quarantined],
             "torn": self.torn,
             "choices": self.choices,
             "notes": self.notes,

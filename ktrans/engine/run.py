@@ -23,23 +23,24 @@ from ktrans.api import (
     RunError,
 )
 from ktrans.api.log_events import LogEvent
-from ktrans.api.logs import bind
-from ktrans.config.pipeline import Pipeline
-from ktrans.engine.about import about
-from ktrans.engine.accounts import account, output_of
+from ktrans.config.model import Pipeline
 from ktrans.engine.assemble import Assembly, assemble
-from ktrans.engine.carry import check_owners, stateful, wants_last
+from ktrans.engine.byte_budget import ByteBudget
+from ktrans.engine.cancellation import Cancellation
 from ktrans.engine.cores import usable_cores
-from ktrans.engine.dry import discard
+from ktrans.engine.dry_run import discard
+from ktrans.engine.enricher_state import check_owners, stateful, wants_last
 from ktrans.engine.epoch import EpochRunner, source_mark
-from ktrans.engine.events import Meter, Observer, Quiet
 from ktrans.engine.failures import as_ktrans
-from ktrans.engine.gate import Gate, Halt
-from ktrans.engine.options import RunOptions
-from ktrans.engine.patience import patiently
+from ktrans.engine.lock_wait import hold_in_turn
+from ktrans.engine.log_context import bind
+from ktrans.engine.observer import Meter, Observer, Quiet
 from ktrans.engine.receipt import RunReceipt
-from ktrans.engine.replay import replaying
-from ktrans.engine.standby import hold_in_turn
+from ktrans.engine.rejects.replay import replaying
+from ktrans.engine.retry import with_retries
+from ktrans.engine.run_description import about
+from ktrans.engine.run_options import RunOptions
+from ktrans.engine.run_summary import account, output_of
 from ktrans.engine.task import Shared
 from ktrans.engine.timing import now
 from ktrans.registry.catalogue import Catalogue
@@ -74,8 +75,8 @@ def run(
     Raises:
         ConfigError, PluginError: the pipeline does not fit together; nothing was begun.
     """
-    halt = Halt(stop or threading.Event(), abandon or threading.Event())
-    return Run(pipeline, catalogue, options, observer or Observer(), halt).run()
+    cancellation = Cancellation(stop or threading.Event(), abandon or threading.Event())
+    return Run(pipeline, catalogue, options, observer or Observer(), cancellation).run()
 
 
 class Run:
@@ -87,14 +88,14 @@ class Run:
         catalogue: Catalogue,
         options: RunOptions,
         observer: Observer,
-        halt: Halt,
+        cancellation: Cancellation,
     ) -> None:
         self.pipeline = pipeline
         self.options = options
         self.observer = Quiet(observer)
-        self.halt = halt
-        halt.clock = options.clock
-        self._idle = halt.between_epochs()
+        self.cancellation = cancellation
+        cancellation.clock = options.clock
+        self._idle = cancellation.between_epochs()
         self._busy = False
         self.meter = Meter()
         self._failed: set[str] = set()
@@ -140,7 +141,7 @@ class Run:
             else:
                 self._fail(error)
         except InterruptedRunError as error:
-            if self.halt.abandon.is_set():
+            if self.cancellation.abandon.is_set():
                 self._fail(error)
             receipt.outcome = "stopped"
         except (ConfigError, ConfigErrors):
@@ -194,7 +195,7 @@ class Run:
             store.claim(name, self.pipeline.path)
         self.observer.run_started(name, self.receipt.run_id, self.meter)
         pool = held.enter_context(ThreadPoolExecutor(self.workers, thread_name_prefix="work"))
-        held.enter_context(self.halt.grace(self.pipeline.engine.grace_secs))
+        held.enter_context(self.cancellation.grace(self.pipeline.engine.grace_secs))
         settings = self.pipeline.engine
         owners = stateful(self.assembly.enrichers)
         check_owners(store, name, owners)
@@ -203,8 +204,8 @@ class Run:
             store=store,
             settings=settings,
             pool=pool,
-            gate=Gate((2 * self.workers + 4) * self.pipeline.limits.block_bytes),
-            halt=self.halt,
+            gate=ByteBudget((2 * self.workers + 4) * self.pipeline.limits.block_bytes),
+            cancellation=self.cancellation,
             meter=self.meter,
             observer=self.observer,
             exclude=None,
@@ -227,7 +228,7 @@ class Run:
             partial(self.assembly.state.hold, self.pipeline.name, self.receipt.run_id),
             waits=self.options.follow and self._if_locked != "skip",
             poll_secs=self.pipeline.engine.poll_secs,
-            halt=self._idle,
+            cancellation=self._idle,
             note=self._note,
         )
 
@@ -240,13 +241,13 @@ class Run:
         again = replace(shared, assembly=replaying(self.assembly))
         runner = EpochRunner(again, store, self.workers)
         position = store.position(name, self.assembly.source.config.type)
-        while not self.halt.stop.is_set():
+        while not self.cancellation.stop.is_set():
             budget = replace(self._budget(), skip=frozenset(self._failed))
             plan = again.assembly.source.plan(position, store.memory(name), budget)
             if plan is None:
                 break
             self._complete(runner, runner.plan(plan, replay=True))
-        whole = [item for item in store.set_aside(name) if item["kind"] == "rejected"]
+        whole = [item for item in store.quarantined(name) if item["kind"] == "rejected"]
         if whole:
             store.forget(name, [item["key"] for item in whole])
             self._note(f"{len(whole)} objects that were rejected whole are read by the next run")
@@ -292,11 +293,11 @@ class Run:
             position = source.position_from(self.options.start)
         while not self._idle.stop.is_set() and not self._limit_reached():
             budget = replace(self._budget(), skip=frozenset(self._failed))
-            plan = patiently(
+            plan = with_retries(
                 partial(source.plan, position, memory, budget),
                 "listing the source",
                 settings=self.pipeline.engine,
-                halt=self._idle,
+                cancellation=self._idle,
                 observer=self.observer,
                 forever=self.options.follow,
             )
@@ -369,4 +370,4 @@ class Run:
 
     def _stopping(self) -> bool:
         """Tell components whether to hurry: at an epoch's edge not until the epoch is over."""
-        return (self.halt if self._busy else self._idle).stop.is_set()
+        return (self.cancellation if self._busy else self._idle).stop.is_set()

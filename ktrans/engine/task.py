@@ -16,21 +16,22 @@ from typing import Any
 
 import tenacity
 
-from ktrans.api import Change, InterruptedRunError, Receipt, Split, TaskId
-from ktrans.api.logs import bind
-from ktrans.config.pipeline import EngineSettings
-from ktrans.engine.about import told
+from ktrans.api import InterruptedRunError, Receipt, Split, StateUpdate, TaskId
+from ktrans.config.model import EngineSettings
 from ktrans.engine.assemble import Assembly
-from ktrans.engine.carry import Carry
+from ktrans.engine.byte_budget import ByteBudget
+from ktrans.engine.cancellation import TICK_SECS, Cancellation
 from ktrans.engine.chain import BlockError, Chain, Work
-from ktrans.engine.events import Meter, Observer
+from ktrans.engine.enricher_state import Carry
 from ktrans.engine.failures import ReadError, exclusion, may_pass
-from ktrans.engine.gate import TICK_SECS, Gate, Halt
 from ktrans.engine.ledger import Ledger
-from ktrans.engine.patience import waiting_time
-from ktrans.engine.rejects import whole_split
+from ktrans.engine.log_context import bind
+from ktrans.engine.observer import Meter, Observer
+from ktrans.engine.rejects.writer import whole_split
+from ktrans.engine.retry import waiting_time
+from ktrans.engine.run_description import told
 from ktrans.engine.timing import StageTimes, now
-from ktrans.state.epochs import Epoch, Exclusion
+from ktrans.state.epochs import Epoch, Quarantine
 from ktrans.state.store import Store
 
 GROUP_BLOCKS = 64
@@ -44,7 +45,7 @@ class TaskResult:
     receipts: list[Receipt]
     ledger: Ledger
     torn: list[str]
-    changes: dict[str, Change]
+    changes: dict[str, StateUpdate]
 
 
 @dataclass(slots=True)
@@ -55,8 +56,8 @@ class Shared:
     store: Store
     settings: EngineSettings
     pool: ThreadPoolExecutor
-    gate: Gate
-    halt: Halt
+    gate: ByteBudget
+    cancellation: Cancellation
     meter: Meter
     observer: Observer
     exclude: Any
@@ -131,7 +132,7 @@ class Task:
             retry=tenacity.retry_if_exception(_worth_another),
             stop=tenacity.stop_after_attempt(settings.attempts),
             wait=self._wait,
-            sleep=self._shared.halt.sleep,
+            sleep=self._shared.cancellation.sleep,
             before_sleep=self._tell,
             reraise=True,
         )
@@ -188,14 +189,14 @@ class Task:
     # -- the task's thread: take results in order, write ---------------------------------------
 
     def _pump(self, chain: Chain, *, final: bool) -> None:
-        halt = self._shared.halt.child()
+        cancellation = self._shared.cancellation.child()
         ready: queue.SimpleQueue[tuple[_Group, Future[Work]] | BaseException | None] = (
             queue.SimpleQueue()
         )
         reading = StageTimes()
         reader = threading.Thread(
             target=copy_context().run,
-            args=(self._read, chain, ready, halt, final, reading),
+            args=(self._read, chain, ready, cancellation, final, reading),
             name=f"read-{self._id}",
         )
         reader.start()
@@ -208,14 +209,14 @@ class Task:
                 self._settle(chain, *inside[-1])
                 inside.pop()
         finally:
-            halt.failed.set()
+            cancellation.failed.set()
             reader.join()
             chain.times.add(reading)
             self._let_go(ready, inside)
 
     def _next(self, ready: queue.SimpleQueue[Any]) -> Any:
         while True:
-            self._shared.halt.check()
+            self._shared.cancellation.check()
             try:
                 return ready.get(timeout=TICK_SECS)
             except queue.Empty:
@@ -250,7 +251,7 @@ class Task:
         self,
         chain: Chain,
         ready: queue.SimpleQueue[Any],
-        halt: Halt,
+        cancellation: Cancellation,
         final: bool,
         reading: StageTimes,
     ) -> None:
@@ -259,8 +260,8 @@ class Task:
             began = now()
             for split, block in self._blocks(final=final):
                 reading.note("read", "source", began, now())
-                if isinstance(block, Exclusion):
-                    self._submit(group, ready, halt, chain)
+                if isinstance(block, Quarantine):
+                    self._submit(group, ready, cancellation, chain)
                     group = _Group()
                     ready.put((_Group(), _done(chain.reject(self._whole(block)))))
                     began = now()
@@ -269,15 +270,15 @@ class Task:
                 group.splits.append(split)
                 group.size += block.nbytes
                 if group.full(self._shared.assembly.pipeline.limits.block_bytes):
-                    self._submit(group, ready, halt, chain)
+                    self._submit(group, ready, cancellation, chain)
                     group = _Group()
                 began = now()
-            self._submit(group, ready, halt, chain)
+            self._submit(group, ready, cancellation, chain)
             ready.put(None)
         except BaseException as error:  # noqa: BLE001  handed to the task's thread
             ready.put(error)
 
-    def _whole(self, block: Exclusion) -> Any:
+    def _whole(self, block: Quarantine) -> Any:
         decoder = self._shared.assembly.decoder
         return whole_split(block, decoder.config.type, decoder.version)
 
@@ -302,11 +303,11 @@ class Task:
                 raise ReadError(split, error) from error
 
     def _submit(
-        self, group: _Group, ready: queue.SimpleQueue[Any], halt: Halt, chain: Chain
+        self, group: _Group, ready: queue.SimpleQueue[Any], cancellation: Cancellation, chain: Chain
     ) -> None:
-        halt.check()
+        cancellation.check()
         if group.blocks:
-            self._shared.gate.enter(group.size, halt)
+            self._shared.gate.enter(group.size, cancellation)
             work = self._shared.pool.submit(copy_context().run, _work, chain, group)
             ready.put((group, work))
 

@@ -13,7 +13,7 @@ from ktrans.enrichers._held import ranked, within
 from ktrans.enrichers._seen import Hashes
 
 
-def set_aside(
+def quarantined(
     flows: Hashes, start: np.ndarray, end: np.ndarray, rank: np.ndarray, slack: int
 ) -> np.ndarray:
     """Find the reports that a better capture point makes superfluous.

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import Account, Change, Kept, Refused, RunError, Turn
+from ktrans.api import EpochAccounting, EpochContext, Refused, RunError, StateSnapshot, StateUpdate
 from ktrans.enrichers import _rollup_state
 from ktrans.enrichers._rollup_output import rows, top
 from ktrans.enrichers._rollup_plan import WINDOW, RollupPlan
@@ -56,7 +56,7 @@ class _Pile:
 class RollupEpoch:
     """What is open before, what came, and what is open after."""
 
-    change: Change
+    change: StateUpdate
     after: Opened
 
     def __init__(
@@ -65,7 +65,7 @@ class RollupEpoch:
         plan: RollupPlan,
         schema: pa.Schema,
         before: Opened,
-        turn: Turn,
+        turn: EpochContext,
     ) -> None:
         from ktrans.enrichers.rollup import micros
 
@@ -84,7 +84,7 @@ class RollupEpoch:
         self._closed = (0, 0, 0)
 
     @staticmethod
-    def read(plan: RollupPlan, kept: Kept, name: str) -> Opened:
+    def read(plan: RollupPlan, kept: StateSnapshot, name: str) -> Opened:
         """Give what recorded epochs left open."""
         return _rollup_state.read(plan, kept.read(), name)
 
@@ -179,10 +179,10 @@ class RollupEpoch:
             )
         yield from rows(self._plan, self._schema, totals, revision=revision)
 
-    def account(self) -> Account:
+    def account(self) -> EpochAccounting:
         """Say where the rows went, counted from the totals."""
         held = _add(self.after.meta.sums, self._before.meta.sums, sign=-1)
-        return Account(held, self._closed, self._left_out, self._late_rows)
+        return EpochAccounting(held, self._closed, self._left_out, self._late_rows)
 
 
 def _marked(totals: Totals, mark: int) -> Totals:

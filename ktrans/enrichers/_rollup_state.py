@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ktrans.api import Change, StateError
+from ktrans.api import StateError, StateUpdate
 from ktrans.enrichers._rollup_plan import RollupPlan
 from ktrans.enrichers._rollup_totals import Totals, empty, merge, sized, sums, unified
 
@@ -114,7 +114,9 @@ def _read(part: bytes) -> pa.Table:
         return stream.read_all()
 
 
-def change(plan: RollupPlan, before: Meta, added: Totals, after: Opened) -> tuple[Change, Meta]:
+def change(
+    plan: RollupPlan, before: Meta, added: Totals, after: Opened
+) -> tuple[StateUpdate, Meta]:
     """Give what to store of an epoch, and what is then known.
 
     Args:
@@ -136,7 +138,7 @@ def change(plan: RollupPlan, before: Meta, added: Totals, after: Opened) -> tupl
         for name, table in zip(names, [stored.main, *stored.members], strict=True)
         for part in _parts(table, {_META: known, _TABLE: name.encode()})
     )
-    return Change(parts, whole, after.totals.main.num_rows), meta
+    return StateUpdate(parts, whole, after.totals.main.num_rows), meta
 
 
 def _parts(table: pa.Table, metadata: dict[bytes, bytes]) -> list[bytes]:

@@ -45,7 +45,7 @@ from ktrans.enrichers._held import (
     windows,
 )
 from ktrans.enrichers._hold import Hold
-from ktrans.enrichers._reports import set_aside
+from ktrans.enrichers._reports import quarantined
 from ktrans.enrichers._seen import Hashes
 from ktrans.enrichers._tuples import combined, first_rows
 
@@ -193,7 +193,7 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
         )
         self._noted.clear()
         aside = rows[
-            set_aside(
+            quarantined(
                 Hashes(high, low), start, end, self._ranks()[point],
                 round(self.config.slack_secs * 1e6),
             )

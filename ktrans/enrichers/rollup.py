@@ -15,15 +15,15 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ktrans.api import (
-    Account,
-    Change,
     ComponentConfig,
     Context,
-    Kept,
+    EpochAccounting,
+    EpochContext,
     Refused,
     StatefulEnricher,
+    StateSnapshot,
+    StateUpdate,
     TaskId,
-    Turn,
 )
 from ktrans.enrichers._columns import option, require
 from ktrans.enrichers._rollup_epoch import RollupEpoch
@@ -265,7 +265,7 @@ class RollupEnricher(StatefulEnricher[RollupEnricherConfig]):
         self._schema = out_schema(self._plan, schema, revisions=config.late == "correct")
         return self._schema
 
-    def resume(self, task: TaskId, kept: Kept, turn: Turn) -> Self:
+    def resume(self, task: TaskId, kept: StateSnapshot, turn: EpochContext) -> Self:
         """Give an object for an epoch, with what recorded epochs left open."""
         del task
         before = self._known.get(kept.version)
@@ -295,11 +295,11 @@ class RollupEnricher(StatefulEnricher[RollupEnricherConfig]):
         yield from self.epoch.finish()
         self._known[self.epoch.turn.number] = self.epoch.after
 
-    def account(self) -> Account:
+    def account(self) -> EpochAccounting:
         """Say where the rows went."""
         return self.epoch.account()
 
-    def change(self) -> Change | None:
+    def change(self) -> StateUpdate | None:
         """Give what to store."""
         return self.epoch.change
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ktrans.api import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from ktrans.observe.board import Board
+    from ktrans.observe.process_status import Board
 
 LOCAL = "127.0.0.1"
 HIGHEST_PORT = 0xFFFF

@@ -20,7 +20,7 @@ from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from ktrans.api.log_events import LogEvent
-from ktrans.api.logs import bind, bound
+from ktrans.engine.log_context import bind, bound
 
 if TYPE_CHECKING:
     from structlog.typing import Processor

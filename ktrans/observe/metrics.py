@@ -62,8 +62,11 @@ class Metrics:
             (*_P, "intentional"),
             registry=registry,
         )
-        self.set_aside = Counter(
-            "ktrans_splits_set_aside", "Splits not read, by code", (*_P, "code"), registry=registry
+        self.quarantined = Counter(
+            "ktrans_splits_quarantined",
+            "Splits not read, by code",
+            (*_P, "code"),
+            registry=registry,
         )
         self.skipdata = Counter(
             "ktrans_skipdata_rows", "Rows by which the cloud says it lost records", _P,
@@ -116,8 +119,8 @@ class Metrics:
         self.dropped.labels(name, "false").inc(
             sum(ledger["rejected"].values()) + sum(ledger["refused"].values())
         )
-        for item in summary["set_aside"]:
-            self.set_aside.labels(name, item["code"]).inc()
+        for item in summary["quarantined"]:
+            self.quarantined.labels(name, item["code"]).inc()
         self.skipdata.labels(name).inc(ledger["skipdata"])
         for sink, told in summary["sinks"].items():
             self.rows_out.labels(name, sink).inc(told["rows"])

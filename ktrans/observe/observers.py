@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api.log_events import LogEvent
-from ktrans.api.logs import bound
-from ktrans.engine.about import told
-from ktrans.engine.events import Meter, Observer
+from ktrans.engine.log_context import bound
+from ktrans.engine.observer import Meter, Observer
+from ktrans.engine.run_description import told
 from ktrans.engine.timing import now
 from ktrans.registry.redaction import redact
 

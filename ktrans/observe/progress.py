@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ktrans.engine.events import Meter, Observer
+from ktrans.engine.observer import Meter, Observer
 from ktrans.observe import human
 
 REFRESHES_A_SECOND = 8

@@ -15,7 +15,7 @@ from pathlib import Path
 from click import style, unstyle
 
 from ktrans.engine.ledger import Ledger, StageLedger
-from ktrans.engine.receipt import RunReceipt, SetAside, SinkOutput
+from ktrans.engine.receipt import QuarantinedSplit, RunReceipt, SinkOutput
 from ktrans.observe import human
 
 WIDTH = 80
@@ -227,21 +227,21 @@ class _Writer:
                 f"{human.count(ledger.skipdata, 'row')} of log status SKIPDATA: the cloud itself "
                 "lost flow records there"
             )
-        yield from self._set_aside()
+        yield from self._quarantined()
         for uri in receipt.torn[:SHOWN]:
             yield from self._warn(f"ends in the middle, its whole records were kept: {uri}")
         if len(receipt.torn) > SHOWN:
             yield from self._warn(f"and {len(receipt.torn) - SHOWN} more that end in the middle")
         if receipt.retries:
             yield from self._note(f"{human.count(receipt.retries, 'attempt')} had to be repeated")
-        told = {f"set aside: {item.uri}: {item.reason}" for item in receipt.set_aside}
+        told = {f"set aside: {item.uri}: {item.reason}" for item in receipt.quarantined}
         for note in receipt.notes:
             if note not in told:
                 yield from self._note(note)
 
-    def _set_aside(self) -> Iterator[str]:
+    def _quarantined(self) -> Iterator[str]:
         again = {"waiting": "not read, tried again in the next run", "rejected": "cannot be read"}
-        items: list[SetAside] = self.receipt.set_aside
+        items: list[QuarantinedSplit] = self.receipt.quarantined
         for item in items[:SHOWN]:
             what = again.get(item.kind, item.kind)
             reason = item.reason.removeprefix(f"{item.uri}: ")
@@ -253,7 +253,7 @@ class _Writer:
         receipt, config = self.receipt, self.config
         if receipt.rejects and receipt.rejects.rows:
             yield self._line("next", f"ktrans rejects list {config}")
-        if receipt.set_aside:
+        if receipt.quarantined:
             yield self._line("next", f"ktrans state show {config}")
         if receipt.outcome == "nothing_to_do" and not receipt.error:
             yield self._line("next", f"nothing new; ktrans state show {config} says what was read")

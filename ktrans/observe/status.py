@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from ktrans.engine.events import Meter, Observer
+from ktrans.engine.observer import Meter, Observer
 from ktrans.observe.metrics import Metrics
 from ktrans.registry.redaction import redact
 
@@ -108,7 +108,7 @@ class StatusObserver(Observer):
                 total = self._sinks.setdefault(sink, {"rows": 0, "bytes": 0, "outputs": 0})
                 for key, value in total.items():
                     total[key] = value + told[key]
-            for item in summary["set_aside"]:
+            for item in summary["quarantined"]:
                 self._note_error(item["code"], f"{item['uri']} was set aside: {item['reason']}")
 
     def caught_up(self) -> None:

@@ -10,9 +10,9 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.api import Dataset, EpochId, Receipt, TaskId
-from ktrans.layout.sink import LayoutConfig, LayoutSink
-from ktrans.sinks._files import StagedFiles
-from ktrans.sinks._staging import Staging, check_writable
+from ktrans.kit.files.file_sink import LayoutConfig, LayoutSink
+from ktrans.kit.files.staged_files import StagedFiles
+from ktrans.kit.files.staging import Staging, check_writable
 
 
 class FileSinkConfig(LayoutConfig):

@@ -28,8 +28,8 @@ from ktrans.api import (
     TaskId,
     Writer,
 )
-from ktrans.layout.nested import build_format
-from ktrans.sinks._staging import os_errors
+from ktrans.kit.files.format_option import build_format
+from ktrans.kit.files.staging import os_errors
 
 _IN_MEMORY_BYTES = 8 << 20
 

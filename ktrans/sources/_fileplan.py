@@ -14,7 +14,7 @@ _NAMED = 3
 
 
 @dataclass(slots=True)
-class Findings:
+class PlanResult:
     """Collects the splits of a plan.
 
     Attributes:

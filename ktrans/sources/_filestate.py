@@ -30,7 +30,7 @@ _WHOLE = (
     b"PK\x03\x04",  # zip
 )
 
-Change = Literal["new", "same", "grown", "replaced"]
+StateUpdate = Literal["new", "same", "grown", "replaced"]
 
 
 def is_whole(head: bytes) -> bool:
@@ -81,7 +81,7 @@ def fingerprints(fd: int, size: int) -> tuple[str, str]:
     return fingerprint(fd, 0, size), fingerprint(fd, max(0, size - SAMPLE), size)
 
 
-def quick(found: Found, known: Known | None) -> Change | None:
+def quick(found: Found, known: Known | None) -> StateUpdate | None:
     """Classify a file by what the listing says alone; None when its bytes must be looked at."""
     if known is None:
         return "new"
@@ -94,7 +94,7 @@ def quick(found: Found, known: Known | None) -> Change | None:
     return None if found.inode == known.inode else "replaced"
 
 
-def compare(fd: int, found: Found, known: Known, *, follow: bool) -> Change:
+def compare(fd: int, found: Found, known: Known, *, follow: bool) -> StateUpdate:
     """Classify a file by its bytes, where `quick` could not.
 
     A file that got longer counts as grown when the ends of the part already read are as they were,

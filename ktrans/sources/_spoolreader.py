@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 from ktrans.api import ConfigError, InterruptedRunError
+from ktrans.kit.spool.segments import HEAD_BYTES, Segment, SegmentWriter, Spool
 from ktrans.sources._filestate import is_whole
-from ktrans.spool.segments import HEAD_BYTES, Segment, SegmentWriter, Spool
 
 _PIECE = 1 << 20
 _MAGIC_BYTES = 8

@@ -26,7 +26,7 @@ from ktrans.api import (
     WritesFolder,
 )
 from ktrans.sources._filepayload import FilePayload
-from ktrans.sources._fileplan import Findings
+from ktrans.sources._fileplan import PlanResult
 from ktrans.sources._filestate import (
     Known,
     compare,
@@ -126,7 +126,7 @@ class FileSource(Source[FileSourceConfig]):
         """
         listed = self._list()
         now_ns = time.time_ns()
-        result = Findings()
+        result = PlanResult()
         if self._outputs is not None:
             result.own = self._outputs.drop(listed.files)
         for found, known in self._recalled(self._ordered(listed, position), memory):
@@ -215,7 +215,7 @@ class FileSource(Source[FileSourceConfig]):
                 value = values.get(key)
                 yield found, Known(**value) if value else None
 
-    def _examine(self, found: Found, known: Known | None, now_ns: int, result: Findings) -> None:
+    def _examine(self, found: Found, known: Known | None, now_ns: int, result: PlanResult) -> None:
         """Look at a file's bytes and add what there is to read of it."""
         try:
             fd = os.open(found.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -233,7 +233,7 @@ class FileSource(Source[FileSourceConfig]):
             os.close(fd)
 
     def _take(
-        self, fd: int, found: Found, known: Known | None, now_ns: int, result: Findings
+        self, fd: int, found: Found, known: Known | None, now_ns: int, result: PlanResult
     ) -> None:
         follow = self.config.follow_growth
         change = quick(found, known)
@@ -263,7 +263,7 @@ class FileSource(Source[FileSourceConfig]):
         result.add(found, start, end, state, head=head)
 
     @staticmethod
-    def _begin(fd: int, found: Found, known: Known, result: Findings) -> tuple[int, int]:
+    def _begin(fd: int, found: Found, known: Known, result: PlanResult) -> tuple[int, int]:
         """Give where to read on in a file that grew, and the number of lines before that."""
         if known.rejected:
             return known.counted, known.lines
@@ -275,7 +275,7 @@ class FileSource(Source[FileSourceConfig]):
                 result.torn.append(found.path)
         return start, known.lines + count_lines(fd, known.counted, start)
 
-    def _replaced(self, found: Found, result: Findings) -> None:
+    def _replaced(self, found: Found, result: PlanResult) -> None:
         if self.config.on_replaced == "error":
             raise SplitChangedError(
                 f"{found.path} was read before and now has other content",

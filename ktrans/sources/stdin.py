@@ -19,10 +19,10 @@ from ktrans.api import (
     Split,
     UsageError,
 )
+from ktrans.kit.spool.payload import SegmentPayload, spool_folder
+from ktrans.kit.spool.recorded import to_remember, unrecorded
+from ktrans.kit.spool.segments import HEAD_BYTES, Segment, Spool
 from ktrans.sources._spoolreader import StreamReader
-from ktrans.spool.payload import SegmentPayload, spool_folder
-from ktrans.spool.recorded import to_remember, unrecorded
-from ktrans.spool.segments import HEAD_BYTES, Segment, Spool
 
 
 class StdinSourceConfig(ComponentConfig):
@@ -39,7 +39,7 @@ class StdinSourceConfig(ComponentConfig):
     spool_dir: str | None = Field(
         default=None,
         min_length=1,
-        description="Folder for the segments; by default .ktrans/spool/<pipeline> next to the "
+        description="Folder for the segments; by default .ktrans/kit/spool/<pipeline> next to the "
         "pipeline file.",
         examples=["/var/spool/ktrans/flows"],
     )

@@ -45,7 +45,7 @@ class Found(NamedTuple):
 class StateBucket(Protocol):
     """Small objects with conditional writes, strongly consistent; any thread.
 
-    Errors are mapped as `ktrans.objects.store` says: RetryableError for what may pass, AccessError,
+    Errors are mapped as `ktrans.kit.objects.store` says: RetryableError for what may pass, AccessError,
     UnavailableError, ConfigError. A request that was repeated by the SDK may find its own earlier
     attempt in the way; that is for the caller to find out.
     """

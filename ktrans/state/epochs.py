@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ktrans.api import Change, Plan, Receipt, Split
+from ktrans.api import Plan, Receipt, Split, StateUpdate
 
 
 class Status(StrEnum):
@@ -30,7 +30,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Exclusion:
+class Quarantine:
     """A split that a task goes without, decided once so that every rerun decides the same.
 
     kind "rejected": it can never be read; the task writes a reject for it, and it counts as read.
@@ -82,7 +82,7 @@ class Epoch:
     remember: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     status: Status = Status.PLANNED
-    excluded: dict[str, Exclusion] = field(default_factory=dict)
+    excluded: dict[str, Quarantine] = field(default_factory=dict)
     receipts: dict[str, list[Receipt]] = field(default_factory=dict)
     ledger: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Epoch:
     last: bool = False
     decided: bool = False
     planned: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
-    changes: dict[str, Change] = field(default_factory=dict)
+    changes: dict[str, StateUpdate] = field(default_factory=dict)
 
     @property
     def splits(self) -> list[Split]:

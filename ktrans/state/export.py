@@ -11,7 +11,7 @@ known for one. A key that is missing is not known, which is not the same as null
 `position`, `source`, `replaced` | an epoch; `plan` and `staged` as long as it is not done |
 | `excluded` | `number`, `key`, `uri`, `kind`, `code`, `reason` | a split that an epoch went without |
 | `remembered` | `key`, `value`, `number` | a split that was read, and by which epoch |
-| `set_aside` | `key`, `uri`, `kind`, `code`, `reason`, `number`, `since`, `tries` | could not be read |
+| `quarantined` | `key`, `uri`, `kind`, `code`, `reason`, `number`, `since`, `tries` | could not be read |
 | `kept` | `name`, `number`, `part`, `whole`, `open`, `value` | open totals; `value` in base64 |
 | `replaced` | `number`, `key`, `value`, `written` | for the way back: the value before that epoch |
 | `end` | `records` | how many came before it |
@@ -53,7 +53,7 @@ _COLUMNS: dict[str, tuple[str, tuple[str, ...], str]] = {
     ),
     "excluded": ("excluded", _PLACE, "number, key"),
     "remembered": ("remembered", ("key", "value", "number"), "key"),
-    "set_aside": ("set_aside", (*_PLACE, "since", "tries"), "key"),
+    "quarantined": ("quarantined", (*_PLACE, "since", "tries"), "key"),
     "kept": ("kept", ("name", "number", "part", "whole", "open", "value"), "name, number, part"),
     "replaced": ("replaced", ("number", "key", "value", "written"), "number, key"),
 }

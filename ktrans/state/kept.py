@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ktrans.api import Change, Kept
+from ktrans.api import StateSnapshot, StateUpdate
 from ktrans.state.database import Rows, Writes
 
 
-def stage(db: Writes, pipeline: str, number: int, changes: Mapping[str, Change]) -> None:
+def stage(db: Writes, pipeline: str, number: int, changes: Mapping[str, StateUpdate]) -> None:
     """Write an epoch's changes down, within the transaction that decides it."""
     for name, change in changes.items():
         db.executemany(
@@ -38,7 +38,7 @@ def settle(db: Writes, pipeline: str, number: int) -> None:
     )
 
 
-def kept(database: Rows, pipeline: str, name: str, number: int) -> Kept:
+def kept(database: Rows, pipeline: str, name: str, number: int) -> StateSnapshot:
     """Give what an enricher finds at the beginning of an epoch."""
     found = database.rows(
         "SELECT max(number) FROM kept WHERE pipeline=? AND name=? AND number<?",
@@ -56,7 +56,7 @@ def kept(database: Rows, pipeline: str, name: str, number: int) -> Kept:
         )
         return [row[0] for row in rows]
 
-    return Kept(found[0][0] or 0, read)
+    return StateSnapshot(found[0][0] or 0, read)
 
 
 def open_totals(database: Rows, pipeline: str) -> dict[str, int]:

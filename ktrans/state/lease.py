@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ktrans.api import FencedError, LockedError, StateError
 from ktrans.api.log_events import LogEvent
-from ktrans.state.patience import patiently
+from ktrans.state.patience import with_retries
 
 if TYPE_CHECKING:
     from ktrans.state.bucket import Found, StateBucket
@@ -105,13 +105,13 @@ class Lease:
     # -- taking it ----------------------------------------------------------------------------
 
     def _acquire(self) -> None:
-        found = patiently(lambda: self._bucket.read(self._key))
+        found = with_retries(lambda: self._bucket.read(self._key))
         if found is not None and _until(self._read(found)) > _now():
             raise self._locked(found)
         data = self._document(self._secs)
-        version = patiently(lambda: self._write(data, found))
+        version = with_retries(lambda: self._write(data, found))
         if version is None:
-            found = patiently(lambda: self._bucket.read(self._key))
+            found = with_retries(lambda: self._bucket.read(self._key))
             if found is None or found.data != data:  # or an answer got lost, and it is ours
                 raise self._locked(found)
             version = found.version
@@ -128,7 +128,7 @@ class Lease:
                 return
             try:
                 data = self._document(0)
-                patiently(lambda: self._give_back(data))
+                with_retries(lambda: self._give_back(data))
             except Exception as error:  # noqa: BLE001  the run is over, whatever the SDK says
                 _log.warning(
                     "the lease on %s was not given back: %s",

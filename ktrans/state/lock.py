@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ktrans.api import LockedError, StateError
-from ktrans.layout.private import private_folder
+from ktrans.kit.files.private_folder import private_folder
 
 
 def lock_path(state_path: Path, pipeline: str) -> Path:

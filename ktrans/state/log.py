@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import StateError
-from ktrans.state.patience import PATIENT_ATTEMPTS, patiently
+from ktrans.state.patience import RETRY_ATTEMPTS, with_retries
 from ktrans.state.sqlite import MEMORY, SqliteDatabase, too_new
 from ktrans.state.tables import STATE_VERSION
 
@@ -102,7 +102,7 @@ class Log:
         """
         for _ in range(READS):
             try:
-                return patiently(self._load)
+                return with_retries(self._load)
             except _MovedError as error:
                 missing = str(error)
         raise StateError(
@@ -175,22 +175,22 @@ class Log:
         """Write an entry; give its size, None if the number is taken by another one."""
         data = self._packed(statements, holder)
         key = self.key(number)
-        if patiently(lambda: self.bucket.create(key, data), PATIENT_ATTEMPTS) is None:
-            found = patiently(lambda: self.bucket.read(key), PATIENT_ATTEMPTS)
+        if with_retries(lambda: self.bucket.create(key, data), RETRY_ATTEMPTS) is None:
+            found = with_retries(lambda: self.bucket.read(key), RETRY_ATTEMPTS)
             if found is None or found.data != data:  # else an answer got lost, and it is ours
                 return None
         return len(data)
 
     def takes_once(self, number: int) -> bool:
         """Tell whether the server refuses to create an entry that is there."""
-        found = patiently(lambda: self.bucket.read(self.key(number)))
+        found = with_retries(lambda: self.bucket.read(self.key(number)))
         return found is None or self.bucket.create(self.key(number), found.data) is None
 
     def checkpoint(self, number: int, database: SqliteDatabase) -> int:
         """Write all of a database as it is after an entry; give the size."""
         data = gzip.compress(database.connection.serialize(), 1)
         key = f"{self.folder}checkpoints/{number:020}.db.gz"
-        patiently(lambda: self.bucket.create(key, data))
+        with_retries(lambda: self.bucket.create(key, data))
         return len(data)
 
     def clean(self) -> None:

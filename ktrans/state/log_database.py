@@ -17,7 +17,7 @@ from ktrans.api import ExitCode, FencedError, KtransError, StateError
 from ktrans.api.log_events import LogEvent
 from ktrans.state.database import Writes
 from ktrans.state.log import Loaded, Log, Statement
-from ktrans.state.patience import PATIENT_ATTEMPTS, patiently
+from ktrans.state.patience import RETRY_ATTEMPTS, with_retries
 
 if TYPE_CHECKING:
     from ktrans.state.lease import Lease
@@ -94,7 +94,7 @@ class LogDatabase:
         with self._guard:
             self._check()
             try:
-                patiently(self._lease.confirm, PATIENT_ATTEMPTS)
+                with_retries(self._lease.confirm, RETRY_ATTEMPTS)
             except FencedError as error:
                 self._broken = error
                 raise
@@ -127,7 +127,7 @@ class LogDatabase:
             size = self._log.append(self._at.number + 1, statements, self._lease.token)
             if size is None:
                 raise self._lease.fenced()
-            patiently(self._lease.confirm, PATIENT_ATTEMPTS)
+            with_retries(self._lease.confirm, RETRY_ATTEMPTS)
         except KtransError as error:
             self._broken = error
             raise

@@ -12,13 +12,13 @@ from ktrans.api import RetryableError
 R = TypeVar("R")
 
 ATTEMPTS = 5
-PATIENT_ATTEMPTS = 10
+RETRY_ATTEMPTS = 10
 """Amid a run, whose epoch would be lost: with the waits between them, most of a minute."""
 
 LONGEST_WAIT_SECS = 10.0
 
 
-def patiently(work: Callable[[], R], attempts: int = ATTEMPTS) -> R:
+def with_retries(work: Callable[[], R], attempts: int = ATTEMPTS) -> R:
     """Do something again after a RetryableError, with growing waits.
 
     Raises:

@@ -200,7 +200,7 @@ def rewind(database: Database, pipeline: str, way: Way, now: dt.datetime) -> Non
         for table in ("replaced", "kept"):
             db.execute(f"DELETE FROM {table} WHERE pipeline=? AND number>?", later)  # noqa: S608
         db.execute(
-            "DELETE FROM set_aside WHERE pipeline=? AND since>?", (pipeline, way.recorded or "")
+            "DELETE FROM quarantined WHERE pipeline=? AND since>?", (pipeline, way.recorded or "")
         )
         db.execute(
             "UPDATE epochs SET status=?, position=NULL, source=NULL, replaced=NULL "

@@ -23,13 +23,13 @@ class Found:
         key: its key, as its source calls it.
         value: what the source remembers of it.
         epoch: the number of the epoch that read it, or tried to.
-        set_aside: why it could not be read, if it could not.
+        quarantined: why it could not be read, if it could not.
     """
 
     key: str
     value: Any = None
     epoch: int = 0
-    set_aside: str | None = None
+    quarantined: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give the form that `--json` prints."""
@@ -37,7 +37,7 @@ class Found:
             "key": self.key,
             "value": self.value,
             "epoch": self.epoch,
-            "set_aside": self.set_aside,
+            "quarantined": self.quarantined,
         }
 
 
@@ -47,7 +47,7 @@ def matching(
     *,
     keys: Sequence[str] = (),
     prefix: str | None = None,
-    set_aside: bool = False,
+    quarantined: bool = False,
 ) -> list[Found]:
     """Find splits: those with these keys, with keys that begin so, all that are set aside.
 
@@ -63,10 +63,10 @@ def matching(
         ):
             found[key] = Found(key, json.loads(value), number)
     wanted = set(keys)
-    for item in store.set_aside(pipeline):
+    for item in store.quarantined(pipeline):
         key = item["key"]
         hit = key in wanted or (prefix is not None and key.startswith(prefix))
-        if set_aside or hit:
+        if quarantined or hit:
             known = found.get(key)
             found[key] = Found(key, known and known.value, item["epoch"], item["reason"])
     return [found[key] for key in sorted(found)]

@@ -14,7 +14,7 @@ from pydantic import Field
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from ktrans.api import AccessError, ComponentConfig, Context, RetryableError, StateError
-from ktrans.layout.private import private_folder
+from ktrans.kit.files.private_folder import private_folder
 from ktrans.state.base import StateStore
 from ktrans.state.lock import lock
 from ktrans.state.store import Store

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ktrans.api import Receipt, Split, StateError
 from ktrans.state import kept, rewind
 from ktrans.state.database import Database, Writes
-from ktrans.state.epochs import Epoch, Exclusion, Status
+from ktrans.state.epochs import Epoch, Quarantine, Status
 from ktrans.state.tables import TABLES
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Store:
     def forget(self, pipeline: str, keys: Sequence[str]) -> None:
         """Forget splits, so that the source plans them again."""
         with self.transaction() as db:
-            for table in ("remembered", "set_aside", "replaced"):
+            for table in ("remembered", "quarantined", "replaced"):
                 db.executemany(
                     f"DELETE FROM {table} WHERE pipeline=? AND key=?",  # noqa: S608
                     ((pipeline, key) for key in keys),
@@ -171,7 +171,7 @@ class Store:
             plan["remember"],
             fingerprint,
             Status(status),
-            {item[0]: Exclusion(*item) for item in excluded},
+            {item[0]: Quarantine(*item) for item in excluded},
             {
                 sink: [Receipt.from_json(receipt) for receipt in receipts]
                 for sink, receipts in staged.get("receipts", {}).items()
@@ -209,7 +209,7 @@ class Store:
                 (epoch.fingerprint, pipeline, epoch.number),
             )
 
-    def exclude(self, pipeline: str, epoch: Epoch, exclusion: Exclusion) -> None:
+    def exclude(self, pipeline: str, epoch: Epoch, exclusion: Quarantine) -> None:
         """Leave a split out of its epoch, for this attempt and every later one."""
         with self.transaction() as db:
             db.execute(
@@ -270,7 +270,7 @@ class Store:
             )
             rewind.note(db, pipeline, epoch)
             self._remember(db, pipeline, epoch)
-            self._keep_set_aside(db, pipeline, epoch)
+            self._keep_quarantined(db, pipeline, epoch)
             kept.settle(db, pipeline, epoch.number)
 
     def _remember(self, db: Writes, pipeline: str, epoch: Epoch) -> None:
@@ -289,15 +289,15 @@ class Store:
             ((pipeline, key) for key, value in kept.items() if value is None),
         )
 
-    def _keep_set_aside(self, db: Writes, pipeline: str, epoch: Epoch) -> None:
+    def _keep_quarantined(self, db: Writes, pipeline: str, epoch: Epoch) -> None:
         read = [s.key for s in epoch.splits if s.key not in epoch.excluded]
         db.executemany(
-            "DELETE FROM set_aside WHERE pipeline=? AND key=?", ((pipeline, key) for key in read)
+            "DELETE FROM quarantined WHERE pipeline=? AND key=?", ((pipeline, key) for key in read)
         )
         db.executemany(
-            "INSERT INTO set_aside VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (pipeline, key) "
+            "INSERT INTO quarantined VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (pipeline, key) "
             "DO UPDATE SET kind=excluded.kind, code=excluded.code, reason=excluded.reason, "
-            "number=excluded.number, tries=set_aside.tries+1",
+            "number=excluded.number, tries=quarantined.tries+1",
             (
                 (pipeline, e.key, e.uri, e.kind, e.code, e.reason, epoch.number, _now())
                 for e in epoch.excluded.values()
@@ -347,14 +347,14 @@ class Store:
                 }
                 for number, status, planned, recorded, summary in recent
             ],
-            "set_aside": self.set_aside(pipeline),
+            "quarantined": self.quarantined(pipeline),
         }
 
-    def set_aside(self, pipeline: str) -> list[dict[str, Any]]:
+    def quarantined(self, pipeline: str) -> list[dict[str, Any]]:
         """List the splits that could not be read, with reason, since when, and how many tries."""
         names = ("key", "uri", "kind", "code", "reason", "epoch", "since", "tries")
         rows = self.rows(
-            "SELECT key, uri, kind, code, reason, number, since, tries FROM set_aside "
+            "SELECT key, uri, kind, code, reason, number, since, tries FROM quarantined "
             "WHERE pipeline=? ORDER BY since, key",
             pipeline,
         )

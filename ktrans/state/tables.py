@@ -23,7 +23,7 @@ CREATE TABLE remembered (
     pipeline TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, number INTEGER NOT NULL,
     PRIMARY KEY (pipeline, key)
 )|;
-CREATE TABLE set_aside (
+CREATE TABLE quarantined (
     pipeline TEXT NOT NULL, key TEXT NOT NULL, uri TEXT NOT NULL, kind TEXT NOT NULL,
     code TEXT NOT NULL, reason TEXT NOT NULL, number INTEGER NOT NULL, since TEXT NOT NULL,
     tries INTEGER NOT NULL, PRIMARY KEY (pipeline, key)
@@ -46,7 +46,7 @@ CREATE TABLE replaced (
 )|
 """
 
-TABLES = ("pipelines", "epochs", "excluded", "remembered", "set_aside", "kept", "replaced")
+TABLES = ("pipelines", "epochs", "excluded", "remembered", "quarantined", "kept", "replaced")
 """All tables; the column that names the pipeline is `name` in the first, `pipeline` in the others."""
 
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ktrans.api import ConfigError, RetryableError, SplitChangedError, StageLostError
-from ktrans.objects.store import MARK, Leftover, NewObject, ObjectInfo, object_exists
+from ktrans.kit.objects.store import MARK, Leftover, NewObject, ObjectInfo, object_exists
 
 
 @dataclass(frozen=True)

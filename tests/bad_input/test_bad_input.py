@@ -13,9 +13,9 @@ import threading
 import pytest
 
 from ktrans.config.load import load_pipeline
-from ktrans.engine.events import Observer
-from ktrans.engine.options import RunOptions
+from ktrans.engine.observer import Observer
 from ktrans.engine.run import run
+from ktrans.engine.run_options import RunOptions
 from ktrans.registry.catalogue import Catalogue
 
 HEADER = (
@@ -194,8 +194,8 @@ def test_a_file_deleted_between_plan_and_read(place):
     (place.logs / "b.log").write_bytes(GOOD)
     receipt = place.run_inside((place.logs / "a.log").unlink)
     assert receipt.exit_code == 65
-    assert receipt.set_aside[0].code == "split_vanished"
-    assert "a.log" in receipt.set_aside[0].uri
+    assert receipt.quarantined[0].code == "split_vanished"
+    assert "a.log" in receipt.quarantined[0].uri
     assert len(place.rows()) == 10
     assert place.run().returncode == 0
 
@@ -212,7 +212,7 @@ def test_a_file_replaced_during_the_run(place):
 
     receipt = place.run_inside(replace)
     assert receipt.exit_code == 65
-    assert "a.log" in receipt.set_aside[0].uri
+    assert "a.log" in receipt.quarantined[0].uri
     assert len(place.rows()) == 10
     assert place.run().returncode == 0
     assert sorted(row["bytes"] for row in place.rows()) == [*range(10), *range(100, 120)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ktrans.testing.services.moto import REGION, S3Server
+from tests.services.moto import REGION, S3Server
 
 ROOT = Path(__file__).parents[2]
 LOGS = ROOT / "examples/aws-logs/AWSLogs/111122223333/vpcflowlogs/eu-central-1/2026/05/04"

@@ -86,7 +86,7 @@ def test_kills_while_one_file_cannot_be_read(site, clean, logs):
             process.kill()
             process.communicate()
     assert site.run() == 77
-    assert "00020.log.gz" in site.receipt["set_aside"][0]["uri"]
+    assert "00020.log.gz" in site.receipt["quarantined"][0]["uri"]
     assert sum(site.lake().values()) == 39 * 300
     blocked.chmod(0o644)
     assert site.run() == 0

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ktrans.api import Change, FencedError, LockedError, Receipt, Split
+from ktrans.api import FencedError, LockedError, Receipt, Split, StateUpdate
 from ktrans.api.spec import Kind
 from ktrans.state.base import StateStore
-from ktrans.state.epochs import Epoch, Exclusion, Status
+from ktrans.state.epochs import Epoch, Quarantine, Status
 from ktrans.state.export import export, load
 from ktrans.state.kept import kept
 from ktrans.state.rewind import find_way, rewind
@@ -22,7 +22,7 @@ from ktrans.state.store import Store
 from ktrans.testing.contracts._covered import Contract
 
 FILE = Path("flows.yaml")
-EXCLUDED = Exclusion("b", "x://b", "waiting", "busy", "the host does not answer")
+EXCLUDED = Quarantine("b", "x://b", "waiting", "busy", "the host does not answer")
 
 
 def an_epoch(number: int = 1) -> Epoch:
@@ -38,7 +38,7 @@ def staged(epoch: Epoch) -> Epoch:
     """Add what tasks give: receipts, a ledger, and bytes that enrichers keep."""
     epoch.receipts = {"lake": [Receipt(2, 10), Receipt(3, 11)]}
     epoch.ledger = {"records": 5}
-    epoch.changes = {"totals": Change((b"\x00\xff" * 100, bytes(range(256))), True, 7)}
+    epoch.changes = {"totals": StateUpdate((b"\x00\xff" * 100, bytes(range(256))), True, 7)}
     return epoch
 
 
@@ -149,7 +149,7 @@ class StateContract(Contract):
             assert store.position("p", "file") == {"at": 1}
             assert store.position("p", "other") is None
             assert store.memory("p").recall(["a", "b", "c"]) == {"a": {"size": 1}}
-            assert [item["key"] for item in store.set_aside("p")] == ["b"]
+            assert [item["key"] for item in store.quarantined("p")] == ["b"]
             assert kept(store, "p", "totals", 2).read() == [b"\x00\xff" * 100, bytes(range(256))]
             assert store.describe("p")["open"] == {"totals": 7}
             assert state.pipelines() == ["p"]
@@ -216,7 +216,7 @@ class StateContract(Contract):
         with case.state() as state, state.hold("p") as store:
             assert store.next_number("p") == 1
             assert store.memory("p").recall(["a"]) == {}
-            assert store.set_aside("p") == []
+            assert store.quarantined("p") == []
             assert kept(store, "p", "totals", 100).read() == []
             store.claim("p", FILE)
             assert store.history("p") not in {"", history}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ktrans.api import RejectError, RetryableError, SplitChangedError
-from ktrans.objects.store import ObjectInfo
+from ktrans.kit.objects.store import ObjectInfo
 from ktrans_aws._client import S3Config, make_client
 from ktrans_aws._errors import aws_errors
 
@@ -59,7 +59,7 @@ def open_range(
 
 
 class S3Store:
-    """Lists and reads the objects of a bucket (see `ktrans.objects.store.ObjectStore`)."""
+    """Lists and reads the objects of a bucket (see `ktrans.kit.objects.store.ObjectStore`)."""
 
     def __init__(self, config: S3Config, connections: int) -> None:
         self._bucket = config.bucket

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ktrans.api import StageLostError
-from ktrans.objects.store import MARK, Leftover, NewObject, object_exists
+from ktrans.kit.objects.store import MARK, Leftover, NewObject, object_exists
 from ktrans_aws._client import S3Config, make_client
 from ktrans_aws._errors import aws_errors, code_of
 
@@ -19,7 +19,7 @@ _LOST = {"NoSuchUpload", "404"}
 
 
 class S3Target:
-    """Writes objects to a bucket (see `ktrans.objects.store.ObjectTarget`).
+    """Writes objects to a bucket (see `ktrans.kit.objects.store.ObjectTarget`).
 
     Args:
         config: how to reach the bucket.

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from ktrans.objects.sink import ObjectSink, ObjectSinkConfig
+from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans_aws._client import S3Config
 from ktrans_aws._target import S3Target
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ktrans.objects.source import ObjectSource, ObjectSourceConfig
+from ktrans.kit.objects.source import ObjectSource, ObjectSourceConfig
 from ktrans_aws._client import S3Config
 from ktrans_aws._store import S3Store
 

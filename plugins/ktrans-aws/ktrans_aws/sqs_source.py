@@ -22,9 +22,9 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans.api.log_events import LogEvent
-from ktrans.objects.expiry import Expiry
-from ktrans.objects.once import once
-from ktrans.objects.reader import ObjectPayload, ReadAhead, Reader
+from ktrans.kit.objects.expiry import Expiry
+from ktrans.kit.objects.once import once
+from ktrans.kit.objects.reader import ObjectPayload, ReadAhead, Reader
 from ktrans_aws._client import S3Access, make_client
 from ktrans_aws._errors import aws_errors
 from ktrans_aws._found import Found
@@ -163,7 +163,7 @@ class SqsSource(Source[SqsSourceConfig]):
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
         """Receive messages until the queue is empty, the budget is used up or time is over."""
         expiry = Expiry((position or {}).get("queue"), memory)
-        expiry.set_aside()  # their messages come again by themselves
+        expiry.quarantined()  # their messages come again by themselves
         found = Found(self.config, memory, budget)
         for message in self._held.values():
             if not found.full:

@@ -15,7 +15,7 @@ MAX_LATE = 1_000
 
 
 @dataclass(slots=True)
-class Findings:
+class PlanResult:
     """The plan in the making.
 
     Attributes:

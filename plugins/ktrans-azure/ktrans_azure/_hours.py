@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 
-from ktrans.objects.store import ObjectInfo, ObjectStore
+from ktrans.kit.objects.store import ObjectInfo, ObjectStore
 
 CONTAINERS = frozenset(
     {"insights-logs-networksecuritygroupflowevent", "insights-logs-flowlogflowevent"}

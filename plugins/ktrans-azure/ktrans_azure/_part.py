@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import RetryableError, Split, SplitChangedError
-from ktrans.objects.reader import ObjectPayload, ReadAhead, Reader
+from ktrans.kit.objects.reader import ObjectPayload, ReadAhead, Reader
 
 if TYPE_CHECKING:
     from ktrans_azure.store import BlobContainer

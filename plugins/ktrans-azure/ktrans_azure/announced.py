@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from ktrans.api import AccessError, Budget, Memory, Plan, Split, UsageError
-from ktrans.objects.expiry import Expiry
-from ktrans.objects.findings import Findings
-from ktrans.objects.reader import ObjectPayload, ReadAhead
-from ktrans.objects.store import ObjectInfo
+from ktrans.kit.objects.expiry import Expiry
+from ktrans.kit.objects.plan_result import PlanResult
+from ktrans.kit.objects.reader import ObjectPayload, ReadAhead
+from ktrans.kit.objects.store import ObjectInfo
 from ktrans_azure._intake import Intake, refuse
 from ktrans_azure.source import AzureBlobSource
 
@@ -54,9 +54,9 @@ class AnnouncedBlobSource(AzureBlobSource):
         assert self.queue is not None
         position = position or {}
         expiry = Expiry(position.get("queue"), memory)
-        waiting = {*position.get("waiting", ()), *(self._key(uri) for uri in expiry.set_aside())}
+        waiting = {*position.get("waiting", ()), *(self._key(uri) for uri in expiry.quarantined())}
         intake = Intake(self.queue, self.config.container, self.config.names)
-        result = Findings(self.store, reread=self.config.on_replaced == "reread")
+        result = PlanResult(self.store, reread=self.config.on_replaced == "reread")
         left = self._look(sorted(waiting | intake.names), memory, budget, result)
         planned = {split.data["key"] for split in result.splits}
         messages = intake.settle(planned, left - waiting)
@@ -80,7 +80,9 @@ class AnnouncedBlobSource(AzureBlobSource):
             notes=notes,
         )
 
-    def _look(self, names: list[str], memory: Memory, budget: Budget, result: Findings) -> set[str]:
+    def _look(
+        self, names: list[str], memory: Memory, budget: Budget, result: PlanResult
+    ) -> set[str]:
         """Plan what is new of some blobs; give the names of those that have to wait.
 
         Raises:

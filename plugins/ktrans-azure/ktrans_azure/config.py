@@ -7,8 +7,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ktrans.objects.days import check_template
-from ktrans.objects.source import ObjectSourceConfig
+from ktrans.kit.objects.days import check_template
+from ktrans.kit.objects.source import ObjectSourceConfig
 from ktrans_azure._hours import CONTAINERS
 from ktrans_azure.account import AccountConfig
 

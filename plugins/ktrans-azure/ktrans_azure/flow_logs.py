@@ -22,9 +22,9 @@ from ktrans.api import (
     UnavailableError,
     UsageError,
 )
-from ktrans.objects.reader import ReadAhead
-from ktrans.objects.store import ObjectInfo
-from ktrans_azure._findings import Findings
+from ktrans.kit.objects.reader import ReadAhead
+from ktrans.kit.objects.store import ObjectInfo
+from ktrans_azure._findings import PlanResult
 from ktrans_azure._hours import (
     HOUR,
     Root,
@@ -89,7 +89,7 @@ class FlowLogSource(AzureBlobSource):
         begin = None if start is None else first_hour(start)
         end = floor(now) if until is None else min(floor(now), last_hour(until))
         final = floor(now - timedelta(seconds=self.config.final_after_secs))
-        found = Findings(budget, memory)
+        found = PlanResult(budget, memory)
         intake = self._intake(begin, end, found)
         if intake is not None:
             end = min(end, final - HOUR)
@@ -139,7 +139,7 @@ class FlowLogSource(AzureBlobSource):
 
     # -- looking ------------------------------------------------------------------------------
 
-    def _intake(self, begin: datetime | None, end: datetime, found: Findings) -> Intake | None:
+    def _intake(self, begin: datetime | None, end: datetime, found: PlanResult) -> Intake | None:
         if self.queue is None:
             return None
 
@@ -158,7 +158,7 @@ class FlowLogSource(AzureBlobSource):
         found.splits += intake.splits
         return intake
 
-    def _look_at_announced(self, intake: Intake, found: Findings) -> dict[str, str]:
+    def _look_at_announced(self, intake: Intake, found: PlanResult) -> dict[str, str]:
         """Look at the blobs that are announced; give what is to be deleted with the epoch."""
         hours: dict[datetime, list[str]] = {}
         for name in sorted(intake.names):
@@ -203,7 +203,7 @@ class FlowLogSource(AzureBlobSource):
         self._roots = roots, now, final
         return roots
 
-    def _look(self, hour: datetime, versions: dict[str, str], found: Findings) -> bool:
+    def _look(self, hour: datetime, versions: dict[str, str], found: PlanResult) -> bool:
         """Look at an hour's blobs; False once there is no room for more."""
         names = [name for name in versions if name not in found.seen]
         known = found.recalled(self._key, names)
@@ -250,7 +250,7 @@ class FlowLogSource(AzureBlobSource):
         yield from zip(names, self._listing.map(blocks, names), strict=True)
 
     def _add(
-        self, hour: datetime, name: str, blocks: BlockList, known: Known | None, found: Findings
+        self, hour: datetime, name: str, blocks: BlockList, known: Known | None, found: PlanResult
     ) -> None:
         key = self._key(name)
         part = next_part(blocks, known, found.room)
@@ -288,7 +288,7 @@ class FlowLogSource(AzureBlobSource):
         )
 
     def _add_refused(
-        self, hour: datetime, name: str, version: str, known: Known | None, found: Findings
+        self, hour: datetime, name: str, version: str, known: Known | None, found: PlanResult
     ) -> None:
         """Plan a blob that may not be looked at: opening it gives the reason, as for any other.
 
@@ -307,7 +307,7 @@ class FlowLogSource(AzureBlobSource):
             hint="the next run reads it",
         )
 
-    def _look_at_late(self, names: Iterable[str], found: Findings) -> set[str]:
+    def _look_at_late(self, names: Iterable[str], found: PlanResult) -> set[str]:
         """Look at blobs of closed hours that could not be read before; give those that remain."""
         late = set()
         for name in names:

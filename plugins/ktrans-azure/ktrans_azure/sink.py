@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ktrans.objects.sink import ObjectSink, ObjectSinkConfig
+from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans_azure.account import Account, AccountConfig, lineage_name
 from ktrans_azure.target import BlobTarget
 

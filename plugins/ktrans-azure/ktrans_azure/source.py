@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 from ktrans.api import Context, Plan
-from ktrans.objects.source import ObjectSource
-from ktrans.objects.store import ObjectStore
+from ktrans.kit.objects.source import ObjectSource
+from ktrans.kit.objects.store import ObjectStore
 from ktrans_azure._queue import EventQueue
 from ktrans_azure.account import Account, lineage_name
 from ktrans_azure.config import AzureBlobSourceConfig

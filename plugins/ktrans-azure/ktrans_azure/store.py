@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ktrans.api import SplitChangedError
-from ktrans.objects.store import ObjectInfo
+from ktrans.kit.objects.store import ObjectInfo
 from ktrans_azure._errors import translated
 from ktrans_azure.account import Account
 
@@ -45,7 +45,7 @@ class BlockList:
 
 
 class BlobContainer:
-    """Lists and reads the blobs of one container (`ktrans.objects.store.ObjectStore`).
+    """Lists and reads the blobs of one container (`ktrans.kit.objects.store.ObjectStore`).
 
     Args:
         account: that has it.

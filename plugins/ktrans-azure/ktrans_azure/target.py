@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ktrans.api import AccessError, SplitChangedError, StageLostError
-from ktrans.objects.store import MARK, Leftover, NewObject, object_exists
+from ktrans.kit.objects.store import MARK, Leftover, NewObject, object_exists
 from ktrans_azure._errors import translated
 from ktrans_azure.account import Account
 
@@ -22,7 +22,7 @@ _THERE = frozenset({"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotM
 
 
 class BlobTarget:
-    """Writes blobs to one container (`ktrans.objects.store.ObjectTarget`).
+    """Writes blobs to one container (`ktrans.kit.objects.store.ObjectTarget`).
 
     Args:
         account: that has it.

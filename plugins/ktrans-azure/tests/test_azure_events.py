@@ -340,7 +340,7 @@ class TestPlain:
             assert site.epoch() == {"a.log": text}
         assert "replaced" in site.plans[-1].notes[0]
 
-    def test_what_was_set_aside_is_tried_again_without_a_message(self, site, world):
+    def test_what_was_quarantined_is_tried_again_without_a_message(self, site, world):
         world.container.upload_blob("a.log", b"one")
         site.tell("a.log")
         source = site.source()

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from ktrans.api import Context
-from ktrans.layout.template import STAGING
+from ktrans.kit.files.path_template import STAGING
 from ktrans_gcp._auth import GoogleConfig, credentials
 
 CALL_SECS = (10.0, 60.0)

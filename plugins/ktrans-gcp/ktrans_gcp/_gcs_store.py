@@ -19,7 +19,7 @@ from ktrans.api import (
     SplitChangedError,
     UnavailableError,
 )
-from ktrans.objects.store import ObjectInfo
+from ktrans.kit.objects.store import ObjectInfo
 from ktrans_gcp._errors import google_errors, seconds_of
 from ktrans_gcp._gcs import CALL_SECS, MISSING, STAGED, Bucket, retrying
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ktrans.api import RetryableError, StageLostError
-from ktrans.objects.store import MARK, Leftover, NewObject, object_exists
+from ktrans.kit.objects.store import MARK, Leftover, NewObject, object_exists
 from ktrans_gcp._errors import google_errors
 from ktrans_gcp._gcs import CALL_SECS, MISSING, STAGED, Bucket, retrying
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ktrans.api import Context
 from ktrans.api.log_events import LogEvent
-from ktrans.spool.segments import Segment, Spool
+from ktrans.kit.spool.segments import Segment, Spool
 from ktrans_gcp._pull import Batch, Puller
 from ktrans_gcp._seen import Seen
 

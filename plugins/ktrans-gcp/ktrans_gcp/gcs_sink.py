@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ktrans.objects.sink import ObjectSink, ObjectSinkConfig
+from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans_gcp._errors import google_errors
 from ktrans_gcp._gcs import MISSING, Bucket, BucketConfig
 from ktrans_gcp._gcs_target import ACCESS, PART_STEP, GcsTarget

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ktrans.objects.source import ObjectSource, ObjectSourceConfig
+from ktrans.kit.objects.source import ObjectSource, ObjectSourceConfig
 from ktrans_gcp._errors import google_errors
 from ktrans_gcp._gcs import MISSING, Bucket, BucketConfig
 from ktrans_gcp._gcs_store import ACCESS, GcsStore

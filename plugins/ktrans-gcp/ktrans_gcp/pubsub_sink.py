@@ -25,7 +25,7 @@ from ktrans.api import (
     TaskId,
     Writer,
 )
-from ktrans.layout.nested import build_format
+from ktrans.kit.files.format_option import build_format
 from ktrans_gcp._errors import google_errors
 from ktrans_gcp._messages import Messages, RowTexts, Shape, check_column, encode, schema_of
 from ktrans_gcp._publish import ACCESS, MISSING, Publisher

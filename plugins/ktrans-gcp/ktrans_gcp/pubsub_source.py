@@ -19,9 +19,9 @@ from ktrans.api import (
     Split,
     UsageError,
 )
-from ktrans.spool.payload import SegmentPayload, spool_folder
-from ktrans.spool.recorded import to_remember, unrecorded
-from ktrans.spool.segments import Segment, Spool
+from ktrans.kit.spool.payload import SegmentPayload, spool_folder
+from ktrans.kit.spool.recorded import to_remember, unrecorded
+from ktrans.kit.spool.segments import Segment, Spool
 from ktrans_gcp._errors import google_errors
 from ktrans_gcp._intake import Intake
 from ktrans_gcp._pubsub import subscriber

@@ -30,7 +30,7 @@ from ktrans.api import (
     RunError,
     UnavailableError,
 )
-from ktrans.spool.segments import Spool
+from ktrans.kit.spool.segments import Spool
 
 
 def told(error):

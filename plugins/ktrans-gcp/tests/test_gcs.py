@@ -26,7 +26,7 @@ from ktrans.api import (
     StageLostError,
     UnavailableError,
 )
-from ktrans.objects.store import NewObject
+from ktrans.kit.objects.store import NewObject
 from ktrans.registry.catalogue import Catalogue
 from ktrans.testing.contracts import SinkCase, SinkContract, SourceCase, SourceContract
 from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, numbers, run

@@ -132,14 +132,14 @@ class Sender:
         if refusal.too_large and batch.count > 1:
             return list(batch.halves())
         if batch.count in {1, refusal.dropped}:
-            self._set_aside(batch, refusal.reason, refusal.detail)
+            self._quarantined(batch, refusal.reason, refusal.detail)
             return []
         numbers = np.array(sorted(refusal.lines), np.int64) - 1
         if len(numbers) and numbers[0] >= 0 and numbers[-1] < batch.count:
             for number in numbers:
                 words = refusal.lines[int(number) + 1] or refusal.detail
                 line = batch.slice(int(number), int(number) + 1)
-                self._set_aside(line, reason_of(words, refusal.reason), words)
+                self._quarantined(line, reason_of(words, refusal.reason), words)
         else:
             numbers = self._conflicting(batch, refusal)
             if len(numbers) != refusal.dropped or len(numbers) == batch.count:
@@ -156,7 +156,7 @@ class Sender:
             return np.arange(batch.count)
         return batch.having(refusal.field)
 
-    def _set_aside(self, batch: Batch, reason: str, detail: str) -> None:
+    def _quarantined(self, batch: Batch, reason: str, detail: str) -> None:
         with self._lock:
             self._refused.setdefault((reason, detail), []).extend(batch.rows())
 

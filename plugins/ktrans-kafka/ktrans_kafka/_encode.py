@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from ktrans.api import ComponentConfig, Context, Refused
 from ktrans.formats.jsonl import JsonlFormat, JsonlFormatConfig
-from ktrans.layout.nested import build_format
-from ktrans.layout.partition import group, take
+from ktrans.kit.files.format_option import build_format
+from ktrans.kit.files.partition import group, take
 from ktrans_kafka._encode_binary import sizes
 from ktrans_kafka._encode_parts import Header, header_lists, key_texts, milliseconds
 from ktrans_kafka._encode_topic import parse_topic, topic_name

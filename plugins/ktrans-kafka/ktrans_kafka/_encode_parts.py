@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import ConfigError
-from ktrans.layout.partition import dense, has_plain_text
+from ktrans.kit.files.partition import dense, has_plain_text
 
 Header = tuple[str, bytes]
 

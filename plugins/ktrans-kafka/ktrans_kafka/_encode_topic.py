@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from string import Formatter
 
-from ktrans.layout.template import NULL_PARTITION, PathTemplate, Slot
+from ktrans.kit.files.path_template import NULL_PARTITION, PathTemplate, Slot
 
 _LEGAL = re.compile(r"[A-Za-z0-9._-]+")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9._-]")
@@ -18,7 +18,7 @@ def parse_topic(text: str) -> PathTemplate:
     """Take a topic's template apart.
 
     Returns:
-        A template with the parts in `name`, as `ktrans.layout.partition` groups rows by.
+        A template with the parts in `name`, as `ktrans.kit.files.partition` groups rows by.
 
     Raises:
         ValueError: it is no topic name, or does not begin with fixed text; says how to fix it.

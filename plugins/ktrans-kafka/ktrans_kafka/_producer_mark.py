@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from ktrans.api import Context, RetryableError
-from ktrans.layout.template import slug
+from ktrans.kit.files.path_template import slug
 from ktrans_kafka._client import KafkaOptions, Troubles, connection
 from ktrans_kafka._errors import may_pass, name_of, translate
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ktrans.api import Limits, RejectError
-from ktrans.api.inflate import Inflater, codec_of
+from ktrans.kit.text.inflate import Inflater, codec_of
 
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 """What gzip and zstd begin with (RFC 1952, RFC 8878); no text does."""

@@ -140,7 +140,7 @@ class Traces:
                 "ktrans.records": epoch["ledger"]["records"],
                 "ktrans.rows": epoch["ledger"]["decoded"]["rows"],
                 "ktrans.rejects": _rejects(epoch["ledger"]),
-                "ktrans.set_aside": len(epoch["set_aside"]),
+                "ktrans.quarantined": len(epoch["quarantined"]),
             }
         )
         for sink, told in epoch["sinks"].items():
@@ -170,7 +170,7 @@ class Traces:
                 "ktrans.rows": receipt["ledger"]["decoded"]["rows"],
                 "ktrans.rejects": _rejects(receipt["ledger"]),
                 "ktrans.retries": receipt["retries"],
-                "ktrans.set_aside": len(receipt["set_aside"]),
+                "ktrans.quarantined": len(receipt["quarantined"]),
             }
         )
         _end(known.span, None, error)

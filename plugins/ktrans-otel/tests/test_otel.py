@@ -136,10 +136,10 @@ def test_a_run_that_follows_links_its_epochs_to_itself():
         "message": "slow down", "task": None, "epoch": None,
     }  # fmt: skip
     counts = {"records": 1, "decoded": {"rows": 1}, "rejected": {}, "refused": {}}
-    done = {"id": 1, "ended": 3.0, "ledger": counts, "set_aside": [], "sinks": {}, "stages": []}
+    done = {"id": 1, "ended": 3.0, "ledger": counts, "quarantined": [], "sinks": {}, "stages": []}
     receipt = {
         "error": None, "outcome": "stopped", "resumed": True, "exit_code": 0, "epochs": 1,
-        "splits": 1, "input_bytes": 5, "ledger": counts, "retries": 1, "set_aside": [],
+        "splits": 1, "input_bytes": 5, "ledger": counts, "retries": 1, "quarantined": [],
     }  # fmt: skip
     traces.run_opened(run, {})
     traces.retrying(run, retry)

@@ -9,12 +9,12 @@ import pytest
 
 from ktrans.api import (
     AccessError,
-    Change,
     ConfigError,
     FencedError,
     LockedError,
     Split,
     StateError,
+    StateUpdate,
     UnavailableError,
 )
 from ktrans.state.epochs import Epoch
@@ -40,7 +40,7 @@ def test_what_is_recorded_is_there_for_the_next_holder(database, tmp_path):
     with database.state().hold("p", "first") as store:
         store.claim("p", tmp_path / "p.yaml")
         one = epoch()
-        one.changes = {"totals": Change((b"\0\xff", b"2"), whole=True, open=7)}
+        one.changes = {"totals": StateUpdate((b"\0\xff", b"2"), whole=True, open=7)}
         record(store, one)
     with database.state().hold("p") as store:
         assert store.position("p") == {"at": 1}
@@ -68,7 +68,7 @@ def test_a_look_is_a_copy_and_disturbs_nobody(database, tmp_path):
     with database.state().hold("p") as store:
         store.claim("p", tmp_path / "p.yaml")
         one = epoch()
-        one.changes = {"totals": Change((b"\0\xff",), whole=False, open=7)}
+        one.changes = {"totals": StateUpdate((b"\0\xff",), whole=False, open=7)}
         record(store, one)
         with database.state().look("p") as copy:
             assert copy.describe("p") == store.describe("p")
@@ -84,14 +84,14 @@ def test_a_lost_connection_is_made_anew_and_nothing_is_written_twice(database, t
         assert store.position("p") is None
         store.plan("p", epoch())
         with store.transaction() as db:
-            sql = "INSERT INTO set_aside VALUES ('p', ?, '', '', '', '', 1, '', 1)"
+            sql = "INSERT INTO quarantined VALUES ('p', ?, '', '', '', '', 1, '', 1)"
             db.execute(sql, ("x",))
             assert database.end_sessions() == 1
-            assert store.rows("SELECT key FROM set_aside") == [("x",)]
+            assert store.rows("SELECT key FROM quarantined") == [("x",)]
             assert database.end_sessions() == 1
             db.executemany(sql, [("y",), ("z",)])
             assert database.end_sessions() == 1
-        assert store.rows("SELECT key FROM set_aside ORDER BY key") == [("x",), ("y",), ("z",)]
+        assert store.rows("SELECT key FROM quarantined ORDER BY key") == [("x",), ("y",), ("z",)]
         assert database.term() == 1
 
 
@@ -112,7 +112,7 @@ def test_an_answer_that_gets_lost_is_found_out(database, tmp_path, monkeypatch):
     """COMMIT took place, or did not, and the connection died before the answer came."""
     with database.state().hold("p") as store:
         store.claim("p", tmp_path / "p.yaml")
-        insert = "INSERT INTO set_aside VALUES ('p', ?, '', '', '', '', 1, '', 1)"
+        insert = "INSERT INTO quarantined VALUES ('p', ?, '', '', '', '', 1, '', 1)"
         connected = store.database._connected
 
         for key, before in (("lost on the way back", False), ("lost on the way there", True)):
@@ -144,7 +144,7 @@ def test_an_answer_that_gets_lost_is_found_out(database, tmp_path, monkeypatch):
                 db.execute(insert, (key,))
             assert cut.is_set()
         monkeypatch.undo()
-        keys = [row[0] for row in store.rows("SELECT key FROM set_aside ORDER BY key")]
+        keys = [row[0] for row in store.rows("SELECT key FROM quarantined ORDER BY key")]
         assert keys == ["lost on the way back", "lost on the way there"]
         store.plan("p", epoch())
 
@@ -179,10 +179,10 @@ def test_one_that_was_replaced_and_is_alone_again_stays_fenced(database):
 
 def test_a_transaction_that_fails_leaves_nothing(database):
     with database.state().hold("p") as store:
-        insert = "INSERT INTO set_aside VALUES ('p', ?, '', '', '', '', 1, '', ?)"
+        insert = "INSERT INTO quarantined VALUES ('p', ?, '', '', '', '', 1, '', ?)"
         with pytest.raises(StateError, match="invalid input"), store.transaction() as db:
             db.executemany(insert, [("x", 1), ("y", "no number")])
-        assert store.rows("SELECT * FROM set_aside") == []
+        assert store.rows("SELECT * FROM quarantined") == []
         store.plan("p", epoch())
         with pytest.raises(StateError, match="duplicate key"):
             store.plan("p", epoch())

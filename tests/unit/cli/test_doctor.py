@@ -5,7 +5,7 @@ import json
 from click.testing import CliRunner
 
 from ktrans.cli.root import cli
-from ktrans.engine import doctor
+from ktrans.tools import doctor
 
 
 def ran(*args, **environment):

@@ -265,7 +265,7 @@ def test_a_signal_ends_a_following_run_cleanly(project, number):
 
 
 def test_the_second_signal_abandons_and_is_130():
-    from ktrans.cli.running import Stopping, exit_code
+    from ktrans.cli.run_common import Stopping, exit_code
     from ktrans.engine.receipt import RunReceipt
 
     before = signal.getsignal(signal.SIGINT)
@@ -350,7 +350,7 @@ def test_state_reset_clears_what_standard_input_left(project, ktrans):
         "rejects: {type: file, path: rejects/}\n"
     )
     ktrans("run", "demo.yaml")
-    spool = project / ".ktrans/spool/in"
+    spool = project / ".ktrans/kit/spool/in"
     spool.mkdir(parents=True)
     (spool / "00000001-00000001-0-1.seg").write_text("left\n")
     (spool / "00000001.head").write_text("left\n")
@@ -368,7 +368,7 @@ def test_state_reset_of_a_pipeline_that_does_not_fit_together_only_warns(project
 
 
 def test_a_hang_up_while_pipelines_are_loaded_is_kept_until_it_is_known_what_it_means():
-    from ktrans.cli.running import Stopping
+    from ktrans.cli.run_common import Stopping
 
     ended = []
     before = signal.signal(signal.SIGHUP, lambda number, _frame: ended.append(number))

@@ -129,7 +129,7 @@ def test_forget_lets_one_file_be_read_again(project, ktrans, ktrans_json, later)
     assert lines(project) == sorted([*before, 2])
 
 
-def test_forget_by_prefix_and_of_what_was_set_aside(project, ktrans, ktrans_json, later):
+def test_forget_by_prefix_and_of_what_was_quarantined(project, ktrans, ktrans_json, later):
     prefix = str(project / "logs")
     _, told = ktrans_json("state", "forget", "demo.yaml", "--prefix", prefix, "--yes")
     assert len(told["splits"]) == 3

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ktrans.config.interpolation import Interpolator
+from ktrans.config.interpolate import Interpolator
 from ktrans.config.load import load_pipeline
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ktrans.config.pipeline import EngineSettings, Pipeline, RejectLimit, RejectsEntry, SinkEntry
-from ktrans.engine.options import RunOptions
+from ktrans.config.model import EngineSettings, Pipeline, RejectLimit, RejectsEntry, SinkEntry
 from ktrans.engine.run import run
+from ktrans.engine.run_options import RunOptions
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.sqlite import SqliteDatabase
 from ktrans.state.store import Store

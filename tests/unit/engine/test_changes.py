@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from ktrans.api import ExitCode, RejectError, RunError, SplitChangedError
-from ktrans.config.pipeline import SinkEntry
-from ktrans.engine.events import Observer
-from ktrans.state.epochs import Epoch, Exclusion
+from ktrans.config.model import SinkEntry
+from ktrans.engine.observer import Observer
+from ktrans.state.epochs import Epoch, Quarantine
 from ktrans.testing import fakes
 from ktrans.testing.fakes import Crash
 
@@ -69,10 +69,10 @@ def test_an_epoch_planned_for_another_source_is_dropped(bench):
 
 def test_too_many_bad_splits_are_forgiven_once_they_are_gone(bench):
     bench.fill(objects=4)
-    bench.settings(max_set_aside=1)
+    bench.settings(max_quarantined=1)
     for name in bench.world.objects:
         bench.world.errors[name] = [RejectError("junk")] * 4
-    assert bench.run().error["code"] == "too_many_set_aside"
+    assert bench.run().error["code"] == "too_many_quarantined"
     bench.world.errors.clear()
     receipt = bench.run()
     assert receipt.exit_code == ExitCode.OK
@@ -97,8 +97,8 @@ def test_while_following_what_could_not_be_read_is_tried_again(bench):
 
 def test_the_source_is_told_what_was_rejected_whole():
     why = {
-        "bad": Exclusion("bad", "x://bad", "rejected", "unknown_format", "?"),
-        "shut": Exclusion("shut", "x://shut", "waiting", "access", "?"),
+        "bad": Quarantine("bad", "x://bad", "rejected", "unknown_format", "?"),
+        "shut": Quarantine("shut", "x://shut", "waiting", "access", "?"),
     }
     remember = {key: {"size": 1} for key in ("good", "bad", "shut")}
     kept = Epoch(1, [], None, remember, excluded=why).kept()

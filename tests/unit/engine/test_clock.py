@@ -3,7 +3,7 @@
 import threading
 
 from ktrans.api import RetryableError
-from ktrans.engine.events import Observer
+from ktrans.engine.observer import Observer
 
 
 def test_waits_before_another_attempt_take_no_time_of_ours(bench, movable_clock):

@@ -11,7 +11,7 @@ import types
 import pytest
 
 from ktrans.api import Context, Dataset, RetryableError, hookimpl, hooks
-from ktrans.api.logs import bound
+from ktrans.engine.log_context import bound
 from ktrans.observe.observers import HookObserver
 from ktrans.registry import redaction
 from ktrans.registry.catalogue import Catalogue

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from ktrans.api import BytesPayload, Context, Limits, Split, reject_batch
 from ktrans.cli.root import cli
 from ktrans.decoders.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
-from ktrans.engine.reject_files import read_file
-from ktrans.engine.rejects import REJECT_OUT_SCHEMA, to_out
+from ktrans.engine.rejects.stored import read_file
+from ktrans.engine.rejects.writer import REJECT_OUT_SCHEMA, to_out
 
 REASONS = ["truncated", "corrupt_stream", "line_too_long", "bad_json", "bad_json", "bad_number"]
 RAW = [b"a", b"b", b"c", b"d", b"e", None]

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import ConfigErrors, Decoded, Spec, hookimpl
-from ktrans.config.pipeline import SinkEntry
+from ktrans.config.model import SinkEntry
 from ktrans.engine.assemble import assemble
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.kept import open_totals

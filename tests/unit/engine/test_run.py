@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ktrans.api import ExitCode, RejectError, RetryableError, SplitChangedError
-from ktrans.config.pipeline import RejectLimit, RejectsEntry, SinkEntry
-from ktrans.engine.events import Observer
+from ktrans.config.model import RejectLimit, RejectsEntry, SinkEntry
+from ktrans.engine.observer import Observer
 from ktrans.observe.receipt_text import receipt_text, sums_agree
 from ktrans.state.lock import lock
 from ktrans.testing.fakes import Crash
@@ -136,22 +136,22 @@ def test_an_error_that_passes_is_tried_again(bench):
     assert seen[0] == ("fake://object-001", 1, "busy")
 
 
-def test_a_split_that_never_opens_is_set_aside_and_tried_again_next_time(bench):
+def test_a_split_that_never_opens_is_quarantined_and_tried_again_next_time(bench):
     bench.fill(objects=3)
     bench.world.errors["object-001"] = [RetryableError("still busy")] * 4
     receipt = bench.run()
-    assert [(s.uri, s.kind, s.reason) for s in receipt.set_aside] == [
+    assert [(s.uri, s.kind, s.reason) for s in receipt.quarantined] == [
         ("fake://object-001", "waiting", "still busy")
     ]
     assert receipt.exit_code == ExitCode.DATA
     assert bench.names() == sorted(f"row-{n}-{i}" for n in (0, 2) for i in range(5))
     with bench.store() as store:
-        assert [item["key"] for item in store.set_aside("p")] == ["object-001"]
+        assert [item["key"] for item in store.quarantined("p")] == ["object-001"]
     receipt = bench.run()
     assert receipt.exit_code == ExitCode.OK
     assert bench.names() == expected(3, 5)
     with bench.store() as store:
-        assert store.set_aside("p") == []
+        assert store.quarantined("p") == []
 
 
 def test_no_permission_is_not_retried_and_exits_77(bench):
@@ -159,7 +159,7 @@ def test_no_permission_is_not_retried_and_exits_77(bench):
     bench.world.errors["object-001"] = [PermissionError(13, "Permission denied", "/x")]
     receipt = bench.run()
     assert receipt.exit_code == ExitCode.ACCESS
-    assert receipt.set_aside[0].reason == "Permission denied: /x"
+    assert receipt.quarantined[0].reason == "Permission denied: /x"
     assert receipt.retries == 0
     assert len(bench.names()) == 10
 
@@ -167,7 +167,7 @@ def test_no_permission_is_not_retried_and_exits_77(bench):
 def test_a_split_that_changed_is_planned_again_by_the_next_run(bench):
     bench.fill(objects=2)
     bench.world.errors["object-001"] = [SplitChangedError("it was replaced")]
-    assert bench.run().set_aside[0].code == "split_changed"
+    assert bench.run().quarantined[0].code == "split_changed"
     assert bench.run().outcome == "done"
     assert bench.names() == expected(2, 5)
 
@@ -188,18 +188,18 @@ def test_a_defect_in_a_decoder_sets_the_split_aside_and_the_others_arrive(bench)
     bench.fill(objects=3)
     bench.world.objects["object-001"] = "1 1 good\ndefect\n"
     receipt = bench.run()
-    assert receipt.set_aside[0].code == "defect"
-    assert "ZeroDivisionError" in receipt.set_aside[0].reason
+    assert receipt.quarantined[0].code == "defect"
+    assert "ZeroDivisionError" in receipt.quarantined[0].reason
     assert len(bench.names()) == 10
 
 
 def test_too_many_unreadable_splits_stop_the_run(bench):
     bench.fill(objects=4)
-    bench.settings(max_set_aside=1)
+    bench.settings(max_quarantined=1)
     for name in bench.world.objects:
         bench.world.errors[name] = [PermissionError(13, "Permission denied")] * 9
     receipt = bench.run()
-    assert receipt.error["code"] == "too_many_set_aside"
+    assert receipt.error["code"] == "too_many_quarantined"
     assert not bench.world.published
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ktrans.api import EpochId, ExitCode, Spec, hookimpl
-from ktrans.engine.events import Observer
+from ktrans.engine.observer import Observer
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.bucket import BucketStateConfig
 from ktrans.testing import fakes

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ktrans.config.load import load_pipeline
-from ktrans.engine.options import RunOptions
 from ktrans.engine.run import run
+from ktrans.engine.run_options import RunOptions
 from ktrans.registry.catalogue import Catalogue
 
 PIPELINE = """
@@ -100,7 +100,7 @@ def test_stitched_rows_and_the_ledger_add_up(tmp_path, memory):
     assert total(table, "bytes") == stage.went_out.bytes == receipt.ledger.stages[-2].went_out.bytes
 
 
-def test_what_is_set_aside_is_in_the_ledger(tmp_path):
+def test_what_is_quarantined_is_in_the_ledger(tmp_path):
     packets, size = write_logs(tmp_path, both_interfaces=True)
     receipt = go(write_pipeline(tmp_path, "{type: one_report}"))
     stage = receipt.ledger.stages[0]

@@ -133,7 +133,7 @@ def test_the_slack_is_exact(slack, stay):
     assert run(rows, slack_secs=slack) == stay
 
 
-def test_what_was_itself_set_aside_covers_nothing():
+def test_what_was_itself_quarantined_covers_nothing():
     rows = [
         report(0, 10, reporter="source"),
         report(5, 30, reporter="source_gateway"),

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ktrans.api import ConfigError, EpochId, Kept, RunError, StateError, TaskId, Turn
+from ktrans.api import (
+    ConfigError,
+    EpochContext,
+    EpochId,
+    RunError,
+    StateError,
+    StateSnapshot,
+    TaskId,
+)
 from ktrans.enrichers import _rollup_lift, _rollup_state
 from ktrans.enrichers.rollup import RollupEnricher, RollupEnricherConfig
 
@@ -83,7 +91,9 @@ class Store:
             enricher = RollupEnricher(enricher.config)
             enricher.bind(schema)
         run = enricher.resume(
-            task(number), Kept(self.version, lambda: self.parts), Turn(last=last, number=number)
+            task(number),
+            StateSnapshot(self.version, lambda: self.parts),
+            EpochContext(last=last, number=number),
         )
         out = [run.apply(one) for one in batches]
         assert not any(one.num_rows for one in out)

@@ -17,7 +17,7 @@ import pytest
 import structlog
 
 from ktrans.api.log_events import LogEvent
-from ktrans.api.logs import ComponentLogger
+from ktrans.engine.log_context import ComponentLogger
 from ktrans.observe.log_schema import FIELDS, events_table, log_schema
 from ktrans.observe.logs import bind, set_up
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from ktrans.api import RetryableError
-from ktrans.engine.events import Meter, Observer
+from ktrans.engine.observer import Meter, Observer
 from ktrans.observe import human
 from ktrans.observe.logs import bind, set_up
 from ktrans.observe.observers import LogObserver, Observers

@@ -8,7 +8,7 @@ import pytest
 
 from ktrans.api import ExitCode
 from ktrans.engine.ledger import StageLedger, Tally
-from ktrans.engine.receipt import RunReceipt, SetAside, SinkOutput
+from ktrans.engine.receipt import QuarantinedSplit, RunReceipt, SinkOutput
 from ktrans.observe.receipt_text import one_line, receipt_text, sums_agree
 
 
@@ -58,9 +58,9 @@ demo: done in 2.0 s, 20.6 k rows/s
 def test_what_needs_a_look_is_named(receipt):
     receipt.exit_code = ExitCode.DATA
     receipt.ledger.skipdata = 3
-    receipt.set_aside = [
-        SetAside("file:///logs/a.gz", "rejected", "unreadable", "not gzip"),
-        SetAside("file:///logs/b.gz", "waiting", "access", "permission denied"),
+    receipt.quarantined = [
+        QuarantinedSplit("file:///logs/a.gz", "rejected", "unreadable", "not gzip"),
+        QuarantinedSplit("file:///logs/b.gz", "waiting", "access", "permission denied"),
     ]
     receipt.torn = ["file:///logs/c.gz"]
     receipt.notes = ["3 files are not settled yet"]

@@ -7,10 +7,10 @@ import urllib.request
 import pytest
 
 from ktrans.api import RetryableError, UnavailableError, UsageError
-from ktrans.engine.events import Meter
 from ktrans.engine.graph import Edge, Graph, Node
-from ktrans.observe.board import Board
+from ktrans.engine.observer import Meter
 from ktrans.observe.http import StatusServer, is_local, parse_address
+from ktrans.observe.process_status import Board
 
 GRAPH = Graph(
     "p",
@@ -42,7 +42,7 @@ SUMMARY = {
         ],
     },
     "sinks": {"lake": {"rows": 89, "bytes": 700, "outputs": 1}},
-    "set_aside": [{"code": "access", "uri": "file:///x", "reason": "permission denied"}],
+    "quarantined": [{"code": "access", "uri": "file:///x", "reason": "permission denied"}],
 }
 
 

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import AccessError, Budget, Context, SplitChangedError
+from ktrans.kit.spool.segments import Segment, Spool
 from ktrans.sources.stdin import StdinSource, StdinSourceConfig
-from ktrans.spool.segments import Segment, Spool
 from ktrans.testing.contracts.sources import PlainMemory
 
 
@@ -94,7 +94,7 @@ def test_a_killed_run_reads_the_same_segments_again_and_then_the_new_stream(tmp_
     assert spooled(tmp_path) == []
 
 
-def test_a_segment_that_was_set_aside_stays_and_is_planned_again(tmp_path):
+def test_a_segment_that_was_quarantined_stays_and_is_planned_again(tmp_path):
     src = source(tmp_path, b"1\n2\n3\n4\n", segment_bytes=4)
     plan = src.plan(None, Nothing(), Budget())
     assert len(plan.splits) == 2
@@ -265,7 +265,7 @@ def test_a_spool_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 def test_a_look_leaves_the_spool_of_a_run_alone(tmp_path):
-    spool = tmp_path / ".ktrans/spool/p%2F1"
+    spool = tmp_path / ".ktrans/kit/spool/p%2F1"
     spool.mkdir(parents=True)
     (spool / "00000001-00000001-0-1.open").write_bytes(b"a live run writes this\n")
     before = spooled(tmp_path)

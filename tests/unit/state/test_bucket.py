@@ -401,7 +401,7 @@ def timeless(store):
     found.pop("history")
     for item in found["described"]["epochs"]:
         item["planned"] = item["recorded"] = None
-    for item in found["described"]["set_aside"]:
+    for item in found["described"]["quarantined"]:
         item["since"] = None
     return found
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from ktrans.api import Change, Receipt, Split, StateError, UsageError
-from ktrans.state.epochs import Epoch, Exclusion
+from ktrans.api import Receipt, Split, StateError, StateUpdate, UsageError
+from ktrans.state.epochs import Epoch, Quarantine
 from ktrans.state.export import export, load
 from ktrans.state.sqlite import MEMORY, SqliteDatabase
 from ktrans.state.store import Store
@@ -20,8 +20,8 @@ def store(tmp_path):
         for number in (1, 2):
             one = Epoch(number, [[Split("a", "x://a", 1, {"v": 1})]], None, {"a": {"n": number}})
             one.source = "file:abc"
-            one.changes = {"r": Change((b"\0\xff",), whole=True, open=3)}
-            why = Exclusion("b", "x://b", "waiting", "access", "no permission")
+            one.changes = {"r": StateUpdate((b"\0\xff",), whole=True, open=3)}
+            why = Quarantine("b", "x://b", "waiting", "access", "no permission")
             store.plan("p", one)
             store.exclude("p", one, why)
             one.excluded["b"] = why

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ktrans.api import Change, Split, StateError, UsageError
+from ktrans.api import Split, StateError, StateUpdate, UsageError
 from ktrans.state import rewind
-from ktrans.state.epochs import Epoch, Exclusion, Status
+from ktrans.state.epochs import Epoch, Quarantine, Status
 from ktrans.state.kept import kept, open_totals
 from ktrans.state.rewind import bound, find_way, parse_time, reach
 from ktrans.state.sqlite import MEMORY, SqliteDatabase
@@ -32,7 +32,7 @@ class Line:
         one.source, one.changes = "file:abc", changes or {}
         self.store.plan("p", one)
         for key in excluded:
-            why = Exclusion(key, f"x://{key}", "waiting", "access", "no permission")
+            why = Quarantine(key, f"x://{key}", "waiting", "access", "no permission")
             self.store.exclude("p", one, why)
             one.excluded[key] = why
         self.store.stage("p", one)
@@ -41,7 +41,7 @@ class Line:
         with self.store.transaction() as db:
             time = self.clock.isoformat(timespec="milliseconds")
             db.execute("UPDATE epochs SET recorded=? WHERE number=?", (time, number))
-            db.execute("UPDATE set_aside SET since=? WHERE number=? AND tries=1", (time, number))
+            db.execute("UPDATE quarantined SET since=? WHERE number=? AND tries=1", (time, number))
         self.store.finish("p", one)
         return self.clock
 
@@ -130,11 +130,11 @@ def test_any_history_can_be_gone_back_over(steps):
                 assert line.memory() == standing[-1][1]
 
 
-def test_splits_that_were_set_aside_since_are_not_listed_any_more(line):
+def test_splits_that_were_quarantined_since_are_not_listed_any_more(line):
     time = line.record({}, excluded=["early"])
     line.record({}, excluded=["early", "late"])
     line.back(time)
-    assert [item["key"] for item in line.store.set_aside("p")] == ["early"]
+    assert [item["key"] for item in line.store.quarantined("p")] == ["early"]
 
 
 def test_what_was_forgotten_by_hand_stays_forgotten(line):
@@ -146,17 +146,17 @@ def test_what_was_forgotten_by_hand_stays_forgotten(line):
 
 
 def test_open_totals_are_taken_back(line):
-    time = line.record(changes={"r": Change((b"1",), whole=False, open=1)})
-    line.record(changes={"r": Change((b"2",), whole=False, open=5)})
+    time = line.record(changes={"r": StateUpdate((b"1",), whole=False, open=1)})
+    line.record(changes={"r": StateUpdate((b"2",), whole=False, open=5)})
     line.back(time)
     assert list(kept(line.store, "p", "r", 99).read()) == [b"1"]
     assert open_totals(line.store, "p") == {"r": 1}
 
 
 def test_open_totals_that_were_put_together_since_cannot(line):
-    early = line.record(changes={"r": Change((b"1",), whole=False, open=1)})
-    late = line.record(changes={"r": Change((b"12",), whole=True, open=2)})
-    line.record(changes={"r": Change((b"3",), whole=False, open=3)})
+    early = line.record(changes={"r": StateUpdate((b"1",), whole=False, open=1)})
+    late = line.record(changes={"r": StateUpdate((b"12",), whole=True, open=2)})
+    line.record(changes={"r": StateUpdate((b"3",), whole=False, open=3)})
     with pytest.raises(StateError) as caught:
         find_way(line.store, "p", early)
     assert caught.value.code == "rewind_too_far"

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from ktrans.api import Context, Receipt, RetryableError, Split, StateError
-from ktrans.state.epochs import Epoch, Exclusion, Status
+from ktrans.state.epochs import Epoch, Quarantine, Status
 from ktrans.state.sqlite import SqliteDatabase, SqliteState, SqliteStateConfig
 from ktrans.state.store import Store
 
@@ -55,13 +55,13 @@ def test_recording_moves_the_position_and_remembers(store):
 def test_a_split_that_waits_is_not_remembered_but_listed(store):
     one = epoch()
     store.plan("p", one)
-    why = Exclusion("b", "x://b", "waiting", "access", "no permission")
+    why = Quarantine("b", "x://b", "waiting", "access", "no permission")
     store.exclude("p", one, why)
     one.excluded["b"] = why
     assert store.unfinished("p").excluded == {"b": why}
     store.record("p", one, {})
     assert store.memory("p").recall(["a", "b"]) == {"a": 1}
-    assert [item["reason"] for item in store.set_aside("p")] == ["no permission"]
+    assert [item["reason"] for item in store.quarantined("p")] == ["no permission"]
 
 
 def test_none_forgets_a_key(store):

@@ -12,7 +12,7 @@ import pytest
 TEST = """
 import os, sys, time
 from pathlib import Path
-from ktrans.testing.services._launch import Server, accepts_tcp
+from tests.services._launch import Server, accepts_tcp
 
 def test_that_never_ends():
     def command(ports, folder):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ktrans.testing.services._launch import (
+from tests.services._launch import (
     MissingServerError,
     Server,
     ServerFailedError,
@@ -91,7 +91,7 @@ def test_a_binary_is_found_by_variable_then_folder_then_path(tmp_path, monkeypat
     [("", "1 skipped"), ("kafka", "1 skipped"), ("gcs, kafka", "1 error"), ("all", "1 error")],
 )
 def test_a_missing_server_skips_unless_it_is_required(tmp_path, required, outcome):
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["ktrans.testing.services.fixtures"]')
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["tests.services.fixtures"]')
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = service(name): x\n")
     (tmp_path / "test_it.py").write_text(
         "import pytest\n\n@pytest.mark.service('gcs')\ndef test_it():\n    assert False\n"

@@ -15,7 +15,7 @@ from ktrans_kafka.sink_config import KafkaSinkConfig
 from pydantic import ValidationError
 
 from ktrans.api import AccessError, ConfigError, Context, RetryableError, RunError, UnavailableError
-from ktrans.layout.template import NULL_PARTITION
+from ktrans.kit.files.path_template import NULL_PARTITION
 from ktrans.registry.catalogue import Catalogue
 from ktrans.testing.contracts.sinks import FIRST, SCHEMA, batches
 

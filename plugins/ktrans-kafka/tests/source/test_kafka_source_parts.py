@@ -119,7 +119,7 @@ class Memory(dict):
         return {key: self[key] for key in keys if key in self}
 
 
-def test_splits_that_were_set_aside_are_unread_and_the_others_are_forgotten():
+def test_splits_that_were_quarantined_are_unread_and_the_others_are_forgotten():
     first, second = (Range("t", 0, at, at + 5).split(10) for at in (0, 5))
     before = Position(pending=(first, second), token="a", next={("t", 0): 10})
     before = Position.of(json.loads(json.dumps(before.to_json())), "earliest")

@@ -47,7 +47,7 @@ def section(receipt: dict[str, Any], top: int) -> Section:
         )
     aside = [
         [text.clean(one["uri"]), text.clean(one["kind"]), text.clean(one["reason"])]
-        for one in receipt.get("set_aside", [])
+        for one in receipt.get("quarantined", [])
     ] + [[text.clean(uri), "torn", "it ends in the middle"] for uri in receipt.get("torn", [])]
     if aside:
         made.figures.append(

@@ -1,0 +1,256 @@
+"""`ktrans state rewind` and `ktrans state forget`: let something be read again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ktrans.cli.common import config_argument, debug_option, json_option, load, table
+from ktrans.cli.failures import show_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ktrans.config.model import Pipeline
+    from ktrans.engine.assemble import Assembly
+    from ktrans.registry.catalogue import Catalogue
+    from ktrans.state.rewind import Way
+    from ktrans.state.splits import Found
+    from ktrans.state.store import Store
+
+_SHOWN = 20
+
+dry_option = click.option("--dry-run", is_flag=True, help="Only say what it would do.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.command("rewind")
+@config_argument
+@click.option(
+    "--to",
+    "time",
+    required=True,
+    metavar="TIME",
+    help="A time such as 2026-05-01T06:00:00Z (UTC if it names no zone), or how far back: 90m, 2h, "
+    "3d.",
+)
+@dry_option
+@yes_option
+@json_option
+@debug_option
+def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> int:
+    """Go back to a time: the next run reads again what was recorded after it.
+
+    What the sinks have stays where it is. Rows are published again under the numbers of new epochs,
+    so files and queues have them twice unless you remove the first ones; points of a time-series
+    database replace those that are there.
+    """
+    from ktrans.engine.assemble import assemble
+    from ktrans.state.rewind import find_way, parse_time
+    from ktrans.state.rewind import rewind as go_back
+
+    now = dt.datetime.now(dt.UTC)
+    to = parse_time(time, now)
+    pipeline, found = load(config)
+    assembly = assemble(pipeline, found, ephemeral=True)
+    try:
+        assembly.source.check_rewind()
+        with _store(pipeline, found, dry_run=dry_run) as store:
+            way = find_way(store, pipeline.name, to)
+            _check_source(pipeline, way)
+            told = _way(pipeline, assembly, way, to, store.history(pipeline.name))
+            if not as_json:
+                click.echo(_way_text(told))
+            doing = bool(way.epochs) and not dry_run
+            if doing and not yes:
+                click.confirm("\nGo back?", abort=True, err=True)
+            if doing:
+                go_back(store.database, pipeline.name, way, now)
+    finally:
+        assembly.close()
+    if as_json:
+        show_json({**told, "rewound": doing})
+    elif doing:
+        click.echo(f"\n{pipeline.name} goes on after epoch {way.to}", err=True)
+    return 0
+
+
+@contextmanager
+def _store(pipeline: Pipeline, found: Catalogue, *, dry_run: bool) -> Iterator[Store]:
+    """Give the store: held, or for a look."""
+    from ktrans.engine.assemble import build_state
+
+    with build_state(pipeline, found) as state:
+        opened = state.look(pipeline.name) if dry_run else state.hold(pipeline.name)
+        with opened as store:
+            yield store
+
+
+def _check_source(pipeline: Pipeline, way: Way) -> None:
+    from ktrans.api import StateError
+
+    if way.source and way.source != pipeline.source.type:
+        raise StateError(
+            f"the pipeline read from {way.source} then, and reads from {pipeline.source.type} now",
+            code="cannot_rewind",
+            hint="change the source back, or use `ktrans run --from` to start at a place",
+        )
+
+
+def _way(
+    pipeline: Pipeline, assembly: Assembly, way: Way, to: dt.datetime, history: str
+) -> dict[str, Any]:
+    """Put the way back into numbers; what replayed rejects is told apart, for they are gone."""
+    again = [epoch for epoch in way.epochs if not epoch["summary"].get("replay")]
+    summaries = [epoch["summary"] for epoch in again]
+    ledgers = [summary.get("ledger", {}) for summary in summaries]
+    sinks = []
+    for bound in assembly.sinks:
+        name = bound.entry.id
+        outputs = [summary.get("sinks", {}).get(name, {}) for summary in summaries]
+        sinks.append(
+            {
+                "sink": name,
+                "type": bound.entry.config.type,
+                "rows": sum(one.get("rows", 0) for one in outputs),
+                "outputs": sum(one.get("outputs", 0) for one in outputs),
+                "replaces": bound.sink.upserts,
+                "files": _files(bound.sink, history, [epoch["number"] for epoch in again]),
+            }
+        )
+    return {
+        "pipeline": pipeline.name,
+        "to": to.isoformat(timespec="seconds"),
+        "epoch": way.to,
+        "epoch_recorded": way.recorded,
+        "epochs": [epoch["number"] for epoch in way.epochs],
+        "replays": [epoch["number"] for epoch in way.epochs if epoch not in again],
+        "recorded": [way.epochs[0]["recorded"], way.epochs[-1]["recorded"]] if way.epochs else [],
+        "splits": sum(summary.get("splits", 0) for summary in summaries),
+        "rows": sum(ledger.get("decoded", {}).get("rows", 0) for ledger in ledgers),
+        "rejects": sum(sum(ledger.get("rejected", {}).values()) for ledger in ledgers),
+        "sinks": sinks,
+    }
+
+
+def _files(sink: Any, history: str, numbers: Sequence[int]) -> list[str]:
+    """Give what the names of the sink's files have in them, of the first and the last epoch."""
+    from ktrans.api import EpochId
+    from ktrans.kit.files.file_sink import LayoutSink
+
+    if not isinstance(sink, LayoutSink) or not numbers:
+        return []
+    ends = (numbers[0], numbers[-1])
+    return [f"{sink.owner}.{EpochId('', number, history)}-" for number in ends]
+
+
+def _way_text(told: dict[str, Any]) -> str:
+    if not told["epochs"]:
+        return f"nothing was recorded after {told['to']}: there is nothing to go back over"
+    first, last = told["epochs"][0], told["epochs"][-1]
+    since, until = (time[:19] for time in told["recorded"])
+    where = f"to the end of epoch {told['epoch']}" if told["epoch"] else "to the very beginning"
+    rows = [
+        ["epochs", f"{len(told['epochs']):,} ({first} to {last}), recorded {since} to {until} UTC"],
+        ["splits", f"{told['splits']:,}"],
+        ["rows", f"{told['rows']:,}"],
+        ["rejects", f"{told['rejects']:,}"],
+    ]
+    lines = [
+        f"{told['pipeline']}: back {where}. Read again by the next run:",
+        "",
+        table(["what", "how much"], rows),
+        "",
+        "What they published stays where it is:",
+        "",
+        table(["sink", "what becomes of it"], [[s["sink"], _fate(s)] for s in told["sinks"]]),
+    ]
+    if told["replays"]:
+        numbers = ", ".join(map(str, told["replays"]))
+        lines.append(
+            f"\nKeep what was published by epoch {numbers}, which replayed rejects: these are only "
+            "read again if the logs that they came from are."
+        )
+    return "\n".join(lines)
+
+
+def _fate(sink: dict[str, Any]) -> str:
+    if not sink["rows"]:
+        return "nothing was published to it"
+    if sink["replaces"]:
+        return f"{sink['rows']:,} rows, which the same rows replace when they come again"
+    text = f"{sink['rows']:,} rows, there twice then unless you remove the first ones"
+    if sink["files"]:
+        names = " to ".join(dict.fromkeys(sink["files"]))
+        text += f" ({sink['outputs']:,}: those with {names} in their names)"
+    return text
+
+
+@click.command("forget")
+@config_argument
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--prefix", metavar="TEXT", help="All whose keys begin like this.")
+@click.option("--set-aside", "quarantined", is_flag=True, help="All that could not be read.")
+@dry_option
+@yes_option
+@json_option
+@debug_option
+def forget(
+    config: str,
+    keys: Sequence[str],
+    prefix: str | None,
+    quarantined: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Forget single splits, so that the next run reads them again from their beginning.
+
+    A key is what `ktrans state show --prefix` lists: the path of a file, the URI of an object. What
+    the sinks have of them stays where it is.
+    """
+    from ktrans.api import UsageError
+    from ktrans.state import splits
+
+    if not (keys or prefix or quarantined):
+        raise UsageError(
+            "say what to forget",
+            hint="give keys, --prefix or --set-aside; `ktrans state reset` forgets everything",
+        )
+    pipeline, found = load(config)
+    with _store(pipeline, found, dry_run=dry_run) as store:
+        hits = splits.matching(
+            store, pipeline.name, keys=keys, prefix=prefix or None, quarantined=quarantined
+        )
+        unknown = sorted(set(keys) - {hit.key for hit in hits})
+        if unknown:
+            raise UsageError(
+                f"{pipeline.name} remembers nothing of {', '.join(unknown[:5])}",
+                code="split_unknown",
+                hint=f"`ktrans state show {config} --prefix TEXT` lists keys as they are spelled",
+            )
+        if not as_json:
+            click.echo(_hits_text(pipeline.name, hits))
+        doing = bool(hits) and not dry_run
+        if doing and not yes:
+            click.confirm("\nForget them?", abort=True, err=True)
+        if doing:
+            splits.forget(store, pipeline.name, hits)
+    if as_json:
+        matched = [hit.to_json() for hit in hits]
+        show_json({"pipeline": pipeline.name, "splits": matched, "forgotten": doing})
+    elif doing:
+        click.echo(f"\nforgotten: {len(hits):,} splits are read by the next run", err=True)
+    return 0
+
+
+def _hits_text(pipeline: str, hits: Sequence[Found]) -> str:
+    if not hits:
+        return f"{pipeline} remembers nothing of the kind"
+    rows = [[str(hit.epoch), hit.key, hit.quarantined or ""] for hit in hits[:_SHOWN]]
+    more = [f"and {len(hits) - _SHOWN:,} more"] if len(hits) > _SHOWN else []
+    head = ["epoch", "key", "set aside for"]
+    return "\n".join([f"{len(hits):,} splits:", "", table(head, rows), *more])

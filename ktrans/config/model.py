@@ -1,0 +1,204 @@
+"""What a validated pipeline file is: the settings' models and the pipeline itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ktrans.api import ComponentConfig, Where
+from ktrans.state.sqlite import SqliteStateConfig
+
+if TYPE_CHECKING:
+    from ktrans.config.pipeline_tests import Case
+
+
+class Settings(BaseModel):
+    """The base of the sections that are not components."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class RejectLimit(Settings):
+    """When rejects mean that something is misconfigured, and the run had better stop."""
+
+    ratio: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Stop when more than this share of an epoch's records is rejected.",
+        examples=[0.05],
+    )
+    min_records: int = Field(
+        default=1000,
+        ge=1,
+        description="The ratio counts once an epoch has seen this many records.",
+        examples=[1000],
+    )
+    count: int | None = Field(
+        default=None,
+        ge=0,
+        description="Stop when an epoch has more rejects than this, whatever the ratio.",
+        examples=[100_000],
+    )
+
+
+class LimitSettings(Settings):
+    """Bounds that keep hostile or broken input from taking the machine down."""
+
+    max_line_bytes: int = Field(
+        default=1 << 20,
+        ge=1024,
+        description="A longer line is a reject (line_too_long).",
+        examples=[1_048_576],
+    )
+    max_inflate_ratio: int = Field(
+        default=200,
+        ge=2,
+        description="An object that inflates to more than this many times its size is a reject "
+        "(inflate_ratio); checked once 64 MiB have come out.",
+        examples=[200],
+    )
+    block_bytes: int = Field(
+        default=4 << 20,
+        ge=64 << 10,
+        description="How much text a decoder takes at a time.",
+        examples=[4_194_304],
+    )
+
+
+class EngineSettings(Settings):
+    """How a run is cut up, and how patient it is."""
+
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Threads that decode, enrich and encode; the default is one a core that the "
+        "process may use: affinity and the CPU quota of a container count.",
+        examples=[2],
+    )
+    epoch_bytes: int = Field(
+        default=512 << 20,
+        ge=1,
+        description="An epoch takes no more splits once it has this many input bytes.",
+        examples=[1_073_741_824],
+    )
+    epoch_splits: int = Field(
+        default=10_000,
+        ge=1,
+        description="An epoch takes at most this many splits.",
+        examples=[1000],
+    )
+    task_bytes: int = Field(
+        default=64 << 20,
+        ge=1,
+        description="Splits are grouped into tasks of about this many input bytes; each task "
+        "writes files of its own.",
+        examples=[67_108_864],
+    )
+    attempts: int = Field(
+        default=4,
+        ge=1,
+        le=100,
+        description="How often a task is tried before its cause is set aside or the run stops.",
+        examples=[4],
+    )
+    retry_wait_secs: float = Field(
+        default=0.5,
+        ge=0,
+        description="The first wait between attempts; it doubles, with jitter.",
+        examples=[0.5],
+    )
+    retry_max_wait_secs: float = Field(
+        default=30.0,
+        ge=0,
+        description="The longest wait between attempts.",
+        examples=[30.0],
+    )
+    max_quarantined: int = Field(
+        default=100,
+        ge=0,
+        description="Stop when more splits than this cannot be read in one epoch.",
+        examples=[100],
+    )
+    grace_secs: float = Field(
+        default=25.0,
+        ge=0,
+        description="After SIGTERM, how long the epoch under way may take before it is abandoned.",
+        examples=[25.0],
+    )
+    poll_secs: float = Field(
+        default=10.0,
+        gt=0,
+        description="With --follow, how long to wait before looking for new input.",
+        examples=[10.0],
+    )
+    if_locked: Literal["fail", "skip"] = Field(
+        default="fail",
+        description="When another run holds the lock: fail (exit 75) or skip (exit 0).",
+        examples=["skip"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SinkEntry:
+    """One item of `sinks`: the sink's own options, and what the engine does before it.
+
+    Attributes:
+        id: the name in receipts and ledgers; unique in the pipeline.
+        config: the sink's own options.
+        when: an expression; only rows for which it is true go to this sink.
+        columns: only these columns, in this order; None means all.
+    """
+
+    id: str
+    config: ComponentConfig
+    when: str | None = None
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RejectsEntry:
+    """The `rejects` section: a sink for what could not be decoded, and how much is too much."""
+
+    config: ComponentConfig
+    limit: RejectLimit = field(default_factory=RejectLimit)
+
+
+def _nowhere(*_path: str | int) -> Where | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline file, read, interpolated and validated; nothing is built yet.
+
+    Attributes:
+        name: unique in its state store.
+        path: the file it came from.
+        base_dir: what relative paths are relative to.
+        tests: what `ktrans test` runs.
+        alone: whether its file holds no other pipeline.
+        fingerprint: changes when the decoder, the enrichers, the sinks or the rejects change.
+        where: gives the place in the file of a path such as `("sinks", 0, "format")`.
+    """
+
+    name: str
+    path: Path
+    base_dir: Path
+    source: ComponentConfig
+    decoder: ComponentConfig
+    enrichers: tuple[ComponentConfig, ...]
+    sinks: tuple[SinkEntry, ...]
+    rejects: RejectsEntry
+    state: ComponentConfig = field(default_factory=SqliteStateConfig)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    tests: tuple[Case, ...] = ()
+    fingerprint: str = ""
+    alone: bool = True
+    where: Callable[..., Where | None] = _nowhere

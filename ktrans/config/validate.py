@@ -1,0 +1,239 @@
+"""From the data of a pipeline file to a validated Pipeline; nothing is built."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ktrans.api import ComponentConfig, ConfigErrors, KtransError
+from ktrans.config.find_files import folder_of
+from ktrans.config.interpolate import Interpolator
+from ktrans.config.model import (
+    EngineSettings,
+    LimitSettings,
+    Pipeline,
+    RejectLimit,
+    RejectsEntry,
+    SinkEntry,
+)
+from ktrans.config.pipeline_tests import Case
+from ktrans.config.sections import (
+    DEFAULT_STATE,
+    NAME,
+    NAME_WORDS,
+    REJECTS_KEYS,
+    SECTIONS,
+    SINK_KEYS,
+    VERSION,
+)
+from ktrans.config.validate_parts import M, Parts
+from ktrans.registry.suggest import near
+from ktrans.registry.wording import say
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(slots=True)
+class Loader(Parts):
+    """Makes a pipeline of one merged document; all that is wrong is told at once.
+
+    Args:
+        document: the file's content, with what it includes.
+        catalogue: the components that there are.
+        path: the pipeline file.
+        environ: for `${env:...}`.
+        nameless: whether the pipeline may go without a `name`: its file holds no other.
+    """
+
+    path: Path
+    environ: Mapping[str, str]
+    nameless: bool = True
+    files: set[Path] = field(default_factory=set)
+
+    def load(self) -> Pipeline:
+        """Validate everything.
+
+        Raises:
+            ConfigError, ConfigErrors: what is wrong, in the order of the file.
+        """
+        base_dir = folder_of(self.path)
+        raw = self.document.tree
+        if not isinstance(raw, dict):
+            hint = "a pipeline file is a mapping with `source`, `sinks` and so on"
+            message = f"this holds {say(raw)}, not a pipeline"
+            self.add((), "wrong_type", message, hint)
+            raise self.errors()[0]
+        filler = Interpolator(self.environ, base_dir, self.catalogue.resolve_secret)
+        self.tree = filler.fill({k: v for k, v in raw.items() if not k.startswith("x-")})
+        self.files = filler.files
+        unfilled = {problem.path for problem in filler.problems}
+        self._check_keys()
+        name = self._name()
+        source = self.component("source", ("source",), None)
+        decoder = self.component("decoder", ("decoder",), {"type": "auto"})
+        enrichers = [
+            self.component("enricher", ("enrichers", at), None)
+            for at in range(len(self.items("enrichers")))
+        ]
+        sinks = self._sinks()
+        rejects = self._rejects(name)
+        state = self._state()
+        limits = self._settings(LimitSettings, "limits")
+        engine = self._settings(EngineSettings, "engine")
+        tests = [self.model(Case, raw, ("tests", at)) for at, raw in enumerate(self.items("tests"))]
+        self.problems = [p for p in self.problems if p.path not in unfilled] + filler.problems
+        if self.problems:
+            errors = self.errors()
+            raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
+        assert source
+        assert decoder
+        assert rejects
+        assert state
+        return Pipeline(
+            name=name,
+            path=self.path,
+            base_dir=base_dir,
+            source=source,
+            decoder=decoder,
+            enrichers=tuple(e for e in enrichers if e),
+            sinks=tuple(s for s in sinks if s),
+            rejects=rejects,
+            state=state,
+            limits=limits or LimitSettings(),
+            engine=engine or EngineSettings(),
+            tests=tuple(test for test in tests if test),
+            fingerprint=_fingerprint(raw),
+            alone=self.nameless,
+            where=self.document.where,
+        )
+
+    def _check_keys(self) -> None:
+        for key in self.tree:
+            if key not in SECTIONS:
+                meant = near(key, [s for s in SECTIONS if s not in self.tree])
+                hint = f"did you mean `{meant}`? " if meant else ""
+                hint += f"the sections are: {', '.join(SECTIONS)}; `x-...` is free for your own use"
+                self.add((key,), "unknown_option", f"there is no section `{key}`", hint, key=True)
+        for key in ("source", "sinks"):
+            if self.tree.get(key) is None:
+                self.add((key,), "missing_option", f"the pipeline needs `{key}`", SECTIONS[key])
+        version = self.tree.get("version", VERSION)
+        if str(version) != str(VERSION):
+            message = f"`version` must be {VERSION}, not {say(version)}"
+            self.add(("version",), "config_version", message, "a later ktrans may know it")
+
+    def _name(self) -> str:
+        name = self.tree.get("name")
+        if name is None:
+            name = name_of_file(self.path)
+            if not self.nameless:
+                message = "each pipeline of a file that holds several needs a `name`"
+                self.add(("name",), "missing_option", message, None)
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            message = f"`name` may have {NAME_WORDS}; this is {say(name)}"
+            self.add(("name",), "bad_name", message, None)
+        return str(name)
+
+    def _sinks(self) -> list[SinkEntry | None]:
+        raws = self.items("sinks")
+        if "sinks" in self.tree and self.tree["sinks"] == []:
+            self.add(("sinks",), "missing_option", "`sinks` needs at least one sink", None)
+        given = {str(raw["id"]) for raw in raws if isinstance(raw, dict) and "id" in raw}
+        taken: set[str] = {"rejects"}
+        entries: list[SinkEntry | None] = []
+        for at, raw in enumerate(raws):
+            config = self.component("sink", ("sinks", at), None, SINK_KEYS)
+            if not isinstance(raw, dict):
+                continue
+            name = raw.get("id")
+            if name is None:
+                name = _free(str(raw.get("type")), taken | given)
+            elif not isinstance(name, str) or not NAME.fullmatch(name):
+                message = f"the `id` of a sink may have {NAME_WORDS}"
+                self.add(("sinks", at, "id"), "bad_name", message, None)
+            elif name in taken:
+                message = f"the `id` {say(name)} is taken"
+                hint = "each sink has an id of its own; `rejects` is the rejects' own"
+                self.add(("sinks", at, "id"), "duplicate_id", message, hint)
+            taken.add(str(name))
+            when, columns = self._when(raw, at), self._columns(raw, at)
+            entries.append(SinkEntry(str(name), config, when, columns) if config else None)
+        return entries
+
+    def _when(self, raw: dict[str, Any], at: int) -> str | None:
+        when = raw.get("when")
+        if when is None or (isinstance(when, str) and when.strip()):
+            return None if when is None else str(when)
+        message = f"`when` must be an expression, not {say(when)}"
+        hint = "for example `when: \"action = 'reject'\"`"
+        self.add(("sinks", at, "when"), "wrong_value", message, hint)
+        return None
+
+    def _columns(self, raw: dict[str, Any], at: int) -> tuple[str, ...] | None:
+        columns = raw.get("columns")
+        if columns is None:
+            return None
+        good = isinstance(columns, list) and columns and all(isinstance(c, str) for c in columns)
+        if not good or len(set(columns)) != len(columns):
+            message = "`columns` must be a list of column names, each once"
+            self.add(("sinks", at, "columns"), "wrong_value", message, None)
+            return None
+        return tuple(str(column) for column in columns)
+
+    def _rejects(self, name: str) -> RejectsEntry | None:
+        path: Path_ = ("rejects",)
+        raw = self.at(path)
+        if raw is None:
+            raw = {"type": "file", "path": f".ktrans/rejects/{name}/"}
+        if isinstance(raw, dict) and "format" not in raw and self._has_format(raw.get("type")):
+            raw = {**raw, "format": {"type": "jsonl"}}
+        self.tree["rejects"] = raw
+        config = self.component("sink", path, None, REJECTS_KEYS)
+        limit = RejectLimit()
+        if isinstance(raw, dict) and raw.get("limit") is not None:
+            limit = self.model(RejectLimit, raw["limit"], (*path, "limit")) or limit
+        return RejectsEntry(config, limit) if config else None
+
+    def _state(self) -> ComponentConfig | None:
+        raw = self.at(("state",))
+        if raw is None or (isinstance(raw, dict) and "type" not in raw):
+            raw = {"type": DEFAULT_STATE, **(raw or {})}
+            self.tree["state"] = raw
+        return self.component("state", ("state",), None)
+
+    def _has_format(self, name: Any) -> bool:
+        try:
+            return "format" in self.catalogue.model("sink", str(name)).nested
+        except KtransError:
+            return False
+
+    def _settings(self, model: type[M], section: str) -> M | None:
+        raw = self.tree.get(section)
+        return None if raw is None else self.model(model, raw, (section,))
+
+
+def name_of_file(path: Path) -> str:
+    """Give the name of a pipeline that has none: that of its file."""
+    stem = path.name.split(".")[0]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-.")[:100] or "pipeline"
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Give `name`, or `name-2`, `name-3`, ... if it is taken; fit for an id."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "sink"
+    number = 1
+    while (candidate := name if number == 1 else f"{name}-{number}") in taken:
+        number += 1
+    return candidate
+
+
+def _fingerprint(raw: dict[str, Any]) -> str:
+    """Hash what rows go through, as it is written: no secret goes into it."""
+    parts = {key: raw.get(key) for key in ("decoder", "enrichers", "sinks", "rejects")}
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

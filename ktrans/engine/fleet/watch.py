@@ -1,0 +1,119 @@
+"""Sees when files of the configuration have changed, and waits until they stay as they are.
+
+Files are looked at, not subscribed to: that works on network file systems, for editors that write a
+new file, and for mounted ConfigMaps, whose content changes by a symbolic link.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ktrans.api import KtransError
+from ktrans.config.find_files import pipeline_files
+from ktrans.engine.fleet.request import digest
+
+POLL_SECS = 1.0
+"""How often files are looked at."""
+
+SETTLE_SECS = 0.3
+"""For how long they must stay the same before they are loaded."""
+
+PATIENCE_SECS = 10.0
+"""A file that never comes to rest is loaded as it is after this time."""
+
+RECENT_NS = 2_000_000_000
+"""A file younger than this may change again without its time changing."""
+
+Snapshot = dict[Path, str | None]
+
+
+class Watch:
+    """The files of a configuration.
+
+    Args:
+        paths: files and folders, as on the command line; folders are listed anew each time.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self, paths: Iterable[str | Path], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._paths = [Path(path) for path in paths]
+        self._clock = clock
+        self._files: set[Path] = set()
+        self._cache: dict[Path, tuple[tuple[int, ...], str | None]] = {}
+        self._loaded: Snapshot = {}
+        self._waiting: Snapshot | None = None
+        self._since = 0.0
+        self._taken = clock()
+
+    def loaded(self, files: Iterable[Path], began_ns: int) -> None:
+        """Take note of a load.
+
+        Args:
+            files: what it read, beyond the command line's own paths.
+            began_ns: when it began, in nanoseconds since 1970. What was written later may have
+                been read before that, and counts as changed.
+        """
+        self._files = set(files)
+        before, self._loaded = self._loaded, self._snapshot()
+        for path in self._loaded:
+            if path in before:
+                self._loaded[path] = before[path]
+            elif _changed_ns(path) >= began_ns:
+                self._loaded[path] = "may have changed meanwhile"
+
+    def due(self, *, asked: bool) -> bool:
+        """Tell whether to load now: files have changed, or someone has asked, and they are at rest.
+
+        Call it often; it looks at the files no more often than it should.
+        """
+        now = self._clock()
+        settling = asked or self._waiting is not None
+        if now - self._taken < (SETTLE_SECS if settling else POLL_SECS):
+            return False
+        self._taken = now
+        found = self._snapshot()
+        if not asked and found == self._loaded:
+            self._waiting = None
+            return False
+        if self._waiting is None:
+            self._since = now
+        if found != self._waiting and now - self._since < PATIENCE_SECS:
+            self._waiting = found
+            return False
+        self._waiting = None
+        self._loaded = found
+        return True
+
+    def _snapshot(self) -> Snapshot:
+        return {path: self._digest(path) for path in self._all()}
+
+    def _all(self) -> set[Path]:
+        files = set(self._files)
+        for path in self._paths:
+            try:
+                files.update(pipeline_files([path]))
+            except (KtransError, OSError):  # an empty or missing folder
+                files.add(path)
+        return files
+
+    def _digest(self, path: Path) -> str | None:
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        key = (found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev)
+        known = self._cache.get(path)
+        if known is None or known[0] != key or time.time_ns() - found.st_mtime_ns < RECENT_NS:
+            known = self._cache[path] = (key, digest(path))
+        return known[1]
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

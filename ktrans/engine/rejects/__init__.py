@@ -1,0 +1,1 @@
+"""Rejects of a run: written, read back, replayed."""

@@ -1,0 +1,133 @@
+"""Stored rejects, read back: for `ktrans rejects list`, `show` and `replay`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.api import UsageError, WritesFolder
+from ktrans.api.rejects import PARTIAL_REASONS
+from ktrans.config.model import Pipeline
+from ktrans.engine.assemble import assemble
+from ktrans.engine.rejects.writer import REJECT_OUT_SCHEMA
+from ktrans.kit.text.inflate import Inflater
+from ktrans.registry.catalogue import Catalogue
+
+_WORDS = "bytes are kept"
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+
+
+def reject_sink(sink: Any) -> WritesFolder:
+    """Give a rejects sink whose files can be read back.
+
+    Raises:
+        UsageError: the rejects go elsewhere, so they cannot be read back from here.
+    """
+    if sink.config.type != "file" or sink.config.format.type not in {"jsonl", "parquet"}:
+        raise UsageError(
+            "rejects can be read back from files in jsonl or parquet format only; this pipeline's "
+            f"rejects go to {sink.config.type}",
+            hint="set rejects to {type: file, path: rejects/}",
+        )
+    assert isinstance(sink, WritesFolder)
+    return sink
+
+
+def reject_files(sink: WritesFolder) -> list[Path]:
+    """List the files that a rejects sink has published, oldest epoch first.
+
+    Others may share the folder: other sinks of the pipeline, and other pipelines.
+    """
+    root = sink.folder
+    found = [
+        path
+        for path in root.rglob("*")
+        if path.name.endswith(SUFFIXES)
+        and sink.owns(path.name)
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    ]
+    return sorted(found)
+
+
+def read_file(path: Path) -> pa.Table:
+    """Read one file of rejects into a table of REJECT_OUT_SCHEMA."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        with path.open("rb") as stream:
+            return _completed(pq.ParquetFile(stream).read())
+    import pyarrow.json as pj
+
+    data = b"".join(Inflater(lambda: path.open("rb"), name=str(path)).chunks())
+    if not data:
+        return REJECT_OUT_SCHEMA.empty_table()
+    return _completed(
+        pj.read_json(
+            pa.BufferReader(data),
+            read_options=pj.ReadOptions(use_threads=False, block_size=max(len(data) + 1, 1 << 16)),
+            parse_options=pj.ParseOptions(explicit_schema=REJECT_OUT_SCHEMA),
+        )
+    )
+
+
+def _completed(table: pa.Table) -> pa.Table:
+    """Bring a file's rows into today's columns.
+
+    Files of version 0.1 do not say whether `raw` is complete; there the reason or, where a record
+    was shortened, the words of the detail tell.
+    """
+    field = REJECT_OUT_SCHEMA.field("raw_complete")
+    if field.name not in table.column_names:
+        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    known = table.column(field.name)
+    if known.null_count:
+        held = pc.or_(table.column("raw").is_valid(), table.column("raw_base64").is_valid())
+        torn = pc.is_in(table.column("reason"), pa.array(PARTIAL_REASONS))
+        short = pc.fill_null(pc.match_substring(table.column("detail"), _WORDS), False)
+        guessed = pc.and_(held, pc.invert(pc.or_(torn, short)))
+        place = table.column_names.index(field.name)
+        table = table.set_column(place, field, pc.coalesce(known, guessed))
+    return table.select(REJECT_OUT_SCHEMA.names)
+
+
+def read_rejects(
+    pipeline: Pipeline, catalogue: Catalogue, reason: str | None = None, limit: int | None = None
+) -> pa.Table:
+    """Read a pipeline's stored rejects.
+
+    Args:
+        pipeline: whose rejects.
+        catalogue: where its components come from.
+        reason: only those with this reason code.
+        limit: at most this many rows.
+
+    Returns:
+        REJECT_OUT_SCHEMA plus `file`, the path of the file that each row lies in.
+    """
+    tables, rows = [], 0
+    for chosen in stored_rejects(pipeline, catalogue, reason):
+        tables.append(chosen)
+        rows += chosen.num_rows
+        if limit is not None and rows >= limit:
+            break
+    schema = REJECT_OUT_SCHEMA.append(pa.field("file", pa.string()))
+    table = pa.concat_tables(tables) if tables else schema.empty_table()
+    return table if limit is None else table.slice(0, limit)
+
+
+def stored_rejects(
+    pipeline: Pipeline, catalogue: Catalogue, reason: str | None = None
+) -> Iterator[pa.Table]:
+    """Read a pipeline's stored rejects file by file; as `read_rejects` otherwise."""
+    assembly = assemble(pipeline, catalogue)
+    assert assembly.rejects is not None
+    for path in reject_files(reject_sink(assembly.rejects.sink)):
+        table = read_file(path)
+        if reason is not None:
+            table = table.filter(pc.equal(table.column("reason"), reason))
+        yield table.append_column("file", pa.repeat(str(path), table.num_rows))

@@ -1,0 +1,204 @@
+"""The sink for places that take rows in transactions or requests: databases, APIs."""
+
+from __future__ import annotations
+
+import abc
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ktrans.api import (
+    EpochId,
+    Receipt,
+    RetryableError,
+    Sink,
+    StageLostError,
+    TaskId,
+    Writer,
+)
+from ktrans.api.component import C
+from ktrans.kit.files.path_template import slug
+from ktrans.kit.files.private_folder import private_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The rows of one task, to be sent.
+
+    Attributes:
+        mark: names pipeline, sink, epoch and task; the same whenever the same rows are sent again.
+        rows: how many there are.
+        schema: their schema, as `bind` saw it when they were staged.
+        path: the Arrow stream file that holds them.
+    """
+
+    mark: str
+    rows: int
+    schema: pa.Schema
+    path: Path
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Read the rows, batch by batch; can be called again."""
+        with pa.memory_map(str(self.path)) as source, pa.ipc.open_stream(source) as reader:
+            yield from reader
+
+
+class BufferedSink(Sink[C]):
+    """Keeps a task's rows in a local file until the epoch is decided, then delivers them.
+
+    Write `deliver`. It is called at least once for each task. Rows arrive exactly once if it stores
+    `delivery.mark` in the same transaction as the rows, and leaves a mark alone that is there
+    already; or if rows that are sent again replace themselves. Then say
+    `delivery="exactly_once"` in the Spec, else `"at_least_once"`.
+
+    Rows wait in `.ktrans/staged/<pipeline>.<sink>/` beside the pipeline file, so the disk needs
+    room for the rows of an epoch. A run on another machine does not find them, and the epoch is
+    processed again.
+
+    >>> import tempfile
+    >>> from ktrans.api import ComponentConfig, Context
+    >>> class Listed(BufferedSink):
+    ...     def deliver(self, delivery):
+    ...         for batch in delivery.batches():
+    ...             print(delivery.rows, "rows:", batch["n"].to_pylist())
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> context = Context("flows", "listed", base_dir=Path(folder.name))
+    >>> sink = Listed(ComponentConfig(type="listed"), context)
+    >>> batch = pa.record_batch({"n": [1, 2]})
+    >>> sink.bind(batch.schema)
+    >>> epoch = EpochId("flows", 1)
+    >>> writer = sink.writer(TaskId(epoch, 0))
+    >>> writer.write(writer.encode(batch))
+    >>> receipt = writer.finish()
+    >>> sink.commit(epoch, [receipt])
+    2 rows: [1, 2]
+    >>> folder.cleanup()
+    """
+
+    _schema: pa.Schema
+
+    @abc.abstractmethod
+    def deliver(self, delivery: Delivery) -> None:
+        """Send the rows of one task.
+
+        Raises:
+            RetryableError: it may succeed later; the run ends, and the next one delivers.
+            AccessError, UnavailableError, ConfigError: as their names say.
+        """
+
+    def bind(self, schema: pa.Schema) -> None:
+        """Learn the schema; extend it to refuse columns that cannot be stored."""
+        self._schema = schema
+
+    def prepare(self, epoch: EpochId) -> None:
+        """Remove what attempts at this epoch and at earlier ones left."""
+        if not self._folder.is_dir():
+            return
+        for path in self._folder.iterdir():
+            history, _, rest = path.stem.rpartition("-")[0].rpartition("-")
+            if history == epoch.history and rest.isdigit() and int(rest) <= epoch.number:
+                path.unlink(missing_ok=True)
+
+    def writer(self, task: TaskId) -> Writer:
+        """Give a writer that keeps the task's rows."""
+        private_folder(self._folder)
+        # What another attempt left, or is writing still, must not pass for what was decided.
+        name = f"{task}.{secrets.token_hex(4)}.arrow"
+        return _Stager(self._folder / name, self._schema)
+
+    def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
+        """Deliver what is still staged.
+
+        A file is removed once it is delivered, and that is how a commit that is done again knows.
+
+        Raises:
+            StageLostError: a file is gone, and no note says that it was delivered.
+        """
+        for receipt in receipts:
+            name = receipt.data["file"]
+            if name is None:
+                continue
+            path, done = self._folder / name, self._folder / f"{name}.done"
+            if path.exists():
+                task = path.stem.partition(".")[0]
+                mark = f"{self.context.pipeline}/{self.context.name}/{task}"
+                with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+                    schema = reader.schema  # as it was staged, whatever the pipeline says now
+                self.deliver(Delivery(mark, receipt.rows, schema, path))
+                path.replace(done)
+            elif not done.exists() and not self._settled(epoch):
+                raise StageLostError(f"{path} is gone, and with it {receipt.rows} rows")
+        self._settle(epoch, receipts)
+
+    @property
+    def _folder(self) -> Path:
+        name = f"{slug(self.context.pipeline)}.{slug(self.context.name)}"
+        return self.context.path(".ktrans") / "staged" / name
+
+    def _settled(self, epoch: EpochId) -> bool:
+        """Tell whether this epoch was delivered as a whole."""
+        note = self._folder / f"last{epoch.history and '-'}{epoch.history}"
+        return note.exists() and int(note.read_text() or 0) >= epoch.number
+
+    def _settle(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
+        """Write down that the epoch is delivered, then forget its files."""
+        if any(receipt.data["file"] for receipt in receipts):
+            note = self._folder / f"last{epoch.history and '-'}{epoch.history}"
+            fresh = note.with_suffix(".new")
+            with fresh.open("w") as stream:
+                stream.write(str(epoch.number))
+                stream.flush()
+                os.fsync(stream.fileno())
+            fresh.replace(note)
+            _sync(self._folder)
+        for receipt in receipts:
+            if receipt.data["file"]:
+                (self._folder / f"{receipt.data['file']}.done").unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+class _Stager(Writer):
+    """Keeps the rows of a task in an Arrow stream file."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path = path
+        self._rows = 0
+        self._file: Any = path.open("wb")
+        options = pa.ipc.IpcWriteOptions(compression="lz4", emit_dictionary_deltas=True)
+        self._stream = pa.ipc.new_stream(self._file, schema, options=options)
+
+    def write(self, encoded: pa.RecordBatch) -> None:
+        try:
+            self._stream.write_batch(encoded)
+        except OSError as error:
+            self.abort()
+            raise RetryableError(f"cannot stage rows in {self._path}: {error}") from error
+        self._rows += encoded.num_rows
+
+    def finish(self) -> Receipt:
+        self._stream.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        if not self._rows:
+            self._path.unlink()
+            return Receipt(0, data={"file": None})
+        size = self._path.stat().st_size
+        return Receipt(self._rows, size, {"file": self._path.name}, (str(self._path),))
+
+    def abort(self) -> None:
+        self._file.close()
+        self._path.unlink(missing_ok=True)

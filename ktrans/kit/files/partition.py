@@ -1,0 +1,188 @@
+"""Splitting a batch by the folders that its rows belong to, by columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.api import ConfigError
+from ktrans.kit.files.path_template import NULL_PARTITION, PathTemplate, Slot, safe_value
+
+_compute: Any = pc
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def check_columns(template: PathTemplate, schema: pa.Schema) -> None:
+    """Find out whether the rows have what the template needs.
+
+    Raises:
+        ConfigError: a column is missing, or its type does not fit its slot.
+    """
+    for slot in template.slots:
+        if slot.column not in schema.names:
+            raise ConfigError(
+                f"the path needs column {slot.column!r}, which the rows do not have",
+                code="column_missing",
+                hint=f"the rows have: {', '.join(schema.names)}",
+            )
+        kind = schema.field(slot.column).type
+        time = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+        if time and not slot.format:
+            raise ConfigError(
+                f"column {slot.column!r} is a time: say which part of it makes the path",
+                code="path_format",
+                hint=f"for example {{{slot.column}:%Y-%m-%d}}",
+            )
+        if slot.format and not time:
+            raise ConfigError(
+                f"column {slot.column!r} is not a time but {kind}, so {slot.format} does not apply",
+                code="path_format",
+                hint=f"write {{{slot.column}}}",
+            )
+        if not time and not has_plain_text(
+            kind.value_type if pa.types.is_dictionary(kind) else kind
+        ):
+            raise ConfigError(
+                f"column {slot.column!r} of type {kind} cannot be part of a path",
+                code="type_not_supported",
+                hint="take a text, integer, boolean or time column",
+            )
+
+
+def group(
+    template: PathTemplate, batch: pa.RecordBatch
+) -> tuple[list[tuple[str, ...]], list[pa.Array]]:
+    """Group rows by the values that fill the template's slots.
+
+    Returns:
+        Each combination that occurs, as the slots' texts, made safe; and the indices of its rows,
+        in the order of the batch. No indices if all rows belong together.
+    """
+    codes = np.zeros(batch.num_rows, dtype=np.int64)
+    keys: list[tuple[str, ...]] = [()]
+    for slot in template.slots:
+        slot_codes, texts = _slot(batch.column(slot.column), slot)
+        if len(texts) == 1:
+            keys = [(*key, texts[0]) for key in keys]
+            continue
+        codes, present = dense(codes * len(texts) + slot_codes)
+        keys = [(*keys[at // len(texts)], texts[at % len(texts)]) for at in present.tolist()]
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+    if len(groups) == 1:
+        return keys[:1], []
+    # Values that look alike in a path (null and empty text) share a group.
+    final = np.empty(len(keys), dtype=np.uint32)
+    for number, members in enumerate(groups.values()):
+        final[members] = number
+    numbers = final[codes]
+    if len(groups) <= np.iinfo(np.uint16).max:
+        numbers = numbers.astype(np.uint16)  # sorted by radix, in linear time
+    order = np.argsort(numbers, kind="stable")
+    ends = np.cumsum(np.bincount(numbers, minlength=len(groups)))
+    starts = np.concatenate([[0], ends[:-1]])
+    indices = pa.array(order)
+    return list(groups), [
+        indices.slice(start, end - start)
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+    ]
+
+
+def take(batch: pa.RecordBatch, indices: pa.Array) -> pa.RecordBatch:
+    """Give some of a batch's rows; columns of one value throughout are not gathered but cut."""
+    columns = [
+        column.slice(0, len(indices))
+        if column.null_count == len(column) or _constant(column)
+        else column.take(indices)
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def render(parts: Sequence[str | Slot], values: dict[Slot, str]) -> str:
+    """Fill slots with values that `safe_value` or a time's format made."""
+    return "".join(part if isinstance(part, str) else values[part] for part in parts)
+
+
+def dense(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Renumber codes from 0 without gaps; give the new ones, and the old one of each."""
+    if not len(codes):
+        return codes, codes
+    low, high = int(codes.min()), int(codes.max())
+    if high - low > 4 * len(codes) + 1024:
+        present, renumbered = np.unique(codes, return_inverse=True)
+        return renumbered, present
+    shifted = codes - low
+    used = np.zeros(high - low + 1, dtype=bool)
+    used[shifted] = True
+    present = np.flatnonzero(used)
+    if len(present) == len(used):
+        return shifted, present + low
+    return (np.cumsum(used) - 1)[shifted], present + low
+
+
+def _slot(column: pa.Array, slot: Slot) -> tuple[np.ndarray, list[str]]:
+    """Give a code a row, and the text of each code."""
+    if slot.format:
+        return _time_slot(column, slot)
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    values = column.dictionary.cast(pa.string())
+    indices = column.indices
+    if len(values) > len(column):
+        codes, present = dense(np.asarray(indices.fill_null(0)).astype(np.int64))
+        values = values.take(pa.array(present))
+        indices = pa.array(codes, mask=np.asarray(indices.is_null()))
+    texts = [safe_value(value) for value in values.to_pylist()]
+    if indices.null_count:
+        texts.append(NULL_PARTITION)
+        indices = indices.cast(pa.int64()).fill_null(len(texts) - 1)
+    return np.asarray(indices).astype(np.int64), texts or [NULL_PARTITION]
+
+
+def _time_slot(column: pa.Array, slot: Slot) -> tuple[np.ndarray, list[str]]:
+    nulls = np.asarray(column.is_null()) if column.null_count else None
+    if pa.types.is_date(column.type):
+        seconds = column.cast(pa.date32()).cast(pa.int32()).cast(pa.int64())
+        buckets = np.asarray(seconds.fill_null(0)) * 86_400 // slot.span_secs
+    else:
+        per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
+        ticks = np.asarray(column.cast(pa.int64()).fill_null(0))
+        buckets = np.floor_divide(ticks, per_second * slot.span_secs)
+    codes, present = dense(buckets)
+    texts = [_time_text(bucket * slot.span_secs, slot.format) for bucket in present.tolist()]
+    if nulls is not None:
+        codes = np.where(nulls, len(texts), codes)
+        texts.append(NULL_PARTITION)
+    return codes, texts
+
+
+def _time_text(seconds: int, form: str) -> str:
+    try:
+        moment = _EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
+        return NULL_PARTITION
+    return moment.strftime(form)
+
+
+def _constant(column: pa.Array) -> bool:
+    if not pa.types.is_dictionary(column.type) or column.null_count:
+        return False
+    return len(column.dictionary) == 1
+
+
+def has_plain_text(kind: pa.DataType) -> bool:
+    """Tell whether values of a type have one plain text: texts, integers and booleans do."""
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+    )

@@ -1,0 +1,215 @@
+"""Files that wait unseen until they are complete, and then appear under their final name.
+
+`<root>/.ktrans-staging/<owner>/<task>.<holder>/...` holds what a task writes; publishing renames it,
+which is one step within a file system. The owner is the pipeline and the sink, so that several of
+them can share a root without touching each other's files. The holder is drawn by lot: a process that
+stood still while another one took over its epoch, and goes on, writes into no file of the other's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ktrans.api import AccessError, ConfigError, EpochId, RetryableError, StageLostError, TaskId
+from ktrans.kit.files.path_template import STAGING
+
+MAKES = 100
+"""How often to make a folder whose parents others may remove meanwhile."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_MISPLACED = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+
+
+class Staging:
+    """The staging folder of one sink of one pipeline.
+
+    Args:
+        root: the folder that final names are below.
+        owner: tells apart who shares the root; fit for a file name.
+    """
+
+    def __init__(self, root: Path, owner: str) -> None:
+        self.root = root
+        self._base = root / STAGING / owner
+        self._holder = secrets.token_hex(4)
+
+    def folder(self, task: TaskId) -> Path:
+        """Give the folder of a task's unfinished files."""
+        return self._base / f"{task}.{self._holder}"
+
+    def place(self, task: TaskId, relative: str) -> Path:
+        """Give the path of an unfinished file, its folder made."""
+        path = self.folder(task) / relative
+        new = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
+        for attempt in range(MAKES):
+            # Another task that gives up may remove the folders above between two steps of this.
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                break
+            except FileNotFoundError as error:
+                if attempt == MAKES - 1:  # some file systems, such as /proc, say this for never
+                    raise AccessError(
+                        f"no folder can be made below {self.root}: {error.strerror}",
+                        hint="take another folder for the sink's path",
+                    ) from error
+        for folder in new:
+            sync_folder(folder.parent)
+        return path
+
+    def discard(self, task: TaskId) -> None:
+        """Remove what a task has staged."""
+        with os_errors(self._base):
+            _remove(self.folder(task))
+            self._tidy()
+
+    def discard_until(self, epoch: EpochId) -> None:
+        """Remove what tasks of this epoch and of earlier ones of its history have left."""
+        with os_errors(self._base):
+            if not self._base.is_dir():
+                return
+            for entry in self._base.iterdir():
+                history, number = _whose(entry.name)
+                if history == epoch.history and 0 < number <= epoch.number:
+                    _remove(entry)
+            self._tidy()
+
+    def publish(self, files: Iterable[Mapping[str, Any]]) -> None:
+        """Rename staged files to their final names, durably. Doing it again changes nothing.
+
+        Args:
+            files: each with `staged` and `final` (absolute paths) and `bytes`.
+
+        Raises:
+            StageLostError: a file is neither staged nor, in its size, published. Nothing has been
+                renamed then.
+        """
+        waiting: list[tuple[Path, Path]] = []
+        folders: set[Path] = set()
+        for file in files:
+            staged, final = Path(file["staged"]), Path(file["final"])
+            folders.update(_below(self.root, final.parent))
+            if staged.is_file() and staged.stat().st_size == file["bytes"]:
+                waiting.append((staged, final))
+            elif staged.exists() or not final.is_file() or final.stat().st_size != file["bytes"]:
+                raise StageLostError(
+                    f"{final} was staged as {staged}, but neither is there in its size of"
+                    f" {file['bytes']} bytes",
+                    hint="something else removes files there; the epoch is processed again",
+                )
+        for staged, final in waiting:
+            with os_errors(final):
+                final.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(staged, final)  # noqa: PTH105  # says what happens to an existing file
+        for folder in sorted(folders):
+            sync_folder(folder)
+
+    def _tidy(self) -> None:
+        """Remove the staging folders themselves, as far as they are empty."""
+        for folder in (self._base, self._base.parent):
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
+
+def _whose(name: str) -> tuple[str, int]:
+    """Give the history and number of the epoch that a task's staging folder is named after."""
+    epoch = name.rpartition("-")[0]
+    history, _, number = epoch.rpartition("-")
+    return history, int(number) if number.isdecimal() else 0
+
+
+@contextlib.contextmanager
+def os_errors(path: Path | str) -> Iterator[None]:
+    """Turn what the system says into errors that name the path and what to do.
+
+    Raises:
+        RetryableError: the disk or the quota is full.
+        AccessError: permission denied, or a read-only file system.
+        ConfigError: a file stands where a folder should be, or the other way round, or a name is
+            too long.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        if error.errno in _FULL:
+            raise RetryableError(
+                f"no space left on the device of {where}",
+                code="disk_full",
+                hint="free some space, or point the sink to a larger disk",
+            ) from error
+        if error.errno in _DENIED:
+            raise AccessError(
+                f"not allowed to write {where}: {error.strerror}",
+                hint="let the user that runs ktrans write there, or take another folder",
+            ) from error
+        if error.errno in _MISPLACED:
+            raise ConfigError(
+                f"cannot write {where}: {error.strerror}",
+                code="path_taken",
+                hint="change the path: names must be shorter than 255 bytes, and not those of what"
+                " is there already",
+            ) from error
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return  # may be passed through but not read, so it is not one that was made here
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make the names in a folder and in all folders below it durable."""
+    for path, _, _ in os.walk(folder):
+        sync_folder(Path(path))
+
+
+def check_writable(folder: Path) -> None:
+    """Find out whether a folder can be written, or made where it is missing; changes nothing.
+
+    Raises:
+        ConfigError: something that is not a folder is in the way.
+        AccessError: permission denied.
+    """
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise ConfigError(f"{existing} is not a folder", code="path_taken", hint="change the path")
+    effective = os.access in os.supports_effective_ids
+    if not os.access(existing, os.W_OK | os.X_OK, effective_ids=effective):
+        raise AccessError(
+            f"not allowed to write in {existing}",
+            hint="let the user that runs ktrans write there, or take another folder",
+        )
+
+
+def _below(root: Path, folder: Path) -> Iterator[Path]:
+    """Give the folder and those above it, up to the root."""
+    yield folder
+    while folder not in {root, folder.parent}:
+        folder = folder.parent
+        yield folder
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,130 @@
+"""The source for places that can be listed: an API's exports, a share, a ticket's attachments."""
+
+from __future__ import annotations
+
+import abc
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from ktrans.api import Budget, Memory, Payload, Plan, Source, Split, UsageError
+from ktrans.api.component import C
+from ktrans.api.source import Json
+
+_CHUNK = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something that can be read.
+
+    Attributes:
+        name: what tells it from all others, for ever.
+        version: changes when its bytes do (a checksum, a time of change); "" if they never do.
+        size: in bytes, if known.
+    """
+
+    name: str
+    version: str = ""
+    size: int | None = None
+
+
+class ListedSource(Source[C]):
+    """Reads each item once, and again if its version changes.
+
+    Write `items` and `fetch`. What was read is remembered by name, so this is for thousands of
+    items; for the millions in a bucket see `ktrans.kit.objects`.
+
+    >>> from ktrans.api import ComponentConfig
+    >>> class Letters(ListedSource):
+    ...     def items(self):
+    ...         return [Item("b", "1"), Item("a", "1")]
+    ...
+    ...     def fetch(self, item):
+    ...         return f"letter {item.name}".encode()
+    >>> class Nothing:
+    ...     def recall(self, keys):
+    ...         return {}
+    >>> source = Letters(ComponentConfig(type="letters"))
+    >>> plan = source.plan(None, Nothing(), Budget())
+    >>> [source.open(split).open().read() for split in plan.splits]
+    [b'letter a', b'letter b']
+    """
+
+    @abc.abstractmethod
+    def items(self) -> Iterable[Item]:
+        """List all that there is to read now, in any order.
+
+        Raises:
+            AccessError, UnavailableError, RetryableError: as their names say.
+        """
+
+    @abc.abstractmethod
+    def fetch(self, item: Item) -> bytes | BinaryIO:
+        """Give the bytes of an item, at the version that was listed.
+
+        Raises:
+            SplitChangedError: the item has another version now, or is gone.
+        """
+
+    def uri(self, item: Item) -> str:
+        """Give what people see, in receipts and in the `source_uri` column."""
+        return f"{self.config.type}://{item.name}"
+
+    def plan(self, position: Json, memory: Memory, budget: Budget) -> Plan | None:
+        """Take the items that are new or changed, by name, up to the budget."""
+        after = (position or {}).get("after", "")
+        listed = sorted((i for i in self.items() if i.name > after), key=lambda item: item.name)
+        splits: list[Split] = []
+        size = waiting = 0
+        for item in self._unread(listed, memory):
+            if item.name in budget.skip:
+                continue
+            waiting += 1
+            if budget.full(len(splits), size):
+                continue
+            data = {"name": item.name, "version": item.version}
+            splits.append(Split(item.name, self.uri(item), item.size, data))
+            size += item.size or 0
+        if not splits:
+            return None
+        remember = {split.key: {"version": split.data["version"]} for split in splits}
+        return Plan(tuple(splits), position, remember, total_splits=waiting)
+
+    def open(self, split: Split) -> Payload:
+        """Open an item."""
+        return _ItemPayload(split, self)
+
+    def position_from(self, text: str) -> Json:
+        """Take a name: items that sort after it are read.
+
+        Raises:
+            UsageError: nothing of that name is listed.
+        """
+        if all(item.name != text for item in self.items()):
+            raise UsageError(
+                f"{self.config.type} has no item {text!r} to start from",
+                hint="give the name of an item; those that sort after it are read",
+            )
+        return {"after": text}
+
+    @staticmethod
+    def _unread(items: list[Item], memory: Memory) -> Iterator[Item]:
+        for begin in range(0, len(items), _CHUNK):
+            chunk = items[begin : begin + _CHUNK]
+            known = memory.recall([item.name for item in chunk])
+            for item in chunk:
+                if known.get(item.name, {}).get("version") != item.version:
+                    yield item
+
+
+class _ItemPayload(Payload):
+    def __init__(self, split: Split, source: ListedSource[Any]) -> None:
+        super().__init__(split)
+        self._source = source
+        self._item = Item(split.data["name"], split.data["version"], split.size)
+
+    def open(self) -> BinaryIO:
+        found = self._source.fetch(self._item)
+        return io.BytesIO(found) if isinstance(found, bytes) else found

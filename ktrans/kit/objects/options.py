@@ -1,0 +1,134 @@
+"""The options that all sources of objects have."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, Field, field_validator, model_validator
+
+from ktrans.api import ComponentConfig
+from ktrans.kit.objects.days import check_template
+
+_Text = Annotated[str, Field(min_length=1)]
+
+
+class ObjectSourceConfig(ComponentConfig):
+    """Options that all sources of objects have.
+
+    Objects without content are left out, and so is what this pipeline itself has written.
+    """
+
+    prefix: str | Annotated[list[str], Field(min_length=1)] = Field(
+        default="",
+        description="What the keys begin with, one or a list; none may be the beginning of another.",
+        examples=["AWSLogs/", ["AWSLogs/123456789012/", "exports/"]],
+    )
+    layout: str = Field(
+        default="auto",
+        description="How objects are filed by day, so that only the days that matter are listed:"
+        " `auto` looks for folders such as 2026/11/05/ or year=2026/month=11/day=05/, `plain` lists"
+        " everything below the prefix at every look, and a template below the prefix says where"
+        " the days are (`*` stands for one folder).",
+        examples=["auto", "plain", "*/vpcflowlogs/*/%Y/%m/%d/"],
+    )
+    include: list[_Text] = Field(
+        default=[],
+        description="Globs of what to read; everything if empty. Without a slash they are compared"
+        " with the last part of the key, with one with the whole key. `*` crosses slashes.",
+        examples=[["*.log.gz", "*.log.parquet"]],
+    )
+    exclude: list[_Text] = Field(
+        default=[],
+        description="Globs of what to leave out, compared likewise.",
+        examples=[["*_manifest", "*/sandbox/*"]],
+    )
+    since: AwareDatetime | date | None = Field(
+        default=None,
+        description="Where to begin: the first day, or for objects that are not filed by day, the"
+        " time they were last changed at the earliest.",
+        examples=["2026-11-01", "2026-11-01T00:00:00Z"],
+    )
+    until: AwareDatetime | date | None = Field(
+        default=None,
+        description="Where to end, the day included; for a backfill of old logs.",
+        examples=["2026-11-30"],
+    )
+    lookback_secs: float = Field(
+        default=86_400,
+        gt=0,
+        description="How late an object may arrive, counted from its last change and from the end"
+        " of its day. What was read is remembered for as long. Longer costs more listing and a"
+        " larger state.",
+        examples=[21_600, 259_200],
+    )
+    settled_secs: float = Field(
+        default=0,
+        ge=0,
+        description="An object that was changed less than this many seconds ago waits.",
+        examples=[60],
+    )
+    on_replaced: Literal["reread", "skip", "error"] = Field(
+        default="reread",
+        description="What to do with an object that was read before, within the look-back, and now"
+        " has other content: read it again, leave it, or stop the run.",
+        examples=["skip"],
+    )
+    part_bytes: int = Field(
+        default=8 << 20,
+        ge=1 << 16,
+        description="Larger objects are read in parts of this size, side by side.",
+        examples=[16 << 20],
+    )
+    parallel_reads: int = Field(
+        default=8,
+        ge=1,
+        le=256,
+        description="How many requests run at a time, to list and to read.",
+        examples=[16],
+    )
+    slow_read_secs: float = Field(
+        default=300,
+        gt=0,
+        description="A part that takes longer is asked for again, from the byte where it stands.",
+        examples=[60],
+    )
+
+    @field_validator("layout")
+    @classmethod
+    def _layout(cls, value: str) -> str:
+        if value not in ("auto", "plain"):
+            check_template(value)
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.lookback_secs <= self.settled_secs:
+            raise ValueError("lookback_secs has to be longer than settled_secs")
+        prefixes = sorted(self.prefixes)
+        for one, other in pairwise(prefixes):
+            if other.startswith(one):
+                raise ValueError(f"prefix {other!r} lies within {one!r}")
+        if self.since and self.until and first_moment(self.since) > last_moment(self.until):
+            raise ValueError("since lies after until")
+        return self
+
+    @property
+    def prefixes(self) -> list[str]:
+        """The prefixes, as a list."""
+        return [self.prefix] if isinstance(self.prefix, str) else self.prefix
+
+
+def first_moment(value: date) -> datetime:
+    """Give the time itself, or the beginning of the day, in UTC."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return datetime(value.year, value.month, value.day, tzinfo=UTC)
+
+
+def last_moment(value: date) -> datetime:
+    """Give the time itself, or the end of the day, in UTC."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return first_moment(value) + timedelta(days=1, microseconds=-1)

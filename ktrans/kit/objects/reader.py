@@ -1,0 +1,295 @@
+"""Reading objects: by ranges that go on after a broken connection, ahead of whoever reads them."""
+
+from __future__ import annotations
+
+import io
+import random
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from functools import cached_property
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from ktrans.api import Clock, Payload, RetryableError, Split
+from ktrans.api.clock import CLOCK
+from ktrans.kit.objects.store import Readable
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_PIECE_BYTES = 256 << 10
+_FAILURES = 5
+"""Attempts in a row, without a byte in between, after which the error goes to the engine."""
+_ATTEMPTS = 50
+_MAX_WAIT_SECS = 10.0
+_PARTS_AHEAD = 3
+_BYTES_AHEAD = 64 << 20
+
+
+class Reader:
+    """Reads ranges of one store's objects, several at a time.
+
+    Args:
+        store: where they are.
+        part_bytes: larger ranges are read in parts of this size, side by side.
+        threads: how many requests run at a time.
+        slow_secs: a part that takes longer is asked for again, from where it stands.
+        clock: by which that is told, and by which broken connections are waited out.
+    """
+
+    def __init__(
+        self,
+        store: Readable,
+        *,
+        part_bytes: int,
+        threads: int,
+        slow_secs: float,
+        clock: Clock = CLOCK,
+    ) -> None:
+        self._clock = clock
+        self.store = store
+        self.part_bytes = part_bytes
+        self._slow_secs = slow_secs
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="objects")
+        self.threads = threads
+        self._closed = threading.Event()
+
+    def fetch(self, split: Split, start: int, end: int) -> bytes:
+        """Read the bytes [start, end), going on where a connection broke.
+
+        Raises:
+            RetryableError: it breaks again and again.
+            SplitChangedError: the object is gone or has another version.
+        """
+        data = bytearray()
+        failures = 0
+        for _ in range(_ATTEMPTS):
+            had = len(data)
+            try:
+                self._read_on(split, start, end, data)
+            except RetryableError as error:
+                failures = 1 if len(data) > had else failures + 1
+                if failures >= _FAILURES or self._closed.is_set():
+                    raise
+                self._wait(failures, error.retry_after_secs)
+            else:
+                return bytes(data)
+        raise RetryableError(f"{split.uri}: the connection breaks all the time")
+
+    def close(self) -> None:
+        """Stop what is under way."""
+        self._closed.set()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read_on(self, split: Split, start: int, end: int, data: bytearray) -> None:
+        key, version = split.data["key"], split.data["version"]
+        if start + len(data) >= end:
+            return
+        late = self._clock.monotonic() + self._slow_secs
+        with closing(self.store.open(key, version, start + len(data), end)) as body:
+            while (left := end - start - len(data)) > 0:
+                if self._closed.is_set():
+                    raise RetryableError(f"{split.uri}: closed while it was read")
+                piece = body.read(min(left, _PIECE_BYTES))
+                if not piece:
+                    raise RetryableError(
+                        f"{split.uri}: the connection ended {left} bytes early", code="short_read"
+                    )
+                data += piece
+                if len(piece) < left and self._clock.monotonic() > late:
+                    raise RetryableError(
+                        f"{split.uri}: {left - len(piece)} bytes are still to come after"
+                        f" {self._slow_secs:g} s",
+                        code="slow_read",
+                    )
+
+    def _wait(self, failures: int, asked_secs: float | None) -> None:
+        backoff = random.uniform(0.5, 1) * 0.2 * 2**failures  # noqa: S311  # jitter, not a secret
+        self._clock.wait(min(max(backoff, asked_secs or 0), _MAX_WAIT_SECS), self._closed)
+
+
+class ReadAhead:
+    """Fetches the small objects of a plan before they are opened.
+
+    Tasks are stretches of the plan's splits, each read in order by a thread of its own; so what
+    comes after an object that is opened is what will be opened next, unless somebody had it.
+    """
+
+    def __init__(self, reader: Reader, splits: Sequence[Split]) -> None:
+        self._reader = reader
+        self._splits = splits
+        self._place = {split.key: at for at, split in enumerate(splits)}
+        self._coming: dict[int, Future[bytes]] = {}
+        self._had: set[int] = set()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def take(self, split: Split) -> bytes:
+        """Give the bytes of a small object, and fetch those that follow it."""
+        at = self._place.get(split.key)
+        if at is None or self._splits[at].data != split.data:
+            return self._reader.fetch(split, 0, split.data["size"])
+        with self._lock:
+            self._had.add(at)
+            future = self._coming.pop(at, None)
+            if future is not None:
+                self._bytes -= split.data["size"]
+            self._fetch_next(at)
+        if future is None or future.cancelled():
+            return self._reader.fetch(split, 0, split.data["size"])
+        return future.result()
+
+    def drop(self) -> None:
+        """Give up what nobody took."""
+        with self._lock:
+            for future in self._coming.values():
+                future.cancel()
+            self._coming.clear()
+            self._had.update(range(len(self._splits)))
+
+    def _fetch_next(self, at: int) -> None:
+        for following in range(at + 1, min(at + 1 + 2 * self._reader.threads, len(self._splits))):
+            split = self._splits[following]
+            size = split.data["size"]
+            if following in self._had or following in self._coming:
+                continue
+            if size > self._reader.part_bytes or self._bytes + size > _BYTES_AHEAD:
+                return
+            self._coming[following] = self._reader.pool.submit(self._reader.fetch, split, 0, size)
+            self._bytes += size
+
+
+class ObjectPayload(Payload):
+    """An object at the version that was planned; `split.data` has key, version and size."""
+
+    def __init__(self, split: Split, reader: Reader, ahead: ReadAhead) -> None:
+        super().__init__(split)
+        self._reader = reader
+        self._ahead = ahead
+        self._size: int = split.data["size"]
+
+    @property
+    def _small(self) -> bool:
+        return self._size <= self._reader.part_bytes
+
+    @cached_property
+    def _whole(self) -> bytes:
+        return self._ahead.take(self.split)
+
+    def open(self) -> BinaryIO:
+        """Open the object; a large one is read in parts, some of them ahead."""
+        if self._small:
+            return io.BytesIO(self._whole)
+        return cast("BinaryIO", _Parts(self.split, self._reader))
+
+    def head(self, size: int) -> bytes:
+        """Read the first bytes."""
+        if self._small:
+            return self._whole[:size]
+        return self._reader.fetch(self.split, 0, min(size, self._size))
+
+    def random_access(self) -> BinaryIO:
+        """Open the object so that one can go to and fro in it."""
+        if self._small:
+            return io.BytesIO(self._whole)
+        return cast("BinaryIO", io.BufferedReader(_Ranges(self.split, self._reader), 1 << 20))
+
+    def close(self) -> None:
+        """Let go of the bytes."""
+        self.__dict__.pop("_whole", None)
+
+
+class _Parts(io.RawIOBase):
+    """A large object from its start to its end, with a few parts on their way."""
+
+    def __init__(self, split: Split, reader: Reader) -> None:
+        super().__init__()
+        self._split = split
+        self._reader = reader
+        self._at = 0
+        self._coming: deque[Future[bytes]] = deque()
+        self._part = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        if not len(self._part):
+            self._part = memoryview(self._next())
+        count = min(len(view), len(self._part))
+        view[:count] = self._part[:count]
+        self._part = self._part[count:]
+        return count
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read up to `size` bytes, at most to the end of a part; all that is left if negative."""
+        if size < 0:
+            return self.readall()
+        if not len(self._part):
+            self._part = memoryview(self._next())
+        piece = bytes(self._part[:size])
+        self._part = self._part[size:]
+        return piece
+
+    def _next(self) -> bytes:
+        size, step = self._split.data["size"], self._reader.part_bytes
+        while self._at < size and len(self._coming) <= _PARTS_AHEAD:
+            end = min(self._at + step, size)
+            self._coming.append(
+                self._reader.pool.submit(self._reader.fetch, self._split, self._at, end)
+            )
+            self._at = end
+        return self._coming.popleft().result() if self._coming else b""
+
+    def close(self) -> None:
+        for future in self._coming:
+            future.cancel()
+        self._coming.clear()
+        self._part = memoryview(b"")
+        super().close()
+
+
+class _Ranges(io.RawIOBase):
+    """A large object that can be read from anywhere."""
+
+    def __init__(self, split: Split, reader: Reader) -> None:
+        super().__init__()
+        self._split = split
+        self._reader = reader
+        self._size: int = split.data["size"]
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(base + offset, 0)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        end = min(self._at + len(view), self._size)
+        if end <= self._at:
+            return 0
+        step = self._reader.part_bytes
+        starts = range(self._at, end, step)
+        futures = [
+            self._reader.pool.submit(self._reader.fetch, self._split, at, min(at + step, end))
+            for at in starts
+        ]
+        for at, future in zip(starts, futures, strict=True):
+            piece = future.result()
+            view[at - self._at : at - self._at + len(piece)] = piece
+        count = end - self._at
+        self._at = end
+        return count

@@ -1,0 +1,213 @@
+"""The sink over any object store: files that are uploaded unseen, and published at the commit."""
+
+from __future__ import annotations
+
+import abc
+import secrets
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
+from typing import Any, TypeVar
+
+from pydantic import Field, field_validator
+
+from ktrans.api import Dataset, EpochId, Receipt, TaskId
+from ktrans.kit.files.compression import Compression
+from ktrans.kit.files.file_sink import LayoutConfig, LayoutSink
+from ktrans.kit.objects.once import once
+from ktrans.kit.objects.store import NewObject, ObjectTarget
+from ktrans.kit.objects.uploads import Lanes, UploadedFiles
+
+_CONTENT_TYPES = {
+    ".parquet": "application/vnd.apache.parquet",
+    ".jsonl": "application/x-ndjson",
+    ".csv": "text/csv; charset=utf-8",
+    ".ndjson": "application/x-ndjson",
+    ".arrows": "application/vnd.apache.arrow.stream",
+    ".lp": "text/plain; charset=utf-8",
+}
+_ENCODINGS: dict[Compression, str] = {"none": "", "gzip": "gzip", "zstd": "zstd"}
+
+
+class ObjectSinkConfig(LayoutConfig):
+    """Options that all sinks of objects have."""
+
+    path: str = Field(
+        description="Where objects go within the bucket: a folder of fixed name, then folders named"
+        " by the rows' own values. {column} takes a text or number, {time:%Y-%m-%d} a time in UTC."
+        " Ends with a slash to have objects named for you; otherwise the name holds {task}.",
+        examples=["flows/date={start_time:%Y-%m-%d}/", "flows/{account_id}/f-{task}.parquet"],
+    )
+    target_file_bytes: int = Field(
+        128 << 20,
+        ge=1,
+        description="Size at which an object is completed and the next one begun. Objects end with"
+        " a whole batch, so they come out somewhat larger.",
+        examples=[128 << 20],
+    )
+    max_open_files: int = Field(
+        64,
+        ge=1,
+        description="How many objects a task keeps open; beyond it the largest one is completed.",
+        examples=[64],
+    )
+    if_absent: bool = Field(
+        False,
+        description="Whether an object that somebody else has written under one of our names stops"
+        " the run, instead of being replaced.",
+        examples=[True],
+    )
+    content_type: str | None = Field(
+        None,
+        description="Content type of the objects, by default that of the format.",
+        examples=["application/octet-stream"],
+    )
+    content_encoding: bool = Field(
+        False,
+        description="Whether objects compressed as a whole say so in their Content-Encoding. Then"
+        " some clients inflate them unasked, though the name ends in .gz.",
+        examples=[True],
+    )
+    parallel_uploads: int = Field(
+        8,
+        ge=1,
+        le=256,
+        description="How many requests run at a time; as many parts wait in memory at most.",
+        examples=[16],
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _is_key(cls, value: str) -> str:
+        parts = value.split("{", 1)[0].rpartition("/")[0].split("/")
+        if any(part in ("", ".", "..") for part in parts):
+            raise ValueError("a key has no parts that are empty, . or .. and begins with no slash")
+        return value
+
+
+C = TypeVar("C", bound=ObjectSinkConfig)
+
+
+class ObjectSink(LayoutSink[C], abc.ABC):
+    r"""Writes objects below one prefix, exactly once. A plugin gives `make_target`.
+
+    It is to return an `ObjectTarget` (`ktrans.kit.objects.store`): uploads that nobody sees until they
+    are published. Here that is a bucket in memory:
+
+    >>> import pyarrow as pa
+    >>> from ktrans.api import Context
+    >>> from ktrans.registry.catalogue import Catalogue
+    >>> from ktrans.testing.objects import MemoryBucket
+    >>> bucket, catalogue = MemoryBucket(), Catalogue()
+    >>> class Acme(ObjectSink[ObjectSinkConfig]):
+    ...     def make_target(self):
+    ...         return bucket
+    >>> lines = catalogue.config("format", {"type": "jsonl"})
+    >>> config = ObjectSinkConfig(type="acme", path="out/", format=lines)
+    >>> sink = Acme(config, Context("flows", "lake", registry=catalogue))
+    >>> rows = pa.record_batch({"n": [1, 2]})
+    >>> sink.bind(rows.schema)
+    >>> epoch = EpochId("flows", 1)
+    >>> writer = sink.writer(TaskId(epoch, 0))
+    >>> writer.write(writer.encode(rows))
+    >>> receipt = writer.finish()
+    >>> bucket.data()
+    {}
+    >>> sink.commit(epoch, [receipt])
+    >>> bucket.data()
+    {'out/flows.lake.00000001-0000-00000.jsonl': b'{"n":1}\n{"n":2}\n'}
+    >>> sink.close()
+
+    A crash amid a commit leaves some objects of the epoch visible and the others staged; the next
+    run completes the commit.
+    """
+
+    @abc.abstractmethod
+    def make_target(self) -> ObjectTarget:
+        """Connect to the bucket; called once, on first use."""
+
+    @once
+    def target(self) -> ObjectTarget:
+        """The bucket."""
+        return self.make_target()
+
+    @once
+    def lanes(self) -> Lanes:
+        """The threads that talk to it, and the room for what they send."""
+        count = self.config.parallel_uploads
+        return Lanes(
+            ThreadPoolExecutor(count, thread_name_prefix="upload"), BoundedSemaphore(count)
+        )
+
+    def namespace(self) -> str:
+        """Name the bucket for lineage, such as `s3://bucket`; nothing if it has no such name."""
+        return ""
+
+    def datasets(self) -> list[Dataset]:
+        """Name the folder that all objects are below."""
+        space = self.namespace()
+        return [Dataset(space, self.template.root.strip("/") or "/")] if space else []
+
+    def check(self) -> None:
+        """Find out whether the bucket is there and can be written."""
+        self.target.check()
+
+    def close(self) -> None:
+        """Let go of threads and connections."""
+        if "lanes" in self.__dict__:
+            self.__dict__.pop("lanes").pool.shutdown(wait=True, cancel_futures=True)
+        if "target" in self.__dict__:
+            self.__dict__.pop("target").close()
+
+    def prepare(self, epoch: EpochId) -> None:
+        """Remove what attempts at this epoch and at earlier ones left behind."""
+        lost = [
+            leftover
+            for leftover in self.target.leftovers(self.template.root)
+            if self.written_until(leftover.key.rpartition("/")[2], epoch)
+        ]
+        for _ in self.lanes.pool.map(lambda one: self.target.discard(one.key, one.token), lost):
+            pass
+
+    def place(self, task: TaskId) -> UploadedFiles:
+        """Give the uploads of one attempt at a task."""
+        owner = f"{self.owner}.{task}"
+        return UploadedFiles(
+            self.target, self.lanes, self.template.root, lambda key: self._new(key, owner)
+        )
+
+    def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
+        """Publish the staged objects.
+
+        Raises:
+            StageLostError: an object is neither staged nor published.
+            RunError: somebody else's object has the key (`if_absent`).
+        """
+        del epoch
+        files = [file for receipt in receipts for file in receipt.data["files"]]
+        futures = [self.lanes.pool.submit(self._publish, file) for file in files]
+        errors = [error for future in futures if (error := future.exception())]
+        if errors:
+            raise errors[0]
+
+    def _publish(self, file: dict[str, Any]) -> None:
+        new = NewObject(file["key"], file["mark"], if_absent=self.config.if_absent)
+        self.target.publish(new, file["token"])
+
+    def _new(self, key: str, owner: str) -> NewObject:
+        config = self.config
+        return NewObject(
+            key,
+            # Another attempt at the same task is another upload, though it has the same key.
+            mark=f"{owner} {secrets.token_hex(8)}",
+            content_type=config.content_type or self._content_type,
+            content_encoding=_ENCODINGS[config.compression] if config.content_encoding else "",
+            if_absent=config.if_absent,
+        )
+
+    @property
+    def _content_type(self) -> str:
+        compression = self.config.compression
+        if compression != "none" and not self.config.content_encoding:
+            return f"application/{compression}"
+        return _CONTENT_TYPES.get(self.format.extension, "application/octet-stream")

@@ -1,0 +1,347 @@
+"""The source over any object store: lists what is new, pins it by version, and reads it."""
+
+from __future__ import annotations
+
+import abc
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Any, TypeVar
+
+from ktrans.api import (
+    AccessError,
+    Budget,
+    Dataset,
+    Memory,
+    Plan,
+    Source,
+    Split,
+    SplitChangedError,
+    SplitError,
+    UsageError,
+)
+from ktrans.kit.files.path_template import slug
+from ktrans.kit.objects.days import Calendar, Scope, Tree, discover, expand
+from ktrans.kit.objects.expiry import Expiry
+from ktrans.kit.objects.once import once
+from ktrans.kit.objects.options import ObjectSourceConfig, first_moment, last_moment
+from ktrans.kit.objects.plan_result import PlanResult
+from ktrans.kit.objects.reader import ObjectPayload, ReadAhead, Reader
+from ktrans.kit.objects.store import ObjectInfo, ObjectStore
+from ktrans.kit.objects.sweep import Standing, by_day, in_chunks, scopes, walk
+
+__all__ = ["ObjectSource", "ObjectSourceConfig"]
+
+_RECALL = 500
+_SAME_LOOK_SECS = 60
+_WAITING = "waiting"
+
+
+C = TypeVar("C", bound=ObjectSourceConfig)
+
+
+class ObjectSource(Source[C], abc.ABC):
+    """Lists a bucket and opens its objects. A plugin gives `make_store`.
+
+    It is to return an `ObjectStore` (`ktrans.kit.objects.store`): to list, to look at an object, and to
+    read a range of one version. Here that is a bucket in memory:
+
+    >>> from ktrans.api import Budget
+    >>> from ktrans.testing.contracts.sources import PlainMemory
+    >>> from ktrans.testing.objects import MemoryBucket
+    >>> bucket = MemoryBucket()
+    >>> _ = bucket.put("logs/2026/a.log", b"one line")
+    >>> class Acme(ObjectSource[ObjectSourceConfig]):
+    ...     def make_store(self):
+    ...         return bucket
+    >>> source = Acme(ObjectSourceConfig(type="acme", prefix="logs/"))
+    >>> plan = source.plan(None, PlainMemory(), Budget())
+    >>> [split.uri for split in plan.splits]
+    ['mem://bucket/logs/2026/a.log']
+    >>> with source.open(plan.splits[0]) as payload, payload.open() as stream:
+    ...     stream.read()
+    b'one line'
+    >>> source.close()
+    """
+
+    _ahead: ReadAhead | None = None
+    _map: tuple[datetime | None, list[Tree], dict[date, list[Calendar]]] | None = None
+    _looked: tuple[Any, datetime] | None = None
+
+    @abc.abstractmethod
+    def make_store(self) -> ObjectStore:
+        """Connect to the bucket; called once, on first use."""
+
+    @once
+    def store(self) -> ObjectStore:
+        """The bucket."""
+        return self.make_store()
+
+    @once
+    def reader(self) -> Reader:
+        """Reads the bucket's objects."""
+        config = self.config
+        return Reader(
+            self.store,
+            part_bytes=config.part_bytes,
+            threads=config.parallel_reads,
+            slow_secs=config.slow_read_secs,
+            clock=self.context.clock,
+        )
+
+    @cached_property
+    def _listing(self) -> ThreadPoolExecutor:
+        # Not the reader's: at its end a plan must not wait for objects that are being fetched.
+        return ThreadPoolExecutor(self.config.parallel_reads, thread_name_prefix="listing")
+
+    @cached_property
+    def _spellings(self) -> dict[str, str | None]:
+        return {}
+
+    def namespace(self) -> str:
+        """Name the bucket for lineage, such as `s3://bucket`; nothing if it has no such name."""
+        return ""
+
+    def datasets(self) -> list[Dataset]:
+        """Name the folders that the prefixes begin with."""
+        prefix, space = self.config.prefix, self.namespace()
+        prefixes = [prefix] if isinstance(prefix, str) else prefix
+        return [Dataset(space, one.rpartition("/")[0] or "/") for one in prefixes if space]
+
+    def check(self) -> None:
+        """Find out whether the bucket is there and may be listed."""
+        self.store.check()
+
+    def close(self) -> None:
+        """Let go of threads and connections."""
+        if self._ahead is not None:
+            self._ahead.drop()
+        for name in ("reader", "store"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
+        if "_listing" in self.__dict__:
+            self.__dict__.pop("_listing").shutdown(cancel_futures=True)
+
+    def now(self) -> datetime:
+        """Tell the time."""
+        return self.context.clock.now()
+
+    def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
+        """Take what was set aside earlier, then go on with the sweep, up to the budget."""
+        now = self._moment(position)
+        standing = Standing.from_json(position)
+        lookback = timedelta(seconds=self.config.lookback_secs)
+        expiry = Expiry(standing.queue, memory)
+        if standing.queue is None:  # the beginning, or where `--from` says
+            standing.waiting += memory.recall([_WAITING]).get(_WAITING, ())
+        standing.waiting += [self._key(uri) for uri in expiry.quarantined()]
+        result = PlanResult(self.store, reread=self.config.on_replaced == "reread")
+        self._try_again(standing, budget, result)
+        going_on = standing.began is not None
+        if not going_on:
+            self._begin(standing, now)
+        before = len(result.splits)
+        complete = self._sweep(standing, memory, budget, result)
+        if complete and going_on and len(result.splits) == before:
+            # Nothing was left of the sweep that earlier plans began: look again from the start.
+            standing.end(lookback)
+            self._begin(standing, now)
+            complete = self._sweep(standing, memory, budget, result)
+        if complete:
+            standing.end(lookback)
+        notes = tuple(result.notes())
+        if not result.splits:
+            return Plan((), position, notes=notes) if notes else None
+        expiry.expire(standing.done_with(lookback))
+        expiry.add(result.remember, result.latest)
+        expiry.remember[_WAITING] = standing.waiting or None
+        standing.queue = expiry.to_json()
+        if self._ahead is not None:
+            self._ahead.drop()
+        self._ahead = ReadAhead(self.reader, result.splits)
+        return Plan(
+            splits=tuple(result.splits),
+            position=standing.to_json(),
+            remember=expiry.remember,
+            total_bytes=result.planned_bytes if complete else None,
+            total_splits=len(result.splits) if complete else None,
+            notes=notes,
+        )
+
+    def open(self, split: Split) -> ObjectPayload:
+        """Open a planned object."""
+        return ObjectPayload(split, self.reader, self._ahead or ReadAhead(self.reader, ()))
+
+    def position_from(self, text: str) -> Any:
+        """Take an ISO time or date, or the key of an object (those whose keys sort after it).
+
+        Raises:
+            UsageError: the text is neither.
+        """
+        try:
+            since = datetime.fromisoformat(text)
+        except ValueError:
+            begin = self.store.uri("")
+            if "/" in text:
+                return Standing(after=text.removeprefix(begin)).to_json()
+            raise UsageError(
+                f"the {self.config.type} source cannot start from {text!r}",
+                hint="give a time such as 2026-05-01T00:00:00Z, or the key of an object",
+            ) from None
+        since = since if since.tzinfo else since.replace(tzinfo=UTC)
+        return Standing(since=since).to_json()
+
+    # -- listing ------------------------------------------------------------------------------
+
+    def _sweep(
+        self, standing: Standing, memory: Memory, budget: Budget, result: PlanResult
+    ) -> bool:
+        """Go on with the sweep; tells whether it came to its end."""
+        since, until = self._bounds(standing)
+        if self._map is None or self._map[0] != standing.began:
+            self._map = standing.began, *self._look_around(standing)
+        _, trees, days = self._map
+        result.too_large |= any(tree.too_large for tree in trees)
+        listed = scopes(trees, days, standing.at)
+        found = walk(self.store, listed, standing.at, self._listing)
+
+        waiting = frozenset(standing.waiting)
+
+        def wanted(scope: Scope, info: ObjectInfo) -> bool:
+            if standing.horizon and info.modified < standing.horizon:
+                return False
+            if not scope.day and (
+                (since and info.modified < since) or (until and info.modified > until)
+            ):
+                return False
+            if info.key in waiting:  # `_try_again` sees to it
+                return False
+            return info.size > 0 and info.key > standing.after and self._named(info.key, result)
+
+        with closing(found):
+            for chunk in in_chunks(found, _RECALL, wanted):
+                uris = [self.store.uri(info.key) for _, info, hit in chunk if hit]
+                known = memory.recall(uris)
+                for scope, info, hit in chunk:
+                    if hit and budget.full(len(result.splits), result.planned_bytes):
+                        return False
+                    if hit:
+                        self._take(info, known, budget, result)
+                    standing.at = (scope.day, scope.prefix, info.key)
+        return True
+
+    def _moment(self, position: Any) -> datetime:
+        """Tell the time; to look again from the same position gives the same plan for a while."""
+        now = self.now()
+        if self._looked and self._looked[0] == position:
+            age = (now - self._looked[1]).total_seconds()
+            if 0 <= age < _SAME_LOOK_SECS:
+                return self._looked[1]
+        self._looked = position, now
+        return now
+
+    def _begin(self, standing: Standing, now: datetime) -> None:
+        standing.begin(now)
+        self._map = None
+
+    def _look_around(self, standing: Standing) -> tuple[list[Tree], dict[date, list[Calendar]]]:
+        """Find out, once a sweep, what is below each prefix, and which calendars have a day."""
+        since, until = self._bounds(standing)
+        trees = [self._tree(prefix, standing.whole) for prefix in self.config.prefixes]
+        if standing.whole is None:
+            standing.whole = [s.prefix for t in trees for s in t.loose if s.deep]
+        begins = [moment.date() for moment in (since, standing.horizon) if moment]
+        if standing.at and standing.at[0]:
+            begins.append(date.fromisoformat(standing.at[0]))
+        tomorrow = self.now().date() + timedelta(days=1)
+        last = min(until.date(), tomorrow) if until else tomorrow
+        first = max(begins, default=None)
+        return trees, by_day(self.store, trees, first, last, self._listing)
+
+    def _tree(self, prefix: str, whole: Sequence[str] | None) -> Tree:
+        if self.config.layout == "plain":
+            return Tree([], [Scope("", prefix)])
+        if self.config.layout == "auto":
+            return discover(self.store, prefix, self._listing, self._spellings, whole)
+        return expand(self.store, prefix, self.config.layout, self._listing)
+
+    def _bounds(self, standing: Standing) -> tuple[datetime | None, datetime | None]:
+        config = self.config
+        begins = [first_moment(config.since)] if config.since else []
+        begins += [standing.since] if standing.since else []
+        return max(begins, default=None), last_moment(config.until) if config.until else None
+
+    def _named(self, key: str, result: PlanResult) -> bool:
+        name = key.rpartition("/")[2]
+        if self._own.search(name):
+            result.own += 1
+            return False
+        config = self.config
+        if config.include and not any(_matches(key, name, glob) for glob in config.include):
+            return False
+        return not any(_matches(key, name, glob) for glob in config.exclude)
+
+    @cached_property
+    def _own(self) -> re.Pattern[str]:
+        """Names that sinks of this pipeline give (see `ktrans.kit.files.file_sink`)."""
+        owner = re.escape(slug(self.context.pipeline))
+        return re.compile(rf"(?:^|[^\w~-]){owner}\.[\w~-]+\.(?:[0-9a-f]+-)?\d{{8,}}-\d{{4,}}")
+
+    # -- one object ---------------------------------------------------------------------------
+
+    def _take(
+        self, info: ObjectInfo, known: dict[str, Any], budget: Budget, result: PlanResult
+    ) -> None:
+        uri = self.store.uri(info.key)
+        if uri in result.remember or uri in budget.skip:
+            return
+        have = known.get(uri)
+        if have is not None and have["version"] == info.version:
+            return
+        age = (self.now() - info.modified).total_seconds()
+        if self.config.settled_secs and age < self.config.settled_secs:
+            result.unsettled += 1
+            return
+        if have is not None and not have.get("rejected"):
+            self._replaced(uri, result)
+            if self.config.on_replaced == "skip":
+                result.leave(info)
+                return
+        result.add(info)
+
+    def _replaced(self, uri: str, result: PlanResult) -> None:
+        if self.config.on_replaced == "error":
+            raise SplitChangedError(
+                f"{uri} was read before and now has other content",
+                code="object_replaced",
+                hint="`on_replaced: reread` reads it again, `skip` leaves it",
+            )
+        result.replaced.append(uri)
+
+    def _try_again(self, standing: Standing, budget: Budget, result: PlanResult) -> None:
+        """Plan what was set aside, at the version it has now; let go of what is no longer there."""
+        left = []
+        for key in sorted(set(standing.waiting)):
+            full = budget.full(len(result.splits), result.planned_bytes)
+            if full or self.store.uri(key) in budget.skip:
+                left.append(key)
+                continue
+            try:
+                info = self.store.stat(key)
+            except (AccessError, SplitError):
+                left.append(key)
+                continue
+            if info is not None and info.size:
+                result.add(info)
+        standing.waiting = left
+
+    def _key(self, uri: str) -> str:
+        return uri.removeprefix(self.store.uri(""))
+
+
+def _matches(key: str, name: str, glob: str) -> bool:
+    return fnmatchcase(key if "/" in glob else name, glob)

@@ -1,0 +1,214 @@
+"""Going over a bucket: which objects are new, and where the next plan goes on.
+
+A *sweep* lists the prefixes once from start to end, over as many plans as it takes. What a sweep
+has passed is done with by its cursor; when it ends, whatever was last changed before it began, less
+the look-back, is done with by that time (the horizon). Only what changed since has to be looked up
+one by one in what is remembered. So the state is as large as the look-back, not as the bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain, islice
+from typing import Any
+
+from ktrans.kit.objects.days import (
+    Calendar,
+    Scope,
+    Tree,
+    day_prefix,
+    existing_days,
+)
+from ktrans.kit.objects.store import ObjectInfo, ObjectStore
+
+_AHEAD = 8
+_FIRST = 1000
+
+
+@dataclass(slots=True)
+class Standing:
+    """Where the source stands; its position in the state store.
+
+    Attributes:
+        began: when the sweep under way began; None between sweeps.
+        at: the scope's day and prefix, and the last key, that the sweep has dealt with.
+        horizon: what was changed before is done with.
+        waiting: keys of objects that were set aside, to be tried again.
+        queue: see `Expiry`.
+        since: days and objects before this are left out (`--from`).
+        after: keys up to this one are left out (`--from`).
+        whole: folders of which the sweep under way lists all (layout auto); see `discover`.
+    """
+
+    began: datetime | None = None
+    at: tuple[str, str, str] | None = None
+    horizon: datetime | None = None
+    waiting: list[str] = field(default_factory=list)
+    queue: list[int] | None = None
+    since: datetime | None = None
+    after: str = ""
+    whole: list[str] | None = None
+
+    @classmethod
+    def from_json(cls, position: Any) -> Standing:
+        """Rebuild it from a position; None is the very beginning."""
+        have = position or {}
+        return cls(
+            _time(have.get("began")),
+            tuple(have["at"]) if have.get("at") else None,
+            _time(have.get("horizon")),
+            list(have.get("waiting", ())),
+            have.get("queue"),
+            _time(have.get("since")),
+            have.get("after", ""),
+            have.get("whole"),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a position."""
+        made = {
+            "began": self.began and self.began.isoformat(),
+            "at": self.at and list(self.at),
+            "horizon": self.horizon and self.horizon.isoformat(),
+            "waiting": self.waiting,
+            "queue": self.queue,
+            "since": self.since and self.since.isoformat(),
+            "after": self.after,
+        }
+        kept = {name: value for name, value in made.items() if value}
+        return kept if self.whole is None else {**kept, "whole": self.whole}
+
+    def begin(self, now: datetime) -> None:
+        """Begin a sweep."""
+        self.began, self.at, self.whole = now, None, None
+
+    def end(self, lookback: timedelta) -> None:
+        """End the sweep under way: what it could see is done with, but for the look-back."""
+        assert self.began is not None
+        reached = self.began - lookback
+        self.horizon = max(self.horizon, reached) if self.horizon else reached
+        self.began = self.at = self.whole = None
+
+    def done_with(self, lookback: timedelta) -> datetime | None:
+        """Give the time before which nothing needs to be remembered any more.
+
+        The first sweep guards what it has passed by its cursor alone. Later ones still have to
+        know what they will meet again.
+        """
+        if self.horizon is None and self.began is not None:
+            return self.began - lookback
+        return self.horizon
+
+
+def by_day(
+    store: ObjectStore, trees: Sequence[Tree], first: date | None, last: date, pool: Executor
+) -> dict[date, list[Calendar]]:
+    """Give the days that there are, and the calendars that have them.
+
+    Args:
+        store: the bucket.
+        trees: what is below each prefix.
+        first: the earliest day; None for as far back as there are any.
+        last: the latest day.
+        pool: where several calendars are looked into at a time.
+    """
+    calendars = [calendar for tree in trees for calendar in tree.calendars]
+    since = first or date(1970, 1, 1)
+    found: dict[date, list[Calendar]] = {}
+    looked = pool.map(lambda one: existing_days(store, one, since, last), calendars)
+    for calendar, days in zip(calendars, looked, strict=True):
+        for day in days:
+            found.setdefault(day, []).append(calendar)
+    return found
+
+
+def scopes(
+    trees: Sequence[Tree], days: Mapping[date, Sequence[Calendar]], at: Any
+) -> Iterator[Scope]:
+    """Give what is to be listed, oldest day first, from the cursor's scope on.
+
+    Args:
+        trees: what is below each prefix.
+        days: as `by_day` gives them.
+        at: the cursor (day, prefix, key), or None.
+    """
+    begin = (at[0], at[1]) if at else ("", "")
+    loose = sorted(scope for tree in trees for scope in tree.loose)
+    yield from (scope for scope in loose if not begin[0] and scope.prefix >= begin[1])
+    for day in sorted(days):
+        if day.isoformat() < begin[0]:
+            continue
+        for prefix in sorted(day_prefix(calendar, day) for calendar in days[day]):
+            if (day.isoformat(), prefix) >= begin:
+                yield Scope(day.isoformat(), prefix)
+
+
+def walk(
+    store: ObjectStore, listed: Iterator[Scope], at: Any, pool: Executor
+) -> Generator[tuple[Scope, ObjectInfo], None, None]:
+    """List scopes in order, the first pages of the next ones side by side.
+
+    Args:
+        store: the bucket.
+        listed: the scopes, beginning with the cursor's if it is still there.
+        at: the cursor, or None.
+        pool: where the pages are fetched.
+    """
+    coming: list[tuple[Scope, Future[tuple[list[ObjectInfo], Iterator[ObjectInfo]]]]] = []
+    try:
+        while True:
+            for scope in islice(listed, _AHEAD - len(coming)):
+                here = at is not None and (scope.day, scope.prefix) == (at[0], at[1])
+                coming.append((scope, pool.submit(_open, store, scope, at[2] if here else "")))
+            if not coming:
+                return
+            scope, future = coming.pop(0)
+            page, rest = future.result()
+            for info in chain(page, rest):
+                yield scope, info
+    finally:
+        for _, future in coming:
+            future.cancel()
+
+
+def _open(
+    store: ObjectStore, scope: Scope, after: str
+) -> tuple[list[ObjectInfo], Iterator[ObjectInfo]]:
+    """Begin to list a scope: its first page is fetched, the others as they are needed."""
+    if scope.deep:
+        found = store.list(scope.prefix, after)
+        return list(islice(found, _FIRST)), found
+    loose = (item for item in store.level(scope.prefix) if isinstance(item, ObjectInfo))
+    return sorted((i for i in loose if i.key > after), key=lambda info: info.key), iter(())
+
+
+def in_chunks(
+    found: Iterator[tuple[Scope, ObjectInfo]],
+    size: int,
+    wanted: Callable[[Scope, ObjectInfo], bool],
+) -> Iterator[list[tuple[Scope, ObjectInfo, bool]]]:
+    """Gather objects for a lookup; each with whether it is wanted at all.
+
+    A chunk ends once `size` wanted ones are in it, or many that are not.
+    """
+    chunk: list[tuple[Scope, ObjectInfo, bool]] = []
+    hits = 0
+    for scope, info in found:
+        hit = wanted(scope, info)
+        hits += hit
+        chunk.append((scope, info, hit))
+        if hits >= size or len(chunk) >= 20 * size:
+            yield chunk
+            chunk, hits = [], 0
+    if chunk:
+        yield chunk
+
+
+def _time(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,154 @@
+"""The objects of one task as they are uploaded: cut into parts, sent in the background."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import BoundedSemaphore
+from typing import Any
+
+from ktrans.kit.objects.store import NewObject, ObjectTarget, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """What all tasks of a sink share: threads to send with, and room for parts on their way."""
+
+    pool: ThreadPoolExecutor
+    room: BoundedSemaphore
+
+    def submit(self, job: Callable[[], None]) -> Future[None]:
+        """Run a job that holds a part, once there is room."""
+        self.room.acquire()
+
+        def run() -> None:
+            try:
+                job()
+            finally:
+                self.room.release()
+
+        try:
+            return self.pool.submit(run)
+        except BaseException:
+            self.room.release()
+            raise
+
+
+class UploadedFiles:
+    """The place of one attempt's objects.
+
+    Args:
+        target: where they go.
+        lanes: the sink's.
+        root: what all keys begin with.
+        new: makes the description of an object from its key.
+    """
+
+    def __init__(
+        self, target: ObjectTarget, lanes: Lanes, root: str, new: Callable[[str], NewObject]
+    ) -> None:
+        self._target = target
+        self._lanes = lanes
+        self._root = root
+        self._new = new
+        self._files: list[_UploadedFile] = []
+
+    def begin(self, relative: str) -> _UploadedFile:
+        """Begin an object."""
+        new = self._new(self._root + relative)
+        file = _UploadedFile(self._target, self._lanes, new)
+        self._files.append(file)
+        return file
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Wait until all objects are staged."""
+        return [file.staged() for file in self._files]
+
+    def abort(self) -> None:
+        """Remove what was uploaded."""
+        jobs = [self._lanes.pool.submit(file.abort) for file in self._files]
+        for job in jobs:
+            job.result()
+        self._files.clear()
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Let errors through: the target has made ours of them."""
+        yield
+
+
+class _UploadedFile:
+    """An object in the making: what is short of a part is held here, one part is on its way."""
+
+    def __init__(self, target: ObjectTarget, lanes: Lanes, new: NewObject) -> None:
+        self._target = target
+        self._lanes = lanes
+        self._new = new
+        self._upload: Upload | None = None
+        self._buffer = bytearray()
+        self._sent: Future[None] | None = None
+        self._size = 0
+        self._rows = 0
+        self._token: Any = None
+
+    @property
+    def held_bytes(self) -> int:
+        return len(self._buffer)
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self._size += len(view)
+        part_bytes = self._target.part_bytes
+        at = 0
+        while at < len(view):
+            piece = view[at : at + part_bytes - len(self._buffer)]
+            self._buffer += piece
+            at += len(piece)
+            if len(self._buffer) == part_bytes:
+                self._send(last=False)
+        return len(view)
+
+    def end(self, rows: int) -> None:
+        self._rows = rows
+        self._send(last=True)
+
+    def staged(self) -> dict[str, Any]:
+        """Wait until it is staged, and give what publishing it takes."""
+        assert self._sent is not None
+        self._sent.result()
+        return {
+            "final": self._target.uri(self._new.key),
+            "key": self._new.key,
+            "mark": self._new.mark,
+            "token": self._token,
+            "rows": self._rows,
+            "bytes": self._size,
+        }
+
+    def drop(self) -> None:
+        self._buffer = bytearray()
+
+    def abort(self) -> None:
+        """Remove what was sent; runs in one of the lanes, after what was on its way."""
+        if self._sent is not None:
+            with contextlib.suppress(Exception):
+                self._sent.exception()
+        if self._upload is not None:
+            self._upload.abort()
+
+    def _send(self, *, last: bool) -> None:
+        part, self._buffer = bytes(self._buffer), bytearray()
+        if self._sent is not None:
+            self._sent.result()  # parts go in order; a part that failed ends the file
+
+        def job() -> None:
+            if self._upload is None:
+                self._upload = self._target.begin(self._new)
+            if part:
+                self._upload.write(part)
+            if last:
+                self._token = self._upload.stage()
+
+        self._sent = self._lanes.submit(job)

@@ -1,0 +1,59 @@
+"""What the state store remembers of a spool's segments: which are done with, and which must stay.
+
+A segment exists nowhere else. It goes once an epoch has recorded its rows. One that was set aside
+is not remembered, and waits for another try. One that was rejected whole is remembered as such, and
+stays until it is forgotten (`ktrans rejects replay`), after which it is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ktrans.api import Memory
+from ktrans.kit.spool.segments import Segment, Spool
+
+Key = Callable[[int], str]
+"""Gives the key of the split for a segment's number."""
+
+
+def unrecorded(spool: Spool, memory: Memory, key: Key, *, keep: int | None = None) -> list[Segment]:
+    """Give the segments that no epoch has recorded, and remove those that are done with.
+
+    Args:
+        spool: where they are.
+        memory: what earlier epochs left behind.
+        key: of a segment.
+        keep: a stream that may still go on, whose head stays in any case.
+    """
+    segments = spool.segments()
+    known = memory.recall([key(segment.number) for segment in segments])
+    done = [
+        segment
+        for segment in segments
+        if key(segment.number) in known and not _rejected(known[key(segment.number)])
+    ]
+    spool.drop(done, keep=keep)
+    return [segment for segment in segments if key(segment.number) not in known]
+
+
+def to_remember(
+    memory: Memory, key: Key, taken: Sequence[Segment], before: Iterable[int]
+) -> dict[str, Any]:
+    """Give what is to be remembered of a plan's segments, and which earlier ones to forget.
+
+    Args:
+        memory: what earlier epochs left behind.
+        key: of a segment.
+        taken: the plan's segments.
+        before: numbers of the segments of the plan before: they are gone, but for the rejected.
+    """
+    known = memory.recall([key(number) for number in before])
+    remember: dict[str, Any] = {name: None for name, value in known.items() if not _rejected(value)}
+    # A mapping, so that the engine can mark what was rejected whole.
+    remember.update({key(segment.number): {} for segment in taken})
+    return remember
+
+
+def _rejected(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value.get("rejected"))

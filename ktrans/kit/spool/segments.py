@@ -1,0 +1,240 @@
+"""Keeps a stream that cannot be read twice as numbered segments in a folder.
+
+A segment's name says all there is to know of it: `<number>-<stream>-<offset>-<line>.seg`, where
+stream is the number of the stream's first segment, and offset and line say where in the stream it
+begins. `<stream>.head` has the stream's first bytes, for the segments that do not begin there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from ktrans.api import AccessError
+from ktrans.kit.files.private_folder import private_folder
+
+HEAD_BYTES = 64 << 10
+"""How much of a stream's beginning is kept for its later segments."""
+_NAME = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)\.(seg|open)")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """One piece of a stream.
+
+    Attributes:
+        number: counts the segments of a spool, over all streams.
+        stream: number of the stream's first segment.
+        offset: where it begins in its stream, in bytes.
+        line: number of its first line in its stream, from 1.
+        size: in bytes.
+    """
+
+    number: int
+    stream: int
+    offset: int
+    line: int
+    size: int = 0
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending."""
+        return f"{self.number:08d}-{self.stream:08d}-{self.offset}-{self.line}"
+
+
+class Spool:
+    """A folder of segments; one process at a time writes to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, segment: Segment) -> Path:
+        """Where a finished segment is."""
+        return self.folder / f"{segment.stem}.seg"
+
+    def head_path(self, stream: int) -> Path:
+        """Where the first bytes of a stream are."""
+        return self.folder / f"{stream:08d}.head"
+
+    def segments(self, first: int = 0) -> list[Segment]:
+        """List the finished segments from a number on, in their order."""
+        return sorted(s for s, ending in self._found() if ending == "seg" and s.number >= first)
+
+    def adopt(self) -> None:
+        """Finish the segments that a killed process was writing: their bytes exist nowhere else.
+
+        There are two of them if it died between a segment and the next one of its stream, which
+        begins with what had been read ahead behind the first.
+        """
+        unfinished = sorted(segment for segment, ending in self._found() if ending == "open")
+        for segment, after in zip_longest(unfinished, unfinished[1:]):
+            path = self.folder / f"{segment.stem}.open"
+            if after is not None and after.stream == segment.stream:
+                end = after.offset - segment.offset
+                if after.size < segment.size - end:
+                    (self.folder / f"{after.stem}.open").unlink()  # all of it is in this one
+                else:
+                    os.truncate(path, end)
+            if not path.exists():
+                continue
+            if segment.size:
+                self._finish(path, segment)
+            else:
+                path.unlink()
+
+    def discard_unfinished(self) -> None:
+        """Remove what a killed process was writing, when its bytes come again from elsewhere."""
+        for segment, ending in self._found():
+            if ending == "open":
+                (self.folder / f"{segment.stem}.open").unlink()
+
+    def check(self) -> None:
+        """Make the folder if need be.
+
+        Raises:
+            AccessError: it cannot be made or written.
+        """
+        try:
+            private_folder(self.folder)
+        except OSError as error:
+            raise AccessError(
+                f"cannot make the spool folder {self.folder}: {error.strerror}",
+                hint="set `spool_dir` to a folder that this user can write",
+            ) from error
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise AccessError(
+                f"permission denied: the spool folder {self.folder} cannot be written",
+                hint="set `spool_dir` to a folder that this user can write",
+            )
+
+    def drop(self, segments: Iterable[Segment], *, keep: int | None = None) -> None:
+        """Remove segments, and the heads of streams that have none left.
+
+        Args:
+            segments: what goes.
+            keep: a stream that may still go on, whose head stays in any case.
+        """
+        for segment in segments:
+            self.path(segment).unlink(missing_ok=True)
+        needed = {keep, *(segment.stream for segment in self.segments())}
+        for path in self.folder.glob("*.head"):
+            if int(path.stem) not in needed:
+                path.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove all segments and heads, and nothing else that may lie there."""
+        for segment, ending in self._found():
+            (self.folder / f"{segment.stem}.{ending}").unlink(missing_ok=True)
+        for path in self.folder.glob("*.head"):
+            path.unlink(missing_ok=True)
+
+    def begin(self, segment: Segment) -> SegmentWriter:
+        """Start a segment."""
+        return SegmentWriter(self, segment)
+
+    def write_head(self, stream: int, data: bytes) -> None:
+        """Keep the first bytes of a stream, durably."""
+        path = self.head_path(stream)
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+    def _found(self) -> list[tuple[Segment, str]]:
+        found = []
+        if self.folder.is_dir():
+            for path in self.folder.iterdir():
+                match = _NAME.fullmatch(path.name)
+                if match:
+                    number, stream, offset, line = (int(text) for text in match.groups()[:4])
+                    segment = Segment(number, stream, offset, line, path.stat().st_size)
+                    found.append((segment, match[5]))
+        return found
+
+    def _finish(self, path: Path, segment: Segment) -> None:
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        path.replace(self.path(segment))
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+class SegmentWriter:
+    """Writes one segment; unbuffered, so that a killed process leaves behind what it has read.
+
+    Attributes:
+        size: of the segment so far, in bytes; what was read ahead is not counted.
+        lines: how many line ends it has.
+        at_line_end: whether it ends with one.
+    """
+
+    def __init__(self, spool: Spool, segment: Segment) -> None:
+        self._spool = spool
+        self._segment = segment
+        self._path = spool.folder / f"{segment.stem}.open"
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        self._end = 0
+        self.size = 0
+        self.lines = 0
+        self.at_line_end = True
+
+    @property
+    def segment(self) -> Segment:
+        """What is being written; its size is not known yet."""
+        return self._segment
+
+    def ahead(self, data: bytes) -> None:
+        """Put bytes behind the segment's end that may come to belong to it, or to the next one.
+
+        What `write` appends after that must begin with them.
+        """
+        view = memoryview(data)[self._end - self.size :]
+        while view:
+            written = os.write(self._file, view)
+            self._end += written
+            view = view[written:]
+
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+        if not data:
+            return
+        self.ahead(data)
+        self.size += len(data)
+        self.lines += data.count(b"\n")
+        self.at_line_end = data.endswith(b"\n")
+
+    def keep_head(self, size: int) -> None:
+        """Keep the first bytes written as the head of the stream."""
+        with self._path.open("rb") as file:
+            self._spool.write_head(self._segment.stream, file.read(min(size, self.size)))
+
+    def discard(self) -> None:
+        """Leave nothing behind: what there is belongs elsewhere, or there is nothing."""
+        self._close()
+        self._path.unlink()
+
+    def _close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __del__(self) -> None:
+        # Not finished: the next run adopts it, as that of a killed process.
+        self._close()
+
+    def finish(self) -> Segment:
+        """Make the segment durable and visible, without what was read ahead."""
+        os.ftruncate(self._file, self.size)
+        self._close()
+        self._spool._finish(self._path, self._segment)  # noqa: SLF001 - the writer is the spool's
+        done = self._segment
+        return Segment(done.number, done.stream, done.offset, done.line, self.size)

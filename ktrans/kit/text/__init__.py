@@ -1,0 +1,1 @@
+"""Text input: inflate streams and cut them into lines."""

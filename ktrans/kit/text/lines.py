@@ -1,0 +1,165 @@
+"""Cutting a stream of text into blocks of whole lines, within bounds whatever the stream holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ktrans.api.component import Limits
+from ktrans.api.payload import Payload
+from ktrans.kit.text.inflate import Inflater, Problem, wait_for_more
+
+SHOWN_BYTES = 4096
+"""How much of an overlong line its reject keeps."""
+
+_COUNT_STEP = 1 << 19
+
+
+def shortened(raw: bytes, detail: str, longest: int) -> tuple[bytes, str, bool]:
+    """Give the bytes that a reject keeps, its detail, and whether that is all of the record."""
+    if len(raw) <= longest:
+        return raw, detail, True
+    return raw[:longest], f"{detail}; its first {longest} bytes are kept", False
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Whole lines; only the last one of a stream may lack its newline."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Overlong:
+    """A line longer than allowed: its first bytes and its length."""
+
+    start: bytes
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """What stands behind the last newline of a stream that broke off, and why it did."""
+
+    data: bytes
+    problem: Problem
+
+
+def count_lines(data: bytes) -> int:
+    """Count lines, the unterminated last one included."""
+    content = np.frombuffer(data, np.uint8)
+    newlines = sum(
+        int(np.count_nonzero(content[place : place + _COUNT_STEP] == ord("\n")))
+        for place in range(0, len(content), _COUNT_STEP)
+    )
+    return newlines + (not data.endswith(b"\n") and bool(data))
+
+
+def cut_lines(chunks: Iterable[bytes], limits: Limits) -> Iterator[Lines | Overlong]:
+    """Cut chunks at newlines into pieces of about `limits.block_bytes`.
+
+    Memory stays within a block and a line, whatever the stream holds.
+    """
+    longest = limits.max_line_bytes
+    kept: list[bytes] = []
+    size = 0
+    lost: Overlong | None = None
+    for chunk in chunks:
+        piece = chunk
+        if lost is not None:
+            end = piece.find(b"\n")
+            if end < 0:
+                lost = Overlong(lost.start, lost.length + len(piece))
+                continue
+            yield Overlong(lost.start, lost.length + end)
+            lost = None
+            piece = piece[end + 1 :]
+        size += len(piece)
+        end = piece.rfind(b"\n") + 1 if size >= limits.block_bytes else 0
+        if end:
+            yield from split_overlong(b"".join((*kept, memoryview(piece)[:end])), longest)
+            piece = piece[end:]
+            kept, size = [], len(piece)
+        kept.append(piece)
+        if size > max(longest, limits.block_bytes):
+            data = b"".join(kept)
+            end = data.rfind(b"\n") + 1
+            if end:
+                yield from split_overlong(data[:end], longest)
+            tail = data[end:]
+            if len(tail) > longest:
+                lost = Overlong(tail[:SHOWN_BYTES], len(tail))
+                tail = b""
+            kept, size = [tail], len(tail)
+    if lost is not None:
+        yield lost
+    elif size:
+        yield from split_overlong(b"".join(kept), longest)
+
+
+def whole_lines(
+    payload: Payload,
+    inflater: Inflater,
+    limits: Limits,
+    chunks: Iterable[bytes] | None = None,
+) -> Iterator[Lines | Overlong | Torn]:
+    """Cut a stream into whole lines; if it broke off, what is torn of it comes last.
+
+    Args:
+        payload: whose bytes these are.
+        inflater: gives them, and says whether the stream broke off.
+        limits: on the lengths of blocks and lines.
+        chunks: the inflater's chunks, if some of them had to be looked at before.
+
+    Raises:
+        TruncatedError: it broke off and may still grow.
+    """
+    last: Lines | Overlong | None = None
+    for piece in cut_lines(inflater.chunks() if chunks is None else chunks, limits):
+        if last is not None:
+            yield last
+        last = piece
+    problem = inflater.problem
+    if problem is None:
+        if last is not None:
+            yield last
+        return
+    wait_for_more(payload, problem)
+    torn = b""
+    if isinstance(last, Lines):
+        data = last.data
+        end = data.rfind(b"\n") + 1
+        last, torn = Lines(data[:end]) if end else None, data[end:]
+    if last is not None:
+        yield last
+    yield Torn(torn[: limits.max_line_bytes], problem)
+
+
+def split_overlong(data: bytes, longest: int) -> Iterator[Lines | Overlong]:
+    """Take the lines out that are longer than allowed.
+
+    Such a line leaves some half of `longest` bytes without a newline, so looking at the windows'
+    first newlines is enough to know that there is none.
+    """
+    window = max(longest // 2, 1)
+    if len(data) <= longest or all(
+        data.find(b"\n", place, place + window) >= 0
+        for place in range(0, len(data) - window + 1, window)
+    ):
+        if data:
+            yield Lines(data)
+        return
+    done = place = 0
+    while place < len(data):
+        end = data.find(b"\n", place)
+        end = len(data) if end < 0 else end
+        if end - place > longest:
+            if place > done:
+                yield Lines(data[done:place])
+            yield Overlong(data[place : place + SHOWN_BYTES], end - place)
+            done = end + 1
+        place = end + 1
+    if done < len(data):
+        yield Lines(data[done:])

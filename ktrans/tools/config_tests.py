@@ -1,0 +1,157 @@
+"""Runs the tests of a pipeline: their input goes through its stages, and the rows are compared."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ktrans.api import BytesPayload, ConfigError, Decoded, KtransError, Split, UsageError
+from ktrans.config.model import Pipeline
+from ktrans.config.pipeline_tests import Case, read_cases
+from ktrans.engine.assemble import Assembly, assemble
+from ktrans.registry.catalogue import Catalogue
+from ktrans.tools.preview import through
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A value that is not the expected one.
+
+    Attributes:
+        row: its number, from 1; 0 if it is about all of them.
+        column: its name, or what was compared: "rows", "rejects", "error".
+        expected, actual: the two values, as people write them.
+    """
+
+    row: int
+    column: str
+    expected: str
+    actual: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a test went.
+
+    Attributes:
+        case: the test.
+        differences: all that is not as expected; the test has passed if there are none.
+        rows: how many rows came out.
+    """
+
+    case: Case
+    differences: list[Difference] = field(default_factory=list)
+    rows: int = 0
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether all is as expected."""
+        return not self.differences
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form that `ktrans test --json` prints."""
+        return {
+            "name": self.case.name,
+            "passed": self.passed,
+            "rows": self.rows,
+            "differences": [
+                {"row": d.row, "column": d.column, "expected": d.expected, "actual": d.actual}
+                for d in self.differences
+            ],
+        }
+
+
+def try_out(pipeline: Pipeline, catalogue: Catalogue) -> Iterator[Outcome]:
+    """Run all tests of a pipeline, each with components of its own.
+
+    Raises:
+        ConfigError: the tests themselves, or the pipeline, are wrong.
+    """
+    for case in read_cases(pipeline):
+        assembly = assemble(pipeline, catalogue, ephemeral=True)
+        try:
+            yield _run(case, assembly, pipeline.base_dir)
+        finally:
+            assembly.close()
+
+
+def _run(case: Case, assembly: Assembly, base_dir: Path) -> Outcome:
+    outcome = Outcome(case)
+    try:
+        table, rejects = through(assembly, _decoded(case, assembly, base_dir), None, case.after)
+    except (ConfigError, UsageError):
+        raise
+    except KtransError as error:
+        outcome.differences.append(Difference(0, "error", "rows", error.message))
+        return outcome
+    outcome.rows = table.num_rows
+    if case.count is not None and table.num_rows != case.count:
+        told = Difference(0, "rows", str(case.count), str(table.num_rows))
+        outcome.differences.append(told)
+    if case.rows is not None:
+        outcome.differences += _compare("rows", case.rows, table.to_pylist())
+    outcome.differences += _compare("rejects", case.rejects or [], rejects.to_pylist())
+    return outcome
+
+
+def _decoded(case: Case, assembly: Assembly, base_dir: Path) -> Iterator[Decoded]:
+    if case.input is not None:
+        name, data = "input", case.input.encode()
+    else:
+        path = base_dir / str(case.file)
+        try:
+            name, data = str(case.file), path.read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"test {case.name!r}: {path} cannot be read: {error.strerror}", code="file_io"
+            ) from error
+    payload = BytesPayload(Split("test", f"test://{name}", len(data)), data)
+    for block in assembly.decoder.blocks(payload):
+        yield assembly.decoder.decode(block)
+
+
+def _compare(
+    what: str, expected: list[dict[str, Any]], actual: list[dict[str, Any]]
+) -> list[Difference]:
+    found = []
+    if len(expected) != len(actual):
+        found.append(Difference(0, what, str(len(expected)), str(len(actual))))
+    for number, (wanted, given) in enumerate(zip(expected, actual, strict=False), 1):
+        for column, value in wanted.items():
+            if column not in given:
+                found.append(Difference(number, column, _plain(value), "no such column"))
+            elif _plain(value) != _plain(given[column]):
+                found.append(Difference(number, column, _plain(value), _plain(given[column])))
+    surplus = actual[len(expected) :] if what == "rejects" else []
+    for number, reject in enumerate(surplus, len(expected) + 1):
+        told = f"{reject['reason']}: {reject['detail'] or ''} in {reject['raw']!r}"
+        found.append(Difference(number, "reject", "none", told))
+    return found
+
+
+def _plain(value: Any) -> str:
+    """Give a value as people write it; a time in any notation is the same time."""
+    if isinstance(value, str):
+        value = _moment(value)
+    if isinstance(value, dt.datetime):
+        moment = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+        return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        value = dict(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {_plain(v)}" for k, v in sorted(value.items())) + "}"
+    words = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _moment(text: str) -> str | dt.datetime:
+    """Give the time that a text says, or the text."""
+    if "T" not in text and " " not in text:
+        return text
+    try:
+        return dt.datetime.fromisoformat(text)
+    except ValueError:
+        return text

@@ -1,0 +1,211 @@
+"""Checks of the machine and of pipelines: what would keep a run from working, or from working well."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ktrans.api import ConfigErrors, KtransError
+from ktrans.config.model import Pipeline
+from ktrans.engine.cores import usable_cores
+from ktrans.registry.catalogue import Catalogue
+from ktrans.state.base import StateStore
+
+Verdict = Literal["ok", "warning", "failed"]
+
+FEW_FILES = 1024
+LITTLE_DISK = 1 << 30
+LITTLE_MEMORY = 512 << 20
+BUILT = 1_780_000_000
+"""June 2026: a clock that is before it is wrong."""
+
+CREDENTIALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "AWS": (
+        ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"),
+        ("~/.aws/credentials", "~/.aws/config"),
+    ),
+    "Google Cloud": (
+        ("GOOGLE_APPLICATION_CREDENTIALS",),
+        ("~/.config/gcloud/application_default_credentials.json",),
+    ),
+    "Azure": (("AZURE_CLIENT_ID", "AZURE_STORAGE_CONNECTION_STRING"), ("~/.azure",)),
+}
+"""Where the SDKs look first: names of variables, and files. Values are never read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        verdict: ok, warning or failed.
+        about: what was looked at.
+        told: what was found.
+        hint: what to do about it, or "".
+    """
+
+    verdict: Verdict
+    about: str
+    told: str
+    hint: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form that `ktrans doctor --json` prints."""
+        return {
+            "verdict": self.verdict,
+            "about": self.about,
+            "told": self.told,
+            "hint": self.hint,
+        }
+
+
+def examine_machine(catalogue: Catalogue) -> Iterator[Finding]:
+    """Look at the machine, the installation and the plugins."""
+    import pyarrow as pa
+
+    yield Finding("ok", "python", f"{platform.python_version()} on {platform.platform()}")
+    pool = pa.default_memory_pool().backend_name
+    yield Finding("ok", "pyarrow", f"{pa.__version__}, allocator {pool}")
+    yield _cores()
+    yield _clock(time.time())
+    yield _open_files()
+    yield from _memory()
+    yield from _temporary()
+    for plugin in catalogue.plugins():
+        if plugin.status == "ok" and not plugin.conflicts:
+            continue
+        verdict: Verdict = "warning" if plugin.status in {"disabled", "ok"} else "failed"
+        told = plugin.error or f"claims what others have: {', '.join(plugin.conflicts)}"
+        yield Finding(verdict, f"plugin {plugin.origin}", f"{plugin.status}: {told}")
+    for cloud, (variables, files) in CREDENTIALS.items():
+        found = [name for name in variables if os.environ.get(name)]
+        found += [name for name in files if Path(name).expanduser().exists()]
+        if found:
+            yield Finding("ok", f"credentials for {cloud}", ", ".join(found))
+
+
+def examine_pipelines(
+    config: str, catalogue: Catalogue, profile: str | None = None
+) -> Iterator[Finding]:
+    """Look at the pipelines of a file or folder: are they right, their outside there?"""
+    from ktrans.config.load import load_all, told_apart
+    from ktrans.config.pipeline_documents import Wanted
+
+    loaded = load_all([config], catalogue, Wanted(profile=profile))
+    for path, error in loaded.wrong:
+        for one in told_apart(error):
+            yield _failed(str(path), one)
+    for file in loaded.files:
+        about = str(file.pipeline.path)
+        if not file.pipeline.alone:
+            about += f" ({file.pipeline.name})"
+        yield from _examine(about, file.pipeline, catalogue)
+
+
+def _examine(about: str, pipeline: Pipeline, catalogue: Catalogue) -> Iterator[Finding]:
+    from ktrans.engine.assemble import assemble
+
+    try:
+        assembly = assemble(pipeline, catalogue)
+    except ConfigErrors as errors:
+        for error in errors.errors:
+            yield _failed(about, error)
+        return
+    except KtransError as error:
+        yield _failed(about, error)
+        return
+    yield Finding("ok", about, f"pipeline {pipeline.name} is right")
+    try:
+        for name, component in assembly.components():
+            yield _reach(f"{about}: {name}", component.check)
+        yield from _state(about, assembly.state, pipeline.name)
+    finally:
+        assembly.close()
+
+
+def _failed(about: str, error: KtransError) -> Finding:
+    place = f"{error.where}: " if error.where else ""
+    return Finding("failed", about, f"{place}{error.message}", error.hint or "")
+
+
+def _reach(about: str, check: Callable[[], None]) -> Finding:
+    began = time.monotonic()
+    try:
+        check()
+    except KtransError as error:
+        return _failed(about, error)
+    return Finding("ok", about, f"answers, in {time.monotonic() - began:.2f} s")
+
+
+def _state(config: str, state: StateStore[Any], name: str) -> Iterator[Finding]:
+    about = f"{config}: state"
+    folder = state.folder
+    while folder is not None and not folder.exists():
+        folder = folder.parent
+    if folder is not None and (free := shutil.disk_usage(folder).free) < LITTLE_DISK:
+        yield Finding("warning", about, f"only {free >> 20} MB are free in {folder}")
+    try:
+        with state.look(name) as store:
+            known, epoch = name in store.pipelines(), store.unfinished(name)
+    except KtransError as error:
+        yield _failed(about, error)
+        return
+    if epoch is not None:
+        told = f"epoch {epoch.number} is unfinished: a run is under way, or was killed"
+        yield Finding("warning", about, told, "the next run finishes it")
+        return
+    told = state.where if known else f"{state.where}: nothing is kept there yet"
+    yield Finding("ok", about, told)
+
+
+def _cores() -> Finding:
+    return Finding("ok", "cores", f"{usable_cores()} of {os.cpu_count()} may be used")
+
+
+def _clock(now: float) -> Finding:
+    text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    if now < BUILT:
+        hint = "set the clock: names of days, and signatures of requests, depend on it"
+        return Finding("failed", "clock", f"{text} cannot be right", hint)
+    return Finding("ok", "clock", text)
+
+
+def _open_files() -> Finding:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < FEW_FILES:
+        hint = f"`ulimit -n {min(hard, 4096)}`: a sink keeps up to max_open_files per task open"
+        return Finding("warning", "open files", f"at most {soft}", hint)
+    return Finding("ok", "open files", f"at most {soft}")
+
+
+def _memory() -> Iterator[Finding]:
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(name).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit() and int(text) < 1 << 50:
+            limit = int(text)
+            low = limit < LITTLE_MEMORY
+            hint = "lower limits.block_bytes and engine.workers, or raise the limit" if low else ""
+            told = f"the container may use {limit >> 20} MB"
+            yield Finding("warning" if low else "ok", "memory", told, hint)
+        return
+
+
+def _temporary() -> Iterator[Finding]:
+    import tempfile
+
+    try:
+        folder = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        yield Finding("failed", "temporary files", str(error), "set TMPDIR to a writable folder")
+        return
+    yield Finding("ok", "temporary files", folder)

@@ -1,0 +1,134 @@
+"""The open files of a task: named, closed when full, few at a time, gone after an error."""
+
+import contextlib
+from dataclasses import dataclass, field
+
+import pytest
+
+from ktrans.api import Encoded, RowFormat
+from ktrans.kit.files.open_files import FileSet
+from ktrans.kit.files.path_template import parse
+
+
+class Lines(RowFormat):
+    extension = ".txt"
+
+    def __init__(self):
+        """Without options."""
+
+    def bind(self, schema):
+        raise NotImplementedError
+
+    def encode(self, batch):
+        raise NotImplementedError
+
+
+@dataclass
+class File:
+    place: "Place"
+    name: str
+    data: bytes = b""
+    dropped: bool = False
+    held_bytes: int = 0
+
+    def write(self, data):
+        if self.place.full:
+            raise OSError("full")
+        self.data += bytes(data)
+        self.held_bytes = len(self.data) if self.place.holds else 0
+        return len(data)
+
+    def end(self, rows):
+        self.place.done.append({"final": self.name, "rows": rows, "bytes": len(self.data)})
+
+    def drop(self):
+        self.dropped = True
+
+
+@dataclass
+class Place:
+    full: bool = False
+    holds: bool = False
+    aborted: int = 0
+    files: list = field(default_factory=list)
+    done: list = field(default_factory=list)
+
+    def begin(self, relative):
+        self.files.append(File(self, relative))
+        return self.files[-1]
+
+    def finish(self):
+        return self.done
+
+    def abort(self):
+        self.aborted += 1
+
+    @contextlib.contextmanager
+    def errors(self):
+        try:
+            yield
+        except OSError as error:
+            raise RuntimeError("told") from error
+
+
+def files(place, path="out/{a}/", **options):
+    settings = {"compression": "none", "target_bytes": 10, "max_open": 2, **options}
+    return FileSet(parse(path), Lines(), place, names=("p.s.1-0", ".txt"), **settings)
+
+
+def put(made, key, data):
+    made.write((key,), Encoded(data, 1, len(data)))
+
+
+def test_a_full_file_is_followed_by_another_and_the_largest_gives_way():
+    place = Place()
+    made = files(place)
+    for key, data in [("x", b"12345"), ("y", b"123"), ("x", b"67890"), ("x", b"1"), ("z", b"1")]:
+        put(made, key, data)
+    assert [(one["final"], one["bytes"]) for one in place.done] == [
+        ("x/p.s.1-0-00000.txt", 10),
+        ("y/p.s.1-0-00000.txt", 3),
+    ]
+    assert [one["final"] for one in made.finish()] == [
+        "x/p.s.1-0-00000.txt",
+        "x/p.s.1-0-00001.txt",
+        "y/p.s.1-0-00000.txt",
+        "z/p.s.1-0-00000.txt",
+    ]
+    assert sum(one["rows"] for one in place.done) == 5
+
+
+def test_names_of_ones_own_hold_the_part_where_it_is_asked_for_or_needed():
+    place = Place()
+    made = files(place, "out/{a}-{task}.txt.x")
+    put(made, "k", b"1234567890")
+    put(made, "k", b"1")
+    other = files(place, "out/{part}-{task}-{a}")
+    put(other, "k", b"1")
+    made.finish()
+    assert [file.name for file in place.files] == [
+        "k-p.s.1-0.txt.x",
+        "k-p.s.1-0-00001.txt.x",
+        "00000-p.s.1-0-k",
+    ]
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_an_error_undoes_everything_and_is_told_as_the_place_tells_it(compression):
+    place = Place()
+    made = files(place, compression=compression, target_bytes=1 << 20)
+    put(made, "x", b"1")
+    place.full = True
+    with pytest.raises(RuntimeError, match="told"):
+        put(made, "x", b"2" * (4 << 20)) or made.finish()
+    assert place.aborted == 1
+    assert all(file.dropped for file in place.files)
+
+
+def test_files_that_hold_too_much_in_memory_are_closed_the_largest_first(monkeypatch):
+    monkeypatch.setattr("ktrans.kit.files.open_files._MAX_BUFFERED_BYTES", 12)
+    place = Place(holds=True)
+    made = files(place, target_bytes=100, max_open=10)
+    for key, size in [("x", 5), ("y", 6), ("z", 4)]:
+        put(made, key, b"1" * size)
+    assert [one["final"][0] for one in place.done] == ["y"]
