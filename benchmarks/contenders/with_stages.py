@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ktrans.api import Budget, Context, Encoded
-from ktrans.decoders.aws_vpc import AwsVpcDecoder, AwsVpcDecoderConfig
+from ktrans.decoders.logs.aws_vpc import AwsVpcDecoder, AwsVpcDecoderConfig
 from ktrans.enrichers.cidr import CidrEnricher, CidrEnricherConfig
 from ktrans.enrichers.services import ServicesEnricher, ServicesEnricherConfig
 from ktrans.formats.parquet import ParquetFormat, ParquetFormatConfig

@@ -2,7 +2,7 @@
 
 What comes in is read off the decoders' own tables: a decoder's module may have a `MAPPING` of flow
 columns to native fields in words; otherwise the fields of its class's `dialect` (text logs) or
-`table`, or the module's `TABLE` (JSON logs), tell. What goes out is read off `ktrans.flow.targets`.
+`table`, or the module's `TABLE` (JSON logs), tell. What goes out is read off `ktrans.flow.target_schemas.tables`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ktrans.registry.builtin import DECODERS
 
 if TYPE_CHECKING:
-    from ktrans.flow.targets import Attribute
+    from ktrans.flow.target_schemas.tables import Attribute
 
 
 def native_fields() -> dict[str, dict[str, str]]:
@@ -80,13 +80,13 @@ def mapping_page() -> str:
 
 def _page() -> Iterator[str]:
     from ktrans.flow.schema import COLUMNS
-    from ktrans.flow.targets import homes
+    from ktrans.flow.target_schemas.tables import homes
 
     natives = native_fields()
     yield "# Where each value comes from and where it goes"
     yield ""
     yield "Written by `python -m ktrans.config.reference mapping` from the decoders' tables and from"
-    yield "`ktrans/flow/targets.py`. `from` is the field of the native log, by decoder; `to` is the"
+    yield "`ktrans/flow/target_schemas/tables.py`. `from` is the field of the native log, by decoder; `to` is the"
     yield "attribute that `to_ocsf` (class 4001), `to_ecs` and `to_otel` write."
     for column in COLUMNS:
         yield ""

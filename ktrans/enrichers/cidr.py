@@ -10,7 +10,9 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from ktrans.api import ComponentConfig, Context, Enricher
-from ktrans.enrichers._columns import (
+from ktrans.enrichers.tables.prefixes import PrefixTable, distinct_cells, load_prefix_table
+from ktrans.expressions.prefixes import PrefixIndex, parse_addresses
+from ktrans.kit.columns import (
     MISSING,
     add_fields,
     coded,
@@ -22,8 +24,6 @@ from ktrans.enrichers._columns import (
     spread,
     text_field,
 )
-from ktrans.enrichers._prefix_table import PrefixTable, distinct_cells, load_prefix_table
-from ktrans.expressions.prefixes import PrefixIndex, parse_addresses
 
 
 class CidrEnricherConfig(ComponentConfig):

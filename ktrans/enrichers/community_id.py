@@ -19,8 +19,11 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Enricher
-from ktrans.enrichers._address_table import AddressTable, both_ends
-from ktrans.enrichers._columns import (
+from ktrans.enrichers.hashes.digests import as_texts, write_digests
+from ktrans.enrichers.hashes.sha1 import BLOCK_WORDS, sha1
+from ktrans.enrichers.held_rows.tuples import combined, first_rows
+from ktrans.enrichers.rules.addresses import AddressTable, both_ends
+from ktrans.kit.columns import (
     MISSING,
     add_fields,
     coded,
@@ -31,9 +34,6 @@ from ktrans.enrichers._columns import (
     require_text,
     text_field,
 )
-from ktrans.enrichers._digests import as_texts, write_digests
-from ktrans.enrichers._sha1 import BLOCK_WORDS, sha1
-from ktrans.enrichers._tuples import combined, first_rows
 
 PORT_PROTOCOLS = (6, 17, 132)
 ICMP, ICMP_V6 = 1, 58

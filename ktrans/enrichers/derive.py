@@ -9,9 +9,9 @@ import pyarrow as pa
 from pydantic import Field, StringConstraints
 
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
-from ktrans.enrichers._columns import option
 from ktrans.expressions import Expression, columns_of, compile_expression
 from ktrans.flow.schema import COUNTERS
+from ktrans.kit.columns import option
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Enricher
-from ktrans.enrichers._columns import option
 from ktrans.expressions import Expression, columns_of, compile_expression
+from ktrans.kit.columns import option
 
 
 class FilterEnricherConfig(ComponentConfig):

@@ -15,8 +15,8 @@ import pyarrow as pa
 from pydantic import Field, SecretStr
 
 from ktrans.api import ComponentConfig, Enricher
-from ktrans.enrichers._columns import distinct, option, rebuild, require, require_text, text_field
 from ktrans.expressions.prefixes import pack_v6
+from ktrans.kit.columns import distinct, option, rebuild, require, require_text, text_field
 
 ADDRESSES = ("src_addr", "dst_addr", "src_pkt_addr", "dst_pkt_addr")
 

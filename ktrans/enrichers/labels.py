@@ -14,7 +14,8 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from ktrans.api import ComponentConfig, Enricher
-from ktrans.enrichers._columns import (
+from ktrans.expressions.prefixes import PrefixIndex, parse_addresses, parse_prefix
+from ktrans.kit.columns import (
     MISSING,
     add_fields,
     coded,
@@ -25,7 +26,6 @@ from ktrans.enrichers._columns import (
     spread,
     text_field,
 )
-from ktrans.expressions.prefixes import PrefixIndex, parse_addresses, parse_prefix
 
 RANGES = {
     "0.0.0.0/0": "public",

@@ -35,19 +35,19 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import Context
-from ktrans.enrichers._columns import distinct, require_integer, require_text
-from ktrans.enrichers._hashing import combine, hash_column
-from ktrans.enrichers._held import (
+from ktrans.enrichers.hashes.hashing import combine, hash_column
+from ktrans.enrichers.held_rows.base import (
     HeldConfig,
     HeldEnricher,
     present,
     require_times,
     windows,
 )
-from ktrans.enrichers._hold import Hold
-from ktrans.enrichers._reports import quarantined
-from ktrans.enrichers._seen import Hashes
-from ktrans.enrichers._tuples import combined, first_rows
+from ktrans.enrichers.held_rows.seen import Hashes
+from ktrans.enrichers.held_rows.spill import Hold
+from ktrans.enrichers.held_rows.tuples import combined, first_rows
+from ktrans.enrichers.rules.reports import quarantined
+from ktrans.kit.columns import distinct, require_integer, require_text
 
 FLOW = ("provider", "src_addr", "dst_addr", "src_port", "dst_port", "protocol", "action")
 POINT = ("log_type", "reporter", "interface_id", "instance_id", "account_id")

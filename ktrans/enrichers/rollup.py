@@ -25,13 +25,13 @@ from ktrans.api import (
     StateUpdate,
     TaskId,
 )
-from ktrans.enrichers._columns import option, require
-from ktrans.enrichers._rollup_epoch import RollupEpoch
-from ktrans.enrichers._rollup_output import REVISION, out_schema
-from ktrans.enrichers._rollup_plan import RollupPlan, make_plan
-from ktrans.enrichers._rollup_rows import Prepared, prepare
-from ktrans.enrichers._rollup_state import Opened
+from ktrans.enrichers.totals.epoch import RollupEpoch
+from ktrans.enrichers.totals.output import REVISION, out_schema
+from ktrans.enrichers.totals.plan import RollupPlan, make_plan
+from ktrans.enrichers.totals.rows import Prepared, prepare
+from ktrans.enrichers.totals.state import Opened
 from ktrans.flow.schema import COUNTERS
+from ktrans.kit.columns import option, require
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 Function = Literal["sum", "count", "min", "max", "mean", "distinct", "approx_distinct"]

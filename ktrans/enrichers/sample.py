@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Enricher
-from ktrans.enrichers._columns import rebuild, require, require_integer, require_text
-from ktrans.enrichers._hashing import combine, hash_column, mix
+from ktrans.enrichers.hashes.hashing import combine, hash_column, mix
+from ktrans.kit.columns import rebuild, require, require_integer, require_text
 
 _SEED = 0x6B7472616E73  # part of the result: another seed keeps other flows
 

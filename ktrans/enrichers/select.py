@@ -10,8 +10,8 @@ import pyarrow as pa
 from pydantic import Field, StringConstraints, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, Enricher
-from ktrans.enrichers._columns import option, require, unknown_column
 from ktrans.flow.schema import NAMES
+from ktrans.kit.columns import option, require, unknown_column
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 

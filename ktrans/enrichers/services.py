@@ -11,7 +11,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Enricher
-from ktrans.enrichers._columns import (
+from ktrans.enrichers.tables.iana import PROTOCOL_KEYWORDS, TRANSPORTS, services
+from ktrans.kit.columns import (
     MISSING,
     add_fields,
     coded,
@@ -22,7 +23,6 @@ from ktrans.enrichers._columns import (
     require_integer,
     text_field,
 )
-from ktrans.enrichers._iana import PROTOCOL_KEYWORDS, TRANSPORTS, services
 
 NO_PORT = 1 << 16
 """Stands for a port that is null or out of range."""

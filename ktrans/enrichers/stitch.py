@@ -37,19 +37,25 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import ConfigError, Context
-from ktrans.enrichers._columns import (
+from ktrans.enrichers.hashes.hashing import combine, hash_column
+from ktrans.enrichers.held_rows.base import (
+    HeldConfig,
+    HeldEnricher,
+    present,
+    require_times,
+    windows,
+)
+from ktrans.enrichers.held_rows.joined import COUNTS, Joined
+from ktrans.enrichers.held_rows.pairing import pair
+from ktrans.enrichers.held_rows.seen import Hashes
+from ktrans.enrichers.held_rows.spill import Hold
+from ktrans.kit.columns import (
     distinct,
     option,
     plain_integers,
     require_integer,
     require_text,
 )
-from ktrans.enrichers._hashing import combine, hash_column
-from ktrans.enrichers._held import HeldConfig, HeldEnricher, present, require_times, windows
-from ktrans.enrichers._hold import Hold
-from ktrans.enrichers._joined import COUNTS, Joined
-from ktrans.enrichers._pairing import pair
-from ktrans.enrichers._seen import Hashes
 
 SAME = ("protocol", "provider", "log_type", "account_id", "action")
 NUMBERS = ("src_port", "dst_port", "protocol", "tcp_flags", *COUNTS)

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 from pydantic import Field, StringConstraints
 
-from ktrans.enrichers._reshape import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers._reshape_view import RULES, View, lists_of, number_text, only_where
+from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
+from ktrans.enrichers.reshape.view import RULES, View, lists_of, number_text, only_where
 from ktrans.flow.maps import extended, renamed
 from ktrans.flow.schema import ATTRS, BY_NAME, TEXT
-from ktrans.flow.targets import ECS, ECS_LABELS, Attribute
+from ktrans.flow.target_schemas.tables import ECS, ECS_LABELS, Attribute
 
 _TYPES = (("connection",), ("connection", "allowed"), ("connection", "denied"))
 _VERDICTS = {"accept": 1, "reject": 2, "drop": 2}

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from ktrans.enrichers._reshape import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers._reshape_view import (
+from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
+from ktrans.enrichers.reshape.view import (
     RULES,
     View,
     copy,
@@ -22,7 +22,7 @@ from ktrans.enrichers._reshape_view import (
 from ktrans.flow.columns import coalesce_text, nulls
 from ktrans.flow.maps import extended, map_value
 from ktrans.flow.schema import ATTRS, BY_NAME, TEXT
-from ktrans.flow.targets import (
+from ktrans.flow.target_schemas.tables import (
     OCSF,
     OCSF_BOUNDARIES,
     OCSF_LEFTOVERS,

@@ -8,10 +8,10 @@ from typing import Literal
 import pyarrow as pa
 from pydantic import Field
 
-from ktrans.enrichers._reshape import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers._reshape_view import RULES, View
+from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
+from ktrans.enrichers.reshape.view import RULES, View
 from ktrans.flow.columns import coalesce_text
-from ktrans.flow.targets import OTEL, Attribute
+from ktrans.flow.target_schemas.tables import OTEL, Attribute
 
 
 class ToOtelEnricherConfig(ReshapeConfig):

@@ -37,7 +37,10 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
-from ktrans.enrichers._columns import (
+from ktrans.enrichers.rules.paths import CLASSES, PLACE, Ends, Places, cost, path_classes
+from ktrans.enrichers.tables.prefixes import load_prefix_table
+from ktrans.enrichers.tables.prices import Prices, load_prices
+from ktrans.kit.columns import (
     add_fields,
     option,
     rebuild,
@@ -45,9 +48,6 @@ from ktrans.enrichers._columns import (
     require_text,
     text_field,
 )
-from ktrans.enrichers._paths import CLASSES, PLACE, Ends, Places, cost, path_classes
-from ktrans.enrichers._prefix_table import load_prefix_table
-from ktrans.enrichers._prices import Prices, load_prices
 
 Output = Literal[
     "src_cloud",

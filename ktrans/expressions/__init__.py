@@ -10,10 +10,10 @@ of text that is not a number give null. Nothing is ever handed to Python's `eval
 
 from __future__ import annotations
 
-from ktrans.expressions._errors import ExpressionError
-from ktrans.expressions._expression import Expression, compile_expression
-from ktrans.expressions._functions import function_names
-from ktrans.expressions._parser import columns_of, parse
+from ktrans.expressions.errors import ExpressionError
+from ktrans.expressions.expression import Expression, compile_expression
+from ktrans.expressions.functions import function_names
+from ktrans.expressions.parser import columns_of, parse
 
 __all__ = [
     "Expression",

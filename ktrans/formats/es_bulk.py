@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from ktrans.api import ComponentConfig, ConfigError
-from ktrans.formats._json import is_jsonable, json_text, object_pieces
-from ktrans.formats._pieces import Piece, as_text, is_text, piece
-from ktrans.formats._rows import TextFormat
-from ktrans.formats._text import is_scalar, scalar_text
+from ktrans.formats.text.json import is_jsonable, json_text, object_pieces
+from ktrans.formats.text.pieces import Piece, as_text, is_text, piece
+from ktrans.formats.text.row_format import TextFormat
+from ktrans.formats.text.scalars import is_scalar, scalar_text
 
 _compute: Any = pc
 _HASH_BYTES = 12

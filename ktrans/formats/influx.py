@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, RunError
-from ktrans.formats import _points
-from ktrans.formats._line_protocol import escaped_key, escaped_measurement, field_text, tag_text
-from ktrans.formats._pieces import Coded, Piece, Plain, piece
-from ktrans.formats._rows import TextFormat
-from ktrans.formats._text import is_binary, is_scalar
-from ktrans.formats._totals import for_totals
+from ktrans.formats.text import points as _points
+from ktrans.formats.text.line_protocol import escaped_key, escaped_measurement, field_text, tag_text
+from ktrans.formats.text.pieces import Coded, Piece, Plain, piece
+from ktrans.formats.text.row_format import TextFormat
+from ktrans.formats.text.scalars import is_binary, is_scalar
+from ktrans.formats.text.totals import for_totals
 
 _compute: Any = pc
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, ConfigError
-from ktrans.formats._json import is_jsonable, object_pieces
-from ktrans.formats._pieces import Piece
-from ktrans.formats._rows import TextFormat
+from ktrans.formats.text.json import is_jsonable, object_pieces
+from ktrans.formats.text.pieces import Piece
+from ktrans.formats.text.row_format import TextFormat
 
 
 class JsonlFormatConfig(ComponentConfig):

@@ -44,7 +44,7 @@ DECODERS = [
         "AwsVpcDecoder",
         "AWS VPC flow logs, versions 2 to 11, text and Parquet",
         stability="stable",
-        sniff="ktrans.decoders.aws_vpc:sniff",
+        sniff="ktrans.decoders.logs.aws_vpc:sniff",
     ),
     _spec(
         "decoder",
@@ -53,7 +53,7 @@ DECODERS = [
         "AwsTgwDecoder",
         "AWS Transit Gateway flow logs, text and Parquet",
         stability="stable",
-        sniff="ktrans.decoders.aws_tgw:sniff",
+        sniff="ktrans.decoders.logs.aws_tgw:sniff",
     ),
     _spec(
         "decoder",
@@ -61,7 +61,7 @@ DECODERS = [
         "gcp_vpc",
         "GcpVpcDecoder",
         "Google Cloud VPC flow logs: log entries as JSON lines, arrays or Pub/Sub messages",
-        sniff="ktrans.decoders.gcp_vpc:sniff",
+        sniff="ktrans.decoders.logs.gcp_vpc:sniff",
     ),
     _spec(
         "decoder",
@@ -69,7 +69,7 @@ DECODERS = [
         "azure_nsg",
         "AzureNsgDecoder",
         "Azure network security group flow logs, versions 1 and 2",
-        sniff="ktrans.decoders.azure_nsg:sniff",
+        sniff="ktrans.decoders.logs.azure_nsg:sniff",
     ),
     _spec(
         "decoder",
@@ -77,7 +77,7 @@ DECODERS = [
         "azure_vnet",
         "AzureVnetDecoder",
         "Azure virtual network flow logs, version 4",
-        sniff="ktrans.decoders.azure_vnet:sniff",
+        sniff="ktrans.decoders.logs.azure_vnet:sniff",
     ),
     _spec(
         "decoder",
@@ -85,7 +85,7 @@ DECODERS = [
         "oci_vcn",
         "OciVcnDecoder",
         "Oracle Cloud VCN flow logs, JSON",
-        sniff="ktrans.decoders.oci_vcn:sniff",
+        sniff="ktrans.decoders.logs.oci_vcn:sniff",
     ),
     _spec(
         "decoder",
@@ -93,7 +93,7 @@ DECODERS = [
         "ibm_vpc",
         "IbmVpcDecoder",
         "IBM Cloud VPC flow logs, one JSON document an object",
-        sniff="ktrans.decoders.ibm_vpc:sniff",
+        sniff="ktrans.decoders.logs.ibm_vpc:sniff",
     ),
     _spec(
         "decoder",
@@ -101,7 +101,7 @@ DECODERS = [
         "alibaba_vpc",
         "AlibabaVpcDecoder",
         "Alibaba Cloud VPC flow logs, JSON from Simple Log Service",
-        sniff="ktrans.decoders.alibaba_vpc:sniff",
+        sniff="ktrans.decoders.logs.alibaba_vpc:sniff",
     ),
     _spec(
         "decoder",
@@ -109,7 +109,7 @@ DECODERS = [
         "aws_network_firewall",
         "AwsNetworkFirewallDecoder",
         "AWS Network Firewall flow logs, Suricata JSON",
-        sniff="ktrans.decoders.aws_network_firewall:sniff",
+        sniff="ktrans.decoders.logs.aws_network_firewall:sniff",
     ),
     _spec(
         "decoder",
@@ -117,7 +117,7 @@ DECODERS = [
         "hubble",
         "HubbleDecoder",
         "Cilium Hubble flows, JSON",
-        sniff="ktrans.decoders.hubble:sniff",
+        sniff="ktrans.decoders.logs.hubble:sniff",
     ),
     _spec(
         "decoder",
@@ -125,7 +125,7 @@ DECODERS = [
         "cloudflare_network_analytics",
         "CloudflareNetworkAnalyticsDecoder",
         "Cloudflare Network Analytics logs, JSON from Logpush",
-        sniff="ktrans.decoders.cloudflare_network_analytics:sniff",
+        sniff="ktrans.decoders.logs.cloudflare_network_analytics:sniff",
     ),
     _spec(
         "decoder",
@@ -133,7 +133,7 @@ DECODERS = [
         "goflow2",
         "Goflow2Decoder",
         "NetFlow, IPFIX and sFlow as JSON from goflow2",
-        sniff="ktrans.decoders.goflow2:sniff",
+        sniff="ktrans.decoders.logs.goflow2:sniff",
     ),
     _spec("decoder", "flow_json", "flow_json", "FlowJsonDecoder", "Any JSON log, by a mapping"),
     _spec("decoder", "flow_csv", "flow_csv", "FlowCsvDecoder", "Any CSV log, by a mapping"),
@@ -143,7 +143,7 @@ DECODERS = [
         "huawei_vpc",
         "HuaweiVpcDecoder",
         "Huawei Cloud and Open Telekom Cloud VPC flow logs",
-        sniff="ktrans.decoders.huawei_vpc:sniff",
+        sniff="ktrans.decoders.logs.huawei_vpc:sniff",
     ),
     _spec(
         "decoder",
@@ -151,7 +151,7 @@ DECODERS = [
         "tencent_vpc",
         "TencentVpcDecoder",
         "Tencent Cloud flow logs of network interfaces",
-        sniff="ktrans.decoders.tencent_vpc:sniff",
+        sniff="ktrans.decoders.logs.tencent_vpc:sniff",
     ),
     _spec(
         "decoder",
@@ -159,7 +159,7 @@ DECODERS = [
         "tencent_vpc",
         "TencentCcnDecoder",
         "Tencent Cloud flow logs of cross-region traffic",
-        sniff="ktrans.decoders.tencent_vpc:sniff_ccn",
+        sniff="ktrans.decoders.logs.tencent_vpc:sniff_ccn",
     ),
     _spec(
         "decoder",
@@ -167,7 +167,7 @@ DECODERS = [
         "ktrans",
         "KtransDecoder",
         "Flow rows that ktrans wrote, Parquet and JSON lines",
-        sniff="ktrans.decoders.ktrans:sniff",
+        sniff="ktrans.decoders.logs.ktrans:sniff",
     ),
     _spec(
         "decoder",
@@ -175,7 +175,7 @@ DECODERS = [
         "ocsf",
         "OcsfDecoder",
         "OCSF Network Activity (Amazon Security Lake), Parquet and JSON",
-        sniff="ktrans.decoders.ocsf:sniff",
+        sniff="ktrans.decoders.logs.ocsf:sniff",
     ),
 ]
 ENRICHERS = [

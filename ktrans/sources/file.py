@@ -25,9 +25,7 @@ from ktrans.api import (
     UsageError,
     WritesFolder,
 )
-from ktrans.sources._filepayload import FilePayload
-from ktrans.sources._fileplan import PlanResult
-from ktrans.sources._filestate import (
+from ktrans.sources.files.known_files import (
     Known,
     compare,
     count_lines,
@@ -36,8 +34,10 @@ from ktrans.sources._filestate import (
     last_line_end,
     quick,
 )
-from ktrans.sources._listing import Found, Listed, list_files, to_key
-from ktrans.sources._own import OwnOutputs
+from ktrans.sources.files.listing import Found, Listed, list_files, to_key
+from ktrans.sources.files.own_outputs import OwnOutputs
+from ktrans.sources.files.payload import FilePayload
+from ktrans.sources.files.plan_result import PlanResult
 
 _CHUNK = 5_000
 _Path = Annotated[str, Field(min_length=1)]

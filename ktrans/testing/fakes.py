@@ -39,7 +39,7 @@ from ktrans.api import (
     hookimpl,
     reject_batch,
 )
-from ktrans.testing._world import WORLDS, Crash, FakeConfig, World
+from ktrans.testing.world import WORLDS, Crash, FakeConfig, World
 
 __all__ = [
     "SCHEMA",

@@ -24,8 +24,8 @@ from ktrans.api import (
 from ktrans.api.spec import Kind
 from ktrans.flow.schema import FLOW_SCHEMA, NAMES
 from ktrans.testing.arrow import assert_batches_equal
-from ktrans.testing.contracts._config import check_config
-from ktrans.testing.contracts._covered import Contract
+from ktrans.testing.contracts.config import check_config
+from ktrans.testing.contracts.covered import Contract
 
 RUBBISH = 150
 """How many damaged logs are tried."""

@@ -14,8 +14,8 @@ from ktrans.api import Context, Enricher, EpochId, TaskId
 from ktrans.api.spec import Kind
 from ktrans.flow.schema import FLOW_SCHEMA, TEXT
 from ktrans.testing.arrow import assert_batches_equal
-from ktrans.testing.contracts._config import check_config
-from ktrans.testing.contracts._covered import Contract
+from ktrans.testing.contracts.config import check_config
+from ktrans.testing.contracts.covered import Contract
 
 TASK = TaskId(EpochId("p", 1), 0)
 

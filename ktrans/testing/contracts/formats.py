@@ -11,8 +11,8 @@ import pyarrow as pa
 from ktrans.api import Format
 from ktrans.api.spec import Kind
 from ktrans.flow.schema import FLOW_SCHEMA, TEXT
-from ktrans.testing.contracts._config import check_config
-from ktrans.testing.contracts._covered import Contract
+from ktrans.testing.contracts.config import check_config
+from ktrans.testing.contracts.covered import Contract
 
 
 def flow_batch(rows: int = 50, seed: int = 0) -> pa.RecordBatch:

@@ -13,7 +13,7 @@ import pytest
 
 from ktrans.api import ComponentConfig, Spec
 from ktrans.api.spec import API_VERSION, KINDS
-from ktrans.testing.contracts._covered import covered
+from ktrans.testing.contracts.covered import covered
 
 _REGISTERING = frozenset({"ktrans", "pluggy"})
 _VALIDATING = _REGISTERING | {

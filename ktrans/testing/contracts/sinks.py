@@ -11,8 +11,8 @@ import pytest
 
 from ktrans.api import EpochId, Receipt, Sink, TaskId
 from ktrans.api.spec import Kind
-from ktrans.testing.contracts._config import check_config
-from ktrans.testing.contracts._covered import Contract
+from ktrans.testing.contracts.config import check_config
+from ktrans.testing.contracts.covered import Contract
 
 SCHEMA = pa.schema([("account", pa.dictionary(pa.int32(), pa.string())), ("n", pa.int64())])
 """The rows of the contract: `n` tells them apart, `account` has three values."""

@@ -11,8 +11,8 @@ import pytest
 
 from ktrans.api import Budget, Plan, Source, Split, UsageError
 from ktrans.api.spec import Kind
-from ktrans.testing.contracts._config import check_config
-from ktrans.testing.contracts._covered import Contract
+from ktrans.testing.contracts.config import check_config
+from ktrans.testing.contracts.covered import Contract
 
 
 class PlainMemory(dict[str, Any]):

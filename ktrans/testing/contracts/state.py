@@ -19,7 +19,7 @@ from ktrans.state.export import export, load
 from ktrans.state.kept import kept
 from ktrans.state.rewind import find_way, rewind
 from ktrans.state.store import Store
-from ktrans.testing.contracts._covered import Contract
+from ktrans.testing.contracts.covered import Contract
 
 FILE = Path("flows.yaml")
 EXCLUDED = Quarantine("b", "x://b", "waiting", "busy", "the host does not answer")

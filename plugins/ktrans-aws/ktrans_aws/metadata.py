@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 
 from ktrans.api import ConfigError, Enricher
 from ktrans.api.log_events import LogEvent
-from ktrans_aws._client import AwsConfig
-from ktrans_aws._inventory import Interface, Snapshot, load, take
+from ktrans_aws.client import AwsConfig
+from ktrans_aws.inventory import Interface, Snapshot, load, take
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _TIME = pa.timestamp("us", tz="UTC")

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.kit.objects.source import ObjectSource, ObjectSourceConfig
-from ktrans_aws._client import S3Config
-from ktrans_aws._store import S3Store
+from ktrans_aws.client import S3Config
+from ktrans_aws.store import S3Store
 
 
 class S3SourceConfig(S3Config, ObjectSourceConfig):

@@ -13,9 +13,9 @@ from pydantic import Field
 
 from ktrans.state.bucket import BucketState, BucketStateConfig, Found
 from ktrans.state.lease import BEATS
-from ktrans_aws._client import S3Config, make_client
-from ktrans_aws._errors import aws_errors, code_of
-from ktrans_aws._store import S3Store
+from ktrans_aws.client import S3Config, make_client
+from ktrans_aws.errors import aws_errors, code_of
+from ktrans_aws.store import S3Store
 
 CONNECTIONS = 12
 _TAKEN = {"PreconditionFailed", "412"}

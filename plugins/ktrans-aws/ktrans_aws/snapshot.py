@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from ktrans.api import KtransError
-from ktrans_aws._client import AwsConfig
-from ktrans_aws._inventory import save, take
+from ktrans_aws.client import AwsConfig
+from ktrans_aws.inventory import save, take
 
 
 @click.command()

@@ -25,11 +25,11 @@ from ktrans.api.log_events import LogEvent
 from ktrans.kit.objects.expiry import Expiry
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.reader import ObjectPayload, ReadAhead, Reader
-from ktrans_aws._client import S3Access, make_client
-from ktrans_aws._errors import aws_errors
-from ktrans_aws._found import Found
-from ktrans_aws._queue import Message, Queue
-from ktrans_aws._store import NamedObjects
+from ktrans_aws.client import S3Access, make_client
+from ktrans_aws.errors import aws_errors
+from ktrans_aws.found import Found
+from ktrans_aws.queue import Message, Queue
+from ktrans_aws.store import NamedObjects
 
 _LOOK_SECS = 5
 _Text = Annotated[str, Field(min_length=1)]

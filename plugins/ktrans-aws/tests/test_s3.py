@@ -8,7 +8,7 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
-from ktrans_aws._errors import aws_errors
+from ktrans_aws.errors import aws_errors
 from pydantic import ValidationError
 
 from ktrans.api import (

@@ -9,7 +9,7 @@ from urllib.parse import quote_plus
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ktrans_aws._events import NotAnEventError, new_objects
+from ktrans_aws.events import NotAnEventError, new_objects
 
 from ktrans.api import Budget, ConfigError, RejectError
 from ktrans.testing.contracts import SourceCase, SourceContract

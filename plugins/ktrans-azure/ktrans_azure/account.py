@@ -14,7 +14,7 @@ import tenacity
 from pydantic import Field, SecretStr, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, Context, RetryableError
-from ktrans_azure._errors import translated
+from ktrans_azure.errors import translated
 
 _CONNECT_SECS, _READ_SECS = 20, 60
 _CONNECTIONS = 256

@@ -10,7 +10,7 @@ from ktrans.kit.objects.expiry import Expiry
 from ktrans.kit.objects.plan_result import PlanResult
 from ktrans.kit.objects.reader import ObjectPayload, ReadAhead
 from ktrans.kit.objects.store import ObjectInfo
-from ktrans_azure._intake import Intake, refuse
+from ktrans_azure.intake import Intake, refuse
 from ktrans_azure.source import AzureBlobSource
 
 _AT_A_TIME = 64

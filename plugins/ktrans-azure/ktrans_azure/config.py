@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ktrans.kit.objects.days import check_template
 from ktrans.kit.objects.source import ObjectSourceConfig
-from ktrans_azure._hours import CONTAINERS
 from ktrans_azure.account import AccountConfig
+from ktrans_azure.hours import CONTAINERS
 
 
 class EventQueueConfig(BaseModel):

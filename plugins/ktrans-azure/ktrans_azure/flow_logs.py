@@ -24,8 +24,8 @@ from ktrans.api import (
 )
 from ktrans.kit.objects.reader import ReadAhead
 from ktrans.kit.objects.store import ObjectInfo
-from ktrans_azure._findings import PlanResult
-from ktrans_azure._hours import (
+from ktrans_azure.findings import PlanResult
+from ktrans_azure.hours import (
     HOUR,
     Root,
     find_roots,
@@ -35,11 +35,11 @@ from ktrans_azure._hours import (
     last_hour,
     list_hours,
 )
-from ktrans_azure._intake import Intake, refuse
-from ktrans_azure._part import BlobPart, PartReader
-from ktrans_azure._tail import Known, next_part
+from ktrans_azure.intake import Intake, refuse
+from ktrans_azure.part import BlobPart, PartReader
 from ktrans_azure.source import AzureBlobSource
 from ktrans_azure.store import BlockList
+from ktrans_azure.tail import Known, next_part
 
 _UNKNOWN = "?"
 """Stands for the version of a blob that was announced and could not be looked at."""

@@ -7,9 +7,9 @@ from functools import cached_property
 from ktrans.api import Context, Plan
 from ktrans.kit.objects.source import ObjectSource
 from ktrans.kit.objects.store import ObjectStore
-from ktrans_azure._queue import EventQueue
 from ktrans_azure.account import Account, lineage_name
 from ktrans_azure.config import AzureBlobSourceConfig
+from ktrans_azure.queue import EventQueue
 from ktrans_azure.store import BlobContainer
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from ktrans.api import SplitChangedError
 from ktrans.kit.objects.store import ObjectInfo
-from ktrans_azure._errors import translated
 from ktrans_azure.account import Account
+from ktrans_azure.errors import translated
 
 PAGE_BLOBS = 5000
 """The most that a listing's page may have (List Blobs, `maxresults`)."""

@@ -13,8 +13,8 @@ from typing import Any
 
 from ktrans.api import AccessError, SplitChangedError, StageLostError
 from ktrans.kit.objects.store import MARK, Leftover, NewObject, object_exists
-from ktrans_azure._errors import translated
 from ktrans_azure.account import Account
+from ktrans_azure.errors import translated
 
 _PROBE = "ktrans-probe"
 _LOST = frozenset({"InvalidBlockList", "BlobNotFound"})

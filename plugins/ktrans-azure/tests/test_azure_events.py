@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from ktrans_azure._events import CREATED, PoisonError, blobs_of
 from ktrans_azure.config import AzureBlobSourceConfig
+from ktrans_azure.events import CREATED, PoisonError, blobs_of
 from ktrans_azure.source import build
 
 from ktrans.api import Budget, ConfigError, Context, RejectError, UsageError

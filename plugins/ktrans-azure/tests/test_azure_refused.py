@@ -4,8 +4,8 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from ktrans_azure._queue import Message
 from ktrans_azure.config import AzureBlobSourceConfig
+from ktrans_azure.queue import Message
 from ktrans_azure.source import build
 from ktrans_azure.store import BlockList
 

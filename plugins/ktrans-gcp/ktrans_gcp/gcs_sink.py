@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
-from ktrans_gcp._errors import google_errors
-from ktrans_gcp._gcs import MISSING, Bucket, BucketConfig
-from ktrans_gcp._gcs_target import ACCESS, PART_STEP, GcsTarget
+from ktrans_gcp.errors import google_errors
+from ktrans_gcp.gcs import MISSING, Bucket, BucketConfig
+from ktrans_gcp.gcs_target import ACCESS, PART_STEP, GcsTarget
 
 
 class GcsSinkConfig(BucketConfig, ObjectSinkConfig):

@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.kit.objects.source import ObjectSource, ObjectSourceConfig
-from ktrans_gcp._errors import google_errors
-from ktrans_gcp._gcs import MISSING, Bucket, BucketConfig
-from ktrans_gcp._gcs_store import ACCESS, GcsStore
+from ktrans_gcp.errors import google_errors
+from ktrans_gcp.gcs import MISSING, Bucket, BucketConfig
+from ktrans_gcp.gcs_store import ACCESS, GcsStore
 
 
 class GcsSourceConfig(BucketConfig, ObjectSourceConfig):

@@ -13,10 +13,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ktrans.state.bucket import BucketState, BucketStateConfig, Found
-from ktrans_gcp._errors import google_errors
-from ktrans_gcp._gcs import CALL_SECS, MISSING, Bucket, BucketConfig, retrying
-from ktrans_gcp._gcs_store import GcsStore
-from ktrans_gcp._gcs_target import ACCESS
+from ktrans_gcp.errors import google_errors
+from ktrans_gcp.gcs import CALL_SECS, MISSING, Bucket, BucketConfig, retrying
+from ktrans_gcp.gcs_store import GcsStore
+from ktrans_gcp.gcs_target import ACCESS
 
 THREADS = 12
 RETRY_SECS = 20.0

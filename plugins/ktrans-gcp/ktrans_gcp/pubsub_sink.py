@@ -26,12 +26,12 @@ from ktrans.api import (
     Writer,
 )
 from ktrans.kit.files.format_option import build_format
-from ktrans_gcp._errors import google_errors
-from ktrans_gcp._messages import Messages, RowTexts, Shape, check_column, encode, schema_of
-from ktrans_gcp._publish import ACCESS, MISSING, Publisher
-from ktrans_gcp._pubsub import publisher
-from ktrans_gcp._stage import Stage
+from ktrans_gcp.errors import google_errors
+from ktrans_gcp.messages import Messages, RowTexts, Shape, check_column, encode, schema_of
+from ktrans_gcp.publish import ACCESS, MISSING, Publisher
+from ktrans_gcp.pubsub import publisher
 from ktrans_gcp.pubsub_sink_config import PubsubSinkConfig
+from ktrans_gcp.stage import Stage
 
 _CHECK_SECS = 15.0
 

@@ -22,11 +22,11 @@ from ktrans.api import (
 from ktrans.kit.spool.payload import SegmentPayload, spool_folder
 from ktrans.kit.spool.recorded import to_remember, unrecorded
 from ktrans.kit.spool.segments import Segment, Spool
-from ktrans_gcp._errors import google_errors
-from ktrans_gcp._intake import Intake
-from ktrans_gcp._pubsub import subscriber
-from ktrans_gcp._pull import ACCESS, MISSING, Puller
+from ktrans_gcp.errors import google_errors
+from ktrans_gcp.intake import Intake
+from ktrans_gcp.pubsub import subscriber
 from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
+from ktrans_gcp.pull import ACCESS, MISSING, Puller
 
 _CHECK_SECS = 15.0
 

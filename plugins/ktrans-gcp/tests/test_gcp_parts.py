@@ -14,12 +14,12 @@ from google.pubsub_v1.types import PubsubMessage
 from google.rpc.error_details_pb2 import RetryInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ktrans_gcp._auth import GoogleConfig, credentials
-from ktrans_gcp._errors import google_errors, seconds_of
-from ktrans_gcp._intake import Intake
-from ktrans_gcp._publish import _spans
-from ktrans_gcp._pull import Batch, Puller
-from ktrans_gcp._seen import Seen
+from ktrans_gcp.auth import GoogleConfig, credentials
+from ktrans_gcp.errors import google_errors, seconds_of
+from ktrans_gcp.intake import Intake
+from ktrans_gcp.publish import _spans
+from ktrans_gcp.pull import Batch, Puller
+from ktrans_gcp.seen import Seen
 
 from ktrans.api import (
     AccessError,

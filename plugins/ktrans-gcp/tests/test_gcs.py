@@ -123,7 +123,7 @@ def test_listings_come_in_pages_and_begin_behind_a_key(gcs):
     gcs.put("other", b"x")
     gcs.put(".ktrans-staging/k/0001~ab", b"x")
     with build_source(gcs) as source:
-        import ktrans_gcp._gcs_store as module
+        import ktrans_gcp.gcs_store as module
 
         page, module._PAGE = module._PAGE, 10
         try:

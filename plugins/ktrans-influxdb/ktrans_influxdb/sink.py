@@ -22,11 +22,11 @@ from ktrans.api import (
     Writer,
 )
 from ktrans.formats.influx import InfluxFormat
-from ktrans_influxdb._batches import Cutter, Lines
-from ktrans_influxdb._client import Client
-from ktrans_influxdb._sender import Sender
-from ktrans_influxdb._series import Seen, SeriesBudget, blame, estimate, look
+from ktrans_influxdb.batches import Cutter, Lines
+from ktrans_influxdb.client import Client
 from ktrans_influxdb.config import InfluxdbSinkConfig
+from ktrans_influxdb.sender import Sender
+from ktrans_influxdb.series import Seen, SeriesBudget, blame, estimate, look
 
 
 @dataclass(frozen=True, slots=True)

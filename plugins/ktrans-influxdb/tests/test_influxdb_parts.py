@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ktrans_influxdb._batches import Batch, Cutter, Lines, Part
-from ktrans_influxdb._errors import retry_after
-from ktrans_influxdb._series import SeriesBudget, estimate, look
+from ktrans_influxdb.batches import Batch, Cutter, Lines, Part
 from ktrans_influxdb.config import InfluxdbSinkConfig
+from ktrans_influxdb.errors import retry_after
+from ktrans_influxdb.series import SeriesBudget, estimate, look
 from ktrans_influxdb.sink import InfluxdbSink
 
 from ktrans.api import ConfigError, RunError

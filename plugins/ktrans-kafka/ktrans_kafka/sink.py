@@ -21,12 +21,12 @@ from ktrans.api import (
     Writer,
 )
 from ktrans.api.spec import Delivery
-from ktrans_kafka._encode import Encoder, JsonEncoder, Outgoing, RowEncoder
-from ktrans_kafka._encode_parts import check_column, check_time
-from ktrans_kafka._encode_topic import parse_topic
-from ktrans_kafka._producer import Lane
-from ktrans_kafka._producer_fleet import Fleet
-from ktrans_kafka._producer_mark import Marks
+from ktrans_kafka.encode import Encoder, JsonEncoder, Outgoing, RowEncoder
+from ktrans_kafka.encode_parts import check_column, check_time
+from ktrans_kafka.encode_topic import parse_topic
+from ktrans_kafka.producer import Lane
+from ktrans_kafka.producer_fleet import Fleet
+from ktrans_kafka.producer_mark import Marks
 from ktrans_kafka.sink_check import check_cluster
 from ktrans_kafka.sink_config import BY_BATCH, KafkaSinkConfig
 
@@ -64,7 +64,7 @@ class KafkaSink(Sink[KafkaSinkConfig]):
             return None
         if self.config.encoding == "json":
             return JsonEncoder(self.config)
-        from ktrans_kafka._schemas import SchemaEncoder
+        from ktrans_kafka.schemas import SchemaEncoder
 
         return SchemaEncoder(self.config, self.context)
 

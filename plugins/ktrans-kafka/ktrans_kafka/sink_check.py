@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ktrans.api import AccessError, ConfigError, Context, KtransError, UnavailableError
-from ktrans_kafka._errors import is_access, name_of, translate
-from ktrans_kafka._producer import Lane
-from ktrans_kafka._producer_mark import Marks
+from ktrans_kafka.errors import is_access, name_of, translate
+from ktrans_kafka.producer import Lane
+from ktrans_kafka.producer_mark import Marks
 from ktrans_kafka.sink_config import KafkaSinkConfig
 
 _MISSING = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC")

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from ktrans_kafka._client import KafkaOptions
-from ktrans_kafka._encode_topic import parse_topic
+from ktrans_kafka.client import KafkaOptions
+from ktrans_kafka.encode_topic import parse_topic
 
 Encoding = Literal["json", "avro", "protobuf", "arrow", "parquet"]
 BY_BATCH = ("arrow", "parquet")

@@ -21,11 +21,11 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans.api.log_events import LogEvent
-from ktrans_kafka._consumer_clients import Clients
-from ktrans_kafka._consumer_cluster import Cluster, Topic
-from ktrans_kafka._consumer_payload import RangePayload
-from ktrans_kafka._consumer_reader import Readers
-from ktrans_kafka._groups_shared import Shared
+from ktrans_kafka.consumer_clients import Clients
+from ktrans_kafka.consumer_cluster import Cluster, Topic
+from ktrans_kafka.consumer_payload import RangePayload
+from ktrans_kafka.consumer_reader import Readers
+from ktrans_kafka.groups_shared import Shared
 from ktrans_kafka.source_config import KafkaSourceConfig
 from ktrans_kafka.source_framing import Framing
 from ktrans_kafka.source_horizon import Horizon

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ktrans_kafka._client import KafkaOptions
+from ktrans_kafka.client import KafkaOptions
 
 _GROUP = "the source uses groups by itself; see `group` and `report_group`"
 _ITS_OWN = "the source sets it by itself, since its guarantees rest on it"

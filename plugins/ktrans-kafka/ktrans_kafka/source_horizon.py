@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ktrans.api import Split
-from ktrans_kafka._consumer_cluster import Cluster
+from ktrans_kafka.consumer_cluster import Cluster
 from ktrans_kafka.source_ranges import Range
 
 if TYPE_CHECKING:

@@ -16,14 +16,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ktrans.api import FencedError, LockedError
-from ktrans_postgres import _errors
-from ktrans_postgres._connection import NOTICED_SECS
-from ktrans_postgres._tables import ensure, lock_key
+from ktrans_postgres import errors as _errors
+from ktrans_postgres.connection import NOTICED_SECS
+from ktrans_postgres.tables import ensure, lock_key
 
 if TYPE_CHECKING:
     import psycopg
 
-    from ktrans_postgres._connection import Place
+    from ktrans_postgres.connection import Place
 
 T = TypeVar("T")
 Statement = tuple[bytes, Sequence[Any], list[Sequence[Any]] | None]

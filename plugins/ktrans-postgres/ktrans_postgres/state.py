@@ -15,11 +15,11 @@ from ktrans.state.base import StateStore
 from ktrans.state.sqlite import MEMORY, SqliteDatabase, too_new
 from ktrans.state.store import Store
 from ktrans.state.tables import STATE_VERSION, TABLES
-from ktrans_postgres import _errors
-from ktrans_postgres._connection import Place
-from ktrans_postgres._tables import version_of
+from ktrans_postgres import errors as _errors
 from ktrans_postgres.config import PostgresStateConfig
+from ktrans_postgres.connection import Place
 from ktrans_postgres.database import PostgresDatabase, as_given
+from ktrans_postgres.tables import version_of
 
 if TYPE_CHECKING:
     import psycopg

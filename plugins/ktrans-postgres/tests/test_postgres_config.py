@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ktrans_postgres._connection import Place
 from ktrans_postgres.config import PostgresStateConfig
+from ktrans_postgres.connection import Place
 from pydantic import ValidationError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Section, Tile
-from ktrans_report.sections._common import COUNTED, FLOWS, measure
+from ktrans_report.sections.common import COUNTED, FLOWS, measure
 from ktrans_report.sections.coverage import HOUR_US
 
 _FULL = 0.999

@@ -9,8 +9,8 @@ import pytest
 
 from ktrans.api import BytesPayload, Context, Limits, Split
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
-from ktrans.decoders.aws_tgw import AwsTgwDecoder, AwsTgwDecoderConfig
-from ktrans.decoders.aws_vpc import AwsVpcDecoder, AwsVpcDecoderConfig
+from ktrans.decoders.logs.aws_tgw import AwsTgwDecoder, AwsTgwDecoderConfig
+from ktrans.decoders.logs.aws_vpc import AwsVpcDecoder, AwsVpcDecoderConfig
 from ktrans.registry.catalogue import Catalogue
 
 V2 = (

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ktrans.api import Head, Limits, TruncatedError
-from ktrans.decoders.aws_network_firewall import sniff
+from ktrans.decoders.logs.aws_network_firewall import sniff
 
 
 def record(event=None, **more):

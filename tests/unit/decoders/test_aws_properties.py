@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import Limits, RejectError, TruncatedError
-from ktrans.decoders._aws_fields import TGW_FIELDS, VPC_FIELDS
+from ktrans.decoders.aws.fields import TGW_FIELDS, VPC_FIELDS
 
 quick = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -7,10 +7,10 @@ import pytest
 
 from ktrans.api import Head
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
-from ktrans.decoders.azure_nsg import AzureNsgDecoder, AzureNsgDecoderConfig
-from ktrans.decoders.azure_nsg import sniff as sniff_nsg
-from ktrans.decoders.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
-from ktrans.decoders.azure_vnet import sniff as sniff_vnet
+from ktrans.decoders.logs.azure_nsg import AzureNsgDecoder, AzureNsgDecoderConfig
+from ktrans.decoders.logs.azure_nsg import sniff as sniff_nsg
+from ktrans.decoders.logs.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
+from ktrans.decoders.logs.azure_vnet import sniff as sniff_vnet
 
 NSG_ID = "/SUBSCRIPTIONS/AB00AB00-1111-4222-8333-000000000001/RESOURCEGROUPS/R/PROVIDERS/MICROSOFT.NETWORK/NETWORKSECURITYGROUPS/N"
 LOG_ID = "/SUBSCRIPTIONS/AB00AB00-1111-4222-8333-000000000001/RESOURCEGROUPS/NETWORKWATCHERRG/PROVIDERS/MICROSOFT.NETWORK/NETWORKWATCHERS/NETWORKWATCHER_WESTUS3/FLOWLOGS/F"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ktrans.api import Limits, RejectError, TruncatedError
 from ktrans.api.component import Context
-from ktrans.decoders.azure_nsg import AzureNsgDecoder, AzureNsgDecoderConfig
-from ktrans.decoders.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
+from ktrans.decoders.logs.azure_nsg import AzureNsgDecoder, AzureNsgDecoderConfig
+from ktrans.decoders.logs.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
 from ktrans.sources._synth.objects import pieces
 from ktrans.sources.generate import GenerateSourceConfig
 

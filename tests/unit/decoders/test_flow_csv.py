@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ktrans.api import BytesPayload, Limits, RejectError, Split, TruncatedError
-from ktrans.decoders._map_csv import CsvParser, Dialect
-from ktrans.decoders.flow_csv import FlowCsvDecoder, FlowCsvDecoderConfig
+from ktrans.decoders.logs.flow_csv import FlowCsvDecoder, FlowCsvDecoderConfig
+from ktrans.decoders.read.csv import CsvParser, Dialect
 
 FIELDS = {"start_time": "ts", "src_addr": "src", "dst_port": "port", "bytes": "n"}
 HEAD = "ts,src,port,n,more"

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import BytesPayload, Context, Head, Limits, RejectError, Split, TruncatedError
-from ktrans.decoders import _gcp_read
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
-from ktrans.decoders.gcp_vpc import GcpVpcDecoder, GcpVpcDecoderConfig, sniff
+from ktrans.decoders.logs.gcp_vpc import GcpVpcDecoder, GcpVpcDecoderConfig, sniff
+from ktrans.decoders.read import gcp as _gcp_read
 from ktrans.flow.schema import NAMES
 from ktrans.registry.catalogue import Catalogue
 from ktrans.sources.generate import GenerateSourceConfig, write_files

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ktrans.api import Budget, BytesPayload, Context, Head, Limits, RejectError, Split
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
-from ktrans.decoders.huawei_vpc import HuaweiVpcDecoder, HuaweiVpcDecoderConfig
-from ktrans.decoders.huawei_vpc import sniff as sniff_huawei
-from ktrans.decoders.tencent_vpc import (
+from ktrans.decoders.logs.huawei_vpc import HuaweiVpcDecoder, HuaweiVpcDecoderConfig
+from ktrans.decoders.logs.huawei_vpc import sniff as sniff_huawei
+from ktrans.decoders.logs.tencent_vpc import (
     TencentCcnDecoder,
     TencentCcnDecoderConfig,
     TencentVpcDecoder,

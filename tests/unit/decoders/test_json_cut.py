@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import BytesPayload, Limits, Split, TruncatedError
-from ktrans.decoders._json_cut import cut_json
+from ktrans.decoders.frames.json import cut_json
 
 SMALL = Limits(block_bytes=64, max_line_bytes=4096)
 

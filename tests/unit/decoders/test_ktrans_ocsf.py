@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from ktrans.api import Budget, BytesPayload, Context, Head, Limits, RejectError, Split
 from ktrans.api.errors import TruncatedError
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
-from ktrans.decoders.aws_vpc import AwsVpcDecoder, AwsVpcDecoderConfig
-from ktrans.decoders.ktrans import KtransDecoder, KtransDecoderConfig
-from ktrans.decoders.ktrans import sniff as sniff_ktrans
-from ktrans.decoders.ocsf import OcsfDecoder, OcsfDecoderConfig
-from ktrans.decoders.ocsf import sniff as sniff_ocsf
+from ktrans.decoders.logs.aws_vpc import AwsVpcDecoder, AwsVpcDecoderConfig
+from ktrans.decoders.logs.ktrans import KtransDecoder, KtransDecoderConfig
+from ktrans.decoders.logs.ktrans import sniff as sniff_ktrans
+from ktrans.decoders.logs.ocsf import OcsfDecoder, OcsfDecoderConfig
+from ktrans.decoders.logs.ocsf import sniff as sniff_ocsf
 from ktrans.enrichers.to_ocsf import ToOcsfEnricher, ToOcsfEnricherConfig
 from ktrans.flow.schema import FLOW_SCHEMA, NAMES, TEXT
 from ktrans.formats.jsonl import JsonlFormat, JsonlFormatConfig

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ktrans.api import Limits
-from ktrans.decoders import _json_map_parse
-from ktrans.decoders._json_map_parse import Parser
-from ktrans.decoders._json_map_records import Shape, read_carefully
-from ktrans.decoders._map_table import parse_path
-from ktrans.decoders.flow_json import FlowJsonDecoderConfig
+from ktrans.decoders.logs.flow_json import FlowJsonDecoderConfig
+from ktrans.decoders.mapped.table import parse_path
+from ktrans.decoders.read import json_fast as _json_map_parse
+from ktrans.decoders.read.json_careful import Shape, read_carefully
+from ktrans.decoders.read.json_fast import Parser
 
 SHAPE = Shape(frozenset({("o",), ("o", "p")}))
 SCALARS = st.one_of(

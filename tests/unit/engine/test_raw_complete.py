@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from ktrans.api import BytesPayload, Context, Limits, Split, reject_batch
 from ktrans.cli.root import cli
-from ktrans.decoders.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
+from ktrans.decoders.logs.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
 from ktrans.engine.rejects.stored import read_file
 from ktrans.engine.rejects.writer import REJECT_OUT_SCHEMA, to_out
 

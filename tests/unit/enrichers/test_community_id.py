@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import ConfigError
-from ktrans.enrichers._sha1 import sha1
 from ktrans.enrichers.community_id import CommunityIdEnricher, CommunityIdEnricherConfig
+from ktrans.enrichers.hashes.sha1 import sha1
 from ktrans.flow.schema import TEXT
 
 SCHEMA = pa.schema(

@@ -19,8 +19,9 @@ from ktrans.api import (
     StateSnapshot,
     TaskId,
 )
-from ktrans.enrichers import _rollup_lift, _rollup_state
 from ktrans.enrichers.rollup import RollupEnricher, RollupEnricherConfig
+from ktrans.enrichers.totals import lift as _rollup_lift
+from ktrans.enrichers.totals import state as _rollup_state
 
 BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SCHEMA = pa.schema(
@@ -218,7 +219,7 @@ def test_large_batches_are_summed_up_in_pieces(monkeypatch):
     rows = [row(int(s), str(g)) for s, g in rng.integers(0, 300, (2000, 2))]
     whole = roll(rows, group_by=["group"], aggregates=ALL)
     monkeypatch.setattr(_rollup_lift, "WORTH_IT", 0.0)
-    monkeypatch.setattr("ktrans.enrichers._rollup_epoch.PENDING_ROWS", 64)
+    monkeypatch.setattr("ktrans.enrichers.totals.epoch.PENDING_ROWS", 64)
     assert roll(rows, [50] * 30, group_by=["group"], aggregates=ALL) == whole
 
 

@@ -11,7 +11,7 @@ from ktrans.enrichers.to_ecs import ToEcsEnricher, ToEcsEnricherConfig
 from ktrans.enrichers.to_otel import ToOtelEnricher, ToOtelEnricherConfig
 from ktrans.flow.maps import extended, map_value
 from ktrans.flow.schema import ATTRS, FLOW_SCHEMA, NAMES, TEXT
-from ktrans.flow.targets import TARGETS, homes
+from ktrans.flow.target_schemas.tables import TARGETS, homes
 
 T0 = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 ROW = {

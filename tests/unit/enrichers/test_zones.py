@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import ConfigError, Context
-from ktrans.enrichers._paths import CLASSES
+from ktrans.enrichers.rules.paths import CLASSES
 from ktrans.enrichers.zones import ZonesEnricher, ZonesEnricherConfig
 from ktrans.flow.schema import FLOW_SCHEMA
 

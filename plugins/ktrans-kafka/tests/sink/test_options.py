@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from ktrans_kafka._client import connection
-from ktrans_kafka._encode import Encoder
-from ktrans_kafka._encode_topic import parse_topic, topic_name
-from ktrans_kafka._errors import translate
+from ktrans_kafka.client import connection
+from ktrans_kafka.encode import Encoder
+from ktrans_kafka.encode_topic import parse_topic, topic_name
+from ktrans_kafka.errors import translate
 from ktrans_kafka.sink_config import KafkaSinkConfig
 from pydantic import ValidationError
 

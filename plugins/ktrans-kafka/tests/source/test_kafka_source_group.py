@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
-from ktrans_kafka._consumer_clients import Clients
+from ktrans_kafka.consumer_clients import Clients
 from ktrans_kafka.source_position import Position
 
 from ktrans.api import Budget, RetryableError, RunError, Split

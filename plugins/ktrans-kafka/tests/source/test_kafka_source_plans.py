@@ -4,8 +4,8 @@ Brokers do these things seldom and at times of their own, so the cluster's answe
 """
 
 import pytest
-from ktrans_kafka._client import connection
-from ktrans_kafka._consumer_cluster import Topic
+from ktrans_kafka.client import connection
+from ktrans_kafka.consumer_cluster import Topic
 from ktrans_kafka.source import KafkaSource
 from ktrans_kafka.source_config import KafkaSourceConfig
 

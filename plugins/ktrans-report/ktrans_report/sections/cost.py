@@ -10,7 +10,7 @@ from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Section, Table
 from ktrans_report.options import Prices
-from ktrans_report.sections._common import COUNTED, needs
+from ktrans_report.sections.common import COUNTED, needs
 
 _GB = 1_000_000_000
 

@@ -12,7 +12,7 @@ from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Section, Table
 from ktrans_report.sections import lost
-from ktrans_report.sections._common import needs
+from ktrans_report.sections.common import needs
 
 HOUR_US = 3_600_000_000
 _QUARTER_US = HOUR_US // 4

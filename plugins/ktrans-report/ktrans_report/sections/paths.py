@@ -10,7 +10,7 @@ from typing import Any
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Measure, Section, Table
-from ktrans_report.sections._common import COUNTED, measure, needs, ranking
+from ktrans_report.sections.common import COUNTED, measure, needs, ranking
 
 _KINDS = (
     ("zone", "Between zones", "zone"),

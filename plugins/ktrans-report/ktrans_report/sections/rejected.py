@@ -7,7 +7,7 @@ from __future__ import annotations
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Section
-from ktrans_report.sections._common import COUNTED, needs, ranking
+from ktrans_report.sections.common import COUNTED, needs, ranking
 from ktrans_report.sections.services import NAME
 
 REJECTED = f"{COUNTED} AND verdict = 'reject'"

@@ -6,7 +6,7 @@ from typing import Any
 
 from ktrans_report import text
 from ktrans_report.model import Figure, Section, Table
-from ktrans_report.sections._common import ranking
+from ktrans_report.sections.common import ranking
 
 _OUTCOMES = {
     "done": "is done",

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Section
-from ktrans_report.sections._common import COUNTED, measure, needs, ranking
+from ktrans_report.sections.common import COUNTED, measure, needs, ranking
 
 NAME = (
     "CASE WHEN port IS NOT NULL THEN coalesce(service || ' ', '') || coalesce(proto, 'port') || '/'"

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Section
-from ktrans_report.sections._common import COUNTED, measure, needs, ranking
+from ktrans_report.sections.common import COUNTED, measure, needs, ranking
 
 TOTAL_OF_ALL = "SELECT sum({column}) AS v FROM flows WHERE " + COUNTED
 

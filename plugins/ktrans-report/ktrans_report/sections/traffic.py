@@ -10,7 +10,7 @@ from typing import Any
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Section, Table
-from ktrans_report.sections._common import COUNTED, FLOWS, measure, needs
+from ktrans_report.sections.common import COUNTED, FLOWS, measure, needs
 
 _STEPS_MINUTES = (1, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 10_080)
 _MOST_BARS = 100

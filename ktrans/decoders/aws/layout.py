@@ -1,0 +1,155 @@
+"""Layouts of AWS text logs: which field stands where, from a header line or a configured format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ktrans.decoders.aws.fields import Field
+
+_NAME = re.compile(r"^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*$")
+_RFC3339 = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$")
+_MIN_KNOWN = 2
+MAX_HEADER_BYTES = 64 << 10
+
+LOGGED_AT = "@logged-at"
+"""The name, within ktrans, of the time that a CloudWatch export puts before each line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One kind of text log in the manner of AWS.
+
+    Attributes:
+        decoder: the type of its decoder.
+        log_type: value of the log_type column.
+        fields: all fields that are known.
+        default: the format that AWS uses unless told otherwise.
+        guess: tells for each row, from its columns, whether it is so plainly of the default format
+            that no header is needed; the number of fields is right already.
+        guess_fields: the fields that `guess` looks at.
+        provider: value of the provider column.
+        null_values: what is printed where there is nothing to report.
+    """
+
+    decoder: str
+    log_type: str
+    fields: tuple[Field, ...]
+    default: tuple[str, ...]
+    guess: Callable[[Mapping[str, Any]], np.ndarray]
+    guess_fields: tuple[str, ...]
+    provider: str = "aws"
+    null_values: tuple[str, ...] = ("-",)
+    by_name: dict[str, Field] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {known.name: known for known in self.fields})
+
+    def __hash__(self) -> int:
+        return hash(self.decoder)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The fields of a line, in order.
+
+    Attributes:
+        names: native names with hyphens.
+        guessed: True when nothing named the fields and the default format is on trial: each line
+            has to prove that it is of that format.
+        configured: True when the pipeline file named the fields: a reject does not record such a
+            layout, so that it is replayed by what the file says then.
+        broken: what is wrong with the header, so that nothing can be read by it.
+    """
+
+    names: tuple[str, ...]
+    guessed: bool = False
+    configured: bool = field(default=False, compare=False)
+    broken: str = ""
+
+    @cached_property
+    def text(self) -> str | None:
+        """What a reject records as its layout; None unless the object itself said so."""
+        return None if self.guessed or self.configured or self.broken else " ".join(self.names)
+
+
+def is_time(token: bytes) -> bool:
+    """Tell whether a token is an RFC 3339 time, as CloudWatch exports put before each line."""
+    return _RFC3339.match(token) is not None
+
+
+def native_name(token: str) -> str:
+    """Give a field's name as AWS prints it in text: lower case, with hyphens."""
+    return token.lower().replace("_", "-")
+
+
+def parse_header(line: bytes, dialect: Dialect) -> Layout | None:
+    """Read a header line; None if the line is not one.
+
+    A header's tokens are all names of known fields, hyphenated or underscored. Names that are not
+    known yet are let in when most others are known: AWS adds fields every year.
+    """
+    line = line.removeprefix(b"\xef\xbb\xbf")
+    if len(line) > MAX_HEADER_BYTES or not line.isascii():
+        return None
+    tokens = line.decode("ascii").split()
+    if not tokens or not all(_NAME.match(token) for token in tokens):
+        return None
+    names = tuple(native_name(token) for token in tokens)
+    known = sum(name in dialect.by_name for name in names)
+    mostly = known >= _MIN_KNOWN and known * 2 > len(names)
+    if not mostly and known < len(names):
+        return None
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return Layout(names, broken=f"it names {twice[0]} twice" if twice else "")
+
+
+def parse_glued(line: bytes, dialect: Dialect) -> Layout | None:
+    """Read a header behind a record that lacks its newline, as joined files have; None if not so.
+
+    The last field of the record and the first name of the header are one token.
+    """
+    if len(line) > MAX_HEADER_BYTES or not line.isascii():
+        return None
+    tokens = line.decode("ascii").split()
+    for place, token in enumerate(tokens[:-1]):
+        first = _known_end(token, dialect)
+        if first is not None:
+            layout = parse_header(" ".join((first, *tokens[place + 1 :])).encode(), dialect)
+            if layout is not None:
+                return layout
+    return None
+
+
+def _known_end(token: str, dialect: Dialect) -> str | None:
+    """Give the longest name of a field that a token ends with, behind something else."""
+    text = native_name(token)
+    if text in dialect.by_name:
+        return None
+    return max(filter(text.endswith, dialect.by_name), key=len, default=None)
+
+
+def parse_format(text: str, dialect: Dialect) -> Layout:
+    """Read the `format` option: `${a-b} ${c}`, `a-b c`, `a_b c`, with commas or blanks between.
+
+    Raises:
+        ValueError: it names no field, one twice, or something that is not a name.
+    """
+    tokens = [
+        token.removeprefix("${").removesuffix("}") for token in re.split(r"[\s,]+", text.strip())
+    ]
+    bad = [token for token in tokens if not _NAME.match(token.lower())]
+    if bad:
+        raise ValueError(f"{bad[0]!r} is not a field name")
+    names = tuple(native_name(token) for token in tokens)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"the field {twice[0]} is named twice")
+    if not any(name in dialect.by_name for name in names):
+        raise ValueError("none of these fields is known")
+    return Layout(names, configured=True)

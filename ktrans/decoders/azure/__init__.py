@@ -1,0 +1,1 @@
+"""Decoding shared by the flow logs of Azure."""

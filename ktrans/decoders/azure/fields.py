@@ -1,0 +1,118 @@
+"""What stands in the fields of Azure flow tuples: names, types, and the letters of coded ones.
+
+The layouts are those of Azure Network Watcher's network security group flow logs, version 1 (8
+fields) and 2 (13), and of its virtual network flow logs (13, fields 8 and 9 of another meaning).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from ktrans.decoders.aws.fields import FieldKind
+from ktrans.decoders.aws.values import Wrong, explain
+from ktrans.decoders.azure.model import Kind
+
+NAMES = (
+    "time", "source_ip", "destination_ip", "source_port", "destination_port", "protocol",
+    "direction", "verdict", "state", "packets_sent", "bytes_sent", "packets_received",
+    "bytes_received",
+)  # fmt: skip
+"""Our names of the fields, by place. In the 8th place is the decision (network security groups) or
+the flow state (virtual networks), in the 9th the flow state or the encryption."""
+
+KINDS: dict[str, FieldKind] = {
+    "time": "time",
+    "source_ip": "address",
+    "destination_ip": "address",
+    "source_port": "port",
+    "destination_port": "port",
+    "packets_sent": "count",
+    "bytes_sent": "count",
+    "packets_received": "count",
+    "bytes_received": "count",
+}
+CODES = ("protocol", "direction", "verdict", "state")
+WIDTH = 13
+WIDTH_1 = 8
+PROTOCOL_LETTERS = {"T": 6, "U": 17, "I": 1}
+"""Network security group flow logs name TCP and UDP by a letter; ICMP is accepted likewise."""
+
+_STATES = ("B", "C", "E")
+_MAX_PROTOCOL = 255
+
+
+def protocol_number(text: str) -> int | None:
+    """Give the IANA number of a protocol field; None if it is neither a number nor a letter."""
+    if text in PROTOCOL_LETTERS:
+        return PROTOCOL_LETTERS[text]
+    plain = text.isascii() and text.isdigit() and len(text) <= len("255")
+    return int(text) if plain and int(text) <= _MAX_PROTOCOL else None
+
+
+def _protocol(text: str) -> str | None:
+    if protocol_number(text) is not None:
+        return None
+    return "out_of_range" if text.isascii() and text.isdigit() else "unknown_protocol"
+
+
+def _one_of(allowed: tuple[str, ...], reason: str) -> Callable[[str], str | None]:
+    return lambda text: None if text in allowed else reason
+
+
+_DIRECTION = _one_of(("I", "O"), "unknown_direction")
+_CHECKS: dict[Kind, dict[str, Callable[[str], str | None]]] = {
+    "nsg": {
+        "protocol": _protocol,
+        "direction": _DIRECTION,
+        "verdict": _one_of(("A", "D"), "unknown_decision"),
+        "state": _one_of(_STATES, "unknown_state"),
+    },
+    "vnet": {
+        "protocol": _protocol,
+        "direction": _DIRECTION,
+        "verdict": _one_of((*_STATES, "D"), "unknown_state"),
+        "state": lambda _: None,
+    },
+}
+_WORDS = {
+    "unknown_protocol": "neither an IANA protocol number nor T or U",
+    "out_of_range": "not a protocol number of 0 to 255",
+    "unknown_direction": "neither I nor O",
+    "unknown_decision": "neither A nor D",
+    "unknown_state": "no flow state (B, C or E; in virtual networks also D)",
+}
+_CALLED: dict[Kind, dict[str, str]] = {
+    "nsg": {"verdict": "decision", "state": "flow state"},
+    "vnet": {"verdict": "flow state", "state": "encryption"},
+}
+
+
+def check_codes(name: str, column: pa.DictionaryArray, kind: Kind) -> Wrong | None:
+    """Check a coded field by its distinct values; the state alone may be missing."""
+    check, optional = _CHECKS[kind][name], name == "state"
+    reasons = [None if text is None else check(text) for text in column.dictionary.to_pylist()]
+    missing = not optional and column.null_count > 0
+    if not missing and not any(reasons):
+        return None
+    absent = None if optional else check("")
+    table = np.array([*reasons, absent], dtype=object)
+    found = table[np.asarray(column.indices.fill_null(len(reasons)))]
+    rows = np.flatnonzero(found != None)  # noqa: E711
+    return Wrong(rows, tuple(found[rows].tolist())) if len(rows) else None
+
+
+def words(name: str, kind: Kind, reason: str, text: str) -> str:
+    if name in CODES:
+        return f"{_CALLED[kind].get(name, name)}: {text!r} is {_WORDS[reason]}"
+    return explain(KINDS[name], name, text)
+
+
+def code_values(column: pa.DictionaryArray, meaning: Mapping[str, str]) -> pa.Array:
+    """Give what each distinct value of a coded field means; null where it means nothing."""
+    return pa.array(
+        [None if text is None else meaning.get(text) for text in column.dictionary.to_pylist()],
+        pa.string(),
+    )

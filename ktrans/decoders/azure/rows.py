@@ -1,0 +1,301 @@
+"""From checked Azure flow tuples and their records' fields to batches of the flow schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.decoders.aws.values import coerce
+from ktrans.decoders.azure.fields import code_values, protocol_number
+from ktrans.decoders.azure.model import Kind, Sheet
+from ktrans.decoders.azure.place import normal_mac, place_of
+from ktrans.decoders.read.azure_tuples import Tuples
+from ktrans.flow.addresses import ip_versions
+from ktrans.flow.attrs import build_attrs
+from ktrans.flow.columns import constant_text, flow_batch, nulls, raw_values, recode, unix_times
+from ktrans.flow.protocols import blank_ports, portless
+from ktrans.flow.schema import TIME
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "start_time": ("time",),
+    "src_addr": ("source_ip",),
+    "dst_addr": ("destination_ip",),
+    "ip_version": ("source_ip",),
+    "src_port": ("source_port",),
+    "dst_port": ("destination_port",),
+    "packets": ("packets_sent",),
+    "bytes": ("bytes_sent",),
+    "packets_rev": ("packets_received",),
+    "bytes_rev": ("bytes_received",),
+}
+"""The tuple fields that a flow column is made of, where they are not coded ones."""
+
+_COUNTERS = {
+    "packets": "packets_sent",
+    "bytes": "bytes_sent",
+    "packets_rev": "packets_received",
+    "bytes_rev": "bytes_received",
+}
+_DIRECTIONS = {"I": "ingress", "O": "egress"}
+_STATES = {"B": "begin", "C": "continue", "E": "end", "D": "deny"}
+_ACTIONS: dict[Kind, dict[str, str]] = {
+    "nsg": {"A": "accept", "D": "reject"},
+    "vnet": {"B": "accept", "C": "accept", "E": "accept", "D": "reject"},
+}
+_UNSPECIFIED = "unspecified"
+_ZONE = re.compile(r"(?:Z|[+-]\d\d:\d\d)$")
+
+
+def make_batch(
+    schema: pa.Schema, uri: str, sheet: Sheet, tuples: Tuples, positions: np.ndarray
+) -> pa.RecordBatch:
+    """Make a batch of the (projected) flow schema.
+
+    Args:
+        schema: the wanted columns.
+        uri: the object.
+        sheet: the groups that the tuples stand in.
+        tuples: their checked fields.
+        positions: of each tuple in the object.
+    """
+    return _Rows(schema, uri, sheet, tuples, positions).batch()
+
+
+class _Rows:
+    """The rows of one sheet while they are made."""
+
+    def __init__(
+        self,
+        schema: pa.Schema,
+        uri: str,
+        sheet: Sheet,
+        tuples: Tuples,
+        positions: np.ndarray,
+    ) -> None:
+        self.schema = schema
+        self.wanted = frozenset(schema.names)
+        self.uri = uri
+        self.sheet = sheet
+        self.tuples = tuples
+        self.positions = positions
+        self.rows = len(positions)
+        group = np.repeat(np.arange(len(sheet.counts), dtype=np.int32), sheet.counts)
+        self.group = group if tuples.lines is None else group[tuples.lines]
+        self.record = np.array(sheet.owner, dtype=np.int32)[self.group]
+        self.places = [place_of(fields, uri, sheet.kind) for fields in sheet.records]
+        self.odd_times: dict[int, str] = {}
+        self.columns: dict[str, pa.Array] = {}
+
+    def batch(self) -> pa.RecordBatch:
+        """Fill the columns, and put them together."""
+        self._constants()
+        self._times()
+        self._sides()
+        self._verdicts()
+        self._counters()
+        self._groups()
+        self._records()
+        return flow_batch(self.schema, self.rows, self.columns)
+
+    def _constants(self) -> None:
+        texts = {
+            "provider": "azure",
+            "log_type": f"azure.{self.sheet.kind}",
+            "reporter": "interface",
+            "log_status": "OK",
+            "source_uri": self.uri,
+        }
+        for name in self.wanted & texts.keys():
+            self.columns[name] = constant_text(texts[name], self.rows)
+        if "source_pos" in self.wanted:
+            self.columns["source_pos"] = pa.array(self.positions, pa.int64())
+
+    def _times(self) -> None:
+        if "start_time" in self.wanted:
+            self.columns["start_time"] = unix_times(self.tuples.columns["time"])
+        if not self.wanted & {"logged_at", "attrs"}:
+            return
+        given = self.sheet.times
+        zoned = [text + "Z" if text and not _ZONE.search(text) else text for text in given]
+        times, wrong = coerce("stamp", pa.array(zoned, pa.string()).dictionary_encode())
+        if wrong is not None:
+            self.odd_times = {number: given[number] or "" for number in wrong.rows.tolist()}
+        if "logged_at" in self.wanted:
+            self.columns["logged_at"] = self._spread_numbers(times, TIME)
+
+    def _sides(self) -> None:
+        native = self.tuples.columns
+        for name, field in (("src_addr", "source_ip"), ("dst_addr", "destination_ip")):
+            if name in self.wanted:
+                self.columns[name] = native[field]
+        if "ip_version" in self.wanted:
+            self.columns["ip_version"] = ip_versions(native["source_ip"])
+        protocol = _protocol_numbers(native["protocol"])
+        if "protocol" in self.wanted:
+            self.columns["protocol"] = protocol
+        without = portless(protocol) if self.wanted & {"src_port", "dst_port"} else None
+        for name, field in (("src_port", "source_port"), ("dst_port", "destination_port")):
+            if name in self.wanted:
+                self.columns[name] = blank_ports(native[field], without)
+        self._coded("direction", native["direction"], _DIRECTIONS)
+
+    def _verdicts(self) -> None:
+        """Fill what depends on the fields 8 and 9."""
+        native, kind = self.tuples.columns, self.sheet.kind
+        verdict, second = native["verdict"], native.get("state")
+        self._coded("action", verdict, _ACTIONS[kind])
+        if kind == "nsg":
+            if second is not None:
+                self._coded("flow_state", second, _STATES)
+            return
+        self._coded("flow_state", verdict, _STATES)
+        assert second is not None
+        if "encryption" in self.wanted:
+            self.columns["encryption"] = second
+        if "action_reason" in self.wanted:
+            self._encryption_denies(verdict, second)
+
+    def _encryption_denies(self, verdict: pa.DictionaryArray, code: pa.DictionaryArray) -> None:
+        """A flow that no rule denied was denied for its encryption: give the code as the reason."""
+        sheet = self.sheet
+        unspecified = np.array(
+            [
+                (acl or "").lower() == _UNSPECIFIED or (rule or "").lower() == _UNSPECIFIED
+                for acl, rule in zip(sheet.acls, sheet.rules, strict=True)
+            ],
+            dtype=bool,
+        )
+        if not unspecified.any():
+            return
+        reasons = [t if t and t.startswith("NX_") else None for t in code.dictionary.to_pylist()]
+        denied = unspecified[self.group] & _is(verdict, "D")
+        coded = recode(code, pa.array(reasons, pa.string()))
+        codes = pc.if_else(pa.array(denied), coded.indices, pa.scalar(None, pa.int32()))
+        self.columns["action_reason"] = pa.DictionaryArray.from_arrays(codes, coded.dictionary)
+
+    def _coded(self, name: str, column: pa.DictionaryArray, meaning: Mapping[str, str]) -> None:
+        if name in self.wanted:
+            self.columns[name] = recode(column, code_values(column, meaning))
+
+    def _counters(self) -> None:
+        """Fill the counters: zeros of flows that begin or are denied were never measured."""
+        native = self.tuples.columns
+        there = [name for name in _COUNTERS if name in self.wanted and _COUNTERS[name] in native]
+        if not there:
+            return
+        unmeasured = _is(native["verdict"], "D")
+        begins = native["verdict"] if self.sheet.kind == "vnet" else native.get("state")
+        if begins is not None:
+            unmeasured |= _is(begins, "B")
+        for name in there:
+            column = native[_COUNTERS[name]]
+            empty = unmeasured & (raw_values(column) == 0)
+            if empty.any():
+                if column.null_count:
+                    empty |= np.asarray(column.is_null())
+                column = pa.array(raw_values(column), column.type, mask=empty)
+            self.columns[name] = column
+
+    def _groups(self) -> None:
+        """Fill what the groups of tuples say."""
+        sheet, places = self.sheet, self.places
+        if "rule" in self.wanted:
+            self._spread("rule", sheet.rules, self.group)
+        owned = list(zip(sheet.owner, sheet.acls, sheet.macs, strict=True))
+        if "acl_id" in self.wanted:
+            acls = [acl or places[owner].acl for owner, acl, _ in owned]
+            self._spread("acl_id", acls, self.group)
+        if "interface_id" in self.wanted:
+            macs = [mac or places[owner].mac for owner, _, mac in owned]
+            named = [mac and (normal_mac(mac) or mac) for mac in macs]
+            self._spread("interface_id", named, self.group)
+
+    def _records(self) -> None:
+        """Fill what the records say."""
+        of = {
+            "account_id": [place.account for place in self.places],
+            "region": [place.region for place in self.places],
+            "vpc_id": [place.vpc for place in self.places],
+            "subnet_id": [place.subnet for place in self.places],
+        }
+        for name in self.wanted & of.keys():
+            self._spread(name, of[name], self.record)
+        if "log_version" in self.wanted:
+            versions = pa.array([place.version for place in self.places], pa.int16())
+            self.columns["log_version"] = self._spread_numbers(versions, pa.int16())
+        if "attrs" in self.wanted:
+            names = sorted({name for place in self.places for name in place.attrs})
+            values = {name: [place.attrs.get(name) for place in self.places] for name in names}
+            if self.odd_times:
+                values["time"] = [self.odd_times.get(i) for i in range(len(self.places))]
+            fields = [
+                (name, _spread_text(pa.array(texts, pa.string()), self.record))
+                for name, texts in values.items()
+            ]
+            self.columns["attrs"] = build_attrs(fields, self.rows)
+
+    def _spread(self, name: str, values: Sequence[str | None], index: np.ndarray) -> None:
+        distinct = set(values)
+        if len(distinct) == 1:
+            self.columns[name] = constant_text(distinct.pop(), self.rows)
+        else:
+            self.columns[name] = _spread_text(pa.array(values, pa.string()), index)
+
+    def _spread_numbers(self, values: pa.Array, kind: pa.DataType) -> pa.Array:
+        if values.null_count == len(values):
+            return nulls(self.rows, kind)
+        return values.take(pa.array(self.record))
+
+
+def _spread_text(values: pa.StringArray, index: np.ndarray) -> pa.DictionaryArray:
+    """Give the text of each row from the texts of the records or groups."""
+    coded = values.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(coded.indices.take(pa.array(index)), coded.dictionary)
+
+
+def _is(column: pa.DictionaryArray, code: str) -> np.ndarray:
+    """Mark the rows with this code."""
+    matching = np.array([text == code for text in column.dictionary.to_pylist()] + [False])
+    codes = raw_values(column.indices)
+    if column.null_count:
+        codes = np.asarray(column.indices.fill_null(len(column.dictionary)))
+    marked: np.ndarray = matching[codes]
+    return marked
+
+
+def _protocol_numbers(column: pa.DictionaryArray) -> pa.Array:
+    """Give IANA numbers; the dictionary may still hold texts that no row has any more."""
+    numbers = [protocol_number(text or "") or 0 for text in column.dictionary.to_pylist()]
+    return pa.array(np.array(numbers, dtype=np.int16)[raw_values(column.indices)])
+
+
+def layout_text(sheet: Sheet, group: int) -> str:
+    """Give the record that a group stands in, without tuples: what `replay` needs."""
+    owner = sheet.owner[group]
+    time = sheet.times[owner]
+    fields = {**({} if time is None else {"time": time}), **dict(sorted(sheet.records[owner]))}
+    rule, acl, mac = sheet.rules[group], sheet.acls[group], sheet.macs[group]
+    inner: dict[str, Any] = {"flowTuples": []}
+    if sheet.kind == "nsg":
+        if mac is not None:
+            inner = {"mac": mac, **inner}
+        named = {} if rule is None else {"rule": rule}
+        body = {"properties": {"flows": [{**named, "flows": [inner]}]}}
+        category = "NetworkSecurityGroupFlowEvent"
+    else:
+        if rule is not None:
+            inner = {"rule": rule, **inner}
+        if mac is not None:
+            inner["mac"] = mac
+        named = {} if acl is None else {"aclID": acl}
+        body = {"flowRecords": {"flows": [{**named, "flowGroups": [inner]}]}}
+        category = "FlowLogFlowEvent"
+    record = {**fields, "category": category, **body}
+    # A blank tells it from the field names of other decoders' layouts.
+    return f'{{"records": [{msgspec.json.encode(record).decode()}]}}'

@@ -1,0 +1,1 @@
+"""Frames: cut the bytes of an object into blocks that decode on their own."""

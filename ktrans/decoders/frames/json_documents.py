@@ -1,0 +1,90 @@
+"""Cutting JSON that is not one record a line: documents, arrays, arrays inside documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ktrans.decoders.frames.json_block import Cutter, JsonBlock
+from ktrans.decoders.frames.json_scan import Borders, Place, reads, scan, wrapper_pattern
+from ktrans.kit.text.inflate import Problem
+from ktrans.kit.text.lines import SHOWN_BYTES, Overlong
+
+_OVERLAP = 256
+
+
+class Documents:
+    """Takes a stream chunk by chunk, and gives its records.
+
+    Args:
+        cutter: makes blocks of them.
+        unwrap: keys of the arrays whose elements are the records.
+    """
+
+    def __init__(self, cutter: Cutter, unwrap: tuple[str, ...]) -> None:
+        self._cutter = cutter
+        self._wrapper = wrapper_pattern(unwrap)
+        self._borders = Borders()
+        self._place = Place.TOP
+        self._opened = False
+        self._rest = b""
+        self._lost: Overlong | None = None
+
+    def take(self, chunk: bytes) -> Iterator[JsonBlock]:
+        """Take the next bytes."""
+        data = self._rest + chunk
+        if self._lost is not None:
+            border = self._borders.find(data, 0)
+            if border < 0:
+                self._lost = Overlong(self._lost.start, self._lost.length + len(chunk))
+                self._rest = data[-_OVERLAP:]
+                return
+            length = self._lost.length + border - len(self._rest)
+            yield from self._cutter.refuse_long(self._lost.start, length)
+            self._lost, data = None, data[border:]
+        found = scan(data, self._place, self._wrapper)
+        for start, end in found.spans:
+            yield from self._span(data[start:end])
+        self._place, self._opened = found.place, found.opened
+        self._rest = data[found.rest :]
+        if len(self._rest) > self._cutter.limits.max_line_bytes:
+            yield from self._bound()
+
+    def end(self, problem: Problem | None) -> Iterator[JsonBlock]:
+        """Take the end of the stream.
+
+        Args:
+            problem: why it ended early, if it did.
+        """
+        if self._lost is not None:
+            yield from self._cutter.refuse_long(self._lost.start, self._lost.length)
+            self._rest, self._opened = b"", False
+        if problem is None and (self._opened or self._place is not Place.TOP):
+            problem = Problem("truncated", "the JSON document ends in the middle")
+        yield from self._salvage()
+        if problem is not None:
+            yield from self._cutter.flush()
+            yield from self._cutter.refuse_torn(self._rest, problem)
+        elif self._rest:
+            yield from self._cutter.record(self._rest)
+
+    def _span(self, span: bytes) -> Iterator[JsonBlock]:
+        """Take a record; if it is damaged, look whether it has swallowed those behind it."""
+        if reads(span):
+            self._borders.learn(span)
+            yield from self._cutter.record(span)
+            return
+        for part in self._borders.split(span):
+            yield from self._cutter.record(part)
+
+    def _bound(self) -> Iterator[JsonBlock]:
+        """Keep what is unfinished from growing: it is damaged, or too long."""
+        yield from self._salvage()
+        if len(self._rest) > self._cutter.limits.max_line_bytes:
+            self._lost = Overlong(self._rest[:SHOWN_BYTES], len(self._rest))
+            self._rest = self._rest[-_OVERLAP:]
+
+    def _salvage(self) -> Iterator[JsonBlock]:
+        """Take the records that what is unfinished has swallowed."""
+        *records, self._rest = self._borders.split(self._rest) or [b""]
+        for record in records:
+            yield from self._cutter.record(record)

@@ -1,0 +1,1 @@
+"""Logs: one file for each log format."""

@@ -1,0 +1,101 @@
+"""Alibaba Cloud VPC flow logs as Simple Log Service delivers them: JSON, every value a text.
+
+Source: Alibaba Cloud documentation, "Log fields" of VPC flow logs (SLS).
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from ktrans.api import ComponentConfig, Head, Sniff
+from ktrans.decoders.mapped.decoder import JsonMapDecoder
+from ktrans.decoders.mapped.rows import Work
+from ktrans.decoders.mapped.table import Table, flow_field
+from ktrans.decoders.mapped.values import marked, text_of
+from ktrans.decoders.read.json_careful import Native
+from ktrans.flow.columns import coalesce_text
+
+_PATH_NAMES = ("traffic_path", "traffic-path", "rafficPath", "TrafficPath", "trafficPath")
+"""How documentation and older logs spell the field."""
+
+_MARKS = (b'"vswitch-id"', b'"eni-id"', b'"vswitch_id"', b'"eni_id"')
+
+
+_TOPIC = "flow_log"
+
+
+def _foreign(native: Native) -> np.ndarray | None:
+    """Mark the records of other topics, which share a log store with flows."""
+    topics = native.columns.get(("__topic__",))
+    return None if topics is None else marked(text_of(topics), lambda topic: topic != _TOPIC)
+
+
+def _derive(work: Work) -> None:
+    """Bring the traffic path under one name; its codes are not those of other clouds."""
+    found = [text for name in _PATH_NAMES if (text := work.text(name)) is not None]
+    if found:
+        work.attrs["traffic_path"] = reduce(coalesce_text, found)
+
+
+TABLE = Table(
+    fields=(
+        flow_field("log_version", "version"),
+        flow_field("start_time", "start"),
+        flow_field("end_time", "end"),
+        flow_field("logged_at", "__time__"),
+        flow_field("src_addr", "srcaddr"),
+        flow_field("dst_addr", "dstaddr"),
+        flow_field("src_port", "srcport"),
+        flow_field("dst_port", "dstport"),
+        flow_field("protocol", "protocol"),
+        flow_field("ip_version", "type"),
+        flow_field("packets", "packets"),
+        flow_field("bytes", "bytes"),
+        flow_field("tcp_flags", "tcp-flags", "tcp_flags"),
+        flow_field("direction", "direction", values={"in": "ingress", "out": "egress"}, lower=True),
+        flow_field("action", "action", lower=True),
+        flow_field("log_status", "log-status", "log_status"),
+        flow_field("account_id", "account-id", "account_id"),
+        flow_field("region", "region"),
+        flow_field("vpc_id", "vpc-id", "vpc_id"),
+        flow_field("subnet_id", "vswitch-id", "vswitch_id"),
+        flow_field("interface_id", "eni-id", "eni_id"),
+        flow_field("instance_id", "vm-id", "vm_id"),
+        flow_field("src_service", "srctype"),
+        flow_field("dst_service", "dsttype"),
+    ),
+    constants={"provider": "alibaba", "log_type": "alibaba.vpc", "reporter": "interface"},
+    uses={("__topic__",): (), **{(name,): ("attrs",) for name in _PATH_NAMES}},
+    hidden=frozenset({(name,) for name in _PATH_NAMES} | {("__topic__",)}),
+    foreign=_foreign,
+    derive=_derive,
+    all_text=True,
+)
+
+
+class AlibabaVpcDecoderConfig(ComponentConfig):
+    """Options of the `alibaba_vpc` decoder."""
+
+    type: Literal["alibaba_vpc"] = Field(
+        default="alibaba_vpc", description="Which component this is.", examples=["alibaba_vpc"]
+    )
+
+
+class AlibabaVpcDecoder(JsonMapDecoder[AlibabaVpcDecoderConfig]):
+    """Decodes Alibaba Cloud VPC flow logs; records of other topics are skipped and counted."""
+
+    table = TABLE
+
+
+def sniff(head: Head) -> Sniff | None:
+    """Claim JSON with the topic of flow logs, or with their field names."""
+    if head.columns is not None or head.data.lstrip()[:1] not in (b"{", b"["):
+        return None
+    if not any(mark in head.data for mark in _MARKS) or b'"srcaddr"' not in head.data:
+        return None
+    topic = b'"__topic__"' in head.data and b'"flow_log"' in head.data
+    return Sniff(100 if topic else 90, "fields srcaddr, eni-id and vswitch-id of JSON records")

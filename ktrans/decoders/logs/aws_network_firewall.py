@@ -1,0 +1,118 @@
+"""AWS Network Firewall flow logs: Suricata's EVE JSON, of which the netflow events are flows.
+
+Records come as JSON lines, or as the messages of log events from CloudWatch Logs.
+
+Source: AWS Network Firewall Developer Guide, "Contents of a firewall log"; Suricata User Guide,
+"EVE JSON Format".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from ktrans.api import ComponentConfig, Head, Payload, Sniff
+from ktrans.decoders.frames.json_log_events import cut_events, is_wrapped, messages_of
+from ktrans.decoders.mapped.decoder import JsonMapDecoder
+from ktrans.decoders.mapped.table import Table, flow_field
+from ktrans.decoders.mapped.values import Coerced, Wrong, marked, text_of
+from ktrans.decoders.read.json_careful import Native
+
+_MARKS = (b"firewall_name", b"event_timestamp", b"event", b"event_type")
+_CONTROL = b'{"event":{"event_type":"control message"}}'
+_HEX = 16
+_MAX_FLAGS = 255
+
+
+def _foreign(native: Native) -> np.ndarray | None:
+    """Mark alerts, TLS and other events that share the stream."""
+    kinds = native.columns.get(("event", "event_type"))
+    return None if kinds is None else marked(text_of(kinds), lambda kind: kind != "netflow")
+
+
+def _flags(column: pa.Array) -> Coerced:
+    """Read flags printed in hexadecimal without a prefix."""
+    text = text_of(column)
+    values = [_hex(word) for word in text.dictionary.to_pylist()]
+    flags = pa.array(values, pa.int16()).take(text.indices)
+    bad = np.asarray(flags.is_null()) & np.asarray(text.is_valid())
+    return flags, Wrong.of(bad, "wrong_type")
+
+
+def _hex(word: str | None) -> int | None:
+    if word is None or not word.isalnum():
+        return None
+    try:
+        value = int(word, _HEX)
+    except ValueError:
+        return None
+    return value if value <= _MAX_FLAGS else None
+
+
+TABLE = Table(
+    fields=(
+        flow_field("start_time", "event.netflow.start"),
+        flow_field("end_time", "event.netflow.end"),
+        flow_field("logged_at", "event.timestamp", "event_timestamp"),
+        flow_field("src_addr", "event.src_ip"),
+        flow_field("dst_addr", "event.dest_ip"),
+        flow_field("src_port", "event.src_port"),
+        flow_field("dst_port", "event.dest_port"),
+        flow_field("protocol", "event.proto"),
+        flow_field("packets", "event.netflow.pkts"),
+        flow_field("bytes", "event.netflow.bytes"),
+        flow_field("tcp_flags", "event.tcp.tcp_flags", convert=_flags),
+        flow_field("acl_id", "firewall_name"),
+        flow_field("zone", "availability_zone"),
+    ),
+    constants={
+        "provider": "aws",
+        "log_type": "aws.nfw",
+        "reporter": "firewall",
+        "log_status": "OK",
+    },
+    uses={("event", "event_type"): ()},
+    hidden=frozenset({("event", "event_type")}),
+    foreign=_foreign,
+)
+
+
+class AwsNetworkFirewallDecoderConfig(ComponentConfig):
+    """Options of the `aws_network_firewall` decoder."""
+
+    type: Literal["aws_network_firewall"] = Field(
+        default="aws_network_firewall",
+        description="Which component this is.",
+        examples=["aws_network_firewall"],
+    )
+
+
+class AwsNetworkFirewallDecoder(JsonMapDecoder[AwsNetworkFirewallDecoderConfig]):
+    """Decodes AWS Network Firewall flow logs; alert and TLS events are skipped and counted."""
+
+    table = TABLE
+
+    def blocks(self, payload: Payload) -> Iterator[Any]:
+        """Cut an object into blocks of one record a line, taken out of log events if need be."""
+        if is_wrapped(payload, b"firewall_name"):
+            return cut_events(payload, self.context.limits, control=_CONTROL)
+        return super().blocks(payload)
+
+
+def sniff(head: Head) -> Sniff | None:
+    """Claim JSON records of a firewall with a Suricata event."""
+    if head.columns is not None:
+        return None
+    if all(b'"%s"' % mark in head.data for mark in _MARKS):
+        return Sniff(100, "firewall_name and Suricata events")
+    if head.data.lstrip()[:1] != b"{":
+        return None
+    escaped = all(b'\\"%s\\"' % mark in head.data for mark in _MARKS)
+    texts = [] if escaped else messages_of(head.data)[:1]
+    if escaped or any(all(b'"%s"' % mark in text for mark in _MARKS) for text in texts):
+        return Sniff(100, "firewall_name and Suricata events within log events")
+    return None

@@ -1,0 +1,38 @@
+"""Azure virtual network (VNet) flow logs, version 4.
+
+Source: Azure Network Watcher, "Virtual network flow logs". A tuple has 13 fields; the counters are
+what was added since the flow's last tuple, and zeros of flows that begin or are denied mean that
+nothing was measured.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from ktrans.api import ComponentConfig, Head, Sniff
+from ktrans.decoders.azure.decoder import AzureDecoder, sniff_azure
+from ktrans.decoders.azure.mapping import VNET as MAPPING
+from ktrans.decoders.azure.model import Kind
+
+__all__ = ["MAPPING", "AzureVnetDecoder", "AzureVnetDecoderConfig", "sniff"]
+
+
+class AzureVnetDecoderConfig(ComponentConfig):
+    """Options of the `azure_vnet` decoder."""
+
+    type: Literal["azure_vnet"] = Field(
+        default="azure_vnet", description="Which component this is.", examples=["azure_vnet"]
+    )
+
+
+class AzureVnetDecoder(AzureDecoder[AzureVnetDecoderConfig]):
+    """Decodes Azure VNet flow logs; records of NSG flow logs are read as what they are."""
+
+    kind: ClassVar[Kind] = "vnet"
+
+
+def sniff(head: Head) -> Sniff | None:
+    """Claim objects whose records are those of virtual network flow logs."""
+    return sniff_azure(head, "vnet")

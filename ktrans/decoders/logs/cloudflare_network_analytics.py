@@ -1,0 +1,144 @@
+"""Cloudflare Network Analytics (Magic Transit, Spectrum) by Logpush: JSON of sampled packets.
+
+Source: Cloudflare documentation, Logpush datasets, "Network Analytics Logs".
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from ktrans.api import ComponentConfig, Head, Sniff
+from ktrans.decoders.mapped.decoder import JsonMapDecoder
+from ktrans.decoders.mapped.rows import Work
+from ktrans.decoders.mapped.table import Table, flow_field
+from ktrans.decoders.mapped.values import Coerced, Rule, Wrong, coerce
+
+_OUTCOMES = {"pass": "accept", "drop": "drop"}
+_APPLIES = {"TCP": (6,), "UDP": (17,), "ICMP": (1, 58), "GRE": (47,)}
+"""Which protocols the fields that begin so belong to; in other records they are 0."""
+
+_COUNT = Rule("count")
+_LARGEST = (1 << 63) - 1
+
+
+def _derive(work: Work) -> None:
+    """Scale a sampled packet up to what it stands for, and blank what does not apply to it."""
+    interval = pa.array(np.ones(work.rows, dtype=np.int64))
+    for name, column in work.raw("SampleInterval"):
+        given = work.take(name, lambda values: coerce(_COUNT, values), column)
+        # 0 samples nothing, as it were: such a packet was seen, so it stands for itself.
+        given = pc.if_else(pc.equal(given, 0), pa.scalar(None, pa.int64()), given)
+        interval = pc.coalesce(given, interval)
+    if "packets" in work.wanted:
+        work.columns["packets"] = interval
+    if "bytes" in work.columns:
+        work.columns["bytes"] = _scaled(work, work.columns["bytes"], interval)
+    protocol = work.columns.get("protocol")
+    if protocol is None:
+        return
+    if "tcp_flags" in work.columns:
+        flags = work.columns["tcp_flags"]
+        is_tcp = pc.equal(protocol, 6).fill_null(False)
+        work.columns["tcp_flags"] = pc.if_else(is_tcp, flags, pa.scalar(None, flags.type))
+    for path, column in list(work.native.columns.items()):
+        prefix = next((p for p in _APPLIES if path[0].startswith(p)), None)
+        if prefix is not None and len(path) == 1:
+            numbers = pa.array(_APPLIES[prefix], pa.int16())
+            applies = pc.is_in(protocol, value_set=numbers)
+            nothing = pa.scalar(None, column.type)
+            work.native.columns[path] = pc.if_else(applies, column, nothing)
+    _blank_versions(work)
+
+
+def _scaled(work: Work, lengths: pa.Int64Array, interval: pa.Int64Array) -> pa.Int64Array:
+    """Multiply lengths by their intervals, noting products beyond int64."""
+    most = pc.divide(pa.scalar(_LARGEST, pa.int64()), interval)
+    beyond = pc.greater(lengths, most).fill_null(False)
+    wrong = Wrong.of(np.asarray(beyond), "out_of_range")
+    if wrong is not None:
+        work.wrong.append(("IPTotalLength", wrong, lambda row: f"{lengths[row]} * {interval[row]}"))
+    return pc.multiply(pc.if_else(beyond, pa.scalar(None, pa.int64()), lengths), interval)
+
+
+def _blank_versions(work: Work) -> None:
+    """Blank the fields of the IP version that a packet does not have."""
+    version = work.columns.get("ip_version")
+    if version is None:
+        return
+    for path, column in list(work.native.columns.items()):
+        for prefix, number in (("IPv4", 4), ("IPv6", 6)):
+            if path[0].startswith(prefix) and len(path) == 1:
+                applies = pc.equal(version, pa.scalar(number, pa.int8())).fill_null(True)
+                nothing = pa.scalar(None, column.type)
+                work.native.columns[path] = pc.if_else(applies, column, nothing)
+
+
+def _length(column: pa.Array) -> Coerced:
+    """Read the length of a packet; 0 means that there is none."""
+    numbers, wrong = coerce(_COUNT, column)
+    return pc.if_else(pc.equal(numbers, 0), pa.scalar(None, pa.int64()), numbers), wrong
+
+
+TABLE = Table(
+    fields=(
+        flow_field("start_time", "Datetime"),
+        flow_field("src_addr", "IPSourceAddress"),
+        flow_field("dst_addr", "IPDestinationAddress"),
+        flow_field("src_port", "SourcePort"),
+        flow_field("dst_port", "DestinationPort"),
+        flow_field("protocol", "IPProtocol"),
+        flow_field("ip_version", "IPVersion"),
+        flow_field("bytes", "IPTotalLength", convert=_length),
+        flow_field("tcp_flags", "TCPFlags"),
+        flow_field("direction", "Direction", lower=True),
+        flow_field("action", "Outcome", "Verdict", values=_OUTCOMES, lower=True),
+        flow_field("action_reason", "MitigationReason"),
+        flow_field("rule", "RuleID"),
+        flow_field("acl_id", "RulesetID"),
+        flow_field("region", "ColoCountry"),
+        flow_field("zone", "ColoCode"),
+        flow_field("account_id", "AccountID"),
+    ),
+    constants={
+        "provider": "cloudflare",
+        "log_type": "cloudflare.network_analytics",
+        "log_status": "OK",
+        "reporter": "firewall",
+    },
+    uses={("SampleInterval",): ()},
+    always=frozenset({"protocol"}),
+    derive=_derive,
+)
+
+
+class CloudflareNetworkAnalyticsDecoderConfig(ComponentConfig):
+    """Options of the `cloudflare_network_analytics` decoder."""
+
+    type: Literal["cloudflare_network_analytics"] = Field(
+        default="cloudflare_network_analytics",
+        description="Which component this is.",
+        examples=["cloudflare_network_analytics"],
+    )
+
+
+class CloudflareNetworkAnalyticsDecoder(JsonMapDecoder[CloudflareNetworkAnalyticsDecoderConfig]):
+    """Decodes Cloudflare Network Analytics logs.
+
+    A record is a packet that stands for SampleInterval packets: packets and bytes are scaled up, so
+    that sums are estimates of the whole traffic; SampleInterval is kept in attrs.
+    """
+
+    table = TABLE
+
+
+def sniff(head: Head) -> Sniff | None:
+    """Claim JSON with the names of Network Analytics."""
+    marks = (b'"SampleInterval"', b'"IPSourceAddress"')
+    if head.columns is None and all(mark in head.data for mark in marks):
+        return Sniff(100, "fields SampleInterval and IPSourceAddress")
+    return None

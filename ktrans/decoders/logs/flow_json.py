@@ -1,0 +1,48 @@
+"""Any log of JSON records, by a mapping in the pipeline file: a format that nobody foresaw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from ktrans.api import Context
+from ktrans.decoders.mapped.config import Given, MappingConfig
+from ktrans.decoders.mapped.decoder import JsonMapDecoder
+
+
+class FlowJsonDecoderConfig(MappingConfig):
+    """Options of the `flow_json` decoder."""
+
+    type: Literal["flow_json"] = Field(
+        default="flow_json", description="Which component this is.", examples=["flow_json"]
+    )
+    fields: Mapping[str, Given] = Field(
+        description=(
+            "Where each flow column is found in a record: a dotted path, several to try in turn, "
+            "or a path with options (unit, multiply, values, lower)."
+        ),
+        examples=[
+            {
+                "start_time": {"path": "ts", "unit": "ms"},
+                "src_addr": "conn.src.ip",
+                "action": {"path": "verdict", "values": {"allow": "accept", "deny": "reject"}},
+            }
+        ],
+    )
+    records: str | None = Field(
+        default=None,
+        description="The key of the array that holds the records, for documents that wrap them.",
+        examples=["records"],
+    )
+
+
+class FlowJsonDecoder(JsonMapDecoder[FlowJsonDecoderConfig]):
+    """Decodes JSON records by the mapping in the pipeline file."""
+
+    def __init__(self, config: FlowJsonDecoderConfig, context: Context | None = None) -> None:
+        self.table = config.table()
+        if config.records is not None:
+            self.unwrap = (config.records,)
+        super().__init__(config, context)

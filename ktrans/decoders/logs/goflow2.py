@@ -1,0 +1,87 @@
+"""NetFlow, IPFIX and sFlow as the collector goflow2 writes them: JSON, one flow a line.
+
+Source: netsampler/goflow2, docs/protocols.md (version 2, snake case) and its version 1 (camel case).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from ktrans.api import ComponentConfig, Head, Sniff
+from ktrans.decoders.mapped.decoder import JsonMapDecoder
+from ktrans.decoders.mapped.numbers import to_integers
+from ktrans.decoders.mapped.table import Table, flow_field
+from ktrans.decoders.mapped.times import TimeUnit
+from ktrans.decoders.mapped.values import Coerced, Convert, Rule, coerce
+
+
+def _time(unit: TimeUnit) -> Convert:
+    """Read times of which 0 means that the exporter gave none."""
+
+    def read(column: pa.Array) -> Coerced:
+        numbers, bad = to_integers(column)
+        if bad is None:
+            column = pc.if_else(pc.equal(numbers, 0), pa.scalar(None, pa.int64()), numbers)
+        return coerce(Rule("time", unit=unit), column)
+
+    return read
+
+
+TABLE = Table(
+    fields=(
+        flow_field("start_time", "time_flow_start_ns", convert=_time("ns")),
+        flow_field("start_time", "time_flow_start", "TimeFlowStart", convert=_time("auto")),
+        flow_field("end_time", "time_flow_end_ns", convert=_time("ns")),
+        flow_field("end_time", "time_flow_end", "TimeFlowEnd", convert=_time("auto")),
+        flow_field("logged_at", "time_received_ns", convert=_time("ns")),
+        flow_field("logged_at", "time_received", "TimeReceived", convert=_time("auto")),
+        flow_field("src_addr", "src_addr", "SrcAddr"),
+        flow_field("dst_addr", "dst_addr", "DstAddr"),
+        flow_field("src_port", "src_port", "SrcPort"),
+        flow_field("dst_port", "dst_port", "DstPort"),
+        flow_field("protocol", "proto", "Proto"),
+        flow_field("ip_version", "etype", "Etype"),
+        flow_field("packets", "packets", "Packets"),
+        flow_field("bytes", "bytes", "Bytes"),
+        flow_field("tcp_flags", "tcp_flags", "TCPFlags"),
+    ),
+    constants={
+        "provider": "goflow2",
+        "log_type": "goflow2",
+        "log_status": "OK",
+        "reporter": "interface",
+    },
+)
+
+
+class Goflow2DecoderConfig(ComponentConfig):
+    """Options of the `goflow2` decoder."""
+
+    type: Literal["goflow2"] = Field(
+        default="goflow2", description="Which component this is.", examples=["goflow2"]
+    )
+
+
+class Goflow2Decoder(JsonMapDecoder[Goflow2DecoderConfig]):
+    """Decodes the JSON of goflow2.
+
+    Counters stay as the exporter sent them; `sampling_rate` is kept in attrs, since some exporters
+    have multiplied by it already.
+    """
+
+    table = TABLE
+
+
+def sniff(head: Head) -> Sniff | None:
+    """Claim JSON with the names that goflow2 gives to a flow's times."""
+    if head.columns is None and head.data.lstrip()[:1] == b"{":
+        line = head.data.lstrip().partition(b"\n")[0]
+        if b'"time_flow_start_ns"' in line and b'"sampler_address"' in line:
+            return Sniff(95, "fields time_flow_start_ns and sampler_address of goflow2")
+        if b'"TimeFlowStart"' in line and b'"SamplerAddress"' in line:
+            return Sniff(95, "fields TimeFlowStart and SamplerAddress of goflow2 version 1")
+    return None

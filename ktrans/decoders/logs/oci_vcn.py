@@ -1,0 +1,141 @@
+"""Oracle Cloud VCN flow logs: JSON, with or without the wrapper of search and Connector Hub.
+
+Source: Oracle Cloud Infrastructure Documentation, "Details for VCN Flow Logs".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from ktrans.api import ComponentConfig, Head, Sniff
+from ktrans.decoders.mapped.decoder import JsonMapDecoder
+from ktrans.decoders.mapped.rows import Work
+from ktrans.decoders.mapped.table import Table, flow_field
+from ktrans.decoders.mapped.values import Coerced, Wrong, marked, text_of
+from ktrans.decoders.read.json_careful import Native
+from ktrans.flow.columns import coalesce_text, recode
+
+_EVENT = "com.oraclecloud.vcn.flowlogs."
+_NAME = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)+$")
+_WRAPPERS = (("logContent",), ())
+_STATUSES = {"NoData": "NODATA", "SkipData": "SKIPDATA", "DataEvent": "OK"}
+
+
+def _foreign(native: Native) -> np.ndarray | None:
+    """Mark the entries of other logs, by their event type."""
+    foreign: np.ndarray | None = None
+    for wrapper in _WRAPPERS:
+        kinds = native.columns.get((*wrapper, "type"))
+        if kinds is None:
+            continue
+        others = marked(text_of(kinds), lambda kind: not kind.startswith(_EVENT) and _is_name(kind))
+        if others is not None:
+            foreign = others if foreign is None else foreign | others
+    return foreign
+
+
+def _is_name(kind: str) -> bool:
+    """Tell whether a text is the name of an event, such as com.oraclecloud.audit.event."""
+    return _NAME.match(kind) is not None
+
+
+def _read_type(column: pa.Array) -> Coerced:
+    """Read the status in the event type; what is not the name of an event is no type."""
+    kinds = text_of(column)
+    wrong = marked(kinds, lambda kind: not _is_name(kind))
+    words = [
+        None if kind is None else _STATUSES.get(kind.rpartition(".")[2])
+        for kind in kinds.dictionary.to_pylist()
+    ]
+    status = recode(kinds, pa.array(words, pa.string()))
+    return status, None if wrong is None else Wrong.of(wrong, "wrong_type")
+
+
+def _derive(work: Work) -> None:
+    """Take the status from the event type where the data has none, the region from an OCID."""
+    for place, kinds in work.raw("type"):
+        status = work.take(place, _read_type, kinds)
+        given = work.columns.get("log_status")
+        if "log_status" in work.wanted:
+            work.columns["log_status"] = status if given is None else coalesce_text(given, status)
+    if "region" in work.wanted:
+        for name in ("vnicocid", "logid"):
+            ocid = work.text("oracle", name)
+            if ocid is None:
+                continue
+            region = recode(
+                ocid, pa.array([_region(w) for w in ocid.dictionary.to_pylist()], pa.string())
+            )
+            given = work.columns.get("region")
+            work.columns["region"] = region if given is None else coalesce_text(given, region)
+
+
+def _region(ocid: str | None) -> str | None:
+    """Give the region in an OCID: ocid1.<type>.<realm>.<region>.<unique>."""
+    parts = (ocid or "").split(".")
+    return parts[3] or None if len(parts) >= 5 else None  # noqa: PLR2004
+
+
+TABLE = Table(
+    fields=(
+        flow_field("log_version", "data.version"),
+        flow_field("record_id", "id"),
+        flow_field("start_time", "data.startTime", "time"),
+        flow_field("end_time", "data.endTime"),
+        flow_field("logged_at", "oracle.ingestedtime"),
+        flow_field("src_addr", "data.sourceAddress"),
+        flow_field("dst_addr", "data.destinationAddress"),
+        flow_field("src_port", "data.sourcePort"),
+        flow_field("dst_port", "data.destinationPort"),
+        flow_field("protocol", "data.protocol", "data.protocolName"),
+        flow_field("packets", "data.packets"),
+        flow_field("bytes", "data.bytesOut"),
+        flow_field("action", "data.action", lower=True),
+        flow_field("log_status", "data.status"),
+        flow_field("account_id", "oracle.compartmentid"),
+        flow_field("subnet_id", "oracle.vnicsubnetocid"),
+        flow_field("interface_id", "oracle.vnicocid"),
+        flow_field("instance_id", "oracle.resourceId"),
+    ),
+    constants={"provider": "oci", "log_type": "oci.vcn", "reporter": "interface"},
+    wrappers=_WRAPPERS,
+    uses={
+        ("type",): (),
+        ("oracle", "vnicocid"): ("region",),
+        ("oracle", "logid"): ("region",),
+    },
+    hidden=frozenset({("specversion",)}),
+    foreign=_foreign,
+    derive=_derive,
+)
+
+
+class OciVcnDecoderConfig(ComponentConfig):
+    """Options of the `oci_vcn` decoder."""
+
+    type: Literal["oci_vcn"] = Field(
+        default="oci_vcn", description="Which component this is.", examples=["oci_vcn"]
+    )
+
+
+class OciVcnDecoder(JsonMapDecoder[OciVcnDecoderConfig]):
+    """Decodes Oracle Cloud VCN flow logs.
+
+    A record's time is that of its data; `datetime` (milliseconds) of search results, `source` and
+    what else there is go to attrs. Ids are kept but are not unique.
+    """
+
+    table = TABLE
+    unwrap = ("results",)
+
+
+def sniff(head: Head) -> Sniff | None:
+    """Claim JSON whose event types are those of VCN flow logs."""
+    if head.columns is None and b'"com.oraclecloud.vcn.flowlogs.' in head.data:
+        return Sniff(100, "event type com.oraclecloud.vcn.flowlogs")
+    return None

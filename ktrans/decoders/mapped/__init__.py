@@ -1,0 +1,1 @@
+"""Decoding of JSON, CSV and Parquet logs by a table of columns."""

@@ -1,0 +1,276 @@
+"""One coercion a type: JSON and text values of any make into the types of the flow schema.
+
+Logs disagree on how they write a number: as a number, as a double, as text. Each kind of value has
+one helper here, which takes a column of whatever type the parser made, and says which rows cannot be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.decoders.mapped.numbers import INTEGER_REGEX, to_integers
+from ktrans.decoders.mapped.protocols import PROTOCOL_NAMES
+from ktrans.decoders.mapped.times import TimeUnit, coerce_times
+from ktrans.flow.addresses import canonical_addresses
+from ktrans.flow.columns import as_text, raw_values, recode
+from ktrans.flow.schema import BY_NAME, TEXT, TIME
+
+Kind = Literal[
+    "text", "address", "port", "protocol", "flags", "small", "ip_version", "count", "time"
+]
+Reason = Literal["wrong_type", "out_of_range", "bad_address", "bad_timestamp"]
+
+NULL_TEXTS: tuple[str, ...] = ("", "-")
+"""What logs print where there is nothing to report."""
+
+TYPES: dict[Kind, pa.DataType] = {
+    "text": TEXT,
+    "address": TEXT,
+    "port": pa.int32(),
+    "protocol": pa.int16(),
+    "flags": pa.int16(),
+    "small": pa.int16(),
+    "ip_version": pa.int8(),
+    "count": pa.int64(),
+    "time": TIME,
+}
+_RANGES: dict[Kind, tuple[int, int]] = {
+    "port": (0, 65535),
+    "protocol": (0, 255),
+    "flags": (0, 32767),
+    "small": (0, 32767),
+    "count": (0, (1 << 63) - 1),
+}
+_ADDRESSES = frozenset({"src_addr", "dst_addr", "src_pkt_addr", "dst_pkt_addr"})
+_PORTS = frozenset({"src_port", "dst_port"})
+
+_IP_NAMES = {"4": 4, "ipv4": 4, "2048": 4, "0x800": 4, "6": 6, "ipv6": 6, "34525": 6, "0x86dd": 6}
+_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Rows of one column that cannot be.
+
+    Attributes:
+        rows: their numbers.
+        reasons: a reason code each.
+    """
+
+    rows: np.ndarray
+    reasons: tuple[Reason, ...]
+
+    @classmethod
+    def of(cls, mask: np.ndarray, reason: Reason) -> Wrong | None:
+        """Make one of a mask; None if it is empty."""
+        rows = np.flatnonzero(mask)
+        return cls(rows, (reason,) * len(rows)) if len(rows) else None
+
+
+Coerced = tuple[pa.Array, Wrong | None]
+Convert = Callable[[pa.Array], Coerced]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How the values of one field become those of a flow column.
+
+    Attributes:
+        kind: of the flow column.
+        unit: of times.
+        multiply: factor for numbers.
+        values: flow value for each native text, compared in lower case (None: there is none);
+            others stay as they are.
+        lower: bring texts to lower case.
+        convert: does it all instead.
+        nulls: texts that mean "not reported".
+    """
+
+    kind: Kind
+    unit: TimeUnit = "auto"
+    multiply: float | None = None
+    values: Mapping[str, str | None] | None = None
+    lower: bool = False
+    convert: Convert | None = None
+    nulls: tuple[str, ...] = NULL_TEXTS
+
+
+def kind_of(column: str) -> Kind:
+    """Give the kind of a flow column."""
+    if column in _ADDRESSES:
+        return "address"
+    if column in _PORTS:
+        return "port"
+    special: dict[str, Kind] = {
+        "protocol": "protocol",
+        "tcp_flags": "flags",
+        "log_version": "small",
+        "ip_version": "ip_version",
+    }
+    if column in special:
+        return special[column]
+    kind = BY_NAME[column].type
+    if kind == TIME:
+        return "time"
+    return "count" if kind == pa.int64() else "text"
+
+
+def coerce(rule: Rule, column: pa.Array) -> Coerced:
+    """Give the column as its kind's type (TYPES), null where wrong, and what was wrong."""
+    if rule.convert is not None:
+        return rule.convert(column)
+    if rule.values is not None or rule.kind in ("text", "address"):
+        column = _reworded(rule, text_of(column, rule.nulls))
+    if rule.kind == "text":
+        return column, None
+    if rule.kind == "address":
+        return _addresses(column)
+    if rule.kind == "time":
+        times, bad = coerce_times(_plain(column, rule.nulls), rule.unit)
+        return times, Wrong.of(bad, "bad_timestamp")
+    if rule.kind == "protocol":
+        column = _named(column, PROTOCOL_NAMES)
+    elif rule.kind == "ip_version":
+        return _ip_versions(column), None
+    return _integers(rule, _plain(column, rule.nulls))
+
+
+def text_of(column: pa.Array, null_texts: tuple[str, ...] = NULL_TEXTS) -> pa.DictionaryArray:
+    """Give a column as text, null where it says nothing."""
+    text = as_text(column)
+    if _all_longer(text.dictionary, max(map(len, null_texts), default=-1)):
+        return text
+    nothing = pc.is_in(text.dictionary, value_set=pa.array(null_texts, pa.string()))
+    if not pc.any(nothing).as_py():
+        return text
+    return recode(text, pc.if_else(nothing, pa.scalar(None, pa.string()), text.dictionary))
+
+
+def marked(text: pa.DictionaryArray, test: Callable[[str], bool]) -> np.ndarray | None:
+    """Mark the rows whose text meets a test, by distinct text; None if there are none."""
+    words = [word is not None and test(word) for word in text.dictionary.to_pylist()]
+    if not any(words):
+        return None
+    mask: np.ndarray = np.array([*words, False])[np.asarray(text.indices.fill_null(len(words)))]
+    return mask
+
+
+def _all_longer(texts: pa.StringArray, length: int) -> bool:
+    """Tell whether each text has more bytes than this; a null has none."""
+    _, offsets, _ = texts.buffers()
+    if offsets is None or not len(texts):
+        return True
+    bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return bool(np.diff(bounds).min() > length)
+
+
+def explain(name: str, kind: Kind, reason: str, text: str | None) -> str:
+    """Say what is wrong with a value, for people."""
+    shown = text or ""
+    shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
+    if reason == "bad_address":
+        return f"{name}: {shown!r} is neither an IPv4 nor an IPv6 address"
+    if reason == "bad_timestamp":
+        return f"{name}: {shown!r} is neither a Unix time nor an RFC 3339 time"
+    if kind in _RANGES:
+        low, high = _RANGES[kind]
+        return f"{name}: {shown!r} is not an integer of {low} to {high}"
+    return f"{name}: {shown!r} cannot be read"
+
+
+def _reworded(rule: Rule, column: pa.DictionaryArray) -> pa.DictionaryArray:
+    words = column.dictionary
+    if rule.values is not None:
+        given = words.to_pylist()
+        new = [None if w is None else rule.values.get(w.lower(), w) for w in given]
+        words = pa.array(new, pa.string())
+    if rule.lower:
+        words = pc.utf8_lower(words)
+    return column if words is column.dictionary else recode(column, words)
+
+
+def _named(column: pa.Array, numbers: Mapping[str, str]) -> pa.Array:
+    """Replace names by numbers, by distinct value."""
+    if not (pa.types.is_string(column.type) or pa.types.is_dictionary(column.type)):
+        return column
+    text = as_text(column)
+    words = text.dictionary.to_pylist()
+    if all(word is None or word.isdigit() for word in words):
+        return column
+    new = [None if word is None else numbers.get(word.strip().lower(), word) for word in words]
+    return recode(text, pa.array(new, pa.string()))
+
+
+def _plain(column: pa.Array, null_texts: tuple[str, ...]) -> pa.Array:
+    """Give texts as a plain array, null where they say nothing; other types as they are."""
+    if pa.types.is_dictionary(column.type):
+        return text_of(column, null_texts).cast(pa.string())
+    if not pa.types.is_string(column.type):
+        return column
+    lengths = raw_values(pc.binary_length(column))
+    short = lengths <= max(map(len, null_texts), default=0)
+    if not short.any():
+        return column
+    nothing = pc.is_in(column, value_set=pa.array(null_texts, pa.string()))
+    return pc.if_else(nothing, pa.scalar(None, pa.string()), column)
+
+
+def _addresses(column: pa.DictionaryArray) -> Coerced:
+    canonical, invalid = canonical_addresses(column.dictionary)
+    wrong = None
+    if invalid is not None:
+        codes = np.asarray(column.indices.fill_null(0))
+        wrong = Wrong.of(invalid[codes] & np.asarray(column.is_valid()), "bad_address")
+        canonical = pc.if_else(pa.array(invalid), pa.scalar(None, pa.string()), canonical)
+    return (column if canonical is column.dictionary else recode(column, canonical)), wrong
+
+
+def _ip_versions(column: pa.Array) -> pa.Array:
+    """Read 4, 6, IPv4, IPv6 and ether types; whatever else there is says nothing."""
+    text = as_text(column)
+    words = [_IP_NAMES.get((word or "").lower()) for word in text.dictionary.to_pylist()]
+    return pa.array(words, pa.int8()).take(text.indices)
+
+
+def _integers(rule: Rule, column: pa.Array) -> Coerced:
+    """Read integers, multiply them, and check their range."""
+    numbers, bad = to_integers(column, rule.multiply)
+    low, high = _RANGES[rule.kind]
+    values = raw_values(numbers)
+    valid = np.asarray(numbers.is_valid()) if numbers.null_count else None
+    outside = values < low
+    if high < (1 << 63) - 1:
+        outside |= values > high
+    if not outside.any() and bad is None:
+        return numbers.cast(TYPES[rule.kind]), None
+    if valid is not None:
+        outside &= valid
+    cleared = outside if bad is None else outside | bad
+    numbers = pc.if_else(pa.array(cleared), pa.scalar(None, pa.int64()), numbers)
+    typed = numbers.cast(TYPES[rule.kind])
+    if rule.kind == "count":
+        # A counter below zero means that the log had nothing to count, not that the row is bad.
+        outside = np.zeros(len(outside), dtype=bool)
+    if bad is None:
+        return typed, Wrong.of(outside, "out_of_range")
+    faults = np.flatnonzero(outside | bad)
+    odd = bad & ~_whole(column)
+    reasons: list[Reason] = ["wrong_type" if b else "out_of_range" for b in odd[faults].tolist()]
+    return typed, Wrong(faults, tuple(reasons)) if len(faults) else None
+
+
+def _whole(column: pa.Array) -> np.ndarray:
+    """Mark texts that are integers, however large."""
+    if not pa.types.is_string(column.type):
+        return np.zeros(len(column), dtype=bool)
+    trimmed = pc.ascii_trim_whitespace(column)
+    whole: np.ndarray = np.asarray(
+        pc.match_substring_regex(trimmed, INTEGER_REGEX).fill_null(False)
+    )
+    return whole

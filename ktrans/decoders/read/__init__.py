@@ -1,0 +1,1 @@
+"""Readers: parse blocks into columns, a fast and a careful one for each frame."""

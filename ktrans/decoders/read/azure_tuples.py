@@ -1,0 +1,221 @@
+"""Azure flow tuples to checked columns: one call of the CSV reader for all tuples of a block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from ktrans.decoders.aws.values import CSV_TYPES, INTEGERS, TYPES, Wrong, coerce
+from ktrans.decoders.azure.fields import CODES, KINDS, NAMES, WIDTH, WIDTH_1, check_codes, words
+from ktrans.decoders.azure.model import Kind, Sheet
+from ktrans.decoders.read.faults import Faults, line_bounds
+
+_REQUIRED = ("time", "source_ip", "destination_ip")
+_MISSING = {"time": "bad_timestamp", "source_ip": "bad_address", "destination_ip": "bad_address"}
+_COMMA = ord(",")
+_BLANK = ord(" ")
+_ASCII = 0x7F
+_PARSE = csv.ParseOptions(quote_char=False, double_quote=False, ignore_empty_lines=False)
+
+
+@dataclass(slots=True)
+class Tuples:
+    """The checked fields of tuples, by name, and their indexes in the sheet (None: all)."""
+
+    columns: dict[str, pa.Array]
+    lines: np.ndarray | None = None
+
+
+def read_fast(sheet: Sheet, fields: frozenset[str]) -> Tuples | None:
+    """Read tuples that are taken to be well-formed; None if anything is out of order.
+
+    Args:
+        sheet: the tuples.
+        fields: which are wanted besides the coded ones.
+    """
+    data = sheet.data
+    if not sheet.tidy or b"x" in data:
+        return None
+    width = data.count(b",", 1, data.find(b"\n")) + 1
+    if width != WIDTH and (width, sheet.kind) != (WIDTH_1, "nsg"):
+        return None
+    try:
+        table = _read(data, ("", *NAMES[:width]), fields, typed=True)
+    except pa.ArrowInvalid:
+        return None
+    if table.num_rows != sheet.lines or _has_hex(data, table):
+        return None
+    columns: dict[str, pa.Array] = {}
+    for name in table.column_names:
+        columns[name], wrong = _check(name, table.column(name).chunk(0), sheet.kind)
+        if wrong is not None:
+            return None
+    return Tuples(columns)
+
+
+def _read(
+    data: bytes | bytearray | pa.Buffer,
+    names: tuple[str, ...],
+    fields: frozenset[str],
+    *,
+    typed: bool,
+) -> pa.Table:
+    include = [name for name in names if name in CODES or name in fields]
+    types = {}
+    for name in include:
+        kind = KINDS.get(name, "text")
+        types[name] = pa.string() if kind in INTEGERS and not typed else CSV_TYPES[kind]
+    buffer = data if isinstance(data, pa.Buffer) else pa.py_buffer(data)
+    table = csv.read_csv(
+        pa.BufferReader(buffer),
+        csv.ReadOptions(column_names=names, block_size=buffer.size + 16, use_threads=False),
+        _PARSE,
+        csv.ConvertOptions(
+            column_types=types,
+            null_values=[""],
+            strings_can_be_null=True,
+            include_columns=include,
+        ),
+    )
+    return table if table.column(0).num_chunks == 1 else table.combine_chunks()
+
+
+def _has_hex(data: bytes | bytearray, table: pa.Table) -> bool:
+    """Tell whether a number may have been written as 0X1F, which Arrow reads as hexadecimal.
+
+    An X may only come from the coded fields, where it stands for encryption.
+    """
+    accounted = 0
+    for name in CODES:
+        if name not in table.column_names:
+            continue
+        column = table.column(name).chunk(0)
+        per_value = np.asarray(pc.count_substring(column.dictionary, "X"))
+        if per_value.any():
+            codes = np.asarray(column.indices.drop_null())
+            accounted += int(np.bincount(codes, minlength=len(per_value)) @ per_value)
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("X"))) != accounted
+
+
+def _check(name: str, column: pa.Array, kind: Kind) -> tuple[pa.Array, Wrong | None]:
+    if name in CODES:
+        return column, check_codes(name, column, kind)
+    checked, wrong = coerce(KINDS[name], column)
+    if wrong is None and name in _REQUIRED and column.null_count:
+        rows = np.flatnonzero(np.asarray(column.is_null()))
+        wrong = Wrong(rows, (_MISSING[name],) * len(rows))
+    elif wrong is not None and name in _REQUIRED and column.null_count:
+        empty = np.flatnonzero(np.asarray(column.is_null()))
+        rows = np.concatenate([wrong.rows, empty])
+        wrong = Wrong(rows, (*wrong.reasons, *(_MISSING[name],) * len(empty)))
+    return checked, wrong
+
+
+def read_carefully(
+    sheet: Sheet, fields: frozenset[str]
+) -> tuple[Tuples, Faults, Callable[[int], bytes]]:
+    """Find every bad tuple, and read the others.
+
+    Returns:
+        The good tuples with their indexes, the bad ones, and what gives a tuple's bytes by index.
+    """
+    plain = bytes(sheet.data)[2:].replace(b"\n, ", b"\n")
+    starts, ends = line_bounds(plain)
+    faults = Faults()
+    bad = np.zeros(len(starts), dtype=bool)
+    _note_bytes(plain, starts, ends, bad, faults)
+    commas = np.flatnonzero(np.frombuffer(plain, np.uint8) == _COMMA)
+    widths = np.searchsorted(commas, ends) - np.searchsorted(commas, starts) + 1
+    short = (widths == WIDTH_1) & (sheet.kind == "nsg") & ~bad
+    wrong_width = ~short & (widths != WIDTH) & ~bad
+    allowed = "8 or 13" if sheet.kind == "nsg" else "13"
+    for line in np.flatnonzero(wrong_width).tolist():
+        reason = "too_few_fields" if widths[line] < WIDTH else "too_many_fields"
+        faults.add(line, reason, f"{widths[line]} fields where a tuple has {allowed}")
+    lines = np.flatnonzero(~bad & ~wrong_width)
+    tuples = _read_good(plain, starts, short, lines, fields, sheet.kind, faults)
+    return tuples, faults, lambda line: plain[starts[line] : ends[line]]
+
+
+def _note_bytes(
+    plain: bytes, starts: np.ndarray, ends: np.ndarray, bad: np.ndarray, faults: Faults
+) -> None:
+    """Note tuples with control characters, or that are not UTF-8."""
+    content = np.frombuffer(plain, np.uint8)
+    control = (content < _BLANK) & (content != ord("\n"))
+    for line in np.unique(np.searchsorted(ends, np.flatnonzero(control))).tolist():
+        bad[line] = True
+        faults.add(line, "control_character", "a control character in a tuple")
+    try:
+        plain.decode("utf-8")
+    except UnicodeDecodeError:
+        for line in np.unique(np.searchsorted(ends, np.flatnonzero(content > _ASCII))).tolist():
+            try:
+                plain[starts[line] : ends[line]].decode("utf-8")
+            except UnicodeDecodeError as error:
+                if not bad[line]:
+                    bad[line] = True
+                    found = f"the byte at position {error.start + 1} of the tuple is not UTF-8"
+                    faults.add(line, "invalid_utf8", found)
+
+
+def _read_good(
+    plain: bytes,
+    starts: np.ndarray,
+    short: np.ndarray,
+    lines: np.ndarray,
+    fields: frozenset[str],
+    kind: Kind,
+    faults: Faults,
+) -> Tuples:
+    """Read the lines of the right width; note the first thing that is wrong with each."""
+    offsets = np.append(starts, len(plain)).astype(np.int32)
+    texts = pa.Array.from_buffers(
+        pa.binary(), len(starts), [None, pa.py_buffer(offsets), pa.py_buffer(plain)]
+    )
+    if short.any():
+        ending = b"," * (WIDTH - WIDTH_1) + b"\n"
+        padded = pc.binary_replace_slice(texts, start=-1, stop=1 << 30, replacement=ending)
+        texts = pc.if_else(pa.array(short), padded, texts)
+    content = _content(texts.take(pa.array(lines)))
+    if not content.size:
+        return Tuples({name: _empty(name) for name in NAMES}, lines)
+    table = _read(content, NAMES, fields, typed=False)
+    seen = np.zeros(len(lines), dtype=bool)
+    columns: dict[str, pa.Array] = {}
+    for name in table.column_names:
+        column = table.column(name).chunk(0)
+        columns[name], wrong = _check(name, column, kind)
+        if wrong is None:
+            continue
+        fresh = ~seen[wrong.rows]
+        rows = wrong.rows[fresh]
+        seen[rows] = True
+        shown = column.take(pa.array(rows)).cast(pa.string()).to_pylist()
+        reasons = np.array(wrong.reasons, dtype=object)[fresh].tolist()
+        for line, reason, text in zip(lines[rows].tolist(), reasons, shown, strict=True):
+            faults.add(line, reason, words(name, kind, reason, text or ""))
+    if seen.any():
+        good = pa.array(np.flatnonzero(~seen))
+        columns = {name: column.take(good) for name, column in columns.items()}
+    return Tuples(columns, lines[~seen])
+
+
+def _empty(name: str) -> pa.Array:
+    if KINDS.get(name, "address") == "address":
+        return pa.array([], pa.string()).dictionary_encode()
+    return pa.array([], TYPES[KINDS[name]])
+
+
+def _content(texts: pa.BinaryArray) -> pa.Buffer:
+    """Give the bytes of all texts, one after the other."""
+    _, offsets, data = texts.buffers()
+    if not len(texts) or data is None:
+        return pa.py_buffer(b"")
+    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return data.slice(int(ends[0]), int(ends[-1] - ends[0]))

@@ -1,0 +1,246 @@
+"""Reading GCP log entries: the flow's own values by column, its metadata by distinct value.
+
+An entry's bulk is metadata (machines, networks, places) that repeats from entry to entry. It is left
+as the bytes it came as: a side's metadata are gathered on one line, written by the JSON encoder at
+once for the whole block, and only the different lines are parsed. This takes half the time that a
+parser needs which builds a column for every member. Members that are not known yet are noticed by
+the parser itself, and kept from then on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import repeat
+from operator import is_not
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.decoders.read.gcp_members import (
+    ABSENT,
+    MEMBERS,
+    METADATA,
+    REMEMBERED,
+    TEXT_KIND,
+    UNREADABLE,
+    WHOLE_KIND,
+    Members,
+    Wanted,
+    spread,
+)
+from ktrans.decoders.read.json_careful import (
+    Native,
+    Path,
+    Shape,
+    gather_objects,
+    json_column,
+    read_carefully,
+)
+from ktrans.decoders.read.json_values import decode_json, encode_json
+
+encode_lines = msgspec.json.Encoder().encode_lines
+
+_TIMES = frozenset({"timestamp", "start_time", "end_time"})
+_STAMP_BYTES = 20
+_MAX_LEARNED = 64
+_REMEMBERED_BYTES = 4096
+"""Longer groups are parsed in each block, or remembering them would take much memory."""
+_NO_NAME = re.compile(r'[\x00-\x1f"\\]')
+"""What a member of a parser's object cannot have in its name."""
+
+_UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at `\$(?:\[[^\]]*\])?\.?([^`]*)`)?$", re.DOTALL)
+
+
+class GcpReader:
+    """Reads blocks of entries, and remembers the members that it meets.
+
+    Args:
+        wanted: what is wanted of an entry.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._members = Members(wanted, {})
+
+    def read(self, data: bytes, records: int) -> Native | None:
+        """Read a block of one entry a line; None if anything in it is out of order."""
+        native = self._read(lambda decoder: decoder.decode_lines(data))
+        return native if native is not None and native.rows == records else None
+
+    def _read(self, decode: Callable[[Any], list[Any]]) -> Native | None:
+        for _ in range(_MAX_LEARNED):
+            members = self._members
+            try:
+                return self._native(members, decode(members.decoder))
+            except msgspec.ValidationError as error:
+                if not self._learn(members, str(error)):
+                    return None
+            except UNREADABLE:
+                return None
+        return None
+
+    def _native(self, members: Members, entries: list[Any]) -> Native:
+        """Give the columns of entries that the decoder of the same members has parsed."""
+        columns = dict(_columns(members, entries))
+        if members.groups and entries:
+            columns.update(_grouped(members, entries))
+        self._wanted.expand(columns)
+        return Native(len(entries), None, columns)
+
+    def _learn(self, members: Members, error: str) -> bool:
+        """Take a member into account that the parser did not know."""
+        match = _UNKNOWN.search(error)
+        if match is None:
+            return False
+        place = tuple((match[2] or "").split(".")) if match[2] else ()
+        names = members.learned.get(place, ())
+        known = place in MEMBERS and match[1] not in names
+        if not known or len(names) >= _MAX_LEARNED or _NO_NAME.search(match[1]):
+            return False
+        learned = {**members.learned, place: (*names, match[1])}
+        self._members = Members(self._wanted, learned)
+        return True
+
+    def sort_out(self, data: bytes) -> tuple[Native | None, Native]:
+        """Read a block with entries that are out of order: the others, and those, by line."""
+        lines = data.removesuffix(b"\n").split(b"\n")
+        members = self._members  # once: another thread may replace them meanwhile
+        decode = members.decoder.decode
+        entries: list[Any] = []
+        good: list[int] = []
+        odd: list[int] = []
+        for number, line in enumerate(lines):
+            try:
+                entries.append(decode(line))
+                good.append(number)
+            except (msgspec.DecodeError, UnicodeError, RecursionError):
+                odd.append(number)
+        native: Native | None = None
+        try:
+            native = self._native(members, entries)
+            native.lines = np.array(good, dtype=np.int64)
+        except UNREADABLE:
+            odd = list(range(len(lines)))
+        others = read_carefully(b"\n".join(lines[number] for number in odd), self._wanted.shape)
+        self._wanted.expand(others.columns)
+        places = np.array(odd, dtype=np.int64)
+        others.lines = places if others.lines is None else places[others.lines]
+        others.faults.lines = [odd[line] for line in others.faults.lines]
+        return native, others
+
+
+def _columns(members: Members, entries: Sequence[Any]) -> Iterator[tuple[Path, pa.Array]]:
+    for path, kind, values in members.values(entries):
+        if kind is msgspec.Raw:
+            if any(map(is_not, values, repeat(ABSENT))):
+                yield from _by_distinct(members.wanted.shape, path, values)
+            continue
+        column = _column(kind, values)
+        if column.null_count < len(column):
+            yield path, _instants(column) if path[-1] in _TIMES else column
+
+
+def _column(kind: Any, values: list[Any]) -> pa.Array:
+    if kind == TEXT_KIND:
+        return pa.array(values, pa.string())
+    if kind != WHOLE_KIND:
+        return pa.array(values, pa.float64())
+    first = next((value for value in values if value is not None), None)
+    try:
+        return pa.array(values, pa.string() if type(first) is str else pa.int64())
+    except (pa.ArrowTypeError, pa.ArrowInvalid, OverflowError):
+        return json_column(values)
+
+
+def _instants(column: pa.StringArray) -> pa.Array:
+    """Give times of the usual form as nanoseconds; others are left to be looked at one by one."""
+    shortest = pc.min(pc.binary_length(column)).as_py()
+    if shortest < _STAMP_BYTES or not pc.all(pc.ends_with(column, "Z")).as_py():
+        return column
+    try:
+        return column.cast(pa.timestamp("ns", tz="UTC")).view(pa.int64())
+    except pa.ArrowInvalid:
+        return column
+
+
+def _by_distinct(
+    shape: Shape, path: Path, values: list[msgspec.Raw]
+) -> Iterator[tuple[Path, pa.Array]]:
+    """Parse the different values of a member, and give the columns of what is in them."""
+    coded = _binary(values).dictionary_encode()
+    name = path[-1]
+    raws = coded.dictionary.to_pylist()
+    objects = [{name: decode_json(raw)} if len(raw) > 1 else None for raw in raws]
+    found: dict[Path, pa.Array] = {}
+    gather_objects(objects, path[:-1], shape, found)
+    for inner, column in found.items():
+        yield inner, spread(column, coded.indices)
+
+
+def _grouped(members: Members, entries: Sequence[Any]) -> Iterator[tuple[Path, pa.Array]]:
+    """Parse the different groups of members, and give the columns of what is in them."""
+    lines = _lines_of(encode_lines(entries))
+    if len(lines) != len(entries) * members.lines:
+        raise msgspec.DecodeError("a member has the name of a line break")
+    firsts = np.arange(0, len(lines), members.lines)
+    for group in members.groups:
+        coded = lines.take(pa.array(firsts + group.line)).dictionary_encode()
+        raws = coded.dictionary.to_pylist()
+        objects = [
+            (_known_group if len(raw) <= _REMEMBERED_BYTES else _group)(raw, group.end)
+            for raw in raws
+        ]
+        for name in group.names:
+            values = [found.get(name) for found in objects]
+            yield from _spread_values(members.wanted.shape, (*group.place, name), values, coded)
+
+
+def _spread_values(
+    shape: Shape, path: Path, values: list[Any], coded: pa.DictionaryArray
+) -> Iterator[tuple[Path, pa.Array]]:
+    """Give the columns of a member that was parsed by distinct group."""
+    kinds = set(map(type, values)) - {type(None)}
+    if not kinds:
+        return
+    if path in METADATA and kinds == {bytes}:
+        texts = pa.array(values, pa.binary()).cast(pa.string()).dictionary_encode()
+        codes = texts.indices.take(coded.indices)
+        yield path, pa.DictionaryArray.from_arrays(codes, texts.dictionary)
+        return
+    values = [decode_json(value) if type(value) is bytes else value for value in values]
+    found: dict[Path, pa.Array] = {}
+    gather_objects([{path[-1]: value} for value in values], path[:-1], shape, found)
+    for inner, column in found.items():
+        yield inner, spread(column, coded.indices)
+
+
+def _group(line: bytes, end: bytes) -> dict[str, Any]:
+    """Parse a group: its members that are there, objects as compact JSON bytes."""
+    found = decode_json(b"{" + line[1 : -len(end)] + b"}")
+    return {
+        name: encode_json(value) if type(value) is dict else value
+        for name, value in found.items()
+        if value is not None
+    }
+
+
+_known_group = lru_cache(maxsize=REMEMBERED)(_group)
+
+
+def _binary(values: list[msgspec.Raw]) -> pa.Array:
+    """Give values as an array, each with a newline behind it; there is none within a record."""
+    return _lines_of(b"\n".join((*values, b"")))
+
+
+def _lines_of(text: bytes) -> pa.Array:
+    """Give the lines of a text as an array, each with its newline."""
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
+    offsets = np.zeros(len(ends) + 1, dtype=np.int32)
+    offsets[1:] = ends
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+    return pa.Array.from_buffers(pa.binary(), len(ends), buffers)

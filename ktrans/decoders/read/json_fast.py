@@ -1,0 +1,265 @@
+"""JSON lines to columns by path: by Arrow's parser where it can, record by record where it cannot.
+
+Both ways give the same columns for the same bytes. What Arrow's parser cannot do exactly (mixed
+types, duplicate keys, integers beyond 64 bits, broken records) it refuses or is kept from, and the
+records are then read one by one; of duplicate keys the last one counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.decoders.read.faults import line_bounds
+from ktrans.decoders.read.json_careful import (
+    EXACT,
+    Native,
+    Path,
+    Shape,
+    joined,
+    may_be_deep,
+    read_carefully,
+)
+from ktrans.decoders.read.json_values import decode_json, json_text
+
+_PART_LINES = 256
+"""A block that Arrow's parser refuses is tried again in parts, so that a bad record costs one."""
+
+_NOT_JSON = re.compile(rb"[:,\[]\s*-?(?:NaN|Inf)")
+
+
+class Parser:
+    """Reads blocks of one log, and remembers what its values look like.
+
+    Args:
+        shape: what to read.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._types: dict[Path, pa.DataType] = dict(shape.paths or {})
+        self._nested = False
+
+    def read(self, data: bytes, records: int) -> Native:
+        """Read a block of JSON lines, one record a line."""
+        found = self._quick(data, records)
+        if found is not None:
+            return found
+        if records <= _PART_LINES:
+            return read_carefully(data, self._shape)
+        starts, _ = line_bounds(data)
+        borders = [*starts[::_PART_LINES].tolist(), len(data)]
+        parts: list[Native] = []
+        for begin, end in pairwise(borders):
+            part = data[begin:end]
+            lines = min(_PART_LINES, records - len(parts) * _PART_LINES)
+            parts.append(self._quick(part, lines) or read_carefully(part, self._shape))
+        return joined(parts, _PART_LINES)
+
+    def _quick(self, data: bytes, records: int) -> Native | None:
+        if not _looks_clean(data):
+            return None
+        try:
+            found = self._read_fast(data, records)
+        except (RecursionError, pa.ArrowException):
+            return None
+        return None if found is None else Native(records, None, found)
+
+    def _read_fast(self, data: bytes, records: int) -> dict[Path, pa.Array] | None:
+        for types, infer in self._attempts():
+            table = _arrow(data, types, infer=infer)
+            if table is None:
+                continue
+            if table.num_rows != records:
+                return None
+            stamps = list(_timestamps(table.schema, ()))
+            if stamps:
+                # Arrow takes texts that look like times for times; the text is wanted as it is.
+                texts = dict.fromkeys(stamps, pa.string())
+                self._types = {**self._types, **texts}
+                table = _arrow(data, {**types, **texts}, infer=True)
+                if table is None:
+                    return None
+            return self._columns(table, data)
+        return None
+
+    def _attempts(self) -> list[tuple[Mapping[Path, pa.DataType], bool]]:
+        """Give what to try: types to expect, and whether to look at values beyond these."""
+        if self._shape.paths is not None and not self._nested:
+            return [(self._types, False), ({}, True)]
+        return [(self._types, True), ({}, True)] if self._types else [({}, True)]
+
+    def _learn(self, found: Mapping[Path, pa.Array]) -> None:
+        """Expect the next block's values to be of the types of this one's."""
+        seen = {
+            path: column.type
+            for path, column in found.items()
+            if path in self._types and not pa.types.is_floating(column.type)
+        }
+        if any(self._types[path] != kind for path, kind in seen.items()):
+            self._types = {**self._types, **seen}
+
+    def _columns(self, table: pa.Table, data: bytes) -> dict[Path, pa.Array] | None:
+        found: dict[Path, pa.Array] = {}
+        nested: list[Path] = []
+        for path, column in self._leaves(
+            [(name, _whole(table.column(name))) for name in table.column_names], ()
+        ):
+            spelled = pa.types.is_floating(column.type) and path not in self._shape.numbers
+            if spelled or pa.types.is_nested(column.type):
+                if column.null_count < len(column):
+                    nested.append(path)
+                continue
+            if pa.types.is_floating(column.type) and _inexact(column):
+                return None
+            found[path] = column
+        if nested:
+            texts = _nested_texts(data, nested)
+            if texts is None:
+                return None
+            found.update(texts)
+        if self._shape.paths is not None:
+            self._learn(found)
+            self._nested = self._nested or bool(nested)
+        return found
+
+    def _leaves(
+        self, columns: Iterable[tuple[str, pa.Array]], above: Path
+    ) -> Iterator[tuple[Path, pa.Array]]:
+        """Give the values at and below some columns; those that are nowhere are left out."""
+        for name, column in columns:
+            path = (*above, name)
+            if pa.types.is_null(column.type):
+                continue
+            if pa.types.is_struct(column.type) and path in self._shape.parents:
+                names = [f.name for f in column.type]
+                yield from self._leaves(zip(names, column.flatten(), strict=True), path)
+            elif column.null_count < len(column) and self._wants(path):
+                yield path, column
+
+    def _wants(self, path: Path) -> bool:
+        return self._shape.paths is None or path in self._shape.paths
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """Give a column as one array; lists of nothing but nulls come too short to be put together."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _looks_clean(data: bytes) -> bool:
+    """Tell whether a block has none of the bytes that Arrow's parser takes too lightly."""
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+    if (b"NaN" in data or b"Inf" in data) and _NOT_JSON.search(data):
+        return False
+    return not may_be_deep(data)
+
+
+def _arrow(data: bytes, types: Mapping[Path, pa.DataType], *, infer: bool) -> pa.Table | None:
+    from pyarrow import json as arrow_json
+
+    try:
+        return arrow_json.read_json(
+            pa.BufferReader(data),
+            read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(data) + 16),
+            parse_options=arrow_json.ParseOptions(
+                explicit_schema=_schema(types) if types else None,
+                unexpected_field_behavior="infer" if infer else "ignore",
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+        return None
+
+
+def _schema(types: Mapping[Path, pa.DataType]) -> pa.Schema:
+    """Make the nested schema of values by path."""
+    tree: dict[str, Any] = {}
+    for path, kind in types.items():
+        place = tree
+        for name in path[:-1]:
+            below = place.get(name)
+            if not isinstance(below, dict):
+                below = place[name] = {}
+            place = below
+        if not isinstance(place.get(path[-1]), dict):
+            place[path[-1]] = kind
+    return pa.schema(_fields(tree))
+
+
+def _fields(tree: Mapping[str, Any]) -> list[pa.Field]:
+    return [
+        pa.field(name, pa.struct(_fields(kind)) if isinstance(kind, dict) else kind)
+        for name, kind in tree.items()
+    ]
+
+
+def _timestamps(fields: Iterable[pa.Field], above: Path) -> Iterator[Path]:
+    for each in fields:
+        path = (*above, each.name)
+        if pa.types.is_timestamp(each.type):
+            yield path
+        elif pa.types.is_struct(each.type):
+            yield from _timestamps(each.type, path)
+
+
+def _inexact(column: pa.Array) -> bool:
+    bounds = pc.min_max(column).as_py()
+    return bounds["min"] is not None and not (-EXACT < bounds["min"] <= bounds["max"] < EXACT)
+
+
+def _nested_texts(data: bytes, paths: Sequence[Path]) -> dict[Path, pa.Array] | None:
+    """Give values that Arrow's parser does not keep as they are as text, decoding nothing else."""
+    try:
+        records = msgspec.json.Decoder(_struct(paths, 0)).decode_lines(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    columns = {}
+    for path in paths:
+        raws: list[Any] = records
+        for name in path:
+            attribute = _attribute(name)
+            raws = [None if raw is None else getattr(raw, attribute) for raw in raws]
+        column = pa.array([raw and bytes(raw) for raw in raws], pa.binary()).dictionary_encode()
+        try:
+            texts = [_compact(raw) for raw in column.dictionary.to_pylist()]
+        except RecursionError:
+            return None
+        columns[path] = pa.array(texts, pa.string()).take(column.indices)
+    return columns
+
+
+def _attribute(name: str) -> str:
+    """Make a Python name that no two keys share."""
+    return "k" + name.encode("utf-8", "surrogatepass").hex()
+
+
+def _struct(paths: Sequence[Path], depth: int) -> Any:
+    """Make the type of a record of which only these paths matter."""
+    below: dict[str, list[Path]] = {}
+    for path in paths:
+        below.setdefault(path[depth], []).append(path)
+    members = [
+        (
+            _attribute(name),
+            msgspec.Raw if len(some[0]) == depth + 1 else _struct(some, depth + 1) | None,
+            None,
+        )
+        for name, some in below.items()
+    ]
+    return msgspec.defstruct(
+        f"Nested{depth}", members, rename={_attribute(name): name for name in below}
+    )
+
+
+def _compact(raw: bytes | None) -> str | None:
+    value = None if raw is None else decode_json(raw)
+    return None if value is None else json_text(value)

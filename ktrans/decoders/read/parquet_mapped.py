@@ -1,0 +1,236 @@
+"""Parquet objects by the tables of JSON logs: nested columns become values by path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.api import ComponentConfig, Decoded, Payload, RejectError, reject_batch
+from ktrans.decoders.mapped.decoder import JsonMapDecoder
+from ktrans.decoders.mapped.rows import RowMaker
+from ktrans.decoders.read.json_careful import Native, Path
+from ktrans.decoders.read.json_fast import Parser
+from ktrans.decoders.read.parquet_aws import BATCH_ROWS, PARQUET_MAGIC, json_bytes, refuse_torn
+from ktrans.flow.maps import exploded
+from ktrans.flow.schema import ATTRS
+
+C = TypeVar("C", bound=ComponentConfig)
+_compute: Any = pc
+_PAIR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TableBlock:
+    """Some rows of a Parquet object: the object, its columns, and the ordinal of the first row."""
+
+    uri: str
+    batch: pa.RecordBatch
+    first: int
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the columns."""
+        return int(self.batch.nbytes)
+
+
+class TableDecoder(JsonMapDecoder[C]):
+    """Decodes JSON records and Parquet rows by one table; a subclass names it.
+
+    Attributes:
+        makes_rows: what makes the flow rows.
+    """
+
+    makes_rows: ClassVar[type[RowMaker]] = RowMaker
+
+    def _prepare(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._maker = self.makes_rows(self.table, schema)
+        self._parser = Parser(self._maker.shape)
+
+    def blocks(self, payload: Payload) -> Iterator[Any]:
+        """Cut an object into blocks; Parquet is told by its first bytes."""
+        with payload.open() as stream:
+            magic = stream.read(len(PARQUET_MAGIC))
+        if magic == PARQUET_MAGIC:
+            yield from self._row_groups(payload)
+        else:
+            yield from super().blocks(payload)
+
+    def _row_groups(self, payload: Payload) -> Iterator[TableBlock]:
+        import pyarrow.parquet as pq
+
+        with payload.random_access() as stream:
+            refuse_torn(payload, stream)
+            try:
+                file = pq.ParquetFile(stream)
+                names = self._wanted_of(file.schema_arrow)
+                if not names:
+                    shown = ", ".join(file.schema_arrow.names[:8])
+                    raise RejectError(
+                        f"{payload.uri}: a Parquet file without the columns of "
+                        f"{self.config.type}; it has {shown}",
+                        code="no_layout",
+                    )
+                first = 1
+                for batch in file.iter_batches(BATCH_ROWS, columns=names):
+                    yield TableBlock(payload.uri, batch, first)
+                    first += batch.num_rows
+            except (pa.ArrowException, OSError) as error:
+                raise RejectError(f"{payload.uri}: not a readable Parquet file: {error}") from error
+
+    def _wanted_of(self, schema: pa.Schema) -> list[str]:
+        """Give the columns to read: those of the table's values, or all if the rest is kept."""
+        names = schema.names
+        known = {path[0] for each in self.table.fields for path in each.paths}
+        if not known & set(names):
+            return []
+        paths = self._maker.shape.paths
+        if paths is None:
+            hidden = {path[0] for path in self.table.hidden if len(path) == 1}
+            hidden -= {path[0] for path in self.table.uses}
+            return [name for name in names if name not in hidden or name in known]
+        found = [_leaf(schema, path) for path in paths if path[0] in names]
+        return list(dict.fromkeys(found)) or names[:1]
+
+    def decode(self, block: Any) -> Decoded:
+        """Turn a block into rows and rejects."""
+        if not isinstance(block, TableBlock):
+            return super().decode(block)
+        rows = block.batch.num_rows
+        native = Native(rows, None, native_columns(block.batch))
+        made = self._maker.make(native, block.uri, block.first)
+        return Decoded(made.batch, rows, self._refused(block, made.faults), made.skipped)
+
+    def _refused(self, block: TableBlock, faults: Any) -> pa.RecordBatch | None:
+        lines, reasons, details = faults.ordered()
+        if not lines:
+            return None
+        raw = [json_bytes(row) for row in block.batch.take(pa.array(lines)).to_pylist()]
+        return reject_batch(
+            block.uri,
+            [block.first + line for line in lines],
+            reasons,
+            raw,
+            details=details,
+            decoder=self.config.type,
+            version=self.version,
+        )
+
+
+def _leaf(schema: pa.Schema, path: Path) -> str:
+    """Give the dotted name of a value's column: as far down as there are structs."""
+    kind: Any = schema.field(path[0]).type
+    depth = 1
+    while depth < len(path) and pa.types.is_struct(kind):
+        if kind.get_field_index(path[depth]) < 0:
+            break
+        kind = kind.field(path[depth]).type
+        depth += 1
+    return ".".join(path[:depth])
+
+
+def native_columns(batch: pa.RecordBatch) -> dict[Path, pa.Array]:
+    """Give the values of nested columns by path."""
+    found: dict[Path, pa.Array] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        _add(found, (name,), column)
+    return found
+
+
+def _add(found: dict[Path, pa.Array], path: Path, column: pa.Array) -> None:
+    kind = column.type
+    if pa.types.is_struct(kind):
+        for index, child in enumerate(column.flatten()):
+            _add(found, (*path, kind.field(index).name), child)
+    elif pa.types.is_map(kind) and pa.types.is_string(kind.key_type):
+        texts = column if kind == ATTRS else None
+        if texts is None and pa.types.is_string(kind.item_type):
+            texts = column.cast(ATTRS)
+        if texts is None:
+            found[path] = _as_json(column)
+            return
+        for key, values in exploded(texts).items():
+            found[(*path, key)] = values
+    elif _is_list(kind) and _is_list(kind.value_type):
+        _add_pairs(found, path, column)
+    elif pa.types.is_nested(kind):
+        found[path] = _texts_as_json(column) if _is_list(kind) else _as_json(column)
+    else:
+        found[path] = _scalar(column)
+
+
+def _scalar(column: pa.Array) -> pa.Array:  # noqa: PLR0911 - one return a type reads best
+    """Bring a column to what a JSON parser would have made of it."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _scalar(column.cast(kind.value_type))
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64())
+    if pa.types.is_floating(kind):
+        values = column.cast(pa.float64())
+        return _compute.if_else(_compute.is_nan(values), pa.scalar(None, pa.float64()), values)
+    if pa.types.is_uint64(kind):
+        return column.cast(pa.string())
+    if pa.types.is_integer(kind):
+        return column.cast(pa.int64())
+    if pa.types.is_boolean(kind):
+        return column
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return _as_json(column)
+    return column.cast(pa.string())
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _add_pairs(found: dict[Path, pa.Array], path: Path, column: pa.Array) -> None:
+    """Read lists of (name, value) pairs, as some tools write maps, like a map."""
+    pairs = column.flatten()
+    texts = pairs.flatten()
+    two = np.asarray(_compute.list_value_length(pairs).fill_null(0)) == _PAIR
+    if not (two.all() and pa.types.is_string(texts.type)):
+        found[path] = _as_json(column)
+        return
+    names = texts.take(pa.array(np.arange(0, len(texts), _PAIR)))
+    if names.null_count:
+        found[path] = _as_json(column)
+        return
+    values = texts.take(pa.array(np.arange(1, len(texts), _PAIR)))
+    lengths = np.asarray(_compute.list_value_length(column).fill_null(0))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    maps = pa.MapArray.from_arrays(pa.array(offsets), names, values, type=ATTRS)
+    for key, each in exploded(maps).items():
+        found[(*path, key)] = each
+
+
+def _texts_as_json(column: pa.Array) -> pa.Array:
+    """Give lists of plain texts as JSON; an empty list says nothing."""
+    values = column.flatten()
+    if pa.types.is_dictionary(values.type):
+        plain = pa.list_(pa.string())
+        column, values = column.cast(plain), values.cast(pa.string())
+    if not pa.types.is_string(values.type) or values.null_count:
+        return _as_json(column)
+    if _compute.any(_compute.match_substring_regex(values, r'["\\[:cntrl:]]')).as_py():
+        return _as_json(column)
+    quote, end = pa.scalar('["', pa.string()), pa.scalar('"]', pa.string())
+    inner = _compute.binary_join(column, pa.scalar('","', pa.string()))
+    whole = _compute.binary_join_element_wise(quote, inner, end, pa.scalar("", pa.string()))
+    empty = _compute.equal(_compute.list_value_length(column), pa.scalar(0, pa.int32()))
+    return _compute.if_else(empty, pa.scalar(None, pa.string()), whole)
+
+
+def _as_json(column: pa.Array) -> pa.Array:
+    """Give any values as JSON, one by one: only for what flow logs hardly hold."""
+    texts = [
+        None if value is None else msgspec.json.encode(value, enc_hook=str).decode()
+        for value in column.to_pylist()
+    ]
+    return pa.array(texts, pa.string())

@@ -1,0 +1,284 @@
+"""The careful reading of a block of text: every bad line found, every good one kept.
+
+Blanks are tidied with whole-block replacements, lines with strange bytes are looked at one by one,
+numbers are read as texts and checked by column. The rows are the same that the fast reading gives
+for the good lines alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv
+
+from ktrans.decoders.aws.layout import LOGGED_AT, is_time
+from ktrans.decoders.aws.values import TYPES, coerce, explain
+from ktrans.decoders.read.faults import Faults, line_bounds
+from ktrans.decoders.read.text_fast import TextBlock, TextPlan, has_blank_pair
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(slots=True)
+class Careful:
+    """What the careful reading found.
+
+    Attributes:
+        native: checked columns of the good lines.
+        lines: the index in the block of each good line.
+        faults: the bad lines.
+        skipped: blank and comment lines.
+        bounds: where the block's lines begin and end, if that was needed and the block was tidy.
+    """
+
+    native: dict[str, pa.Array]
+    lines: np.ndarray
+    faults: Faults
+    skipped: int
+    bounds: tuple[np.ndarray, np.ndarray] | None
+
+
+@dataclass(slots=True)
+class _Text:
+    """Tidied lines: the index in the block of each, and where each begins and ends if known."""
+
+    data: bytes
+    lines: np.ndarray
+    known: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.known is None:
+            self.known = line_bounds(self.data)
+        return self.known
+
+
+def read_carefully(plan: TextPlan, bare: TextPlan, block: TextBlock) -> Careful:
+    """Read a block line by line, as far as that can be done by columns.
+
+    Args:
+        plan: for lines with a time before the record.
+        bare: for lines without; the block is read with one of the two.
+        block: the lines.
+    """
+    faults = Faults()
+    text, skipped = _tidy(block.data, block.lines, faults)
+    prepended = np.empty(0, dtype=np.int64)
+    chosen = plan if block.prefixed else bare
+    table, wrong_width = _read_strings(chosen, text.data)
+    if len(wrong_width) and _mixed(text, wrong_width, chosen, bare.width):
+        text, prepended = _prefix_all(text, bare.width)
+        chosen = plan
+        table, wrong_width = _read_strings(chosen, text.data)
+    if len(wrong_width):
+        _note_widths(chosen, _widths(text, wrong_width), faults)
+    rows = np.delete(text.lines, wrong_width)
+    native = _check(chosen, table, rows, prepended, faults)
+    bad = np.isin(rows, np.array(faults.lines, dtype=np.int64)) if faults.lines else None
+    if bad is not None and bad.any():
+        good = pa.array(np.flatnonzero(~bad))
+        native = {name: column.take(good) for name, column in native.items()}
+        rows = rows[~bad]
+    tidy = text.data is block.data
+    return Careful(native, rows, faults, skipped, text.known if tidy else None)
+
+
+def _tidy(data: bytes, count: int, faults: Faults) -> tuple[_Text, int]:
+    """Bring every line to single blanks; take out blank, comment and unreadable lines."""
+    text = data
+    if has_blank_pair(text) or b"\r" in text or b"\t" in text or not text.isascii():
+        text = _single_blanks(text)
+    starts, ends = line_bounds(text)  # one line less than `count` if the last one was blank
+    special = np.flatnonzero(_is_special(text, starts, ends))
+    if not len(special):
+        return _Text(text, np.arange(len(starts)), (starts, ends)), count - len(starts)
+    skipped = count - len(starts)
+    pieces: list[bytes] = []
+    dropped: list[int] = []
+    after = 0
+    for line in special.tolist():
+        pieces.append(text[after : starts[line]])
+        after = int(ends[line]) + 1
+        better = _look_at(text[starts[line] : ends[line]], line, faults)
+        if better:
+            pieces.append(better + b"\n")
+        else:
+            dropped.append(line)
+            skipped += better is not None
+    pieces.append(text[after:])
+    kept = np.delete(np.arange(len(starts)), dropped)
+    return _Text(b"".join(pieces), kept), skipped
+
+
+def _single_blanks(text: bytes) -> bytes:
+    """Bring all blanks between fields to one, and take those at the edges of lines away."""
+    text = text.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    text = text.removeprefix(_BOM).replace(b"\n" + _BOM, b"\n").replace(b"\t", b" ")
+    while b"  " in text:
+        text = text.replace(b"  ", b" ")
+    return text.replace(b" \n", b"\n").replace(b"\n ", b"\n").strip(b" ")
+
+
+def _is_special(text: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Mark the lines that need a look of their own."""
+    special: np.ndarray = starts == ends
+    content = np.frombuffer(text, np.uint8)
+    for byte in (b"\0", b"\r", b"#"):
+        if byte in text:
+            places = np.flatnonzero(content == byte[0])
+            special[np.searchsorted(ends, places)] = True
+    if b"{" in text:
+        filled = starts < ends
+        special[filled] |= content[starts[filled]] == ord("{")
+    if not text.isascii():
+        try:
+            text.decode("utf-8")
+        except UnicodeDecodeError:
+            places = np.flatnonzero(content >= 0x80)  # noqa: PLR2004
+            special[np.searchsorted(ends, places)] = True
+    return special
+
+
+def _look_at(line: bytes, number: int, faults: Faults) -> bytes | None:
+    """Give what to read instead of a line: b"" to skip it, None if it is a fault."""
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = f"byte {line[error.start]:#04x} at position {error.start + 1} is not UTF-8"
+        faults.add(number, "invalid_utf8", found)
+        return None
+    if line.startswith(b"{"):
+        return _unwrapped(line, number, faults)
+    for byte, name in ((b"\0", "NUL"), (b"\r", "carriage return")):
+        if byte in line:
+            place = line.index(byte) + 1
+            faults.add(number, "control_character", f"a {name} at position {place}")
+            return None
+    return _without_comment(line)
+
+
+def _without_comment(line: bytes) -> bytes:
+    tokens = line.split(b" ")
+    for place, token in enumerate(tokens):
+        if token.startswith(b"#"):
+            return b" ".join(tokens[:place])
+    return line
+
+
+class _Wrapped(msgspec.Struct):
+    message: str
+
+
+def _unwrapped(line: bytes, number: int, faults: Faults) -> bytes | None:
+    """Take the record out of a JSON object's `message`."""
+    try:
+        message = msgspec.json.decode(line, type=_Wrapped).message.encode()
+    except (msgspec.DecodeError, UnicodeError) as error:
+        faults.add(number, "bad_json", f"the line begins as JSON: {error}")
+        return None
+    if b"\0" in message:
+        faults.add(number, "control_character", "a NUL in message")
+        return None
+    return _without_comment(b" ".join(message.split()))
+
+
+def _read_strings(plan: TextPlan, data: bytes) -> tuple[pa.Table | None, np.ndarray]:
+    """Read tidied lines as texts; give the table, and the places of lines of another width."""
+    wrong: list[int] = []
+
+    def skip(row: csv.InvalidRow) -> str:
+        wrong.append(row.number - 1)
+        return "skip"
+
+    if not data:
+        return None, np.empty(0, dtype=np.int64)
+    parse = csv.ParseOptions(
+        delimiter=" ",
+        quote_char=False,
+        double_quote=False,
+        ignore_empty_lines=False,
+        invalid_row_handler=skip,
+    )
+    table = plan.read(data, typed=False, parse=parse)
+    return table, np.array(wrong, dtype=np.int64)
+
+
+def _mixed(text: _Text, wrong: np.ndarray, plan: TextPlan, width: int) -> bool:
+    """Tell whether some lines have a time before the record and others have not."""
+    starts, ends = text.bounds
+    for place in wrong.tolist():
+        tokens = text.data[starts[place] : ends[place]].split(b" ")
+        if plan.prefixed and len(tokens) == width:
+            return True
+        if not plan.prefixed and len(tokens) == width + 1 and is_time(tokens[0]):
+            return True
+    return False
+
+
+def _prefix_all(text: _Text, width: int) -> tuple[_Text, np.ndarray]:
+    """Put a dash before records that have no time, so that one reading serves all lines."""
+    lines = text.data.removesuffix(b"\n").split(b"\n")
+    bare = [place for place, line in enumerate(lines) if line.count(b" ") == width - 1]
+    for place in bare:
+        lines[place] = b"- " + lines[place]
+    return _Text(b"\n".join(lines), text.lines), text.lines[bare]
+
+
+def _widths(text: _Text, wrong: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Give line and number of fields of each line of another width."""
+    starts, ends = text.bounds
+    for place in wrong.tolist():
+        count = text.data.count(b" ", int(starts[place]), int(ends[place])) + 1
+        yield int(text.lines[place]), count
+
+
+def _note_widths(plan: TextPlan, lines: Iterable[tuple[int, int]], faults: Faults) -> None:
+    """Note lines whose number of fields is not, or cannot be, the layout's."""
+    width = plan.width - plan.prefixed
+    for line, count in lines:
+        if plan.layout.guessed:
+            found = f"neither a header line nor a format option says what these {count} fields are"
+            faults.add(line, "no_layout", found)
+        else:
+            reason = "too_few_fields" if count < width else "too_many_fields"
+            faults.add(line, reason, f"{count} fields where the layout has {width}")
+
+
+def _check(
+    plan: TextPlan,
+    table: pa.Table | None,
+    lines: np.ndarray,
+    prepended: np.ndarray,
+    faults: Faults,
+) -> dict[str, pa.Array]:
+    """Check every column; note the first thing that is wrong with each line."""
+    kinds = plan.mapper.kinds
+    if table is None or not table.num_rows:
+        return {name: pa.array([], TYPES[kinds[name]]) for name in plan.include}
+    texts = {name: table.column(name).chunk(0) for name in plan.include}
+    checked = {name: coerce(kinds[name], column) for name, column in texts.items()}
+    native = {name: column for name, (column, _) in checked.items()}
+    seen = np.zeros(len(lines), dtype=bool)
+    width = plan.width - plan.prefixed
+    if plan.prefixed:
+        seen |= np.asarray(native[LOGGED_AT].is_null()) & ~np.isin(lines, prepended)
+        _note_widths(plan, [(line, width + 1) for line in lines[seen].tolist()], faults)
+    if plan.layout.guessed:
+        foreign = ~plan.mapper.dialect.guess(native) & ~seen
+        _note_widths(plan, [(line, width) for line in lines[foreign].tolist()], faults)
+        seen |= foreign
+    for name, (_, wrong) in checked.items():
+        if wrong is None or (name == LOGGED_AT and plan.prefixed):
+            continue
+        fresh = ~seen[wrong.rows]
+        rows = wrong.rows[fresh]
+        seen[rows] = True
+        shown = texts[name].take(pa.array(rows)).cast(pa.string()).to_pylist()
+        reasons = np.array(wrong.reasons, dtype=object)[fresh].tolist()
+        for line, reason, text in zip(lines[rows].tolist(), reasons, shown, strict=True):
+            faults.add(line, reason, explain(kinds[name], name, text))
+    return native

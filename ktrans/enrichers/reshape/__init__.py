@@ -1,0 +1,1 @@
+"""Base of the enrichers that turn flow rows into records of another schema."""

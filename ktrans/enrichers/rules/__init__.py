@@ -1,0 +1,1 @@
+"""Rules about flows that several enrichers share: paths, reports, addresses."""

@@ -1,0 +1,1 @@
+"""Tables that enrichers read: prefixes, prices, registered names."""

@@ -1,0 +1,1 @@
+"""Totals of rows: what the rollup enricher computes and keeps."""

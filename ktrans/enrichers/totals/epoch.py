@@ -1,0 +1,196 @@
+"""One attempt at an epoch of a rollup: collect totals, close windows, account for every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.api import EpochAccounting, EpochContext, Refused, RunError, StateSnapshot, StateUpdate
+from ktrans.enrichers.totals import state as _rollup_state
+from ktrans.enrichers.totals.kernel import Totals, empty, merge, sized, sketched, sums
+from ktrans.enrichers.totals.output import rows, top
+from ktrans.enrichers.totals.plan import WINDOW, RollupPlan
+from ktrans.enrichers.totals.rows import Prepared, Rules
+from ktrans.enrichers.totals.state import Meta, Opened
+
+if TYPE_CHECKING:
+    from ktrans.enrichers.rollup import RollupEnricherConfig
+
+PENDING_ROWS = 1 << 20
+PENDING_BATCHES = 512
+
+
+class _Pile:
+    """Totals of batches, merged now and then so that memory goes by their number, not by rows."""
+
+    def __init__(self, plan: RollupPlan) -> None:
+        self._plan = plan
+        self._merged = empty(plan, stored=False)
+        self._pending: list[Totals] = []
+        self._rows = 0
+
+    def add(self, totals: Totals | None) -> bool:
+        """Add a batch's totals; tells whether a merge has been made."""
+        if totals is None:
+            return False
+        self._pending.append(totals)
+        self._rows += totals.rows
+        due = self._rows > max(PENDING_ROWS, 2 * self._merged.rows)
+        if due or len(self._pending) >= PENDING_BATCHES:
+            self.merged()
+            return True
+        return False
+
+    def merged(self) -> Totals:
+        """Give all of them, merged; members as values."""
+        if self._pending:
+            self._merged = merge(self._plan, [self._merged, *self._pending], stored=False)
+            self._pending, self._rows = [], 0
+        return self._merged
+
+
+class RollupEpoch:
+    """What is open before, what came, and what is open after."""
+
+    change: StateUpdate
+    after: Opened
+
+    def __init__(
+        self,
+        config: RollupEnricherConfig,
+        plan: RollupPlan,
+        schema: pa.Schema,
+        before: Opened,
+        turn: EpochContext,
+    ) -> None:
+        from ktrans.enrichers.rollup import micros
+
+        self.turn = turn
+        self._config, self._plan, self._schema, self._before = config, plan, schema, before
+        self._lateness = micros(config.lateness)
+        latest = None
+        if turn.planned is not None:
+            latest = int(turn.planned.timestamp() * 1_000_000) + micros(config.max_ahead)
+        self.rules = Rules(before.meta.closed_until, latest, config.late == "reject")
+        self._fresh, self._late = _Pile(plan), _Pile(plan)
+        self._refused: list[Refused] = []
+        self._newest = before.meta.newest
+        self._left_out = (0, 0, 0)
+        self._late_rows = 0
+        self._closed = (0, 0, 0)
+
+    @staticmethod
+    def read(plan: RollupPlan, kept: StateSnapshot, name: str) -> Opened:
+        """Give what recorded epochs left open."""
+        return _rollup_state.read(plan, kept.read(), name)
+
+    # -- batches ------------------------------------------------------------------------------
+
+    def add(self, prepared: Prepared) -> None:
+        """Take a batch.
+
+        Raises:
+            RunError: there are too many totals.
+        """
+        if self._fresh.add(prepared.totals) | self._late.add(prepared.late):
+            self._check_room(self._fresh.merged().rows + self._late.merged().rows)
+        self._refused += prepared.refused
+        if prepared.newest is not None:
+            self._newest = max(prepared.newest, self._newest or prepared.newest)
+        self._left_out = _add(self._left_out, prepared.left_out)
+        self._late_rows += prepared.late_rows
+
+    def refused(self) -> Sequence[Refused]:
+        """Give rows that no total can take, since last asked."""
+        found, self._refused = self._refused, []
+        return found
+
+    def _check_room(self, count: int) -> None:
+        limit = self._config.max_groups
+        if count > limit:
+            raise RunError(
+                f"rollup {self._config.id!r} has {count} totals and distinct values in memory, and "
+                f"may have {limit}",
+                code="too_many_groups",
+                hint="group by fewer columns or ones with fewer values, take approx_distinct for "
+                "distinct, a shorter lateness or engine.epoch_bytes, or raise max_groups",
+            )
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def finish(self) -> Iterator[pa.RecordBatch]:
+        """Merge, close windows, and give what comes out."""
+        plan, before = self._plan, self._before
+        added, late = self._fresh.merged(), self._late.merged()
+        self._check_room(before.totals.rows + added.rows + late.rows)
+        added, late = sketched(plan, added), sketched(plan, late)
+        running = self._config.emit == "running"
+        both, changed = self._merge(before.totals, added, running=running)
+        until = self._closed_until(both)
+        edge = None if until is None else until - plan.width + 1
+        stay = sized(plan, both.where(edge))
+        gone = both.where(None, edge) if edge is not None else empty(plan)
+        meta = Meta(plan.definition(), until, self._newest, 0, sums(stay.main))
+        stays_new = added.where(edge)
+        self.change, meta = _rollup_state.change(plan, before.meta, stays_new, Opened(meta, stay))
+        self.after = Opened(meta, stay)
+        self._closed = _add(sums(gone.main), sums(late.main))
+        if running:
+            yield from rows(plan, self._schema, both, revision=None, only=changed)
+        else:
+            yield from self._give(gone, None)
+        yield from self._give(late, self.turn.number)
+
+    def _merge(
+        self, before: Totals, added: Totals, *, running: bool
+    ) -> tuple[Totals, pa.ChunkedArray | None]:
+        """Merge what was open with what came; for `running`, tell which totals have changed."""
+        if not running:
+            return merge(self._plan, [before, added]), None
+        marked = [_marked(before, 0), _marked(added, 1)]
+        both = merge(self._plan, marked, touched=True)
+        changed = pc.equal(both.main.column("touched"), pa.scalar(1, pa.int8()))
+        main = both.main.drop_columns(["touched"])
+        return Totals(main, both.members, both.size, merged=True), changed
+
+    def _closed_until(self, both: Totals) -> int | None:
+        """Give the time by which windows that have ended are closed: it never goes back."""
+        until = self._before.meta.closed_until
+        found = [] if until is None else [until]
+        if self._newest is not None:
+            found.append(self._newest - self._lateness)
+        if self.turn.last and both.main.num_rows:
+            found.append(pc.max(both.main.column(WINDOW)).as_py() + self._plan.width)
+        return max(found, default=None)
+
+    def _give(self, totals: Totals, revision: int | None) -> Iterator[pa.RecordBatch]:
+        if (choice := self._config.top) is not None:
+            totals = top(
+                self._plan,
+                totals,
+                limit=choice.limit,
+                by=choice.by,
+                within=choice.within,
+                other=choice.other,
+            )
+        yield from rows(self._plan, self._schema, totals, revision=revision)
+
+    def account(self) -> EpochAccounting:
+        """Say where the rows went, counted from the totals."""
+        held = _add(self.after.meta.sums, self._before.meta.sums, sign=-1)
+        return EpochAccounting(held, self._closed, self._left_out, self._late_rows)
+
+
+def _marked(totals: Totals, mark: int) -> Totals:
+    column = pa.array(np.full(totals.main.num_rows, mark, np.int8))
+    main = totals.main.append_column("touched", column)
+    return Totals(main, totals.members, totals.size, totals.merged)
+
+
+def _add(one: tuple[int, ...], other: tuple[int, ...], *, sign: int = 1) -> tuple[int, int, int]:
+    rows_, bytes_, packets = (a + sign * b for a, b in zip(one, other, strict=True))
+    return rows_, bytes_, packets

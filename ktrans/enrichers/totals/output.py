@@ -1,0 +1,176 @@
+"""What a rollup passes on: totals as rows, the smaller ones put together if only the top is asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.enrichers.totals import sketch as _rollup_sketch
+from ktrans.enrichers.totals.kernel import Totals, identify, merge, slim, texts, unified
+from ktrans.enrichers.totals.order import order_of
+from ktrans.enrichers.totals.plan import WINDOW, Aggregate, RollupPlan
+from ktrans.flow.schema import TEXT, TIME
+from ktrans.kit.columns import spread
+
+REVISION = "revision"
+BATCH_ROWS = 65_536
+SERIES = b"ktrans.series"
+"""Schema metadata: JSON with `time`, `tags` and `fields`, for formats that write time series."""
+
+
+def out_schema(plan: RollupPlan, schema: pa.Schema, *, revisions: bool) -> pa.Schema:
+    """Give the schema of the rows that come out.
+
+    Args:
+        plan: what is computed.
+        schema: of the rows that come in.
+        revisions: whether rows that come late make rows of their own.
+    """
+    fields = [
+        pa.field("window_start", TIME, metadata={"description": "Begin of the window, inclusive"}),
+        pa.field("window_end", TIME, metadata={"description": "End of the window, exclusive"}),
+    ]
+    for name, kind in zip(plan.group_by, plan.key_types, strict=True):
+        fields.append(schema.field(name).with_type(kind))
+    fields += [pa.field(one.name, _type(plan, one)) for one in plan.aggregates]
+    tags = list(plan.group_by)
+    if revisions:
+        about = "Null for a window's own total, else the epoch that added rows which came late"
+        fields.append(pa.field(REVISION, pa.int64(), metadata={"description": about}))
+        tags.append(REVISION)
+    series = {
+        "time": ["window_start"],
+        "tags": tags,
+        "fields": [one.name for one in plan.aggregates],
+    }
+    return pa.schema(fields, metadata={SERIES: json.dumps(series).encode()})
+
+
+def _type(plan: RollupPlan, aggregate: Aggregate) -> pa.DataType:
+    if aggregate.over is not None:
+        return pa.float64()
+    return pa.int64() if aggregate.part is None else plan.part(aggregate.part).type
+
+
+def rows(
+    plan: RollupPlan,
+    schema: pa.Schema,
+    totals: Totals,
+    *,
+    revision: int | None,
+    only: pa.ChunkedArray | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Give totals as rows, by window.
+
+    Args:
+        plan: what was computed.
+        schema: from `out_schema`.
+        totals: what to give.
+        revision: the epoch, for rows that came late.
+        only: a mask: the totals to give of these.
+    """
+    values = [(one.name, _values(plan, totals, one)) for one in plan.aggregates]
+    table = totals.main.select(plan.keys)
+    for name, column in values:
+        table = table.append_column(f"out {name}", column)
+    if only is not None:
+        table = table.filter(only)
+    if not table.num_rows:
+        return
+    table = slim(table.take(pa.array(order_of(table, plan.keys))))
+    starts = table.column(WINDOW)
+    columns: list[pa.ChunkedArray] = [
+        starts.cast(pa.timestamp("us")).cast(TIME),
+        pc.add(starts, plan.width).cast(pa.timestamp("us")).cast(TIME),
+        *(table.column(name) for name in plan.keys[1:]),
+        *(table.column(f"out {one.name}") for one in plan.aggregates),
+    ]
+    if REVISION in schema.names:
+        columns.append(pa.chunked_array([pa.array([revision], pa.int64()).take(_zeros(table))]))
+    whole = pa.Table.from_arrays(columns, schema=schema).combine_chunks()
+    yield from whole.to_batches(max_chunksize=BATCH_ROWS)
+
+
+def _zeros(table: pa.Table) -> pa.Array:
+    return pa.array(np.zeros(table.num_rows, np.int64))
+
+
+def _values(plan: RollupPlan, totals: Totals, one: Aggregate) -> pa.ChunkedArray | pa.Array:
+    if one.part is not None:
+        part = totals.main.column(one.part)
+        if one.over is None:
+            return part
+        over = totals.main.column(one.over).cast(pa.float64())
+        return pc.divide(part.cast(pa.float64()), pc.if_else(pc.equal(over, 0), None, over))
+    index = next(i for i, member in enumerate(plan.members) if member.name == one.members)
+    table = totals.members[index]
+    own, theirs = identify([totals.main, table], plan.keys)
+    if plan.members[index].sketch:
+        counts = np.zeros(len(own), np.int64)
+        counts[theirs] = _rollup_sketch.estimates(table.column("value"))
+    else:
+        counts = np.bincount(theirs, minlength=len(own))
+    return pa.array(counts[own].astype(np.int64), pa.int64())
+
+
+def top(
+    plan: RollupPlan, totals: Totals, *, limit: int, by: str, within: Sequence[str], other: str
+) -> Totals:
+    """Keep the largest totals of each window, and put the others together.
+
+    Args:
+        plan: what was computed.
+        totals: of any windows.
+        limit: how many to keep of each window (and each combination of `within`).
+        by: the aggregate to go by; of equal ones the first by group is kept.
+        within: group columns that are kept apart.
+        other: what the other group columns say of totals that were put together; those that are
+            not text are null.
+    """
+    if not totals.main.num_rows:
+        return totals
+    aggregate = next(one for one in plan.aggregates if one.name == by)
+    value = _values(plan, totals, aggregate)
+    names = dict(zip(plan.group_by, plan.keys[1:], strict=True))
+    places = identify([totals.main], [WINDOW, *(names[name] for name in within)])[0]
+    if isinstance(value, pa.ChunkedArray):
+        value = value.combine_chunks()
+    ranked = np.asarray(pc.rank(value, sort_keys="descending", tiebreaker="min"))
+    turn = np.empty(len(ranked), np.int64)
+    turn[order_of(totals.main, plan.keys)] = np.arange(len(ranked))
+    order = np.lexsort((turn, ranked, places))
+    first = np.flatnonzero(np.diff(places[order], prepend=-1))
+    position = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+    small = np.zeros(len(order), bool)
+    small[order] = position >= limit
+    if not small.any():
+        return totals
+    relabelled = [names[name] for name in plan.group_by if name not in within]
+    numbers = identify([totals.main, *totals.members], plan.keys)
+    tables = [
+        _relabel(table, relabelled, small[number], other)
+        for table, number in zip([totals.main, *totals.members], numbers, strict=True)
+    ]
+    return merge(plan, [Totals(tables[0], tuple(tables[1:]), totals.size)])
+
+
+def _relabel(table: pa.Table, names: Sequence[str], rows_: np.ndarray, other: str) -> pa.Table:
+    """Let some rows of key columns say `other`, or null where they are no text."""
+    table = unified(table).combine_chunks()
+    for name in names:
+        index = table.schema.get_field_index(name)
+        field, column = table.schema.field(index), table.column(name).combine_chunks()
+        if field.type == TEXT:
+            words = pa.concat_arrays([column.dictionary, pa.array([other], pa.string())])
+            codes = np.where(rows_, len(words) - 1, column.indices.fill_null(-1))
+            # The label may be a word of its own already: encoded again, there is one of each.
+            again = words.dictionary_encode()
+            column = texts(spread(np.asarray(again.indices), codes), again.dictionary)
+        else:
+            column = pc.if_else(pa.array(rows_), pa.scalar(None, field.type), column)
+        table = table.set_column(index, field, column)
+    return table

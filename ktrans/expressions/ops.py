@@ -1,0 +1,129 @@
+"""A compiled expression: operations with types, and how they are run over a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from ktrans.expressions.values import TEXT, Kind, Value, normal
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One typed operation.
+
+    Attributes:
+        kind: of what it gives.
+        run: takes the values of `args`, gives its own. Pure and total.
+        args: what it works on.
+        column: for a leaf, the column that it reads.
+        value: for a constant, its value.
+        pos: where it stands in the text.
+        lifted: it depends on one text column only, so it is run on the distinct values.
+    """
+
+    kind: Kind
+    run: Callable[..., Value] | None = None
+    args: tuple[Op, ...] = ()
+    column: str | None = None
+    value: Any = None
+    pos: int = 0
+    lifted: str | None = None
+    columns: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        own = frozenset() if self.column is None else frozenset({self.column})
+        object.__setattr__(self, "columns", own.union(*(arg.columns for arg in self.args)))
+
+    @property
+    def is_constant(self) -> bool:
+        """Tell whether it is the same in every row."""
+        return self.value is not None
+
+
+class Env:
+    """The columns of one batch, each brought to its normal form once."""
+
+    def __init__(self, columns: dict[str, pa.Array], kinds: dict[str, Kind], rows: int) -> None:
+        self.columns = columns
+        self.kinds = kinds
+        self.rows = rows
+        self._normal: dict[str, pa.Array] = {}
+
+    def column(self, name: str) -> pa.Array:
+        """Give a column in the type in which its kind is computed."""
+        if name not in self._normal:
+            self._normal[name] = normal(self.columns[name], self.kinds[name])
+        return self._normal[name]
+
+
+def lift(op: Op, kinds: dict[str, Kind]) -> Op:
+    """Mark the largest parts that depend on one text column and nothing else."""
+    if not op.args:
+        return op
+    if len(op.columns) == 1:
+        (name,) = op.columns
+        if kinds[name] == "text":
+            return replace(op, lifted=name)
+    return replace(op, args=tuple(lift(arg, kinds) for arg in op.args))
+
+
+def run(op: Op, env: Env) -> Value:
+    """Compute an operation over a batch."""
+    if op.is_constant:
+        return op.value
+    if op.column is not None:
+        return env.column(op.column)
+    distinct = distinct_of(op, env)
+    if distinct is not None:
+        values, indices = distinct
+        return values if isinstance(values, pa.Scalar) else values.take(indices)
+    assert op.run is not None
+    return op.run(*(run(arg, env) for arg in op.args))
+
+
+def distinct_of(op: Op, env: Env) -> tuple[Value, pa.Array] | None:
+    """Run a lifted operation on the distinct values of its column.
+
+    Returns:
+        The values and, for each row, which of them; None if it is not lifted, or if the dictionary
+        is longer than the batch (as after a filter), when going by rows is less work.
+    """
+    if op.lifted is None:
+        return None
+    array = env.columns[op.lifted]
+    if not pa.types.is_dictionary(array.type) or len(array.dictionary) >= env.rows:
+        return None
+    texts = normal(array.dictionary, "text")
+    indices = array.indices
+    if indices.null_count:
+        # A null is one more value: functions such as coalesce give something for it.
+        indices = (
+            indices.fill_null(pa.scalar(len(texts), indices.type))
+            if len(texts) <= _highest(indices.type)
+            else indices.cast(pa.int64()).fill_null(len(texts))
+        )
+        texts = pa.concat_arrays([texts, pa.nulls(1, pa.string())])
+    inner = Env({op.lifted: texts}, env.kinds, len(texts))
+    return run(replace(op, lifted=None), inner), indices
+
+
+def _highest(dtype: pa.DataType) -> int:
+    bits: int = dtype.bit_width - pa.types.is_signed_integer(dtype)
+    return (1 << bits) - 1
+
+
+def encoded(op: Op, env: Env) -> pa.Array:
+    """Compute a text operation as a dictionary array without repeated values."""
+    distinct = distinct_of(op, env)
+    if distinct is not None and isinstance(distinct[0], pa.Array):
+        values = distinct[0].dictionary_encode()
+        codes = values.indices.take(distinct[1])
+        return pa.DictionaryArray.from_arrays(codes, values.dictionary)
+    value = run(op, env)
+    if isinstance(value, pa.Scalar):
+        value = pa.repeat(value, env.rows)
+    return value.dictionary_encode().cast(TEXT)

@@ -1,0 +1,1 @@
+"""Where flow columns go in OCSF, the Elastic Common Schema and OpenTelemetry."""

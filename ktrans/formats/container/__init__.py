@@ -1,0 +1,1 @@
+"""Formats of whole batches: what Arrow and Parquet files share."""

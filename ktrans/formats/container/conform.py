@@ -1,0 +1,71 @@
+"""Batches made to fit what a container file was begun with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from ktrans.api import ConfigError
+from ktrans.formats.text.pieces import compact
+
+_REFUSED = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
+
+
+def storable(schema: pa.Schema, target: str, attempt: Callable[[pa.Schema], object]) -> None:
+    """Find out which columns a container cannot hold, by trying without any rows.
+
+    Args:
+        schema: of the rows to come.
+        target: what they shall be put in, for the message.
+        attempt: writes an empty file of a schema, or raises.
+
+    Raises:
+        ConfigError: names the first column that does not fit.
+    """
+    try:
+        attempt(schema)
+    except _REFUSED:
+        suspects = schema
+    else:
+        suspects = pa.schema([])
+    for field in suspects:
+        try:
+            attempt(pa.schema([field]))
+        except _REFUSED as error:
+            raise ConfigError(
+                f"column {field.name!r} of type {field.type} cannot be stored in {target}",
+                code="type_not_supported",
+                hint="leave it out or cast it with a select or derive enricher",
+            ) from error
+
+
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Give the batch in exactly this schema, its dictionaries free of nulls and of dead weight.
+
+    Text that comes plain where the schema has a dictionary (or the other way round) is cast.
+
+    Raises:
+        pa.ArrowInvalid: a value does not fit the schema's type.
+        KeyError: a column is missing.
+    """
+    names = batch.schema.names
+    columns = []
+    for index, field in enumerate(schema):
+        aligned = index < len(names) and names[index] == field.name
+        column = batch.column(index if aligned else field.name)
+        columns.append(_conform(column, field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _conform(column: Any, kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_dictionary(kind):
+        return column if column.type == kind else column.cast(kind)
+    if not pa.types.is_dictionary(column.type):
+        return column.cast(kind.value_type).dictionary_encode().cast(kind)
+    if column.dictionary.null_count:
+        # A null among the values is legal in Arrow, but Parquet's writer refuses it.
+        column = column.cast(column.type.value_type).dictionary_encode()
+    column = compact(column)
+    return column if column.type == kind else column.cast(kind)

@@ -1,0 +1,1 @@
+"""Text formats: values and rows as text, by columns."""

@@ -1,0 +1,193 @@
+"""Values of any type as JSON text (RFC 8259), by columns, nested ones included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.formats.text.pieces import Piece, concat, joined, piece, replace_chars
+from ktrans.formats.text.scalars import is_number, is_scalar, scalar_text
+
+_compute: Any = pc
+
+_SHORT = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+_ESCAPES = [
+    ("\\", "\\\\"),
+    ('"', '\\"'),
+    *((chr(code), _SHORT.get(chr(code), f"\\u{code:04x}")) for code in range(32)),
+]
+
+
+def is_jsonable(kind: pa.DataType) -> bool:
+    """Say whether `json_text` knows the type, with all that is nested in it."""
+    if pa.types.is_dictionary(kind):
+        return is_jsonable(kind.value_type)
+    if pa.types.is_map(kind):
+        return is_scalar(kind.key_type) and is_jsonable(kind.item_type)
+    if pa.types.is_struct(kind):
+        return all(is_jsonable(field.type) for field in kind)
+    if _is_list(kind):
+        return is_jsonable(kind.value_type)
+    return is_scalar(kind)
+
+
+def quoted(texts: pa.Array) -> pa.Array:
+    """Make JSON strings of texts; nulls stay null."""
+    return concat('"', replace_chars(texts, _ESCAPES), '"')
+
+
+def quoted_name(name: str) -> str:
+    """Make a JSON string of one name."""
+    return str(quoted(pa.array([name], pa.string()))[0])
+
+
+def json_text(array: pa.Array, *, nulls: bool = False) -> pa.Array:
+    """Give each value as JSON text, null where the value is null.
+
+    Args:
+        array: of a type that `is_jsonable` knows.
+        nulls: whether null members of structs are written; list elements and map values always are.
+
+    Returns:
+        A `string` array of the same length. Numbers that JSON has no form for (NaN, infinities)
+        are the text `null`; durations are integers in their own unit.
+    """
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return json_text(array.dictionary, nulls=nulls).take(array.indices)
+    return _scalar_text(array) if is_scalar(kind) else _nested_text(array, nulls)
+
+
+def _scalar_text(array: pa.Array) -> pa.Array:
+    kind = array.type
+    if pa.types.is_floating(kind):
+        finite = _compute.is_finite(array)
+        return _compute.if_else(finite, scalar_text(array), _text("null"))
+    if is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
+        return scalar_text(array)
+    return quoted(scalar_text(array))
+
+
+def _nested_text(array: pa.Array, nulls: bool) -> pa.Array:
+    kind = array.type
+    if pa.types.is_map(kind):
+        return _map_text(array, nulls)
+    if _is_list(kind):
+        return _list_text(array, nulls)
+    fields = [kind.field(index).name for index in range(kind.num_fields)]
+    return _where_valid(array, joined(object_pieces(fields, array.flatten(), nulls), len(array)))
+
+
+def object_pieces(
+    names: Sequence[str], columns: Sequence[pa.Array], nulls: bool, end: str = "}"
+) -> list[Piece]:
+    """Give the pieces of one JSON object a row, members in the order of the columns.
+
+    Args:
+        names: of the members.
+        columns: their values, all of the same length.
+        nulls: whether null members are written as `null` or left out.
+        end: what closes a row.
+    """
+
+    def text(array: pa.Array) -> pa.Array:
+        return json_text(array, nulls=nulls)
+
+    def member(column: pa.Array, before: str, after: str = "", absent: str = "") -> list[Piece]:
+        if pa.types.is_struct(column.type) and not column.null_count:
+            # Its members stay pieces of their own, so that the few distinct ones stay coded.
+            inner = [column.type.field(index).name for index in range(column.type.num_fields)]
+            return [before, *object_pieces(inner, column.flatten(), nulls), after]
+        return piece(column, text, before, after, absent)
+
+    keys = [f"{quoted_name(name)}:" for name in names]
+    pieces: list[Piece] = ["{"]
+    if nulls:
+        for index, (key, column) in enumerate(zip(keys, columns, strict=True)):
+            before = f",{key}" if index else key
+            pieces += member(column, before, "", f"{before}null")
+        return [*pieces, end]
+    present = [
+        (key, column)
+        for key, column in zip(keys, columns, strict=True)
+        if column.null_count < len(column)
+    ]
+    # Commas stand after the members before the first one that every row has, and before those
+    # after it. Without such a member it depends on the row whether something precedes.
+    always = next((at for at, (_, column) in enumerate(present) if _never_null(column)), None)
+    if always is None:
+        return [*pieces, *_uncertain(present, text), end]
+    for at, (key, column) in enumerate(present):
+        if at < always:
+            pieces += member(column, key, ",")
+        else:
+            pieces += member(column, f",{key}" if at > always else key)
+    return [*pieces, end]
+
+
+def _uncertain(present: Sequence[tuple[str, pa.Array]], text: Any) -> list[Piece]:
+    pieces: list[Piece] = []
+    preceded: pa.Array | None = None
+    for key, column in present:
+        valid = (
+            text(column).is_valid() if pa.types.is_dictionary(column.type) else column.is_valid()
+        )
+        if preceded is None:
+            pieces += piece(column, text, key)
+            preceded = valid
+            continue
+        comma = _compute.and_(preceded, valid).dictionary_encode()
+        pieces += piece(comma, lambda flags: _compute.if_else(flags, _text(","), _text("")))
+        pieces += piece(column, text, key)
+        preceded = _compute.or_(preceded, valid)
+    return pieces
+
+
+def _never_null(column: pa.Array) -> bool:
+    if pa.types.is_dictionary(column.type) and column.dictionary.null_count:
+        return False
+    return not column.null_count
+
+
+def _text(value: str) -> pa.StringScalar:
+    return pa.scalar(value, pa.string())
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+
+
+def _map_text(array: pa.Array, nulls: bool) -> pa.Array:
+    offsets = np.asarray(array.offsets)
+    first, count = int(offsets[0]), int(offsets[-1] - offsets[0])
+    keys, items = array.keys, array.items
+    if len(keys) != count:
+        keys, items = keys.slice(first, count), items.slice(first, count)
+    members = concat(
+        quoted(scalar_text(keys)), ":", json_text(items, nulls=nulls).fill_null("null")
+    )
+    return _where_valid(array, concat("{", _gathered(members, offsets - first), "}"))
+
+
+def _list_text(array: pa.Array, nulls: bool) -> pa.Array:
+    lengths = np.asarray(_compute.list_value_length(array).fill_null(0)).astype(np.int64)
+    values = json_text(array.flatten(), nulls=nulls).fill_null("null")
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return _where_valid(array, concat("[", _gathered(values, offsets), "]"))
+
+
+def _gathered(values: pa.Array, offsets: np.ndarray) -> pa.Array:
+    lists = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
+    return _compute.binary_join(lists, _text(","))
+
+
+def _where_valid(array: pa.Array, texts: pa.Array) -> pa.Array:
+    if not array.null_count:
+        return texts
+    return _compute.if_else(array.is_valid(), texts, pa.scalar(None, pa.string()))

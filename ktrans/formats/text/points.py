@@ -1,0 +1,129 @@
+"""What makes a point of a time series unique: its time, and what is added so that none is lost.
+
+InfluxDB keeps one point per series and time: a second one replaces the first. Flow logs put many
+rows into one second of one series, so each row needs a time or a tag of its own, which depends on
+nothing but the row, so that a rerun writes the same points again.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.api import RunError
+from ktrans.formats.text.pieces import compact
+
+_compute: Any = pc
+
+PER_SECOND = {"ns": 1_000_000_000, "us": 1_000_000, "ms": 1_000, "s": 1}
+_NS = PER_SECOND["ns"]
+_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+
+
+def point_times(columns: list[pa.Array], precision: str) -> np.ndarray:
+    """Give each row's time: the first of the columns that has one.
+
+    Args:
+        columns: timestamp columns in order of preference, of any unit.
+        precision: the unit of the answer.
+
+    Returns:
+        int64, shape (rows,), units of `precision` since 1970, rounded down.
+
+    Raises:
+        RunError: a row has no time, or one that InfluxDB cannot hold.
+    """
+    times = _micros(columns[0])
+    for column in columns[1:]:
+        if not times.null_count:
+            break
+        times = _compute.coalesce(times, _micros(column))
+    if times.null_count:
+        raise RunError(
+            f"{times.null_count} of {len(times)} rows have no time, and InfluxDB would give them"
+            " the time of its own clock",
+            code="time_missing",
+            hint="filter them out (where: start_time is not null), or name more columns in `time`",
+        )
+    micros: np.ndarray = np.asarray(times)
+    limit = np.iinfo(np.int64).max // 1000
+    if len(micros) and not (-limit < micros.min() and micros.max() < limit):
+        raise RunError(
+            "a row's time is outside of 1677 to 2262, which InfluxDB cannot store",
+            code="time_out_of_range",
+            hint="filter such rows out before this sink",
+        )
+    scale = PER_SECOND[precision]
+    if scale >= PER_SECOND["us"]:
+        micros = micros * np.int64(scale // PER_SECOND["us"])
+    else:
+        micros = np.floor_divide(micros, PER_SECOND["us"] // scale)
+    return micros
+
+
+def sequenced(times: np.ndarray, batch: pa.RecordBatch, *, spread: bool) -> np.ndarray:
+    """Replace the sub-second part of nanosecond times by a number that the row's origin decides.
+
+    The number is the row's position in its object, modulo one second, so that rows of one object
+    never share it. With `spread`, it starts at a point that the object's name decides, so that
+    rows of different objects share it with a probability of 1e-9 a pair.
+    """
+    uris, positions = _origin(batch)
+    numbers = positions % _NS
+    if spread:
+        codes, starts = uris
+        numbers = (numbers + (starts % np.uint64(_NS)).astype(np.int64)[codes]) % _NS
+    return np.asarray(times - times % _NS + numbers)
+
+
+def object_tags(batch: pa.RecordBatch) -> tuple[np.ndarray, pa.Array]:
+    """Give a tag for each row's object: codes, and hexadecimal 64-bit hashes of the names."""
+    (codes, hashes), _ = _origin(batch)
+    return codes, _hexadecimal(hashes)
+
+
+def row_tags(batch: pa.RecordBatch) -> pa.Array:
+    """Give a tag for each row: the 64-bit hash of its object's name and its position there."""
+    (codes, hashes), positions = _origin(batch)
+    mixed = hashes[codes] + positions.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    # The finaliser of splitmix64: one to one, so rows of one object cannot collide.
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return _hexadecimal(mixed ^ (mixed >> np.uint64(31)))
+
+
+def _micros(column: pa.Array) -> pa.Array:
+    return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
+
+
+def _origin(batch: pa.RecordBatch) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Give (object code a row, object hashes), and positions in the object."""
+    uris, positions = batch.column("source_uri"), batch.column("source_pos")
+    if not pa.types.is_dictionary(uris.type):
+        uris = uris.dictionary_encode()
+    uris = compact(uris)
+    missing = max(uris.cast(uris.type.value_type).null_count, positions.null_count)
+    if missing:
+        raise RunError(
+            f"{missing} of {len(uris)} rows do not say where they came from (source_uri,"
+            " source_pos), so they cannot be told apart",
+            code="origin_missing",
+            hint="set uniqueness: none if each row has a series and time of its own",
+        )
+    names = uris.dictionary.to_pylist()
+    hashes = [blake2b((name or "").encode(), digest_size=8).digest() for name in names]
+    table = np.frombuffer(b"".join(hashes), dtype="<u8").astype(np.uint64)
+    return (np.asarray(uris.indices), table), np.asarray(positions.cast(pa.int64()))
+
+
+def _hexadecimal(numbers: np.ndarray) -> pa.Array:
+    octets = numbers.astype(">u8").view(np.uint8).reshape(-1, 8)
+    text = np.empty((len(octets), 16), dtype=np.uint8)
+    text[:, 0::2] = _HEX[octets >> 4]
+    text[:, 1::2] = _HEX[octets & 15]
+    ends = np.arange(len(octets) + 1, dtype=np.int32) * 16
+    return pa.StringArray.from_buffers(len(octets), pa.py_buffer(ends), pa.py_buffer(text))

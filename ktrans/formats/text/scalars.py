@@ -1,0 +1,123 @@
+"""Values of any scalar type as text, by columns: what the text formats have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.formats.text.pieces import as_text, is_text
+
+_compute: Any = pc
+
+_ALPHABET = np.frombuffer(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", dtype=np.uint8
+)
+_PAD = ord("=")
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Say whether a type holds bytes."""
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+        or pa.types.is_binary_view(kind)
+    )
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Say whether a type's text is a number: integers, floats, decimals and durations."""
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_duration(kind)
+    )
+
+
+def is_scalar(kind: pa.DataType) -> bool:
+    """Say whether `scalar_text` knows the type (or, for a dictionary, that of its values)."""
+    if pa.types.is_dictionary(kind):
+        return is_scalar(kind.value_type)
+    return bool(
+        is_text(kind)
+        or is_binary(kind)
+        or is_number(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_null(kind)
+        or pa.types.is_timestamp(kind)
+        or pa.types.is_date(kind)
+        or pa.types.is_time(kind)
+    )
+
+
+def scalar_text(array: pa.Array) -> pa.Array:
+    """Give each value's text, null where the value is null.
+
+    Timestamps are RFC 3339 in UTC with microseconds (nanoseconds if the column has them); those
+    without a zone get no `Z`. Durations are integers in the column's own unit, bytes are base64,
+    floats are the shortest text that reads back as the same number (`nan`, `inf` for what has no
+    digits).
+
+    Args:
+        array: of a type that `is_scalar` knows.
+
+    Returns:
+        A `string` array of the same length.
+    """
+    kind = array.type
+    if is_text(kind):
+        return as_text(array)
+    if pa.types.is_timestamp(kind):
+        return _timestamp_text(array)
+    if is_binary(kind):
+        return base64_text(array)
+    if pa.types.is_duration(kind):
+        array = array.cast(pa.int64())
+    elif pa.types.is_float16(kind):
+        array = array.cast(pa.float32())
+    elif pa.types.is_dictionary(kind):
+        return scalar_text(array.dictionary).take(array.indices)
+    elif pa.types.is_null(kind):
+        return pa.nulls(len(array), pa.string())
+    return array.cast(pa.string())
+
+
+def _timestamp_text(array: pa.Array) -> pa.Array:
+    kind = array.type
+    unit = "ns" if kind.unit == "ns" else "us"
+    zone = None if kind.tz is None else "UTC"
+    text = array.cast(pa.timestamp(unit, zone)).cast(pa.string())
+    return _compute.replace_substring(text, " ", "T")
+
+
+def base64_text(array: pa.Array) -> pa.Array:
+    """Give the standard base64 text (RFC 4648, padded) of each value, by whole-array arithmetic."""
+    missing = array.is_null()
+    array = array.cast(pa.large_binary()).fill_null(b"")
+    _, ends, data = array.buffers()
+    offsets = np.frombuffer(ends, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    lengths = np.diff(offsets)
+    groups = (lengths + 2) // 3
+    starts = np.concatenate([[0], np.cumsum(groups)])
+    raw = np.zeros(int(starts[-1]) * 3, dtype=np.uint8)
+    if len(raw):
+        source = np.frombuffer(data, dtype=np.uint8)[offsets[0] : offsets[-1]]
+        shift = np.repeat(starts[:-1] * 3 - (offsets[:-1] - offsets[0]), lengths)
+        raw[np.arange(len(source)) + shift] = source
+    a, b, c = raw.reshape(-1, 3).T
+    text = np.empty((len(a), 4), dtype=np.uint8)
+    text[:, 0] = _ALPHABET[a >> 2]
+    text[:, 1] = _ALPHABET[(a & 3) << 4 | b >> 4]
+    text[:, 2] = _ALPHABET[(b & 15) << 2 | c >> 6]
+    text[:, 3] = _ALPHABET[c & 63]
+    last = starts[1:] - 1
+    text[last[lengths % 3 == 1], 2:] = _PAD
+    text[last[lengths % 3 > 1], 3] = _PAD
+    made = pa.LargeStringArray.from_buffers(
+        len(array), pa.py_buffer((starts * 4).astype(np.int64)), pa.py_buffer(text)
+    ).cast(pa.string())
+    return _compute.if_else(missing, pa.scalar(None, pa.string()), made)

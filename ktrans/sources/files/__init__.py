@@ -1,0 +1,1 @@
+"""Files of the file source: found, read, remembered."""

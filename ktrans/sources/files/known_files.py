@@ -1,0 +1,130 @@
+"""What is known of a file between runs, and what its bytes say when it is looked at again.
+
+A file is told apart by size, time and inode first, and by fingerprints of its ends when those
+differ. Only a few kilobytes of a file are read here, except that the line number at which a grown
+file goes on is counted, each byte once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ktrans.sources.files.listing import Found
+
+SAMPLE = 4096
+"""Bytes at each end of a file that its fingerprint covers."""
+
+_PIECE = 1 << 20
+_WHOLE = (
+    b"\x1f\x8b",  # gzip, RFC 1952
+    b"\x28\xb5\x2f\xfd",  # zstd, RFC 8878
+    b"PAR1",  # Apache Parquet
+    b"BZh",  # bzip2
+    b"\xfd7zXZ\x00",  # xz
+    b"\x04\x22\x4d\x18",  # lz4 frame
+    b"Obj\x01",  # Avro container
+    b"ARROW1",  # Arrow file
+    b"PK\x03\x04",  # zip
+)
+
+StateUpdate = Literal["new", "same", "grown", "replaced"]
+
+
+def is_whole(head: bytes) -> bool:
+    """Tell by its first bytes whether content only makes sense as a whole, unlike plain text."""
+    return head.startswith(_WHOLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was remembered of a file: the part of it that earlier epochs have read.
+
+    Attributes:
+        size: bytes read so far, from the start.
+        inode: number of the file at that time.
+        mtime_ns: time of the last change at that time.
+        head: fingerprint of the first SAMPLE bytes of that part.
+        tail: fingerprint of its last SAMPLE bytes.
+        whole: whether it is read as a whole (compressed, Parquet).
+        counted: the offset up to which lines were counted.
+        lines: how many line ends there are before `counted`.
+        rejected: whether the last part read, from `counted` on, was rejected as a whole.
+    """
+
+    size: int
+    inode: int
+    mtime_ns: int
+    head: str
+    tail: str
+    whole: bool
+    counted: int = 0
+    lines: int = 0
+    rejected: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form that the state store keeps."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def fingerprint(fd: int, start: int, end: int) -> str:
+    """Hash at most SAMPLE bytes of a range of an open file."""
+    return hashlib.blake2b(
+        os.pread(fd, min(SAMPLE, end - start), start), digest_size=12
+    ).hexdigest()
+
+
+def fingerprints(fd: int, size: int) -> tuple[str, str]:
+    """Hash both ends of the first `size` bytes."""
+    return fingerprint(fd, 0, size), fingerprint(fd, max(0, size - SAMPLE), size)
+
+
+def quick(found: Found, known: Known | None) -> StateUpdate | None:
+    """Classify a file by what the listing says alone; None when its bytes must be looked at."""
+    if known is None:
+        return "new"
+    if found.size < known.size:
+        return "replaced"
+    if found.size > known.size:
+        return None
+    if found.mtime_ns == known.mtime_ns:
+        return "same"
+    return None if found.inode == known.inode else "replaced"
+
+
+def compare(fd: int, found: Found, known: Known, *, follow: bool) -> StateUpdate:
+    """Classify a file by its bytes, where `quick` could not.
+
+    A file that got longer counts as grown when the ends of the part already read are as they were,
+    whatever its inode: `rsync` writes a growing log to a new file each time.
+    """
+    if fingerprints(fd, known.size) != (known.head, known.tail):
+        return "replaced"
+    if found.size == known.size:
+        return "same"
+    return "grown" if follow and not known.whole else "replaced"
+
+
+def count_lines(fd: int, start: int, end: int) -> int:
+    """Count the line ends in a range of an open file."""
+    total = 0
+    while start < end:
+        piece = os.pread(fd, min(_PIECE, end - start), start)
+        if not piece:
+            break
+        total += piece.count(b"\n")
+        start += len(piece)
+    return total
+
+
+def last_line_end(fd: int, start: int, end: int) -> int:
+    """Find the offset behind the last line end in a range of an open file; `start` if none."""
+    while end > start:
+        begin = max(start, end - (1 << 16))
+        at = os.pread(fd, end - begin, begin).rfind(b"\n")
+        if at >= 0:
+            return begin + at + 1
+        end = begin
+    return start

@@ -1,0 +1,85 @@
+"""What one planning of the file source comes to: splits, what to remember, what a person hears."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ktrans.api import Split
+from ktrans.sources.files.known_files import Known
+from ktrans.sources.files.listing import Found, file_uri, to_key
+
+_NAMED = 3
+
+
+@dataclass(slots=True)
+class PlanResult:
+    """Collects the splits of a plan.
+
+    Attributes:
+        splits: what is to be read.
+        remember: what to keep of each file, by split key.
+        planned_bytes: sizes of the splits, summed.
+        waiting: files that the budget leaves for the next plan, at most.
+        waiting_bytes: their sizes, summed.
+        unsettled: how many files were changed too recently.
+        tails: how many files have a last line without an end.
+        torn: paths of files of which such a line had been read.
+        replaced: paths of files whose content is another than what was read.
+        own: how many files the pipeline itself has written.
+    """
+
+    splits: list[Split] = field(default_factory=list)
+    remember: dict[str, Any] = field(default_factory=dict)
+    planned_bytes: int = 0
+    waiting: int = 0
+    waiting_bytes: int = 0
+    unsettled: int = 0
+    tails: int = 0
+    torn: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    own: int = 0
+
+    def add(self, found: Found, start: int, end: int, state: Known, *, head: str | None) -> None:
+        """Take the bytes [start, end) of a file into the plan; `state` is what to remember."""
+        key = to_key(found.path)
+        data = {
+            "path": key,
+            "size": found.size,
+            "inode": found.inode,
+            "mtime_ns": found.mtime_ns,
+            "start": start,
+            "end": end,
+            "first_line": state.lines + 1,
+            "head": head,
+            "whole": state.whole,
+        }
+        self.splits.append(Split(key, file_uri(found.path), end - start, data))
+        self.remember[key] = state.to_json()
+        self.planned_bytes += end - start
+
+    def defer(self, found: Found, known: Known | None) -> None:
+        """Count a file that the budget has no room for."""
+        read = known.size if known and known.size <= found.size else 0
+        self.waiting += 1
+        self.waiting_bytes += found.size - read
+
+    def notes(self, *, reread: bool) -> Iterator[str]:
+        """Say what a person should know."""
+        if self.own:
+            yield f"{self.own} files below the pipeline's own outputs are left out"
+        if self.unsettled:
+            yield f"{self.unsettled} files were changed too recently and wait (settled_secs)"
+        if self.tails:
+            yield f"{self.tails} files end within a line, which waits for its end (tail_secs)"
+        if self.torn:
+            yield f"went on after a line that had been read without its end: {_some(self.torn)}"
+        if self.replaced:
+            done = "read again from the start" if reread else "left alone (on_replaced: skip)"
+            yield f"content replaced since it was read, {done}: {_some(self.replaced)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

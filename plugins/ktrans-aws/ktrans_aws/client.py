@@ -1,0 +1,200 @@
+"""How to reach AWS, or something that speaks its language: options, and clients made of them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr
+
+from ktrans.api import ComponentConfig
+from ktrans_aws.errors import aws_errors
+
+
+class AwsConfig(ComponentConfig):
+    """Options of everything that talks to AWS.
+
+    Without any, credentials and region are found as by every AWS tool: environment, profile,
+    the container's or the machine's role.
+    """
+
+    region: str | None = Field(
+        None,
+        description="Region; by default that of the environment or the profile.",
+        examples=["eu-central-1"],
+    )
+    endpoint_url: str | None = Field(
+        None,
+        description="Where the service is, if it is not AWS itself: MinIO, Ceph, a VPC endpoint.",
+        examples=["https://minio.example.net:9000"],
+    )
+    profile: str | None = Field(
+        None, description="Profile of ~/.aws/config to use.", examples=["logs"]
+    )
+    access_key_id: str | None = Field(
+        None,
+        description="Access key; better left to the environment or a role.",
+        examples=["${env:LOGS_KEY_ID}"],
+    )
+    secret_access_key: SecretStr | None = Field(
+        None, description="Secret of the access key.", examples=["${env:LOGS_SECRET}"]
+    )
+    session_token: SecretStr | None = Field(
+        None, description="Session token of temporary keys.", examples=["${env:LOGS_TOKEN}"]
+    )
+    role_arn: str | None = Field(
+        None,
+        description="Role to assume, for example in the account that keeps the logs; its session is"
+        " renewed by itself.",
+        examples=["arn:aws:iam::123456789012:role/flow-log-reader"],
+    )
+    role_external_id: str | None = Field(
+        None, description="External id that the role asks for.", examples=["ktrans-7f3a"]
+    )
+    role_session_name: str = Field(
+        "ktrans", description="Name of the session in CloudTrail.", examples=["ktrans-prod"]
+    )
+    sts_endpoint_url: str | None = Field(
+        None,
+        description="Where the role is assumed, if not at the usual place.",
+        examples=["https://sts.eu-central-1.amazonaws.com"],
+    )
+    connect_timeout_secs: float = Field(
+        10, gt=0, description="How long to wait for a connection.", examples=[5]
+    )
+    timeout_secs: float = Field(
+        60, gt=0, description="How long to wait for the next bytes of an answer.", examples=[30]
+    )
+    max_attempts: int = Field(
+        5,
+        ge=1,
+        description="How often a request is tried, with growing pauses, before the error counts.",
+        examples=[10],
+    )
+    retry_mode: Literal["standard", "adaptive"] = Field(
+        "standard",
+        description="How the SDK paces retries; `adaptive` also slows all requests down when the"
+        " service throttles.",
+        examples=["adaptive"],
+    )
+
+
+class S3Access(AwsConfig):
+    """Options of everything that reads or writes objects."""
+
+    path_style: bool = Field(
+        False,
+        description="Whether the bucket stands in the path and not in the host name, as MinIO and"
+        " Ceph often need it.",
+        examples=[True],
+    )
+    anonymous: bool = Field(
+        False, description="Whether requests go unsigned, for public buckets.", examples=[True]
+    )
+    request_payer: bool = Field(
+        False,
+        description="Whether you pay for requests to a requester-pays bucket.",
+        examples=[True],
+    )
+    checksums: Literal["when_supported", "when_required"] = Field(
+        "when_supported",
+        description="When the SDK adds checksums of its own; `when_required` for servers that do"
+        " not know them.",
+        examples=["when_required"],
+    )
+
+    @property
+    def payer(self) -> dict[str, str]:
+        """What each request says of who pays."""
+        return {"RequestPayer": "requester"} if self.request_payer else {}
+
+
+class S3Config(S3Access):
+    """Options of everything that talks to one bucket."""
+
+    bucket: str = Field(min_length=1, description="Name of the bucket.", examples=["my-flow-logs"])
+
+
+def make_client(
+    config: AwsConfig, service: str, *, connections: int = 10, endpoint_url: str | None = None
+) -> Any:
+    """Make a client; imports the SDK, contacts nobody.
+
+    Args:
+        config: how to reach the service.
+        service: as boto3 names it: "s3", "sqs", "ec2".
+        connections: how many requests may run at a time.
+        endpoint_url: where the service is, if not where the config says.
+
+    Raises:
+        ConfigError: no such profile, no region, a malformed endpoint.
+    """
+    with aws_errors(f"make a client for {service}"):
+        session = _session(config)
+        return session.client(
+            service,
+            endpoint_url=endpoint_url or config.endpoint_url,
+            config=_settings(config, service, connections),
+        )
+
+
+def _settings(config: AwsConfig, service: str, connections: int) -> Any:
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    settings: dict[str, Any] = {
+        "retries": {"mode": config.retry_mode, "total_max_attempts": config.max_attempts},
+        "connect_timeout": config.connect_timeout_secs,
+        "read_timeout": config.timeout_secs,
+        "max_pool_connections": connections,
+        "tcp_keepalive": True,
+        "user_agent_extra": "ktrans",
+    }
+    if isinstance(config, S3Access) and service == "s3":
+        settings["s3"] = {"addressing_style": "path" if config.path_style else "auto"}
+        settings["request_checksum_calculation"] = config.checksums
+        settings["response_checksum_validation"] = config.checksums
+        if config.anonymous:
+            settings["signature_version"] = UNSIGNED
+    return Config(**settings)
+
+
+def _session(config: AwsConfig) -> Any:
+    import boto3
+    import botocore.session
+
+    core = botocore.session.Session(profile=config.profile)
+    if config.region:
+        core.set_config_variable("region", config.region)
+    if config.access_key_id and config.secret_access_key:
+        token = config.session_token
+        core.set_credentials(
+            config.access_key_id,
+            config.secret_access_key.get_secret_value(),
+            token.get_secret_value() if token else None,
+        )
+    if config.role_arn:
+        core = _in_role(config, core)
+    return boto3.Session(botocore_session=core)
+
+
+def _in_role(config: AwsConfig, core: Any) -> Any:
+    """Give a session whose credentials are those of the role, renewed before they expire."""
+    import botocore.session
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+
+    def create(*args: Any, **options: Any) -> Any:
+        return core.create_client(*args, **options, endpoint_url=config.sts_endpoint_url)
+
+    extra = {"RoleSessionName": config.role_session_name}
+    if config.role_external_id:
+        extra["ExternalId"] = config.role_external_id
+    fetcher = AssumeRoleCredentialFetcher(
+        create, core.get_credentials(), config.role_arn, extra_args=extra
+    )
+    made = botocore.session.Session()
+    made.set_config_variable("region", core.get_config_variable("region"))
+    # The SDK has no public way to give a session credentials that renew themselves.
+    made._credentials = DeferredRefreshableCredentials(  # noqa: SLF001
+        fetcher.fetch_credentials, "assume-role"
+    )
+    return made

@@ -1,0 +1,171 @@
+"""An S3 bucket to read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ktrans.api import RejectError, RetryableError, SplitChangedError
+from ktrans.kit.objects.store import ObjectInfo
+from ktrans_aws.client import S3Config, make_client
+from ktrans_aws.errors import aws_errors
+
+BY_ID = "id="
+"""What a version begins with that is an id of a versioned bucket, and not an ETag."""
+
+
+class S3Body:
+    """The bytes of a range."""
+
+    def __init__(self, stream: Any, uri: str) -> None:
+        self._stream = stream
+        self._uri = uri
+
+    def read(self, size: int, /) -> bytes:
+        """Read up to `size` bytes."""
+        with aws_errors(f"read {self._uri}"):
+            piece: bytes = self._stream.read(size)
+        return piece
+
+    def close(self) -> None:
+        """Close the connection, unless all was read: then it is kept for the next request."""
+        self._stream.close()
+
+
+def open_range(
+    client: Any, place: dict[str, str], version: str, bounds: tuple[int, int], uri: str
+) -> S3Body:
+    """Read a range of one version of an object.
+
+    Args:
+        client: of S3.
+        place: Bucket and Key, and RequestPayer.
+        version: its ETag, or `id=` and a version id.
+        bounds: first byte, and the one after the last.
+        uri: for messages.
+    """
+    start, end = bounds
+    which = (
+        {"VersionId": version.removeprefix(BY_ID)}
+        if version.startswith(BY_ID)
+        else {"IfMatch": f'"{version}"'}
+    )
+    with aws_errors(f"read {uri}"):
+        answer = client.get_object(**place, **which, Range=f"bytes={start}-{end - 1}")
+    if start and not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
+        answer["Body"].close()
+        raise RetryableError(f"{uri}: the server sent another range than the one asked for")
+    return S3Body(answer["Body"], uri)
+
+
+class S3Store:
+    """Lists and reads the objects of a bucket (see `ktrans.kit.objects.store.ObjectStore`)."""
+
+    def __init__(self, config: S3Config, connections: int) -> None:
+        self._bucket = config.bucket
+        self._payer = config.payer
+        self._client = make_client(config, "s3", connections=connections)
+
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        """Give objects in the order of their keys."""
+        start = {"StartAfter": after} if after else {}
+        for page in self._pages(prefix, start):
+            yield from (_info(item) for item in page.get("Contents", ()))
+
+    def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
+        """Give what is right below a folder."""
+        for page in self._pages(prefix, {"Delimiter": "/"}):
+            yield from (folder["Prefix"] for folder in page.get("CommonPrefixes", ()))
+            yield from (_info(item) for item in page.get("Contents", ()))
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Look at one object."""
+        place = {"Bucket": self._bucket, "Key": key, **self._payer}
+        return _stat(self._client, place, key, self.uri(key))
+
+    def open(self, key: str, version: str, start: int, end: int) -> S3Body:
+        """Read a range of one version."""
+        place = {"Bucket": self._bucket, "Key": key, **self._payer}
+        return open_range(self._client, place, version, (start, end), self.uri(key))
+
+    def uri(self, key: str) -> str:
+        """Name an object."""
+        return f"s3://{self._bucket}/{key}"
+
+    def check(self) -> None:
+        """Find out whether the bucket may be listed."""
+        with aws_errors(f"list {self.uri('')}", checking=True):
+            self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1, **self._payer)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _pages(self, prefix: str, more: dict[str, str]) -> Iterator[dict[str, Any]]:
+        pages = iter(
+            self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix, **more, **self._payer
+            )
+        )
+        while True:
+            with aws_errors(f"list {self.uri(prefix)}"):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+
+class NamedObjects:
+    """Reads objects of any bucket, as messages name them: keys are `bucket/key`.
+
+    What is gone or replaced since the message was sent cannot be read any more; a newer version has
+    a message of its own.
+    """
+
+    def __init__(self, client: Any, payer: dict[str, str]) -> None:
+        self._client = client
+        self._payer = payer
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Look at one object."""
+        return _stat(self._client, self._place(key), key, self.uri(key))
+
+    def open(self, key: str, version: str, start: int, end: int) -> S3Body:
+        """Read a range of one version.
+
+        Raises:
+            RejectError: it is gone or replaced.
+        """
+        try:
+            return open_range(self._client, self._place(key), version, (start, end), self.uri(key))
+        except SplitChangedError as error:
+            gone = error.code == "split_vanished"
+            raise RejectError(
+                f"{error.message}: {'removed' if gone else 'replaced'} after the message was sent",
+                code="object_gone" if gone else "object_replaced",
+            ) from error
+
+    def uri(self, key: str) -> str:
+        """Name an object."""
+        return f"s3://{key}"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _place(self, key: str) -> dict[str, str]:
+        bucket, _, rest = key.partition("/")
+        return {"Bucket": bucket, "Key": rest, **self._payer}
+
+
+def _stat(client: Any, place: dict[str, str], key: str, uri: str) -> ObjectInfo | None:
+    try:
+        with aws_errors(f"look at {uri}"):
+            found = client.head_object(**place)
+    except SplitChangedError:
+        return None
+    return ObjectInfo(key, found["ContentLength"], found["ETag"].strip('"'), found["LastModified"])
+
+
+def _info(item: dict[str, Any]) -> ObjectInfo:
+    return ObjectInfo(item["Key"], item["Size"], item["ETag"].strip('"'), item["LastModified"])

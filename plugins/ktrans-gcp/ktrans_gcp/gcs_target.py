@@ -1,0 +1,232 @@
+"""Writing objects that nobody sees before the commit.
+
+Cloud Storage shows an object once its upload is complete, and an upload that is not complete cannot
+be found again. So objects are uploaded under another key, below `.ktrans-staging/`, and at the commit
+rewritten to their own: within a bucket that copies no data.
+
+Source: Google Cloud Storage documentation, "Objects: rewrite", "Resumable uploads" (chunks are
+multiples of 256 KiB), "Request preconditions", "Storage classes" (minimum storage duration).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+from ktrans.api import RetryableError, StageLostError
+from ktrans.kit.objects.store import MARK, Leftover, NewObject, object_exists
+from ktrans_gcp.errors import google_errors
+from ktrans_gcp.gcs import CALL_SECS, MISSING, STAGED, Bucket, retrying
+
+ACCESS = "grant roles/storage.objectUser on the bucket to these credentials"
+PART_STEP = 256 << 10
+_FIELDS = "items(name,generation),nextPageToken"
+_ATTEMPTS = 5
+_STAGED_CLASS = "STANDARD"
+"""Other classes charge for a month or more of whatever is deleted earlier."""
+
+
+class GcsTarget:
+    """An `ObjectTarget` over one bucket.
+
+    Args:
+        bucket: where to.
+        part_bytes: size of the parts of a large upload; a multiple of 256 KiB.
+        storage_class: of the objects, or None for the bucket's default.
+        kms_key: full name of a key to encrypt with, or None for the bucket's default.
+    """
+
+    def __init__(
+        self, bucket: Bucket, part_bytes: int, storage_class: str | None, kms_key: str | None
+    ) -> None:
+        self.part_bytes = part_bytes
+        self._bucket = bucket
+        self._storage_class = storage_class
+        self._kms_key = kms_key
+
+    def begin(self, new: NewObject) -> GcsUpload:
+        """Begin an object; nothing is sent yet."""
+        return GcsUpload(self, new)
+
+    def publish(self, new: NewObject, token: Any) -> None:
+        """Rewrite a staged object to its own key, and remove the staged one."""
+        with self.errors():
+            expected = 0
+            for _ in range(_ATTEMPTS):
+                if self._rewrite(new, token, expected):
+                    self.discard(new.key, token)
+                    return
+                there = self._bucket.bucket.get_blob(new.key, retry=retrying(), timeout=CALL_SECS)
+                mark = None if there is None else (there.metadata or {}).get(MARK)
+                if mark == new.mark:
+                    self.discard(new.key, token)
+                    return
+                if there is not None and new.if_absent and not new.ours(mark):
+                    raise object_exists(self.uri(new.key))
+                expected = 0 if there is None else there.generation
+        raise RetryableError(f"{self.uri(new.key)} is replaced by somebody else all the time")
+
+    def discard(self, key: str, token: Any) -> None:
+        """Remove a staged object."""
+        from google.api_core import exceptions as api
+
+        del key
+        with self.errors(), contextlib.suppress(api.NotFound, api.PreconditionFailed):
+            self._bucket.bucket.blob(token["staged"]).delete(
+                if_generation_match=token["generation"], retry=retrying(), timeout=CALL_SECS
+            )
+
+    def leftovers(self, prefix: str) -> Iterator[Leftover]:
+        """Give staged objects whose own keys begin with a prefix."""
+        with self.errors():
+            found = self._bucket.client.list_blobs(
+                self._bucket.bucket,
+                prefix=STAGED + prefix,
+                fields=_FIELDS,
+                retry=retrying(),
+                timeout=CALL_SECS,
+            )
+            for blob in found:
+                key = blob.name.removeprefix(STAGED).rpartition("~")[0]
+                yield Leftover(key, {"staged": blob.name, "generation": blob.generation})
+
+    def uri(self, key: str) -> str:
+        """Name an object."""
+        return self._bucket.uri(key)
+
+    def check(self) -> None:
+        """Write an object below the staging prefix and remove it."""
+        with self.errors():
+            blob = self.staged_blob("check")
+            blob.upload_from_string(b"", retry=retrying(10), timeout=CALL_SECS)
+            blob.delete(retry=retrying(10), timeout=CALL_SECS)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._bucket.close()
+
+    def errors(self) -> contextlib.AbstractContextManager[None]:
+        """Turn Google's errors into ours."""
+        return google_errors(self._bucket.what, missing=MISSING, access=ACCESS)
+
+    def staged_blob(self, key: str) -> Any:
+        """Give a new staged object for a key."""
+        name = f"{STAGED}{key}~{secrets.token_hex(8)}"
+        blob = self._bucket.bucket.blob(
+            name, chunk_size=self.part_bytes, kms_key_name=self._kms_key
+        )
+        blob.storage_class = _STAGED_CLASS
+        return blob
+
+    def _rewrite(self, new: NewObject, token: Any, expected: int) -> bool:
+        """Copy a staged object to its key if that has this generation (0: is free).
+
+        Raises:
+            StageLostError: it is not staged any more, nor published.
+        """
+        from google.api_core import exceptions as api
+
+        bucket = self._bucket.bucket
+        source = bucket.blob(token["staged"], generation=token["generation"])
+        final = bucket.blob(new.key, kms_key_name=self._kms_key)
+        # What is not said here is not copied either, once anything is.
+        final.content_type = token["type"]
+        if token["encoding"]:
+            final.content_encoding = token["encoding"]
+        final.metadata = {**token["metadata"], MARK: new.mark}
+        if self._storage_class:
+            final.storage_class = self._storage_class
+        progress = None
+        try:
+            while True:
+                progress, _, _ = final.rewrite(
+                    source,
+                    token=progress,
+                    if_generation_match=expected,
+                    retry=retrying(),
+                    timeout=CALL_SECS,
+                )
+                if progress is None:
+                    return True
+        except api.PreconditionFailed:
+            return False
+        except api.NotFound:
+            there = bucket.get_blob(new.key, retry=retrying(), timeout=CALL_SECS)
+            if there is not None and (there.metadata or {}).get(MARK) == new.mark:
+                return True
+            raise StageLostError(
+                f"{self.uri(token['staged'])}, which was to become {self.uri(new.key)}, is gone",
+                hint="a lifecycle rule or somebody else removes what is below .ktrans-staging/; the "
+                "epoch is processed again",
+            ) from None
+
+
+class GcsUpload:
+    """An object below the staging prefix. One part goes in one request; more in a session."""
+
+    def __init__(self, target: GcsTarget, new: NewObject) -> None:
+        self._target = target
+        self._new = new
+        self._first: bytes | None = None
+        self._writer: Any = None
+        self._blob: Any = None
+
+    def write(self, part: bytes, /) -> None:
+        """Send the part before this one, or this one if a session is open."""
+        if self._first is None and self._writer is None:
+            self._first = part
+            return
+        with self._target.errors():
+            if self._writer is None:
+                self._writer = self._begin().open(
+                    "wb",
+                    chunk_size=self._target.part_bytes,
+                    ignore_flush=True,
+                    retry=retrying(),
+                    timeout=CALL_SECS,
+                )
+                self._writer.write(self._first)
+                self._first = None
+            self._writer.write(part)
+
+    def stage(self) -> Any:
+        """Complete the upload."""
+        with self._target.errors():
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+                self._blob.reload(retry=retrying(), timeout=CALL_SECS)
+            else:
+                self._begin().upload_from_string(
+                    self._first or b"",
+                    content_type=self._new.content_type,
+                    checksum="crc32c",
+                    retry=retrying(),
+                    timeout=CALL_SECS,
+                )
+        self._first = None
+        return {
+            "staged": self._blob.name,
+            "generation": self._blob.generation,
+            "type": self._new.content_type,
+            "encoding": self._new.content_encoding,
+            "metadata": dict(self._new.metadata),
+        }
+
+    def abort(self) -> None:
+        """Give up: end the session, remove what was staged."""
+        self._first = None
+        with contextlib.suppress(Exception):
+            if self._writer is not None:
+                self._writer.terminate()
+                self._writer = None
+        with contextlib.suppress(Exception):
+            if self._blob is not None:
+                self._blob.delete(retry=retrying(), timeout=CALL_SECS)
+
+    def _begin(self) -> Any:
+        self._blob = self._target.staged_blob(self._new.key)
+        self._blob.content_type = self._new.content_type
+        return self._blob

@@ -1,0 +1,157 @@
+"""From messages to segments: gathered, written and made durable, and only then acknowledged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ktrans.api import Context
+from ktrans.api.log_events import LogEvent
+from ktrans.kit.spool.segments import Segment, Spool
+from ktrans_gcp.pull import Batch, Puller
+from ktrans_gcp.seen import Seen
+
+
+class _Pile:
+    """Messages of the segment to come."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.ids: list[str] = []
+        self.batches: list[Batch] = []
+        self.size = 0
+        self.began = 0.0
+        self.ordered = False
+
+    def __bool__(self) -> bool:
+        return bool(self.batches)
+
+
+class Intake:
+    """Fills segments with what a subscription delivers.
+
+    Args:
+        spool: where segments go.
+        seen_folder: for the memory of message ids.
+        puller: where messages come from.
+        segment_bytes: a segment is closed at this size,
+        segment_secs: or this long after its first message.
+        idle_secs: how long to wait for a first message.
+        dedupe_messages: how many ids are remembered.
+        context: of the source.
+
+    Attributes:
+        seen: the ids of earlier messages.
+        slow: whether the last segment was closed although it was not full.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        seen_folder: Path,
+        puller: Puller,
+        *,
+        segment_bytes: int,
+        segment_secs: float,
+        idle_secs: float,
+        dedupe_messages: int,
+        context: Context,
+    ) -> None:
+        self.seen = Seen(seen_folder, dedupe_messages)
+        self.slow = False
+        self._spool = spool
+        self._puller = puller
+        self._segment_bytes = segment_bytes
+        self._segment_secs = segment_secs
+        self._idle_secs = idle_secs
+        self._context = context
+        self._pile = _Pile()
+        self._again = 0
+        self._looked_at: list[Batch] = []
+
+    def fill(self, number: int) -> Segment | None:
+        """Fill the next segment, under this number; None if nothing came for long enough."""
+        self.slow = False
+        idle_since = self._context.clock.monotonic()
+        while not self._context.stopping():
+            now = self._context.clock.monotonic()
+            if self._pile.size >= self._segment_bytes or self._pile.ordered:
+                return self._seal(number) or self.fill(number)
+            left = self._pile.began + self._segment_secs - now
+            if self._pile and left <= 0:
+                self.slow = self._pile.size < self._segment_bytes // 4
+                segment = self._seal(number)
+                if segment is not None:
+                    return segment
+                continue
+            idle_left = idle_since + self._idle_secs - now
+            if self._pile or idle_left > 0:
+                self._puller.launch(left if self._pile else idle_left)
+            elif not self._puller.flying:
+                return None
+            for batch in self._puller.arrived():
+                self._add(batch)
+                idle_since = self._context.clock.monotonic()
+        return self._seal(number)
+
+    def drain(self, number: int) -> Segment | None:
+        """Wait for the requests under way; what they bring becomes a segment of its own."""
+        while self._puller.flying:
+            for batch in self._puller.arrived():
+                self._add(batch)
+        return self._seal(number)
+
+    def tell(self) -> None:
+        """Log how many messages were dropped because they had come before."""
+        if self._again:
+            self._context.log.info(
+                "pubsub: %d messages were delivered again, and dropped",
+                self._again,
+                extra={"event": LogEvent.MESSAGES_KNOWN, "messages": self._again},
+            )
+            self._again = 0
+
+    def close(self) -> None:
+        """Give back what is not in a segment; after a mere look, everything."""
+        self._puller.release([*self._pile.batches, *self._looked_at])
+        self._pile = _Pile()
+        self._looked_at = []
+        self._puller.close()
+
+    def _add(self, batch: Batch) -> None:
+        pile = self._pile
+        if not pile:
+            pile.began = self._context.clock.monotonic()
+        pile.batches.append(batch)
+        ids = [message.message_id for message in batch.messages]
+        new = self.seen.new(ids)
+        for message, fresh in zip(batch.messages, new, strict=True):
+            if not fresh:
+                self._again += 1
+                continue
+            data = message.data
+            pile.ids.append(message.message_id)
+            pile.parts.append(data)
+            if not data.endswith(b"\n"):
+                pile.parts.append(b"\n")
+            pile.size += len(data) + 1
+            pile.ordered = pile.ordered or bool(message.ordering_key)
+        batch.messages = []
+
+    def _seal(self, number: int) -> Segment | None:
+        """Make what was gathered durable, acknowledge it; None if there was nothing new."""
+        pile = self._pile
+        if not pile:
+            return None
+        segment = None
+        if pile.ids:
+            # Until it is durable the pile stays: its ids are known, so it must not come again.
+            self.seen.write(number, pile.ids)
+            writer = self._spool.begin(Segment(number, number, 0, 1))
+            writer.write(b"".join(pile.parts))
+            segment = writer.finish()
+        self._pile = _Pile()
+        if self._context.ephemeral:
+            self._looked_at += pile.batches
+        else:
+            self._puller.acknowledge(pile.batches)
+        return segment

@@ -1,0 +1,179 @@
+"""One server of InfluxDB: where to write, as whom, and what its answers mean."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from typing import Any
+
+from isal import igzip
+
+from ktrans.api import Context, KtransError, RetryableError, RunError, UnavailableError
+from ktrans_influxdb.config import InfluxdbSinkConfig
+from ktrans_influxdb.errors import RefusedError, of_status
+
+_GZIP_LEVEL = 1
+_UNITS_V1 = {"ns": "n", "us": "u", "ms": "ms", "s": "s"}
+_NO_LINES = ("requires points", "empty", "no lines", "no points", "no data")
+
+
+class Client:
+    """Sends lines. Safe for several threads."""
+
+    def __init__(self, config: InfluxdbSinkConfig, context: Context) -> None:
+        self._config = config
+        self._context = context
+        self._lock = threading.Lock()
+        self._sdk: Any = None
+        self._path, self._query = _endpoint(config)
+        secrets = (config.token, config.password)
+        self._secrets = [one.get_secret_value() for one in secrets if one is not None]
+
+    def write(self, lines: bytes) -> None:
+        """Send lines.
+
+        Raises:
+            RefusedError: the server does not take some of the points.
+            RetryableError: it may pass.
+            AccessError: token or user may not write there.
+            RunError: anything else, such as a bucket that does not exist.
+        """
+        headers = {"Content-Type": "text/plain; charset=utf-8"}
+        if self._config.gzip and lines:
+            lines = igzip.compress(lines, compresslevel=_GZIP_LEVEL)
+            headers["Content-Encoding"] = "gzip"
+        self._call("POST", self._path, self._query, headers, lines)
+
+    def check(self) -> None:
+        """Find out whether the server is there and lets us write; no point is written.
+
+        Raises:
+            UnavailableError: it does not answer.
+            AccessError: token or user may not write there.
+            RunError: the bucket or database does not exist.
+        """
+        try:
+            self._probe()
+        except RetryableError as error:
+            raise UnavailableError(
+                error.message, hint="check `url`, and that the server is up"
+            ) from error
+
+    def _probe(self) -> None:
+        try:
+            self.write(b"")
+        except RefusedError:
+            return
+        except RunError as error:
+            # To have no points is the only thing wrong with the request.
+            refused = error.code == "write_refused"
+            if not refused or not any(words in error.message for words in _NO_LINES):
+                raise
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        with self._lock:
+            if self._sdk is not None:
+                self._sdk.close()
+                self._sdk = None
+
+    def _call(
+        self, method: str, path: str, query: list[tuple[str, str]], headers: Any, body: bytes
+    ) -> None:
+        import urllib3.exceptions
+        from influxdb_client.rest import ApiException
+
+        try:
+            self._open().api_client.call_api(
+                path,
+                method,
+                query_params=query,
+                header_params=headers,
+                body=body,
+                _request_timeout=int(self._config.timeout_secs * 1000),
+            )
+        except ApiException as error:
+            raise self._meaning(error) from None
+        except UnicodeDecodeError:
+            raise RunError(
+                f"{self._config.url} answers with what is no text", code="write_refused"
+            ) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise RetryableError(
+                f"{self._config.url} does not answer: {self._scrubbed(_cause(error))}",
+                hint="check `url`, and that the server is up",
+            ) from None
+
+    def _meaning(self, error: Any) -> KtransError | RefusedError:
+        if not error.status:  # the SDK's own form of a TLS error
+            return UnavailableError(
+                f"no secure connection to {self._config.url}: {self._scrubbed(error.reason or '')}",
+                hint="name the authority that signed its certificate in `ca_file`",
+            )
+        body = error.body if isinstance(error.body, str) else ""
+        return of_status(
+            error.status,
+            self._scrubbed(body),
+            error.headers or {},
+            self._config.url,
+            self._config.target,
+        )
+
+    def _scrubbed(self, text: str) -> str:
+        """Take secrets out of what a server or a library says."""
+        for secret in self._secrets:
+            if secret:
+                text = text.replace(secret, "***")
+        return text
+
+    def _open(self) -> Any:
+        with self._lock:
+            if self._sdk is None:
+                self._sdk = self._connect()
+            return self._sdk
+
+    def _connect(self) -> Any:
+        from influxdb_client import InfluxDBClient
+
+        config = self._config
+        token = config.token.get_secret_value() if config.token else None
+        sdk = InfluxDBClient(
+            config.url,
+            token=token,
+            org=config.org,
+            timeout=int(config.timeout_secs * 1000),
+            verify_ssl=config.verify_tls,
+            ssl_ca_cert=str(self._context.path(config.ca_file)) if config.ca_file else None,
+            connection_pool_maxsize=config.connections,
+            retries=False,
+        )
+        if config.user is not None and config.password is not None:
+            login = f"{config.user}:{config.password.get_secret_value()}"
+            self._secrets.append(encoded := base64.b64encode(login.encode()).decode())
+            sdk.api_client.set_default_header("Authorization", f"Basic {encoded}")
+        return sdk
+
+
+def _endpoint(config: InfluxdbSinkConfig) -> tuple[str, list[tuple[str, str]]]:
+    """Give path and parameters of the write API."""
+    if config.api == "v1":
+        query = [("db", config.database or ""), ("precision", _UNITS_V1[config.precision])]
+        if config.retention_policy:
+            query.append(("rp", config.retention_policy))
+        return "/write", query
+    if config.api == "v3":
+        return "/api/v2/write", [("bucket", config.database or ""), ("precision", config.precision)]
+    query = [
+        ("org", config.org or ""),
+        ("bucket", config.bucket or ""),
+        ("precision", config.precision),
+    ]
+    return "/api/v2/write", query
+
+
+def _cause(error: BaseException) -> str:
+    """Give the innermost words of a library's error."""
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        return _cause(reason)
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,182 @@
+"""Rows as Avro datums, by columns (Apache Avro 1.12 specification, "Binary Encoding").
+
+Every column is a union of null and its type, with null as default, so that readers with an older or
+newer schema get along.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.api import ConfigError
+from ktrans_kafka.encode_binary import (
+    concat,
+    grouped,
+    is_text,
+    joined,
+    piece,
+    prefixed,
+    run_offsets,
+    scalars,
+    varints,
+    where_valid,
+    whole_numbers,
+    zigzag,
+)
+
+_compute: Any = pc
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NULL, _VALUE = b"\x00", b"\x02"
+_EMPTY_FINGERPRINT = 0xC15D213AA4D7A795
+
+
+def avro_schema(schema: pa.Schema, name: str) -> dict[str, Any]:
+    """Give the Avro schema of rows.
+
+    Args:
+        schema: of the rows.
+        name: full name of the record.
+
+    Raises:
+        ConfigError: a column has no form in Avro, or a name that Avro does not allow.
+    """
+    space, _, short = name.rpartition(".")
+    fields = []
+    for field in schema:
+        if not _NAME.fullmatch(field.name):
+            raise ConfigError(
+                f"column {field.name!r} has a name that Avro does not allow",
+                code="column_name",
+                hint="rename it with a select enricher: letters, digits and underscores",
+            )
+        made: dict[str, Any] = {"name": field.name, "type": ["null", _type(field.type, field.name)]}
+        made["default"] = None
+        about = (field.metadata or {}).get(b"description")
+        if about:
+            made["doc"] = about.decode()
+        fields.append(made)
+    record: dict[str, Any] = {"type": "record", "name": short}
+    if space:
+        record["namespace"] = space
+    return record | {"fields": fields}
+
+
+def fingerprint(schema: dict[str, Any]) -> bytes:
+    """Give the CRC-64-AVRO of a schema's parsing canonical form, as a single object has it.
+
+    Source: Avro specification, "Parsing Canonical Form for Schemas", "Single-object encoding".
+    """
+    space = schema.get("namespace")
+    full = f"{space}.{schema['name']}" if space else schema["name"]
+    fields = [{"name": f["name"], "type": _canonical(f["type"])} for f in schema["fields"]]
+    form = {"name": full, "type": "record", "fields": fields}
+    crc = _EMPTY_FINGERPRINT
+    table = [_crc_entry(byte) for byte in range(256)]
+    for byte in json.dumps(form, separators=(",", ":"), ensure_ascii=False).encode():
+        crc = (crc >> 8) ^ table[(crc ^ byte) & 0xFF]
+    return crc.to_bytes(8, "little")
+
+
+def _crc_entry(value: int) -> int:
+    for _ in range(8):
+        value = (value >> 1) ^ (_EMPTY_FINGERPRINT if value & 1 else 0)
+    return value
+
+
+def _canonical(kind: Any) -> Any:
+    if isinstance(kind, list):
+        return [_canonical(each) for each in kind]
+    if isinstance(kind, str):
+        return kind
+    if kind["type"] == "map":
+        return {"type": "map", "values": _canonical(kind["values"])}
+    if kind["type"] == "array":
+        return {"type": "array", "items": _canonical(kind["items"])}
+    return kind["type"]
+
+
+_TYPES: tuple[tuple[Callable[[pa.DataType], bool], Any], ...] = (
+    (is_text, "string"),
+    (pa.types.is_binary, "bytes"),
+    (pa.types.is_large_binary, "bytes"),
+    (pa.types.is_boolean, "boolean"),
+    (lambda kind: pa.types.is_int64(kind) or pa.types.is_uint32(kind), "long"),
+    (lambda kind: pa.types.is_integer(kind) and not pa.types.is_uint64(kind), "int"),
+    (pa.types.is_float64, "double"),
+    (pa.types.is_floating, "float"),
+    (pa.types.is_date32, {"type": "int", "logicalType": "date"}),
+)
+
+
+def _type(kind: pa.DataType, column: str) -> Any:
+    if pa.types.is_dictionary(kind):
+        return _type(kind.value_type, column)
+    for fits, name in _TYPES:
+        if fits(kind):
+            return name
+    if pa.types.is_timestamp(kind) and kind.unit != "ns":
+        logical = "timestamp-micros" if kind.tz else "local-timestamp-micros"
+        return {"type": "long", "logicalType": logical}
+    if pa.types.is_map(kind) and is_text(kind.key_type):
+        return {"type": "map", "values": ["null", _type(kind.item_type, column)]}
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return {"type": "array", "items": ["null", _type(kind.value_type, column)]}
+    raise ConfigError(
+        f"column {column!r} of type {kind} has no form in Avro here",
+        code="type_not_supported",
+        hint="leave it out or cast it with a select or derive enricher, or take encoding json",
+    )
+
+
+def datums(batch: pa.RecordBatch, header: bytes) -> pa.Array:
+    """Encode rows.
+
+    Args:
+        batch: of columns that `avro_schema` takes.
+        header: what stands before each datum.
+
+    Returns:
+        A `binary` array of one datum a row.
+    """
+    pieces = [header, *(piece(column, _plain, _VALUE, _NULL) for column in batch.columns)]
+    return joined(pieces, batch.num_rows)
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """Encode values without their union; null where they are null."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return _plain(array.dictionary).take(array.indices)
+    if pa.types.is_map(kind):
+        entries = concat(prefixed(array.keys, _longs), _union(array.items))
+        return _blocks(array, entries)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _blocks(array, _union(array.values))
+    return scalars(array, _longs)
+
+
+def _longs(array: pa.Array) -> pa.Array:
+    return where_valid(array, varints(zigzag(whole_numbers(array))))
+
+
+def _union(array: pa.Array) -> pa.Array:
+    values = concat(_VALUE, _plain(array))
+    return values.fill_null(_NULL) if values.null_count else values
+
+
+def _blocks(array: pa.Array, items: pa.Array) -> pa.Array:
+    """Give maps and arrays: one block with its count, then the end; or only the end."""
+    offsets = run_offsets(array, items)
+    counts = np.diff(offsets)
+    length = varints(zigzag(counts))
+    filled = concat(length, grouped(items, offsets), b"\x00")
+    empty = pa.array(counts == 0)
+    made = _compute.if_else(empty, pa.scalar(b"\x00", pa.binary()), filled)
+    return where_valid(array, made)

@@ -1,0 +1,227 @@
+"""Batches as records: one a row in JSON, Avro or Protobuf, or one a batch in Arrow or Parquet."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from ktrans.api import ComponentConfig, Context, Refused
+from ktrans.formats.jsonl import JsonlFormat, JsonlFormatConfig
+from ktrans.kit.files.format_option import build_format
+from ktrans.kit.files.partition import group, take
+from ktrans_kafka.encode_binary import sizes
+from ktrans_kafka.encode_parts import Header, header_lists, key_texts, milliseconds
+from ktrans_kafka.encode_topic import parse_topic, topic_name
+from ktrans_kafka.sink_config import BY_BATCH, KafkaSinkConfig
+
+TOO_LARGE = "record_too_large"
+_ENVELOPE = 100
+_HEADER_ENVELOPE = 10
+"""At most these bytes around a record alone in its batch, and around each header (Apache Kafka,
+"Message Format": record batch 61 bytes, record up to 36; two lengths of up to 5 a header)."""
+
+
+@dataclass(slots=True)
+class Records:
+    """Records of one batch for one topic, ready to be sent; lists are of one length.
+
+    Attributes:
+        topic: where they go.
+        values: as bytes.
+        rows: how many rows they hold.
+        nbytes: size of the values.
+        keys: texts or None, if there is a key.
+        timestamps: milliseconds since 1970, 0 for now, if a column has them.
+        headers: name and value pairs, if there are any.
+    """
+
+    topic: str
+    values: list[bytes]
+    rows: int
+    nbytes: int
+    keys: list[bytes | None] | None = None
+    timestamps: list[int] | None = None
+    headers: list[list[Header]] | None = None
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """What a batch became: records by topic, and rows that are too large for any."""
+
+    records: list[Records] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Values:
+    """Rows as bytes, and their sizes: int64, shape (rows,)."""
+
+    items: list[bytes]
+    sizes: np.ndarray
+
+
+class RowEncoder(Protocol):
+    """Makes one value of each row."""
+
+    def bind(self, schema: pa.Schema) -> None:
+        """Check that all columns can be encoded."""
+
+    def values(self, batch: pa.RecordBatch, topic: str) -> Values:
+        """Encode the rows for a topic. Pure, but that a schema may have to be looked up."""
+
+    def check(self, topics: Sequence[str]) -> None:
+        """Find out whether the outside world (a schema registry) is ready."""
+
+
+class _JsonObjects(JsonlFormat):
+    """JSON lines without their line ends, which no record needs."""
+
+    def pieces(self, batch: pa.RecordBatch) -> list[Any]:
+        return [*super().pieces(batch)[:-1], "}"]
+
+
+class JsonEncoder:
+    """One JSON object a row, as the jsonl format writes it."""
+
+    def __init__(self, config: KafkaSinkConfig) -> None:
+        self._format = _JsonObjects(JsonlFormatConfig(nulls=config.json_nulls))
+
+    def bind(self, schema: pa.Schema) -> None:
+        """Check that all columns have a form in JSON."""
+        self._format.bind(schema)
+
+    def values(self, batch: pa.RecordBatch, topic: str) -> Values:  # noqa: ARG002  same for all
+        """Encode the rows."""
+        items: list[bytes] = []
+        lengths = [np.zeros(0, dtype=np.int64)]
+        for texts in self._format.texts(batch):
+            objects = texts.cast(pa.binary())
+            items += objects.to_pylist()
+            lengths.append(sizes(objects))
+        return Values(items, np.concatenate(lengths))
+
+    def check(self, topics: Sequence[str]) -> None:
+        """JSON needs nothing."""
+
+
+class Encoder:
+    """Makes records of batches, as the sink's options say. Its methods may run in any thread."""
+
+    def __init__(self, config: KafkaSinkConfig, context: Context, rows: RowEncoder | None) -> None:
+        self._config = config
+        self._rows = rows
+        self._template = parse_topic(config.topic)
+        self._format: Any = None
+        if config.encoding in BY_BATCH:
+            self._format = build_format(ComponentConfig(type=config.encoding), context)
+
+    def bind(self, schema: pa.Schema) -> None:
+        """Check the columns of values."""
+        (self._rows or self._format).bind(schema)
+
+    def encode(self, batch: pa.RecordBatch) -> Outgoing:
+        """Make records of a batch, grouped by topic."""
+        made = Outgoing()
+        if not batch.num_rows:
+            return made
+        for topic, rows in self._by_topic(batch):
+            if self._format is not None:
+                self._batches(topic, rows, made)
+            else:
+                self._by_row(topic, rows, made)
+        return made
+
+    def _by_topic(self, batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
+        if not self._template.slots:
+            yield self._config.topic, batch
+            return
+        keys, groups = group(self._template, batch)
+        if not groups:
+            yield topic_name(self._template, keys[0]), batch
+            return
+        for key, indices in zip(keys, groups, strict=True):
+            yield topic_name(self._template, key), take(batch, indices)
+
+    # -- one record a row ---------------------------------------------------------------------
+
+    def _by_row(self, topic: str, batch: pa.RecordBatch, made: Outgoing) -> None:
+        assert self._rows is not None
+        config = self._config
+        values = self._rows.values(batch, topic)
+        needed = values.sizes + _ENVELOPE
+        keys = headers = timestamps = None
+        if config.key:
+            texts = key_texts(batch, config.key, config.key_separator)
+            keys = texts.to_pylist()
+            needed = needed + sizes(texts)
+        if config.headers or config.header_columns:
+            headers, header_sizes = header_lists(batch, config.headers, config.header_columns)
+            count = len(config.headers) + len(config.header_columns)
+            needed = needed + header_sizes + count * _HEADER_ENVELOPE
+        if config.timestamp_column is not None:
+            timestamps = milliseconds(batch.column(config.timestamp_column)).tolist()
+        records = Records(
+            topic, values.items, batch.num_rows, int(values.sizes.sum()), keys, timestamps, headers
+        )
+        large = needed > config.max_record_bytes
+        if large.any():
+            made.refused.append(self._refuse(batch.filter(pa.array(large)), int(needed.max())))
+            records = _without(records, values.sizes, large)
+        if records.rows:
+            made.records.append(records)
+
+    def _refuse(self, rows: pa.RecordBatch, size: int) -> Refused:
+        limit = self._config.max_record_bytes
+        detail = f"a record of up to {size} bytes; max_record_bytes is {limit}"
+        return Refused(rows, TOO_LARGE, detail)
+
+    # -- one record a batch -------------------------------------------------------------------
+
+    def _batches(self, topic: str, batch: pa.RecordBatch, made: Outgoing) -> None:
+        """Encode a batch whole, or else in as many parts as it takes."""
+        data = self._file(batch)
+        limit = self._config.max_record_bytes
+        size = len(data) + _ENVELOPE
+        size += sum(len(k.encode()) + len(v.encode()) for k, v in self._config.headers.items())
+        size += _HEADER_ENVELOPE * len(self._config.headers)
+        if size <= limit:
+            records = Records(topic, [data], batch.num_rows, len(data))
+            if self._config.headers:
+                records.headers = [[(k, v.encode()) for k, v in self._config.headers.items()]]
+            made.records.append(records)
+        elif batch.num_rows == 1:
+            made.refused.append(self._refuse(batch, size))
+        else:
+            parts = min(batch.num_rows, max(2, int(size * 1.1 / limit) + 1))
+            step = -(-batch.num_rows // parts)
+            for start in range(0, batch.num_rows, step):
+                self._batches(topic, batch.slice(start, step), made)
+
+    def _file(self, batch: pa.RecordBatch) -> bytes:
+        stream = io.BytesIO()
+        writer = self._format.open(stream)
+        writer.write(self._format.encode(batch))
+        writer.finish()
+        return stream.getvalue()
+
+
+def _without(records: Records, lengths: np.ndarray, large: np.ndarray) -> Records:
+    keep = np.flatnonzero(~large).tolist()
+
+    def kept(items: list[Any] | None) -> list[Any] | None:
+        return None if items is None else [items[at] for at in keep]
+
+    return Records(
+        records.topic,
+        kept(records.values) or [],
+        len(keep),
+        int(lengths[~large].sum()),
+        kept(records.keys),
+        kept(records.timestamps),
+        kept(records.headers),
+    )

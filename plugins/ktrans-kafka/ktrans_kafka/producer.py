@@ -1,0 +1,298 @@
+"""One producer and what it is in the middle of: sending records, and its transaction.
+
+librdkafka's transactional API tells three kinds of errors apart (its INTRODUCTION.md,
+"Transactional producer"): retriable, where the same call is made again; abortable, after which only
+an abort helps; fatal, after which the instance is of no more use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from itertools import repeat
+from operator import length_hint
+from typing import Any, Literal
+
+from ktrans.api import Context, KtransError, RunError
+from ktrans_kafka.encode import Records
+from ktrans_kafka.errors import is_fenced, kafka_error, may_pass, name_of, translate
+from ktrans_kafka.producer_settings import columns_of, cut, producer_settings
+from ktrans_kafka.sink_config import KafkaSinkConfig
+
+Outcome = Literal["committed", "aborted", "unknown", "fenced"]
+
+CHUNK = 10_000
+"""Records handed over between two looks at what the brokers say."""
+_QUEUE_WAIT_SECS = 0.1
+_CALL_SECS = 10.0
+_CONSEQUENCES = ("_PURGE_QUEUE", "_PURGE_INFLIGHT", "_STATE", "_FATAL", "_INCONSISTENT")
+_TOPIC_WAIT_SECS = 10.0
+
+
+class Lane:
+    """A producer that serves one task at a time. Used by one thread at a time.
+
+    Attributes:
+        marks: epochs known to be committed, by group of the mark.
+        state: "idle", "open" (a transaction takes records) or "sealed" (it waits for its commit).
+    """
+
+    def __init__(
+        self, config: KafkaSinkConfig, context: Context, transactional_id: str | None
+    ) -> None:
+        import confluent_kafka
+
+        self._config = config
+        self._failed: Any = None
+        self._failures = 0
+        self._began = 0.0
+        self._ready = transactional_id is None
+        self._topics: set[str] = set()
+        self.marks: dict[str, int] = {}
+        self.state: Literal["idle", "open", "sealed"] = "idle"
+        settings = producer_settings(config, context)
+        settings["on_delivery"] = self._undelivered
+        if transactional_id is not None:
+            settings["transactional.id"] = transactional_id
+            settings["transaction.timeout.ms"] = config.transaction_timeout_secs * 1000
+        try:
+            self._producer = confluent_kafka.Producer(settings)
+        except confluent_kafka.KafkaException as error:
+            raise translate(error, "kafka: the options of librdkafka") from error
+
+    def _undelivered(self, error: Any, message: Any) -> None:  # noqa: ARG002  the client's form
+        self._failures += 1
+        if self._failed is None or name_of(self._failed).startswith("_PURGE"):
+            self._failed = error
+
+    # -- transactions -------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """Have the broker end whatever an earlier holder of the transactional id left, once.
+
+        Raises:
+            KtransError: it cannot be reached, or refuses.
+        """
+        if not self._ready:
+            self._call(
+                "init_transactions",
+                "kafka: claiming the transactional id",
+                self._config.connect_timeout_secs,
+            )
+            self._ready = True
+
+    def begin(self) -> None:
+        """Begin a transaction.
+
+        Raises:
+            KtransError: the broker cannot be reached, or refuses.
+        """
+        self.recover()
+        self._failed, self._failures = None, 0
+        self._call("begin_transaction", "kafka: beginning a transaction", 0)
+        self._began = time.monotonic()
+        self.state = "open"
+
+    def seal(self, mark: Any, metadata: Any) -> None:
+        """Have everything in the log, with the mark, and leave the transaction open.
+
+        Args:
+            mark: a TopicPartition.
+            metadata: of the group that the mark belongs to.
+
+        Raises:
+            KtransError: something was not taken.
+        """
+        self.drain()
+        self._call(
+            "send_offsets_to_transaction",
+            "kafka: adding the epoch's mark to the transaction",
+            self._config.delivery_timeout_secs,
+            [mark],
+            metadata,
+        )
+        self.state = "sealed"
+
+    def commit(self) -> Outcome:
+        """Commit the transaction, as often as it takes within the delivery timeout.
+
+        Returns:
+            "unknown" and "fenced" mean that only the mark can tell.
+
+        Raises:
+            RetryableError: the broker did not answer in time; the same call may be made again.
+        """
+        import confluent_kafka
+
+        deadline = time.monotonic() + self._config.delivery_timeout_secs
+        while True:
+            try:
+                self._producer.commit_transaction(_CALL_SECS)
+            except confluent_kafka.KafkaException as error:
+                inner = kafka_error(error)
+                if inner.retriable():
+                    if time.monotonic() < deadline:
+                        continue
+                    raise translate(error, "kafka: committing") from error
+                if is_fenced(inner):
+                    return "unknown" if self._outlived() else "fenced"
+                if inner.txn_requires_abort():
+                    self.abort()
+                    return "aborted"
+                return "unknown"
+            self.state = "idle"
+            return "committed"
+
+    def abort(self) -> bool:
+        """Abort the transaction, if there is one; tell whether the lane can go on."""
+        import confluent_kafka
+
+        if self.state == "idle":
+            return True
+        self.state = "idle"
+        try:
+            self._producer.abort_transaction(_CALL_SECS)
+        except confluent_kafka.KafkaException:
+            return False
+        return True
+
+    def _outlived(self) -> bool:
+        return time.monotonic() - self._began > 0.9 * self._config.transaction_timeout_secs
+
+    # -- records ------------------------------------------------------------------------------
+
+    def send(self, records: Records) -> None:
+        """Hand records over; waits while the queue is full.
+
+        Raises:
+            KtransError: the brokers refused records, or could not be reached in time.
+        """
+        self._know(records.topic)
+        columns = columns_of(records)
+        for start in range(0, len(records.values), CHUNK):
+            self._send([cut(column, start, start + CHUNK) for column in columns], records.topic)
+
+    def _send(self, columns: list[Any], topic: str) -> None:
+        import confluent_kafka
+
+        producer = self._producer
+        while columns[0]:
+            left = iter(columns[0])
+            try:
+                # A loop in C. A list's iterator knows how far it got when the queue is full.
+                deque(map(producer.produce, repeat(topic), left, *columns[1:]), maxlen=0)
+            except BufferError:
+                done = len(columns[0]) - length_hint(left) - 1
+                columns = [cut(column, done, CHUNK) for column in columns]
+                self._poll(_QUEUE_WAIT_SECS)
+            except confluent_kafka.KafkaException as error:
+                self._poll(0)  # which may know more
+                raise self._told(error, f"kafka: writing to {topic}") from error
+            else:
+                columns = [[]]
+        self._poll(0)
+
+    def drain(self) -> None:
+        """Wait until everything was acknowledged.
+
+        Raises:
+            KtransError: something was not.
+        """
+        # Not by `flush`: confluent-kafka 2.16 loses there the exception of a fatal error.
+        while len(self._producer):
+            self._poll(_QUEUE_WAIT_SECS)
+        self._poll(0)
+
+    def _poll(self, secs: float) -> None:
+        """Let the client report; raise if a record was not delivered."""
+        import confluent_kafka
+
+        try:
+            self._producer.poll(secs)
+        except confluent_kafka.KafkaException as error:
+            raise self._told(error, "kafka: writing") from error
+        if self._failed is not None:
+            raise self._told(self._failed, "kafka: writing")
+
+    def _know(self, topic: str) -> None:
+        """Find out whether a topic is there, which may make the broker create it; once."""
+        import confluent_kafka
+
+        if topic in self._topics:
+            return
+        deadline = time.monotonic() + _TOPIC_WAIT_SECS
+        while True:
+            try:
+                about = self._producer.list_topics(topic, self._config.connect_timeout_secs)
+            except confluent_kafka.KafkaException as error:
+                raise self._told(error, "kafka: asking for the topic") from error
+            wrong = about.topics[topic].error
+            if wrong is None:
+                break
+            coming = wrong.name() == "UNKNOWN_TOPIC_OR_PART" or may_pass(wrong)
+            if not coming or time.monotonic() > deadline:
+                raise self._told(wrong, f"kafka: topic {topic}")
+            self._poll(_QUEUE_WAIT_SECS)
+        self._topics.add(topic)
+
+    # -- errors -------------------------------------------------------------------------------
+
+    def _call(self, name: str, doing: str, secs: float, *arguments: Any) -> None:
+        """Call a method of the transactional API, again while it says that this may help."""
+        import confluent_kafka
+
+        deadline = time.monotonic() + secs
+        while True:
+            wait = max(0.1, min(_CALL_SECS, deadline - time.monotonic()))
+            try:
+                getattr(self._producer, name)(*arguments, *([wait] if secs else []))
+            except confluent_kafka.KafkaException as error:
+                if kafka_error(error).retriable() and time.monotonic() < deadline:
+                    continue
+                raise self._told(error, doing) from error
+            return
+
+    def _told(self, error: Any, doing: str) -> KtransError:
+        error = self._cause(error)
+        if is_fenced(error) and self.state != "idle" and self._outlived():
+            secs = self._config.transaction_timeout_secs
+            return RunError(
+                f"{doing}: the broker aborted the transaction, which was open for more than"
+                f" {secs} s",
+                code="kafka_transaction_timeout",
+                hint="raise transaction_timeout_secs (and transaction.max.timeout.ms of the"
+                " brokers), or make epochs smaller by engine.epoch_bytes",
+            )
+        told = translate(error, doing)
+        if name_of(error) == "MSG_SIZE_TOO_LARGE":
+            told.hint = "set max_record_bytes to no more than the topic's max.message.bytes"
+        if self._failures > 1:
+            told.message += f" (and {self._failures - 1} more records)"
+        return told
+
+    def _cause(self, error: Any) -> Any:
+        """Find the error behind one that only says that something went wrong before.
+
+        Aborting, which comes next in any case, tells it if it was fatal.
+        """
+        import confluent_kafka
+
+        if self.state == "idle" or name_of(error) not in _CONSEQUENCES:
+            return error
+        try:
+            self._producer.abort_transaction(_CALL_SECS)
+        except confluent_kafka.KafkaException as cause:
+            return cause if kafka_error(cause).fatal() else error
+        self.state = "idle"
+        return error
+
+    def close(self) -> None:
+        """Abort what is open, as far as the broker answers, and let go."""
+        import confluent_kafka
+
+        self.abort()
+        with contextlib.suppress(confluent_kafka.KafkaException):  # fatal, and told before
+            self._producer.purge()
+            self._producer.poll(0)
+        self._producer = None  # destroyed now, and not when its cycle of references is found

@@ -1,0 +1,200 @@
+"""Rows as Protobuf messages, by columns (Protocol Buffers documentation, "Encoding", proto3).
+
+Fields are `optional`: a null is a field that is not there. Field numbers stay what they are when
+columns come and go: a flow column has its place in the flow schema, any other one a number that
+follows from its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.api import ConfigError
+from ktrans.flow.schema import NAMES
+from ktrans_kafka.encode_binary import (
+    Piece,
+    concat,
+    grouped,
+    is_text,
+    joined,
+    piece,
+    prefixed,
+    run_offsets,
+    scalars,
+    varints,
+    where_valid,
+    whole_numbers,
+)
+
+_compute: Any = pc
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
+_FIRST_OTHER, _OTHERS = 20_000, 200_000
+"""Numbers of columns beyond the flow schema: above those that Protobuf keeps for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProtoField:
+    """A field of the message: its name, type as in a .proto file, number and what it means."""
+
+    name: str
+    type: str
+    number: int
+    about: str
+
+    def tag(self, kind: pa.DataType) -> bytes:
+        """Give the bytes that stand before each value."""
+        return _tag(self.number, _wire(kind))
+
+    def line(self) -> str:
+        """Give the field as a .proto file has it."""
+        label = "" if self.type.startswith("map<") else "optional "
+        comment = f"  // {self.about}" if self.about else ""
+        return f"  {label}{self.type} {self.name} = {self.number};{comment}"
+
+
+def proto_fields(schema: pa.Schema) -> list[ProtoField]:
+    """Give the fields of the message for rows, in the order of the columns.
+
+    Raises:
+        ConfigError: a column has no form in Protobuf, or a name that it does not allow.
+    """
+    made: dict[int, ProtoField] = {}
+    for field in schema:
+        if not _NAME.fullmatch(field.name):
+            raise ConfigError(
+                f"column {field.name!r} has a name that Protobuf does not allow",
+                code="column_name",
+                hint="rename it with a select enricher: letters, digits and underscores",
+            )
+        number = _number(field.name)
+        if number in made:
+            raise ConfigError(
+                f"columns {made[number].name!r} and {field.name!r} get the same field number",
+                code="field_number",
+                hint="rename one of them with a select enricher",
+            )
+        about = (field.metadata or {}).get(b"description", b"").decode().replace("\n", " ")
+        if pa.types.is_timestamp(field.type):
+            about = f"{about}, microseconds since 1970 UTC".removeprefix(", ")
+        made[number] = ProtoField(field.name, _type(field.type, field.name), number, about)
+    return list(made.values())
+
+
+def proto_text(fields: list[ProtoField], name: str) -> str:
+    """Give the .proto file of the message."""
+    space, _, short = name.rpartition(".")
+    package = f"package {space};\n\n" if space else ""
+    lines = "\n".join(field.line() for field in fields)
+    return f'syntax = "proto3";\n\n{package}message {short} {{\n{lines}\n}}\n'
+
+
+def messages(batch: pa.RecordBatch, fields: list[ProtoField], header: bytes) -> pa.Array:
+    """Encode rows.
+
+    Args:
+        batch: of the columns that the fields were made from.
+        fields: by `proto_fields`.
+        header: what stands before each message.
+
+    Returns:
+        A `binary` array of one message a row.
+    """
+    pieces: list[Piece] = [header]
+    for field, column in zip(fields, batch.columns, strict=True):
+        tag = field.tag(column.type)
+        if pa.types.is_map(column.type):
+            pieces.append(piece(column, partial(_map, tag=tag)))
+        else:
+            pieces.append(piece(column, _plain, tag))
+    return joined(pieces, batch.num_rows)
+
+
+def _number(name: str) -> int:
+    if name in NAMES:
+        return NAMES.index(name) + 1
+    digest = blake2b(name.encode(), digest_size=8).digest()
+    return _FIRST_OTHER + int.from_bytes(digest, "big") % _OTHERS
+
+
+_TYPES: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
+    (is_text, "string"),
+    (pa.types.is_binary, "bytes"),
+    (pa.types.is_large_binary, "bytes"),
+    (pa.types.is_boolean, "bool"),
+    (pa.types.is_uint64, "uint64"),
+    (pa.types.is_uint32, "uint32"),
+    (pa.types.is_int64, "int64"),
+    (pa.types.is_integer, "int32"),
+    (pa.types.is_float64, "double"),
+    (pa.types.is_floating, "float"),
+    (lambda kind: pa.types.is_timestamp(kind) and kind.unit != "ns", "int64"),
+    (pa.types.is_date32, "int32"),
+)
+
+
+def _type(kind: pa.DataType, column: str) -> str:
+    if pa.types.is_dictionary(kind):
+        return _type(kind.value_type, column)
+    for fits, name in _TYPES:
+        if fits(kind):
+            return name
+    if pa.types.is_map(kind) and is_text(kind.key_type) and not pa.types.is_map(kind.item_type):
+        return f"map<string, {_type(kind.item_type, column)}>"
+    raise ConfigError(
+        f"column {column!r} of type {kind} has no form in Protobuf here",
+        code="type_not_supported",
+        hint="leave it out or cast it with a select or derive enricher, or take encoding json",
+    )
+
+
+def _wire(kind: pa.DataType) -> int:
+    if pa.types.is_dictionary(kind):
+        return _wire(kind.value_type)
+    if pa.types.is_floating(kind):
+        return _I64 if kind == pa.float64() else _I32
+    if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
+        return _VARINT
+    return _VARINT if pa.types.is_timestamp(kind) or pa.types.is_date32(kind) else _LEN
+
+
+def _tag(number: int, wire: int) -> bytes:
+    made: bytes = varints(np.array([number << 3 | wire], dtype=np.uint64))[0].as_py()
+    return made
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """Encode values without their tags; null where they are null."""
+    if pa.types.is_dictionary(array.type):
+        return _plain(array.dictionary).take(array.indices)
+    return scalars(array, _numbers)
+
+
+def _numbers(array: pa.Array) -> pa.Array:
+    """Encode integers and times; negative ones as 64 bits in two's complement."""
+    if pa.types.is_uint64(array.type):
+        return where_valid(array, varints(np.asarray(array.fill_null(0))))
+    numbers = np.ascontiguousarray(whole_numbers(array)).view(np.uint64)
+    return where_valid(array, varints(numbers))
+
+
+def _map(array: pa.Array, tag: bytes) -> pa.Array:
+    """Give maps: each entry a message of key (1) and value (2) behind the field's tag.
+
+    A value of null is left out, which readers see as their type's zero.
+    """
+    keys = concat(_tag(1, _LEN), prefixed(array.keys, _numbers))
+    items = array.items
+    values = concat(_tag(2, _wire(items.type)), _plain(items))
+    entries = concat(keys, values.fill_null(b"") if values.null_count else values)
+    whole = concat(tag, prefixed(entries, _numbers))
+    return where_valid(array, grouped(whole, run_offsets(array, whole)))

@@ -1,0 +1,114 @@
+"""Connections to the database: how they are made, named and kept alive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ktrans.api import ConfigError
+from ktrans_postgres import errors as _errors
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from ktrans_postgres.config import PostgresStateConfig
+
+_ALIVE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""How soon this side notices that the other one is gone, unless the url says otherwise; as libpq
+spells it ("Parameter Key Words")."""
+
+_SESSION = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+"""The same for the server, which ends the session of a machine that vanishes."""
+
+NOTICED_SECS = 60
+"""How long that takes: the idle time, and all probes."""
+
+
+class Place:
+    """The database that a config names.
+
+    Args:
+        config: the options.
+    """
+
+    def __init__(self, config: PostgresStateConfig) -> None:
+        self._config = config
+        self.schema = config.schema_name
+
+    def parameters(self) -> dict[str, Any]:
+        """Give what libpq is told, secrets included.
+
+        Raises:
+            ConfigError: the url is not one.
+        """
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict
+
+        url = self._config.url
+        try:
+            given = conninfo_to_dict(url.get_secret_value()) if url else {}
+        except psycopg.Error as error:
+            raise ConfigError(
+                "the url of the state store cannot be read",
+                field="url",
+                code="state_url",
+                hint="postgresql://USER:PASSWORD@HOST:PORT/DATABASE; percent-encode what is "
+                "special in the password",
+            ) from error
+        return {**_ALIVE, **self._config.parameters(), **given}
+
+    @property
+    def where(self) -> str:
+        """Name the place for people, without secrets."""
+        try:
+            told = self.parameters()
+        except ConfigError:
+            return "the PostgreSQL database"
+        host, port = told.get("host") or told.get("hostaddr") or "", told.get("port")
+        name = f"{host}:{port}" if port else str(host)
+        return f"postgresql://{name}/{told.get('dbname') or ''} (schema {self.schema})"
+
+    def connect(self, name: str) -> psycopg.Connection[tuple[Any, ...]]:
+        """Connect; statements commit by themselves unless between BEGIN and COMMIT.
+
+        Args:
+            name: how the session is called in `pg_stat_activity`.
+
+        Raises:
+            psycopg.Error: it cannot be reached.
+        """
+        import psycopg
+        from psycopg import sql
+
+        told = {**self.parameters(), "application_name": name}
+        connection = psycopg.connect(autocommit=True, **told)
+        # Tables grow by orders of magnitude while a connection lasts: no plan of an empty one.
+        connection.prepare_threshold = None
+        try:
+            path = sql.SQL("SET search_path TO {}").format(sql.Identifier(self.schema))
+            connection.execute(path)
+            connection.execute("SET client_encoding TO 'UTF8'")
+            connection.execute(  # what is recorded must survive a crash of the server
+                "SELECT set_config('synchronous_commit', 'on', false) "
+                "WHERE current_setting('synchronous_commit') = 'off'"
+            )
+            for setting, value in _SESSION.items():
+                try:
+                    connection.execute("SELECT set_config(%s, %s, false)", (setting, value))
+                except psycopg.Error as error:
+                    if _errors.is_lost(error):
+                        raise
+                    # a server whose system has no such setting
+        except BaseException:
+            connection.close()
+            raise
+        return connection
