@@ -109,7 +109,7 @@ def prepare(dataset: str, *, quick: bool) -> Prepared | None:
 
 def make(name: str, *, quick: bool) -> None:
     """Make an input in a folder of its own; the counts are written last and say that it is whole."""
-    from ktrans.sources.generate import GenerateSourceConfig, write_files
+    from ktrans_generate.source import GenerateSourceConfig, write_files
 
     data = DATASETS[name]
     rows = data.quick_rows if quick else data.rows
@@ -184,7 +184,7 @@ def _count_gcp(folder: Path) -> dict[str, int]:
 
 
 def _count_good(config: object) -> dict[str, int]:
-    from ktrans.sources._synth.objects import pieces
+    from ktrans_generate.objects import pieces
 
     plain = config.model_copy(update={"compression": "none"})
     clean = plain.model_copy(update={"bad_ratio": 0.0})

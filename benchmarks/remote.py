@@ -205,7 +205,7 @@ def _small_objects(servers: Servers, rounds: int, *, quick: bool) -> Any:
     shutil.rmtree(folder, ignore_errors=True)
     options = "log='aws_vpc_v2', rows=1800, rows_per_object=1800, compression='gzip'"
     code = (
-        "from pathlib import Path; from ktrans.sources.generate import *; "
+        "from pathlib import Path; from ktrans_generate.source import *; "
         f"write_files(Path({str(folder)!r}), GenerateSourceConfig({options}))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,7 +12,8 @@ def ktrans_components() -> list[Spec]:
 
 
 def _spec(kind: str, name: str, module: str, cls: str, summary: str, **more: object) -> Spec:
-    where = f"ktrans.{kind}s.{module}"
+    folder = "decoders.logs" if kind == "decoder" and module != "auto" else f"{kind}s"
+    where = f"ktrans.{folder}.{module}"
     return Spec(
         kind=kind,  # type: ignore[arg-type]
         type=name,
@@ -26,7 +27,6 @@ def _spec(kind: str, name: str, module: str, cls: str, summary: str, **more: obj
 SOURCES = [
     _spec("source", "file", "file", "FileSource", "Files by path and glob", stability="stable"),
     _spec("source", "stdin", "stdin", "StdinSource", "Standard input, spooled so that it resumes"),
-    _spec("source", "generate", "generate", "GenerateSource", "Seeded synthetic flow logs"),
 ]
 DECODERS = [
     _spec(

@@ -28,6 +28,7 @@ WELL_KNOWN: dict[str, str] = {
     "aws_metadata": "ktrans-aws",
     "azure_blob": "ktrans-azure",
     "gcs": "ktrans-gcp",
+    "generate": "ktrans-generate",
     "geoip": "ktrans-geoip",
     "influxdb": "ktrans-influxdb",
     "kafka": "ktrans-kafka",

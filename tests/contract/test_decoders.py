@@ -7,6 +7,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ktrans_generate.catalogue import LOGS
+from ktrans_generate.objects import pieces
+from ktrans_generate.source import GenerateSourceConfig
 
 from ktrans.api import (
     BytesPayload,
@@ -18,9 +21,6 @@ from ktrans.api import (
 )
 from ktrans.flow.schema import FLOW_SCHEMA, NAMES
 from ktrans.registry.catalogue import Catalogue
-from ktrans.sources._synth.logs import LOGS
-from ktrans.sources._synth.objects import pieces
-from ktrans.sources.generate import GenerateSourceConfig
 from ktrans.testing.contracts import DecoderContract
 
 CATALOGUE = Catalogue()

@@ -9,7 +9,6 @@ import pytest
 
 from ktrans.api import Context
 from ktrans.sources.file import FileSource, FileSourceConfig
-from ktrans.sources.generate import GenerateSource, GenerateSourceConfig
 from ktrans.sources.stdin import StdinSource, StdinSourceConfig
 from ktrans.testing.contracts import SourceCase, SourceContract
 
@@ -33,12 +32,6 @@ class FileCase(Case):
         return FileSource(FileSourceConfig(paths=["in/"], tail_secs=0), self.context)
 
 
-class GenerateCase(Case):
-    def build(self):
-        config = GenerateSourceConfig(rows=900, rows_per_object=200, bad_ratio=0.1)
-        return GenerateSource(config, self.context)
-
-
 class StdinCase(Case):
     def build(self):
         read, write = os.pipe()
@@ -57,8 +50,8 @@ class StdinCase(Case):
 
 
 class TestSources(SourceContract):
-    covers = ("file", "generate", "stdin")
+    covers = ("file", "stdin")
 
-    @pytest.fixture(params=[FileCase, GenerateCase, StdinCase])
+    @pytest.fixture(params=[FileCase, StdinCase])
     def case(self, request, tmp_path):
         return request.param(tmp_path)

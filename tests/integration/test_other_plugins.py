@@ -49,7 +49,7 @@ def environment(plugins, tmp_path_factory):
     home = tmp_path_factory.mktemp("environment")
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
-    wheels = [ROOT, EXAMPLE, *sorted(plugins.iterdir())]
+    wheels = [ROOT, ROOT / "plugins/ktrans-generate", EXAMPLE, *sorted(plugins.iterdir())]
     ran(python, "-m", "pip", "install", "--quiet", "pytest", *wheels)
     return python
 

@@ -13,12 +13,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from ktrans_generate.objects import pieces
+from ktrans_generate.source import GenerateSourceConfig
 
 from ktrans.api import ConfigError
 from ktrans.config.load import load_pipeline
 from ktrans.registry.catalogue import Catalogue
-from ktrans.sources._synth.objects import pieces
-from ktrans.sources.generate import GenerateSourceConfig
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)

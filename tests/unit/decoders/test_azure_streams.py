@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ktrans_generate.objects import pieces
+from ktrans_generate.source import GenerateSourceConfig
 
 from ktrans.api import Limits, RejectError, TruncatedError
 from ktrans.api.component import Context
 from ktrans.decoders.logs.azure_nsg import AzureNsgDecoder, AzureNsgDecoderConfig
 from ktrans.decoders.logs.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
-from ktrans.sources._synth.objects import pieces
-from ktrans.sources.generate import GenerateSourceConfig
 
 quick = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

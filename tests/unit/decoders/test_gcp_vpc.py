@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ktrans_generate.source import GenerateSourceConfig, write_files
 
 from ktrans.api import BytesPayload, Context, Head, Limits, RejectError, Split, TruncatedError
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
@@ -19,7 +20,6 @@ from ktrans.decoders.logs.gcp_vpc import GcpVpcDecoder, GcpVpcDecoderConfig, sni
 from ktrans.decoders.read import gcp as _gcp_read
 from ktrans.flow.schema import NAMES
 from ktrans.registry.catalogue import Catalogue
-from ktrans.sources.generate import GenerateSourceConfig, write_files
 
 LOG = "projects/shop/logs/compute.googleapis.com%2Fvpc_flows"
 SMALL = Limits(block_bytes=1500)

@@ -7,6 +7,7 @@ import contextlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ktrans_generate.source import GenerateSource, GenerateSourceConfig
 
 from ktrans.api import Budget, BytesPayload, Context, Head, Limits, RejectError, Split
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
@@ -21,7 +22,6 @@ from ktrans.decoders.logs.tencent_vpc import (
     sniff_ccn,
 )
 from ktrans.registry.catalogue import Catalogue
-from ktrans.sources.generate import GenerateSource, GenerateSourceConfig
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 UUID = "1b2c3d4e-0001-4002-8003-0a0b0c0d0e0f"

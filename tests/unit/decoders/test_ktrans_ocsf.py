@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ktrans_generate.source import GenerateSource, GenerateSourceConfig
 
 from ktrans.api import Budget, BytesPayload, Context, Head, Limits, RejectError, Split
 from ktrans.api.errors import TruncatedError
@@ -25,7 +26,6 @@ from ktrans.flow.schema import FLOW_SCHEMA, NAMES, TEXT
 from ktrans.formats.jsonl import JsonlFormat, JsonlFormatConfig
 from ktrans.formats.parquet import ParquetFormat, ParquetFormatConfig
 from ktrans.registry.catalogue import Catalogue
-from ktrans.sources.generate import GenerateSource, GenerateSourceConfig
 
 BUILT = {
     "ktrans": (KtransDecoder, KtransDecoderConfig),

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ktrans_generate.objects import pieces
+from ktrans_generate.source import GenerateSourceConfig
 
 from ktrans.api import Limits, RejectError, TruncatedError
-from ktrans.sources._synth.objects import pieces
-from ktrans.sources.generate import GenerateSourceConfig
 
 LOGS = (
     "oci_vcn",

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.sources._synth.aws import View
-from ktrans.sources._synth.columns import Coded, Column, join, replace
-from ktrans.sources._synth.flows import Flows
-from ktrans.sources._synth.logs import Log
-from ktrans.sources._synth.world import REMOTES
+from ktrans_generate.catalogue import Log
+from ktrans_generate.columns import Coded, Column, join, replace
+from ktrans_generate.flows import Flows
+from ktrans_generate.logs.aws import View
+from ktrans_generate.world import REMOTES
 
 _REGIONS = ("europe-west1", "us-central1", "asia-south1")
 _PLACES = (

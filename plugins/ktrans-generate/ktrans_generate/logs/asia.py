@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ktrans.sources._synth.aws import V2, Field, SpacedLog, View
-from ktrans.sources._synth.columns import Coded
+from ktrans_generate.columns import Coded
+from ktrans_generate.logs.aws import V2, Field, SpacedLog, View
 
 _SPREAD = 2_654_435_761
 

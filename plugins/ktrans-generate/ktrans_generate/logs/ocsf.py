@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.sources._synth.columns import Coded, Column
-from ktrans.sources._synth.json_sheet import JsonLog, Sheet
+from ktrans_generate.columns import Coded, Column
+from ktrans_generate.logs.json_sheet import JsonLog, Sheet
 
 _STATUSES = ["OK", "NODATA", "SKIPDATA"]
 _PRODUCT = '{"metadata":{"product":{"name":"Amazon VPC","vendor_name":"AWS","version":"5"},'

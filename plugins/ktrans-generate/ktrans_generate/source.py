@@ -23,9 +23,9 @@ from ktrans.api import (
     SplitChangedError,
     UsageError,
 )
-from ktrans.sources._synth.flows import Mix
-from ktrans.sources._synth.logs import LOGS, log_named
-from ktrans.sources._synth.objects import Compression, Container, PieceReader, Recipe, pieces
+from ktrans_generate.catalogue import LOGS, log_named
+from ktrans_generate.flows import Mix
+from ktrans_generate.objects import Compression, Container, PieceReader, Recipe, pieces
 
 _NAMES = sorted(LOGS)
 

@@ -12,11 +12,11 @@ import tracemalloc
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from ktrans_generate.catalogue import LOGS, log_named
+from ktrans_generate.source import GenerateSource, GenerateSourceConfig, write_files
 from pydantic import ValidationError
 
 from ktrans.api import Budget, Context, SplitChangedError
-from ktrans.sources._synth.logs import LOGS, log_named
-from ktrans.sources.generate import GenerateSource, GenerateSourceConfig, write_files
 
 V2 = (
     "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes "

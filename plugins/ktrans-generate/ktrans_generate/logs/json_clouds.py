@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.sources._synth.columns import Coded, Column
-from ktrans.sources._synth.flows import Flows
-from ktrans.sources._synth.json_sheet import TCP, UDP, JsonLog, Sheet, stamps
+from ktrans_generate.columns import Coded, Column
+from ktrans_generate.flows import Flows
+from ktrans_generate.logs.json_sheet import TCP, UDP, JsonLog, Sheet, stamps
 
 
 class OciVcn(JsonLog):

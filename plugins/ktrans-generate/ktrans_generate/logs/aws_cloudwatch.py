@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.sources._synth.aws import DAMAGES, V2
-from ktrans.sources._synth.columns import Coded
-from ktrans.sources._synth.flows import Flows
-from ktrans.sources._synth.logs import Log
+from ktrans_generate.catalogue import Log
+from ktrans_generate.columns import Coded
+from ktrans_generate.flows import Flows
+from ktrans_generate.logs.aws import DAMAGES, V2
 
 _EVENTS = 100
 """Events in an envelope, all of one log stream."""

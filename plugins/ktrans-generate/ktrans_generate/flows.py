@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ktrans.sources._synth.columns import Codes, Ints
-from ktrans.sources._synth.world import World
+from ktrans_generate.columns import Codes, Ints
+from ktrans_generate.world import World
 
 # Port, protocol number of IANA, and how common it is.
 _SERVICES = np.array(

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.sources._synth.aws import View
-from ktrans.sources._synth.columns import Coded, Column, Ints, join, replace
-from ktrans.sources._synth.flows import Flows
-from ktrans.sources._synth.logs import Log
+from ktrans_generate.catalogue import Log
+from ktrans_generate.columns import Coded, Column, Ints, join, replace
+from ktrans_generate.flows import Flows
+from ktrans_generate.logs.aws import View
 
 _OVERRIDES: tuple[Mapping[str, str], ...] = (
     {"src_port": "70000"},

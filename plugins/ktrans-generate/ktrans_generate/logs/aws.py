@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.sources._synth.columns import Coded, Codes, Column, as_array, join, replace
-from ktrans.sources._synth.flows import Flows
-from ktrans.sources._synth.logs import Log
-from ktrans.sources._synth.world import SERVICES
+from ktrans_generate.catalogue import Log
+from ktrans_generate.columns import Coded, Codes, Column, as_array, join, replace
+from ktrans_generate.flows import Flows
+from ktrans_generate.world import SERVICES
 
 _NAT_EVERY = 16
 """Every so many hosts is a NAT gateway: its packets carry another host's address."""

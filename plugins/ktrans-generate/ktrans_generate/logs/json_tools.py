@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.sources._synth.columns import Coded, Column, join
-from ktrans.sources._synth.flows import Flows
-from ktrans.sources._synth.json_sheet import ICMP, MASKS, TCP, UDP, JsonLog, Sheet, stamps
+from ktrans_generate.columns import Coded, Column, join
+from ktrans_generate.flows import Flows
+from ktrans_generate.logs.json_sheet import ICMP, MASKS, TCP, UDP, JsonLog, Sheet, stamps
 
 _FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32}
 

@@ -15,12 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.sources._synth.aws import View
-from ktrans.sources._synth.columns import Coded, Column, Ints, join
-from ktrans.sources._synth.columns import replace as replace_texts
-from ktrans.sources._synth.flows import Flows
-from ktrans.sources._synth.logs import Log
-from ktrans.sources._synth.world import World
+from ktrans_generate.catalogue import Log
+from ktrans_generate.columns import Coded, Column, Ints, join
+from ktrans_generate.columns import replace as replace_texts
+from ktrans_generate.flows import Flows
+from ktrans_generate.logs.aws import View
+from ktrans_generate.world import World
 
 Bools = npt.NDArray[np.bool_]
 

@@ -9,30 +9,30 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from ktrans.sources._synth.flows import Flows
+from ktrans_generate.flows import Flows
 
 LOGS: dict[str, str] = {
-    "aws_vpc_v2": "ktrans.sources._synth.aws:V2",
-    "aws_vpc_v5": "ktrans.sources._synth.aws:V5",
-    "aws_vpc_v7": "ktrans.sources._synth.aws:V7",
-    "aws_vpc_v11": "ktrans.sources._synth.aws:V11",
-    "aws_tgw": "ktrans.sources._synth.aws_tgw:TGW",
-    "aws_cloudwatch_export": "ktrans.sources._synth.aws_cloudwatch:EXPORT",
-    "aws_cloudwatch_envelope": "ktrans.sources._synth.aws_cloudwatch:ENVELOPE",
-    "gcp_vpc": "ktrans.sources._synth.gcp:VPC",
-    "azure_nsg_v1": "ktrans.sources._synth.azure:NSG_1",
-    "azure_nsg_v2": "ktrans.sources._synth.azure:NSG_2",
-    "azure_vnet": "ktrans.sources._synth.azure:VNET",
-    "huawei_vpc": "ktrans.sources._synth.asia:HUAWEI",
-    "tencent_vpc": "ktrans.sources._synth.asia:TENCENT",
-    "oci_vcn": "ktrans.sources._synth.json_clouds:OCI_VCN",
-    "ibm_vpc": "ktrans.sources._synth.json_clouds:IBM_VPC",
-    "alibaba_vpc": "ktrans.sources._synth.json_clouds:ALIBABA_VPC",
-    "aws_network_firewall": "ktrans.sources._synth.json_tools:AWS_NETWORK_FIREWALL",
-    "hubble": "ktrans.sources._synth.json_tools:HUBBLE",
-    "cloudflare_network_analytics": "ktrans.sources._synth.json_tools:CLOUDFLARE",
-    "goflow2": "ktrans.sources._synth.json_tools:GOFLOW2",
-    "ocsf": "ktrans.sources._synth.ocsf:OCSF",
+    "aws_vpc_v2": "ktrans_generate.logs.aws:V2",
+    "aws_vpc_v5": "ktrans_generate.logs.aws:V5",
+    "aws_vpc_v7": "ktrans_generate.logs.aws:V7",
+    "aws_vpc_v11": "ktrans_generate.logs.aws:V11",
+    "aws_tgw": "ktrans_generate.logs.aws_tgw:TGW",
+    "aws_cloudwatch_export": "ktrans_generate.logs.aws_cloudwatch:EXPORT",
+    "aws_cloudwatch_envelope": "ktrans_generate.logs.aws_cloudwatch:ENVELOPE",
+    "gcp_vpc": "ktrans_generate.logs.gcp:VPC",
+    "azure_nsg_v1": "ktrans_generate.logs.azure:NSG_1",
+    "azure_nsg_v2": "ktrans_generate.logs.azure:NSG_2",
+    "azure_vnet": "ktrans_generate.logs.azure:VNET",
+    "huawei_vpc": "ktrans_generate.logs.asia:HUAWEI",
+    "tencent_vpc": "ktrans_generate.logs.asia:TENCENT",
+    "oci_vcn": "ktrans_generate.logs.json_clouds:OCI_VCN",
+    "ibm_vpc": "ktrans_generate.logs.json_clouds:IBM_VPC",
+    "alibaba_vpc": "ktrans_generate.logs.json_clouds:ALIBABA_VPC",
+    "aws_network_firewall": "ktrans_generate.logs.json_tools:AWS_NETWORK_FIREWALL",
+    "hubble": "ktrans_generate.logs.json_tools:HUBBLE",
+    "cloudflare_network_analytics": "ktrans_generate.logs.json_tools:CLOUDFLARE",
+    "goflow2": "ktrans_generate.logs.json_tools:GOFLOW2",
+    "ocsf": "ktrans_generate.logs.ocsf:OCSF",
 }
 """Every log by name, as `"module:attr"` of a `Log`, imported on first use."""
 

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from isal import isal_zlib
 
-from ktrans.sources._synth.columns import as_bytes
-from ktrans.sources._synth.flows import Flows, Mix, draw
-from ktrans.sources._synth.logs import log_named
-from ktrans.sources._synth.world import make_world
+from ktrans_generate.catalogue import log_named
+from ktrans_generate.columns import as_bytes
+from ktrans_generate.flows import Flows, Mix, draw
+from ktrans_generate.world import make_world
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer

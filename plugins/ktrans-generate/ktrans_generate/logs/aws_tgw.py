@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from ktrans.sources._synth.aws import Field, Make, SpacedLog, View
-from ktrans.sources._synth.columns import Coded, Ints
-from ktrans.sources._synth.world import World
+from ktrans_generate.columns import Coded, Ints
+from ktrans_generate.logs.aws import Field, Make, SpacedLog, View
+from ktrans_generate.world import World
 
 _GATEWAY = "tgw-0fe8421e2da071c5f"
 _ATTACHMENTS = 6
