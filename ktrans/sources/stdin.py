@@ -39,7 +39,7 @@ class StdinSourceConfig(ComponentConfig):
     spool_dir: str | None = Field(
         default=None,
         min_length=1,
-        description="Folder for the segments; by default .ktrans/kit/spool/<pipeline> next to the "
+        description="Folder for the segments; by default .ktrans/spool/<pipeline> next to the "
         "pipeline file.",
         examples=["/var/spool/ktrans/flows"],
     )

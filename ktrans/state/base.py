@@ -25,7 +25,7 @@ class StateStore(Component[C]):
     @property
     @abstractmethod
     def where(self) -> str:
-        """Name the place for people: a path, a URL without secrets."""
+        """Return the name of the place for messages: a path, a URL without secrets."""
 
     @abstractmethod
     def hold(self, pipeline: str, run: str = "") -> AbstractContextManager[Store]:
@@ -46,11 +46,11 @@ class StateStore(Component[C]):
 
     @abstractmethod
     def look(self, pipeline: str) -> AbstractContextManager[Store]:
-        """Give a copy in memory of what is kept, whoever holds it; empty if nothing is.
+        """Return a copy in memory of what is kept, whoever holds it; empty if nothing is.
 
         Changes that are made to the copy go nowhere. Same errors as `hold`, but for LockedError.
         """
 
     @abstractmethod
     def pipelines(self) -> list[str]:
-        """Name the pipelines that something is kept of, in order."""
+        """Return the name of the pipelines that something is kept of, in order."""

@@ -51,10 +51,10 @@ class StateBucket(Protocol):
     """
 
     def read(self, key: str) -> Found | None:
-        """Give an object; None if there is none."""
+        """Return an object; None if it does not exist."""
 
     def create(self, key: str, data: bytes) -> str | None:
-        """Write an object if there is none of this name; give its version, None if there is."""
+        """Write an object if there is none of this name; return its version, None if there is."""
 
     def replace(self, key: str, data: bytes, version: str) -> str | None:
         """Write over one version of an object; None if it is another one by now, or gone."""
@@ -63,19 +63,19 @@ class StateBucket(Protocol):
         """Remove an object, if it is there."""
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Give the names that begin with `prefix` and sort after `after`, in order."""
+        """Return the names that begin with `prefix` and sort after `after`, in order."""
 
     def folders(self, prefix: str) -> Iterator[str]:
-        """Give the folders right below a prefix that ends with a slash, with slashes at the end."""
+        """Return the folders right below a prefix that ends with a slash, with slashes at the end."""
 
     def uri(self, key: str) -> str:
-        """Name an object for people."""
+        """Return the name of an object for messages."""
 
     def check(self) -> None:
-        """Find out whether the bucket is there and may be listed (`validate --connect`)."""
+        """Check whether the bucket is there and may be listed (`validate --connect`)."""
 
     def close(self) -> None:
-        """Let go of connections. Safe to call twice."""
+        """Release connections. Safe to call twice."""
 
 
 class BucketStateConfig(ComponentConfig):
@@ -154,12 +154,12 @@ class BucketState(StateStore[C]):
             yield store
 
     def pipelines(self) -> list[str]:
-        """Name the folders."""
+        """Return the name of the folders."""
         root = self._root
         return sorted(folder[len(root) : -1] for folder in self.bucket.folders(root))
 
     def check(self) -> None:
-        """Find out whether objects can be listed, written once and only once, and removed.
+        """Check whether objects can be listed, written once and only once, and removed.
 
         Raises:
             StateError: the server creates what is there already (`state_unsafe`).
@@ -174,14 +174,14 @@ class BucketState(StateStore[C]):
             bucket.delete(key)
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Release connections."""
         made, self._made = self._made, None
         if made is not None:
             made.close()
 
 
 def unsafe(uri: str) -> StateError:
-    """Make the error for a server that does not heed conditions."""
+    """Return the error for a server that does not heed conditions."""
     return StateError(
         f"{uri} was written although it was there: this server ignores If-None-Match, so two runs "
         "could not be kept apart",

@@ -25,7 +25,7 @@ class Rows(Protocol):
     """What can be asked."""
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Give all rows of a query; within a transaction it sees that transaction's writes."""
+        """Return all rows of a query; within a transaction it sees that transaction's writes."""
 
 
 class Database(Rows, Protocol):
@@ -33,7 +33,7 @@ class Database(Rows, Protocol):
 
     @property
     def where(self) -> str:
-        """Name it for people: a path, a URL without secrets."""
+        """Return its name for messages: a path, a URL without secrets."""
 
     def transaction(self) -> AbstractContextManager[Writes]:
         """Run one write transaction, durable when the block has ended; an exception undoes it.
@@ -51,4 +51,4 @@ class Database(Rows, Protocol):
         """
 
     def close(self) -> None:
-        """Let go of it. Safe to call twice."""
+        """Release it. Safe to call twice."""

@@ -44,7 +44,7 @@ class Quarantine:
     reason: str
 
     def to_json(self) -> dict[str, str]:
-        """Give the form that is stored."""
+        """Return the form that is stored."""
         return {
             "key": self.key,
             "uri": self.uri,
@@ -120,7 +120,7 @@ class Epoch:
         return kept
 
     def plan_json(self) -> dict[str, Any]:
-        """Give the part that is fixed when the epoch is planned."""
+        """Return the part that is fixed when the epoch is planned."""
         return {
             "tasks": [[split.to_json() for split in task] for task in self.tasks],
             "position": self.position,
@@ -132,7 +132,7 @@ class Epoch:
         }
 
     def staged_json(self) -> dict[str, Any]:
-        """Give the part that is fixed when everything is staged."""
+        """Return the part that is fixed when everything is staged."""
         return {
             "receipts": {
                 sink: [receipt.to_json() for receipt in receipts]

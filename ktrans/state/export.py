@@ -67,7 +67,7 @@ _NEEDED = {
 
 
 def export(store: Store, pipeline: str) -> Iterator[dict[str, Any]]:
-    """Give all that is known of a pipeline, record by record."""
+    """Return all that is known of a pipeline, record by record."""
     yield {
         "record": "begin",
         "format": FORMAT,
@@ -135,7 +135,7 @@ def load(
 
 
 def _records(lines: Iterable[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give the records between head and end, both checked."""
+    """Return the records between head and end, both checked."""
     count, ended = 0, False
     for line in lines:
         if not line.strip():

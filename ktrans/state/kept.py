@@ -39,7 +39,7 @@ def settle(db: Writes, pipeline: str, number: int) -> None:
 
 
 def kept(database: Rows, pipeline: str, name: str, number: int) -> StateSnapshot:
-    """Give what an enricher finds at the beginning of an epoch."""
+    """Return what an enricher finds at the beginning of an epoch."""
     found = database.rows(
         "SELECT max(number) FROM kept WHERE pipeline=? AND name=? AND number<?",
         pipeline,
@@ -60,7 +60,7 @@ def kept(database: Rows, pipeline: str, name: str, number: int) -> StateSnapshot
 
 
 def open_totals(database: Rows, pipeline: str) -> dict[str, int]:
-    """Give how many totals each enricher has open, by the name of its state."""
+    """Return how many totals each enricher has open, by the name of its state."""
     rows = database.rows(
         "SELECT DISTINCT name, open FROM kept AS k WHERE pipeline=? AND number="
         "(SELECT max(number) FROM kept WHERE pipeline=k.pipeline AND name=k.name)",

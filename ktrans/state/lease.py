@@ -93,7 +93,7 @@ class Lease:
             raise self.fenced()
 
     def fenced(self) -> FencedError:
-        """Make the error for a run that is not the holder any more."""
+        """Return the error for a run that is not the holder any more."""
         return FencedError(
             f"another run has taken over pipeline {self._pipeline!r}: this one stood still, or "
             f"could not reach {self._bucket.uri(self._key)}, for longer than its lease of "

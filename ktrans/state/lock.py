@@ -14,7 +14,7 @@ from ktrans.kit.files.private_folder import private_folder
 
 
 def lock_path(state_path: Path, pipeline: str) -> Path:
-    """Give the lock file of a pipeline."""
+    """Return the lock file of a pipeline."""
     return state_path.with_name(f"{state_path.name}.{pipeline}.lock")
 
 

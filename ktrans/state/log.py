@@ -78,7 +78,7 @@ class Log:
 
     @property
     def where(self) -> str:
-        """Name it for people."""
+        """Return its name for messages."""
         return self.bucket.uri(self.folder)
 
     @property
@@ -89,7 +89,7 @@ class Log:
         )
 
     def key(self, number: int) -> str:
-        """Give the name of an entry."""
+        """Return the name of an entry."""
         return f"{self.folder}log/{number:020}.json.gz"
 
     # -- reading ------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ class Log:
     # -- writing ------------------------------------------------------------------------------
 
     def append(self, number: int, statements: list[Statement], holder: str) -> int | None:
-        """Write an entry; give its size, None if the number is taken by another one."""
+        """Write an entry; return its size, None if the number is taken by another one."""
         data = self._packed(statements, holder)
         key = self.key(number)
         if with_retries(lambda: self.bucket.create(key, data), RETRY_ATTEMPTS) is None:
@@ -182,12 +182,12 @@ class Log:
         return len(data)
 
     def takes_once(self, number: int) -> bool:
-        """Tell whether the server refuses to create an entry that is there."""
+        """Return whether the server refuses to create an entry that is there."""
         found = with_retries(lambda: self.bucket.read(self.key(number)))
         return found is None or self.bucket.create(self.key(number), found.data) is None
 
     def checkpoint(self, number: int, database: SqliteDatabase) -> int:
-        """Write all of a database as it is after an entry; give the size."""
+        """Write all of a database as it is after an entry; return the size."""
         data = gzip.compress(database.connection.serialize(), 1)
         key = f"{self.folder}checkpoints/{number:020}.db.gz"
         with_retries(lambda: self.bucket.create(key, data))

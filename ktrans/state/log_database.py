@@ -81,11 +81,11 @@ class LogDatabase:
         return self._log.where
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Release the memory."""
         self._at.database.close()
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Give all rows of a query."""
+        """Return all rows of a query."""
         with self._guard:
             return self._at.database.rows(sql, *values)
 

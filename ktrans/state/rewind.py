@@ -52,7 +52,7 @@ def note(db: Writes, pipeline: str, epoch: Epoch) -> None:
 
 
 def bound(database: Database, pipeline: str, most: int = REPLACED_VALUES) -> None:
-    """Let go of the replaced values of the oldest epochs, if there are too many of them."""
+    """Release the replaced values of the oldest epochs, if there are too many of them."""
     total = database.rows("SELECT sum(replaced) FROM epochs WHERE pipeline=?", pipeline)[0][0] or 0
     if total <= most:
         return
@@ -139,7 +139,7 @@ def find_way(database: Rows, pipeline: str, time: dt.datetime) -> Way:
 
 
 def reach(database: Rows, pipeline: str) -> str | None:
-    """Give the earliest time that there is a way back to; None if there is none."""
+    """Return the earliest time that there is a way back to; None if it does not exist."""
     rows = database.rows(
         "SELECT number, recorded, position, source, replaced FROM epochs "
         "WHERE pipeline=? AND status=? ORDER BY number",
@@ -151,7 +151,7 @@ def reach(database: Rows, pipeline: str) -> str | None:
 
 
 def _reach(database: Rows, pipeline: str, rows: list[tuple[Any, ...]]) -> tuple[int, str] | None:
-    """Give the earliest epoch to go back to, and its time; epoch 0 is the very beginning."""
+    """Return the earliest epoch to go back to, and its time; epoch 0 is the very beginning."""
     whole = database.rows("SELECT max(number) FROM kept WHERE pipeline=? AND whole=1", pipeline)[0][
         0
     ]

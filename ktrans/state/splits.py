@@ -1,4 +1,4 @@
-"""Splits that a pipeline remembers or has set aside: found by key, and forgotten."""
+"""Splits that a pipeline remembers or has quarantined: found by key, and forgotten."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Found:
     quarantined: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that `--json` prints."""
+        """Return the form that `--json` prints."""
         return {
             "key": self.key,
             "value": self.value,
@@ -49,7 +49,7 @@ def matching(
     prefix: str | None = None,
     quarantined: bool = False,
 ) -> list[Found]:
-    """Find splits: those with these keys, with keys that begin so, all that are set aside.
+    """Find splits: those with these keys, with keys that begin so, all that are quarantined.
 
     Returns:
         The splits by key, in order, each once.

@@ -68,12 +68,12 @@ class SqliteState(StateStore[SqliteStateConfig]):
             yield store
 
     def pipelines(self) -> list[str]:
-        """Name the pipelines of the file."""
+        """Return the name of the pipelines of the file."""
         with self.look("") as store:
             return store.pipelines()
 
     def check(self) -> None:
-        """Find out whether the file, or the folder that it is to be in, can be written."""
+        """Check whether the file, or the folder that it is to be in, can be written."""
         folder = self.path.parent
         while not folder.exists():
             folder = folder.parent
@@ -213,7 +213,7 @@ class SqliteDatabase:
                 ) from error
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Give all rows of a query."""
+        """Return all rows of a query."""
         with self._guard:
             return self.connection.execute(sql, values).fetchall()
 
@@ -238,7 +238,7 @@ def _write_ahead(db: sqlite3.Connection) -> None:
 
 
 def too_new(where: str, version: int) -> StateError:
-    """Make the error for a store that a newer ktrans has written."""
+    """Return the error for a store that a newer ktrans has written."""
     return StateError(
         f"{where} was written by a newer ktrans (state version {version}, this one knows "
         f"{STATE_VERSION})",

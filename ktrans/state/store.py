@@ -45,7 +45,7 @@ class Store:
 
     @property
     def where(self) -> str:
-        """The database's name for people."""
+        """The database's name for messages."""
         return self.database.where
 
     def close(self) -> None:
@@ -65,7 +65,7 @@ class Store:
         return self.database.transaction()
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Give all rows of a query."""
+        """Return all rows of a query."""
         return self.database.rows(sql, *values)
 
     # -- a pipeline ---------------------------------------------------------------------------
@@ -96,12 +96,12 @@ class Store:
             )
 
     def history(self, pipeline: str) -> str:
-        """Give the name of the pipeline's history in this store; another one after a reset."""
+        """Return the name of the pipeline's history in this store; another one after a reset."""
         rows = self.rows("SELECT history FROM pipelines WHERE name=?", pipeline)
         return str(rows[0][0]) if rows else ""
 
     def position(self, pipeline: str, source: str | None = None) -> Any:
-        """Give the source's position after the last recorded epoch, or None.
+        """Return the source's position after the last recorded epoch, or None.
 
         Args:
             pipeline: whose position.
@@ -113,11 +113,11 @@ class Store:
         return json.loads(rows[0][0])
 
     def memory(self, pipeline: str) -> StoredMemory:
-        """Give the source's view of what it asked to remember."""
+        """Return the source's view of what it asked to remember."""
         return StoredMemory(self, pipeline)
 
     def pipelines(self) -> list[str]:
-        """Name the pipelines that this store serves."""
+        """Return the name of the pipelines that this store serves."""
         return [row[0] for row in self.rows("SELECT name FROM pipelines ORDER BY name")]
 
     def reset(self, pipeline: str) -> None:
@@ -139,12 +139,12 @@ class Store:
     # -- the life of an epoch -----------------------------------------------------------------
 
     def next_number(self, pipeline: str) -> int:
-        """Give the number that the next epoch takes."""
+        """Return the number that the next epoch takes."""
         rows = self.rows("SELECT max(number) FROM epochs WHERE pipeline=?", pipeline)
         return int(rows[0][0] or 0) + 1
 
     def unfinished(self, pipeline: str) -> Epoch | None:
-        """Give the epoch that an earlier run did not bring to its end, if there is one."""
+        """Return the epoch that an earlier run did not bring to its end, if there is one."""
         rows = self.rows(
             "SELECT number, status, fingerprint, plan, staged FROM epochs "
             "WHERE pipeline=? AND status NOT IN (?, ?, ?) ORDER BY number LIMIT 1",
@@ -319,10 +319,10 @@ class Store:
                 )
         rewind.bound(self, pipeline)
 
-    # -- for people ---------------------------------------------------------------------------
+    # -- for messages ---------------------------------------------------------------------------
 
     def describe(self, pipeline: str, epochs: int = 10) -> dict[str, Any]:
-        """Give what is known of a pipeline, as JSON, the last epochs first."""
+        """Return what is known of a pipeline, as JSON, the last epochs first."""
         recent = self.rows(
             "SELECT number, status, planned, recorded, summary FROM epochs "
             "WHERE pipeline=? ORDER BY number DESC LIMIT ?",
@@ -369,7 +369,7 @@ class StoredMemory:
         self._pipeline = pipeline
 
     def recall(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Give the remembered value of each key that has one."""
+        """Return the remembered value of each key that has one."""
         found: dict[str, Any] = {}
         for start in range(0, len(keys), RECALL_CHUNK):
             chunk = keys[start : start + RECALL_CHUNK]
@@ -388,5 +388,5 @@ def _now() -> str:
 
 
 def _is_another(claimed: Path, config_path: Path) -> bool:
-    """Tell whether the file that claimed a name still exists, and is not this one by another path."""
+    """Return whether the file that claimed a name still exists, and is not this one by another path."""
     return claimed.exists() and not (config_path.exists() and claimed.samefile(config_path))

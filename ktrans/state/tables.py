@@ -51,7 +51,7 @@ TABLES = ("pipelines", "epochs", "excluded", "remembered", "quarantined", "kept"
 
 
 def versions(*, blob: str = "BLOB", end: str = " WITHOUT ROWID") -> list[list[str]]:
-    """Give the statements that make each version of the one before; the first makes version 1.
+    """Return the statements that make each version of the one before; the first makes version 1.
 
     Args:
         blob: the type of columns of bytes: BYTEA for PostgreSQL.

@@ -65,7 +65,7 @@ class Tree:
 
 
 def check_template(text: str) -> None:
-    """Find out whether a layout is well-formed.
+    """Check whether a layout is well-formed.
 
     Raises:
         ValueError: it has not each of %Y, %m and %d once, or ends within a name.
@@ -147,7 +147,7 @@ def discover(
 
 
 def existing_days(store: ObjectStore, calendar: Calendar, first: date, last: date) -> list[date]:
-    """Give the days between two, both included, whose folders are (or may be) there."""
+    """Return the days between two, both included, whose folders are (or may be) there."""
     if (last - first).days <= _COMPUTED_DAYS:
         return [first + timedelta(n) for n in range((last - first).days + 1)]
     found: list[date] = []
@@ -156,12 +156,12 @@ def existing_days(store: ObjectStore, calendar: Calendar, first: date, last: dat
 
 
 def day_prefix(calendar: Calendar, day: date) -> str:
-    """Give the prefix of a day's objects."""
+    """Return the prefix of a day's objects."""
     return calendar.prefix + day.strftime(calendar.days)
 
 
 def _looker(store: ObjectStore, most: int | None) -> Callable[[str], tuple[list[str], int]]:
-    """Give a function that gives a folder's subfolders and how many objects are right in it.
+    """Return a function that gives a folder's subfolders and how many objects are right in it.
 
     With more objects than `most` it looks no further.
     """
@@ -183,7 +183,7 @@ def _looker(store: ObjectStore, most: int | None) -> Callable[[str], tuple[list[
 def _spelling(
     store: ObjectStore, at: str, folders: list[str], known: dict[str, str | None]
 ) -> tuple[str | None, list[str]]:
-    """Give how days are spelled below a folder, if they are, and the folders that are no part."""
+    """Return how days are spelled below a folder, if they are, and the folders that are no part."""
     for form, pattern in _WHOLE_DAYS.items():
         matched = {folder: m[1] for folder in folders if (m := pattern.match(_name(folder)))}
         if matched:
@@ -242,7 +242,7 @@ def _as_pattern(part: str) -> re.Pattern[str]:
 
 
 def _may_lie_within(have: dict[str, int], bounds: tuple[date, date]) -> bool:
-    """Tell whether the year, month and day that are known leave a date within the bounds."""
+    """Return whether the year, month and day that are known leave a date within the bounds."""
     known = tuple(have[unit] for unit in ("Y", "m", "d") if unit in have)
     if "Y" not in have or ("d" in have and "m" not in have):
         return True

@@ -2,7 +2,7 @@
 
 The state store gives values by key but lists no keys. So each plan also remembers the list of its
 own keys; these lists are a queue, whose ends stand in the source's position. That serves twice: the
-next plan finds out which splits were set aside (they have no value), and once a list is old enough
+next plan finds out which splits were quarantined (they have no value), and once a list is old enough
 its keys are forgotten, whether or not the objects are still there.
 """
 
@@ -32,11 +32,11 @@ class Expiry:
         """Entries for `Plan.remember`; None forgets."""
 
     def to_json(self) -> list[int]:
-        """Give the queue's ends, for the position."""
+        """Return the queue's ends, for the position."""
         return [self._first, self._checked, self._next]
 
     def quarantined(self) -> list[str]:
-        """Give the keys of earlier plans that are not remembered: they wait for another try."""
+        """Return the keys of earlier plans that are not remembered: they wait for another try."""
         missing = []
         for number in range(self._checked, self._next):
             keys = self._list(number)["keys"]

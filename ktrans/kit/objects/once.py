@@ -27,7 +27,7 @@ class once(Generic[T]):  # noqa: N801  # used as a decorator, like property
     @overload
     def __get__(self, instance: object, owner: type) -> T: ...
     def __get__(self, instance: object | None, owner: type) -> once[T] | T:
-        """Give the value, made if need be."""
+        """Return the value, made if need be."""
         if instance is None:
             return self
         with self._lock:

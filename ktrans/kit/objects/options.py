@@ -121,14 +121,14 @@ class ObjectSourceConfig(ComponentConfig):
 
 
 def first_moment(value: date) -> datetime:
-    """Give the time itself, or the beginning of the day, in UTC."""
+    """Return the time itself, or the beginning of the day, in UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     return datetime(value.year, value.month, value.day, tzinfo=UTC)
 
 
 def last_moment(value: date) -> datetime:
-    """Give the time itself, or the end of the day, in UTC."""
+    """Return the time itself, or the end of the day, in UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     return first_moment(value) + timedelta(days=1, microseconds=-1)

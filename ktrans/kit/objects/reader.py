@@ -127,7 +127,7 @@ class ReadAhead:
         self._lock = threading.Lock()
 
     def take(self, split: Split) -> bytes:
-        """Give the bytes of a small object, and fetch those that follow it."""
+        """Return the bytes of a small object, and fetch those that follow it."""
         at = self._place.get(split.key)
         if at is None or self._splits[at].data != split.data:
             return self._reader.fetch(split, 0, split.data["size"])
@@ -142,7 +142,7 @@ class ReadAhead:
         return future.result()
 
     def drop(self) -> None:
-        """Give up what nobody took."""
+        """Return up what nobody took."""
         with self._lock:
             for future in self._coming.values():
                 future.cancel()
@@ -197,7 +197,7 @@ class ObjectPayload(Payload):
         return cast("BinaryIO", io.BufferedReader(_Ranges(self.split, self._reader), 1 << 20))
 
     def close(self) -> None:
-        """Let go of the bytes."""
+        """Release the bytes."""
         self.__dict__.pop("_whole", None)
 
 

@@ -140,20 +140,20 @@ class ObjectSink(LayoutSink[C], abc.ABC):
         )
 
     def namespace(self) -> str:
-        """Name the bucket for lineage, such as `s3://bucket`; nothing if it has no such name."""
+        """Return the name of the bucket for lineage, such as `s3://bucket`; nothing if it has no such name."""
         return ""
 
     def datasets(self) -> list[Dataset]:
-        """Name the folder that all objects are below."""
+        """Return the name of the folder that all objects are below."""
         space = self.namespace()
         return [Dataset(space, self.template.root.strip("/") or "/")] if space else []
 
     def check(self) -> None:
-        """Find out whether the bucket is there and can be written."""
+        """Check whether the bucket is there and can be written."""
         self.target.check()
 
     def close(self) -> None:
-        """Let go of threads and connections."""
+        """Release threads and connections."""
         if "lanes" in self.__dict__:
             self.__dict__.pop("lanes").pool.shutdown(wait=True, cancel_futures=True)
         if "target" in self.__dict__:
@@ -170,7 +170,7 @@ class ObjectSink(LayoutSink[C], abc.ABC):
             pass
 
     def place(self, task: TaskId) -> UploadedFiles:
-        """Give the uploads of one attempt at a task."""
+        """Return the uploads of one attempt at a task."""
         owner = f"{self.owner}.{task}"
         return UploadedFiles(
             self.target, self.lanes, self.template.root, lambda key: self._new(key, owner)

@@ -103,21 +103,21 @@ class ObjectSource(Source[C], abc.ABC):
         return {}
 
     def namespace(self) -> str:
-        """Name the bucket for lineage, such as `s3://bucket`; nothing if it has no such name."""
+        """Return the name of the bucket for lineage, such as `s3://bucket`; nothing if it has no such name."""
         return ""
 
     def datasets(self) -> list[Dataset]:
-        """Name the folders that the prefixes begin with."""
+        """Return the name of the folders that the prefixes begin with."""
         prefix, space = self.config.prefix, self.namespace()
         prefixes = [prefix] if isinstance(prefix, str) else prefix
         return [Dataset(space, one.rpartition("/")[0] or "/") for one in prefixes if space]
 
     def check(self) -> None:
-        """Find out whether the bucket is there and may be listed."""
+        """Check whether the bucket is there and may be listed."""
         self.store.check()
 
     def close(self) -> None:
-        """Let go of threads and connections."""
+        """Release threads and connections."""
         if self._ahead is not None:
             self._ahead.drop()
         for name in ("reader", "store"):
@@ -127,11 +127,11 @@ class ObjectSource(Source[C], abc.ABC):
             self.__dict__.pop("_listing").shutdown(cancel_futures=True)
 
     def now(self) -> datetime:
-        """Tell the time."""
+        """Return the time."""
         return self.context.clock.now()
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
-        """Take what was set aside earlier, then go on with the sweep, up to the budget."""
+        """Take what was quarantined earlier, then go on with the sweep, up to the budget."""
         now = self._moment(position)
         standing = Standing.from_json(position)
         lookback = timedelta(seconds=self.config.lookback_secs)
@@ -177,7 +177,7 @@ class ObjectSource(Source[C], abc.ABC):
         return ObjectPayload(split, self.reader, self._ahead or ReadAhead(self.reader, ()))
 
     def position_from(self, text: str) -> Any:
-        """Take an ISO time or date, or the key of an object (those whose keys sort after it).
+        """Parse an ISO time or date, or the key of an object (those whose keys sort after it).
 
         Raises:
             UsageError: the text is neither.
@@ -200,7 +200,7 @@ class ObjectSource(Source[C], abc.ABC):
     def _sweep(
         self, standing: Standing, memory: Memory, budget: Budget, result: PlanResult
     ) -> bool:
-        """Go on with the sweep; tells whether it came to its end."""
+        """Go on with the sweep; returns whether it came to its end."""
         since, until = self._bounds(standing)
         if self._map is None or self._map[0] != standing.began:
             self._map = standing.began, *self._look_around(standing)
@@ -235,7 +235,7 @@ class ObjectSource(Source[C], abc.ABC):
         return True
 
     def _moment(self, position: Any) -> datetime:
-        """Tell the time; to look again from the same position gives the same plan for a while."""
+        """Return the time; to look again from the same position gives the same plan for a while."""
         now = self.now()
         if self._looked and self._looked[0] == position:
             age = (now - self._looked[1]).total_seconds()
@@ -323,7 +323,7 @@ class ObjectSource(Source[C], abc.ABC):
         result.replaced.append(uri)
 
     def _try_again(self, standing: Standing, budget: Budget, result: PlanResult) -> None:
-        """Plan what was set aside, at the version it has now; let go of what is no longer there."""
+        """Plan what was quarantined, at the version it has now; let go of what is no longer there."""
         left = []
         for key in sorted(set(standing.waiting)):
             full = budget.full(len(result.splits), result.planned_bytes)

@@ -49,7 +49,7 @@ class Body(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of the connection. Safe to call twice."""
+        """Release the connection. Safe to call twice."""
 
 
 class Readable(Protocol):
@@ -67,28 +67,28 @@ class ObjectStore(Readable, Protocol):
     """Lists and reads the objects of one bucket or container; any thread."""
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
-        """Give the objects whose keys begin with `prefix` and sort after `after`.
+        """Return the objects whose keys begin with `prefix` and sort after `after`.
 
         In the order of their keys as UTF-8 bytes; pages are fetched as they are needed.
         """
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Give what is right below a folder: objects, and folders as their prefixes with a slash.
+        """Return what is right below a folder: objects, and folders as their prefixes with a slash.
 
         `prefix` is empty or ends with a slash, or is the beginning of names. In no certain order.
         """
 
     def stat(self, key: str) -> ObjectInfo | None:
-        """Look at one object; None if there is none."""
+        """Look at one object; None if it does not exist."""
 
     def uri(self, key: str) -> str:
-        """Give the object's name for people, such as `s3://bucket/key`; for "" its beginning."""
+        """Return the object's name for messages, such as `s3://bucket/key`; for "" its beginning."""
 
     def check(self) -> None:
-        """Find out whether the bucket is there and may be listed (`validate --connect`)."""
+        """Check whether the bucket is there and may be listed (`validate --connect`)."""
 
     def close(self) -> None:
-        """Let go of connections. Safe to call twice."""
+        """Release connections. Safe to call twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class NewObject:
 
 
 MARK = "ktrans_mark"
-"""Name of the metadata that holds an upload's mark; fits all stores (Azure takes no hyphens)."""
+"""Return the name of of the metadata that holds an upload's mark; fits all stores (Azure takes no hyphens)."""
 
 
 class Upload(Protocol):
@@ -180,20 +180,20 @@ class ObjectTarget(Protocol):
         """Remove what was staged for a key, if it is still there; never a published object."""
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
-        """Give uploads below a prefix that were neither published nor discarded."""
+        """Return uploads below a prefix that were neither published nor discarded."""
 
     def uri(self, key: str) -> str:
-        """Give the object's name for people."""
+        """Return the object's name for messages."""
 
     def check(self) -> None:
-        """Find out whether the bucket is there and may be written; leaves nothing behind."""
+        """Check whether the bucket is there and may be written; leaves nothing behind."""
 
     def close(self) -> None:
-        """Let go of connections. Safe to call twice."""
+        """Release connections. Safe to call twice."""
 
 
 def object_exists(uri: str) -> RunError:
-    """Make the error for an object that stands where a new one should be created."""
+    """Return the error for an object that stands where a new one should be created."""
     return RunError(
         f"{uri} is there already, and was not written by this epoch",
         code="object_exists",

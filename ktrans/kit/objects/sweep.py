@@ -36,7 +36,7 @@ class Standing:
         began: when the sweep under way began; None between sweeps.
         at: the scope's day and prefix, and the last key, that the sweep has dealt with.
         horizon: what was changed before is done with.
-        waiting: keys of objects that were set aside, to be tried again.
+        waiting: keys of objects that were quarantined, to be tried again.
         queue: see `Expiry`.
         since: days and objects before this are left out (`--from`).
         after: keys up to this one are left out (`--from`).
@@ -68,7 +68,7 @@ class Standing:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as a position."""
+        """Return it as a position."""
         made = {
             "began": self.began and self.began.isoformat(),
             "at": self.at and list(self.at),
@@ -93,7 +93,7 @@ class Standing:
         self.began = self.at = self.whole = None
 
     def done_with(self, lookback: timedelta) -> datetime | None:
-        """Give the time before which nothing needs to be remembered any more.
+        """Return the time before which nothing needs to be remembered any more.
 
         The first sweep guards what it has passed by its cursor alone. Later ones still have to
         know what they will meet again.
@@ -106,7 +106,7 @@ class Standing:
 def by_day(
     store: ObjectStore, trees: Sequence[Tree], first: date | None, last: date, pool: Executor
 ) -> dict[date, list[Calendar]]:
-    """Give the days that there are, and the calendars that have them.
+    """Return the days that there are, and the calendars that have them.
 
     Args:
         store: the bucket.
@@ -128,7 +128,7 @@ def by_day(
 def scopes(
     trees: Sequence[Tree], days: Mapping[date, Sequence[Calendar]], at: Any
 ) -> Iterator[Scope]:
-    """Give what is to be listed, oldest day first, from the cursor's scope on.
+    """Return what is to be listed, oldest day first, from the cursor's scope on.
 
     Args:
         trees: what is below each prefix.

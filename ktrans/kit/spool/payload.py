@@ -11,10 +11,10 @@ from ktrans.api import Context, Payload, Split, SplitChangedError
 
 
 def spool_folder(context: Context, chosen: str | None) -> Path:
-    """Give the folder of a pipeline's spool: as chosen, or beside the pipeline file."""
+    """Return the folder of a pipeline's spool: as chosen, or beside the pipeline file."""
     if chosen:
         return context.path(chosen)
-    return Path(context.base_dir) / ".ktrans/kit/spool" / quote(context.pipeline, "")
+    return Path(context.base_dir) / ".ktrans/spool" / quote(context.pipeline, "")
 
 
 class SegmentPayload(Payload):

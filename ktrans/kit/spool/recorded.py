@@ -1,6 +1,6 @@
 """What the state store remembers of a spool's segments: which are done with, and which must stay.
 
-A segment exists nowhere else. It goes once an epoch has recorded its rows. One that was set aside
+A segment exists nowhere else. It goes once an epoch has recorded its rows. One that was quarantined
 is not remembered, and waits for another try. One that was rejected whole is remembered as such, and
 stays until it is forgotten (`ktrans rejects replay`), after which it is read again.
 """
@@ -14,11 +14,11 @@ from ktrans.api import Memory
 from ktrans.kit.spool.segments import Segment, Spool
 
 Key = Callable[[int], str]
-"""Gives the key of the split for a segment's number."""
+"""Return the key of the split for a segment's number."""
 
 
 def unrecorded(spool: Spool, memory: Memory, key: Key, *, keep: int | None = None) -> list[Segment]:
-    """Give the segments that no epoch has recorded, and remove those that are done with.
+    """Return the segments that no epoch has recorded, and remove those that are done with.
 
     Args:
         spool: where they are.
@@ -40,7 +40,7 @@ def unrecorded(spool: Spool, memory: Memory, key: Key, *, keep: int | None = Non
 def to_remember(
     memory: Memory, key: Key, taken: Sequence[Segment], before: Iterable[int]
 ) -> dict[str, Any]:
-    """Give what is to be remembered of a plan's segments, and which earlier ones to forget.
+    """Return what is to be remembered of a plan's segments, and which earlier ones to forget.
 
     Args:
         memory: what earlier epochs left behind.

@@ -84,7 +84,7 @@ class StreamReader:
         writer.finish()
 
     def _begin(self, number: int) -> SegmentWriter:
-        """Give the writer for the next segment, which may have been begun with the one before."""
+        """Return the writer for the next segment, which may have been begun with the one before."""
         if self._writer is None:
             self.stream = self.stream or number
             self._writer = self._spool.begin(Segment(number, self.stream, self._offset, self._line))

@@ -178,7 +178,7 @@ def _session(config: AwsConfig) -> Any:
 
 
 def _in_role(config: AwsConfig, core: Any) -> Any:
-    """Give a session whose credentials are those of the role, renewed before they expire."""
+    """Return a session whose credentials are those of the role, renewed before they expire."""
     import botocore.session
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 

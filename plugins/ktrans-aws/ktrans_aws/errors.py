@@ -169,7 +169,7 @@ def aws_errors(what: str, *, checking: bool = False) -> Iterator[None]:
 
 
 def as_ours(error: Exception, what: str) -> KtransError | None:
-    """Give our error for one of the SDK's; None if it is not one of those."""
+    """Return our error for one of the SDK's; None if it is not one of those."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return _of_service(response, f"cannot {what}")
@@ -185,7 +185,7 @@ def as_ours(error: Exception, what: str) -> KtransError | None:
 
 
 def code_of(error: Exception) -> str:
-    """Give the code that a service answered with, or nothing."""
+    """Return the code that a service answered with, or nothing."""
     response = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
 

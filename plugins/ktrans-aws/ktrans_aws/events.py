@@ -39,12 +39,12 @@ class NewObject:
 
     @property
     def uri(self) -> str:
-        """Name it for people."""
+        """Return its name for messages."""
         return f"s3://{self.bucket}/{self.key}"
 
     @property
     def identity(self) -> str:
-        """Give what two notifications of the same event have in common.
+        """Return what two notifications of the same event have in common.
 
         Sequencers are compared as numbers: their length varies.
         """
@@ -55,7 +55,7 @@ class NewObject:
 
 
 def new_objects(body: str) -> list[NewObject]:
-    """Give the objects whose creation a message tells; none if it tells of something else.
+    """Return the objects whose creation a message tells; none if it tells of something else.
 
     Raises:
         NotAnEventError: it is no notification of S3.

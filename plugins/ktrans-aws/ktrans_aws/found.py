@@ -76,7 +76,7 @@ class Found:
             self._size += size or 0
 
     def made(self) -> tuple[Split, ...]:
-        """Give the splits, each with the messages that tell of it."""
+        """Return the splits, each with the messages that tell of it."""
         return tuple(
             Split(key, split.uri, split.size, {**split.data, "messages": self.messages[key]})
             for key, split in self.splits.items()

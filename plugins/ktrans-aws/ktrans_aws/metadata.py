@@ -143,11 +143,11 @@ class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
         self._lock = threading.Lock()
 
     def needs(self) -> Sequence[str]:
-        """Name the columns to look up, and that of the VPC, which tells equal addresses apart."""
+        """Return the name of the columns to look up, and that of the VPC, which tells equal addresses apart."""
         return [*self._keys(), *(["vpc_id"] if self.config.addresses else [])]
 
     def adds(self) -> Sequence[str]:
-        """Name the new columns."""
+        """Return the name of the new columns."""
         names = [self._name(key, column) for key in self._keys() for column in self._wanted()]
         return [*names, *([self.config.time_column] if self.config.time_column else [])]
 
@@ -217,7 +217,7 @@ class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
             return self._tables
 
     def _places(self, tables: _Tables, batch: pa.RecordBatch, key: str) -> np.ndarray:
-        """Give each row the place of its interface, or that of the null behind all."""
+        """Return each row the place of its interface, or that of the null behind all."""
         values, codes = _distinct(batch.column(key))
         if key == self.config.interface:
             return _spread([tables.by_id.get(text, _NOTHING) for text in values], codes)
@@ -259,17 +259,17 @@ def _tables(snapshot: Snapshot, wanted: list[str]) -> _Tables:
 
 
 def _only(places: Sequence[int]) -> int:
-    """Give the place if there is one; several mean that nobody knows which."""
+    """Return the place if there is one; several mean that nobody knows which."""
     return places[0] if len(places) == 1 else _NOTHING
 
 
 def _spread(places: list[int], codes: np.ndarray) -> np.ndarray:
-    """Give each row the place of its value; null, one past the end, has none."""
+    """Return each row the place of its value; null, one past the end, has none."""
     return np.asarray(np.array([*places, _NOTHING], np.int64)[codes])
 
 
 def _distinct(column: pa.Array) -> tuple[list[Any], np.ndarray]:
-    """Give the distinct texts, and each row's place in them; one past the end is null."""
+    """Return the distinct texts, and each row's place in them; one past the end is null."""
     if not pa.types.is_dictionary(column.type):
         column = column.cast(pa.string()).dictionary_encode()
     if len(column.dictionary) > 2 * len(column) + 16:  # left over from a larger batch

@@ -93,7 +93,7 @@ class Queue:
         self._change(handles, 0)
 
     def delete(self, messages: dict[str, str]) -> int:
-        """Delete messages, by id and handle; gives how many the queue would not delete.
+        """Delete messages, by id and handle; returns how many the queue would not delete.
 
         A message that is deleted already, or whose receipt is too old, is none of our business any
         more: it comes again, and is known by then.

@@ -63,7 +63,7 @@ class S3Sink(ObjectSink[S3SinkConfig]):
     """Writes to an S3 bucket."""
 
     def namespace(self) -> str:
-        """Name the bucket."""
+        """Return the name of the bucket."""
         return f"s3://{self.config.bucket}"
 
     def make_target(self) -> S3Target:

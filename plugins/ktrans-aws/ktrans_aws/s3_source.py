@@ -24,7 +24,7 @@ class S3Source(ObjectSource[S3SourceConfig]):
     """Lists and reads an S3 bucket."""
 
     def namespace(self) -> str:
-        """Name the bucket."""
+        """Return the name of the bucket."""
         return f"s3://{self.config.bucket}"
 
     def make_store(self) -> S3Store:

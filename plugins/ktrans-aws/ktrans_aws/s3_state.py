@@ -63,7 +63,7 @@ class S3StateBucket:
         self._store = S3Store(config, CONNECTIONS)
 
     def read(self, key: str) -> Found | None:
-        """Give an object."""
+        """Return an object."""
         with aws_errors(f"read {self.uri(key)}"):
             try:
                 answer = self._client.get_object(**self._place, Key=key)
@@ -99,19 +99,19 @@ class S3StateBucket:
             self._client.delete_object(**self._place, Key=key)
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Give names in order."""
+        """Return names in order."""
         return (found.key for found in self._store.list(prefix, after))
 
     def folders(self, prefix: str) -> Iterator[str]:
-        """Give the folders below a prefix."""
+        """Return the folders below a prefix."""
         return (found for found in self._store.level(prefix) if isinstance(found, str))
 
     def uri(self, key: str) -> str:
-        """Name an object."""
+        """Return the name of an object."""
         return self._store.uri(key)
 
     def check(self) -> None:
-        """Find out whether the bucket may be listed."""
+        """Check whether the bucket may be listed."""
         self._store.check()
 
     def close(self) -> None:

@@ -149,12 +149,12 @@ class SqsSource(Source[SqsSourceConfig]):
         )
 
     def datasets(self) -> list[Dataset]:
-        """Name the queue; the buckets that it tells of are known by its messages only."""
+        """Return the name of the queue; the buckets that it tells of are known by its messages only."""
         url = urlsplit(self.config.queue_url)
         return [Dataset(f"sqs://{url.hostname}", url.path.strip("/"))]
 
     def check(self) -> None:
-        """Find out whether the queue is there and may be looked at."""
+        """Check whether the queue is there and may be looked at."""
         client = make_client(self.config, "sqs")
         with aws_errors(f"look at {self.config.queue_url}", checking=True):
             client.get_queue_attributes(QueueUrl=self.config.queue_url, AttributeNames=["QueueArn"])
@@ -242,7 +242,7 @@ class SqsSource(Source[SqsSourceConfig]):
         )
 
     def close(self) -> None:
-        """Give back what is not part of any epoch, and let go of connections."""
+        """Return back what is not part of any epoch, and let go of connections."""
         if self._ahead is not None:
             self._ahead.drop()
         if "queue" in self.__dict__:

@@ -67,13 +67,13 @@ class S3Store:
         self._client = make_client(config, "s3", connections=connections)
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
-        """Give objects in the order of their keys."""
+        """Return objects in the order of their keys."""
         start = {"StartAfter": after} if after else {}
         for page in self._pages(prefix, start):
             yield from (_info(item) for item in page.get("Contents", ()))
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Give what is right below a folder."""
+        """Return what is right below a folder."""
         for page in self._pages(prefix, {"Delimiter": "/"}):
             yield from (folder["Prefix"] for folder in page.get("CommonPrefixes", ()))
             yield from (_info(item) for item in page.get("Contents", ()))
@@ -89,11 +89,11 @@ class S3Store:
         return open_range(self._client, place, version, (start, end), self.uri(key))
 
     def uri(self, key: str) -> str:
-        """Name an object."""
+        """Return the name of an object."""
         return f"s3://{self._bucket}/{key}"
 
     def check(self) -> None:
-        """Find out whether the bucket may be listed."""
+        """Check whether the bucket may be listed."""
         with aws_errors(f"list {self.uri('')}", checking=True):
             self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1, **self._payer)
 
@@ -146,7 +146,7 @@ class NamedObjects:
             ) from error
 
     def uri(self, key: str) -> str:
-        """Name an object."""
+        """Return the name of an object."""
         return f"s3://{key}"
 
     def close(self) -> None:

@@ -74,7 +74,7 @@ class S3Target:
                     raise
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
-        """Give uploads that were neither completed nor aborted."""
+        """Return uploads that were neither completed nor aborted."""
         pages = iter(
             self.client.get_paginator("list_multipart_uploads").paginate(
                 **self.place, Prefix=prefix
@@ -89,7 +89,7 @@ class S3Target:
                 yield Leftover(item["Key"], {"upload": item["UploadId"], "parts": []})
 
     def uri(self, key: str) -> str:
-        """Name an object."""
+        """Return the name of an object."""
         return f"s3://{self.place['Bucket']}/{key}"
 
     def check(self) -> None:
@@ -140,7 +140,7 @@ class S3Target:
         return True
 
     def _published(self, new: NewObject) -> tuple[str | None, str]:
-        """Give the mark of the object that is there, and its version."""
+        """Return the mark of the object that is there, and its version."""
         with aws_errors(f"look at {self.uri(new.key)}"):
             try:
                 found = self.client.head_object(**self.place, Key=new.key)

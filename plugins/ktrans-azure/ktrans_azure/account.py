@@ -121,7 +121,7 @@ class Account:
 
     @property
     def service(self) -> Any:
-        """Give the `BlobServiceClient`."""
+        """Return the `BlobServiceClient`."""
         if self._service is None:
             from azure.storage.blob import BlobServiceClient
 
@@ -130,15 +130,15 @@ class Account:
 
     @property
     def url(self) -> str:
-        """Give the address of the blob service, without any signature."""
+        """Return the address of the blob service, without any signature."""
         return str(self.service.primary_endpoint).split("?", 1)[0].rstrip("/")
 
     def container(self, name: str) -> Any:
-        """Give the `ContainerClient` of a container."""
+        """Return the `ContainerClient` of a container."""
         return self.service.get_container_client(name)
 
     def queue(self, name: str, endpoint: str | None) -> Any:
-        """Give the `QueueClient` of a queue of the same account.
+        """Return the `QueueClient` of a queue of the same account.
 
         Args:
             name: the queue.
@@ -226,7 +226,7 @@ class Account:
 
 
 def _transport() -> Any:
-    """Give a transport with room for as many connections as there may be threads."""
+    """Return a transport with room for as many connections as there may be threads."""
     from azure.core.pipeline.transport import RequestsTransport
 
     transport = RequestsTransport(connection_timeout=_CONNECT_SECS, read_timeout=_READ_SECS)
@@ -237,7 +237,7 @@ def _transport() -> Any:
 
 
 def retrying(context: Context) -> tenacity.Retrying:
-    """Give what repeats a call that raised RetryableError, as long as the run is not stopping."""
+    """Return what repeats a call that raised RetryableError, as long as the run is not stopping."""
     grows = tenacity.wait_exponential(multiplier=0.5, max=_LONGEST_WAIT_SECS / 2)
     jitter = tenacity.wait_random(0, 0.5)
 
@@ -271,7 +271,7 @@ def _account_of(endpoint: str) -> str:
 
 
 def lineage_name(config: AccountConfig, container: str) -> str:
-    """Name a container as tools for lineage do: `abfss://container@account.dfs.core.windows.net`."""
+    """Return the name of a container as tools for lineage do: `abfss://container@account.dfs.core.windows.net`."""
     account = config.account
     if account is None and config.endpoint is not None:
         account = _account_of(config.endpoint)

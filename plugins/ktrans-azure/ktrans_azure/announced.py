@@ -83,7 +83,7 @@ class AnnouncedBlobSource(AzureBlobSource):
     def _look(
         self, names: list[str], memory: Memory, budget: Budget, result: PlanResult
     ) -> set[str]:
-        """Plan what is new of some blobs; give the names of those that have to wait.
+        """Plan what is new of some blobs; return the names of those that have to wait.
 
         Raises:
             AccessError: none of them may be looked at.

@@ -118,7 +118,7 @@ class AzureBlobSourceConfig(AccountConfig, ObjectSourceConfig):
         return self.layout == "flow_logs"
 
     def names(self, key: str) -> bool:
-        """Tell whether `prefix`, `include` and `exclude` let a blob in."""
+        """Return whether `prefix`, `include` and `exclude` let a blob in."""
         if not key.startswith(tuple(self.prefixes)):
             return False
         if self.include and not _matches(key, self.include):

@@ -76,7 +76,7 @@ def translated(
 def ours(
     error: Any, what: str, way_in: str, *, parent: str | None = None, connecting: bool = False
 ) -> KtransError:
-    """Give the error of ktrans that stands for one of the SDK's."""
+    """Return the error of ktrans that stands for one of the SDK's."""
     status = getattr(error, "status_code", None)
     if status is None:
         return _unanswered(error, what, way_in, connecting=connecting)

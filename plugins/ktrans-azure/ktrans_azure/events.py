@@ -22,7 +22,7 @@ class PoisonError(ValueError):
 
 
 def blobs_of(text: str, container: str) -> list[str]:
-    """Give the names of the blobs of a container that a message announces.
+    """Return the names of the blobs of a container that a message announces.
 
     Args:
         text: the message: an event or an array of events, plain or in base64.

@@ -59,7 +59,7 @@ class PlanResult:
         return max(self.budget.bytes - self.bytes, 0)
 
     def recalled(self, key: Callable[[str], str], names: Sequence[str]) -> dict[str, Known]:
-        """Give what is remembered of blobs, by name."""
+        """Return what is remembered of blobs, by name."""
         values = self.memory.recall([key(name) for name in names])
         return {name: Known(**value) for name in names if (value := values.get(key(name)))}
 
@@ -91,7 +91,7 @@ class PlanResult:
         return through
 
     def told(self) -> tuple[str, ...]:
-        """Give the notes, and one each on what was rewritten and what came too late."""
+        """Return the notes, and one each on what was rewritten and what came too late."""
         notes = list(self.notes)
         if self.replaced:
             what = "rewritten by something other than Azure's own growth"

@@ -124,7 +124,7 @@ class FlowLogSource(AzureBlobSource):
         )
 
     def position_from(self, text: str) -> Any:
-        """Take an ISO time: hours from then on are read.
+        """Parse an ISO time: hours from then on are read.
 
         Raises:
             UsageError: the text is none.
@@ -159,7 +159,7 @@ class FlowLogSource(AzureBlobSource):
         return intake
 
     def _look_at_announced(self, intake: Intake, found: PlanResult) -> dict[str, str]:
-        """Look at the blobs that are announced; give what is to be deleted with the epoch."""
+        """Look at the blobs that are announced; return what is to be deleted with the epoch."""
         hours: dict[datetime, list[str]] = {}
         for name in sorted(intake.names):
             hour = hour_of(name)
@@ -188,7 +188,7 @@ class FlowLogSource(AzureBlobSource):
                 yield hour, kept
 
     def _logs(self, now: datetime, final: datetime) -> list[Root]:
-        """Give the logs that there are; new ones are looked for every few minutes.
+        """Return the logs that there are; new ones are looked for every few minutes.
 
         And always before an hour is closed, lest it be closed without some log's blobs.
         """
@@ -232,7 +232,7 @@ class FlowLogSource(AzureBlobSource):
     def _block_lists(
         self, names: list[str]
     ) -> Iterator[tuple[str, BlockList | KtransError | None]]:
-        """Give the blocks of blobs; None for one that is gone, the reason for one that is refused.
+        """Return the blocks of blobs; None for one that is gone, the reason for one that is refused.
 
         What may pass, and what speaks of the whole container, is raised.
         """
@@ -292,7 +292,7 @@ class FlowLogSource(AzureBlobSource):
     ) -> None:
         """Plan a blob that may not be looked at: opening it gives the reason, as for any other.
 
-        It is set aside, or rejected if that can never pass, and then left alone until it changes.
+        It is quarantined, or rejected if that can never pass, and then left alone until it changes.
         """
         read = known or Known("", 0, 0, "")
         found.keep_open(hour)
@@ -308,7 +308,7 @@ class FlowLogSource(AzureBlobSource):
         )
 
     def _look_at_late(self, names: Iterable[str], found: PlanResult) -> set[str]:
-        """Look at blobs of closed hours that could not be read before; give those that remain."""
+        """Look at blobs of closed hours that could not be read before; return those that remain."""
         late = set()
         for name in names:
             if self._key(name) in found.budget.skip or found.full:

@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"=(\d+)/\Z")
 
 
 def hour_of(name: str) -> datetime | None:
-    """Give the hour that a blob is for; None if it is no hour blob."""
+    """Return the hour that a blob is for; None if it is no hour blob."""
     match = _BLOB.search(f"/{name}")
     if match is None:
         return None
@@ -50,12 +50,12 @@ def hour_of(name: str) -> datetime | None:
 
 
 def floor(moment: datetime) -> datetime:
-    """Give the hour that a moment is in."""
+    """Return the hour that a moment is in."""
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def first_hour(value: str | date) -> datetime:
-    """Give the hour of a time, or the first one of a day; without a zone it is in UTC.
+    """Return the hour of a time, or the first one of a day; without a zone it is in UTC.
 
     Raises:
         ValueError: a text that is no ISO time.
@@ -68,7 +68,7 @@ def first_hour(value: str | date) -> datetime:
 
 
 def last_hour(value: date) -> datetime:
-    """Give the hour of a time, or the last one of a day."""
+    """Return the hour of a time, or the last one of a day."""
     first = first_hour(value)
     return first if isinstance(value, datetime) else first + _DAY - HOUR
 
@@ -86,7 +86,7 @@ class Root:
     upper: bool = False
 
     def below(self, moment: datetime | date) -> str:
-        """Give the prefix of a day, or of an hour if it is a datetime."""
+        """Return the prefix of a day, or of an hour if it is a datetime."""
         text = f"y={moment:%Y}/m={moment:%m}/d={moment:%d}/"
         if isinstance(moment, datetime):
             text += f"h={moment:%H}/"
@@ -168,7 +168,7 @@ def _grouped(
 def _days(
     store: ObjectStore, root: Root, begin: datetime | None, end: datetime
 ) -> Iterator[tuple[date, str]]:
-    """Give the days of a log: by name if they are few, else those that there are."""
+    """Return the days of a log: by name if they are few, else those that there are."""
     if begin is not None and end - begin < _DAYS_BY_NAME * _DAY:
         day = begin.date()
         while day <= end.date():
@@ -192,7 +192,7 @@ def _days(
 
 
 def _numbered(store: ObjectStore, prefix: str) -> list[tuple[int, str]]:
-    """Give the folders right below one whose names end in a number (`m=05/`)."""
+    """Return the folders right below one whose names end in a number (`m=05/`)."""
     found = _folders(store, prefix)
     return [(int(m[1]), item) for item in found if (m := _NUMBER.search(item))]
 

@@ -44,7 +44,7 @@ class Intake:
         return Split(uri, uri, 0, {"no_event": why, "sent": message.sent})
 
     def settle(self, planned: AbstractSet[str], left: AbstractSet[str]) -> dict[str, str]:
-        """Delete what says nothing new; give the receipts of what the plan's epoch deals with.
+        """Delete what says nothing new; return the receipts of what the plan's epoch deals with.
 
         Args:
             planned: names of blobs that the plan reads.

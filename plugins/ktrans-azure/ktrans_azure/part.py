@@ -69,7 +69,7 @@ class PartReader(Reader):
             self._versions[_name(split)] = blocks.version
 
     def forget(self) -> None:
-        """Let go of the versions found for an earlier plan's parts."""
+        """Release the versions found for an earlier plan's parts."""
         with self._lock:
             self._versions.clear()
 

@@ -31,7 +31,7 @@ class Message:
         id: of the message.
         receipt: what deleting it takes.
         text: its content.
-        sent: when it was put into the queue, for people.
+        sent: when it was put into the queue, for messages.
     """
 
     id: str
@@ -64,7 +64,7 @@ class EventQueue:
 
     @property
     def uri(self) -> str:
-        """Give the queue's address, without any signature."""
+        """Return the queue's address, without any signature."""
         return str(self._client.url).split("?", 1)[0]
 
     @property
@@ -73,11 +73,11 @@ class EventQueue:
         return f"the queue {self._config.name}"
 
     def check(self) -> None:
-        """Find out whether the queue is there and may be read."""
+        """Check whether the queue is there and may be read."""
         self._call(lambda: self._client.peek_messages(1))
 
     def take(self) -> list[Message]:
-        """Give the messages that are held, and more from the queue as long as there is room."""
+        """Return the messages that are held, and more from the queue as long as there is room."""
         if self._context.ephemeral:
             found = self._call(lambda: self._client.peek_messages(_PAGE))
             return [_message(item) for item in found]

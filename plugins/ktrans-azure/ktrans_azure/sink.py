@@ -42,7 +42,7 @@ class AzureBlobSink(ObjectSink[AzureBlobSinkConfig]):
     """Writes files to a container, exactly once."""
 
     def namespace(self) -> str:
-        """Name the container."""
+        """Return the name of the container."""
         return lineage_name(self.config, self.config.container)
 
     def make_target(self) -> BlobTarget:

@@ -24,7 +24,7 @@ class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
         return BlobContainer(account, config.container, hierarchical=config.hierarchical)
 
     def namespace(self) -> str:
-        """Name the container."""
+        """Return the name of the container."""
         return lineage_name(self.config, self.config.container)
 
     def make_store(self) -> ObjectStore:
@@ -39,7 +39,7 @@ class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
         return EventQueue(Account(self.config, self.context), self.config.queue, self.context)
 
     def check(self) -> None:
-        """Find out whether the container can be listed, and the queue be read."""
+        """Check whether the container can be listed, and the queue be read."""
         super().check()
         if self.queue is not None:
             self.queue.check()
@@ -50,7 +50,7 @@ class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
             self.queue.delete((plan.position or {}).get("messages", {}))
 
     def close(self) -> None:
-        """Let go of messages, threads and connections."""
+        """Release messages, threads and connections."""
         super().close()
         for name in ("queue", "container"):
             part = self.__dict__.pop(name, None)

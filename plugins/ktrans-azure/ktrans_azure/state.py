@@ -48,7 +48,7 @@ class AzureStateBucket:
         self._store = BlobContainer(account, name)
 
     def read(self, key: str) -> Found | None:
-        """Give a blob."""
+        """Return a blob."""
 
         def work() -> Found:
             stream = self._blob(key).download_blob(max_concurrency=1)
@@ -97,19 +97,19 @@ class AzureStateBucket:
                 raise
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Give names in order."""
+        """Return names in order."""
         return (found.key for found in self._store.list(prefix, after))
 
     def folders(self, prefix: str) -> Iterator[str]:
-        """Give the folders below a prefix."""
+        """Return the folders below a prefix."""
         return (found for found in self._store.level(prefix) if isinstance(found, str))
 
     def uri(self, key: str) -> str:
-        """Give a blob's address, without any signature."""
+        """Return a blob's address, without any signature."""
         return self._store.uri(key)
 
     def check(self) -> None:
-        """Find out whether the container may be listed."""
+        """Check whether the container may be listed."""
         self._store.check()
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ class BlobContainer:
         return f"the container {self._name}"
 
     def uri(self, key: str) -> str:
-        """Give a blob's address, without any signature."""
+        """Return a blob's address, without any signature."""
         return f"{self._account.url}/{self._name}/{key}"
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
@@ -94,7 +94,7 @@ class BlobContainer:
                 yield from self._descend(name, after)
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Give what is right below a folder."""
+        """Return what is right below a folder."""
         pages = self._client.walk_blobs(
             name_starts_with=prefix, delimiter="/", results_per_page=PAGE_BLOBS
         )
@@ -162,13 +162,13 @@ class BlobContainer:
         return BlockList(_bare(headers["etag"]), size, blocks)
 
     def check(self) -> None:
-        """Find out whether the container is there and may be listed."""
+        """Check whether the container is there and may be listed."""
         way_in = self._account.config.way_in
         with translated(self._title, way_in, parent=self._title, connecting=True):
             next(self._client.list_blobs(results_per_page=1).by_page(), None)
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Release connections."""
         self._account.close()
 
 
@@ -217,7 +217,7 @@ class BlobBody:
         return data
 
     def close(self) -> None:
-        """Let go of what was fetched."""
+        """Release what was fetched."""
         self._at = self._end
         self._piece = memoryview(b"")
 
@@ -227,5 +227,5 @@ def _info(item: Any) -> ObjectInfo:
 
 
 def _bare(etag: Any) -> str:
-    """Give an ETag without the quotes that headers have and listings lack."""
+    """Return an ETag without the quotes that headers have and listings lack."""
     return str(etag).strip('"')

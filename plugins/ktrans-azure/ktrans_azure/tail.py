@@ -42,7 +42,7 @@ class Known:
     rejected: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that the state store keeps."""
+        """Return the form that the state store keeps."""
         return {
             "version": self.version,
             "end": self.end,
@@ -52,7 +52,7 @@ class Known:
         }
 
     def covers(self, version: str) -> bool:
-        """Tell whether nothing has changed since, and all of it was read."""
+        """Return whether nothing has changed since, and all of it was read."""
         return self.version == version and not self.more
 
 
@@ -114,7 +114,7 @@ def next_part(blocks: BlockList, known: Known | None, room: int) -> Part | None:
 
 
 def _goes_on(blocks: BlockList, known: Known) -> bool:
-    """Tell whether all that was read of a blob is still there."""
+    """Return whether all that was read of a blob is still there."""
     if known.count == 0:
         return not blocks.blocks and blocks.version == known.version
     return len(blocks.blocks) >= known.count and blocks.digest(known.count) == known.digest

@@ -38,7 +38,7 @@ class BlobTarget:
         self.part_bytes = block_bytes
 
     def uri(self, key: str) -> str:
-        """Give a blob's address, without any signature."""
+        """Return a blob's address, without any signature."""
         return f"{self._account.url}/{self._name}/{key}"
 
     def begin(self, new: NewObject) -> BlobUpload:
@@ -64,7 +64,7 @@ class BlobTarget:
         )
 
     def _commit(self, client: Any, new: NewObject, token: Any, expected: str | None) -> str | None:
-        """Commit; give the code of the answer if the blocks are gone or a blob is in the way.
+        """Commit; return the code of the answer if the blocks are gone or a blob is in the way.
 
         `expected` is the version of a blob of ours that this one takes the place of.
         """
@@ -97,7 +97,7 @@ class BlobTarget:
         return None
 
     def _published(self, uri: str, client: Any) -> tuple[str | None, str | None]:
-        """Give the mark of the blob that is there, and its version."""
+        """Return the mark of the blob that is there, and its version."""
         try:
             found = self._account.call(uri, client.get_blob_properties)
         except SplitChangedError:
@@ -111,12 +111,12 @@ class BlobTarget:
         """
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
-        """Give nothing: what was not committed needs no removal, see `discard`."""
+        """Return nothing: what was not committed needs no removal, see `discard`."""
         del prefix
         return iter(())
 
     def check(self) -> None:
-        """Find out whether the container is there and may be written; leaves nothing behind.
+        """Check whether the container is there and may be written; leaves nothing behind.
 
         Asks for a write under a condition that cannot hold: permissions are looked at first.
         """
@@ -139,7 +139,7 @@ class BlobTarget:
             raise
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Release connections."""
         self._account.close()
 
     def _blob(self, key: str) -> Any:
@@ -169,7 +169,7 @@ class BlobUpload:
         self._account.call(self._uri, lambda: self._client.stage_block(name, part))
 
     def stage(self) -> Any:
-        """Give what committing takes: the blocks are kept by Azure as they came."""
+        """Return what committing takes: the blocks are kept by Azure as they came."""
         return self._token
 
     def abort(self) -> None:

@@ -56,7 +56,7 @@ class GoogleConfig(ComponentConfig):
 
 
 def credentials(config: GoogleConfig, context: Context) -> Any:
-    """Give google-auth credentials; finding them may read files and ask the metadata server.
+    """Return google-auth credentials; finding them may read files and ask the metadata server.
 
     Raises:
         ConfigError: the file is missing or no credentials.
@@ -113,7 +113,7 @@ def _from_file(path: Path) -> Any:
 
 
 def google_auth_errors() -> type[Exception]:
-    """Give the root of google-auth's errors, which is not imported before it is needed."""
+    """Return the root of google-auth's errors, which is not imported before it is needed."""
     from google.auth.exceptions import GoogleAuthError
 
     return cast("type[Exception]", GoogleAuthError)

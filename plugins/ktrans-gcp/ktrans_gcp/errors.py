@@ -52,7 +52,7 @@ def google_errors(what: str, *, missing: str, access: str) -> Iterator[None]:
 
 
 def translated(error: BaseException, what: str, *, missing: str, access: str) -> KtransError | None:
-    """Give the error that stands for one of Google's; None if it is none of theirs."""
+    """Return the error that stands for one of Google's; None if it is none of theirs."""
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
 

@@ -71,11 +71,11 @@ class Bucket:
         return f"bucket {self.name}"
 
     def uri(self, key: str) -> str:
-        """Give an object's name for people."""
+        """Return an object's name for messages."""
         return f"gs://{self.name}/{key}"
 
     def media(self, key: str, generation: str) -> tuple[str, dict[str, str]]:
-        """Give the address and the parameters of an object's bytes."""
+        """Return the address and the parameters of an object's bytes."""
         base = self.client.api_endpoint.rstrip("/")
         url = f"{base}/download/storage/v1/b/{quote(self.name, '')}/o/{quote(key, '')}"
         parameters = {"alt": "media", "generation": generation}
@@ -89,7 +89,7 @@ class Bucket:
 
 
 def retrying(secs: float = RETRY_SECS) -> Any:
-    """Give the policy for requests that may be made twice."""
+    """Return the policy for requests that may be made twice."""
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     return DEFAULT_RETRY.with_timeout(secs).with_delay(initial=0.2, maximum=8.0, multiplier=2.0)

@@ -45,7 +45,7 @@ class GcsSink(ObjectSink[GcsSinkConfig]):
     """Stages objects and rewrites them to their keys at the commit."""
 
     def namespace(self) -> str:
-        """Name the bucket."""
+        """Return the name of the bucket."""
         return f"gs://{self.config.bucket}"
 
     def make_target(self) -> GcsTarget:

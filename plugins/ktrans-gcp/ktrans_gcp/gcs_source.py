@@ -27,7 +27,7 @@ class GcsSource(ObjectSource[GcsSourceConfig]):
     """Lists a bucket and reads its objects."""
 
     def namespace(self) -> str:
-        """Name the bucket."""
+        """Return the name of the bucket."""
         return f"gs://{self.config.bucket}"
 
     def make_store(self) -> GcsStore:

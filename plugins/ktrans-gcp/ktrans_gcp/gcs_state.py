@@ -46,7 +46,7 @@ class GcsStateBucket:
         self._store = GcsStore(bucket)
 
     def read(self, key: str) -> Found | None:
-        """Give an object, at the generation that a first look finds."""
+        """Return an object, at the generation that a first look finds."""
         from google.api_core import exceptions as api
 
         with self._errors():
@@ -98,19 +98,19 @@ class GcsStateBucket:
             self._bucket.bucket.blob(key).delete(retry=retrying(RETRY_SECS), timeout=CALL_SECS)
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Give names in order."""
+        """Return names in order."""
         return (found.key for found in self._store.list(prefix, after))
 
     def folders(self, prefix: str) -> Iterator[str]:
-        """Give the folders below a prefix."""
+        """Return the folders below a prefix."""
         return (found for found in self._store.level(prefix) if isinstance(found, str))
 
     def uri(self, key: str) -> str:
-        """Name an object."""
+        """Return the name of an object."""
         return self._bucket.uri(key)
 
     def check(self) -> None:
-        """Find out whether the bucket may be listed."""
+        """Check whether the bucket may be listed."""
         self._store.check()
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ class GcsStore:
                     yield _info(blob)
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Give objects and folders right below a folder."""
+        """Return objects and folders right below a folder."""
         with self._errors():
             found = self._bucket.client.list_blobs(
                 self._bucket.bucket,
@@ -70,7 +70,7 @@ class GcsStore:
                 yield from sorted(folder for folder in page.prefixes if folder != STAGED)
 
     def stat(self, key: str) -> ObjectInfo | None:
-        """Look at one object; None if there is none."""
+        """Look at one object; None if it does not exist."""
         with self._errors():
             blob = self._bucket.bucket.get_blob(key, retry=retrying(), timeout=CALL_SECS)
         return None if blob is None else _info(blob)
@@ -97,11 +97,11 @@ class GcsStore:
         return GcsBody(response, self.uri(key))
 
     def uri(self, key: str) -> str:
-        """Name an object."""
+        """Return the name of an object."""
         return self._bucket.uri(key)
 
     def check(self) -> None:
-        """Find out whether the bucket is there and may be listed."""
+        """Check whether the bucket is there and may be listed."""
         with self._errors():
             found = self._bucket.client.list_blobs(
                 self._bucket.bucket, max_results=1, retry=retrying(10), timeout=CALL_SECS
@@ -174,7 +174,7 @@ class GcsBody:
         return data
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
         self._response.close()
 
 

@@ -79,7 +79,7 @@ class GcsTarget:
             )
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
-        """Give staged objects whose own keys begin with a prefix."""
+        """Return staged objects whose own keys begin with a prefix."""
         with self.errors():
             found = self._bucket.client.list_blobs(
                 self._bucket.bucket,
@@ -93,7 +93,7 @@ class GcsTarget:
                 yield Leftover(key, {"staged": blob.name, "generation": blob.generation})
 
     def uri(self, key: str) -> str:
-        """Name an object."""
+        """Return the name of an object."""
         return self._bucket.uri(key)
 
     def check(self) -> None:
@@ -112,7 +112,7 @@ class GcsTarget:
         return google_errors(self._bucket.what, missing=MISSING, access=ACCESS)
 
     def staged_blob(self, key: str) -> Any:
-        """Give a new staged object for a key."""
+        """Return a new staged object for a key."""
         name = f"{STAGED}{key}~{secrets.token_hex(8)}"
         blob = self._bucket.bucket.blob(
             name, chunk_size=self.part_bytes, kms_key_name=self._kms_key
@@ -216,7 +216,7 @@ class GcsUpload:
         }
 
     def abort(self) -> None:
-        """Give up: end the session, remove what was staged."""
+        """Return up: end the session, remove what was staged."""
         self._first = None
         with contextlib.suppress(Exception):
             if self._writer is not None:

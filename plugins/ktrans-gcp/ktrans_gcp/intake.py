@@ -111,7 +111,7 @@ class Intake:
             self._again = 0
 
     def close(self) -> None:
-        """Give back what is not in a segment; after a mere look, everything."""
+        """Return back what is not in a segment; after a mere look, everything."""
         self._puller.release([*self._pile.batches, *self._looked_at])
         self._pile = _Pile()
         self._looked_at = []

@@ -29,7 +29,7 @@ class RowTexts(Protocol):
     """A format that gives each row's text by itself, as jsonl, csv and influx do."""
 
     def texts(self, batch: pa.RecordBatch) -> list[pa.Array]:
-        """Give each row's text, with its row end, as arrays that follow each other."""
+        """Return each row's text, with its row end, as arrays that follow each other."""
 
 
 @dataclass(slots=True)
@@ -60,12 +60,12 @@ class Shape:
 
 
 def schema_of(attributes: Sequence[str]) -> pa.Schema:
-    """Give the schema of staged messages; attributes are the columns behind the fixed ones."""
+    """Return the schema of staged messages; attributes are the columns behind the fixed ones."""
     return pa.schema([*_FIXED, *((f"a:{name}", pa.string()) for name in attributes)])
 
 
 def check_column(schema: pa.Schema, column: str, option: str) -> None:
-    """Find out whether a column can be an attribute or an ordering key.
+    """Check whether a column can be an attribute or an ordering key.
 
     Raises:
         ConfigError: it is missing, or its values have no plain text.

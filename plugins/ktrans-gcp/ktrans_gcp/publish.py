@@ -122,7 +122,7 @@ class Publisher:
         sent: np.ndarray,
         identify: Callable[[int], dict[str, str]],
     ) -> Iterator[list[_Request]]:
-        """Give requests that may be sent at the same time; a list is sent one by one."""
+        """Return requests that may be sent at the same time; a list is sent one by one."""
         keys = batch.column(ORDERING_KEY)
         if keys.null_count == len(keys):
             for request in self._requests(batch, np.flatnonzero(~sent), first, identify):

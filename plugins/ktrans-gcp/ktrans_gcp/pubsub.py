@@ -44,7 +44,7 @@ def _client(client: Any, transport: Any, config: GoogleConfig, context: Context)
 
 
 def retrying(stopping: Callable[[], bool], secs: float = RETRY_SECS, *, timeouts: bool) -> Any:
-    """Give the policy for calls that may be made twice.
+    """Return the policy for calls that may be made twice.
 
     Args:
         stopping: once true, nothing is tried again.

@@ -73,11 +73,11 @@ class PubsubSink(Sink[PubsubSinkConfig]):
         return f"projects/{self.config.project}/topics/{self.config.topic}"
 
     def datasets(self) -> list[Dataset]:
-        """Name the topic."""
+        """Return the name of the topic."""
         return [Dataset("pubsub", f"topic:{self.config.project}:{self.config.topic}")]
 
     def check(self) -> None:
-        """Find out whether the topic is there and may be published to, and the stage be written.
+        """Check whether the topic is there and may be published to, and the stage be written.
 
         Raises:
             ConfigError: there is no such topic.
@@ -104,7 +104,7 @@ class PubsubSink(Sink[PubsubSinkConfig]):
                 ) from None
 
     def needs(self) -> Sequence[str] | None:
-        """Name the columns of the format, the attributes and the key; None if it takes all."""
+        """Return the name of the columns of the format, the attributes and the key; None if it takes all."""
         columns = self.format.needs()
         if columns is None:
             return None
@@ -135,7 +135,7 @@ class PubsubSink(Sink[PubsubSinkConfig]):
         self.stage.discard_until(epoch)
 
     def writer(self, task: TaskId) -> Writer:
-        """Give a writer that stages the task's messages."""
+        """Return a writer that stages the task's messages."""
         self.stage.check()
         return _Staging(self, task)
 
@@ -212,7 +212,7 @@ class PubsubSink(Sink[PubsubSinkConfig]):
 
 
 def _name(told: Mapping[str, Any]) -> str:
-    """Give the name in the stage of what a receipt tells of; the task's until version 0.1."""
+    """Return the name in the stage of what a receipt tells of; the task's until version 0.1."""
     return str(told.get("staged") or told["task"])
 
 
@@ -263,7 +263,7 @@ class _Staging(Writer):
         return Receipt(self._rows, self._bytes, data, outputs)
 
     def refused(self) -> Sequence[Refused]:
-        """Give the rows that no message can hold."""
+        """Return the rows that no message can hold."""
         return self._refused
 
     def abort(self) -> None:

@@ -50,11 +50,11 @@ class PubsubSource(Source[PubsubSourceConfig]):
         return f"subscription {self._name}"
 
     def datasets(self) -> list[Dataset]:
-        """Name the subscription."""
+        """Return the name of the subscription."""
         return [Dataset("pubsub", f"subscription:{self.config.project}:{self.config.subscription}")]
 
     def check(self) -> None:
-        """Find out whether the subscription is there and may be read, and the spool be written.
+        """Check whether the subscription is there and may be read, and the spool be written.
 
         Raises:
             ConfigError: there is no such subscription, or it pushes.
@@ -139,7 +139,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
         )
 
     def _waiting(self, memory: Memory, budget: Budget) -> list[Segment]:
-        """Give the segments that wait, and remove those whose run died before `commit`."""
+        """Return the segments that wait, and remove those whose run died before `commit`."""
         left = unrecorded(self._spool, memory, self._uri)
         return [segment for segment in left if self._uri(segment.number) not in budget.skip]
 
@@ -162,7 +162,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
             path.unlink()
 
     def close(self) -> None:
-        """Give back what is not acknowledged, and close the connection."""
+        """Return back what is not acknowledged, and close the connection."""
         if self._intake is not None:
             self._intake.close()
             self._intake = None

@@ -39,7 +39,7 @@ class PubsubSourceConfig(GoogleConfig):
         None,
         min_length=1,
         description="Folder for the segments, on a disk that survives a restart; by default "
-        ".ktrans/kit/spool/<pipeline> next to the pipeline file.",
+        ".ktrans/spool/<pipeline> next to the pipeline file.",
         examples=["/var/spool/ktrans/flows"],
     )
     segment_bytes: int = Field(

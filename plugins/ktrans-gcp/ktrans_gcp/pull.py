@@ -98,7 +98,7 @@ class Puller:
             self._flying.add(self._pool.submit(self._pull, secs))
 
     def arrived(self, secs: float = _TICK_SECS) -> list[Batch]:
-        """Give what has come in, waiting a little if nothing has."""
+        """Return what has come in, waiting a little if nothing has."""
         if not self._flying:
             return []
         done, self._flying = wait(self._flying, secs, FIRST_COMPLETED)
@@ -142,13 +142,13 @@ class Puller:
         list(self._pool.map(send, batches))
 
     def release(self, batches: Sequence[Batch]) -> None:
-        """Give messages back, for others to receive at once; it does not matter if that fails."""
+        """Return messages back, for others to receive at once; it does not matter if that fails."""
         for batch in batches:
             self._let_go(batch)
             self._extend(batch, 0)
 
     def close(self) -> None:
-        """Give back what is held, and end the threads."""
+        """Return back what is held, and end the threads."""
         self._done.set()
         for future in self._flying:
             future.cancel()

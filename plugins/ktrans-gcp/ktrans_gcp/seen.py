@@ -51,7 +51,7 @@ class Seen:
                 path.unlink()
 
     def new(self, ids: Sequence[str]) -> list[bool]:
-        """Tell for each id whether it is new, to this memory and among those before it."""
+        """Return for each id whether it is new, to this memory and among those before it."""
         if not self._limit:
             return [True] * len(ids)
         answers = []

@@ -41,7 +41,7 @@ class Stage:
             )
 
     def messages(self, name: str) -> Path:
-        """Give the file of the messages of one attempt at a task: the task, a dot, a mark."""
+        """Return the file of the messages of one attempt at a task: the task, a dot, a mark."""
         return self.folder / f"{name}.arrow"
 
     def discard(self, name: str) -> None:
@@ -65,7 +65,7 @@ class Stage:
                 path.unlink(missing_ok=True)
 
     def is_published(self, epoch: EpochId) -> bool:
-        """Tell whether all of an epoch is published."""
+        """Return whether all of an epoch is published."""
         return self._marker(epoch).exists()
 
     def sent(self, name: str, rows: int) -> np.ndarray:
@@ -96,7 +96,7 @@ class Stage:
         return self.folder / f"{epoch}.published"
 
     def _found(self) -> Iterator[tuple[Path, str, int]]:
-        """Give each file with the history and number of its epoch."""
+        """Return each file with the history and number of its epoch."""
         if not self.folder.is_dir():
             return
         for path in sorted(self.folder.iterdir()):

@@ -71,7 +71,7 @@ class PubsubCase(SourceCase):
     def __init__(self, topic, folder):
         self.topic, self.folder, self.world = topic, folder, 0
         self.built = []
-        spool = Spool(self.place / ".ktrans/kit/spool/site")
+        spool = Spool(self.place / ".ktrans/spool/site")
         spool.check()
         # Each segment is what one run left that was killed before it planned an epoch.
         for number in range(1, 4):
@@ -154,7 +154,7 @@ def test_a_killed_run_finds_its_segments_and_not_what_it_had_not_finished(topic,
     source = build(topic, tmp_path)
     first = first_plan(source)
     source.close()
-    (tmp_path / ".ktrans/kit/spool/site/00000009-00000009-0-1.open").write_bytes(b"half")
+    (tmp_path / ".ktrans/spool/site/00000009-00000009-0-1.open").write_bytes(b"half")
     topic.publish(["more"])
     again = build(topic, tmp_path)
     lines = collect(again, 2)
@@ -374,7 +374,7 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(topic, site, entry):
         topic.publish([entry(number) for number in range(published, published + 300)])
         published += 300
         process = site.start()
-        spool = site.folder / ".ktrans/kit/spool/site"
+        spool = site.folder / ".ktrans/spool/site"
         before = set(spool.glob("*.seg")) if spool.exists() else set()
         while process.poll() is None and not (set(spool.glob("*.seg")) - before):
             time.sleep(0.005)

@@ -85,7 +85,7 @@ class PostgresStateConfig(ComponentConfig):
         return self
 
     def parameters(self) -> dict[str, Any]:
-        """Give what libpq is told, secrets included."""
+        """Return what libpq is told, secrets included."""
         told: dict[str, Any] = {"connect_timeout": self.connect_timeout_secs}
         for name in _PARTS:
             value = getattr(self, name)

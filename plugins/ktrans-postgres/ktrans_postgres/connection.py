@@ -45,7 +45,7 @@ class Place:
         self.schema = config.schema_name
 
     def parameters(self) -> dict[str, Any]:
-        """Give what libpq is told, secrets included.
+        """Return what libpq is told, secrets included.
 
         Raises:
             ConfigError: the url is not one.
@@ -68,7 +68,7 @@ class Place:
 
     @property
     def where(self) -> str:
-        """Name the place for people, without secrets."""
+        """Return the name of the place for messages, without secrets."""
         try:
             told = self.parameters()
         except ConfigError:

@@ -121,7 +121,7 @@ class PostgresDatabase:
         )
 
     def _retake(self, connection: psycopg.Connection[tuple[Any, ...]]) -> int:
-        """Take the lock again on a new connection; gives the serial of the last transaction.
+        """Take the lock again on a new connection; returns the serial of the last transaction.
 
         The server may not know yet that the old connection is gone, and is told to end it.
 
@@ -188,7 +188,7 @@ class PostgresDatabase:
             self._add((_marks(sql), (), given))
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Give all rows of a query."""
+        """Return all rows of a query."""
         text, given = _marks(sql), _clean(values)
 
         def ask(connection: psycopg.Connection[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -41,7 +41,7 @@ def is_lost(error: psycopg.Error) -> bool:
 
 
 def refused(error: psycopg.Error, place: str) -> KtransError:
-    """Give the error for a connection that did not come about."""
+    """Return the error for a connection that did not come about."""
     text = _first(error)
     if any(part in text for part in _REFUSED):
         return AccessError(
@@ -62,7 +62,7 @@ def refused(error: psycopg.Error, place: str) -> KtransError:
 
 
 def failed(error: psycopg.Error, place: str) -> KtransError:
-    """Give the error for a statement that failed on a connection that stands."""
+    """Return the error for a statement that failed on a connection that stands."""
     state, text = error.sqlstate or "", _first(error)
     if state == _DISK_FULL:
         return RetryableError(
@@ -94,6 +94,6 @@ def failed(error: psycopg.Error, place: str) -> KtransError:
 
 
 def _first(error: psycopg.Error) -> str:
-    """Give the first line of what it says; libpq adds the attempts at each address below it."""
+    """Return the first line of what it says; libpq adds the attempts at each address below it."""
     said = error.diag.message_primary or str(error) or type(error).__name__
     return said.strip().splitlines()[0]

@@ -68,7 +68,7 @@ class PostgresState(StateStore[PostgresStateConfig]):
             yield store
 
     def pipelines(self) -> list[str]:
-        """Name the pipelines of the schema."""
+        """Return the name of the pipelines of the schema."""
         with self._reading() as connection:
             if connection is None:
                 return []
@@ -76,7 +76,7 @@ class PostgresState(StateStore[PostgresStateConfig]):
             return sorted(row[0] for row in found)
 
     def check(self) -> None:
-        """Find out whether the database lets this user in, and use or make the tables."""
+        """Check whether the database lets this user in, and use or make the tables."""
         with self._reading() as connection:
             if connection is not None:
                 self._check_tables(connection)
@@ -118,7 +118,7 @@ class PostgresState(StateStore[PostgresStateConfig]):
 
     @contextmanager
     def _reading(self) -> Iterator[psycopg.Connection[tuple[Any, ...]] | None]:
-        """Give a connection that sees one moment; None if there are no tables yet."""
+        """Return a connection that sees one moment; None if there are no tables yet."""
         with self._connected() as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             version = version_of(connection)

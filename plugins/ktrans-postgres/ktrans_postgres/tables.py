@@ -24,14 +24,14 @@ _OWN = (
 
 
 def lock_key(schema: str, pipeline: str = "") -> int:
-    """Give the key of an advisory lock: of a pipeline, or of the schema itself."""
+    """Return the key of an advisory lock: of a pipeline, or of the schema itself."""
     name = f"ktrans\0{schema}\0{pipeline}".encode()
     digest = hashlib.blake2b(name, digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 
 def version_of(connection: psycopg.Connection[tuple[Any, ...]]) -> int | None:
-    """Give the version of the tables; None if there are none."""
+    """Return the version of the tables; None if there are none."""
     found = connection.execute("SELECT to_regclass('version')::text").fetchone()
     if found is None or found[0] is None:
         return None

@@ -350,7 +350,7 @@ def test_state_reset_clears_what_standard_input_left(project, ktrans):
         "rejects: {type: file, path: rejects/}\n"
     )
     ktrans("run", "demo.yaml")
-    spool = project / ".ktrans/kit/spool/in"
+    spool = project / ".ktrans/spool/in"
     spool.mkdir(parents=True)
     (spool / "00000001-00000001-0-1.seg").write_text("left\n")
     (spool / "00000001.head").write_text("left\n")

@@ -265,7 +265,7 @@ def test_a_spool_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 def test_a_look_leaves_the_spool_of_a_run_alone(tmp_path):
-    spool = tmp_path / ".ktrans/kit/spool/p%2F1"
+    spool = tmp_path / ".ktrans/spool/p%2F1"
     spool.mkdir(parents=True)
     (spool / "00000001-00000001-0-1.open").write_bytes(b"a live run writes this\n")
     before = spooled(tmp_path)

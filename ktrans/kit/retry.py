@@ -1,0 +1,145 @@
+"""Call something again while its failure may pass: one helper, with growing and jittered waits.
+
+>>> from ktrans.api import RetryableError
+>>> answers = [RetryableError("busy"), RetryableError("busy", retry_after_secs=2), "done"]
+>>> def ask():
+...     answer = answers.pop(0)
+...     if isinstance(answer, Exception):
+...         raise answer
+...     return answer
+>>> waits = []
+>>> with_retries(ask, Retry(attempts=3, first_wait_secs=0.1), sleep=waits.append)
+'done'
+>>> len(waits), waits[1]
+(2, 2.0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import tenacity
+
+from ktrans.api import Clock, RetryableError
+from ktrans.api.clock import CLOCK
+
+R = TypeVar("R")
+_TICK_SECS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often to try, and how long to wait between attempts.
+
+    Attributes:
+        attempts: the number of attempts; None for no limit.
+        total_secs: no attempt begins later than this after the first one; None for no limit.
+        first_wait_secs: the first wait; each following one is twice as long, up to
+            `max_wait_secs`. A random part of up to `first_wait_secs` is added.
+        max_wait_secs: the longest wait that is chosen here.
+        max_asked_secs: the longest wait that the other side may ask for
+            (`RetryableError.retry_after_secs`); None for no limit.
+    """
+
+    attempts: int | None = 5
+    total_secs: float | None = None
+    first_wait_secs: float = 0.3
+    max_wait_secs: float = 10.0
+    max_asked_secs: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """An attempt that failed and is followed by another one.
+
+    Attributes:
+        number: counts attempts, from 1.
+        wait_secs: how long the wait before the next attempt is.
+        error: why it failed.
+    """
+
+    number: int
+    wait_secs: float
+    error: BaseException
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether an error is a RetryableError."""
+    return isinstance(error, RetryableError)
+
+
+def with_retries(
+    work: Callable[[], R],
+    retry: Retry = Retry(),
+    *,
+    retry_if: Callable[[BaseException], bool] = may_pass,
+    sleep: Callable[[float], None] | None = None,
+    before_wait: Callable[[FailedAttempt], object] | None = None,
+) -> R:
+    """Call something until it succeeds, fails for good, or has failed too often.
+
+    Args:
+        work: what to call.
+        retry: how often, and how long to wait.
+        retry_if: whether an error may pass; by default whether it is a RetryableError. If the error
+            has `retry_after_secs`, the wait is at least as long.
+        sleep: waits for some seconds; may raise to give up. By default the machine's clock waits.
+        before_wait: called after each failed attempt that is followed by another one; may raise to
+            give up.
+
+    Raises:
+        Exception: the error of the last attempt.
+    """
+    stops: list[tenacity.stop.stop_base] = [tenacity.stop_never]
+    if retry.attempts is not None:
+        stops.append(tenacity.stop_after_attempt(retry.attempts))
+    if retry.total_secs is not None:
+        stops.append(tenacity.stop_before_delay(retry.total_secs))
+
+    def tell(state: tenacity.RetryCallState) -> None:
+        error = _error(state)
+        if before_wait is not None and error is not None:
+            wait = state.next_action.sleep if state.next_action else 0.0
+            before_wait(FailedAttempt(state.attempt_number, wait, error))
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(retry_if),
+        stop=tenacity.stop_any(*stops),
+        wait=lambda state: _wait(retry, state),
+        sleep=sleep or _pause,
+        before_sleep=tell,
+        reraise=True,
+    )(work)
+
+
+def interruptible_sleep(
+    stopping: Callable[[], bool], clock: Clock = CLOCK
+) -> Callable[[float], None]:
+    """Return a function that waits for some seconds, or until `stopping()` is true."""
+
+    def sleep(secs: float) -> None:
+        until = clock.monotonic() + secs
+        while (left := until - clock.monotonic()) > 0 and not stopping():
+            clock.wait(min(left, _TICK_SECS))
+
+    return sleep
+
+
+def _pause(secs: float) -> None:
+    CLOCK.wait(secs)
+
+
+def _wait(retry: Retry, state: tenacity.RetryCallState) -> float:
+    first = retry.first_wait_secs
+    grows = tenacity.wait_exponential(multiplier=first, max=retry.max_wait_secs)(state)
+    jitter = tenacity.wait_random(0, first)(state)
+    asked = getattr(_error(state), "retry_after_secs", None) or 0.0
+    if retry.max_asked_secs is not None:
+        asked = min(asked, retry.max_asked_secs)
+    return max(min(grows + jitter, retry.max_wait_secs), asked)
+
+
+def _error(state: tenacity.RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
