@@ -64,7 +64,7 @@ define install
 	@touch $@
 endef
 
-$(VENV)/.run: $(VENV)/bin/python pyproject.toml $(PLUGINS)
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml ktrans/__init__.py $(PLUGINS)
 	$(call install,$(EDITABLE))
 $(VENV)/.test: $(VENV)/.run
 	$(call install,--group test $(EDITABLE))
