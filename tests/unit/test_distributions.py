@@ -94,6 +94,19 @@ def test_the_changelog_begins_with_what_is_not_released():
         assert re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", heading), heading
 
 
+def test_continuous_integration_runs_on_the_python_versions_that_are_claimed():
+    prefix = "Programming Language :: Python :: 3."
+    classifiers = read_toml(ROOT)["project"]["classifiers"]
+    claimed = [text.rsplit(" ", 1)[1] for text in classifiers if text.startswith(prefix)]
+    workflow = YAML(typ="safe").load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert workflow["jobs"]["unit"]["strategy"]["matrix"]["python"] == claimed
+
+
+def test_the_lock_names_public_hosts_only():
+    urls = re.findall(r'"https?://([^/"]+)', (ROOT / "uv.lock").read_text())
+    assert set(urls) == {"pypi.org", "files.pythonhosted.org"}
+
+
 def build(folder, out, *targets):
     """Build with the hatchling of this environment, so that nothing is fetched."""
     command = [sys.executable, "-m", "hatchling", "build", "-d", str(out)]
