@@ -4,10 +4,12 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
+PROSE := docs .github *.md plugins/*/README.md examples configs
+FORMS := $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 EDITABLE := -e . $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage services bench lint docs site examples clean
+.PHONY: help demo test unit coverage services bench lint docs site dist clean
 
 help: ## List what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -30,12 +32,18 @@ services: ## Fetch and build the real servers that tests speak to
 bench: $(VENV)/.bench ## Measure speed beside DuckDB, Polars and a row loop
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 
-lint: $(VENV)/.lint ## Check style, types and the direction of imports
+lint: $(VENV)/.lint ## Check style, types, the direction of imports, and the workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell docs README.md CHANGELOG.md plugins/*/README.md examples configs
+	$(BIN)/codespell $(PROSE)
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(FORMS)
+	$(BIN)/zizmor --offline --no-progress --quiet .github
+	@if command -v uv >/dev/null; then echo uv lock --check && uv lock --quiet --check; fi
 
 docs: $(VENV)/.run ## Write the reference pages anew from the code
 	$(BIN)/python -m ktrans.config.reference config > docs/configuration.md
@@ -48,8 +56,11 @@ site: $(VENV)/.docs ## Build the documentation's site into out/site
 	$(BIN)/python docs/site/build.py out/site
 	@echo "open out/site/index.html"
 
+dist: ## Build what a release consists of into dist: wheels, source distributions, SBOM
+	.ci/dist
+
 clean: ## Remove the environment and what the demo wrote
-	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # One environment; each stamp says what it holds. uv is used where it is installed.
 $(VENV)/bin/python:
@@ -64,12 +75,14 @@ define install
 	@touch $@
 endef
 
-$(VENV)/.run: $(VENV)/bin/python pyproject.toml $(PLUGINS)
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml ktrans/__init__.py $(PLUGINS)
 	$(call install,$(EDITABLE))
 $(VENV)/.test: $(VENV)/.run
 	$(call install,--group test $(EDITABLE))
 $(VENV)/.lint: $(VENV)/.test
 	$(call install,--group lint $(EDITABLE))
+$(VENV)/.release: $(VENV)/.run
+	$(call install,--group release $(EDITABLE))
 $(VENV)/.docs: $(VENV)/.run
 	$(call install,--group docs $(EDITABLE))
 $(VENV)/.bench: $(VENV)/.run

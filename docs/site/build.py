@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(__file__).parent
+DECISIONS = ROOT / "docs/decisions"
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 CODE = re.compile(r"^(```.*?^```|(?: {4}[^\n]*\n)+)", re.MULTILINE | re.DOTALL)
 
@@ -21,12 +22,15 @@ CODE = re.compile(r"^(```.*?^```|(?: {4}[^\n]*\n)+)", re.MULTILINE | re.DOTALL)
 def pages() -> dict[Path, str]:
     """Name the files that are pages, each with its name in the site."""
     found = {path: path.stem for path in sorted((ROOT / "docs").glob("*.md"))}
+    found |= {path: f"decisions/{path.stem}" for path in sorted(DECISIONS.glob("*.md"))}
     for path in sorted(ROOT.glob("plugins/*/README.md")):
         found[path] = f"plugins/{path.parent.name}"
     for pattern in ("examples/README.md", "examples/*/README.md", "benchmarks/README.md"):
         for path in sorted(ROOT.glob(pattern)):
             found[path] = "-".join(path.parent.relative_to(ROOT).parts)
     found[ROOT / "CHANGELOG.md"] = "changelog"
+    found[ROOT / "CONTRIBUTING.md"] = "contributing"
+    found[ROOT / "SECURITY.md"] = "security-policy"
     return found
 
 
@@ -42,7 +46,7 @@ def gather(folder: Path) -> None:
         text = texts[name]
         if name == "index":
             text += trees
-        elif ROOT / "examples" in path.parents and f"\n{name}\n" not in trees:
+        elif {ROOT / "examples", DECISIONS} & {*path.parents} and f"\n{name}\n" not in trees:
             text = f"---\norphan: true\n---\n\n{text}"  # reached by links from other pages
         page = folder / f"{name}.md"
         page.parent.mkdir(parents=True, exist_ok=True)

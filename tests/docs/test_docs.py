@@ -198,7 +198,7 @@ def test_every_test_that_a_page_names_exists():
             defined |= set(re.findall(r"^\s*def (test_\w+)", path.read_text(), re.MULTILINE))
             defined.add(path.name)
     named = 0
-    for page in (ROOT / "docs").glob("*.md"):
+    for page in (ROOT / "docs").rglob("*.md"):
         text = BLOCK.sub("", page.read_text())
         for name in re.findall(r"`(?:[\w/.-]*/)?(test_\w+(?:\.py)?)`", text):
             assert name in defined, f"{page.name} names {name}, which there is not"
@@ -207,7 +207,7 @@ def test_every_test_that_a_page_names_exists():
 
 
 def test_every_file_that_a_page_names_exists():
-    for page in (ROOT / "docs").glob("*.md"):
+    for page in (ROOT / "docs").rglob("*.md"):
         text = BLOCK.sub("", page.read_text())
         for name in re.findall(r"`((?:ktrans|tests|configs|examples|plugins)/[\w/.-]+)`", text):
             assert (ROOT / name).exists(), f"{page.name} names {name}, which is not there"

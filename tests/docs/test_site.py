@@ -65,8 +65,9 @@ def site(tmp_path_factory):
 
 def test_every_page_is_in_the_site_with_one_title(site):
     folder, pages = site
-    for page in (ROOT / "docs").glob("*.md"):
-        assert pages[folder / f"{page.stem}.html"].headings == ["h1"], page.name
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs").with_suffix(".html")
+        assert pages[folder / name].headings == ["h1"], page.name
     for plugin in ROOT.glob("plugins/*/README.md"):
         assert (folder / f"plugins/{plugin.parent.name}.html") in pages
 
