@@ -207,7 +207,7 @@ def test_every_test_that_a_page_names_exists():
 
 
 def test_every_file_that_a_page_names_exists():
-    for page in (ROOT / "docs").rglob("*.md"):
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         text = BLOCK.sub("", page.read_text())
         for name in re.findall(r"`((?:ktrans|tests|configs|examples|plugins)/[\w/.-]+)`", text):
             assert (ROOT / name).exists(), f"{page.name} names {name}, which is not there"

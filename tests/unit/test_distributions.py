@@ -102,9 +102,12 @@ def test_continuous_integration_runs_on_the_python_versions_that_are_claimed():
     assert workflow["jobs"]["unit"]["strategy"]["matrix"]["python"] == claimed
 
 
-def test_the_lock_names_public_hosts_only():
-    urls = re.findall(r'"https?://([^/"]+)', (ROOT / "uv.lock").read_text())
-    assert set(urls) == {"pypi.org", "files.pythonhosted.org"}
+def test_the_lock_knows_every_distribution_and_names_public_hosts_only():
+    text = (ROOT / "uv.lock").read_text()
+    names = {read_toml(folder)["project"]["name"] for folder in DISTRIBUTIONS}
+    assert set(tomllib.loads(text)["manifest"]["members"]) == names, "run `uv lock`"
+    hosts = set(re.findall(r'"https?://([^/"]+)', text))
+    assert hosts == {"pypi.org", "files.pythonhosted.org"}
 
 
 def build(folder, out, *targets):
