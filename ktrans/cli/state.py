@@ -20,9 +20,9 @@ from ktrans.cli.failures import show_json
 from ktrans.cli.state_rewind import forget, rewind
 
 if TYPE_CHECKING:
+    from ktrans.api.state import StateStore
     from ktrans.config.model import Pipeline
     from ktrans.registry.catalogue import Catalogue
-    from ktrans.state.base import StateStore
 
 
 @click.group("state")
@@ -49,9 +49,10 @@ def show(config: str, prefix: str | None, limit: int, as_json: bool) -> int:
     from ktrans.engine.assemble import build_state
     from ktrans.state.rewind import reach
     from ktrans.state.splits import matching
+    from ktrans.state.store import view_store
 
     pipeline, found = load(config)
-    with build_state(pipeline, found) as state, state.look(pipeline.name) as store:
+    with build_state(pipeline, found) as state, view_store(state, pipeline.name) as store:
         told = {**store.describe(pipeline.name), "state": state.where}
         told["reach"] = reach(store, pipeline.name)
         if prefix is not None:
@@ -132,10 +133,11 @@ def export(config: str, output: Path | None) -> int:
     """
     from ktrans.engine.assemble import build_state
     from ktrans.state import export as records
+    from ktrans.state.store import view_store
 
     pipeline, found = load(config)
     count = 0
-    with build_state(pipeline, found) as state, state.look(pipeline.name) as store:
+    with build_state(pipeline, found) as state, view_store(state, pipeline.name) as store:
         if pipeline.name not in store.pipelines():
             raise _never_ran(pipeline, state)
         with output_file(output) as out:
@@ -161,9 +163,10 @@ def import_(config: str, file: TextIO, replace: bool, as_json: bool) -> int:
     """
     from ktrans.engine.assemble import build_state
     from ktrans.state import export as records
+    from ktrans.state.store import hold_store
 
     pipeline, found = load(config)
-    with build_state(pipeline, found) as state, state.hold(pipeline.name) as store:
+    with build_state(pipeline, found) as state, hold_store(state, pipeline.name) as store:
         count = records.load(store, pipeline.name, pipeline.path, file, replace=replace)
     if as_json:
         show_json({"pipeline": pipeline.name, "state": state.where, "records": count})
@@ -203,7 +206,9 @@ def reset(config: str, yes: bool, as_json: bool) -> int:
 def _reset(
     pipeline: Pipeline, found: Catalogue, state: StateStore[Any], *, yes: bool, as_json: bool
 ) -> int:
-    with state.look(pipeline.name) as store:
+    from ktrans.state.store import hold_store, view_store
+
+    with view_store(state, pipeline.name) as store:
         known = pipeline.name in store.pipelines()
     if not known:
         if yes:
@@ -216,7 +221,7 @@ def _reset(
     if not yes:
         question = f"Forget what {pipeline.name} has read? The next run reads all of it again."
         click.confirm(question, abort=True, err=True)
-    with state.hold(pipeline.name) as store:
+    with hold_store(state, pipeline.name) as store:
         store.reset(pipeline.name)
         _reset_source(pipeline, found)
     if as_json:

@@ -82,11 +82,11 @@ def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> i
 def _store(pipeline: Pipeline, found: Catalogue, *, dry_run: bool) -> Iterator[Store]:
     """Give the store: held, or for a look."""
     from ktrans.engine.assemble import build_state
+    from ktrans.state.store import hold_store, view_store
 
-    with build_state(pipeline, found) as state:
-        opened = state.look(pipeline.name) if dry_run else state.hold(pipeline.name)
-        with opened as store:
-            yield store
+    open_store = view_store if dry_run else hold_store
+    with build_state(pipeline, found) as state, open_store(state, pipeline.name) as store:
+        yield store
 
 
 def _check_source(pipeline: Pipeline, way: Way) -> None:

@@ -32,6 +32,7 @@ from ktrans.api import (
 )
 from ktrans.api.clock import CLOCK
 from ktrans.api.spec import Delivery, Kind
+from ktrans.api.state import StateStore
 from ktrans.config.model import Pipeline, SinkEntry
 from ktrans.engine.enricher_state import check_repeats, check_state
 from ktrans.engine.log_context import ComponentLogger
@@ -39,7 +40,6 @@ from ktrans.engine.rejects.writer import REJECT_OUT_SCHEMA
 from ktrans.expressions import Expression, columns_of, compile_expression
 from ktrans.flow.schema import COUNTERS
 from ktrans.registry.catalogue import Catalogue
-from ktrans.state.base import StateStore
 
 T = TypeVar("T")
 

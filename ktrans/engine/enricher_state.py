@@ -17,7 +17,7 @@ from ktrans.api import (
     TaskId,
 )
 from ktrans.state.epochs import Epoch
-from ktrans.state.kept import kept, open_totals
+from ktrans.state.snapshots import open_totals, snapshot
 from ktrans.state.store import Store
 
 
@@ -33,7 +33,9 @@ class Carry:
         """Begin a task: stateful enrichers get what recorded epochs left behind."""
         if not isinstance(enricher, StatefulEnricher):
             return enricher.begin(task)
-        found: StateSnapshot = kept(self.store, self.pipeline, enricher.state_id, self.epoch.number)
+        found: StateSnapshot = snapshot(
+            self.store, self.pipeline, enricher.state_id, self.epoch.number
+        )
         turn = EpochContext(self.epoch.planned, self.epoch.last, self.epoch.number)
         return enricher.resume(task, found, turn)
 

@@ -160,7 +160,7 @@ class EpochRunner:
     def _process(self, epoch: Epoch) -> None:
         if epoch.fingerprint != self._pipeline.fingerprint:
             epoch.fingerprint = self._pipeline.fingerprint
-            self._store.refingerprint(self._pipeline.name, epoch)
+            self._store.set_fingerprint(self._pipeline.name, epoch)
         if self._shared.assembly.serial and len(epoch.tasks) > 1:
             epoch.tasks = [epoch.splits]  # planned before an enricher had to see the whole epoch
         number = self._id(epoch)
@@ -174,8 +174,8 @@ class EpochRunner:
         except Exception as error:
             self._clean_up(number)
             if isinstance(error, RunError) and error.code == "too_many_quarantined":
-                self._store.readmit(self._pipeline.name, epoch)
-                epoch.excluded.clear()
+                self._store.clear_quarantine(self._pipeline.name, epoch)
+                epoch.quarantined.clear()
             raise
         self._store.stage(self._pipeline.name, epoch)
         epoch.status = Status.COMMITTING
@@ -244,7 +244,7 @@ class EpochRunner:
             sink: [result.receipts[index] for result in results] for index, sink in enumerate(sinks)
         }
         epoch.ledger = ledger.to_json()
-        epoch.changes = {name: one for result in results for name, one in result.changes.items()}
+        epoch.updates = {name: one for result in results for name, one in result.changes.items()}
         epoch.extra = {
             "torn": sorted({uri for result in results for uri in result.torn}),
             "types": self._types(),
@@ -294,7 +294,7 @@ class EpochRunner:
         limit = self._pipeline.engine.max_quarantined
         gone = "split_vanished"
         if exclusion.code != gone and limit <= sum(
-            item.code != gone for item in list(epoch.excluded.values())
+            item.code != gone for item in list(epoch.quarantined.values())
         ):
             raise RunError(
                 f"more than {limit} splits of one epoch cannot be read; the last is "
@@ -303,8 +303,8 @@ class EpochRunner:
                 hint="this looks like more than a few bad objects; raise engine.max_quarantined if "
                 "it is not",
             )
-        self._store.exclude(self._pipeline.name, epoch, exclusion)
-        epoch.excluded[exclusion.key] = exclusion
+        self._store.quarantine(self._pipeline.name, epoch, exclusion)
+        epoch.quarantined[exclusion.key] = exclusion
         self._shared.observer.note(f"set aside: {exclusion.uri}: {exclusion.reason}")
 
     def _running(self, index: int, ledger: Ledger) -> None:
@@ -339,10 +339,10 @@ def _opening(epoch: Epoch, began: float, *, resumed: bool) -> dict[str, Any]:
 
 
 def _summary(epoch: Epoch, seconds: float) -> dict[str, Any]:
-    left_out = list(epoch.excluded.values())
+    left_out = list(epoch.quarantined.values())
     return {
         "splits": len(epoch.splits) - len(left_out),
-        "input_bytes": sum(s.size or 0 for s in epoch.splits if s.key not in epoch.excluded),
+        "input_bytes": sum(s.size or 0 for s in epoch.splits if s.key not in epoch.quarantined),
         "seconds": round(seconds, 3),
         "ledger": epoch.ledger,
         "sinks": {

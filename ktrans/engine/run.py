@@ -46,7 +46,7 @@ from ktrans.engine.timing import now
 from ktrans.registry.catalogue import Catalogue
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch, Status
-from ktrans.state.store import Store
+from ktrans.state.store import Store, hold_store, view_store
 
 LIMITED_BUDGET = Budget(splits=8, bytes=8 << 20)
 
@@ -189,7 +189,7 @@ class Run:
     def _run(self, held: ExitStack, *, replay: bool) -> None:
         name = self.pipeline.name
         if self.options.dry_run:
-            store = held.enter_context(self.assembly.state.look(name))
+            store = held.enter_context(view_store(self.assembly.state, name))
         else:
             store = self._hold(held)
             store.claim(name, self.pipeline.path)
@@ -225,7 +225,7 @@ class Run:
         """Hold the pipeline; with --follow wait until it is this run's turn."""
         return hold_in_turn(
             held,
-            partial(self.assembly.state.hold, self.pipeline.name, self.receipt.run_id),
+            partial(hold_store, self.assembly.state, self.pipeline.name, self.receipt.run_id),
             waits=self.options.follow and self._if_locked != "skip",
             poll_secs=self.pipeline.engine.poll_secs,
             cancellation=self._idle,
@@ -344,7 +344,7 @@ class Run:
         finally:
             self._busy = False
         self._failed |= {
-            e.key for e in epoch.excluded.values() if epoch.replay or e.kind == "waiting"
+            e.key for e in epoch.quarantined.values() if epoch.replay or e.kind == "waiting"
         }
         account(self.receipt, epoch, ledger, summary)
         self.receipt.choices.update(self.assembly.decoder.choices())

@@ -22,15 +22,15 @@ def account(receipt: RunReceipt, epoch: Epoch, ledger: Ledger, summary: dict[str
     for output in [*receipt.sinks, receipt.rejects]:
         if output is not None:
             _add_output(output, epoch)
-    again = set(epoch.excluded)
+    again = set(epoch.quarantined)
     receipt.quarantined = [item for item in receipt.quarantined if item.key not in again]
     receipt.quarantined += [
-        QuarantinedSplit(e.uri, e.kind, e.code, e.reason, e.key) for e in epoch.excluded.values()
+        QuarantinedSplit(e.uri, e.kind, e.code, e.reason, e.key) for e in epoch.quarantined.values()
     ]
     receipt.torn += [uri for uri in summary["torn"] if uri not in receipt.torn]
     if summary["access"]:
         receipt.exit_code = ExitCode.ACCESS
-    elif epoch.excluded and receipt.exit_code == ExitCode.OK:
+    elif epoch.quarantined and receipt.exit_code == ExitCode.OK:
         receipt.exit_code = ExitCode.DATA
 
 

@@ -108,7 +108,7 @@ class Task:
                 self._shared.observer.task_finished(self._report(began, now(), error))
 
     def _report(self, began: float, ended: float, error: dict[str, str] | None) -> dict[str, Any]:
-        read = [split for split in self._splits if split.key not in self._epoch.excluded]
+        read = [split for split in self._splits if split.key not in self._epoch.quarantined]
         ledger = self._ledger
         return {
             "epoch": self._epoch.number,
@@ -180,7 +180,7 @@ class Task:
         except BaseException:
             chain.abort()
             raise
-        read = [split for split in self._splits if split.key not in self._epoch.excluded]
+        read = [split for split in self._splits if split.key not in self._epoch.quarantined]
         self._shared.meter.add(
             splits_done=len(self._splits), bytes_in=sum(split.size or 0 for split in read)
         )
@@ -286,7 +286,7 @@ class Task:
         """Give the blocks of all splits, in order, and an Exclusion for each rejected one."""
         assembly = self._shared.assembly
         for split in self._splits:
-            left_out = self._epoch.excluded.get(split.key)
+            left_out = self._epoch.quarantined.get(split.key)
             if left_out is not None:
                 if left_out.kind == "rejected":
                     yield split, left_out

@@ -1,18 +1,12 @@
-"""What a run must remember, and the stores that keep it.
+"""What a run remembers, and the `sqlite` state store.
 
-    StateStore (base)      the component that `state:` in a pipeline file builds: kind "state"
-      hold(pipeline)         exclusive: a Store that writes, for the length of a run
-      look(pipeline)         a Store on a copy in memory: show, plan, dry runs
-    Store (store)          positions, epochs, what splits left behind: SQL, the same for all stores
-    Database (database)    what that SQL runs on: `transaction()`, `rows()`, `confirm()`, `close()`
-      SqliteDatabase         a file, or memory (sqlite)
-      LogDatabase            memory, and a log of its transactions in a bucket (log_database)
+    Store (store)          positions, epochs, splits, quarantine: SQL, the same for all state stores
+      hold_store(state, p)   a Store that writes, held for the length of a run
+      view_store(state, p)   a Store on a copy in memory: show, plan, dry runs
+    EpochStore             the life of an epoch (epoch_store); Epoch, Status, Quarantine (epochs)
+    snapshots              what stateful enrichers keep
+    splits, rewind, export what `ktrans state` does
+    SqliteState            the component `sqlite` (sqlite, lock)
 
-A plugin that brings a store subclasses StateStore and registers a `Spec(kind="state", ...)`. If it
-speaks SQL it gives a Database of its own, takes the tables from `tables.versions`, and hands out
-`Store(database)`. If it keeps objects with conditional writes it subclasses `bucket.BucketState`
-and gives a `bucket.StateBucket`. `ktrans.testing.contracts.StateContract` says what is owed.
-
-The rule that all rests on: once another run has taken over a pipeline, every further transaction of
-the earlier holder raises FencedError and changes nothing.
+The contract of state stores is `ktrans.api.state`; what they share is `ktrans.kit.state`.
 """

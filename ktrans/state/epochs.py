@@ -1,4 +1,4 @@
-"""An epoch as the state store keeps it: its plan, how far it got, what was left out of it."""
+"""An epoch as the state store keeps it: its plan, its status, its quarantined splits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ktrans.api import Plan, Receipt, Split, StateUpdate
 class Status(StrEnum):
     """How far an epoch got.
 
-    planned: written down before any data is read; after a crash its tasks are processed again.
+    planned: recorded before any data is read; after a crash its tasks are processed again.
     committing: every task has staged its rows and all receipts are kept here; after a crash only
     the commits are done again. recorded: published, ledger and position written; the source may not
     know yet. done: the source knows too. dropped: given up before anything was staged; the number
@@ -44,7 +44,7 @@ class Quarantine:
     reason: str
 
     def to_json(self) -> dict[str, str]:
-        """Return the form that is stored."""
+        """Return it as it is stored."""
         return {
             "key": self.key,
             "uri": self.uri,
@@ -61,10 +61,10 @@ class Epoch:
     Attributes:
         number: 1, 2, 3... within the pipeline.
         tasks: the splits of each task, in order.
-        position: where the source stands once the epoch is recorded.
-        remember: what the source wants to know later, by key.
+        position: the source's position once the epoch is recorded.
+        remember: what the source wants to remember, by key.
         fingerprint: of the pipeline's definition when this was planned.
-        excluded: splits that are left out, by key.
+        quarantined: splits that the epoch goes without, by key.
         receipts: what each task's writers staged, by sink id; complete once `committing`.
         ledger: what the tasks counted, as JSON; complete once `committing`.
         extra: the rest of what a rerun's receipt needs (torn objects).
@@ -73,7 +73,7 @@ class Epoch:
         last: the input has ended: it reads nothing, and closes what stateful enrichers keep open.
         decided: it was staged whole once, and its sinks may have published a part of it.
         planned: when it was planned.
-        changes: what stateful enrichers change in what they keep, by the name of their state.
+        updates: what stateful enrichers change in their state, by the name of the state.
     """
 
     number: int
@@ -82,7 +82,7 @@ class Epoch:
     remember: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     status: Status = Status.PLANNED
-    excluded: dict[str, Quarantine] = field(default_factory=dict)
+    quarantined: dict[str, Quarantine] = field(default_factory=dict)
     receipts: dict[str, list[Receipt]] = field(default_factory=dict)
     ledger: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Epoch:
     last: bool = False
     decided: bool = False
     planned: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
-    changes: dict[str, StateUpdate] = field(default_factory=dict)
+    updates: dict[str, StateUpdate] = field(default_factory=dict)
 
     @property
     def splits(self) -> list[Split]:
@@ -100,24 +100,24 @@ class Epoch:
 
     @property
     def plan(self) -> Plan:
-        """The plan as the source made it, less what was left out."""
-        splits = tuple(s for s in self.splits if s.key not in self.excluded)
+        """The plan as the source made it, without the quarantined splits."""
+        splits = tuple(s for s in self.splits if s.key not in self.quarantined)
         return Plan(splits, self.position, self.remember)
 
-    def kept(self) -> dict[str, Any]:
-        """What to remember.
+    def remembered(self) -> dict[str, Any]:
+        """Return what to remember.
 
         Entries of splits that wait for another try are left out; in those of splits that were
         rejected whole, `rejected` is true, so that the source knows that nothing of them arrived.
         """
-        kept: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         for key, value in self.remember.items():
-            why = self.excluded.get(key)
-            if why is None:
-                kept[key] = value
-            elif why.kind == "rejected":
-                kept[key] = {**value, "rejected": True} if isinstance(value, dict) else value
-        return kept
+            quarantine = self.quarantined.get(key)
+            if quarantine is None:
+                found[key] = value
+            elif quarantine.kind == "rejected":
+                found[key] = {**value, "rejected": True} if isinstance(value, dict) else value
+        return found
 
     def plan_json(self) -> dict[str, Any]:
         """Return the part that is fixed when the epoch is planned."""

@@ -9,10 +9,10 @@ known for one. A key that is missing is not known, which is not the same as null
 | `pipeline` | `config_path`, `history`, `source`, `position`, `updated` | where it stands |
 | `epoch` | `number`, `status`, `fingerprint`, `plan`, `staged`, `summary`, `planned`, `recorded`, \
 `position`, `source`, `replaced` | an epoch; `plan` and `staged` as long as it is not done |
-| `excluded` | `number`, `key`, `uri`, `kind`, `code`, `reason` | a split that an epoch went without |
+| `epoch_quarantined` | `number`, `key`, `uri`, `kind`, `code`, `reason` | a split that an epoch went without |
 | `remembered` | `key`, `value`, `number` | a split that was read, and by which epoch |
 | `quarantined` | `key`, `uri`, `kind`, `code`, `reason`, `number`, `since`, `tries` | could not be read |
-| `kept` | `name`, `number`, `part`, `whole`, `open`, `value` | open totals; `value` in base64 |
+| `snapshot` | `name`, `number`, `part`, `whole`, `open`, `value` | open totals; `value` in base64 |
 | `replaced` | `number`, `key`, `value`, `written` | for the way back: the value before that epoch |
 | `end` | `records` | how many came before it |
 """
@@ -27,14 +27,14 @@ from typing import TYPE_CHECKING, Any
 
 from ktrans import __version__
 from ktrans.api import StateError, UsageError
-from ktrans.state.tables import STATE_VERSION, TABLES
+from ktrans.kit.state.tables import STATE_VERSION, TABLES, pipeline_column
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ktrans.state.store import Store
 
-FORMAT = 1
+FORMAT = 2
 
 _PLACE = ("number", "key", "uri", "kind", "code", "reason")
 _COLUMNS: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -51,10 +51,14 @@ _COLUMNS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ),
         "number",
     ),
-    "excluded": ("excluded", _PLACE, "number, key"),
+    "epoch_quarantined": ("epoch_quarantined", _PLACE, "number, key"),
     "remembered": ("remembered", ("key", "value", "number"), "key"),
     "quarantined": ("quarantined", (*_PLACE, "since", "tries"), "key"),
-    "kept": ("kept", ("name", "number", "part", "whole", "open", "value"), "name, number, part"),
+    "snapshot": (
+        "snapshots",
+        ("name", "number", "part", "whole", "open", "value"),
+        "name, number, part",
+    ),
     "replaced": ("replaced", ("number", "key", "value", "written"), "number, key"),
 }
 """Of each kind of record: the table, its columns but for the pipeline's, and the order."""
@@ -80,7 +84,7 @@ def export(store: Store, pipeline: str) -> Iterator[dict[str, Any]]:
     for kind, (table, columns, order) in _COLUMNS.items():
         rows = store.rows(
             f"SELECT {', '.join(columns)} FROM {table} "  # noqa: S608
-            f"WHERE {_key(table)}=? ORDER BY {order}",
+            f"WHERE {pipeline_column(table)}=? ORDER BY {order}",
             pipeline,
         )
         for row in rows:
@@ -123,9 +127,9 @@ def load(
         raise _damaged("it has no record `pipeline`")
     with store.transaction() as db:
         for table in TABLES:
-            db.execute(f"DELETE FROM {table} WHERE {_key(table)}=?", (pipeline,))  # noqa: S608
+            db.execute(f"DELETE FROM {table} WHERE {pipeline_column(table)}=?", (pipeline,))  # noqa: S608
         for kind, (table, columns, _) in _COLUMNS.items():
-            names = (_key(table), *columns)
+            names = (pipeline_column(table), *columns)
             db.executemany(
                 f"INSERT INTO {table} ({', '.join(names)}) "  # noqa: S608
                 f"VALUES ({', '.join('?' * len(names))})",
@@ -163,6 +167,12 @@ def _records(lines: Iterable[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _check_head(head: Mapping[str, Any]) -> None:
+    if isinstance(head.get("format"), int) and head["format"] < FORMAT:
+        raise StateError(
+            f"the export is of an older ktrans (format {head['format']}, this one reads {FORMAT})",
+            code="export_too_old",
+            hint="let this ktrans open the state that was exported, and export it again",
+        )
     if head.get("format") != FORMAT or not isinstance(head.get("tables"), int):
         raise _damaged("its head is that of something else")
     if head["tables"] > STATE_VERSION:
@@ -175,7 +185,7 @@ def _check_head(head: Mapping[str, Any]) -> None:
 
 
 def _told(kind: str, row: dict[str, Any]) -> dict[str, Any]:
-    if kind == "kept":
+    if kind == "snapshot":
         return {**row, "value": base64.b64encode(row["value"]).decode()}
     return {
         name: json.loads(value) if name in _JSON else value
@@ -193,7 +203,7 @@ def _values(kind: str, record: Mapping[str, Any], config_path: Path) -> Iterator
         value = record.get(name)
         if name == "config_path":
             yield str(config_path.absolute())
-        elif kind == "kept" and name == "value":
+        elif kind == "snapshot" and name == "value":
             yield _bytes(value)
         elif name in _JSON and name in record:
             yield json.dumps(value)
@@ -208,10 +218,6 @@ def _bytes(value: Any) -> bytes:
         return base64.b64decode(value, validate=True)
     except (ValueError, TypeError) as error:
         raise _damaged("the open totals are not in base64") from error
-
-
-def _key(table: str) -> str:
-    return "name" if table == TABLES[0] else "pipeline"
 
 
 def _damaged(why: str) -> UsageError:

@@ -16,7 +16,7 @@ from ktrans.api import StateError, UsageError
 from ktrans.state.epochs import Epoch, Status
 
 if TYPE_CHECKING:
-    from ktrans.state.database import Database, Rows, Writes
+    from ktrans.api.state import Database, Queryable, Transaction
 
 REPLACED_VALUES = 100_000
 """How many replaced values are kept of a pipeline; of the oldest epochs they are let go first."""
@@ -24,9 +24,9 @@ REPLACED_VALUES = 100_000
 _CHUNK = 500
 
 
-def note(db: Writes, pipeline: str, epoch: Epoch) -> None:
+def note(db: Transaction, pipeline: str, epoch: Epoch) -> None:
     """Keep what it takes to go back over an epoch, within the transaction that records it."""
-    keys = list(epoch.kept())
+    keys = list(epoch.remembered())
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
         marks = ", ".join("?" * len(chunk))
@@ -94,7 +94,7 @@ class Way:
         return int(self.epochs[-1]["number"]) if self.epochs else self.to
 
 
-def find_way(database: Rows, pipeline: str, time: dt.datetime) -> Way:
+def find_way(database: Queryable, pipeline: str, time: dt.datetime) -> Way:
     """Find the way back to a time; nothing is changed.
 
     Args:
@@ -138,7 +138,7 @@ def find_way(database: Rows, pipeline: str, time: dt.datetime) -> Way:
     return Way(number, to[1] if to else None, epochs, (to[3] or "") if to else "")
 
 
-def reach(database: Rows, pipeline: str) -> str | None:
+def reach(database: Queryable, pipeline: str) -> str | None:
     """Return the earliest time that there is a way back to; None if it does not exist."""
     rows = database.rows(
         "SELECT number, recorded, position, source, replaced FROM epochs "
@@ -150,11 +150,13 @@ def reach(database: Rows, pipeline: str) -> str | None:
     return found[1] if found else None
 
 
-def _reach(database: Rows, pipeline: str, rows: list[tuple[Any, ...]]) -> tuple[int, str] | None:
+def _reach(
+    database: Queryable, pipeline: str, rows: list[tuple[Any, ...]]
+) -> tuple[int, str] | None:
     """Return the earliest epoch to go back to, and its time; epoch 0 is the very beginning."""
-    whole = database.rows("SELECT max(number) FROM kept WHERE pipeline=? AND whole=1", pipeline)[0][
-        0
-    ]
+    whole = database.rows(
+        "SELECT max(number) FROM snapshots WHERE pipeline=? AND whole=1", pipeline
+    )[0][0]
     best: tuple[int, str] | None = None
     for row in reversed(rows):
         number, recorded, position, _, replaced = row[:5]
@@ -197,7 +199,7 @@ def rewind(database: Database, pipeline: str, way: Way, now: dt.datetime) -> Non
             "ON r.key=first.key AND r.number=first.number WHERE r.pipeline=? AND r.written<=?",
             (*later, *later),
         )
-        for table in ("replaced", "kept"):
+        for table in ("replaced", "snapshots"):
             db.execute(f"DELETE FROM {table} WHERE pipeline=? AND number>?", later)  # noqa: S608
         db.execute(
             "DELETE FROM quarantined WHERE pipeline=? AND since>?", (pipeline, way.recorded or "")
@@ -209,7 +211,7 @@ def rewind(database: Database, pipeline: str, way: Way, now: dt.datetime) -> Non
         )
 
 
-def _insist_on_whole(database: Rows, pipeline: str) -> None:
+def _insist_on_whole(database: Queryable, pipeline: str) -> None:
     rows = database.rows(
         "SELECT number, status FROM epochs WHERE pipeline=? AND status NOT IN (?, ?, ?)",
         pipeline,

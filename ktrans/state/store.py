@@ -1,41 +1,46 @@
-"""What a run must remember, as SQL over any `Database`.
+"""What a run remembers: positions, epochs and splits of pipelines, as SQL over any `Database`.
 
 Every change is one transaction, durable when the call returns. One store may serve many pipelines;
-who may write a pipeline is for the `StateStore` to say that hands this out.
+the `StateStore` that holds the database decides who may write a pipeline.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ktrans.api import Receipt, Split, StateError
-from ktrans.state import kept, rewind
-from ktrans.state.database import Database, Writes
-from ktrans.state.epochs import Epoch, Quarantine, Status
-from ktrans.state.tables import TABLES
+from ktrans.api import StateError
+from ktrans.api.state import StateStore
+from ktrans.kit.state.tables import TABLES, pipeline_column
+from ktrans.state import snapshots
+from ktrans.state.epoch_store import EpochStore, now_text
 
 if TYPE_CHECKING:
     from typing import Self
 
-KEPT_EPOCHS = 1000
 RECALL_CHUNK = 500
 
 
-class Store:
-    """Remembers positions, epochs and splits of pipelines.
+@contextmanager
+def hold_store(state: StateStore[Any], pipeline: str, run: str = "") -> Iterator[Store]:
+    """Hold a pipeline for one run (see `StateStore.hold`)."""
+    with state.hold(pipeline, run) as database:
+        yield Store(database)
 
-    Args:
-        database: where; closed with the store.
-    """
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+@contextmanager
+def view_store(state: StateStore[Any], pipeline: str) -> Iterator[Store]:
+    """Open a copy of what is kept of a pipeline (see `StateStore.look`)."""
+    with state.look(pipeline) as database:
+        yield Store(database)
+
+
+class Store(EpochStore):
+    """Remembers positions, epochs and splits of pipelines."""
 
     def __enter__(self) -> Self:
         return self
@@ -53,25 +58,15 @@ class Store:
         self.database.close()
 
     def confirm(self) -> None:
-        """Make sure that this process may still write.
+        """Check that this process may still write.
 
         Raises:
             FencedError: another run has taken over.
         """
         self.database.confirm()
 
-    def transaction(self) -> AbstractContextManager[Writes]:
-        """Run one write transaction."""
-        return self.database.transaction()
-
-    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Return all rows of a query."""
-        return self.database.rows(sql, *values)
-
-    # -- a pipeline ---------------------------------------------------------------------------
-
     def claim(self, pipeline: str, config_path: Path) -> None:
-        """Tie the pipeline's name to its file.
+        """Reserve the pipeline's name for its file.
 
         Raises:
             StateError: another file that still exists uses this name in this store.
@@ -92,11 +87,11 @@ class Store:
             db.execute(
                 "INSERT INTO pipelines VALUES (?, ?, ?, NULL, NULL, ?) ON CONFLICT (name) "
                 "DO UPDATE SET config_path=excluded.config_path",
-                (pipeline, mine, secrets.token_hex(3), _now()),
+                (pipeline, mine, secrets.token_hex(3), now_text()),
             )
 
     def history(self, pipeline: str) -> str:
-        """Return the name of the pipeline's history in this store; another one after a reset."""
+        """Return the id of the pipeline's history in this store; a reset begins another one."""
         rows = self.rows("SELECT history FROM pipelines WHERE name=?", pipeline)
         return str(rows[0][0]) if rows else ""
 
@@ -105,7 +100,7 @@ class Store:
 
         Args:
             pipeline: whose position.
-            source: the type of the source that asks: another type's position means nothing to it.
+            source: the type of the source that asks; a position of another type is not returned.
         """
         rows = self.rows("SELECT position, source FROM pipelines WHERE name=?", pipeline)
         if not rows or not rows[0][0] or (source is not None and rows[0][1] != source):
@@ -113,7 +108,7 @@ class Store:
         return json.loads(rows[0][0])
 
     def memory(self, pipeline: str) -> StoredMemory:
-        """Return the source's view of what it asked to remember."""
+        """Return what the source asked to remember."""
         return StoredMemory(self, pipeline)
 
     def pipelines(self) -> list[str]:
@@ -121,11 +116,11 @@ class Store:
         return [row[0] for row in self.rows("SELECT name FROM pipelines ORDER BY name")]
 
     def reset(self, pipeline: str) -> None:
-        """Forget all about a pipeline: everything is read again by the next run."""
+        """Forget everything about a pipeline: the next run reads everything again."""
         with self.transaction() as db:
-            for table in TABLES[1:]:
-                db.execute(f"DELETE FROM {table} WHERE pipeline=?", (pipeline,))  # noqa: S608
-            db.execute("DELETE FROM pipelines WHERE name=?", (pipeline,))
+            for table in TABLES:
+                column = pipeline_column(table)
+                db.execute(f"DELETE FROM {table} WHERE {column}=?", (pipeline,))  # noqa: S608
 
     def forget(self, pipeline: str, keys: Sequence[str]) -> None:
         """Forget splits, so that the source plans them again."""
@@ -135,191 +130,6 @@ class Store:
                     f"DELETE FROM {table} WHERE pipeline=? AND key=?",  # noqa: S608
                     ((pipeline, key) for key in keys),
                 )
-
-    # -- the life of an epoch -----------------------------------------------------------------
-
-    def next_number(self, pipeline: str) -> int:
-        """Return the number that the next epoch takes."""
-        rows = self.rows("SELECT max(number) FROM epochs WHERE pipeline=?", pipeline)
-        return int(rows[0][0] or 0) + 1
-
-    def unfinished(self, pipeline: str) -> Epoch | None:
-        """Return the epoch that an earlier run did not bring to its end, if there is one."""
-        rows = self.rows(
-            "SELECT number, status, fingerprint, plan, staged FROM epochs "
-            "WHERE pipeline=? AND status NOT IN (?, ?, ?) ORDER BY number LIMIT 1",
-            pipeline,
-            Status.DONE.value,
-            Status.DROPPED.value,
-            Status.REWOUND.value,
-        )
-        return self._epoch(pipeline, rows[0]) if rows else None
-
-    def _epoch(self, pipeline: str, row: tuple[Any, ...]) -> Epoch:
-        number, status, fingerprint, plan_text, staged_text = row
-        plan = json.loads(plan_text)
-        staged = json.loads(staged_text) if staged_text else {}
-        excluded = self.rows(
-            "SELECT key, uri, kind, code, reason FROM excluded WHERE pipeline=? AND number=?",
-            pipeline,
-            number,
-        )
-        return Epoch(
-            number,
-            [[Split.from_json(split) for split in task] for task in plan["tasks"]],
-            plan["position"],
-            plan["remember"],
-            fingerprint,
-            Status(status),
-            {item[0]: Quarantine(*item) for item in excluded},
-            {
-                sink: [Receipt.from_json(receipt) for receipt in receipts]
-                for sink, receipts in staged.get("receipts", {}).items()
-            },
-            staged.get("ledger", {}),
-            staged.get("extra", {}),
-            replay=plan["replay"],
-            source=plan["source"],
-            last=plan["last"],
-            decided=staged_text is not None,
-            planned=dt.datetime.fromisoformat(plan["planned"]),
-        )
-
-    def plan(self, pipeline: str, epoch: Epoch) -> None:
-        """Write an epoch down before any of its data is read."""
-        with self.transaction() as db:
-            db.execute(
-                "INSERT INTO epochs (pipeline, number, status, fingerprint, plan, planned) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    pipeline,
-                    epoch.number,
-                    Status.PLANNED.value,
-                    epoch.fingerprint,
-                    json.dumps(epoch.plan_json()),
-                    _now(),
-                ),
-            )
-
-    def refingerprint(self, pipeline: str, epoch: Epoch) -> None:
-        """Note that a planned epoch is processed again under a changed definition."""
-        with self.transaction() as db:
-            db.execute(
-                "UPDATE epochs SET fingerprint=? WHERE pipeline=? AND number=?",
-                (epoch.fingerprint, pipeline, epoch.number),
-            )
-
-    def exclude(self, pipeline: str, epoch: Epoch, exclusion: Quarantine) -> None:
-        """Leave a split out of its epoch, for this attempt and every later one."""
-        with self.transaction() as db:
-            db.execute(
-                "DELETE FROM excluded WHERE pipeline=? AND number=? AND key=?",
-                (pipeline, epoch.number, exclusion.key),
-            )
-            db.execute(
-                "INSERT INTO excluded VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (pipeline, epoch.number, *exclusion.to_json().values()),
-            )
-
-    def readmit(self, pipeline: str, epoch: Epoch) -> None:
-        """Take back all that was left out of an epoch that is planned, so that it is tried again."""
-        with self.transaction() as db:
-            db.execute(
-                "DELETE FROM excluded WHERE pipeline=? AND number=?", (pipeline, epoch.number)
-            )
-
-    def drop(self, pipeline: str, epoch: Epoch) -> None:
-        """Forget an epoch that is only planned: what it was to read is planned anew."""
-        with self.transaction() as db:
-            db.execute(
-                "UPDATE epochs SET status=?, plan='{}', staged=NULL WHERE pipeline=? AND number=?",
-                (Status.DROPPED.value, pipeline, epoch.number),
-            )
-            db.execute(
-                "DELETE FROM excluded WHERE pipeline=? AND number=?", (pipeline, epoch.number)
-            )
-
-    def stage(self, pipeline: str, epoch: Epoch) -> None:
-        """Decide: every task has staged its rows, so from here on the epoch goes forward only."""
-        with self.transaction() as db:
-            db.execute(
-                "UPDATE epochs SET status=?, staged=? WHERE pipeline=? AND number=?",
-                (Status.COMMITTING.value, json.dumps(epoch.staged_json()), pipeline, epoch.number),
-            )
-            kept.stage(db, pipeline, epoch.number, epoch.changes)
-
-    def unstage(self, pipeline: str, epoch: Epoch) -> None:
-        """Take the decision back, because what was staged is gone: process the tasks again."""
-        with self.transaction() as db:
-            db.execute(
-                "UPDATE epochs SET status=?, staged='{}' WHERE pipeline=? AND number=?",
-                (Status.PLANNED.value, pipeline, epoch.number),
-            )
-            kept.undo(db, pipeline, epoch.number)
-
-    def record(self, pipeline: str, epoch: Epoch, summary: Mapping[str, Any]) -> None:
-        """Record an epoch whose sinks have all committed: position, memory and ledger at once."""
-        with self.transaction() as db:
-            db.execute(
-                "UPDATE epochs SET status=?, summary=?, recorded=? WHERE pipeline=? AND number=?",
-                (Status.RECORDED.value, json.dumps(summary), _now(), pipeline, epoch.number),
-            )
-            db.execute(
-                "UPDATE pipelines SET position=?, source=?, updated=? WHERE name=?",
-                (json.dumps(epoch.position), epoch.source.partition(":")[0], _now(), pipeline),
-            )
-            rewind.note(db, pipeline, epoch)
-            self._remember(db, pipeline, epoch)
-            self._keep_quarantined(db, pipeline, epoch)
-            kept.settle(db, pipeline, epoch.number)
-
-    def _remember(self, db: Writes, pipeline: str, epoch: Epoch) -> None:
-        kept = epoch.kept()
-        db.executemany(
-            "INSERT INTO remembered VALUES (?, ?, ?, ?) ON CONFLICT (pipeline, key) "
-            "DO UPDATE SET value=excluded.value, number=excluded.number",
-            (
-                (pipeline, key, json.dumps(value), epoch.number)
-                for key, value in kept.items()
-                if value is not None
-            ),
-        )
-        db.executemany(
-            "DELETE FROM remembered WHERE pipeline=? AND key=?",
-            ((pipeline, key) for key, value in kept.items() if value is None),
-        )
-
-    def _keep_quarantined(self, db: Writes, pipeline: str, epoch: Epoch) -> None:
-        read = [s.key for s in epoch.splits if s.key not in epoch.excluded]
-        db.executemany(
-            "DELETE FROM quarantined WHERE pipeline=? AND key=?", ((pipeline, key) for key in read)
-        )
-        db.executemany(
-            "INSERT INTO quarantined VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (pipeline, key) "
-            "DO UPDATE SET kind=excluded.kind, code=excluded.code, reason=excluded.reason, "
-            "number=excluded.number, tries=quarantined.tries+1",
-            (
-                (pipeline, e.key, e.uri, e.kind, e.code, e.reason, epoch.number, _now())
-                for e in epoch.excluded.values()
-            ),
-        )
-
-    def finish(self, pipeline: str, epoch: Epoch) -> None:
-        """Note that the source knows too, and let go of what old epochs no longer need."""
-        with self.transaction() as db:
-            db.execute(
-                "UPDATE epochs SET status=?, plan='{}', staged=NULL WHERE pipeline=? AND number=?",
-                (Status.DONE.value, pipeline, epoch.number),
-            )
-            oldest = epoch.number - KEPT_EPOCHS
-            for table in ("epochs", "excluded", "replaced"):
-                db.execute(
-                    f"DELETE FROM {table} WHERE pipeline=? AND number<=?",  # noqa: S608
-                    (pipeline, oldest),
-                )
-        rewind.bound(self, pipeline)
-
-    # -- for messages ---------------------------------------------------------------------------
 
     def describe(self, pipeline: str, epochs: int = 10) -> dict[str, Any]:
         """Return what is known of a pipeline, as JSON, the last epochs first."""
@@ -336,7 +146,7 @@ class Store:
             "config": path[0][0] if path else None,
             "position": self.position(pipeline),
             "remembered": count[0][0],
-            "open": kept.open_totals(self, pipeline),
+            "open": snapshots.open_totals(self, pipeline),
             "epochs": [
                 {
                     "number": number,
@@ -362,7 +172,7 @@ class Store:
 
 
 class StoredMemory:
-    """What committed epochs left behind for the source."""
+    """What committed epochs remembered for the source."""
 
     def __init__(self, store: Store, pipeline: str) -> None:
         self._store = store
@@ -383,10 +193,6 @@ class StoredMemory:
         return found
 
 
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-
-
 def _is_another(claimed: Path, config_path: Path) -> bool:
-    """Return whether the file that claimed a name still exists, and is not this one by another path."""
+    """Return whether the file that reserved a name still exists, and is another file than this one."""
     return claimed.exists() and not (config_path.exists() and claimed.samefile(config_path))

@@ -7,11 +7,13 @@ import threading
 from collections.abc import Iterator
 
 from ktrans.api import Context, RetryableError
-from ktrans.state.bucket import BucketState, BucketStateConfig, Found
+from ktrans.api.clock import CLOCK
+from ktrans.kit.objects.store import ObjectInfo, StoredObject
+from ktrans.kit.state.bucket import BucketState, BucketStateConfig
 
 
 class MemoryBucket:
-    """Objects by name (`ktrans.state.bucket.StateBucket`).
+    """Objects by name (`ktrans.kit.objects.store.ConditionalStore`).
 
     Attributes:
         objects: what there is.
@@ -20,13 +22,13 @@ class MemoryBucket:
     """
 
     def __init__(self) -> None:
-        self.objects: dict[str, Found] = {}
+        self.objects: dict[str, StoredObject] = {}
         self.losing = 0
         self.failing = 0
         self._versions = itertools.count(1)
         self._guard = threading.RLock()
 
-    def read(self, key: str) -> Found | None:
+    def read(self, key: str) -> StoredObject | None:
         """Give an object."""
         with self._guard:
             self._fail()
@@ -51,15 +53,18 @@ class MemoryBucket:
             self._fail()
             self.objects.pop(key, None)
 
-    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """List."""
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        """List objects."""
         with self._guard:
             self._fail()
-            yield from sorted(k for k in self.objects if k.startswith(prefix) and k > after)
+            keys = sorted(k for k in self.objects if k.startswith(prefix) and k > after)
+            for key in keys:
+                data, version = self.objects[key]
+                yield ObjectInfo(key, len(data), version, CLOCK.now())
 
-    def folders(self, prefix: str) -> Iterator[str]:
+    def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
         """List folders."""
-        below = {key[len(prefix) :].split("/")[0] for key in self.keys(prefix) if "/" in key}
+        below = {found.key[len(prefix) :].split("/")[0] for found in self.list(prefix)}
         return iter(sorted(f"{prefix}{name}/" for name in below))
 
     def uri(self, key: str) -> str:
@@ -74,7 +79,7 @@ class MemoryBucket:
         """Keep the objects: another process would find them."""
 
     def _put(self, key: str, data: bytes) -> str:
-        found = Found(data, str(next(self._versions)))
+        found = StoredObject(data, str(next(self._versions)))
         self.objects[key] = found
         if self.losing:
             self.losing -= 1

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ktrans.api import ConfigErrors, KtransError
+from ktrans.api.state import StateStore
 from ktrans.config.model import Pipeline
 from ktrans.engine.cores import usable_cores
 from ktrans.registry.catalogue import Catalogue
-from ktrans.state.base import StateStore
+from ktrans.state.store import view_store
 
 Verdict = Literal["ok", "warning", "failed"]
 
@@ -152,7 +153,7 @@ def _state(config: str, state: StateStore[Any], name: str) -> Iterator[Finding]:
     if folder is not None and (free := shutil.disk_usage(folder).free) < LITTLE_DISK:
         yield Finding("warning", about, f"only {free >> 20} MB are free in {folder}")
     try:
-        with state.look(name) as store:
+        with view_store(state, name) as store:
             known, epoch = name in store.pipelines(), store.unfinished(name)
     except KtransError as error:
         yield _failed(about, error)

@@ -13,6 +13,7 @@ from ktrans.engine.assemble import Assembly, assemble
 from ktrans.engine.epoch import group_splits, source_mark
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.epochs import Status
+from ktrans.state.store import view_store
 
 SAMPLE_ROWS = 50_000
 """Rows that are decoded for the estimate, at most."""
@@ -70,7 +71,7 @@ def outlook(
     assembly = assemble(pipeline, catalogue, ephemeral=True)
     with ExitStack() as held:
         held.callback(assembly.close)
-        store = held.enter_context(assembly.state.look(pipeline.name))
+        store = held.enter_context(view_store(assembly.state, pipeline.name))
         result = Outlook(pipeline.name, sinks=[_sink(bound) for bound in assembly.sinks])
         epoch = store.unfinished(pipeline.name)
         if epoch is not None:

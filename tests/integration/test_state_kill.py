@@ -16,6 +16,7 @@ import pytest
 from ktrans.config.load import load_pipeline
 from ktrans.engine.assemble import build_state
 from ktrans.registry.catalogue import Catalogue
+from ktrans.state.store import view_store
 
 _SPEC = importlib.util.spec_from_file_location("ends", Path(__file__).with_name("ends.py"))
 ends = importlib.util.module_from_spec(_SPEC)
@@ -77,7 +78,7 @@ class Contended:
         """Give the status of the epoch under way, if there is one."""
         catalogue = Catalogue()
         pipeline = load_pipeline(self.path, catalogue)
-        with build_state(pipeline, catalogue) as state, state.look(pipeline.name) as store:
+        with build_state(pipeline, catalogue) as state, view_store(state, pipeline.name) as store:
             epoch = store.unfinished(pipeline.name)
             return epoch and epoch.status
 

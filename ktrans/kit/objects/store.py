@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ktrans.api.errors import RunError
 from ktrans.api.source import Json
@@ -63,8 +63,8 @@ class Readable(Protocol):
         """
 
 
-class ObjectStore(Readable, Protocol):
-    """Lists and reads the objects of one bucket or container; any thread."""
+class Listable(Protocol):
+    """Lists the objects of one bucket or container; any thread."""
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
         """Return the objects whose keys begin with `prefix` and sort after `after`.
@@ -73,22 +73,57 @@ class ObjectStore(Readable, Protocol):
         """
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Return what is right below a folder: objects, and folders as their prefixes with a slash.
+        """Return what is directly in a folder: objects, and folders as prefixes with a slash.
 
-        `prefix` is empty or ends with a slash, or is the beginning of names. In no certain order.
+        `prefix` is empty, ends with a slash, or is the beginning of names. In no certain order.
         """
-
-    def stat(self, key: str) -> ObjectInfo | None:
-        """Look at one object; None if it does not exist."""
 
     def uri(self, key: str) -> str:
         """Return the object's name for messages, such as `s3://bucket/key`; for "" its beginning."""
 
     def check(self) -> None:
-        """Check whether the bucket is there and may be listed (`validate --connect`)."""
+        """Check whether the bucket exists and may be listed (`validate --connect`)."""
 
     def close(self) -> None:
         """Release connections. Safe to call twice."""
+
+
+class ObjectStore(Readable, Listable, Protocol):
+    """Lists and reads the objects of one bucket or container; any thread."""
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Look at one object; None if it does not exist."""
+
+
+class StoredObject(NamedTuple):
+    """The bytes of a small object.
+
+    Attributes:
+        data: its bytes.
+        version: changes whenever it is written: ETag, generation.
+    """
+
+    data: bytes
+    version: str
+
+
+class ConditionalStore(Listable, Protocol):
+    """Reads small objects whole and writes them under conditions, strongly consistent; any thread.
+
+    A request that the SDK repeats may meet its own earlier attempt; the caller has to check that.
+    """
+
+    def read(self, key: str) -> StoredObject | None:
+        """Return an object; None if it does not exist."""
+
+    def create(self, key: str, data: bytes) -> str | None:
+        """Write an object that does not exist; returns its version, or None if it exists."""
+
+    def replace(self, key: str, data: bytes, version: str) -> str | None:
+        """Overwrite one version of an object; returns None if it has another version, or is gone."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if it exists."""
 
 
 @dataclass(frozen=True, slots=True)

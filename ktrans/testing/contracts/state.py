@@ -13,16 +13,16 @@ import pytest
 
 from ktrans.api import FencedError, LockedError, Receipt, Split, StateUpdate
 from ktrans.api.spec import Kind
-from ktrans.state.base import StateStore
+from ktrans.api.state import StateStore
 from ktrans.state.epochs import Epoch, Quarantine, Status
 from ktrans.state.export import export, load
-from ktrans.state.kept import kept
 from ktrans.state.rewind import find_way, rewind
-from ktrans.state.store import Store
+from ktrans.state.snapshots import snapshot
+from ktrans.state.store import Store, hold_store, view_store
 from ktrans.testing.contracts.covered import Contract
 
 FILE = Path("flows.yaml")
-EXCLUDED = Quarantine("b", "x://b", "waiting", "busy", "the host does not answer")
+QUARANTINED = Quarantine("b", "x://b", "waiting", "busy", "the host does not answer")
 
 
 def an_epoch(number: int = 1) -> Epoch:
@@ -38,13 +38,13 @@ def staged(epoch: Epoch) -> Epoch:
     """Add what tasks give: receipts, a ledger, and bytes that enrichers keep."""
     epoch.receipts = {"lake": [Receipt(2, 10), Receipt(3, 11)]}
     epoch.ledger = {"records": 5}
-    epoch.changes = {"totals": StateUpdate((b"\x00\xff" * 100, bytes(range(256))), True, 7)}
+    epoch.updates = {"totals": StateUpdate((b"\x00\xff" * 100, bytes(range(256))), True, 7)}
     return epoch
 
 
 STEPS: dict[str, Any] = {
     "plan": lambda store, epoch: store.plan("p", epoch),
-    "exclude": lambda store, epoch: store.exclude("p", epoch, EXCLUDED),
+    "quarantine": lambda store, epoch: store.quarantine("p", epoch, QUARANTINED),
     "stage": lambda store, epoch: store.stage("p", staged(epoch)),
     "record": lambda store, epoch: store.record("p", epoch, {"splits": 3}),
     "finish": lambda store, epoch: store.finish("p", epoch),
@@ -55,8 +55,8 @@ WRITES: dict[str, Any] = {
     **STEPS,
     "plan": lambda store, _epoch: store.plan("p", an_epoch(9)),
     "claim": lambda store, _epoch: store.claim("other", FILE),
-    "readmit": lambda store, epoch: store.readmit("p", epoch),
-    "refingerprint": lambda store, epoch: store.refingerprint("p", epoch),
+    "clear_quarantine": lambda store, epoch: store.clear_quarantine("p", epoch),
+    "set_fingerprint": lambda store, epoch: store.set_fingerprint("p", epoch),
     "unstage": lambda store, epoch: store.unstage("p", epoch),
     "drop": lambda store, epoch: store.drop("p", epoch),
     "forget": lambda store, _epoch: store.forget("p", ["a"]),
@@ -68,13 +68,13 @@ WRITES: dict[str, Any] = {
 def told(store: Store) -> dict[str, Any]:
     """Give all that can be asked of a store about the pipeline p."""
     unfinished = store.unfinished("p")
-    carried = kept(store, "p", "totals", 100)
+    carried = snapshot(store, "p", "totals", 100)
     return {
         "described": store.describe("p"),
         "history": store.history("p"),
         "next": store.next_number("p"),
         "memory": store.memory("p").recall(["a", "b", "ü/'%?"]),
-        "unfinished": unfinished and (unfinished.number, unfinished.status, unfinished.excluded),
+        "unfinished": unfinished and (unfinished.number, unfinished.status, unfinished.quarantined),
         "kept": (carried.version, list(carried.read())),
     }
 
@@ -118,7 +118,7 @@ class StateContract(Contract):
         """Looking at nothing finds nothing, and makes nothing."""
         with case.state() as state:
             assert state.pipelines() == []
-            with state.look("p") as store:
+            with view_store(state, "p") as store:
                 assert store.unfinished("p") is None
                 assert store.describe("p")["epochs"] == []
             assert state.pipelines() == []
@@ -127,12 +127,12 @@ class StateContract(Contract):
         """Every step is found again by another process, and the next one goes on from there."""
         statuses = [Status.PLANNED, Status.PLANNED, Status.COMMITTING, Status.RECORDED, None]
         epoch = an_epoch()
-        with case.state() as state, state.hold("p") as store:
+        with case.state() as state, hold_store(state, "p") as store:
             store.claim("p", FILE)
         for step, status in zip(STEPS.values(), statuses, strict=True):
-            with case.state() as state, state.hold("p") as store:
+            with case.state() as state, hold_store(state, "p") as store:
                 step(store, epoch)
-            with case.state() as state, state.hold("p", "again") as store:
+            with case.state() as state, hold_store(state, "p", "again") as store:
                 found = store.unfinished("p")
                 assert (found and found.status) == status
                 assert store.next_number("p") == 2  # noqa: PLR2004
@@ -144,87 +144,90 @@ class StateContract(Contract):
                 if status is Status.COMMITTING:
                     assert found.receipts == {"lake": [Receipt(2, 10), Receipt(3, 11)]}
                     assert found.ledger == {"records": 5}
-                    assert found.excluded == {"b": EXCLUDED}
-        with case.state() as state, state.look("p") as store:
+                    assert found.quarantined == {"b": QUARANTINED}
+        with case.state() as state, view_store(state, "p") as store:
             assert store.position("p", "file") == {"at": 1}
             assert store.position("p", "other") is None
             assert store.memory("p").recall(["a", "b", "c"]) == {"a": {"size": 1}}
             assert [item["key"] for item in store.quarantined("p")] == ["b"]
-            assert kept(store, "p", "totals", 2).read() == [b"\x00\xff" * 100, bytes(range(256))]
+            assert snapshot(store, "p", "totals", 2).read() == [
+                b"\x00\xff" * 100,
+                bytes(range(256)),
+            ]
             assert store.describe("p")["open"] == {"totals": 7}
             assert state.pipelines() == ["p"]
 
     def test_changes_are_seen_by_who_looks_while_it_is_held(self, case: StateCase) -> None:
         """A look needs no hold, shows what was written, and its own changes go nowhere."""
-        with case.state() as state, state.hold("p") as store:
+        with case.state() as state, hold_store(state, "p") as store:
             store.claim("p", FILE)
             store.plan("p", an_epoch())
-            with case.state() as other, other.look("p") as copy:
+            with case.state() as other, view_store(other, "p") as copy:
                 assert told(copy) == told(store)
                 copy.reset("p")
             assert store.unfinished("p") is not None
 
     def test_a_second_run_is_refused_while_one_holds_the_pipeline(self, case: StateCase) -> None:
         """The error says who; when the first has ended the second gets in."""
-        with case.state() as state, state.hold("p", "first-run"):
+        with case.state() as state, hold_store(state, "p", "first-run"):
             with pytest.raises(LockedError, match=r"'p' is under way .*first-run"):
-                case.state().hold("p").__enter__()
-            with case.state() as other, other.hold("q"):
+                hold_store(case.state(), "p").__enter__()
+            with case.state() as other, hold_store(other, "q"):
                 pass
-        with case.state() as state, state.hold("p"):
+        with case.state() as state, hold_store(state, "p"):
             pass
 
     def test_a_block_that_fails_leaves_nothing_half_written(self, case: StateCase) -> None:
         """A transaction is undone as a whole; the store goes on."""
-        with case.state() as state, state.hold("p") as store:
+        with case.state() as state, hold_store(state, "p") as store:
             store.claim("p", FILE)
             before = told(store)
             with pytest.raises(ZeroDivisionError):
                 _delete_and_fail(store)
             assert told(store) == before
             store.plan("p", an_epoch())
-        with case.state() as state, state.look("p") as store:
+        with case.state() as state, view_store(state, "p") as store:
             assert store.history("p") == before["history"]
             assert store.unfinished("p") is not None
 
     def test_pipelines_do_not_see_each_other(self, case: StateCase) -> None:
         """Names that begin alike too."""
         for name in ("p", "p2", "p-2"):
-            with case.state() as state, state.hold(name) as store:
+            with case.state() as state, hold_store(state, name) as store:
                 store.claim(name, FILE)
                 store.plan(name, an_epoch())
                 store.stage(name, staged(an_epoch()))
                 store.record(name, an_epoch(), {})
         with case.state() as state:
-            with state.hold("p") as store:
+            with hold_store(state, "p") as store:
                 store.reset("p")
-            with state.look("p") as store:
+            with view_store(state, "p") as store:
                 assert store.position("p") is None
             for name in ("p2", "p-2"):
-                with state.look(name) as store:
+                with view_store(state, name) as store:
                     assert store.position(name) == {"at": 1}
                     assert store.memory(name).recall(["a"]) == {"a": {"size": 1}}
 
     def test_a_reset_forgets_all_and_begins_another_history(self, case: StateCase) -> None:
         """Nothing of before is found; names of outputs differ from those of before."""
-        with case.state() as state, state.hold("p") as store:
+        with case.state() as state, hold_store(state, "p") as store:
             store.claim("p", FILE)
             history = store.history("p")
             for step in STEPS.values():
                 step(store, an_epoch())
             store.reset("p")
-        with case.state() as state, state.hold("p") as store:
+        with case.state() as state, hold_store(state, "p") as store:
             assert store.next_number("p") == 1
             assert store.memory("p").recall(["a"]) == {}
             assert store.quarantined("p") == []
-            assert kept(store, "p", "totals", 100).read() == []
+            assert snapshot(store, "p", "totals", 100).read() == []
             store.claim("p", FILE)
             assert store.history("p") not in {"", history}
 
     def test_going_back_leads_to_what_was_and_survives_reopening(self, case: StateCase) -> None:
         """The memory is that of the earlier epoch; an export of it is another store's memory."""
         stood: dict[int, Any] = {}
-        with case.state() as state, state.hold("p") as store:
+        with case.state() as state, hold_store(state, "p") as store:
             store.claim("p", FILE)
             for number in (1, 2, 3):
                 epoch = an_epoch(number)
@@ -236,11 +239,11 @@ class StateContract(Contract):
             recorded = store.describe("p")["epochs"][-1]["recorded"]
             way = find_way(store, "p", dt.datetime.fromisoformat(recorded))
             rewind(store.database, "p", way, dt.datetime.now(dt.UTC))
-        with case.state() as state, state.hold("p") as store:
+        with case.state() as state, hold_store(state, "p") as store:
             assert (store.position("p"), store.memory("p").recall(["a", "b"])) == stood[way.to]
             assert store.next_number("p") == 4  # noqa: PLR2004
             lines = [json.dumps(record) for record in export(store, "p")]
-        with case.state() as state, state.hold("q") as store:
+        with case.state() as state, hold_store(state, "q") as store:
             load(store, "q", FILE, lines)
             assert (store.position("q"), store.memory("q").recall(["a", "b"])) == stood[way.to]
 
@@ -248,7 +251,7 @@ class StateContract(Contract):
         """The holder dies after each of its steps; what it had done is there, and no more."""
         for number in range(1, len(STEPS) + 1):
             with ExitStack() as held:
-                store = held.enter_context(held.enter_context(case.state()).hold("p"))
+                store = held.enter_context(hold_store(held.enter_context(case.state()), "p"))
                 store.claim("p", FILE)
                 found = store.unfinished("p")
                 if found is not None:
@@ -257,7 +260,7 @@ class StateContract(Contract):
                     step(store, an_epoch(number))
                 expected = told(store)
                 case.crash(held)
-            with case.state() as state, state.hold("p") as store:
+            with case.state() as state, hold_store(state, "p") as store:
                 assert told(store) == expected
 
 
@@ -268,11 +271,11 @@ class StateTakeoverContract(StateContract):
     def test_who_was_taken_over_writes_no_more(self, case: StateCase, write: str) -> None:
         """After a takeover every write of the earlier holder is refused and changes nothing."""
         with ExitStack() as first:
-            old = first.enter_context(first.enter_context(case.state()).hold("p", "old"))
+            old = first.enter_context(hold_store(first.enter_context(case.state()), "p", "old"))
             old.claim("p", FILE)
             old.plan("p", an_epoch())
             case.expire()
-            with case.state() as state, state.hold("p", "new") as new:
+            with case.state() as state, hold_store(state, "p", "new") as new:
                 before = told(new)
                 for _ in range(2):
                     with pytest.raises(FencedError):
@@ -286,5 +289,5 @@ class StateTakeoverContract(StateContract):
                 with pytest.raises(FencedError):
                     WRITES[write](old, an_epoch(2))
             first.close()  # the old holder lets go of what is not its own any more
-            with case.state() as state, state.hold("p") as store:
+            with case.state() as state, hold_store(state, "p") as store:
                 assert told(store) == after

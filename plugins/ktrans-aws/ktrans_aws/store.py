@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ktrans.api import RejectError, RetryableError, SplitChangedError
-from ktrans.kit.objects.store import ObjectInfo
+from ktrans.kit.objects.store import ObjectInfo, StoredObject
 from ktrans_aws.client import S3Config, make_client
-from ktrans_aws.errors import aws_errors
+from ktrans_aws.errors import aws_errors, code_of
+
+_TAKEN = {"PreconditionFailed", "412"}
+_GONE = {"NoSuchKey", "404"}
 
 BY_ID = "id="
 """What a version begins with that is an id of a versioned bucket, and not an ETag."""
@@ -59,11 +62,20 @@ def open_range(
 
 
 class S3Store:
-    """Lists and reads the objects of a bucket (see `ktrans.kit.objects.store.ObjectStore`)."""
+    """The objects of a bucket: an `ObjectStore` and a `ConditionalStore` (`ktrans.kit.objects`).
 
-    def __init__(self, config: S3Config, connections: int) -> None:
+    Args:
+        config: how to reach the bucket.
+        connections: how many requests may run at a time.
+        extra: options of every object that is written: encryption.
+    """
+
+    def __init__(
+        self, config: S3Config, connections: int, extra: Mapping[str, Any] | None = None
+    ) -> None:
         self._bucket = config.bucket
         self._payer = config.payer
+        self._extra = extra or {}
         self._client = make_client(config, "s3", connections=connections)
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
@@ -80,13 +92,11 @@ class S3Store:
 
     def stat(self, key: str) -> ObjectInfo | None:
         """Look at one object."""
-        place = {"Bucket": self._bucket, "Key": key, **self._payer}
-        return _stat(self._client, place, key, self.uri(key))
+        return _stat(self._client, self._place(key), key, self.uri(key))
 
     def open(self, key: str, version: str, start: int, end: int) -> S3Body:
         """Read a range of one version."""
-        place = {"Bucket": self._bucket, "Key": key, **self._payer}
-        return open_range(self._client, place, version, (start, end), self.uri(key))
+        return open_range(self._client, self._place(key), version, (start, end), self.uri(key))
 
     def uri(self, key: str) -> str:
         """Return the name of an object."""
@@ -100,6 +110,45 @@ class S3Store:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def read(self, key: str) -> StoredObject | None:
+        """Return an object; None if it does not exist."""
+        with aws_errors(f"read {self.uri(key)}"):
+            try:
+                answer = self._client.get_object(**self._place(key))
+            except Exception as error:
+                if code_of(error) in _GONE:
+                    return None
+                raise
+            return StoredObject(answer["Body"].read(), answer["ETag"])
+
+    def create(self, key: str, data: bytes) -> str | None:
+        """Write an object that does not exist."""
+        return self._put(key, data, {"IfNoneMatch": "*"})
+
+    def replace(self, key: str, data: bytes, version: str) -> str | None:
+        """Overwrite one version of an object."""
+        return self._put(key, data, {"IfMatch": version})
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if it exists."""
+        with aws_errors(f"remove {self.uri(key)}"):
+            self._client.delete_object(**self._place(key))
+
+    def _put(self, key: str, data: bytes, condition: dict[str, str]) -> str | None:
+        with aws_errors(f"write {self.uri(key)}"):
+            try:
+                answer = self._client.put_object(
+                    **self._place(key), **self._extra, **condition, Body=data
+                )
+            except Exception as error:
+                if code_of(error) in _TAKEN | _GONE:
+                    return None
+                raise
+            return str(answer["ETag"])
+
+    def _place(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": key, **self._payer}
 
     def _pages(self, prefix: str, more: dict[str, str]) -> Iterator[dict[str, Any]]:
         pages = iter(

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from ktrans.api import ConfigError
+from ktrans.state.store import hold_store
 from ktrans.testing.contracts import BucketStateCase, StateBucketContract, StateTakeoverContract
 
 pytestmark = pytest.mark.service("s3")
@@ -54,7 +55,7 @@ def test_a_check_names_a_bucket_that_is_not_there(s3):
 
 
 def test_objects_are_encrypted_by_the_key_that_is_asked_for(s3):
-    with s3.state(kms_key="alias/state") as state, state.hold("p"):
+    with s3.state(kms_key="alias/state") as state, hold_store(state, "p"):
         pass
     keys = s3.cloud.keys()
     assert len(keys) == 2

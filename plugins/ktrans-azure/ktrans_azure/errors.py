@@ -80,8 +80,7 @@ def ours(
     status = getattr(error, "status_code", None)
     if status is None:
         return _unanswered(error, what, way_in, connecting=connecting)
-    name = getattr(error, "error_code", None) or ""
-    code = str(getattr(name, "value", name))
+    code = code_of(error)
     said = f"{what}: Azure answered {status} {code}".rstrip()
     if status in _REFUSED:
         return AccessError(said, hint=_ACCESS_HINTS.get(way_in, _ROLE_HINT))
@@ -90,6 +89,12 @@ def ours(
     if status in _MOMENTARY:
         return RetryableError(said, retry_after_secs=_retry_after(error), code="azure_busy")
     return _refused(said, what, status, code)
+
+
+def code_of(error: Any) -> str:
+    """Return the code that Azure answered with, or nothing."""
+    name = getattr(error, "error_code", None) or ""
+    return str(getattr(name, "value", name))
 
 
 def _missing(what: str, code: str, parent: str | None) -> KtransError:

@@ -17,6 +17,7 @@ from ktrans.api import Context, KtransError
 from ktrans.api.log_events import LogEvent
 from ktrans_azure.account import Account
 from ktrans_azure.config import EventQueueConfig
+from ktrans_azure.errors import code_of
 
 _PAGE = 32
 """The most that one request may take (Get Messages)."""
@@ -139,8 +140,7 @@ class EventQueue:
             except ResourceNotFoundError:
                 return
             except HttpResponseError as error:
-                code = getattr(error.error_code, "value", error.error_code)
-                if code != "PopReceiptMismatch":
+                if code_of(error) != "PopReceiptMismatch":
                     raise
 
         self._call(delete)

@@ -7,15 +7,20 @@ operations are used.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ktrans.api import SplitChangedError
-from ktrans.kit.objects.store import ObjectInfo
+from ktrans.kit.objects.store import ObjectInfo, StoredObject
 from ktrans_azure.account import Account
-from ktrans_azure.errors import translated
+from ktrans_azure.errors import code_of, translated
+
+R = TypeVar("R")
+
+TAKEN = frozenset({"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"})
+"""Codes of writes whose condition did not hold."""
 
 PAGE_BLOBS = 5000
 """The most that a listing's page may have (List Blobs, `maxresults`)."""
@@ -111,16 +116,8 @@ class BlobContainer:
 
     def stat(self, key: str) -> ObjectInfo | None:
         """Look at a blob's properties."""
-        client = self._client.get_blob_client(key)
-        try:
-            found = self._account.call(
-                self.uri(key), client.get_blob_properties, parent=self._title
-            )
-        except SplitChangedError as error:
-            if error.code == "split_vanished":
-                return None
-            raise
-        return _info(found)
+        found = self._unless_gone(key, self._client.get_blob_client(key).get_blob_properties)
+        return None if found is None else _info(found)
 
     def open(self, key: str, version: str, start: int, end: int) -> BlobBody:
         """Read a range of a blob at one ETag."""
@@ -152,14 +149,66 @@ class BlobContainer:
         def keep(response: Any) -> None:
             headers.update({k.lower(): v for k, v in response.http_response.headers.items()})
 
-        committed, _ = self._account.call(
-            self.uri(key),
-            lambda: client.get_block_list("committed", raw_response_hook=keep),
-            parent=self._title,
+        committed, _ = self._call(
+            key, lambda: client.get_block_list("committed", raw_response_hook=keep)
         )
         size = int(headers["x-ms-blob-content-length"])
         blocks = tuple((str(block.id), int(block.size)) for block in committed)
         return BlockList(_bare(headers["etag"]), size, blocks)
+
+    def read(self, key: str) -> StoredObject | None:
+        """Return a blob; None if it does not exist."""
+
+        def work() -> StoredObject:
+            stream = self._client.get_blob_client(key).download_blob(max_concurrency=1)
+            return StoredObject(stream.readall(), stream.properties.etag)
+
+        return self._unless_gone(key, work)
+
+    def create(self, key: str, data: bytes) -> str | None:
+        """Write a blob that does not exist."""
+        from azure.core import MatchConditions
+
+        return self._put(key, data, {"match_condition": MatchConditions.IfMissing})
+
+    def replace(self, key: str, data: bytes, version: str) -> str | None:
+        """Overwrite one version of a blob."""
+        from azure.core import MatchConditions
+
+        condition = {"match_condition": MatchConditions.IfNotModified, "etag": version}
+        return self._put(key, data, condition)
+
+    def delete(self, key: str) -> None:
+        """Remove a blob, if it exists."""
+        self._unless_gone(key, self._client.get_blob_client(key).delete_blob)
+
+    def _put(self, key: str, data: bytes, condition: dict[str, Any]) -> str | None:
+        from azure.core.exceptions import HttpResponseError
+
+        def work() -> str | None:
+            try:
+                answer = self._client.get_blob_client(key).upload_blob(
+                    data, overwrite=True, **condition
+                )
+            except HttpResponseError as error:
+                if code_of(error) in TAKEN:
+                    return None
+                raise
+            return str(answer["etag"])
+
+        return self._call(key, work)
+
+    def _call(self, key: str, work: Callable[[], R]) -> R:
+        return self._account.call(self.uri(key), work, parent=self._title)
+
+    def _unless_gone(self, key: str, work: Callable[[], R]) -> R | None:
+        """Do something with a blob; returns None if the blob is gone."""
+        try:
+            return self._call(key, work)
+        except SplitChangedError as error:
+            if error.code == "split_vanished":
+                return None
+            raise
 
     def check(self) -> None:
         """Check whether the container is there and may be listed."""

@@ -14,11 +14,11 @@ from typing import Any
 from ktrans.api import AccessError, SplitChangedError, StageLostError
 from ktrans.kit.objects.store import MARK, Leftover, NewObject, object_exists
 from ktrans_azure.account import Account
-from ktrans_azure.errors import translated
+from ktrans_azure.errors import code_of, translated
+from ktrans_azure.store import TAKEN
 
 _PROBE = "ktrans-probe"
 _LOST = frozenset({"InvalidBlockList", "BlobNotFound"})
-_THERE = frozenset({"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"})
 
 
 class BlobTarget:
@@ -57,7 +57,7 @@ class BlobTarget:
         code = self._account.call(uri, lambda: self._commit(client, new, token, expected))
         if code is None or self._published(uri, client)[0] == new.mark:
             return
-        if code in _THERE:
+        if code in TAKEN:
             raise object_exists(uri)
         raise StageLostError(
             f"{uri} is neither staged nor published: Azure keeps uncommitted blocks for a week"
@@ -90,9 +90,9 @@ class BlobTarget:
                 **condition,
             )
         except HttpResponseError as error:
-            code = getattr(error.error_code, "value", error.error_code)
-            if code in _LOST | _THERE:
-                return str(code)
+            code = code_of(error)
+            if code in _LOST | TAKEN:
+                return code
             raise
         return None
 

@@ -19,9 +19,9 @@ from ktrans.api import (
     SplitChangedError,
     UnavailableError,
 )
-from ktrans.kit.objects.store import ObjectInfo
+from ktrans.kit.objects.store import ObjectInfo, StoredObject
 from ktrans_gcp.errors import google_errors, seconds_of
-from ktrans_gcp.gcs import CALL_SECS, MISSING, STAGED, Bucket, retrying
+from ktrans_gcp.gcs import CALL_SECS, MISSING, RETRY_SECS, STAGED, Bucket, retrying
 
 ACCESS = "grant roles/storage.objectViewer on the bucket to these credentials"
 _FIELDS = "items(name,size,generation,timeCreated),nextPageToken"
@@ -31,10 +31,20 @@ _SHOWN_BYTES = 2000
 
 
 class GcsStore:
-    """An `ObjectStore` over one bucket."""
+    """The objects of a bucket: an `ObjectStore` and a `ConditionalStore` (`ktrans.kit.objects`).
 
-    def __init__(self, bucket: Bucket) -> None:
+    Args:
+        bucket: the bucket.
+        retry_secs: for how long requests are repeated.
+        access: the right that is needed, for messages.
+    """
+
+    def __init__(
+        self, bucket: Bucket, retry_secs: float = RETRY_SECS, *, access: str = ACCESS
+    ) -> None:
         self._bucket = bucket
+        self._access = access
+        self._options = {"retry": retrying(retry_secs), "timeout": CALL_SECS}
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
         """List page by page, in the order of UTF-8 bytes, which is Cloud Storage's own."""
@@ -45,8 +55,7 @@ class GcsStore:
                 start_offset=after or None,
                 page_size=_PAGE,
                 fields=_FIELDS,
-                retry=retrying(),
-                timeout=CALL_SECS,
+                **self._options,
             )
             for blob in found:
                 if blob.name != after and not blob.name.startswith(STAGED):
@@ -61,8 +70,7 @@ class GcsStore:
                 delimiter="/",
                 page_size=_PAGE,
                 fields=_FOLDER_FIELDS,
-                retry=retrying(),
-                timeout=CALL_SECS,
+                **self._options,
             )
             for page in found.pages:
                 for blob in page:
@@ -72,7 +80,7 @@ class GcsStore:
     def stat(self, key: str) -> ObjectInfo | None:
         """Look at one object; None if it does not exist."""
         with self._errors():
-            blob = self._bucket.bucket.get_blob(key, retry=retrying(), timeout=CALL_SECS)
+            blob = self._bucket.bucket.get_blob(key, **self._options)
         return None if blob is None else _info(blob)
 
     def open(self, key: str, version: str, start: int, end: int) -> GcsBody:
@@ -96,6 +104,52 @@ class GcsStore:
             raise
         return GcsBody(response, self.uri(key))
 
+    def read(self, key: str) -> StoredObject | None:
+        """Return an object, at the generation that a first look finds."""
+        from google.api_core import exceptions as api
+
+        with self._errors():
+            blob = self._bucket.bucket.get_blob(key, **self._options)
+            if blob is None:
+                return None
+            pinned = self._bucket.bucket.blob(key, generation=blob.generation)
+            try:
+                data = pinned.download_as_bytes(raw_download=True, **self._options)
+            except api.NotFound:
+                return self.read(key)  # replaced between the two requests
+            return StoredObject(data, str(blob.generation))
+
+    def create(self, key: str, data: bytes) -> str | None:
+        """Write an object that does not exist."""
+        return self._put(key, data, 0)
+
+    def replace(self, key: str, data: bytes, version: str) -> str | None:
+        """Overwrite one generation of an object."""
+        return self._put(key, data, int(version))
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if it exists."""
+        from google.api_core import exceptions as api
+
+        with self._errors(), contextlib.suppress(api.NotFound):
+            self._bucket.bucket.blob(key).delete(**self._options)
+
+    def _put(self, key: str, data: bytes, generation: int) -> str | None:
+        from google.api_core import exceptions as api
+
+        blob = self._bucket.bucket.blob(key)
+        with self._errors():
+            try:
+                blob.upload_from_string(
+                    data,
+                    content_type="application/octet-stream",
+                    if_generation_match=generation,
+                    **self._options,
+                )
+            except api.PreconditionFailed:
+                return None
+            return str(blob.generation)
+
     def uri(self, key: str) -> str:
         """Return the name of an object."""
         return self._bucket.uri(key)
@@ -113,7 +167,7 @@ class GcsStore:
         self._bucket.close()
 
     def _errors(self) -> contextlib.AbstractContextManager[None]:
-        return google_errors(self._bucket.what, missing=MISSING, access=ACCESS)
+        return google_errors(self._bucket.what, missing=MISSING, access=self._access)
 
     def _judge(self, response: Any, key: str, start: int, end: int) -> None:
         """Make an error of an answer that is not the range that was asked for."""

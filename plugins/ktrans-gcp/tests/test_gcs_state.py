@@ -6,6 +6,7 @@ import pytest
 
 from ktrans.api import ConfigError, Context
 from ktrans.registry.catalogue import Catalogue
+from ktrans.state.store import hold_store
 from ktrans.testing.contracts import BucketStateCase, StateBucketContract, StateTakeoverContract
 
 pytestmark = pytest.mark.service("gcs")
@@ -56,4 +57,4 @@ def test_a_bucket_that_is_not_there_is_named(gcs_case):
         with pytest.raises(ConfigError, match="not-there-at-all"):
             state.check()
         with pytest.raises(ConfigError, match="not-there-at-all"):
-            state.hold("p").__enter__()
+            hold_store(state, "p").__enter__()

@@ -6,15 +6,14 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import AccessError
-from ktrans.state.base import StateStore
-from ktrans.state.sqlite import MEMORY, SqliteDatabase, too_new
-from ktrans.state.store import Store
-from ktrans.state.tables import STATE_VERSION, TABLES
+from ktrans.api.state import StateStore
+from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
+from ktrans.kit.state.tables import STATE_VERSION, TABLES, pipeline_column, too_new
 from ktrans_postgres import errors as _errors
 from ktrans_postgres.config import PostgresStateConfig
 from ktrans_postgres.connection import Place
@@ -43,7 +42,7 @@ class PostgresState(StateStore[PostgresStateConfig]):
         return self._place.where
 
     @contextmanager
-    def hold(self, pipeline: str, run: str = "") -> Iterator[Store]:
+    def hold(self, pipeline: str, run: str = "") -> Iterator[PostgresDatabase]:
         """Take the pipeline's lock, and make the tables if need be."""
         since = datetime.now(UTC).isoformat(timespec="seconds")
         whose = f"run {run}, " if run else ""
@@ -53,19 +52,20 @@ class PostgresState(StateStore[PostgresStateConfig]):
         )
         try:
             database.hold()
-            with Store(database) as store:
-                yield store
+            yield database
         finally:
             database.close()
 
     @contextmanager
-    def look(self, pipeline: str) -> Iterator[Store]:
-        """Copy the pipeline's rows into memory, as they stand at one moment."""
-        with Store(SqliteDatabase(MEMORY)) as store:
+    def look(self, pipeline: str) -> Iterator[SqliteDatabase]:
+        """Copy the pipeline's rows into memory, as they are at one moment."""
+        with closing(SqliteDatabase(MEMORY, version=0)) as copy:
             with self._reading() as connection:
                 if connection is not None:
-                    _copy(connection, pipeline, store)
-            yield store
+                    copy.migrate(version_of(connection) or 0)
+                    _copy(connection, pipeline, copy)
+            copy.migrate(STATE_VERSION)
+            yield copy
 
     def pipelines(self) -> list[str]:
         """Return the name of the pipelines of the schema."""
@@ -144,14 +144,14 @@ def _one(connection: psycopg.Connection[tuple[Any, ...]], sql: str, name: str) -
     return found and found[0]
 
 
-def _copy(connection: psycopg.Connection[tuple[Any, ...]], pipeline: str, store: Store) -> None:
-    """Copy the rows of a pipeline into a store in memory."""
+def _copy(
+    connection: psycopg.Connection[tuple[Any, ...]], pipeline: str, copy: SqliteDatabase
+) -> None:
+    """Copy the rows of a pipeline into a database in memory with tables of the same version."""
     from psycopg import sql
 
-    for table in TABLES:
-        if not _one(connection, "SELECT to_regclass(%(name)s) IS NOT NULL", table):
-            continue  # of an older version: it comes with the next run
-        key = "name" if table == TABLES[0] else "pipeline"
+    for (table,) in copy.rows("SELECT name FROM sqlite_master WHERE type='table'"):
+        key = pipeline_column(table)
         query = sql.SQL("SELECT * FROM {} WHERE {} = %s").format(
             sql.Identifier(table), sql.Identifier(key)
         )
@@ -161,7 +161,7 @@ def _copy(connection: psycopg.Connection[tuple[Any, ...]], pipeline: str, store:
                 assert cursor.description is not None
                 names = [column.name for column in cursor.description]
                 marks = ", ".join("?" * len(names))
-                with store.transaction() as db:
+                with copy.transaction() as db:
                     db.executemany(
                         f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608
                         map(as_given, rows),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from ktrans.state.sqlite import too_new
-from ktrans.state.tables import STATE_VERSION, versions
+from ktrans.kit.state.tables import STATE_VERSION, too_new, versions
 
 if TYPE_CHECKING:
     import psycopg

@@ -17,9 +17,10 @@ from ktrans.api import (
     StateUpdate,
     UnavailableError,
 )
+from ktrans.kit.state.tables import STATE_VERSION, versions
 from ktrans.state.epochs import Epoch
-from ktrans.state.kept import kept
-from ktrans.state.tables import STATE_VERSION, versions
+from ktrans.state.snapshots import snapshot
+from ktrans.state.store import hold_store, view_store
 
 pytestmark = pytest.mark.service("postgres")
 
@@ -37,48 +38,48 @@ def record(store, one):
 
 
 def test_what_is_recorded_is_there_for_the_next_holder(database, tmp_path):
-    with database.state().hold("p", "first") as store:
+    with hold_store(database.state(), "p", "first") as store:
         store.claim("p", tmp_path / "p.yaml")
         one = epoch()
-        one.changes = {"totals": StateUpdate((b"\0\xff", b"2"), whole=True, open=7)}
+        one.updates = {"totals": StateUpdate((b"\0\xff", b"2"), whole=True, open=7)}
         record(store, one)
-    with database.state().hold("p") as store:
+    with hold_store(database.state(), "p") as store:
         assert store.position("p") == {"at": 1}
         assert store.memory("p").recall(["a", "b"]) == {"a": 1}
-        assert list(kept(store, "p", "totals", 2).read()) == [b"\0\xff", b"2"]
+        assert list(snapshot(store, "p", "totals", 2).read()) == [b"\0\xff", b"2"]
         assert store.next_number("p") == 2
     assert database.state().pipelines() == ["p"]
 
 
 def test_a_pipeline_is_held_once_and_others_beside_it(database):
     with (
-        database.state().hold("p", "r1"),
-        database.state().hold("q"),
+        hold_store(database.state(), "p", "r1"),
+        hold_store(database.state(), "q"),
         pytest.raises(LockedError, match=r"run r1, process \d+ on .*, since 20"),
-        database.state().hold("p"),
+        hold_store(database.state(), "p"),
     ):
         pass
-    with database.state().hold("p"), database.state(schema_name="other").hold("p"):
+    with hold_store(database.state(), "p"), hold_store(database.state(schema_name="other"), "p"):
         pass
 
 
 def test_a_look_is_a_copy_and_disturbs_nobody(database, tmp_path):
-    with database.state().look("p") as store:
+    with view_store(database.state(), "p") as store:
         assert store.pipelines() == []
-    with database.state().hold("p") as store:
+    with hold_store(database.state(), "p") as store:
         store.claim("p", tmp_path / "p.yaml")
         one = epoch()
-        one.changes = {"totals": StateUpdate((b"\0\xff",), whole=False, open=7)}
+        one.updates = {"totals": StateUpdate((b"\0\xff",), whole=False, open=7)}
         record(store, one)
-        with database.state().look("p") as copy:
+        with view_store(database.state(), "p") as copy:
             assert copy.describe("p") == store.describe("p")
-            assert list(kept(copy, "p", "totals", 2).read()) == [b"\0\xff"]
+            assert list(snapshot(copy, "p", "totals", 2).read()) == [b"\0\xff"]
             copy.reset("p")
         assert store.position("p") == {"at": 1}
 
 
 def test_a_lost_connection_is_made_anew_and_nothing_is_written_twice(database, tmp_path):
-    with database.state().hold("p") as store:
+    with hold_store(database.state(), "p") as store:
         store.claim("p", tmp_path / "p.yaml")
         assert database.end_sessions() == 1
         assert store.position("p") is None
@@ -97,20 +98,20 @@ def test_a_lost_connection_is_made_anew_and_nothing_is_written_twice(database, t
 
 def test_a_session_of_its_own_that_hangs_is_ended(database, tmp_path):
     """The network is cut: this side has given the connection up, the server does not know yet."""
-    with database.state().hold("p") as store:
+    with hold_store(database.state(), "p") as store:
         store.claim("p", tmp_path / "p.yaml")
         hanging, store.database._connection = store.database._connection, None
         store.plan("p", epoch())
         assert store.next_number("p") == 2
         assert database.term() == 1
         hanging.close()
-    with database.state().hold("p") as store:
+    with hold_store(database.state(), "p") as store:
         assert store.unfinished("p") is not None
 
 
 def test_an_answer_that_gets_lost_is_found_out(database, tmp_path, monkeypatch):
     """COMMIT took place, or did not, and the connection died before the answer came."""
-    with database.state().hold("p") as store:
+    with hold_store(database.state(), "p") as store:
         store.claim("p", tmp_path / "p.yaml")
         insert = "INSERT INTO quarantined VALUES ('p', ?, '', '', '', '', 1, '', 1)"
         connected = store.database._connected
@@ -150,10 +151,10 @@ def test_an_answer_that_gets_lost_is_found_out(database, tmp_path, monkeypatch):
 
 
 def test_one_that_was_replaced_is_fenced_and_changes_nothing(database, tmp_path):
-    with database.state().hold("p", "old") as old:
+    with hold_store(database.state(), "p", "old") as old:
         old.claim("p", tmp_path / "p.yaml")
         database.end_sessions()
-        with database.state().hold("p", "new") as new:
+        with hold_store(database.state(), "p", "new") as new:
             with pytest.raises(FencedError, match="run new, process"):
                 old.plan("p", epoch())
             with pytest.raises(FencedError):
@@ -162,23 +163,23 @@ def test_one_that_was_replaced_is_fenced_and_changes_nothing(database, tmp_path)
             new.plan("p", epoch())
         with pytest.raises(FencedError):
             old.record("p", epoch(), {})
-    with database.state().look("p") as store:
+    with view_store(database.state(), "p") as store:
         assert store.position("p") is None
 
 
 def test_one_that_was_replaced_and_is_alone_again_stays_fenced(database):
-    with database.state().hold("p", "old") as old:
+    with hold_store(database.state(), "p", "old") as old:
         database.end_sessions()
-        with database.state().hold("p", "new"):
+        with hold_store(database.state(), "p", "new"):
             pass
         with pytest.raises(FencedError):
             old.confirm()
-        with database.state().hold("p", "newest") as newest:
+        with hold_store(database.state(), "p", "newest") as newest:
             newest.confirm()
 
 
 def test_a_transaction_that_fails_leaves_nothing(database):
-    with database.state().hold("p") as store:
+    with hold_store(database.state(), "p") as store:
         insert = "INSERT INTO quarantined VALUES ('p', ?, '', '', '', '', 1, '', ?)"
         with pytest.raises(StateError, match="invalid input"), store.transaction() as db:
             db.executemany(insert, [("x", 1), ("y", "no number")])
@@ -191,7 +192,7 @@ def test_a_transaction_that_fails_leaves_nothing(database):
 
 
 def test_a_server_that_restarts_is_waited_for(database, tmp_path, stopped_server):
-    with database.state().hold("p") as store:
+    with hold_store(database.state(), "p") as store:
         store.claim("p", tmp_path / "p.yaml")
         with stopped_server():
             done = threading.Thread(target=record, args=(store, epoch()))
@@ -203,27 +204,27 @@ def test_a_server_that_restarts_is_waited_for(database, tmp_path, stopped_server
 
 def test_a_server_that_does_not_come_back_is_given_up(database, stopped_server):
     with (
-        database.state(retry_secs=0.5).hold("p") as store,
+        hold_store(database.state(retry_secs=0.5), "p") as store,
         stopped_server(),
         pytest.raises(UnavailableError, match=r"127\.0\.0\.1:\d+/test\d+ \(schema ktrans\)"),
     ):
         store.plan("p", epoch())
-    with database.state().hold("p") as store:
+    with hold_store(database.state(), "p") as store:
         assert store.unfinished("p") is None
 
 
 def test_texts_that_postgres_does_not_take_are_kept_all_the_same(database, tmp_path):
-    with database.state().hold("p") as store:
+    with hold_store(database.state(), "p") as store:
         store.claim("p", tmp_path / "p.yaml")
         given = {"nul\0key": {"v": "\0"}, "other": "100% ?"}
         record(store, epoch(1, given))
         assert store.memory("p").recall(list(given)) == given
-    with database.state().look("p") as store:
+    with view_store(database.state(), "p") as store:
         assert store.memory("p").recall(list(given)) == given
 
 
 def test_tables_of_an_older_version_are_brought_up_to_date(database, tmp_path):
-    with database.state().hold("p") as store:
+    with hold_store(database.state(), "p") as store:
         store.claim("p", tmp_path / "p.yaml")
     database.query("DROP SCHEMA ktrans CASCADE")
     database.query("CREATE SCHEMA ktrans")
@@ -238,19 +239,19 @@ def test_tables_of_an_older_version_are_brought_up_to_date(database, tmp_path):
     database.query(
         "INSERT INTO ktrans.pipelines VALUES ('p', '/p.yaml', 'abc', 'file', '5', '2026')"
     )
-    with database.state().look("p") as store:
+    with view_store(database.state(), "p") as store:
         assert store.position("p") == 5
-    with database.state().hold("p") as store:
+    with hold_store(database.state(), "p") as store:
         assert store.position("p") == 5
         record(store, epoch())
     assert database.query("SELECT version FROM ktrans.version") == [(STATE_VERSION,)]
 
 
 def test_tables_of_a_newer_ktrans_are_refused(database):
-    with database.state().hold("p"):
+    with hold_store(database.state(), "p"):
         pass
     database.query("UPDATE ktrans.version SET version = 99")
-    for use in (database.state().hold("p"), database.state().look("p")):
+    for use in (hold_store(database.state(), "p"), view_store(database.state(), "p")):
         with pytest.raises(StateError, match="newer ktrans") as caught, use:
             pass
         assert caught.value.code == "state_too_new"
@@ -258,7 +259,7 @@ def test_tables_of_a_newer_ktrans_are_refused(database):
 
 def test_several_may_come_first_at_once(database):
     def come(name):
-        with database.state().hold(name) as store:
+        with hold_store(database.state(), name) as store:
             store.plan(name, epoch())
 
     with ThreadPoolExecutor(8) as pool:
@@ -293,7 +294,7 @@ def test_the_rights_that_the_readme_names_are_enough(database, postgres_server):
     }
     database.query("CREATE SCHEMA ktrans AUTHORIZATION keyed")
     database.state(**mine).check()
-    with database.state(**mine).hold("p") as store:
+    with hold_store(database.state(**mine), "p") as store:
         store.plan("p", epoch())
         assert database.end_sessions() == 1
         store.plan("p", epoch(2))
@@ -307,6 +308,6 @@ def test_no_secret_is_shown(database):
     secret = "do-not-print-me"
     state = database.state(url=f"postgresql://user:{secret}@127.0.0.1:1/db")
     assert state.where == "postgresql://127.0.0.1:1/db (schema ktrans)"
-    with pytest.raises(UnavailableError) as caught, state.hold("p"):
+    with pytest.raises(UnavailableError) as caught, hold_store(state, "p"):
         pass
     assert secret not in f"{caught.value} {caught.value.hint} {state.config!r}"

@@ -9,8 +9,8 @@ import pytest
 from ktrans.config.model import EngineSettings, Pipeline, RejectLimit, RejectsEntry, SinkEntry
 from ktrans.engine.run import run
 from ktrans.engine.run_options import RunOptions
+from ktrans.kit.state.sqlite_database import SqliteDatabase
 from ktrans.registry.catalogue import Catalogue
-from ktrans.state.sqlite import SqliteDatabase
 from ktrans.state.store import Store
 from ktrans.testing import fakes
 

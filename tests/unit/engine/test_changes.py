@@ -101,7 +101,7 @@ def test_the_source_is_told_what_was_rejected_whole():
         "shut": Quarantine("shut", "x://shut", "waiting", "access", "?"),
     }
     remember = {key: {"size": 1} for key in ("good", "bad", "shut")}
-    kept = Epoch(1, [], None, remember, excluded=why).kept()
+    kept = Epoch(1, [], None, remember, quarantined=why).remembered()
     assert kept == {"good": {"size": 1}, "bad": {"size": 1, "rejected": True}}
 
 

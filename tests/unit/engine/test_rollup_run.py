@@ -18,7 +18,7 @@ from ktrans.api import ConfigErrors, Decoded, Spec, hookimpl
 from ktrans.config.model import SinkEntry
 from ktrans.engine.assemble import assemble
 from ktrans.registry.catalogue import Catalogue
-from ktrans.state.kept import open_totals
+from ktrans.state.snapshots import open_totals
 from ktrans.state.store import Store
 from ktrans.testing import fakes
 from ktrans.testing.fakes import Crash, FakeSink

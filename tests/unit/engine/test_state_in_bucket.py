@@ -10,8 +10,9 @@ import pytest
 
 from ktrans.api import EpochId, ExitCode, Spec, hookimpl
 from ktrans.engine.observer import Observer
+from ktrans.kit.state.bucket import BucketStateConfig
 from ktrans.registry.catalogue import Catalogue
-from ktrans.state.bucket import BucketStateConfig
+from ktrans.state.store import hold_store
 from ktrans.testing import fakes
 from ktrans.testing.buckets import MemoryBucket, MemoryBucketState
 from ktrans.testing.contracts.state_bucket import expire
@@ -59,7 +60,7 @@ def test_a_dry_run_leaves_nothing_in_the_bucket(bench, bucket):
 
 
 def test_a_run_that_finds_a_lease_fails_or_leaves_quietly_and_says_until_when(bench, bucket):
-    with MemoryBucketState(bucket).hold("p", "run-1"):
+    with hold_store(MemoryBucketState(bucket), "p", "run-1"):
         refused = bench.run()
         assert (refused.exit_code, refused.error["code"]) == (ExitCode.TRY_LATER, "locked")
         assert "run-1" in refused.error["message"]
@@ -82,7 +83,7 @@ def test_a_run_that_follows_waits_until_the_lease_has_run_out(bench, bucket):
         def caught_up(self):
             stop.set()
 
-    with MemoryBucketState(bucket, lease_secs=3600).hold("p", "gone"):
+    with hold_store(MemoryBucketState(bucket, lease_secs=3600), "p", "gone"):
         receipt = bench.run(observer=Watcher(), stop=stop, follow=True)
     assert began.is_set()
     assert receipt.error is None
@@ -110,7 +111,7 @@ def test_a_run_that_stands_by_for_long_says_so_once(bench, bucket):
         def note(self, text):
             notes.append(text)
 
-    with held.hold("p", "other"):
+    with hold_store(held, "p", "other"):
         bucket.read = renewing
         bench.run(observer=Watcher(), stop=stop, follow=True)
         bucket.read = read
@@ -125,7 +126,7 @@ def test_a_run_that_waits_for_a_lease_heeds_a_call_to_stop(bench, bucket):
         def note(self, text):
             stop.set()
 
-    with MemoryBucketState(bucket).hold("p"):
+    with hold_store(MemoryBucketState(bucket), "p"):
         receipt = bench.run(observer=Watcher(), stop=stop, follow=True)
     assert (receipt.outcome, receipt.exit_code, receipt.error) == ("stopped", ExitCode.OK, None)
 
@@ -138,7 +139,7 @@ def test_a_run_that_was_taken_over_publishes_nothing_and_cleans_up_nothing(bench
     class Sleeper(Observer):
         def epoch_planned(self, number, tasks, splits):
             expire(bucket)
-            with MemoryBucketState(bucket).hold("p", "other") as store:
+            with hold_store(MemoryBucketState(bucket), "p", "other") as store:
                 epoch = EpochId("p", number, store.history("p"))
             staged.append(("a", f"{epoch}-of-the-other"))
             bench.world.staged[staged[0]] = []

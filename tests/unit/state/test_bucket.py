@@ -1,5 +1,6 @@
 """State in a bucket: who writes, what a lost answer means, and how the log stays short."""
 
+import gzip
 import json
 import threading
 import time
@@ -12,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import AccessError, ExitCode, FencedError, LockedError, RetryableError, StateError
-from ktrans.state import tables
+from ktrans.kit.state import tables
+from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 from ktrans.state.epochs import Status
-from ktrans.state.sqlite import MEMORY, SqliteDatabase
-from ktrans.state.store import Store
+from ktrans.state.store import Store, hold_store, view_store
 from ktrans.testing.buckets import MemoryBucket, MemoryBucketState
-from ktrans.testing.contracts.state import EXCLUDED, an_epoch, staged, told
+from ktrans.testing.clock import MovableClock
+from ktrans.testing.contracts.state import QUARANTINED, an_epoch, staged, told
 from ktrans.testing.contracts.state_bucket import expire
 
 ROOT = "ktrans/state/p/"
@@ -26,7 +28,7 @@ FILE = Path("flows.yaml")
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch):
-    monkeypatch.setattr("ktrans.state.patience.LONGEST_WAIT_SECS", 0)
+    monkeypatch.setattr("ktrans.kit.retry.CLOCK", MovableClock())
 
 
 @pytest.fixture
@@ -48,29 +50,44 @@ def epochs(store, count):
         store.finish("p", epoch)
 
 
+def test_a_log_of_an_older_version_is_read_and_gone_on_with(bucket):
+    statement = "INSERT INTO set_aside VALUES ('p', 'z', '', 'waiting', 'c', 'r', 1, 't', 2)"
+    entry = {"state": 3, "mark": "m", "holder": "h", "statements": [[statement, []]]}
+    bucket.create(f"{ROOT}log/{1:020}.json.gz", gzip.compress(json.dumps(entry).encode()))
+    with view_store(state(bucket), "p") as copy:
+        assert [one["key"] for one in copy.quarantined("p")] == ["z"]
+    with hold_store(state(bucket), "p") as store:
+        store.claim("p", FILE)
+        epochs(store, 3)
+        expected = told(store)
+    with view_store(state(bucket), "p") as copy:
+        assert told(copy) == expected
+        assert [one["key"] for one in copy.quarantined("p")] == ["z"]
+
+
 def test_an_answer_that_got_lost_is_found_out(bucket):
-    with state(bucket).hold("p") as store:
+    with hold_store(state(bucket), "p") as store:
         store.claim("p", FILE)
         for step in (store.plan, store.stage):
             bucket.losing = 1
             step("p", staged(an_epoch()))
         expected = told(store)
-    with state(bucket).look("p") as copy:
+    with view_store(state(bucket), "p") as copy:
         assert told(copy) == expected
 
 
 def test_a_lease_whose_answer_got_lost_is_held_and_given_back(bucket):
     bucket.losing = 1
-    with state(bucket).hold("p") as store:
+    with hold_store(state(bucket), "p") as store:
         store.claim("p", FILE)
         bucket.losing = 1
-    with state(bucket).hold("p"):
+    with hold_store(state(bucket), "p"):
         pass
 
 
 def test_a_bucket_that_does_not_answer_stops_the_run_and_the_next_reads_the_truth(bucket):
     with ExitStack() as held:
-        store = held.enter_context(state(bucket).hold("p"))
+        store = held.enter_context(hold_store(state(bucket), "p"))
         store.claim("p", FILE)
         create = bucket.create
 
@@ -88,12 +105,12 @@ def test_a_bucket_that_does_not_answer_stops_the_run_and_the_next_reads_the_trut
             store.plan("p", an_epoch())
         assert caught.value.code == "state_uncertain"
         assert caught.value.exit_code == ExitCode.TRY_LATER
-    with state(bucket).hold("p") as store:
+    with hold_store(state(bucket), "p") as store:
         assert store.unfinished("p") is not None
 
 
 def test_the_log_stays_short_however_much_is_written(bucket):
-    with state(bucket).hold("p") as store:
+    with hold_store(state(bucket), "p") as store:
         store.claim("p", FILE)
         epochs(store, 30)
         expected = told(store)
@@ -101,7 +118,7 @@ def test_the_log_stays_short_however_much_is_written(bucket):
     checkpoints = [key for key in bucket.objects if "/checkpoints/" in key]
     assert len(checkpoints) == 2
     assert len(logged) <= 2 * 4
-    with state(bucket).look("p") as copy:
+    with view_store(state(bucket), "p") as copy:
         assert told(copy) == expected
 
 
@@ -115,26 +132,26 @@ def test_a_checkpoint_that_fails_stops_nothing_and_comes_later(bucket, caplog):
         return create(key, data)
 
     bucket.create = full
-    with state(bucket).hold("p") as store:
+    with hold_store(state(bucket), "p") as store:
         store.claim("p", FILE)
         epochs(store, 10)
         expected = told(store)
     assert len(failures) == 3
     assert "no checkpoint of memory://bucket/ktrans/state/p/ was made" in caplog.text
     assert any("/checkpoints/" in key for key in bucket.objects)
-    with state(bucket).look("p") as copy:
+    with view_store(state(bucket), "p") as copy:
         assert told(copy) == expected
 
 
 def test_a_holder_that_slept_while_its_number_was_used_and_removed_is_fenced(bucket):
     """Its object can be created again, as nobody has that number any more; that does not count."""
     with ExitStack() as sleeping:
-        old = sleeping.enter_context(state(bucket).hold("p", "old"))
+        old = sleeping.enter_context(hold_store(state(bucket), "p", "old"))
         old.claim("p", FILE)
         old.plan("p", an_epoch())
         expire(bucket)
         before = set(bucket.objects)
-        with state(bucket).hold("p", "new") as new:
+        with hold_store(state(bucket), "p", "new") as new:
             epoch = new.unfinished("p")
             new.drop("p", epoch)
             epochs(new, 10)
@@ -144,9 +161,9 @@ def test_a_holder_that_slept_while_its_number_was_used_and_removed_is_fenced(buc
                 old.stage("p", staged(an_epoch()))
             assert len(set(bucket.objects) - there) == 1, "the write itself was not refused"
             expected = told(new)
-        with state(bucket).look("p") as copy:
+        with view_store(state(bucket), "p") as copy:
             assert told(copy) == expected
-        with state(bucket).hold("p", "next") as store:
+        with hold_store(state(bucket), "p", "next") as store:
             assert told(store) == expected
             epochs(store, 10)
             numbers = sorted(key for key in bucket.objects if "/log/" in key)
@@ -156,7 +173,7 @@ def test_a_holder_that_slept_while_its_number_was_used_and_removed_is_fenced(buc
 def test_a_writer_that_is_between_lease_and_log_is_waited_out(bucket):
     """The old holder writes after the new one has read the log, before it has taken it over."""
     with ExitStack() as sleeping:
-        old = sleeping.enter_context(state(bucket).hold("p", "old"))
+        old = sleeping.enter_context(hold_store(state(bucket), "p", "old"))
         old.claim("p", FILE)
         expire(bucket)
         create = bucket.create
@@ -168,7 +185,7 @@ def test_a_writer_that_is_between_lease_and_log_is_waited_out(bucket):
             return create(key, data)
 
         bucket.create = interrupted
-        with state(bucket).hold("p", "new") as new:
+        with hold_store(state(bucket), "p", "new") as new:
             assert new.unfinished("p") is not None, "what was written before the takeover counts"
         with pytest.raises(FencedError):
             old.plan("p", an_epoch(2))
@@ -177,14 +194,14 @@ def test_a_writer_that_is_between_lease_and_log_is_waited_out(bucket):
 def planning():
     """Give what a holder writes that plans an epoch."""
     other = MemoryBucket()
-    with state(other).hold("p") as store:
+    with hold_store(state(other), "p") as store:
         store.plan("p", an_epoch())
         return next(found.data for key, found in other.objects.items() if "002.json" in key)
 
 
 def test_a_server_is_not_accused_for_an_entry_that_another_run_has_removed(bucket):
     """While the server was tried, the lease ran out, and the entry that was tried with went."""
-    with state(bucket).hold("p") as store:
+    with hold_store(state(bucket), "p") as store:
         store.claim("p", FILE)
     create, taken = bucket.create, []
 
@@ -192,14 +209,14 @@ def test_a_server_is_not_accused_for_an_entry_that_another_run_has_removed(bucke
         if "/log/" in key and key in bucket.objects and not taken:
             taken.append(key)
             expire(bucket)
-            with state(bucket).hold("p", "other") as other:
+            with hold_store(state(bucket), "p", "other") as other:
                 epochs(other, 10)
             assert key not in bucket.objects
         return create(key, data)
 
     bucket.create = interrupted
     with pytest.raises(FencedError):
-        state(bucket).hold("p").__enter__()
+        hold_store(state(bucket), "p").__enter__()
     assert taken
 
 
@@ -210,7 +227,7 @@ def test_what_is_not_needed_any_more_but_cannot_be_removed_stops_nothing(bucket,
         raise AccessError(f"no right to remove {key}")
 
     bucket.delete = denied
-    with state(bucket).hold("p") as store:
+    with hold_store(state(bucket), "p") as store:
         store.claim("p", FILE)
         epochs(store, 10)
         bucket.delete = delete
@@ -220,34 +237,34 @@ def test_what_is_not_needed_any_more_but_cannot_be_removed_stops_nothing(bucket,
 
 
 def test_a_number_that_is_missing_is_told(bucket):
-    with state(bucket, checkpoint_entries=100).hold("p") as store:
+    with hold_store(state(bucket, checkpoint_entries=100), "p") as store:
         store.claim("p", FILE)
         epochs(store, 2)
     del bucket.objects[f"{ROOT}log/{4:020}.json.gz"]
     with pytest.raises(StateError, match=r"0004\.json\.gz is missing") as caught:
-        state(bucket).look("p").__enter__()
+        view_store(state(bucket), "p").__enter__()
     assert caught.value.code == "state_damaged"
     assert "remove all objects below memory://bucket/ktrans/state/p/" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["log", "checkpoints", "lease"])
 def test_what_others_have_written_is_told(bucket, name):
-    with state(bucket).hold("p") as store:
+    with hold_store(state(bucket), "p") as store:
         store.claim("p", FILE)
         epochs(store, 3)
     for key in [key for key in bucket.objects if f"/{name}" in key]:
         bucket.objects[key] = bucket.objects[key]._replace(data=b"hello")
     with pytest.raises(StateError) as caught:
-        state(bucket).hold("p").__enter__()
+        hold_store(state(bucket), "p").__enter__()
     assert caught.value.code == "state_damaged"
 
 
 def test_what_a_newer_ktrans_has_written_is_refused(bucket, monkeypatch):
-    with state(bucket).hold("p") as store, monkeypatch.context() as newer:
-        newer.setattr("ktrans.state.log.STATE_VERSION", tables.STATE_VERSION + 1)
+    with hold_store(state(bucket), "p") as store, monkeypatch.context() as newer:
+        newer.setattr("ktrans.kit.state.transaction_log.STATE_VERSION", tables.STATE_VERSION + 1)
         store.claim("p", FILE)
     with pytest.raises(StateError) as caught:
-        state(bucket).look("p").__enter__()
+        view_store(state(bucket), "p").__enter__()
     assert caught.value.code == "state_too_new"
 
 
@@ -259,7 +276,7 @@ class Careless(MemoryBucket):
 
 
 def test_a_server_that_ignores_conditions_is_found_out():
-    for use in (lambda made: made.hold("p").__enter__(), lambda made: made.check()):
+    for use in (lambda made: hold_store(made, "p").__enter__(), lambda made: made.check()):
         bucket = Careless()
         with pytest.raises(StateError, match="ignores If-None-Match") as caught:
             use(state(bucket))
@@ -269,18 +286,18 @@ def test_a_server_that_ignores_conditions_is_found_out():
 
 @pytest.fixture
 def _beats_often(monkeypatch):
-    monkeypatch.setattr("ktrans.state.lease.BEATS", 300)
+    monkeypatch.setattr("ktrans.kit.state.lease.RENEWALS", 300)
 
 
 @pytest.mark.usefixtures("_beats_often")
 def test_a_lease_is_renewed_while_it_is_held(bucket):
-    with state(bucket, lease_secs=60).hold("p") as store:
+    with hold_store(state(bucket, lease_secs=60), "p") as store:
         first = until(bucket)
         deadline = time.monotonic() + 60
         while until(bucket) == first:
             assert time.monotonic() < deadline, "the lease was not renewed"
         with pytest.raises(LockedError) as caught:
-            state(bucket).hold("p").__enter__()
+            hold_store(state(bucket), "p").__enter__()
         assert caught.value.until > first
         store.claim("p", FILE)
     assert until(bucket) <= datetime.now(UTC)
@@ -288,7 +305,7 @@ def test_a_lease_is_renewed_while_it_is_held(bucket):
 
 @pytest.mark.usefixtures("_beats_often")
 def test_a_lease_outlives_errors_that_nobody_foresaw(bucket, caplog):
-    with state(bucket, lease_secs=60).hold("p"):
+    with hold_store(state(bucket, lease_secs=60), "p"):
         first, replace, failed = until(bucket), bucket.replace, threading.Event()
 
         def odd(key, data, version):
@@ -307,7 +324,7 @@ def test_a_lease_outlives_errors_that_nobody_foresaw(bucket, caplog):
 
 def test_a_lease_whose_last_renewal_was_not_answered_is_given_back(bucket):
     key = f"{ROOT}lease.json"
-    with state(bucket).hold("p"):
+    with hold_store(state(bucket), "p"):
         there = bucket.objects[key]
         bucket.replace(key, there.data, there.version)  # arrived, and the holder never heard of it
     assert until(bucket) <= datetime.now(UTC)
@@ -315,7 +332,7 @@ def test_a_lease_whose_last_renewal_was_not_answered_is_given_back(bucket):
 
 @pytest.mark.usefixtures("_beats_often")
 def test_a_lease_that_cannot_be_renewed_for_a_while_is_renewed_afterwards(bucket, caplog):
-    with state(bucket, lease_secs=60).hold("p") as store:
+    with hold_store(state(bucket, lease_secs=60), "p") as store:
         first, replace, failed = until(bucket), bucket.replace, threading.Event()
 
         def silent(key, data, version):
@@ -334,7 +351,7 @@ def test_a_lease_that_cannot_be_renewed_for_a_while_is_renewed_afterwards(bucket
 
 
 def test_a_holder_whose_renewal_is_refused_knows_before_it_writes(bucket):
-    with state(bucket).hold("p") as store:
+    with hold_store(state(bucket), "p") as store:
         store.claim("p", FILE)
         expire(bucket)
         told = json.loads(bucket.objects[f"{ROOT}lease.json"].data)
@@ -351,20 +368,20 @@ def test_a_holder_whose_renewal_is_refused_knows_before_it_writes(bucket):
 
 def test_a_lease_by_a_clock_that_is_far_ahead_is_told_and_how_to_get_rid_of_it(bucket):
     key = f"{ROOT}lease.json"
-    with state(bucket).hold("p"):
+    with hold_store(state(bucket), "p"):
         pass
     told = {**json.loads(bucket.objects[key].data), "until": "2999-01-01T00:00:00+00:00"}
     bucket.objects[key] = bucket.objects[key]._replace(data=json.dumps(told).encode())
     with pytest.raises(LockedError) as caught:
-        state(bucket).hold("p").__enter__()
+        hold_store(state(bucket), "p").__enter__()
     assert f"remove memory://bucket/{key}" in caught.value.hint
     bucket.delete(key)
-    with state(bucket).hold("p"):
+    with hold_store(state(bucket), "p"):
         pass
 
 
 def test_a_lease_that_somebody_removed_is_lost(bucket):
-    with state(bucket).hold("p") as store:
+    with hold_store(state(bucket), "p") as store:
         del bucket.objects[f"{ROOT}lease.json"]
         with pytest.raises(FencedError):
             store.claim("p", FILE)
@@ -378,9 +395,9 @@ def until(bucket):
 # -- the same as a file, whatever happens -------------------------------------------------------
 
 OPERATIONS = {
-    "exclude": (Status.PLANNED, lambda store, epoch: store.exclude("p", epoch, EXCLUDED)),
-    "readmit": (Status.PLANNED, lambda store, epoch: store.readmit("p", epoch)),
-    "refingerprint": (Status.PLANNED, lambda store, epoch: store.refingerprint("p", epoch)),
+    "quarantine": (Status.PLANNED, lambda store, epoch: store.quarantine("p", epoch, QUARANTINED)),
+    "clear_quarantine": (Status.PLANNED, lambda store, epoch: store.clear_quarantine("p", epoch)),
+    "set_fingerprint": (Status.PLANNED, lambda store, epoch: store.set_fingerprint("p", epoch)),
     "drop": (Status.PLANNED, lambda store, epoch: store.drop("p", epoch)),
     "stage": (Status.PLANNED, lambda store, epoch: store.stage("p", staged(epoch))),
     "unstage": (Status.COMMITTING, lambda store, epoch: store.unstage("p", epoch)),
@@ -416,7 +433,7 @@ class Twins:
 
     def open(self):
         self.held = ExitStack()
-        self.store = self.held.enter_context(state(self.bucket).hold("p"))
+        self.store = self.held.enter_context(hold_store(state(self.bucket), "p"))
 
     def both(self, do):
         for store in (self.store, self.file):
@@ -470,13 +487,13 @@ ALL = [*OPERATIONS, *ANY_TIME, *EVENTS]
 @given(events=st.lists(st.sampled_from([*ALL, "plan", "stage", "record", "finish"]), max_size=60))
 def test_any_sequence_of_operations_and_crashes_gives_what_a_file_has(events):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ktrans.state.patience.LONGEST_WAIT_SECS", 0)
+        patch.setattr("ktrans.kit.retry.CLOCK", MovableClock())
         twins = Twins()
         for event in events:
             twins.happen(event)
             assert timeless(twins.store) == timeless(twins.file)
         twins.bucket.losing = 0
-        with state(twins.bucket).look("p") as copy:
+        with view_store(state(twins.bucket), "p") as copy:
             assert timeless(copy) == timeless(twins.file)
         twins.held.close()
         twins.file.close()

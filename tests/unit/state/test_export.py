@@ -5,11 +5,11 @@ import json
 import pytest
 
 from ktrans.api import Receipt, Split, StateError, StateUpdate, UsageError
+from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
+from ktrans.kit.state.tables import TABLES
 from ktrans.state.epochs import Epoch, Quarantine
 from ktrans.state.export import export, load
-from ktrans.state.sqlite import MEMORY, SqliteDatabase
 from ktrans.state.store import Store
-from ktrans.state.tables import TABLES
 
 
 @pytest.fixture
@@ -20,11 +20,11 @@ def store(tmp_path):
         for number in (1, 2):
             one = Epoch(number, [[Split("a", "x://a", 1, {"v": 1})]], None, {"a": {"n": number}})
             one.source = "file:abc"
-            one.changes = {"r": StateUpdate((b"\0\xff",), whole=True, open=3)}
+            one.updates = {"r": StateUpdate((b"\0\xff",), whole=True, open=3)}
             why = Quarantine("b", "x://b", "waiting", "access", "no permission")
             store.plan("p", one)
-            store.exclude("p", one, why)
-            one.excluded["b"] = why
+            store.quarantine("p", one, why)
+            one.quarantined["b"] = why
             store.stage("p", one)
             store.record("p", one, {"splits": 1})
             store.finish("p", one)
@@ -97,7 +97,7 @@ def test_other_pipelines_are_left_alone(store, lines, tmp_path):
         lambda lines: [*lines[:2], lines[2].replace('"number"', '"numero"'), *lines[3:]],
         lambda lines: [*lines[:2], lines[2].replace('"done"', "[]"), *lines[3:]],
         lambda lines: [line.replace("AP8=", "?") for line in lines],
-        lambda lines: [line.replace('"format": 1', '"format": "x"') for line in lines],
+        lambda lines: [line.replace('"format": 2', '"format": "x"') for line in lines],
         lambda lines: [],
         lambda lines: ["[]"],
     ],
@@ -109,7 +109,14 @@ def test_what_is_not_whole_is_refused_and_changes_nothing(lines, other, tmp_path
     assert other.pipelines() == []
 
 
+def test_the_export_of_an_older_ktrans_is_refused(lines, other, tmp_path):
+    older = [line.replace('"format": 2', '"format": 1') for line in lines]
+    with pytest.raises(StateError, match="older ktrans") as caught:
+        load(other, "p", tmp_path / "p.yaml", older)
+    assert caught.value.code == "export_too_old"
+
+
 def test_the_export_of_a_newer_ktrans_is_refused(lines, other, tmp_path):
-    newer = [line.replace('"tables": 3', '"tables": 99') for line in lines]
+    newer = [line.replace('"tables": 4', '"tables": 99') for line in lines]
     with pytest.raises(StateError, match="newer ktrans"):
         load(other, "p", tmp_path / "p.yaml", newer)

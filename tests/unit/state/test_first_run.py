@@ -3,7 +3,7 @@
 import stat
 import threading
 
-from ktrans.state.sqlite import SqliteDatabase
+from ktrans.kit.state.sqlite_database import SqliteDatabase
 
 
 def test_many_who_make_the_same_file_at_once_all_come_to_use_it(tmp_path):

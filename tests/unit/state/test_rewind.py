@@ -8,13 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import Split, StateError, StateUpdate, UsageError
+from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 from ktrans.state import rewind
 from ktrans.state.epochs import Epoch, Quarantine, Status
-from ktrans.state.kept import kept, open_totals
 from ktrans.state.rewind import bound, find_way, parse_time, reach
-from ktrans.state.sqlite import MEMORY, SqliteDatabase
+from ktrans.state.snapshots import open_totals, snapshot
 from ktrans.state.store import Store
-from ktrans.state.tables import versions
 
 NOW = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
 
@@ -29,12 +28,12 @@ class Line:
         """Record an epoch; gives the time right after it."""
         number = self.store.next_number("p")
         one = Epoch(number, [[Split(f"s{number}", "x://")]], {"at": number}, remember or {})
-        one.source, one.changes = "file:abc", changes or {}
+        one.source, one.updates = "file:abc", changes or {}
         self.store.plan("p", one)
         for key in excluded:
             why = Quarantine(key, f"x://{key}", "waiting", "access", "no permission")
-            self.store.exclude("p", one, why)
-            one.excluded[key] = why
+            self.store.quarantine("p", one, why)
+            one.quarantined[key] = why
         self.store.stage("p", one)
         self.store.record("p", one, {"splits": 1})
         self.clock += dt.timedelta(minutes=1)
@@ -149,7 +148,7 @@ def test_open_totals_are_taken_back(line):
     time = line.record(changes={"r": StateUpdate((b"1",), whole=False, open=1)})
     line.record(changes={"r": StateUpdate((b"2",), whole=False, open=5)})
     line.back(time)
-    assert list(kept(line.store, "p", "r", 99).read()) == [b"1"]
+    assert list(snapshot(line.store, "p", "r", 99).read()) == [b"1"]
     assert open_totals(line.store, "p") == {"r": 1}
 
 
@@ -162,7 +161,7 @@ def test_open_totals_that_were_put_together_since_cannot(line):
     assert caught.value.code == "rewind_too_far"
     assert late.strftime("%H:%M") in caught.value.hint
     line.back(late)
-    assert list(kept(line.store, "p", "r", 99).read()) == [b"12"]
+    assert list(snapshot(line.store, "p", "r", 99).read()) == [b"12"]
 
 
 def test_what_is_replaced_is_kept_within_bounds(line):
@@ -190,16 +189,12 @@ def test_an_epoch_that_is_not_finished_comes_first(line):
 
 def test_epochs_of_an_older_ktrans_cannot_be_gone_back_over(tmp_path):
     path = tmp_path / "state.db"
-    old = SqliteDatabase(path)
+    old = SqliteDatabase(path, version=2)
     with old.transaction() as db:
-        db.execute("DROP TABLE replaced")
-        db.execute("DROP TABLE epochs")
-        db.execute(versions()[0][1])
         done = "INSERT INTO epochs VALUES ('p', 1, 'done', '', '{}', NULL, '{}', '', ?)"
         db.execute(done, (NOW.isoformat(),))
         db.execute("INSERT INTO pipelines VALUES ('p', '', 'h', 'file', '7', '')")
         db.execute("INSERT INTO remembered VALUES ('p', 'a', '1', 1)")
-        db.execute("PRAGMA user_version=2")
     old.close()
     with Store(SqliteDatabase(path)) as store:
         line = Line(store)

@@ -5,9 +5,10 @@ import sqlite3
 import pytest
 
 from ktrans.api import Context, Receipt, RetryableError, Split, StateError
+from ktrans.kit.state.sqlite_database import SqliteDatabase
 from ktrans.state.epochs import Epoch, Quarantine, Status
-from ktrans.state.sqlite import SqliteDatabase, SqliteState, SqliteStateConfig
-from ktrans.state.store import Store
+from ktrans.state.sqlite import SqliteState, SqliteStateConfig
+from ktrans.state.store import Store, view_store
 
 
 @pytest.fixture
@@ -56,9 +57,9 @@ def test_a_split_that_waits_is_not_remembered_but_listed(store):
     one = epoch()
     store.plan("p", one)
     why = Quarantine("b", "x://b", "waiting", "access", "no permission")
-    store.exclude("p", one, why)
-    one.excluded["b"] = why
-    assert store.unfinished("p").excluded == {"b": why}
+    store.quarantine("p", one, why)
+    one.quarantined["b"] = why
+    assert store.unfinished("p").quarantined == {"b": why}
     store.record("p", one, {})
     assert store.memory("p").recall(["a", "b"]) == {"a": 1}
     assert [item["reason"] for item in store.quarantined("p")] == ["no permission"]
@@ -121,10 +122,24 @@ def test_a_look_shows_what_is_kept_and_changes_of_it_go_nowhere(tmp_path, store)
     store.plan("p", epoch())
     store.record("p", epoch(), {})
     state = SqliteState(SqliteStateConfig(path="state.db"), Context(base_dir=tmp_path))
-    with state.look("p") as copy:
+    with view_store(state, "p") as copy:
         assert copy.position("p") == {"at": 1}
         copy.reset("p")
     assert store.position("p") == {"at": 1}
+
+
+def test_a_file_of_an_older_version_keeps_what_it_holds(tmp_path):
+    path = tmp_path / "state.db"
+    old = SqliteDatabase(path, version=3)
+    with old.transaction() as db:
+        db.execute(
+            "INSERT INTO set_aside VALUES ('p', 'b', 'x://b', 'waiting', 'c', 'r', 1, 't', 2)"
+        )
+        db.execute("INSERT INTO kept VALUES ('p', 'totals', 1, 0, 1, 7, ?)", (b"1",))
+    old.close()
+    with Store(SqliteDatabase(path)) as store:
+        assert [(one["key"], one["tries"]) for one in store.quarantined("p")] == [("b", 2)]
+        assert store.describe("p")["open"] == {"totals": 7}
 
 
 def test_a_look_leaves_a_file_of_an_older_version_as_it_is(tmp_path):
@@ -133,7 +148,7 @@ def test_a_look_leaves_a_file_of_an_older_version_as_it_is(tmp_path):
     SqliteDatabase(path, version=1).close()
     before = path.read_bytes()
     state = SqliteState(SqliteStateConfig(path="state.db"), Context(base_dir=tmp_path))
-    with state.look("p") as copy:
+    with view_store(state, "p") as copy:
         copy.plan("p", epoch())
         copy.record("p", epoch(), {})
         assert copy.position("p") is None
@@ -142,7 +157,7 @@ def test_a_look_leaves_a_file_of_an_older_version_as_it_is(tmp_path):
 
 def test_a_look_at_nothing_finds_nothing_and_leaves_no_file(tmp_path):
     state = SqliteState(SqliteStateConfig(path="new/state.db"), Context(base_dir=tmp_path))
-    with state.look("p") as copy:
+    with view_store(state, "p") as copy:
         assert copy.pipelines() == []
         assert copy.describe("p")["epochs"] == []
     assert list(tmp_path.iterdir()) == []

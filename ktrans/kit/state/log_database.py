@@ -2,7 +2,7 @@
 
 A transaction is carried out in memory, written to the bucket as the entry of the next number, and
 only then committed in memory. The lease is looked at after each write, before anybody is told that
-it worked: see `ktrans.state.log` for why.
+it worked: see `ktrans.kit.state.transaction_log` for why.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans.api import ExitCode, FencedError, KtransError, StateError
 from ktrans.api.log_events import LogEvent
-from ktrans.state.database import Writes
-from ktrans.state.log import Loaded, Log, Statement
-from ktrans.state.patience import RETRY_ATTEMPTS, with_retries
-
-if TYPE_CHECKING:
-    from ktrans.state.lease import Lease
+from ktrans.api.state import Transaction
+from ktrans.kit.retry import with_retries
+from ktrans.kit.state.lease import Lease
+from ktrans.kit.state.retries import RUNNING
+from ktrans.kit.state.transaction_log import LoadedLog, Statement, TransactionLog, unsafe
 
 CHECKPOINT_BYTES = 4 << 20
 """A log that is longer than this, and than the last checkpoint, is due for another one."""
@@ -47,7 +46,7 @@ class LogDatabase:
         FencedError: another run has taken over.
     """
 
-    def __init__(self, log: Log, lease: Lease, checkpoint_entries: int) -> None:
+    def __init__(self, log: TransactionLog, lease: Lease, checkpoint_entries: int) -> None:
         self._log = log
         self._lease = lease
         self._every = checkpoint_entries
@@ -57,7 +56,7 @@ class LogDatabase:
         self._due = checkpoint_entries
         self._checkpoint_if_due()
 
-    def _take(self) -> Loaded:
+    def _take(self) -> LoadedLog:
         """Read the log and log that this process takes over, after whatever is still written."""
         while True:
             at = self._log.load()
@@ -70,8 +69,6 @@ class LogDatabase:
         once = self._log.takes_once(at.number)
         self._lease.confirm()  # else another run may have taken over, and have removed the entry
         if not once:
-            from ktrans.state.bucket import unsafe
-
             raise unsafe(self._log.bucket.uri(self._log.key(at.number)))
         return at
 
@@ -94,13 +91,13 @@ class LogDatabase:
         with self._guard:
             self._check()
             try:
-                with_retries(self._lease.confirm, RETRY_ATTEMPTS)
+                with_retries(self._lease.confirm, RUNNING)
             except FencedError as error:
                 self._broken = error
                 raise
 
     @contextmanager
-    def transaction(self) -> Iterator[Writes]:
+    def transaction(self) -> Iterator[Transaction]:
         """Run a transaction in memory, and commit it there once it is in the bucket."""
         with self._guard:
             self._check()
@@ -127,7 +124,7 @@ class LogDatabase:
             size = self._log.append(self._at.number + 1, statements, self._lease.token)
             if size is None:
                 raise self._lease.fenced()
-            with_retries(self._lease.confirm, RETRY_ATTEMPTS)
+            with_retries(self._lease.confirm, RUNNING)
         except KtransError as error:
             self._broken = error
             raise
@@ -170,7 +167,7 @@ class LogDatabase:
 class _Recorder:
     """Carries statements out, and keeps them for the log."""
 
-    def __init__(self, db: Writes) -> None:
+    def __init__(self, db: Transaction) -> None:
         self._db = db
         self.statements: list[Statement] = []
 

@@ -1,7 +1,7 @@
 """Who holds a pipeline in a bucket: a small object that its holder renews while it lives.
 
 The lease keeps runs from disturbing each other, by the clocks of the machines. It is not what makes
-writing safe: that is the log, whose numbers can each be written once (`ktrans.state.log`). Clocks
+writing safe: that is the log, whose numbers can each be written once (`ktrans.kit.state.transaction_log`). Clocks
 that disagree make a run take over too early or too late, and never let two of them write.
 """
 
@@ -16,16 +16,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans.api import FencedError, LockedError, StateError
 from ktrans.api.log_events import LogEvent
-from ktrans.state.patience import with_retries
+from ktrans.kit.objects.store import ConditionalStore, StoredObject
+from ktrans.kit.retry import with_retries
+from ktrans.kit.state.retries import OPENING
 
-if TYPE_CHECKING:
-    from ktrans.state.bucket import Found, StateBucket
-
-BEATS = 3
+RENEWALS = 3
 """How often a lease is renewed in the time that it lasts."""
 
 FAR_AHEAD = dt.timedelta(hours=2)
@@ -46,7 +45,7 @@ class Lease:
     """
 
     def __init__(
-        self, bucket: StateBucket, key: str, secs: float, pipeline: str, run: str = ""
+        self, bucket: ConditionalStore, key: str, secs: float, pipeline: str, run: str = ""
     ) -> None:
         self._bucket = bucket
         self._key = key
@@ -105,19 +104,19 @@ class Lease:
     # -- taking it ----------------------------------------------------------------------------
 
     def _acquire(self) -> None:
-        found = with_retries(lambda: self._bucket.read(self._key))
+        found = with_retries(lambda: self._bucket.read(self._key), OPENING)
         if found is not None and _until(self._read(found)) > _now():
             raise self._locked(found)
         data = self._document(self._secs)
-        version = with_retries(lambda: self._write(data, found))
+        version = with_retries(lambda: self._write(data, found), OPENING)
         if version is None:
-            found = with_retries(lambda: self._bucket.read(self._key))
+            found = with_retries(lambda: self._bucket.read(self._key), OPENING)
             if found is None or found.data != data:  # or an answer got lost, and it is ours
                 raise self._locked(found)
             version = found.version
         self._version = version
 
-    def _write(self, data: bytes, found: Found | None) -> str | None:
+    def _write(self, data: bytes, found: StoredObject | None) -> str | None:
         if found is None:
             return self._bucket.create(self._key, data)
         return self._bucket.replace(self._key, data, found.version)
@@ -128,7 +127,7 @@ class Lease:
                 return
             try:
                 data = self._document(0)
-                with_retries(lambda: self._give_back(data))
+                with_retries(lambda: self._give_back(data), OPENING)
             except Exception as error:  # noqa: BLE001  the run is over, whatever the SDK says
                 _log.warning(
                     "the lease on %s was not given back: %s",
@@ -147,7 +146,7 @@ class Lease:
     # -- keeping it ---------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        while not self._over.wait(self._secs / BEATS):
+        while not self._over.wait(self._secs / RENEWALS):
             with self._guard:
                 if self._over.is_set():
                     return
@@ -185,7 +184,7 @@ class Lease:
         mark = secrets.token_hex(4)  # tells one writing from another
         return json.dumps({**self._whose, "until": _text(until), "mark": mark}).encode()
 
-    def _read(self, found: Found) -> dict[str, Any]:
+    def _read(self, found: StoredObject) -> dict[str, Any]:
         try:
             told = json.loads(found.data)
             _until(told)
@@ -197,7 +196,7 @@ class Lease:
             ) from error
         return dict(told)
 
-    def _locked(self, found: Found | None) -> LockedError:
+    def _locked(self, found: StoredObject | None) -> LockedError:
         told = self._read(found) if found is not None else {}
         until = _until(told) if told else None
         who = (

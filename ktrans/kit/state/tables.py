@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-STATE_VERSION = 3
+from ktrans.api import StateError
+
+STATE_VERSION = 4
 
 _FIRST = """
 CREATE TABLE pipelines (
@@ -23,7 +25,7 @@ CREATE TABLE remembered (
     pipeline TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, number INTEGER NOT NULL,
     PRIMARY KEY (pipeline, key)
 )|;
-CREATE TABLE quarantined (
+CREATE TABLE set_aside (
     pipeline TEXT NOT NULL, key TEXT NOT NULL, uri TEXT NOT NULL, kind TEXT NOT NULL,
     code TEXT NOT NULL, reason TEXT NOT NULL, number INTEGER NOT NULL, since TEXT NOT NULL,
     tries INTEGER NOT NULL, PRIMARY KEY (pipeline, key)
@@ -45,19 +47,42 @@ CREATE TABLE replaced (
     written INTEGER NOT NULL, PRIMARY KEY (pipeline, number, key)
 )|
 """
+_FOURTH = """
+ALTER TABLE set_aside RENAME TO quarantined;
+ALTER TABLE excluded RENAME TO epoch_quarantined;
+ALTER TABLE kept RENAME TO snapshots
+"""
 
-TABLES = ("pipelines", "epochs", "excluded", "remembered", "quarantined", "kept", "replaced")
-"""All tables; the column that names the pipeline is `name` in the first, `pipeline` in the others."""
+TABLES = (
+    *("pipelines", "epochs", "epoch_quarantined", "remembered", "quarantined", "snapshots"),
+    "replaced",
+)
+"""All tables. See `pipeline_column`."""
+
+
+def pipeline_column(table: str) -> str:
+    """Return the column that names the pipeline."""
+    return "name" if table == TABLES[0] else "pipeline"
 
 
 def versions(*, blob: str = "BLOB", end: str = " WITHOUT ROWID") -> list[list[str]]:
-    """Return the statements that make each version of the one before; the first makes version 1.
+    """Return the statements that turn each version into the next; the first create version 1.
 
     Args:
         blob: the type of columns of bytes: BYTEA for PostgreSQL.
-        end: what closes the definition of a table whose rows are small.
+        end: the end of the definition of a table whose rows are small.
     """
     return [
         [statement.strip().replace("BLOB", blob).replace("|", end) for statement in text.split(";")]
-        for text in (_FIRST, _SECOND, _THIRD)
+        for text in (_FIRST, _SECOND, _THIRD, _FOURTH)
     ]
+
+
+def too_new(where: str, version: int) -> StateError:
+    """Return the error for a store that was written by a newer ktrans."""
+    return StateError(
+        f"{where} was written by a newer ktrans (state version {version}, this one knows "
+        f"{STATE_VERSION})",
+        hint="upgrade ktrans, or point `state` to another place",
+        code="state_too_new",
+    )

@@ -22,15 +22,14 @@ import secrets
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans.api import StateError
-from ktrans.state.patience import RETRY_ATTEMPTS, with_retries
-from ktrans.state.sqlite import MEMORY, SqliteDatabase, too_new
-from ktrans.state.tables import STATE_VERSION
-
-if TYPE_CHECKING:
-    from ktrans.state.bucket import StateBucket
+from ktrans.kit.objects.store import ConditionalStore
+from ktrans.kit.retry import with_retries
+from ktrans.kit.state.retries import OPENING, RUNNING
+from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
+from ktrans.kit.state.tables import STATE_VERSION, too_new
 
 Statement = list[Any]
 """A statement and its values, or a statement, null, and many rows of values."""
@@ -43,7 +42,7 @@ _log = logging.getLogger("ktrans.state")
 
 
 @dataclass(slots=True)
-class Loaded:
+class LoadedLog:
     """What a log comes to.
 
     Attributes:
@@ -64,7 +63,7 @@ class _MovedError(Exception):
     """What was to be read has been removed meanwhile, because there is a newer checkpoint."""
 
 
-class Log:
+class TransactionLog:
     """The log and the checkpoints of one pipeline.
 
     Args:
@@ -72,7 +71,7 @@ class Log:
         folder: what the names of all objects begin with.
     """
 
-    def __init__(self, bucket: StateBucket, folder: str) -> None:
+    def __init__(self, bucket: ConditionalStore, folder: str) -> None:
         self.bucket = bucket
         self.folder = folder
 
@@ -92,9 +91,12 @@ class Log:
         """Return the name of an entry."""
         return f"{self.folder}log/{number:020}.json.gz"
 
+    def _keys(self, folder: str, after: str = "") -> list[str]:
+        return [found.key for found in self.bucket.list(f"{self.folder}{folder}", after)]
+
     # -- reading ------------------------------------------------------------------------------
 
-    def load(self) -> Loaded:
+    def load(self) -> LoadedLog:
         """Read the newest checkpoint, and the log after it.
 
         Raises:
@@ -102,7 +104,7 @@ class Log:
         """
         for _ in range(READS):
             try:
-                return with_retries(self._load)
+                return with_retries(self._load, OPENING)
             except _MovedError as error:
                 missing = str(error)
         raise StateError(
@@ -112,15 +114,15 @@ class Log:
             f"{self._cure}",
         )
 
-    def _load(self) -> Loaded:
-        checkpoints = list(self.bucket.keys(f"{self.folder}checkpoints/"))
+    def _load(self) -> LoadedLog:
+        checkpoints = self._keys("checkpoints/")
         base, image, packed = 0, None, b""
         if checkpoints:
             base = _number(checkpoints[-1])
             packed = self._read(checkpoints[-1])
             image = self._unpacked(checkpoints[-1], packed)
         after = self.key(base) if base else ""
-        keys = list(self.bucket.keys(f"{self.folder}log/", after))
+        keys = self._keys("log/", after)
         for number, key in enumerate(keys, base + 1):
             if key != self.key(number):
                 raise _MovedError(self.bucket.uri(self.key(number)))
@@ -135,7 +137,7 @@ class Log:
         for entry in entries:
             _replay(database, entry)
         database.migrate(STATE_VERSION)
-        return Loaded(
+        return LoadedLog(
             database, base + len(keys), len(keys), sum(len(data) for data in found), len(packed)
         )
 
@@ -175,32 +177,32 @@ class Log:
         """Write an entry; return its size, None if the number is taken by another one."""
         data = self._packed(statements, holder)
         key = self.key(number)
-        if with_retries(lambda: self.bucket.create(key, data), RETRY_ATTEMPTS) is None:
-            found = with_retries(lambda: self.bucket.read(key), RETRY_ATTEMPTS)
+        if with_retries(lambda: self.bucket.create(key, data), RUNNING) is None:
+            found = with_retries(lambda: self.bucket.read(key), RUNNING)
             if found is None or found.data != data:  # else an answer got lost, and it is ours
                 return None
         return len(data)
 
     def takes_once(self, number: int) -> bool:
         """Return whether the server refuses to create an entry that is there."""
-        found = with_retries(lambda: self.bucket.read(self.key(number)))
+        found = with_retries(lambda: self.bucket.read(self.key(number)), OPENING)
         return found is None or self.bucket.create(self.key(number), found.data) is None
 
     def checkpoint(self, number: int, database: SqliteDatabase) -> int:
         """Write all of a database as it is after an entry; return the size."""
         data = gzip.compress(database.connection.serialize(), 1)
         key = f"{self.folder}checkpoints/{number:020}.db.gz"
-        with_retries(lambda: self.bucket.create(key, data))
+        with_retries(lambda: self.bucket.create(key, data), OPENING)
         return len(data)
 
     def clean(self) -> None:
         """Remove checkpoints but the two newest, and the log up to the older of these."""
-        checkpoints = list(self.bucket.keys(f"{self.folder}checkpoints/"))
+        checkpoints = self._keys("checkpoints/")
         if len(checkpoints) < 2:  # noqa: PLR2004  two are kept
             return
         oldest = _number(checkpoints[-2])
         old = list(checkpoints[:-2])
-        for key in self.bucket.keys(f"{self.folder}log/"):
+        for key in self._keys("log/"):
             if _number(key) > oldest:
                 break
             old.append(key)
@@ -236,6 +238,16 @@ def _to_json(value: Any) -> Any:
 
 def _from_json(value: Any) -> Any:
     return base64.b64decode(value["bytes"]) if isinstance(value, dict) else value
+
+
+def unsafe(uri: str) -> StateError:
+    """Return the error for a server that ignores the conditions of writes."""
+    return StateError(
+        f"{uri} was written although it exists: this server ignores If-None-Match, so two runs "
+        "could not be kept apart",
+        code="state_unsafe",
+        hint="keep the state in another place; several S3 look-alikes have no conditional writes",
+    )
 
 
 def _number(key: str) -> int:

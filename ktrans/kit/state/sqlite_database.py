@@ -1,0 +1,155 @@
+"""A database in SQLite: a file, or memory."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ktrans.api import RetryableError, StateError
+from ktrans.kit.files.private_folder import private_folder
+from ktrans.kit.retry import Retry, with_retries
+from ktrans.kit.state.tables import STATE_VERSION, too_new, versions
+
+MEMORY = ":memory:"
+BUSY_SECS = 30
+"""How long to wait for other pipelines that write to the same file."""
+
+_SWITCH = Retry(attempts=None, total_secs=BUSY_SECS, first_wait_secs=0.05, max_wait_secs=0.1)
+
+
+class SqliteDatabase:
+    """A SQLite file, or a database in memory; one connection for all threads.
+
+    Transactions are durable when they end (WAL, synchronous=FULL).
+
+    Args:
+        path: the file, created if need be; `:memory:` for none.
+        image: a serialized database to begin with; only in memory.
+        version: the version that older tables are migrated to.
+
+    Raises:
+        StateError: it is not a state store, is damaged, or comes from a newer ktrans.
+    """
+
+    def __init__(
+        self, path: Path | str, image: bytes | None = None, *, version: int = STATE_VERSION
+    ) -> None:
+        self.path = Path(path)
+        self._guard = threading.RLock()
+        self._db: sqlite3.Connection | None = None
+        try:
+            if str(path) != MEMORY:
+                private_folder(self.path.parent)
+            self._db = sqlite3.connect(
+                path, timeout=BUSY_SECS, isolation_level=None, check_same_thread=False
+            )
+            if image is not None:
+                self._db.deserialize(image)
+            self.migrate(version)
+        except OSError as error:
+            raise StateError(
+                f"cannot create the state folder {self.path.parent}: {error.strerror or error}",
+                hint="set state.path to a writable place",
+                code="state_unwritable",
+            ) from error
+        except sqlite3.Error as error:
+            self.close()
+            raise StateError(
+                f"cannot use {self.path} as a state store: {error}",
+                hint="check that the path is right and writable; a damaged file can be moved "
+                "away, then everything is read again",
+                code="state_unusable",
+            ) from error
+
+    @property
+    def where(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open connection."""
+        if self._db is None:
+            raise StateError(f"the state store {self.path} is not open", code="state_closed")
+        return self._db
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def confirm(self) -> None:
+        """Do nothing: no other run takes over while the process lives."""
+
+    def migrate(self, wanted: int) -> None:
+        """Migrate the tables to a version, unless they have a newer one.
+
+        Raises:
+            StateError: they come from a newer ktrans.
+        """
+        db = self.connection
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > STATE_VERSION:
+            self.close()
+            raise too_new(self.where, version)
+        if not db.in_transaction:
+            _write_ahead(db)
+            db.execute("PRAGMA synchronous=FULL")
+        if version < wanted:
+            db.execute("BEGIN IMMEDIATE")
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            for statements in versions()[version:wanted]:
+                for statement in statements:
+                    db.execute(statement)
+            db.execute(f"PRAGMA user_version={max(version, wanted)}")
+            db.execute("COMMIT")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run one write transaction; disk-full and the like become StateError."""
+        with self._guard:
+            db = self.connection
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield db
+                    db.execute("COMMIT")
+                except BaseException:
+                    if db.in_transaction:  # SQLite rolls back by itself when the disk is full
+                        db.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                    raise RetryableError(
+                        f"no space left for the state store {self.path}",
+                        code="disk_full",
+                        hint="make room, then run again: it resumes",
+                    ) from error
+                raise StateError(
+                    f"cannot write the state store {self.path}: {error}",
+                    hint="is the disk full, or the file read-only?",
+                    code="state_unwritable",
+                ) from error
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        with self._guard:
+            return self.connection.execute(sql, values).fetchall()
+
+
+def _busy(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log.
+
+    SQLite's own waiting for locks does not cover this switch, and several pipelines may begin with
+    a new file at the same moment.
+    """
+    with_retries(lambda: db.execute("PRAGMA journal_mode=WAL"), _SWITCH, retry_if=_busy)
