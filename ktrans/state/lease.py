@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import FencedError, LockedError, StateError
-from ktrans.api.log_events import LogEvent
+from ktrans.state import log_events
 from ktrans.state.patience import with_retries
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Lease:
                     "the lease on %s was not given back: %s",
                     self._pipeline,
                     error,
-                    extra={"event": LogEvent.LEASE_NOT_RENEWED},
+                    extra={"event": log_events.LEASE_NOT_RENEWED},
                 )
 
     def _give_back(self, data: bytes) -> None:
@@ -158,13 +158,13 @@ class Lease:
                         "the lease on %s was not renewed: %s",
                         self._pipeline,
                         error,
-                        extra={"event": LogEvent.LEASE_NOT_RENEWED},
+                        extra={"event": log_events.LEASE_NOT_RENEWED},
                     )
                 if self._lost:
                     _log.warning(
                         "another run has taken over pipeline %s",
                         self._pipeline,
-                        extra={"event": LogEvent.LEASE_LOST},
+                        extra={"event": log_events.LEASE_LOST},
                     )
                     return
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import ExitCode, FencedError, KtransError, StateError
-from ktrans.api.log_events import LogEvent
+from ktrans.state import log_events
 from ktrans.state.database import Writes
 from ktrans.state.log import Loaded, Log, Statement
 from ktrans.state.patience import RETRY_ATTEMPTS, with_retries
@@ -150,7 +150,7 @@ class LogDatabase:
                 "no checkpoint of %s was made: %s",
                 self.where,
                 error,
-                extra={"event": LogEvent.CHECKPOINT_FAILED},
+                extra={"event": log_events.CHECKPOINT_FAILED},
             )
             return
         at.entries = at.bytes = 0
@@ -163,7 +163,7 @@ class LogDatabase:
                 "what %s needs no more was not removed: %s",
                 self.where,
                 error,
-                extra={"event": LogEvent.CHECKPOINT_FAILED},
+                extra={"event": log_events.CHECKPOINT_FAILED},
             )
 
 
