@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Where,
     )
     from ktrans.api.format import Encoded, Format, FormatWriter, RowFormat
+    from ktrans.api.log_events import LogEvent, LogField
     from ktrans.api.payload import BytesPayload, Payload
     from ktrans.api.rejects import REJECT_SCHEMA, reject_batch
     from ktrans.api.sink import EpochId, Receipt, Refused, Sink, TaskId, Writer
@@ -84,6 +85,7 @@ _HOMES = {
         "Where",
     ),
     "format": ("Encoded", "Format", "FormatWriter", "RowFormat"),
+    "log_events": ("LogEvent", "LogField"),
     "payload": ("BytesPayload", "Payload"),
     "rejects": ("REJECT_SCHEMA", "reject_batch"),
     "sink": ("EpochId", "Receipt", "Refused", "Sink", "TaskId", "Writer"),
@@ -131,6 +133,8 @@ __all__ = [
     "LedgerError",
     "Limits",
     "LockedError",
+    "LogEvent",
+    "LogField",
     "Memory",
     "Payload",
     "Plan",

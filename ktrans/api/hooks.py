@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 from ktrans.api.spec import Spec, hookspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import click
 
@@ -41,6 +41,32 @@ if TYPE_CHECKING:
 @hookspec
 def ktrans_components() -> Iterable[Spec]:  # type: ignore[empty-body]
     """List the components that this plugin offers. No I/O, no SDK import; called once."""
+
+
+@hookspec
+def ktrans_error_codes() -> Iterable[str]:  # type: ignore[empty-body]
+    """Explain this plugin's error codes and reject reasons, for `ktrans explain`.
+
+    Each text is TOML: optionally `title`, the heading in lists, then a table for each code, with
+    `cause` (what it means) and `cure` (what to do about it), both in whole sentences. Usually one
+    file: `return [files(__name__).joinpath("codes.toml").read_text()]`.
+    """
+
+
+@hookspec
+def ktrans_log_events() -> Iterable[str]:  # type: ignore[empty-body]
+    """Name the modules that declare this plugin's log events (`ktrans.api.LogEvent`).
+
+    They are imported only when a user asks for the list of events.
+    """
+
+
+@hookspec
+def ktrans_known_types() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Map component types to the distribution that has them, for the hint "install ...".
+
+    For types of plugins that may be missing: a family of plugins can name its other members.
+    """
 
 
 @hookspec

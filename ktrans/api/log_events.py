@@ -1,197 +1,53 @@
-"""The names of what ktrans and its own plugins log, each with what it means.
+"""The type of a named log event, and of its fields.
 
-Programs go by these names; they stay as they are, texts may change. A plugin of yours logs by names
-of its own: `context.log.warning("text", extra={"event": "acme_table_stale", "table": name})`.
+Programs rely on the names of events, so these stay as they are; texts may change. Declare the events
+of a plugin in a module of its own, and name that module in the hook `ktrans_log_events`:
+
+    TABLE_STALE = LogEvent(
+        "acme_table_stale", "warning", "A table is older than a day.", LogField("table", "string", "Its name.")
+    )
+
+    context.log.warning("%s is stale", name, extra={"event": TABLE_STALE, "table": name})
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Self
+from typing import Literal, NamedTuple, Self
+
+Level = Literal["debug", "info", "warning", "error", "any"]
 
 
-class LogEvent(StrEnum):
-    """An event in the log.
+class LogField(NamedTuple):
+    """A field of a log line, besides those that every line has.
 
     Attributes:
-        level: how it is logged.
-        fields: what its lines have besides the fields of all lines.
-        about: when it is logged.
+        name: the field's name, in lower case with underscores.
+        type: its JSON type, such as "integer" or "string".
+        about: what it means, as a sentence.
     """
 
-    level: str
-    fields: tuple[str, ...]
+    name: str
+    type: str
     about: str
 
-    def __new__(cls, name: str, level: str, about: str, *fields: str) -> Self:
-        """Keep the name as the value, and the rest beside it."""
-        member = str.__new__(cls, name)
-        member._value_ = name
-        member.level, member.about, member.fields = level, about, fields
-        member.__doc__ = about
-        return member
 
-    # -- a run --------------------------------------------------------------------------------
+class LogEvent(str):
+    """A log event: the name is the text itself.
 
-    RUN_STARTED = "run_started", "info", "A run holds its lock and is about to plan."
-    EPOCH_PLANNED = (
-        "epoch_planned",
-        "info",
-        "An epoch was written to the state store and is about to be read.",
-        "epoch",
-        "tasks",
-        "splits",
-    )
-    EPOCH_COMMITTED = (
-        "epoch_committed",
-        "info",
-        "An epoch was published and recorded.",
-        "epoch",
-        "rows",
-        "seconds",
-    )
-    TASK_FINISHED = (
-        "task_finished",
-        "debug",
-        "A task of an epoch came to its end, well or not.",
-        "epoch",
-        "task",
-        "rows",
-        "attempts",
-        "seconds",
-    )
-    RETRYING = (
-        "retrying",
-        "warning",
-        "Something failed in a way that may pass, and is tried again after a wait.",
-        "what",
-        "attempt",
-        "wait_secs",
-        "code",
-    )
-    NOTE = "note", "info", "Something that a person should know, once; also in the receipt."
-    CAUGHT_UP = "caught_up", "debug", "The source has nothing new."
-    RUN_FAILED = "run_failed", "debug", "The error that ended a run, with its traceback."
-    RUN_FINISHED = (
-        "run_finished",
-        "info",
-        "A run is over, well or not.",
-        "outcome",
-        "exit_code",
-        "rows",
-        "seconds",
-    )
-    CLEAN_UP_FAILED = (
-        "clean_up_failed",
-        "error",
-        "A sink could not remove what a failed epoch had staged; the next attempt tries again.",
-        "sink",
-    )
-    LEASE_NOT_RENEWED = (
-        "lease_not_renewed",
-        "warning",
-        "The state store could not be told that this run lives, or has ended; it is tried again.",
-    )
-    LEASE_LOST = "lease_lost", "warning", "Another run has taken over the pipeline; this one stops."
-    CHECKPOINT_FAILED = (
-        "checkpoint_failed",
-        "warning",
-        "A state store could not shorten its log; nothing is lost, and it is tried again later.",
-    )
-    SERVING = "serving", "info", "`--http` listens.", "url"
-    CONFIG_RELOADED = (
-        "config_reloaded",
-        "info",
-        "A new configuration was taken; the lists name the pipelines.",
-        "generation",
-        "new",
-        "changed",
-        "removed",
-        "unchanged",
-    )
-    RELOAD_FAILED = (
-        "reload_failed",
-        "error",
-        "A new configuration is wrong, and the old one goes on.",
-        "errors",
-    )
+    Attributes:
+        level: the level at which it is logged.
+        about: when it is logged, as a sentence.
+        fields: the fields that its lines have besides those of all lines.
+    """
 
-    # -- plugins ------------------------------------------------------------------------------
+    __slots__ = ("about", "fields", "level")
 
-    OBSERVER_FAILED = (
-        "observer_failed",
-        "error",
-        "The log, the live line or the status page failed; the run goes on.",
-        "observer",
-        "call",
-    )
-    HOOK_FAILED = (
-        "hook_failed",
-        "warning",
-        "A hook of a plugin failed; the run goes on.",
-        "hook",
-        "plugin",
-    )
-    DECODER_UNUSABLE = (
-        "decoder_unusable",
-        "warning",
-        "`auto` leaves out a decoder that does not load.",
-        "decoder",
-    )
+    level: Level
+    about: str
+    fields: tuple[LogField, ...]
 
-    # -- components ---------------------------------------------------------------------------
-
-    FIELD_UNKNOWN = (
-        "field_unknown",
-        "warning",
-        "A log has a field that the decoder does not know; it is kept in `attrs`. Once a field.",
-        "field",
-    )
-    COLUMN_MISSING = (
-        "column_missing",
-        "warning",
-        "An object has no column for one that `flow_csv` maps. Once a column.",
-        "uri",
-        "column",
-    )
-    TABLE_LOADED = (
-        "table_loaded",
-        "info",
-        "An enricher has read its table or database.",
-    )
-    POSITION_NOT_REPORTED = (
-        "position_not_reported",
-        "warning",
-        "A consumer group could not be told how far the reading got; ktrans keeps its own account.",
-        "group",
-    )
-    MESSAGES_NOT_HELD = (
-        "messages_not_held",
-        "warning",
-        "A queue did not keep messages back for longer; they come again, and are known then.",
-    )
-    MESSAGES_NOT_DELETED = (
-        "messages_not_deleted",
-        "info",
-        "A queue did not delete some messages; they come again, and are known then.",
-    )
-    MESSAGES_KNOWN = (
-        "messages_known",
-        "info",
-        "A queue delivered messages again that had come before; they were dropped.",
-        "messages",
-    )
-    TRACES_NOT_SENT = (
-        "traces_not_sent",
-        "warning",
-        "The OpenTelemetry collector did not take all spans; the run is not affected.",
-    )
-    LINEAGE_NOT_SENT = (
-        "lineage_not_sent",
-        "warning",
-        "The OpenLineage receiver did not take an event; the run is not affected.",
-    )
-
-    # -- everybody else -----------------------------------------------------------------------
-
-    LOG = "log", "any", "A line without a name of its own: from a library, or from another plugin."
+    def __new__(cls, name: str, level: Level, about: str, *fields: LogField) -> Self:
+        """Make the event; its name is the value."""
+        event = super().__new__(cls, name)
+        event.level, event.about, event.fields = level, about, fields
+        return event

@@ -1,11 +1,13 @@
-"""`ktrans explain`: what does this code mean?"""
+"""`ktrans explain`: the meaning of error codes."""
 
 from __future__ import annotations
 
 import click
 
-from ktrans.cli.common import debug_option, json_option
+from ktrans.cli.common import catalogue, debug_option, json_option
 from ktrans.cli.failures import show_json
+
+JSON_KEYS = ("code", "cause", "cure", "distribution")
 
 
 @click.command("explain")
@@ -13,25 +15,26 @@ from ktrans.cli.failures import show_json
 @json_option
 @debug_option
 def command(codes: tuple[str, ...], as_json: bool) -> int:
-    """Say what an error code or a reason of rejects means, and what to do about it.
+    """Explain what an error code or a reason of rejects means, and what to do about it.
 
-    Codes stand in brackets in messages (`error[reject_limit]`), and in receipts, rejects and
+    Codes are in brackets in messages (`error[reject_limit]`), and in receipts, rejects and
     metrics. Without CODE: all of them.
     """
     from ktrans.api import UsageError
-    from ktrans.registry.codes import meanings
+    from ktrans.registry.explanations import explanations
     from ktrans.registry.suggest import near
 
-    known = meanings()
+    explained = explanations(catalogue())
+    known = {one.code for one in explained}
     for code in codes:
         if code not in known:
-            meant = near(code, list(known))
-            hint = f"did you mean {meant}?" if meant else "`ktrans explain` lists all"
+            meant = near(code, known)
+            hint = f"did you mean {meant}?" if meant else "`ktrans explain` lists all codes"
             raise UsageError(f"there is no code {code!r}", hint=hint)
-    told = [known[code] for code in codes] if codes else list(known.values())
+    chosen = [one for code in codes for one in explained if one.code == code] or explained
     if as_json:
-        show_json({"codes": [{"code": m.code, "cause": m.cause, "cure": m.cure} for m in told]})
+        show_json({"codes": [{n: getattr(one, n) for n in JSON_KEYS} for one in chosen]})
         return 0
-    for meaning in told:
-        click.echo(f"{click.style(meaning.code, bold=True)}: {meaning.cause}\n    {meaning.cure}")
+    for one in chosen:
+        click.echo(f"{click.style(one.code, bold=True)}: {one.cause}\n    {one.cure}")
     return 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ktrans.api import UsageError
-from ktrans.api.log_events import LogEvent
+from ktrans.cli import log_events
 from ktrans.engine.fleet.observer import FleetObserver
 from ktrans.registry.redaction import redact
 
@@ -95,7 +95,7 @@ class Desk(FleetObserver):
         for member in members:
             self.starting(member)
         server = StatusServer(self._address, self._board)
-        _log.info("serving %s", server.url, extra={"event": LogEvent.SERVING, "url": server.url})
+        _log.info("serving %s", server.url, extra={"event": log_events.SERVING, "url": server.url})
         if sys.stderr.isatty():
             click.echo(f"status: {server.url}", err=True)
         try:
@@ -159,7 +159,7 @@ class Desk(FleetObserver):
             "configuration %d is taken: %s",
             change.generation,
             what,
-            extra={"event": LogEvent.CONFIG_RELOADED, "generation": change.generation, **told},
+            extra={"event": log_events.CONFIG_RELOADED, "generation": change.generation, **told},
         )
 
     def reload_failed(self, errors: list[KtransError]) -> None:
@@ -170,7 +170,7 @@ class Desk(FleetObserver):
         _log.error(
             "the new configuration is wrong, the old one goes on: %s",
             "; ".join(texts),
-            extra={"event": LogEvent.RELOAD_FAILED, "errors": texts},
+            extra={"event": log_events.RELOAD_FAILED, "errors": texts},
         )
 
 

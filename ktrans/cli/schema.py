@@ -29,8 +29,9 @@ def command(what: str) -> int:
         return 0
     if what == "log":
         from ktrans.observe.log_schema import log_schema
+        from ktrans.registry.explanations import log_events
 
-        show_json(log_schema())
+        show_json(log_schema(log_events(catalogue())))
         return 0
     from ktrans.config.schema import pipeline_schema
 

@@ -21,7 +21,6 @@ from ktrans.api.spec import KINDS, Kind, Spec
 from ktrans.config.model import EngineSettings, LimitSettings, RejectLimit
 from ktrans.config.pipeline_tests import Case
 from ktrans.config.sections import REJECTS_KEYS, SECTIONS, SINK_KEYS
-from ktrans.registry.catalogue import WELL_KNOWN
 
 if TYPE_CHECKING:
     from ktrans.registry.catalogue import Catalogue
@@ -119,10 +118,6 @@ def type_text(annotation: Any) -> str:  # noqa: PLR0911 - one return a case read
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping"
     return _TYPES.get(annotation, getattr(annotation, "__name__", str(annotation)).lower())
-
-
-OURS = ",".join(sorted(set(WELL_KNOWN.values())))
-"""The plugins that the page describes beside the core: ours."""
 
 
 def configuration_page(catalogue: Catalogue) -> str:
@@ -284,29 +279,31 @@ def flow_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _errors() -> Iterator[str]:
-    from ktrans.registry.codes import sections
+def _errors(catalogue: Catalogue) -> Iterator[str]:
+    from ktrans.registry.explanations import explanations
 
     yield "# Errors"
     yield ""
     yield "Written by `python -m ktrans.config.reference errors` from the codes that the program"
     yield "knows. A code stands in brackets in messages (`error[reject_limit]`), and in receipts,"
     yield "rejects and metrics; `ktrans explain CODE` prints its entry."
-    for heading, found in sections().items():
+    heading = ""
+    for explanation in explanations(catalogue):
+        if explanation.title != heading:
+            heading = explanation.title
+            yield ""
+            yield f"## {heading}"
         yield ""
-        yield f"## {heading.capitalize()}"
-        for meaning in found:
-            yield ""
-            yield f"### `{meaning.code}`"
-            yield ""
-            yield meaning.cause
-            yield ""
-            yield f"What to do: {meaning.cure}"
+        yield f"### `{explanation.code}`"
+        yield ""
+        yield explanation.cause
+        yield ""
+        yield f"What to do: {explanation.cure}"
 
 
 def main(arguments: list[str]) -> None:
     """Print a page."""
-    from ktrans.registry.catalogue import Catalogue
+    from ktrans.registry.catalogue import first_party
 
     if arguments == ["flow"]:
         sys.stdout.write(flow_page())
@@ -315,9 +312,9 @@ def main(arguments: list[str]) -> None:
 
         sys.stdout.write(mapping_page())
     elif arguments == ["errors"]:
-        sys.stdout.write("\n".join(_errors()) + "\n")
+        sys.stdout.write("\n".join(_errors(first_party())) + "\n")
     elif arguments == ["config"]:
-        sys.stdout.write(configuration_page(Catalogue(environ={"KTRANS_PLUGINS": OURS})))
+        sys.stdout.write(configuration_page(first_party()))
     else:
         raise SystemExit("usage: python -m ktrans.config.reference config|flow|mapping|errors")
 

@@ -23,7 +23,7 @@ from ktrans.api import (
     RejectError,
     Sniff,
 )
-from ktrans.api.log_events import LogEvent
+from ktrans.decoders import log_events
 from ktrans.flow.schema import project
 from ktrans.kit.text.inflate import Inflater, inflate_head, wait_for_more
 
@@ -228,7 +228,7 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
                     "auto: the decoder %s cannot be used: %s",
                     name,
                     error,
-                    extra={"event": LogEvent.DECODER_UNUSABLE, "decoder": name},
+                    extra={"event": log_events.DECODER_UNUSABLE, "decoder": name},
                 )
                 continue
             if found is not None:

@@ -21,8 +21,8 @@ from ktrans.api import (
     StageLostError,
     TaskId,
 )
-from ktrans.api.log_events import LogEvent
 from ktrans.config.model import Pipeline
+from ktrans.engine import log_events
 from ktrans.engine.failures import as_ktrans, is_access
 from ktrans.engine.ledger import Ledger
 from ktrans.engine.rejects.writer import check_limit
@@ -207,7 +207,7 @@ class EpochRunner:
                 logging.getLogger("ktrans.engine").exception(
                     "%s did not clean up",
                     bound.entry.id,
-                    extra={"event": LogEvent.CLEAN_UP_FAILED, "sink": bound.entry.id},
+                    extra={"event": log_events.CLEAN_UP_FAILED, "sink": bound.entry.id},
                 )
 
     def _run_tasks(self, epoch: Epoch, number: EpochId) -> list[TaskResult]:

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from ktrans.api.log_events import LogEvent
+from ktrans.engine import log_events
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ def _guarded(call: Any) -> Any:
             logging.getLogger("ktrans.engine").exception(
                 "an observer failed",
                 extra={
-                    "event": LogEvent.OBSERVER_FAILED,
+                    "event": log_events.OBSERVER_FAILED,
                     "observer": type(getattr(call, "__self__", call)).__name__,
                     "call": getattr(call, "__name__", ""),
                 },

@@ -22,8 +22,8 @@ from ktrans.api import (
     Plan,
     RunError,
 )
-from ktrans.api.log_events import LogEvent
 from ktrans.config.model import Pipeline
+from ktrans.engine import log_events
 from ktrans.engine.assemble import Assembly, assemble
 from ktrans.engine.byte_budget import ByteBudget
 from ktrans.engine.cancellation import Cancellation
@@ -180,7 +180,7 @@ class Run:
 
     def _fail(self, error: Exception) -> None:
         logging.getLogger("ktrans.engine").debug(
-            "the run failed", exc_info=error, extra={"event": LogEvent.RUN_FAILED}
+            "the run failed", exc_info=error, extra={"event": log_events.RUN_FAILED}
         )
         self.receipt.fail(as_ktrans(error))
 

@@ -2,7 +2,7 @@
 
 Whatever is logged in the process, by ktrans, its plugins or the libraries that they use, becomes a
 line of one form: text on a terminal, one JSON object a line elsewhere, without secrets. See
-docs/logs.md; the events are `ktrans.api.log_events`, the form `ktrans.observe.log_schema`.
+docs/logs.md; the events are in the modules `log_events`, the form `ktrans.observe.log_schema`.
 
 structlog, and what knows the secrets, is imported with the first line that is logged: a run that has
 nothing to say does not pay for it.
@@ -19,8 +19,8 @@ import traceback
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from ktrans.api.log_events import LogEvent
 from ktrans.engine.log_context import bind, bound
+from ktrans.observe import log_events
 
 if TYPE_CHECKING:
     from structlog.typing import Processor
@@ -121,7 +121,7 @@ def _line(_logger: Any, _method: str, told: Line) -> Line:
     found = {
         "timestamp": _time(record.created),
         "level": record.levelname.lower(),
-        "event": LogEvent.LOG.value,
+        "event": log_events.LOG,
         "message": told.pop("event", ""),
         "logger": record.name,
         **getattr(record, _CONTEXT, {}),

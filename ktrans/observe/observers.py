@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ktrans.api.log_events import LogEvent
 from ktrans.engine.log_context import bound
+from ktrans.engine.log_events import OBSERVER_FAILED
 from ktrans.engine.observer import Meter, Observer
 from ktrans.engine.run_description import told
 from ktrans.engine.timing import now
+from ktrans.observe import log_events
 from ktrans.registry.redaction import redact
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class Observers(Observer):
                     "%s failed in %s",
                     name,
                     call,
-                    extra={"event": LogEvent.OBSERVER_FAILED, "observer": name, "call": call},
+                    extra={"event": OBSERVER_FAILED, "observer": name, "call": call},
                 )
 
 
@@ -139,13 +141,13 @@ class LogObserver(Observer):
     def run_started(self, pipeline: str, run_id: str, meter: Meter) -> None:
         """Log it."""
         del meter
-        _write(logging.INFO, LogEvent.RUN_STARTED, f"run {run_id} of {pipeline} begins")
+        _write(logging.INFO, log_events.RUN_STARTED, f"run {run_id} of {pipeline} begins")
 
     def epoch_planned(self, number: int, tasks: int, splits: int) -> None:
         """Log it."""
         text = f"epoch {number} planned: {splits} splits in {tasks} tasks"
         fields = {"epoch": number, "tasks": tasks, "splits": splits}
-        _write(logging.INFO, LogEvent.EPOCH_PLANNED, text, **fields)
+        _write(logging.INFO, log_events.EPOCH_PLANNED, text, **fields)
 
     def task_finished(self, task: dict[str, Any]) -> None:
         """Log it for those who look closely."""
@@ -154,7 +156,7 @@ class LogObserver(Observer):
         text = f"task {task['index']} of epoch {task['epoch']} {how}, in {seconds:.2f} s"
         fields = {name: task[name] for name in ("epoch", "rows", "attempts")}
         fields |= {"task": task["index"], "seconds": seconds}
-        _write(logging.DEBUG, LogEvent.TASK_FINISHED, text, **fields)
+        _write(logging.DEBUG, log_events.TASK_FINISHED, text, **fields)
 
     def epoch_committed(self, number: int, summary: dict[str, Any]) -> None:
         """Log it."""
@@ -162,22 +164,22 @@ class LogObserver(Observer):
         seconds = summary.get("seconds", 0)
         text = f"epoch {number} recorded: {rows} rows in {seconds:.2f} s"
         fields = {"epoch": number, "rows": rows, "seconds": seconds}
-        _write(logging.INFO, LogEvent.EPOCH_COMMITTED, text, **fields)
+        _write(logging.INFO, log_events.EPOCH_COMMITTED, text, **fields)
 
     def retrying(self, what: str, attempt: int, wait_secs: float, error: BaseException) -> None:
         """Log it as a warning."""
         text = f"{what} failed at attempt {attempt}, next in {wait_secs:.1f} s: {error}"
         fields = {"what": what, "attempt": attempt, "wait_secs": round(wait_secs, 3)}
         fields["code"] = told(error)["code"]
-        _write(logging.WARNING, LogEvent.RETRYING, text, **fields)
+        _write(logging.WARNING, log_events.RETRYING, text, **fields)
 
     def caught_up(self) -> None:
         """Log it for those who look closely."""
-        _write(logging.DEBUG, LogEvent.CAUGHT_UP, "the source has nothing new")
+        _write(logging.DEBUG, log_events.CAUGHT_UP, "the source has nothing new")
 
     def note(self, text: str) -> None:
         """Log it."""
-        _write(logging.INFO, LogEvent.NOTE, text)
+        _write(logging.INFO, log_events.NOTE, text)
 
     def run_finished(self, receipt: dict[str, Any]) -> None:
         """Log it; the receipt says the rest."""
@@ -185,7 +187,7 @@ class LogObserver(Observer):
         text = f"run of {receipt['pipeline']} is over: {outcome}, exit code {code}"
         fields = {"outcome": outcome, "exit_code": code}
         fields |= {"rows": receipt["ledger"]["decoded"]["rows"], "seconds": receipt["seconds"]}
-        _write(logging.INFO, LogEvent.RUN_FINISHED, text, **fields)
+        _write(logging.INFO, log_events.RUN_FINISHED, text, **fields)
 
 
 def _write(level: int, event: LogEvent, text: str, **fields: Any) -> None:

@@ -11,6 +11,27 @@ def ktrans_components() -> list[Spec]:
     return [*SOURCES, *DECODERS, *ENRICHERS, *FORMATS, *SINKS, *STATES]
 
 
+@hookimpl
+def ktrans_error_codes() -> list[str]:
+    """Explain the error codes of ktrans itself, by subject."""
+    from importlib.resources import files
+
+    folder = files("ktrans.registry") / "codes"
+    return [folder.joinpath(f"{name}.toml").read_text("utf-8") for name in CODE_FILES]
+
+
+@hookimpl
+def ktrans_log_events() -> list[str]:
+    """Name the modules that declare the log events of ktrans itself."""
+    return [f"ktrans.{room}.log_events" for room in LOGGING_ROOMS]
+
+
+@hookimpl
+def ktrans_known_types() -> dict[str, str]:
+    """Name the plugins of ours that bring a type, for users who have not installed them."""
+    return WELL_KNOWN
+
+
 def _spec(kind: str, name: str, module: str, cls: str, summary: str, **more: object) -> Spec:
     folder = "decoders.logs" if kind == "decoder" and module != "auto" else f"{kind}s"
     where = f"ktrans.{folder}.{module}"
@@ -24,6 +45,25 @@ def _spec(kind: str, name: str, module: str, cls: str, summary: str, **more: obj
     )
 
 
+CODE_FILES = (
+    *("config", "plugins", "tables", "input", "records", "run", "state"),
+    *("services", "line_protocol"),
+)
+LOGGING_ROOMS = ("observe", "engine", "kit.state", "cli", "registry", "decoders", "kit")
+WELL_KNOWN = {
+    "aws_metadata": "ktrans-aws",
+    "azure_blob": "ktrans-azure",
+    "gcs": "ktrans-gcp",
+    "generate": "ktrans-generate",
+    "geoip": "ktrans-geoip",
+    "influxdb": "ktrans-influxdb",
+    "kafka": "ktrans-kafka",
+    "postgres": "ktrans-postgres",
+    "pubsub": "ktrans-gcp",
+    "s3": "ktrans-aws",
+    "sql": "ktrans-sql",
+    "sqs": "ktrans-aws",
+}
 SOURCES = [
     _spec("source", "file", "file", "FileSource", "Files by path and glob", stability="stable"),
     _spec("source", "stdin", "stdin", "StdinSource", "Standard input, spooled so that it resumes"),

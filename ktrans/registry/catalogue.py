@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api.errors import ConfigError, ConfigErrors, KtransError, PluginError
-from ktrans.api.log_events import LogEvent
 from ktrans.api.spec import API_VERSION, KINDS, Kind, Spec
+from ktrans.registry import log_events
 from ktrans.registry.plugins import Loaded, Offer, PluginInfo, load_plugins
 from ktrans.registry.suggest import listed, near
 
@@ -23,21 +23,6 @@ if TYPE_CHECKING:
     from ktrans.api.config import ComponentConfig
 
 _log = logging.getLogger("ktrans.registry")
-
-WELL_KNOWN: dict[str, str] = {
-    "aws_metadata": "ktrans-aws",
-    "azure_blob": "ktrans-azure",
-    "gcs": "ktrans-gcp",
-    "generate": "ktrans-generate",
-    "geoip": "ktrans-geoip",
-    "influxdb": "ktrans-influxdb",
-    "kafka": "ktrans-kafka",
-    "pubsub": "ktrans-gcp",
-    "s3": "ktrans-aws",
-    "sql": "ktrans-sql",
-    "sqs": "ktrans-aws",
-}
-"""Types that people expect, and the name of the plugin of ours that has them."""
 
 
 class Catalogue:
@@ -136,7 +121,7 @@ class Catalogue:
 
     def add_commands(self, cli: click.Group) -> None:
         """Let plugins add verbs; one that fails is logged and left out."""
-        self._tell("ktrans_add_commands", cli=cli)
+        self.tell("ktrans_add_commands", cli=cli)
 
     def resolve_secret(self, scheme: str, ref: str) -> str | None:
         """Ask the plugins for `${scheme:ref}`; None if none of them knows the scheme.
@@ -160,13 +145,15 @@ class Catalogue:
         return None
 
     def tell(self, hook: str, **arguments: object) -> None:
-        """Call a hook of all plugins that look on; one that fails is logged."""
-        self._tell(hook, **arguments)
+        """Call a hook of all plugins and ignore the results; one that fails is logged."""
+        for _ in self.ask(hook, **arguments):
+            pass
 
-    def _tell(self, hook: str, **arguments: object) -> None:
+    def ask(self, hook: str, **arguments: object) -> Iterator[tuple[PluginInfo, Any]]:
+        """Yield what a hook of each plugin returns, ours first; one that fails is logged."""
         for call, info in self._calls(hook):
             try:
-                call(**arguments)
+                found = call(**arguments)
             except Exception as error:  # noqa: BLE001 - an observer never stops what it observes
                 _log.warning(
                     "the hook %s of the plugin %s failed: %s: %s",
@@ -175,11 +162,13 @@ class Catalogue:
                     type(error).__name__,
                     error,
                     extra={
-                        "event": LogEvent.HOOK_FAILED,
+                        "event": log_events.HOOK_FAILED,
                         "hook": hook,
                         "plugin": info.distribution,
                     },
                 )
+            else:
+                yield info, found
 
     def _calls(self, hook: str) -> Iterable[tuple[Callable[..., Any], PluginInfo]]:
         loaded = self._loaded
@@ -220,7 +209,10 @@ class Catalogue:
             ) from error
 
     def _unknown(self, kind: Kind, name: str) -> KtransError:
-        plugin = WELL_KNOWN.get(name, f"ktrans-{name}".replace("_", "-"))
+        well_known: dict[str, str] = {}
+        for _, types in self.ask("ktrans_known_types"):
+            well_known = {**types, **well_known}
+        plugin = well_known.get(name, f"ktrans-{name}".replace("_", "-"))
         for info in self._loaded.plugins:
             if info.status not in {"broken", "disabled"}:
                 continue
@@ -238,7 +230,7 @@ class Catalogue:
             hint = f"{name} is a {' and a '.join(elsewhere)}; {hint}"
         elif close := near(name, known):
             hint = f"did you mean {close}? {hint}"
-        elif name in WELL_KNOWN:
+        elif name in well_known:
             hint = f"{name} is not built in, it comes with the plugin {plugin}; {hint}"
         broken = [info.distribution for info in self._loaded.plugins if info.status == "broken"]
         if broken:
@@ -246,6 +238,14 @@ class Catalogue:
         return ConfigError(
             f"unknown {kind} {shown(name)}", field="type", code="unknown_component", hint=hint
         )
+
+
+def first_party() -> Catalogue:
+    """Return a catalogue of ktrans and the plugins of its own family, as the docs list them."""
+    from ktrans.registry.builtin import WELL_KNOWN
+
+    ours = sorted({*WELL_KNOWN.values(), "ktrans-openlineage", "ktrans-otel", "ktrans-report"})
+    return Catalogue(environ={"KTRANS_PLUGINS": ",".join(ours)})
 
 
 def shown(name: str) -> str:

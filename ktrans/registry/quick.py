@@ -48,13 +48,13 @@ def add_verbs(cli: click.Group) -> bool:
         try:
             hook(cli=cli)
         except Exception as error:  # noqa: BLE001 - help must come
-            from ktrans.api.log_events import LogEvent
+            from ktrans.registry import log_events
 
             _log.warning(
                 "%s could not add its verbs: %s",
                 module,
                 type(error).__name__,
-                extra={"event": LogEvent.HOOK_FAILED, "hook": VERB_HOOK, "plugin": module},
+                extra={"event": log_events.HOOK_FAILED, "hook": VERB_HOOK, "plugin": module},
             )
     return True
 

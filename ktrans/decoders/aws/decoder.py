@@ -20,7 +20,7 @@ from ktrans.api import (
     Payload,
     reject_batch,
 )
-from ktrans.api.log_events import LogEvent
+from ktrans.decoders import log_events
 from ktrans.decoders.aws.layout import LOGGED_AT, Dialect, Layout, parse_format, parse_header
 from ktrans.decoders.aws.rows import Lineage, Mapper
 from ktrans.decoders.frames import log_events as events
@@ -166,7 +166,7 @@ class AwsDecoder(Decoder[T]):
                 "%s: the field %s is not known; it is kept in attrs",
                 self.config.type,
                 name,
-                extra={"event": LogEvent.FIELD_UNKNOWN, "field": name},
+                extra={"event": log_events.FIELD_UNKNOWN, "field": name},
             )
 
     def rejects(

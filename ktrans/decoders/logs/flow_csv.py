@@ -22,7 +22,7 @@ from ktrans.api import (
     Payload,
     reject_batch,
 )
-from ktrans.api.log_events import LogEvent
+from ktrans.decoders import log_events
 from ktrans.decoders.frames.csv import CsvBlock, cut_csv
 from ktrans.decoders.mapped.config import Given, MappingConfig
 from ktrans.decoders.mapped.decoder import fault_rejects
@@ -179,7 +179,7 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
                     uri,
                     " or ".join(wanted),
                     each.column,
-                    extra={"event": LogEvent.COLUMN_MISSING, "uri": uri, "column": each.column},
+                    extra={"event": log_events.COLUMN_MISSING, "uri": uri, "column": each.column},
                 )
 
     def _parser(self, names: tuple[str, ...]) -> CsvParser:

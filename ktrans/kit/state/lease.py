@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from ktrans.api import FencedError, LockedError, StateError
-from ktrans.api.log_events import LogEvent
 from ktrans.kit.objects.store import ConditionalStore, StoredObject
 from ktrans.kit.retry import with_retries
+from ktrans.kit.state import log_events
 from ktrans.kit.state.retries import OPENING
 
 RENEWALS = 3
@@ -133,7 +133,7 @@ class Lease:
                     "the lease on %s was not given back: %s",
                     self._pipeline,
                     error,
-                    extra={"event": LogEvent.LEASE_NOT_RENEWED},
+                    extra={"event": log_events.LEASE_NOT_RENEWED},
                 )
 
     def _give_back(self, data: bytes) -> None:
@@ -157,13 +157,13 @@ class Lease:
                         "the lease on %s was not renewed: %s",
                         self._pipeline,
                         error,
-                        extra={"event": LogEvent.LEASE_NOT_RENEWED},
+                        extra={"event": log_events.LEASE_NOT_RENEWED},
                     )
                 if self._lost:
                     _log.warning(
                         "another run has taken over pipeline %s",
                         self._pipeline,
-                        extra={"event": LogEvent.LEASE_LOST},
+                        extra={"event": log_events.LEASE_LOST},
                     )
                     return
 

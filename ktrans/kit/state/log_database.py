@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from ktrans.api import ExitCode, FencedError, KtransError, StateError
-from ktrans.api.log_events import LogEvent
 from ktrans.api.state import Transaction
 from ktrans.kit.retry import with_retries
+from ktrans.kit.state import log_events
 from ktrans.kit.state.lease import Lease
 from ktrans.kit.state.retries import RUNNING
 from ktrans.kit.state.transaction_log import LoadedLog, Statement, TransactionLog, unsafe
@@ -147,7 +147,7 @@ class LogDatabase:
                 "no checkpoint of %s was made: %s",
                 self.where,
                 error,
-                extra={"event": LogEvent.CHECKPOINT_FAILED},
+                extra={"event": log_events.CHECKPOINT_FAILED},
             )
             return
         at.entries = at.bytes = 0
@@ -160,7 +160,7 @@ class LogDatabase:
                 "what %s needs no more was not removed: %s",
                 self.where,
                 error,
-                extra={"event": LogEvent.CHECKPOINT_FAILED},
+                extra={"event": log_events.CHECKPOINT_FAILED},
             )
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from ktrans.api import ComponentConfig, Spec
+from ktrans.api import ComponentConfig, LogEvent, Spec
 from ktrans.api.spec import API_VERSION, KINDS
 from ktrans.testing.contracts.covered import covered
+from ktrans.testing.contracts.explained import codes_raised
+
+_BUILTIN = "ktrans.registry.builtin"
+"""The module of the built-in plugin, whose codes every plugin may use."""
 
 _REGISTERING = frozenset({"ktrans", "pluggy"})
 _VALIDATING = _REGISTERING | {
@@ -104,6 +110,52 @@ class PluginContract:
             assert issubclass(config, ComponentConfig), spec
             assert config.model_fields["type"].default == spec.type, spec
             assert callable(component), spec
+
+    def test_every_code_in_its_source_is_explained(self) -> None:
+        """`ktrans explain` knows each code of an error, by this plugin's hook or by ktrans."""
+        known = {*self._explained(self.module), *self._explained(_BUILTIN)}
+        raised = codes_raised(self.package_folder)
+        assert {code: place for code, place in raised.items() if code not in known} == {}
+
+    def test_its_explanations_are_complete(self) -> None:
+        """Each code has a cause and a cure in whole sentences, and none is one of ktrans's own."""
+        own = self._explained(self.module)
+        for code, table in own.items():
+            assert set(table) == {"cause", "cure"}, code
+            assert all(text.endswith((".", "?")) for text in table.values()), code
+        if self.module != _BUILTIN:
+            assert not own.keys() & self._explained(_BUILTIN).keys()
+
+    def test_its_log_events_are_well_declared(self) -> None:
+        """Names are snake_case and declared once; texts are whole sentences."""
+        home = importlib.import_module(self.module)
+        modules = home.ktrans_log_events() if hasattr(home, "ktrans_log_events") else []
+        events = [
+            event
+            for module in modules
+            for event in vars(importlib.import_module(module)).values()
+            if isinstance(event, LogEvent)
+        ]
+        assert bool(events) == bool(modules)
+        assert len(set(events)) == len(events)
+        for event in events:
+            assert re.fullmatch(r"[a-z][a-z_0-9]*", event), event
+            assert event.about.endswith("."), event
+            assert all(field.about.endswith(".") for field in event.fields), event
+
+    @property
+    def package_folder(self) -> Path:
+        """The folder of the plugin's top-level package."""
+        package = importlib.import_module(self.module.partition(".")[0])
+        assert package.__file__ is not None
+        return Path(package.__file__).parent
+
+    @staticmethod
+    def _explained(module: str) -> dict[str, dict[str, str]]:
+        home = importlib.import_module(module)
+        texts = home.ktrans_error_codes() if hasattr(home, "ktrans_error_codes") else []
+        tables = [tomllib.loads(text) for text in texts]
+        return {k: v for table in tables for k, v in table.items() if k != "title"}
 
     @staticmethod
     def _load(reference: str) -> type[ComponentConfig]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from ktrans.api import ConfigError, Enricher
-from ktrans.api.log_events import LogEvent
+from ktrans.kit import log_events
 from ktrans_aws.client import AwsConfig
 from ktrans_aws.inventory import Interface, Snapshot, load, take
 
@@ -211,7 +211,7 @@ class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
                     "aws_metadata: %d interfaces as of %s",
                     len(snapshot.interfaces),
                     snapshot.taken.isoformat(),
-                    extra={"event": LogEvent.TABLE_LOADED},
+                    extra={"event": log_events.TABLE_LOADED},
                 )
                 self._tables = _tables(snapshot, self._wanted())
             return self._tables

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from ktrans.api import Clock, KtransError
-from ktrans.api.log_events import LogEvent
+from ktrans.kit import log_events
 from ktrans_aws.errors import aws_errors
 
 _BATCH = 10
@@ -149,7 +149,7 @@ class Queue:
                 logging.getLogger("ktrans.aws").warning(
                     "messages are not kept: %s",
                     error,
-                    extra={"event": LogEvent.MESSAGES_NOT_HELD},
+                    extra={"event": log_events.MESSAGES_NOT_HELD},
                 )
             pause = max(self._visibility_secs / 3 - (self._clock.monotonic() - began), 0.1)
 

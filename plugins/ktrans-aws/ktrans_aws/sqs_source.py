@@ -21,7 +21,7 @@ from ktrans.api import (
     Split,
     UsageError,
 )
-from ktrans.api.log_events import LogEvent
+from ktrans.kit import log_events
 from ktrans.kit.objects.expiry import Expiry
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.reader import ObjectPayload, ReadAhead, Reader
@@ -229,7 +229,7 @@ class SqsSource(Source[SqsSourceConfig]):
         if self.queue.delete(done):
             self.context.log.info(
                 "some messages could not be deleted; they come again",
-                extra={"event": LogEvent.MESSAGES_NOT_DELETED},
+                extra={"event": log_events.MESSAGES_NOT_DELETED},
             )
 
     def check_rewind(self) -> None:

@@ -32,3 +32,11 @@ def ktrans_components() -> list[Spec]:
             summary="A container of Azure Blob Storage, for runs that share nothing else",
         ),
     ]
+
+
+@hookimpl
+def ktrans_error_codes() -> list[str]:
+    """Explain the error codes of this plugin."""
+    from importlib.resources import files
+
+    return [files(__name__).joinpath("codes.toml").read_text("utf-8")]

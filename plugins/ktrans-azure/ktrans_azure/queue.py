@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from ktrans.api import Context, KtransError
-from ktrans.api.log_events import LogEvent
+from ktrans.kit import log_events
 from ktrans_azure.account import Account
 from ktrans_azure.config import EventQueueConfig
 from ktrans_azure.errors import code_of
@@ -164,7 +164,7 @@ class EventQueue:
                             "%s: messages are not kept hidden: %s",
                             self.title,
                             error,
-                            extra={"event": LogEvent.MESSAGES_NOT_HELD},
+                            extra={"event": log_events.MESSAGES_NOT_HELD},
                         )
                     told = True
 

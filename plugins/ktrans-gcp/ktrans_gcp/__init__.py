@@ -47,3 +47,11 @@ def ktrans_components() -> list[Spec]:
             summary="A Google Cloud Storage bucket, for runs that share nothing else",
         ),
     ]
+
+
+@hookimpl
+def ktrans_error_codes() -> list[str]:
+    """Explain the error codes of this plugin."""
+    from importlib.resources import files
+
+    return [files(__name__).joinpath("codes.toml").read_text("utf-8")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ktrans.api import Context
-from ktrans.api.log_events import LogEvent
+from ktrans.kit import log_events
 from ktrans.kit.spool.segments import Segment, Spool
 from ktrans_gcp.pull import Batch, Puller
 from ktrans_gcp.seen import Seen
@@ -106,7 +106,7 @@ class Intake:
             self._context.log.info(
                 "pubsub: %d messages were delivered again, and dropped",
                 self._again,
-                extra={"event": LogEvent.MESSAGES_KNOWN, "messages": self._again},
+                extra={"event": log_events.MESSAGES_KNOWN, "messages": self._again},
             )
             self._again = 0
 

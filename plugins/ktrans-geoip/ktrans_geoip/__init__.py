@@ -17,3 +17,11 @@ def ktrans_components() -> list[Spec]:
             summary="Country, city and network operator of addresses",
         )
     ]
+
+
+@hookimpl
+def ktrans_error_codes() -> list[str]:
+    """Explain the error codes of this plugin."""
+    from importlib.resources import files
+
+    return [files(__name__).joinpath("codes.toml").read_text("utf-8")]

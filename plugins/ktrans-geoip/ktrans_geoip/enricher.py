@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
-from ktrans.api.log_events import LogEvent
+from ktrans.kit import log_events
 from ktrans_geoip.database import Values, describe, lookup, open_database
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -171,7 +171,7 @@ class GeoipEnricher(Enricher[GeoipEnricherConfig]):
                     kind,
                     path,
                     describe(self._readers[kind]),
-                    extra={"event": LogEvent.TABLE_LOADED},
+                    extra={"event": log_events.TABLE_LOADED},
                 )
         except ConfigError:
             self.close()

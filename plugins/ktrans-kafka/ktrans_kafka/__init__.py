@@ -25,3 +25,17 @@ def ktrans_components() -> list[Spec]:
             summary="topics of Apache Kafka, each record once, alone or shared by a group",
         ),
     ]
+
+
+@hookimpl
+def ktrans_error_codes() -> list[str]:
+    """Explain the error codes of this plugin."""
+    from importlib.resources import files
+
+    return [files(__name__).joinpath("codes.toml").read_text("utf-8")]
+
+
+@hookimpl
+def ktrans_log_events() -> list[str]:
+    """Name the module that declares the log events of this plugin."""
+    return ["ktrans_kafka.log_events"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ktrans.api import Context
-from ktrans.api.log_events import LogEvent
 from ktrans_kafka import groups as _groups
+from ktrans_kafka import log_events
 from ktrans_kafka.client import Troubles, connection
 from ktrans_kafka.consumer_reader import Reader
 from ktrans_kafka.source_config import KafkaSourceConfig
@@ -89,7 +89,7 @@ class Clients:
                     "cannot report to group %s: %s",
                     group,
                     error,
-                    extra={"event": LogEvent.POSITION_NOT_REPORTED, "group": group},
+                    extra={"event": log_events.POSITION_NOT_REPORTED, "group": group},
                 )
 
         own = {"group.id": group, "enable.auto.commit": False, "on_commit": told}

@@ -20,7 +20,7 @@ from ktrans.api import (
     Split,
     UsageError,
 )
-from ktrans.api.log_events import LogEvent
+from ktrans_kafka import log_events
 from ktrans_kafka.consumer_clients import Clients
 from ktrans_kafka.consumer_cluster import Cluster, Topic
 from ktrans_kafka.consumer_payload import RangePayload
@@ -307,7 +307,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
                 "cannot report to group %s: %s",
                 group,
                 error,
-                extra={"event": LogEvent.POSITION_NOT_REPORTED, "group": group},
+                extra={"event": log_events.POSITION_NOT_REPORTED, "group": group},
             )
 
     def check_rewind(self) -> None:

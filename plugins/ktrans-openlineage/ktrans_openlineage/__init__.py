@@ -64,3 +64,9 @@ def ktrans_run_finished(run: dict[str, Any], receipt: dict[str, Any]) -> None:
     """Send COMPLETE, ABORT or FAIL, and give the sender a moment."""
     if _lineage is not None:
         _lineage.run_finished(run, receipt)
+
+
+@hookimpl
+def ktrans_log_events() -> list[str]:
+    """Name the module that declares the log events of this plugin."""
+    return ["ktrans_openlineage.log_events"]

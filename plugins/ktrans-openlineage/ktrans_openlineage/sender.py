@@ -10,7 +10,7 @@ import queue
 import threading
 from typing import Any
 
-from ktrans.api.log_events import LogEvent
+from ktrans_openlineage import log_events
 from ktrans_openlineage.lineage import Told
 
 FLUSH_SECS = 5.0
@@ -93,7 +93,7 @@ class Sender:
             _log.warning(
                 "the OpenLineage receiver does not take the events; the run goes on: %s",
                 why,
-                extra={"event": LogEvent.LINEAGE_NOT_SENT},
+                extra={"event": log_events.LINEAGE_NOT_SENT},
             )
 
 

@@ -77,3 +77,9 @@ def ktrans_run_finished(run: dict[str, Any], receipt: dict[str, Any]) -> None:
     """End the run's span, and give the exporter a moment to send what it has."""
     if _traces is not None:
         _traces.run_finished(run, receipt)
+
+
+@hookimpl
+def ktrans_log_events() -> list[str]:
+    """Name the module that declares the log events of this plugin."""
+    return ["ktrans_otel.log_events"]

@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from ktrans.api.log_events import LogEvent
+from ktrans_otel import log_events
 
 FLUSH_SECS = 3.0
 """What the end of a run waits for the collector, unless OTEL_BSP_EXPORT_TIMEOUT says otherwise."""
@@ -89,4 +89,4 @@ def _patience(milliseconds: str) -> float:
 
 
 def _warn(text: str) -> None:
-    _log.warning("%s", text, extra={"event": LogEvent.TRACES_NOT_SENT})
+    _log.warning("%s", text, extra={"event": log_events.TRACES_NOT_SENT})

@@ -16,3 +16,11 @@ def ktrans_add_commands(cli: click.Group) -> None:
     from ktrans_report.command import command
 
     cli.add_command(command)
+
+
+@hookimpl
+def ktrans_error_codes() -> list[str]:
+    """Explain the error codes of this plugin."""
+    from importlib.resources import files
+
+    return [files(__name__).joinpath("codes.toml").read_text("utf-8")]

@@ -1,0 +1,24 @@
+"""The log events that several plugins share."""
+
+from __future__ import annotations
+
+from ktrans.api.log_events import LogEvent, LogField
+
+TABLE_LOADED = LogEvent("table_loaded", "info", "An enricher has loaded its table or database.")
+MESSAGES_NOT_HELD = LogEvent(
+    "messages_not_held",
+    "warning",
+    "A queue did not extend the time that messages stay hidden; they are delivered again, and "
+    "recognized then.",
+)
+MESSAGES_NOT_DELETED = LogEvent(
+    "messages_not_deleted",
+    "info",
+    "A queue did not delete some messages; they are delivered again, and recognized then.",
+)
+MESSAGES_KNOWN = LogEvent(
+    "messages_known",
+    "info",
+    "A queue delivered messages again; they were dropped.",
+    LogField("messages", "integer", "The number of messages."),
+)

@@ -1,0 +1,53 @@
+"""The log events of runs."""
+
+from __future__ import annotations
+
+from ktrans.api.log_events import LogEvent, LogField
+
+EPOCH = LogField("epoch", "integer", "The number of the epoch within the pipeline.")
+ROWS = LogField("rows", "integer", "The number of decoded rows.")
+SECONDS = LogField("seconds", "number", "The duration in seconds.")
+
+RUN_STARTED = LogEvent("run_started", "info", "A run holds its lock and starts planning.")
+EPOCH_PLANNED = LogEvent(
+    "epoch_planned",
+    "info",
+    "An epoch was recorded in the state store; reading starts.",
+    EPOCH,
+    LogField("tasks", "integer", "The number of tasks in the epoch."),
+    LogField("splits", "integer", "The number of objects or ranges to read."),
+)
+EPOCH_COMMITTED = LogEvent(
+    "epoch_committed", "info", "An epoch was published and recorded.", EPOCH, ROWS, SECONDS
+)
+TASK_FINISHED = LogEvent(
+    "task_finished",
+    "debug",
+    "A task of an epoch succeeded or failed.",
+    EPOCH,
+    LogField("task", "integer", "The number of the task within its epoch, from 0."),
+    ROWS,
+    LogField("attempts", "integer", "The number of attempts that it took."),
+    SECONDS,
+)
+RETRYING = LogEvent(
+    "retrying",
+    "warning",
+    "A temporary failure; the operation is tried again after a wait.",
+    LogField("what", "string", "What is retried: a task, an object, or the listing."),
+    LogField("attempt", "integer", "The number of the attempt that failed, from 1."),
+    LogField("wait_secs", "number", "The time until the next attempt, in seconds."),
+    LogField("code", "string", "The error code; see `ktrans explain`."),
+)
+NOTE = LogEvent("note", "info", "Information for operators, logged once; also in the receipt.")
+CAUGHT_UP = LogEvent("caught_up", "debug", "The source has nothing new.")
+RUN_FINISHED = LogEvent(
+    "run_finished",
+    "info",
+    "A run succeeded or failed.",
+    LogField("outcome", "string", "One of done, nothing_to_do, stopped, skipped, failed."),
+    LogField("exit_code", "integer", "The exit code of the process."),
+    ROWS,
+    SECONDS,
+)
+LOG = LogEvent("log", "any", "A line without an event name, such as those of libraries.")
