@@ -15,7 +15,7 @@ from pydantic import Field
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
 from ktrans.decoders.mapped.rows import Work
-from ktrans.decoders.mapped.table import Table, flow_field
+from ktrans.decoders.mapped.table import Table, col
 from ktrans.decoders.mapped.values import Coerced, Rule, Wrong, coerce
 
 _OUTCOMES = {"pass": "accept", "drop": "drop"}
@@ -85,24 +85,24 @@ def _length(column: pa.Array) -> Coerced:
 
 
 TABLE = Table(
-    fields=(
-        flow_field("start_time", "Datetime"),
-        flow_field("src_addr", "IPSourceAddress"),
-        flow_field("dst_addr", "IPDestinationAddress"),
-        flow_field("src_port", "SourcePort"),
-        flow_field("dst_port", "DestinationPort"),
-        flow_field("protocol", "IPProtocol"),
-        flow_field("ip_version", "IPVersion"),
-        flow_field("bytes", "IPTotalLength", convert=_length),
-        flow_field("tcp_flags", "TCPFlags"),
-        flow_field("direction", "Direction", lower=True),
-        flow_field("action", "Outcome", "Verdict", values=_OUTCOMES, lower=True),
-        flow_field("action_reason", "MitigationReason"),
-        flow_field("rule", "RuleID"),
-        flow_field("acl_id", "RulesetID"),
-        flow_field("region", "ColoCountry"),
-        flow_field("zone", "ColoCode"),
-        flow_field("account_id", "AccountID"),
+    columns=(
+        col("start_time", "Datetime"),
+        col("src_addr", "IPSourceAddress"),
+        col("dst_addr", "IPDestinationAddress"),
+        col("src_port", "SourcePort"),
+        col("dst_port", "DestinationPort"),
+        col("protocol", "IPProtocol"),
+        col("ip_version", "IPVersion"),
+        col("bytes", "IPTotalLength", convert=_length),
+        col("tcp_flags", "TCPFlags"),
+        col("direction", "Direction", lower=True),
+        col("action", "Outcome", "Verdict", values=_OUTCOMES, lower=True),
+        col("action_reason", "MitigationReason"),
+        col("rule", "RuleID"),
+        col("acl_id", "RulesetID"),
+        col("region", "ColoCountry"),
+        col("zone", "ColoCode"),
+        col("account_id", "AccountID"),
     ),
     constants={
         "provider": "cloudflare",
@@ -110,7 +110,7 @@ TABLE = Table(
         "log_status": "OK",
         "reporter": "firewall",
     },
-    uses={("SampleInterval",): ()},
+    reads={("SampleInterval",): ()},
     always=frozenset({"protocol"}),
     derive=_derive,
 )

@@ -92,7 +92,7 @@ class FlowCsvDecoderConfig(MappingConfig):
         doubled = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if doubled:
             raise ValueError(f"columns: {', '.join(doubled)} is there twice")
-        for name in (path[0] for each in self.table().fields for path in each.paths):
+        for name in (path[0] for each in self.table().columns for path in each.paths):
             if name not in self.columns:
                 close = difflib.get_close_matches(name, self.columns, n=1, cutoff=0.6)
                 hint = f"did you mean {close[0]}?" if close else f"there are {self.columns}"
@@ -170,7 +170,7 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
 
     def _tell(self, uri: str, names: tuple[str, ...]) -> None:
         """Log mapped columns that an object does not have, once each."""
-        for each in self._table.fields:
+        for each in self._table.columns:
             wanted = [path[0] for path in each.paths]
             if each.column not in self._told and not set(wanted) & set(names):
                 self._told.add(each.column)

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.mapped.rows import RowMaker, Work
-from ktrans.decoders.mapped.table import Table, flow_field
+from ktrans.decoders.mapped.table import Table, col
 from ktrans.decoders.mapped.values import Rule, coerce, text_of
 from ktrans.decoders.read.parquet_mapped import TableDecoder
 from ktrans.flow.columns import coalesce_text
@@ -41,13 +41,13 @@ def _take_attrs(work: Work) -> None:
 
 
 TABLE = Table(
-    fields=tuple(
-        flow_field(name, name, **_rule(name))
+    columns=tuple(
+        col(name, name, **_rule(name))
         for name in NAMES
         if name not in {"attrs", "source_uri", "source_pos"}
     ),
-    parents=(("attrs",),),
-    uses={path: (path[0],) for path in _LINEAGE},
+    objects=(("attrs",),),
+    reads={path: (path[0],) for path in _LINEAGE},
     hidden=frozenset(_LINEAGE),
     derive=_take_attrs,
 )

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.mapped.table import Field, Table
+from ktrans.decoders.mapped.table import Col, Table
 from ktrans.decoders.mapped.values import Coerced, Wrong, coerce, explain, text_of
 from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.json_careful import Native, Path, Shape
@@ -46,11 +46,11 @@ class Work:
     wrong: list[tuple[str, Wrong, Callable[[int], str]]] = field(default_factory=list)
 
     def raw(self, *path: str) -> Iterator[tuple[Path, pa.Array]]:
-        """Give the columns of a path within each wrapper that has it."""
-        for wrapper in self.table.wrappers:
-            column = self.native.columns.get(wrapper + path)
+        """Give the columns of a path within each envelope that has it."""
+        for envelope in self.table.envelopes:
+            column = self.native.columns.get(envelope + path)
             if column is not None:
-                yield wrapper + path, column
+                yield envelope + path, column
 
     def text(self, *path: str) -> pa.DictionaryArray | None:
         """Give a value as text; None if no row has it."""
@@ -111,9 +111,9 @@ class RowMaker:
             self._filled |= {"src_addr", "dst_addr"}
 
     def _taken_paths(self) -> frozenset[Path]:
-        taken = {p for f in self._table.fields if not f.shown for p in f.paths}
+        taken = {p for f in self._table.columns if not f.in_attrs for p in f.paths}
         taken |= self._table.hidden
-        return frozenset(w + p for w in self._table.wrappers for p in taken)
+        return frozenset(w + p for w in self._table.envelopes for p in taken)
 
     def make(self, native: Native, uri: str, first_pos: int) -> Made:
         """Make rows.
@@ -124,14 +124,14 @@ class RowMaker:
             first_pos: position of line 0.
         """
         faults, skipped = native.faults, 0
-        if self._table.foreign is not None:
-            foreign = self._table.foreign(native)
-            if foreign is not None and foreign.any():
-                skipped = int(np.count_nonzero(foreign))
-                native = native.take(np.flatnonzero(~foreign))
+        if self._table.skip is not None:
+            others = self._table.skip(native)
+            if others is not None and others.any():
+                skipped = int(np.count_nonzero(others))
+                native = native.take(np.flatnonzero(~others))
         self._refuse_strangers(native, faults)
         work = Work(self._table, native, self._wanted, native.rows, uri)
-        for each in self._table.fields:
+        for each in self._table.columns:
             self._fill(work, each)
         self._table.derive(work)
         self._finish(work)
@@ -142,7 +142,7 @@ class RowMaker:
             batch = batch.take(pa.array(kept))
         return Made(batch, faults, skipped)
 
-    def _fill(self, work: Work, each: Field) -> None:
+    def _fill(self, work: Work, each: Col) -> None:
         """Fill one column from the first value that is there; only that one has to be right."""
         if each.column not in self._filled:
             return
@@ -201,12 +201,14 @@ class RowMaker:
         if not self._attrs:
             return nulls(work.rows, self._schema.field("attrs").type)
         fields: dict[str, pa.DictionaryArray] = {}
-        wrappers = sorted(self._table.wrappers, key=len, reverse=True)
+        envelopes = sorted(self._table.envelopes, key=len, reverse=True)
         for path, column in work.native.columns.items():
             if path in self._taken:
                 continue
-            wrapper = next(w for w in [*wrappers, ()] if path[: len(w)] == w and len(path) > len(w))
-            name = ".".join(path[len(wrapper) :])
+            envelope = next(
+                w for w in [*envelopes, ()] if path[: len(w)] == w and len(path) > len(w)
+            )
+            name = ".".join(path[len(envelope) :])
             text = text_of(column)
             fields[name] = coalesce_text(fields[name], text) if name in fields else text
         fields.update(work.attrs)
@@ -214,11 +216,11 @@ class RowMaker:
 
     def _refuse_strangers(self, native: Native, faults: Faults) -> None:
         """Refuse records that have none of the values that a flow has."""
-        telling = self._table.telling()
+        telling = self._table.evidence_paths()
         missing = np.ones(native.rows, dtype=bool)
-        for wrapper in self._table.wrappers:
+        for envelope in self._table.envelopes:
             for path in telling:
-                column = native.columns.get(wrapper + path)
+                column = native.columns.get(envelope + path)
                 if column is not None:
                     missing &= np.asarray(column.is_null())
                     if not missing.any():
@@ -233,8 +235,8 @@ class RowMaker:
     def _kept(self, work: Work, lines: np.ndarray, faults: Faults) -> np.ndarray | None:
         """Note the bad rows, the first fault of each, and give the good ones; None if all are."""
         seen = set(faults.lines)
-        kinds = {".".join(p): f.rule.kind for f in self._table.fields for p in f.paths}
-        prefixes = tuple(".".join(w) + "." for w in self._table.wrappers if w)
+        kinds = {".".join(p): f.rule.kind for f in self._table.columns for p in f.paths}
+        prefixes = tuple(".".join(w) + "." for w in self._table.envelopes if w)
         for name, wrong, shown in work.wrong:
             short = next((name[len(p) :] for p in prefixes if name.startswith(p)), name)
             for row, reason in zip(wrong.rows.tolist(), wrong.reasons, strict=True):

@@ -87,13 +87,13 @@ class TableDecoder(JsonMapDecoder[C]):
     def _wanted_of(self, schema: pa.Schema) -> list[str]:
         """Give the columns to read: those of the table's values, or all if the rest is kept."""
         names = schema.names
-        known = {path[0] for each in self.table.fields for path in each.paths}
+        known = {path[0] for each in self.table.columns for path in each.paths}
         if not known & set(names):
             return []
         paths = self._maker.shape.paths
         if paths is None:
             hidden = {path[0] for path in self.table.hidden if len(path) == 1}
-            hidden -= {path[0] for path in self.table.uses}
+            hidden -= {path[0] for path in self.table.reads}
             return [name for name in names if name not in hidden or name in known]
         found = [_leaf(schema, path) for path in paths if path[0] in names]
         return list(dict.fromkeys(found)) or names[:1]
