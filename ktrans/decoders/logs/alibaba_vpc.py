@@ -13,10 +13,10 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.rows import Work
 from ktrans.decoders.mapped.table import Table, col
-from ktrans.decoders.mapped.values import marked, text_of
-from ktrans.decoders.read.json_careful import Native
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import RawColumns
+from ktrans.decoders.values import marked, text_of
 from ktrans.flow.columns import coalesce_text
 
 _PATH_NAMES = ("traffic_path", "traffic-path", "rafficPath", "TrafficPath", "trafficPath")
@@ -28,13 +28,13 @@ _MARKS = (b'"vswitch-id"', b'"eni-id"', b'"vswitch_id"', b'"eni_id"')
 _TOPIC = "flow_log"
 
 
-def _other_records(native: Native) -> np.ndarray | None:
+def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark the records of other topics, which share a log store with flows."""
     topics = native.columns.get(("__topic__",))
     return None if topics is None else marked(text_of(topics), lambda topic: topic != _TOPIC)
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     """Bring the traffic path under one name; its codes are not those of other clouds."""
     found = [text for name in _PATH_NAMES if (text := work.text(name)) is not None]
     if found:

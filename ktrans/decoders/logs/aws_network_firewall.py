@@ -19,8 +19,8 @@ from ktrans.api import ComponentConfig, Head, Payload, Sniff
 from ktrans.decoders.frames.json_log_events import cut_events, is_wrapped, messages_of
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
 from ktrans.decoders.mapped.table import Table, col
-from ktrans.decoders.mapped.values import Coerced, Wrong, marked, text_of
-from ktrans.decoders.read.json_careful import Native
+from ktrans.decoders.read.raw_columns import RawColumns
+from ktrans.decoders.values import Coerced, Wrong, marked, text_of
 
 _MARKS = (b"firewall_name", b"event_timestamp", b"event", b"event_type")
 _CONTROL = b'{"event":{"event_type":"control message"}}'
@@ -28,7 +28,7 @@ _HEX = 16
 _MAX_FLAGS = 255
 
 
-def _other_records(native: Native) -> np.ndarray | None:
+def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark alerts, TLS and other events that share the stream."""
     kinds = native.columns.get(("event", "event_type"))
     return None if kinds is None else marked(text_of(kinds), lambda kind: kind != "netflow")

@@ -26,8 +26,8 @@ from ktrans.api.log_events import LogEvent
 from ktrans.decoders.frames.csv import CsvBlock, cut_csv
 from ktrans.decoders.mapped.config import Given, MappingConfig
 from ktrans.decoders.mapped.decoder import fault_rejects
-from ktrans.decoders.mapped.rows import RowMaker
 from ktrans.decoders.read.csv import CsvParser, Dialect
+from ktrans.decoders.rows import RowBuilder
 from ktrans.flow.columns import flow_batch
 from ktrans.flow.schema import project
 from ktrans.kit.text.inflate import inflate_head
@@ -113,7 +113,7 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
 
     def _prepare(self, schema: pa.Schema) -> None:
         self._schema = schema
-        self._maker = RowMaker(self._table, schema)
+        self._builder = RowBuilder(self._table, schema)
         self._parsers: dict[tuple[str, ...], CsvParser] = {}
 
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
@@ -185,7 +185,7 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
     def _parser(self, names: tuple[str, ...]) -> CsvParser:
         parser = self._parsers.get(names)
         if parser is None:
-            paths = self._maker.shape.paths
+            paths = self._builder.shape.paths
             needed = None if paths is None else frozenset(path[0] for path in paths)
             numbers = frozenset(
                 path[0] for path, kind in self._table.needed(self._schema.names).items()
@@ -205,7 +205,7 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
         if not block.lines:
             return Decoded(flow_batch(self._schema, 0, {}), records, None, block.skipped)
         native, skipped = self._parser(block.names).read(block.data, block.lines)
-        made = self._maker.make(native, block.uri, block.first_pos)
+        made = self._builder.build(native, block.uri, block.first_pos)
         bad = fault_rejects(made.faults, block.data, block.first_pos)
         rejects = None
         if bad:

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.mapped.rows import Work
 from ktrans.decoders.mapped.table import Table, col, parse_path
-from ktrans.decoders.mapped.values import marked, text_of
-from ktrans.decoders.read.json_careful import Native, Path
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import Path, RawColumns
+from ktrans.decoders.values import marked, text_of
 from ktrans.flow.columns import coalesce_text, recode
 
 LOG_NAME = re.compile(r"(?:compute|networkmanagement)\.googleapis\.com(?:%2F|%2f|/)vpc_flows$")
@@ -47,13 +47,13 @@ def _inside(path: str) -> Path:
     return _PAYLOAD + parse_path(path)
 
 
-def _other_records(native: Native) -> np.ndarray | None:
+def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark entries of other logs, which sinks of Cloud Logging mix with flows."""
     names = native.columns.get(_LOG_NAME_PATH)
     return None if names is None else marked(text_of(names), lambda name: not LOG_NAME.search(name))
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     reporter = work.text("jsonPayload", "reporter")
     _reporter(work, reporter)
     _sides(work, reporter)
@@ -64,7 +64,7 @@ def _derive(work: Work) -> None:
         _fill(work, "account_id", work.text(*_LOG_NAME_PATH), _project)
 
 
-def _reporter(work: Work, reporter: pa.DictionaryArray | None) -> None:
+def _reporter(work: PartialRows, reporter: pa.DictionaryArray | None) -> None:
     if reporter is None:
         return
     words = reporter.dictionary.to_pylist()
@@ -79,7 +79,7 @@ def _known(word: str) -> tuple[str | None, str | None]:
     return (word.lower(), None) if found is None else found[:2]
 
 
-def _sides(work: Work, reporter: pa.DictionaryArray | None) -> None:
+def _sides(work: PartialRows, reporter: pa.DictionaryArray | None) -> None:
     """Take what describes the capture point from the reporter's side."""
     if reporter is None:
         return
@@ -103,7 +103,7 @@ def _sides(work: Work, reporter: pa.DictionaryArray | None) -> None:
                 _fill(work, column, found)
 
 
-def _place(work: Work) -> None:
+def _place(work: PartialRows) -> None:
     """Take region, zone and subnet from the resource where the record has none."""
     location = work.text("resource", "labels", "location")
     if "zone" in work.wanted:
@@ -124,7 +124,7 @@ def _region(location: str) -> str | None:
     return None if location in ("global", "-") else location
 
 
-def _verdict(work: Work) -> None:
+def _verdict(work: PartialRows) -> None:
     """Tell drop records from others, which carry no verdict."""
     disposition = work.text("jsonPayload", "disposition")
     if disposition is None:
@@ -138,9 +138,9 @@ def _verdict(work: Work) -> None:
         work.attrs["jsonPayload.disposition"] = recode(disposition, others)
 
 
-def _older_rtt(work: Work) -> None:
+def _older_rtt(work: PartialRows) -> None:
     """Keep the coarse round trip time where the record has the exact one as well."""
-    exact = work.native.columns.get(_inside("round_trip_time.median_msec"))
+    exact = work.raw.columns.get(_inside("round_trip_time.median_msec"))
     coarse = work.text("jsonPayload", "rtt_msec")
     if exact is None or coarse is None or "attrs" not in work.wanted:
         return
@@ -149,7 +149,7 @@ def _older_rtt(work: Work) -> None:
 
 
 def _fill(
-    work: Work,
+    work: PartialRows,
     column: str,
     text: pa.DictionaryArray | None,
     change: Callable[[str], str | None] | None = None,

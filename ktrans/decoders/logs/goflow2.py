@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
+from ktrans.decoders.integers import to_integers
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.numbers import to_integers
 from ktrans.decoders.mapped.table import Table, col
-from ktrans.decoders.mapped.times import TimeUnit
-from ktrans.decoders.mapped.values import Coerced, Convert, Rule, coerce
+from ktrans.decoders.times import TimeUnit
+from ktrans.decoders.values import Coerced, Convert, Rule, coerce
 
 
 def _time(unit: TimeUnit) -> Convert:

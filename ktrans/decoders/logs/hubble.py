@@ -15,9 +15,9 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.rows import Work
 from ktrans.decoders.mapped.table import Table, col
-from ktrans.decoders.read.json_careful import Native
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.flow.columns import coalesce_text, recode
 
 _ENVELOPES = (("flow",), ("flow", "flow"), ("result", "flow"), ("result",), ())
@@ -39,7 +39,7 @@ _VERDICTS = {
 _DIRECTIONS = {"ingress": "ingress", "egress": "egress", "traffic_direction_unknown": None}
 
 
-def _other_records(native: Native) -> np.ndarray | None:
+def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark what the exporter writes beside flows."""
     mask = np.zeros(native.rows, dtype=bool)
     for name in _FOREIGN:
@@ -50,7 +50,7 @@ def _other_records(native: Native) -> np.ndarray | None:
     return mask
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     """Fill protocol, flags, sides and reporter, which Hubble spreads over several values."""
     _protocol(work)
     if "tcp_flags" in work.wanted:
@@ -67,12 +67,12 @@ def _derive(work: Work) -> None:
         work.columns["reporter"] = recode(direction, pa.array(words, pa.string()))
 
 
-def _protocol(work: Work) -> None:
+def _protocol(work: PartialRows) -> None:
     """Tell the protocol from the part of `l4` that is there."""
     numbers = np.zeros(work.rows, dtype=np.int16)
     for envelope in _ENVELOPES:
         start = (*envelope, "l4")
-        for path, column in work.native.columns.items():
+        for path, column in work.raw.columns.items():
             if path[: len(start)] == start and len(path) > len(start):
                 number = _PROTOCOLS.get(path[len(start)])
                 if number is not None:
@@ -80,18 +80,18 @@ def _protocol(work: Work) -> None:
     work.columns["protocol"] = pa.array(numbers, mask=numbers == 0)
 
 
-def _tcp_flags(work: Work) -> None:
+def _tcp_flags(work: PartialRows) -> None:
     """Make a mask of the flags; those that are not set are left out of the record."""
     numbers = np.zeros(work.rows, dtype=np.int16)
     for name, bit in _FLAGS.items():
-        for _, column in work.raw("l4", "TCP", "flags", name):
+        for _, column in work.values("l4", "TCP", "flags", name):
             if pa.types.is_boolean(column.type):
                 numbers |= np.asarray(column.fill_null(False)).astype(np.int16) * np.int16(bit)
     is_tcp = pc.equal(work.columns["protocol"], 6).fill_null(False)
     work.columns["tcp_flags"] = pa.array(numbers, mask=~np.asarray(is_tcp))
 
 
-def _service(work: Work, side: str) -> pa.DictionaryArray | None:
+def _service(work: PartialRows, side: str) -> pa.DictionaryArray | None:
     """Name a side after its workload, else its pod, each with its namespace."""
     found = None
     workloads = work.text(side, "workloads")

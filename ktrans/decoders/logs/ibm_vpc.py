@@ -31,8 +31,8 @@ from ktrans.decoders.frames.ibm import Unreadable, read_document
 from ktrans.decoders.frames.json_block import JsonBlock, JsonReject
 from ktrans.decoders.frames.json_scan import one_line
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.rows import Work
 from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.partial_rows import PartialRows
 from ktrans.flow.columns import coalesce_text, recode
 from ktrans.kit.text.inflate import Inflater, Problem, wait_for_more
 from ktrans.kit.text.lines import shortened
@@ -76,7 +76,7 @@ def key_facts(uri: str) -> dict[str, str]:
     return {_KEY + name: found[name] for name in _FACTS if found.get(name)}
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     """Take account and region from a CRN where the key has none; tell begin and end of a flow."""
     for column, place in (("region", _CRN_REGION), ("account_id", _CRN_SCOPE)):
         crn = work.text("vpc_crn")
@@ -100,7 +100,7 @@ def _crn_part(crn: str | None, place: int) -> str | None:
     return parts[place].removeprefix("a/") or None if len(parts) > place else None
 
 
-def _flag(work: Work, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _flag(work: PartialRows, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Give a flag, false where it is not there, and where it is there."""
     text = work.text(name)
     if text is None:

@@ -14,10 +14,10 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.rows import Work
 from ktrans.decoders.mapped.table import Table, col
-from ktrans.decoders.mapped.values import Coerced, Wrong, marked, text_of
-from ktrans.decoders.read.json_careful import Native
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import RawColumns
+from ktrans.decoders.values import Coerced, Wrong, marked, text_of
 from ktrans.flow.columns import coalesce_text, recode
 
 _EVENT = "com.oraclecloud.vcn.flowlogs."
@@ -26,7 +26,7 @@ _ENVELOPES = (("logContent",), ())
 _STATUSES = {"NoData": "NODATA", "SkipData": "SKIPDATA", "DataEvent": "OK"}
 
 
-def _other_records(native: Native) -> np.ndarray | None:
+def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark the entries of other logs, by their event type."""
     foreign: np.ndarray | None = None
     for envelope in _ENVELOPES:
@@ -56,9 +56,9 @@ def _read_type(column: pa.Array) -> Coerced:
     return status, None if wrong is None else Wrong.of(wrong, "wrong_type")
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     """Take the status from the event type where the data has none, the region from an OCID."""
-    for place, kinds in work.raw("type"):
+    for place, kinds in work.values("type"):
         status = work.take(place, _read_type, kinds)
         given = work.columns.get("log_status")
         if "log_status" in work.wanted:

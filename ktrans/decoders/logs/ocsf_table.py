@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.mapped.rows import Work
 from ktrans.decoders.mapped.table import Table, col, parse_path
-from ktrans.decoders.mapped.values import text_of
-from ktrans.decoders.read.json_careful import Native
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import RawColumns
+from ktrans.decoders.values import text_of
 from ktrans.flow.columns import coalesce_text, constant_text, recode
 from ktrans.flow.schema import NAMES
 from ktrans.flow.target_schemas.ocsf import OCSF_LEFTOVERS, OCSF_PRODUCTS
@@ -72,7 +72,7 @@ _PLACES = {
 }
 
 
-def _other_records(native: Native) -> np.ndarray | None:
+def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark records of other classes, which a lake's tables may hold as well."""
     column = native.columns.get(_CLASS)
     if column is None:
@@ -85,7 +85,7 @@ def _other_records(native: Native) -> np.ndarray | None:
     return rows
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     _log_type(work)
     for side in ("src", "dst"):
         _packet_address(work, side)
@@ -106,7 +106,7 @@ def _derive(work: Work) -> None:
         work.columns["reporter"] = told if given is None else coalesce_text(given, told)
 
 
-def _log_type(work: Work) -> None:
+def _log_type(work: PartialRows) -> None:
     if "log_type" not in work.wanted:
         return
     answer = constant_text("ocsf.network_activity", work.rows)
@@ -121,7 +121,7 @@ def _log_type(work: Work) -> None:
     work.columns["log_type"] = answer
 
 
-def _packet_address(work: Work, side: str) -> None:
+def _packet_address(work: PartialRows, side: str) -> None:
     """Take the interface's address from the intermediate ones: the endpoint's is the packet's."""
     between = work.text(f"{side}_endpoint", "intermediate_ips")
     own = work.columns.get(f"{side}_addr")
@@ -137,7 +137,7 @@ def _packet_address(work: Work, side: str) -> None:
     work.columns[f"{side}_addr"] = coalesce_text(addresses, own)
 
 
-def _places(work: Work) -> None:
+def _places(work: PartialRows) -> None:
     """Take what describes the capture point from one side: where it is, or else where it can be."""
     src, dst = (
         {
@@ -160,7 +160,7 @@ def _places(work: Work) -> None:
             work.columns[column] = _where(values, both)
 
 
-def _inbound(work: Work) -> np.ndarray:
+def _inbound(work: PartialRows) -> np.ndarray:
     direction = work.columns.get("direction")
     if direction is None:
         return np.zeros(work.rows, bool)

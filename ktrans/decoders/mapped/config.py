@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ktrans.api import ComponentConfig
 from ktrans.decoders.mapped.table import Col, Table, parse_path
-from ktrans.decoders.mapped.values import Rule, kind_of
+from ktrans.decoders.values import Rule, kind_of
 from ktrans.flow.schema import BY_NAME, TEXT
 
 _GIVEN = {

@@ -5,18 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from ktrans.decoders.mapped.values import Rule, kind_of
-from ktrans.decoders.read.json_careful import Path
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ktrans.decoders.mapped.rows import Work
-    from ktrans.decoders.read.json_careful import Native
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import Path, RawColumns
+from ktrans.decoders.values import Rule, kind_of
 
 _SEGMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([^."]+)')
 EVIDENCE = (
@@ -87,7 +83,7 @@ def col(column: str, *paths: str, in_attrs: bool = False, **rule: Any) -> Col:
     return Col(column, parsed, Rule(**{"kind": kind_of(column), **rule}), in_attrs)
 
 
-def _derive_nothing(work: Work) -> None:
+def _derive_nothing(work: PartialRows) -> None:
     del work
 
 
@@ -122,8 +118,8 @@ class Table:
     always: frozenset[str] = frozenset()
     hidden: frozenset[Path] = frozenset()
     evidence: tuple[str, ...] = EVIDENCE
-    skip: Callable[[Native], np.ndarray | None] | None = None
-    derive: Callable[[Work], None] = _derive_nothing
+    skip: Callable[[RawColumns], np.ndarray | None] | None = None
+    derive: Callable[[PartialRows], None] = _derive_nothing
     rest: bool = True
     all_text: bool = False
 
