@@ -54,10 +54,10 @@ def _from_dialect(dialect: Any) -> Iterator[tuple[str, str]]:
 def _from_table(table: Any) -> Iterator[tuple[str, str]]:
     for column, text in table.constants.items():
         yield column, f"always {text}"
-    for field in table.fields:
+    for field in table.columns:
         for path in field.paths:
             yield field.column, f"`{'.'.join(path)}`"
-    for path, columns in table.uses.items():
+    for path, columns in table.reads.items():
         for column in columns:
             yield column, f"`{'.'.join(path)}`"
     if table.rest:

@@ -13,10 +13,10 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.rows import Work
-from ktrans.decoders.mapped.table import Table, flow_field
-from ktrans.decoders.mapped.values import marked, text_of
-from ktrans.decoders.read.json_careful import Native
+from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import RawColumns
+from ktrans.decoders.values import marked, text_of
 from ktrans.flow.columns import coalesce_text
 
 _PATH_NAMES = ("traffic_path", "traffic-path", "rafficPath", "TrafficPath", "trafficPath")
@@ -28,13 +28,13 @@ _MARKS = (b'"vswitch-id"', b'"eni-id"', b'"vswitch_id"', b'"eni_id"')
 _TOPIC = "flow_log"
 
 
-def _foreign(native: Native) -> np.ndarray | None:
+def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark the records of other topics, which share a log store with flows."""
     topics = native.columns.get(("__topic__",))
     return None if topics is None else marked(text_of(topics), lambda topic: topic != _TOPIC)
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     """Bring the traffic path under one name; its codes are not those of other clouds."""
     found = [text for name in _PATH_NAMES if (text := work.text(name)) is not None]
     if found:
@@ -42,36 +42,36 @@ def _derive(work: Work) -> None:
 
 
 TABLE = Table(
-    fields=(
-        flow_field("log_version", "version"),
-        flow_field("start_time", "start"),
-        flow_field("end_time", "end"),
-        flow_field("logged_at", "__time__"),
-        flow_field("src_addr", "srcaddr"),
-        flow_field("dst_addr", "dstaddr"),
-        flow_field("src_port", "srcport"),
-        flow_field("dst_port", "dstport"),
-        flow_field("protocol", "protocol"),
-        flow_field("ip_version", "type"),
-        flow_field("packets", "packets"),
-        flow_field("bytes", "bytes"),
-        flow_field("tcp_flags", "tcp-flags", "tcp_flags"),
-        flow_field("direction", "direction", values={"in": "ingress", "out": "egress"}, lower=True),
-        flow_field("action", "action", lower=True),
-        flow_field("log_status", "log-status", "log_status"),
-        flow_field("account_id", "account-id", "account_id"),
-        flow_field("region", "region"),
-        flow_field("vpc_id", "vpc-id", "vpc_id"),
-        flow_field("subnet_id", "vswitch-id", "vswitch_id"),
-        flow_field("interface_id", "eni-id", "eni_id"),
-        flow_field("instance_id", "vm-id", "vm_id"),
-        flow_field("src_service", "srctype"),
-        flow_field("dst_service", "dsttype"),
+    columns=(
+        col("log_version", "version"),
+        col("start_time", "start"),
+        col("end_time", "end"),
+        col("logged_at", "__time__"),
+        col("src_addr", "srcaddr"),
+        col("dst_addr", "dstaddr"),
+        col("src_port", "srcport"),
+        col("dst_port", "dstport"),
+        col("protocol", "protocol"),
+        col("ip_version", "type"),
+        col("packets", "packets"),
+        col("bytes", "bytes"),
+        col("tcp_flags", "tcp-flags", "tcp_flags"),
+        col("direction", "direction", values={"in": "ingress", "out": "egress"}, lower=True),
+        col("action", "action", lower=True),
+        col("log_status", "log-status", "log_status"),
+        col("account_id", "account-id", "account_id"),
+        col("region", "region"),
+        col("vpc_id", "vpc-id", "vpc_id"),
+        col("subnet_id", "vswitch-id", "vswitch_id"),
+        col("interface_id", "eni-id", "eni_id"),
+        col("instance_id", "vm-id", "vm_id"),
+        col("src_service", "srctype"),
+        col("dst_service", "dsttype"),
     ),
     constants={"provider": "alibaba", "log_type": "alibaba.vpc", "reporter": "interface"},
-    uses={("__topic__",): (), **{(name,): ("attrs",) for name in _PATH_NAMES}},
+    reads={("__topic__",): (), **{(name,): ("attrs",) for name in _PATH_NAMES}},
     hidden=frozenset({(name,) for name in _PATH_NAMES} | {("__topic__",)}),
-    foreign=_foreign,
+    skip=_other_records,
     derive=_derive,
     all_text=True,
 )

@@ -18,9 +18,9 @@ from pydantic import Field
 from ktrans.api import ComponentConfig, Head, Payload, Sniff
 from ktrans.decoders.frames.json_log_events import cut_events, is_wrapped, messages_of
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.table import Table, flow_field
-from ktrans.decoders.mapped.values import Coerced, Wrong, marked, text_of
-from ktrans.decoders.read.json_careful import Native
+from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.read.raw_columns import RawColumns
+from ktrans.decoders.values import Coerced, Wrong, marked, text_of
 
 _MARKS = (b"firewall_name", b"event_timestamp", b"event", b"event_type")
 _CONTROL = b'{"event":{"event_type":"control message"}}'
@@ -28,7 +28,7 @@ _HEX = 16
 _MAX_FLAGS = 255
 
 
-def _foreign(native: Native) -> np.ndarray | None:
+def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark alerts, TLS and other events that share the stream."""
     kinds = native.columns.get(("event", "event_type"))
     return None if kinds is None else marked(text_of(kinds), lambda kind: kind != "netflow")
@@ -54,20 +54,20 @@ def _hex(word: str | None) -> int | None:
 
 
 TABLE = Table(
-    fields=(
-        flow_field("start_time", "event.netflow.start"),
-        flow_field("end_time", "event.netflow.end"),
-        flow_field("logged_at", "event.timestamp", "event_timestamp"),
-        flow_field("src_addr", "event.src_ip"),
-        flow_field("dst_addr", "event.dest_ip"),
-        flow_field("src_port", "event.src_port"),
-        flow_field("dst_port", "event.dest_port"),
-        flow_field("protocol", "event.proto"),
-        flow_field("packets", "event.netflow.pkts"),
-        flow_field("bytes", "event.netflow.bytes"),
-        flow_field("tcp_flags", "event.tcp.tcp_flags", convert=_flags),
-        flow_field("acl_id", "firewall_name"),
-        flow_field("zone", "availability_zone"),
+    columns=(
+        col("start_time", "event.netflow.start"),
+        col("end_time", "event.netflow.end"),
+        col("logged_at", "event.timestamp", "event_timestamp"),
+        col("src_addr", "event.src_ip"),
+        col("dst_addr", "event.dest_ip"),
+        col("src_port", "event.src_port"),
+        col("dst_port", "event.dest_port"),
+        col("protocol", "event.proto"),
+        col("packets", "event.netflow.pkts"),
+        col("bytes", "event.netflow.bytes"),
+        col("tcp_flags", "event.tcp.tcp_flags", convert=_flags),
+        col("acl_id", "firewall_name"),
+        col("zone", "availability_zone"),
     ),
     constants={
         "provider": "aws",
@@ -75,9 +75,9 @@ TABLE = Table(
         "reporter": "firewall",
         "log_status": "OK",
     },
-    uses={("event", "event_type"): ()},
+    reads={("event", "event_type"): ()},
     hidden=frozenset({("event", "event_type")}),
-    foreign=_foreign,
+    skip=_other_records,
 )
 
 

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.rows import Work
-from ktrans.decoders.mapped.table import Table, flow_field
-from ktrans.decoders.mapped.values import Coerced, Rule, Wrong, coerce
+from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.values import Coerced, Rule, Wrong, coerce
 
 _OUTCOMES = {"pass": "accept", "drop": "drop"}
 _APPLIES = {"TCP": (6,), "UDP": (17,), "ICMP": (1, 58), "GRE": (47,)}
@@ -26,10 +26,10 @@ _COUNT = Rule("count")
 _LARGEST = (1 << 63) - 1
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     """Scale a sampled packet up to what it stands for, and blank what does not apply to it."""
     interval = pa.array(np.ones(work.rows, dtype=np.int64))
-    for name, column in work.raw("SampleInterval"):
+    for name, column in work.values("SampleInterval"):
         given = work.take(name, lambda values: coerce(_COUNT, values), column)
         # 0 samples nothing, as it were: such a packet was seen, so it stands for itself.
         given = pc.if_else(pc.equal(given, 0), pa.scalar(None, pa.int64()), given)
@@ -45,17 +45,17 @@ def _derive(work: Work) -> None:
         flags = work.columns["tcp_flags"]
         is_tcp = pc.equal(protocol, 6).fill_null(False)
         work.columns["tcp_flags"] = pc.if_else(is_tcp, flags, pa.scalar(None, flags.type))
-    for path, column in list(work.native.columns.items()):
+    for path, column in list(work.raw.columns.items()):
         prefix = next((p for p in _APPLIES if path[0].startswith(p)), None)
         if prefix is not None and len(path) == 1:
             numbers = pa.array(_APPLIES[prefix], pa.int16())
             applies = pc.is_in(protocol, value_set=numbers)
             nothing = pa.scalar(None, column.type)
-            work.native.columns[path] = pc.if_else(applies, column, nothing)
+            work.raw.columns[path] = pc.if_else(applies, column, nothing)
     _blank_versions(work)
 
 
-def _scaled(work: Work, lengths: pa.Int64Array, interval: pa.Int64Array) -> pa.Int64Array:
+def _scaled(work: PartialRows, lengths: pa.Int64Array, interval: pa.Int64Array) -> pa.Int64Array:
     """Multiply lengths by their intervals, noting products beyond int64."""
     most = pc.divide(pa.scalar(_LARGEST, pa.int64()), interval)
     beyond = pc.greater(lengths, most).fill_null(False)
@@ -65,17 +65,17 @@ def _scaled(work: Work, lengths: pa.Int64Array, interval: pa.Int64Array) -> pa.I
     return pc.multiply(pc.if_else(beyond, pa.scalar(None, pa.int64()), lengths), interval)
 
 
-def _blank_versions(work: Work) -> None:
+def _blank_versions(work: PartialRows) -> None:
     """Blank the fields of the IP version that a packet does not have."""
     version = work.columns.get("ip_version")
     if version is None:
         return
-    for path, column in list(work.native.columns.items()):
+    for path, column in list(work.raw.columns.items()):
         for prefix, number in (("IPv4", 4), ("IPv6", 6)):
             if path[0].startswith(prefix) and len(path) == 1:
                 applies = pc.equal(version, pa.scalar(number, pa.int8())).fill_null(True)
                 nothing = pa.scalar(None, column.type)
-                work.native.columns[path] = pc.if_else(applies, column, nothing)
+                work.raw.columns[path] = pc.if_else(applies, column, nothing)
 
 
 def _length(column: pa.Array) -> Coerced:
@@ -85,24 +85,24 @@ def _length(column: pa.Array) -> Coerced:
 
 
 TABLE = Table(
-    fields=(
-        flow_field("start_time", "Datetime"),
-        flow_field("src_addr", "IPSourceAddress"),
-        flow_field("dst_addr", "IPDestinationAddress"),
-        flow_field("src_port", "SourcePort"),
-        flow_field("dst_port", "DestinationPort"),
-        flow_field("protocol", "IPProtocol"),
-        flow_field("ip_version", "IPVersion"),
-        flow_field("bytes", "IPTotalLength", convert=_length),
-        flow_field("tcp_flags", "TCPFlags"),
-        flow_field("direction", "Direction", lower=True),
-        flow_field("action", "Outcome", "Verdict", values=_OUTCOMES, lower=True),
-        flow_field("action_reason", "MitigationReason"),
-        flow_field("rule", "RuleID"),
-        flow_field("acl_id", "RulesetID"),
-        flow_field("region", "ColoCountry"),
-        flow_field("zone", "ColoCode"),
-        flow_field("account_id", "AccountID"),
+    columns=(
+        col("start_time", "Datetime"),
+        col("src_addr", "IPSourceAddress"),
+        col("dst_addr", "IPDestinationAddress"),
+        col("src_port", "SourcePort"),
+        col("dst_port", "DestinationPort"),
+        col("protocol", "IPProtocol"),
+        col("ip_version", "IPVersion"),
+        col("bytes", "IPTotalLength", convert=_length),
+        col("tcp_flags", "TCPFlags"),
+        col("direction", "Direction", lower=True),
+        col("action", "Outcome", "Verdict", values=_OUTCOMES, lower=True),
+        col("action_reason", "MitigationReason"),
+        col("rule", "RuleID"),
+        col("acl_id", "RulesetID"),
+        col("region", "ColoCountry"),
+        col("zone", "ColoCode"),
+        col("account_id", "AccountID"),
     ),
     constants={
         "provider": "cloudflare",
@@ -110,7 +110,7 @@ TABLE = Table(
         "log_status": "OK",
         "reporter": "firewall",
     },
-    uses={("SampleInterval",): ()},
+    reads={("SampleInterval",): ()},
     always=frozenset({"protocol"}),
     derive=_derive,
 )

@@ -26,8 +26,8 @@ from ktrans.decoders import log_events
 from ktrans.decoders.frames.csv import CsvBlock, cut_csv
 from ktrans.decoders.mapped.config import Given, MappingConfig
 from ktrans.decoders.mapped.decoder import fault_rejects
-from ktrans.decoders.mapped.rows import RowMaker
 from ktrans.decoders.read.csv import CsvParser, Dialect
+from ktrans.decoders.rows import RowBuilder
 from ktrans.flow.columns import flow_batch
 from ktrans.flow.schema import project
 from ktrans.kit.text.inflate import inflate_head
@@ -92,7 +92,7 @@ class FlowCsvDecoderConfig(MappingConfig):
         doubled = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if doubled:
             raise ValueError(f"columns: {', '.join(doubled)} is there twice")
-        for name in (path[0] for each in self.table().fields for path in each.paths):
+        for name in (path[0] for each in self.table().columns for path in each.paths):
             if name not in self.columns:
                 close = difflib.get_close_matches(name, self.columns, n=1, cutoff=0.6)
                 hint = f"did you mean {close[0]}?" if close else f"there are {self.columns}"
@@ -113,7 +113,7 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
 
     def _prepare(self, schema: pa.Schema) -> None:
         self._schema = schema
-        self._maker = RowMaker(self._table, schema)
+        self._builder = RowBuilder(self._table, schema)
         self._parsers: dict[tuple[str, ...], CsvParser] = {}
 
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
@@ -170,7 +170,7 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
 
     def _tell(self, uri: str, names: tuple[str, ...]) -> None:
         """Log mapped columns that an object does not have, once each."""
-        for each in self._table.fields:
+        for each in self._table.columns:
             wanted = [path[0] for path in each.paths]
             if each.column not in self._told and not set(wanted) & set(names):
                 self._told.add(each.column)
@@ -185,7 +185,7 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
     def _parser(self, names: tuple[str, ...]) -> CsvParser:
         parser = self._parsers.get(names)
         if parser is None:
-            paths = self._maker.shape.paths
+            paths = self._builder.shape.paths
             needed = None if paths is None else frozenset(path[0] for path in paths)
             numbers = frozenset(
                 path[0] for path, kind in self._table.needed(self._schema.names).items()
@@ -205,7 +205,7 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
         if not block.lines:
             return Decoded(flow_batch(self._schema, 0, {}), records, None, block.skipped)
         native, skipped = self._parser(block.names).read(block.data, block.lines)
-        made = self._maker.make(native, block.uri, block.first_pos)
+        made = self._builder.build(native, block.uri, block.first_pos)
         bad = fault_rejects(made.faults, block.data, block.first_pos)
         rejects = None
         if bad:

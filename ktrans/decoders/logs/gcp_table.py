@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.mapped.rows import Work
-from ktrans.decoders.mapped.table import Table, flow_field, parse_path
-from ktrans.decoders.mapped.values import marked, text_of
-from ktrans.decoders.read.json_careful import Native, Path
+from ktrans.decoders.mapped.table import Table, col, parse_path
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import Path, RawColumns
+from ktrans.decoders.values import marked, text_of
 from ktrans.flow.columns import coalesce_text, recode
 
 LOG_NAME = re.compile(r"(?:compute|networkmanagement)\.googleapis\.com(?:%2F|%2f|/)vpc_flows$")
@@ -47,13 +47,13 @@ def _inside(path: str) -> Path:
     return _PAYLOAD + parse_path(path)
 
 
-def _foreign(native: Native) -> np.ndarray | None:
+def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark entries of other logs, which sinks of Cloud Logging mix with flows."""
     names = native.columns.get(_LOG_NAME_PATH)
     return None if names is None else marked(text_of(names), lambda name: not LOG_NAME.search(name))
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     reporter = work.text("jsonPayload", "reporter")
     _reporter(work, reporter)
     _sides(work, reporter)
@@ -64,7 +64,7 @@ def _derive(work: Work) -> None:
         _fill(work, "account_id", work.text(*_LOG_NAME_PATH), _project)
 
 
-def _reporter(work: Work, reporter: pa.DictionaryArray | None) -> None:
+def _reporter(work: PartialRows, reporter: pa.DictionaryArray | None) -> None:
     if reporter is None:
         return
     words = reporter.dictionary.to_pylist()
@@ -79,7 +79,7 @@ def _known(word: str) -> tuple[str | None, str | None]:
     return (word.lower(), None) if found is None else found[:2]
 
 
-def _sides(work: Work, reporter: pa.DictionaryArray | None) -> None:
+def _sides(work: PartialRows, reporter: pa.DictionaryArray | None) -> None:
     """Take what describes the capture point from the reporter's side."""
     if reporter is None:
         return
@@ -103,7 +103,7 @@ def _sides(work: Work, reporter: pa.DictionaryArray | None) -> None:
                 _fill(work, column, found)
 
 
-def _place(work: Work) -> None:
+def _place(work: PartialRows) -> None:
     """Take region, zone and subnet from the resource where the record has none."""
     location = work.text("resource", "labels", "location")
     if "zone" in work.wanted:
@@ -124,7 +124,7 @@ def _region(location: str) -> str | None:
     return None if location in ("global", "-") else location
 
 
-def _verdict(work: Work) -> None:
+def _verdict(work: PartialRows) -> None:
     """Tell drop records from others, which carry no verdict."""
     disposition = work.text("jsonPayload", "disposition")
     if disposition is None:
@@ -138,9 +138,9 @@ def _verdict(work: Work) -> None:
         work.attrs["jsonPayload.disposition"] = recode(disposition, others)
 
 
-def _older_rtt(work: Work) -> None:
+def _older_rtt(work: PartialRows) -> None:
     """Keep the coarse round trip time where the record has the exact one as well."""
-    exact = work.native.columns.get(_inside("round_trip_time.median_msec"))
+    exact = work.raw.columns.get(_inside("round_trip_time.median_msec"))
     coarse = work.text("jsonPayload", "rtt_msec")
     if exact is None or coarse is None or "attrs" not in work.wanted:
         return
@@ -149,7 +149,7 @@ def _older_rtt(work: Work) -> None:
 
 
 def _fill(
-    work: Work,
+    work: PartialRows,
     column: str,
     text: pa.DictionaryArray | None,
     change: Callable[[str], str | None] | None = None,
@@ -167,14 +167,6 @@ def _fill(
 def _project(name: str) -> str | None:
     match = _PROJECT.match(name)
     return None if match is None else match[1]
-
-
-class _GcpTable(Table):
-    """The table, which knows a flow by its addresses: every log entry has times."""
-
-    def telling(self) -> tuple[Path, ...]:
-        """Give the values of which a flow record has at least one."""
-        return (_inside("connection.src_ip"), _inside("connection.dest_ip"))
 
 
 def _uses() -> dict[Path, tuple[str, ...]]:
@@ -200,37 +192,38 @@ def _service(side: str) -> tuple[str, ...]:
     )
 
 
-TABLE = _GcpTable(
-    fields=(
-        flow_field("record_id", "insertId"),
-        flow_field("start_time", "jsonPayload.start_time"),
-        flow_field("end_time", "jsonPayload.end_time"),
-        flow_field("logged_at", "timestamp"),
-        flow_field("src_addr", "jsonPayload.connection.src_ip"),
-        flow_field("dst_addr", "jsonPayload.connection.dest_ip"),
-        flow_field("src_port", "jsonPayload.connection.src_port"),
-        flow_field("dst_port", "jsonPayload.connection.dest_port"),
-        flow_field("protocol", "jsonPayload.connection.protocol"),
-        flow_field("packets", "jsonPayload.packets_sent"),
-        flow_field("bytes", "jsonPayload.bytes_sent"),
-        flow_field("packets_dropped", "jsonPayload.packets_dropped"),
-        flow_field("bytes_dropped", "jsonPayload.bytes_dropped"),
-        flow_field("action_reason", "jsonPayload.drop_reason"),
-        flow_field(
+TABLE = Table(
+    columns=(
+        col("record_id", "insertId"),
+        col("start_time", "jsonPayload.start_time"),
+        col("end_time", "jsonPayload.end_time"),
+        col("logged_at", "timestamp"),
+        col("src_addr", "jsonPayload.connection.src_ip"),
+        col("dst_addr", "jsonPayload.connection.dest_ip"),
+        col("src_port", "jsonPayload.connection.src_port"),
+        col("dst_port", "jsonPayload.connection.dest_port"),
+        col("protocol", "jsonPayload.connection.protocol"),
+        col("packets", "jsonPayload.packets_sent"),
+        col("bytes", "jsonPayload.bytes_sent"),
+        col("packets_dropped", "jsonPayload.packets_dropped"),
+        col("bytes_dropped", "jsonPayload.bytes_dropped"),
+        col("action_reason", "jsonPayload.drop_reason"),
+        col(
             "rtt_us",
             "jsonPayload.round_trip_time.median_msec",
             "jsonPayload.rtt_msec",
             multiply=1000,
         ),
-        flow_field("account_id", "resource.labels.project_id"),
-        flow_field("src_vpc", "jsonPayload.src_vpc.vpc_name"),
-        flow_field("dst_vpc", "jsonPayload.dest_vpc.vpc_name"),
-        flow_field("src_service", *_service("src")),
-        flow_field("dst_service", *_service("dest")),
+        col("account_id", "resource.labels.project_id"),
+        col("src_vpc", "jsonPayload.src_vpc.vpc_name"),
+        col("dst_vpc", "jsonPayload.dest_vpc.vpc_name"),
+        col("src_service", *_service("src")),
+        col("dst_service", *_service("dest")),
     ),
     constants={"provider": "gcp", "log_type": "gcp.vpc", "log_status": "OK"},
-    uses=_uses(),
+    evidence=("src_addr", "dst_addr"),
+    reads=_uses(),
     hidden=frozenset({_inside("disposition")} | {path for path in _uses() if path[:1] == _PAYLOAD}),
-    foreign=_foreign,
+    skip=_other_records,
     derive=_derive,
 )

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import (
@@ -29,10 +28,10 @@ from ktrans.decoders.frames.json import cut_json
 from ktrans.decoders.frames.json_block import JsonBlock, reject_rows
 from ktrans.decoders.logs.gcp_table import TABLE
 from ktrans.decoders.mapped.decoder import fault_rejects
-from ktrans.decoders.mapped.rows import RowMaker
 from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.gcp import GcpReader
 from ktrans.decoders.read.gcp_members import Wanted
+from ktrans.decoders.rows import RowBuilder, joined
 from ktrans.flow.columns import flow_batch
 from ktrans.flow.schema import project
 
@@ -67,8 +66,8 @@ class GcpVpcDecoder(Decoder[GcpVpcDecoderConfig]):
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
         """Give the flow schema, narrowed to `columns`; only these are built."""
         self._schema = project(columns)
-        self._maker = RowMaker(TABLE, self._schema)
-        self._placed = RowMaker(TABLE, project([*self._schema.names, "source_pos"]))
+        self._builder = RowBuilder(TABLE, self._schema)
+        self._placed = RowBuilder(TABLE, project([*self._schema.names, "source_pos"]))
         everything = "attrs" in self._schema.names
         self._reader = GcpReader(Wanted(TABLE.needed(self._schema.names), everything=everything))
         return self._schema
@@ -81,19 +80,14 @@ class GcpVpcDecoder(Decoder[GcpVpcDecoderConfig]):
         """Turn log entries into rows and rejects."""
         native = self._reader.read(block.data, block.records) if block.records else None
         if native is not None:
-            made = self._maker.make(native, block.uri, block.first_pos)
+            made = self._builder.build(native, block.uri, block.first_pos)
             return self._decoded(block, made.batch, made.faults, made.skipped)
         if not block.records:
             return self._decoded(block, flow_batch(self._schema, 0, {}), Faults(), 0)
         read = [native for native in self._reader.sort_out(block.data) if native is not None]
-        parts = [self._placed.make(native, block.uri, block.first_pos) for native in read]
-        batch = pa.concat_batches([part.batch for part in parts])
-        batch = batch.take(pc.sort_indices(batch["source_pos"])).select(self._schema.names)
-        faults = Faults()
-        for part in parts:
-            for fault in zip(*part.faults.ordered(), strict=True):
-                faults.add(*fault)
-        return self._decoded(block, batch, faults, sum(part.skipped for part in parts))
+        rows = joined([self._placed.build(native, block.uri, block.first_pos) for native in read])
+        batch = rows.batch.select(self._schema.names)
+        return self._decoded(block, batch, rows.faults, rows.skipped)
 
     def _decoded(
         self, block: JsonBlock, batch: pa.RecordBatch, faults: Faults, skipped: int

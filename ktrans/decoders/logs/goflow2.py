@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
+from ktrans.decoders.integers import to_integers
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.numbers import to_integers
-from ktrans.decoders.mapped.table import Table, flow_field
-from ktrans.decoders.mapped.times import TimeUnit
-from ktrans.decoders.mapped.values import Coerced, Convert, Rule, coerce
+from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.times import TimeUnit
+from ktrans.decoders.values import Coerced, Convert, Rule, coerce
 
 
 def _time(unit: TimeUnit) -> Convert:
@@ -32,22 +32,22 @@ def _time(unit: TimeUnit) -> Convert:
 
 
 TABLE = Table(
-    fields=(
-        flow_field("start_time", "time_flow_start_ns", convert=_time("ns")),
-        flow_field("start_time", "time_flow_start", "TimeFlowStart", convert=_time("auto")),
-        flow_field("end_time", "time_flow_end_ns", convert=_time("ns")),
-        flow_field("end_time", "time_flow_end", "TimeFlowEnd", convert=_time("auto")),
-        flow_field("logged_at", "time_received_ns", convert=_time("ns")),
-        flow_field("logged_at", "time_received", "TimeReceived", convert=_time("auto")),
-        flow_field("src_addr", "src_addr", "SrcAddr"),
-        flow_field("dst_addr", "dst_addr", "DstAddr"),
-        flow_field("src_port", "src_port", "SrcPort"),
-        flow_field("dst_port", "dst_port", "DstPort"),
-        flow_field("protocol", "proto", "Proto"),
-        flow_field("ip_version", "etype", "Etype"),
-        flow_field("packets", "packets", "Packets"),
-        flow_field("bytes", "bytes", "Bytes"),
-        flow_field("tcp_flags", "tcp_flags", "TCPFlags"),
+    columns=(
+        col("start_time", "time_flow_start_ns", convert=_time("ns")),
+        col("start_time", "time_flow_start", "TimeFlowStart", convert=_time("auto")),
+        col("end_time", "time_flow_end_ns", convert=_time("ns")),
+        col("end_time", "time_flow_end", "TimeFlowEnd", convert=_time("auto")),
+        col("logged_at", "time_received_ns", convert=_time("ns")),
+        col("logged_at", "time_received", "TimeReceived", convert=_time("auto")),
+        col("src_addr", "src_addr", "SrcAddr"),
+        col("dst_addr", "dst_addr", "DstAddr"),
+        col("src_port", "src_port", "SrcPort"),
+        col("dst_port", "dst_port", "DstPort"),
+        col("protocol", "proto", "Proto"),
+        col("ip_version", "etype", "Etype"),
+        col("packets", "packets", "Packets"),
+        col("bytes", "bytes", "Bytes"),
+        col("tcp_flags", "tcp_flags", "TCPFlags"),
     ),
     constants={
         "provider": "goflow2",

@@ -15,12 +15,12 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.rows import Work
-from ktrans.decoders.mapped.table import Table, flow_field
-from ktrans.decoders.read.json_careful import Native
+from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.flow.columns import coalesce_text, recode
 
-_WRAPPERS = (("flow",), ("flow", "flow"), ("result", "flow"), ("result",), ())
+_ENVELOPES = (("flow",), ("flow", "flow"), ("result", "flow"), ("result",), ())
 _FOREIGN = ("lost_events", "agent_event", "debug_event", "node_status")
 _PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132, "ICMPv4": 1, "ICMPv6": 58}
 _FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
@@ -39,18 +39,18 @@ _VERDICTS = {
 _DIRECTIONS = {"ingress": "ingress", "egress": "egress", "traffic_direction_unknown": None}
 
 
-def _foreign(native: Native) -> np.ndarray | None:
+def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark what the exporter writes beside flows."""
     mask = np.zeros(native.rows, dtype=bool)
     for name in _FOREIGN:
-        for wrapper in ((), ("result",)):
+        for envelope in ((), ("result",)):
             for path, column in native.columns.items():
-                if path[: len(wrapper) + 1] == (*wrapper, name):
+                if path[: len(envelope) + 1] == (*envelope, name):
                     mask |= np.asarray(column.is_valid())
     return mask
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     """Fill protocol, flags, sides and reporter, which Hubble spreads over several values."""
     _protocol(work)
     if "tcp_flags" in work.wanted:
@@ -67,12 +67,12 @@ def _derive(work: Work) -> None:
         work.columns["reporter"] = recode(direction, pa.array(words, pa.string()))
 
 
-def _protocol(work: Work) -> None:
+def _protocol(work: PartialRows) -> None:
     """Tell the protocol from the part of `l4` that is there."""
     numbers = np.zeros(work.rows, dtype=np.int16)
-    for wrapper in _WRAPPERS:
-        start = (*wrapper, "l4")
-        for path, column in work.native.columns.items():
+    for envelope in _ENVELOPES:
+        start = (*envelope, "l4")
+        for path, column in work.raw.columns.items():
             if path[: len(start)] == start and len(path) > len(start):
                 number = _PROTOCOLS.get(path[len(start)])
                 if number is not None:
@@ -80,18 +80,18 @@ def _protocol(work: Work) -> None:
     work.columns["protocol"] = pa.array(numbers, mask=numbers == 0)
 
 
-def _tcp_flags(work: Work) -> None:
+def _tcp_flags(work: PartialRows) -> None:
     """Make a mask of the flags; those that are not set are left out of the record."""
     numbers = np.zeros(work.rows, dtype=np.int16)
     for name, bit in _FLAGS.items():
-        for _, column in work.raw("l4", "TCP", "flags", name):
+        for _, column in work.values("l4", "TCP", "flags", name):
             if pa.types.is_boolean(column.type):
                 numbers |= np.asarray(column.fill_null(False)).astype(np.int16) * np.int16(bit)
     is_tcp = pc.equal(work.columns["protocol"], 6).fill_null(False)
     work.columns["tcp_flags"] = pa.array(numbers, mask=~np.asarray(is_tcp))
 
 
-def _service(work: Work, side: str) -> pa.DictionaryArray | None:
+def _service(work: PartialRows, side: str) -> pa.DictionaryArray | None:
     """Name a side after its workload, else its pod, each with its namespace."""
     found = None
     workloads = work.text(side, "workloads")
@@ -125,30 +125,30 @@ _SIDES = tuple((side, name) for side in ("source", "destination")
 _SERVICES = ("src_service", "dst_service")
 
 TABLE = Table(
-    fields=(
-        flow_field("record_id", "uuid"),
-        flow_field("start_time", "time"),
-        flow_field("src_addr", "IP.source"),
-        flow_field("dst_addr", "IP.destination"),
-        flow_field("ip_version", "IP.ipVersion"),
-        flow_field("src_port", "l4.TCP.source_port", "l4.UDP.source_port", "l4.SCTP.source_port"),
-        flow_field(
+    columns=(
+        col("record_id", "uuid"),
+        col("start_time", "time"),
+        col("src_addr", "IP.source"),
+        col("dst_addr", "IP.destination"),
+        col("ip_version", "IP.ipVersion"),
+        col("src_port", "l4.TCP.source_port", "l4.UDP.source_port", "l4.SCTP.source_port"),
+        col(
             "dst_port",
             "l4.TCP.destination_port",
             "l4.UDP.destination_port",
             "l4.SCTP.destination_port",
         ),
-        flow_field("direction", "traffic_direction", values=_DIRECTIONS),
-        flow_field("action", "verdict", values=_VERDICTS, shown=True),
-        flow_field("action_reason", "drop_reason_desc"),
-        flow_field("instance_id", "node_name"),
-        flow_field("interface_id", "interface.name"),
+        col("direction", "traffic_direction", values=_DIRECTIONS),
+        col("action", "verdict", values=_VERDICTS, in_attrs=True),
+        col("action_reason", "drop_reason_desc"),
+        col("instance_id", "node_name"),
+        col("interface_id", "interface.name"),
     ),
     constants={"provider": "k8s", "log_type": "k8s.hubble", "log_status": "OK"},
     defaults={"reporter": "interface"},
-    wrappers=_WRAPPERS,
-    parents=(("source",), ("destination",), ("ethernet",), ("l4", "TCP", "flags")),
-    uses={
+    envelopes=_ENVELOPES,
+    objects=(("source",), ("destination",), ("ethernet",), ("l4", "TCP", "flags")),
+    reads={
         **dict.fromkeys(_SIDES, _SERVICES),
         **{("l4", "TCP", "flags", name): () for name in _FLAGS},
         **{("l4", name): () for name in ("ICMPv4", "ICMPv6")},
@@ -156,7 +156,7 @@ TABLE = Table(
     },
     always=frozenset({"direction", "src_port", "dst_port"}),
     hidden=frozenset(("l4", "TCP", "flags", name) for name in _FLAGS),
-    foreign=_foreign,
+    skip=_other_records,
     derive=_derive,
 )
 

@@ -31,8 +31,8 @@ from ktrans.decoders.frames.ibm import Unreadable, read_document
 from ktrans.decoders.frames.json_block import JsonBlock, JsonReject
 from ktrans.decoders.frames.json_scan import one_line
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.rows import Work
-from ktrans.decoders.mapped.table import Table, flow_field
+from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.partial_rows import PartialRows
 from ktrans.flow.columns import coalesce_text, recode
 from ktrans.kit.text.inflate import Inflater, Problem, wait_for_more
 from ktrans.kit.text.lines import shortened
@@ -76,7 +76,7 @@ def key_facts(uri: str) -> dict[str, str]:
     return {_KEY + name: found[name] for name in _FACTS if found.get(name)}
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     """Take account and region from a CRN where the key has none; tell begin and end of a flow."""
     for column, place in (("region", _CRN_REGION), ("account_id", _CRN_SCOPE)):
         crn = work.text("vpc_crn")
@@ -100,7 +100,7 @@ def _crn_part(crn: str | None, place: int) -> str | None:
     return parts[place].removeprefix("a/") or None if len(parts) > place else None
 
 
-def _flag(work: Work, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _flag(work: PartialRows, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Give a flag, false where it is not there, and where it is there."""
     text = work.text(name)
     if text is None:
@@ -111,33 +111,33 @@ def _flag(work: Work, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 TABLE = Table(
-    fields=(
-        flow_field("start_time", "start_time"),
-        flow_field("end_time", "end_time"),
-        flow_field("logged_at", "capture_end_time"),
-        flow_field("src_addr", "initiator_ip"),
-        flow_field("dst_addr", "target_ip"),
-        flow_field("src_port", "initiator_port"),
-        flow_field("dst_port", "target_port"),
-        flow_field("protocol", "transport_protocol"),
-        flow_field("ip_version", "ether_type"),
-        flow_field("packets", "packets_from_initiator"),
-        flow_field("bytes", "bytes_from_initiator"),
-        flow_field("packets_rev", "packets_from_target"),
-        flow_field("bytes_rev", "bytes_from_target"),
-        flow_field("direction", "direction", values=_DIRECTIONS),
-        flow_field("action", "action", values=_ACTIONS, lower=True),
-        flow_field("acl_id", "collector_crn"),
-        flow_field("log_status", "state", values=_STATES),
-        flow_field("account_id", f"{_KEY}account"),
-        flow_field("region", f"{_KEY}region"),
-        flow_field("vpc_id", "vpc_crn", f"{_KEY}vpc-id"),
-        flow_field("subnet_id", f"{_KEY}subnet-id"),
-        flow_field("interface_id", "network_interface_id", f"{_KEY}vnic-id"),
-        flow_field("instance_id", "instance_crn", f"{_KEY}instance-id"),
+    columns=(
+        col("start_time", "start_time"),
+        col("end_time", "end_time"),
+        col("logged_at", "capture_end_time"),
+        col("src_addr", "initiator_ip"),
+        col("dst_addr", "target_ip"),
+        col("src_port", "initiator_port"),
+        col("dst_port", "target_port"),
+        col("protocol", "transport_protocol"),
+        col("ip_version", "ether_type"),
+        col("packets", "packets_from_initiator"),
+        col("bytes", "bytes_from_initiator"),
+        col("packets_rev", "packets_from_target"),
+        col("bytes_rev", "bytes_from_target"),
+        col("direction", "direction", values=_DIRECTIONS),
+        col("action", "action", values=_ACTIONS, lower=True),
+        col("acl_id", "collector_crn"),
+        col("log_status", "state", values=_STATES),
+        col("account_id", f"{_KEY}account"),
+        col("region", f"{_KEY}region"),
+        col("vpc_id", "vpc_crn", f"{_KEY}vpc-id"),
+        col("subnet_id", f"{_KEY}subnet-id"),
+        col("interface_id", "network_interface_id", f"{_KEY}vnic-id"),
+        col("instance_id", "instance_crn", f"{_KEY}instance-id"),
     ),
     constants={"provider": "ibm", "log_type": "ibm.vpc", "reporter": "interface"},
-    uses={
+    reads={
         ("vpc_crn",): ("account_id", "region"),
         ("was_initiated",): ("flow_state",),
         ("was_terminated",): ("flow_state",),

@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
-from ktrans.decoders.mapped.rows import RowMaker, Work
-from ktrans.decoders.mapped.table import Table, flow_field
-from ktrans.decoders.mapped.values import Rule, coerce, text_of
+from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.read.parquet_mapped import TableDecoder
+from ktrans.decoders.rows import RowBuilder
+from ktrans.decoders.values import Rule, coerce, text_of
 from ktrans.flow.columns import coalesce_text
 from ktrans.flow.schema import BY_NAME, NAMES
 
@@ -34,34 +35,34 @@ def _rule(name: str) -> dict[str, Any]:
     return {"kind": "text", "nulls": ()} if name in _ADDRESSES else {}
 
 
-def _take_attrs(work: Work) -> None:
+def _take_attrs(work: PartialRows) -> None:
     """Give the members of `attrs` back under their own names."""
-    for path in [path for path in work.native.columns if path[0] == "attrs" and len(path) > 1]:
-        work.attrs[".".join(path[1:])] = text_of(work.native.columns.pop(path), ())
+    for path in [path for path in work.raw.columns if path[0] == "attrs" and len(path) > 1]:
+        work.attrs[".".join(path[1:])] = text_of(work.raw.columns.pop(path), ())
 
 
 TABLE = Table(
-    fields=tuple(
-        flow_field(name, name, **_rule(name))
+    columns=tuple(
+        col(name, name, **_rule(name))
         for name in NAMES
         if name not in {"attrs", "source_uri", "source_pos"}
     ),
-    parents=(("attrs",),),
-    uses={path: (path[0],) for path in _LINEAGE},
+    objects=(("attrs",),),
+    reads={path: (path[0],) for path in _LINEAGE},
     hidden=frozenset(_LINEAGE),
     derive=_take_attrs,
 )
 
 
-class KeptRows(RowMaker):
+class KeptRows(RowBuilder):
     """Makes rows that keep what they say of their source, and are not worked on again."""
 
     def _ports_and_version(self, columns: dict[str, pa.Array]) -> None:
         del columns
 
-    def _batch(self, work: Work, positions: np.ndarray) -> pa.RecordBatch:
+    def _batch(self, work: PartialRows, positions: np.ndarray) -> pa.RecordBatch:
         batch = super()._batch(work, positions)
-        uris, places = work.text("source_uri"), work.native.columns.get(("source_pos",))
+        uris, places = work.text("source_uri"), work.raw.columns.get(("source_pos",))
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         if uris is not None and "source_uri" in columns:
             columns["source_uri"] = coalesce_text(uris, columns["source_uri"])
@@ -85,7 +86,7 @@ class KtransDecoder(TableDecoder[KtransDecoderConfig]):
     """Reads flow rows back from Parquet and JSON lines."""
 
     table = TABLE
-    makes_rows: ClassVar[type[RowMaker]] = KeptRows
+    row_builder: ClassVar[type[RowBuilder]] = KeptRows
 
 
 MAPPING: Mapping[str, str] = {name: f"`{name}`" for name in BY_NAME}

@@ -1,4 +1,4 @@
-"""Oracle Cloud VCN flow logs: JSON, with or without the wrapper of search and Connector Hub.
+"""Oracle Cloud VCN flow logs: JSON, with or without the envelope of search and Connector Hub.
 
 Source: Oracle Cloud Infrastructure Documentation, "Details for VCN Flow Logs".
 """
@@ -14,23 +14,23 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.rows import Work
-from ktrans.decoders.mapped.table import Table, flow_field
-from ktrans.decoders.mapped.values import Coerced, Wrong, marked, text_of
-from ktrans.decoders.read.json_careful import Native
+from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import RawColumns
+from ktrans.decoders.values import Coerced, Wrong, marked, text_of
 from ktrans.flow.columns import coalesce_text, recode
 
 _EVENT = "com.oraclecloud.vcn.flowlogs."
 _NAME = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)+$")
-_WRAPPERS = (("logContent",), ())
+_ENVELOPES = (("logContent",), ())
 _STATUSES = {"NoData": "NODATA", "SkipData": "SKIPDATA", "DataEvent": "OK"}
 
 
-def _foreign(native: Native) -> np.ndarray | None:
+def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark the entries of other logs, by their event type."""
     foreign: np.ndarray | None = None
-    for wrapper in _WRAPPERS:
-        kinds = native.columns.get((*wrapper, "type"))
+    for envelope in _ENVELOPES:
+        kinds = native.columns.get((*envelope, "type"))
         if kinds is None:
             continue
         others = marked(text_of(kinds), lambda kind: not kind.startswith(_EVENT) and _is_name(kind))
@@ -56,9 +56,9 @@ def _read_type(column: pa.Array) -> Coerced:
     return status, None if wrong is None else Wrong.of(wrong, "wrong_type")
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     """Take the status from the event type where the data has none, the region from an OCID."""
-    for place, kinds in work.raw("type"):
+    for place, kinds in work.values("type"):
         status = work.take(place, _read_type, kinds)
         given = work.columns.get("log_status")
         if "log_status" in work.wanted:
@@ -82,35 +82,35 @@ def _region(ocid: str | None) -> str | None:
 
 
 TABLE = Table(
-    fields=(
-        flow_field("log_version", "data.version"),
-        flow_field("record_id", "id"),
-        flow_field("start_time", "data.startTime", "time"),
-        flow_field("end_time", "data.endTime"),
-        flow_field("logged_at", "oracle.ingestedtime"),
-        flow_field("src_addr", "data.sourceAddress"),
-        flow_field("dst_addr", "data.destinationAddress"),
-        flow_field("src_port", "data.sourcePort"),
-        flow_field("dst_port", "data.destinationPort"),
-        flow_field("protocol", "data.protocol", "data.protocolName"),
-        flow_field("packets", "data.packets"),
-        flow_field("bytes", "data.bytesOut"),
-        flow_field("action", "data.action", lower=True),
-        flow_field("log_status", "data.status"),
-        flow_field("account_id", "oracle.compartmentid"),
-        flow_field("subnet_id", "oracle.vnicsubnetocid"),
-        flow_field("interface_id", "oracle.vnicocid"),
-        flow_field("instance_id", "oracle.resourceId"),
+    columns=(
+        col("log_version", "data.version"),
+        col("record_id", "id"),
+        col("start_time", "data.startTime", "time"),
+        col("end_time", "data.endTime"),
+        col("logged_at", "oracle.ingestedtime"),
+        col("src_addr", "data.sourceAddress"),
+        col("dst_addr", "data.destinationAddress"),
+        col("src_port", "data.sourcePort"),
+        col("dst_port", "data.destinationPort"),
+        col("protocol", "data.protocol", "data.protocolName"),
+        col("packets", "data.packets"),
+        col("bytes", "data.bytesOut"),
+        col("action", "data.action", lower=True),
+        col("log_status", "data.status"),
+        col("account_id", "oracle.compartmentid"),
+        col("subnet_id", "oracle.vnicsubnetocid"),
+        col("interface_id", "oracle.vnicocid"),
+        col("instance_id", "oracle.resourceId"),
     ),
     constants={"provider": "oci", "log_type": "oci.vcn", "reporter": "interface"},
-    wrappers=_WRAPPERS,
-    uses={
+    envelopes=_ENVELOPES,
+    reads={
         ("type",): (),
         ("oracle", "vnicocid"): ("region",),
         ("oracle", "logid"): ("region",),
     },
     hidden=frozenset({("specversion",)}),
-    foreign=_foreign,
+    skip=_other_records,
     derive=_derive,
 )
 

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.mapped.rows import Work
-from ktrans.decoders.mapped.table import Table, flow_field, parse_path
-from ktrans.decoders.mapped.values import text_of
-from ktrans.decoders.read.json_careful import Native
+from ktrans.decoders.mapped.table import Table, col, parse_path
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import RawColumns
+from ktrans.decoders.values import text_of
 from ktrans.flow.columns import coalesce_text, constant_text, recode
 from ktrans.flow.schema import NAMES
 from ktrans.flow.target_schemas.ocsf import OCSF_LEFTOVERS, OCSF_PRODUCTS
@@ -72,7 +72,7 @@ _PLACES = {
 }
 
 
-def _foreign(native: Native) -> np.ndarray | None:
+def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark records of other classes, which a lake's tables may hold as well."""
     column = native.columns.get(_CLASS)
     if column is None:
@@ -85,7 +85,7 @@ def _foreign(native: Native) -> np.ndarray | None:
     return rows
 
 
-def _derive(work: Work) -> None:
+def _derive(work: PartialRows) -> None:
     _log_type(work)
     for side in ("src", "dst"):
         _packet_address(work, side)
@@ -106,7 +106,7 @@ def _derive(work: Work) -> None:
         work.columns["reporter"] = told if given is None else coalesce_text(given, told)
 
 
-def _log_type(work: Work) -> None:
+def _log_type(work: PartialRows) -> None:
     if "log_type" not in work.wanted:
         return
     answer = constant_text("ocsf.network_activity", work.rows)
@@ -121,7 +121,7 @@ def _log_type(work: Work) -> None:
     work.columns["log_type"] = answer
 
 
-def _packet_address(work: Work, side: str) -> None:
+def _packet_address(work: PartialRows, side: str) -> None:
     """Take the interface's address from the intermediate ones: the endpoint's is the packet's."""
     between = work.text(f"{side}_endpoint", "intermediate_ips")
     own = work.columns.get(f"{side}_addr")
@@ -137,7 +137,7 @@ def _packet_address(work: Work, side: str) -> None:
     work.columns[f"{side}_addr"] = coalesce_text(addresses, own)
 
 
-def _places(work: Work) -> None:
+def _places(work: PartialRows) -> None:
     """Take what describes the capture point from one side: where it is, or else where it can be."""
     src, dst = (
         {
@@ -160,7 +160,7 @@ def _places(work: Work) -> None:
             work.columns[column] = _where(values, both)
 
 
-def _inbound(work: Work) -> np.ndarray:
+def _inbound(work: PartialRows) -> np.ndarray:
     direction = work.columns.get("direction")
     if direction is None:
         return np.zeros(work.rows, bool)
@@ -212,59 +212,57 @@ _CAPTIONS = (
 )
 
 TABLE = Table(
-    fields=(
-        flow_field("provider", "cloud.provider", lower=True, values=_PROVIDERS),
-        flow_field("log_version", "metadata.log_version", "metadata.product.version"),
-        flow_field("record_id", "metadata.uid"),
-        flow_field("start_time", "start_time", "start_time_dt", "time", "time_dt"),
-        flow_field("end_time", "end_time", "end_time_dt"),
-        flow_field("logged_at", "metadata.logged_time", "metadata.logged_time_dt"),
-        flow_field("src_addr", "src_endpoint.ip"),
-        flow_field("dst_addr", "dst_endpoint.ip"),
-        flow_field("src_port", "src_endpoint.port"),
-        flow_field("dst_port", "dst_endpoint.port"),
-        flow_field("src_service", "src_endpoint.svc_name"),
-        flow_field("dst_service", "dst_endpoint.svc_name"),
-        flow_field("protocol", "connection_info.protocol_num", "connection_info.protocol_name"),
-        flow_field("ip_version", "connection_info.protocol_ver_id", "connection_info.protocol_ver"),
-        flow_field("tcp_flags", "connection_info.tcp_flags"),
-        flow_field("packets", "traffic.packets_out", "traffic.packets"),
-        flow_field("bytes", "traffic.bytes_out", "traffic.bytes"),
-        flow_field("packets_rev", "traffic.packets_in"),
-        flow_field("bytes_rev", "traffic.bytes_in"),
-        flow_field(
+    columns=(
+        col("provider", "cloud.provider", lower=True, values=_PROVIDERS),
+        col("log_version", "metadata.log_version", "metadata.product.version"),
+        col("record_id", "metadata.uid"),
+        col("start_time", "start_time", "start_time_dt", "time", "time_dt"),
+        col("end_time", "end_time", "end_time_dt"),
+        col("logged_at", "metadata.logged_time", "metadata.logged_time_dt"),
+        col("src_addr", "src_endpoint.ip"),
+        col("dst_addr", "dst_endpoint.ip"),
+        col("src_port", "src_endpoint.port"),
+        col("dst_port", "dst_endpoint.port"),
+        col("src_service", "src_endpoint.svc_name"),
+        col("dst_service", "dst_endpoint.svc_name"),
+        col("protocol", "connection_info.protocol_num", "connection_info.protocol_name"),
+        col("ip_version", "connection_info.protocol_ver_id", "connection_info.protocol_ver"),
+        col("tcp_flags", "connection_info.tcp_flags"),
+        col("packets", "traffic.packets_out", "traffic.packets"),
+        col("bytes", "traffic.bytes_out", "traffic.bytes"),
+        col("packets_rev", "traffic.packets_in"),
+        col("bytes_rev", "traffic.bytes_in"),
+        col(
             "direction",
             "connection_info.direction_id",
             "connection_info.direction",
             values=_DIRECTIONS,
         ),
-        flow_field("reporter", "observation_point_id", values=_OBSERVERS),
-        flow_field(
-            "action", "disposition_id", "action_id", "disposition", "action", values=_VERDICTS
-        ),
-        flow_field(
+        col("reporter", "observation_point_id", values=_OBSERVERS),
+        col("action", "disposition_id", "action_id", "disposition", "action", values=_VERDICTS),
+        col(
             "action_reason",
             "status_detail",
             "unmapped.reject_reason",
             "unmapped.reject-reason",
             values={"accepted": None},
         ),
-        flow_field("rule", "firewall_rule.name"),
-        flow_field("acl_id", "policy.uid"),
-        flow_field("log_status", "status_code"),
-        flow_field(
+        col("rule", "firewall_rule.name"),
+        col("acl_id", "policy.uid"),
+        col("log_status", "status_code"),
+        col(
             "account_id",
             "cloud.account.uid",
             "cloud.account.uuid",
             "cloud.account_uid",
             "accountid",
         ),
-        flow_field("region", "cloud.region", "region"),
-        flow_field("zone", "cloud.zone"),
-        *(flow_field(name, f"unmapped.{name}") for name in OCSF_LEFTOVERS if name in NAMES),
+        col("region", "cloud.region", "region"),
+        col("zone", "cloud.zone"),
+        *(col(name, f"unmapped.{name}") for name in OCSF_LEFTOVERS if name in NAMES),
     ),
-    parents=(("unmapped",),),
-    uses={
+    objects=(("unmapped",),),
+    reads={
         _CLASS: (),
         _PRODUCT: ("log_type",),
         _LOG: ("log_type",),
@@ -283,7 +281,7 @@ TABLE = Table(
             ("dst_endpoint", "intermediate_ips"),
         }
     ),
-    foreign=_foreign,
+    skip=_other_records,
     derive=_derive,
 )
 """Attributes without a flow column go to attrs under their path; those of `unmapped` under theirs."""

@@ -9,9 +9,8 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ktrans.api import ComponentConfig
-from ktrans.decoders.mapped.table import Field as TableField
-from ktrans.decoders.mapped.table import Table, parse_path
-from ktrans.decoders.mapped.values import Rule, kind_of
+from ktrans.decoders.mapped.table import Col, Table, parse_path
+from ktrans.decoders.values import Rule, kind_of
 from ktrans.flow.schema import BY_NAME, TEXT
 
 _GIVEN = {
@@ -153,7 +152,7 @@ def make_table(
 ) -> Table:
     """Make the table of a checked mapping."""
     return Table(
-        fields=tuple(
+        columns=tuple(
             _field(column, _mapping(given), dotted=dotted) for column, given in fields.items()
         ),
         constants=constants,
@@ -165,7 +164,7 @@ def _mapping(given: Given) -> FieldMapping:
     return given if isinstance(given, FieldMapping) else FieldMapping(path=given)
 
 
-def _field(column: str, mapping: FieldMapping, *, dotted: bool) -> TableField:
+def _field(column: str, mapping: FieldMapping, *, dotted: bool) -> Col:
     paths = (mapping.path,) if isinstance(mapping.path, str) else mapping.path
     given = mapping.values
     values = None if given is None else {
@@ -178,4 +177,4 @@ def _field(column: str, mapping: FieldMapping, *, dotted: bool) -> TableField:
         values=values,
         lower=mapping.lower,
     )
-    return TableField(column, tuple(parse_path(p) if dotted else (p,) for p in paths), rule)
+    return Col(column, tuple(parse_path(p) if dotted else (p,) for p in paths), rule)

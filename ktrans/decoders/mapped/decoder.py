@@ -10,10 +10,10 @@ import pyarrow as pa
 from ktrans.api import ComponentConfig, Context, Decoded, Decoder, Payload
 from ktrans.decoders.frames.json import cut_json
 from ktrans.decoders.frames.json_block import JsonBlock, JsonReject, reject_rows
-from ktrans.decoders.mapped.rows import RowMaker
 from ktrans.decoders.mapped.table import Table
 from ktrans.decoders.read.faults import Faults, line_bounds
 from ktrans.decoders.read.json_fast import Parser
+from ktrans.decoders.rows import RowBuilder
 from ktrans.flow.columns import constant_text, flow_batch
 from ktrans.flow.schema import project
 
@@ -37,8 +37,8 @@ class JsonMapDecoder(Decoder[C]):
 
     def _prepare(self, schema: pa.Schema) -> None:
         self._schema = schema
-        self._maker = RowMaker(self.table, schema)
-        self._parser = Parser(self._maker.shape)
+        self._builder = RowBuilder(self.table, schema)
+        self._parser = Parser(self._builder.shape)
 
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
         """Give the flow schema, narrowed to `columns`; only these are built."""
@@ -67,7 +67,7 @@ class JsonMapDecoder(Decoder[C]):
         native = self._parser.read(block.data, block.records)
         for name, text in (header or {}).items():
             native.columns.setdefault((name,), constant_text(text, native.rows))
-        made = self._maker.make(native, block.uri, block.first_pos)
+        made = self._builder.build(native, block.uri, block.first_pos)
         bad = fault_rejects(made.faults, block.data, block.first_pos)
         rejects = reject_rows(block, self.config.type, self.version, bad)
         return Decoded(made.batch, block.records + len(block.rejects), rejects, made.skipped)

@@ -1,41 +1,36 @@
-"""The tables by which records of named values become flow rows: one table a log."""
+"""Tables that map the values of a record to flow columns."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from ktrans.decoders.mapped.values import Rule, kind_of
-from ktrans.decoders.read.json_careful import Path
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ktrans.decoders.mapped.rows import Work
-    from ktrans.decoders.read.json_careful import Native
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import Path, RawColumns
+from ktrans.decoders.values import Rule, kind_of
 
 _SEGMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([^."]+)')
-_TELLING = frozenset(
-    {
-        "start_time",
-        "end_time",
-        "logged_at",
-        "src_addr",
-        "dst_addr",
-        "packets",
-        "bytes",
-        "packets_rev",
-        "bytes_rev",
-    }
+EVIDENCE = (
+    "start_time",
+    "end_time",
+    "logged_at",
+    "src_addr",
+    "dst_addr",
+    "packets",
+    "bytes",
+    "packets_rev",
+    "bytes_rev",
 )
+"""Flow columns of which a flow record has at least one, unless its table says otherwise."""
 
 
 def parse_path(text: str) -> Path:
-    """Read a dotted path; a name with dots in it stands in double quotes.
+    """Parse a dotted path; a name with dots in it is written in double quotes.
 
     Raises:
         ValueError: with what is wrong, for people.
@@ -59,108 +54,117 @@ def parse_path(text: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """Where one flow column comes from.
+class Col:
+    """The values that a flow column is read from.
 
     Attributes:
         column: the flow column.
-        paths: values to take, the first that is there.
-        rule: how they are read.
-        shown: keep the value in attrs as well.
+        paths: values of the record; the first that is not null counts.
+        rule: how they are converted.
+        in_attrs: whether the value is kept in attrs as well.
     """
 
     column: str
     paths: tuple[Path, ...]
     rule: Rule
-    shown: bool = False
+    in_attrs: bool = False
 
 
-def flow_field(column: str, *paths: str, shown: bool = False, **rule: Any) -> Field:
-    """Make a field whose kind follows from the flow column."""
+def col(column: str, *paths: str, in_attrs: bool = False, **rule: Any) -> Col:
+    """Map a flow column to values of the record, converted as the column's type requires.
+
+    Args:
+        column: the flow column.
+        paths: dotted paths; the first that has a value counts.
+        in_attrs: keep the value in attrs as well.
+        rule: options of `Rule`, such as `unit`, `multiply`, `values`, `lower`, `convert`.
+    """
     parsed = tuple(parse_path(path) for path in paths)
-    return Field(column, parsed, Rule(**{"kind": kind_of(column), **rule}), shown)
+    return Col(column, parsed, Rule(**{"kind": kind_of(column), **rule}), in_attrs)
 
 
-def _no_derive(work: Work) -> None:
+def _derive_nothing(work: PartialRows) -> None:
     del work
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
-    """One log: its fields, and what is particular about it.
+    """A mapping of records to flow columns.
 
     Attributes:
-        fields: where the flow columns come from.
-        constants: text of flow columns that say the same in every row.
-        defaults: text where a column has none.
-        wrappers: objects that a record may lie in, by path from the top; the empty path is the
-            record itself.
-        parents: objects within the record to look into, beyond those that the paths go through.
-        uses: other values that `derive` and `foreign` draw on, with the flow columns that need
-            them; an empty tuple means always.
-        always: flow columns that `derive` needs whether they are wanted or not.
-        hidden: values that do not go to attrs although no field takes them.
-        foreign: gives a mask of the rows that are not flows, or None.
-        derive: fills the columns that take more than one value.
-        rest: whether values without a column go to attrs.
-        all_text: every value is text.
+        columns: what the flow columns are read from.
+        constants: text of flow columns that have the same value in every row.
+        defaults: text of flow columns in rows where they are null.
+        envelopes: paths of objects that may enclose the record; the empty path is the record itself.
+        objects: objects within the record whose members are values of their own, besides those on
+            the paths of `columns` and `reads`; other objects become JSON text.
+        reads: other values that `derive` and `skip` read, with the flow columns that depend on
+            them; an empty tuple means that they are always read.
+        always: flow columns that `derive` needs even if they were not asked for.
+        hidden: values that are not put in attrs although no column reads them.
+        evidence: flow columns of which a flow has at least one; other records are rejected.
+        skip: returns a mask of the records that are not flows, or None.
+        derive: fills flow columns that are computed from several values.
+        rest: whether values that no column reads are put in attrs.
+        all_text: whether every value is a text.
     """
 
-    fields: tuple[Field, ...]
+    columns: tuple[Col, ...]
     constants: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
-    wrappers: tuple[Path, ...] = ((),)
-    parents: tuple[Path, ...] = ()
-    uses: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
+    envelopes: tuple[Path, ...] = ((),)
+    objects: tuple[Path, ...] = ()
+    reads: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
     always: frozenset[str] = frozenset()
     hidden: frozenset[Path] = frozenset()
-    foreign: Callable[[Native], np.ndarray | None] | None = None
-    derive: Callable[[Work], None] = _no_derive
+    evidence: tuple[str, ...] = EVIDENCE
+    skip: Callable[[RawColumns], np.ndarray | None] | None = None
+    derive: Callable[[PartialRows], None] = _derive_nothing
     rest: bool = True
     all_text: bool = False
 
     def all_parents(self) -> frozenset[Path]:
-        """Give every object to look into, from the top."""
+        """Return the paths of all objects to look into, from the top."""
         found: set[Path] = set()
-        inside = [p for f in self.fields for p in f.paths] + list(self.uses)
-        for wrapper in self.wrappers:
-            found.update(wrapper[:end] for end in range(1, len(wrapper) + 1))
+        inside = [p for c in self.columns for p in c.paths] + list(self.reads)
+        for envelope in self.envelopes:
+            found.update(envelope[:end] for end in range(1, len(envelope) + 1))
             for path in inside:
-                whole = wrapper + path
+                whole = envelope + path
                 found.update(whole[:end] for end in range(1, len(whole)))
-            for path in self.parents:
-                whole = wrapper + path
+            for path in self.objects:
+                whole = envelope + path
                 found.update(whole[:end] for end in range(1, len(whole) + 1))
         return frozenset(found)
 
     def needed(self, wanted: Iterable[str]) -> dict[Path, pa.DataType]:
-        """Give the values that some flow columns draw on, from the top, with their likely types."""
-        columns = set(wanted) | _TELLING | self.always
+        """Return the paths that some flow columns are read from, with the types to expect."""
+        columns = set(wanted) | set(EVIDENCE) | self.always
         if columns & {"src_port", "dst_port"}:
             columns.add("protocol")
         types: dict[Path, pa.DataType] = {}
-        for each in self.fields:
+        for each in self.columns:
             if each.column in columns:
                 for path in each.paths:
                     types[path] = pa.string() if self.all_text else _likely(each.rule)
-        for path, targets in self.uses.items():
+        for path, targets in self.reads.items():
             if not targets or columns & set(targets):
                 types.setdefault(path, pa.string())
-        return {wrapper + path: kind for wrapper in self.wrappers for path, kind in types.items()}
+        return {env + path: kind for env in self.envelopes for path, kind in types.items()}
 
     def numbers(self) -> frozenset[Path]:
-        """Give the values that are read as numbers, from the top."""
+        """Return the paths of values that are read as numbers, from the top."""
         paths = {
             path
-            for each in self.fields
+            for each in self.columns
             if each.rule.kind not in ("text", "address")
             for path in each.paths
         }
-        return frozenset(wrapper + path for wrapper in self.wrappers for path in paths)
+        return frozenset(envelope + path for envelope in self.envelopes for path in paths)
 
-    def telling(self) -> tuple[Path, ...]:
-        """Give the values of which a flow record has at least one, within a wrapper."""
-        return tuple(p for f in self.fields if f.column in _TELLING for p in f.paths)
+    def evidence_paths(self) -> tuple[Path, ...]:
+        """Return the paths of which a flow record has at least one, within an envelope."""
+        return tuple(p for c in self.columns if c.column in self.evidence for p in c.paths)
 
 
 def _likely(rule: Rule) -> pa.DataType:

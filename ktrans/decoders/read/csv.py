@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans.decoders.read.faults import Faults
-from ktrans.decoders.read.json_careful import Native, Path
+from ktrans.decoders.read.raw_columns import Path, RawColumns
 from ktrans.flow.schema import TEXT
 
 _BLANKS = re.compile(rb"[ \t]+")
@@ -80,7 +80,7 @@ class CsvParser:
         self._typed = bool(numbers)
         self._header = list(names)
 
-    def read(self, data: bytes, lines: int) -> tuple[Native, int]:
+    def read(self, data: bytes, lines: int) -> tuple[RawColumns, int]:
         """Read lines.
 
         Args:
@@ -146,15 +146,15 @@ class CsvParser:
         except (pa.ArrowInvalid, pa.ArrowKeyError):
             return None
 
-    def _native(self, table: pa.Table) -> Native:
+    def _native(self, table: pa.Table) -> RawColumns:
         columns: dict[Path, pa.Array] = {}
         for name in self._include:
             column = table.column(name).combine_chunks()
             if column.null_count < len(column):
                 columns[(name,)] = column
-        return Native(table.num_rows, None, columns)
+        return RawColumns(table.num_rows, None, columns)
 
-    def _carefully(self, data: bytes) -> tuple[Native, int]:
+    def _carefully(self, data: bytes) -> tuple[RawColumns, int]:
         """Read line by line, so that each bad one is known."""
         faults = Faults()
         skipped = 0
@@ -182,7 +182,7 @@ class CsvParser:
                 if column.null_count < len(column):
                     columns[(name,)] = column
         lines = np.array(kept, dtype=np.int64) if faults.lines or skipped else None
-        return Native(len(rows), lines, columns, faults), skipped
+        return RawColumns(len(rows), lines, columns, faults), skipped
 
     def _values(self, raw: bytes) -> list[str] | tuple[str, str] | None:
         """Split a line; give reason and words for a bad one, None for a blank or header line."""

@@ -33,15 +33,9 @@ from ktrans.decoders.read.gcp_members import (
     Wanted,
     spread,
 )
-from ktrans.decoders.read.json_careful import (
-    Native,
-    Path,
-    Shape,
-    gather_objects,
-    json_column,
-    read_carefully,
-)
+from ktrans.decoders.read.json_careful import gather_objects, json_column, read_carefully
 from ktrans.decoders.read.json_values import decode_json, encode_json
+from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 
 encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -67,12 +61,12 @@ class GcpReader:
         self._wanted = wanted
         self._members = Members(wanted, {})
 
-    def read(self, data: bytes, records: int) -> Native | None:
+    def read(self, data: bytes, records: int) -> RawColumns | None:
         """Read a block of one entry a line; None if anything in it is out of order."""
         native = self._read(lambda decoder: decoder.decode_lines(data))
         return native if native is not None and native.rows == records else None
 
-    def _read(self, decode: Callable[[Any], list[Any]]) -> Native | None:
+    def _read(self, decode: Callable[[Any], list[Any]]) -> RawColumns | None:
         for _ in range(_MAX_LEARNED):
             members = self._members
             try:
@@ -84,13 +78,13 @@ class GcpReader:
                 return None
         return None
 
-    def _native(self, members: Members, entries: list[Any]) -> Native:
+    def _native(self, members: Members, entries: list[Any]) -> RawColumns:
         """Give the columns of entries that the decoder of the same members has parsed."""
         columns = dict(_columns(members, entries))
         if members.groups and entries:
             columns.update(_grouped(members, entries))
         self._wanted.expand(columns)
-        return Native(len(entries), None, columns)
+        return RawColumns(len(entries), None, columns)
 
     def _learn(self, members: Members, error: str) -> bool:
         """Take a member into account that the parser did not know."""
@@ -106,7 +100,7 @@ class GcpReader:
         self._members = Members(self._wanted, learned)
         return True
 
-    def sort_out(self, data: bytes) -> tuple[Native | None, Native]:
+    def sort_out(self, data: bytes) -> tuple[RawColumns | None, RawColumns]:
         """Read a block with entries that are out of order: the others, and those, by line."""
         lines = data.removesuffix(b"\n").split(b"\n")
         members = self._members  # once: another thread may replace them meanwhile
@@ -120,7 +114,7 @@ class GcpReader:
                 good.append(number)
             except (msgspec.DecodeError, UnicodeError, RecursionError):
                 odd.append(number)
-        native: Native | None = None
+        native: RawColumns | None = None
         try:
             native = self._native(members, entries)
             native.lines = np.array(good, dtype=np.int64)

@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ktrans.decoders.mapped.values import text_of
-from ktrans.decoders.read.json_careful import Path, Shape, gather_objects
+from ktrans.decoders.read.json_careful import gather_objects
 from ktrans.decoders.read.json_values import decode_json
+from ktrans.decoders.read.raw_columns import Path, Shape
+from ktrans.decoders.values import text_of
 
 TEXT_KIND = str | None
 WHOLE_KIND = int | str | None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -19,8 +18,7 @@ from ktrans.decoders.read.json_values import (
     encode_json,
     json_text,
 )
-
-Path = tuple[str, ...]
+from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 
 EXACT = float(1 << 53)
 """From here on doubles do not hold every integer."""
@@ -32,46 +30,7 @@ _INT64_MAX = (1 << 63) - 1
 _INT64_MIN = -(1 << 63)
 
 
-@dataclass(slots=True)
-class Native:
-    """The columns of some records.
-
-    Attributes:
-        rows: how many records were read.
-        lines: the 0-based line of each; None if it is all of them.
-        columns: by path; strings, int64, double, bool, or JSON text for what is nested.
-        faults: lines that are no JSON objects.
-    """
-
-    rows: int
-    lines: np.ndarray | None
-    columns: dict[Path, pa.Array]
-    faults: Faults = field(default_factory=Faults)
-
-    def take(self, kept: np.ndarray) -> Native:
-        """Keep some rows."""
-        places = pa.array(kept)
-        lines = kept if self.lines is None else self.lines[kept]
-        columns = {path: column.take(places) for path, column in self.columns.items()}
-        return Native(len(kept), lines, columns, self.faults)
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What to read of a record.
-
-    Attributes:
-        parents: objects to look into; what else is nested becomes JSON text.
-        paths: values to read, with the type to expect; None reads all there are.
-        numbers: values that are read as numbers; other numbers are texts as they are spelled.
-    """
-
-    parents: frozenset[Path]
-    paths: Mapping[Path, pa.DataType] | None = None
-    numbers: frozenset[Path] = frozenset()
-
-
-def joined(parts: Sequence[Native], lines: int) -> Native:
+def joined(parts: Sequence[RawColumns], lines: int) -> RawColumns:
     """Put parts of a block together again.
 
     Args:
@@ -97,7 +56,7 @@ def joined(parts: Sequence[Native], lines: int) -> Native:
             ]
         )
     every = None if not faults.lines else np.concatenate(kept)
-    return Native(sum(part.rows for part in parts), every, columns, faults)
+    return RawColumns(sum(part.rows for part in parts), every, columns, faults)
 
 
 def _common(pieces: Sequence[pa.Array]) -> pa.DataType:
@@ -132,7 +91,7 @@ def brackets(data: bytes, start: int, end: int) -> int:
     return data.count(b"[", start, end) + data.count(b"{", start, end)
 
 
-def read_carefully(data: bytes, shape: Shape) -> Native:
+def read_carefully(data: bytes, shape: Shape) -> RawColumns:
     """Read records one by one; lines that are no JSON objects become faults."""
     faults = Faults()
     try:
@@ -154,7 +113,7 @@ def read_carefully(data: bytes, shape: Shape) -> Native:
     columns: dict[Path, pa.Array] = {}
     gather_objects(decoded, (), shape, columns)
     kept_lines = np.array(lines, dtype=np.int64) if faults.lines else None
-    return Native(len(decoded), kept_lines, columns, faults)
+    return RawColumns(len(decoded), kept_lines, columns, faults)
 
 
 def _one_by_one(data: bytes, faults: Faults) -> tuple[list[Any], list[int]]:

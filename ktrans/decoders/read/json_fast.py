@@ -17,16 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.decoders.read.faults import line_bounds
-from ktrans.decoders.read.json_careful import (
-    EXACT,
-    Native,
-    Path,
-    Shape,
-    joined,
-    may_be_deep,
-    read_carefully,
-)
+from ktrans.decoders.read.json_careful import EXACT, joined, may_be_deep, read_carefully
 from ktrans.decoders.read.json_values import decode_json, json_text
+from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 
 _PART_LINES = 256
 """A block that Arrow's parser refuses is tried again in parts, so that a bad record costs one."""
@@ -46,7 +39,7 @@ class Parser:
         self._types: dict[Path, pa.DataType] = dict(shape.paths or {})
         self._nested = False
 
-    def read(self, data: bytes, records: int) -> Native:
+    def read(self, data: bytes, records: int) -> RawColumns:
         """Read a block of JSON lines, one record a line."""
         found = self._quick(data, records)
         if found is not None:
@@ -55,21 +48,21 @@ class Parser:
             return read_carefully(data, self._shape)
         starts, _ = line_bounds(data)
         borders = [*starts[::_PART_LINES].tolist(), len(data)]
-        parts: list[Native] = []
+        parts: list[RawColumns] = []
         for begin, end in pairwise(borders):
             part = data[begin:end]
             lines = min(_PART_LINES, records - len(parts) * _PART_LINES)
             parts.append(self._quick(part, lines) or read_carefully(part, self._shape))
         return joined(parts, _PART_LINES)
 
-    def _quick(self, data: bytes, records: int) -> Native | None:
+    def _quick(self, data: bytes, records: int) -> RawColumns | None:
         if not _looks_clean(data):
             return None
         try:
             found = self._read_fast(data, records)
         except (RecursionError, pa.ArrowException):
             return None
-        return None if found is None else Native(records, None, found)
+        return None if found is None else RawColumns(records, None, found)
 
     def _read_fast(self, data: bytes, records: int) -> dict[Path, pa.Array] | None:
         for types, infer in self._attempts():

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from ktrans.api import ComponentConfig, Decoded, Payload, RejectError, reject_batch
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.rows import RowMaker
-from ktrans.decoders.read.json_careful import Native, Path
 from ktrans.decoders.read.json_fast import Parser
 from ktrans.decoders.read.parquet_aws import BATCH_ROWS, PARQUET_MAGIC, json_bytes, refuse_torn
+from ktrans.decoders.read.raw_columns import Path, RawColumns
+from ktrans.decoders.rows import RowBuilder
 from ktrans.flow.maps import exploded
 from ktrans.flow.schema import ATTRS
 
@@ -43,15 +43,15 @@ class TableDecoder(JsonMapDecoder[C]):
     """Decodes JSON records and Parquet rows by one table; a subclass names it.
 
     Attributes:
-        makes_rows: what makes the flow rows.
+        row_builder: what makes the flow rows.
     """
 
-    makes_rows: ClassVar[type[RowMaker]] = RowMaker
+    row_builder: ClassVar[type[RowBuilder]] = RowBuilder
 
     def _prepare(self, schema: pa.Schema) -> None:
         self._schema = schema
-        self._maker = self.makes_rows(self.table, schema)
-        self._parser = Parser(self._maker.shape)
+        self._builder = self.row_builder(self.table, schema)
+        self._parser = Parser(self._builder.shape)
 
     def blocks(self, payload: Payload) -> Iterator[Any]:
         """Cut an object into blocks; Parquet is told by its first bytes."""
@@ -87,13 +87,13 @@ class TableDecoder(JsonMapDecoder[C]):
     def _wanted_of(self, schema: pa.Schema) -> list[str]:
         """Give the columns to read: those of the table's values, or all if the rest is kept."""
         names = schema.names
-        known = {path[0] for each in self.table.fields for path in each.paths}
+        known = {path[0] for each in self.table.columns for path in each.paths}
         if not known & set(names):
             return []
-        paths = self._maker.shape.paths
+        paths = self._builder.shape.paths
         if paths is None:
             hidden = {path[0] for path in self.table.hidden if len(path) == 1}
-            hidden -= {path[0] for path in self.table.uses}
+            hidden -= {path[0] for path in self.table.reads}
             return [name for name in names if name not in hidden or name in known]
         found = [_leaf(schema, path) for path in paths if path[0] in names]
         return list(dict.fromkeys(found)) or names[:1]
@@ -103,8 +103,8 @@ class TableDecoder(JsonMapDecoder[C]):
         if not isinstance(block, TableBlock):
             return super().decode(block)
         rows = block.batch.num_rows
-        native = Native(rows, None, native_columns(block.batch))
-        made = self._maker.make(native, block.uri, block.first)
+        native = RawColumns(rows, None, native_columns(block.batch))
+        made = self._builder.build(native, block.uri, block.first)
         return Decoded(made.batch, rows, self._refused(block, made.faults), made.skipped)
 
     def _refused(self, block: TableBlock, faults: Any) -> pa.RecordBatch | None:

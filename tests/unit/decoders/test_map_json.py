@@ -12,8 +12,9 @@ from ktrans.api import Limits
 from ktrans.decoders.logs.flow_json import FlowJsonDecoderConfig
 from ktrans.decoders.mapped.table import parse_path
 from ktrans.decoders.read import json_fast as _json_map_parse
-from ktrans.decoders.read.json_careful import Shape, read_carefully
+from ktrans.decoders.read.json_careful import read_carefully
 from ktrans.decoders.read.json_fast import Parser
+from ktrans.decoders.read.raw_columns import Shape
 
 SHAPE = Shape(frozenset({("o",), ("o", "p")}))
 SCALARS = st.one_of(

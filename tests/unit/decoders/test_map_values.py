@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ktrans.decoders.mapped.times import coerce_times
-from ktrans.decoders.mapped.values import Rule, coerce, kind_of
 from ktrans.decoders.read.json_careful import json_column
+from ktrans.decoders.times import coerce_times
+from ktrans.decoders.values import Rule, coerce, kind_of
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 SECONDS = 1772366400

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.mapped.numbers import INTEGER_REGEX, to_integers
-from ktrans.decoders.mapped.protocols import PROTOCOL_NAMES
-from ktrans.decoders.mapped.times import TimeUnit, coerce_times
+from ktrans.decoders.integers import INTEGER_REGEX, to_integers
+from ktrans.decoders.times import TimeUnit, coerce_times
 from ktrans.flow.addresses import canonical_addresses
 from ktrans.flow.columns import as_text, raw_values, recode
+from ktrans.flow.protocols import PROTOCOL_NAMES
 from ktrans.flow.schema import BY_NAME, TEXT, TIME
 
 Kind = Literal[

@@ -1,0 +1,53 @@
+"""The columns of some records as a reader found them, before they become flow columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from ktrans.decoders.read.faults import Faults
+
+Path = tuple[str, ...]
+"""Where a value is in a record: the names of the objects around it, and its own."""
+
+
+@dataclass(slots=True)
+class RawColumns:
+    """The columns of some records, by path.
+
+    Attributes:
+        rows: number of records.
+        lines: 0-based line of each record in its block; None if the block has no other lines.
+        columns: values by path: text, integers, doubles, booleans; nested values are JSON text.
+        faults: lines that could not be read as records.
+    """
+
+    rows: int
+    lines: np.ndarray | None
+    columns: dict[Path, pa.Array]
+    faults: Faults = field(default_factory=Faults)
+
+    def take(self, kept: np.ndarray) -> RawColumns:
+        """Return the rows at these places."""
+        places = pa.array(kept)
+        lines = kept if self.lines is None else self.lines[kept]
+        columns = {path: column.take(places) for path, column in self.columns.items()}
+        return RawColumns(len(kept), lines, columns, self.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The values to read from a record.
+
+    Attributes:
+        parents: objects whose members are read as values; other nested values become JSON text.
+        paths: values to read, with their likely types; None reads all values.
+        numbers: values to read as numbers; other numbers stay text, as they are written.
+    """
+
+    parents: frozenset[Path]
+    paths: Mapping[Path, pa.DataType] | None = None
+    numbers: frozenset[Path] = frozenset()

@@ -1,0 +1,248 @@
+"""From raw columns to batches of the flow schema, by the table of a log.
+
+Two rules are here and nowhere else: which records are flows (`RowBuilder._flows_only`), and what
+happens to a record with a value that cannot be read (`RowBuilder._good_rows`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.decoders.mapped.table import Col, Table
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.faults import Faults
+from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
+from ktrans.decoders.values import coerce, explain, text_of
+from ktrans.flow.addresses import ip_versions
+from ktrans.flow.attrs import build_attrs
+from ktrans.flow.columns import coalesce_text, constant_text, flow_batch, nulls
+from ktrans.flow.protocols import blank_ports, portless
+from ktrans.flow.schema import TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedRows:
+    """The rows of a block.
+
+    Attributes:
+        batch: the rows.
+        faults: bad records by line, from 0.
+        skipped: number of records that are not flows.
+    """
+
+    batch: pa.RecordBatch
+    faults: Faults
+    skipped: int = 0
+
+
+class RowBuilder:
+    """Builds flow rows of one log.
+
+    Args:
+        table: the log.
+        schema: the flow columns that are wanted.
+
+    Attributes:
+        shape: the values to read from the records.
+    """
+
+    def __init__(self, table: Table, schema: pa.Schema) -> None:
+        self.schema = schema
+        self._table = table
+        self._wanted = frozenset(schema.names)
+        self._attrs = "attrs" in self._wanted and table.rest
+        paths = None if self._attrs else table.needed(schema.names)
+        self.shape = Shape(table.all_parents(), paths, table.numbers())
+        self._taken = self._taken_paths()
+        self._filled = self._wanted | table.always
+        if self._wanted & {"src_port", "dst_port"}:
+            self._filled |= {"protocol"}
+        if "ip_version" in self._wanted:
+            self._filled |= {"src_addr", "dst_addr"}
+
+    def _taken_paths(self) -> frozenset[Path]:
+        """Return the values that do not go to attrs."""
+        taken = {p for f in self._table.columns if not f.in_attrs for p in f.paths}
+        taken |= self._table.hidden
+        return frozenset(w + p for w in self._table.envelopes for p in taken)
+
+    def empty(self) -> DecodedRows:
+        """Return no rows."""
+        return DecodedRows(flow_batch(self.schema, 0, {}), Faults())
+
+    def build(self, raw: RawColumns, uri: str, first: int) -> DecodedRows:
+        """Build rows.
+
+        Args:
+            raw: the records' values.
+            uri: the object.
+            first: position of line 0 in the object.
+        """
+        raw, skipped = self._flows_only(raw)
+        rows = self.converted(raw, uri)
+        lines = np.arange(raw.rows) if raw.lines is None else raw.lines
+        batch = self.finished(rows, lines + first)
+        good = self._good_rows(rows, lines)
+        if good is not None:
+            batch = batch.take(pa.array(good))
+        return DecodedRows(batch, raw.faults, skipped)
+
+    def converted(self, raw: RawColumns, uri: str) -> PartialRows:
+        """Convert the values that one flow column each is made of."""
+        rows = PartialRows(raw, self._wanted, uri, self._table.envelopes)
+        for each in self._table.columns:
+            self._fill(rows, each)
+        return rows
+
+    def finished(self, rows: PartialRows, positions: np.ndarray) -> pa.RecordBatch:
+        """Add the flow columns that are made of several values, and make the batch."""
+        self._table.derive(rows)
+        self._constants(rows)
+        self._ports_and_version(rows.columns)
+        return self._batch(rows, positions)
+
+    def _flows_only(self, raw: RawColumns) -> tuple[RawColumns, int]:
+        """Drop the records that are no flows: foreign ones are counted, others become faults."""
+        skipped = 0
+        if self._table.skip is not None:
+            foreign = self._table.skip(raw)
+            if foreign is not None and foreign.any():
+                skipped = int(np.count_nonzero(foreign))
+                raw = raw.take(np.flatnonzero(~foreign))
+        self._note_no_flows(raw)
+        return raw, skipped
+
+    def _note_no_flows(self, raw: RawColumns) -> None:
+        """Note the records that have none of the values that a flow has."""
+        paths = self._table.evidence_paths()
+        if not paths:
+            return
+        missing = np.ones(raw.rows, dtype=bool)
+        for envelope in self._table.envelopes:
+            for path in paths:
+                column = raw.columns.get(envelope + path)
+                if column is not None:
+                    missing &= np.asarray(column.is_null())
+                    if not missing.any():
+                        return
+        lines = np.arange(raw.rows) if raw.lines is None else raw.lines
+        names = ", ".join(".".join(path) for path in paths[:4])
+        for line in lines[missing].tolist():
+            raw.faults.add(
+                line, "no_flow_fields", f"has none of {names}, and so on: not a flow record"
+            )
+
+    def _fill(self, rows: PartialRows, each: Col) -> None:
+        """Fill one column from the first value that is present; the others are not read."""
+        if each.column not in self._filled:
+            return
+        for path in each.paths:
+            for name, column in rows.values(*path):
+                given = rows.columns.get(each.column)
+                if given is not None:
+                    if given.null_count == 0:
+                        return
+                    still = pc.is_null(given)
+                    column = pc.if_else(still, column, pa.scalar(None, column.type))  # noqa: PLW2901
+                typed = rows.take(name, lambda values: coerce(each.rule, values), column)
+                if given is not None:
+                    merge = coalesce_text if typed.type == TEXT else pc.coalesce
+                    typed = merge(given, typed)
+                rows.columns[each.column] = typed
+
+    def _constants(self, rows: PartialRows) -> None:
+        """Fill the columns that have the same text in every row, or where they have none."""
+        columns, count = rows.columns, rows.rows
+        for name, text in self._table.constants.items():
+            if name in self._wanted:
+                columns[name] = constant_text(text, count)
+        for name, text in self._table.defaults.items():
+            if name in self._wanted and (name not in columns or columns[name].null_count):
+                default = constant_text(text, count)
+                given = columns.get(name)
+                columns[name] = default if given is None else coalesce_text(given, default)
+
+    def _ports_and_version(self, columns: dict[str, pa.Array]) -> None:
+        """Blank the ports of protocols without ports; take the IP version from the addresses."""
+        if "protocol" in columns:
+            without = portless(columns["protocol"])
+            for name in ("src_port", "dst_port"):
+                if name in columns:
+                    columns[name] = blank_ports(columns[name], without)
+        if "ip_version" in self._wanted:
+            sides = [ip_versions(columns[c]) for c in ("src_addr", "dst_addr") if c in columns]
+            if "ip_version" in columns:
+                sides.append(columns["ip_version"])
+            if sides:
+                columns["ip_version"] = reduce(pc.coalesce, sides)
+
+    def _batch(self, rows: PartialRows, positions: np.ndarray) -> pa.RecordBatch:
+        """Make the batch, with the place of each record and the values that no column took."""
+        columns = rows.columns
+        if "source_uri" in self._wanted:
+            columns["source_uri"] = constant_text(rows.uri, rows.rows)
+        if "source_pos" in self._wanted:
+            columns["source_pos"] = pa.array(positions, pa.int64())
+        if "attrs" in self._wanted:
+            columns["attrs"] = self._rest(rows)
+        return flow_batch(self.schema, rows.rows, columns)
+
+    def _rest(self, rows: PartialRows) -> pa.Array:
+        """Return the attributes: the values that no column took, by path within the record."""
+        if not self._attrs:
+            return nulls(rows.rows, self.schema.field("attrs").type)
+        fields: dict[str, pa.DictionaryArray] = {}
+        envelopes = sorted(self._table.envelopes, key=len, reverse=True)
+        for path, column in rows.raw.columns.items():
+            if path in self._taken:
+                continue
+            envelope = next(
+                w for w in [*envelopes, ()] if path[: len(w)] == w and len(path) > len(w)
+            )
+            name = ".".join(path[len(envelope) :])
+            text = text_of(column)
+            fields[name] = coalesce_text(fields[name], text) if name in fields else text
+        fields.update(rows.attrs)
+        return build_attrs(sorted(fields.items()), rows.rows)
+
+    def _good_rows(self, rows: PartialRows, lines: np.ndarray) -> np.ndarray | None:
+        """Note the records with a value that cannot be read, and return the others.
+
+        One such value is enough to refuse a record, whichever column it is for; the first is noted.
+
+        Returns:
+            The places of the good rows; None if all are good.
+        """
+        faults = rows.raw.faults
+        seen = set(faults.lines)
+        kinds = {".".join(p): f.rule.kind for f in self._table.columns for p in f.paths}
+        prefixes = tuple(".".join(w) + "." for w in self._table.envelopes if w)
+        for name, wrong, shown in rows.wrong:
+            short = next((name[len(p) :] for p in prefixes if name.startswith(p)), name)
+            for row, reason in zip(wrong.rows.tolist(), wrong.reasons, strict=True):
+                line = int(lines[row])
+                if line not in seen:
+                    seen.add(line)
+                    kind = kinds.get(short) or kinds.get(name, "text")
+                    faults.add(line, reason, explain(name, kind, reason, shown(row)))
+        if not seen:
+            return None
+        good = ~np.isin(lines, np.fromiter(seen, np.int64, len(seen)))
+        return None if good.all() else np.flatnonzero(good)
+
+
+def joined(parts: Sequence[DecodedRows]) -> DecodedRows:
+    """Put the rows of the parts of a block together, in the order of their positions."""
+    batch = pa.concat_batches([part.batch for part in parts])
+    faults = Faults()
+    for part in parts:
+        for fault in zip(*part.faults.ordered(), strict=True):
+            faults.add(*fault)
+    order = pc.sort_indices(batch["source_pos"])
+    return DecodedRows(batch.take(order), faults, sum(part.skipped for part in parts))
