@@ -31,7 +31,7 @@ from ktrans.api import (
     WritesFolder,
 )
 from ktrans.api.clock import CLOCK
-from ktrans.api.spec import Delivery, Kind
+from ktrans.api.spec import DeliveryGuarantee, Kind
 from ktrans.api.state import StateStore
 from ktrans.config.model import Pipeline, SinkEntry
 from ktrans.engine.enricher_state import check_repeats, check_state
@@ -58,7 +58,7 @@ class BoundSink:
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
 
     @property
-    def delivery(self) -> Delivery:
+    def delivery(self) -> DeliveryGuarantee:
         """What survives a crash."""
         return self.sink.delivery or self.spec.delivery or "at_least_once"
 
@@ -235,7 +235,7 @@ class _Assembler:
         given = [sink for sink in sinks if sink]
         result = Assembly(pipeline, source, decoder, state, enrichers, given, rejects)
         built_sinks = [bound.sink for bound in result.all_sinks()]
-        source.avoid([sink for sink in built_sinks if isinstance(sink, WritesFolder)])
+        source.exclude_outputs([sink for sink in built_sinks if isinstance(sink, WritesFolder)])
         return result
 
     def _sink(self, entry: SinkEntry, *place: str | int) -> BoundSink | None:

@@ -239,7 +239,9 @@ class Chain:
 
     def changes(self) -> dict[str, StateUpdate]:
         """Give what stateful enrichers want stored, by the name of their state; after `finish`."""
-        found = {e.state_id: e.change() for e in self._ordered if isinstance(e, StatefulEnricher)}
+        found = {
+            e.state_id: e.state_update() for e in self._ordered if isinstance(e, StatefulEnricher)
+        }
         return {name: change for name, change in found.items() if change is not None}
 
     def _refuse(self, stage: StageLedger, enricher: StatefulEnricher[Any]) -> None:

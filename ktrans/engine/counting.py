@@ -55,10 +55,10 @@ def taken(
 
 def account_for(stage: StageLedger, enricher: StatefulEnricher[Any]) -> None:
     """Take down where a stateful enricher says that the epoch's rows went."""
-    account = enricher.account()
+    account = enricher.accounting()
     stage.held.add(Tally(*account.held))
     stage.closed.add(Tally(*account.closed))
-    stage.filtered.add(Tally(*account.left_out))
+    stage.filtered.add(Tally(*account.filtered))
     stage.late += account.late
 
 

@@ -265,16 +265,16 @@ class RollupEnricher(StatefulEnricher[RollupEnricherConfig]):
         self._schema = out_schema(self._plan, schema, revisions=config.late == "correct")
         return self._schema
 
-    def resume(self, task: TaskId, kept: StateSnapshot, turn: EpochContext) -> Self:
+    def resume(self, task: TaskId, snapshot: StateSnapshot, context: EpochContext) -> Self:
         """Give an object for an epoch, with what recorded epochs left open."""
         del task
-        before = self._known.get(kept.version)
-        if before is None or not kept.version:
-            before = RollupEpoch.read(self._plan, kept, self.config.id)
+        before = self._known.get(snapshot.version)
+        if before is None or not snapshot.version:
+            before = RollupEpoch.read(self._plan, snapshot, self.config.id)
         self._known.clear()
-        self._known[kept.version] = before
+        self._known[snapshot.version] = before
         run = copy.copy(self)
-        run.epoch = RollupEpoch(self.config, self._plan, self._schema, before, turn)
+        run.epoch = RollupEpoch(self.config, self._plan, self._schema, before, context)
         return run
 
     def prepare(self, batch: pa.RecordBatch) -> Prepared:
@@ -295,11 +295,11 @@ class RollupEnricher(StatefulEnricher[RollupEnricherConfig]):
         yield from self.epoch.finish()
         self._known[self.epoch.turn.number] = self.epoch.after
 
-    def account(self) -> EpochAccounting:
+    def accounting(self) -> EpochAccounting:
         """Say where the rows went."""
         return self.epoch.account()
 
-    def change(self) -> StateUpdate | None:
+    def state_update(self) -> StateUpdate | None:
         """Give what to store."""
         return self.epoch.change
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, Encoded, Format, FormatWriter
-from ktrans.formats.container.conform import conform, storable
+from ktrans.formats.conform import conform, storable
 
 _LEVELS = {"zstd": range(1, 23), "gzip": range(1, 10)}
 _PAGE_ROWS = 1 << 20

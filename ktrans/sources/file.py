@@ -25,12 +25,12 @@ from ktrans.api import (
     UsageError,
     WritesFolder,
 )
+from ktrans.kit.text.magic import is_whole
 from ktrans.sources.files.known_files import (
     Known,
     compare,
     count_lines,
     fingerprints,
-    is_whole,
     last_line_end,
     quick,
 )
@@ -109,7 +109,7 @@ class FileSource(Source[FileSourceConfig]):
 
     _outputs: OwnOutputs | None = None
 
-    def avoid(self, outputs: Sequence[WritesFolder]) -> None:
+    def exclude_outputs(self, outputs: Sequence[WritesFolder]) -> None:
         """Leave out what the pipeline itself writes."""
         self._outputs = OwnOutputs(outputs, self._paths()) if outputs else None
 

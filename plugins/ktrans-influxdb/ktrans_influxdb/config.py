@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from ktrans.formats.influx import InfluxFormatConfig
+from ktrans.kit.rows.influx import InfluxFormatConfig
 
 Api = Literal["v1", "v2", "v3"]
 

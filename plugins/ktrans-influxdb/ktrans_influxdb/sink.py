@@ -21,7 +21,7 @@ from ktrans.api import (
     TaskId,
     Writer,
 )
-from ktrans.formats.influx import InfluxFormat
+from ktrans.kit.rows.influx import InfluxFormat
 from ktrans_influxdb.batches import Cutter, Lines
 from ktrans_influxdb.client import Client
 from ktrans_influxdb.config import InfluxdbSinkConfig

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans.api import ComponentConfig, Context, Refused
-from ktrans.formats.jsonl import JsonlFormat, JsonlFormatConfig
 from ktrans.kit.files.format_option import build_format
 from ktrans.kit.files.partition import group, take
+from ktrans.kit.rows.json import check_json, object_pieces
+from ktrans.kit.rows.pieces import Piece, texts_of
 from ktrans_kafka.encode_binary import sizes
 from ktrans_kafka.encode_parts import Header, header_lists, key_texts, milliseconds
 from ktrans_kafka.encode_topic import parse_topic, topic_name
@@ -78,28 +79,21 @@ class RowEncoder(Protocol):
         """Find out whether the outside world (a schema registry) is ready."""
 
 
-class _JsonObjects(JsonlFormat):
-    """JSON lines without their line ends, which no record needs."""
-
-    def pieces(self, batch: pa.RecordBatch) -> list[Any]:
-        return [*super().pieces(batch)[:-1], "}"]
-
-
 class JsonEncoder:
     """One JSON object a row, as the jsonl format writes it."""
 
     def __init__(self, config: KafkaSinkConfig) -> None:
-        self._format = _JsonObjects(JsonlFormatConfig(nulls=config.json_nulls))
+        self._nulls = config.json_nulls == "write"
 
     def bind(self, schema: pa.Schema) -> None:
         """Check that all columns have a form in JSON."""
-        self._format.bind(schema)
+        check_json(schema)
 
     def values(self, batch: pa.RecordBatch, topic: str) -> Values:  # noqa: ARG002  same for all
         """Encode the rows."""
         items: list[bytes] = []
         lengths = [np.zeros(0, dtype=np.int64)]
-        for texts in self._format.texts(batch):
+        for texts in texts_of(batch, self._pieces):
             objects = texts.cast(pa.binary())
             items += objects.to_pylist()
             lengths.append(sizes(objects))
@@ -107,6 +101,9 @@ class JsonEncoder:
 
     def check(self, topics: Sequence[str]) -> None:
         """JSON needs nothing."""
+
+    def _pieces(self, batch: pa.RecordBatch) -> list[Piece]:
+        return object_pieces(batch.schema.names, batch.columns, self._nulls)
 
 
 class Encoder:
