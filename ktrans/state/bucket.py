@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Context, StateError
+from ktrans.kit.units import Duration
 from ktrans.state.base import StateStore
 from ktrans.state.lease import Lease
 from ktrans.state.log import Log
@@ -89,7 +90,7 @@ class BucketStateConfig(ComponentConfig):
         "below it.",
         examples=["ktrans/state/"],
     )
-    lease_secs: float = Field(
+    lease_time: Duration = Field(
         default=60.0,
         ge=2,
         le=3600,
@@ -141,7 +142,7 @@ class BucketState(StateStore[C]):
     def hold(self, pipeline: str, run: str = "") -> Iterator[Store]:
         """Take the lease, read what there is, and let the log know."""
         key = f"{self._root}{pipeline}/lease.json"
-        lease = Lease(self.bucket, key, self.config.lease_secs, pipeline, run)
+        lease = Lease(self.bucket, key, self.config.lease_time, pipeline, run)
         with lease.held():
             database = LogDatabase(self._log(pipeline), lease, self.config.checkpoint_entries)
             with Store(database) as store:

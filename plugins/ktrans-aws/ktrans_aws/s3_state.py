@@ -57,8 +57,8 @@ class S3StateBucket:
             else {}
         )
         # A connection that has died must not outlive the lease that is renewed over it.
-        patience = min(config.timeout_secs, config.lease_secs / BEATS)
-        config = config.model_copy(update={"timeout_secs": patience})
+        patience = min(config.timeout, config.lease_time / BEATS)
+        config = config.model_copy(update={"timeout": patience})
         self._client = make_client(config, "s3", connections=CONNECTIONS)
         self._store = S3Store(config, CONNECTIONS)
 

@@ -274,7 +274,7 @@ def _beats_often(monkeypatch):
 
 @pytest.mark.usefixtures("_beats_often")
 def test_a_lease_is_renewed_while_it_is_held(bucket):
-    with state(bucket, lease_secs=60).hold("p") as store:
+    with state(bucket, lease_time=60).hold("p") as store:
         first = until(bucket)
         deadline = time.monotonic() + 60
         while until(bucket) == first:
@@ -288,7 +288,7 @@ def test_a_lease_is_renewed_while_it_is_held(bucket):
 
 @pytest.mark.usefixtures("_beats_often")
 def test_a_lease_outlives_errors_that_nobody_foresaw(bucket, caplog):
-    with state(bucket, lease_secs=60).hold("p"):
+    with state(bucket, lease_time=60).hold("p"):
         first, replace, failed = until(bucket), bucket.replace, threading.Event()
 
         def odd(key, data, version):
@@ -315,7 +315,7 @@ def test_a_lease_whose_last_renewal_was_not_answered_is_given_back(bucket):
 
 @pytest.mark.usefixtures("_beats_often")
 def test_a_lease_that_cannot_be_renewed_for_a_while_is_renewed_afterwards(bucket, caplog):
-    with state(bucket, lease_secs=60).hold("p") as store:
+    with state(bucket, lease_time=60).hold("p") as store:
         first, replace, failed = until(bucket), bucket.replace, threading.Event()
 
         def silent(key, data, version):
