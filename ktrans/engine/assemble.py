@@ -170,7 +170,7 @@ def _context(
         name=name,
         base_dir=pipeline.base_dir,
         registry=catalogue,
-        limits=Limits(limits.max_line_bytes, limits.max_inflate_ratio, limits.block_bytes),
+        limits=Limits(limits.max_line_size, limits.max_inflate_ratio, limits.block_size),
         log=ComponentLogger(
             f"ktrans.{kind}.{config.type}", {"pipeline": pipeline.name, "component": name}
         ),

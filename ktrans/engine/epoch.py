@@ -37,20 +37,20 @@ one bad object that happens to come first would speak for all."""
 
 
 def group_splits(
-    splits: Sequence[Split], task_bytes: int, workers: int, *, serial: bool
+    splits: Sequence[Split], task_size: int, workers: int, *, serial: bool
 ) -> list[list[Split]]:
     """Group splits, in order, into tasks of about equal bytes.
 
-    As many tasks as it takes to keep each near `task_bytes`, but no fewer than there are workers if
-    there are splits enough. An unknown size counts as `task_bytes`.
+    As many tasks as it takes to keep each near `task_size`, but no fewer than there are workers if
+    there are splits enough. An unknown size counts as `task_size`.
     """
     if not splits:
         return []
     if serial:
         return [list(splits)]
-    sizes = [task_bytes if split.size is None else max(split.size, 1) for split in splits]
+    sizes = [task_size if split.size is None else max(split.size, 1) for split in splits]
     total = sum(sizes)
-    count = min(len(splits), max(round(total / task_bytes), min(workers, len(splits)), 1))
+    count = min(len(splits), max(round(total / task_size), min(workers, len(splits)), 1))
     share = total / count
     tasks: list[list[Split]] = [[]]
     taken = 0
@@ -88,7 +88,7 @@ class EpochRunner:
         name = self._pipeline.name
         tasks = group_splits(
             plan.splits,
-            self._pipeline.engine.task_bytes,
+            self._pipeline.engine.task_size,
             self._workers,
             serial=self._shared.assembly.serial,
         )

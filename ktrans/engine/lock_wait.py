@@ -18,7 +18,7 @@ def hold_in_turn(
     hold: Callable[[], AbstractContextManager[Store]],
     *,
     waits: bool,
-    poll_secs: float,
+    poll_interval: float,
     cancellation: Cancellation,
     note: Callable[[str], None],
 ) -> Store:
@@ -28,7 +28,7 @@ def hold_in_turn(
         held: what ends the hold.
         hold: tries to hold it: see `StateStore.hold`.
         waits: whether to wait at all. A hold that lasts as long as its process is not waited for.
-        poll_secs: how often to look again; `STANDBY_SECS` if that is less.
+        poll_interval: how often to look again; `STANDBY_SECS` if that is less.
         cancellation: what ends the waiting, and the clock.
         note: told once that this run waits.
 
@@ -50,4 +50,4 @@ def hold_in_turn(
             told = True
         else:
             return store
-        cancellation.clock.wait(min(poll_secs, STANDBY_SECS), cancellation.stop)
+        cancellation.clock.wait(min(poll_interval, STANDBY_SECS), cancellation.stop)

@@ -19,7 +19,7 @@ def waiting_time(
     settings: EngineSettings, state: tenacity.RetryCallState, error: BaseException | None
 ) -> float:
     """Give the seconds to wait: growing and jittered, and no less than the other side asked for."""
-    first, longest = settings.retry_wait_secs, settings.retry_max_wait_secs
+    first, longest = settings.retry_wait, settings.retry_max_wait
     jittered = tenacity.wait_exponential(multiplier=first, max=longest)(state)
     jittered += tenacity.wait_random(0, first)(state)
     asked = error.retry_after_secs if isinstance(error, RetryableError) else None

@@ -66,7 +66,7 @@ def run(
         catalogue: where its components come from.
         options: what the command line asks for.
         observer: who looks on.
-        stop: when set, no new epoch begins; the one under way has `engine.grace_secs` to finish.
+        stop: when set, no new epoch begins; the one under way has `engine.grace_period` to finish.
         abandon: when set, the epoch under way is undone at once.
 
     Returns:
@@ -195,7 +195,7 @@ class Run:
             store.claim(name, self.pipeline.path)
         self.observer.run_started(name, self.receipt.run_id, self.meter)
         pool = held.enter_context(ThreadPoolExecutor(self.workers, thread_name_prefix="work"))
-        held.enter_context(self.cancellation.grace(self.pipeline.engine.grace_secs))
+        held.enter_context(self.cancellation.grace(self.pipeline.engine.grace_period))
         settings = self.pipeline.engine
         owners = stateful(self.assembly.enrichers)
         check_owners(store, name, owners)
@@ -204,7 +204,7 @@ class Run:
             store=store,
             settings=settings,
             pool=pool,
-            gate=ByteBudget((2 * self.workers + 4) * self.pipeline.limits.block_bytes),
+            gate=ByteBudget((2 * self.workers + 4) * self.pipeline.limits.block_size),
             cancellation=self.cancellation,
             meter=self.meter,
             observer=self.observer,
@@ -227,7 +227,7 @@ class Run:
             held,
             partial(hold_store, self.assembly.state, self.pipeline.name, self.receipt.run_id),
             waits=self.options.follow and self._if_locked != "skip",
-            poll_secs=self.pipeline.engine.poll_secs,
+            poll_interval=self.pipeline.engine.poll_interval,
             cancellation=self._idle,
             note=self._note,
         )
@@ -311,7 +311,7 @@ class Run:
                     ):
                         self._complete(runner, runner.plan_last(position))
                     break
-                self.options.clock.wait(self.pipeline.engine.poll_secs, self._idle.stop)
+                self.options.clock.wait(self.pipeline.engine.poll_interval, self._idle.stop)
                 self._failed.clear()
                 continue
             self._complete(runner, runner.plan(plan))
@@ -321,7 +321,7 @@ class Run:
         if self.options.limit is not None:
             return LIMITED_BUDGET
         settings = self.pipeline.engine
-        return Budget(settings.epoch_splits, settings.epoch_bytes)
+        return Budget(settings.epoch_splits, settings.epoch_size)
 
     def _limit_reached(self) -> bool:
         limit = self.options.limit

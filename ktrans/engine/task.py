@@ -269,7 +269,7 @@ class Task:
                 group.blocks.append(block)
                 group.splits.append(split)
                 group.size += block.nbytes
-                if group.full(self._shared.assembly.pipeline.limits.block_bytes):
+                if group.full(self._shared.assembly.pipeline.limits.block_size):
                     self._submit(group, ready, cancellation, chain)
                     group = _Group()
                 began = now()

@@ -219,7 +219,7 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
                 raise RejectError(
                     f"{payload.uri}: a document of more than {longest} bytes",
                     code="document_too_long",
-                    hint="raise limits.max_line_bytes if it is what it should be",
+                    hint="raise limits.max_line_size if it is what it should be",
                 )
         problem = inflater.problem
         if problem is not None:

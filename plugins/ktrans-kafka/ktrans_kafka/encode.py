@@ -165,7 +165,7 @@ class Encoder:
         records = Records(
             topic, values.items, batch.num_rows, int(values.sizes.sum()), keys, timestamps, headers
         )
-        large = needed > config.max_record_bytes
+        large = needed > config.max_record_size
         if large.any():
             made.refused.append(self._refuse(batch.filter(pa.array(large)), int(needed.max())))
             records = _without(records, values.sizes, large)
@@ -173,8 +173,8 @@ class Encoder:
             made.records.append(records)
 
     def _refuse(self, rows: pa.RecordBatch, size: int) -> Refused:
-        limit = self._config.max_record_bytes
-        detail = f"a record of up to {size} bytes; max_record_bytes is {limit}"
+        limit = self._config.max_record_size
+        detail = f"a record of up to {size} bytes; max_record_size is {limit}"
         return Refused(rows, TOO_LARGE, detail)
 
     # -- one record a batch -------------------------------------------------------------------
@@ -182,7 +182,7 @@ class Encoder:
     def _batches(self, topic: str, batch: pa.RecordBatch, made: Outgoing) -> None:
         """Encode a batch whole, or else in as many parts as it takes."""
         data = self._file(batch)
-        limit = self._config.max_record_bytes
+        limit = self._config.max_record_size
         size = len(data) + _ENVELOPE
         size += sum(len(k.encode()) + len(v.encode()) for k, v in self._config.headers.items())
         size += _HEADER_ENVELOPE * len(self._config.headers)
