@@ -31,6 +31,7 @@ from ktrans.decoders.frames.ibm import Unreadable, read_document
 from ktrans.decoders.frames.json_block import JsonBlock, JsonReject
 from ktrans.decoders.frames.json_scan import one_line
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
+from ktrans.decoders.mapped.frames import Json
 from ktrans.decoders.mapped.table import Table, col
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.flow.columns import coalesce_text, recode
@@ -164,6 +165,7 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
     """
 
     table = TABLE
+    frame = Json()
 
     def blocks(self, payload: Payload) -> Iterator[Any]:
         """Read the document; its flows become lines, its header goes with each block."""

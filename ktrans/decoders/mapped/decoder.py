@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
-from ktrans.api import ComponentConfig, Context, Decoded, Decoder, Payload
-from ktrans.decoders.frames.json import cut_json
+from ktrans.api import ComponentConfig, Context, Decoded, Decoder, Limits, Payload
 from ktrans.decoders.frames.json_block import JsonBlock, JsonReject, reject_rows
 from ktrans.decoders.mapped.table import Table
 from ktrans.decoders.read.faults import Faults, line_bounds
@@ -20,16 +19,25 @@ from ktrans.flow.schema import project
 C = TypeVar("C", bound=ComponentConfig)
 
 
+class Frame(Protocol):
+    """Cuts objects into blocks of one JSON record a line."""
+
+    def blocks(self, payload: Payload, limits: Limits) -> Iterator[JsonBlock]:
+        """Cut an object into blocks."""
+
+
 class JsonMapDecoder(Decoder[C]):
-    """Decodes JSON records by a table; a subclass names the table.
+    """Decodes JSON records by a table.
 
     Attributes:
-        table: the log's table.
-        unwrap: names of arrays that hold the records of a document.
+        table: maps values of the records to flow columns.
+        frame: how the records are stored.
+        row_builder: builds the flow rows.
     """
 
     table: Table
-    unwrap: tuple[str, ...] = ()
+    frame: Frame
+    row_builder: type[RowBuilder] = RowBuilder
 
     def __init__(self, config: C, context: Context | None = None) -> None:
         super().__init__(config, context)
@@ -37,18 +45,18 @@ class JsonMapDecoder(Decoder[C]):
 
     def _prepare(self, schema: pa.Schema) -> None:
         self._schema = schema
-        self._builder = RowBuilder(self.table, schema)
+        self._builder = self.row_builder(self.table, schema)
         self._parser = Parser(self._builder.shape)
 
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
-        """Give the flow schema, narrowed to `columns`; only these are built."""
+        """Return the flow schema, narrowed to `columns`; only these are built."""
         schema = project(columns)
         self._prepare(schema)
         return schema
 
     def blocks(self, payload: Payload) -> Iterator[Any]:
         """Cut an object into blocks of one JSON record a line."""
-        return cut_json(payload, self.context.limits, unwrap=self.unwrap)
+        return self.frame.blocks(payload, self.context.limits)
 
     def decode(self, block: Any) -> Decoded:
         """Turn a block into rows and rejects."""

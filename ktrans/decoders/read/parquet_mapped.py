@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -13,10 +13,8 @@ import pyarrow.compute as pc
 
 from ktrans.api import ComponentConfig, Decoded, Payload, RejectError, reject_batch
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.read.json_fast import Parser
 from ktrans.decoders.read.parquet_aws import BATCH_ROWS, PARQUET_MAGIC, json_bytes, refuse_torn
 from ktrans.decoders.read.raw_columns import Path, RawColumns
-from ktrans.decoders.rows import RowBuilder
 from ktrans.flow.maps import exploded
 from ktrans.flow.schema import ATTRS
 
@@ -40,18 +38,7 @@ class TableBlock:
 
 
 class TableDecoder(JsonMapDecoder[C]):
-    """Decodes JSON records and Parquet rows by one table; a subclass names it.
-
-    Attributes:
-        row_builder: what makes the flow rows.
-    """
-
-    row_builder: ClassVar[type[RowBuilder]] = RowBuilder
-
-    def _prepare(self, schema: pa.Schema) -> None:
-        self._schema = schema
-        self._builder = self.row_builder(self.table, schema)
-        self._parser = Parser(self._builder.shape)
+    """Decodes JSON records and Parquet rows by one table."""
 
     def blocks(self, payload: Payload) -> Iterator[Any]:
         """Cut an object into blocks; Parquet is told by its first bytes."""
