@@ -116,6 +116,7 @@ DECODERS = [
         "Google Cloud VPC flow logs: log entries as JSON lines, arrays or Pub/Sub messages",
         sniff="ktrans.decoders.logs.gcp_vpc:sniff",
     ),
+    _log("gcp_firewall", "Google Cloud firewall rules logs: log entries, one connection each"),
     _spec(
         "decoder",
         "azure_nsg",
