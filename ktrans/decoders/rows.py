@@ -72,10 +72,6 @@ class RowBuilder:
         taken |= self._table.hidden
         return frozenset(w + p for w in self._table.envelopes for p in taken)
 
-    def empty(self) -> DecodedRows:
-        """Return no rows."""
-        return DecodedRows(flow_batch(self.schema, 0, {}), Faults())
-
     def build(self, raw: RawColumns, uri: str, first: int) -> DecodedRows:
         """Build rows.
 

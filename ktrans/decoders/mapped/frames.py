@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ktrans.api import BytesPayload, Decoder, Head, Limits, Payload, Split
+from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.json import cut_json
-from ktrans.decoders.frames.json_block import JsonBlock
 from ktrans.decoders.frames.json_log_events import cut_events, is_wrapped, messages_of
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
 from ktrans.decoders.read.parquet_mapped import TableDecoder
@@ -48,7 +48,7 @@ class Json:
         """The decoder of JSON records by a table."""
         return TableDecoder if self.parquet else JsonMapDecoder
 
-    def blocks(self, payload: Payload, limits: Limits) -> Iterator[JsonBlock]:
+    def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
         """Cut an object into blocks of one record a line."""
         if self.log_events is not None and is_wrapped(payload, self.log_events.encode()):
             return cut_events(payload, limits, control=self.control)
