@@ -20,8 +20,8 @@ demo: $(VENV)/.run ## Set all up and translate the example logs
 test: $(VENV)/.test ## Set all up and run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
-unit: $(VENV)/.test ## Run the quick tests only
-	$(BIN)/python -m pytest tests/unit tests/contract plugins $(ARGS)
+unit: $(VENV)/.test ## Run the tests that need neither a server nor much time
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not service" tests/unit tests/contract tests/golden plugins $(ARGS)
 
 coverage: $(VENV)/.test ## Run all tests and show what they miss; takes half as long again
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)

@@ -27,7 +27,7 @@ from ktrans.testing.arrow import assert_batches_equal
 from ktrans.testing.contracts.config import check_config
 from ktrans.testing.contracts.covered import Contract
 
-RUBBISH = 150
+RUBBISH = 50
 """How many damaged logs are tried."""
 
 
