@@ -152,13 +152,13 @@ class SinkEntry:
     Attributes:
         id: the name in receipts and ledgers; unique in the pipeline.
         config: the sink's own options.
-        when: an expression; only rows for which it is true go to this sink.
+        where: an expression; only rows for which it is true go to this sink.
         columns: only these columns, in this order; None means all.
     """
 
     id: str
     config: ComponentConfig
-    when: str | None = None
+    where: str | None = None
     columns: tuple[str, ...] | None = None
 
 

@@ -164,7 +164,7 @@ def _or_nothing(schema: Json) -> Json:
 def _sink_keys() -> Json:
     return {
         "id": {**_name(), "description": SINK_KEYS["id"]},
-        "when": {"type": ["string", "null"], "pattern": r"\S", "description": SINK_KEYS["when"]},
+        "where": {"type": ["string", "null"], "pattern": r"\S", "description": SINK_KEYS["where"]},
         "columns": {
             "type": ["array", "null"],
             "items": {"type": "string"},

@@ -15,7 +15,7 @@ SECTIONS: dict[str, str] = {
     "source": "Where the bytes come from.",
     "decoder": "How the bytes become rows; by default each object is looked at (`auto`).",
     "enrichers": "What happens to the rows, in this order.",
-    "sinks": "Where the rows go: each sink gets all of them, unless it says `when`.",
+    "sinks": "Where the rows go: each sink gets all of them, unless it says `where`.",
     "rejects": "Where input goes that cannot be decoded; files under `.ktrans/rejects/` by default.",
     "state": "Where the pipeline remembers what it has done; without a `type` a SQLite file.",
     "limits": "Bounds on hostile or broken input.",
@@ -26,7 +26,7 @@ SECTIONS: dict[str, str] = {
 }
 SINK_KEYS: dict[str, str] = {
     "id": "The sink's name in receipts and ledgers; its type by default.",
-    "when": "An expression; only rows for which it is true go to this sink.",
+    "where": "An expression; only rows for which it is true go to this sink.",
     "columns": "Only these columns go to this sink, in this order; all by default.",
 }
 DEFAULT_STATE = "sqlite"

@@ -32,8 +32,8 @@ def shown_tree(loaded: LoadedFile) -> dict[str, Any]:
     sinks = []
     for at, entry in enumerate(pipeline.sinks):
         item: dict[str, Any] = {"id": entry.id}
-        if entry.when is not None:
-            item["when"] = entry.when
+        if entry.where is not None:
+            item["where"] = entry.where
         if entry.columns is not None:
             item["columns"] = list(entry.columns)
         sinks.append({**item, **_shown(entry.config, _at(tree, "sinks", at))})
