@@ -71,8 +71,8 @@ def _checked(
 
     What is wrong whatever the profile is told once.
     """
+    from ktrans.config.draft import Wanted
     from ktrans.config.load import Loaded, all_drafts, take_name, told_apart
-    from ktrans.config.pipeline_documents import Wanted
 
     wanted, unread = Wanted(profile=chosen_profile()), Loaded()
     names: dict[tuple[str | None, str], Where] = {}

@@ -9,10 +9,9 @@ from typing import Any
 from pydantic import BaseModel, SecretBytes, SecretStr
 from ruamel.yaml import YAML
 
-from ktrans.config.pipeline_documents import LoadedFile
-from ktrans.config.yaml_document import Document
-from ktrans.config.yaml_nodes import NodeReader
-from ktrans.config.yaml_text import Text
+from ktrans.config.draft import LoadedFile
+from ktrans.config.yaml_document import Document, Text
+from ktrans.config.yaml_read import NodeReader
 from ktrans.registry.values import MASK, Resolved
 
 WIDE = 1 << 20

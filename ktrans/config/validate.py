@@ -14,15 +14,6 @@ from ktrans.api import ComponentConfig, ConfigErrors, KtransError
 from ktrans.config.find_files import folder_of
 from ktrans.config.interpolate import Interpolator
 from ktrans.config.model import (
-    EngineSettings,
-    LimitSettings,
-    Pipeline,
-    RejectLimit,
-    RejectsEntry,
-    SinkEntry,
-)
-from ktrans.config.pipeline_tests import Case
-from ktrans.config.sections import (
     DEFAULT_STATE,
     NAME,
     NAME_WORDS,
@@ -30,6 +21,13 @@ from ktrans.config.sections import (
     SECTIONS,
     SINK_KEYS,
     VERSION,
+    Case,
+    EngineSettings,
+    LimitSettings,
+    Pipeline,
+    RejectLimit,
+    RejectsEntry,
+    SinkEntry,
 )
 from ktrans.config.validate_parts import M, Parts
 from ktrans.registry.suggest import near
