@@ -46,11 +46,7 @@ lint: $(VENV)/.lint ## Check style, types, the direction of imports, and the wor
 	@if command -v uv >/dev/null; then echo uv lock --check && uv lock --quiet --check; fi
 
 docs: $(VENV)/.run ## Write the reference pages anew from the code
-	$(BIN)/python -m ktrans.config.reference config > docs/configuration.md
-	$(BIN)/python -m ktrans.config.reference flow > docs/flow-schema.md
-	$(BIN)/python -m ktrans.config.reference mapping > docs/mapping.md
-	$(BIN)/python -m ktrans.config.reference errors > docs/errors.md
-	$(BIN)/python -m ktrans.cli.reference > docs/options.md
+	$(BIN)/python docs/site/reference.py
 
 site: $(VENV)/.docs ## Build the documentation's site into out/site
 	$(BIN)/python docs/site/build.py out/site

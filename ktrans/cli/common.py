@@ -14,8 +14,8 @@ import click
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ktrans.config.draft import LoadedFile
     from ktrans.config.model import Pipeline
-    from ktrans.config.pipeline_documents import LoadedFile
     from ktrans.observe.logs import LogFormat
     from ktrans.registry.catalogue import Catalogue
 

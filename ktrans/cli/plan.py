@@ -51,7 +51,7 @@ def _lines(told: Outlook) -> Iterator[str]:
     for sink in told.sinks:
         parts = [
             f"{sink['columns']} columns",
-            f"when {sink['when']}" if sink["when"] else "",
+            f"where {sink['where']}" if sink["where"] else "",
             sink["place"],
             (sink["delivery"] or "at_least_once").replace("_", " "),
         ]

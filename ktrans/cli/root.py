@@ -25,7 +25,7 @@ VERBS: dict[str, str] = {
     "config": "Show a pipeline file as ktrans understands it.",
     "state": "Show, move or forget what a pipeline has done, or go back to an earlier time.",
     "rejects": "Look at what could not be decoded, and try it again.",
-    "explain": "Say what an error code or a reason of rejects means, and what to do about it.",
+    "explain": "Explain what an error code or a reason of rejects means, and what to do about it.",
     "doctor": "Check the machine, the installation and, if named, pipelines with all that they reach.",
     "version": "Print the versions of ktrans and of what it stands on.",
     "completion": "Print the completion script for a shell: bash, zsh or fish.",
@@ -100,14 +100,10 @@ class LazyGroup(click.Group):
 
 
 def _load_plugin_verbs() -> dict[str, click.Command]:
-    from ktrans.registry.quick import add_verbs
+    from ktrans.registry.catalogue import Catalogue
 
     found = click.Group()
-    if not add_verbs(found):
-        from ktrans.registry.catalogue import Catalogue
-
-        found = click.Group()
-        Catalogue().add_commands(found)
+    Catalogue().add_commands(found)
     return {name: command for name, command in found.commands.items() if name not in VERBS}
 
 

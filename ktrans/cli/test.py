@@ -33,8 +33,8 @@ def command(configs: tuple[str, ...], as_json: bool) -> int:
     A test has some input and what it must become: rows after a stage, and rejects. The source and
     the sinks are not touched. Exits 1 if a test fails.
     """
+    from ktrans.config.draft import Wanted
     from ktrans.config.load import load_all
-    from ktrans.config.pipeline_documents import Wanted
     from ktrans.tools.config_tests import try_out
 
     found = catalogue()

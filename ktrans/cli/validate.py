@@ -71,8 +71,8 @@ def _checked(
 
     What is wrong whatever the profile is told once.
     """
+    from ktrans.config.draft import Wanted
     from ktrans.config.load import Loaded, all_drafts, take_name, told_apart
-    from ktrans.config.pipeline_documents import Wanted
 
     wanted, unread = Wanted(profile=chosen_profile()), Loaded()
     names: dict[tuple[str | None, str], Where] = {}
@@ -119,7 +119,7 @@ def _describe(pipeline: Pipeline, assembly: Assembly) -> dict[str, Any]:
             "id": bound.entry.id,
             "type": bound.entry.config.type,
             "delivery": bound.delivery,
-            "when": bound.entry.when,
+            "where": bound.entry.where,
             "columns": list(bound.schema.names),
         }
         for bound in assembly.sinks
@@ -150,8 +150,8 @@ def _show(entry: dict[str, Any], *, connect: bool) -> None:
     for sink in entry["sinks"]:
         kind = sink["type"] if sink["id"] == sink["type"] else f"{sink['id']} ({sink['type']})"
         promise = _DELIVERY.get(sink["delivery"], sink["delivery"])
-        when = f", when {sink['when']}" if sink["when"] else ""
-        click.echo(f"    sink      {kind}: {len(sink['columns'])} columns{when}; {promise}")
+        where = f", where {sink['where']}" if sink["where"] else ""
+        click.echo(f"    sink      {kind}: {len(sink['columns'])} columns{where}; {promise}")
     click.echo(f"    rejects   {entry['rejects']}")
 
 

@@ -49,12 +49,12 @@ ALWAYS = (*COUNTERS, "log_status")
 
 @dataclass(slots=True)
 class BoundSink:
-    """A sink with what the engine does before it: filter by `when`, choose columns."""
+    """A sink with what the engine does before it: filter by `where`, choose columns."""
 
     entry: SinkEntry
     sink: Sink[Any]
     spec: Spec
-    when: Expression | None = None
+    where: Expression | None = None
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
 
     @property
@@ -64,7 +64,7 @@ class BoundSink:
 
     def filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Give the rows that are for this sink."""
-        return batch if self.when is None else batch.filter(self.when.evaluate(batch))
+        return batch if self.where is None else batch.filter(self.where.evaluate(batch))
 
     def select(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Give the columns that are for this sink."""
@@ -289,13 +289,13 @@ class _Assembler:
 
     def _bind_sink(self, bound: BoundSink, schema: pa.Schema) -> None:
         entry = bound.entry
-        if entry.when is not None:
-            bound.when = _in_field("when", partial(compile_expression, entry.when, schema))
-            if not pa.types.is_boolean(bound.when.type):
+        if entry.where is not None:
+            bound.where = _in_field("where", partial(compile_expression, entry.where, schema))
+            if not pa.types.is_boolean(bound.where.type):
                 raise ConfigError(
-                    f"`when` of sink {entry.id!r} must be true or false, but is "
-                    f"{bound.when.type}: {entry.when}",
-                    field="when",
+                    f"`where` of sink {entry.id!r} must be true or false, but is "
+                    f"{bound.where.type}: {entry.where}",
+                    field="where",
                 )
         if entry.columns is not None:
             for name in entry.columns:
@@ -318,8 +318,8 @@ class _Assembler:
                 if needs is None:
                     needs = bound.sink.needs()
                 wanted = None if wanted is None or needs is None else wanted | set(needs)
-                if bound.entry.when is not None and wanted is not None:
-                    wanted |= _in_field("when", partial(columns_of, bound.entry.when))
+                if bound.entry.where is not None and wanted is not None:
+                    wanted |= _in_field("where", partial(columns_of, bound.entry.where))
         for _, enricher in reversed(assembly.enrichers):
             wanted = _before(enricher, wanted)
         return None if wanted is None else sorted(wanted | set(ALWAYS))

@@ -24,7 +24,7 @@ class ToEcsEnricherConfig(ReshapeConfig):
     source and destination are the flow's ends, with what each of them sent; their ip is the
     packet's own address, and nat.ip the interface's where that differs. network.bytes and packets
     are the sum of both directions, and left out where the log counts one direction only. Rows
-    without any address are no connections and are left out; they are counted as filtered.
+    without any address are no connections and are filtered.
 
     For Elasticsearch's bulk API use the format `es_bulk`, and keep `source_uri` and `source_pos`,
     from which it makes document ids.

@@ -47,7 +47,7 @@ class ToOcsfEnricherConfig(ReshapeConfig):
 
     The record holds all that the schema requires, and what the log reports of the rest. Rows
     without any address are no network activity, and rows without any time (start_time, else
-    end_time, else logged_at) cannot be events: both are left out, and counted as filtered.
+    end_time, else logged_at) cannot be events: both are filtered.
 
     traffic.bytes_out is from source to destination, bytes_in the way back, and traffic.bytes their
     sum: it is left out where the log counts one direction only, since it would claim too much

@@ -21,7 +21,7 @@ class ToOtelEnricherConfig(ReshapeConfig):
     attribute), resource and attributes; the latter two are structs whose members have the dotted
     names of the semantic conventions. What these have no name for is written as the Collector's
     AWS and Google Cloud encodings do (`vendor`), and for every cloud alike below `flow.` (`flow`).
-    Rows without any address are left out; they are counted as filtered.
+    Rows without any address are filtered.
     """
 
     type: Literal["to_otel"] = Field(

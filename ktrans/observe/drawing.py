@@ -106,7 +106,7 @@ def _labels(edge: Edge, *, columns: bool) -> list[str]:
     told = [edge.label]
     if columns and edge.columns:
         told = [f"{name} {kind}" for name, kind in edge.columns]
-    return [*told, *([f"when {edge.when}"] if edge.when else [])]
+    return [*told, *([f"where {edge.where}"] if edge.where else [])]
 
 
 def _mermaid_text(text: str) -> str:
@@ -152,8 +152,8 @@ def _line(
     told = [f"{name} {kind}" for name, kind in edge.columns[:_LISTED]]
     if len(edge.columns) > _LISTED:
         told.append(f"and {len(edge.columns) - _LISTED} more")
-    tip = "\n".join([*([f"when {edge.when}", ""] if edge.when else []), *told])
-    label = edge.label + (", some rows" if edge.when else "")
+    tip = "\n".join([*([f"where {edge.where}", ""] if edge.where else []), *told])
+    label = edge.label + (", some rows" if edge.where else "")
     dashes = ' stroke-dasharray="5 4"' if edge.label == "rejects" else ""
     return (
         f"<g><title>{escape(tip or edge.label)}</title>"

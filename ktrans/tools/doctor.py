@@ -96,8 +96,8 @@ def examine_pipelines(
     config: str, catalogue: Catalogue, profile: str | None = None
 ) -> Iterator[Finding]:
     """Look at the pipelines of a file or folder: are they right, their outside there?"""
+    from ktrans.config.draft import Wanted
     from ktrans.config.load import load_all, told_apart
-    from ktrans.config.pipeline_documents import Wanted
 
     loaded = load_all([config], catalogue, Wanted(profile=profile))
     for path, error in loaded.wrong:

@@ -23,7 +23,7 @@ from ktrans.engine.fleet.request import Order, fingerprint, tables
 from ktrans.engine.fleet.watch import Watch
 
 if TYPE_CHECKING:
-    from ktrans.config.pipeline_documents import LoadedFile
+    from ktrans.config.draft import LoadedFile
     from ktrans.registry.catalogue import Catalogue
 
 TICK_SECS = 0.2

@@ -79,7 +79,7 @@ class RollupEpoch:
         self._fresh, self._late = _Pile(plan), _Pile(plan)
         self._refused: list[Refused] = []
         self._newest = before.meta.newest
-        self._left_out = (0, 0, 0)
+        self._filtered = (0, 0, 0)
         self._late_rows = 0
         self._closed = (0, 0, 0)
 
@@ -101,7 +101,7 @@ class RollupEpoch:
         self._refused += prepared.refused
         if prepared.newest is not None:
             self._newest = max(prepared.newest, self._newest or prepared.newest)
-        self._left_out = _add(self._left_out, prepared.left_out)
+        self._filtered = _add(self._filtered, prepared.filtered)
         self._late_rows += prepared.late_rows
 
     def refused(self) -> Sequence[Refused]:
@@ -182,7 +182,7 @@ class RollupEpoch:
     def account(self) -> EpochAccounting:
         """Say where the rows went, counted from the totals."""
         held = _add(self.after.meta.sums, self._before.meta.sums, sign=-1)
-        return EpochAccounting(held, self._closed, self._left_out, self._late_rows)
+        return EpochAccounting(held, self._closed, self._filtered, self._late_rows)
 
 
 def _marked(totals: Totals, mark: int) -> Totals:

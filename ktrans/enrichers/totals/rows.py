@@ -41,7 +41,7 @@ class Prepared:
         totals: of windows that are open, None if there are none.
         late: of windows that are closed.
         newest: the latest time of a row; None if no row counts.
-        left_out: rows, bytes and packets of rows that are no flows.
+        filtered: rows, bytes and packets of rows that are no flows.
         late_rows: how many rows came too late.
         refused: rows that no total can take.
     """
@@ -49,7 +49,7 @@ class Prepared:
     totals: Totals | None = None
     late: Totals | None = None
     newest: int | None = None
-    left_out: tuple[int, int, int] = (0, 0, 0)
+    filtered: tuple[int, int, int] = (0, 0, 0)
     late_rows: int = 0
     refused: list[Refused] = field(default_factory=list)
 
@@ -113,7 +113,7 @@ def _without_no_flows(batch: pa.RecordBatch, made: Prepared) -> pa.RecordBatch:
         if name in batch.schema.names:
             idle = pc.and_(idle, batch.column(name).is_null())
     count = pc.sum(idle).as_py() or 0
-    made.left_out = (int(count), 0, 0)
+    made.filtered = (int(count), 0, 0)
     return batch.filter(pc.invert(idle)) if count else batch
 
 

@@ -390,7 +390,7 @@ def test_columns_that_do_not_fit_are_named_with_their_option(options, field):
 @pytest.mark.parametrize(
     "options",
     [
-        {"window": "5"},
+        {"window": "five"},
         {"window": "0s"},
         {"aggregates": {}},
         {"aggregates": {"a": {"sum": "x", "max": "y"}}},

@@ -1,8 +1,7 @@
-"""Plugins that are single files: every `*.py` of a folder that the user names."""
+"""Loads plugins that are single files: every `*.py` of a folder that the user names."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -12,14 +11,14 @@ from ktrans.api.errors import PluginError
 
 FOLDER = "KTRANS_PLUGINS_DIR"
 PACKAGE = "ktrans_plugins_dir"
-"""What the modules are imported under: a Spec names them by `__name__`."""
+"""The package of the imported modules: a Spec refers to them by `__name__`."""
 
 
 def plugin_files(folder: str) -> list[Path]:
-    """List the files of a folder that are plugins, by name; those that begin with _ or . are not.
+    """List the plugin files of a folder by name; names that begin with _ or . are skipped.
 
     Raises:
-        PluginError: the folder is not there, or cannot be read.
+        PluginError: the folder does not exist or cannot be read.
     """
     try:
         found = sorted(Path(folder).expanduser().iterdir())
@@ -33,7 +32,9 @@ def plugin_files(folder: str) -> list[Path]:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Import a file as a module of its own; whatever it raises goes on to the caller."""
+    """Import a file as a module; errors of the file are passed on."""
+    import importlib.util
+
     name = f"{PACKAGE}.{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}"
     package = sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
     package.__path__ = []

@@ -13,7 +13,8 @@ from ktrans.config.find_files import folder_of
 from ktrans.config.include import Whole, whole
 from ktrans.config.interpolate import Interpolator
 from ktrans.config.validate import Loader, name_of_file
-from ktrans.config.yaml_document import Document, read_documents
+from ktrans.config.yaml_document import Document
+from ktrans.config.yaml_read import read_documents
 
 if TYPE_CHECKING:
     from ktrans.config.model import Pipeline

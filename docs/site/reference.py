@@ -1,24 +1,35 @@
-"""The reference pages, made from the models and the flow schema themselves.
+"""Writes the reference pages from the code: `python docs/site/reference.py`; a test compares.
 
-`python -m ktrans.config.reference config > docs/configuration.md`,
-`python -m ktrans.config.reference flow > docs/flow-schema.md` and so on write them; a test compares.
+`python docs/site/reference.py NAME` prints one page instead: configuration, flow-schema, mapping,
+errors or options.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mapping_page import mapping_page
+from options_page import options_page
 
 from ktrans.api.spec import KINDS, Kind, Spec
-from ktrans.config.model import EngineSettings, LimitSettings, RejectLimit
-from ktrans.config.pipeline_tests import Case
-from ktrans.config.sections import REJECTS_KEYS, SECTIONS, SINK_KEYS
+from ktrans.config.model import (
+    REJECTS_KEYS,
+    SECTIONS,
+    SINK_KEYS,
+    Case,
+    EngineSettings,
+    LimitSettings,
+    RejectLimit,
+)
+from ktrans.flow.descriptions import describe_columns
+from ktrans.flow.schema import SCHEMA_VERSION
+from ktrans.registry.catalogue import Catalogue, first_party
+from ktrans.registry.explanations import explanations
 from ktrans.registry.options import Option, list_options
-
-if TYPE_CHECKING:
-    from ktrans.registry.catalogue import Catalogue
 
 _KIND_TEXT: dict[Kind, str] = {
     "source": "Where the bytes come from: the section `source`.",
@@ -41,15 +52,15 @@ def configuration_page(catalogue: Catalogue) -> str:
 def _configuration(catalogue: Catalogue) -> Iterator[str]:
     yield "# Configuration"
     yield ""
-    yield "Written by `python -m ktrans.config.reference config` from the models. `ktrans schema`"
+    yield "Written by `make docs` from the models. `ktrans schema`"
     yield "prints the same as JSON Schema, `ktrans components KIND TYPE` one component of it."
     yield ""
     yield "A pipeline is one YAML 1.2 file. Relative paths are relative to the file. In texts"
     yield "`${env:NAME}`, `${env:NAME:-default}` and `${file:/path}` are filled in after parsing;"
+    yield "`$$` is a dollar sign. Sections whose name begins with `x-` are free for anchors."
+    yield ""
     yield "Sizes and durations are texts with a unit: `128 MB` (B, kB, MB, GB, TB, or KiB, MiB, GiB, TiB"
     yield "for powers of 1024), `90s`, `10m`, `1h30m` (ms, s, m, h, d). A bare number is bytes or seconds."
-    yield ""
-    yield "`$$` is a dollar sign. Sections whose name begins with `x-` are free for anchors."
     yield ""
     yield "| Section | What it is |"
     yield "|---|---|"
@@ -128,46 +139,12 @@ def _code(value: Any) -> str:
     return f"`{text}`".replace("|", "\\|") if text.strip("`") else '`""`'
 
 
-def flow_columns() -> list[dict[str, str]]:
-    """Give the flow schema's columns as plain data."""
-    from ktrans.flow.schema import COLUMNS
-
-    return [
-        {
-            "name": column.name,
-            "type": arrow_text(column.type),
-            "unit": column.unit,
-            "description": column.description,
-            "source": column.source,
-            "role": column.role,
-        }
-        for column in COLUMNS
-    ]
-
-
-def arrow_text(kind: Any) -> str:
-    """Name an Arrow type shortly: what a column holds matters, how it is coded does not."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return "text"
-    if pa.types.is_timestamp(kind):
-        return f"timestamp[{kind.unit}{', ' + kind.tz if kind.tz else ''}]"
-    if pa.types.is_map(kind):
-        return f"map of {arrow_text(kind.key_type)} to {arrow_text(kind.item_type)}"
-    return str(kind)
-
-
 def flow_page() -> str:
     """Write the reference of the flow schema, as Markdown."""
-    from ktrans.flow.schema import SCHEMA_VERSION
-
     lines = [
         "# The flow schema",
         "",
-        "Written by `python -m ktrans.config.reference flow` from `ktrans/flow/schema.py`.",
+        "Written by `make docs` from `ktrans/flow/schema.py`.",
         f"This is version {SCHEMA_VERSION}.",
         "",
         "One row is one observation of one 5-tuple at one capture point in one window. Null means",
@@ -178,17 +155,20 @@ def flow_page() -> str:
     ]
     lines += [
         f"| `{c['name']}` | {c['type']} | {c['unit']} | {c['description']} | {c['source']} |"
-        for c in flow_columns()
+        for c in describe_columns()
     ]
     return "\n".join(lines) + "\n"
 
 
-def _errors(catalogue: Catalogue) -> Iterator[str]:
-    from ktrans.registry.explanations import explanations
+def errors_page(catalogue: Catalogue) -> str:
+    """Write the page of all error codes, as Markdown."""
+    return "\n".join(_errors(catalogue)) + "\n"
 
+
+def _errors(catalogue: Catalogue) -> Iterator[str]:
     yield "# Errors"
     yield ""
-    yield "Written by `python -m ktrans.config.reference errors` from the codes that the program"
+    yield "Written by `make docs` from the codes that the program"
     yield "knows. A code stands in brackets in messages (`error[reject_limit]`), and in receipts,"
     yield "rejects and metrics; `ktrans explain CODE` prints its entry."
     heading = ""
@@ -205,22 +185,21 @@ def _errors(catalogue: Catalogue) -> Iterator[str]:
         yield f"What to do: {explanation.cure}"
 
 
+PAGES: dict[str, Callable[[], str]] = {
+    "configuration": lambda: configuration_page(first_party()),
+    "flow-schema": flow_page,
+    "mapping": mapping_page,
+    "errors": lambda: errors_page(first_party()),
+    "options": options_page,
+}
+
+
 def main(arguments: list[str]) -> None:
-    """Print a page."""
-    from ktrans.registry.catalogue import first_party
-
-    if arguments == ["flow"]:
-        sys.stdout.write(flow_page())
-    elif arguments == ["mapping"]:
-        from ktrans.config.reference_mapping import mapping_page
-
-        sys.stdout.write(mapping_page())
-    elif arguments == ["errors"]:
-        sys.stdout.write("\n".join(_errors(first_party())) + "\n")
-    elif arguments == ["config"]:
-        sys.stdout.write(configuration_page(first_party()))
-    else:
-        raise SystemExit("usage: python -m ktrans.config.reference config|flow|mapping|errors")
+    """Write all pages, or print the one that is named."""
+    for name in arguments:
+        sys.stdout.write(PAGES[name]())
+    for name in () if arguments else PAGES:
+        Path(__file__).parents[1].joinpath(f"{name}.md").write_text(PAGES[name](), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes the page of every verb and option: `python -m ktrans.cli.reference > docs/options.md`.
+"""Writes the page of every verb and option.
 
 It is made from the commands themselves, and not by click's own help, whose wording changes from
 release to release. Verbs that plugins add are in the plugins' own pages.
@@ -7,7 +7,6 @@ release to release. Verbs that plugins add are in the plugins' own pages.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterator
 
 import click
@@ -18,7 +17,7 @@ EVERYWHERE = {"help", "debug"}
 """Options that every verb has; told once."""
 
 
-def page() -> str:
+def options_page() -> str:
     """Write the page, as Markdown."""
     return "\n".join(_page()).rstrip() + "\n"
 
@@ -26,7 +25,7 @@ def page() -> str:
 def _page() -> Iterator[str]:
     yield "# Every verb and option"
     yield ""
-    yield "Written by `python -m ktrans.cli.reference` from the command line itself. What the verbs"
+    yield "Written by `make docs` from the command line itself. What the verbs"
     yield "are for, with examples, is in [the command line](command-line.md)."
     yield ""
     yield "`ktrans --plugins-dir FOLDER VERB ...` takes every `*.py` of a folder as a plugin too."
@@ -97,7 +96,3 @@ def _value(option: click.Option) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

@@ -86,7 +86,7 @@ def _page() -> Iterator[str]:
     natives = native_fields()
     yield "# Where each value comes from and where it goes"
     yield ""
-    yield "Written by `python -m ktrans.config.reference mapping` from the decoders' tables and from"
+    yield "Written by `make docs` from the decoders' tables and from"
     yield "`ktrans/flow/target_schemas/tables.py`. `from` is the field of the native log, by decoder; `to` is the"
     yield "attribute that `to_ocsf` (class 4001), `to_ecs` and `to_otel` write."
     for column in COLUMNS:
