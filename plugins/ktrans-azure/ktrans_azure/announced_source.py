@@ -1,4 +1,4 @@
-"""The source for any blobs that Event Grid announces in a storage queue."""
+"""The source of blobs that Event Grid announces in a storage queue."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from ktrans.api import AccessError, Budget, Memory, Plan, Split, UsageError
 from ktrans.kit.objects.expiry import Expiry
 from ktrans.kit.objects.plan_result import PlanResult
-from ktrans.kit.objects.reader import ObjectPayload, ReadAhead
+from ktrans.kit.objects.reader import ObjectPayload
 from ktrans.kit.objects.store import ObjectInfo
-from ktrans_azure.intake import Intake, refuse
-from ktrans_azure.source import AzureBlobSource
+from ktrans_azure.blob_source import AzureBlobSource
+from ktrans_azure.event_intake import Intake, refuse
 
 _AT_A_TIME = 64
-"""Blobs are looked at so many at a time: one small request each."""
+"""Blobs that are looked at together: one small request each."""
 
 
 class AnnouncedBlobSource(AzureBlobSource):
@@ -30,7 +30,7 @@ class AnnouncedBlobSource(AzureBlobSource):
         return super().open(split)
 
     def check_rewind(self) -> None:
-        """Refuse: messages that were dealt with are deleted."""
+        """Raise an error: messages that were read are deleted."""
         raise UsageError(
             "the azure_blob source cannot go back: what announced the blobs is deleted",
             code="cannot_rewind",
@@ -39,7 +39,7 @@ class AnnouncedBlobSource(AzureBlobSource):
         )
 
     def position_from(self, text: str) -> Any:
-        """Refuse: what is announced has no order.
+        """Raise an error: a queue has no positions.
 
         Raises:
             UsageError: always.
@@ -50,12 +50,12 @@ class AnnouncedBlobSource(AzureBlobSource):
         )
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
-        """Take messages, and plan the blobs that they announce, up to the budget."""
+        """Receive messages, and plan the blobs that they announce, up to the budget."""
         assert self.queue is not None
         position = position or {}
         expiry = Expiry(position.get("queue"), memory)
         waiting = {*position.get("waiting", ()), *(self._key(uri) for uri in expiry.quarantined())}
-        intake = Intake(self.queue, self.config.container, self.config.names)
+        intake = Intake(self.queue, self.config.container, self.config.includes)
         result = PlanResult(self.store, reread=self.config.on_replaced == "reread")
         left = self._look(sorted(waiting | intake.names), memory, budget, result)
         planned = {split.data["key"] for split in result.splits}
@@ -66,9 +66,7 @@ class AnnouncedBlobSource(AzureBlobSource):
             return Plan((), position, notes=notes) if notes else None
         expiry.expire(self.now() - timedelta(seconds=self.config.lookback_secs))
         expiry.add(result.remember, self.now())
-        if self._ahead is not None:
-            self._ahead.drop()
-        self._ahead = ReadAhead(self.reader, result.splits)
+        self.objects.expect(result.splits)
         return Plan(
             splits=splits,
             position={
@@ -112,7 +110,7 @@ class AnnouncedBlobSource(AzureBlobSource):
         return left
 
     def _stat(self, name: str) -> ObjectInfo | AccessError | None:
-        """Look at a blob; one that may not be looked at must not keep others from being read."""
+        """Look at a blob; one without permission must not keep others from being read."""
         try:
             return self.store.stat(name)
         except AccessError as error:

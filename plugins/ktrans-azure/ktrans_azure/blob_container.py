@@ -1,21 +1,20 @@
-"""A container of Azure Blob Storage as an object store to read from.
+"""A container of Azure Blob Storage as an object store, to list, read and write under conditions.
 
-Source: Microsoft Learn, "Blob service REST API": List Blobs, Get Blob, Get Block List. Only reading
-operations are used.
+Source: Microsoft Learn, "Blob service REST API": List Blobs, Get Blob, Get Block List.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ktrans.api import SplitChangedError
 from ktrans.kit.objects.store import ObjectInfo, StoredObject
 from ktrans_azure.account import Account
-from ktrans_azure.errors import code_of, translated
+from ktrans_azure.errors import azure_errors, code_of
 
 R = TypeVar("R")
 
@@ -44,17 +43,17 @@ class BlockList:
     blocks: tuple[tuple[str, int], ...]
 
     def digest(self, count: int) -> str:
-        """Hash ids and sizes of the first `count` blocks: what they are known by later on."""
+        """Hash ids and sizes of the first `count` blocks."""
         text = "\n".join(f"{size} {name}" for name, size in self.blocks[:count])
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 class BlobContainer:
-    """Lists and reads the blobs of one container (`ktrans.kit.objects.store.ObjectStore`).
+    """The blobs of one container: an `ObjectStore` and a `ConditionalStore` (`ktrans.kit.objects`).
 
     Args:
-        account: that has it.
-        name: the container's.
+        account: the account.
+        name: the container's name.
         hierarchical: whether the account has a hierarchical namespace.
     """
 
@@ -67,8 +66,13 @@ class BlobContainer:
     def _client(self) -> Any:
         return self._account.container(self._name)
 
+    def blob(self, key: str) -> Any:
+        """Return the SDK's client of a blob."""
+        return self._client.get_blob_client(key)
+
     @property
-    def _title(self) -> str:
+    def title(self) -> str:
+        """The container, for messages."""
         return f"the container {self._name}"
 
     def uri(self, key: str) -> str:
@@ -99,7 +103,7 @@ class BlobContainer:
                 yield from self._descend(name, after)
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Return what is right below a folder."""
+        """Return what is directly in a folder."""
         pages = self._client.walk_blobs(
             name_starts_with=prefix, delimiter="/", results_per_page=PAGE_BLOBS
         )
@@ -107,7 +111,7 @@ class BlobContainer:
             yield _info(item) if hasattr(item, "etag") else item.name
 
     def _items(self, pages: Any) -> Iterator[Any]:
-        title = self._title
+        title = self.title
         while True:
             page = self._account.call(title, lambda: list(next(pages, ())), parent=title)
             yield from page
@@ -116,21 +120,23 @@ class BlobContainer:
 
     def stat(self, key: str) -> ObjectInfo | None:
         """Look at a blob's properties."""
-        found = self._unless_gone(key, self._client.get_blob_client(key).get_blob_properties)
+        found = self._unless_gone(key, self.blob(key).get_blob_properties)
         return None if found is None else _info(found)
 
     def open(self, key: str, version: str, start: int, end: int) -> BlobBody:
         """Read a range of a blob at one ETag."""
-        return BlobBody(self, self._client.get_blob_client(key), key, version, start, end)
+        return BlobBody(self, self.blob(key), key, version, start, end)
 
     @contextmanager
     def reading(self, key: str) -> Iterator[None]:
-        """Translate the errors of one request for a blob's bytes.
+        """Convert the errors of one request for a blob's bytes.
 
-        Azure says of a blob that is gone that it is, the emulator that its version is another one.
+        For a blob that is gone the emulator answers that it has another version.
         """
         try:
-            with translated(self.uri(key), self._account.config.way_in, parent=self._title):
+            with azure_errors(
+                self.uri(key), self._account.config.authentication, parent=self.title
+            ):
                 yield
         except SplitChangedError as error:
             if error.code != "split_vanished" and self.stat(key) is None:
@@ -143,13 +149,13 @@ class BlobContainer:
         Raises:
             SplitChangedError: the blob is gone.
         """
-        client = self._client.get_blob_client(key)
+        client = self.blob(key)
         headers: dict[str, str] = {}
 
         def keep(response: Any) -> None:
             headers.update({k.lower(): v for k, v in response.http_response.headers.items()})
 
-        committed, _ = self._call(
+        committed, _ = self.call(
             key, lambda: client.get_block_list("committed", raw_response_hook=keep)
         )
         size = int(headers["x-ms-blob-content-length"])
@@ -160,7 +166,7 @@ class BlobContainer:
         """Return a blob; None if it does not exist."""
 
         def work() -> StoredObject:
-            stream = self._client.get_blob_client(key).download_blob(max_concurrency=1)
+            stream = self.blob(key).download_blob(max_concurrency=1)
             return StoredObject(stream.readall(), stream.properties.etag)
 
         return self._unless_gone(key, work)
@@ -180,41 +186,44 @@ class BlobContainer:
 
     def delete(self, key: str) -> None:
         """Remove a blob, if it exists."""
-        self._unless_gone(key, self._client.get_blob_client(key).delete_blob)
+        self._unless_gone(key, self.blob(key).delete_blob)
 
     def _put(self, key: str, data: bytes, condition: dict[str, Any]) -> str | None:
         from azure.core.exceptions import HttpResponseError
 
         def work() -> str | None:
             try:
-                answer = self._client.get_blob_client(key).upload_blob(
-                    data, overwrite=True, **condition
-                )
+                answer = self.blob(key).upload_blob(data, overwrite=True, **condition)
             except HttpResponseError as error:
                 if code_of(error) in TAKEN:
                     return None
                 raise
             return str(answer["etag"])
 
-        return self._call(key, work)
+        return self.call(key, work)
 
-    def _call(self, key: str, work: Callable[[], R]) -> R:
-        return self._account.call(self.uri(key), work, parent=self._title)
+    def call(self, key: str, work: Callable[[], R]) -> R:
+        """Make requests for a blob (see `Account.call`)."""
+        return self._account.call(self.uri(key), work, parent=self.title)
 
     def _unless_gone(self, key: str, work: Callable[[], R]) -> R | None:
         """Do something with a blob; returns None if the blob is gone."""
         try:
-            return self._call(key, work)
+            return self.call(key, work)
         except SplitChangedError as error:
             if error.code == "split_vanished":
                 return None
             raise
 
     def check(self) -> None:
-        """Check whether the container is there and may be listed."""
-        way_in = self._account.config.way_in
-        with translated(self._title, way_in, parent=self._title, connecting=True):
+        """Check whether the container exists and may be listed."""
+        with self.checking():
             next(self._client.list_blobs(results_per_page=1).by_page(), None)
+
+    def checking(self) -> AbstractContextManager[None]:
+        """Convert the errors of a request of `validate --connect`."""
+        authentication = self._account.config.authentication
+        return azure_errors(self.title, authentication, parent=self.title, checking=True)
 
     def close(self) -> None:
         """Release connections."""
@@ -222,7 +231,7 @@ class BlobContainer:
 
 
 class BlobBody:
-    """A range of a blob, fetched piece by piece, each under the condition that the ETag holds."""
+    """A range of a blob, fetched piece by piece while its ETag stays the same."""
 
     def __init__(
         self, store: BlobContainer, client: Any, key: str, version: str, start: int, end: int
@@ -266,7 +275,7 @@ class BlobBody:
         return data
 
     def close(self) -> None:
-        """Release what was fetched."""
+        """Release the bytes."""
         self._at = self._end
         self._piece = memoryview(b"")
 

@@ -1,7 +1,7 @@
-"""A container of Azure Blob Storage as a place to write objects to.
+"""Writes objects to a container of Azure Blob Storage.
 
-An object is sent as blocks that are not committed, which no reader and no listing sees, and becomes
-visible when the list of its blocks is committed. Source: Microsoft Learn, "Understanding block
+An object is sent as uncommitted blocks, which no reader and no listing sees, and becomes visible
+when the list of its blocks is committed. Source: Microsoft Learn, "Understanding block
 blobs", "Put Block" and "Put Block List".
 """
 
@@ -13,9 +13,8 @@ from typing import Any
 
 from ktrans.api import AccessError, SplitChangedError, StageLostError
 from ktrans.kit.objects.store import MARK, Leftover, NewObject, object_exists
-from ktrans_azure.account import Account
-from ktrans_azure.errors import code_of, translated
-from ktrans_azure.store import TAKEN
+from ktrans_azure.blob_container import TAKEN, BlobContainer
+from ktrans_azure.errors import code_of
 
 _PROBE = "ktrans-probe"
 _LOST = frozenset({"InvalidBlockList", "BlobNotFound"})
@@ -25,37 +24,35 @@ class BlobTarget:
     """Writes blobs to one container (`ktrans.kit.objects.store.ObjectTarget`).
 
     Args:
-        account: that has it.
-        name: the container's.
+        container: the container.
         block_bytes: size of the blocks.
         tier: access tier of the blobs, or None for the account's default.
     """
 
-    def __init__(self, account: Account, name: str, block_bytes: int, tier: str | None) -> None:
-        self._account = account
-        self._name = name
+    def __init__(self, container: BlobContainer, block_bytes: int, tier: str | None) -> None:
+        self._container = container
         self._tier = tier
         self.part_bytes = block_bytes
 
     def uri(self, key: str) -> str:
         """Return a blob's address, without any signature."""
-        return f"{self._account.url}/{self._name}/{key}"
+        return self._container.uri(key)
 
     def begin(self, new: NewObject) -> BlobUpload:
         """Begin a blob; nothing is sent before its first block."""
-        return BlobUpload(self._account, self._blob(new.key), self.uri(new.key), new)
+        return BlobUpload(self._container, new)
 
     def publish(self, new: NewObject, token: Any) -> None:
         """Commit a blob's blocks, unless that was done before."""
         uri = self.uri(new.key)
-        client = self._blob(new.key)
-        # Asked first, since a commit that is repeated would succeed and make another version.
-        mark, version = self._published(uri, client)
+        client = self._container.blob(new.key)
+        # Checked first, since a commit that is repeated would succeed and make another version.
+        mark, version = self._published(new.key)
         if mark == new.mark:
             return
         expected = version if new.ours(mark) else None
-        code = self._account.call(uri, lambda: self._commit(client, new, token, expected))
-        if code is None or self._published(uri, client)[0] == new.mark:
+        code = self._container.call(new.key, lambda: self._commit(client, new, token, expected))
+        if code is None or self._published(new.key)[0] == new.mark:
             return
         if code in TAKEN:
             raise object_exists(uri)
@@ -96,37 +93,35 @@ class BlobTarget:
             raise
         return None
 
-    def _published(self, uri: str, client: Any) -> tuple[str | None, str | None]:
-        """Return the mark of the blob that is there, and its version."""
+    def _published(self, key: str) -> tuple[str | None, str | None]:
+        """Return the mark and the version of the blob that exists."""
         try:
-            found = self._account.call(uri, client.get_blob_properties)
+            found = self._container.call(key, self._container.blob(key).get_blob_properties)
         except SplitChangedError:
             return None, None
         return (found.metadata or {}).get(MARK), found.etag
 
     def discard(self, key: str, token: Any) -> None:
-        """Leave uncommitted blocks to Azure, which removes them within a week.
+        """Do nothing: Azure removes uncommitted blocks within a week.
 
         They can be removed sooner only by a commit, which would show an empty blob for a moment.
         """
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
-        """Return nothing: what was not committed needs no removal, see `discard`."""
+        """Return nothing: uncommitted blocks need no removal, see `discard`."""
         del prefix
         return iter(())
 
     def check(self) -> None:
-        """Check whether the container is there and may be written; leaves nothing behind.
+        """Check whether the container exists and may be written; leaves nothing behind.
 
-        Asks for a write under a condition that cannot hold: permissions are looked at first.
+        Requests a write under a condition that cannot hold: Azure checks permissions first.
         """
         from azure.core import MatchConditions
 
-        title = f"the container {self._name}"
-        way_in = self._account.config.way_in
         try:
-            with translated(title, way_in, parent=None, connecting=True):
-                self._blob(_PROBE).upload_blob(
+            with self._container.checking():
+                self._container.blob(_PROBE).upload_blob(
                     b"", overwrite=True, etag='"0x0"', match_condition=MatchConditions.IfNotModified
                 )
         except SplitChangedError:
@@ -140,22 +135,19 @@ class BlobTarget:
 
     def close(self) -> None:
         """Release connections."""
-        self._account.close()
-
-    def _blob(self, key: str) -> Any:
-        return self._account.container(self._name).get_blob_client(key)
+        self._container.close()
 
 
 class BlobUpload:
-    """A blob as blocks that nobody sees."""
+    """A blob as uncommitted blocks."""
 
-    def __init__(self, account: Account, client: Any, uri: str, new: NewObject) -> None:
-        self._account = account
-        self._client = client
-        self._uri = uri
+    def __init__(self, container: BlobContainer, new: NewObject) -> None:
+        self._container = container
+        self._key = new.key
+        self._client = container.blob(new.key)
         self._token: dict[str, Any] = {
             "blocks": 0,
-            # Another attempt's blocks have other ids, and so cannot be taken for these.
+            # Another attempt's blocks have other ids.
             "attempt": secrets.token_hex(8),
             "content_type": new.content_type,
             "content_encoding": new.content_encoding,
@@ -166,14 +158,14 @@ class BlobUpload:
         """Send the next block."""
         self._token["blocks"] += 1
         name = _block_ids(self._token)[-1]
-        self._account.call(self._uri, lambda: self._client.stage_block(name, part))
+        self._container.call(self._key, lambda: self._client.stage_block(name, part))
 
     def stage(self) -> Any:
-        """Return what committing takes: the blocks are kept by Azure as they came."""
+        """Return what committing needs: Azure keeps the blocks."""
         return self._token
 
     def abort(self) -> None:
-        """Leave the blocks to Azure, see `BlobTarget.discard`."""
+        """Do nothing, see `BlobTarget.discard`."""
 
 
 def _block_ids(token: Any) -> list[str]:

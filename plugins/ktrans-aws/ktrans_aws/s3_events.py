@@ -1,4 +1,4 @@
-"""What a message in a notification queue speaks of: new objects, other things, or nothing we know.
+"""Parses notifications of S3 about new objects.
 
 Shapes: Amazon S3 User Guide, "Event message structure" (direct, and inside an SNS notification) and
 "Mapping of event types to EventBridge"; Amazon SNS Developer Guide, "HTTP/HTTPS notification JSON".
@@ -18,7 +18,7 @@ class NotAnEventError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class NewObject:
+class CreatedObject:
     """An object that was created.
 
     Attributes:
@@ -54,8 +54,8 @@ class NewObject:
         )
 
 
-def new_objects(body: str) -> list[NewObject]:
-    """Return the objects whose creation a message tells; none if it tells of something else.
+def created_objects(body: str) -> list[CreatedObject]:
+    """Return the objects that a message announces as created; none if it announces something else.
 
     Raises:
         NotAnEventError: it is no notification of S3.
@@ -73,7 +73,7 @@ def new_objects(body: str) -> list[NewObject]:
     return [found for record in records if (found := _of_record(record)) is not None]
 
 
-def _of_record(record: Any) -> NewObject | None:
+def _of_record(record: Any) -> CreatedObject | None:
     name = _get(record, "eventName")
     if not isinstance(name, str):
         raise NotAnEventError("a record has no eventName")
@@ -83,7 +83,7 @@ def _of_record(record: Any) -> NewObject | None:
     return _made(_get(record, "s3", "bucket", "name"), entity, "eTag", "versionId", encoded=True)
 
 
-def _of_eventbridge(message: dict[str, Any]) -> list[NewObject]:
+def _of_eventbridge(message: dict[str, Any]) -> list[CreatedObject]:
     if message.get("source") != "aws.s3":
         raise NotAnEventError(f"it is an event of {message.get('source')}")
     if message.get("detail-type") != "Object Created":
@@ -93,12 +93,12 @@ def _of_eventbridge(message: dict[str, Any]) -> list[NewObject]:
     return [_made(bucket, entity, "etag", "version-id", encoded=False)]
 
 
-def _made(bucket: Any, entity: Any, etag: str, version: str, *, encoded: bool) -> NewObject:
+def _made(bucket: Any, entity: Any, etag: str, version: str, *, encoded: bool) -> CreatedObject:
     key = _get(entity, "key")
     if not isinstance(bucket, str) or not isinstance(key, str) or not bucket or not key:
         raise NotAnEventError("it names no bucket or no key")
     size = entity.get("size")
-    return NewObject(
+    return CreatedObject(
         bucket,
         unquote_plus(key) if encoded else key,
         size if isinstance(size, int) and not isinstance(size, bool) else None,

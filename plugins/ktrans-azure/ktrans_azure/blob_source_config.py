@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ktrans.kit.objects.days import check_template
+from ktrans.kit.objects.names import is_included
 from ktrans.kit.objects.source import ObjectSourceConfig
 from ktrans_azure.account import AccountConfig
-from ktrans_azure.hours import CONTAINERS
+from ktrans_azure.hour_blobs import CONTAINERS
 
 
 class EventQueueConfig(BaseModel):
@@ -33,8 +33,8 @@ class EventQueueConfig(BaseModel):
         default=300,
         ge=3,
         le=7 * 86400,
-        description="For how long messages are hidden from other readers. It is renewed while an"
-        " epoch runs; after a crash they come back once it is over.",
+        description="How long messages are hidden from other readers. It is renewed while an epoch"
+        " runs; after a crash they reappear once it is over.",
         examples=[600],
     )
     max_messages: int = Field(
@@ -105,27 +105,19 @@ class AzureBlobSourceConfig(AccountConfig, ObjectSourceConfig):
         return value
 
     @model_validator(mode="after")
-    def _queue_can_be_entered(self) -> Self:
-        if self.queue is not None and self.way_in == "identity: anonymous":
+    def _queue_needs_authentication(self) -> Self:
+        if self.queue is not None and self.authentication == "identity: anonymous":
             raise ValueError("a queue cannot be read anonymously: give an identity, key or SAS")
         return self
 
     @property
     def tails(self) -> bool:
-        """Whether the blobs are hour blobs of flow logs."""
+        """Whether the blobs are growing hour blobs of flow logs."""
         if self.layout == "auto":
             return self.container.lower() in CONTAINERS
         return self.layout == "flow_logs"
 
-    def names(self, key: str) -> bool:
+    def includes(self, key: str) -> bool:
         """Return whether `prefix`, `include` and `exclude` let a blob in."""
-        if not key.startswith(tuple(self.prefixes)):
-            return False
-        if self.include and not _matches(key, self.include):
-            return False
-        return not _matches(key, self.exclude)
-
-
-def _matches(key: str, globs: list[str]) -> bool:
-    name = key.rpartition("/")[2]
-    return any(fnmatchcase(key if "/" in glob else name, glob) for glob in globs)
+        in_prefix = key.startswith(tuple(self.prefixes))
+        return in_prefix and is_included(key, self.include, self.exclude)

@@ -1,4 +1,4 @@
-"""Where the hour blobs of Azure's flow logs lie: names to hours, and hours to prefixes.
+"""The names of the hour blobs of Azure's flow logs: names to hours, and hours to prefixes.
 
 Sources: Microsoft Learn, "Flow logging for network security groups" and "Virtual network flow
 logs". They spell the path to a log in several ways; its end is always the same, and only that is
@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"=(\d+)/\Z")
 
 
 def hour_of(name: str) -> datetime | None:
-    """Return the hour that a blob is for; None if it is no hour blob."""
+    """Return the hour of a blob; None if it is not an hour blob."""
     match = _BLOB.search(f"/{name}")
     if match is None:
         return None
@@ -58,7 +58,7 @@ def first_hour(value: str | date) -> datetime:
     """Return the hour of a time, or the first one of a day; without a zone it is in UTC.
 
     Raises:
-        ValueError: a text that is no ISO time.
+        ValueError: a text that is not an ISO time.
     """
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
@@ -121,14 +121,14 @@ def list_hours(
     end: datetime,
     pool: Executor,
 ) -> Iterator[tuple[datetime, list[ObjectInfo]]]:
-    """List hour blobs, hour by hour, oldest first, each hour that has any.
+    """List hour blobs, hour by hour, oldest first, for each hour that has any.
 
-    Lists no more than it is asked for: a day at a time, or single hours if they are few.
+    Lists only as far as it is iterated: a day at a time, or single hours if they are few.
 
     Args:
-        store: that has them.
+        store: the container.
         roots: the logs.
-        begin: the first hour; None for the oldest there is.
+        begin: the first hour; None for the oldest that exists.
         end: the last one.
         pool: lists several logs at a time.
     """
@@ -168,7 +168,7 @@ def _grouped(
 def _days(
     store: ObjectStore, root: Root, begin: datetime | None, end: datetime
 ) -> Iterator[tuple[date, str]]:
-    """Return the days of a log: by name if they are few, else those that there are."""
+    """Return the days of a log: all between two, if they are few, else those that exist."""
     if begin is not None and end - begin < _DAYS_BY_NAME * _DAY:
         day = begin.date()
         while day <= end.date():

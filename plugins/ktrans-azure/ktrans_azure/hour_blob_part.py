@@ -1,18 +1,19 @@
-"""The bytes of one part of an hour blob, the same ones however much the blob has grown since."""
+"""The bytes of one part of an hour blob, the same however much the blob has grown since."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import RetryableError, Split, SplitChangedError
-from ktrans.kit.objects.reader import ObjectPayload, ReadAhead, Reader
+from ktrans.kit.objects.reader import ObjectPayload, PlannedObjects, ReadAhead, Reader
 
 if TYPE_CHECKING:
-    from ktrans_azure.store import BlobContainer
+    from ktrans_azure.blob_container import BlobContainer
 
 _REPINS = 20
-"""How often a blob may be committed anew while one piece of it is fetched."""
+"""How often a blob may be committed again while one piece of it is fetched."""
 
 
 class PartReader(Reader):
@@ -30,7 +31,7 @@ class PartReader(Reader):
         self._lock = threading.Lock()
 
     def fetch(self, split: Split, start: int, end: int) -> bytes:
-        """Read the bytes [start, end) of a part; where the blob has grown, at its new version.
+        """Read the bytes [start, end) of a part; at its new version if the blob has grown.
 
         Raises:
             RetryableError: the connection breaks again and again.
@@ -54,7 +55,7 @@ class PartReader(Reader):
         return version
 
     def _pin(self, split: Split) -> None:
-        """Find the blob's version of now, if the blocks up to the part's end are as they were."""
+        """Find the blob's present version, if the blocks up to the part's end are the same."""
         changed = SplitChangedError(
             f"{split.uri} was rewritten after it was planned: blocks that it had are gone",
             hint="nothing but Azure should write to the containers of flow logs",
@@ -69,7 +70,7 @@ class PartReader(Reader):
             self._versions[_name(split)] = blocks.version
 
     def forget(self) -> None:
-        """Release the versions found for an earlier plan's parts."""
+        """Forget the versions found for an earlier plan's parts."""
         with self._lock:
             self._versions.clear()
 
@@ -78,11 +79,26 @@ def _name(split: Split) -> str:
     return f"{split.data['version']} {split.key}"
 
 
+class PlannedParts(PlannedObjects):
+    """Opens the parts of the latest plan."""
+
+    reader: PartReader
+
+    def expect(self, splits: Sequence[Split]) -> None:
+        """Replace the plan whose small parts are fetched ahead."""
+        self.reader.forget()
+        super().expect(splits)
+
+    def open(self, split: Split) -> BlobPart:
+        """Open a part of an hour blob."""
+        return BlobPart(split, self.reader, self.ahead)
+
+
 class BlobPart(ObjectPayload):
     """A part of a blob.
 
-    The header of such a document says nothing that its records do not say as well, so `head` is
-    that of the part, and positions count from the part's offset.
+    The document's header adds nothing to its records, so `head` is that of the part, and positions
+    count from the part's offset.
     """
 
     def __init__(self, split: Split, reader: Reader, ahead: ReadAhead) -> None:

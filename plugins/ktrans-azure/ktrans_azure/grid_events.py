@@ -1,4 +1,4 @@
-"""Event Grid's messages about blobs: which blob is new or has grown.
+"""Parses Event Grid's messages about blobs that are new or have grown.
 
 Sources: Microsoft Learn, "Azure Blob Storage as an Event Grid source" (both schemas), "CloudEvents
 v1.0 schema with Azure Event Grid" and "Storage queues as an event handler" (messages are base64).
@@ -17,8 +17,8 @@ _SUBJECT = "/blobServices/default/containers/"
 _SHOWN = 300
 
 
-class PoisonError(ValueError):
-    """A message that is no event, and never will be."""
+class NotAnEventError(ValueError):
+    """A message that is not an event."""
 
 
 def blobs_of(text: str, container: str) -> list[str]:
@@ -26,10 +26,10 @@ def blobs_of(text: str, container: str) -> list[str]:
 
     Args:
         text: the message: an event or an array of events, plain or in base64.
-        container: events about others are left out, as are events of other kinds.
+        container: events about other containers, and of other kinds, are skipped.
 
     Raises:
-        PoisonError: it cannot be read, or an event lacks what makes it one.
+        NotAnEventError: it cannot be read, or an event lacks what makes it one.
     """
     document = _document(text)
     events = document if isinstance(document, list) else [document]
@@ -45,7 +45,7 @@ def _document(text: str) -> Any:
             continue
         if isinstance(document, (dict, list)):
             return document
-    raise _poison("it is no JSON", text)
+    raise _not_an_event("it is not JSON", text)
 
 
 def _from_base64(text: str) -> str | None:
@@ -57,11 +57,11 @@ def _from_base64(text: str) -> str | None:
 
 def _blob(event: Any, container: str, text: str) -> str | None:
     if not isinstance(event, dict):
-        raise _poison("it holds something that is no event", text)
+        raise _not_an_event("it holds something that is not an event", text)
     kind = event.get("eventType") or event.get("type")
     subject = event.get("subject")
     if not isinstance(kind, str) or not isinstance(subject, str):
-        raise _poison("an event has no type or no subject", text)
+        raise _not_an_event("an event has no type or no subject", text)
     if kind != CREATED:
         return None
     where, found, name = subject.removeprefix(_SUBJECT).partition("/blobs/")
@@ -70,14 +70,14 @@ def _blob(event: Any, container: str, text: str) -> str | None:
     data = event.get("data")
     url = data.get("url") if isinstance(data, dict) else None
     if not isinstance(url, str):
-        raise _poison("an event names no blob", text)
+        raise _not_an_event("an event names no blob", text)
     try:
         path = unquote(urlsplit(url).path)
     except ValueError:
-        raise _poison("an event names a blob by no address", text) from None
+        raise _not_an_event("an event names a blob by no address", text) from None
     return path.partition(f"/{container}/")[2] or None
 
 
-def _poison(why: str, text: str) -> PoisonError:
+def _not_an_event(why: str, text: str) -> NotAnEventError:
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    return PoisonError(f"{why}: {shown}")
+    return NotAnEventError(f"{why}: {shown}")

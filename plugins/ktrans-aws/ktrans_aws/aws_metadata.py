@@ -1,4 +1,4 @@
-"""The `aws_metadata` enricher: names, tags and places of EC2 interfaces, by id and by address."""
+"""The `aws_metadata` enricher: names, tags and locations of EC2 interfaces, by id and address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from ktrans.api import ConfigError, Enricher
 from ktrans.kit import log_events
 from ktrans_aws.client import AwsConfig
-from ktrans_aws.inventory import Interface, Snapshot, load, take
+from ktrans_aws.ec2_inventory import Interface, Snapshot, load, take
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _TIME = pa.timestamp("us", tz="UTC")
@@ -50,9 +50,9 @@ _VALUES: dict[str, tuple[Callable[[Interface], str | None], str]] = {
 
 
 class AwsMetadataEnricherConfig(AwsConfig):
-    """Adds what EC2 knows of the interfaces that flows come from and go to.
+    """Adds data of EC2 about the interfaces at both ends of a flow.
 
-    From a snapshot file, or from the API of EC2 when a run begins. What is not known stays null.
+    From a snapshot file, or from the API of EC2 when a run begins. Unknown values are null.
     """
 
     type: Literal["aws_metadata"] = Field(
@@ -117,8 +117,8 @@ class _Tables:
 
     Attributes:
         taken: when it was taken.
-        by_id: place of each interface, by its id.
-        by_address: places of the interfaces that have an address, most often one.
+        by_id: index of each interface, by its id.
+        by_address: indices of the interfaces that have an address, most often one.
         shared: whether some address belongs to several interfaces.
         columns: the values of all interfaces, by name of the column, with a null at the end.
         vpcs: the VPC of each interface.
@@ -133,7 +133,7 @@ class _Tables:
 
 
 class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
-    """Looks the distinct ids and addresses of each batch up."""
+    """Looks up the distinct ids and addresses of each batch."""
 
     _tables: _Tables | None = None
     _schema: pa.Schema
@@ -143,11 +143,11 @@ class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
         self._lock = threading.Lock()
 
     def needs(self) -> Sequence[str]:
-        """Return the name of the columns to look up, and that of the VPC, which tells equal addresses apart."""
+        """Return the columns to look up, and that of the VPC, which separates equal addresses."""
         return [*self._keys(), *(["vpc_id"] if self.config.addresses else [])]
 
     def adds(self) -> Sequence[str]:
-        """Return the name of the new columns."""
+        """Return the names of the new columns."""
         names = [self._name(key, column) for key in self._keys() for column in self._wanted()]
         return [*names, *([self.config.time_column] if self.config.time_column else [])]
 
@@ -172,7 +172,7 @@ class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
                     schema, pa.field(self._name(key, column), _TEXT, metadata=metadata)
                 )
         if self.config.time_column:
-            metadata = {"description": "when the interfaces were looked at"}
+            metadata = {"description": "when the interfaces were read"}
             schema = _append(schema, pa.field(self.config.time_column, _TIME, metadata=metadata))
         self._schema = schema
         return schema
@@ -217,7 +217,7 @@ class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
             return self._tables
 
     def _places(self, tables: _Tables, batch: pa.RecordBatch, key: str) -> np.ndarray:
-        """Return each row the place of its interface, or that of the null behind all."""
+        """Return the index of each row's interface, or that of the null at the end."""
         values, codes = _distinct(batch.column(key))
         if key == self.config.interface:
             return _spread([tables.by_id.get(text, _NOTHING) for text in values], codes)
@@ -259,17 +259,17 @@ def _tables(snapshot: Snapshot, wanted: list[str]) -> _Tables:
 
 
 def _only(places: Sequence[int]) -> int:
-    """Return the place if there is one; several mean that nobody knows which."""
+    """Return the only index; several are ambiguous."""
     return places[0] if len(places) == 1 else _NOTHING
 
 
 def _spread(places: list[int], codes: np.ndarray) -> np.ndarray:
-    """Return each row the place of its value; null, one past the end, has none."""
+    """Return the index of each row's value; null, one past the end, has none."""
     return np.asarray(np.array([*places, _NOTHING], np.int64)[codes])
 
 
 def _distinct(column: pa.Array) -> tuple[list[Any], np.ndarray]:
-    """Return the distinct texts, and each row's place in them; one past the end is null."""
+    """Return the distinct texts, and each row's index in them; one past the end is null."""
     if not pa.types.is_dictionary(column.type):
         column = column.cast(pa.string()).dictionary_encode()
     if len(column.dictionary) > 2 * len(column) + 16:  # left over from a larger batch

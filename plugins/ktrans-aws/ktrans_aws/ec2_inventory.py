@@ -1,4 +1,4 @@
-"""What EC2 knows of network interfaces: taken from its API, kept in a snapshot file.
+"""Network interfaces of EC2: read from its API, kept in a snapshot file.
 
 Fields: Amazon EC2 API Reference, DescribeNetworkInterfaces, DescribeInstances, DescribeSubnets.
 """
@@ -56,11 +56,11 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def take(config: AwsConfig, regions: Sequence[str] | None = None) -> Snapshot:
-    """Ask EC2 for everything, page by page.
+    """Read all interfaces from EC2, page by page.
 
     Args:
         config: how to reach it.
-        regions: which to ask; by default the one of the config or the environment.
+        regions: by default the one of the config or the environment.
 
     Raises:
         AccessError, RetryableError, ConfigError: as `aws_errors` makes them.
@@ -81,7 +81,7 @@ def load(path: Path) -> Snapshot:
     """Read a snapshot file.
 
     Raises:
-        ConfigError: it is not there, or not a snapshot.
+        ConfigError: it does not exist, or is not a snapshot.
         AccessError: it may not be read.
     """
     hint = "write one with: python -m ktrans_aws.snapshot FILE --region REGION"

@@ -1,11 +1,10 @@
-"""The source for flow logs as Azure writes them: growing hour blobs, read on each minute."""
+"""The source of flow logs as Azure writes them: hour blobs that grow each minute."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, NoReturn
 
 from ktrans.api import (
@@ -22,10 +21,16 @@ from ktrans.api import (
     UnavailableError,
     UsageError,
 )
-from ktrans.kit.objects.reader import ReadAhead
+from ktrans.kit.objects.once import once
+from ktrans.kit.objects.reader import ObjectPayload
 from ktrans.kit.objects.store import ObjectInfo
-from ktrans_azure.findings import PlanResult
-from ktrans_azure.hours import (
+from ktrans_azure.blob_container import BlockList
+from ktrans_azure.blob_source import AzureBlobSource
+from ktrans_azure.event_intake import Intake, refuse
+from ktrans_azure.flow_log_plan import FlowLogPlan
+from ktrans_azure.hour_blob_part import PartReader, PlannedParts
+from ktrans_azure.hour_blob_tail import Known, next_part
+from ktrans_azure.hour_blobs import (
     HOUR,
     Root,
     find_roots,
@@ -35,21 +40,16 @@ from ktrans_azure.hours import (
     last_hour,
     list_hours,
 )
-from ktrans_azure.intake import Intake, refuse
-from ktrans_azure.part import BlobPart, PartReader
-from ktrans_azure.source import AzureBlobSource
-from ktrans_azure.store import BlockList
-from ktrans_azure.tail import Known, next_part
 
 _UNKNOWN = "?"
-"""Stands for the version of a blob that was announced and could not be looked at."""
+"""The version of a blob that was announced and could not be looked at."""
 
 _AT_A_TIME = 64
-"""Block lists are fetched so many at a time: one small request each."""
+"""Block lists that are fetched together: one small request each."""
 
 
 class FlowLogSource(AzureBlobSource):
-    """Lists hour blobs of NSG and virtual network flow logs and reads what each has gained.
+    """Lists hour blobs of NSG and virtual network flow logs and reads what was appended.
 
     The position is the first hour that is not closed. An hour is closed `final_after_secs` after
     its end, once all its blobs are read; what was remembered of them is then forgotten, so that
@@ -58,30 +58,32 @@ class FlowLogSource(AzureBlobSource):
 
     _roots: tuple[list[Root], datetime, datetime] | None = None
 
-    @cached_property
-    def reader(self) -> PartReader:
-        """Reads parts of blobs."""
+    @once
+    def objects(self) -> PlannedParts:
+        """Opens parts of blobs."""
         config = self.config
-        return PartReader(
-            self.container,
-            part_bytes=config.part_bytes,
-            threads=config.parallel_reads,
-            slow_secs=config.slow_read_secs,
-            clock=self.context.clock,
+        return PlannedParts(
+            PartReader(
+                self.container,
+                part_bytes=config.part_bytes,
+                threads=config.parallel_reads,
+                slow_secs=config.slow_read_secs,
+                clock=self.context.clock,
+            )
         )
 
-    def open(self, split: Split) -> BlobPart:
+    def open(self, split: Split) -> ObjectPayload:
         """Open a part of an hour blob."""
         refuse(split.data)
         if "refused" in split.data:
             self._look_again(split)
-        return BlobPart(split, self.reader, self._ahead or ReadAhead(self.reader, ()))
+        return super().open(split)
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
-        """List the hours that are open and take what their blobs have gained, up to the budget.
+        """List the hours that are open and plan what their blobs have gained, up to the budget.
 
-        With a queue, messages say which blobs have gained something; an hour is listed only when
-        it is to be closed, so that nothing is lost with a message.
+        With a queue, messages announce which blobs have grown; an hour is listed only when it is
+        to be closed, so that nothing is lost with a message.
         """
         now = self.now()
         position = position or {}
@@ -89,7 +91,7 @@ class FlowLogSource(AzureBlobSource):
         begin = None if start is None else first_hour(start)
         end = floor(now) if until is None else min(floor(now), last_hour(until))
         final = floor(now - timedelta(seconds=self.config.final_after_secs))
-        found = PlanResult(budget, memory)
+        found = FlowLogPlan(budget, memory)
         intake = self._intake(begin, end, found)
         if intake is not None:
             end = min(end, final - HOUR)
@@ -100,16 +102,13 @@ class FlowLogSource(AzureBlobSource):
                 found.keep_open(hour)
                 break
         messages = self._look_at_announced(intake, found) if intake is not None else {}
-        through = found.closes(final, late)
+        through = found.close_hours(final, late)
         if begin is not None:
             through = max(through, begin)
-        notes = found.told()
+        notes = found.all_notes()
         if not found.splits and not notes:
             return None
-        if self._ahead is not None:
-            self._ahead.drop()
-        self.reader.forget()
-        self._ahead = ReadAhead(self.reader, [s for s in found.splits if "version" in s.data])
+        self.objects.expect([split for split in found.splits if "version" in split.data])
         return Plan(
             splits=tuple(found.splits),
             position={
@@ -139,13 +138,13 @@ class FlowLogSource(AzureBlobSource):
 
     # -- looking ------------------------------------------------------------------------------
 
-    def _intake(self, begin: datetime | None, end: datetime, found: PlanResult) -> Intake | None:
+    def _intake(self, begin: datetime | None, end: datetime, found: FlowLogPlan) -> Intake | None:
         if self.queue is None:
             return None
 
         def wanted(name: str) -> bool:
             hour = hour_of(name)
-            if hour is None or not self.config.names(name):
+            if hour is None or not self.config.includes(name):
                 return False
             if self.config.until is not None and hour > end:
                 return False
@@ -158,7 +157,7 @@ class FlowLogSource(AzureBlobSource):
         found.splits += intake.splits
         return intake
 
-    def _look_at_announced(self, intake: Intake, found: PlanResult) -> dict[str, str]:
+    def _look_at_announced(self, intake: Intake, found: FlowLogPlan) -> dict[str, str]:
         """Look at the blobs that are announced; return what is to be deleted with the epoch."""
         hours: dict[datetime, list[str]] = {}
         for name in sorted(intake.names):
@@ -183,14 +182,14 @@ class FlowLogSource(AzureBlobSource):
             return
         logs = self._logs(now, final)
         for hour, blobs in list_hours(self.container, logs, begin, end, self._listing):
-            kept = [blob for blob in blobs if self.config.names(blob.key)]
+            kept = [blob for blob in blobs if self.config.includes(blob.key)]
             if kept:
                 yield hour, kept
 
     def _logs(self, now: datetime, final: datetime) -> list[Root]:
-        """Return the logs that there are; new ones are looked for every few minutes.
+        """Return the logs; new ones are looked for every few minutes.
 
-        And always before an hour is closed, lest it be closed without some log's blobs.
+        And always before an hour is closed, so that no log's blobs are missed.
         """
         age = timedelta(seconds=self.config.discover_secs)
         if self._roots is not None:
@@ -203,8 +202,8 @@ class FlowLogSource(AzureBlobSource):
         self._roots = roots, now, final
         return roots
 
-    def _look(self, hour: datetime, versions: dict[str, str], found: PlanResult) -> bool:
-        """Look at an hour's blobs; False once there is no room for more."""
+    def _look(self, hour: datetime, versions: dict[str, str], found: FlowLogPlan) -> bool:
+        """Look at an hour's blobs; returns False if there is no room for more."""
         names = [name for name in versions if name not in found.seen]
         known = found.recalled(self._key, names)
         new = []
@@ -232,9 +231,9 @@ class FlowLogSource(AzureBlobSource):
     def _block_lists(
         self, names: list[str]
     ) -> Iterator[tuple[str, BlockList | KtransError | None]]:
-        """Return the blocks of blobs; None for one that is gone, the reason for one that is refused.
+        """Return the blocks of blobs; None for one that is gone, the error for one without permission.
 
-        What may pass, and what speaks of the whole container, is raised.
+        Errors that may pass, and those of the whole container, are raised.
         """
 
         def blocks(name: str) -> BlockList | KtransError | None:
@@ -250,7 +249,7 @@ class FlowLogSource(AzureBlobSource):
         yield from zip(names, self._listing.map(blocks, names), strict=True)
 
     def _add(
-        self, hour: datetime, name: str, blocks: BlockList, known: Known | None, found: PlanResult
+        self, hour: datetime, name: str, blocks: BlockList, known: Known | None, found: FlowLogPlan
     ) -> None:
         key = self._key(name)
         part = next_part(blocks, known, found.room)
@@ -288,11 +287,11 @@ class FlowLogSource(AzureBlobSource):
         )
 
     def _add_refused(
-        self, hour: datetime, name: str, version: str, known: Known | None, found: PlanResult
+        self, hour: datetime, name: str, version: str, known: Known | None, found: FlowLogPlan
     ) -> None:
-        """Plan a blob that may not be looked at: opening it gives the reason, as for any other.
+        """Plan a blob without permission: opening it raises the error, as for any other.
 
-        It is quarantined, or rejected if that can never pass, and then left alone until it changes.
+        It is quarantined, or rejected if that can never pass, and then skipped until it changes.
         """
         read = known or Known("", 0, 0, "")
         found.keep_open(hour)
@@ -307,7 +306,7 @@ class FlowLogSource(AzureBlobSource):
             hint="the next run reads it",
         )
 
-    def _look_at_late(self, names: Iterable[str], found: PlanResult) -> set[str]:
+    def _look_at_late(self, names: Iterable[str], found: FlowLogPlan) -> set[str]:
         """Look at blobs of closed hours that could not be read before; return those that remain."""
         late = set()
         for name in names:

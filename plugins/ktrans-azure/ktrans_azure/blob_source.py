@@ -8,9 +8,9 @@ from ktrans.api import Context, Plan
 from ktrans.kit.objects.source import ObjectSource
 from ktrans.kit.objects.store import ObjectStore
 from ktrans_azure.account import Account, lineage_name
-from ktrans_azure.config import AzureBlobSourceConfig
-from ktrans_azure.queue import EventQueue
-from ktrans_azure.store import BlobContainer
+from ktrans_azure.blob_container import BlobContainer
+from ktrans_azure.blob_source_config import AzureBlobSourceConfig
+from ktrans_azure.event_queue import EventQueue
 
 
 class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
@@ -24,7 +24,7 @@ class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
         return BlobContainer(account, config.container, hierarchical=config.hierarchical)
 
     def namespace(self) -> str:
-        """Return the name of the container."""
+        """Return the container's name for lineage."""
         return lineage_name(self.config, self.config.container)
 
     def make_store(self) -> ObjectStore:
@@ -39,13 +39,13 @@ class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
         return EventQueue(Account(self.config, self.context), self.config.queue, self.context)
 
     def check(self) -> None:
-        """Check whether the container can be listed, and the queue be read."""
+        """Check whether the container can be listed and the queue be read."""
         super().check()
         if self.queue is not None:
             self.queue.check()
 
     def commit(self, plan: Plan) -> None:
-        """Delete the messages that the epoch has dealt with."""
+        """Delete the messages that the epoch has processed."""
         if self.queue is not None:
             self.queue.delete((plan.position or {}).get("messages", {}))
 
@@ -59,13 +59,13 @@ class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
 
 
 def build(config: AzureBlobSourceConfig, context: Context | None = None) -> AzureBlobSource:
-    """Build the source that the container's layout and its events ask for."""
+    """Build the source for the layout of the container, with or without events."""
     if config.tails:
-        from ktrans_azure.flow_logs import FlowLogSource
+        from ktrans_azure.flow_log_source import FlowLogSource
 
         return FlowLogSource(config, context)
     if config.queue is not None:
-        from ktrans_azure.announced import AnnouncedBlobSource
+        from ktrans_azure.announced_source import AnnouncedBlobSource
 
         return AnnouncedBlobSource(config, context)
     return AzureBlobSource(config, context)

@@ -1,7 +1,7 @@
-r"""What is new in a growing hour blob, told by its committed blocks.
+r"""Finds what is new in a growing hour blob, by its committed blocks.
 
 Azure writes an hour blob as blocks: first `{"records":[`, then one with the new records about every
-minute, last `]}`. Each minute it commits the list anew with one more block before the last. So the
+minute, last `]}`. Each minute it commits the list again with one more block before the last. So the
 blocks that were read stay as they are, and what follows them, but for the closer, is new.
 
 Source: Microsoft Learn, "Read flow logs" (Network Watcher), and "Get Block List" (Blob service).
@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ktrans_azure.store import BlockList
+from ktrans_azure.blob_container import BlockList
 
 OPENER_BYTES = 16
 """A blob that is no longer than this, without its closer, holds no record yet."""
@@ -23,7 +23,7 @@ CLOSER_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was remembered of a blob: the part that earlier epochs read.
+    """The part of a blob that earlier epochs have read.
 
     Attributes:
         version: the ETag at that time.
@@ -42,7 +42,7 @@ class Known:
     rejected: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that the state store keeps."""
+        """Return it as the state store keeps it."""
         return {
             "version": self.version,
             "end": self.end,
@@ -52,7 +52,7 @@ class Known:
         }
 
     def covers(self, version: str) -> bool:
-        """Return whether nothing has changed since, and all of it was read."""
+        """Return whether the blob is the same, and was read completely."""
         return self.version == version and not self.more
 
 
@@ -72,7 +72,7 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Count its bytes."""
+        """The number of its bytes."""
         return self.known.end - self.start
 
 
@@ -90,7 +90,7 @@ def next_part(blocks: BlockList, known: Known | None, room: int) -> Part | None:
     change: Literal["new", "grown", "replaced"] = "new"
     count = start = 0
     if known is not None and known.end:  # else it was refused before anything of it was read
-        change = "grown" if _goes_on(blocks, known) else "replaced"
+        change = "grown" if _has_grown(blocks, known) else "replaced"
         if change == "grown":
             count, start = known.count, known.end
     if not blocks.blocks:
@@ -113,8 +113,8 @@ def next_part(blocks: BlockList, known: Known | None, room: int) -> Part | None:
     return Part(start, known, change)
 
 
-def _goes_on(blocks: BlockList, known: Known) -> bool:
-    """Return whether all that was read of a blob is still there."""
+def _has_grown(blocks: BlockList, known: Known) -> bool:
+    """Return whether the part of a blob that was read still exists."""
     if known.count == 0:
         return not blocks.blocks and blocks.version == known.version
     return len(blocks.blocks) >= known.count and blocks.digest(known.count) == known.digest

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ktrans.kit.state.bucket import BucketState, BucketStateConfig
 from ktrans_azure.account import Account, AccountConfig
-from ktrans_azure.store import BlobContainer
+from ktrans_azure.blob_container import BlobContainer
 
 
 class AzureBlobStateConfig(AccountConfig, BucketStateConfig):

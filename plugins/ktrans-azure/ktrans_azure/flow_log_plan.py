@@ -1,4 +1,4 @@
-"""What one look at the hours of a container comes to."""
+"""A plan of the flow log source, as hours are looked at."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from datetime import datetime
 from typing import Any
 
 from ktrans.api import Budget, Memory, Split
-from ktrans_azure.tail import Known
+from ktrans_azure.hour_blob_tail import Known
 
 MAX_LATE = 1_000
-"""Blobs of closed hours that are carried on one by one; with more, their hours stay open."""
+"""Blobs of closed hours that are tracked one by one; with more, their hours stay open."""
 
 
 @dataclass(slots=True)
-class PlanResult:
-    """The plan in the making.
+class FlowLogPlan:
+    """Collects the splits of a plan.
 
     Attributes:
         budget: how much it may hold.
         memory: what earlier epochs left behind.
         splits, remember, notes: for the plan.
         bytes: of the splits.
-        done: by hour, keys of blobs of which all is read.
+        done: by hour, keys of blobs that are read completely.
         stuck: by hour, names of blobs that this run could not read.
         replaced: names of blobs that were rewritten.
         too_late: names of blobs that were announced after their hours had been closed.
@@ -64,15 +64,16 @@ class PlanResult:
         return {name: Known(**value) for name in names if (value := values.get(key(name)))}
 
     def keep_open(self, hour: datetime) -> None:
-        """Note that something of an hour remains to be done."""
+        """Keep an hour open, because something of it remains to be done."""
         self.open_from = hour if self.open_from is None else min(self.open_from, hour)
 
-    def closes(self, final: datetime, late: set[str]) -> datetime:
-        """Close the hours in which all is done, and forget what was remembered of them.
+    def close_hours(self, final: datetime, late: set[str]) -> datetime:
+        """Close the hours that are done, and forget what was remembered of them.
 
         Args:
             final: hours from this one on stay open in any case.
-            late: names of blobs to carry on one by one; what is stuck in closed hours is added.
+            late: names of blobs to track one by one; blobs of closed hours that could not be read
+                are added.
 
         Returns:
             The first hour that stays open.
@@ -90,8 +91,8 @@ class PlanResult:
                 self.remember.update(dict.fromkeys(keys))
         return through
 
-    def told(self) -> tuple[str, ...]:
-        """Return the notes, and one each on what was rewritten and what came too late."""
+    def all_notes(self) -> tuple[str, ...]:
+        """Return all notes, with those about rewritten and late blobs."""
         notes = list(self.notes)
         if self.replaced:
             what = "rewritten by something other than Azure's own growth"

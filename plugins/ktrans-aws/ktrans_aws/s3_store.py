@@ -1,4 +1,4 @@
-"""An S3 bucket to read from."""
+"""The objects of an S3 bucket, to list, read and write under conditions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TAKEN = {"PreconditionFailed", "412"}
 _GONE = {"NoSuchKey", "404"}
 
 BY_ID = "id="
-"""What a version begins with that is an id of a versioned bucket, and not an ETag."""
+"""The beginning of a version that is an id of a versioned bucket, and not an ETag."""
 
 
 class S3Body:
@@ -31,7 +31,7 @@ class S3Body:
         return piece
 
     def close(self) -> None:
-        """Close the connection, unless all was read: then it is kept for the next request."""
+        """Close the connection, unless everything was read: then the next request uses it."""
         self._stream.close()
 
 
@@ -165,10 +165,10 @@ class S3Store:
 
 
 class NamedObjects:
-    """Reads objects of any bucket, as messages name them: keys are `bucket/key`.
+    """Reads objects of any bucket; keys are `bucket/key`.
 
-    What is gone or replaced since the message was sent cannot be read any more; a newer version has
-    a message of its own.
+    An object that was removed or replaced after its message was sent is a reject: a newer version
+    has its own message.
     """
 
     def __init__(self, client: Any, payer: dict[str, str]) -> None:

@@ -1,7 +1,6 @@
-"""An S3 bucket to write to.
+"""Writes objects to an S3 bucket.
 
-An object is a multipart upload: nobody sees it until it is completed at the commit, and completing
-it is one step (Amazon S3 User Guide, "Uploading and copying objects using multipart upload").
+An object is a multipart upload, invisible until it is completed at the commit in one step (Amazon S3 User Guide, "Uploading and copying objects using multipart upload").
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class S3Target:
         return S3Upload(self, new)
 
     def publish(self, new: NewObject, token: Any) -> None:
-        """Complete the upload, or find that it was completed before.
+        """Complete the upload, unless it was completed before.
 
         Raises:
             StageLostError: the upload is gone, and no object of ours is there.
@@ -49,7 +48,7 @@ class S3Target:
         condition = {"IfNoneMatch": "*"} if new.if_absent else {}
         try:
             self._complete(new, token, condition)
-        except Exception as error:  # noqa: BLE001  # sorted out there
+        except Exception as error:  # noqa: BLE001  # see there
             self._not_completed(new, token, error)
 
     def _complete(self, new: NewObject, token: Any, condition: dict[str, str]) -> None:
@@ -93,7 +92,7 @@ class S3Target:
         return f"s3://{self.place['Bucket']}/{key}"
 
     def check(self) -> None:
-        """Begin an upload and abort it: what writing needs, without leaving anything."""
+        """Begin an upload and abort it, which needs the rights to write and leaves nothing behind."""
         with aws_errors(f"write to {self.uri('')}", checking=True):
             begun = self.client.create_multipart_upload(
                 **self.place, **self.extra, Key=".ktrans-check"
@@ -107,9 +106,9 @@ class S3Target:
         self.client.close()
 
     def _not_completed(self, new: NewObject, token: Any, error: Exception) -> None:
-        """Find out what became of an upload that could not be completed; raise if it is not there.
+        """Check an upload that could not be completed; raise an error if its object does not exist.
 
-        An earlier attempt may have completed it, or this one, though its answer got lost.
+        An earlier attempt may have completed it, or this one if its answer was lost.
         """
         mark, version = self._published(new)
         if mark == new.mark:
@@ -126,7 +125,7 @@ class S3Target:
         raise StageLostError(
             f"the upload of {self.uri(new.key)} is gone, and so is the object",
             hint="a lifecycle rule that aborts incomplete uploads must wait longer than a pipeline"
-            " may stand still; the epoch is processed again",
+            " may be stopped; the epoch is processed again",
         ) from error
 
     def _is_open(self, key: str, token: Any) -> bool:

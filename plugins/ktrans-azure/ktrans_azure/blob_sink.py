@@ -8,7 +8,8 @@ from pydantic import Field
 
 from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans_azure.account import Account, AccountConfig, lineage_name
-from ktrans_azure.target import BlobTarget
+from ktrans_azure.blob_container import BlobContainer
+from ktrans_azure.blob_target import BlobTarget
 
 
 class AzureBlobSinkConfig(AccountConfig, ObjectSinkConfig):
@@ -42,11 +43,11 @@ class AzureBlobSink(ObjectSink[AzureBlobSinkConfig]):
     """Writes files to a container, exactly once."""
 
     def namespace(self) -> str:
-        """Return the name of the container."""
+        """Return the container's name for lineage."""
         return lineage_name(self.config, self.config.container)
 
     def make_target(self) -> BlobTarget:
         """Connect to the container."""
         config = self.config
-        account = Account(config, self.context)
-        return BlobTarget(account, config.container, config.block_bytes, config.access_tier)
+        container = BlobContainer(Account(config, self.context), config.container)
+        return BlobTarget(container, config.block_bytes, config.access_tier)
