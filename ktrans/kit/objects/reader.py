@@ -138,7 +138,7 @@ class ReadAhead:
         return future.result()
 
     def drop(self) -> None:
-        """Return up what nobody took."""
+        """Drop what was not taken."""
         with self._lock:
             for future in self._coming.values():
                 future.cancel()

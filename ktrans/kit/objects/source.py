@@ -87,7 +87,7 @@ class ObjectSource(Source[C], abc.ABC):
 
     @cached_property
     def _listing(self) -> ThreadPoolExecutor:
-        # Not the reader's: at its end a plan must not wait for objects that are being fetched.
+        # Not the reader's: a plan must not wait for objects that are being fetched.
         return ThreadPoolExecutor(self.config.parallel_reads, thread_name_prefix="listing")
 
     @cached_property
@@ -105,7 +105,7 @@ class ObjectSource(Source[C], abc.ABC):
         return [Dataset(space, one.rpartition("/")[0] or "/") for one in prefixes if space]
 
     def check(self) -> None:
-        """Check whether the bucket is there and may be listed."""
+        """Check whether the bucket exists and may be listed."""
         self.store.check()
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class ObjectSource(Source[C], abc.ABC):
         before = len(result.splits)
         complete = self._sweep(standing, memory, budget, result)
         if complete and going_on and len(result.splits) == before:
-            # Nothing was left of the sweep that earlier plans began: look again from the start.
+            # The sweep that earlier plans began is complete: begin another one.
             standing.end(lookback)
             self._begin(standing, now)
             complete = self._sweep(standing, memory, budget, result)
@@ -206,7 +206,7 @@ class ObjectSource(Source[C], abc.ABC):
                 (since and info.modified < since) or (until and info.modified > until)
             ):
                 return False
-            if info.key in waiting:  # `_try_again` sees to it
+            if info.key in waiting:  # see `_try_again`
                 return False
             return info.size > 0 and info.key > standing.after and self._named(info.key, result)
 
@@ -301,9 +301,9 @@ class ObjectSource(Source[C], abc.ABC):
     def _replaced(self, uri: str, result: PlanResult) -> None:
         if self.config.on_replaced == "error":
             raise SplitChangedError(
-                f"{uri} was read before and now has other content",
+                f"{uri} was read before and has other content now",
                 code="object_replaced",
-                hint="`on_replaced: reread` reads it again, `skip` leaves it",
+                hint="`on_replaced: reread` reads it again, `skip` ignores it",
             )
         result.replaced.append(uri)
 

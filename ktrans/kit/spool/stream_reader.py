@@ -19,7 +19,7 @@ _TICK_SECS = 0.2
 
 
 class StreamReader:
-    """Cuts one stream, from its first byte to its end.
+    """Cuts one stream into segments, from its first byte to its end.
 
     Attributes:
         stream: number of the stream's first segment while the stream goes on, else None.
@@ -49,9 +49,9 @@ class StreamReader:
         self._offset = 0
         self._line = 1
         self._carry = b""
-        """Bytes read that are not of this segment yet: the begin of a line. They are in its file."""
+        """Bytes that do not belong to this segment yet: the beginning of a line. They are in its file."""
         self._writer: SegmentWriter | None = None
-        """Of the segment that is to be read next, if something of it was read ahead."""
+        """The writer of the next segment, if a part of it was read ahead."""
 
     def read_segment(self, number: int) -> Segment | None:
         """Read the next segment, under this number; None at the end of the stream."""
@@ -70,7 +70,7 @@ class StreamReader:
         return self._finish(writer, number)
 
     def leave(self) -> None:
-        """Keep what was read ahead as a segment: this process takes no more."""
+        """Keep what was read ahead as a segment, because this process reads no more."""
         writer, self._writer = self._writer, None
         if writer is None:
             return
@@ -91,7 +91,7 @@ class StreamReader:
         return self._writer
 
     def _finish(self, writer: SegmentWriter, number: int) -> Segment:
-        """Complete a segment; what was read ahead is in the next one first."""
+        """Complete a segment, after what was read ahead is in the next one."""
         if self._offset == 0:
             writer.keep_head(HEAD_BYTES)
         self._offset += writer.size
@@ -105,7 +105,7 @@ class StreamReader:
         return segment
 
     def _look(self, writer: SegmentWriter) -> None:
-        """Read enough to know what the stream is."""
+        """Read enough to detect the format of the stream."""
         if self._fd is None:
             if sys.stdin is None:
                 raise ConfigError("there is no standard input to read", code="no_stdin")
@@ -120,14 +120,14 @@ class StreamReader:
         self._whole = is_whole(self._carry)
 
     def _read(self, fd: int, size: int) -> bytes:
-        """Read what there is, looking up now and then to see whether the run should end.
+        """Read what is available, checking now and then whether the run should end.
 
         Raises:
-            InterruptedRunError: it should; whole lines are in the spool, for the next run.
+            InterruptedRunError: the run should end; whole lines are in the spool, for the next run.
         """
         while not select.select([fd], [], [], _TICK_SECS)[0]:
             if self._stopping():
-                raise InterruptedRunError("told to stop while waiting for standard input")
+                raise InterruptedRunError("stopped while waiting for standard input")
         return os.read(fd, size)
 
     def _fill(self, writer: SegmentWriter) -> None:
@@ -155,7 +155,7 @@ class StreamReader:
             self._put(writer, data)
 
     def _put(self, writer: SegmentWriter, data: bytes) -> None:
-        """Write what makes whole lines; a line beyond all bounds is written as it comes."""
+        """Write whole lines; a line that is too long is written as it arrives."""
         data = self._carry + data
         if self._whole:
             cut = len(data)

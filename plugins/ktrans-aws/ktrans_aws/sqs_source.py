@@ -209,7 +209,7 @@ class SqsSource(Source[SqsSourceConfig]):
         )
 
     def close(self) -> None:
-        """Return back what is not part of any epoch, and let go of connections."""
+        """Give back messages that are part of no epoch, and release connections."""
         if "queue" in self.__dict__:
             if not self.context.ephemeral:
                 for split in self._planned:  # the next run finds their epoch, and goes on with it

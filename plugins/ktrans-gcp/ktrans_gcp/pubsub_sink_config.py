@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ktrans.api import ComponentConfig, Kind
-from ktrans_gcp.auth import GoogleConfig
+from ktrans_gcp.google_auth import GoogleConfig
 
 
 class PubsubSinkConfig(GoogleConfig):

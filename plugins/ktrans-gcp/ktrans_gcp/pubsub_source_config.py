@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ktrans_gcp.auth import GoogleConfig
+from ktrans_gcp.google_auth import GoogleConfig
 
 
 class PubsubSourceConfig(GoogleConfig):

@@ -1,4 +1,4 @@
-"""Connections to Pub/Sub, and what its source and its sink have in common."""
+"""Connections to Pub/Sub."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ktrans.api import Context
-from ktrans_gcp.auth import GoogleConfig, credentials
+from ktrans_gcp.google_auth import GoogleConfig, credentials
 
 _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 RETRY_SECS = 60.0
 
 
 def subscriber(config: GoogleConfig, context: Context) -> Any:
-    """Connect as one who receives: Google's own client, without its threads and caches."""
+    """Connect to receive: Google's own client, without its threads and caches."""
     from google.pubsub_v1 import SubscriberClient
     from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
@@ -22,7 +22,7 @@ def subscriber(config: GoogleConfig, context: Context) -> Any:
 
 
 def publisher(config: GoogleConfig, context: Context) -> Any:
-    """Connect as one who sends."""
+    """Connect to publish."""
     from google.pubsub_v1 import PublisherClient
     from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
@@ -44,11 +44,11 @@ def _client(client: Any, transport: Any, config: GoogleConfig, context: Context)
 
 
 def retrying(stopping: Callable[[], bool], secs: float = RETRY_SECS, *, timeouts: bool) -> Any:
-    """Return the policy for calls that may be made twice.
+    """Return the retry policy of calls that may be made twice.
 
     Args:
         stopping: once true, nothing is tried again.
-        secs: for how long to try.
+        secs: how long to try.
         timeouts: whether a call that took too long is tried again.
     """
     from google.api_core import exceptions as api

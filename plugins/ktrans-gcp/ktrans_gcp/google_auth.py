@@ -1,4 +1,4 @@
-"""Who asks: the options that all of Google's services share, and the credentials they stand for."""
+"""Authentication with Google Cloud: options, and the credentials that they stand for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class GoogleConfig(ComponentConfig):
-    """Options of everything that talks to Google Cloud.
+    """Options of everything that uses Google Cloud.
 
     Without any of them the application default credentials are used: those that
     GOOGLE_APPLICATION_CREDENTIALS names, those of `gcloud auth application-default login`, or the
@@ -37,13 +37,13 @@ class GoogleConfig(ComponentConfig):
     )
     anonymous: bool = Field(
         False,
-        description="Use no credentials at all: public buckets, emulators.",
+        description="Use no credentials: public buckets, emulators.",
         examples=[True],
     )
     endpoint: str | None = Field(
         None,
         min_length=1,
-        description="Where the service is, if not at its usual place: a private or regional "
+        description="Address of the service, if it is not the usual one: a private or regional "
         "endpoint, or an emulator (http://host:port, which implies `anonymous`).",
         examples=["https://storage.europe-west3.rep.googleapis.com", "http://localhost:8085"],
     )
@@ -56,10 +56,10 @@ class GoogleConfig(ComponentConfig):
 
 
 def credentials(config: GoogleConfig, context: Context) -> Any:
-    """Return google-auth credentials; finding them may read files and ask the metadata server.
+    """Return google-auth credentials; may read files and ask the metadata server.
 
     Raises:
-        ConfigError: the file is missing or no credentials.
+        ConfigError: the file is missing or has no credentials.
         google.auth.exceptions.GoogleAuthError: there are none.
     """
     import google.auth
@@ -81,7 +81,7 @@ def credentials(config: GoogleConfig, context: Context) -> Any:
 
 
 def _from_file(path: Path) -> Any:
-    """Read a credentials file; its `type` says which of the library's readers is for it."""
+    """Read a credentials file, by its `type`."""
     try:
         info = json.loads(path.read_bytes())
         match info.get("type"):
@@ -102,10 +102,10 @@ def _from_file(path: Path) -> Any:
     except OSError as error:
         problem = error.strerror or "it cannot be read"
     except (ValueError, TypeError, AttributeError, google_auth_errors()) as error:
-        # Not the library's words: they may quote what the file holds.
-        problem = f"it does not hold what it should ({type(error).__name__})"
+        # Without the library's message, which may quote the file.
+        problem = f"its content is not valid ({type(error).__name__})"
     raise ConfigError(
-        f"{path} is no usable file of Google credentials: {problem}",
+        f"{path} is not a usable file of Google credentials: {problem}",
         field="credentials_file",
         code="credentials_file",
         hint="give the JSON key file of a service account, readable by this user",
@@ -113,7 +113,7 @@ def _from_file(path: Path) -> Any:
 
 
 def google_auth_errors() -> type[Exception]:
-    """Return the root of google-auth's errors, which is not imported before it is needed."""
+    """Return the root of google-auth's errors, imported late."""
     from google.auth.exceptions import GoogleAuthError
 
     return cast("type[Exception]", GoogleAuthError)

@@ -1,7 +1,7 @@
-"""Receiving messages: several pull requests at a time, as much as is asked for, and their leases.
+"""Receives messages by several pull requests at a time, and extends their leases.
 
-Pull requests are used, not a stream: what a request brings is all that this process holds, so
-nothing is leased in the background while an epoch is processed.
+Pull requests are used, not a stream: this process holds only what a request brings, so nothing is
+leased in the background while an epoch is processed.
 
 Source: Google Cloud Pub/Sub documentation, "Pull subscriptions" (unary pull), "Extend ack time with
 lease management", "Quotas and limits" (1000 messages a pull request).
@@ -18,7 +18,7 @@ from typing import Any
 
 from ktrans.api import RetryableError
 from ktrans_gcp.errors import google_errors
-from ktrans_gcp.pubsub import retrying
+from ktrans_gcp.pubsub_client import retrying
 
 MAX_MESSAGES = 1000
 _TICK_SECS = 0.2
@@ -55,8 +55,8 @@ class Puller:
     Args:
         client: Google's `SubscriberClient`.
         name: the subscription's full name.
-        what: the same for messages to people.
-        width: how many requests there are at a time when messages abound.
+        what: the same for error messages.
+        width: how many requests run at a time, at most.
         max_bytes: about as much as all of them together may bring.
         stopping: whether the run has been told to stop.
     """
@@ -92,13 +92,13 @@ class Puller:
         return bool(self._flying)
 
     def launch(self, secs: float) -> None:
-        """Send requests until as many are under way as seems right; they wait this long."""
+        """Send requests until enough are under way; each waits this long."""
         secs = min(max(secs, _SHORTEST_PULL_SECS), _LONGEST_PULL_SECS)
         while len(self._flying) < self._width and not self._stopping():
             self._flying.add(self._pool.submit(self._pull, secs))
 
     def arrived(self, secs: float = _TICK_SECS) -> list[Batch]:
-        """Return what has come in, waiting a little if nothing has."""
+        """Return what has arrived, waiting a little if nothing has."""
         if not self._flying:
             return []
         done, self._flying = wait(self._flying, secs, FIRST_COMPLETED)
@@ -114,7 +114,7 @@ class Puller:
         return [batch for batch in batches if batch.messages]
 
     def acknowledge(self, batches: Sequence[Batch]) -> None:
-        """Tell the service that these are kept. What it does not learn of comes again.
+        """Acknowledge messages that are durable; those that fail are delivered again.
 
         Raises:
             AccessError: no permission.
@@ -142,13 +142,13 @@ class Puller:
         list(self._pool.map(send, batches))
 
     def release(self, batches: Sequence[Batch]) -> None:
-        """Return messages back, for others to receive at once; it does not matter if that fails."""
+        """Give messages back, for others to receive at once, if possible."""
         for batch in batches:
             self._let_go(batch)
             self._extend(batch, 0)
 
     def close(self) -> None:
-        """Return back what is held, and end the threads."""
+        """Give back what is held, and end the threads."""
         self._done.set()
         for future in self._flying:
             future.cancel()
@@ -206,7 +206,7 @@ class Puller:
             self._held.pop(id(batch), None)
 
     def _keep(self) -> None:
-        """Extend the leases of messages that take long to be kept, as on a disk that stalls."""
+        """Extend the leases of messages that take long to be written, as on a slow disk."""
         while not self._done.wait(1.0):
             now = time.monotonic()
             with self._lock:

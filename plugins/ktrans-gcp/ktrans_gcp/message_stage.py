@@ -1,4 +1,4 @@
-"""Where messages wait on the local disk until their epoch is decided, and how far they were sent.
+"""The local folder of messages that wait for the commit, and of what was sent.
 
 <task>.<mark>.arrow  the messages of an attempt at a task, an Arrow IPC stream
 <task>.<mark>.sent   the rows of it that were published: `first end` a line
@@ -16,14 +16,14 @@ import numpy as np
 from ktrans.api import AccessError, EpochId
 
 
-class Stage:
+class MessageStage:
     """The staging folder of one sink of one pipeline."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def check(self) -> None:
-        """Make the folder if need be.
+        """Create the folder if need be.
 
         Raises:
             AccessError: it cannot be made or written.
@@ -33,7 +33,7 @@ class Stage:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise AccessError(
-                f"cannot make the stage folder {self.folder}: {error.strerror}", hint=hint
+                f"cannot create the stage folder {self.folder}: {error.strerror}", hint=hint
             ) from error
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise AccessError(
@@ -45,18 +45,18 @@ class Stage:
         return self.folder / f"{name}.arrow"
 
     def discard(self, name: str) -> None:
-        """Remove what an attempt has left."""
+        """Remove the files of an attempt."""
         self.messages(name).unlink(missing_ok=True)
         (self.folder / f"{name}.sent").unlink(missing_ok=True)
 
     def discard_until(self, epoch: EpochId) -> None:
-        """Remove what this epoch and earlier ones of its history have left."""
+        """Remove the files of this epoch and earlier ones of its history."""
         for path, history, number in self._found():
             if history == epoch.history and number <= epoch.number:
                 path.unlink(missing_ok=True)
 
     def mark_published(self, epoch: EpochId) -> None:
-        """Remember that all of an epoch is published, and remove all else of it."""
+        """Record that an epoch is published, and remove its other files."""
         marker = self._marker(epoch)
         marker.touch()
         self.sync()
@@ -80,7 +80,7 @@ class Stage:
         return flags
 
     def note_sent(self, name: str, spans: list[tuple[int, int]]) -> None:
-        """Remember rows that were published."""
+        """Record rows that were published."""
         with (self.folder / f"{name}.sent").open("ab", buffering=0) as file:
             file.write(b"".join(b"%d %d\n" % span for span in spans))
 

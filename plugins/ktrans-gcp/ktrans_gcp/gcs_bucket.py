@@ -1,4 +1,4 @@
-"""Connections to one bucket of Cloud Storage, and what its store and its target have in common."""
+"""Connections to one bucket of Cloud Storage."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pydantic import Field
 
 from ktrans.api import Context
 from ktrans.kit.files.path_template import STAGING
-from ktrans_gcp.auth import GoogleConfig, credentials
+from ktrans_gcp.google_auth import GoogleConfig, credentials
 
 CALL_SECS = (10.0, 60.0)
-"""For how long to wait for a connection, and then for the next bytes of an answer."""
+"""How long to wait for a connection, and then for the next bytes of an answer."""
 RETRY_SECS = 60.0
 STAGED = f"{STAGING}/"
-"""What the keys of unpublished objects begin with."""
+"""The beginning of the keys of unpublished objects."""
 MISSING = "create the bucket, or correct `bucket`"
 
 
 class BucketConfig(GoogleConfig):
-    """Which bucket, and who pays for the requests."""
+    """Options of everything that uses one bucket."""
 
     bucket: str = Field(
         min_length=3, pattern=r"^[^/]+$", description="The bucket's name.", examples=["flow-logs"]
@@ -35,12 +35,12 @@ class BucketConfig(GoogleConfig):
 
 
 class Bucket:
-    """A bucket, and two ways to talk to it: Google's client, and plain HTTP for reading.
+    """A bucket: Google's client, and a session of plain HTTP for reading.
 
     Args:
-        config: names the bucket.
+        config: the bucket and its authentication.
         context: for paths of credentials.
-        threads: how many requests there are at a time.
+        threads: how many requests run at a time.
     """
 
     def __init__(self, config: BucketConfig, context: Context, threads: int) -> None:
@@ -58,8 +58,8 @@ class Bucket:
         self.client = storage.Client(
             project=None, credentials=who, client_options=options, _http=self.session
         )
-        # For the sake of traces the client would look up the bucket in the background, which takes
-        # a right that reading and writing objects does not.
+        # For traces the client would look up the bucket in the background, which needs a right that
+        # reading and writing objects do not.
         self.client._bucket_metadata_cache = None  # noqa: SLF001
         self.name = config.bucket
         self.user_project = config.user_project
@@ -75,7 +75,7 @@ class Bucket:
         return f"gs://{self.name}/{key}"
 
     def media(self, key: str, generation: str) -> tuple[str, dict[str, str]]:
-        """Return the address and the parameters of an object's bytes."""
+        """Return the address of an object's bytes, and the parameters."""
         base = self.client.api_endpoint.rstrip("/")
         url = f"{base}/download/storage/v1/b/{quote(self.name, '')}/o/{quote(key, '')}"
         parameters = {"alt": "media", "generation": generation}
@@ -88,11 +88,13 @@ class Bucket:
         self.session.close()
 
 
-def retrying(secs: float = RETRY_SECS) -> Any:
-    """Return the policy for requests that may be made twice."""
+def call_options(retry_secs: float = RETRY_SECS) -> dict[str, Any]:
+    """Return the options of a request that may be made twice: how long to wait and to repeat it."""
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    return DEFAULT_RETRY.with_timeout(secs).with_delay(initial=0.2, maximum=8.0, multiplier=2.0)
+    retry = DEFAULT_RETRY.with_timeout(retry_secs)
+    retry = retry.with_delay(initial=0.2, maximum=8.0, multiplier=2.0)
+    return {"retry": retry, "timeout": CALL_SECS}
 
 
 def _session(who: Any, threads: int) -> Any:

@@ -1,4 +1,4 @@
-"""Sending staged messages: several requests at a time, those of one ordering key in their order.
+"""Publishes staged messages: several requests at a time, those of one ordering key in order.
 
 Source: Google Cloud Pub/Sub documentation, "Order messages": the messages of one publish request
 have the same ordering key, or none.
@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans_gcp.errors import google_errors
-from ktrans_gcp.messages import ORDERING_KEY
-from ktrans_gcp.pubsub import retrying
+from ktrans_gcp.pubsub_client import retrying
+from ktrans_gcp.pubsub_messages import ORDERING_KEY
 
 MAX_MESSAGES = 1000
 _CALL_SECS = 60.0
@@ -80,7 +80,7 @@ class Publisher:
             first: number of the first of them within its task.
             sent: which ones were sent, shape (rows,).
             identify: gives the attributes that follow from a message's number.
-            note: is told of numbers that were sent, as spans.
+            note: called with the numbers that were sent, as spans.
         """
         jobs = self._jobs(batch, first, sent, identify)
         flying: set[Future[None]] = set()
@@ -176,7 +176,7 @@ class Publisher:
 
 
 def _spans(rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Put neighbouring numbers together, as (first, end)."""
+    """Return consecutive numbers as spans (first, end)."""
     numbers = np.asarray(rows)
     breaks = np.flatnonzero(np.diff(numbers) != 1) + 1
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(numbers, breaks) if len(part)]

@@ -1,4 +1,4 @@
-"""From messages to segments: gathered, written and made durable, and only then acknowledged."""
+"""Writes messages to segments of the spool, durably, and only then acknowledges them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from ktrans.api import Context
 from ktrans.kit import log_events
 from ktrans.kit.spool.segments import Segment, Spool
-from ktrans_gcp.pull import Batch, Puller
-from ktrans_gcp.seen import Seen
+from ktrans_gcp.pubsub_puller import Batch, Puller
+from ktrans_gcp.seen_messages import SeenMessages
 
 
-class _Pile:
-    """Messages of the segment to come."""
+class _Gathered:
+    """The messages of the next segment."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
@@ -56,7 +56,7 @@ class Intake:
         dedupe_messages: int,
         context: Context,
     ) -> None:
-        self.seen = Seen(seen_folder, dedupe_messages)
+        self.seen = SeenMessages(seen_folder, dedupe_messages)
         self.slow = False
         self._spool = spool
         self._puller = puller
@@ -64,28 +64,28 @@ class Intake:
         self._segment_secs = segment_secs
         self._idle_secs = idle_secs
         self._context = context
-        self._pile = _Pile()
+        self._gathered = _Gathered()
         self._again = 0
         self._looked_at: list[Batch] = []
 
     def fill(self, number: int) -> Segment | None:
-        """Fill the next segment, under this number; None if nothing came for long enough."""
+        """Fill the next segment, under this number; None if nothing came for `idle_secs`."""
         self.slow = False
         idle_since = self._context.clock.monotonic()
         while not self._context.stopping():
             now = self._context.clock.monotonic()
-            if self._pile.size >= self._segment_bytes or self._pile.ordered:
+            if self._gathered.size >= self._segment_bytes or self._gathered.ordered:
                 return self._seal(number) or self.fill(number)
-            left = self._pile.began + self._segment_secs - now
-            if self._pile and left <= 0:
-                self.slow = self._pile.size < self._segment_bytes // 4
+            left = self._gathered.began + self._segment_secs - now
+            if self._gathered and left <= 0:
+                self.slow = self._gathered.size < self._segment_bytes // 4
                 segment = self._seal(number)
                 if segment is not None:
                     return segment
                 continue
             idle_left = idle_since + self._idle_secs - now
-            if self._pile or idle_left > 0:
-                self._puller.launch(left if self._pile else idle_left)
+            if self._gathered or idle_left > 0:
+                self._puller.launch(left if self._gathered else idle_left)
             elif not self._puller.flying:
                 return None
             for batch in self._puller.arrived():
@@ -94,13 +94,13 @@ class Intake:
         return self._seal(number)
 
     def drain(self, number: int) -> Segment | None:
-        """Wait for the requests under way; what they bring becomes a segment of its own."""
+        """Wait for the requests under way; their messages become a segment of their own."""
         while self._puller.flying:
             for batch in self._puller.arrived():
                 self._add(batch)
         return self._seal(number)
 
-    def tell(self) -> None:
+    def log_repeated(self) -> None:
         """Log how many messages were dropped because they had come before."""
         if self._again:
             self._context.log.info(
@@ -111,17 +111,17 @@ class Intake:
             self._again = 0
 
     def close(self) -> None:
-        """Return back what is not in a segment; after a mere look, everything."""
-        self._puller.release([*self._pile.batches, *self._looked_at])
-        self._pile = _Pile()
+        """Give back messages that are in no segment; after a preview, all of them."""
+        self._puller.release([*self._gathered.batches, *self._looked_at])
+        self._gathered = _Gathered()
         self._looked_at = []
         self._puller.close()
 
     def _add(self, batch: Batch) -> None:
-        pile = self._pile
-        if not pile:
-            pile.began = self._context.clock.monotonic()
-        pile.batches.append(batch)
+        gathered = self._gathered
+        if not gathered:
+            gathered.began = self._context.clock.monotonic()
+        gathered.batches.append(batch)
         ids = [message.message_id for message in batch.messages]
         new = self.seen.new(ids)
         for message, fresh in zip(batch.messages, new, strict=True):
@@ -129,29 +129,29 @@ class Intake:
                 self._again += 1
                 continue
             data = message.data
-            pile.ids.append(message.message_id)
-            pile.parts.append(data)
+            gathered.ids.append(message.message_id)
+            gathered.parts.append(data)
             if not data.endswith(b"\n"):
-                pile.parts.append(b"\n")
-            pile.size += len(data) + 1
-            pile.ordered = pile.ordered or bool(message.ordering_key)
+                gathered.parts.append(b"\n")
+            gathered.size += len(data) + 1
+            gathered.ordered = gathered.ordered or bool(message.ordering_key)
         batch.messages = []
 
     def _seal(self, number: int) -> Segment | None:
-        """Make what was gathered durable, acknowledge it; None if there was nothing new."""
-        pile = self._pile
-        if not pile:
+        """Write what was gathered durably, and acknowledge it; None if there was nothing new."""
+        gathered = self._gathered
+        if not gathered:
             return None
         segment = None
-        if pile.ids:
-            # Until it is durable the pile stays: its ids are known, so it must not come again.
-            self.seen.write(number, pile.ids)
+        if gathered.ids:
+            # Until it is durable it stays gathered: its ids are known, so it must not be dropped.
+            self.seen.write(number, gathered.ids)
             writer = self._spool.begin(Segment(number, number, 0, 1))
-            writer.write(b"".join(pile.parts))
+            writer.write(b"".join(gathered.parts))
             segment = writer.finish()
-        self._pile = _Pile()
+        self._gathered = _Gathered()
         if self._context.ephemeral:
-            self._looked_at += pile.batches
+            self._looked_at += gathered.batches
         else:
-            self._puller.acknowledge(pile.batches)
+            self._puller.acknowledge(gathered.batches)
         return segment

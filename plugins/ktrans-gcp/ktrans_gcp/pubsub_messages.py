@@ -1,4 +1,4 @@
-"""From rows to messages, by columns: each row's text, or slices of rows as small files.
+"""Turns rows into messages, by columns: each row's text, or slices of rows as small files.
 
 Source: Google Cloud Pub/Sub documentation, "Quotas and limits": 10 MB a message and a request,
 1000 messages a request, 100 attributes a message, 256 bytes a key and 1024 bytes a value of an
@@ -34,7 +34,7 @@ class RowTexts(Protocol):
 
 @dataclass(slots=True)
 class Messages:
-    """A batch as messages: the columns of `schema_of`, and the rows that cannot be any."""
+    """A batch as messages: the columns of `schema_of`, and the rows that are too large."""
 
     batch: pa.RecordBatch
     refused: list[Refused] = field(default_factory=list)
@@ -136,7 +136,7 @@ def _refuse(batch: pa.RecordBatch, flags: np.ndarray, reason: str, detail: str) 
 
 
 def _sliced(shape: Shape, batch: pa.RecordBatch) -> Messages:
-    """Make a message of each slice of rows; slices that come out too large are halved."""
+    """Make a message of each slice of rows; slices that are too large are halved."""
     data: list[bytes] = []
     counts: list[int] = []
     refused: list[Refused] = []

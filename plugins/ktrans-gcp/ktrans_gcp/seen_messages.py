@@ -1,4 +1,4 @@
-"""Which messages were received before: their ids, on disk with the segments that hold them.
+"""The ids of messages that were received before, on disk with the segments that hold them.
 
 The ids of a segment are written before the segment itself, so a segment is never without them. Ids
 whose segment was not completed are recognised by its number and forgotten: those messages were not
@@ -16,7 +16,7 @@ Key = int | str
 """Ids are decimal numbers so far; as integers they take half the memory."""
 
 
-class Seen:
+class SeenMessages:
     """A bounded memory of message ids.
 
     Args:
@@ -32,7 +32,7 @@ class Seen:
         self._count = 0
 
     def load(self, first: int, segments: Iterable[int]) -> None:
-        """Read what earlier runs have left.
+        """Read the ids of earlier runs.
 
         Args:
             first: number of the first segment that is not committed.
@@ -61,14 +61,14 @@ class Seen:
         return answers
 
     def write(self, number: int, ids: Sequence[str]) -> None:
-        """Keep the ids of a segment, durably; its data must not be visible yet."""
+        """Write the ids of a segment durably, before its data becomes visible."""
         if not self._limit:
             return
         _write(self._path(number), ids)
         self._take(number, list(ids))
 
     def trim(self, first: int) -> None:
-        """Forget the oldest ids beyond the limit, and put small files together.
+        """Forget the oldest ids beyond the limit, and merge small files.
 
         Args:
             first: number of the first segment that is not committed.
@@ -89,9 +89,9 @@ class Seen:
         self.load(0, ())
 
     def _merge(self, numbers: Sequence[int]) -> None:
-        """Put the ids of committed segments into the file of the last one.
+        """Merge the ids of committed segments into the file of the last one.
 
-        As many at a time as make up an eighth of the limit, so that forgetting stays fine-grained.
+        At most an eighth of the limit at a time, so that forgetting stays fine-grained.
         """
         group: list[int] = []
         for number in numbers:
