@@ -163,7 +163,7 @@ class Site:
         """Let everything that is received be seen again, as time does."""
         for message in list(source._held.values()):
             self.sqs.change_message_visibility(
-                QueueUrl=self.url, ReceiptHandle=message.handle, VisibilityTimeout=0
+                QueueUrl=self.url, ReceiptHandle=message.receipt, VisibilityTimeout=0
             )
 
 
@@ -348,7 +348,7 @@ def test_a_message_received_twice_in_one_plan_stays_until_all_of_its_objects_are
             got = receive(wait_secs)
             for message in got:
                 site.sqs.change_message_visibility(
-                    QueueUrl=site.url, ReceiptHandle=message.handle, VisibilityTimeout=0
+                    QueueUrl=site.url, ReceiptHandle=message.receipt, VisibilityTimeout=0
                 )
             return [*got, *receive(0)]
 
