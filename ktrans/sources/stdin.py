@@ -22,8 +22,8 @@ from ktrans.api import (
 from ktrans.kit.spool.payload import SegmentPayload, spool_folder
 from ktrans.kit.spool.recorded import to_remember, unrecorded
 from ktrans.kit.spool.segments import HEAD_BYTES, Segment, Spool
-from ktrans.kit.spool.stream_reader import StreamReader
 from ktrans.kit.units import Duration, Size
+from ktrans.sources.files.stream_reader import StreamReader
 
 
 class StdinSourceConfig(ComponentConfig):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-
 from ktrans.config.model import SECTIONS
 from ktrans.flow.schema import COLUMNS
 from ktrans.registry.catalogue import first_party

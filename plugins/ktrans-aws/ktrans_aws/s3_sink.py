@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans.kit.units import Size
 from ktrans_aws.client import S3Config
-from ktrans_aws.target import S3Target
+from ktrans_aws.s3_target import S3Target
 
 _MAX_PARTS = 10_000
 

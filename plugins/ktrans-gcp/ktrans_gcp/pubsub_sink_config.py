@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ktrans.api import ComponentConfig, Kind
 from ktrans.kit.units import Size
-from ktrans_gcp.auth import GoogleConfig
+from ktrans_gcp.google_auth import GoogleConfig
 
 
 class PubsubSinkConfig(GoogleConfig):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.kit.units import Duration, Size
-from ktrans_gcp.auth import GoogleConfig
+from ktrans_gcp.google_auth import GoogleConfig
 
 
 class PubsubSourceConfig(GoogleConfig):
