@@ -20,7 +20,6 @@ REMAINING = {
     frozenset({"ktrans.config.yaml_document", "ktrans.config.yaml_nodes"}),
     frozenset({"ktrans.config.model", "ktrans.config.pipeline_tests"}),
     frozenset({"ktrans.registry.catalogue", "ktrans.registry.validation"}),
-    frozenset({"ktrans.decoders.mapped.rows", "ktrans.decoders.mapped.table"}),
     frozenset({"ktrans.enrichers.rollup", "ktrans.enrichers.totals.epoch"}),
     frozenset({"ktrans.engine.rejects.replay", "ktrans.engine.run"}),
     frozenset({"ktrans_aws.found", "ktrans_aws.sqs_source"}),
