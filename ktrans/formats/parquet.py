@@ -17,6 +17,8 @@ _PAGE_ROWS = 1 << 20
 _STEP_ROWS = 8192
 """Rows of a page at most, and how many are encoded at a time. Pages end at 1 MiB anyway; pyarrow's
 defaults of 20,000 and 1024 take a tenth more time and some size."""
+_BUFFER_BYTES = 64 << 10
+"""A column chunk's pages arrive in pieces of some bytes: they are written together."""
 _FIRST_GUESS = 0.25
 """Size in the file over size in memory, until the first row group tells (flow logs: 0.15 to 0.3)."""
 
@@ -173,10 +175,11 @@ class ParquetFormatWriter(FormatWriter):
     def __init__(self, owner: ParquetFormat, stream: BinaryIO) -> None:
         given: Any = stream
         self._output = given if isinstance(given, OutputStream) else OutputStream(given.write)
+        self._sink = pa.BufferedOutputStream(pa.PythonFile(self._output, mode="w"), _BUFFER_BYTES)
         self._schema = owner._schema  # noqa: SLF001  # one component, two classes
         self._config = owner.config
         self._footers: list[Any] = []
-        self._writer = owner._writer(self._output, self._schema, self._footers)  # noqa: SLF001
+        self._writer = owner._writer(self._sink, self._schema, self._footers)  # noqa: SLF001
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._given_bytes = 0
@@ -210,7 +213,7 @@ class ParquetFormatWriter(FormatWriter):
 
     def tell(self) -> int:
         """Give the bytes written so far, plus those gathered at the ratio seen so far."""
-        written = self._output.size
+        written = int(self._sink.tell())
         ratio = written / self._given_bytes if self._given_bytes else _FIRST_GUESS
         return written + int(self.buffered_bytes * ratio)
 
@@ -222,6 +225,7 @@ class ParquetFormatWriter(FormatWriter):
         """
         self.flush()
         self._writer.close()
+        self._sink.flush()
         return int(self._footers[0].num_rows)
 
 
