@@ -139,9 +139,9 @@ def _way(
 def _files(sink: Any, history: str, numbers: Sequence[int]) -> list[str]:
     """Give what the names of the sink's files have in them, of the first and the last epoch."""
     from ktrans.api import EpochId
-    from ktrans.kit.files.file_sink import LayoutSink
+    from ktrans.kit.files.partitioned_sink import PartitionedSink
 
-    if not isinstance(sink, LayoutSink) or not numbers:
+    if not isinstance(sink, PartitionedSink) or not numbers:
         return []
     ends = (numbers[0], numbers[-1])
     return [f"{sink.owner}.{EpochId('', number, history)}-" for number in ends]

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, Encoded, Format, FormatWriter
 from ktrans.formats.conform import conform, storable
+from ktrans.kit.files.compression import OutputStream
 from ktrans.kit.units import Size
 
 _LEVELS = {"zstd": range(1, 23), "gzip": range(1, 10)}
@@ -16,6 +17,8 @@ _PAGE_ROWS = 1 << 20
 _STEP_ROWS = 8192
 """Rows of a page at most, and how many are encoded at a time. Pages end at 1 MiB anyway; pyarrow's
 defaults of 20,000 and 1024 take a tenth more time and some size."""
+_BUFFER_BYTES = 64 << 10
+"""A column chunk's pages arrive in pieces of some bytes: they are written together."""
 _FIRST_GUESS = 0.25
 """Size in the file over size in memory, until the first row group tells (flow logs: 0.15 to 0.3)."""
 
@@ -170,11 +173,13 @@ class ParquetFormatWriter(FormatWriter):
     """Gathers batches to row groups. What is gathered counts in `tell` by estimate."""
 
     def __init__(self, owner: ParquetFormat, stream: BinaryIO) -> None:
-        self._counted = _Counted(stream)
+        given: Any = stream
+        self._output = given if isinstance(given, OutputStream) else OutputStream(given.write)
+        self._sink = pa.BufferedOutputStream(pa.PythonFile(self._output, mode="w"), _BUFFER_BYTES)
         self._schema = owner._schema  # noqa: SLF001  # one component, two classes
         self._config = owner.config
         self._footers: list[Any] = []
-        self._writer = owner._writer(self._counted, self._schema, self._footers)  # noqa: SLF001
+        self._writer = owner._writer(self._sink, self._schema, self._footers)  # noqa: SLF001
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._given_bytes = 0
@@ -201,14 +206,14 @@ class ParquetFormatWriter(FormatWriter):
         self._pending, self._pending_rows, self.buffered_bytes = [], 0, 0
 
     def __del__(self) -> None:
-        # A file that was given up: pyarrow's writer would still want to write its footer when it
-        # goes, to a stream that is closed by then.
-        self._counted.drop()
+        # pyarrow's writer of an abandoned file would write the footer when it is freed, to a stream
+        # that is closed by then.
+        self._output.drop()
         self._writer.is_open = False
 
     def tell(self) -> int:
         """Give the bytes written so far, plus those gathered at the ratio seen so far."""
-        written = self._counted.tell()
+        written = int(self._sink.tell())
         ratio = written / self._given_bytes if self._given_bytes else _FIRST_GUESS
         return written + int(self.buffered_bytes * ratio)
 
@@ -220,44 +225,8 @@ class ParquetFormatWriter(FormatWriter):
         """
         self.flush()
         self._writer.close()
+        self._sink.flush()
         return int(self._footers[0].num_rows)
-
-
-class _Counted:
-    """A stream that knows how much was written to it, and that Parquet's writer may not close."""
-
-    closed = False
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream: BinaryIO | None = stream
-        self._size = 0
-
-    def write(self, data: Any) -> int:
-        if self._stream is not None:
-            self._stream.write(data)
-        self._size += len(data)
-        return len(data)
-
-    def drop(self) -> None:
-        self._stream = None
-
-    def tell(self) -> int:
-        return self._size
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
 
 
 def _leaves(name: str, kind: pa.DataType) -> dict[str, pa.DataType]:

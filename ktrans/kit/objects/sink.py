@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from ktrans.api import Dataset, EpochId, Receipt, TaskId
 from ktrans.kit.files.compression import Compression
-from ktrans.kit.files.file_sink import LayoutConfig, LayoutSink
+from ktrans.kit.files.partitioned_sink import PartitionedSink, PartitionedSinkConfig
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.store import NewObject, ObjectTarget
 from ktrans.kit.objects.uploads import Lanes, UploadedFiles
@@ -30,7 +30,7 @@ _CONTENT_TYPES = {
 _ENCODINGS: dict[Compression, str] = {"none": "", "gzip": "gzip", "zstd": "zstd"}
 
 
-class ObjectSinkConfig(LayoutConfig):
+class ObjectSinkConfig(PartitionedSinkConfig):
     """Options of all sinks of objects."""
 
     path: str = Field(
@@ -89,7 +89,7 @@ class ObjectSinkConfig(LayoutConfig):
 C = TypeVar("C", bound=ObjectSinkConfig)
 
 
-class ObjectSink(LayoutSink[C], abc.ABC):
+class ObjectSink(PartitionedSink[C], abc.ABC):
     r"""Writes objects below one prefix, exactly once. A plugin writes `make_target`.
 
     It returns an `ObjectTarget` (`ktrans.kit.objects.store`): uploads that are invisible until they
@@ -170,7 +170,7 @@ class ObjectSink(LayoutSink[C], abc.ABC):
         for _ in self.lanes.pool.map(lambda one: self.target.discard(one.key, one.token), lost):
             pass
 
-    def place(self, task: TaskId) -> UploadedFiles:
+    def staging_area(self, task: TaskId) -> UploadedFiles:
         """Return the uploads of one attempt at a task."""
         owner = f"{self.owner}.{task}"
         return UploadedFiles(

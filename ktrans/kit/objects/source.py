@@ -272,7 +272,7 @@ class ObjectSource(Source[C], abc.ABC):
 
     @cached_property
     def _own(self) -> re.Pattern[str]:
-        """The names of objects of this pipeline's sinks (see `ktrans.kit.files.file_sink`)."""
+        """The names of objects of this pipeline's sinks (see `ktrans.kit.files.partitioned_sink`)."""
         owner = re.escape(slug(self.context.pipeline))
         return re.compile(rf"(?:^|[^\w~-]){owner}\.[\w~-]+\.(?:[0-9a-f]+-)?\d{{8,}}-\d{{4,}}")
 

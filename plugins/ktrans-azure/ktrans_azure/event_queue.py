@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from ktrans.api import Context, KtransError, SplitChangedError
@@ -62,7 +62,7 @@ class EventQueue:
             return [_message(item) for item in found]
         while len(self._messages) < self._config.max_messages and not self._context.stopping():
             room = min(_PAGE, self._config.max_messages - len(self._messages))
-            page = [_message(item) for item in self._call(lambda room=room: self._receive(room))]
+            page = [_message(item) for item in self._call(partial(self._receive, room))]
             self._messages.update((message.id, message) for message in page)
             self._hold.add({message.id: message.receipt for message in page})
             if not page:
@@ -119,9 +119,7 @@ class EventQueue:
         for name, receipt in receipts.items():
             try:
                 renewed = self._call(
-                    lambda one=(name, receipt): self._client.update_message(
-                        *one, visibility_timeout=secs
-                    )
+                    partial(self._client.update_message, name, receipt, visibility_timeout=secs)
                 )
             except SplitChangedError:
                 continue  # deleted meanwhile

@@ -32,7 +32,7 @@ state: {{path: state.db}}
 
 @pytest.fixture(scope="module")
 def catalogue():
-    return Catalogue(environ={"KTRANS_PLUGINS": ""})
+    return Catalogue(environ={"KTRANS_PLUGINS": "generate"})
 
 
 @pytest.fixture
@@ -376,7 +376,7 @@ class Broken(Order):
 
 
 def test_a_defect_in_a_reload_ends_nothing(write, tmp_path, monkeypatch):
-    catalogue = Catalogue(environ={"KTRANS_PLUGINS": ""})
+    catalogue = Catalogue(environ={"KTRANS_PLUGINS": "generate"})
     write("a", **FOLLOW)
     one = Running(Broken(paths=(str(tmp_path),), once=False), catalogue)
     try:

@@ -1,7 +1,7 @@
-"""What sinks of files have in common, be it in folders or in an object store.
+"""The base of sinks that write files, into folders or into an object store.
 
-Rows are split by the path's template, encoded by a format, and end up in files whose names follow
-from the pipeline, the sink's id, the epoch and the task.
+The path's template splits the rows, a format encodes them, and the names of the files consist of
+the pipeline, the sink's id, the epoch and the task.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import abc
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 from pydantic import Field, field_validator
@@ -18,24 +18,21 @@ from pydantic import Field, field_validator
 from ktrans.api import (
     ComponentConfig,
     ConfigError,
-    Encoded,
     EpochId,
     Format,
     Kind,
-    Receipt,
     Sink,
     TaskId,
-    Writer,
 )
 from ktrans.kit.files.compression import EXTENSIONS, Compression
+from ktrans.kit.files.file_writer import FileWriter, StagingArea
 from ktrans.kit.files.format_option import build_format
-from ktrans.kit.files.open_files import FileSet, Place
-from ktrans.kit.files.partition import check_columns, group, take
+from ktrans.kit.files.partition import check_columns
 from ktrans.kit.files.path_template import PathTemplate, Slot, parse, slug
 from ktrans.kit.units import Size
 
 
-class LayoutConfig(ComponentConfig):
+class PartitionedSinkConfig(ComponentConfig):
     """Options that all sinks of files have."""
 
     nested: ClassVar[dict[str, Kind]] = {"format": "format"}
@@ -75,7 +72,7 @@ class LayoutConfig(ComponentConfig):
     )
     keep_partition_columns: bool = Field(
         True,
-        description="Whether columns that stand in the path as they are stay in the files as well.",
+        description="Whether columns whose value is in the path as it is stay in the files as well.",
         examples=[True],
     )
 
@@ -86,21 +83,20 @@ class LayoutConfig(ComponentConfig):
         return value
 
 
-L = TypeVar("L", bound=LayoutConfig)
+P = TypeVar("P", bound=PartitionedSinkConfig)
 
 
-class LayoutSink(Sink[L], abc.ABC):
+class PartitionedSink(Sink[P], abc.ABC):
     """Writes files named `<pipeline>.<sink>.<epoch>-<task>-<part><extension>`.
 
-    A task that is done again writes the same files, and other pipelines and sinks can share the
-    folder.
+    A repeated task writes the same files, and other pipelines and sinks can share the folder.
     """
 
     _columns: list[str] | None = None
 
     @cached_property
     def template(self) -> PathTemplate:
-        """The path's template, taken apart."""
+        """The parsed path."""
         return parse(self.config.path)
 
     @cached_property
@@ -110,12 +106,12 @@ class LayoutSink(Sink[L], abc.ABC):
 
     @property
     def owner(self) -> str:
-        """What tells this sink of this pipeline from others; fit for a file name, ASCII."""
+        """A name of this sink of this pipeline, fit for a file name, ASCII."""
         return f"{slug(self.context.pipeline)}.{slug(self.context.name)}"
 
     @cached_property
     def _beginning(self) -> re.Pattern[str]:
-        """What the names of this sink's files begin with, up to the task."""
+        """The beginning of the names of this sink's files, up to the task."""
         pattern = ""
         for part in self.template.name or (Slot("task"),):
             if isinstance(part, str):
@@ -129,18 +125,18 @@ class LayoutSink(Sink[L], abc.ABC):
         return re.compile(pattern + owner + r"\.(?:([0-9a-f]{1,7})-)?(\d{8,})-\d{4}", re.DOTALL)
 
     def owns(self, name: str) -> bool:
-        """Tell by a file's name whether this sink of this pipeline wrote it, in whatever format."""
+        """Return whether this sink of this pipeline wrote the file of this name, in any format."""
         return self._beginning.match(name) is not None
 
     def written_until(self, name: str, epoch: EpochId) -> bool:
-        """Tell whether a file's name is that of this epoch or of an earlier one of its history."""
+        """Return whether a file's name is of this epoch or of an earlier one of its history."""
         found = self._beginning.match(name)
         if found is None:
             return False
         return (found[1] or "") == epoch.history and int(found[2]) <= epoch.number
 
     def needs(self) -> Sequence[str] | None:
-        """Name the columns of the path and of the format; None if the format takes all."""
+        """Return the columns of the path and of the format; None if the format takes all."""
         columns = self.format.needs()
         if columns is None:
             return None
@@ -179,78 +175,19 @@ class LayoutSink(Sink[L], abc.ABC):
         self.format.bind(schema)
 
     @abc.abstractmethod
-    def place(self, task: TaskId) -> Place:
-        """Give the place where one attempt at a task puts its files."""
+    def staging_area(self, task: TaskId) -> StagingArea:
+        """Return the staging area of one attempt at a task."""
 
-    def writer(self, task: TaskId) -> LayoutWriter:
-        """Give a writer that stages the task's files."""
+    def writer(self, task: TaskId) -> FileWriter:
+        """Return a writer that stages the task's files."""
         extension = self.format.extension + EXTENSIONS[self.config.compression]
-        files = FileSet(
+        return FileWriter(
             self.template,
             self.format,
-            self.place(task),
+            self.staging_area(task),
+            columns=self._columns,
             names=(f"{self.owner}.{task}", extension),
             compression=self.config.compression,
             target_bytes=self.config.target_file_size,
             max_open=self.config.max_open_files,
         )
-        return LayoutWriter(self, files)
-
-    def kept(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Give the columns that go into files."""
-        return batch if self._columns is None else batch.select(self._columns)
-
-
-@runtime_checkable
-class Grouping(Protocol):
-    """A format that encodes the groups of a batch together, at less cost than one by one."""
-
-    def encode_groups(self, batch: pa.RecordBatch, groups: Sequence[pa.Array]) -> list[Encoded]:
-        """Encode the rows at each of these arrays of indices."""
-
-
-class LayoutWriter(Writer):
-    """Stages the files of one task."""
-
-    def __init__(self, sink: LayoutSink[Any], files: FileSet) -> None:
-        self._sink = sink
-        self._files = files
-
-    def encode(self, batch: pa.RecordBatch) -> list[tuple[tuple[str, ...], Encoded]]:
-        """Split a batch by folders and encode each part. Pure."""
-        if not batch.num_rows:
-            return []
-        made = self._sink.format
-        keys, groups = group(self._sink.template, batch)
-        batch = self._sink.kept(batch)
-        if not groups:
-            return [(keys[0], made.encode(batch))]
-        if isinstance(made, Grouping):
-            return list(zip(keys, made.encode_groups(batch, groups), strict=True))
-        return [
-            (key, made.encode(take(batch, rows))) for key, rows in zip(keys, groups, strict=True)
-        ]
-
-    def write(self, encoded: list[tuple[tuple[str, ...], Encoded]]) -> None:
-        """Add each part to its file.
-
-        Raises:
-            RetryableError: the place is full or fails; what the task had written is gone.
-            AccessError: permission denied.
-        """
-        for key, part in encoded:
-            self._files.write(key, part)
-
-    def finish(self) -> Receipt:
-        """Complete the files, durably, still unseen."""
-        files = self._files.finish()
-        return Receipt(
-            rows=sum(file["rows"] for file in files),
-            bytes=sum(file["bytes"] for file in files),
-            data={"files": files},
-            outputs=tuple(file["final"] for file in files),
-        )
-
-    def abort(self) -> None:
-        """Remove the task's staged files."""
-        self._files.abort()
