@@ -122,7 +122,7 @@ def make(name: str, *, quick: bool) -> None:
         compression="gzip",
         bad_ratio=data.bad,
         nodata_ratio=0,
-        duration_secs=max(300, rows // 500),
+        duration=max(300, rows // 500),
     )
     write_files(folder / "objects", config)
     _write_networks(folder / "networks.csv")

@@ -94,7 +94,7 @@ def make(folder: Path) -> list[Path]:
                 "rows_per_object": rows,
                 "seed": 40 + number,
                 "start": START,
-                "duration_secs": 300,
+                "duration": 300,
                 "hosts": 12,
                 "compression": compression,
             }

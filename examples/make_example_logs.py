@@ -89,7 +89,7 @@ def _recipe(log: str, **more: Any) -> Recipe:
         "rows_per_object": 600,
         "seed": 20,
         "start": START,
-        "duration_secs": 7 * int(WINDOW.total_seconds()),
+        "duration": 7 * int(WINDOW.total_seconds()),
         "hosts": 36,
         "ipv6_ratio": 0.12,
         "icmp_ratio": 0.05,

@@ -1,4 +1,4 @@
-"""The time that a pipeline goes by: of the machine, or of a test."""
+"""The time by which components decide: the machine's, or one that a test moves."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Protocol
 
 
 class Waitable(Protocol):
-    """What can end a wait: a `threading.Event`."""
+    """Something that ends a wait: a `threading.Event`."""
 
     def is_set(self) -> bool:
-        """Tell whether it has happened."""
+        """Return whether it has happened."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for it; tell whether it has happened."""
+        """Wait for it; return whether it has happened."""
 
 
 class Clock:
-    """The machine's time. Components ask `Context.clock` wherever the time decides what they do.
+    """The machine's time. Ask `Context.clock` wherever the time decides what a component does.
 
-    A test gives them a `ktrans.testing.clock.MovableClock` instead. What is only told (how long an
-    epoch took), and how long an SDK may take to answer, need not go by it.
+    Tests pass a `ktrans.testing.clock.MovableClock`. Durations that are only reported, and the
+    timeouts of an SDK, need not use it.
     """
 
     def now(self) -> datetime:
-        """Tell the time of day, in UTC."""
+        """Return the current time in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Tell the seconds since some moment; never goes back."""
+        """Return seconds since an arbitrary moment; never decreases."""
         return time.monotonic()
 
     def wait(
         self, seconds: float, over: Waitable | None = None, *, background: bool = False
     ) -> bool:
-        """Wait for some seconds, or until `over` happens; tell whether it has.
+        """Wait for some seconds or until `over` happens; return whether it has.
 
         `background` marks a thread that renews or watches something beside the work: nothing waits
         for it, so it never moves a test's clock.
@@ -48,4 +48,4 @@ class Clock:
 
 
 CLOCK = Clock()
-"""The machine's."""
+"""The machine's clock."""

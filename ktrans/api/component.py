@@ -1,4 +1,14 @@
-"""What every component has: its config, its context, and a life that ends with `close`."""
+"""The base class of all components, and the context that the host gives them.
+
+>>> from ktrans.api import Component, ComponentConfig, Context
+>>> class Acme(Component[ComponentConfig]):
+...     def check(self):
+...         print(f"{self.context.name} of {self.context.pipeline} can be reached")
+>>> context = Context(pipeline="flows", name="lake")
+>>> with Acme(ComponentConfig(type="acme"), context) as acme:
+...     acme.check()
+lake of flows can be reached
+"""
 
 from __future__ import annotations
 
@@ -10,24 +20,23 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ktrans.api.clock import CLOCK, Clock
 from ktrans.api.config import ComponentConfig
+from ktrans.api.spec import Kind, Spec
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
-
-    from ktrans.api.spec import Kind, Spec
 
 C = TypeVar("C", bound=ComponentConfig)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds that keep hostile or broken input from taking the machine down.
+    """Limits that protect the machine from hostile or broken input.
 
     Attributes:
-        max_line_bytes: a longer record is a reject (`line_too_long`).
-        max_inflate_ratio: decompressed over compressed bytes; beyond it the split is a reject
-            (`inflate_ratio`). Checked once 64 MiB have come out.
+        max_line_bytes: a longer record is rejected (`line_too_long`).
+        max_inflate_ratio: decompressed over compressed bytes; a split that exceeds it is rejected
+            (`inflate_ratio`). Checked once 64 MiB are decompressed.
         block_bytes: how much text a decoder takes at a time.
     """
 
@@ -36,15 +45,11 @@ class Limits:
     block_bytes: int = 4 << 20
 
 
-def _never() -> bool:
-    return False
-
-
 class Registry(Protocol):
-    """What a component may ask of the host about other components."""
+    """The host's components, for components that contain others."""
 
     def specs(self, kind: Kind) -> list[Spec]:
-        """List the components of a kind, in the order of their type names."""
+        """List the components of a kind, sorted by type."""
 
     def build(self, kind: Kind, config: ComponentConfig, context: Context) -> Any:
         """Build a component from its validated config."""
@@ -58,21 +63,20 @@ class Registry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a component finds itself.
+    """What a component knows about the pipeline that it is part of.
 
     Attributes:
         pipeline: the pipeline's name.
-        name: the component's place, such as `source` or the sink's `id`: used in messages.
-        base_dir: relative paths in the config are relative to this folder (the config file's).
-        registry: the host's components, for those that build others.
-        limits: bounds on input.
-        log: a logger of its own, the standard library's; its lines name the pipeline and the
-            component. An event's name and fields go into `extra`:
-            `context.log.warning("text", extra={"event": "acme_table_stale", "table": name})`.
-        stopping: whether the run has been told to stop; a source that waits for input asks it.
-        ephemeral: whether this is only a look (preview, dry run), which must leave no trace and
-            must not touch what a real run keeps.
-        clock: the time, wherever it decides what a component does; a test can move it.
+        name: the component's place, such as `source` or the sink's `id`; used in messages.
+        base_dir: the folder of the config file; relative paths in the config start here.
+        registry: the host's components.
+        limits: limits on input.
+        log: a standard logger whose lines name pipeline and component. An event's name and fields
+            go into `extra`: `log.warning("text", extra={"event": "acme_table_stale", "table": t})`.
+        stopping: returns whether the run has been asked to stop; for sources that wait for input.
+        ephemeral: this is a preview or dry run, which leaves no trace and does not touch the files
+            of a real run.
+        clock: the time, wherever it decides what a component does.
     """
 
     pipeline: str = "pipeline"
@@ -81,26 +85,23 @@ class Context:
     registry: Registry | None = None
     limits: Limits = field(default_factory=Limits)
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("ktrans"))
-    stopping: Callable[[], bool] = _never
+    stopping: Callable[[], bool] = bool
     ephemeral: bool = False
     clock: Clock = CLOCK
 
     def path(self, text: str) -> Path:
-        """Resolve a path from the config: `~` expanded, relative to the config's folder."""
+        """Resolve a path of the config: expand `~`, start relative ones at `base_dir`."""
         path = Path(text).expanduser()
         return path if path.is_absolute() else self.base_dir / path
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Where rows come from or go to, as tools for lineage name it.
-
-    By the naming conventions of OpenLineage ("Naming Conventions" of its documentation): the
-    namespace is the store, the name what lies there.
+    """Where rows come from or go to, by the naming conventions of OpenLineage.
 
     Attributes:
-        namespace: such as `s3://bucket`, `kafka://host:9092`, `file`. Never with credentials.
-        name: such as `AWSLogs/123456789012`, the topic, `/var/log/flows`.
+        namespace: the store, such as `s3://bucket`, `kafka://host:9092`, `file`; no credentials.
+        name: the data in it, such as `AWSLogs/123456789012`, the topic, `/var/log/flows`.
     """
 
     namespace: str
@@ -110,8 +111,7 @@ class Dataset:
 class Component(Generic[C]):
     """The base of sources, decoders, enrichers, formats, sinks and state stores.
 
-    The constructor only keeps what it is given: no I/O there, so that `validate` can build a
-    pipeline without touching anything.
+    The constructor does no I/O, so that `validate` can build a pipeline.
     """
 
     def __init__(self, config: C, context: Context | None = None) -> None:
@@ -119,21 +119,18 @@ class Component(Generic[C]):
         self.context = context or Context()
 
     def check(self) -> None:
-        """Find out whether the outside world is as the config says (`validate --connect`).
+        """Check that what the config names exists and can be used (`validate --connect`).
 
         Raises:
             KtransError: with a message that names what is missing.
         """
 
     def datasets(self) -> Sequence[Dataset]:
-        """Say where the rows of a source come from, or those of a sink go, for lineage. No I/O.
-
-        None at all if there is no such place, or none that the config tells.
-        """
+        """Return where a source reads or a sink writes, for lineage. No I/O."""
         return ()
 
     def close(self) -> None:
-        """Let go of resources. Safe to call twice, and without any other call before."""
+        """Release resources. Safe to call twice, and without any other call before."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,14 @@
-"""The base of every component's options: a strict pydantic model that never prints its input."""
+"""The base class of a component's options.
+
+>>> from typing import Literal
+>>> from pydantic import Field
+>>> from ktrans.api import ComponentConfig
+>>> class AcmeConfig(ComponentConfig):
+...     type: Literal["acme"] = Field("acme", description="The Acme API.", examples=["acme"])
+...     batch_rows: int = Field(1000, ge=1, description="Rows a request.", examples=[500])
+>>> AcmeConfig.model_validate({"type": "acme", "batch_rows": 50}).batch_rows
+50
+"""
 
 from __future__ import annotations
 
@@ -10,15 +20,13 @@ from ktrans.api.spec import Kind
 
 
 class ComponentConfig(BaseModel):
-    """Options of one component, as written under its place in the pipeline file.
+    """Options of one component; a strict pydantic model that never prints its input.
 
-    Subclass it, narrow `type` to a Literal, and give every field a description and an example
-    (`Field(description=..., examples=[...])`): the reference page and `ktrans schema` are made from
-    them, and a test insists.
+    Subclass it, narrow `type` to a Literal, and give every field a description and an example: the
+    reference page and `ktrans schema` are made from them.
 
-    A field whose value is itself a component (a sink's `format`) is annotated `ComponentConfig` and
-    listed in `nested` with the kind it takes; the loader replaces the raw mapping by that
-    component's validated model before this model sees it.
+    A field that holds another component (a sink's `format`) is annotated `ComponentConfig` and
+    listed in `nested` with that component's kind; the loader validates it first.
     """
 
     model_config = ConfigDict(

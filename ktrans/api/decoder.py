@@ -1,9 +1,23 @@
-"""Decoders: bytes into record batches of the flow schema.
+"""Decoders turn bytes into record batches of the flow schema.
 
-A decoder works in two steps so that one large object can keep every core busy. `blocks` runs in one
-thread and only does what must be done in order: inflate, cut at record borders, follow headers,
-count positions. `decode` turns one block into rows; it is pure and runs in any thread, several
-blocks at a time.
+`blocks` runs in one thread and does only what needs order: decompress, cut at record ends, follow
+headers, count positions. `decode` turns one block into rows; it is pure and runs in many threads.
+
+>>> from ktrans.api import BytesPayload, Decoded, Decoder, ComponentConfig, Split
+>>> import pyarrow as pa
+>>> class PortDecoder(Decoder[ComponentConfig]):
+...     def schema(self, columns):
+...         return pa.schema({"dst_port": pa.int32()})
+...     def blocks(self, payload):
+...         with payload.open() as stream:
+...             yield memoryview(stream.read())
+...     def decode(self, block):
+...         ports = [int(line) for line in bytes(block).split()]
+...         return Decoded(pa.record_batch({"dst_port": pa.array(ports, pa.int32())}), len(ports))
+>>> decoder = PortDecoder(ComponentConfig(type="ports"))
+>>> [block] = decoder.blocks(BytesPayload(Split("a", "a"), b"22 443"))
+>>> decoder.decode(block).batch["dst_port"].to_pylist()
+[22, 443]
 """
 
 from __future__ import annotations
@@ -14,21 +28,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ktrans.api.component import C, Component
+from ktrans.api.payload import Payload
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ktrans.api.payload import Payload
-
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a sniffer may look at: the object's name and its first bytes, already inflated.
+    """The part of an object that a sniffer may look at.
 
     Attributes:
-        uri: the object's name; a hint at best, since names lie.
-        data: up to 64 KiB from the start of the object, inflated.
-        columns: names of the columns, when the object is a Parquet file.
+        uri: the object's name; only a hint.
+        data: up to 64 KiB from the start of the object, decompressed.
+        columns: the names of the columns, if the object is a Parquet file.
     """
 
     uri: str
@@ -38,7 +51,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Sniff:
-    """A sniffer's claim on an object.
+    """A sniffer's answer that its decoder can read an object.
 
     Attributes:
         score: 0 to 100; 100 means the format names itself, 50 that it merely looks like it.
@@ -53,17 +66,14 @@ class Sniff:
 
 @dataclass(slots=True)
 class Decoded:
-    """What one block became.
-
-    records is counted apart from the rows, so that the ledger has something to check:
-    records = rows + rejects + skipped.
+    """The result of one block. The ledger checks that records = rows + rejects + skipped.
 
     Attributes:
-        batch: rows, in the order of the input; may have no rows.
-        records: how many records the block held (lines, tuples, JSON objects).
+        batch: rows in the order of the input; may be empty.
+        records: how many records the block held (lines, tuples, JSON objects), counted apart.
         rejects: records that could not become rows (REJECT_SCHEMA), or None.
-        skipped: records that are not flows and are not meant to be: headers, blank and comment
-            lines, foreign log entries, control messages.
+        skipped: records that are no flows by design: headers, blank and comment lines, other log
+            entries, control messages.
     """
 
     batch: pa.RecordBatch
@@ -80,16 +90,16 @@ class Decoder(Component[C], abc.ABC):
 
     @abc.abstractmethod
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
-        """Give the schema of the batches, and build only `columns` from now on (None: all).
+        """Return the schema of the batches, restricted to `columns` from now on (None: all).
 
-        Called once, before any block. Unknown names are left out of the answer.
+        Called once, before any block. Unknown names are ignored.
         """
 
     @abc.abstractmethod
     def blocks(self, payload: Payload) -> Iterator[Any]:
-        """Cut a payload into blocks that decode on their own, in order; one thread.
+        """Cut a payload into blocks that decode independently, in order; one thread.
 
-        A block has an attribute `nbytes`, so that the engine can bound what is in flight.
+        A block has an attribute `nbytes`, by which the engine limits the memory in flight.
 
         Raises:
             TruncatedError: the stream ends early and `payload.final_attempt` is False.
@@ -98,16 +108,13 @@ class Decoder(Component[C], abc.ABC):
 
     @abc.abstractmethod
     def decode(self, block: Any) -> Decoded:
-        """Turn a block into rows. Pure: the same block always gives the same rows; any thread.
-
-        Bad records become rejects; only a defect raises.
-        """
+        """Turn a block into rows. Pure, any thread. Bad records become rejects, not errors."""
 
     def replay(self, payload: Payload, layout: str | None) -> Iterator[Any]:
-        """Give blocks for the raw bytes of earlier rejects, one record a line, of this layout."""
+        """Return blocks of the raw bytes of earlier rejects, one record a line, of this layout."""
         del layout
         return self.blocks(payload)
 
     def choices(self) -> dict[str, str]:
-        """Say what was chosen for which object, for the receipt (`auto` does)."""
+        """Return what was chosen for which object, for the receipt (used by `auto`)."""
         return {}

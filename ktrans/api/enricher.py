@@ -1,4 +1,21 @@
-"""Enrichers: record batch in, record batch out."""
+"""Enrichers take a record batch and return a record batch.
+
+>>> import pyarrow as pa
+>>> import pyarrow.compute as pc
+>>> from ktrans.api import ComponentConfig, Enricher
+>>> class BitsEnricher(Enricher[ComponentConfig]):
+...     def needs(self):
+...         return ["bytes"]
+...     def adds(self):
+...         return ["bits"]
+...     def bind(self, schema):
+...         return schema.append(pa.field("bits", pa.int64()))
+...     def apply(self, batch):
+...         return batch.append_column("bits", pc.multiply(batch["bytes"], 8))
+>>> enricher = BitsEnricher(ComponentConfig(type="bits"))
+>>> enricher.apply(pa.record_batch({"bytes": [100, None]}))["bits"].to_pylist()
+[800, None]
+"""
 
 from __future__ import annotations
 
@@ -7,25 +24,21 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ktrans.api.component import C, Component
+from ktrans.api.sink import TaskId
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from ktrans.api.sink import TaskId
 
 
 class Enricher(Component[C], abc.ABC):
     """Adds, changes or removes columns, or removes rows.
 
-    `bind` is static: it lets `validate` type the whole chain before any data moves, and its answer
-    must be the schema of what `apply` returns.
-
-    Attributes that the engine goes by, of the class or set by the constructor:
-        drops_rows: it may remove rows; otherwise a batch that comes back shorter is a breach.
+    Attributes (of the class, or set by the constructor):
+        drops_rows: it may remove rows; otherwise a shorter batch is an error.
         changes_counters: it may change `bytes` and `packets` of the rows it keeps.
-        scope: what has to be seen together and in order. "batch": nothing, apply is pure and runs
-            in any thread. "task": batches of one task, in order. "epoch": the whole epoch, in
-            order, so the engine makes one task of it.
+        scope: what must be seen together and in order. "batch": nothing, `apply` is pure and runs
+            in any thread. "task": the batches of one task. "epoch": the whole epoch, which becomes
+            one task.
     """
 
     drops_rows: bool = False
@@ -33,43 +46,43 @@ class Enricher(Component[C], abc.ABC):
     scope: ClassVar[Literal["batch", "task", "epoch"]] = "batch"
 
     def needs(self) -> Sequence[str] | None:
-        """Name the columns that it reads; None means all of them."""
+        """Return the columns that it reads; None means all."""
         return None
 
     def adds(self) -> Sequence[str]:
-        """Name the columns that it makes itself, so that nothing before it has to bring them."""
+        """Return the columns that it creates, which nothing before it has to provide."""
         return ()
 
     def keeps(self) -> Sequence[str] | None:
-        """Name the only incoming columns that can come out; None means that all may.
+        """Return the only input columns that can be in the output; None means any.
 
-        Lets the decoder leave out what a `select` throws away.
+        The decoder then skips what a `select` removes.
         """
         return None
 
     @abc.abstractmethod
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Check the input schema and give the output schema.
+        """Check the input schema and return the exact schema of the output.
 
-        Called once before any `apply`; when the engine has pruned columns that nobody needs, the
-        schema holds at least what `needs` names.
+        Called once before any `apply`. Columns that nobody needs may have been removed; those that
+        `needs` returns are there.
 
         Raises:
-            ConfigError: a column is missing or has a type that does not fit.
+            ConfigError: a column is missing or has the wrong type.
         """
 
     @abc.abstractmethod
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Work on one batch, by columns. Pure for scope "batch"."""
+        """Process one batch, by columns. Pure for scope "batch"."""
 
     def begin(self, task: TaskId) -> Enricher[C]:
-        """Give the object that will see this task's batches, in order (scope "task" or "epoch").
+        """Return the object for this task's batches, in order (scope "task" or "epoch").
 
-        An attempt at a task that fails is begun anew: state must not leak from one to the next.
+        Called anew for each attempt: no state may leak from a failed one.
         """
         del task
         return self
 
     def finish(self) -> Iterable[pa.RecordBatch]:
-        """Give rows held back until the task's end; called once on what `begin` returned."""
+        """Return rows held back until the task's end; called once on what `begin` returned."""
         return ()

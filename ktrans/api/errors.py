@@ -1,24 +1,29 @@
-"""Every error that ktrans raises on purpose, with its exit code and what the engine does about it.
+"""Every error that ktrans raises on purpose, with its exit code and how the engine reacts.
 
 KtransError
 |- UsageError             2   the command line is wrong
 |- ConfigError           78   the pipeline file is wrong
-|- PluginError           78   a plugin is missing, broken, or claims what another one has
+|- PluginError           78   a plugin is missing, broken, or offers what another one offers
 |- LockedError           75   another run of the pipeline holds the lock
 |- StateError            78   the state store cannot serve this pipeline
-|  |- FencedError        75   another run has taken this one's place
+|  |- FencedError        75   another run has taken over the pipeline
 |- RunError              70   something went wrong while rows moved
-   |- RetryableError     75   may pass: tried again with back-off
+   |- RetryableError     75   may pass: retried with back-off
    |  |- TruncatedError       the bytes end in the middle; more may still arrive
-   |- SplitError         65   this one split is set aside, the run goes on
+   |- SplitError         65   this split is quarantined, the run goes on
    |  |- RejectError          the split can never be read: it goes to the rejects
-   |  |- SplitChangedError    it is not what was planned: planned anew next time
+   |  |- SplitChangedError    it is not what was planned: planned again next time
    |- AccessError        77   no permission, or bad credentials
-   |- UnavailableError   69   host or service not there
+   |- UnavailableError   69   host or service not reachable
    |- RejectLimitError   65   more rejects than the pipeline allows
    |- LedgerError        70   rows in and rows out do not agree
    |- StageLostError     70   what a task had staged is gone; the epoch is processed again
-   |- InterruptedRunError 75  the run was told to stop before it was done
+   |- InterruptedRunError 75  the run was stopped before it was done
+
+>>> from ktrans.api import ConfigError
+>>> error = ConfigError("no such table", field="table", hint="create it first")
+>>> error.code, int(error.exit_code), error.hint
+('config', 78, 'create it first')
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """What the process says on its way out (BSD's sysexits, plus click's 2)."""
+    """Exit codes of the process (BSD's sysexits, and click's 2)."""
 
     OK = 0
     USAGE = 2
@@ -45,9 +50,9 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The place that an error speaks of: a file, and a 1-based line and column if known.
+    """The place of an error: a file, and a 1-based line and column if known.
 
-    `included` is the place of the `include` that brought the file in, if one did.
+    `included` is the place of the `include` that named the file, if one did.
     """
 
     file: str
@@ -57,18 +62,18 @@ class Where:
     included: str | None = None
 
     def __str__(self) -> str:
-        """Give `file:line:column`, as editors and terminals understand it."""
+        """Return `file:line:column`, which editors and terminals can open."""
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
 
 
 class KtransError(Exception):
-    """The root: a message for people, with a stable code, a hint and a place.
+    """The base of all errors: a message, a stable code, a hint and a place.
 
     Attributes:
         code: stable snake_case identifier, never reused for another meaning.
-        hint: what to do about it, if that is known.
+        hint: what to do about it, if known.
         where: the file and position, if there is one.
-        component: the pipeline's name for the component at fault, set by the engine.
+        component: the component that raised it, set by the engine.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.SOFTWARE
@@ -100,8 +105,8 @@ class UsageError(KtransError):
 class ConfigError(KtransError):
     """The pipeline file, or something that it names, is wrong.
 
-    A component that finds its own option at fault names it in `field` ("where", "table"); the host
-    turns that into a line and column of the pipeline file.
+    `field` names the component's option ("where", "table"); the host turns it into a line and column
+    of the pipeline file.
     """
 
     exit_code = ExitCode.CONFIG
@@ -121,7 +126,7 @@ class ConfigError(KtransError):
 
 
 class ConfigErrors(ConfigError):
-    """Several things wrong with one pipeline file; `errors` holds each of them."""
+    """Several errors in one pipeline file, listed in `errors`."""
 
     default_code = "config_errors"
 
@@ -138,10 +143,9 @@ class PluginError(KtransError):
 
 
 class LockedError(KtransError):
-    """Another run of the same pipeline is under way.
+    """Another run of the same pipeline is active.
 
-    `until` is when its hold on the pipeline runs out by itself unless it is renewed; None if it
-    lasts as long as the other process does.
+    `until` is when its lease expires unless renewed; None if it lasts as long as its process.
     """
 
     exit_code = ExitCode.TRY_LATER
@@ -162,25 +166,22 @@ class StateError(KtransError):
 
 
 class FencedError(StateError):
-    """Another run has taken over the pipeline; this one may not write any more.
-
-    It stood still for longer than its hold on the pipeline lasts, or the store did not answer it.
-    """
+    """Another run has taken over the pipeline, as this one's lease expired; it may not write."""
 
     exit_code = ExitCode.TRY_LATER
     default_code = "state_fenced"
 
 
 class RunError(KtransError):
-    """Something went wrong while rows moved; the run stops unless a subclass says otherwise."""
+    """Something went wrong while rows moved; the run stops, but for the subclasses noted above."""
 
     default_code = "run"
 
 
 class RetryableError(RunError):
-    """May pass by itself: the engine tries the task again with jittered back-off.
+    """May pass by itself: the engine retries the task with jittered back-off.
 
-    `retry_after_secs` is what the other side asked for (the Retry-After header), if it did.
+    `retry_after_secs` is the wait that the other side asked for (the Retry-After header).
     """
 
     exit_code = ExitCode.TRY_LATER
@@ -205,7 +206,7 @@ class TruncatedError(RetryableError):
 
 
 class SplitError(RunError):
-    """One split cannot be read; it is set aside with this reason and the others go on."""
+    """One split cannot be read; it is quarantined and the others go on."""
 
     exit_code = ExitCode.DATA
     default_code = "split"
@@ -218,7 +219,7 @@ class RejectError(SplitError):
 
 
 class SplitChangedError(SplitError):
-    """The object is no longer what was planned (replaced, or gone); the next plan looks again."""
+    """The object is not what was planned (replaced, or gone); the next plan lists it again."""
 
     default_code = "split_changed"
 
@@ -238,26 +239,26 @@ class UnavailableError(RunError):
 
 
 class RejectLimitError(RunError):
-    """More rows were rejected than the pipeline's limit allows: something is misconfigured."""
+    """More rows were rejected than the pipeline's limit allows."""
 
     exit_code = ExitCode.DATA
     default_code = "reject_limit"
 
 
 class LedgerError(RunError):
-    """Rows in are not rows out plus filtered plus rejected: a defect, never to be ignored."""
+    """Rows in are not rows out plus filtered plus rejected: a defect."""
 
     default_code = "ledger"
 
 
 class StageLostError(RunError):
-    """A sink finds neither the staged nor the published form of what a receipt promises."""
+    """A sink finds neither the staged nor the published form of what a receipt names."""
 
     default_code = "stage_lost"
 
 
 class InterruptedRunError(RunError):
-    """A signal or a limit ended the run before it was done; what is not committed is redone."""
+    """A signal or a limit stopped the run; what is not committed will be processed again."""
 
     exit_code = ExitCode.TRY_LATER
     default_code = "interrupted"

@@ -1,4 +1,21 @@
-"""Formats: how rows look as bytes, in a file or one message at a time."""
+r"""Formats turn rows into bytes, for files or messages.
+
+>>> import io
+>>> import pyarrow as pa
+>>> from ktrans.api import ComponentConfig, Encoded
+>>> from ktrans.kit.rows.row_format import RowFormat
+>>> class PortsFormat(RowFormat[ComponentConfig]):
+...     extension = ".ports"
+...     def bind(self, schema):
+...         pass
+...     def encode(self, batch):
+...         data = "".join(f"{port}\n" for port in batch["dst_port"].to_pylist()).encode()
+...         return Encoded(data, batch.num_rows, len(data))
+>>> writer = PortsFormat(ComponentConfig(type="ports")).open(file := io.BytesIO())
+>>> writer.write(PortsFormat(ComponentConfig(type="ports")).encode(pa.record_batch({"dst_port": [22]})))
+>>> writer.finish(), file.getvalue()
+(1, b'22\n')
+"""
 
 from __future__ import annotations
 
@@ -18,7 +35,7 @@ class Encoded:
     """One batch as bytes, ready to be written.
 
     Attributes:
-        data: bytes-like for row formats; whatever the format's own writer takes otherwise.
+        data: bytes-like for row formats; otherwise whatever the format's own writer takes.
         rows: how many rows it holds, counted by the encoder.
         nbytes: its size, measured or (for containers) estimated.
     """
@@ -37,11 +54,11 @@ class FormatWriter(abc.ABC):
 
     @abc.abstractmethod
     def tell(self) -> int:
-        """Bytes that the file holds so far, as exactly as the format can tell."""
+        """Return the size of the file so far, as exactly as the format can."""
 
     @abc.abstractmethod
     def finish(self) -> int:
-        """Write what is still buffered and the footer; leave the stream open.
+        """Write what is buffered and the footer; leave the stream open.
 
         Returns:
             The number of rows in the file, counted from what was really written.
@@ -49,24 +66,24 @@ class FormatWriter(abc.ABC):
 
 
 class Format(Component[C], abc.ABC):
-    """How rows look as bytes."""
+    """Encodes rows, and writes files of them."""
 
     extension: ClassVar[str]
     """With its dot: `.parquet`, `.jsonl`."""
 
     compressible: ClassVar[bool] = True
-    """Whether a sink may compress the file from outside; containers compress inside."""
+    """Whether a sink may compress whole files; containers compress inside."""
 
     def needs(self) -> Sequence[str] | None:
-        """Name the columns that it writes; None means all that it is given."""
+        """Return the columns that it writes; None means all."""
         return None
 
     @abc.abstractmethod
     def bind(self, schema: pa.Schema) -> None:
-        """Learn the schema of the rows to come, once, before any `encode`.
+        """Take the schema of the rows to come, once, before any `encode`.
 
         Raises:
-            ConfigError: a type that the format cannot store, or a column it needs is missing.
+            ConfigError: a column is missing, or has a type that the format cannot store.
         """
 
     @abc.abstractmethod
@@ -76,38 +93,3 @@ class Format(Component[C], abc.ABC):
     @abc.abstractmethod
     def open(self, stream: BinaryIO) -> FormatWriter:
         """Begin a file on a stream that can only be written to."""
-
-
-class RowFormat(Format[C]):
-    """A format whose files are a header and then rows, one after the other: text, mostly.
-
-    Subclasses give `encode` (with `data` a buffer of whole rows) and, if files begin with
-    something, `header`.
-    """
-
-    def header(self) -> bytes:
-        """Give what each file begins with."""
-        return b""
-
-    def open(self, stream: BinaryIO) -> FormatWriter:
-        """Begin a file: write the header, then buffers as they come."""
-        return _RowWriter(stream, self.header())
-
-
-class _RowWriter(FormatWriter):
-    def __init__(self, stream: BinaryIO, header: bytes) -> None:
-        self._stream = stream
-        self._rows = 0
-        self._size = len(header)
-        stream.write(header)
-
-    def write(self, encoded: Encoded) -> None:
-        self._stream.write(encoded.data)
-        self._rows += encoded.rows
-        self._size += encoded.nbytes
-
-    def tell(self) -> int:
-        return self._size
-
-    def finish(self) -> int:
-        return self._rows

@@ -1,15 +1,15 @@
-"""The hooks that a plugin may implement. Data never goes through a hook; these are the edges.
+"""The hooks that a plugin may implement. Rows never pass through a hook.
 
 A plugin is a module named in the entry-point group `ktrans`; its hooks are module functions marked
 with `@hookimpl`. A hook may take fewer arguments than it is offered.
 
-The hooks from `ktrans_run_opened` on let a plugin look on. An error in one is logged and stops
-nothing. They are called in the threads that do the work, `ktrans_task_finished` and
-`ktrans_retrying` in several at once, and the run waits for them: be quick, hand slow work to a
-thread of your own. What they are given is plain data (texts, numbers, lists, dicts), shared by all
-plugins: do not change it. It never has secrets. Later versions may add keys.
+The hooks from `ktrans_run_opened` on observe a run. An error in one is logged and stops nothing.
+They are called in the threads that do the work, `ktrans_task_finished` and `ktrans_retrying` in
+several at once, and the run waits for them: be quick, and do slow work in a thread of your own.
+Their arguments are plain data (texts, numbers, lists, dicts) without secrets, shared by all
+plugins: do not change them. Later versions may add keys.
 
-Times named `began`, `ended` and `at` are seconds since 1970, on a clock that never goes back.
+Times named `began`, `ended` and `at` are seconds since 1970, on a clock that never decreases.
 
     run      pipeline     the pipeline's name
              run_id       as in the receipt and the log
@@ -22,8 +22,14 @@ Times named `began`, `ended` and `at` are seconds since 1970, on a clock that ne
              outputs      for each sink, and the rejects last: the same, and
                           delivery; columns, each with name, type and description
 
-`namespace` and `name` say what is read or written by the naming conventions of OpenLineage (see
-`ktrans.api.Dataset`); both are None where a component does not say.
+`namespace` and `name` are those of `ktrans.api.Dataset`, None where a component has none.
+
+>>> from ktrans.api import hookimpl
+>>> @hookimpl
+... def ktrans_epoch_committed(run, epoch):
+...     print(run["pipeline"], epoch["id"], epoch["seconds"])
+>>> ktrans_epoch_committed({"pipeline": "flows"}, {"id": 7, "seconds": 1.5})
+flows 7 1.5
 """
 
 from __future__ import annotations
@@ -81,20 +87,20 @@ def ktrans_resolve_secret(scheme: str, ref: str) -> str | None:
 
 @hookspec
 def ktrans_run_opened(run: dict[str, object]) -> None:
-    """A run has its components and asks for its lock; `run` is described above.
+    """A run has built its components and will ask for its lock; `run` is described above.
 
-    The first call of a run. `ktrans_run_finished` follows in any case, even if the lock was taken.
+    The first call of a run. `ktrans_run_finished` follows in any case.
     """
 
 
 @hookspec
 def ktrans_run_started(run: dict[str, object]) -> None:
-    """A run holds its lock and is about to plan. `run` has `pipeline`, `run_id`, `config`, ..."""
+    """A run holds its lock and is about to plan."""
 
 
 @hookspec
 def ktrans_epoch_started(run: dict[str, object], epoch: dict[str, object]) -> None:
-    """An epoch is about to be brought to its end.
+    """An epoch is about to be processed.
 
     `epoch` has `id`; `began`; `planned` (ISO 8601); `tasks`, `splits` and `input_bytes` that are to
     be read; `resumed`: an earlier run left it behind; `status`: `planned`, or `committing` if that
@@ -104,7 +110,7 @@ def ktrans_epoch_started(run: dict[str, object], epoch: dict[str, object]) -> No
 
 @hookspec
 def ktrans_task_finished(run: dict[str, object], task: dict[str, object]) -> None:
-    """A task of an epoch came to its end, well or not. In the task's thread, several at once.
+    """A task of an epoch ended, with success or not. In the task's thread, several at once.
 
     `task` has `epoch`, `index`, `began`, `ended`, `attempts`, `splits`, `input_bytes`, `records`,
     `rows`, `rejects`; `stages`, of the last attempt, each with `stage` (read, decode, enrich,
@@ -116,7 +122,7 @@ def ktrans_task_finished(run: dict[str, object], task: dict[str, object]) -> Non
 
 @hookspec
 def ktrans_retrying(run: dict[str, object], retry: dict[str, object]) -> None:
-    """Something failed in a way that may pass, and is tried again after a wait.
+    """Something failed and will be retried after a wait.
 
     `retry` has `what`, `at`, `attempt`, `wait_secs`, `code`, `type`, `message`, and `epoch` and
     `task`, both None while the source is listed.
@@ -140,4 +146,4 @@ def ktrans_caught_up(run: dict[str, object]) -> None:
 
 @hookspec
 def ktrans_run_finished(run: dict[str, object], receipt: dict[str, object]) -> None:
-    """A run ended, well or not; `receipt` is what `--receipt` writes."""
+    """A run ended, with success or not; `receipt` is what `--receipt` writes."""

@@ -1,4 +1,12 @@
-"""Rejects: input that could not become a row, with all that is needed to find and replay it."""
+"""Rejects (dead letters): input that could not become a row, with all that a replay needs.
+
+>>> from ktrans.api import reject_batch
+>>> batch = reject_batch(
+...     "file:///a.log", [3], ["bad_number"], [b"22 x"], details=["port: 'x'"], decoder="ports"
+... )
+>>> batch["reason"].to_pylist(), batch["raw_complete"].to_pylist()
+(['bad_number'], [True])
+"""
 
 from __future__ import annotations
 
@@ -22,15 +30,14 @@ REJECT_SCHEMA = pa.schema(
 )
 """One row a rejected record.
 
-source_uri, source_pos: the object, and the line (or record ordinal, 1-based) in it; a null position
-speaks of the object as a whole. reason: a stable snake_case code. detail: the same for people, with
-column and value. raw: the record's bytes as they were. layout: what the decoder needs to read the
-bytes again (for AWS text the field names), as the decoder writes it. raw_complete: whether raw is
-all of the record; what was torn or shortened could pass for a whole one if it were decoded again.
+source_uri, source_pos: the object, and the 1-based line or record in it; null for the object as a
+whole. reason: a stable snake_case code. detail: the same for people, with column and value. raw:
+the record's bytes. layout: what the decoder needs to read the bytes again (for AWS text the field
+names). raw_complete: whether raw is the whole record, so that decoding it again is safe.
 """
 
 PARTIAL_REASONS = ("truncated", "corrupt_stream", "line_too_long")
-"""Reasons that say by themselves that there is but a part of the record."""
+"""Reasons whose records are never complete."""
 
 
 def reject_batch(  # noqa: PLR0913  # one argument a column
@@ -45,22 +52,19 @@ def reject_batch(  # noqa: PLR0913  # one argument a column
     layout: str | None = None,
     complete: Any = None,
 ) -> pa.RecordBatch:
-    """Build a batch of rejects by columns.
+    """Build a batch of REJECT_SCHEMA by columns, all from one object and one decoder.
 
     Args:
-        uri: the object they all come from.
+        uri: the object.
         positions: int64 array or sequence, one a reject; None where there is no position.
         reasons: string array or sequence of reason codes.
         raw: binary array or sequence of the records' bytes.
         details: string array or sequence, or None.
-        decoder: the type of the decoder that refused them.
-        version: the version of that decoder's rules.
+        decoder: the type of the decoder.
+        version: the decoder's `version`.
         layout: see REJECT_SCHEMA.
-        complete: boolean array or sequence, false where `raw` was shortened; None if none was. Those
+        complete: boolean array or sequence, false where `raw` was shortened; None if none was. Rows
             without bytes and those of PARTIAL_REASONS are never complete.
-
-    Returns:
-        A batch of REJECT_SCHEMA.
     """
     pos = _array(positions, pa.int64())
     count = len(pos)

@@ -1,4 +1,28 @@
-"""Sinks: where rows end up, staged by task and published by epoch."""
+"""Sinks write rows: a writer stages the rows of a task, `commit` publishes an epoch.
+
+>>> import pyarrow as pa
+>>> from ktrans.api import ComponentConfig, EpochId, Receipt, Sink, TaskId, Writer
+>>> class CountWriter(Writer):
+...     rows = 0
+...     def write(self, encoded):
+...         self.rows += encoded.num_rows
+...     def finish(self):
+...         return Receipt(rows=self.rows)
+...     def abort(self):
+...         self.rows = 0
+>>> class CountSink(Sink[ComponentConfig]):
+...     def bind(self, schema):
+...         pass
+...     def writer(self, task):
+...         return CountWriter()
+...     def commit(self, epoch, receipts):
+...         print(epoch, sum(receipt.rows for receipt in receipts), "rows")
+>>> sink, epoch = CountSink(ComponentConfig(type="count")), EpochId("flows", 1)
+>>> writer = sink.writer(TaskId(epoch, 0))
+>>> writer.write(writer.encode(pa.record_batch({"bytes": [1, 2]})))
+>>> sink.commit(epoch, [writer.finish()])
+00000001 2 rows
+"""
 
 from __future__ import annotations
 
@@ -8,7 +32,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api.component import C, Component
-from ktrans.api.spec import Delivery
+from ktrans.api.spec import DeliveryGuarantee
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,10 +40,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EpochId:
-    """The tasks between two commits, by number, within a pipeline's history. Starts at 1.
+    """The tasks between two commits. Numbers start at 1.
 
-    `history` is drawn when a state store first sees the pipeline. Numbers begin anew after a reset,
-    or beside another store; the history keeps such epochs from being taken for one another.
+    `history` is a random text, drawn when a state store first sees the pipeline: it distinguishes
+    epochs of the same number after a reset, or of another store.
     """
 
     pipeline: str
@@ -27,30 +51,30 @@ class EpochId:
     history: str = ""
 
     def __str__(self) -> str:
-        """Give a text that sorts as the number does and fits a file name."""
+        """Return a text that sorts by number and fits a file name."""
         return f"{self.history}-{self.number:08d}" if self.history else f"{self.number:08d}"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskId:
-    """One task of an epoch. What a task writes is named by this, so a rerun writes the same names."""
+    """One task of an epoch. A task names its output by this, so a rerun writes the same names."""
 
     epoch: EpochId
     index: int
 
     def __str__(self) -> str:
-        """Give a text that sorts as the numbers do and fits a file name."""
+        """Return a text that sorts by the numbers and fits a file name."""
         return f"{self.epoch}-{self.index:04d}"
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a writer has durably staged (or written): the promise that `commit` keeps.
+    """What a writer has durably staged (or written), and `commit` will publish.
 
     Attributes:
-        rows: rows written, counted by the writer from what it wrote; the ledger compares it.
+        rows: rows written, counted by the writer from what it wrote; checked by the ledger.
         bytes: size of what was written.
-        data: JSON that `commit` needs; must be enough on its own, after a crash, in a new process.
+        data: JSON that `commit` needs; sufficient on its own, after a crash, in a new process.
         outputs: names of what was written, for people.
     """
 
@@ -60,7 +84,7 @@ class Receipt:
     outputs: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that the state store keeps."""
+        """Return the form that the state store keeps."""
         return {
             "rows": self.rows,
             "bytes": self.bytes,
@@ -76,12 +100,12 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Rows that the other side will never take, whatever is tried.
+    """Rows that the destination will never accept.
 
     Attributes:
-        rows: as they were given to `Writer.encode`.
+        rows: as they were passed to `Writer.encode`.
         reason: a stable snake_case code, such as `record_too_large`.
-        detail: the same for people, with the other side's words and figures.
+        detail: the same for people, with the destination's own message.
     """
 
     rows: pa.RecordBatch
@@ -92,8 +116,8 @@ class Refused:
 class Writer(abc.ABC):
     """Writes the rows of one task to one sink.
 
-    `encode` may be called from several threads at once; the other methods come from one thread at
-    a time, and `write` gets the batches in the task's order.
+    `encode` may be called from several threads at once; the other methods are called from one
+    thread at a time, and `write` gets the batches in the task's order.
     """
 
     def encode(self, batch: pa.RecordBatch) -> Any:
@@ -102,73 +126,73 @@ class Writer(abc.ABC):
 
     @abc.abstractmethod
     def write(self, encoded: Any) -> None:
-        """Take what `encode` gave."""
+        """Write what `encode` returned."""
 
     @abc.abstractmethod
     def finish(self) -> Receipt:
-        """Make everything durable but not yet visible, and say what there is."""
+        """Make everything durable but not yet visible."""
 
     def refused(self) -> Sequence[Refused]:
-        """Give the rows that were not written and never will be; asked once, after `finish`.
+        """Return the rows that were not written and never will be; called once, after `finish`.
 
-        They go to the pipeline's rejects and stand in the ledger; the receipt leaves them out.
+        They go to the pipeline's rejects; the receipt does not count them.
         """
         return ()
 
     @abc.abstractmethod
     def abort(self) -> None:
-        """Undo: leave nothing behind. Safe after any failure, and after `finish`."""
+        """Remove all that was written. Safe after any failure, and after `finish`."""
 
 
 class Sink(Component[C], abc.ABC):
-    """Where rows end up.
+    """Writes rows somewhere.
 
-    Life of an epoch: `prepare`, then a writer a task, then `commit` with all receipts. A run that
-    was killed comes back with the same epoch id and the same tasks, and calls `prepare` again; or,
-    if all receipts were recorded before it died, only `commit`.
+    For each epoch: `prepare`, a writer for each task, `commit` with all receipts. After a crash the
+    same epoch and tasks come again, from `prepare` on; or only `commit`, if all receipts had been
+    recorded.
 
     Attributes:
-        upserts: a row takes the place of an earlier one with the same key, so that totals which
-            change can be written again and again. Of the class, or set by the constructor.
+        upserts: a row replaces an earlier one with the same key, so that changing totals can be
+            written repeatedly. Of the class, or set by the constructor.
     """
 
     upserts: bool = False
 
     @property
-    def delivery(self) -> Delivery | None:
-        """What survives a crash with these options, if they make it less than its Spec says."""
+    def delivery(self) -> DeliveryGuarantee | None:
+        """The guarantee with these options, if it is weaker than the Spec's."""
         return None
 
     def needs(self) -> Sequence[str] | None:
-        """Name the columns that it reads; None means all of them."""
+        """Return the columns that it reads; None means all."""
         return None
 
     @abc.abstractmethod
     def bind(self, schema: pa.Schema) -> None:
-        """Learn the schema of the rows to come, once, before any writer.
+        """Take the schema of the rows to come, once, before any writer.
 
         Raises:
             ConfigError: a column is missing, or has a type that the sink cannot store.
         """
 
     def sample(self, rows: pa.Table) -> None:
-        """Look at some of the rows to come (`validate --connect`); override it to be asked.
+        """Check some of the rows to come (`validate --connect`); called only if overridden.
 
         Raises:
-            ConfigError: rows like these would do the other side no good.
+            ConfigError: the destination cannot use rows like these.
         """
 
     def prepare(self, epoch: EpochId) -> None:
-        """Remove what a lost attempt at this epoch left behind. Idempotent."""
+        """Remove what a failed attempt at this epoch left behind. Idempotent."""
 
     @abc.abstractmethod
     def writer(self, task: TaskId) -> Writer:
-        """Give a writer for one attempt at a task; an earlier attempt at it has been aborted."""
+        """Return a writer for one attempt at a task; earlier attempts have been aborted."""
 
     @abc.abstractmethod
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
-        """Make the epoch's rows visible, all of them. Idempotent: doing it twice changes nothing.
+        """Make all of the epoch's rows visible. Idempotent.
 
         Raises:
-            StageLostError: what a receipt promises is neither staged nor published.
+            StageLostError: what a receipt names is neither staged nor published.
         """

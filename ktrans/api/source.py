@@ -1,4 +1,19 @@
-"""Sources: where the bytes come from, cut into splits that can be handed out again."""
+"""Sources list input as splits, and open them.
+
+>>> from ktrans.api import BytesPayload, ComponentConfig, Plan, Source, Split
+>>> class NumberSource(Source[ComponentConfig]):
+...     def plan(self, position, memory, budget):
+...         start = position or 0
+...         if start == 3:
+...             return None
+...         return Plan((Split(str(start), f"number:{start}"),), position=start + 1)
+...     def open(self, split):
+...         return BytesPayload(split, split.key.encode())
+>>> source = NumberSource(ComponentConfig(type="numbers"))
+>>> plan = source.plan(None, None, None)
+>>> source.open(plan.splits[0]).data, plan.position
+(b'0', 1)
+"""
 
 from __future__ import annotations
 
@@ -6,53 +21,21 @@ import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from ktrans.api.component import C, Component
-
-if TYPE_CHECKING:
-    from ktrans.api.payload import Payload
-
-Json = Any
-"""None, bool, int, float, str, list or dict, nested: what JSON can say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """The smallest thing that a source can hand out, and hand out again.
-
-    It says how to get the bytes, and carries none. It is JSON, never a pickle.
-
-    Attributes:
-        key: unique within the pipeline's history of this object (path, bucket/key, partition).
-        uri: what people and the `source_uri` column see.
-        size: bytes to read, if known; used to group splits into tasks of about equal work.
-        data: what the source needs to open exactly these bytes (version, offsets, fingerprint).
-    """
-
-    key: str
-    uri: str
-    size: int | None = None
-    data: Mapping[str, Json] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Json]:
-        """Give the form that the state store keeps."""
-        return {"key": self.key, "uri": self.uri, "size": self.size, "data": dict(self.data)}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Json]) -> Split:
-        """Rebuild a split from `to_json`."""
-        return cls(value["key"], value["uri"], value["size"], value["data"])
+from ktrans.api.errors import UsageError
+from ktrans.api.payload import Json, Payload, Split
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much one epoch may hold. A source stops adding splits when one bound is reached.
+    """How much one epoch may hold. A source stops adding splits when one limit is reached.
 
     Attributes:
-        splits: at most this many.
-        bytes: stop once the splits' sizes reach this many bytes (always at least one split).
-        skip: keys that this run could not read; they are left out and use up nothing.
+        splits: the most splits.
+        bytes: stop once the splits' sizes add up to this (always at least one split).
+        skip: keys that this run could not read; they are left out and do not count.
     """
 
     splits: int = 10_000
@@ -60,15 +43,15 @@ class Budget:
     skip: frozenset[str] = frozenset()
 
     def full(self, splits: int, size: int) -> bool:
-        """Tell whether an epoch with this many splits and bytes takes no more."""
+        """Return whether an epoch with this many splits and bytes is full."""
         return splits >= self.splits or (splits > 0 and size >= self.bytes)
 
 
 class Memory(Protocol):
-    """What the state store remembers for a source of the splits that earlier epochs committed."""
+    """What the state store remembers about splits of committed epochs."""
 
     def recall(self, keys: Sequence[str]) -> dict[str, Json]:
-        """Give the remembered value of each key that has one."""
+        """Return the remembered value of each key that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +59,14 @@ class Plan:
     """What the next epoch reads.
 
     Attributes:
-        splits: in the order in which they are to be read.
-        position: where the source stands once this plan is committed (JSON).
-        remember: values to keep for `Memory.recall`, by key; None forgets a key. Written in the
-            same transaction that records the epoch. Keep it one entry a split, keyed by split.key:
-            entries of splits that were set aside are left out by the engine, and those of splits
-            that were rejected whole get `"rejected": true` if they are mappings.
-        total_bytes: all that is known to wait, this plan included (for progress), if known.
+        splits: in the order in which they are read.
+        position: the source's position once this plan is committed (JSON).
+        remember: values to keep for `Memory.recall`, by key; None forgets a key. Committed together
+            with the epoch. Use the split's key: entries of quarantined splits are not kept, and
+            those of rejected splits get `"rejected": true` if they are mappings.
+        total_bytes: all that is known to be waiting, this plan included, if known (for progress).
         total_splits: likewise.
-        notes: what a person should know, for the receipt ("3 files are not settled yet").
+        notes: information for the receipt ("3 files are not settled yet").
     """
 
     splits: tuple[Split, ...]
@@ -97,14 +79,14 @@ class Plan:
 
 @runtime_checkable
 class WritesFolder(Protocol):
-    """A sink that writes files below a folder, as a source that reads files has to know."""
+    """A sink that writes files below a folder, which a source of files must not read."""
 
     @property
     def folder(self) -> Path:
         """The folder, absolute, links resolved."""
 
     def owns(self, name: str) -> bool:
-        """Tell by a file's name whether this sink wrote it."""
+        """Return whether this sink wrote the file of this name."""
 
 
 class Source(Component[C], abc.ABC):
@@ -114,46 +96,42 @@ class Source(Component[C], abc.ABC):
     def plan(self, position: Json, memory: Memory, budget: Budget) -> Plan | None:
         """List what to read after `position` (None at first); None when caught up.
 
-        Reads no data. The same arguments over the same world give the same plan. A plan without
+        Reads no data. The same arguments and the same input give the same plan. A plan without
         splits but with notes says why there is nothing to read yet.
         """
 
     @abc.abstractmethod
     def open(self, split: Split) -> Payload:
-        """Open a planned split: the same split always gives the same bytes.
+        """Open a planned split: the same split always has the same bytes.
 
         Raises:
-            SplitChangedError: the object is not what was planned any more.
+            SplitChangedError: the object has changed since it was planned.
             RetryableError, AccessError, RejectError: as their names say.
         """
 
     def commit(self, plan: Plan) -> None:
-        """Tell the other side that the epoch is recorded (acknowledge messages). Idempotent."""
+        """Acknowledge a committed epoch to the other side (queues). Idempotent."""
 
-    def avoid(self, outputs: Sequence[WritesFolder]) -> None:
-        """Learn of the pipeline's own outputs, which are never to be read as input.
+    def exclude_outputs(self, outputs: Sequence[WritesFolder]) -> None:
+        """Take the pipeline's own outputs, which must never be read as input.
 
-        Called before the first `plan`. Sources that do not read files have no use for it.
+        Called before the first `plan`. Only sources of files need it.
         """
 
     def reset(self) -> None:
         """Forget what this source itself keeps between runs (`state reset`). Idempotent."""
 
     def check_rewind(self) -> None:
-        """Find out whether it can hand out again what earlier epochs read (`state rewind`).
-
-        Override it where the other side lets go of what was acknowledged. Does no I/O.
+        """Check that it can hand out again what earlier epochs read (`state rewind`). No I/O.
 
         Raises:
-            UsageError: it cannot; the hint says what to do instead.
+            UsageError: it cannot, since the other side deletes what was acknowledged.
         """
 
     def position_from(self, text: str) -> Json:
-        """Turn what a user gave to `--from` into a position.
+        """Turn the text of `--from` into a position.
 
         Raises:
-            UsageError: this source cannot start from there.
+            UsageError: this source cannot start there.
         """
-        from ktrans.api.errors import UsageError
-
         raise UsageError(f"{self.config.type} cannot start from {text!r}: it has no positions")

@@ -1,6 +1,7 @@
 """State stores: they keep what a pipeline remembers, and let one run at a time write it.
 
 >>> from contextlib import contextmanager
+>>> from ktrans.api import ComponentConfig, StateStore
 >>> from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 >>> class MemoryState(StateStore[ComponentConfig]):
 ...     '''Keeps nothing beyond the process, and hands out a copy to look at.'''
@@ -30,12 +31,9 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from ktrans.api.component import Component
-from ktrans.api.config import ComponentConfig
-
-C = TypeVar("C", bound=ComponentConfig)
+from ktrans.api.component import C, Component
 
 
 class Transaction(Protocol):

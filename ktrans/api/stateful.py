@@ -1,53 +1,65 @@
-"""Enrichers that remember rows from one epoch to the next, exactly once.
+"""Enrichers that keep state from one epoch to the next, exactly once.
 
-What such an enricher keeps is part of the epoch: its change is written down together with the
-sinks' receipts, and counts from the moment the epoch is recorded, in the same transaction. An epoch
-that is done again begins from what the last recorded one left.
+The state update is recorded in the same transaction as the epoch. An epoch that is done again
+begins with the state after the last recorded one.
+
+>>> from ktrans.api import ComponentConfig, EpochAccounting, StatefulEnricher, StateUpdate
+>>> class CountEnricher(StatefulEnricher[ComponentConfig]):
+...     state_id, rows, total = "count", 0, 0
+...     def bind(self, schema):
+...         return schema
+...     def resume(self, task, snapshot, context):
+...         run = CountEnricher(self.config, self.context)
+...         run.total = sum(int(part) for part in snapshot.read())
+...         return run
+...     def prepare(self, batch):
+...         return batch
+...     def take(self, prepared):
+...         self.rows += prepared.num_rows
+...         return prepared
+...     def accounting(self):
+...         return EpochAccounting(held=(0, 0, 0), closed=(self.rows, 0, 0), filtered=(0, 0, 0), late=0)
+...     def state_update(self):
+...         return StateUpdate((str(self.total + self.rows).encode(),), whole=True, open=0)
 """
 
 from __future__ import annotations
 
 import abc
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ktrans.api.component import C
 from ktrans.api.enricher import Enricher
+from ktrans.api.sink import Refused, TaskId
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     import pyarrow as pa
-
-    from ktrans.api.sink import Refused, TaskId
-
-
-def _nothing() -> Sequence[bytes]:
-    return ()
 
 
 @dataclass(frozen=True, slots=True)
 class StateSnapshot:
-    """What recorded epochs left behind.
+    """The state after the last recorded epoch.
 
     Attributes:
         version: the number of the epoch that changed it last; 0 if none did.
-        read: gives what the epochs stored, in their order, from the last one that replaced
-            everything on.
+        read: returns the stored parts in the order of the epochs, from the last one that replaced
+            everything.
     """
 
     version: int = 0
-    read: Callable[[], Sequence[bytes]] = _nothing
+    read: Callable[[], Sequence[bytes]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
 class StateUpdate:
-    """What an epoch changes in what is kept.
+    """What an epoch changes in the state.
 
     Attributes:
-        parts: bytes to store; what they say is the enricher's affair.
-        whole: they replace all that was stored before; otherwise they are added to it.
+        parts: bytes to store, in a form of the enricher's own.
+        whole: they replace all that was stored before; otherwise they are added.
         open: how many totals are open after the epoch.
     """
 
@@ -58,11 +70,11 @@ class StateUpdate:
 
 @dataclass(frozen=True, slots=True)
 class EpochContext:
-    """The circumstances of an epoch.
+    """Facts about the epoch that is processed.
 
     Attributes:
         planned: when the epoch was planned; the same if it is done again.
-        last: the input has ended, and nothing is to stay open.
+        last: the input has ended, and nothing may stay open.
         number: the epoch's number.
     """
 
@@ -77,33 +89,31 @@ Sums = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class EpochAccounting:
-    """Where the rows of an epoch went, counted from the totals that they ended up in.
-
-    Rows in must be held + closed + left_out, and what was refused; the engine's ledger checks it.
+    """Where the rows of an epoch went. The ledger checks: in = held + closed + filtered + refused.
 
     Attributes:
-        held: how much more is in open totals now than before the epoch; negative if less.
-        closed: what is in totals that are no longer kept.
-        left_out: what is in no total on purpose.
+        held: how much more is in open totals than before the epoch; negative if less.
+        closed: in totals that are no longer open.
+        filtered: in no total, by design.
         late: rows that came after their total had been closed.
     """
 
     held: Sums
     closed: Sums
-    left_out: Sums
+    filtered: Sums
     late: int
 
 
 class StatefulEnricher(Enricher[C], abc.ABC):
     """An enricher that turns rows of several epochs into totals.
 
-    The engine calls `resume` for each attempt at an epoch, and on what that returns `prepare` and
-    `take` for each batch, `finish` for rows to pass on, then `account` and `change`.
+    The engine calls `resume` for each attempt at an epoch, and on its result `prepare` and `take`
+    for each batch, `finish` for rows to pass on, then `accounting` and `state_update`.
 
     Attributes:
-        repeats: it passes a total on each time that it changes, so that sinks must replace the
-            earlier one (`Sink.upserts`).
-        closes_at_end: at the end of finite input it wants a last epoch, to close what is open.
+        repeats: a total is passed on each time it changes, so that sinks must replace the earlier
+            one (`Sink.upserts`).
+        closes_at_end: it needs a last epoch at the end of finite input, to close what is open.
     """
 
     scope: ClassVar[Literal["batch", "task", "epoch"]] = "epoch"
@@ -113,18 +123,20 @@ class StatefulEnricher(Enricher[C], abc.ABC):
     @property
     @abc.abstractmethod
     def state_id(self) -> str:
-        """Give the name that its state is kept under; one of a kind in a pipeline."""
+        """The name of its state, unique in a pipeline."""
 
     @abc.abstractmethod
-    def resume(self, task: TaskId, kept: StateSnapshot, turn: EpochContext) -> StatefulEnricher[C]:
-        """Give the object that will see this epoch's batches.
+    def resume(
+        self, task: TaskId, snapshot: StateSnapshot, context: EpochContext
+    ) -> StatefulEnricher[C]:
+        """Return the object for this epoch's batches.
 
         Raises:
-            KtransError: what is kept cannot be gone on with.
+            KtransError: the stored state cannot be used.
         """
 
     def begin(self, task: TaskId) -> StatefulEnricher[C]:
-        """Give an object for a look: nothing is kept, and all totals come out at the end."""
+        """Return an object for a preview: no state is kept, all totals come out at the end."""
         return self.resume(task, StateSnapshot(), EpochContext(last=True, number=task.epoch.number))
 
     @abc.abstractmethod
@@ -133,20 +145,20 @@ class StatefulEnricher(Enricher[C], abc.ABC):
 
     @abc.abstractmethod
     def take(self, prepared: Any) -> pa.RecordBatch:
-        """Take what `prepare` gave, in the epoch's order; gives rows to pass on at once, if any."""
+        """Take what `prepare` returned, in the epoch's order; return rows to pass on at once."""
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Prepare and take."""
         return self.take(self.prepare(batch))
 
     def refused(self) -> Sequence[Refused]:
-        """Give the rows that no total can take, since it was last asked; they become rejects."""
+        """Return the rows since the last call that no total can take; they become rejects."""
         return ()
 
     @abc.abstractmethod
-    def account(self) -> EpochAccounting:
-        """Say where the epoch's rows went; asked after `finish`."""
+    def accounting(self) -> EpochAccounting:
+        """Return where the epoch's rows went; called after `finish`."""
 
     @abc.abstractmethod
-    def change(self) -> StateUpdate | None:
-        """Give what is to be stored; asked after `finish`. None changes nothing."""
+    def state_update(self) -> StateUpdate | None:
+        """Return what to store; called after `finish`. None changes nothing."""

@@ -14,8 +14,8 @@ from ktrans.cli.failures import show_json
 
 if TYPE_CHECKING:
     from ktrans.api.spec import Kind, Spec
-    from ktrans.config.reference import Option
     from ktrans.registry.catalogue import Catalogue
+    from ktrans.registry.options import Option
 
 
 @click.command("components")
@@ -66,11 +66,11 @@ def _json(found: Catalogue, spec: Spec) -> dict[str, Any]:
 
 
 def _one(found: Catalogue, kind: Kind, name: str, *, as_json: bool) -> None:
-    from ktrans.config.reference import options
+    from ktrans.registry.options import list_options
 
     spec = found.spec(kind, name)
     model = found.model(kind, name)
-    listed = options(model, model.nested)
+    listed = list_options(model, model.nested)
     if as_json:
         show_json({**_json(found, spec), "options": [option.to_json() for option in listed]})
         return

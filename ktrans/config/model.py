@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ktrans.api import ComponentConfig, Where
+from ktrans.kit.units import Duration, Size
 from ktrans.state.sqlite import SqliteStateConfig
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class RejectLimit(Settings):
 class LimitSettings(Settings):
     """Bounds that keep hostile or broken input from taking the machine down."""
 
-    max_line_bytes: int = Field(
+    max_line_size: Size = Field(
         default=1 << 20,
         ge=1024,
         description="A longer line is a reject (line_too_long).",
@@ -62,7 +63,7 @@ class LimitSettings(Settings):
         "(inflate_ratio); checked once 64 MiB have come out.",
         examples=[200],
     )
-    block_bytes: int = Field(
+    block_size: Size = Field(
         default=4 << 20,
         ge=64 << 10,
         description="How much text a decoder takes at a time.",
@@ -81,7 +82,7 @@ class EngineSettings(Settings):
         "process may use: affinity and the CPU quota of a container count.",
         examples=[2],
     )
-    epoch_bytes: int = Field(
+    epoch_size: Size = Field(
         default=512 << 20,
         ge=1,
         description="An epoch takes no more splits once it has this many input bytes.",
@@ -93,7 +94,7 @@ class EngineSettings(Settings):
         description="An epoch takes at most this many splits.",
         examples=[1000],
     )
-    task_bytes: int = Field(
+    task_size: Size = Field(
         default=64 << 20,
         ge=1,
         description="Splits are grouped into tasks of about this many input bytes; each task "
@@ -107,13 +108,13 @@ class EngineSettings(Settings):
         description="How often a task is tried before its cause is set aside or the run stops.",
         examples=[4],
     )
-    retry_wait_secs: float = Field(
+    retry_wait: Duration = Field(
         default=0.5,
         ge=0,
         description="The first wait between attempts; it doubles, with jitter.",
         examples=[0.5],
     )
-    retry_max_wait_secs: float = Field(
+    retry_max_wait: Duration = Field(
         default=30.0,
         ge=0,
         description="The longest wait between attempts.",
@@ -125,13 +126,13 @@ class EngineSettings(Settings):
         description="Stop when more splits than this cannot be read in one epoch.",
         examples=[100],
     )
-    grace_secs: float = Field(
+    grace_period: Duration = Field(
         default=25.0,
         ge=0,
         description="After SIGTERM, how long the epoch under way may take before it is abandoned.",
         examples=[25.0],
     )
-    poll_secs: float = Field(
+    poll_interval: Duration = Field(
         default=10.0,
         gt=0,
         description="With --follow, how long to wait before looking for new input.",

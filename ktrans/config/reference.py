@@ -6,21 +6,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import sys
-import types
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
-
-from pydantic import AwareDatetime, BaseModel, SecretStr
-from pydantic_core import PydanticUndefined
+from typing import TYPE_CHECKING, Any
 
 from ktrans.api.spec import KINDS, Kind, Spec
 from ktrans.config.model import EngineSettings, LimitSettings, RejectLimit
 from ktrans.config.pipeline_tests import Case
 from ktrans.config.sections import REJECTS_KEYS, SECTIONS, SINK_KEYS
+from ktrans.registry.options import Option, list_options
 
 if TYPE_CHECKING:
     from ktrans.registry.catalogue import Catalogue
@@ -37,88 +32,6 @@ _KIND_TEXT: dict[Kind, str] = {
 
 _KIND_TITLE: dict[Kind, str] = {"state": "State stores"}
 
-_TYPES: dict[Any, str] = {
-    str: "text",
-    int: "integer",
-    float: "number",
-    bool: "true/false",
-    SecretStr: "secret",
-    dt.datetime: "date and time",
-    AwareDatetime: "date and time",
-    dt.date: "date",
-    dt.timedelta: "length of time",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option of a component or section, as people read it."""
-
-    name: str
-    type: str
-    required: bool
-    default: Any
-    description: str
-    examples: list[Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the form that `ktrans components --json` prints."""
-        return {
-            "name": self.name,
-            "type": self.type,
-            "required": self.required,
-            "default": self.default,
-            "description": self.description,
-            "examples": self.examples,
-        }
-
-
-def options(model: type[BaseModel], nested: dict[str, Kind] | None = None) -> list[Option]:
-    """List a model's options: required ones first, then in the model's order; without `type`."""
-    found = []
-    for name, info in model.model_fields.items():
-        if name == "type":
-            continue
-        kind = (nested or {}).get(name)
-        default = None
-        if info.default_factory is not None:
-            default = info.get_default(call_default_factory=True, validated_data={})
-        elif info.default is not PydanticUndefined:
-            default = info.default
-        found.append(
-            Option(
-                info.alias or name,
-                kind or type_text(info.annotation),
-                info.is_required(),
-                _plain(default),
-                info.description or "",
-                [_plain(example) for example in info.examples or ()],
-            )
-        )
-    return sorted(found, key=lambda option: not option.required)
-
-
-def type_text(annotation: Any) -> str:  # noqa: PLR0911 - one return a case reads best
-    """Name a type as someone who writes YAML would."""
-    origin, args = get_origin(annotation), get_args(annotation)
-    if annotation is None or annotation is types.NoneType:
-        return "nothing"
-    if origin is Literal:
-        return " or ".join(f"`{arg}`" for arg in args)
-    if origin in {Union, types.UnionType}:
-        parts = [type_text(arg) for arg in args if arg is not types.NoneType]
-        return " or ".join(dict.fromkeys(parts))
-    if origin in {list, tuple, set, frozenset}:
-        inner = [type_text(arg) for arg in args if arg is not Ellipsis]
-        return f"list of {' and '.join(dict.fromkeys(inner))}" if inner else "list"
-    if origin is dict:
-        return f"mapping of {type_text(args[0])} to {type_text(args[1])}"
-    if hasattr(annotation, "__metadata__"):
-        return type_text(args[0])
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "mapping"
-    return _TYPES.get(annotation, getattr(annotation, "__name__", str(annotation)).lower())
-
 
 def configuration_page(catalogue: Catalogue) -> str:
     """Write the reference of every section and every component, as Markdown."""
@@ -133,6 +46,9 @@ def _configuration(catalogue: Catalogue) -> Iterator[str]:
     yield ""
     yield "A pipeline is one YAML 1.2 file. Relative paths are relative to the file. In texts"
     yield "`${env:NAME}`, `${env:NAME:-default}` and `${file:/path}` are filled in after parsing;"
+    yield "Sizes and durations are texts with a unit: `128 MB` (B, kB, MB, GB, TB, or KiB, MiB, GiB, TiB"
+    yield "for powers of 1024), `90s`, `10m`, `1h30m` (ms, s, m, h, d). A bare number is bytes or seconds."
+    yield ""
     yield "`$$` is a dollar sign. Sections whose name begins with `x-` are free for anchors."
     yield ""
     yield "| Section | What it is |"
@@ -159,7 +75,7 @@ def _configuration(catalogue: Catalogue) -> Iterator[str]:
     yield ""
     yield f"Any sink, and `limit`: {REJECTS_KEYS['limit']}"
     yield ""
-    yield from _table(options(RejectLimit))
+    yield from _table(list_options(RejectLimit))
     for title, model in (
         ("Limits", LimitSettings),
         ("Engine", EngineSettings),
@@ -169,7 +85,7 @@ def _configuration(catalogue: Catalogue) -> Iterator[str]:
         yield ""
         yield SECTIONS[title.lower()]
         yield ""
-        yield from _table(options(model))
+        yield from _table(list_options(model))
 
 
 def _component(catalogue: Catalogue, spec: Spec) -> Iterator[str]:
@@ -185,7 +101,7 @@ def _component(catalogue: Catalogue, spec: Spec) -> Iterator[str]:
     comes = "" if plugin == "ktrans" else f" Comes with `pip install {plugin}`."
     yield f"{spec.summary} ({', '.join(facts)}).{comes}"
     yield ""
-    found = options(model, model.nested)
+    found = list_options(model, model.nested)
     if found:
         yield from _table(found)
     else:
@@ -210,18 +126,6 @@ def _code(value: Any) -> str:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"`{text}`".replace("|", "\\|") if text.strip("`") else '`""`'
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return "**********"
-    if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def flow_columns() -> list[dict[str, str]]:

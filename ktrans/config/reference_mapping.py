@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from ktrans.registry.builtin import DECODERS
@@ -26,7 +27,7 @@ def native_fields() -> dict[str, dict[str, str]]:
     for spec in DECODERS:
         module, _, name = spec.build.partition(":")
         loaded = importlib.import_module(module)
-        fields = _fields_of(loaded, getattr(loaded, name))
+        fields = _fields_of(loaded, reduce(getattr, name.split("."), loaded))
         if fields:
             found[spec.type] = fields
     return found

@@ -17,6 +17,7 @@ from ktrans.config.model import EngineSettings, LimitSettings, RejectLimit
 from ktrans.config.pipeline_tests import Case
 from ktrans.config.schema_partial import PATHS, profiles, spliced, with_pieces
 from ktrans.config.sections import DEFAULT_STATE, NAME, REJECTS_KEYS, SECTIONS, SINK_KEYS, VERSION
+from ktrans.registry.options import plain_value, unit_of
 
 if TYPE_CHECKING:
     from ktrans.api.config import ComponentConfig
@@ -100,6 +101,12 @@ def _model_schema(
         new = {"anyOf": [_ref(kind), {"type": "null"}]} if optional else _ref(kind)
         properties[field] = _described(new, old.get("description", ""))
         inner.pop("ComponentConfig", None)
+    for field, info in model.model_fields.items():
+        if unit := unit_of(info):
+            about = properties[info.alias or field]
+            if "default" in about:
+                about["default"] = plain_value(about["default"], unit)
+            about["examples"] = [plain_value(one, unit) for one in info.examples or ()]
     for key, value in inner.items():
         definitions[f"{name}.{key}"] = _adapted(value)
     adapted: Json = _adapted(schema)

@@ -72,10 +72,6 @@ class RowBuilder:
         taken |= self._table.hidden
         return frozenset(w + p for w in self._table.envelopes for p in taken)
 
-    def empty(self) -> DecodedRows:
-        """Return no rows."""
-        return DecodedRows(flow_batch(self.schema, 0, {}), Faults())
-
     def build(self, raw: RawColumns, uri: str, first: int) -> DecodedRows:
         """Build rows.
 
@@ -110,11 +106,10 @@ class RowBuilder:
     def _flows_only(self, raw: RawColumns) -> tuple[RawColumns, int]:
         """Drop the records that are no flows: foreign ones are counted, others become faults."""
         skipped = 0
-        if self._table.skip is not None:
-            foreign = self._table.skip(raw)
-            if foreign is not None and foreign.any():
-                skipped = int(np.count_nonzero(foreign))
-                raw = raw.take(np.flatnonzero(~foreign))
+        others = self._table.other_records(raw)
+        if others is not None and others.any():
+            skipped = int(np.count_nonzero(others))
+            raw = raw.take(np.flatnonzero(~others))
         self._note_no_flows(raw)
         return raw, skipped
 

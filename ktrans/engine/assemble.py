@@ -88,7 +88,7 @@ def _context(
         name=name,
         base_dir=pipeline.base_dir,
         registry=catalogue,
-        limits=Limits(limits.max_line_bytes, limits.max_inflate_ratio, limits.block_bytes),
+        limits=Limits(limits.max_line_size, limits.max_inflate_ratio, limits.block_size),
         log=ComponentLogger(
             f"ktrans.{kind}.{config.type}", {"pipeline": pipeline.name, "component": name}
         ),
@@ -154,7 +154,7 @@ class _Assembler:
             pipeline, source, decoder, state, enrichers, [s for s in sinks if s], rejects
         )
         built_sinks = [bound.sink for bound in result.all_sinks()]
-        source.avoid([sink for sink in built_sinks if isinstance(sink, WritesFolder)])
+        source.exclude_outputs([sink for sink in built_sinks if isinstance(sink, WritesFolder)])
         return result
 
     def _sink(self, entry: SinkEntry, *place: str | int) -> BoundSink | None:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from ktrans.api import Decoder, Enricher, KtransError, Sink, Source, Spec
-from ktrans.api.spec import Delivery
+from ktrans.api.spec import DeliveryGuarantee
 from ktrans.api.state import StateStore
 from ktrans.config.model import Pipeline, SinkEntry
 from ktrans.expressions import Expression
@@ -26,7 +26,7 @@ class BoundSink:
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
 
     @property
-    def delivery(self) -> Delivery:
+    def delivery(self) -> DeliveryGuarantee:
         """The delivery guarantee."""
         return self.sink.delivery or self.spec.delivery or "at_least_once"
 

@@ -41,8 +41,8 @@ class EpochRunner:
 
     def plan(self, plan: Plan, *, replay: bool = False) -> Epoch:
         """Make an epoch of a plan and record it in the state store; no data has been read yet."""
-        task_bytes, serial = self._pipeline.engine.task_bytes, self._assembly.serial
-        tasks = group_splits(plan.splits, task_bytes, self._context.workers, serial=serial)
+        task_size, serial = self._pipeline.engine.task_size, self._assembly.serial
+        tasks = group_splits(plan.splits, task_size, self._context.workers, serial=serial)
         return self._record_plan(
             tasks=tasks, position=plan.position, remember=plan.remember, replay=replay
         )

@@ -124,7 +124,7 @@ class EpochLoop:
                 ):
                     self._complete(runner, runner.plan_last(position))
                 break
-            self._options.clock.wait(self._pipeline.engine.poll_secs, stop)
+            self._options.clock.wait(self._pipeline.engine.poll_interval, stop)
             self._failed.clear()
 
     def _drop(self, epoch: Epoch) -> None:
@@ -161,7 +161,7 @@ class EpochLoop:
 
     def _budget(self) -> Budget:
         settings = self._pipeline.engine
-        budget = Budget(settings.epoch_splits, settings.epoch_bytes)
+        budget = Budget(settings.epoch_splits, settings.epoch_size)
         if self._options.limit is not None:
             budget = LIMITED_BUDGET
         return replace(budget, skip=frozenset(self._failed))

@@ -55,10 +55,10 @@ def take_counted(
 
 def add_accounting(stage: StageLedger, enricher: StatefulEnricher[Any]) -> None:
     """Add what a stateful enricher says of where the epoch's rows went."""
-    account = enricher.account()
+    account = enricher.accounting()
     stage.held.add(Tally(*account.held))
     stage.closed.add(Tally(*account.closed))
-    stage.filtered.add(Tally(*account.left_out))
+    stage.filtered.add(Tally(*account.filtered))
     stage.late += account.late
 
 

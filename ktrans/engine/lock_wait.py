@@ -18,7 +18,7 @@ def hold_when_free(
     hold: Callable[[], AbstractContextManager[Store]],
     *,
     wait: bool,
-    poll_secs: float,
+    poll_interval: float,
     cancellation: Cancellation,
     note: Callable[[str], None],
 ) -> Store:
@@ -28,7 +28,7 @@ def hold_when_free(
         stack: releases the pipeline when it is closed.
         hold: tries to hold it; see `hold_store`.
         wait: whether to wait at all. A lock without an expiry time is never waited for.
-        poll_secs: the time between attempts, at most `LONGEST_POLL_SECS`.
+        poll_interval: the time between attempts, at most `LONGEST_POLL_SECS`.
         cancellation: ends the wait; has the clock.
         note: called once, with the reason for the wait.
 
@@ -48,4 +48,4 @@ def hold_when_free(
             if not noted:  # once: the message has a time, which changes with each renewal
                 note(f"{error.message}; waiting to take over")
             noted = True
-        cancellation.clock.wait(min(poll_secs, LONGEST_POLL_SECS), cancellation.stop)
+        cancellation.clock.wait(min(poll_interval, LONGEST_POLL_SECS), cancellation.stop)

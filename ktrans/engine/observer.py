@@ -69,7 +69,7 @@ class Observer:
         """A task or listing failed in a way that may pass, and is tried again after a wait."""
 
     def caught_up(self) -> None:
-        """The source has nothing new; a run that follows it asks again after `poll_secs`."""
+        """The source has nothing new; a run that follows it asks again after `poll_interval`."""
 
     def note(self, text: str) -> None:
         """Something that a person should know, once."""

@@ -18,8 +18,8 @@ def retry_of(settings: EngineSettings, *, forever: bool = False) -> Retry:
     """Return how often and how long a pipeline retries."""
     return Retry(
         attempts=None if forever else settings.attempts,
-        first_wait_secs=settings.retry_wait_secs,
-        max_wait_secs=settings.retry_max_wait_secs,
+        first_wait_secs=settings.retry_wait,
+        max_wait_secs=settings.retry_max_wait,
     )
 
 

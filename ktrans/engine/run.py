@@ -52,7 +52,7 @@ def run(
         catalogue: the installed components.
         options: the options of this run.
         observer: is notified of what happens.
-        stop: when set, no new epoch starts; the current one has `engine.grace_secs` to finish.
+        stop: when set, no new epoch starts; the current one has `engine.grace_period` to finish.
         abandon: when set, the current epoch is undone at once.
 
     Returns:
@@ -169,14 +169,14 @@ class Run:
             store.claim(name, self.pipeline.path)
         self.observer.run_started(name, self.receipt.run_id, self.meter)
         pool = stack.enter_context(ThreadPoolExecutor(self.workers, thread_name_prefix="work"))
-        stack.enter_context(self.cancellation.grace(self.pipeline.engine.grace_secs))
+        stack.enter_context(self.cancellation.grace(self.pipeline.engine.grace_period))
         check_open_totals(store, name, self.assembly.enrichers)
         context = RunContext(
             assembly=self.assembly,
             store=store,
             workers=self.workers,
             pool=pool,
-            byte_budget=ByteBudget((2 * self.workers + 4) * self.pipeline.limits.block_bytes),
+            byte_budget=ByteBudget((2 * self.workers + 4) * self.pipeline.limits.block_size),
             cancellation=self.cancellation,
             meter=self.meter,
             observer=self.observer,
@@ -199,7 +199,7 @@ class Run:
             stack,
             partial(hold_store, self.assembly.state, self.pipeline.name, self.receipt.run_id),
             wait=self.options.follow and self._if_locked != "skip",
-            poll_secs=self.pipeline.engine.poll_secs,
+            poll_interval=self.pipeline.engine.poll_interval,
             cancellation=self._between_epochs,
             note=self._note,
         )

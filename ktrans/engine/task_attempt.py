@@ -129,7 +129,7 @@ class TaskAttempt:
     # -- the reader's thread ------------------------------------------------------------------
 
     def _read(self, splits: Sequence[Split]) -> None:
-        block_bytes = self._context.assembly.pipeline.limits.block_bytes
+        block_size = self._context.assembly.pipeline.limits.block_size
         try:
             group = _Group()
             began = now()
@@ -143,7 +143,7 @@ class TaskAttempt:
                     group.blocks.append(block)
                     group.splits.append(split)
                     group.size += block.nbytes
-                    if group.full(block_bytes):
+                    if group.full(block_size):
                         self._submit(group)
                         group = _Group()
                 began = now()

@@ -10,16 +10,16 @@ from ktrans.config.model import Pipeline
 
 
 def group_splits(
-    splits: Sequence[Split], task_bytes: int, workers: int, *, serial: bool
+    splits: Sequence[Split], task_size: int, workers: int, *, serial: bool
 ) -> list[list[Split]]:
     """Group splits, in order, into tasks of about equal bytes.
 
-    There are as many tasks as it takes to keep each near `task_bytes`, but at least one for each
-    worker if there are enough splits. An unknown size counts as `task_bytes`.
+    There are as many tasks as it takes to keep each near `task_size`, but at least one for each
+    worker if there are enough splits. An unknown size counts as `task_size`.
 
     Args:
         splits: the splits of an epoch.
-        task_bytes: the desired size of a task.
+        task_size: the desired size of a task.
         workers: the number of threads.
         serial: put all splits into one task.
     """
@@ -27,9 +27,9 @@ def group_splits(
         return []
     if serial:
         return [list(splits)]
-    sizes = [task_bytes if split.size is None else max(split.size, 1) for split in splits]
+    sizes = [task_size if split.size is None else max(split.size, 1) for split in splits]
     total = sum(sizes)
-    count = min(len(splits), max(round(total / task_bytes), min(workers, len(splits)), 1))
+    count = min(len(splits), max(round(total / task_size), min(workers, len(splits)), 1))
     share = total / count
     tasks: list[list[Split]] = [[]]
     taken = 0

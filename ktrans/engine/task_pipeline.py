@@ -91,7 +91,9 @@ class TaskPipeline:
 
     def state_updates(self) -> dict[str, StateUpdate]:
         """Return what stateful enrichers want stored, by the name of their state; after `finish`."""
-        updates = {e.state_id: e.change() for e in self._ordered if isinstance(e, StatefulEnricher)}
+        updates = {
+            e.state_id: e.state_update() for e in self._ordered if isinstance(e, StatefulEnricher)
+        }
         return {name: update for name, update in updates.items() if update is not None}
 
     def abort(self) -> None:

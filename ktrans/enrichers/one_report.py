@@ -14,7 +14,7 @@ The rule, exactly:
 - Capture points are ordered by: log type (`log_types` first, in that order, then the others by
   name); side (`sides`, in that order, then the others); configuration, interface, instance and
   account by name, the lowest first. Null comes last in each.
-- A window is [`start_time`, `end_time`]; two overlap if no more than `slack_secs` lies between.
+- A window is [`start_time`, `end_time`]; two overlap if no more than `slack` lies between.
 - Of each flow, in the order of its capture points: a report is set aside if its window overlaps
   that of a report of the same flow which was kept for another, earlier capture point.
 
@@ -48,6 +48,7 @@ from ktrans.enrichers.held_rows.spill import Hold
 from ktrans.enrichers.held_rows.tuples import combined, first_rows
 from ktrans.enrichers.rules.reports import quarantined
 from ktrans.kit.columns import distinct, require_integer, require_text
+from ktrans.kit.units import Duration
 
 FLOW = ("provider", "src_addr", "dst_addr", "src_port", "dst_port", "protocol", "action")
 POINT = ("log_type", "reporter", "interface_id", "instance_id", "account_id")
@@ -70,7 +71,7 @@ class OneReportEnricherConfig(HeldConfig):
     type: Literal["one_report"] = Field(
         "one_report", description="Which component this is.", examples=["one_report"]
     )
-    slack_secs: float = Field(
+    slack: Duration = Field(
         60,
         ge=0,
         le=86_400,
@@ -195,7 +196,7 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
         aside = rows[
             quarantined(
                 Hashes(high, low), start, end, self._ranks()[point],
-                round(self.config.slack_secs * 1e6),
+                round(self.config.slack * 1e6),
             )
         ]  # fmt: skip
         return _without(hold, np.sort(aside))

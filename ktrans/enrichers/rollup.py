@@ -32,16 +32,16 @@ from ktrans.enrichers.totals.rows import Prepared, prepare
 from ktrans.enrichers.totals.state import Opened
 from ktrans.flow.schema import COUNTERS
 from ktrans.kit.columns import option, require
+from ktrans.kit.units import WholeSeconds
 
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+CENTURY = 100 * 366 * 86_400
 Function = Literal["sum", "count", "min", "max", "mean", "distinct", "approx_distinct"]
-Duration = Annotated[str, StringConstraints(pattern=r"^\d{1,9}(s|m|h|d)$")]
 Name = Annotated[str, StringConstraints(min_length=1)]
 
 
-def micros(duration: str) -> int:
-    """Give a length of time such as `5m` in microseconds."""
-    return int(duration[:-1]) * SECONDS[duration[-1]] * 1_000_000
+def micros(seconds: int) -> int:
+    """Return a duration in microseconds."""
+    return seconds * 1_000_000
 
 
 class Top(BaseModel):
@@ -76,9 +76,11 @@ class RollupEnricherConfig(ComponentConfig):
     type: Literal["rollup"] = Field(
         "rollup", description="Which component this is.", examples=["rollup"]
     )
-    window: Duration = Field(
-        description="Length of a window, with its unit: s, m, h or d. Windows begin at multiples "
-        "of it since 1970, UTC.",
+    window: WholeSeconds = Field(
+        ge=1,
+        le=CENTURY,
+        description="Length of a window, in whole seconds. Windows begin at multiples of it since "
+        "1970, UTC.",
         examples=["60s", "5m", "1h"],
     )
     group_by: tuple[Name, ...] = Field(
@@ -101,8 +103,10 @@ class RollupEnricherConfig(ComponentConfig):
         "default ones those that the rows have are used.",
         examples=[["start_time"]],
     )
-    lateness: Duration = Field(
-        "10m",
+    lateness: WholeSeconds = Field(
+        600,
+        ge=0,
+        le=CENTURY,
         description="A window closes once a row has been seen that is this much later than its "
         "end. Longer: fewer late rows, more open windows.",
         examples=["10m", "1h"],
@@ -137,8 +141,10 @@ class RollupEnricherConfig(ComponentConfig):
         "count and mean go by it. The default one is used if the rows have it. None: no weights.",
         examples=["sample_weight"],
     )
-    max_ahead: Duration = Field(
-        "1d",
+    max_ahead: WholeSeconds = Field(
+        86_400,
+        ge=0,
+        le=CENTURY,
         description="A row whose time is later than this after its epoch was planned is rejected: "
         "one wrong clock would close all windows.",
         examples=["1h"],
@@ -158,8 +164,6 @@ class RollupEnricherConfig(ComponentConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not micros(self.window):
-            raise ValueError("a window cannot be empty")
         taken = ["window_start", "window_end", REVISION, *self.group_by, *self.aggregates]
         twins = sorted({name for name in taken if taken.count(name) > 1})
         if twins:
@@ -265,16 +269,16 @@ class RollupEnricher(StatefulEnricher[RollupEnricherConfig]):
         self._schema = out_schema(self._plan, schema, revisions=config.late == "correct")
         return self._schema
 
-    def resume(self, task: TaskId, kept: StateSnapshot, turn: EpochContext) -> Self:
+    def resume(self, task: TaskId, snapshot: StateSnapshot, context: EpochContext) -> Self:
         """Give an object for an epoch, with what recorded epochs left open."""
         del task
-        before = self._known.get(kept.version)
-        if before is None or not kept.version:
-            before = RollupEpoch.read(self._plan, kept, self.config.id)
+        before = self._known.get(snapshot.version)
+        if before is None or not snapshot.version:
+            before = RollupEpoch.read(self._plan, snapshot, self.config.id)
         self._known.clear()
-        self._known[kept.version] = before
+        self._known[snapshot.version] = before
         run = copy.copy(self)
-        run.epoch = RollupEpoch(self.config, self._plan, self._schema, before, turn)
+        run.epoch = RollupEpoch(self.config, self._plan, self._schema, before, context)
         return run
 
     def prepare(self, batch: pa.RecordBatch) -> Prepared:
@@ -295,11 +299,11 @@ class RollupEnricher(StatefulEnricher[RollupEnricherConfig]):
         yield from self.epoch.finish()
         self._known[self.epoch.turn.number] = self.epoch.after
 
-    def account(self) -> EpochAccounting:
+    def accounting(self) -> EpochAccounting:
         """Say where the rows went."""
         return self.epoch.account()
 
-    def change(self) -> StateUpdate | None:
+    def state_update(self) -> StateUpdate | None:
         """Give what to store."""
         return self.epoch.change
 

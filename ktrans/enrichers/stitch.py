@@ -10,7 +10,7 @@ The rule, exactly:
 - Rows are *of one connection* if their ends are the same in either order, and so are `protocol`,
   `provider`, `log_type`, `account_id`, `action` and the columns of `capture_point`. The verdict
   counts: a refused answer is not joined to an accepted question.
-- Windows overlap if no more than `slack_secs` lies between the end of one and the start of the
+- Windows overlap if no more than `slack` lies between the end of one and the start of the
   other. A row without an end has a window of no length.
 - Within a connection, a row there and a row back that start together are a pair, in the order they
   came; then, again and again, the two whose windows overlap and whose starts are closest (of equal
@@ -56,6 +56,7 @@ from ktrans.kit.columns import (
     require_integer,
     require_text,
 )
+from ktrans.kit.units import Duration
 
 SAME = ("protocol", "provider", "log_type", "account_id", "action")
 NUMBERS = ("src_port", "dst_port", "protocol", "tcp_flags", *COUNTS)
@@ -75,7 +76,7 @@ class StitchEnricherConfig(HeldConfig):
     type: Literal["stitch"] = Field(
         "stitch", description="Which component this is.", examples=["stitch"]
     )
-    slack_secs: float = Field(
+    slack: Duration = Field(
         1,
         ge=0,
         le=86_400,
@@ -204,7 +205,7 @@ class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
             name: np.concatenate([part[name] for part in self._noted]) for name in self._noted[0]
         }
         self._noted.clear()
-        slack = round(self.config.slack_secs * 1e6)
+        slack = round(self.config.slack * 1e6)
         one, other = pair(
             Hashes(noted["high"], noted["low"]), noted["back"], noted["start"], noted["end"] + slack
         )

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Encoded, Format, FormatWriter
-from ktrans.formats.container.conform import conform, storable
+from ktrans.formats.conform import conform, storable
 
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 """A continuation marker and a length of 0 (Arrow columnar format, "IPC Streaming Format")."""

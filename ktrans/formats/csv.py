@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from ktrans.api import ComponentConfig, ConfigError
-from ktrans.formats.text.json import is_jsonable, json_text
-from ktrans.formats.text.pieces import Piece, concat, is_text, piece, replace_chars
-from ktrans.formats.text.row_format import TextFormat
-from ktrans.formats.text.scalars import is_binary, is_scalar, scalar_text
+from ktrans.kit.rows.json import is_jsonable, json_text
+from ktrans.kit.rows.pieces import Piece, concat, is_text, piece, replace_chars
+from ktrans.kit.rows.row_format import TextFormat
+from ktrans.kit.rows.scalars import is_binary, is_scalar, scalar_text
 
 _compute: Any = pc
 

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from ktrans.api import ComponentConfig, ConfigError
-from ktrans.formats.text.json import is_jsonable, json_text, object_pieces
-from ktrans.formats.text.pieces import Piece, as_text, is_text, piece
-from ktrans.formats.text.row_format import TextFormat
-from ktrans.formats.text.scalars import is_scalar, scalar_text
+from ktrans.kit.rows.json import check_json, json_text, object_pieces
+from ktrans.kit.rows.pieces import Piece, as_text, is_text, piece
+from ktrans.kit.rows.row_format import TextFormat
+from ktrans.kit.rows.scalars import is_scalar, scalar_text
 
 _compute: Any = pc
 _HASH_BYTES = 12
@@ -100,13 +100,7 @@ class EsBulkFormat(TextFormat[EsBulkFormatConfig]):
             ConfigError: a column of the id or of the index is missing or has no text, or a column
                 has no form in JSON.
         """
-        for field in schema:
-            if not is_jsonable(field.type):
-                raise ConfigError(
-                    f"column {field.name!r} of type {field.type} has no form in JSON",
-                    code="type_not_supported",
-                    hint="leave it out with a select enricher",
-                )
+        check_json(schema)
         for name in self.config.id_columns:
             kind = _kind(schema, name, "id_columns")
             if not (is_text(kind) or pa.types.is_integer(kind)):

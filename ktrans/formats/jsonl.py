@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from ktrans.api import ComponentConfig, ConfigError
-from ktrans.formats.text.json import is_jsonable, object_pieces
-from ktrans.formats.text.pieces import Piece
-from ktrans.formats.text.row_format import TextFormat
+from ktrans.api import ComponentConfig
+from ktrans.kit.rows.json import check_json, object_pieces
+from ktrans.kit.rows.pieces import Piece
+from ktrans.kit.rows.row_format import TextFormat
 
 
 class JsonlFormatConfig(ComponentConfig):
@@ -35,26 +35,10 @@ class JsonlFormat(TextFormat[JsonlFormatConfig]):
     extension: ClassVar[str] = ".jsonl"
 
     def bind(self, schema: pa.Schema) -> None:
-        """Check that every column has a JSON form and a name of its own.
-
-        Raises:
-            ConfigError: a column's type has none (unions, month intervals), or names repeat.
-        """
-        for field in schema:
-            if not is_jsonable(field.type):
-                raise ConfigError(
-                    f"column {field.name!r} of type {field.type} has no form in JSON",
-                    code="type_not_supported",
-                    hint="leave it out with a select enricher, or write parquet or arrow",
-                )
-            if len(schema.get_all_field_indices(field.name)) > 1:
-                raise ConfigError(
-                    f"two columns are named {field.name!r}, which one JSON object cannot hold",
-                    code="duplicate_column",
-                    hint="rename one of them with a select enricher",
-                )
+        """Check that every column has a JSON form and a name of its own."""
+        check_json(schema)
 
     def pieces(self, batch: pa.RecordBatch) -> list[Piece]:
-        """Give the pieces of one object a row."""
+        """Return the pieces of one object a row."""
         nulls = self.config.nulls == "write"
         return object_pieces(batch.schema.names, batch.columns, nulls, end="}\n")

@@ -8,7 +8,8 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, Encoded, Format, FormatWriter
-from ktrans.formats.container.conform import conform, storable
+from ktrans.formats.conform import conform, storable
+from ktrans.kit.units import Size
 
 _LEVELS = {"zstd": range(1, 23), "gzip": range(1, 10)}
 _PAGE_ROWS = 1 << 20
@@ -38,7 +39,7 @@ class ParquetFormatConfig(ComponentConfig):
         " take more memory while they are gathered.",
         examples=[300_000],
     )
-    row_group_bytes: int = Field(
+    row_group_size: Size = Field(
         128 << 20,
         ge=1 << 16,
         description="Size in memory after which a row group is written, however few rows it has.",
@@ -187,7 +188,7 @@ class ParquetFormatWriter(FormatWriter):
         self._pending_rows += encoded.rows
         self.buffered_bytes += encoded.nbytes
         full = self._pending_rows >= self._config.row_group_rows
-        if full or self.buffered_bytes >= self._config.row_group_bytes:
+        if full or self.buffered_bytes >= self._config.row_group_size:
             self.flush()
 
     def flush(self) -> None:

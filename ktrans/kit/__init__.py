@@ -1,28 +1,30 @@
-"""Base classes that leave a method or two to write: what most plugins are built on.
+"""The toolbox of plugin authors; ktrans's own components are built with it too.
 
-| to write | inherit | and give |
+Base classes:
+
+| to write | inherit | and implement |
 |---|---|---|
-| a decoder of text lines | LineDecoder | `parse`: lines in, columns out |
-| an enricher that adds columns | ColumnEnricher | `compute`: a batch in, columns out |
-| a source that lists things | ListedSource | `items` and `fetch` |
-| a sink for a database or an API | BufferedSink | `deliver`: send the rows of one task |
-| a source of an object store | ObjectSource in `ktrans.kit.objects.source` | `make_store` |
-| a sink of an object store | ObjectSink in `ktrans.kit.objects.sink` | `make_target` |
+| a decoder of text lines | `line_decoder.LineDecoder` | `parse`: lines in, columns out |
+| an enricher that adds columns | `column_enricher.ColumnEnricher` | `compute`: a batch in, columns out |
+| a source of things that can be listed | `listed_source.ListedSource` | `items` and `fetch` |
+| a sink of a database or an API | `buffered_sink.BufferedSink` | `deliver`: send the rows of one task |
+| a row format | `rows.row_format.TextFormat` | `pieces`: a batch in, pieces of text out |
+| a source of an object store | `objects.source.ObjectSource` | `make_store` |
+| a sink of an object store | `objects.sink.ObjectSink` | `make_target` |
 
-Whoever needs more than they offer implements the classes of `ktrans.api` themselves.
+Tools:
+
+| module | contents |
+|---|---|
+| `columns` | checks of columns, distinct values, adding and replacing columns |
+| `flow` | the flow schema and its types |
+| `rows` | rows as text by columns: JSON, InfluxDB line protocol |
+| `text` | decompression, lines, carriers of log lines |
+| `files` | path templates, partitions, staging and publishing of files |
+| `objects` | one object store under sources, sinks and state |
+| `state` | the tables of state stores, leases, state in a bucket |
+| `errors`, `retry` | one table of errors (status to error and hint), one way to retry |
+| `spool` | segments on disk for input that comes only once |
+
+Plugins that need more implement the classes of `ktrans.api` themselves.
 """
-
-from ktrans.kit.buffered_sink import BufferedSink, Delivery
-from ktrans.kit.column_enricher import ColumnEnricher
-from ktrans.kit.line_decoder import LineDecoder, Parsed
-from ktrans.kit.listed_source import Item, ListedSource
-
-__all__ = [
-    "BufferedSink",
-    "ColumnEnricher",
-    "Delivery",
-    "Item",
-    "LineDecoder",
-    "ListedSource",
-    "Parsed",
-]

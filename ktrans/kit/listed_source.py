@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from ktrans.api import Budget, Memory, Payload, Plan, Source, Split, UsageError
 from ktrans.api.component import C
-from ktrans.api.source import Json
+from ktrans.api.payload import Json
 
 _CHUNK = 5_000
 

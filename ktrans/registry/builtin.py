@@ -45,6 +45,19 @@ def _spec(kind: str, name: str, module: str, cls: str, summary: str, **more: obj
     )
 
 
+def _log(name: str, summary: str) -> Spec:
+    """Return the Spec of a log that `ktrans.decoders.logs` declares in a module of its name."""
+    where = f"ktrans.decoders.logs.{name}:LOG"
+    return Spec(
+        kind="decoder",
+        type=name,
+        build=f"{where}.decoder",
+        config=f"{where}.config",
+        summary=summary,
+        sniff=f"{where}.recognise",
+    )
+
+
 CODE_FILES = (
     *("config", "plugins", "tables", "input", "records", "run", "state"),
     *("services", "line_protocol"),
@@ -103,6 +116,7 @@ DECODERS = [
         "Google Cloud VPC flow logs: log entries as JSON lines, arrays or Pub/Sub messages",
         sniff="ktrans.decoders.logs.gcp_vpc:sniff",
     ),
+    _log("gcp_firewall", "Google Cloud firewall rules logs: log entries, one connection each"),
     _spec(
         "decoder",
         "azure_nsg",
@@ -119,14 +133,7 @@ DECODERS = [
         "Azure virtual network flow logs, version 4",
         sniff="ktrans.decoders.logs.azure_vnet:sniff",
     ),
-    _spec(
-        "decoder",
-        "oci_vcn",
-        "oci_vcn",
-        "OciVcnDecoder",
-        "Oracle Cloud VCN flow logs, JSON",
-        sniff="ktrans.decoders.logs.oci_vcn:sniff",
-    ),
+    _log("oci_vcn", "Oracle Cloud VCN flow logs, JSON"),
     _spec(
         "decoder",
         "ibm_vpc",
@@ -135,46 +142,11 @@ DECODERS = [
         "IBM Cloud VPC flow logs, one JSON document an object",
         sniff="ktrans.decoders.logs.ibm_vpc:sniff",
     ),
-    _spec(
-        "decoder",
-        "alibaba_vpc",
-        "alibaba_vpc",
-        "AlibabaVpcDecoder",
-        "Alibaba Cloud VPC flow logs, JSON from Simple Log Service",
-        sniff="ktrans.decoders.logs.alibaba_vpc:sniff",
-    ),
-    _spec(
-        "decoder",
-        "aws_network_firewall",
-        "aws_network_firewall",
-        "AwsNetworkFirewallDecoder",
-        "AWS Network Firewall flow logs, Suricata JSON",
-        sniff="ktrans.decoders.logs.aws_network_firewall:sniff",
-    ),
-    _spec(
-        "decoder",
-        "hubble",
-        "hubble",
-        "HubbleDecoder",
-        "Cilium Hubble flows, JSON",
-        sniff="ktrans.decoders.logs.hubble:sniff",
-    ),
-    _spec(
-        "decoder",
-        "cloudflare_network_analytics",
-        "cloudflare_network_analytics",
-        "CloudflareNetworkAnalyticsDecoder",
-        "Cloudflare Network Analytics logs, JSON from Logpush",
-        sniff="ktrans.decoders.logs.cloudflare_network_analytics:sniff",
-    ),
-    _spec(
-        "decoder",
-        "goflow2",
-        "goflow2",
-        "Goflow2Decoder",
-        "NetFlow, IPFIX and sFlow as JSON from goflow2",
-        sniff="ktrans.decoders.logs.goflow2:sniff",
-    ),
+    _log("alibaba_vpc", "Alibaba Cloud VPC flow logs, JSON from Simple Log Service"),
+    _log("aws_network_firewall", "AWS Network Firewall flow logs, Suricata JSON"),
+    _log("hubble", "Cilium Hubble flows, JSON"),
+    _log("cloudflare_network_analytics", "Cloudflare Network Analytics logs, JSON from Logpush"),
+    _log("goflow2", "NetFlow, IPFIX and sFlow as JSON from goflow2"),
     _spec("decoder", "flow_json", "flow_json", "FlowJsonDecoder", "Any JSON log, by a mapping"),
     _spec("decoder", "flow_csv", "flow_csv", "FlowCsvDecoder", "Any CSV log, by a mapping"),
     _spec(
@@ -201,22 +173,8 @@ DECODERS = [
         "Tencent Cloud flow logs of cross-region traffic",
         sniff="ktrans.decoders.logs.tencent_vpc:sniff_ccn",
     ),
-    _spec(
-        "decoder",
-        "ktrans",
-        "ktrans",
-        "KtransDecoder",
-        "Flow rows that ktrans wrote, Parquet and JSON lines",
-        sniff="ktrans.decoders.logs.ktrans:sniff",
-    ),
-    _spec(
-        "decoder",
-        "ocsf",
-        "ocsf",
-        "OcsfDecoder",
-        "OCSF Network Activity (Amazon Security Lake), Parquet and JSON",
-        sniff="ktrans.decoders.logs.ocsf:sniff",
-    ),
+    _log("ktrans", "Flow rows that ktrans wrote, Parquet and JSON lines"),
+    _log("ocsf", "OCSF Network Activity (Amazon Security Lake), Parquet and JSON"),
 ]
 ENRICHERS = [
     _spec("enricher", "rollup", "rollup", "RollupEnricher", "Totals by window of time and group"),

@@ -6,6 +6,7 @@ import importlib
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api.errors import ConfigError, ConfigErrors, KtransError, PluginError
@@ -104,7 +105,7 @@ class Catalogue:
         return config
 
     def load(self, reference: str) -> Any:
-        """Import `"module:attr"`.
+        """Import `"module:attr"`; the attribute may be dotted.
 
         Raises:
             PluginError: the module or the attribute is not there.
@@ -115,7 +116,7 @@ class Catalogue:
         except ImportError as error:
             raise PluginError(f"cannot import {module}: {error}", code="plugin_import") from error
         try:
-            return getattr(found, attr)
+            return reduce(getattr, attr.split("."), found)
         except AttributeError as error:
             raise PluginError(f"{module} has no {attr}", code="plugin_import") from error
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from ktrans.api.config import ComponentConfig
 from ktrans.api.errors import ConfigError, KtransError
+from ktrans.registry.options import unit_of
 from ktrans.registry.redaction import learn_secrets, secrets_of
 from ktrans.registry.suggest import listed, near
 from ktrans.registry.values import Resolved, is_secret, plain, scrub, secret_values
@@ -173,8 +174,10 @@ def _problem(
         text = scrub(str(group[0]["ctx"]["error"]), model, raw).rstrip(".")
         what = f"`{name}` of {owner}" if name else owner
         return Problem(path, "bad_value", f"{what}: {text}")
+    info = model.model_fields.get(str(path[0])) if len(path) == 1 else None
+    unit = unit_of(info) if info else None
     hidden = isinstance(value, Resolved) or _secret_at(model, path)
-    expected = " or ".join(dict.fromkeys(expectation(detail) for detail in group))
+    expected = " or ".join(dict.fromkeys(expectation(detail, unit) for detail in group))
     message = f"`{name}` of {owner} must be {expected}"
     hint = None
     if isinstance(value, Resolved):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ktrans.kit.units import Unit
 from ktrans.registry.values import Resolved
 
 SHOWN_CHARS = 40
 
 _WHOLE, _NUMBER, _TEXT = "a whole number", "a number", "text"
 _BOOL, _LIST, _MAP = "true or false", "a list", "a mapping"
-_DATE, _TIME, _SPAN = "a date", "a date and time (ISO 8601)", "a length of time"
+_DATE, _TIME = "a date", "a date and time (ISO 8601)"
 
 _FIXED: dict[str, str] = {
     "string_type": _TEXT,
@@ -50,8 +51,8 @@ _FIXED: dict[str, str] = {
     "datetime_parsing": _TIME,
     "datetime_from_date_parsing": _TIME,
     "timezone_aware": "a time with its offset from UTC",
-    "time_delta_type": _SPAN,
-    "time_delta_parsing": _SPAN,
+    "size_parsing": "a size such as 128 MB, or a number of bytes",
+    "duration_parsing": "a duration such as 90s or 10m, or a number of seconds",
     "url_type": "a URL",
     "url_parsing": "a URL",
     "url_syntax_violation": "a URL",
@@ -80,13 +81,21 @@ _LIMITS: dict[str, str] = {
 }
 
 
-def expectation(detail: Mapping[str, Any]) -> str:
-    """Complete the sentence "must be ..." for one detail of a pydantic ValidationError."""
+def expectation(detail: Mapping[str, Any], unit: Unit | None = None) -> str:
+    """Complete the sentence "must be ..." for one detail of a pydantic ValidationError.
+
+    Args:
+        detail: of the error.
+        unit: of the option's number, if it has one.
+    """
     code = detail["type"]
     if code in _FIXED:
         return _FIXED[code]
     if code in _LIMITS:
-        text = _LIMITS[code].format_map(detail.get("ctx", {}))
+        context = detail.get("ctx", {})
+        if unit:
+            context = {name: unit.format(limit) for name, limit in context.items()}
+        text = _LIMITS[code].format_map(context)
         return text.replace("'", "") if code in {"literal_error", "enum"} else text
     return f"something else ({code.replace('_', ' ')})"
 

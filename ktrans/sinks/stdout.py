@@ -22,7 +22,6 @@ from ktrans.api import (
     InterruptedRunError,
     Kind,
     Receipt,
-    RowFormat,
     Sink,
     StageLostError,
     TaskId,
@@ -30,6 +29,7 @@ from ktrans.api import (
 )
 from ktrans.kit.files.format_option import build_format
 from ktrans.kit.files.staging import os_errors
+from ktrans.kit.rows.row_format import RowFormat
 
 _IN_MEMORY_BYTES = 8 << 20
 

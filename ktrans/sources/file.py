@@ -25,12 +25,13 @@ from ktrans.api import (
     UsageError,
     WritesFolder,
 )
+from ktrans.kit.text.magic import is_whole
+from ktrans.kit.units import Duration
 from ktrans.sources.files.known_files import (
     Known,
     compare,
     count_lines,
     fingerprints,
-    is_whole,
     last_line_end,
     quick,
 )
@@ -77,10 +78,10 @@ class FileSourceConfig(ComponentConfig):
         description="Read in the order of the paths, or of the times of last change.",
         examples=["time"],
     )
-    settled_secs: float = Field(
+    min_age: Duration = Field(
         default=0,
         ge=0,
-        description="A file that was changed less than this many seconds ago waits.",
+        description="A file that was changed less than this long ago waits.",
         examples=[30],
     )
     follow_growth: bool = Field(
@@ -89,11 +90,11 @@ class FileSourceConfig(ComponentConfig):
         "Otherwise, and for compressed files and Parquet, a longer file counts as replaced.",
         examples=[False],
     )
-    tail_secs: float = Field(
+    tail_wait: Duration = Field(
         default=5,
         ge=0,
         description="A last line without a line end waits until the file has not changed for this "
-        "many seconds; then it is taken as it is. Only where growth is followed.",
+        "long; then it is taken as it is. Only where growth is followed.",
         examples=[0],
     )
     on_replaced: Literal["reread", "skip", "error"] = Field(
@@ -109,7 +110,7 @@ class FileSource(Source[FileSourceConfig]):
 
     _outputs: OwnOutputs | None = None
 
-    def avoid(self, outputs: Sequence[WritesFolder]) -> None:
+    def exclude_outputs(self, outputs: Sequence[WritesFolder]) -> None:
         """Leave out what the pipeline itself writes."""
         self._outputs = OwnOutputs(outputs, self._paths()) if outputs else None
 
@@ -134,7 +135,7 @@ class FileSource(Source[FileSourceConfig]):
                 continue
             if budget.skip and to_key(found.path) in budget.skip:
                 continue
-            if now_ns - found.mtime_ns < self.config.settled_secs * 1e9:
+            if now_ns - found.mtime_ns < self.config.min_age * 1e9:
                 result.unsettled += 1
             elif budget.full(len(result.splits), result.planned_bytes):
                 result.defer(found, known)
@@ -252,7 +253,7 @@ class FileSource(Source[FileSourceConfig]):
             start, lines = self._begin(fd, found, known, result)
         whole = not follow or is_whole(os.pread(fd, 8, 0))
         end = found.size
-        young = now_ns - found.mtime_ns < self.config.tail_secs * 1e9
+        young = now_ns - found.mtime_ns < self.config.tail_wait * 1e9
         if not whole and young and os.pread(fd, 1, end - 1) != b"\n":
             result.tails += 1
             end = last_line_end(fd, start, end)

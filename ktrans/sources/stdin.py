@@ -23,6 +23,7 @@ from ktrans.kit.spool.payload import SegmentPayload, spool_folder
 from ktrans.kit.spool.recorded import to_remember, unrecorded
 from ktrans.kit.spool.segments import HEAD_BYTES, Segment, Spool
 from ktrans.kit.spool.stream_reader import StreamReader
+from ktrans.kit.units import Duration, Size
 
 
 class StdinSourceConfig(ComponentConfig):
@@ -43,16 +44,16 @@ class StdinSourceConfig(ComponentConfig):
         "pipeline file.",
         examples=["/var/spool/ktrans/flows"],
     )
-    segment_bytes: int = Field(
+    segment_size: Size = Field(
         default=64 << 20,
         ge=1,
         description="A segment is closed at the first line end after this many bytes.",
         examples=[16_777_216],
     )
-    segment_secs: float = Field(
+    segment_age: Duration = Field(
         default=5,
         gt=0,
-        description="A segment with complete lines is closed after this many seconds although it "
+        description="A segment with complete lines is closed after this long although it "
         "is not full, so that a slow stream is not held back.",
         examples=[1],
     )
@@ -89,8 +90,8 @@ class StdinSource(Source[StdinSourceConfig]):
         self._reader = StreamReader(
             self._spool,
             fd,
-            segment_bytes=config.segment_bytes,
-            segment_secs=config.segment_secs,
+            segment_bytes=config.segment_size,
+            segment_secs=config.segment_age,
             max_line_bytes=self.context.limits.max_line_bytes,
             stopping=self.context.stopping,
         )

@@ -195,7 +195,7 @@ def _memory() -> Iterator[Finding]:
         if text.isdigit() and int(text) < 1 << 50:
             limit = int(text)
             low = limit < LITTLE_MEMORY
-            hint = "lower limits.block_bytes and engine.workers, or raise the limit" if low else ""
+            hint = "lower limits.block_size and engine.workers, or raise the limit" if low else ""
             told = f"the container may use {limit >> 20} MB"
             yield Finding("warning" if low else "ok", "memory", told, hint)
         return

@@ -83,7 +83,7 @@ def outlook(
         if start is not None:
             position = source.position_from(start)
         settings = pipeline.engine
-        budget = Budget(settings.epoch_splits, settings.epoch_bytes)
+        budget = Budget(settings.epoch_splits, settings.epoch_size)
         plan = source.plan(position, store.memory(pipeline.name), budget)
         if plan is not None:
             _count(result, plan, budget, pipeline, workers, serial=assembly.serial)
@@ -104,7 +104,7 @@ def _count(
     result.first = [split.uri for split in plan.splits[:5]]
     result.notes = list(plan.notes)
     if plan.splits:
-        groups = group_splits(plan.splits, pipeline.engine.task_bytes, workers, serial=serial)
+        groups = group_splits(plan.splits, pipeline.engine.task_size, workers, serial=serial)
         result.tasks = len(groups)
         by_count = -(-result.splits // budget.splits)
         by_size = -(-(result.bytes or 0) // budget.bytes)

@@ -22,7 +22,7 @@ def recognised(origin: str, base_dir: Path, catalogue: Catalogue, most: int) -> 
         By the file's URI.
     """
     context = Context(base_dir=base_dir, registry=catalogue, ephemeral=True)
-    config = catalogue.config("source", {"type": "file", "paths": [origin], "tail_secs": 0})
+    config = catalogue.config("source", {"type": "file", "paths": [origin], "tail_wait": 0})
     found: dict[str, str] = {}
     with catalogue.build("source", config, context) as source:
         plan = source.plan(None, NoMemory(), Budget(splits=most))

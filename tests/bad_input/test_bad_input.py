@@ -39,7 +39,7 @@ source: {type: file, paths: [logs]}
 sinks:
   - {type: file, path: out/, format: {type: jsonl}}
 rejects: {type: file, path: rejects/, limit: {min_records: 1000000}}
-engine: {retry_wait_secs: 0.01}
+engine: {retry_wait: 0.01}
 """
 
 
@@ -114,7 +114,7 @@ def test_unknown_config_key(place):
 
 
 def test_wrong_type(place):
-    place.change("retry_wait_secs: 0.01", "workers: many")
+    place.change("retry_wait: 0.01", "workers: many")
     result = place.run()
     assert result.returncode == 78
     assert "p.yaml:6:" in result.stderr

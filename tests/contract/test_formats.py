@@ -290,7 +290,7 @@ def test_groups_of_rows_encode_as_they_would_apart(name):
 def test_a_batch_whose_text_would_be_too_large_for_one_array_is_encoded_in_parts(name, monkeypatch):
     batch, made = flow_batch(), make(name, FLOW_SCHEMA)
     whole = made.encode(batch)
-    monkeypatch.setattr("ktrans.formats.text.row_format.MAX_JOINED_BYTES", 3000)
+    monkeypatch.setattr("ktrans.kit.rows.pieces.MAX_JOINED_BYTES", 3000)
     assert len(made.texts(batch)) > 1
     parts = made.encode(batch)
     assert (bytes(parts.data), parts.rows) == (bytes(whole.data), whole.rows)

@@ -29,7 +29,7 @@ class FileCase(Case):
             (folder / "in" / f"{i}.log").write_bytes(b"".join(LINES[i * 80 : (i + 1) * 80]))
 
     def build(self):
-        return FileSource(FileSourceConfig(paths=["in/"], tail_secs=0), self.context)
+        return FileSource(FileSourceConfig(paths=["in/"], tail_wait=0), self.context)
 
 
 class StdinCase(Case):
@@ -39,7 +39,7 @@ class StdinCase(Case):
             (self.folder / "piped").touch()
             os.write(write, b"".join(LINES))
         os.close(write)
-        return StdinSource(StdinSourceConfig(segment_bytes=2000), self.context, fd=read)
+        return StdinSource(StdinSourceConfig(segment_size=2000), self.context, fd=read)
 
     def next(self, source):
         return source  # it alone has the stream

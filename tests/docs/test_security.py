@@ -21,7 +21,7 @@ HEADER = (
 GOOD = "2 {0} {1} 10.0.0.1 10.0.0.2 1 2 6 1 40 1767225600 1767225660 ACCEPT OK\n"
 PIPELINE = """
 name: hostile
-source: {type: file, paths: [logs/], tail_secs: 0}
+source: {type: file, paths: [logs/], tail_wait: 0}
 sinks:
   - {id: out, type: file, path: "out/{account_id}/{interface_id}/", format: {type: csv}}
 rejects: {type: file, path: rejects/}

@@ -30,7 +30,7 @@ class Site:
         folder.mkdir(parents=True, exist_ok=True)
 
     def write_config(self, **engine):
-        settings = {"workers": 2, "epoch_splits": 12, "task_bytes": 20000, "retry_wait_secs": 0.01}
+        settings = {"workers": 2, "epoch_splits": 12, "task_size": 20000, "retry_wait": 0.01}
         settings.update(engine)
         self.config.write_text(
             f"""

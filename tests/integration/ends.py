@@ -49,7 +49,7 @@ class Bucket:
         return {**self.options(), "path": "out/", "format": {"type": "jsonl"}}
 
     def source(self):
-        return {**self.options(), "prefix": "in/", "lookback_secs": 86_400}
+        return {**self.options(), "prefix": "in/", "lookback": 86_400}
 
     def fill(self, part):
         self.put(f"in/{part:06}.log.gz", packed(part))

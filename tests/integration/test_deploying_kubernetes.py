@@ -195,7 +195,7 @@ def test_what_a_pipeline_writes_lies_on_a_volume_that_it_may_write_to(
         local += [one["path"] for one in (rejects, *pipeline["sinks"]) if one["type"] == "file"]
         for place in local:
             assert any(place.startswith(f"{folder}/") for folder in writable), place
-        grace = pipeline.get("engine", {}).get("grace_secs", 25)
+        grace = pipeline.get("engine", {}).get("grace_period", 25)
         assert pod["terminationGracePeriodSeconds"] > grace
 
 

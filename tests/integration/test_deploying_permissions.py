@@ -120,7 +120,7 @@ def pipeline(account, folder, name, kind):
         "sqs": {"type": "sqs", "queue_url": account.queue_url, "path_style": True},
     }[kind]
     if kind == "sqs":
-        source |= {"wait_secs": 1, "gather_secs": 1}
+        source |= {"wait": 1, "gather_time": 1}
         account.notify()
     path = folder / "pipeline.yaml"
     path.write_text(

@@ -114,7 +114,7 @@ def test_what_may_pass_is_started_again_and_what_may_not_is_left():
 def test_there_is_time_to_end_the_epoch_under_way(name):
     service = read(name)["Service"]
     assert service["KillSignal"] == "SIGTERM"
-    assert int(service["TimeoutStopSec"]) > EngineSettings().grace_secs
+    assert int(service["TimeoutStopSec"]) > EngineSettings().grace_period
 
 
 def test_both_services_are_confined_alike():

@@ -23,7 +23,7 @@ ROWS = 40
 SHARED = """\
 decoder: {type: aws_vpc}
 state: {path: state/state.db}
-engine: {poll_secs: 0.1, epoch_splits: 3, retry_wait_secs: 0.01}
+engine: {poll_interval: 0.1, epoch_splits: 3, retry_wait: 0.01}
 """
 
 
@@ -58,7 +58,7 @@ class Site:
         """Write a pipeline's file as editors do: beside it first."""
         text = (
             f"name: {name}\ninclude: _shared.yaml\n"
-            f"source: {{type: file, paths: [../logs/{logs or name}/], tail_secs: 0}}\n"
+            f"source: {{type: file, paths: [../logs/{logs or name}/], tail_wait: 0}}\n"
             f"sinks: [{{id: out, type: file, path: ../out/{name}/, format: {{type: jsonl}}}}]\n{more}"
         )
         temporary = self.pipelines / f".{name}.tmp"
@@ -225,7 +225,7 @@ def test_reloads_while_logs_keep_coming_give_every_row_once(site):
         if step == 2:
             site.write("one", "enrichers: [{type: nope}]\n")
         else:
-            site.write("one", f"limits: {{max_line_bytes: {65536 + step}}}\n")
+            site.write("one", f"limits: {{max_line_size: {65536 + step}}}\n")
         generation = site.generation()
         site.reload()
         told = site.status()["config"]
@@ -263,7 +263,7 @@ def test_watched_files_are_loaded_again_and_pipelines_come_and_go(site):
     (site.pipelines / "two.yaml").unlink()
     until(lambda: [p["pipeline"] for p in site.status()["pipelines"]] == ["one", "three"])
     shared = site.pipelines / "_shared.yaml"
-    shared.write_text(SHARED + "limits: {max_line_bytes: 70000}\n")
+    shared.write_text(SHARED + "limits: {max_line_size: 70000}\n")
     until(lambda: all(p["generation"] >= 4 for p in site.status()["pipelines"]))
     shared.write_text(SHARED + "limits: {max_line")
     until(lambda: site.status()["config"]["failed"])
@@ -290,7 +290,7 @@ def test_a_call_to_stop_during_a_reload_stops_everything(site):
     site.start("--follow")
     until(site.ready)
     for name in ("one", "two"):
-        site.write(name, "limits: {max_line_bytes: 70000}\n")
+        site.write(name, "limits: {max_line_size: 70000}\n")
     site.process.send_signal(signal.SIGHUP)
     until(lambda: site.events("config_reloaded"))
     code, _ = site.stop()

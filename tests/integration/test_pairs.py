@@ -35,9 +35,9 @@ class Pipeline:
             "engine": {
                 "workers": 2,
                 "epoch_splits": 4,
-                "task_bytes": 2000,
-                "retry_wait_secs": 0.05,
-                "retry_max_wait_secs": 1,
+                "task_size": 2000,
+                "retry_wait": 0.05,
+                "retry_max_wait": 1,
             },
             **sections,
         }

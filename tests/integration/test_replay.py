@@ -32,11 +32,11 @@ def rejected(tmp_path):
     config = tmp_path / "p.yaml"
     config.write_text(
         "name: p\n"
-        "source: {type: file, paths: [logs], tail_secs: 0}\n"
+        "source: {type: file, paths: [logs], tail_wait: 0}\n"
         "decoder: {type: aws_vpc}\n"
         "sinks: [{type: file, path: out/, format: {type: jsonl}}]\n"
         "rejects: {type: file, path: rejects/, limit: {ratio: 1.0}}\n"
-        "engine: {retry_wait_secs: 0.01}\n"
+        "engine: {retry_wait: 0.01}\n"
     )
     ktrans("run", config)
     assert not (tmp_path / "out").exists()
@@ -130,11 +130,11 @@ def pipeline(folder, decoder):
     config = folder / "p.yaml"
     config.write_text(
         "name: p\n"
-        "source: {type: file, paths: [logs], tail_secs: 0}\n"
+        "source: {type: file, paths: [logs], tail_wait: 0}\n"
         f"decoder: {json.dumps(decoder)}\n"
         "sinks: [{type: file, path: out/, format: {type: jsonl}}]\n"
         "rejects: {type: file, path: rejects/, limit: {ratio: 1.0}}\n"
-        "engine: {retry_wait_secs: 0.01, attempts: 2}\n"
+        "engine: {retry_wait: 0.01, attempts: 2}\n"
     )
     return config
 

@@ -37,7 +37,7 @@ class Contended:
         self.end = end
         self.parts = 0
         self.path = folder / "p.yaml"
-        state = {**end.options(), "lease_secs": LEASE_SECS, "checkpoint_entries": 8}
+        state = {**end.options(), "lease_time": LEASE_SECS, "checkpoint_entries": 8}
         tree = {
             "name": "contended",
             "source": end.source(),
@@ -45,7 +45,7 @@ class Contended:
             "sinks": [end.sink()],
             "rejects": {**end.options(), "path": "rejects/", "format": {"type": "jsonl"}},
             "state": state,
-            "engine": {"workers": 2, "epoch_splits": 2, "task_bytes": 2000},
+            "engine": {"workers": 2, "epoch_splits": 2, "task_size": 2000},
         }
         self.path.write_text(json.dumps(tree))
 

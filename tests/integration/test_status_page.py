@@ -48,10 +48,10 @@ def following(tmp_path):
     (tmp_path / "logs").mkdir()
     (tmp_path / "p.yaml").write_text(
         "name: branch-office\n"
-        "source: {type: file, paths: [logs/], tail_secs: 0}\n"
+        "source: {type: file, paths: [logs/], tail_wait: 0}\n"
         "decoder: {type: aws_vpc}\n"
         "sinks: [{id: lake, type: file, path: out/}]\n"
-        "engine: {poll_secs: 0.1}\n"
+        "engine: {poll_interval: 0.1}\n"
     )
     port = free_port()
     command = [sys.executable, "-m", "ktrans", "run", "--follow", "--http", f":{port}"]

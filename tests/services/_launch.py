@@ -107,7 +107,7 @@ class Server:
             ready: says whether it serves at these ports. May raise OSError for "not yet".
             ports: how many ports it needs.
             environ: environment variables to add.
-            timeout_secs: how long to wait for `ready`.
+            timeout: how long to wait for `ready`.
         """
         self.name = name
         self.folder = Path(tempfile.mkdtemp(prefix=f"ktrans-{name}-"))

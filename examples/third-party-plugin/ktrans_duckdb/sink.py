@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import AccessError, ComponentConfig, ConfigError, RetryableError
-from ktrans.kit import BufferedSink, Delivery
+from ktrans.kit.buffered_sink import BufferedSink, Delivery
 
 if TYPE_CHECKING:
     import duckdb

@@ -15,7 +15,8 @@ from itertools import chain
 import numpy as np
 
 from ktrans.api import Limits, Payload
-from ktrans.decoders.frames.json_block import Cutter, JsonBlock
+from ktrans.decoders.frames.block import Block
+from ktrans.decoders.frames.json_cutter import Cutter
 from ktrans.decoders.frames.json_documents import Documents
 from ktrans.decoders.frames.json_pubsub import unwrap_push
 from ktrans.decoders.frames.json_scan import Found, Place, reads, scan
@@ -32,7 +33,7 @@ _BLANK = b" \t\r\n"
 
 def cut_json(
     payload: Payload, limits: Limits, *, unwrap: tuple[str, ...] = (), pubsub: bool = False
-) -> Iterator[JsonBlock]:
+) -> Iterator[Block]:
     """Cut a payload into blocks of one JSON record a line.
 
     Args:
@@ -50,7 +51,7 @@ def cut_json(
     return map(unwrap_push, blocks) if pubsub else blocks
 
 
-def _cut(payload: Payload, limits: Limits, unwrap: tuple[str, ...]) -> Iterator[JsonBlock]:
+def _cut(payload: Payload, limits: Limits, unwrap: tuple[str, ...]) -> Iterator[Block]:
     inflater = Inflater(payload.open, limits, payload.uri)
     chunks = inflater.chunks()
     head = _head(chunks)
@@ -89,7 +90,7 @@ def _is_lines(head: bytes, unwrap: tuple[str, ...]) -> bool:
     return whole[0] in good or len(good) * 2 > len(whole)
 
 
-def _cut_lines(cutter: Cutter, stream: Iterable[bytes], inflater: Inflater) -> Iterator[JsonBlock]:
+def _cut_lines(cutter: Cutter, stream: Iterable[bytes], inflater: Inflater) -> Iterator[Block]:
     """Cut JSON lines; a stretch that is written otherwise is brought into lines."""
     carry = b""
     pieces = cut_lines(stream, cutter.limits)
@@ -117,7 +118,7 @@ def _without_torn(data: bytes) -> tuple[bytes, bytes]:
     return (data, b"") if reads(data[end:]) else (data[:end], data[end:])
 
 
-def _take_lines(cutter: Cutter, data: bytes, *, more: bool) -> Generator[JsonBlock, None, bytes]:
+def _take_lines(cutter: Cutter, data: bytes, *, more: bool) -> Generator[Block, None, bytes]:
     """Take whole lines; give back the start of a record that goes on behind them."""
     if b"\r\n" in data[:_LOOKED_AT]:
         data = data.replace(b"\r\n", b"\n")

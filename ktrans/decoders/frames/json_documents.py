@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ktrans.decoders.frames.json_block import Cutter, JsonBlock
+from ktrans.decoders.frames.block import Block
+from ktrans.decoders.frames.json_cutter import Cutter
 from ktrans.decoders.frames.json_scan import Borders, Place, reads, scan, wrapper_pattern
 from ktrans.kit.text.inflate import Problem
 from ktrans.kit.text.lines import SHOWN_BYTES, Overlong
@@ -29,7 +30,7 @@ class Documents:
         self._rest = b""
         self._lost: Overlong | None = None
 
-    def take(self, chunk: bytes) -> Iterator[JsonBlock]:
+    def take(self, chunk: bytes) -> Iterator[Block]:
         """Take the next bytes."""
         data = self._rest + chunk
         if self._lost is not None:
@@ -49,7 +50,7 @@ class Documents:
         if len(self._rest) > self._cutter.limits.max_line_bytes:
             yield from self._bound()
 
-    def end(self, problem: Problem | None) -> Iterator[JsonBlock]:
+    def end(self, problem: Problem | None) -> Iterator[Block]:
         """Take the end of the stream.
 
         Args:
@@ -67,7 +68,7 @@ class Documents:
         elif self._rest:
             yield from self._cutter.record(self._rest)
 
-    def _span(self, span: bytes) -> Iterator[JsonBlock]:
+    def _span(self, span: bytes) -> Iterator[Block]:
         """Take a record; if it is damaged, look whether it has swallowed those behind it."""
         if reads(span):
             self._borders.learn(span)
@@ -76,14 +77,14 @@ class Documents:
         for part in self._borders.split(span):
             yield from self._cutter.record(part)
 
-    def _bound(self) -> Iterator[JsonBlock]:
+    def _bound(self) -> Iterator[Block]:
         """Keep what is unfinished from growing: it is damaged, or too long."""
         yield from self._salvage()
         if len(self._rest) > self._cutter.limits.max_line_bytes:
             self._lost = Overlong(self._rest[:SHOWN_BYTES], len(self._rest))
             self._rest = self._rest[-_OVERLAP:]
 
-    def _salvage(self) -> Iterator[JsonBlock]:
+    def _salvage(self) -> Iterator[Block]:
         """Take the records that what is unfinished has swallowed."""
         *records, self._rest = self._borders.split(self._rest) or [b""]
         for record in records:

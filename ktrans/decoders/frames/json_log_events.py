@@ -9,7 +9,8 @@ import io
 from collections.abc import Iterator
 
 from ktrans.api import Limits, Payload
-from ktrans.decoders.frames.json_block import Cutter, JsonBlock
+from ktrans.decoders.frames.block import Block
+from ktrans.decoders.frames.json_cutter import Cutter
 from ktrans.decoders.frames.log_events import BadDocument, Messages, cut_documents, read_document
 from ktrans.kit.text.inflate import Inflater, Problem, inflate_head
 
@@ -40,7 +41,7 @@ def messages_of(head: bytes) -> list[bytes]:
     return messages.texts
 
 
-def cut_events(payload: Payload, limits: Limits, *, control: bytes) -> Iterator[JsonBlock]:
+def cut_events(payload: Payload, limits: Limits, *, control: bytes) -> Iterator[Block]:
     """Cut an object into blocks of its log events' messages.
 
     The position of a record is the ordinal of its event in the object; a document that cannot be
@@ -71,7 +72,7 @@ def cut_events(payload: Payload, limits: Limits, *, control: bytes) -> Iterator[
 
 def _take(
     cutter: Cutter, document: bytes | BadDocument, limits: Limits, control: bytes
-) -> Iterator[JsonBlock]:
+) -> Iterator[Block]:
     messages = Messages()
     bad = [document] if isinstance(document, BadDocument) else [*read_document(document, messages, limits)]  # fmt: skip
     for text in [control] * messages.control + messages.texts:
@@ -86,7 +87,7 @@ def _end_torn(
     limits: Limits,
     control: bytes,
     problem: Problem,
-) -> Iterator[JsonBlock]:
+) -> Iterator[Block]:
     """Take the end of a stream that broke off: its last document may be whole."""
     torn = b""
     if isinstance(last, bytes):

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import msgspec
 
-from ktrans.decoders.frames.json_block import JsonBlock
+from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.json_scan import one_line
 
 
@@ -27,7 +27,7 @@ class _Push(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Push)
 
 
-def unwrap_push(block: JsonBlock) -> JsonBlock:
+def unwrap_push(block: Block) -> Block:
     """Replace push requests by the records in them; the first line tells whether there are any."""
     end = block.data.find(b"\n")
     first = block.data[: end if end >= 0 else len(block.data)]

@@ -1,4 +1,4 @@
-"""Alibaba Cloud VPC flow logs as Simple Log Service delivers them: JSON, every value a text.
+"""Alibaba Cloud VPC flow logs from Simple Log Service: JSON in which every value is a text.
 
 Source: Alibaba Cloud documentation, "Log fields" of VPC flow logs (SLS).
 """
@@ -6,42 +6,29 @@ Source: Alibaba Cloud documentation, "Log fields" of VPC flow logs (SLS).
 from __future__ import annotations
 
 from functools import reduce
-from typing import Literal
 
-import numpy as np
-from pydantic import Field
-
-from ktrans.api import ComponentConfig, Head, Sniff
-from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.log import Json, Log, any_of, col, first_of, keys, where
 from ktrans.decoders.partial_rows import PartialRows
-from ktrans.decoders.read.raw_columns import RawColumns
-from ktrans.decoders.values import marked, text_of
 from ktrans.flow.columns import coalesce_text
 
 _PATH_NAMES = ("traffic_path", "traffic-path", "rafficPath", "TrafficPath", "trafficPath")
-"""How documentation and older logs spell the field."""
+"""Spellings of one field in the documentation and in older logs."""
 
-_MARKS = (b'"vswitch-id"', b'"eni-id"', b'"vswitch_id"', b'"eni_id"')
-
-
-_TOPIC = "flow_log"
-
-
-def _other_records(native: RawColumns) -> np.ndarray | None:
-    """Mark the records of other topics, which share a log store with flows."""
-    topics = native.columns.get(("__topic__",))
-    return None if topics is None else marked(text_of(topics), lambda topic: topic != _TOPIC)
+_KEYS = ("srcaddr", any_of("vswitch-id", "eni-id", "vswitch_id", "eni_id"))
 
 
 def _derive(work: PartialRows) -> None:
-    """Bring the traffic path under one name; its codes are not those of other clouds."""
+    """Put the traffic path in attrs under one name; its codes differ from those of other clouds."""
     found = [text for name in _PATH_NAMES if (text := work.text(name)) is not None]
     if found:
         work.attrs["traffic_path"] = reduce(coalesce_text, found)
 
 
-TABLE = Table(
+LOG = Log(
+    "alibaba_vpc",
+    provider="alibaba",
+    log_type="alibaba.vpc",
+    frame=Json(),
     columns=(
         col("log_version", "version"),
         col("start_time", "start"),
@@ -68,34 +55,11 @@ TABLE = Table(
         col("src_service", "srctype"),
         col("dst_service", "dsttype"),
     ),
-    constants={"provider": "alibaba", "log_type": "alibaba.vpc", "reporter": "interface"},
-    reads={("__topic__",): (), **{(name,): ("attrs",) for name in _PATH_NAMES}},
-    hidden=frozenset({(name,) for name in _PATH_NAMES} | {("__topic__",)}),
-    skip=_other_records,
+    constants={"reporter": "interface"},
+    reads={(name,): ("attrs",) for name in _PATH_NAMES},
+    hidden=frozenset({("__topic__",), *((name,) for name in _PATH_NAMES)}),
+    skip=where("__topic__", not_="flow_log"),
     derive=_derive,
     all_text=True,
+    sniff=first_of(keys("__topic__", *_KEYS), keys(*_KEYS, score=90)),
 )
-
-
-class AlibabaVpcDecoderConfig(ComponentConfig):
-    """Options of the `alibaba_vpc` decoder."""
-
-    type: Literal["alibaba_vpc"] = Field(
-        default="alibaba_vpc", description="Which component this is.", examples=["alibaba_vpc"]
-    )
-
-
-class AlibabaVpcDecoder(JsonMapDecoder[AlibabaVpcDecoderConfig]):
-    """Decodes Alibaba Cloud VPC flow logs; records of other topics are skipped and counted."""
-
-    table = TABLE
-
-
-def sniff(head: Head) -> Sniff | None:
-    """Claim JSON with the topic of flow logs, or with their field names."""
-    if head.columns is not None or head.data.lstrip()[:1] not in (b"{", b"["):
-        return None
-    if not any(mark in head.data for mark in _MARKS) or b'"srcaddr"' not in head.data:
-        return None
-    topic = b'"__topic__"' in head.data and b'"flow_log"' in head.data
-    return Sniff(100 if topic else 90, "fields srcaddr, eni-id and vswitch-id of JSON records")

@@ -1,20 +1,18 @@
 """Cloudflare Network Analytics (Magic Transit, Spectrum) by Logpush: JSON of sampled packets.
 
+A record is a packet that represents SampleInterval packets: packets and bytes are scaled up, so that
+sums estimate the whole traffic; SampleInterval is kept in attrs.
+
 Source: Cloudflare documentation, Logpush datasets, "Network Analytics Logs".
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
-from ktrans.api import ComponentConfig, Head, Sniff
-from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.log import Json, Log, col, keys
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.values import Coerced, Rule, Wrong, coerce
 
@@ -84,7 +82,11 @@ def _length(column: pa.Array) -> Coerced:
     return pc.if_else(pc.equal(numbers, 0), pa.scalar(None, pa.int64()), numbers), wrong
 
 
-TABLE = Table(
+LOG = Log(
+    "cloudflare_network_analytics",
+    provider="cloudflare",
+    log_type="cloudflare.network_analytics",
+    frame=Json(),
     columns=(
         col("start_time", "Datetime"),
         col("src_addr", "IPSourceAddress"),
@@ -104,41 +106,9 @@ TABLE = Table(
         col("zone", "ColoCode"),
         col("account_id", "AccountID"),
     ),
-    constants={
-        "provider": "cloudflare",
-        "log_type": "cloudflare.network_analytics",
-        "log_status": "OK",
-        "reporter": "firewall",
-    },
+    constants={"log_status": "OK", "reporter": "firewall"},
     reads={("SampleInterval",): ()},
     always=frozenset({"protocol"}),
     derive=_derive,
+    sniff=keys("SampleInterval", "IPSourceAddress"),
 )
-
-
-class CloudflareNetworkAnalyticsDecoderConfig(ComponentConfig):
-    """Options of the `cloudflare_network_analytics` decoder."""
-
-    type: Literal["cloudflare_network_analytics"] = Field(
-        default="cloudflare_network_analytics",
-        description="Which component this is.",
-        examples=["cloudflare_network_analytics"],
-    )
-
-
-class CloudflareNetworkAnalyticsDecoder(JsonMapDecoder[CloudflareNetworkAnalyticsDecoderConfig]):
-    """Decodes Cloudflare Network Analytics logs.
-
-    A record is a packet that stands for SampleInterval packets: packets and bytes are scaled up, so
-    that sums are estimates of the whole traffic; SampleInterval is kept in attrs.
-    """
-
-    table = TABLE
-
-
-def sniff(head: Head) -> Sniff | None:
-    """Claim JSON with the names of Network Analytics."""
-    marks = (b'"SampleInterval"', b'"IPSourceAddress"')
-    if head.columns is None and all(mark in head.data for mark in marks):
-        return Sniff(100, "fields SampleInterval and IPSourceAddress")
-    return None

@@ -8,28 +8,25 @@ from __future__ import annotations
 import difflib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import pyarrow as pa
 from pydantic import Field, model_validator
 
 from ktrans.api import (
     Context,
-    Decoded,
-    Decoder,
     Payload,
-    reject_batch,
 )
 from ktrans.decoders import log_events
-from ktrans.decoders.frames.csv import CsvBlock, cut_csv
+from ktrans.decoders.base import FlowDecoder
+from ktrans.decoders.frames.block import Block
+from ktrans.decoders.frames.csv import cut_csv
 from ktrans.decoders.mapped.config import Given, MappingConfig
-from ktrans.decoders.mapped.decoder import fault_rejects
 from ktrans.decoders.read.csv import CsvParser, Dialect
-from ktrans.decoders.rows import RowBuilder
-from ktrans.flow.columns import flow_batch
-from ktrans.flow.schema import project
+from ktrans.decoders.rows import DecodedRows, RowBuilder
 from ktrans.kit.text.inflate import inflate_head
 
 _HEAD_BYTES = 64 << 10
@@ -100,7 +97,7 @@ class FlowCsvDecoderConfig(MappingConfig):
         return self
 
 
-class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
+class FlowCsvDecoder(FlowDecoder[FlowCsvDecoderConfig]):
     """Decodes delimited text by the mapping in the pipeline file."""
 
     def __init__(self, config: FlowCsvDecoderConfig, context: Context | None = None) -> None:
@@ -109,24 +106,17 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
         self._dialect = Dialect(config.delimiter, config.quote, config.null_values)
         self._has_header = config.columns is None if config.header is None else config.header
         self._told: set[str] = set()
-        self._prepare(project(None))
 
-    def _prepare(self, schema: pa.Schema) -> None:
-        self._schema = schema
-        self._builder = RowBuilder(self._table, schema)
+    def prepare(self, schema: pa.Schema) -> None:
+        """Prepare to build the columns of this schema."""
+        self._builder = RowBuilder(self.config.table(), schema)
         self._parsers: dict[tuple[str, ...], CsvParser] = {}
 
-    def schema(self, columns: Sequence[str] | None) -> pa.Schema:
-        """Give the flow schema, narrowed to `columns`; only these are built."""
-        schema = project(columns)
-        self._prepare(schema)
-        return schema
-
-    def blocks(self, payload: Payload) -> Iterator[CsvBlock]:
+    def blocks(self, payload: Payload) -> Iterator[Block]:
         """Cut an object into blocks of whole lines."""
         return self._blocks(payload, self._known_names(payload))
 
-    def replay(self, payload: Payload, layout: str | None) -> Iterator[CsvBlock]:
+    def replay(self, payload: Payload, layout: str | None) -> Iterator[Block]:
         """Give blocks for rejected lines, whose layout names their columns."""
         names = self._known_names(payload) if layout is None else tuple(json.loads(layout))
         return self._blocks(payload, names)
@@ -143,7 +133,7 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
             return None
         return self._names(head.partition(b"\n")[0])
 
-    def _blocks(self, payload: Payload, names: tuple[str, ...] | None) -> Iterator[CsvBlock]:
+    def _blocks(self, payload: Payload, names: tuple[str, ...] | None) -> Iterator[Block]:
         header = self._has_header and not payload.offset and (
             names is None or names is self.config.columns
         )  # fmt: skip
@@ -195,39 +185,12 @@ class FlowCsvDecoder(Decoder[FlowCsvDecoderConfig]):
             self._parsers[names] = parser
         return parser
 
-    def decode(self, block: CsvBlock) -> Decoded:
-        """Turn lines into rows and rejects."""
-        if block.reject is not None:
-            reason, detail = block.reject
-            rejects = self._rejects(block, [block.first_pos], [reason], [block.data], [detail])
-            return Decoded(flow_batch(self._schema, 0, {}), 1, rejects)
-        records = block.lines + block.skipped
-        if not block.lines:
-            return Decoded(flow_batch(self._schema, 0, {}), records, None, block.skipped)
-        native, skipped = self._parser(block.names).read(block.data, block.lines)
-        made = self._builder.build(native, block.uri, block.first_pos)
-        bad = fault_rejects(made.faults, block.data, block.first_pos)
-        rejects = None
-        if bad:
-            rejects = self._rejects(
-                block,
-                [each.position for each in bad],
-                [each.reason for each in bad],
-                [each.raw for each in bad],
-                [each.detail for each in bad],
-            )
-        return Decoded(made.batch, records, rejects, made.skipped + skipped + block.skipped)
+    def rows(self, block: Block) -> DecodedRows:
+        """Return the rows of a block of lines."""
+        raw, skipped = self._parser(block.layout).read(block.data, block.records)
+        rows = self._builder.build(raw, block.uri, block.first)
+        return replace(rows, skipped=rows.skipped + skipped)
 
-    def _rejects(
-        self, block: CsvBlock, positions: Any, reasons: Any, raw: Any, details: Any
-    ) -> pa.RecordBatch:
-        return reject_batch(
-            block.uri,
-            positions,
-            reasons,
-            raw,
-            details=details,
-            decoder=self.config.type,
-            version=self.version,
-            layout=json.dumps(block.names) if block.names else None,
-        )
+    def layout_of(self, block: Block) -> str | None:
+        """Return the names of the columns, by which lines are read again."""
+        return json.dumps(block.layout) if block.layout else None

@@ -10,6 +10,7 @@ from pydantic import Field
 from ktrans.api import Context
 from ktrans.decoders.mapped.config import Given, MappingConfig
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
+from ktrans.decoders.mapped.frames import Json
 
 
 class FlowJsonDecoderConfig(MappingConfig):
@@ -43,6 +44,5 @@ class FlowJsonDecoder(JsonMapDecoder[FlowJsonDecoderConfig]):
 
     def __init__(self, config: FlowJsonDecoderConfig, context: Context | None = None) -> None:
         self.table = config.table()
-        if config.records is not None:
-            self.unwrap = (config.records,)
+        self.frame = Json(arrays=() if config.records is None else (config.records,))
         super().__init__(config, context)

@@ -6,7 +6,8 @@ Source: Google Cloud documentation, "About VPC Flow Logs records".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import pyarrow as pa
@@ -15,24 +16,19 @@ from pydantic import Field
 from ktrans.api import (
     BytesPayload,
     ComponentConfig,
-    Context,
-    Decoded,
-    Decoder,
     Head,
     Limits,
     Payload,
     Sniff,
     Split,
 )
+from ktrans.decoders.base import FlowDecoder
+from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.json import cut_json
-from ktrans.decoders.frames.json_block import JsonBlock, reject_rows
 from ktrans.decoders.logs.gcp_table import TABLE
-from ktrans.decoders.mapped.decoder import fault_rejects
-from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.gcp import GcpReader
 from ktrans.decoders.read.gcp_members import Wanted
-from ktrans.decoders.rows import RowBuilder, joined
-from ktrans.flow.columns import flow_batch
+from ktrans.decoders.rows import DecodedRows, RowBuilder, joined
 from ktrans.flow.schema import project
 
 _NAMED = re.compile(
@@ -49,7 +45,7 @@ class GcpVpcDecoderConfig(ComponentConfig):
     )
 
 
-class GcpVpcDecoder(Decoder[GcpVpcDecoderConfig]):
+class GcpVpcDecoder(FlowDecoder[GcpVpcDecoderConfig]):
     """Decodes Google Cloud VPC flow logs.
 
     Counters are Google's estimates from samples, and bytes those of the payload only. A flow is
@@ -59,42 +55,25 @@ class GcpVpcDecoder(Decoder[GcpVpcDecoderConfig]):
     record's counters.
     """
 
-    def __init__(self, config: GcpVpcDecoderConfig, context: Context | None = None) -> None:
-        super().__init__(config, context)
-        self.schema(None)
+    def prepare(self, schema: pa.Schema) -> None:
+        """Prepare to build the columns of this schema."""
+        self._builder = RowBuilder(TABLE, schema)
+        self._placed = RowBuilder(TABLE, project([*schema.names, "source_pos"]))
+        everything = "attrs" in schema.names
+        self._reader = GcpReader(Wanted(TABLE.needed(schema.names), everything=everything))
 
-    def schema(self, columns: Sequence[str] | None) -> pa.Schema:
-        """Give the flow schema, narrowed to `columns`; only these are built."""
-        self._schema = project(columns)
-        self._builder = RowBuilder(TABLE, self._schema)
-        self._placed = RowBuilder(TABLE, project([*self._schema.names, "source_pos"]))
-        everything = "attrs" in self._schema.names
-        self._reader = GcpReader(Wanted(TABLE.needed(self._schema.names), everything=everything))
-        return self._schema
-
-    def blocks(self, payload: Payload) -> Iterator[JsonBlock]:
+    def blocks(self, payload: Payload) -> Iterator[Block]:
         """Cut an object into blocks of one log entry a line, taken out of Pub/Sub messages."""
         return cut_json(payload, self.context.limits, pubsub=True)
 
-    def decode(self, block: JsonBlock) -> Decoded:
-        """Turn log entries into rows and rejects."""
-        native = self._reader.read(block.data, block.records) if block.records else None
-        if native is not None:
-            made = self._builder.build(native, block.uri, block.first_pos)
-            return self._decoded(block, made.batch, made.faults, made.skipped)
-        if not block.records:
-            return self._decoded(block, flow_batch(self._schema, 0, {}), Faults(), 0)
-        read = [native for native in self._reader.sort_out(block.data) if native is not None]
-        rows = joined([self._placed.build(native, block.uri, block.first_pos) for native in read])
-        batch = rows.batch.select(self._schema.names)
-        return self._decoded(block, batch, rows.faults, rows.skipped)
-
-    def _decoded(
-        self, block: JsonBlock, batch: pa.RecordBatch, faults: Faults, skipped: int
-    ) -> Decoded:
-        bad = fault_rejects(faults, block.data, block.first_pos)
-        rejects = reject_rows(block, self.config.type, self.version, bad)
-        return Decoded(batch, block.records + len(block.rejects), rejects, skipped)
+    def rows(self, block: Block) -> DecodedRows:
+        """Return the rows of log entries."""
+        raw = self._reader.read(block.data, block.records)
+        if raw is not None:
+            return self._builder.build(raw, block.uri, block.first)
+        read = [raw for raw in self._reader.sort_out(block.data) if raw is not None]
+        rows = joined([self._placed.build(raw, block.uri, block.first) for raw in read])
+        return replace(rows, batch=rows.batch.select(self._schema.names))
 
 
 def sniff(head: Head) -> Sniff | None:

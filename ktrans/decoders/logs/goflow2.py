@@ -1,26 +1,24 @@
-"""NetFlow, IPFIX and sFlow as the collector goflow2 writes them: JSON, one flow a line.
+"""NetFlow, IPFIX and sFlow from the collector goflow2: JSON, one flow a line.
+
+Counters stay as the exporter sent them; `sampling_rate` is kept in attrs, since some exporters have
+already multiplied by it.
 
 Source: netsampler/goflow2, docs/protocols.md (version 2, snake case) and its version 1 (camel case).
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
-from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.integers import to_integers
-from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.log import Json, Log, col, first_of, keys
 from ktrans.decoders.times import TimeUnit
 from ktrans.decoders.values import Coerced, Convert, Rule, coerce
 
 
 def _time(unit: TimeUnit) -> Convert:
-    """Read times of which 0 means that the exporter gave none."""
+    """Return a conversion of times in which 0 means that the exporter sent none."""
 
     def read(column: pa.Array) -> Coerced:
         numbers, bad = to_integers(column)
@@ -31,7 +29,11 @@ def _time(unit: TimeUnit) -> Convert:
     return read
 
 
-TABLE = Table(
+LOG = Log(
+    "goflow2",
+    provider="goflow2",
+    log_type="goflow2",
+    frame=Json(),
     columns=(
         col("start_time", "time_flow_start_ns", convert=_time("ns")),
         col("start_time", "time_flow_start", "TimeFlowStart", convert=_time("auto")),
@@ -49,39 +51,9 @@ TABLE = Table(
         col("bytes", "bytes", "Bytes"),
         col("tcp_flags", "tcp_flags", "TCPFlags"),
     ),
-    constants={
-        "provider": "goflow2",
-        "log_type": "goflow2",
-        "log_status": "OK",
-        "reporter": "interface",
-    },
+    constants={"log_status": "OK", "reporter": "interface"},
+    sniff=first_of(
+        keys("time_flow_start_ns", "sampler_address", score=95),
+        keys("TimeFlowStart", "SamplerAddress", score=95),
+    ),
 )
-
-
-class Goflow2DecoderConfig(ComponentConfig):
-    """Options of the `goflow2` decoder."""
-
-    type: Literal["goflow2"] = Field(
-        default="goflow2", description="Which component this is.", examples=["goflow2"]
-    )
-
-
-class Goflow2Decoder(JsonMapDecoder[Goflow2DecoderConfig]):
-    """Decodes the JSON of goflow2.
-
-    Counters stay as the exporter sent them; `sampling_rate` is kept in attrs, since some exporters
-    have multiplied by it already.
-    """
-
-    table = TABLE
-
-
-def sniff(head: Head) -> Sniff | None:
-    """Claim JSON with the names that goflow2 gives to a flow's times."""
-    if head.columns is None and head.data.lstrip()[:1] == b"{":
-        line = head.data.lstrip().partition(b"\n")[0]
-        if b'"time_flow_start_ns"' in line and b'"sampler_address"' in line:
-            return Sniff(95, "fields time_flow_start_ns and sampler_address of goflow2")
-        if b'"TimeFlowStart"' in line and b'"SamplerAddress"' in line:
-            return Sniff(95, "fields TimeFlowStart and SamplerAddress of goflow2 version 1")
-    return None

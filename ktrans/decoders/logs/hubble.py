@@ -1,27 +1,24 @@
-"""Cilium Hubble flows: JSON of one event each, as `hubble observe -o json` and its exporter write.
+"""Cilium Hubble flows: JSON, one event a record, as `hubble observe -o json` and its exporter write.
+
+Hubble has no counters, so a row is an event without packets and bytes.
 
 Source: Cilium documentation, "Network Observability with Hubble"; cilium/cilium, api/v1/flow.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
-from ktrans.api import ComponentConfig, Head, Sniff
-from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.log import Json, Log, any_of, col, keys
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.flow.columns import coalesce_text, recode
 
 _ENVELOPES = (("flow",), ("flow", "flow"), ("result", "flow"), ("result",), ())
-_FOREIGN = ("lost_events", "agent_event", "debug_event", "node_status")
+_OTHER_EVENTS = ("lost_events", "agent_event", "debug_event", "node_status")
 _PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132, "ICMPv4": 1, "ICMPv6": 58}
 _FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
 _VERDICTS = {
@@ -42,7 +39,7 @@ _DIRECTIONS = {"ingress": "ingress", "egress": "egress", "traffic_direction_unkn
 def _other_records(native: RawColumns) -> np.ndarray | None:
     """Mark what the exporter writes beside flows."""
     mask = np.zeros(native.rows, dtype=bool)
-    for name in _FOREIGN:
+    for name in _OTHER_EVENTS:
         for envelope in ((), ("result",)):
             for path, column in native.columns.items():
                 if path[: len(envelope) + 1] == (*envelope, name):
@@ -124,7 +121,11 @@ _SIDES = tuple((side, name) for side in ("source", "destination")
                for name in ("workloads", "pod_name", "namespace"))  # fmt: skip
 _SERVICES = ("src_service", "dst_service")
 
-TABLE = Table(
+LOG = Log(
+    "hubble",
+    provider="k8s",
+    log_type="k8s.hubble",
+    frame=Json(),
     columns=(
         col("record_id", "uuid"),
         col("start_time", "time"),
@@ -144,7 +145,7 @@ TABLE = Table(
         col("instance_id", "node_name"),
         col("interface_id", "interface.name"),
     ),
-    constants={"provider": "k8s", "log_type": "k8s.hubble", "log_status": "OK"},
+    constants={"log_status": "OK"},
     defaults={"reporter": "interface"},
     envelopes=_ENVELOPES,
     objects=(("source",), ("destination",), ("ethernet",), ("l4", "TCP", "flags")),
@@ -152,34 +153,16 @@ TABLE = Table(
         **dict.fromkeys(_SIDES, _SERVICES),
         **{("l4", "TCP", "flags", name): () for name in _FLAGS},
         **{("l4", name): () for name in ("ICMPv4", "ICMPv6")},
-        **{(name,): () for name in _FOREIGN},
+        **{(name,): () for name in _OTHER_EVENTS},
     },
     always=frozenset({"direction", "src_port", "dst_port"}),
     hidden=frozenset(("l4", "TCP", "flags", name) for name in _FLAGS),
     skip=_other_records,
     derive=_derive,
+    sniff=keys(
+        "verdict",
+        any_of("IP", "l4", "traffic_direction", "trace_observation_point", least=2),
+        any_of("node_name", "is_reply"),
+        score=95,
+    ),
 )
-
-
-class HubbleDecoderConfig(ComponentConfig):
-    """Options of the `hubble` decoder."""
-
-    type: Literal["hubble"] = Field(
-        default="hubble", description="Which component this is.", examples=["hubble"]
-    )
-
-
-class HubbleDecoder(JsonMapDecoder[HubbleDecoderConfig]):
-    """Decodes Hubble flows: one event a row, without counters, since Hubble has none."""
-
-    table = TABLE
-
-
-def sniff(head: Head) -> Sniff | None:
-    """Claim JSON with a verdict and Hubble's words for where the packet was seen."""
-    marks = (b'"verdict"', b'"IP"', b'"l4"', b'"traffic_direction"', b'"trace_observation_point"')
-    if head.columns is None and b'"verdict"' in head.data:
-        seen = sum(mark in head.data for mark in marks)
-        if seen >= 3 and (b'"node_name"' in head.data or b'"is_reply"' in head.data):  # noqa: PLR2004
-            return Sniff(95, "a verdict, l4 and node_name, as Hubble writes them")
-    return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -19,18 +19,17 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import (
-    REJECT_SCHEMA,
     ComponentConfig,
-    Decoded,
     Head,
     Payload,
     RejectError,
     Sniff,
 )
+from ktrans.decoders.frames.block import Block, Refused
 from ktrans.decoders.frames.ibm import Unreadable, read_document
-from ktrans.decoders.frames.json_block import JsonBlock, JsonReject
 from ktrans.decoders.frames.json_scan import one_line
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
+from ktrans.decoders.mapped.frames import Json
 from ktrans.decoders.mapped.table import Table, col
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.flow.columns import coalesce_text, recode
@@ -49,24 +48,6 @@ _ACTIONS = {"accepted": "accept", "rejected": "reject"}
 _DIRECTIONS = {"i": "ingress", "o": "egress"}
 _SKIPPED = "skip data"
 _WINDOW = {"start_time": "capture_start_time", "end_time": "capture_end_time"}
-
-
-@dataclass(frozen=True, slots=True)
-class IbmBlock:
-    """Some flows of a document.
-
-    Attributes:
-        lines: the flows.
-        header: what the document says about all of them, and what its name says.
-    """
-
-    lines: JsonBlock
-    header: Mapping[str, str]
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the flows."""
-        return self.lines.nbytes
 
 
 @lru_cache(maxsize=1024)
@@ -164,6 +145,7 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
     """
 
     table = TABLE
+    frame = Json()
 
     def blocks(self, payload: Payload) -> Iterator[Any]:
         """Read the document; its flows become lines, its header goes with each block."""
@@ -195,10 +177,10 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
 
     def _refuse(
         self, payload: Payload, position: int, reason: str, raw: bytes, detail: str
-    ) -> JsonBlock:
+    ) -> Block:
         raw, detail, complete = shortened(raw, detail, self.context.limits.max_line_bytes)
-        reject = JsonReject(position, reason, raw, detail, complete)
-        return JsonBlock(payload.uri, b"", position, 0, (reject,))
+        refused = Refused(position, reason, raw, detail, complete)
+        return Block(payload.uri, position, refused=(refused,))
 
     def _document(self, payload: Payload) -> tuple[bytes, Problem | None]:
         """Inflate the whole object, within bounds; tell why it ends early, if it does.
@@ -219,7 +201,7 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
                 raise RejectError(
                     f"{payload.uri}: a document of more than {longest} bytes",
                     code="document_too_long",
-                    hint="raise limits.max_line_bytes if it is what it should be",
+                    hint="raise limits.max_line_size if it is what it should be",
                 )
         problem = inflater.problem
         if problem is not None:
@@ -233,19 +215,11 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
             return
         header = msgspec.json.decode(layout, type=dict[str, str])
         for block in super().blocks(payload):
-            yield IbmBlock(block, header)
+            yield replace(block, added=header)
 
-    def decode(self, block: Any) -> Decoded:
-        """Turn flows into rows and rejects; a reject keeps its header, to be read again by."""
-        if not isinstance(block, IbmBlock):
-            return self.decode_json(block)
-        done = self.decode_json(block.lines, block.header)
-        if done.rejects is not None:
-            header = msgspec.json.encode(block.header).decode()
-            layout = pa.repeat(pa.scalar(header, pa.string()), done.rejects.num_rows)
-            place = REJECT_SCHEMA.get_field_index("layout")
-            done.rejects = done.rejects.set_column(place, REJECT_SCHEMA.field(place), layout)
-        return done
+    def layout_of(self, block: Block) -> str | None:
+        """Return the header of the document, by which its flows are read again."""
+        return msgspec.json.encode(block.added).decode() if block.added else None
 
 
 def _skipped(header: Mapping[str, str]) -> bytes:
@@ -254,8 +228,8 @@ def _skipped(header: Mapping[str, str]) -> bytes:
     return msgspec.json.encode(window)
 
 
-def _block(uri: str, lines: list[bytes], first: int, header: Mapping[str, str]) -> IbmBlock:
-    return IbmBlock(JsonBlock(uri, b"\n".join(lines) + b"\n", first, len(lines)), header)
+def _block(uri: str, lines: list[bytes], first: int, header: Mapping[str, str]) -> Block:
+    return Block(uri, first, len(lines), b"\n".join(lines) + b"\n", added=header)
 
 
 def sniff(head: Head) -> Sniff | None:

@@ -1,42 +1,30 @@
 """Oracle Cloud VCN flow logs: JSON, with or without the envelope of search and Connector Hub.
 
+A record's time is that of its data; `datetime` (milliseconds) of search results, `source` and other
+values go to attrs. Ids are kept but are not unique.
+
 Source: Oracle Cloud Infrastructure Documentation, "Details for VCN Flow Logs".
 """
 
 from __future__ import annotations
 
 import re
-from typing import Literal
 
-import numpy as np
 import pyarrow as pa
-from pydantic import Field
 
-from ktrans.api import ComponentConfig, Head, Sniff
-from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.mapped.table import Table, col
+from ktrans.decoders.log import Json, Log, col, texts, where
 from ktrans.decoders.partial_rows import PartialRows
-from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.decoders.values import Coerced, Wrong, marked, text_of
 from ktrans.flow.columns import coalesce_text, recode
 
 _EVENT = "com.oraclecloud.vcn.flowlogs."
 _NAME = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)+$")
-_ENVELOPES = (("logContent",), ())
 _STATUSES = {"NoData": "NODATA", "SkipData": "SKIPDATA", "DataEvent": "OK"}
 
 
-def _other_records(native: RawColumns) -> np.ndarray | None:
-    """Mark the entries of other logs, by their event type."""
-    foreign: np.ndarray | None = None
-    for envelope in _ENVELOPES:
-        kinds = native.columns.get((*envelope, "type"))
-        if kinds is None:
-            continue
-        others = marked(text_of(kinds), lambda kind: not kind.startswith(_EVENT) and _is_name(kind))
-        if others is not None:
-            foreign = others if foreign is None else foreign | others
-    return foreign
+def _is_other_event(kind: str) -> bool:
+    """Return whether an event type belongs to another log."""
+    return not kind.startswith(_EVENT) and _is_name(kind)
 
 
 def _is_name(kind: str) -> bool:
@@ -81,7 +69,11 @@ def _region(ocid: str | None) -> str | None:
     return parts[3] or None if len(parts) >= 5 else None  # noqa: PLR2004
 
 
-TABLE = Table(
+LOG = Log(
+    "oci_vcn",
+    provider="oci",
+    log_type="oci.vcn",
+    frame=Json(arrays=("results",)),
     columns=(
         col("log_version", "data.version"),
         col("record_id", "id"),
@@ -102,40 +94,11 @@ TABLE = Table(
         col("interface_id", "oracle.vnicocid"),
         col("instance_id", "oracle.resourceId"),
     ),
-    constants={"provider": "oci", "log_type": "oci.vcn", "reporter": "interface"},
-    envelopes=_ENVELOPES,
-    reads={
-        ("type",): (),
-        ("oracle", "vnicocid"): ("region",),
-        ("oracle", "logid"): ("region",),
-    },
+    constants={"reporter": "interface"},
+    envelopes=(("logContent",), ()),
+    reads={("oracle", "vnicocid"): ("region",), ("oracle", "logid"): ("region",)},
     hidden=frozenset({("specversion",)}),
-    skip=_other_records,
+    skip=where("type", test=_is_other_event),
     derive=_derive,
+    sniff=texts('"com.oraclecloud.vcn.flowlogs.'),
 )
-
-
-class OciVcnDecoderConfig(ComponentConfig):
-    """Options of the `oci_vcn` decoder."""
-
-    type: Literal["oci_vcn"] = Field(
-        default="oci_vcn", description="Which component this is.", examples=["oci_vcn"]
-    )
-
-
-class OciVcnDecoder(JsonMapDecoder[OciVcnDecoderConfig]):
-    """Decodes Oracle Cloud VCN flow logs.
-
-    A record's time is that of its data; `datetime` (milliseconds) of search results, `source` and
-    what else there is go to attrs. Ids are kept but are not unique.
-    """
-
-    table = TABLE
-    unwrap = ("results",)
-
-
-def sniff(head: Head) -> Sniff | None:
-    """Claim JSON whose event types are those of VCN flow logs."""
-    if head.columns is None and b'"com.oraclecloud.vcn.flowlogs.' in head.data:
-        return Sniff(100, "event type com.oraclecloud.vcn.flowlogs")
-    return None

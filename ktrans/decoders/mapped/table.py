@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.read.raw_columns import Path, RawColumns
-from ktrans.decoders.values import Rule, kind_of
+from ktrans.decoders.values import Coerced, Convert, Rule, kind_of, marked, text_of
+from ktrans.flow.columns import recode
 
 _SEGMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([^."]+)')
 EVIDENCE = (
@@ -83,6 +84,61 @@ def col(column: str, *paths: str, in_attrs: bool = False, **rule: Any) -> Col:
     return Col(column, parsed, Rule(**{"kind": kind_of(column), **rule}), in_attrs)
 
 
+def each_text(change: Callable[[str], str | None]) -> Convert:
+    """Return a conversion that changes each distinct text; None means that there is no value."""
+
+    def convert(column: pa.Array) -> Coerced:
+        text = text_of(column)
+        words = [None if word is None else change(word) for word in text.dictionary.to_pylist()]
+        return recode(text, pa.array(words, pa.string())), None
+
+    return convert
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Marks the records of which one value meets a test; records without the value are not marked.
+
+    Attributes:
+        path: of the value, within an envelope.
+        test: returns whether a text marks its record.
+    """
+
+    path: Path
+    test: Callable[[str], bool]
+
+    def mask(self, native: RawColumns, envelopes: Sequence[Path]) -> np.ndarray | None:
+        """Return a mask of the records that are marked, or None if there are none."""
+        found: np.ndarray | None = None
+        for envelope in envelopes:
+            column = native.columns.get(envelope + self.path)
+            mask = None if column is None else marked(text_of(column), self.test)
+            if mask is not None:
+                found = mask if found is None else found | mask
+        return found
+
+
+def where(
+    path: str,
+    *,
+    not_: str | None = None,
+    unlike: str | None = None,
+    test: Callable[[str], bool] | None = None,
+) -> Where:
+    """Mark the records whose value at a path differs from a text or a pattern, or meets a test.
+
+    Args:
+        path: dotted path of the value.
+        not_: records with any other text are marked.
+        unlike: records in whose text this regular expression is not found are marked.
+        test: returns whether a text marks its record.
+    """
+    if unlike is not None:
+        wanted = re.compile(unlike)
+        return Where(parse_path(path), lambda text: wanted.search(text) is None)
+    return Where(parse_path(path), test or (lambda text: text != not_))
+
+
 def _derive_nothing(work: PartialRows) -> None:
     del work
 
@@ -103,7 +159,7 @@ class Table:
         always: flow columns that `derive` needs even if they were not asked for.
         hidden: values that are not put in attrs although no column reads them.
         evidence: flow columns of which a flow has at least one; other records are rejected.
-        skip: returns a mask of the records that are not flows, or None.
+        skip: marks the records that are not flows: they are counted and left out.
         derive: fills flow columns that are computed from several values.
         rest: whether values that no column reads are put in attrs.
         all_text: whether every value is a text.
@@ -118,10 +174,20 @@ class Table:
     always: frozenset[str] = frozenset()
     hidden: frozenset[Path] = frozenset()
     evidence: tuple[str, ...] = EVIDENCE
-    skip: Callable[[RawColumns], np.ndarray | None] | None = None
+    skip: Where | Callable[[RawColumns], np.ndarray | None] | None = None
     derive: Callable[[PartialRows], None] = _derive_nothing
     rest: bool = True
     all_text: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.skip, Where):
+            object.__setattr__(self, "reads", {self.skip.path: (), **self.reads})
+
+    def other_records(self, native: RawColumns) -> np.ndarray | None:
+        """Return a mask of the records that are not flows, or None if all are."""
+        if isinstance(self.skip, Where):
+            return self.skip.mask(native, self.envelopes)
+        return None if self.skip is None else self.skip(native)
 
     def all_parents(self) -> frozenset[Path]:
         """Return the paths of all objects to look into, from the top."""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import ComponentConfig, Decoded, Payload, RejectError, reject_batch
+from ktrans.api import ComponentConfig, Payload, RejectError
+from ktrans.decoders.frames.block import Block
 from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.read.json_fast import Parser
-from ktrans.decoders.read.parquet_aws import BATCH_ROWS, PARQUET_MAGIC, json_bytes, refuse_torn
+from ktrans.decoders.read.parquet_aws import BATCH_ROWS, PARQUET_MAGIC, refuse_torn
 from ktrans.decoders.read.raw_columns import Path, RawColumns
-from ktrans.decoders.rows import RowBuilder
+from ktrans.decoders.rows import DecodedRows
 from ktrans.flow.maps import exploded
 from ktrans.flow.schema import ATTRS
 
@@ -25,33 +24,8 @@ _compute: Any = pc
 _PAIR = 2
 
 
-@dataclass(frozen=True, slots=True)
-class TableBlock:
-    """Some rows of a Parquet object: the object, its columns, and the ordinal of the first row."""
-
-    uri: str
-    batch: pa.RecordBatch
-    first: int
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the columns."""
-        return int(self.batch.nbytes)
-
-
 class TableDecoder(JsonMapDecoder[C]):
-    """Decodes JSON records and Parquet rows by one table; a subclass names it.
-
-    Attributes:
-        row_builder: what makes the flow rows.
-    """
-
-    row_builder: ClassVar[type[RowBuilder]] = RowBuilder
-
-    def _prepare(self, schema: pa.Schema) -> None:
-        self._schema = schema
-        self._builder = self.row_builder(self.table, schema)
-        self._parser = Parser(self._builder.shape)
+    """Decodes JSON records and Parquet rows by one table."""
 
     def blocks(self, payload: Payload) -> Iterator[Any]:
         """Cut an object into blocks; Parquet is told by its first bytes."""
@@ -62,7 +36,7 @@ class TableDecoder(JsonMapDecoder[C]):
         else:
             yield from super().blocks(payload)
 
-    def _row_groups(self, payload: Payload) -> Iterator[TableBlock]:
+    def _row_groups(self, payload: Payload) -> Iterator[Block]:
         import pyarrow.parquet as pq
 
         with payload.random_access() as stream:
@@ -79,7 +53,7 @@ class TableDecoder(JsonMapDecoder[C]):
                     )
                 first = 1
                 for batch in file.iter_batches(BATCH_ROWS, columns=names):
-                    yield TableBlock(payload.uri, batch, first)
+                    yield Block(payload.uri, first, batch.num_rows, table=batch)
                     first += batch.num_rows
             except (pa.ArrowException, OSError) as error:
                 raise RejectError(f"{payload.uri}: not a readable Parquet file: {error}") from error
@@ -98,29 +72,12 @@ class TableDecoder(JsonMapDecoder[C]):
         found = [_leaf(schema, path) for path in paths if path[0] in names]
         return list(dict.fromkeys(found)) or names[:1]
 
-    def decode(self, block: Any) -> Decoded:
-        """Turn a block into rows and rejects."""
-        if not isinstance(block, TableBlock):
-            return super().decode(block)
-        rows = block.batch.num_rows
-        native = RawColumns(rows, None, native_columns(block.batch))
-        made = self._builder.build(native, block.uri, block.first)
-        return Decoded(made.batch, rows, self._refused(block, made.faults), made.skipped)
-
-    def _refused(self, block: TableBlock, faults: Any) -> pa.RecordBatch | None:
-        lines, reasons, details = faults.ordered()
-        if not lines:
-            return None
-        raw = [json_bytes(row) for row in block.batch.take(pa.array(lines)).to_pylist()]
-        return reject_batch(
-            block.uri,
-            [block.first + line for line in lines],
-            reasons,
-            raw,
-            details=details,
-            decoder=self.config.type,
-            version=self.version,
-        )
+    def rows(self, block: Block) -> DecodedRows:
+        """Return the rows of a block."""
+        if block.table is None:
+            return super().rows(block)
+        raw = RawColumns(block.records, None, native_columns(block.table))
+        return self._builder.build(raw, block.uri, block.first)
 
 
 def _leaf(schema: pa.Schema, path: Path) -> str:

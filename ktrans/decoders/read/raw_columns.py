@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans.decoders.read.faults import Faults
+from ktrans.flow.columns import constant_text
 
 Path = tuple[str, ...]
 """Where a value is in a record: the names of the objects around it, and its own."""
@@ -51,3 +52,15 @@ class Shape:
     parents: frozenset[Path]
     paths: Mapping[Path, pa.DataType] | None = None
     numbers: frozenset[Path] = frozenset()
+
+
+def added_column(value: str | pa.Array, raw: RawColumns) -> pa.Array:
+    """Return a value that the records do not have themselves as a column of those that were read.
+
+    Args:
+        value: one text for all records, or a column with a value for each line.
+        raw: the records that were read.
+    """
+    if isinstance(value, str):
+        return constant_text(value, raw.rows)
+    return value if raw.lines is None else value.take(pa.array(raw.lines))

@@ -14,12 +14,13 @@ from pydantic import Field
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher, TaskId
 from ktrans.enrichers.held_rows.spill import Hold
 from ktrans.kit.columns import distinct, plain_integers, require
+from ktrans.kit.units import Duration, Size
 
 
 class HeldConfig(ComponentConfig):
     """Options of enrichers that hold rows back."""
 
-    slack_secs: float = Field(
+    slack: Duration = Field(
         0,
         ge=0,
         le=86_400,
@@ -36,7 +37,7 @@ class HeldConfig(ComponentConfig):
         ),
         examples=[10_000_000],
     )
-    memory_bytes: int = Field(
+    memory: Size = Field(
         256 << 20,
         ge=0,
         description="Rows held back take this much memory; the rest waits in a temporary file.",
@@ -72,7 +73,7 @@ class HeldEnricher(Enricher[H], abc.ABC):
 
     def _new_hold(self) -> Hold:
         folder = self.config.spill_folder
-        return Hold(self.config.memory_bytes, self.context.path(folder) if folder else None)
+        return Hold(self.config.memory, self.context.path(folder) if folder else None)
 
     def begin(self, task: TaskId) -> Self:
         """Give an enricher that has seen nothing."""

@@ -51,8 +51,8 @@ class Hold:
             raise RunError(
                 f"cannot hold rows back in {place}: {error.strerror or error}",
                 code="spill_failed",
-                hint="make room, name another folder in `spill_folder`, raise `memory_bytes`, or "
-                "make epochs smaller (engine.epoch_bytes)",
+                hint="make room, name another folder in `spill_folder`, raise `memory`, or "
+                "make epochs smaller (engine.epoch_size)",
             ) from None
 
     def drain(self) -> Iterator[pa.RecordBatch]:

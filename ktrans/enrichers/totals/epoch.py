@@ -117,7 +117,7 @@ class RollupEpoch:
                 f"may have {limit}",
                 code="too_many_groups",
                 hint="group by fewer columns or ones with fewer values, take approx_distinct for "
-                "distinct, a shorter lateness or engine.epoch_bytes, or raise max_groups",
+                "distinct, a shorter lateness or engine.epoch_size, or raise max_groups",
             )
 
     # -- the end ------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from ktrans.kit.files.format_option import build_format
 from ktrans.kit.files.open_files import FileSet, Place
 from ktrans.kit.files.partition import check_columns, group, take
 from ktrans.kit.files.path_template import PathTemplate, Slot, parse, slug
+from ktrans.kit.units import Size
 
 
 class LayoutConfig(ComponentConfig):
@@ -59,7 +60,7 @@ class LayoutConfig(ComponentConfig):
         " inside, by an option of theirs.",
         examples=["none", "gzip", "zstd"],
     )
-    target_file_bytes: int = Field(
+    target_file_size: Size = Field(
         128 << 20,
         ge=1,
         description="Size at which a file is closed and the next one begun, in bytes as they are"
@@ -190,7 +191,7 @@ class LayoutSink(Sink[L], abc.ABC):
             self.place(task),
             names=(f"{self.owner}.{task}", extension),
             compression=self.config.compression,
-            target_bytes=self.config.target_file_bytes,
+            target_bytes=self.config.target_file_size,
             max_open=self.config.max_open_files,
         )
         return LayoutWriter(self, files)

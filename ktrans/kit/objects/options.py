@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from ktrans.api import ComponentConfig
 from ktrans.kit.objects.days import check_template
+from ktrans.kit.units import Duration, Size
 
 _Text = Annotated[str, Field(min_length=1)]
 
@@ -55,7 +56,7 @@ class ObjectSourceConfig(ComponentConfig):
         description="Where to end, the day included; for a backfill of old logs.",
         examples=["2026-11-30"],
     )
-    lookback_secs: float = Field(
+    lookback: Duration = Field(
         default=86_400,
         gt=0,
         description="How late an object may arrive, counted from its last change and from the end"
@@ -63,10 +64,10 @@ class ObjectSourceConfig(ComponentConfig):
         " larger state.",
         examples=[21_600, 259_200],
     )
-    settled_secs: float = Field(
+    min_age: Duration = Field(
         default=0,
         ge=0,
-        description="An object that was changed less than this many seconds ago waits.",
+        description="An object that was changed less than this long ago waits.",
         examples=[60],
     )
     on_replaced: Literal["reread", "skip", "error"] = Field(
@@ -75,7 +76,7 @@ class ObjectSourceConfig(ComponentConfig):
         " has other content: read it again, leave it, or stop the run.",
         examples=["skip"],
     )
-    part_bytes: int = Field(
+    part_size: Size = Field(
         default=8 << 20,
         ge=1 << 16,
         description="Larger objects are read in parts of this size, side by side.",
@@ -88,7 +89,7 @@ class ObjectSourceConfig(ComponentConfig):
         description="How many requests run at a time, to list and to read.",
         examples=[16],
     )
-    slow_read_secs: float = Field(
+    slow_read_after: Duration = Field(
         default=300,
         gt=0,
         description="A part that takes longer is asked for again, from the byte where it stands.",
@@ -104,8 +105,8 @@ class ObjectSourceConfig(ComponentConfig):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.lookback_secs <= self.settled_secs:
-            raise ValueError("lookback_secs has to be longer than settled_secs")
+        if self.lookback <= self.min_age:
+            raise ValueError("lookback has to be longer than min_age")
         prefixes = sorted(self.prefixes)
         for one, other in pairwise(prefixes):
             if other.startswith(one):

@@ -59,7 +59,7 @@ class PlanResult:
         if self.own:
             yield "objects that this pipeline has written itself are left out"
         if self.unsettled:
-            yield f"{self.unsettled} objects were changed too recently and wait (settled_secs)"
+            yield f"{self.unsettled} objects were changed too recently and wait (min_age)"
         if self.replaced:
             done = "read again" if self._reread else "left alone (on_replaced: skip)"
             yield f"content replaced since it was read, {done}: {_names(self.replaced)}"

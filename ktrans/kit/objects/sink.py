@@ -17,6 +17,7 @@ from ktrans.kit.files.file_sink import LayoutConfig, LayoutSink
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.store import NewObject, ObjectTarget
 from ktrans.kit.objects.uploads import Lanes, UploadedFiles
+from ktrans.kit.units import Size
 
 _CONTENT_TYPES = {
     ".parquet": "application/vnd.apache.parquet",
@@ -38,7 +39,7 @@ class ObjectSinkConfig(LayoutConfig):
         " Ends with a slash to have objects named for you; otherwise the name holds {task}.",
         examples=["flows/date={start_time:%Y-%m-%d}/", "flows/{account_id}/f-{task}.parquet"],
     )
-    target_file_bytes: int = Field(
+    target_file_size: Size = Field(
         128 << 20,
         ge=1,
         description="Size at which an object is completed and the next one begun. Objects end with"

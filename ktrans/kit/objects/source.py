@@ -87,9 +87,9 @@ class ObjectSource(Source[C], abc.ABC):
         config = self.config
         return Reader(
             self.store,
-            part_bytes=config.part_bytes,
+            part_bytes=config.part_size,
             threads=config.parallel_reads,
-            slow_secs=config.slow_read_secs,
+            slow_secs=config.slow_read_after,
             clock=self.context.clock,
         )
 
@@ -134,7 +134,7 @@ class ObjectSource(Source[C], abc.ABC):
         """Take what was quarantined earlier, then go on with the sweep, up to the budget."""
         now = self._moment(position)
         standing = Standing.from_json(position)
-        lookback = timedelta(seconds=self.config.lookback_secs)
+        lookback = timedelta(seconds=self.config.lookback)
         expiry = Expiry(standing.queue, memory)
         if standing.queue is None:  # the beginning, or where `--from` says
             standing.waiting += memory.recall([_WAITING]).get(_WAITING, ())
@@ -303,7 +303,7 @@ class ObjectSource(Source[C], abc.ABC):
         if have is not None and have["version"] == info.version:
             return
         age = (self.now() - info.modified).total_seconds()
-        if self.config.settled_secs and age < self.config.settled_secs:
+        if self.config.min_age and age < self.config.min_age:
             result.unsettled += 1
             return
         if have is not None and not have.get("rejected"):

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from ktrans.api.errors import RunError
-from ktrans.api.source import Json
+from ktrans.api.payload import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ktrans.api import ConfigError, InterruptedRunError
 from ktrans.kit.spool.segments import HEAD_BYTES, Segment, SegmentWriter, Spool
-from ktrans.sources.files.known_files import is_whole
+from ktrans.kit.text.magic import is_whole
 
 _PIECE = 1 << 20
 _MAGIC_BYTES = 8

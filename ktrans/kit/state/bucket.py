@@ -28,6 +28,7 @@ from ktrans.kit.state.lease import Lease
 from ktrans.kit.state.log_database import LogDatabase
 from ktrans.kit.state.sqlite_database import SqliteDatabase
 from ktrans.kit.state.transaction_log import TransactionLog, unsafe
+from ktrans.kit.units import Duration
 
 C = TypeVar("C", bound="BucketStateConfig")
 
@@ -42,7 +43,7 @@ class BucketStateConfig(ComponentConfig):
         description="What the names of all objects begin with; each pipeline has a folder below it.",
         examples=["ktrans/state/"],
     )
-    lease_secs: float = Field(
+    lease_time: Duration = Field(
         default=60.0,
         ge=2,
         le=3600,
@@ -88,7 +89,7 @@ class BucketState(StateStore[C]):
     def hold(self, pipeline: str, run: str = "") -> Iterator[LogDatabase]:
         """Take the lease, load the database, and log the takeover."""
         key = f"{self._root}{pipeline}/lease.json"
-        lease = Lease(self.bucket, key, self.config.lease_secs, pipeline, run)
+        lease = Lease(self.bucket, key, self.config.lease_time, pipeline, run)
         with lease.held():
             database = LogDatabase(self._log(pipeline), lease, self.config.checkpoint_entries)
             with closing(database):

@@ -98,7 +98,7 @@ class Lease:
             f"could not reach {self._bucket.uri(self._key)}, for longer than its lease of "
             f"{self._secs:g} s",
             hint="nothing is lost: the other run goes on from what was recorded; if this happens "
-            "often, raise state.lease_secs",
+            "often, raise state.lease_time",
         )
 
     # -- taking it ----------------------------------------------------------------------------

@@ -18,24 +18,8 @@ SAMPLE = 4096
 """Bytes at each end of a file that its fingerprint covers."""
 
 _PIECE = 1 << 20
-_WHOLE = (
-    b"\x1f\x8b",  # gzip, RFC 1952
-    b"\x28\xb5\x2f\xfd",  # zstd, RFC 8878
-    b"PAR1",  # Apache Parquet
-    b"BZh",  # bzip2
-    b"\xfd7zXZ\x00",  # xz
-    b"\x04\x22\x4d\x18",  # lz4 frame
-    b"Obj\x01",  # Avro container
-    b"ARROW1",  # Arrow file
-    b"PK\x03\x04",  # zip
-)
 
 StateUpdate = Literal["new", "same", "grown", "replaced"]
-
-
-def is_whole(head: bytes) -> bool:
-    """Tell by its first bytes whether content only makes sense as a whole, unlike plain text."""
-    return head.startswith(_WHOLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,9 +70,9 @@ class PlanResult:
         if self.own:
             yield f"{self.own} files below the pipeline's own outputs are left out"
         if self.unsettled:
-            yield f"{self.unsettled} files were changed too recently and wait (settled_secs)"
+            yield f"{self.unsettled} files were changed too recently and wait (min_age)"
         if self.tails:
-            yield f"{self.tails} files end within a line, which waits for its end (tail_secs)"
+            yield f"{self.tails} files end within a line, which waits for its end (tail_wait)"
         if self.torn:
             yield f"went on after a line that had been read without its end: {_some(self.torn)}"
         if self.replaced:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr
 
 from ktrans.api import ComponentConfig
+from ktrans.kit.units import Duration
 from ktrans_aws.errors import aws_errors
 
 
@@ -58,10 +59,10 @@ class AwsConfig(ComponentConfig):
         description="Where the role is assumed, if not at the usual place.",
         examples=["https://sts.eu-central-1.amazonaws.com"],
     )
-    connect_timeout_secs: float = Field(
+    connect_timeout: Duration = Field(
         10, gt=0, description="How long to wait for a connection.", examples=[5]
     )
-    timeout_secs: float = Field(
+    timeout: Duration = Field(
         60, gt=0, description="How long to wait for the next bytes of an answer.", examples=[30]
     )
     max_attempts: int = Field(
@@ -143,8 +144,8 @@ def _settings(config: AwsConfig, service: str, connections: int) -> Any:
 
     settings: dict[str, Any] = {
         "retries": {"mode": config.retry_mode, "total_max_attempts": config.max_attempts},
-        "connect_timeout": config.connect_timeout_secs,
-        "read_timeout": config.timeout_secs,
+        "connect_timeout": config.connect_timeout,
+        "read_timeout": config.timeout,
         "max_pool_connections": connections,
         "tcp_keepalive": True,
         "user_agent_extra": "ktrans",

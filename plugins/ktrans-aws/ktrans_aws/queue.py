@@ -41,18 +41,18 @@ class Queue:
     Args:
         client: of SQS.
         url: of the queue.
-        visibility_secs: how long others do not see a message that was received.
+        visibility_timeout: how long others do not see a message that was received.
         threads: how many requests run at a time.
         clock: by which messages are received and kept.
     """
 
     def __init__(
-        self, client: Any, url: str, visibility_secs: int, threads: int, clock: Clock
+        self, client: Any, url: str, visibility_timeout: int, threads: int, clock: Clock
     ) -> None:
         self._clock = clock
         self._client = client
         self._url = url
-        self._visibility_secs = visibility_secs
+        self._visibility_secs = visibility_timeout
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sqs")
         self._kept: dict[str, str] = {}

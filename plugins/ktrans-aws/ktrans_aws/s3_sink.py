@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
+from ktrans.kit.units import Size
 from ktrans_aws.client import S3Config
 from ktrans_aws.target import S3Target
 
@@ -17,7 +18,7 @@ class S3SinkConfig(S3Config, ObjectSinkConfig):
     """Objects in an S3 bucket, or in a store that speaks its language."""
 
     type: Literal["s3"] = Field("s3", description="Which component this is.", examples=["s3"])
-    part_bytes: int = Field(
+    part_size: Size = Field(
         8 << 20,
         ge=5 << 20,
         le=5 << 30,
@@ -52,8 +53,8 @@ class S3SinkConfig(S3Config, ObjectSinkConfig):
     def _fits_together(self) -> Self:
         if self.sse_kms_key_id and not (self.sse or "").startswith("aws:kms"):
             raise ValueError("sse_kms_key_id needs `sse: aws:kms`")
-        if self.target_file_bytes > self.part_bytes * _MAX_PARTS // 2:
-            raise ValueError("target_file_bytes is too large for 10,000 parts of part_bytes")
+        if self.target_file_size > self.part_size * _MAX_PARTS // 2:
+            raise ValueError("target_file_size is too large for 10,000 parts of part_size")
         if self.anonymous:
             raise ValueError("nobody writes to a bucket anonymously")
         return self
@@ -77,4 +78,4 @@ class S3Sink(ObjectSink[S3SinkConfig]):
             "ACL": config.acl,
         }
         given = {name: value for name, value in extra.items() if value is not None}
-        return S3Target(config, config.part_bytes, given, 2 * config.parallel_uploads)
+        return S3Target(config, config.part_size, given, 2 * config.parallel_uploads)

@@ -46,5 +46,5 @@ class S3State(BucketState[S3StateConfig]):
             else {}
         )
         # A connection that has died must not outlive the lease that is renewed over it.
-        timeout = min(config.timeout_secs, config.lease_secs / RENEWALS)
-        return S3Store(config.model_copy(update={"timeout_secs": timeout}), CONNECTIONS, extra)
+        timeout = min(config.timeout, config.lease_time / RENEWALS)
+        return S3Store(config.model_copy(update={"timeout": timeout}), CONNECTIONS, extra)

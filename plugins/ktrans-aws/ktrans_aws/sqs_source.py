@@ -25,6 +25,7 @@ from ktrans.kit import log_events
 from ktrans.kit.objects.expiry import Expiry
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.reader import ObjectPayload, ReadAhead, Reader
+from ktrans.kit.units import Duration, Size, WholeSeconds
 from ktrans_aws.client import S3Access, make_client
 from ktrans_aws.errors import aws_errors
 from ktrans_aws.found import Found
@@ -53,20 +54,20 @@ class SqsSourceConfig(S3Access):
         description="Where S3 is, if it is not AWS itself; `endpoint_url` is that of the queue.",
         examples=["https://minio.example.net:9000"],
     )
-    wait_secs: int = Field(
+    wait: WholeSeconds = Field(
         20,
         ge=0,
         le=20,
         description="How long a look at an empty queue waits for a message (long polling).",
         examples=[10],
     )
-    gather_secs: float = Field(
+    gather_time: Duration = Field(
         5,
         ge=0,
         description="How long to gather messages for an epoch once there are some.",
         examples=[30],
     )
-    visibility_secs: int = Field(
+    visibility_timeout: WholeSeconds = Field(
         300,
         ge=3,
         le=43_200,
@@ -85,14 +86,14 @@ class SqsSourceConfig(S3Access):
         description="Globs of keys to leave out, compared likewise.",
         examples=[["*/CloudTrail/*"]],
     )
-    remember_secs: float = Field(
+    remember_for: Duration = Field(
         345_600,
         gt=0,
         description="How long an object that was read is remembered, so that a message that comes"
         " again does no harm. As long as the queue keeps messages, or longer.",
         examples=[1_209_600],
     )
-    part_bytes: int = Field(
+    part_size: Size = Field(
         8 << 20,
         ge=1 << 16,
         description="Larger objects are read in parts of this size, side by side.",
@@ -101,7 +102,7 @@ class SqsSourceConfig(S3Access):
     parallel_reads: int = Field(
         8, ge=1, le=256, description="How many requests to S3 run at a time.", examples=[16]
     )
-    slow_read_secs: float = Field(
+    slow_read_after: Duration = Field(
         300,
         gt=0,
         description="A part that takes longer is asked for again, from the byte where it stands.",
@@ -126,7 +127,7 @@ class SqsSource(Source[SqsSourceConfig]):
         """The queue."""
         config = self.config
         client = make_client(config, "sqs", connections=10)
-        return Queue(client, config.queue_url, config.visibility_secs, 4, self.context.clock)
+        return Queue(client, config.queue_url, config.visibility_timeout, 4, self.context.clock)
 
     @once
     def _objects(self) -> NamedObjects:
@@ -142,9 +143,9 @@ class SqsSource(Source[SqsSourceConfig]):
         config = self.config
         return Reader(
             self._objects,
-            part_bytes=config.part_bytes,
+            part_bytes=config.part_size,
             threads=config.parallel_reads,
-            slow_secs=config.slow_read_secs,
+            slow_secs=config.slow_read_after,
             clock=self.context.clock,
         )
 
@@ -173,7 +174,7 @@ class SqsSource(Source[SqsSourceConfig]):
         if not found.splits:
             return Plan((), position, notes=found.notes()) if found.notes() else None
         latest = found.latest
-        expiry.expire(latest - timedelta(seconds=self.config.remember_secs))
+        expiry.expire(latest - timedelta(seconds=self.config.remember_for))
         expiry.add({key: {} for key in found.splits}, latest)
         self._memory, self._planned = memory, found.made()
         if self._ahead is not None:
@@ -263,13 +264,13 @@ class SqsSource(Source[SqsSourceConfig]):
             if late and self.context.clock.monotonic() >= late:
                 return
             # A stop must not have to wait for a long look at an empty queue.
-            wait = 0 if found.splits else min(config.wait_secs - waited, _LOOK_SECS)
+            wait = 0 if found.splits else min(config.wait - waited, _LOOK_SECS)
             received = self.queue.receive(wait)
             waited += wait
-            if not received and (found.splits or waited >= config.wait_secs):
+            if not received and (found.splits or waited >= config.wait):
                 return
             if received:
-                late = late or self.context.clock.monotonic() + config.gather_secs
+                late = late or self.context.clock.monotonic() + config.gather_time
             for message in received:
                 self._held[message.id] = message
                 if not found.full:  # what has no room any more is for the next epoch

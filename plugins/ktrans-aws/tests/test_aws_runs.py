@@ -114,9 +114,9 @@ def test_runs_over_a_queue_that_are_killed_lose_nothing_and_publish_nothing_twic
     source = {
         "type": "sqs",
         "queue_url": url,
-        "wait_secs": 2,
-        "gather_secs": 0.2,
-        "visibility_secs": 5,
+        "wait": 2,
+        "gather_time": 0.2,
+        "visibility_timeout": 5,
         "include": ["*.log"],
         **cloud.access,
     }
@@ -125,7 +125,7 @@ def test_runs_over_a_queue_that_are_killed_lose_nothing_and_publish_nothing_twic
         f"name: p\nsource: {yaml_of(source)}\ndecoder: {{type: aws_vpc}}\n"
         "sinks: [{type: file, path: out/, format: {type: jsonl}}]\n"
         "rejects: {type: file, path: rejects/}\n"
-        "engine: {workers: 2, epoch_splits: 5, retry_wait_secs: 0.01}\n"
+        "engine: {workers: 2, epoch_splits: 5, retry_wait: 0.01}\n"
     )
 
     def put(first, count):

@@ -45,7 +45,7 @@ class S3SourceCase(SourceCase):
 class TestS3Source(SourceContract):
     covers = ("s3",)
 
-    @pytest.fixture(params=[{}, {"layout": "plain", "part_bytes": 1 << 16}], ids=["days", "plain"])
+    @pytest.fixture(params=[{}, {"layout": "plain", "part_size": 1 << 16}], ids=["days", "plain"])
     def case(self, request, cloud):
         return S3SourceCase(cloud, request.param)
 
@@ -74,7 +74,7 @@ class S3SinkCase(SinkCase):
 
 SINKS = [
     {"format": {"type": "parquet"}},
-    {"format": {"type": "jsonl"}, "target_file_bytes": 1500, "if_absent": True},
+    {"format": {"type": "jsonl"}, "target_file_size": 1500, "if_absent": True},
 ]
 
 
@@ -110,7 +110,7 @@ def test_listing_goes_through_pages(cloud):
 def test_a_large_object_is_read_in_parts(cloud):
     data = bytes(range(256)) * 10_000
     cloud.put("big", data)
-    with cloud.source(part_bytes=1 << 18) as source:
+    with cloud.source(part_size=1 << 18) as source:
         split = first(source)
         assert read(source, split) == data
         with source.open(split) as payload, payload.random_access() as stream:
@@ -249,7 +249,7 @@ def test_objects_say_what_they_are_and_how_they_are_kept(cloud):
 
 
 def test_a_large_object_goes_in_parts(cloud):
-    with bound(cloud.sink(path="out/", format={"type": "jsonl"}, part_bytes=5 << 20)) as sink:
+    with bound(cloud.sink(path="out/", format={"type": "jsonl"}, part_size=5 << 20)) as sink:
         writer = sink.writer(FIRST)
         for _ in range(3000):
             for batch in batches(FIRST):
@@ -304,7 +304,7 @@ def test_check_of_the_sink_leaves_nothing(cloud):
         {"path": "a/../b/"},
         {"path": "a//b/"},
         {"path": "{account}/"},
-        {"part_bytes": 1},
+        {"part_size": 1},
         {"sse_kms_key_id": "k"},
         {"anonymous": True},
     ],

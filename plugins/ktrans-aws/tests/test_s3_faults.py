@@ -120,7 +120,7 @@ def test_a_reset_amid_a_body_is_taken_up_where_it_broke(cloud, proxy):
     data = random.Random(3).randbytes(3_000_000)
     cloud.put("o", data)
     proxy.spoil = every(2, 100_000, lambda method, path: method == "GET" and path.endswith("/o"))
-    with cloud.source(endpoint_url=proxy.url, part_bytes=1 << 19) as source:
+    with cloud.source(endpoint_url=proxy.url, part_size=1 << 19) as source:
         assert read(source, first(source)) == data
 
 
@@ -212,7 +212,7 @@ sinks:
     {access.replace(", ", chr(10) + "    ")}
 rejects: {{type: file, path: rejects/}}
 state: {{path: state/state.db}}
-engine: {{workers: 2, epoch_splits: 6, task_bytes: 20000, retry_wait_secs: 0.01}}
+engine: {{workers: 2, epoch_splits: 6, task_size: 20000, retry_wait: 0.01}}
 """
         )
 

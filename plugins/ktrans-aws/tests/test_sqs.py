@@ -135,8 +135,8 @@ class Site:
         raw = {
             "type": "sqs",
             "queue_url": self.url,
-            "wait_secs": 0,
-            "gather_secs": 60,
+            "wait": 0,
+            "gather_time": 60,
             **self.cloud.access,
         }
         context = {"ephemeral": options.pop("ephemeral", False)}
@@ -362,7 +362,7 @@ def test_a_message_received_twice_in_one_plan_stays_until_all_of_its_objects_are
 
 def test_a_crash_before_the_commit_loses_nothing_and_repeats_nothing(site):
     site.send(body(site.put("a")))
-    crashed = site.source(visibility_secs=600)
+    crashed = site.source(visibility_timeout=600)
     plan = site.plan(crashed)
     crashed.close()
     with site.source() as source:  # the engine does the epoch again, from the plan alone
@@ -408,7 +408,7 @@ def test_the_budget_is_kept(site):
 def test_messages_are_kept_from_others_while_they_are_worked_on(site):
     """For longer than they stay unseen by themselves."""
     site.send(body(site.put("a")))
-    with site.source(visibility_secs=15) as source:
+    with site.source(visibility_timeout=15) as source:
         renewed = threading.Semaphore(0)
         change = source.queue._change
         source.queue._change = lambda *given: (change(*given), renewed.release())
@@ -432,7 +432,7 @@ def test_what_was_received_and_not_planned_is_given_back(site):
 
 def test_what_is_remembered_is_forgotten_in_time(site):
     site.send(body(site.put("a")))
-    with site.source(remember_secs=1e-6) as source:
+    with site.source(remember_for=1e-6) as source:
         site.record(source, site.plan(source))
         for name in ("b", "c"):
             site.send(body(site.put(name)))

@@ -21,7 +21,7 @@ class AnnouncedBlobSource(AzureBlobSource):
     """Reads blobs as they are announced, each version once; lists nothing.
 
     A message is deleted once the epoch that read its blob is recorded. Until then, and for
-    `lookback_secs` after it, a message that comes again is known by the blob's version.
+    `lookback` after it, a message that comes again is known by the blob's version.
     """
 
     def open(self, split: Split) -> ObjectPayload:
@@ -64,7 +64,7 @@ class AnnouncedBlobSource(AzureBlobSource):
         splits = (*intake.splits, *result.splits)
         if not splits:
             return Plan((), position, notes=notes) if notes else None
-        expiry.expire(self.now() - timedelta(seconds=self.config.lookback_secs))
+        expiry.expire(self.now() - timedelta(seconds=self.config.lookback))
         expiry.add(result.remember, self.now())
         if self._ahead is not None:
             self._ahead.drop()

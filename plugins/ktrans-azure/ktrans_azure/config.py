@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ktrans.kit.objects.days import check_template
 from ktrans.kit.objects.source import ObjectSourceConfig
+from ktrans.kit.units import Duration, WholeSeconds
 from ktrans_azure.account import AccountConfig
 from ktrans_azure.hours import CONTAINERS
 
@@ -29,7 +30,7 @@ class EventQueueConfig(BaseModel):
         description="Address of the queue service, where it is not the account's own.",
         examples=["http://127.0.0.1:10001/devstoreaccount1"],
     )
-    visibility_secs: int = Field(
+    visibility_timeout: WholeSeconds = Field(
         default=300,
         ge=3,
         le=7 * 86400,
@@ -48,8 +49,8 @@ class EventQueueConfig(BaseModel):
 class AzureBlobSourceConfig(AccountConfig, ObjectSourceConfig):
     """Blobs of one container of Azure Blob Storage.
 
-    Hour blobs of flow logs (`layout: flow_logs`) are read on while they grow. There `lookback_secs`
-    and `settled_secs` have no meaning.
+    Hour blobs of flow logs (`layout: flow_logs`) are read on while they grow. There `lookback`
+    and `min_age` have no meaning.
     """
 
     type: Literal["azure_blob"] = Field(
@@ -70,14 +71,14 @@ class AzureBlobSourceConfig(AccountConfig, ObjectSourceConfig):
         " 2026/11/05/ or year=2026/month=11/day=05/.",
         examples=["auto", "flow_logs", "plain", "*/%Y/%m/%d/"],
     )
-    final_after_secs: float = Field(
+    final_after: Duration = Field(
         default=7200,
         ge=0,
         description="With flow_logs: how long after its end an hour is still looked at. What Azure"
         " adds to a blob later than that is not seen.",
         examples=[3600],
     )
-    discover_secs: float = Field(
+    discover_interval: Duration = Field(
         default=300,
         ge=0,
         description="With flow_logs: how often to look for flow logs that were newly set up.",

@@ -97,7 +97,7 @@ class PlanResult:
             what = "rewritten by something other than Azure's own growth"
             notes.append(f"{_blobs(self.replaced)} {what}: {self.replaced[0]}")
         if self.too_late:
-            what = "announced after the hour was closed, and not read (final_after_secs)"
+            what = "announced after the hour was closed, and not read (final_after)"
             notes.append(f"{_blobs(self.too_late)} {what}: {self.too_late[0]}")
         return tuple(notes)
 

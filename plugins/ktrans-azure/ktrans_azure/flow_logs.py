@@ -51,7 +51,7 @@ _AT_A_TIME = 64
 class FlowLogSource(AzureBlobSource):
     """Lists hour blobs of NSG and virtual network flow logs and reads what each has gained.
 
-    The position is the first hour that is not closed. An hour is closed `final_after_secs` after
+    The position is the first hour that is not closed. An hour is closed `final_after` after
     its end, once all its blobs are read; what was remembered of them is then forgotten, so that
     the state does not grow with the years.
     """
@@ -64,9 +64,9 @@ class FlowLogSource(AzureBlobSource):
         config = self.config
         return PartReader(
             self.container,
-            part_bytes=config.part_bytes,
+            part_bytes=config.part_size,
             threads=config.parallel_reads,
-            slow_secs=config.slow_read_secs,
+            slow_secs=config.slow_read_after,
             clock=self.context.clock,
         )
 
@@ -88,7 +88,7 @@ class FlowLogSource(AzureBlobSource):
         start, until = position.get("from") or self.config.since, self.config.until
         begin = None if start is None else first_hour(start)
         end = floor(now) if until is None else min(floor(now), last_hour(until))
-        final = floor(now - timedelta(seconds=self.config.final_after_secs))
+        final = floor(now - timedelta(seconds=self.config.final_after))
         found = PlanResult(budget, memory)
         intake = self._intake(begin, end, found)
         if intake is not None:
@@ -192,7 +192,7 @@ class FlowLogSource(AzureBlobSource):
 
         And always before an hour is closed, lest it be closed without some log's blobs.
         """
-        age = timedelta(seconds=self.config.discover_secs)
+        age = timedelta(seconds=self.config.discover_interval)
         if self._roots is not None:
             roots, since, closed = self._roots
             if roots and now - since < age and closed == final:

@@ -127,7 +127,7 @@ class EventQueue:
         pages = self._client.receive_messages(
             messages_per_page=room,
             max_messages=room,
-            visibility_timeout=self._config.visibility_secs,
+            visibility_timeout=self._config.visibility_timeout,
         )
         return list(pages)
 
@@ -148,7 +148,7 @@ class EventQueue:
     def _renew(self) -> None:
         """Hide what is held for another while, again and again; runs in a thread of its own."""
         told = False
-        clock, pause = self._context.clock, self._config.visibility_secs / 3
+        clock, pause = self._context.clock, self._config.visibility_timeout / 3
         while not clock.wait(pause, self._over, background=True):
             with self._lock:
                 held = list(self._held.values())
@@ -174,7 +174,7 @@ class EventQueue:
                 return
         renewed = self._call(
             lambda: self._client.update_message(
-                message.id, message.receipt, visibility_timeout=self._config.visibility_secs
+                message.id, message.receipt, visibility_timeout=self._config.visibility_timeout
             )
         )
         message.receipt = renewed.pop_receipt

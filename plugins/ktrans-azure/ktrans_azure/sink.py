@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
+from ktrans.kit.units import Size
 from ktrans_azure.account import Account, AccountConfig, lineage_name
 from ktrans_azure.target import BlobTarget
 
@@ -24,7 +25,7 @@ class AzureBlobSinkConfig(AccountConfig, ObjectSinkConfig):
     container: str = Field(
         min_length=1, description="The container to write to; it must exist.", examples=["lake"]
     )
-    block_bytes: int = Field(
+    block_size: Size = Field(
         default=8 << 20,
         ge=1 << 16,
         le=1 << 30,
@@ -49,4 +50,4 @@ class AzureBlobSink(ObjectSink[AzureBlobSinkConfig]):
         """Connect to the container."""
         config = self.config
         account = Account(config, self.context)
-        return BlobTarget(account, config.container, config.block_bytes, config.access_tier)
+        return BlobTarget(account, config.container, config.block_size, config.access_tier)

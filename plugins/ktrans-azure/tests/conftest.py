@@ -199,8 +199,8 @@ class Site:
         settings = {
             "workers": 2,
             "epoch_splits": 8,
-            "retry_wait_secs": 0.01,
-            "poll_secs": 0.2,
+            "retry_wait": 0.01,
+            "poll_interval": 0.2,
             **engine,
         }
         self.config = folder / "pipeline.yaml"

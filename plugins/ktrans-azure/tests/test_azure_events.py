@@ -241,7 +241,7 @@ class TestBothLayouts:
         assert sorted(seen) == sorted(blob.name for blob in blobs)
 
     def test_messages_are_kept_hidden_while_an_epoch_runs(self, either, world, noon):
-        either.options["queue"]["visibility_secs"] = 3
+        either.options["queue"]["visibility_timeout"] = 3
         blob = world.hour(noon).grow()
         either.tell(blob.name)
         source = either.source()
@@ -355,7 +355,7 @@ class TestPlain:
         assert site.epoch() is None
 
     def test_a_blob_that_was_just_written_waits(self, make, world, noon):
-        site = make(layout="plain", settled_secs=60)
+        site = make(layout="plain", min_age=60)
         world.container.upload_blob("a.log", b"one")
         site.tell("a.log")
         source = site.source()

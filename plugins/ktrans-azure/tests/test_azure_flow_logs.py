@@ -86,7 +86,7 @@ def test_a_split_gives_its_bytes_even_when_the_blob_grew_since(world, reader, no
 
 
 def test_a_blob_that_grows_between_two_pieces_is_read_on(world, noon):
-    reader = Reader(world, noon, part_bytes=1 << 16, parallel_reads=1)
+    reader = Reader(world, noon, part_size=1 << 16, parallel_reads=1)
     blob = world.hour(noon).grow(tuples=6000)
     (split,) = reader.plan().splits
     before = blob.data
@@ -223,7 +223,7 @@ def test_only_open_hours_are_listed(world, reader, noon, monkeypatch):
 
 
 def test_a_log_that_is_newly_set_up_is_found_before_its_hour_is_closed(world, reader, noon, roots):
-    reader.config = AzureBlobSourceConfig(**world.options(discover_secs=1e6))
+    reader.config = AzureBlobSourceConfig(**world.options(discover_interval=1e6))
     with reader.source() as source:
 
         def epoch():

@@ -123,7 +123,7 @@ def test_events_through_kills(world, site, roots):
             json.dumps({"eventType": "Microsoft.Storage.BlobCreated", "subject": subject})
         )
 
-    site = site(world.options(queue={"name": queue.queue_name, "visibility_secs": 5}))
+    site = site(world.options(queue={"name": queue.queue_name, "visibility_timeout": 5}))
     site.document["decoder"] = {"type": "auto"}
     writer = Writer(blobs, tell)
     writer.start()

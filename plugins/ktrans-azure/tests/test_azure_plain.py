@@ -95,7 +95,7 @@ class TestContract(SourceContract):
 def test_large_blobs_arrive_whole(world):
     data = random.Random(5).randbytes(3 << 20)
     world.container.upload_blob("big", data)
-    options = world.options(layout="plain", part_bytes=1 << 16)
+    options = world.options(layout="plain", part_size=1 << 16)
     with build(AzureBlobSourceConfig(**options), Context()) as source:
         source.now = lambda: datetime.now(UTC) + timedelta(minutes=1)
         (split,) = source.plan(None, PlainMemory(), Budget()).splits

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
+from ktrans.kit.units import Size
 from ktrans_gcp.errors import google_errors
 from ktrans_gcp.gcs import MISSING, Bucket, BucketConfig
 from ktrans_gcp.gcs_target import ACCESS, PART_STEP, GcsTarget
@@ -31,7 +32,7 @@ class GcsSinkConfig(BucketConfig, ObjectSinkConfig):
         description="Key of Cloud KMS to encrypt with; by default that of the bucket.",
         examples=["projects/p/locations/eu/keyRings/flows/cryptoKeys/lake"],
     )
-    part_bytes: int = Field(
+    part_size: Size = Field(
         8 << 20,
         ge=PART_STEP,
         multiple_of=PART_STEP,
@@ -53,4 +54,4 @@ class GcsSink(ObjectSink[GcsSinkConfig]):
         config = self.config
         with google_errors(f"bucket {config.bucket}", missing=MISSING, access=ACCESS):
             bucket = Bucket(config, self.context, config.parallel_uploads)
-        return GcsTarget(bucket, config.part_bytes, config.storage_class, config.kms_key)
+        return GcsTarget(bucket, config.part_size, config.storage_class, config.kms_key)

@@ -35,7 +35,7 @@ class Intake:
         puller: where messages come from.
         segment_bytes: a segment is closed at this size,
         segment_secs: or this long after its first message.
-        idle_secs: how long to wait for a first message.
+        idle_timeout: how long to wait for a first message.
         dedupe_messages: how many ids are remembered.
         context: of the source.
 
@@ -52,7 +52,7 @@ class Intake:
         *,
         segment_bytes: int,
         segment_secs: float,
-        idle_secs: float,
+        idle_timeout: float,
         dedupe_messages: int,
         context: Context,
     ) -> None:
@@ -62,7 +62,7 @@ class Intake:
         self._puller = puller
         self._segment_bytes = segment_bytes
         self._segment_secs = segment_secs
-        self._idle_secs = idle_secs
+        self._idle_secs = idle_timeout
         self._context = context
         self._pile = _Pile()
         self._again = 0

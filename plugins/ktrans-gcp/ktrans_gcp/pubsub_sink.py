@@ -65,7 +65,7 @@ class PubsubSink(Sink[PubsubSinkConfig]):
             config.rows_per_message,
             config.attributes,
             config.ordering_key,
-            config.max_message_bytes,
+            config.max_message_size,
         )
 
     @property
@@ -184,7 +184,7 @@ class PubsubSink(Sink[PubsubSinkConfig]):
             self._client,
             self._topic,
             width=config.publishers,
-            batch_bytes=config.batch_bytes,
+            batch_bytes=config.batch_size,
             batch_messages=config.batch_messages,
             extra=config.fixed_attributes,
         )

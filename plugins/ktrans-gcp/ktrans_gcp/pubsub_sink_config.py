@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ktrans.api import ComponentConfig, Kind
+from ktrans.kit.units import Size
 from ktrans_gcp.auth import GoogleConfig
 
 
@@ -76,14 +77,14 @@ class PubsubSinkConfig(GoogleConfig):
         description="Messages in a publish request, at most.",
         examples=[500],
     )
-    batch_bytes: int = Field(
+    batch_size: Size = Field(
         4_000_000,
         ge=1000,
         le=9_900_000,
         description="Bytes in a publish request, about.",
         examples=[1_000_000],
     )
-    max_message_bytes: int = Field(
+    max_message_size: Size = Field(
         9_900_000,
         ge=1,
         le=9_900_000,

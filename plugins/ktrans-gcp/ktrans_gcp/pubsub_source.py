@@ -103,7 +103,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
         """Take the segments that wait, then receive until the budget is full or messages get few.
 
-        Waits up to `idle_secs` for the first message.
+        Waits up to `idle_timeout` for the first message.
         """
         first = position["next"] if position else 1
         intake = self._begin(first)
@@ -217,16 +217,16 @@ class PubsubSource(Source[PubsubSourceConfig]):
             self._name,
             self._what,
             width=config.pullers,
-            max_bytes=config.max_outstanding_bytes,
+            max_bytes=config.max_outstanding_size,
             stopping=self.context.stopping,
         )
         self._intake = Intake(
             self._spool,
             self._seen_folder,
             puller,
-            segment_bytes=config.segment_bytes,
-            segment_secs=config.segment_secs,
-            idle_secs=config.idle_secs,
+            segment_bytes=config.segment_size,
+            segment_secs=config.segment_age,
+            idle_timeout=config.idle_timeout,
             dedupe_messages=config.dedupe_messages,
             context=self.context,
         )

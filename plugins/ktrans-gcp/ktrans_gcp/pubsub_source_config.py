@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ktrans.kit.units import Duration, Size
 from ktrans_gcp.auth import GoogleConfig
 
 
@@ -13,7 +14,7 @@ class PubsubSourceConfig(GoogleConfig):
     """Messages of a Pub/Sub subscription, spooled to disk before they are acknowledged.
 
     A message's data becomes one line, or as many as it has itself. A run without --follow ends once
-    no message has come for `idle_secs`.
+    no message has come for `idle_timeout`.
     """
 
     type: Literal["pubsub"] = Field(
@@ -29,7 +30,7 @@ class PubsubSourceConfig(GoogleConfig):
         "alone.",
         examples=["flows-ktrans"],
     )
-    idle_secs: float = Field(
+    idle_timeout: Duration = Field(
         10,
         gt=0,
         description="A run that is not told to stay ends when no message has come for so long.",
@@ -42,13 +43,13 @@ class PubsubSourceConfig(GoogleConfig):
         ".ktrans/spool/<pipeline> next to the pipeline file.",
         examples=["/var/spool/ktrans/flows"],
     )
-    segment_bytes: int = Field(
+    segment_size: Size = Field(
         16 << 20,
         ge=1,
         description="A segment is closed, and its messages acknowledged, at this size in bytes.",
         examples=[16_777_216],
     )
-    segment_secs: float = Field(
+    segment_age: Duration = Field(
         1,
         gt=0,
         le=30,
@@ -63,7 +64,7 @@ class PubsubSourceConfig(GoogleConfig):
         description="Pull requests at a time when messages abound.",
         examples=[8],
     )
-    max_outstanding_bytes: int = Field(
+    max_outstanding_size: Size = Field(
         64 << 20,
         ge=1 << 20,
         description="About how many bytes of messages are asked for before what came is on disk.",

@@ -90,8 +90,8 @@ class Topic:
             "project": self.project,
             "subscription": self.subscription,
             "endpoint": self.endpoint,
-            "idle_secs": 5,
-            "segment_secs": 0.2,
+            "idle_timeout": 5,
+            "segment_age": 0.2,
             **more,
         }
 
@@ -216,7 +216,7 @@ class Site:
             "sinks": sinks,
             "rejects": {"type": "file", "path": "rejects/"},
             "state": {"path": "state/state.db"},
-            "engine": {"workers": 2, "retry_wait_secs": 0.05, **more},
+            "engine": {"workers": 2, "retry_wait": 0.05, **more},
         }
         (self.folder / "pipeline.yaml").write_text(json.dumps(config))
         return self

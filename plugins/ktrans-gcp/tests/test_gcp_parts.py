@@ -241,7 +241,7 @@ def test_messages_that_could_not_be_written_are_in_the_next_segment(tmp_path, mo
     spool.check()
     deliveries = Deliveries(batch("1", "2"), batch("1", "3"))
     intake = Intake(
-        spool, tmp_path / "seen", deliveries, segment_bytes=4, segment_secs=0.01, idle_secs=0,
+        spool, tmp_path / "seen", deliveries, segment_bytes=4, segment_secs=0.01, idle_timeout=0,
         dedupe_messages=100, context=Context("site", "source", base_dir=tmp_path),
     )  # fmt: skip
     intake.seen.load(1, ())

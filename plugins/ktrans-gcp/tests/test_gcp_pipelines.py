@@ -79,7 +79,7 @@ def test_rows_that_no_message_can_hold_go_to_the_rejects(topic, site, entry, tmp
         "project": topic.project,
         "topic": topic.topic,
         "endpoint": topic.endpoint,
-        "max_message_bytes": 100,
+        "max_message_size": 100,
     }
     site.write_config({"type": "file", "paths": [str(logs)]}, [sink])
     assert site.run() == 0, site.stderr

@@ -99,7 +99,7 @@ class GcsSinkCase(SinkCase):
         return self.gcs.staged()
 
 
-SINKS = [{}, {"target_file_bytes": 1500, "max_open_files": 2}, {"if_absent": True}]
+SINKS = [{}, {"target_file_size": 1500, "max_open_files": 2}, {"if_absent": True}]
 
 
 class TestSink(SinkContract):
@@ -195,7 +195,7 @@ def test_reading_goes_on_where_a_connection_broke(gcs):
     data = bytes(range(256)) * 4000
     gcs.put("big", data)
     gcs.proxy.once(media, gcs.Fault(cut=100_000), times=3)
-    with build_source(gcs, part_bytes=1 << 19) as source:
+    with build_source(gcs, part_size=1 << 19) as source:
         plan = source.plan(None, PlainMemory(), Budget())
         assert read(source, plan.splits[0]) == data
     ranges = [request for request in gcs.proxy.requests if media(*request)]
@@ -257,7 +257,7 @@ def test_an_answer_that_is_not_the_range_is_not_taken(gcs):
 
 def test_large_objects_go_in_parts_and_keep_their_bytes(gcs):
     part = 256 << 10
-    sink = build_sink(gcs, part_bytes=part)
+    sink = build_sink(gcs, part_size=part)
     new = NewObject("out/big", "mark-1", content_type="text/x-big", metadata={"a": "b"})
     parts = [bytes([number]) * part for number in range(3)] + [b"rest"]
     upload = sink.target.begin(new)
@@ -275,7 +275,7 @@ def test_large_objects_go_in_parts_and_keep_their_bytes(gcs):
 
 
 def test_an_upload_that_is_given_up_leaves_nothing(gcs):
-    sink = build_sink(gcs, part_bytes=256 << 10)
+    sink = build_sink(gcs, part_size=256 << 10)
     for parts in (1, 3):
         upload = sink.target.begin(NewObject("out/x", "m"))
         for _ in range(parts):
@@ -459,7 +459,7 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(gcs, site, entry):
             )
         ],
         epoch_splits=6,
-        task_bytes=4000,
+        task_size=4000,
     )
     rng = random.Random(11)
     kills = 0

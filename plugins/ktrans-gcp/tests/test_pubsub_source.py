@@ -92,7 +92,7 @@ class PubsubCase(SourceCase):
         return self.folder / str(self.world)
 
     def build(self):
-        made = build(self.topic, self.place, idle_secs=0.1)
+        made = build(self.topic, self.place, idle_timeout=0.1)
         self.built.append(made)
         return made
 
@@ -110,7 +110,7 @@ class TestContract(SourceContract):
 
 def test_messages_arrive_once_and_their_segments_go_with_the_commit(topic, tmp_path):
     topic.publish([f"line {number}" for number in range(1200)])
-    source = build(topic, tmp_path, segment_bytes=4000)
+    source = build(topic, tmp_path, segment_size=4000)
     lines = collect(source, 1200)
     assert sorted(lines) == sorted(f"line {number}" for number in range(1200))
     assert not list((tmp_path / ".ktrans").rglob("*.seg"))
@@ -233,7 +233,7 @@ def test_a_segment_that_is_recorded_but_not_removed_is_not_read_again(topic, tmp
     plan = first_plan(source, memory)
     memory.record(plan)
     source.close()
-    again = build(topic, tmp_path, idle_secs=1)
+    again = build(topic, tmp_path, idle_timeout=1)
     assert again.plan(plan.position, memory, Budget()) is None
     assert not list((tmp_path / ".ktrans").rglob("*.seg"))
     again.close()
@@ -250,7 +250,7 @@ def test_without_a_memory_every_delivery_counts(topic, tmp_path):
 def test_ordered_messages_keep_their_order(ordered_topic, tmp_path):
     for number in range(60):
         ordered_topic.publish([f"{number}"], key=f"k{number % 3}")
-    source = build(ordered_topic, tmp_path, idle_secs=8)
+    source = build(ordered_topic, tmp_path, idle_timeout=8)
     lines = collect(source, 60)
     for key in range(3):
         assert [int(x) for x in lines if int(x) % 3 == key] == list(range(key, 60, 3))
@@ -260,7 +260,7 @@ def test_ordered_messages_keep_their_order(ordered_topic, tmp_path):
 def test_a_look_gives_everything_back(topic, tmp_path):
     """Preview and dry run leave the messages to the real run, and no files."""
     topic.publish(["a", "b", "c"])
-    look = build(topic, tmp_path, ephemeral=True, idle_secs=2)
+    look = build(topic, tmp_path, ephemeral=True, idle_timeout=2)
     plan = first_plan(look)
     assert sorted(b"".join(read(look, s) for s in plan.splits).split()) == [b"a", b"b", b"c"]
     look.close()
@@ -282,7 +282,7 @@ def test_reset_forgets_segments_and_ids(topic, tmp_path):
 
 def test_a_call_to_stop_ends_the_wait(topic, tmp_path):
     stop = threading.Event()
-    source = build(topic, tmp_path, idle_secs=3600, stopping=stop.is_set)
+    source = build(topic, tmp_path, idle_timeout=3600, stopping=stop.is_set)
     threading.Timer(0.5, stop.set).start()
     began = time.monotonic()
     assert source.plan(None, PlainMemory(), Budget()) is None
@@ -364,7 +364,7 @@ class TestCheck:
 def test_twenty_kills_lose_nothing_and_repeat_nothing(topic, site, entry):
     """SIGKILL at random moments of receiving, processing and publishing; messages keep coming."""
     site.write_config(
-        topic.options(segment_bytes=20_000, segment_secs=0.1, idle_secs=1),
+        topic.options(segment_size=20_000, segment_age=0.1, idle_timeout=1),
         [site.LINES],
         epoch_splits=3,
     )

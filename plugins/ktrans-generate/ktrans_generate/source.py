@@ -23,6 +23,7 @@ from ktrans.api import (
     SplitChangedError,
     UsageError,
 )
+from ktrans.kit.units import WholeSeconds
 from ktrans_generate.catalogue import LOGS, log_named
 from ktrans_generate.flows import Mix
 from ktrans_generate.objects import Compression, Container, PieceReader, Recipe, pieces
@@ -68,7 +69,7 @@ class GenerateSourceConfig(ComponentConfig):
         description="When the first record starts; UTC unless it says otherwise.",
         examples=["2026-05-04T08:00:00Z"],
     )
-    duration_secs: int = Field(
+    duration: WholeSeconds = Field(
         default=3600, ge=1, description="The records are spread over so long.", examples=[300]
     )
     accounts: int = Field(default=2, ge=1, le=200, description="How many accounts.", examples=[4])
@@ -121,7 +122,7 @@ class GenerateSourceConfig(ComponentConfig):
             compression=self.compression,
             container=self.container,
             start=int(start.timestamp()),
-            seconds=self.duration_secs,
+            seconds=self.duration,
             accounts=self.accounts,
             hosts=self.hosts,
             bad=self.bad_ratio,

@@ -90,7 +90,7 @@ class Client:
                 query_params=query,
                 header_params=headers,
                 body=body,
-                _request_timeout=int(self._config.timeout_secs * 1000),
+                _request_timeout=int(self._config.timeout * 1000),
             )
         except ApiException as error:
             raise self._meaning(error) from None
@@ -141,7 +141,7 @@ class Client:
             config.url,
             token=token,
             org=config.org,
-            timeout=int(config.timeout_secs * 1000),
+            timeout=int(config.timeout * 1000),
             verify_ssl=config.verify_tls,
             ssl_ca_cert=str(self._context.path(config.ca_file)) if config.ca_file else None,
             connection_pool_maxsize=config.connections,

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from ktrans.formats.influx import InfluxFormatConfig
+from ktrans.kit.rows.influx import InfluxFormatConfig
+from ktrans.kit.units import Duration, Size
 
 Api = Literal["v1", "v2", "v3"]
 
@@ -87,7 +88,7 @@ class InfluxdbSinkConfig(InfluxFormatConfig):
         description="Most points in one request. InfluxDB's documentation advises 5000.",
         examples=[5000],
     )
-    batch_bytes: int = Field(
+    batch_size: Size = Field(
         4 << 20,
         ge=1024,
         le=64 << 20,
@@ -97,10 +98,10 @@ class InfluxdbSinkConfig(InfluxFormatConfig):
     connections: int = Field(
         2, ge=1, le=16, description="Requests under way at a time.", examples=[2]
     )
-    timeout_secs: float = Field(
+    timeout: Duration = Field(
         30, gt=0, description="How long to wait for the answer to one request.", examples=[30]
     )
-    retry_secs: float = Field(
+    retry_timeout: Duration = Field(
         120,
         ge=0,
         description="How long to try one request again while the server is busy, unreachable or"

@@ -21,7 +21,7 @@ from ktrans.api import (
     TaskId,
     Writer,
 )
-from ktrans.formats.influx import InfluxFormat
+from ktrans.kit.rows.influx import InfluxFormat
 from ktrans_influxdb.batches import Cutter, Lines
 from ktrans_influxdb.client import Client
 from ktrans_influxdb.config import InfluxdbSinkConfig
@@ -138,12 +138,12 @@ class _InfluxdbWriter(Writer):
     def __init__(self, sink: InfluxdbSink) -> None:
         config = sink.config
         self._sink = sink
-        self._cutter = Cutter(config.batch_lines, config.batch_bytes)
+        self._cutter = Cutter(config.batch_lines, config.batch_size)
         self._sender = Sender(
             sink.client.write,
             sink.pool(),
             ahead=config.connections + 1,
-            retry_secs=config.retry_secs,
+            retry_secs=config.retry_timeout,
             stopping=sink.context.stopping,
             count_field=config.count_field,
         )

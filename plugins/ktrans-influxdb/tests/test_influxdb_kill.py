@@ -54,7 +54,7 @@ class Site:
             "sinks": [sink],
             "rejects": {"type": "file", "path": "rejects/", "limit": {"ratio": 1.0}},
             "state": {"path": "state/state.db"},
-            "engine": {"workers": 2, "epoch_splits": 8, "task_bytes": 60000},
+            "engine": {"workers": 2, "epoch_splits": 8, "task_size": 60000},
         }
         self.config.write_text(json.dumps(pipeline))
 

@@ -191,7 +191,7 @@ def test_points_older_than_the_retention_are_refused(
 def test_too_large_a_request_is_cut_for_influxdb_1(v1, kept, flows, deliver):
     long = pa.array([f"{n:05}" + "x" * 4000 for n in range(600)])
     rows = flows(600).append_column("note", long)
-    sink = v1(rows.schema, fields=["bytes", "note"], gzip=False, batch_bytes=4 << 20)
+    sink = v1(rows.schema, fields=["bytes", "note"], gzip=False, batch_size=4 << 20)
     receipt, refused = deliver(sink, rows)  # 2.4 MB, and the server takes 1 MB
     assert (receipt.rows, list(refused)) == (600, [])
     assert {point["note"] for point in kept()} == set(long.to_pylist())

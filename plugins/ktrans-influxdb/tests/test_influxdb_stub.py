@@ -76,7 +76,7 @@ def test_small_batches_share_requests(stub, sink, flows, deliver):
 
 
 def test_bytes_bound_requests_too(stub, sink, flows, deliver):
-    deliver(sink(batch_bytes=1024), flows(200))
+    deliver(sink(batch_size=1024), flows(200))
     assert all(sum(len(x) + 1 for x in request.lines) <= 1024 for request in stub.requests)
     assert numbers(stub.kept) == list(range(200))
 
@@ -103,7 +103,7 @@ def test_retry_after_is_waited_for(stub, sink, flows, deliver):
 def test_a_server_that_stays_busy_is_left_to_the_engine(stub, sink, flows, deliver):
     stub.answer = lambda request: (503, {"Retry-After": "600"}, "overloaded")
     with pytest.raises(RetryableError, match="overloaded") as caught:
-        deliver(sink(retry_secs=60), flows(10))
+        deliver(sink(retry_timeout=60), flows(10))
     assert caught.value.retry_after_secs == 600
     assert len(stub.requests) == 1
 
@@ -123,12 +123,12 @@ def test_a_broken_connection_is_tried_again(stub, sink, flows, deliver):
 
 def test_a_silent_server_is_asked_again(stub, sink, flows, deliver):
     stub.in_turn("hold")
-    receipt, _ = deliver(sink(timeout_secs=0.5), flows(10))
+    receipt, _ = deliver(sink(timeout=0.5), flows(10))
     assert (receipt.rows, len(stub.requests)) == (10, 2)
 
 
 def test_nobody_there_is_retryable_in_a_run_and_unavailable_in_a_check(sink, stub, bound, flows):
-    config = sink().config.model_copy(update={"url": "http://127.0.0.1:9", "retry_secs": 0.0})
+    config = sink().config.model_copy(update={"url": "http://127.0.0.1:9", "retry_timeout": 0.0})
     absent = type(sink())(config)
     absent.bind(flows(1).schema)
     writer = absent.writer(None)
@@ -164,7 +164,7 @@ def test_a_password_is_not_told_in_any_form(stub, sink, flows, deliver):
 
     stub.answer = answer
     with pytest.raises(RetryableError) as caught:
-        deliver(sink("v1", retry_secs=0), flows(1))
+        deliver(sink("v1", retry_timeout=0), flows(1))
     encoded = stub.requests[0].headers["authorization"].split()[1]
     assert TOKEN not in caught.value.message
     assert encoded not in caught.value.message
@@ -352,7 +352,7 @@ def test_giving_up_ends_the_waiting_of_a_request(stub, sink, flows):
         return 503, {"Retry-After": "3600"}, ""
 
     stub.answer = answer
-    writer = sink(retry_secs=7200).writer(None)
+    writer = sink(retry_timeout=7200).writer(None)
     writer.write(writer.encode(flows(5000)))
     assert asked.wait(60)
     writer.abort()
@@ -368,7 +368,7 @@ def test_a_run_that_is_told_to_stop_does_not_wait_for_the_server(stub, bound, fl
         return 503, {"Retry-After": "3600"}, ""
 
     stub.answer = answer
-    config = sink().config.model_copy(update={"retry_secs": 7200.0})
+    config = sink().config.model_copy(update={"retry_timeout": 7200.0})
     stopping = type(sink())(config, Context(stopping=stopped.is_set))
     stopping.bind(flows(1).schema)
     writer = stopping.writer(None)

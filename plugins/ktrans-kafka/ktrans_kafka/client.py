@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ktrans.api import ComponentConfig, Context, KtransError
+from ktrans.kit.units import Duration
 from ktrans_kafka.errors import is_access, kafka_error, name_of, translate
 
 Setting = str | int | float | bool
@@ -107,7 +108,7 @@ class KafkaOptions(ComponentConfig):
         description="SASL extensions sent with the token; some clouds need them.",
         examples=[{"logicalCluster": "lkc-1", "identityPoolId": "pool-1"}],
     )
-    connect_timeout_secs: float = Field(
+    connect_timeout: Duration = Field(
         30.0,
         gt=0,
         description="How long to wait for the cluster's answer about itself and its topics.",

@@ -62,7 +62,7 @@ class Clients:
             "max.poll.interval.ms": _DAY_MS,
         }
         consumer = Consumer({**_READER_DEFAULTS, **self._settings(), **own})
-        return Reader(consumer, self.troubles, config.fetch_timeout_secs, self._context.stopping)
+        return Reader(consumer, self.troubles, config.fetch_timeout, self._context.stopping)
 
     def asker(self, group: str) -> Any:
         """Make a consumer that only asks for a group's committed offsets."""
@@ -101,8 +101,8 @@ class Clients:
 
         own = {
             "group.id": self._config.group,
-            "session.timeout.ms": int(self._config.session_timeout_secs * 1000),
-            "heartbeat.interval.ms": int(self._config.session_timeout_secs * 1000 / 6) + 1,
+            "session.timeout.ms": int(self._config.session_timeout * 1000),
+            "heartbeat.interval.ms": int(self._config.session_timeout * 1000 / 6) + 1,
         }
         return Consumer({**self._settings(), **_groups.OWN, **own})
 

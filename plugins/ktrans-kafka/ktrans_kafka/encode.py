@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans.api import ComponentConfig, Context, Refused
-from ktrans.formats.jsonl import JsonlFormat, JsonlFormatConfig
 from ktrans.kit.files.format_option import build_format
 from ktrans.kit.files.partition import group, take
+from ktrans.kit.rows.json import check_json, object_pieces
+from ktrans.kit.rows.pieces import Piece, texts_of
 from ktrans_kafka.encode_binary import sizes
 from ktrans_kafka.encode_parts import Header, header_lists, key_texts, milliseconds
 from ktrans_kafka.encode_topic import parse_topic, topic_name
@@ -78,28 +79,21 @@ class RowEncoder(Protocol):
         """Find out whether the outside world (a schema registry) is ready."""
 
 
-class _JsonObjects(JsonlFormat):
-    """JSON lines without their line ends, which no record needs."""
-
-    def pieces(self, batch: pa.RecordBatch) -> list[Any]:
-        return [*super().pieces(batch)[:-1], "}"]
-
-
 class JsonEncoder:
     """One JSON object a row, as the jsonl format writes it."""
 
     def __init__(self, config: KafkaSinkConfig) -> None:
-        self._format = _JsonObjects(JsonlFormatConfig(nulls=config.json_nulls))
+        self._nulls = config.json_nulls == "write"
 
     def bind(self, schema: pa.Schema) -> None:
         """Check that all columns have a form in JSON."""
-        self._format.bind(schema)
+        check_json(schema)
 
     def values(self, batch: pa.RecordBatch, topic: str) -> Values:  # noqa: ARG002  same for all
         """Encode the rows."""
         items: list[bytes] = []
         lengths = [np.zeros(0, dtype=np.int64)]
-        for texts in self._format.texts(batch):
+        for texts in texts_of(batch, self._pieces):
             objects = texts.cast(pa.binary())
             items += objects.to_pylist()
             lengths.append(sizes(objects))
@@ -107,6 +101,9 @@ class JsonEncoder:
 
     def check(self, topics: Sequence[str]) -> None:
         """JSON needs nothing."""
+
+    def _pieces(self, batch: pa.RecordBatch) -> list[Piece]:
+        return object_pieces(batch.schema.names, batch.columns, self._nulls)
 
 
 class Encoder:
@@ -168,7 +165,7 @@ class Encoder:
         records = Records(
             topic, values.items, batch.num_rows, int(values.sizes.sum()), keys, timestamps, headers
         )
-        large = needed > config.max_record_bytes
+        large = needed > config.max_record_size
         if large.any():
             made.refused.append(self._refuse(batch.filter(pa.array(large)), int(needed.max())))
             records = _without(records, values.sizes, large)
@@ -176,8 +173,8 @@ class Encoder:
             made.records.append(records)
 
     def _refuse(self, rows: pa.RecordBatch, size: int) -> Refused:
-        limit = self._config.max_record_bytes
-        detail = f"a record of up to {size} bytes; max_record_bytes is {limit}"
+        limit = self._config.max_record_size
+        detail = f"a record of up to {size} bytes; max_record_size is {limit}"
         return Refused(rows, TOO_LARGE, detail)
 
     # -- one record a batch -------------------------------------------------------------------
@@ -185,7 +182,7 @@ class Encoder:
     def _batches(self, topic: str, batch: pa.RecordBatch, made: Outgoing) -> None:
         """Encode a batch whole, or else in as many parts as it takes."""
         data = self._file(batch)
-        limit = self._config.max_record_bytes
+        limit = self._config.max_record_size
         size = len(data) + _ENVELOPE
         size += sum(len(k.encode()) + len(v.encode()) for k, v in self._config.headers.items())
         size += _HEADER_ENVELOPE * len(self._config.headers)

@@ -45,7 +45,7 @@ _CONFIG = {
     "_UNKNOWN_TOPIC": "create the topic, or let the broker create it (auto.create.topics.enable)",
     "_UNKNOWN_PARTITION": "the topic has fewer partitions than that",
     "TOPIC_EXCEPTION": "topic names have letters, digits, dots, dashes and underscores, 249 at most",
-    "INVALID_TRANSACTION_TIMEOUT": "set transaction_timeout_secs to no more than the broker's"
+    "INVALID_TRANSACTION_TIMEOUT": "set transaction_timeout to no more than the broker's"
     " transaction.max.timeout.ms (15 minutes by default)",
     "UNSUPPORTED_VERSION": "the broker is too old for this, or does not offer it",
     "UNSUPPORTED_FOR_MESSAGE_FORMAT": "the topic keeps an old message format; set"

@@ -141,7 +141,7 @@ class Shared:
                 self._clients.claimer,
                 self._clients.asker,
                 self._clients.troubles,
-                self._config.connect_timeout_secs,
+                self._config.connect_timeout,
             )
         return self._claims
 
@@ -152,7 +152,7 @@ class Shared:
 
     def _patience(self) -> float:
         """A group settles at the latest when those that died have been found out."""
-        return self._config.session_timeout_secs + self._config.connect_timeout_secs
+        return self._config.session_timeout + self._config.connect_timeout
 
     def _standing(
         self,

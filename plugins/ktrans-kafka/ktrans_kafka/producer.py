@@ -55,7 +55,7 @@ class Lane:
         settings["on_delivery"] = self._undelivered
         if transactional_id is not None:
             settings["transactional.id"] = transactional_id
-            settings["transaction.timeout.ms"] = config.transaction_timeout_secs * 1000
+            settings["transaction.timeout.ms"] = config.transaction_timeout * 1000
         try:
             self._producer = confluent_kafka.Producer(settings)
         except confluent_kafka.KafkaException as error:
@@ -78,7 +78,7 @@ class Lane:
             self._call(
                 "init_transactions",
                 "kafka: claiming the transactional id",
-                self._config.connect_timeout_secs,
+                self._config.connect_timeout,
             )
             self._ready = True
 
@@ -108,7 +108,7 @@ class Lane:
         self._call(
             "send_offsets_to_transaction",
             "kafka: adding the epoch's mark to the transaction",
-            self._config.delivery_timeout_secs,
+            self._config.delivery_timeout,
             [mark],
             metadata,
         )
@@ -125,7 +125,7 @@ class Lane:
         """
         import confluent_kafka
 
-        deadline = time.monotonic() + self._config.delivery_timeout_secs
+        deadline = time.monotonic() + self._config.delivery_timeout
         while True:
             try:
                 self._producer.commit_transaction(_CALL_SECS)
@@ -158,7 +158,7 @@ class Lane:
         return True
 
     def _outlived(self) -> bool:
-        return time.monotonic() - self._began > 0.9 * self._config.transaction_timeout_secs
+        return time.monotonic() - self._began > 0.9 * self._config.transaction_timeout
 
     # -- records ------------------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ class Lane:
         deadline = time.monotonic() + _TOPIC_WAIT_SECS
         while True:
             try:
-                about = self._producer.list_topics(topic, self._config.connect_timeout_secs)
+                about = self._producer.list_topics(topic, self._config.connect_timeout)
             except confluent_kafka.KafkaException as error:
                 raise self._told(error, "kafka: asking for the topic") from error
             wrong = about.topics[topic].error
@@ -256,17 +256,17 @@ class Lane:
     def _told(self, error: Any, doing: str) -> KtransError:
         error = self._cause(error)
         if is_fenced(error) and self.state != "idle" and self._outlived():
-            secs = self._config.transaction_timeout_secs
+            secs = self._config.transaction_timeout
             return RunError(
                 f"{doing}: the broker aborted the transaction, which was open for more than"
                 f" {secs} s",
                 code="kafka_transaction_timeout",
-                hint="raise transaction_timeout_secs (and transaction.max.timeout.ms of the"
-                " brokers), or make epochs smaller by engine.epoch_bytes",
+                hint="raise transaction_timeout (and transaction.max.timeout.ms of the"
+                " brokers), or make epochs smaller by engine.epoch_size",
             )
         told = translate(error, doing)
         if name_of(error) == "MSG_SIZE_TOO_LARGE":
-            told.hint = "set max_record_bytes to no more than the topic's max.message.bytes"
+            told.hint = "set max_record_size to no more than the topic's max.message.bytes"
         if self._failures > 1:
             told.message += f" (and {self._failures - 1} more records)"
         return told

@@ -171,6 +171,6 @@ class Fleet:
 def _lost(index: int, number: int) -> KtransError:
     return StageLostError(
         f"kafka: the transaction of task {index} of epoch {number} was aborted before its commit",
-        hint="if this comes again, raise transaction_timeout_secs or make epochs smaller by"
-        " engine.epoch_bytes",
+        hint="if this comes again, raise transaction_timeout or make epochs smaller by"
+        " engine.epoch_size",
     )

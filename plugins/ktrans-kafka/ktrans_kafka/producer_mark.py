@@ -67,7 +67,7 @@ class Marks:
         """
         import confluent_kafka
 
-        deadline = time.monotonic() + self._config.connect_timeout_secs
+        deadline = time.monotonic() + self._config.connect_timeout
         while True:
             wait = max(0.1, min(_PATIENCE_SECS, deadline - time.monotonic()))
             try:
@@ -106,7 +106,7 @@ class Marks:
         Args:
             group: by `group`.
             topic: where the mark would be; the group's other marks count as well.
-            wait_secs: how long to wait for the decision; by default `connect_timeout_secs`.
+            wait_secs: how long to wait for the decision; by default `connect_timeout`.
 
         Returns:
             The number of the last epoch that was committed; -1 if there is none.
@@ -116,7 +116,7 @@ class Marks:
         """
         import confluent_kafka
 
-        wait = self._config.connect_timeout_secs if wait_secs is None else wait_secs
+        wait = self._config.connect_timeout if wait_secs is None else wait_secs
         here = [confluent_kafka.TopicPartition(topic, 0)]
         # A listing of all marks leaves out one that is only pending: the expected place is asked
         # for by name, and first.

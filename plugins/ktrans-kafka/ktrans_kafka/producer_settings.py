@@ -17,14 +17,14 @@ def producer_settings(config: KafkaSinkConfig, context: Context) -> dict[str, An
         "enable.idempotence": config.idempotence,
         "acks": "all",
         "compression.type": config.compression,
-        "linger.ms": config.linger_ms,
-        "batch.size": config.batch_bytes,
+        "linger.ms": round(config.linger * 1000),
+        "batch.size": config.batch_size,
         "batch.num.messages": 1_000_000,  # the size is what bounds a batch
-        "message.max.bytes": config.max_record_bytes,
+        "message.max.bytes": config.max_record_size,
         "queue.buffering.max.messages": 0,  # the size is what bounds the queue
-        "queue.buffering.max.kbytes": max(1024, config.buffer_bytes // 1024),
+        "queue.buffering.max.kbytes": max(1024, config.buffer_size // 1024),
         "partitioner": config.partitioner,
-        "message.timeout.ms": int(config.delivery_timeout_secs * 1000),
+        "message.timeout.ms": int(config.delivery_timeout * 1000),
         # A callback a record costs half of the speed: only failures are told.
         "delivery.report.only.error": True,
     }

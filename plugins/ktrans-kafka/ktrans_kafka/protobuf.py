@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import ConfigError
-from ktrans.flow.schema import NAMES
+from ktrans.kit.flow import NAMES
 from ktrans_kafka.encode_binary import (
     Piece,
     concat,

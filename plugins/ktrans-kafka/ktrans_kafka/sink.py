@@ -12,6 +12,7 @@ import pyarrow as pa
 from ktrans.api import (
     ConfigError,
     Dataset,
+    DeliveryGuarantee,
     EpochId,
     Receipt,
     Refused,
@@ -20,7 +21,6 @@ from ktrans.api import (
     TaskId,
     Writer,
 )
-from ktrans.api.spec import Delivery
 from ktrans_kafka.encode import Encoder, JsonEncoder, Outgoing, RowEncoder
 from ktrans_kafka.encode_parts import check_column, check_time
 from ktrans_kafka.encode_topic import parse_topic
@@ -74,7 +74,7 @@ class KafkaSink(Sink[KafkaSinkConfig]):
         return set()
 
     @property
-    def delivery(self) -> Delivery:
+    def delivery(self) -> DeliveryGuarantee:
         """What was chosen."""
         return self.config.delivery
 

@@ -41,9 +41,9 @@ def _check_topic(config: KafkaSinkConfig, marks: Marks, topic: str, broker: int)
 
     # Asked by the admin API: a producer that asks for a topic may bring it into being.
     wanted = confluent_kafka.TopicCollection([topic])
-    futures = marks.admin.describe_topics(wanted, request_timeout=config.connect_timeout_secs)
+    futures = marks.admin.describe_topics(wanted, request_timeout=config.connect_timeout)
     try:
-        futures[topic].result(timeout=2 * config.connect_timeout_secs)
+        futures[topic].result(timeout=2 * config.connect_timeout)
     except confluent_kafka.KafkaException as error:
         if name_of(error) not in _MISSING:
             raise marks.troubles.explain(error, f"kafka: topic {topic}", connecting=True) from error
@@ -57,13 +57,13 @@ def _check_topic(config: KafkaSinkConfig, marks: Marks, topic: str, broker: int)
             hint="create it; this cluster does not create topics by itself, or does not say so",
         ) from error
     limit = _setting(config, marks, ConfigResource("TOPIC", topic), "max.message.bytes")
-    if limit is not None and int(limit) < config.max_record_bytes:
+    if limit is not None and int(limit) < config.max_record_size:
         raise ConfigError(
             f"kafka: topic {topic} takes record batches of {limit} bytes, which is less than"
-            f" max_record_bytes, {config.max_record_bytes}",
-            field="max_record_bytes",
+            f" max_record_size, {config.max_record_size}",
+            field="max_record_size",
             code="max_message_bytes",
-            hint=f"set max_record_bytes: {limit}, or raise max.message.bytes of the topic",
+            hint=f"set max_record_size: {limit}, or raise max.message.bytes of the topic",
         )
 
 
@@ -71,9 +71,9 @@ def _setting(config: KafkaSinkConfig, marks: Marks, resource: Any, beginning: st
     """Give a setting of a broker or topic; None if the principal may not ask."""
     import confluent_kafka
 
-    futures = marks.admin.describe_configs([resource], request_timeout=config.connect_timeout_secs)
+    futures = marks.admin.describe_configs([resource], request_timeout=config.connect_timeout)
     try:
-        found = futures[resource].result(timeout=2 * config.connect_timeout_secs)
+        found = futures[resource].result(timeout=2 * config.connect_timeout)
     except confluent_kafka.KafkaException as error:
         if is_access(error):
             return None

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from ktrans.kit.units import Duration, Size, WholeSeconds
 from ktrans_kafka.client import KafkaOptions
 from ktrans_kafka.encode_topic import parse_topic
 
@@ -23,16 +24,16 @@ class KafkaSinkConfig(KafkaOptions):
         "acks": "always all",
         "request.required.acks": "always all",
         "delivery.report.only.error": "always on",
-        "transaction.timeout.ms": "transaction_timeout_secs",
-        "message.timeout.ms": "delivery_timeout_secs",
-        "delivery.timeout.ms": "delivery_timeout_secs",
-        "message.max.bytes": "max_record_bytes",
+        "transaction.timeout.ms": "transaction_timeout",
+        "message.timeout.ms": "delivery_timeout",
+        "delivery.timeout.ms": "delivery_timeout",
+        "message.max.bytes": "max_record_size",
         "compression.type": "compression",
         "compression.codec": "compression",
-        "linger.ms": "linger_ms",
-        "queue.buffering.max.ms": "linger_ms",
-        "queue.buffering.max.kbytes": "buffer_bytes",
-        "queue.buffering.max.messages": "buffer_bytes",
+        "linger.ms": "linger",
+        "queue.buffering.max.ms": "linger",
+        "queue.buffering.max.kbytes": "buffer_size",
+        "queue.buffering.max.messages": "buffer_size",
         "partitioner": "partitioner",
     }
 
@@ -164,21 +165,21 @@ class KafkaSinkConfig(KafkaOptions):
         description="Compression of record batches.",
         examples=["lz4", "zstd", "gzip"],
     )
-    linger_ms: int = Field(
-        50,
+    linger: Duration = Field(
+        0.05,
         ge=0,
-        le=900_000,
-        description="How long records wait for company in a batch.",
-        examples=[50],
+        le=900,
+        description="How long a record waits for others to be sent in the same batch.",
+        examples=[0.05],
     )
-    batch_bytes: int = Field(
+    batch_size: Size = Field(
         1_000_000,
         ge=1,
         le=2_000_000_000,
-        description="Size of a record batch before compression; max_record_bytes bounds it too.",
+        description="Size of a record batch before compression; max_record_size bounds it too.",
         examples=[1_000_000],
     )
-    max_record_bytes: int = Field(
+    max_record_size: Size = Field(
         1_000_000,
         ge=1000,
         le=1_000_000_000,
@@ -187,20 +188,20 @@ class KafkaSinkConfig(KafkaOptions):
         " `record_too_large`.",
         examples=[1_000_000],
     )
-    buffer_bytes: int = Field(
+    buffer_size: Size = Field(
         64 << 20,
         ge=1 << 20,
         le=2_000_000_000,
         description="Records of one task that wait to be acknowledged; writing pauses beyond it.",
         examples=[67_108_864],
     )
-    delivery_timeout_secs: float = Field(
+    delivery_timeout: Duration = Field(
         120.0,
         ge=1,
         description="How long a record, or a commit, is tried before the attempt has failed.",
         examples=[120],
     )
-    transaction_timeout_secs: int = Field(
+    transaction_timeout: WholeSeconds = Field(
         900,
         ge=10,
         description="After this time the broker aborts a transaction by itself, so an epoch must"
@@ -226,10 +227,8 @@ class KafkaSinkConfig(KafkaOptions):
                     )
         if self.delivery == "exactly_once" and not self.idempotence:
             raise ValueError("delivery: exactly_once needs idempotence: true")
-        if self.delivery == "exactly_once" and (
-            self.delivery_timeout_secs > self.transaction_timeout_secs
-        ):
-            raise ValueError("delivery_timeout_secs must not exceed transaction_timeout_secs")
+        if self.delivery == "exactly_once" and (self.delivery_timeout > self.transaction_timeout):
+            raise ValueError("delivery_timeout must not exceed transaction_timeout")
         return self
 
     @model_validator(mode="after")

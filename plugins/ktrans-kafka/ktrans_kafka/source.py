@@ -57,7 +57,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
         self._cluster = Cluster(
             self._clients.admin,
             self._clients.troubles,
-            config.connect_timeout_secs,
+            config.connect_timeout,
             committed_only=config.isolation == "read_committed",
         )
         self._readers = Readers(self._clients.reader)
@@ -241,8 +241,8 @@ class KafkaSource(Source[KafkaSourceConfig]):
         self._note(f"lost: {what}")
 
     def _record_bytes(self) -> float:
-        if self.config.record_bytes is not None:
-            return self.config.record_bytes
+        if self.config.record_size is not None:
+            return self.config.record_size
         with self._lock:
             return self._bytes / self._records if self._records else FIRST_RECORD_BYTES
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from ktrans.kit.units import Duration, Size
 from ktrans_kafka.client import KafkaOptions
 
 _GROUP = "the source uses groups by itself; see `group` and `report_group`"
@@ -89,9 +90,8 @@ class KafkaSourceConfig(KafkaOptions):
         description="A range of offsets that is handed out at once holds no more than this many.",
         examples=[20_000],
     )
-    record_bytes: int | None = Field(
+    record_size: Annotated[Size, Field(ge=1)] | None = Field(
         default=None,
-        ge=1,
         description="Expected size of a record, by which epochs are filled and work is divided; "
         "learnt while reading if not given (300 to begin with).",
         examples=[1200],
@@ -102,14 +102,14 @@ class KafkaSourceConfig(KafkaOptions):
         "topic that was made anew): stop, or say so in the receipt and go on with what is there.",
         examples=["skip"],
     )
-    fetch_timeout_secs: float = Field(
+    fetch_timeout: Duration = Field(
         default=60.0,
         gt=0,
         description="How long the brokers may give nothing of a planned range before the attempt "
         "is given up.",
         examples=[120.0],
     )
-    session_timeout_secs: float = Field(
+    session_timeout: Duration = Field(
         default=45.0,
         gt=0,
         description="With `group`: after this long without a sign of life a process loses its "

@@ -221,8 +221,8 @@ def test_no_secret_leaves_the_machine(receiver, ktrans, project):
     pipeline = (project / "watched.yaml").read_text()
     kafka = (
         "  - {id: k, type: kafka, bootstrap_servers: ['127.0.0.1:1'], topic: t, username: u,\n"
-        "     sasl_mechanism: PLAIN, password: '${env:SECRET}', connect_timeout_secs: 1,\n"
-        "     delivery_timeout_secs: 1}\n"
+        "     sasl_mechanism: PLAIN, password: '${env:SECRET}', connect_timeout: 1,\n"
+        "     delivery_timeout: 1}\n"
     )
     (project / "watched.yaml").write_text(
         pipeline.replace("rejects:", kafka + "rejects:") + "engine: {attempts: 1}\n"

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ktrans.api import ComponentConfig
+from ktrans.kit.units import Duration, WholeSeconds
 
 _PARTS = ("host", "port", "dbname", "user", "password", "sslmode")
 
@@ -58,10 +59,10 @@ class PostgresStateConfig(ComponentConfig):
         description="The schema that the tables are in; made at first use.",
         examples=["ktrans", "netflow_state"],
     )
-    connect_timeout_secs: int = Field(
+    connect_timeout: WholeSeconds = Field(
         10, ge=2, le=600, description="How long to wait for one connection.", examples=[10]
     )
-    retry_secs: float = Field(
+    retry_timeout: Duration = Field(
         60,
         ge=0,
         description="How long a run tries to reach the database again when the connection is lost, "
@@ -86,7 +87,7 @@ class PostgresStateConfig(ComponentConfig):
 
     def parameters(self) -> dict[str, Any]:
         """Return what libpq is told, secrets included."""
-        told: dict[str, Any] = {"connect_timeout": self.connect_timeout_secs}
+        told: dict[str, Any] = {"connect_timeout": self.connect_timeout}
         for name in _PARTS:
             value = getattr(self, name)
             if value is not None:

@@ -48,7 +48,7 @@ class PostgresState(StateStore[PostgresStateConfig]):
         whose = f"run {run}, " if run else ""
         holder = f"{whose}process {os.getpid()} on {socket.gethostname()}, since {since}"
         database = PostgresDatabase(
-            self._place, pipeline, holder, self.config.retry_secs, secrets.token_hex(8)
+            self._place, pipeline, holder, self.config.retry_timeout, secrets.token_hex(8)
         )
         try:
             database.hold()

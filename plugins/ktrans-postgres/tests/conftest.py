@@ -77,7 +77,7 @@ decoder: {{type: aws_vpc}}
 sinks: [{{id: lines, type: file, path: lines/, format: {{type: jsonl}}}}]
 rejects: {{type: file, path: rejects/, limit: {{ratio: 1.0}}}}
 state: {state}
-engine: {{workers: 2, epoch_splits: 3, task_bytes: 20000, retry_wait_secs: 0.01}}
+engine: {{workers: 2, epoch_splits: 3, task_size: 20000, retry_wait: 0.01}}
 """
         )
 

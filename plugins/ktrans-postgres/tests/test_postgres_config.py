@@ -32,7 +32,7 @@ def test_parts_say_the_same_and_what_is_missing_is_left_to_libpq():
         ({"url": "mysql://db/state"}, "begins with postgresql://"),
         ({"url": "postgresql://db/state", "user": "u"}, "leave out user"),
         ({"schema_name": "No Such"}, "schema_name"),
-        ({"connect_timeout_secs": 0}, "connect_timeout_secs"),
+        ({"connect_timeout": 0}, "connect_timeout"),
         ({"passwort": "x"}, "passwort"),
     ],
 )

@@ -204,7 +204,7 @@ def test_a_server_that_restarts_is_waited_for(database, tmp_path, stopped_server
 
 def test_a_server_that_does_not_come_back_is_given_up(database, stopped_server):
     with (
-        hold_store(database.state(retry_secs=0.5), "p") as store,
+        hold_store(database.state(retry_timeout=0.5), "p") as store,
         stopped_server(),
         pytest.raises(UnavailableError, match=r"127\.0\.0\.1:\d+/test\d+ \(schema ktrans\)"),
     ):

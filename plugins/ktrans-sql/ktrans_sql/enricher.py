@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher, RunError
-from ktrans.flow.schema import TEXT
+from ktrans.kit.flow import TEXT
 
 if TYPE_CHECKING:
     import duckdb

@@ -333,12 +333,12 @@ def test_inputs_within_the_output_folder_are_read(project, ktrans_json):
 
 def test_notes_are_told_without_a_terminal_unless_it_is_quiet(project, ktrans):
     (project / "logs/torn.log").write_text("no line end")
-    path = config(project, extra=", tail_secs: 900")
+    path = config(project, extra=", tail_wait: 900")
     ktrans("run", path)
     assert ktrans("run", path) == (
         0,
         "",
-        "note: 1 files end within a line, which waits for its end (tail_secs)\n",
+        "note: 1 files end within a line, which waits for its end (tail_wait)\n",
     )
     assert ktrans("run", "-q", path) == (0, "", "")
 

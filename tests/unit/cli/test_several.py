@@ -15,7 +15,7 @@ enrichers: [{include: pieces/enrichers.yaml}]
 sinks: [{id: out, type: file, path: out/one/}]
 profiles:
   dev: {sinks: [{id: look, type: blackhole}]}
-  prod: {limits: {max_line_bytes: 4096}}
+  prod: {limits: {max_line_size: 4096}}
 """
 TWO = ONE.replace("one", "two").partition("profiles:")[0]
 
@@ -80,7 +80,7 @@ def test_each_profile_is_validated_and_its_own_mistakes_told_once(several, ktran
         ("two", None),
     ]
     text = (several / "both.yaml").read_text()
-    (several / "both.yaml").write_text(text.replace("max_line_bytes: 4096", "max_line: 4096"))
+    (several / "both.yaml").write_text(text.replace("max_line_size: 4096", "max_line: 4096"))
     code, told = ktrans_json("validate", "both.yaml")
     wrong = [p for p in told["pipelines"] if not p["ok"]]
     assert (code, [p["profile"] for p in wrong], wrong[0]["errors"][0]["line"]) == (78, ["prod"], 9)
@@ -126,7 +126,7 @@ def test_the_merged_pipeline_says_where_each_value_stands(several, ktrans):
     lines = {line.split("  # ")[0].strip(): line.split("  # ")[-1] for line in out.splitlines()}
     assert lines["path: bad/"] == "pieces/base.yaml:1"
     assert lines["- type: filter"] == "pieces/enrichers.yaml:1"
-    assert lines["max_line_bytes: 4096"] == "both.yaml:9"
+    assert lines["max_line_size: 4096"] == "both.yaml:9"
     assert lines["max_inflate_ratio: 200"] == "default"
     assert lines["path: out/one/"] == "both.yaml:6"
 

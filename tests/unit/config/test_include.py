@@ -38,10 +38,10 @@ def test_sections_of_an_included_file_are_merged_and_the_including_file_wins(loa
     pipeline = load(
         "include: base.yaml\nsource: {depth: 3}\nengine: {workers: 4}\n",
         base_yaml=SMALL.replace("[logs/]", "[a, b], depth: 1")
-        + "engine: {workers: 1, poll_secs: 0.5}\n",
+        + "engine: {workers: 1, poll_interval: 0.5}\n",
     )
     assert (pipeline.source.paths, pipeline.source.depth) == (["a", "b"], 3)
-    assert (pipeline.engine.workers, pipeline.engine.poll_secs) == (4, 0.5)
+    assert (pipeline.engine.workers, pipeline.engine.poll_interval) == (4, 0.5)
 
 
 def test_lists_and_components_of_another_type_are_replaced_whole(load):

@@ -91,10 +91,10 @@ def test_anchors_that_multiply_are_stopped(write, catalogue):
 
 
 def test_settings_come_from_their_sections(write, catalogue):
-    text = SMALL + "engine: {workers: '2', poll_secs: 0.5}\nlimits: {max_line_bytes: 4096}\n"
+    text = SMALL + "engine: {workers: '2', poll_interval: 0.5}\nlimits: {max_line_size: 4096}\n"
     pipeline = load_pipeline(write(text), catalogue, environ={})
-    assert (pipeline.engine.workers, pipeline.engine.poll_secs) == (2, 0.5)
-    assert pipeline.limits.max_line_bytes == 4096
+    assert (pipeline.engine.workers, pipeline.engine.poll_interval) == (2, 0.5)
+    assert pipeline.limits.max_line_size == 4096
 
 
 def test_the_fingerprint_follows_what_rows_go_through_and_no_secret(write, catalogue):

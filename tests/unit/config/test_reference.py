@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ktrans.config.reference import configuration_page, flow_page, options, type_text
+from ktrans.config.reference import configuration_page, flow_page
 from ktrans.config.reference_mapping import mapping_page, native_fields
 from ktrans.config.sections import SECTIONS
 from ktrans.flow.schema import COLUMNS
+from ktrans.registry.options import list_options, type_name
 
 
 def test_every_option_of_every_component_is_on_the_page(catalogue):
@@ -44,11 +45,11 @@ def test_every_column_is_on_the_page_of_the_flow_schema():
     ],
 )
 def test_types_are_named_in_plain_words(annotation, text):
-    assert type_text(annotation) == text
+    assert type_name(annotation) == text
 
 
 def test_required_options_come_first(catalogue):
-    listed = options(catalogue.model("sink", "file"), {"format": "format"})
+    listed = list_options(catalogue.model("sink", "file"), {"format": "format"})
     assert [option.name for option in listed] == ["path", "format"]
     assert listed[1].type == "format"
 

@@ -26,7 +26,7 @@ GOOD = [
         "decoder: {type: auto}\nenrichers: [{type: trim, rename: {a: b}}]\n"
         "sinks: [{type: box, path: p, id: a, when: b > 1, columns: [c], format: {type: pack, level: 3}}]\n"
         "rejects: {type: file, path: r/, format: {type: jsonl}, limit: {ratio: 0.1}}\n"
-        "engine: {workers: 2}\nlimits: {block_bytes: 65536}\nstate: {path: s.db}"
+        "engine: {workers: 2}\nlimits: {block_size: 65536}\nstate: {path: s.db}"
     ),
 ]
 EMPTY = (

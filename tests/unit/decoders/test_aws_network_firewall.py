@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ktrans.api import Head, Limits, TruncatedError
-from ktrans.decoders.logs.aws_network_firewall import sniff
+from ktrans.decoders.logs.aws_network_firewall import LOG
 
 
 def record(event=None, **more):
@@ -91,5 +91,5 @@ def test_log_events_of_a_stream_that_broke_off_keep_what_is_whole(run):
 @pytest.mark.parametrize("wrap", [str, wrapped_by_lambda], ids=["plain", "lambda"])
 def test_log_events_with_records_are_known(wrap):
     text = wrap(envelope(record({"x": 1}, event_timestamp="1"))).encode()
-    assert sniff(Head("mem://o", text)).score == 100
-    assert sniff(Head("mem://o", wrap(envelope("2 1 eni-1 - - -")).encode())) is None
+    assert LOG.recognise(Head("mem://o", text)).score == 100
+    assert LOG.recognise(Head("mem://o", wrap(envelope("2 1 eni-1 - - -")).encode())) is None

@@ -31,8 +31,8 @@ def cut(data, limits=SMALL, first_line=1, **options):
             assert lines.pop() == b""
         assert len(lines) == block.records
         assert all(line.strip(b" \t\r\n") for line in lines)
-        records += zip(itertools.count(block.first_pos), lines, strict=False)
-        rejects += [(r.position, r.reason, r.raw) for r in block.rejects]
+        records += zip(itertools.count(block.first), lines, strict=False)
+        rejects += [(r.position, r.reason, r.raw) for r in block.refused]
     return records, rejects
 
 
@@ -132,7 +132,7 @@ def test_compression_is_told_by_magic_bytes(pack):
 def test_lines_are_passed_on_as_they_are():
     data = WRITERS["lines"](RECORDS).encode()
     blocks = list(cut_json(payload(data), Limits()))
-    assert [(b.data, b.first_pos, b.records) for b in blocks] == [(data, 1, 7)]
+    assert [(b.data, b.first, b.records) for b in blocks] == [(data, 1, 7)]
 
 
 def test_positions_follow_the_first_line_of_a_split():

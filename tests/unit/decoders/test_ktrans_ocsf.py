@@ -16,11 +16,8 @@ from ktrans_generate.source import GenerateSource, GenerateSourceConfig
 from ktrans.api import Budget, BytesPayload, Context, Head, Limits, RejectError, Split
 from ktrans.api.errors import TruncatedError
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
+from ktrans.decoders.logs import ktrans, ocsf
 from ktrans.decoders.logs.aws_vpc import AwsVpcDecoder, AwsVpcDecoderConfig
-from ktrans.decoders.logs.ktrans import KtransDecoder, KtransDecoderConfig
-from ktrans.decoders.logs.ktrans import sniff as sniff_ktrans
-from ktrans.decoders.logs.ocsf import OcsfDecoder, OcsfDecoderConfig
-from ktrans.decoders.logs.ocsf import sniff as sniff_ocsf
 from ktrans.enrichers.to_ocsf import ToOcsfEnricher, ToOcsfEnricherConfig
 from ktrans.flow.schema import FLOW_SCHEMA, NAMES, TEXT
 from ktrans.formats.jsonl import JsonlFormat, JsonlFormatConfig
@@ -28,8 +25,8 @@ from ktrans.formats.parquet import ParquetFormat, ParquetFormatConfig
 from ktrans.registry.catalogue import Catalogue
 
 BUILT = {
-    "ktrans": (KtransDecoder, KtransDecoderConfig),
-    "ocsf": (OcsfDecoder, OcsfDecoderConfig),
+    "ktrans": (ktrans.LOG.decoder, ktrans.LOG.config),
+    "ocsf": (ocsf.LOG.decoder, ocsf.LOG.config),
     "auto": (AutoDecoder, AutoDecoderConfig),
     "aws_vpc": (AwsVpcDecoder, AwsVpcDecoderConfig),
 }
@@ -189,11 +186,11 @@ def test_cutting_json_lines_elsewhere_changes_nothing():
 
 
 def test_what_auto_sees():
-    assert sniff_ktrans(Head("o", b"", tuple(NAMES))).score == 100
-    assert sniff_ktrans(Head("o", b"", ("srcaddr", "dstaddr", "log_status"))) is None
-    assert sniff_ktrans(Head("o", b'{"a":1}\n')) is None
-    assert sniff_ocsf(Head("o", json.dumps(LAKE).encode())).score > 90
-    assert sniff_ocsf(Head("o", b'{"class_uid":3002}')) is None
+    assert ktrans.LOG.recognise(Head("o", b"", tuple(NAMES))).score == 100
+    assert ktrans.LOG.recognise(Head("o", b"", ("srcaddr", "dstaddr", "log_status"))) is None
+    assert ktrans.LOG.recognise(Head("o", b'{"a":1}\n')) is None
+    assert ocsf.LOG.recognise(Head("o", json.dumps(LAKE).encode())).score > 90
+    assert ocsf.LOG.recognise(Head("o", b'{"class_uid":3002}')) is None
 
 
 def lake(**changes):

@@ -22,7 +22,7 @@ def mount(tmp_path):
     folder = tmp_path / "etc"
     folder.mkdir()
 
-    def write(version, poll_secs):
+    def write(version, poll_interval):
         data = folder / f"..{version}"
         data.mkdir()
         (data / "flows.yaml").write_text(
@@ -32,7 +32,7 @@ source: {{type: file, paths: ["{LOGS}"]}}
 sinks: [{{type: file, path: "{tmp_path}/lake/", format: {{type: jsonl}}}}]
 rejects: {{type: file, path: "{tmp_path}/rejects/"}}
 state: {{path: "{tmp_path}/state.db"}}
-engine: {{poll_secs: {poll_secs}}}
+engine: {{poll_interval: {poll_interval}}}
 """
         )
         fresh = folder / "..data_tmp"

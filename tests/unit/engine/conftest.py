@@ -33,7 +33,7 @@ class Bench:
             enrichers=(),
             sinks=(SinkEntry("a", config("sink", sink)), SinkEntry("b", config("sink", sink))),
             rejects=RejectsEntry(config("sink", sink), RejectLimit(min_records=1_000_000)),
-            engine=EngineSettings(workers=2, retry_wait_secs=0, task_bytes=40, epoch_splits=4),
+            engine=EngineSettings(workers=2, retry_wait=0, task_size=40, epoch_splits=4),
         )
 
     def change(self, **changes):

@@ -81,7 +81,7 @@ def test_too_many_bad_splits_are_forgiven_once_they_are_gone(bench):
 
 def test_while_following_what_could_not_be_read_is_tried_again(bench):
     bench.fill(objects=2)
-    bench.settings(poll_secs=0.01)
+    bench.settings(poll_interval=0.01)
     bench.world.errors["object-001"] = [PermissionError(13, "Permission denied")]
     stop = threading.Event()
 

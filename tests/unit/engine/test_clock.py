@@ -28,7 +28,7 @@ def test_following_polls_by_it(bench, movable_clock):
             if self.looked == 4:
                 stop.set()
 
-    bench.settings(poll_secs=3600)
+    bench.settings(poll_interval=3600)
     bench.fill(objects=1)
     bench.run(Stopping(), stop, clock=movable_clock, follow=True)
     assert movable_clock.waits[:3] == [3600] * 3

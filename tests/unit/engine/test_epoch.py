@@ -10,9 +10,9 @@ SIZES = st.lists(st.one_of(st.none(), st.integers(0, 10_000)), min_size=1, max_s
 
 
 @given(SIZES, st.integers(1, 20_000), st.integers(1, 8), st.booleans())
-def test_grouping_keeps_every_split_once_and_in_order(sizes, task_bytes, workers, serial):
+def test_grouping_keeps_every_split_once_and_in_order(sizes, task_size, workers, serial):
     splits = [Split(str(i), f"x://{i}", size) for i, size in enumerate(sizes)]
-    tasks = group_splits(splits, task_bytes, workers, serial=serial)
+    tasks = group_splits(splits, task_size, workers, serial=serial)
     assert [split for task in tasks for split in task] == splits
     assert all(tasks)
     if serial:

@@ -68,11 +68,11 @@ def test_show_tells_a_part_from_the_whole(tmp_path):
     config = tmp_path / "p.yaml"
     config.write_text(
         "name: p\n"
-        "source: {type: file, paths: [logs], tail_secs: 0}\n"
+        "source: {type: file, paths: [logs], tail_wait: 0}\n"
         "decoder: {type: aws_vpc}\n"
         "sinks: [{type: blackhole}]\n"
         "rejects: {type: file, path: rejects/, limit: {ratio: 1.0}}\n"
-        "limits: {max_line_bytes: 1024}\n"
+        "limits: {max_line_size: 1024}\n"
     )
     CliRunner().invoke(cli, ["run", str(config)])
     shown = CliRunner().invoke(cli, ["rejects", "show", str(config)]).output

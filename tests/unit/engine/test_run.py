@@ -290,7 +290,7 @@ def test_a_call_to_stop_finishes_the_epoch_and_begins_no_other(bench):
 
 def test_when_the_grace_is_over_the_epoch_is_undone(bench):
     bench.fill()
-    bench.settings(grace_secs=0, retry_wait_secs=30, retry_max_wait_secs=30)
+    bench.settings(grace_period=0, retry_wait=30, retry_max_wait=30)
     bench.world.errors["object-001"] = [RetryableError("busy")] * 1000
     stop, abandon = threading.Event(), threading.Event()
 
@@ -311,7 +311,7 @@ def test_when_the_grace_is_over_the_epoch_is_undone(bench):
 
 def test_follow_waits_for_more(bench):
     bench.fill(objects=2)
-    bench.settings(poll_secs=0.01)
+    bench.settings(poll_interval=0.01)
     stop = threading.Event()
 
     class Feeder(Observer):
@@ -351,7 +351,7 @@ def test_a_source_that_never_answers_ends_a_run_unless_it_follows(bench):
 
 
 def test_a_source_that_does_not_answer_does_not_keep_a_run_from_stopping(bench):
-    bench.settings(retry_wait_secs=600, retry_max_wait_secs=600)
+    bench.settings(retry_wait=600, retry_max_wait=600)
     bench.world.plan_errors += [RetryableError("busy")] * 100
     stop = threading.Event()
 

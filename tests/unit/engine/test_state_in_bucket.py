@@ -29,7 +29,7 @@ def bucket():
 def bench(bench, bucket, monkeypatch):
     """The bench with its state in a bucket."""
     plugin = types.ModuleType(MODULE)
-    plugin.build = lambda config, _context: MemoryBucketState(bucket, lease_secs=config.lease_secs)
+    plugin.build = lambda config, _context: MemoryBucketState(bucket, lease_time=config.lease_time)
     plugin.Config = BucketStateConfig
     spec = Spec(
         kind="state",
@@ -41,8 +41,8 @@ def bench(bench, bucket, monkeypatch):
     plugin.ktrans_components = hookimpl(lambda: [spec])
     monkeypatch.setitem(sys.modules, MODULE, plugin)
     bench.catalogue = Catalogue(extra={"fakes": fakes, "memory": plugin})
-    bench.change(state=bench.catalogue.config("state", {"type": "memory", "lease_secs": 3600}))
-    bench.settings(poll_secs=0.01)
+    bench.change(state=bench.catalogue.config("state", {"type": "memory", "lease_time": 3600}))
+    bench.settings(poll_interval=0.01)
     bench.fill()
     return bench
 
@@ -83,7 +83,7 @@ def test_a_run_that_follows_waits_until_the_lease_has_run_out(bench, bucket):
         def caught_up(self):
             stop.set()
 
-    with hold_store(MemoryBucketState(bucket, lease_secs=3600), "p", "gone"):
+    with hold_store(MemoryBucketState(bucket, lease_time=3600), "p", "gone"):
         receipt = bench.run(observer=Watcher(), stop=stop, follow=True)
     assert began.is_set()
     assert receipt.error is None
@@ -92,7 +92,7 @@ def test_a_run_that_follows_waits_until_the_lease_has_run_out(bench, bucket):
 
 def test_a_run_that_stands_by_for_long_says_so_once(bench, bucket):
     """Each renewal by the holder puts off the time that the message names."""
-    stop, held, notes = threading.Event(), MemoryBucketState(bucket, lease_secs=3600), []
+    stop, held, notes = threading.Event(), MemoryBucketState(bucket, lease_time=3600), []
     read, looks = bucket.read, []
 
     def renewing(key):

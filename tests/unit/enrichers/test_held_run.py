@@ -29,7 +29,7 @@ sinks:
     format: {{type: parquet}}
 rejects: {{type: file, path: rejects/}}
 state: {{path: state/state.db}}
-engine: {{workers: 2, epoch_splits: 4, task_bytes: 1, retry_wait_secs: 0.01}}
+engine: {{workers: 2, epoch_splits: 4, task_size: 1, retry_wait: 0.01}}
 """
 
 
@@ -85,7 +85,7 @@ def total(table, name):
 @pytest.mark.parametrize("memory", [0, 1 << 28])
 def test_stitched_rows_and_the_ledger_add_up(tmp_path, memory):
     packets, size = write_logs(tmp_path)
-    path = write_pipeline(tmp_path, f"{{type: stitch, memory_bytes: {memory}}}")
+    path = write_pipeline(tmp_path, f"{{type: stitch, memory: {memory}}}")
     receipt = go(path)
     assert receipt.epochs == 2
     stage = receipt.ledger.stages[0]
@@ -113,7 +113,7 @@ def test_what_is_quarantined_is_in_the_ledger(tmp_path):
 
 @pytest.mark.slow
 def test_kills_change_nothing(tmp_path):
-    enricher = "{type: stitch, memory_bytes: 100000, max_rows: 700}"
+    enricher = "{type: stitch, memory: 100000, max_rows: 700}"
     clean, killed = tmp_path / "clean", tmp_path / "killed"
     for folder in (clean, killed):
         write_logs(folder, files=16, connections=500)

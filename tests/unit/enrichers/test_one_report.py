@@ -123,14 +123,14 @@ def test_the_way_back_and_another_verdict_are_not_the_same_flow():
 def test_every_window_of_the_better_side_stays_and_others_only_where_it_saw_nothing():
     source = [report(s, s + 59, reporter="source") for s in (0, 60, 300)]
     destination = [report(s, s + 59, reporter="destination") for s in (20, 80, 200, 320)]
-    assert run(source + destination, slack_secs=0) == [0, 1, 2, 5]
-    assert run(source + destination, slack_secs=200) == [0, 1, 2]
+    assert run(source + destination, slack=0) == [0, 1, 2, 5]
+    assert run(source + destination, slack=200) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("slack", "stay"), [(4, [0, 1]), (4.999999, [0, 1]), (5, [0])])
 def test_the_slack_is_exact(slack, stay):
     rows = [report(0, 5, reporter="source"), report(10, 12, reporter="destination")]
-    assert run(rows, slack_secs=slack) == stay
+    assert run(rows, slack=slack) == stay
 
 
 def test_what_was_itself_quarantined_covers_nothing():
@@ -139,7 +139,7 @@ def test_what_was_itself_quarantined_covers_nothing():
         report(5, 30, reporter="source_gateway"),
         report(20, 40, reporter="destination"),
     ]
-    assert run(rows, slack_secs=0) == [0, 2]
+    assert run(rows, slack=0) == [0, 2]
 
 
 def test_rows_without_addresses_or_times_stay():
@@ -165,12 +165,12 @@ def test_rows_that_do_not_fit_in_memory_come_back_from_disk(tmp_path):
     expected = run(rows, sizes)
     assert expected == list(range(0, 100, 2))
     for memory in (0, 5_000):
-        assert run(rows, sizes, memory_bytes=memory, spill_folder=str(tmp_path)) == expected
+        assert run(rows, sizes, memory=memory, spill_folder=str(tmp_path)) == expected
         assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    config = OneReportEnricherConfig(memory_bytes=0, spill_folder="nowhere")
+    config = OneReportEnricherConfig(memory=0, spill_folder="nowhere")
     enricher = OneReportEnricher(config, Context(base_dir=tmp_path))
     batch = pa.RecordBatch.from_pylist([report(0, 1)], schema=FLOW_SCHEMA)
     enricher.bind(batch.schema)
@@ -254,5 +254,5 @@ REPORTS = st.builds(
 @settings(max_examples=100, deadline=None)
 def test_it_agrees_with_a_plain_model_however_the_rows_are_cut(rows, slack, sizes):
     expected = model(rows, slack)
-    assert run(rows, sizes, slack_secs=slack) == expected
-    assert run(rows, slack_secs=slack, memory_bytes=0) == expected
+    assert run(rows, sizes, slack=slack) == expected
+    assert run(rows, slack=slack, memory=0) == expected

@@ -99,8 +99,8 @@ class Store:
         out = [run.apply(one) for one in batches]
         assert not any(one.num_rows for one in out)
         out = [r for one in run.finish() for r in one.to_pylist()]
-        self.take(run.change(), number)
-        self.account, self.refused = run.account(), run.refused()
+        self.take(run.state_update(), number)
+        self.account, self.refused = run.accounting(), run.refused()
         return out
 
 
@@ -282,7 +282,7 @@ def test_rows_that_are_no_flows_are_left_out_but_those_with_counters_are_not():
     store, enricher = Store(), make()
     (total,) = store.epoch(enricher, [batch(rows)], last=True)
     assert total["flows"] == 2
-    assert store.account.left_out == (2, 0, 0)
+    assert store.account.filtered == (2, 0, 0)
 
 
 def test_running_totals_come_out_when_they_change():

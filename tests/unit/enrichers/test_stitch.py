@@ -126,8 +126,8 @@ def test_what_keeps_rows_apart(change):
 
 def test_the_slack_is_exact():
     rows = [there(0, 10), back(15, 20)]
-    assert len(run(rows, slack_secs=5)) == 1
-    assert len(run(rows, slack_secs=4.999999)) == 2
+    assert len(run(rows, slack=5)) == 1
+    assert len(run(rows, slack=4.999999)) == 2
 
 
 def test_rows_without_a_capture_point_are_left_alone_unless_another_is_named():
@@ -275,8 +275,8 @@ RECORDS = st.builds(
 @settings(max_examples=150, deadline=None)
 def test_it_agrees_with_a_plain_model_however_the_rows_are_cut(rows, slack, sizes):
     rows = [{**row, "bytes": 1 << number} for number, row in enumerate(rows)]
-    out = run(rows, sizes, slack_secs=slack)
-    assert out == run(rows, slack_secs=slack, memory_bytes=0)
+    out = run(rows, sizes, slack=slack)
+    assert out == run(rows, slack=slack, memory=0)
     for name in ("packets", "bytes"):
         assert total(out, name) == total(rows, name)
     pairs = {

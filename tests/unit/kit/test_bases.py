@@ -21,7 +21,9 @@ from ktrans.api import (
     Split,
     TruncatedError,
 )
-from ktrans.kit import BufferedSink, ColumnEnricher, LineDecoder, Parsed
+from ktrans.kit.buffered_sink import BufferedSink
+from ktrans.kit.column_enricher import ColumnEnricher
+from ktrans.kit.line_decoder import LineDecoder, Parsed
 from ktrans.testing.contracts import SinkCase, SinkContract
 from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, batches, numbers, run
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import ComponentConfig, Spec, hookimpl
-from ktrans.kit import ColumnEnricher
+from ktrans.kit.column_enricher import ColumnEnricher
 
 
 class BitsConfig(ComponentConfig):

@@ -176,7 +176,7 @@ def test_a_path_that_does_not_fit_the_rows_is_found_before_any_row(tmp_path, pat
 
 
 def test_a_path_may_name_its_files(tmp_path):
-    sink = make(tmp_path, "out/{account_id}-{task}.jsonl", target_file_bytes=1)
+    sink = make(tmp_path, "out/{account_id}-{task}.jsonl", target_file_size=1)
     put(sink, flows([at(1)] * 2, ["x", "y"]), flows([at(1)], ["x"]))
     assert tree(tmp_path) == {
         "out/x-flows.lake.00000007-0000.jsonl": [0],
@@ -261,7 +261,7 @@ def test_parquet_is_not_compressed_twice(tmp_path):
 def test_files_are_cut_at_their_target_size(tmp_path, kind):
     batch = flows([at(1)] * 2000, [f"{i * i * 2654435761 % 10**12:012d}" for i in range(2000)])
     config = FORMATS[kind][1](**({"row_group_rows": 2000} if kind == "parquet" else {}))
-    receipt = put(make(tmp_path, "out/", format=config, target_file_bytes=15_000), *[batch] * 10)
+    receipt = put(make(tmp_path, "out/", format=config, target_file_size=15_000), *[batch] * 10)
     sizes = [path.stat().st_size for path in sorted((tmp_path / "out").iterdir())]
     assert len(sizes) > 2
     assert all(15_000 <= size < 300_000 for size in sizes[:-1])

@@ -32,7 +32,7 @@ class Files:
         self.folder = folder
         self.memory: dict = {}
         options.setdefault("paths", ["."])
-        options.setdefault("tail_secs", 0)
+        options.setdefault("tail_wait", 0)
         self.source = FileSource(FileSourceConfig(**options), Context(base_dir=folder))
 
     def recall(self, keys):
@@ -185,7 +185,7 @@ def test_however_a_log_grows_each_byte_is_read_once_and_lines_are_numbered(piece
     with tempfile.TemporaryDirectory() as name:
         log = Path(name) / "a.log"
         log.touch()
-        files = Files(Path(name), tail_secs=60)
+        files = Files(Path(name), tail_wait=60)
         read = []
         for piece in pieces:
             with log.open("ab") as file:
@@ -216,7 +216,7 @@ def test_the_head_of_a_grown_range_is_the_head_of_the_file(tmp_path):
 def test_a_torn_last_line_waits_for_its_end(tmp_path):
     log = tmp_path / "a.log"
     log.write_bytes(b"1\n2\n3 is not do")
-    files = Files(tmp_path, tail_secs=60)
+    files = Files(tmp_path, tail_wait=60)
     assert files.read() == [("a.log", 1, b"1\n2\n")]
     waiting = files.plan()
     assert waiting.splits == ()
@@ -229,7 +229,7 @@ def test_a_torn_last_line_waits_for_its_end(tmp_path):
 def test_a_last_line_without_an_end_is_taken_when_the_file_is_at_rest(tmp_path):
     log = tmp_path / "a.log"
     log.write_bytes(b"1\n2")
-    files = Files(tmp_path, tail_secs=60)
+    files = Files(tmp_path, tail_wait=60)
     assert files.read() == [("a.log", 1, b"1\n")]
     age(log, 61)
     assert files.read() == [("a.log", 2, b"2")]
@@ -300,7 +300,7 @@ def test_a_compressed_file_that_changed_is_read_whole_again(tmp_path):
 def test_without_following_growth_a_longer_file_is_another_file(tmp_path):
     log = tmp_path / "a.log"
     log.write_bytes(b"1\n2")
-    files = Files(tmp_path, follow_growth=False, tail_secs=60)
+    files = Files(tmp_path, follow_growth=False, tail_wait=60)
     assert files.read() == [("a.log", 1, b"1\n2")]
     with log.open("ab") as file:
         file.write(b"3\n")
@@ -318,7 +318,7 @@ def test_empty_files_wait_until_there_is_something(tmp_path):
 def test_settling(tmp_path):
     write(tmp_path, "young.log", "old.log")
     age(tmp_path / "old.log", 100)
-    files = Files(tmp_path, settled_secs=30)
+    files = Files(tmp_path, min_age=30)
     assert "1 files" in files.plan().notes[0]
     assert files.names() == ["old.log"]
     age(tmp_path / "young.log", 100)

@@ -63,7 +63,7 @@ def spooled(folder) -> list[str]:
 
 
 def test_segments_end_at_line_ends_and_know_their_lines(tmp_path):
-    src = source(tmp_path, b"aa\nbb\ncc\ndd\nee", segment_bytes=5)
+    src = source(tmp_path, b"aa\nbb\ncc\ndd\nee", segment_size=5)
     plan = src.plan(None, Nothing(), Budget())
     uri = "stdin://p%2F1/1"
     assert contents(src, plan) == [
@@ -77,10 +77,10 @@ def test_segments_end_at_line_ends_and_know_their_lines(tmp_path):
 
 
 def test_a_killed_run_reads_the_same_segments_again_and_then_the_new_stream(tmp_path):
-    first = source(tmp_path, b"1\n2\n3\n4\n", segment_bytes=4)
+    first = source(tmp_path, b"1\n2\n3\n4\n", segment_size=4)
     plan = first.plan(None, Nothing(), Budget(splits=1))
     first.plan(plan.position, Nothing(), Budget())  # spooled further, but never recorded
-    second = source(tmp_path, b"5\n6\n", segment_bytes=4)
+    second = source(tmp_path, b"5\n6\n", segment_size=4)
     assert contents(second, plan) == [("stdin://p%2F1/1", 1, b"1\n2\n")]
     memory = recorded(plan)
     after = second.plan(plan.position, memory, Budget())
@@ -95,7 +95,7 @@ def test_a_killed_run_reads_the_same_segments_again_and_then_the_new_stream(tmp_
 
 
 def test_a_segment_that_was_quarantined_stays_and_is_planned_again(tmp_path):
-    src = source(tmp_path, b"1\n2\n3\n4\n", segment_bytes=4)
+    src = source(tmp_path, b"1\n2\n3\n4\n", segment_size=4)
     plan = src.plan(None, Nothing(), Budget())
     assert len(plan.splits) == 2
     memory = recorded(plan)
@@ -113,7 +113,7 @@ def test_what_a_killed_process_was_reading_is_not_lost(tmp_path):
         "import sys; from pathlib import Path\n"
         "from ktrans.api import Budget, Context\n"
         "from ktrans.sources.stdin import StdinSource, StdinSourceConfig\n"
-        "s = StdinSource(StdinSourceConfig(segment_secs=60), Context(pipeline='p', base_dir=Path(sys.argv[1])))\n"
+        "s = StdinSource(StdinSourceConfig(segment_age=60), Context(pipeline='p', base_dir=Path(sys.argv[1])))\n"
         "from ktrans.testing.contracts.sources import PlainMemory\n"
         "s.plan(None, PlainMemory(), Budget())\n"
     )
@@ -168,7 +168,7 @@ def test_whatever_was_read_is_in_the_spool_when_a_process_dies(
 
         return instead
 
-    src = source(folder, data, segment_bytes=size)
+    src = source(folder, data, segment_size=size)
     with monkeypatch.context() as patched:
         patched.setattr("ktrans.kit.spool.stream_reader._SMALL", 7)
         patched.setattr("ktrans.kit.spool.stream_reader._PIECE", 7)
@@ -204,7 +204,7 @@ def test_a_process_that_died_between_two_segments_left_nothing_twice(tmp_path):
 
 def test_a_slow_stream_is_handed_on_after_a_while(tmp_path):
     read, write = os.pipe()
-    config = StdinSourceConfig(segment_secs=0.05)
+    config = StdinSourceConfig(segment_age=0.05)
     src = StdinSource(config, Context(pipeline="p", base_dir=tmp_path), fd=read)
     os.write(write, b"1\n2\nhalf")
     plan = src.plan(None, Nothing(), Budget())
@@ -217,13 +217,13 @@ def test_a_slow_stream_is_handed_on_after_a_while(tmp_path):
 
 def test_a_compressed_stream_is_one_segment(tmp_path):
     data = gzip.compress(os.urandom(100_000))
-    src = source(tmp_path, data, segment_bytes=100)
+    src = source(tmp_path, data, segment_size=100)
     assert [d for _, _, d in contents(src, src.plan(None, Nothing(), Budget()))] == [data]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"x", b"x" * 3_000_000])
 def test_streams_of_unusual_shape(tmp_path, data):
-    src = source(tmp_path, data, segment_bytes=1000)
+    src = source(tmp_path, data, segment_size=1000)
     plan = src.plan(None, Nothing(), Budget())
     assert b"".join(d for _, _, d in contents(src, plan)) == data if data else plan is None
 
@@ -238,7 +238,7 @@ def test_streams_of_unusual_shape(tmp_path, data):
 )
 def test_nothing_is_lost_and_lines_are_counted(tmp_path_factory, lines, size, ended):
     data = b"\n".join([b"head", *lines]) + (b"\n" if ended else b"")
-    src = source(tmp_path_factory.mktemp("s"), data, segment_bytes=size)
+    src = source(tmp_path_factory.mktemp("s"), data, segment_size=size)
     parts = contents(src, src.plan(None, Nothing(), Budget()))
     assert b"".join(part for _, _, part in parts) == data
     line = 1
@@ -279,7 +279,7 @@ def test_a_look_leaves_the_spool_of_a_run_alone(tmp_path):
 
 
 def test_a_segment_that_was_rejected_whole_is_kept_until_it_is_forgotten(tmp_path):
-    src = source(tmp_path, b"1\n2\n3\n4\n", segment_bytes=4)
+    src = source(tmp_path, b"1\n2\n3\n4\n", segment_size=4)
     plan = src.plan(None, Nothing(), Budget())
     memory = recorded(plan)
     memory[plan.splits[0].key] = {"rejected": True}  # as the engine marks it
@@ -291,7 +291,7 @@ def test_a_segment_that_was_rejected_whole_is_kept_until_it_is_forgotten(tmp_pat
 
 
 def test_what_was_read_ahead_is_kept_when_a_run_ends(tmp_path):
-    first = source(tmp_path, b"1\n2\n3\n4\n", segment_bytes=2)
+    first = source(tmp_path, b"1\n2\n3\n4\n", segment_size=2)
     plan = first.plan(None, Nothing(), Budget(splits=1))
     first.commit(plan)
     first.close()

@@ -291,7 +291,7 @@ def _beats_often(monkeypatch):
 
 @pytest.mark.usefixtures("_beats_often")
 def test_a_lease_is_renewed_while_it_is_held(bucket):
-    with hold_store(state(bucket, lease_secs=60), "p") as store:
+    with hold_store(state(bucket, lease_time=60), "p") as store:
         first = until(bucket)
         deadline = time.monotonic() + 60
         while until(bucket) == first:
@@ -305,7 +305,7 @@ def test_a_lease_is_renewed_while_it_is_held(bucket):
 
 @pytest.mark.usefixtures("_beats_often")
 def test_a_lease_outlives_errors_that_nobody_foresaw(bucket, caplog):
-    with hold_store(state(bucket, lease_secs=60), "p"):
+    with hold_store(state(bucket, lease_time=60), "p"):
         first, replace, failed = until(bucket), bucket.replace, threading.Event()
 
         def odd(key, data, version):
@@ -332,7 +332,7 @@ def test_a_lease_whose_last_renewal_was_not_answered_is_given_back(bucket):
 
 @pytest.mark.usefixtures("_beats_often")
 def test_a_lease_that_cannot_be_renewed_for_a_while_is_renewed_afterwards(bucket, caplog):
-    with hold_store(state(bucket, lease_secs=60), "p") as store:
+    with hold_store(state(bucket, lease_time=60), "p") as store:
         first, replace, failed = until(bucket), bucket.replace, threading.Event()
 
         def silent(key, data, version):

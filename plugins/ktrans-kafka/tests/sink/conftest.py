@@ -86,7 +86,7 @@ class Cluster:
 
     def sink(self, pipeline="flows", **options):
         """Build a sink; pipelines of one name in different tests are different ones."""
-        options.setdefault("connect_timeout_secs", 60)
+        options.setdefault("connect_timeout", 60)
         options.setdefault("bootstrap", self.bootstrap)
         options.setdefault("topic", self.topic)
         made = build(pipeline=f"{pipeline}-{self.own}", **options)

@@ -24,7 +24,7 @@ def sink(kafka_mock, build_sink):
     kafka_mock.create_topic("flows", 2)
 
     def make(**options):
-        options.setdefault("connect_timeout_secs", 60)
+        options.setdefault("connect_timeout", 60)
         return build_sink(kafka_mock.bootstrap, "flows", **options)
 
     return make
@@ -56,7 +56,7 @@ def test_what_passes_is_tried_again_and_no_row_comes_twice(
 
 @pytest.mark.parametrize(
     ("error", "kind", "hint"),
-    [(DENIED, AccessError, "topic"), (TOO_LARGE, KtransError, "max_record_bytes")],
+    [(DENIED, AccessError, "topic"), (TOO_LARGE, KtransError, "max_record_size")],
 )
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
 def test_what_does_not_pass_stops_and_says_what_to_do(
@@ -89,7 +89,7 @@ def test_after_an_abort_the_same_sink_goes_on(sink, kafka_mock, read_topic):
 def test_brokers_that_go_away_for_good_end_the_attempt_and_may_be_tried_again(
     sink, kafka_mock, delivery
 ):
-    made = sink(delivery=delivery, delivery_timeout_secs=2, connect_timeout_secs=5)
+    made = sink(delivery=delivery, delivery_timeout=2, connect_timeout=5)
     run(made, FIRST)
     writer = made.writer(SECOND)
     writer.write(writer.encode(batches(SECOND)[0]))
@@ -118,7 +118,7 @@ def test_brokers_without_idempotence_are_served_at_least_once(sink, read_topic, 
 
 
 def test_nobody_at_the_address_is_told_with_the_address(build_sink):
-    made = build_sink("127.0.0.1:1", "flows", connect_timeout_secs=1)
+    made = build_sink("127.0.0.1:1", "flows", connect_timeout=1)
     with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1") as caught:
         made.check()
     assert "bootstrap_servers" in caught.value.hint
@@ -139,14 +139,14 @@ def test_a_full_queue_pauses_and_loses_nothing(sink, kafka_mock):
         {"account": pa.array(["x" * 300] * rows).dictionary_encode(), "n": pa.array(range(rows))},
         schema=SCHEMA,
     )
-    made = sink(buffer_bytes=1 << 20, compression="none", delivery="at_least_once")
+    made = sink(buffer_size=1 << 20, compression="none", delivery="at_least_once")
     writer = made.writer(FIRST)
     writer.write(writer.encode(batch))
     assert writer.finish().rows == rows
 
 
 def test_more_topics_than_allowed_stop_the_run(kafka_mock, build_sink):
-    made = build_sink(kafka_mock.bootstrap, "t-{account}", max_topics=2, connect_timeout_secs=60)
+    made = build_sink(kafka_mock.bootstrap, "t-{account}", max_topics=2, connect_timeout=60)
     writer = made.writer(FIRST)
     with pytest.raises(ConfigError, match="more than 2 topics") as caught:
         writer.write(writer.encode(batches(FIRST)[0]))

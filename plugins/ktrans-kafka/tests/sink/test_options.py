@@ -52,7 +52,7 @@ def build(**options):
         ({"encoding": "avro", "framing": "registry"}, "registry_url"),
         ({"encoding": "protobuf", "framing": "single_object"}, "Avro"),
         ({"encoding": "avro", "framing": "raw", "registry_url": "http://r"}, "does not use"),
-        ({"delivery_timeout_secs": 1000}, "transaction_timeout_secs"),
+        ({"delivery_timeout": 1000}, "transaction_timeout"),
         ({"idempotence": False}, "exactly_once"),
         (
             {"encoding": "avro", "registry_url": "http://r", "registry_username": "u"},
@@ -135,7 +135,7 @@ def test_topics_of_rows_are_legal_names():
 
 @pytest.mark.parametrize("encoding", ["json", "avro", "protobuf"])
 def test_every_row_is_a_record_or_refused(encoding):
-    sink = build(encoding=encoding, max_record_bytes=1000, key=["account"], headers={"a": "b"})
+    sink = build(encoding=encoding, max_record_size=1000, key=["account"], headers={"a": "b"})
     sink.bind(SCHEMA)
     words = ["a", None, "x" * 900, "y"]
     batch = pa.record_batch(

@@ -33,8 +33,8 @@ def write_logs(folder, first, count):
         path.rename(folder / f"{number:05}.log")
 
 
-def configure(folder, cluster, options="linger_ms: 5"):
-    engine = {"workers": 2, "epoch_splits": 8, "task_bytes": 40_000, "retry_wait_secs": 0.05}
+def configure(folder, cluster, options="linger: 5"):
+    engine = {"workers": 2, "epoch_splits": 8, "task_size": 40_000, "retry_wait": 0.05}
     path = folder / "pipeline.yaml"
     path.write_text(
         f"""
@@ -120,7 +120,7 @@ def test_rows_too_large_for_a_record_arrive_among_the_rejects(tmp_path, cluster)
     lines = log.read_text().splitlines(keepends=True)
     lines[3] = lines[3].replace("eni-0000", "eni-" + "x" * 2000)
     log.write_text("".join(lines))
-    path = configure(tmp_path, cluster, "max_record_bytes: 1500")
+    path = configure(tmp_path, cluster, "max_record_size: 1500")
     process = start(path)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors.decode()

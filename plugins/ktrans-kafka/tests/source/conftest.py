@@ -129,7 +129,7 @@ class Site:
 
     def write_config(self, engine=None, **source):
         raw = {"bootstrap_servers": [self.topics.bootstrap], "topics": [self.topic], **source}
-        settings = {"workers": 2, "retry_wait_secs": 0.01, "poll_secs": 0.1, **(engine or {})}
+        settings = {"workers": 2, "retry_wait": 0.01, "poll_interval": 0.1, **(engine or {})}
         self.config.write_text(
             f"""
 name: site

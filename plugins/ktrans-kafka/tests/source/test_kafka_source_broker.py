@@ -291,7 +291,7 @@ def test_check_names_what_is_missing(topics):
         with pytest.raises(ConfigError, match="no-such-topic") as error:
             source.check()
         assert error.value.field == "topics"
-    nowhere = {"bootstrap_servers": ["127.0.0.1:1"], "connect_timeout_secs": 3}
+    nowhere = {"bootstrap_servers": ["127.0.0.1:1"], "connect_timeout": 3}
     with topics.source(topic, **nowhere) as source, pytest.raises(UnavailableError):
         source.check()
 
@@ -300,7 +300,7 @@ def test_an_answer_that_does_not_come_is_worth_another_try(topics):
     """A range whose end lies behind what the broker has: nothing comes, nobody waits for ever."""
     topic = topics.create()
     topics.put(topic, numbered(0, 3))
-    with Reader(topics, topic, fetch_timeout_secs=2) as reader:
+    with Reader(topics, topic, fetch_timeout=2) as reader:
         split = reader.plan().splits[0]
         split.data["end"] = 4
         with pytest.raises(RetryableError):
@@ -313,7 +313,7 @@ def test_a_run_that_is_told_to_stop_does_not_wait_long(topics):
     topic = topics.create()
     topics.put(topic, numbered(0, 3))
     context = Context(stopping=stop.is_set)
-    with Reader(topics, topic, context=context, fetch_timeout_secs=600) as reader:
+    with Reader(topics, topic, context=context, fetch_timeout=600) as reader:
         split = reader.plan().splits[0]
         split.data["end"] = 4
         stop.set()

@@ -15,7 +15,7 @@ def test_kills_of_a_pipeline_that_is_alone(topics, records, make_site, kill):
     """Plain records and transactions, committed and aborted, come while runs die."""
     topic = topics.create(3)
     site = make_site(
-        topic, max_records_per_split=150, engine={"epoch_splits": 8, "task_bytes": 50_000}
+        topic, max_records_per_split=150, engine={"epoch_splits": 8, "task_size": 50_000}
     )
     rng = random.Random(7)
     made = kills = 0
@@ -44,9 +44,9 @@ def test_kills_of_processes_that_share_a_group(topics, records, make_site, kill)
             topic,
             name,
             group=f"of {topic}",
-            session_timeout_secs=2,
+            session_timeout=2,
             max_records_per_split=100,
-            engine={"epoch_splits": 6, "task_bytes": 50_000},
+            engine={"epoch_splits": 6, "task_size": 50_000},
         )
         for name in ("one", "two")
     ]

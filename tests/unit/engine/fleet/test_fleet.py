@@ -195,7 +195,7 @@ def test_an_observer_that_ends_the_thread_is_a_failure_of_that_one_only(write, t
     assert b.receipt.outcome == "done"
 
 
-FOLLOW = {"more": "engine: {poll_secs: 0.05}"}
+FOLLOW = {"more": "engine: {poll_interval: 0.05}"}
 
 
 def test_a_reload_touches_only_what_has_changed(write, running):
@@ -289,11 +289,11 @@ HELD = "enrichers: [{type: python, function: 'slow_rows:hold'}]\n"
 
 
 def test_the_epoch_under_way_is_completed_before_the_change(write, running, slow):
-    write("a", "generate, rows: 50", HELD + "engine: {poll_secs: 0.05, grace_secs: 0}")
+    write("a", "generate, rows: 50", HELD + "engine: {poll_interval: 0.05, grace_period: 0}")
     one = running(once=False)
     assert slow.entered.wait(60)
     old = one.fleet.members["a"]
-    write("a", "generate, rows: 50", HELD + "engine: {poll_secs: 0.06, grace_secs: 0}")
+    write("a", "generate, rows: 50", HELD + "engine: {poll_interval: 0.06, grace_period: 0}")
     one.reload.set()
     one.witness.until("reloaded", 2)
     assert not old.ended
@@ -309,11 +309,11 @@ def test_the_epoch_under_way_is_completed_before_the_change(write, running, slow
 
 
 def test_a_call_to_stop_overtakes_a_change(write, running, slow):
-    write("a", "generate, rows: 50", HELD + "engine: {poll_secs: 0.05, grace_secs: 60}")
+    write("a", "generate, rows: 50", HELD + "engine: {poll_interval: 0.05, grace_period: 60}")
     one = running(once=False)
     assert slow.entered.wait(60)
     old = one.fleet.members["a"]
-    write("a", "generate, rows: 50", HELD + "engine: {poll_secs: 0.06, grace_secs: 60}")
+    write("a", "generate, rows: 50", HELD + "engine: {poll_interval: 0.06, grace_period: 60}")
     one.reload.set()
     one.witness.until("reloaded", 2)
     one.stop.set()
@@ -324,10 +324,12 @@ def test_a_call_to_stop_overtakes_a_change(write, running, slow):
 
 def test_a_changed_pipeline_that_is_taken_out_before_its_edge_leaves(write, running, slow):
     write("b", **FOLLOW)
-    write("a", "generate, rows: 50", HELD + "engine: {poll_secs: 0.05, grace_secs: 60}")
+    write("a", "generate, rows: 50", HELD + "engine: {poll_interval: 0.05, grace_period: 60}")
     one = running(once=False)
     assert slow.entered.wait(60)
-    path = write("a", "generate, rows: 50", HELD + "engine: {poll_secs: 0.06, grace_secs: 60}")
+    path = write(
+        "a", "generate, rows: 50", HELD + "engine: {poll_interval: 0.06, grace_period: 60}"
+    )
     one.reload.set()
     one.witness.until("reloaded", 2)
     path.unlink()

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ktrans.api import Encoded, RowFormat
+from ktrans.api import Encoded
 from ktrans.kit.files.open_files import FileSet
 from ktrans.kit.files.path_template import parse
+from ktrans.kit.rows.row_format import RowFormat
 
 
 class Lines(RowFormat):

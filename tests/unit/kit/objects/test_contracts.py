@@ -33,7 +33,7 @@ class TestObjectSource(SourceContract):
         return ObjectsCase(site, request.param)
 
     def test_an_object_is_read_in_parts(self, site):
-        case = ObjectsCase(site, {"part_bytes": 1 << 16})
+        case = ObjectsCase(site, {"part_size": 1 << 16})
         data = bytes(range(256)) * 2000
         site.bucket.put("big", data)
         with case.build() as source:
@@ -66,7 +66,7 @@ class BucketCase(SinkCase):
         return [key for key, *_ in self.site.bucket.staged.values()]
 
 
-SINKS = [{}, {"target_file_bytes": 1500, "max_open_files": 2}, {"if_absent": True}]
+SINKS = [{}, {"target_file_size": 1500, "max_open_files": 2}, {"if_absent": True}]
 
 
 class TestObjectSink(SinkContract):

@@ -133,12 +133,12 @@ def test_prefixes_that_overlap_are_refused():
 
 def test_an_object_that_is_not_settled_waits(site):
     site.bucket.put("a", b"x", NOW - timedelta(seconds=10))
-    with site.source(settled_secs=30) as source:
+    with site.source(min_age=30) as source:
         plan = source.plan(None, site.memory, Budget())
         assert plan.splits == ()
         assert "1 objects were changed too recently" in plan.notes[0]
     site.clock.add(seconds=25)
-    assert step(site, settled_secs=30) == ["a"]
+    assert step(site, min_age=30) == ["a"]
 
 
 def test_a_replaced_object_is_read_again_left_or_an_error(site):
@@ -304,10 +304,10 @@ def one(site, data, **options):
     return source, source.plan(None, site.memory, Budget()).splits[0]
 
 
-@pytest.mark.parametrize("part_bytes", [1 << 16, 1 << 20])
-def test_a_broken_connection_is_taken_up_where_it_broke(site, part_bytes):
+@pytest.mark.parametrize("part_size", [1 << 16, 1 << 20])
+def test_a_broken_connection_is_taken_up_where_it_broke(site, part_size):
     data = random.Random(1).randbytes(300_000)
-    source, split = one(site, data, part_bytes=part_bytes)
+    source, split = one(site, data, part_size=part_size)
     site.bucket.cut["o"] = [10_000, 1, 50_000, 0, 0]
     with source:
         assert read(source, split) == data
@@ -326,7 +326,7 @@ def test_a_connection_that_never_brings_a_byte_ends_as_an_error_that_may_pass(si
 def test_a_trickle_is_asked_for_again(site, monkeypatch):
     monkeypatch.setattr("ktrans.kit.objects.reader._MAX_WAIT_SECS", 0.01)
     data = random.Random(1).randbytes(1_000_000)
-    source, split = one(site, data, slow_read_secs=1e-9)
+    source, split = one(site, data, slow_read_after=1e-9)
     with source:
         assert read(source, split) == data  # in pieces of what comes before it is late
     assert site.bucket.requests["open"] > 3
@@ -409,7 +409,7 @@ def test_more_folders_amid_a_sweep_lose_nothing(site, monkeypatch):
 
 
 def test_what_was_quarantined_waits_also_after_a_run_from_elsewhere(site):
-    options = {"layout": "plain", "lookback_secs": 3600}
+    options = {"layout": "plain", "lookback": 3600}
     for key in ("early", "k"):
         site.bucket.put(key, b"1")
     assert run(site, failed=["early"], **options) == ["k"]
@@ -435,7 +435,7 @@ def test_runs_from_elsewhere_do_not_make_the_state_grow(site):
         with site.source(layout="plain") as source:
             back = site.clock() - timedelta(hours=12)
             site.position = source.position_from(back.isoformat())
-        run(site, layout="plain", lookback_secs=3600)
+        run(site, layout="plain", lookback=3600)
         site.clock.add(hours=23)
         sizes.append(len(site.memory))
     assert max(sizes[3:]) <= max(sizes[:3])
@@ -455,7 +455,7 @@ def test_what_waits_is_not_planned_by_the_sweep_as_well(site):
 
 
 def test_a_replaced_object_that_is_left_alone_is_never_read(site):
-    options = {"layout": "plain", "on_replaced": "skip", "lookback_secs": 86_400}
+    options = {"layout": "plain", "on_replaced": "skip", "lookback": 86_400}
     site.bucket.put("a", b"1")
     site.clock.add(hours=1)
     assert run(site, **options) == ["a"]

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.formats.text.pieces import concat, is_text, replace_chars
-from ktrans.formats.text.scalars import scalar_text
+from ktrans.kit.rows.pieces import concat, is_text, replace_chars
+from ktrans.kit.rows.scalars import scalar_text
 
 _compute: Any = pc
 

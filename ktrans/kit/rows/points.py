@@ -7,6 +7,7 @@ nothing but the row, so that a rerun writes the same points again.
 
 from __future__ import annotations
 
+import json
 from hashlib import blake2b
 from typing import Any
 
@@ -15,9 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import RunError
-from ktrans.formats.text.pieces import compact
+from ktrans.kit.rows.pieces import compact
 
 _compute: Any = pc
+
+SERIES = b"ktrans.series"
+"""Schema metadata, as `rollup` sets it: JSON with the names of `time`, `tags` and `fields`."""
 
 PER_SECOND = {"ns": 1_000_000_000, "us": 1_000_000, "ms": 1_000, "s": 1}
 _NS = PER_SECOND["ns"]
@@ -94,6 +98,19 @@ def row_tags(batch: pa.RecordBatch) -> pa.Array:
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return _hexadecimal(mixed ^ (mixed >> np.uint64(31)))
+
+
+def series_of(schema: pa.Schema) -> dict[str, list[str]] | None:
+    """Return the columns that SERIES names, if the rows still have its time and tags."""
+    known = (schema.metadata or {}).get(SERIES)
+    if known is None:
+        return None
+    series: dict[str, list[str]] = json.loads(known)
+    present = set(schema.names)
+    if not present.issuperset([*series["time"], *series["tags"]]):
+        return None
+    series["fields"] = [name for name in series["fields"] if name in present]
+    return series
 
 
 def _micros(column: pa.Array) -> pa.Array:

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.formats.text.pieces import Piece, concat, joined, piece, replace_chars
-from ktrans.formats.text.scalars import is_number, is_scalar, scalar_text
+from ktrans.api import ConfigError
+from ktrans.kit.rows.pieces import Piece, concat, joined, piece, replace_chars
+from ktrans.kit.rows.scalars import is_number, is_scalar, scalar_text
 
 _compute: Any = pc
 
@@ -33,6 +34,27 @@ def is_jsonable(kind: pa.DataType) -> bool:
     if _is_list(kind):
         return is_jsonable(kind.value_type)
     return is_scalar(kind)
+
+
+def check_json(schema: pa.Schema) -> None:
+    """Check that every column has a JSON form and a name of its own.
+
+    Raises:
+        ConfigError: a column's type has none (unions, month intervals), or names repeat.
+    """
+    for field in schema:
+        if not is_jsonable(field.type):
+            raise ConfigError(
+                f"column {field.name!r} of type {field.type} has no form in JSON",
+                code="type_not_supported",
+                hint="leave it out with a select enricher, or write parquet or arrow",
+            )
+        if len(schema.get_all_field_indices(field.name)) > 1:
+            raise ConfigError(
+                f"two columns are named {field.name!r}, which one JSON object cannot hold",
+                code="duplicate_column",
+                hint="rename one of them with a select enricher",
+            )
 
 
 def quoted(texts: pa.Array) -> pa.Array:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.formats.text.pieces import as_text, is_text
+from ktrans.kit.rows.pieces import as_text, is_text
 
 _compute: Any = pc
 

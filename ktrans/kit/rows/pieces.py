@@ -120,6 +120,23 @@ def joined(pieces: Iterable[Piece], rows: int) -> pa.Array:
     )
 
 
+def texts_of(
+    batch: pa.RecordBatch, pieces_of: Callable[[pa.RecordBatch], list[Piece]]
+) -> list[pa.Array]:
+    """Return each row's text as consecutive arrays.
+
+    More than one array only where a single one could exceed Arrow's 2 GiB.
+    """
+    if not batch.num_rows:
+        return []
+    pieces = pieces_of(batch)
+    if batch.num_rows > 1 and max_bytes(pieces, batch.num_rows) > MAX_JOINED_BYTES:
+        half = batch.num_rows // 2
+        parts = [batch.slice(0, half), batch.slice(half)]
+        return [text for part in parts for text in texts_of(part, pieces_of)]
+    return [joined(pieces, batch.num_rows)]
+
+
 def max_bytes(pieces: Iterable[Piece], rows: int) -> int:
     """Bound the size of `joined` from above, without building it."""
     total = 0

@@ -1,0 +1,56 @@
+"""The base of decoders: a frame cuts blocks, a reader finds raw columns, a row builder makes rows."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import TypeVar
+
+import pyarrow as pa
+
+from ktrans.api import ComponentConfig, Context, Decoded, Decoder
+from ktrans.decoders.frames.block import Block
+from ktrans.decoders.read.faults import Faults
+from ktrans.decoders.rows import DecodedRows
+from ktrans.flow.columns import flow_batch
+from ktrans.flow.schema import project
+
+C = TypeVar("C", bound=ComponentConfig)
+
+
+class FlowDecoder(Decoder[C], abc.ABC):
+    """Decodes blocks of records into flow rows and rejects."""
+
+    def __init__(self, config: C, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self._schema = project(None)
+        self.prepare(self._schema)
+
+    def schema(self, columns: Sequence[str] | None) -> pa.Schema:
+        """Return the flow schema, narrowed to `columns`; only these are built."""
+        self._schema = project(columns)
+        self.prepare(self._schema)
+        return self._schema
+
+    @abc.abstractmethod
+    def prepare(self, schema: pa.Schema) -> None:
+        """Prepare to build the columns of this schema."""
+
+    @abc.abstractmethod
+    def rows(self, block: Block) -> DecodedRows:
+        """Return the rows of a block that has records."""
+
+    def layout_of(self, block: Block) -> str | None:
+        """Return the layout that a replay of this block's bad records needs."""
+        del block
+        return None
+
+    def decode(self, block: Block) -> Decoded:
+        """Turn a block into rows and rejects."""
+        if block.records:
+            rows = self.rows(block)
+        else:
+            rows = DecodedRows(flow_batch(self._schema, 0, {}), Faults())
+        bad = block.bad_records(rows.faults, self.layout_of(block)) if rows.faults.lines else []
+        rejects = block.rejects(bad, self.config.type, self.version)
+        return Decoded(rows.batch, block.total, rejects, block.skipped + rows.skipped)

@@ -1,0 +1,125 @@
+"""Blocks: the records of an object in portions that are decoded on their own, by any thread."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from ktrans.api import reject_batch
+from ktrans.decoders.read.faults import Faults, line_bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Part of an object that is not a record, as cutting it showed.
+
+    Attributes:
+        position: where it is in the object.
+        reason: a reason code.
+        raw: its bytes, or the first of them.
+        detail: what is wrong, for people.
+        complete: whether `raw` is all of it.
+        layout: the layout that a replay needs, or None.
+    """
+
+    position: int
+    reason: str
+    raw: bytes
+    detail: str
+    complete: bool = True
+    layout: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some records of one object, in order.
+
+    Attributes:
+        uri: the object.
+        first: position of the first record, from 1.
+        records: number of records.
+        data: the records, one a line; the last newline may be missing.
+        table: the records as columns, where they are not text.
+        layout: what the frame found out about the fields of the records.
+        added: values that the records do not have themselves, by name: one for all, or a column.
+        skipped: records before these that are not flows, such as header lines.
+        refused: parts of the object before, among or after these records that are not records.
+    """
+
+    uri: str
+    first: int
+    records: int = 0
+    data: bytes = b""
+    table: pa.RecordBatch | None = None
+    layout: Any = None
+    added: Mapping[str, str | pa.Array] = field(default_factory=dict)
+    skipped: int = 0
+    refused: tuple[Refused, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the records and of what was refused."""
+        table = 0 if self.table is None else int(self.table.nbytes)
+        return len(self.data) + table + sum(len(each.raw) for each in self.refused)
+
+    @property
+    def total(self) -> int:
+        """Number of all records, refused and skipped ones included."""
+        return self.records + self.skipped + len(self.refused)
+
+    def bad_records(self, faults: Faults, layout: str | None = None) -> list[Refused]:
+        """Return the bad records that reading the block showed, with their bytes."""
+        lines, reasons, details = faults.ordered()
+        if not lines:
+            return []
+        if self.table is not None:
+            rows = self.table.take(pa.array(lines)).to_pylist()
+            raw = [json_bytes(row) for row in rows]
+        else:
+            starts, ends = line_bounds(self.data)
+            raw = [self.data[starts[line] : ends[line]] for line in lines]
+        return [
+            Refused(self.first + line, reason, text, detail, layout=layout)
+            for line, reason, text, detail in zip(lines, reasons, raw, details, strict=True)
+        ]
+
+    def rejects(self, bad: Iterable[Refused], decoder: str, version: str) -> pa.RecordBatch | None:
+        """Return bad records and refused parts as rejects, in order; None if there are none."""
+        found = sorted([*bad, *self.refused], key=lambda each: each.position)
+        if not found:
+            return None
+        batch = reject_batch(
+            self.uri,
+            [each.position for each in found],
+            [each.reason for each in found],
+            [each.raw for each in found],
+            details=[each.detail for each in found],
+            decoder=decoder,
+            version=version,
+            complete=[each.complete for each in found],
+        )
+        place = batch.schema.get_field_index("layout")
+        layouts = pa.array([each.layout for each in found], pa.string())
+        return batch.set_column(place, batch.schema.field(place), layouts)
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return a row as JSON, whatever its values are."""
+    return json.dumps(_plain(value), ensure_ascii=False, default=str).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value

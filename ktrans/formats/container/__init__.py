@@ -1,1 +1,0 @@
-"""Formats of whole batches: what Arrow and Parquet files share."""

@@ -1,1 +1,0 @@
-"""Text formats: values and rows as text, by columns."""

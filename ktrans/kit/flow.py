@@ -1,0 +1,5 @@
+"""The flow schema, for plugins: see `ktrans.flow.schema` and docs/flow-schema.md."""
+
+from ktrans.flow.schema import FLOW_SCHEMA, NAMES, TEXT, TIME
+
+__all__ = ["FLOW_SCHEMA", "NAMES", "TEXT", "TIME"]

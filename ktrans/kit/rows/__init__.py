@@ -1,0 +1,10 @@
+"""Rows as text, by columns: the machinery of row formats.
+
+| module | contents |
+|---|---|
+| row_format | RowFormat, TextFormat: bases of formats of one row after the other |
+| pieces | constant, coded and plain pieces of rows, joined at the end |
+| scalars | any scalar value as text |
+| json | any value as JSON text, rows as JSON objects |
+| influx | InfluxFormat: InfluxDB line protocol; escaping and points are parts of it |
+"""
