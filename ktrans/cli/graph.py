@@ -35,8 +35,8 @@ def command(
     is, with the columns as tooltips.
     """
     from ktrans.engine.assemble import assemble
-    from ktrans.engine.graph import graph_of
     from ktrans.observe import drawing
+    from ktrans.observe.graph import graph_of
 
     pipeline, found = load(config)
     assembly = assemble(pipeline, found)

@@ -38,7 +38,7 @@ def command() -> None:
 @debug_option
 def list_(config: str, reason: str | None, as_json: bool) -> int:
     """Count the stored rejects by reason, each with an example."""
-    from ktrans.engine.rejects.stored import read_rejects
+    from ktrans.engine.rejects.read import read_rejects
     from ktrans.observe.human import tame
 
     pipeline, found = load(config)
@@ -95,7 +95,7 @@ def _by_reason(rejects: pa.Table) -> list[dict[str, Any]]:
 @debug_option
 def show(config: str, reason: str | None, limit: int, as_json: bool) -> int:
     """Show stored rejects one by one, with their raw bytes."""
-    from ktrans.engine.rejects.stored import read_rejects
+    from ktrans.engine.rejects.read import read_rejects
     from ktrans.observe.human import tame
 
     pipeline, found = load(config)
@@ -142,7 +142,7 @@ def export(config: str, reason: str | None, output: Path | None, raw: bool) -> i
     To look at them with other tools, or to send them to those who write the logs. Bytes that are no
     text stand in `raw_base64`.
     """
-    from ktrans.engine.rejects.stored import stored_rejects
+    from ktrans.engine.rejects.read import stored_rejects
 
     pipeline, found = load(config)
     count = left_out = 0
@@ -185,7 +185,7 @@ def replay(config: str, as_json: bool, no_progress: bool) -> int:
     What still does not decode is rejected again. The files that were replayed are deleted.
     """
     from ktrans.cli import run_common as running
-    from ktrans.engine.rejects.replay import replay as replay_rejects
+    from ktrans.engine.run import replay as replay_rejects
 
     pipeline, found = load(config)
     stopping = running.Stopping()

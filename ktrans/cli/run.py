@@ -160,7 +160,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     from ktrans.cli import run_common as running
     from ktrans.cli.run_outputs import Desk
     from ktrans.engine.fleet.fleet import Fleet
-    from ktrans.engine.fleet.request import Order
+    from ktrans.engine.fleet.request import FleetRequest
     from ktrans.engine.run_options import RunOptions
 
     running.choose_allocator()
@@ -168,7 +168,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     options = RunOptions(
         limit=limit, dry_run=dry_run, start=start, workers=workers, if_locked=if_locked
     )
-    order = Order(
+    request = FleetRequest(
         paths=configs,
         names=names,
         profile=chosen_profile(),
@@ -178,7 +178,7 @@ def command(  # noqa: PLR0917 - click passes options by name
         watch=watch,
     )
     desk = Desk(found, stdout_taken=as_json)
-    fleet = Fleet(order, found, desk)
+    fleet = Fleet(request, found, desk)
     stopping = running.Stopping()
     with ExitStack() as held:
         held.enter_context(running.collecting())
@@ -242,10 +242,10 @@ def _exit_code(
     fleet: Fleet, members: list[Member], stopping: Stopping, *, fail_on_rejects: bool
 ) -> int:
     from ktrans.cli import run_common as running
-    from ktrans.engine.fleet.allocation import worst
+    from ktrans.engine.fleet.allocation import worst_exit_code
 
     codes = [
         running.exit_code(member.receipt, stopping, fail_on_rejects=fail_on_rejects)
         for member in members
     ]
-    return worst([*codes, *(error.exit_code for _, error in fleet.wrong)])
+    return worst_exit_code([*codes, *(error.exit_code for _, error in fleet.wrong)])

@@ -122,17 +122,18 @@ def collecting() -> Iterator[None]:
 @contextmanager
 def observing(catalogue: Catalogue, config: str, *, progress: bool) -> Iterator[Observer]:
     """Give the observers of a run: the log, the plugins, and a live line if wanted."""
-    from ktrans.observe.observers import HookObserver, LogObserver, Observers
+    from ktrans.engine.observer import Observers
+    from ktrans.observe.observers import HookObserver, LogObserver
 
     observers: list[Observer] = [LogObserver(), HookObserver(catalogue, config)]
     if not progress:
-        yield Observers(observers)
+        yield Observers(*observers)
         return
     from ktrans.observe.progress import ProgressObserver
 
     live = ProgressObserver()
     try:
-        yield Observers([*observers, live])
+        yield Observers(*observers, live)
     finally:
         live.close()
 

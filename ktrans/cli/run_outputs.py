@@ -109,7 +109,8 @@ class Desk(FleetObserver):
         Raises:
             UsageError: the pipeline writes to stdout, and so does the receipt.
         """
-        from ktrans.observe.observers import HookObserver, LogObserver, Observers
+        from ktrans.engine.observer import Observers
+        from ktrans.observe.observers import HookObserver, LogObserver
 
         if self._stdout_taken and any(e.config.type == "stdout" for e in pipeline.sinks):
             raise UsageError(
@@ -124,12 +125,12 @@ class Desk(FleetObserver):
             observers.append(self._progress)
         if self._board is not None:
             observers.append(self._board.observer(pipeline.name))
-        return Observers(observers)
+        return Observers(*observers)
 
     def starting(self, member: Member) -> None:
         """Show it on the page."""
         if self._board is not None:
-            from ktrans.engine.graph import graph_of
+            from ktrans.observe.graph import graph_of
 
             self._board.show(member.name, graph_of(member.run.assembly))
 
@@ -139,7 +140,7 @@ class Desk(FleetObserver):
             self._metrics.add(member.receipt.to_json(), now=time.time())
             self._metrics.write()
 
-    def left(self, name: str) -> None:
+    def removed(self, name: str) -> None:
         """Take it off the page."""
         if self._board is not None:
             self._board.remove(name)

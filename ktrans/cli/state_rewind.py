@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ktrans.config.model import Pipeline
-    from ktrans.engine.assemble import Assembly
+    from ktrans.engine.assembly import Assembly
     from ktrans.registry.catalogue import Catalogue
     from ktrans.state.rewind import RewindPlan
     from ktrans.state.splits import KnownSplit

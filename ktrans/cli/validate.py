@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ktrans.api import Where
     from ktrans.config.model import Pipeline
-    from ktrans.engine.assemble import Assembly
+    from ktrans.engine.assembly import Assembly
     from ktrans.registry.catalogue import Catalogue
 
 _DELIVERY = {

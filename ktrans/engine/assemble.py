@@ -1,14 +1,14 @@
-"""From a validated pipeline to bound components: every stage knows the schema it will get.
+"""Builds the components of a validated pipeline and binds each to the schema that it will get.
 
-Columns are pruned from the far end: each stage says what it reads, and the decoder builds only
-what some later stage wants (for logs of many fields that is most of the speed).
+Columns are pruned from the sinks backwards: each stage declares what it reads, and the decoder
+builds only what a later stage needs (for logs with many fields this matters most for speed).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, TypeVar
@@ -21,108 +21,26 @@ from ktrans.api import (
     ConfigError,
     ConfigErrors,
     Context,
-    Decoder,
     Enricher,
-    KtransError,
     Limits,
-    Sink,
-    Source,
-    Spec,
     WritesFolder,
 )
 from ktrans.api.clock import CLOCK
-from ktrans.api.spec import DeliveryGuarantee, Kind
+from ktrans.api.spec import Kind
 from ktrans.api.state import StateStore
 from ktrans.config.model import Pipeline, SinkEntry
-from ktrans.engine.enricher_state import check_repeats, check_state
+from ktrans.engine.assembly import Assembly, BoundSink
+from ktrans.engine.enricher_state import check_repeated_totals, check_state_id
 from ktrans.engine.log_context import ComponentLogger
-from ktrans.engine.rejects.writer import REJECT_OUT_SCHEMA
-from ktrans.expressions import Expression, columns_of, compile_expression
+from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA
+from ktrans.expressions import columns_of, compile_expression
 from ktrans.flow.schema import COUNTERS
 from ktrans.registry.catalogue import Catalogue
 
 T = TypeVar("T")
 
 ALWAYS = (*COUNTERS, "log_status")
-"""What the ledger reads, whether or not a sink wants it."""
-
-
-@dataclass(slots=True)
-class BoundSink:
-    """A sink with what the engine does before it: filter by `where`, choose columns."""
-
-    entry: SinkEntry
-    sink: Sink[Any]
-    spec: Spec
-    where: Expression | None = None
-    schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
-
-    @property
-    def delivery(self) -> DeliveryGuarantee:
-        """What survives a crash."""
-        return self.sink.delivery or self.spec.delivery or "at_least_once"
-
-    def filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Give the rows that are for this sink."""
-        return batch if self.where is None else batch.filter(self.where.evaluate(batch))
-
-    def select(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Give the columns that are for this sink."""
-        return batch if self.entry.columns is None else batch.select(list(self.entry.columns))
-
-
-@dataclass(slots=True)
-class Assembly:
-    """All components of a pipeline, built and bound, with the schema after each stage."""
-
-    pipeline: Pipeline
-    source: Source[Any]
-    decoder: Decoder[Any]
-    state: StateStore[Any]
-    enrichers: list[tuple[str, Enricher[Any]]] = field(default_factory=list)
-    sinks: list[BoundSink] = field(default_factory=list)
-    rejects: BoundSink | None = None
-    decoder_schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
-    schemas: list[tuple[str, pa.Schema]] = field(default_factory=list)
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The schema after the last enricher."""
-        return self.schemas[-1][1]
-
-    @property
-    def serial(self) -> bool:
-        """Whether an enricher has to see the whole epoch in order."""
-        return any(enricher.scope == "epoch" for _, enricher in self.enrichers)
-
-    def all_sinks(self) -> list[BoundSink]:
-        """The sinks, and the rejects after them."""
-        return [*self.sinks, self.rejects] if self.rejects else list(self.sinks)
-
-    def components(self) -> Iterator[tuple[str, Any]]:
-        """All components with their names."""
-        yield "source", self.source
-        yield "decoder", self.decoder
-        yield from self.enrichers
-        for bound in self.all_sinks():
-            yield bound.entry.id, bound.sink
-        yield "state", self.state
-
-    def check(self) -> list[KtransError]:
-        """Ask every component whether the outside world is as the config says."""
-        found: list[KtransError] = []
-        for name, component in self.components():
-            try:
-                component.check()
-            except KtransError as error:
-                error.component = error.component or name
-                found.append(error)
-        return found
-
-    def close(self) -> None:
-        """Close every component; safe to call twice."""
-        for _, component in self.components():
-            component.close()
+"""Columns that the ledger reads, whether or not a sink needs them."""
 
 
 def assemble(
@@ -133,17 +51,17 @@ def assemble(
     ephemeral: bool = False,
     clock: Clock = CLOCK,
 ) -> Assembly:
-    """Build and bind a pipeline; no data moves and nothing outside is touched.
+    """Build and bind the components of a pipeline; reads no data and connects to nothing.
 
     Args:
         pipeline: what to build.
-        catalogue: where its components come from.
-        stopping: tells components whether the run has been told to stop.
-        ephemeral: whether this is only a look, which leaves no trace.
-        clock: the time that components go by.
+        catalogue: the installed components.
+        stopping: returns to components whether the run is stopping.
+        ephemeral: whether components must leave no trace, as for a preview.
+        clock: the clock of the components.
 
     Raises:
-        ConfigErrors: all that does not fit, each with its place in the pipeline file.
+        ConfigErrors: all errors, each with its place in the pipeline file.
         PluginError: a plugin that the pipeline needs is broken.
     """
     stopping = stopping or Context().stopping
@@ -151,10 +69,10 @@ def assemble(
 
 
 def build_state(pipeline: Pipeline, catalogue: Catalogue) -> StateStore[Any]:
-    """Build a pipeline's state store alone; the rest of it may be broken. To be closed.
+    """Build only the state store of a pipeline; the caller closes it.
 
     Raises:
-        ConfigError, PluginError: it does not fit, or its plugin is broken.
+        ConfigError, PluginError: its options are wrong, or its plugin is broken.
     """
     context = _context(pipeline, catalogue, "state", pipeline.state, "state")
     store: StateStore[Any] = catalogue.build("state", pipeline.state, context)
@@ -204,7 +122,7 @@ class _Assembler:
 
     @contextmanager
     def _at(self, name: str, *place: str | int) -> Iterator[None]:
-        """Give errors their component and their place in the file, and collect them."""
+        """Collect errors raised inside, with their component and their place in the file."""
         try:
             yield
         except ConfigErrors as errors:
@@ -232,8 +150,9 @@ class _Assembler:
         state = self._component("state", pipeline.state, "state", "state")
         if self.errors:
             return None
-        given = [sink for sink in sinks if sink]
-        result = Assembly(pipeline, source, decoder, state, enrichers, given, rejects)
+        result = Assembly(
+            pipeline, source, decoder, state, enrichers, [s for s in sinks if s], rejects
+        )
         built_sinks = [bound.sink for bound in result.all_sinks()]
         source.exclude_outputs([sink for sink in built_sinks if isinstance(sink, WritesFolder)])
         return result
@@ -273,19 +192,19 @@ class _Assembler:
             with self._at(bound.entry.id, "sinks", index):
                 self._bind_sink(bound, assembly.schema)
         assert assembly.rejects is not None
-        assembly.rejects.schema = REJECT_OUT_SCHEMA
+        assembly.rejects.schema = STORED_REJECT_SCHEMA
         with self._at("rejects", "rejects"):
-            assembly.rejects.sink.bind(REJECT_OUT_SCHEMA)
+            assembly.rejects.sink.bind(STORED_REJECT_SCHEMA)
         self._check_stateful(assembly)
 
     def _check_stateful(self, assembly: Assembly) -> None:
-        """Check that states have names of their own, and that sinks can take what is repeated."""
+        """Check the names of stored states, and that the sinks can take repeated totals."""
         for index, (name, _) in enumerate(assembly.enrichers):
             with self._at(name, "enrichers", index):
-                check_state(assembly.enrichers, index)
+                check_state_id(assembly.enrichers, index)
             for place, bound in enumerate(assembly.sinks):
                 with self._at(bound.entry.id, "sinks", place):
-                    check_repeats(assembly.enrichers[index], bound.entry.id, bound.sink)
+                    check_repeated_totals(assembly.enrichers[index], bound.entry.id, bound.sink)
 
     def _bind_sink(self, bound: BoundSink, schema: pa.Schema) -> None:
         entry = bound.entry
@@ -310,7 +229,7 @@ class _Assembler:
     # -- pruning ------------------------------------------------------------------------------
 
     def _wanted(self, assembly: Assembly) -> Sequence[str] | None:
-        """Give the columns that the decoder has to build; None means all."""
+        """Return the columns that the decoder has to build; None means all."""
         wanted: set[str] | None = set()
         for index, bound in enumerate(assembly.sinks):
             with self._at(bound.entry.id, "sinks", index):
@@ -326,7 +245,7 @@ class _Assembler:
 
 
 def _before(enricher: Enricher[Any], wanted: set[str] | None) -> set[str] | None:
-    """Give what has to come into an enricher for `wanted` to come out."""
+    """Return the columns that an enricher must receive to pass on `wanted`."""
     needs, keeps = enricher.needs(), enricher.keeps()
     if needs is None:
         return None
@@ -338,7 +257,7 @@ def _before(enricher: Enricher[Any], wanted: set[str] | None) -> set[str] | None
 
 
 def _in_field(name: str, call: Callable[[], T]) -> T:
-    """Let an error of the expression language point at the option that holds the expression."""
+    """Call something; errors of the expression language name the option with the expression."""
     try:
         return call()
     except ConfigError as error:
@@ -346,11 +265,11 @@ def _in_field(name: str, call: Callable[[], T]) -> T:
         raise
 
 
-def _no_column(name: str, names: Sequence[str], who: str) -> ConfigError:
+def _no_column(name: str, names: Sequence[str], reader: str) -> ConfigError:
     close = get_close_matches(name, names, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names)}"
+    hint = f"did you mean {close[0]!r}?" if close else f"columns: {', '.join(names)}"
     return ConfigError(
-        f"{who} asks for a column {name!r} that no earlier stage makes",
+        f"{reader} needs a column {name!r} that no earlier stage makes",
         field="columns",
         code="unknown_column",
         hint=hint,

@@ -1,4 +1,4 @@
-"""Cancellation of a run: who asks for it, why, and how waiting code notices."""
+"""Cancellation of a run: its reasons, and how waiting code notices them."""
 
 from __future__ import annotations
 
@@ -12,35 +12,45 @@ from ktrans.api import Clock, InterruptedRunError
 from ktrans.api.clock import CLOCK
 
 TICK_SECS = 0.2
-"""How often a waiting thread looks up to see whether it should give up."""
+"""How often a waiting thread checks for cancellation."""
 
 
 @dataclass(slots=True)
 class Cancellation:
-    """Why work should stop early: the user abandons the run, or a fellow worker has failed.
+    """The reasons to stop a run early, each an event.
 
-    `stop` only asks for no new epoch; it does not halt work under way. So does `edge`, which lets
-    the epoch under way take all the time that it needs. Waiting goes by `clock`.
+    Attributes:
+        stop: start no new epoch; the current one has its grace period.
+        stop_after_epoch: start no new epoch; the current one may take as long as it needs.
+        abandon: undo the current epoch now.
+        failed: another worker of the same attempt has failed.
+        clock: the clock of all waits.
     """
 
     stop: threading.Event = field(default_factory=threading.Event)
     abandon: threading.Event = field(default_factory=threading.Event)
     failed: threading.Event = field(default_factory=threading.Event)
-    edge: threading.Event = field(default_factory=threading.Event)
+    stop_after_epoch: threading.Event = field(default_factory=threading.Event)
     clock: Clock = CLOCK
 
     def child(self) -> Cancellation:
-        """Give a halt for one attempt, with a `failed` of its own."""
-        return Cancellation(self.stop, self.abandon, edge=self.edge, clock=self.clock)
+        """Return a cancellation for one attempt, with a `failed` of its own."""
+        return Cancellation(
+            self.stop, self.abandon, stop_after_epoch=self.stop_after_epoch, clock=self.clock
+        )
 
     def between_epochs(self) -> Cancellation:
-        """Give a halt for what happens between epochs, where `edge` stops as `stop` does."""
-        either = _Either(self.stop, self.edge)
-        return Cancellation(either, self.abandon, edge=self.edge, clock=self.clock)
+        """Return a cancellation for the time between epochs: both kinds of stop are its `stop`."""
+        return Cancellation(
+            _Either(self.stop, self.stop_after_epoch),
+            self.abandon,
+            stop_after_epoch=self.stop_after_epoch,
+            clock=self.clock,
+        )
 
     @contextmanager
     def grace(self, secs: float) -> Iterator[None]:
-        """After a call to stop, abandon the epoch under way when its grace period is over."""
+        """Abandon the current epoch `secs` after `stop` was set, while inside."""
         over = threading.Event()
 
         def watch() -> None:
@@ -57,24 +67,24 @@ class Cancellation:
             over.set()
 
     def is_set(self) -> bool:
-        """Tell whether work should stop now."""
+        """Return whether work should stop now."""
         return self.abandon.is_set() or self.failed.is_set()
 
     def check(self) -> None:
         """Raise InterruptedRunError if work should stop now."""
         if self.is_set():
             raise InterruptedRunError(
-                "the run was told to stop; what is not committed is done again by the next run"
+                "the run was stopped; the next run repeats what was not committed"
             )
 
     def sleep(self, seconds: float) -> None:
-        """Wait, but not past a call to stop: waiting for better times is not worth a kill."""
+        """Wait, but no longer than until `stop` is set."""
         if self.clock.wait(seconds, self.stop):
             self.check()
 
 
 class _Either(threading.Event):
-    """Is set once one of two events is."""
+    """An event that is set once one of two others is."""
 
     def __init__(self, one: threading.Event, other: threading.Event) -> None:
         super().__init__()

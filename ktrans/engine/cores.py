@@ -1,4 +1,4 @@
-"""How many cores this process may use: fewer than the machine has, in a container or under a quota."""
+"""The number of cores that this process may use; in a container it may be less than the machine has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def usable_cores() -> int:
-    """Give the number of workers that can be kept busy, at least one.
+    """Return the number of workers that can be kept busy, at least one.
 
     It is bounded by the cores that the process may run on, and by the CPU quota of its control
     group (`cpu.max` of version 2, `cpu.cfs_quota_us` of version 1: Linux kernel documentation,
@@ -23,7 +23,7 @@ def usable_cores() -> int:
 
 
 def cpu_quota(root: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> float | None:
-    """Give the quota of this process's control groups in cores; None if there is none.
+    """Return the CPU quota of this process's control groups in cores; None if there is none.
 
     Args:
         root: where control groups are mounted.
@@ -34,7 +34,7 @@ def cpu_quota(root: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> fl
 
 
 def _folders(root: Path, own: Path) -> list[Path]:
-    """Give the group of this process and all above it: each may have a quota."""
+    """Return the control group of this process and its parents: each may have a quota."""
     folders = [root, root / "cpu"]
     for line in _text(own).splitlines():
         _, _, path = line.rpartition(":")

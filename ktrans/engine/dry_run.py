@@ -1,4 +1,4 @@
-"""A dry run's ends: rows are counted, and go nowhere."""
+"""The sinks of a dry run: they count rows and write nothing."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 import pyarrow as pa
 
 from ktrans.api import EpochId, Plan, Receipt, Sink, TaskId, Writer
-from ktrans.engine.assemble import Assembly
+from ktrans.engine.assembly import Assembly
 
 
-class Discard(Sink[Any]):
-    """Stands in for a sink whose binding has already been checked."""
+class DiscardingSink(Sink[Any]):
+    """Replaces a sink whose binding has been checked, and discards its rows."""
 
     def bind(self, schema: pa.Schema) -> None:
-        """Take any rows."""
+        """Accept any schema."""
 
     def writer(self, task: TaskId) -> Writer:
-        """Give a counter."""
+        """Return a writer that only counts rows."""
         del task
-        return _Counter()
+        return _CountingWriter()
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
         """Do nothing."""
 
 
-class _Counter(Writer):
+class _CountingWriter(Writer):
     def __init__(self) -> None:
         self._rows = 0
 
@@ -40,11 +40,11 @@ class _Counter(Writer):
         self._rows = 0
 
 
-def discard(assembly: Assembly) -> None:
-    """Replace the sinks, and the source's acknowledgements, by ones that leave no trace."""
+def discard_output(assembly: Assembly) -> None:
+    """Replace the sinks, and the acknowledgements of the source, by ones that leave no trace."""
     for bound in assembly.all_sinks():
         bound.sink.close()
-        bound.sink = Discard(bound.entry.config, bound.sink.context)
+        bound.sink = DiscardingSink(bound.entry.config, bound.sink.context)
 
     def commit(plan: Plan) -> None:
         del plan

@@ -1,16 +1,10 @@
-"""What to do about an error: try again, leave the split out, or stop."""
+"""What to do about an error: try again, quarantine the split, or stop the run."""
 
 from __future__ import annotations
 
 import errno
 
-from ktrans.api import (
-    AccessError,
-    KtransError,
-    RejectError,
-    RetryableError,
-    Split,
-)
+from ktrans.api import AccessError, KtransError, RejectError, RetryableError, Split
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Quarantine
 
@@ -18,16 +12,23 @@ FINAL_ERRNO = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENA
 
 
 class ReadError(Exception):
-    """A split could not be read or decoded; `__cause__` is why. Never leaves the engine."""
+    """A split could not be read or decoded; `cause` is the reason. Never leaves the engine."""
 
     def __init__(self, split: Split, cause: Exception) -> None:
         super().__init__(str(cause))
         self.split = split
         self.cause = cause
 
+    @property
+    def retry_after_secs(self) -> float | None:
+        """The wait that the other side asked for."""
+        return getattr(self.cause, "retry_after_secs", None)
 
-def may_pass(error: BaseException) -> bool:
-    """Tell whether the same work may succeed if it is tried again."""
+
+def is_retryable(error: BaseException) -> bool:
+    """Return whether the same work may succeed if it is tried again."""
+    if isinstance(error, ReadError):
+        return is_retryable(error.cause)
     if isinstance(error, KtransError):
         return isinstance(error, RetryableError)
     if isinstance(error, PermissionError):
@@ -37,48 +38,48 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, TimeoutError)
 
 
-def exclusion(split: Split, error: Exception) -> Quarantine:
-    """Say how a split that cannot be read is left out of its epoch."""
-    rejected = isinstance(error, RejectError)
+def quarantine_for(error: ReadError) -> Quarantine:
+    """Return the record that quarantines a split that cannot be read."""
+    split, cause = error.split, error.cause
+    kind = "rejected" if isinstance(cause, RejectError) else "waiting"
+    reason = _message(cause).removeprefix(split.uri).lstrip(": ")  # the record has the name
+    hint = cause.hint if isinstance(cause, KtransError) else None
     return Quarantine(
-        split.key,
-        split.uri,
-        "rejected" if rejected else "waiting",
-        _code(error),
-        _of_split(split, error),
+        split.key, split.uri, kind, _code(cause), f"{reason}; {hint}" if hint else reason
     )
 
 
-def is_access(code: str) -> bool:
-    """Tell whether an exclusion's code speaks of permissions."""
+def is_access_code(code: str) -> bool:
+    """Return whether an error code is about permissions."""
     return code == AccessError.default_code
 
 
-def as_ktrans(error: BaseException) -> KtransError:
-    """Give any error the form that users see: a code, a message, a hint."""
+def to_ktrans_error(error: BaseException) -> KtransError:
+    """Return an error in the form that users see: code, message, hint."""
     if isinstance(error, KtransError):
         return error
     if isinstance(error, ReadError):
-        told = as_ktrans(error.cause)
-        told.component = told.component or "source"
-        return told
+        cause = to_ktrans_error(error.cause)
+        cause.component = cause.component or "source"
+        return cause
+    converted: KtransError
     if isinstance(error, PermissionError):
-        made: KtransError = AccessError(_reason(error), hint="check the permissions of that path")
+        converted = AccessError(_message(error), hint="check the permissions of that path")
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        converted = RetryableError(
+            _message(error), code="disk_full", hint="free some space, then run again: it resumes"
+        )
     elif isinstance(error, OSError):
-        made = RetryableError(_reason(error), code="io")
-        if error.errno == errno.ENOSPC:
-            made = RetryableError(
-                _reason(error), code="disk_full", hint="make room, then run again: it resumes"
-            )
+        converted = RetryableError(_message(error), code="io")
     else:
-        made = KtransError(
-            _reason(error),
+        converted = KtransError(
+            _message(error),
             code="defect",
             hint="this is a defect in ktrans or a plugin; run with --debug to see where, and "
             "report it",
         )
-    made.__cause__ = error
-    return made
+    converted.__cause__ = error
+    return converted
 
 
 def _code(error: Exception) -> str:
@@ -89,21 +90,11 @@ def _code(error: Exception) -> str:
     return "io" if isinstance(error, OSError) else "defect"
 
 
-def _of_split(split: Split, error: Exception) -> str:
-    """Give the reason without the split's own name, which stands beside it, and with the fix."""
-    reason = _reason(error).removeprefix(split.uri).lstrip(": ")
-    hint = error.hint if isinstance(error, KtransError) else None
-    return f"{reason}; {hint}" if hint else reason
-
-
-def _reason(error: BaseException) -> str:
-    return redact(_words(error))
-
-
-def _words(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     if isinstance(error, KtransError):
-        return error.message
-    if isinstance(error, OSError) and error.strerror:
-        name = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror}{name}"
-    return f"{type(error).__name__}: {error}"
+        text = error.message
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return redact(text)

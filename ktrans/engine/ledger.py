@@ -1,8 +1,8 @@
 """The ledger: what goes into each stage comes out, is filtered, or is rejected; nothing else.
 
-Rows, sum(bytes) and sum(packets) are followed. The decoder counts records apart from rows, sinks
-count what they wrote apart from what they were given: the checks compare counts of different
-origin.
+It counts rows, sum(bytes) and sum(packets). The decoder counts records separately from rows, and
+sinks count what they wrote separately from what they received, so that the checks compare counts of
+different origin.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ktrans.api import LedgerError
 
 @dataclass(slots=True)
 class Tally:
-    """Rows and the sums of their counters (nulls count as nothing)."""
+    """A number of rows and the sums of their counters (nulls count as 0)."""
 
     rows: int = 0
     bytes: int = 0
@@ -28,12 +28,15 @@ class Tally:
         self.packets += other.packets
 
     def minus(self, other: Tally) -> Tally:
-        """Give the difference."""
+        """Return the difference."""
         return Tally(self.rows - other.rows, self.bytes - other.bytes, self.packets - other.packets)
 
     def to_json(self) -> dict[str, int]:
-        """Give the form of receipts."""
+        """Return the JSON form of receipts."""
         return {"rows": self.rows, "bytes": self.bytes, "packets": self.packets}
+
+    def __str__(self) -> str:
+        return f"{self.rows} rows ({self.bytes} bytes, {self.packets} packets)"
 
     @classmethod
     def from_json(cls, value: dict[str, int]) -> Tally:
@@ -46,20 +49,19 @@ class StageLedger:
     """One stage after the decoder: in = out + filtered + refused.
 
     Attributes:
-        name: the stage's name, as `enrichers[1] cidr` or a sink's id.
-        came_in: what it was given.
-        went_out: what it passed on or, for a sink, what it says it has written.
-        filtered: what it left out on purpose.
-        refused: what the other side of a sink will never take, or no total; it went to the
-            rejects.
-        held: of a rollup: how much more than before is in totals that are open; negative if less.
-        closed: of a rollup: what is in totals that have been closed.
-        late: of a rollup: rows that came after their total had been closed.
+        name: the stage's name, such as `enrichers[1] cidr` or a sink's id.
+        came_in: what it received.
+        went_out: what it passed on or, for a sink, what it reports as written.
+        filtered: what it removed on purpose.
+        refused: what the system behind a sink, or a rollup, can never take; it went to the rejects.
+        held: of a rollup: the change of what is in open totals; negative if there is less.
+        closed: of a rollup: what is in totals that were closed.
+        late: of a rollup: rows that arrived after their total was closed.
         kind: "enricher", "sink" or "rejects".
-        may_drop: it declares that it removes rows.
-        may_change: it declares that it changes counters; then only rows are compared.
-        sums_up: it turns rows into totals: then in = held + closed + filtered + refused, counted
-            from the totals, and what goes out is other rows.
+        may_drop: whether it declares that it removes rows.
+        may_change: whether it declares that it changes counters; then only rows are compared.
+        sums_up: whether it turns rows into totals: then in = held + closed + filtered + refused,
+            counted from the totals, and what goes out are other rows.
     """
 
     name: str
@@ -76,7 +78,7 @@ class StageLedger:
     sums_up: bool = False
 
     def like(self) -> StageLedger:
-        """Give an empty ledger of the same stage."""
+        """Return an empty ledger of the same stage."""
         return StageLedger(
             self.name,
             self.kind,
@@ -86,7 +88,7 @@ class StageLedger:
         )
 
     def add(self, other: StageLedger) -> None:
-        """Add the same stage of another task or epoch."""
+        """Add the ledger of the same stage of another task or epoch."""
         self.came_in.add(other.came_in)
         self.went_out.add(other.went_out)
         self.filtered.add(other.filtered)
@@ -95,36 +97,35 @@ class StageLedger:
         self.closed.add(other.closed)
         self.late += other.late
 
-    def rest(self) -> Tally:
-        """Give what came in and is nowhere: nothing, if all is well."""
+    def unaccounted(self) -> Tally:
+        """Return what came in and is not accounted for: nothing, unless there is a defect."""
         rest = self.came_in.minus(self.filtered).minus(self.refused)
         if self.sums_up:
             return rest.minus(self.held).minus(self.closed)
         return rest.minus(self.went_out)
 
     def check(self) -> None:
-        """Compare the two sides.
+        """Compare what came in with what went out.
 
         Raises:
             LedgerError: they do not agree.
         """
-        rest = self.rest()
+        rest = self.unaccounted()
         sums = self.sums_up or not self.may_change
         wrong = rest.rows != 0 or (sums and (rest.bytes or rest.packets))
         if wrong or (self.filtered.rows < 0) or (self.filtered.rows and not self.may_drop):
-            out = f"out {_say(self.went_out)}"
+            out = f"out {self.went_out}"
             if self.sums_up:
-                out = f"held {_say(self.held)}, closed {_say(self.closed)}"
+                out = f"held {self.held}, closed {self.closed}"
             raise LedgerError(
-                f"the ledger does not add up at {self.name}: in {_say(self.came_in)}, "
-                f"{out}, filtered {_say(self.filtered)}, "
-                f"refused {_say(self.refused)}",
+                f"the ledger does not add up at {self.name}: in {self.came_in}, {out}, "
+                f"filtered {self.filtered}, refused {self.refused}",
                 hint="this is a defect in that component or in ktrans; nothing of this epoch was "
                 "published. Please report it with the receipt",
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form of receipts."""
+        """Return the JSON form of receipts."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -161,12 +162,12 @@ class StageLedger:
 
 @dataclass(slots=True)
 class Ledger:
-    """All stages of a task, an epoch or a run.
+    """The ledger of all stages, for a task, an epoch or a run.
 
     Attributes:
-        records: what the decoder saw: lines, JSON objects, tuples.
-        rejected: records that could not become rows, by reason.
-        refused: rows that a sink's other side will never take, by reason; once for each sink.
+        records: what the decoder read: lines, JSON objects, tuples.
+        rejected: records that could not be decoded, by reason.
+        refused: rows that a sink or a rollup could not take, by reason; once for each sink.
         skipped: records that are not flows (headers, blank lines).
         decoded: the rows that the decoder made.
         nodata: rows of log_status NODATA, which are no flows.
@@ -185,7 +186,7 @@ class Ledger:
 
     @property
     def rejects(self) -> int:
-        """All rejected records."""
+        """The number of rejected records."""
         return sum(self.rejected.values())
 
     def add(self, other: Ledger) -> None:
@@ -204,10 +205,10 @@ class Ledger:
             stage.add(same)
 
     def check(self) -> None:
-        """Check that every stage adds up, and that each was given what the one before put out.
+        """Check that each stage adds up, and received what the one before it passed on.
 
         Raises:
-            LedgerError: something was lost, or came from nowhere.
+            LedgerError: rows were lost or added.
         """
         if self.records != self.decoded.rows + self.rejects + self.skipped:
             raise LedgerError(
@@ -220,15 +221,15 @@ class Ledger:
             given = Tally(self.rejects + refused) if stage.kind == "rejects" else before
             if stage.came_in != given:
                 raise LedgerError(
-                    f"the ledger does not add up before {stage.name}: it was given "
-                    f"{_say(stage.came_in)}, and should have been given {_say(given)}"
+                    f"the ledger does not add up before {stage.name}: it received {stage.came_in}, and "
+                    f"should have received {given}"
                 )
             stage.check()
             if stage.kind == "enricher":
                 before = stage.went_out
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form of receipts and of the state store."""
+        """Return the JSON form of receipts and of the state store."""
         return {
             "records": self.records,
             "skipped": self.skipped,
@@ -255,7 +256,3 @@ class Ledger:
             value["skipdata"],
             [StageLedger.from_json(stage) for stage in value["stages"]],
         )
-
-
-def _say(tally: Tally) -> str:
-    return f"{tally.rows} rows ({tally.bytes} bytes, {tally.packets} packets)"

@@ -1,4 +1,4 @@
-"""Waiting for one's turn: a run that follows its source takes the place of the one before it."""
+"""Waiting for the lock of a pipeline that another run holds."""
 
 from __future__ import annotations
 
@@ -9,45 +9,43 @@ from ktrans.api import InterruptedRunError, LockedError
 from ktrans.engine.cancellation import Cancellation
 from ktrans.state.store import Store
 
-STANDBY_SECS = 5.0
-"""How often to look again, at most."""
+LONGEST_POLL_SECS = 5.0
+"""The longest time between two attempts."""
 
 
-def hold_in_turn(
-    held: ExitStack,
+def hold_when_free(
+    stack: ExitStack,
     hold: Callable[[], AbstractContextManager[Store]],
     *,
-    waits: bool,
+    wait: bool,
     poll_interval: float,
     cancellation: Cancellation,
     note: Callable[[str], None],
 ) -> Store:
-    """Hold a pipeline, if need be once another run's hold has run out, or was let go.
+    """Hold a pipeline, if need be after waiting for another run's lease to expire or be released.
 
     Args:
-        held: what ends the hold.
-        hold: tries to hold it: see `StateStore.hold`.
-        waits: whether to wait at all. A hold that lasts as long as its process is not waited for.
-        poll_interval: how often to look again; `STANDBY_SECS` if that is less.
-        cancellation: what ends the waiting, and the clock.
-        note: told once that this run waits.
+        stack: releases the pipeline when it is closed.
+        hold: tries to hold it; see `hold_store`.
+        wait: whether to wait at all. A lock without an expiry time is never waited for.
+        poll_interval: the time between attempts, at most `LONGEST_POLL_SECS`.
+        cancellation: ends the wait; has the clock.
+        note: called once, with the reason for the wait.
 
     Raises:
         LockedError: another run holds it.
-        InterruptedRunError: told to stop while waiting.
+        InterruptedRunError: the run was stopped while it waited.
     """
-    told = False
+    noted = False
     while True:
         try:
-            store = held.enter_context(hold())
+            return stack.enter_context(hold())
         except LockedError as error:
-            if error.until is None or not waits:
+            if error.until is None or not wait:
                 raise
             if cancellation.stop.is_set():
-                raise InterruptedRunError("told to stop before it was its turn") from error
-            if not told:  # the message names a time, which each renewal puts off
-                note(f"{error.message}; waiting to take its place")
-            told = True
-        else:
-            return store
-        cancellation.clock.wait(min(poll_interval, STANDBY_SECS), cancellation.stop)
+                raise InterruptedRunError("stopped while waiting for the lock") from error
+            if not noted:  # once: the message has a time, which changes with each renewal
+                note(f"{error.message}; waiting to take over")
+            noted = True
+        cancellation.clock.wait(min(poll_interval, LONGEST_POLL_SECS), cancellation.stop)

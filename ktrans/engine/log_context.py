@@ -1,7 +1,7 @@
-"""What a line of the log knows besides its text: the run it belongs to, and the component.
+"""The fields that log lines get from their context: the run that they belong to, and the component.
 
-Names are bound to the context of a thread (`contextvars`), so pipelines that run side by side in one
-process do not mix theirs. The engine takes the context along into its own threads.
+Fields are bound to the context of a thread (`contextvars`), so pipelines that run side by side in one
+process do not mix theirs. The engine copies the context into the threads that it starts.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _lock = threading.Lock()
 def bind(**fields: Any) -> Iterator[None]:
     """Add fields to every line that is logged inside, in this thread and in contexts copied here.
 
-    With `run_id` among them the fields also stand for threads that nobody bound, such as those of
-    an SDK, as long as this is the only run of the process.
+    If `run_id` is among them, and this is the only run of the process, threads without fields of
+    their own, such as those of an SDK, log them too.
     """
     merged = {**_bound.get(), **fields}
     token = _bound.set(merged)
@@ -41,7 +41,7 @@ def bind(**fields: Any) -> Iterator[None]:
 
 
 def bound() -> Mapping[str, Any]:
-    """Give the fields that hold for the calling thread."""
+    """Return the fields that are bound in the calling thread."""
     fields = _bound.get()
     if not fields:
         with _lock:
@@ -51,13 +51,13 @@ def bound() -> Mapping[str, Any]:
 
 
 class ComponentLogger(logging.Logger):
-    """A component's own logger: one of the standard library's, whose lines name the component.
+    """A component's logger: a logger of the standard library whose lines name the component.
 
-    It hangs below the logger of its name, whose level and handlers hold for it too.
+    Its parent is the logger of its name, whose level and handlers apply to it too.
 
     Args:
         name: the logger's name, such as `ktrans.sink.s3`.
-        fields: what its lines have: `pipeline` and `component`.
+        fields: the fields of its lines: `pipeline` and `component`.
     """
 
     def __init__(self, name: str, fields: Mapping[str, Any]) -> None:
@@ -66,11 +66,11 @@ class ComponentLogger(logging.Logger):
         self._fields = dict(fields)
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the standard library's name
-        """Ask the parent, which is told when levels change."""
+        """Ask the parent, whose cache is cleared when levels change."""
         return self.parent is not None and self.parent.isEnabledFor(level)
 
     def makeRecord(self, *args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: N802 - likewise
-        """Make a record that knows whose it is."""
+        """Make a record with the fields of this logger."""
         record = super().makeRecord(*args, **kwargs)
         for key, value in self._fields.items():
             record.__dict__.setdefault(key, value)

@@ -1,10 +1,11 @@
-"""What an onlooker sees of a run while it goes on: a meter to read, and a few calls."""
+"""Observers of a run: the calls that a run makes, and the counters that may be read meanwhile."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ktrans.engine import log_events
@@ -12,16 +13,16 @@ from ktrans.engine import log_events
 
 @dataclass(slots=True)
 class Meter:
-    """Counts that a progress bar or a metrics page reads at any time, from any thread.
+    """Counters of a run that a progress bar or a metrics page reads at any time, from any thread.
 
     Attributes:
-        rows: rows decoded so far, by attempts that may still be undone.
-        records: records seen, rejects so far.
-        bytes_in: stored bytes of the splits that were read to their end.
-        splits_done: splits read to their end.
-        splits_known: splits that are known to wait, done ones included; None if not known.
+        rows: rows decoded so far, including attempts that may still be undone.
+        records, rejects: records and rejects so far.
+        bytes_in: stored bytes of the splits that were read completely.
+        splits_done: splits that were read completely.
+        splits_known: splits to read that are known, including those done; None if unknown.
         bytes_known: their bytes, if known.
-        epoch: the epoch under way.
+        epoch: the number of the current epoch.
         retries: attempts beyond the first.
     """
 
@@ -44,7 +45,7 @@ class Meter:
 
 
 class Observer:
-    """Calls that a run makes; each does nothing unless overridden. An error in one is logged."""
+    """The calls that a run makes; each does nothing unless overridden. Errors in them are logged."""
 
     def run_opened(self, run: dict[str, Any]) -> None:
         """The run has its components and asks for its lock; `run` is as in `ktrans.api.hooks`."""
@@ -53,19 +54,19 @@ class Observer:
         """The run holds its lock and is about to plan."""
 
     def epoch_started(self, epoch: dict[str, Any]) -> None:
-        """An epoch, new or left by an earlier run, is about to be brought to its end."""
+        """An epoch, new or left by an earlier run, is about to be processed and committed."""
 
     def epoch_planned(self, number: int, tasks: int, splits: int) -> None:
-        """An epoch was written to the state store and is about to be read."""
+        """An epoch was recorded in the state store and is about to be read."""
 
     def task_finished(self, task: dict[str, Any]) -> None:
-        """A task came to its end, well or not; in the task's own thread, several at once."""
+        """A task has succeeded or failed; called in the task's own thread, several at once."""
 
     def epoch_committed(self, number: int, summary: dict[str, Any]) -> None:
         """An epoch was recorded; `summary` has `ledger`, `splits`, `seconds`, `sinks`."""
 
     def retrying(self, what: str, attempt: int, wait_secs: float, error: BaseException) -> None:
-        """A task failed in a way that may pass, and is tried again after a wait."""
+        """A task or listing failed in a way that may pass, and is tried again after a wait."""
 
     def caught_up(self) -> None:
         """The source has nothing new; a run that follows it asks again after `poll_interval`."""
@@ -74,40 +75,29 @@ class Observer:
         """Something that a person should know, once."""
 
     def run_finished(self, receipt: dict[str, Any]) -> None:
-        """The run is over, well or not; `receipt` is its JSON form."""
+        """The run has succeeded or failed; `receipt` is its JSON form."""
 
 
-class Quiet(Observer):
-    """Keeps an observer's errors from stopping a run: they are logged."""
-
-    def __init__(self, inner: Observer) -> None:
-        for name in (
-            "run_opened",
-            "run_started",
-            "epoch_started",
-            "epoch_planned",
-            "task_finished",
-            "epoch_committed",
-            "retrying",
-            "caught_up",
-            "note",
-            "run_finished",
-        ):
-            setattr(self, name, _guarded(getattr(inner, name)))
+_CALLS = [name for name in vars(Observer) if not name.startswith("_")]
 
 
-def _guarded(call: Any) -> Any:
-    def guarded(*args: Any) -> None:
-        try:
-            call(*args)
-        except Exception:
-            logging.getLogger("ktrans.engine").exception(
-                "an observer failed",
-                extra={
-                    "event": log_events.OBSERVER_FAILED,
-                    "observer": type(getattr(call, "__self__", call)).__name__,
-                    "call": getattr(call, "__name__", ""),
-                },
-            )
+class Observers(Observer):
+    """Passes each call on to several observers; an error in one is logged and stops nothing."""
 
-    return guarded
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+        for call in _CALLS:
+            setattr(self, call, partial(self._notify, call))
+
+    def _notify(self, call: str, *arguments: Any) -> None:
+        for observer in self._observers:
+            try:
+                getattr(observer, call)(*arguments)
+            except Exception:
+                name = type(observer).__name__
+                logging.getLogger("ktrans.engine").exception(
+                    "%s failed in %s",
+                    name,
+                    call,
+                    extra={"event": log_events.OBSERVER_FAILED, "observer": name, "call": call},
+                )

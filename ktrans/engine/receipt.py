@@ -1,4 +1,4 @@
-"""The receipt of a run: what came in, what went out, that the sums agree, what needs a look."""
+"""The receipt of a run: what it read and wrote, its ledger, and what needs attention."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ktrans.api import ExitCode, KtransError
+from ktrans.engine.assembly import BoundSink
 from ktrans.engine.ledger import Ledger
 from ktrans.registry.redaction import redact
+from ktrans.state.epochs import Epoch, Quarantine
+
+LISTED_OUTPUTS = 1000
+"""How many outputs of a sink a receipt names."""
 
 
 @dataclass(slots=True)
 class SinkOutput:
-    """What one sink has published in a run.
+    """What a sink has published in a run.
 
     Attributes:
         id: the sink's id; `rejects` for the rejects.
         type: its type.
-        delivery: what it guarantees.
+        delivery: its delivery guarantee.
         rows: rows written.
-        bytes: size of what was written.
-        outputs: names of what was written; at most the first 1,000.
-        count: how many there were.
+        bytes: bytes written.
+        outputs: the names of the first outputs, such as files; at most `LISTED_OUTPUTS`.
+        count: the number of outputs.
     """
 
     id: str
@@ -33,8 +38,21 @@ class SinkOutput:
     outputs: list[str] = field(default_factory=list)
     count: int = 0
 
+    @classmethod
+    def of(cls, bound: BoundSink) -> SinkOutput:
+        """Return the output of a sink that has not written anything yet."""
+        return cls(bound.entry.id, bound.entry.config.type, bound.delivery)
+
+    def add_epoch(self, epoch: Epoch) -> None:
+        """Add what the sink has published of an epoch."""
+        for receipt in epoch.receipts.get(self.id, []):
+            self.rows += receipt.rows
+            self.bytes += receipt.bytes
+            self.count += len(receipt.outputs)
+            self.outputs.extend(receipt.outputs[: LISTED_OUTPUTS - len(self.outputs)])
+
     def to_json(self) -> dict[str, Any]:
-        """Give the form of receipts."""
+        """Return the JSON form, as part of the receipt."""
         return {
             "id": self.id,
             "type": self.type,
@@ -48,10 +66,15 @@ class SinkOutput:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedSplit:
-    """A split that could not be read, and why.
+    """A split that could not be read.
 
-    `kind` is "rejected" (recorded among the rejects, not read again) or "waiting" (tried again in
-    the next run).
+    Attributes:
+        uri: its name.
+        kind: "rejected" (it is among the rejects, and is not read again) or "waiting" (the next run
+            tries again).
+        code: the error code.
+        reason: the error message.
+        key: the key of the split in the state store.
     """
 
     uri: str
@@ -60,8 +83,14 @@ class QuarantinedSplit:
     reason: str
     key: str = ""
 
+    @classmethod
+    def of(cls, quarantine: Quarantine) -> QuarantinedSplit:
+        """Return the receipt's form of a quarantined split of an epoch."""
+        q = quarantine
+        return cls(q.uri, q.kind, q.code, q.reason, q.key)
+
     def to_json(self) -> dict[str, str]:
-        """Give the form of receipts and of the state store."""
+        """Return the JSON form, as part of the receipt."""
         return {
             "uri": self.uri,
             "kind": self.kind,
@@ -76,13 +105,13 @@ class RunReceipt:
     """What a run has done.
 
     Attributes:
-        outcome: "done", "nothing_to_do", "stopped" (asked to), "skipped" (locked) or "failed".
-        splits: how many splits were read and recorded.
-        input_bytes: their size as stored (compressed), where it is known.
+        outcome: "done", "nothing_to_do", "stopped" (by a signal), "skipped" (locked) or "failed".
+        splits: the number of splits that were read and recorded.
+        input_bytes: their stored (compressed) size, where it is known.
         quarantined: splits that could not be read.
-        torn: objects that ended in the middle, by URI.
-        choices: what `auto` decided, by URI.
-        error: the error that ended the run, as JSON, if one did.
+        torn: URIs of objects that end in the middle of a record.
+        choices: the decoders that `auto` chose, by URI.
+        error: the error that ended the run, as JSON, if there was one.
     """
 
     pipeline: str
@@ -109,12 +138,29 @@ class RunReceipt:
 
     @property
     def seconds(self) -> float:
-        """How long the run took."""
+        """The duration of the run."""
         end = self.finished or dt.datetime.now(dt.UTC)
         return (end - self.started).total_seconds()
 
+    def add_epoch(self, epoch: Epoch, ledger: Ledger, summary: dict[str, Any]) -> None:
+        """Add an epoch: counts, outputs, quarantined splits, and the exit code that follows."""
+        self.epochs += 1
+        self.splits += summary["splits"]
+        self.input_bytes += summary["input_bytes"]
+        self.ledger.add(ledger)
+        for output in (*self.sinks, self.rejects):
+            if output is not None:
+                output.add_epoch(epoch)
+        self.quarantined = [q for q in self.quarantined if q.key not in epoch.quarantined]
+        self.quarantined += [QuarantinedSplit.of(q) for q in epoch.quarantined.values()]
+        self.torn += [uri for uri in summary["torn"] if uri not in self.torn]
+        if summary["access"]:
+            self.exit_code = ExitCode.ACCESS
+        elif epoch.quarantined and self.exit_code == ExitCode.OK:
+            self.exit_code = ExitCode.DATA
+
     def fail(self, error: KtransError) -> None:
-        """Note the error that ended the run."""
+        """Record the error that ended the run."""
         self.outcome = "failed"
         self.exit_code = error.exit_code
         self.error = {
@@ -126,7 +172,7 @@ class RunReceipt:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Give the stable, documented form that `--receipt` and `--json` write."""
+        """Return the documented JSON form that `--receipt` and `--json` write."""
         return {
             "version": 1,
             "pipeline": self.pipeline,

@@ -1,4 +1,4 @@
-"""A run of a pipeline: lock it, finish what an earlier run left, then epoch after epoch."""
+"""A run of a pipeline: build its components, hold its lock, run its epochs, write the receipt."""
 
 from __future__ import annotations
 
@@ -8,47 +8,33 @@ import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from ktrans import __version__
-from ktrans.api import (
-    Budget,
-    ConfigError,
-    ConfigErrors,
-    InterruptedRunError,
-    LockedError,
-    Plan,
-    RunError,
-)
+from ktrans.api import ConfigError, ConfigErrors, InterruptedRunError, LockedError
 from ktrans.config.model import Pipeline
 from ktrans.engine import log_events
-from ktrans.engine.assemble import Assembly, assemble
+from ktrans.engine.assemble import assemble
 from ktrans.engine.byte_budget import ByteBudget
 from ktrans.engine.cancellation import Cancellation
 from ktrans.engine.cores import usable_cores
-from ktrans.engine.dry_run import discard
-from ktrans.engine.enricher_state import check_owners, stateful, wants_last
-from ktrans.engine.epoch import EpochRunner, source_mark
-from ktrans.engine.failures import as_ktrans
-from ktrans.engine.lock_wait import hold_in_turn
+from ktrans.engine.dry_run import discard_output
+from ktrans.engine.enricher_state import check_open_totals
+from ktrans.engine.epoch_loop import EpochLoop
+from ktrans.engine.failures import to_ktrans_error
+from ktrans.engine.lock_wait import hold_when_free
 from ktrans.engine.log_context import bind
-from ktrans.engine.observer import Meter, Observer, Quiet
-from ktrans.engine.receipt import RunReceipt
-from ktrans.engine.rejects.replay import replaying
-from ktrans.engine.retry import with_retries
-from ktrans.engine.run_description import about
+from ktrans.engine.observer import Meter, Observer, Observers
+from ktrans.engine.observer_data import describe_components
+from ktrans.engine.receipt import RunReceipt, SinkOutput
+from ktrans.engine.rejects.replay import with_rejects_as_source
+from ktrans.engine.run_context import RunContext
 from ktrans.engine.run_options import RunOptions
-from ktrans.engine.run_summary import account, output_of
-from ktrans.engine.task import Shared
-from ktrans.engine.timing import now
+from ktrans.engine.stage_times import now
 from ktrans.registry.catalogue import Catalogue
 from ktrans.registry.redaction import redact
-from ktrans.state.epochs import Epoch, Status
 from ktrans.state.store import Store, hold_store, view_store
-
-LIMITED_BUDGET = Budget(splits=8, bytes=8 << 20)
 
 
 def run(
@@ -59,24 +45,41 @@ def run(
     stop: threading.Event | None = None,
     abandon: threading.Event | None = None,
 ) -> RunReceipt:
-    """Run a pipeline until it is caught up, told to stop, or cannot go on.
+    """Run a pipeline until its source is caught up, it is stopped, or it fails.
 
     Args:
         pipeline: what to run.
-        catalogue: where its components come from.
-        options: what the command line asks for.
-        observer: who looks on.
-        stop: when set, no new epoch begins; the one under way has `engine.grace_period` to finish.
-        abandon: when set, the epoch under way is undone at once.
+        catalogue: the installed components.
+        options: the options of this run.
+        observer: is notified of what happens.
+        stop: when set, no new epoch starts; the current one has `engine.grace_period` to finish.
+        abandon: when set, the current epoch is undone at once.
 
     Returns:
         The receipt; failures of the run are in its `error` and `exit_code`.
 
     Raises:
-        ConfigError, PluginError: the pipeline does not fit together; nothing was begun.
+        ConfigError, PluginError: the components do not fit together; nothing was started.
     """
     cancellation = Cancellation(stop or threading.Event(), abandon or threading.Event())
     return Run(pipeline, catalogue, options, observer or Observer(), cancellation).run()
+
+
+def replay(
+    pipeline: Pipeline,
+    catalogue: Catalogue,
+    observer: Observer | None = None,
+    stop: threading.Event | None = None,
+) -> RunReceipt:
+    """Run a pipeline with its stored rejects as input.
+
+    Raises:
+        UsageError: the rejects are not files.
+        ConfigError, PluginError: the components do not fit together.
+    """
+    cancellation = Cancellation(stop or threading.Event())
+    run = Run(pipeline, catalogue, RunOptions(), observer or Observer(), cancellation)
+    return run.run(replay=True)
 
 
 class Run:
@@ -92,15 +95,13 @@ class Run:
     ) -> None:
         self.pipeline = pipeline
         self.options = options
-        self.observer = Quiet(observer)
+        self.observer = Observers(observer)
         self.cancellation = cancellation
         cancellation.clock = options.clock
-        self._idle = cancellation.between_epochs()
-        self._busy = False
+        self._between_epochs = cancellation.between_epochs()
+        self._loop: EpochLoop | None = None
         self.meter = Meter()
-        self._failed: set[str] = set()
-        """What this run could not read: left to the next run or, with --follow, the next round."""
-        self.assembly: Assembly = assemble(
+        self.assembly = assemble(
             pipeline,
             catalogue,
             self._stopping,
@@ -108,63 +109,113 @@ class Run:
             clock=options.clock,
         )
         if options.dry_run:
-            discard(self.assembly)
+            discard_output(self.assembly)
         self.workers = options.workers or pipeline.engine.workers or usable_cores()
         self.receipt = RunReceipt(
             pipeline.name, uuid.uuid4().hex[:12], options.dry_run, workers=self.workers
         )
-        self.receipt.sinks = [output_of(bound) for bound in self.assembly.sinks]
+        self.receipt.sinks = [SinkOutput.of(bound) for bound in self.assembly.sinks]
         if self.assembly.rejects is not None:
-            self.receipt.rejects = output_of(self.assembly.rejects)
+            self.receipt.rejects = SinkOutput.of(self.assembly.rejects)
 
     def run(self, *, replay: bool = False) -> RunReceipt:
-        """Run, and turn whatever happens into a receipt.
+        """Run; failures are in the receipt.
 
         Args:
-            replay: take the stored rejects as input instead of the source.
+            replay: read the stored rejects instead of the source.
         """
         with bind(pipeline=self.pipeline.name, run_id=self.receipt.run_id):
             return self._run_bound(replay=replay)
 
+    def fail(self, error: Exception) -> None:
+        """Record an error that `run` has raised in the receipt, and notify that the run is over."""
+        with bind(pipeline=self.pipeline.name, run_id=self.receipt.run_id):
+            self._record_failure(error)
+            self._finish()
+
     def _run_bound(self, *, replay: bool) -> RunReceipt:
         receipt = self.receipt
         if replay:
-            replaying(self.assembly)
-        self.observer.run_opened(self._about(replay=replay))
+            with_rejects_as_source(self.assembly)  # raises if the rejects cannot be read
+        self.observer.run_opened(self._describe(replay=replay))
         try:
-            with ExitStack() as held:
-                self._run(held, replay=replay)
+            with ExitStack() as stack:
+                self._run_epochs(stack, replay=replay)
         except LockedError as error:
             if self._if_locked == "skip":
                 receipt.outcome = "skipped"
                 receipt.notes.append(error.message)
             else:
-                self._fail(error)
+                self._record_failure(error)
         except InterruptedRunError as error:
             if self.cancellation.abandon.is_set():
-                self._fail(error)
+                self._record_failure(error)
             receipt.outcome = "stopped"
         except (ConfigError, ConfigErrors):
             raise
-        except Exception as error:  # noqa: BLE001  told in the receipt, with its traceback kept
-            self._fail(error)
+        except Exception as error:  # noqa: BLE001 - recorded in the receipt, traceback in the log
+            self._record_failure(error)
         finally:
             self.assembly.close()
         self._finish()
         return receipt
 
-    def end(self, error: Exception) -> None:
-        """Put an error that `run` has raised into the receipt too, and tell that the run is over."""
-        with bind(pipeline=self.pipeline.name, run_id=self.receipt.run_id):
-            self._fail(error)
-            self._finish()
+    def _run_epochs(self, stack: ExitStack, *, replay: bool) -> None:
+        name = self.pipeline.name
+        if self.options.dry_run:
+            store = stack.enter_context(view_store(self.assembly.state, name))
+        else:
+            store = self._hold(stack)
+            store.claim(name, self.pipeline.path)
+        self.observer.run_started(name, self.receipt.run_id, self.meter)
+        pool = stack.enter_context(ThreadPoolExecutor(self.workers, thread_name_prefix="work"))
+        stack.enter_context(self.cancellation.grace(self.pipeline.engine.grace_period))
+        check_open_totals(store, name, self.assembly.enrichers)
+        context = RunContext(
+            assembly=self.assembly,
+            store=store,
+            workers=self.workers,
+            pool=pool,
+            byte_budget=ByteBudget((2 * self.workers + 4) * self.pipeline.limits.block_size),
+            cancellation=self.cancellation,
+            meter=self.meter,
+            observer=self.observer,
+        )
+        self._loop = loop = EpochLoop(context, self.options, self.receipt, self._note)
+        if not self.options.dry_run:
+            loop.resume()
+        if replay:
+            loop.replay()
+        else:
+            loop.process_source()
+        if self._between_epochs.stop.is_set():
+            self.receipt.outcome = "stopped"
+        elif self.receipt.epochs == 0:
+            self.receipt.outcome = "nothing_to_do"
 
-    def _finish(self) -> None:
-        self.receipt.retries = self.meter.retries
-        self.receipt.finished = dt.datetime.now(dt.UTC)
-        self.observer.run_finished(self.receipt.to_json())
+    def _hold(self, stack: ExitStack) -> Store:
+        """Hold the pipeline; with --follow wait until no other run holds it."""
+        return hold_when_free(
+            stack,
+            partial(hold_store, self.assembly.state, self.pipeline.name, self.receipt.run_id),
+            wait=self.options.follow and self._if_locked != "skip",
+            poll_interval=self.pipeline.engine.poll_interval,
+            cancellation=self._between_epochs,
+            note=self._note,
+        )
 
-    def _about(self, *, replay: bool) -> dict[str, Any]:
+    @property
+    def _if_locked(self) -> str:
+        return self.options.if_locked or self.pipeline.engine.if_locked
+
+    def _stopping(self) -> bool:
+        """Return whether components should stop; the current epoch may end first where it may."""
+        processing = self._loop is not None and self._loop.processing
+        return (self.cancellation if processing else self._between_epochs).stop.is_set()
+
+    # -- the receipt --------------------------------------------------------------------------
+
+    def _describe(self, *, replay: bool) -> dict[str, Any]:
         return {
             "pipeline": self.pipeline.name,
             "run_id": self.receipt.run_id,
@@ -175,192 +226,8 @@ class Run:
             "replay": replay,
             "follow": self.options.follow,
             "workers": self.workers,
-            **about(self.assembly),
+            **describe_components(self.assembly),
         }
-
-    def _fail(self, error: Exception) -> None:
-        logging.getLogger("ktrans.engine").debug(
-            "the run failed", exc_info=error, extra={"event": log_events.RUN_FAILED}
-        )
-        self.receipt.fail(as_ktrans(error))
-
-    # -- the run itself -----------------------------------------------------------------------
-
-    def _run(self, held: ExitStack, *, replay: bool) -> None:
-        name = self.pipeline.name
-        if self.options.dry_run:
-            store = held.enter_context(view_store(self.assembly.state, name))
-        else:
-            store = self._hold(held)
-            store.claim(name, self.pipeline.path)
-        self.observer.run_started(name, self.receipt.run_id, self.meter)
-        pool = held.enter_context(ThreadPoolExecutor(self.workers, thread_name_prefix="work"))
-        held.enter_context(self.cancellation.grace(self.pipeline.engine.grace_period))
-        settings = self.pipeline.engine
-        owners = stateful(self.assembly.enrichers)
-        check_owners(store, name, owners)
-        shared = Shared(
-            assembly=self.assembly,
-            store=store,
-            settings=settings,
-            pool=pool,
-            gate=ByteBudget((2 * self.workers + 4) * self.pipeline.limits.block_size),
-            cancellation=self.cancellation,
-            meter=self.meter,
-            observer=self.observer,
-            exclude=None,
-            running=None,
-        )
-        self._resume(shared, store)
-        if replay:
-            self._replay(shared, store)
-        else:
-            self._go_on(EpochRunner(shared, store, self.workers), store)
-        if self._idle.stop.is_set():
-            self.receipt.outcome = "stopped"
-        elif self.receipt.epochs == 0:
-            self.receipt.outcome = "nothing_to_do"
-
-    def _hold(self, held: ExitStack) -> Store:
-        """Hold the pipeline; with --follow wait until it is this run's turn."""
-        return hold_in_turn(
-            held,
-            partial(hold_store, self.assembly.state, self.pipeline.name, self.receipt.run_id),
-            waits=self.options.follow and self._if_locked != "skip",
-            poll_interval=self.pipeline.engine.poll_interval,
-            cancellation=self._idle,
-            note=self._note,
-        )
-
-    @property
-    def _if_locked(self) -> str:
-        return self.options.if_locked or self.pipeline.engine.if_locked
-
-    def _replay(self, shared: Shared, store: Store) -> None:
-        name = self.pipeline.name
-        again = replace(shared, assembly=replaying(self.assembly))
-        runner = EpochRunner(again, store, self.workers)
-        position = store.position(name, self.assembly.source.config.type)
-        while not self.cancellation.stop.is_set():
-            budget = replace(self._budget(), skip=frozenset(self._failed))
-            plan = again.assembly.source.plan(position, store.memory(name), budget)
-            if plan is None:
-                break
-            self._complete(runner, runner.plan(plan, replay=True))
-        whole = [item for item in store.quarantined(name) if item["kind"] == "rejected"]
-        if whole:
-            store.forget(name, [item["key"] for item in whole])
-            self._note(f"{len(whole)} objects that were rejected whole are read by the next run")
-
-    def _resume(self, shared: Shared, store: Store) -> None:
-        epoch = store.unfinished(self.pipeline.name)
-        if epoch is None or self.options.dry_run:
-            return
-        self.receipt.resumed = True
-        changed = epoch.fingerprint != self.pipeline.fingerprint
-        if changed and epoch.status is Status.PLANNED:
-            self._note(
-                f"epoch {epoch.number} was planned before the pipeline file changed; it is "
-                "processed as the file says now"
-            )
-        if (
-            epoch.status is Status.PLANNED
-            and not epoch.replay
-            and epoch.source != source_mark(self.pipeline)
-        ):
-            if epoch.decided:  # and processed again, for what was staged was lost
-                raise RunError(
-                    f"some of epoch {epoch.number} may be published already, and the source it "
-                    "was planned for is another one now",
-                    code="source_changed",
-                    hint="change the source back for one run, so that the epoch can be finished",
-                )
-            EpochRunner(shared, store, self.workers).abandon(epoch)
-            self._note(
-                f"epoch {epoch.number} was planned for another source, and dropped before anything "
-                "of it was published"
-            )
-            return
-        if epoch.replay:
-            shared = replace(shared, assembly=replaying(self.assembly))
-        self._complete(EpochRunner(shared, store, self.workers), epoch, resumed=True)
-
-    def _go_on(self, runner: EpochRunner, store: Store) -> None:
-        name, source = self.pipeline.name, self.assembly.source
-        memory = store.memory(name)
-        position = store.position(name, source.config.type)
-        if self.options.start is not None:
-            position = source.position_from(self.options.start)
-        while not self._idle.stop.is_set() and not self._limit_reached():
-            budget = replace(self._budget(), skip=frozenset(self._failed))
-            plan = with_retries(
-                partial(source.plan, position, memory, budget),
-                "listing the source",
-                settings=self.pipeline.engine,
-                cancellation=self._idle,
-                observer=self.observer,
-                forever=self.options.follow,
-            )
-            self._note_plan(plan)
-            plan = plan and self._without_failed(plan)
-            if plan is None or not plan.splits:
-                self.observer.caught_up()
-                if not self.options.follow:
-                    if not self._idle.stop.is_set() and wants_last(
-                        store, name, stateful(self.assembly.enrichers)
-                    ):
-                        self._complete(runner, runner.plan_last(position))
-                    break
-                self.options.clock.wait(self.pipeline.engine.poll_interval, self._idle.stop)
-                self._failed.clear()
-                continue
-            self._complete(runner, runner.plan(plan))
-            position = plan.position
-
-    def _budget(self) -> Budget:
-        if self.options.limit is not None:
-            return LIMITED_BUDGET
-        settings = self.pipeline.engine
-        return Budget(settings.epoch_splits, settings.epoch_size)
-
-    def _limit_reached(self) -> bool:
-        limit = self.options.limit
-        return limit is not None and self.receipt.ledger.decoded.rows >= limit
-
-    def _without_failed(self, plan: Plan) -> Plan:
-        """Leave out what has failed, for sources that do not heed `Budget.skip`."""
-        failed = self._failed
-        if not failed:
-            return plan
-        left = tuple(split for split in plan.splits if split.key not in failed)
-        remember = {key: value for key, value in plan.remember.items() if key not in failed}
-        return replace(plan, splits=left, remember=remember)
-
-    def _complete(self, runner: EpochRunner, epoch: Epoch, *, resumed: bool = False) -> None:
-        self.meter.epoch = epoch.number
-        self._busy = True
-        try:
-            ledger, summary = runner.complete(epoch, resumed=resumed)
-        finally:
-            self._busy = False
-        self._failed |= {
-            e.key for e in epoch.quarantined.values() if epoch.replay or e.kind == "waiting"
-        }
-        account(self.receipt, epoch, ledger, summary)
-        self.receipt.choices.update(self.assembly.decoder.choices())
-        self.observer.epoch_committed(epoch.number, summary)
-
-    # -- the receipt --------------------------------------------------------------------------
-
-    def _note_plan(self, plan: Plan | None) -> None:
-        if plan is None:
-            return
-        if plan.total_splits is not None:
-            self.meter.splits_known = self.meter.splits_done + plan.total_splits
-        if plan.total_bytes is not None:
-            self.meter.bytes_known = self.meter.bytes_in + plan.total_bytes
-        for note in plan.notes:
-            self._note(note)
 
     def _note(self, text: str) -> None:
         text = redact(text)
@@ -368,6 +235,13 @@ class Run:
             self.receipt.notes.append(text)
             self.observer.note(text)
 
-    def _stopping(self) -> bool:
-        """Tell components whether to hurry: at an epoch's edge not until the epoch is over."""
-        return (self.cancellation if self._busy else self._idle).stop.is_set()
+    def _record_failure(self, error: Exception) -> None:
+        logging.getLogger("ktrans.engine").debug(
+            "the run failed", exc_info=error, extra={"event": log_events.RUN_FAILED}
+        )
+        self.receipt.fail(to_ktrans_error(error))
+
+    def _finish(self) -> None:
+        self.receipt.retries = self.meter.retries
+        self.receipt.finished = dt.datetime.now(dt.UTC)
+        self.observer.run_finished(self.receipt.to_json())

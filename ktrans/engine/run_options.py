@@ -1,4 +1,4 @@
-"""What one run is asked to do, beyond what the pipeline file says."""
+"""The options of a single run, beyond what the pipeline file says."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ktrans.api.clock import CLOCK
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """The command line's share in a run.
+    """The command line's options for a run.
 
     Attributes:
-        follow: stay and wait for more; otherwise stop when the source is caught up.
-        limit: stop after the epoch that brings the rows to this number; epochs are small then, and
-            inputs are always read whole.
-        dry_run: read, decode and enrich, but write to no sink and remember nothing.
-        start: where to start instead of where the last run ended (`--from`), in the source's words.
+        follow: stay and wait for new input; otherwise stop when the source is caught up.
+        limit: stop after the epoch in which this number of rows is reached. Epochs are small then;
+            splits are always read completely.
+        dry_run: read, decode and enrich, but write to no sink and record nothing.
+        start: where to start instead of where the last run ended (`--from`); the source parses it.
         workers: overrides the pipeline's `engine.workers`.
         if_locked: overrides the pipeline's `engine.if_locked`.
-        clock: the time that the run and its components go by; tests move one of their own.
+        clock: the clock of the run and its components; tests use one that they move.
     """
 
     follow: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from ktrans.engine.graph import Edge, Graph, Node
+from ktrans.observe.graph import Edge, Graph, Node
 
 _SHAPES = {
     "source": ("([", "])"),

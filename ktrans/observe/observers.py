@@ -1,17 +1,15 @@
-"""Observers of a run: several as one, the plugins' hooks, and the log."""
+"""Observers that pass what happens in a run to the hooks of plugins and to the log."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api.log_events import LogEvent
 from ktrans.engine.log_context import bound
-from ktrans.engine.log_events import OBSERVER_FAILED
 from ktrans.engine.observer import Meter, Observer
-from ktrans.engine.run_description import told
-from ktrans.engine.timing import now
+from ktrans.engine.observer_data import describe_error
+from ktrans.engine.stage_times import now
 from ktrans.observe import log_events
 from ktrans.registry.redaction import redact
 
@@ -21,68 +19,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("ktrans.run")
 
 
-class Observers(Observer):
-    """Passes every call on to several observers; an error in one is logged, and stops no other."""
-
-    def __init__(self, observers: Sequence[Observer]) -> None:
-        self._observers = observers
-
-    def run_opened(self, run: dict[str, Any]) -> None:
-        """Pass it on."""
-        self._tell("run_opened", run)
-
-    def run_started(self, pipeline: str, run_id: str, meter: Meter) -> None:
-        """Pass it on."""
-        self._tell("run_started", pipeline, run_id, meter)
-
-    def epoch_started(self, epoch: dict[str, Any]) -> None:
-        """Pass it on."""
-        self._tell("epoch_started", epoch)
-
-    def epoch_planned(self, number: int, tasks: int, splits: int) -> None:
-        """Pass it on."""
-        self._tell("epoch_planned", number, tasks, splits)
-
-    def task_finished(self, task: dict[str, Any]) -> None:
-        """Pass it on."""
-        self._tell("task_finished", task)
-
-    def epoch_committed(self, number: int, summary: dict[str, Any]) -> None:
-        """Pass it on."""
-        self._tell("epoch_committed", number, summary)
-
-    def retrying(self, what: str, attempt: int, wait_secs: float, error: BaseException) -> None:
-        """Pass it on."""
-        self._tell("retrying", what, attempt, wait_secs, error)
-
-    def caught_up(self) -> None:
-        """Pass it on."""
-        self._tell("caught_up")
-
-    def note(self, text: str) -> None:
-        """Pass it on."""
-        self._tell("note", text)
-
-    def run_finished(self, receipt: dict[str, Any]) -> None:
-        """Pass it on."""
-        self._tell("run_finished", receipt)
-
-    def _tell(self, call: str, *arguments: Any) -> None:
-        for observer in self._observers:
-            try:
-                getattr(observer, call)(*arguments)
-            except Exception:  # noqa: BLE001 - an observer never stops what it observes
-                name = type(observer).__name__
-                _log.exception(
-                    "%s failed in %s",
-                    name,
-                    call,
-                    extra={"event": OBSERVER_FAILED, "observer": name, "call": call},
-                )
-
-
 class HookObserver(Observer):
-    """Tells the plugins' hooks (see ktrans.api.hooks)."""
+    """Calls the hooks of plugins; see `ktrans.api.hooks`."""
 
     def __init__(self, catalogue: Catalogue, config: str) -> None:
         self._catalogue = catalogue
@@ -120,7 +58,7 @@ class HookObserver(Observer):
             "at": now(),
             "attempt": attempt,
             "wait_secs": wait_secs,
-            **told(error),
+            **describe_error(error),
             "epoch": place.get("epoch"),
             "task": place.get("task"),
         }
@@ -136,7 +74,7 @@ class HookObserver(Observer):
 
 
 class LogObserver(Observer):
-    """Writes what happens to the log; the pipeline and the run are bound by the engine."""
+    """Writes what happens to the log; the engine binds the pipeline and the run."""
 
     def run_started(self, pipeline: str, run_id: str, meter: Meter) -> None:
         """Log it."""
@@ -150,7 +88,7 @@ class LogObserver(Observer):
         _write(logging.INFO, log_events.EPOCH_PLANNED, text, **fields)
 
     def task_finished(self, task: dict[str, Any]) -> None:
-        """Log it for those who look closely."""
+        """Log it at level debug."""
         seconds = round(task["ended"] - task["began"], 3)
         how = "failed" if task["error"] else f"is done: {task['rows']} rows"
         text = f"task {task['index']} of epoch {task['epoch']} {how}, in {seconds:.2f} s"
@@ -170,11 +108,11 @@ class LogObserver(Observer):
         """Log it as a warning."""
         text = f"{what} failed at attempt {attempt}, next in {wait_secs:.1f} s: {error}"
         fields = {"what": what, "attempt": attempt, "wait_secs": round(wait_secs, 3)}
-        fields["code"] = told(error)["code"]
+        fields["code"] = describe_error(error)["code"]
         _write(logging.WARNING, log_events.RETRYING, text, **fields)
 
     def caught_up(self) -> None:
-        """Log it for those who look closely."""
+        """Log it at level debug."""
         _write(logging.DEBUG, log_events.CAUGHT_UP, "the source has nothing new")
 
     def note(self, text: str) -> None:
@@ -182,9 +120,9 @@ class LogObserver(Observer):
         _write(logging.INFO, log_events.NOTE, text)
 
     def run_finished(self, receipt: dict[str, Any]) -> None:
-        """Log it; the receipt says the rest."""
+        """Log it; the details are in the receipt."""
         outcome, code = receipt["outcome"], receipt["exit_code"]
-        text = f"run of {receipt['pipeline']} is over: {outcome}, exit code {code}"
+        text = f"run of {receipt['pipeline']} has ended: {outcome}, exit code {code}"
         fields = {"outcome": outcome, "exit_code": code}
         fields |= {"rows": receipt["ledger"]["decoded"]["rows"], "seconds": receipt["seconds"]}
         _write(logging.INFO, log_events.RUN_FINISHED, text, **fields)

@@ -13,7 +13,7 @@ from ktrans.observe.exposition import joined, without_created
 from ktrans.observe.status import StatusObserver
 
 if TYPE_CHECKING:
-    from ktrans.engine.graph import Graph
+    from ktrans.observe.graph import Graph
 
 Shown = tuple[StatusObserver, "Graph"]
 

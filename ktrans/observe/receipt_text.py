@@ -69,7 +69,7 @@ def sums_agree(ledger: Ledger) -> bool:
         given = ledger.rejects + refused if stage.kind == "rejects" else before
         if stage.came_in.rows != given:
             return False
-        if stage.rest().rows:
+        if stage.unaccounted().rows:
             return False
         if stage.kind == "enricher":
             before = stage.went_out.rows

@@ -11,7 +11,8 @@ from typing import Any
 from ktrans.api import BytesPayload, ConfigError, Decoded, KtransError, Split, UsageError
 from ktrans.config.model import Case, Pipeline
 from ktrans.config.pipeline_tests import read_cases
-from ktrans.engine.assemble import Assembly, assemble
+from ktrans.engine.assemble import assemble
+from ktrans.engine.assembly import Assembly
 from ktrans.registry.catalogue import Catalogue
 from ktrans.tools.preview import through
 

@@ -9,8 +9,9 @@ from typing import Any, BinaryIO, cast
 
 from ktrans.api import Budget, KtransError, Payload, Plan, Split
 from ktrans.config.model import Pipeline
-from ktrans.engine.assemble import Assembly, assemble
-from ktrans.engine.epoch import group_splits, source_mark
+from ktrans.engine.assemble import assemble
+from ktrans.engine.assembly import Assembly
+from ktrans.engine.task_groups import group_splits, source_fingerprint
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.epochs import Status
 from ktrans.state.store import view_store
@@ -157,7 +158,7 @@ def _sink(bound: Any) -> dict[str, Any]:
 def _about_unfinished(source: str, pipeline: Pipeline, state: str) -> list[str]:
     if state == "decided":
         return ["an earlier run was killed amid its commit: that epoch is published first"]
-    if source != source_mark(pipeline):
+    if source != source_fingerprint(pipeline):
         return ["an epoch was planned for another source, and would be dropped"]
     return ["an earlier run was killed: its epoch is processed again first"]
 

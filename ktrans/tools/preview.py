@@ -19,8 +19,9 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans.config.model import Pipeline
-from ktrans.engine.assemble import Assembly, assemble
-from ktrans.engine.rejects.writer import REJECT_OUT_SCHEMA, to_out
+from ktrans.engine.assemble import assemble
+from ktrans.engine.assembly import Assembly
+from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA, to_stored
 from ktrans.registry.catalogue import Catalogue
 
 SAMPLE_ROWS = 50_000
@@ -49,7 +50,7 @@ def preview(
             columns applied); None means after the last enricher.
 
     Returns:
-        The rows, and the rejects that were met on the way (REJECT_OUT_SCHEMA).
+        The rows, and the rejects that were met on the way (STORED_REJECT_SCHEMA).
 
     Raises:
         UsageError: there is no such stage.
@@ -102,7 +103,9 @@ def through(
         have += batches[-1].num_rows
         if rows is not None and have >= rows:
             break
-    return pa.Table.from_batches(batches, schema), pa.Table.from_batches(rejects, REJECT_OUT_SCHEMA)
+    return pa.Table.from_batches(batches, schema), pa.Table.from_batches(
+        rejects, STORED_REJECT_SCHEMA
+    )
 
 
 def _enriched(
@@ -111,7 +114,7 @@ def _enriched(
     """Give batches after the enrichers, and at the end what these have held back."""
     for part in decoded:
         if part.rejects is not None and part.rejects.num_rows:
-            rejects.append(to_out(part.rejects))
+            rejects.append(to_stored(part.rejects))
         yield _through(part.batch, enrichers)
     for index, enricher in enumerate(enrichers):
         for batch in enricher.finish():

@@ -1,4 +1,4 @@
-"""How pipelines that run side by side share a machine, and what they amount to together."""
+"""How pipelines of one process share its workers, standard streams and exit code."""
 
 from __future__ import annotations
 
@@ -18,44 +18,43 @@ ORDER = (
     ExitCode.UNAVAILABLE,
     ExitCode.TRY_LATER,
 )
-"""The worst first: what a person has to look at comes before what may pass by itself."""
+"""The worst exit code first: errors that a person has to fix come before those that may pass."""
 
 
-def shares(pipelines: Sequence[Pipeline], cores: int, asked: int | None = None) -> dict[str, int]:
-    """Give the number of workers of each pipeline, by name.
+def allocate_workers(
+    pipelines: Sequence[Pipeline], cores: int, total: int | None = None
+) -> dict[str, int]:
+    """Return the number of workers of each pipeline, by name.
 
     Args:
-        pipelines: what runs side by side.
-        cores: how many workers there are to share out.
-        asked: the number for all of them together, whatever the pipelines say themselves.
-
-    A pipeline that says `engine.workers` has that many; the others get equal shares of the cores,
-    at least one each.
+        pipelines: the pipelines of the process.
+        cores: the number of cores, shared by the pipelines without `engine.workers`, at least one
+            worker each.
+        total: the number of workers for all pipelines together; overrides `engine.workers`.
     """
-    own = {} if asked else {p.name: p.engine.workers for p in pipelines if p.engine.workers}
+    own = {} if total else {p.name: p.engine.workers for p in pipelines if p.engine.workers}
     others = [pipeline.name for pipeline in pipelines if pipeline.name not in own]
-    total = asked or cores
-    each, over = divmod(total, len(others) or 1)
+    each, over = divmod(total or cores, len(others) or 1)
     return own | {name: max(1, each + (at < over)) for at, name in enumerate(others)}
 
 
-def told_streams_apart(pipelines: Sequence[Pipeline]) -> None:
-    """Refuse pipelines that would share this process's standard input or output.
+def check_stdio_conflicts(pipelines: Sequence[Pipeline]) -> None:
+    """Check that at most one pipeline reads stdin, and at most one writes stdout.
 
     Raises:
-        UsageError: two of them read from stdin, or write to stdout.
+        UsageError: two of them would share one stream.
     """
     reading = [p.name for p in pipelines if p.source.type == "stdin"]
     writing = [p.name for p in pipelines if any(s.config.type == "stdout" for s in p.sinks)]
-    for stream, what, names in (("stdin", "read from", reading), ("stdout", "write to", writing)):
+    for stream, verb, names in (("stdin", "read from", reading), ("stdout", "write to", writing)):
         if len(names) > 1:
             raise UsageError(
-                f"{len(names)} pipelines would {what} {stream}: {', '.join(names)}",
-                hint="run them as processes of their own, or choose one with --pipeline",
+                f"{len(names)} pipelines would {verb} {stream}: {', '.join(names)}",
+                hint="run them in separate processes, or choose one with --pipeline",
             )
 
 
-def worst(codes: Iterable[int]) -> int:
-    """Give the exit code for several: see `ORDER`; 0 if all are 0."""
+def worst_exit_code(codes: Iterable[int]) -> int:
+    """Return the exit code of several pipelines: see `ORDER`; 0 if all are 0."""
     found = {int(code) for code in codes} - {int(ExitCode.OK)}
     return next((int(code) for code in ORDER if code in found), min(found, default=0))

@@ -1,53 +1,53 @@
-"""Runs pipelines side by side in one process, and changes to a new configuration at their edges.
+"""Runs several pipelines in one process, and applies a new configuration between their epochs.
 
-Everything here happens in one thread, the one that calls `Fleet.run`; each pipeline has a thread of
-its own, which knows nothing of the others.
+Everything here happens in one thread, the one that calls `Fleet.run`; each pipeline runs in a thread
+of its own.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktrans.api import ConfigError, ExitCode, KtransError, UsageError
+from ktrans.api import KtransError, UsageError
 from ktrans.config.load import Loaded, told_apart
-from ktrans.engine.cores import usable_cores
-from ktrans.engine.failures import as_ktrans
-from ktrans.engine.fleet.allocation import shares, told_streams_apart
+from ktrans.engine.failures import to_ktrans_error
+from ktrans.engine.fleet.allocation import check_stdio_conflicts
+from ktrans.engine.fleet.build_members import build_members
+from ktrans.engine.fleet.config_watch import ConfigWatch
+from ktrans.engine.fleet.fingerprint import pipeline_fingerprint, referenced_files
 from ktrans.engine.fleet.member import Member
 from ktrans.engine.fleet.observer import FleetObserver, ReloadChange
-from ktrans.engine.fleet.request import Order, fingerprint, tables
-from ktrans.engine.fleet.watch import Watch
+from ktrans.engine.fleet.request import FleetRequest
 
 if TYPE_CHECKING:
     from ktrans.config.draft import LoadedFile
     from ktrans.registry.catalogue import Catalogue
 
 TICK_SECS = 0.2
-"""How often signals are passed on."""
+"""How often signals are passed on to the pipelines."""
 
 
 class Fleet:
     """The pipelines of one process.
 
     Args:
-        order: what to run.
-        catalogue: where components come from.
-        onlooker: who is told what happens.
+        request: what to run.
+        catalogue: the installed components.
+        observer: is notified of what happens.
 
     Attributes:
-        wrong: what could not be loaded in the first place, with `Order.keep_going`.
-        members: by name, the last run of each pipeline there is or was.
-        generation: how many configurations were taken.
+        wrong: the pipelines that could not be loaded at the start, with `keep_going`.
+        members: the latest run of each present or former pipeline, by name.
+        generation: the number of configurations that were applied.
     """
 
     def __init__(
-        self, order: Order, catalogue: Catalogue, observer: FleetObserver | None = None
+        self, request: FleetRequest, catalogue: Catalogue, observer: FleetObserver | None = None
     ) -> None:
-        self.order = order
+        self.request = request
         self.catalogue = catalogue
         self.observer = observer or FleetObserver()
         self.wrong: list[tuple[Path, KtransError]] = []
@@ -56,21 +56,21 @@ class Fleet:
         self._pending: dict[str, Member] = {}
         self._leaving: list[Member] = []
         self._wake = threading.Event()
-        self._asked = False
-        self._watch = Watch(order.paths)
+        self._reload_asked = False
+        self._watch = ConfigWatch(request.paths)
 
     def prepare(self) -> None:
         """Load, validate and build all pipelines; none starts.
 
         Raises:
-            KtransError: what is wrong; with `Order.keep_going` only if nothing is right.
+            KtransError: the errors; with `keep_going` only if no pipeline is valid.
         """
         loaded, began = self._load()
-        built = self._build(loaded, loaded.files)
+        built = self._build(loaded, loaded.files, None)
         self._pending = {member.name: member for member in built}
         error = loaded.error()
-        if error is None or (self.order.keep_going and built):
-            error = self._misfit()
+        if error is None or (self.request.keep_going and built):
+            error = self._usage_error()
         if error is not None:
             for member in built:
                 member.discard()
@@ -79,43 +79,43 @@ class Fleet:
         self._watch.loaded(self._files, began)
         self.generation = 1
 
-    def _misfit(self) -> KtransError | None:
-        """Say what was asked for that does not fit these pipelines."""
-        if self.order.run.start is not None and len(self._pending) > 1:
+    def _usage_error(self) -> KtransError | None:
+        """Return an error if an option does not fit the loaded pipelines."""
+        if self.request.run.start is not None and len(self._pending) > 1:
             return UsageError(
-                "--from is for one pipeline, and there are several",
+                "--from is for one pipeline, but there are several",
                 hint=f"choose one with --pipeline: {', '.join(self._pending)}",
             )
-        if self.order.watch and not self.follows:
+        if self.request.watch and not self.follows:
             return UsageError(
-                "--watch is for a run that stays, and this one ends when all is read",
+                "--watch needs a run that follows its source, and this one ends when everything is read",
                 hint="add --follow",
             )
         return None
 
     @property
     def waiting(self) -> list[Member]:
-        """Those that are ready to start."""
+        """Members that are ready to start."""
         return list(self._pending.values())
 
     @property
     def follows(self) -> bool:
-        """Whether a pipeline stays and waits for more."""
+        """Whether a pipeline stays and waits for new input."""
         members = (*self.members.values(), *self._pending.values())
         return any(member.options.follow for member in members)
 
     def run(
         self, stop: threading.Event, abandon: threading.Event, reload: threading.Event
     ) -> list[Member]:
-        """Run all until each has come to its end, or was told to stop.
+        """Run all pipelines until each has ended.
 
         Args:
-            stop: no pipeline begins another epoch; each has its grace period for the one under way.
-            abandon: epochs under way are undone at once.
+            stop: no pipeline starts another epoch; each has its grace period for the current one.
+            abandon: current epochs are undone at once.
             reload: load the configuration again; cleared when that begins.
 
         Returns:
-            The last run of each pipeline, in the order of their files.
+            The latest run of each pipeline, in the order of their files.
         """
         try:
             self._start()
@@ -125,7 +125,7 @@ class Fleet:
         finally:
             for member in self._pending.values():
                 member.discard()
-            for member in self._alive():
+            for member in self._running():
                 member.cancellation.stop.set()
                 member.join()
         self._reap()
@@ -134,8 +134,8 @@ class Fleet:
     def _step(
         self, stop: threading.Event, abandon: threading.Event, reload: threading.Event
     ) -> bool:
-        """Do what there is to do; tell whether there will be more."""
-        for member in self._alive():
+        """Pass on signals, start and end members; return whether any member is left."""
+        for member in self._running():
             if stop.is_set():
                 member.cancellation.stop.set()
             if abandon.is_set():
@@ -148,11 +148,11 @@ class Fleet:
         else:
             self._reload_if_due(reload)
             self._start()
-        return bool(self._pending) or bool(self._alive())
+        return bool(self._pending) or bool(self._running())
 
     # -- members ------------------------------------------------------------------------------
 
-    def _alive(self) -> list[Member]:
+    def _running(self) -> list[Member]:
         known = (*self.members.values(), *self._leaving)
         return [member for member in known if not member.ended]
 
@@ -167,109 +167,77 @@ class Fleet:
 
     def _reap(self) -> None:
         for member in (*self.members.values(), *self._leaving):
-            if member.ended and not member.told:
-                member.told = True
+            if member.ended and not member.reported:
+                member.reported = True
                 member.join()
                 self.observer.ended(member)
         gone = [member for member in self._leaving if member.ended]
         self._leaving = [member for member in self._leaving if not member.ended]
         for member in gone:
             if member.removed and member.name not in self._pending:
-                self.observer.left(member.name)
+                self.observer.removed(member.name)
 
-    def _build(self, loaded: Loaded, files: list[LoadedFile]) -> list[Member]:
-        """Build members of some of the files; what does not fit together goes to `loaded.wrong`."""
-        pipelines = [file.pipeline for file in loaded.files]
-        workers = shares(pipelines, usable_cores(), self.order.run.workers)
-        built = []
-        for file in files:
-            options = replace(
-                self.order.run,
-                follow=self.order.follows(file.pipeline, self.catalogue),
-                workers=workers[file.pipeline.name],
-                start=self.order.run.start if self.generation == 0 else None,
-            )
-            try:
-                observer = self.observer.observer(file.pipeline)
-                built.append(Member(file, self.catalogue, options, observer))
-                self._state_stays(built[-1])
-            except Exception as error:  # noqa: BLE001 - one component's defect is not the others'
-                loaded.wrong.append((file.pipeline.path, as_ktrans(error)))
-                if built and built[-1].file is file:
-                    built.pop().discard()
-        return built
-
-    def _state_stays(self, member: Member) -> None:
-        """Refuse a reload that would have a pipeline begin anew, and write all its rows again."""
-        old = self._known().get(member.name)
-        if old is None or (old.ended and old.receipt.exit_code == ExitCode.CONFIG):
-            return
-        before, after = (one.run.assembly.state.where for one in (old, member))
-        if before != after:
-            raise ConfigError(
-                f"{member.name} keeps its state at {before}, and from {after} it would read "
-                "everything again",
-                code="state_moved",
-                where=member.file.document.where("state"),
-                hint="stop the run, take the state along with `ktrans state export` and `import`, "
-                "and start anew",
-            )
+    def _build(
+        self, loaded: Loaded, files: list[LoadedFile], previous: dict[str, Member] | None
+    ) -> list[Member]:
+        return build_members(loaded, files, self.request, self.catalogue, self.observer, previous)
 
     # -- loading ------------------------------------------------------------------------------
 
     def _load(self) -> tuple[Loaded, int]:
         began = time.time_ns()
         seen: set[Path] = set()
-        loaded = self.order.load(self.catalogue, seen)
-        told_streams_apart([file.pipeline for file in loaded.files])
+        loaded = self.request.load(self.catalogue, seen)
+        check_stdio_conflicts([file.pipeline for file in loaded.files])
         for file in loaded.files:
-            seen.update(tables(file.pipeline))
+            seen.update(referenced_files(file.pipeline))
         self._files = seen
         return loaded, began
 
     def _reload_if_due(self, reload: threading.Event) -> None:
         if reload.is_set():
             reload.clear()
-            self._asked = True
-        if (self._asked or self.order.watch) and self._watch.due(asked=self._asked):
-            self._asked = False
+            self._reload_asked = True
+        if (self._reload_asked or self.request.watch) and self._watch.due(asked=self._reload_asked):
+            self._reload_asked = False
             self._reload()
 
     def _known(self) -> dict[str, Member]:
-        """Give the pipelines of the configuration as it is, by name."""
+        """Return the members of the current configuration, by name."""
         known = {**self.members, **self._pending}
         return {name: member for name, member in known.items() if not member.removed}
 
     def _reload(self) -> None:
         try:
             self._reload_or_raise()
-        except Exception as error:  # noqa: BLE001 - whatever it is, what runs goes on
-            self.observer.reload_failed([as_ktrans(error)])
+        except Exception as error:  # noqa: BLE001 - the running pipelines continue
+            self.observer.reload_failed([to_ktrans_error(error)])
 
     def _reload_or_raise(self) -> None:
         loaded, began = self._load()
         old = self._known()
-        fresh = [file for file in loaded.files if not _same(old.get(file.pipeline.name), file)]
-        built = self._build(loaded, fresh)
+        fresh = [file for file in loaded.files if not _unchanged(old.get(file.pipeline.name), file)]
+        built = self._build(loaded, fresh, old)
         self._watch.loaded(self._files, began)
-        if loaded.wrong and not (self.order.keep_going and loaded.files):
+        if loaded.wrong and not (self.request.keep_going and loaded.files):
             for member in built:
                 member.discard()
-            self.observer.reload_failed(_each(loaded))
+            self.observer.reload_failed(_errors(loaded))
             return
-        self._change(old, loaded, built)
+        self._apply(old, loaded, built)
         if loaded.wrong:
-            self.observer.reload_failed(_each(loaded))
+            self.observer.reload_failed(_errors(loaded))
 
-    def _change(self, old: dict[str, Member], loaded: Loaded, built: list[Member]) -> None:
-        spared = {path for path, _ in loaded.wrong}
+    def _apply(self, old: dict[str, Member], loaded: Loaded, built: list[Member]) -> None:
+        """Replace members of the old configuration by those of the new one."""
+        invalid = {path for path, _ in loaded.wrong}
         names = {file.pipeline.name for file in loaded.files}
-        removed = [m for name, m in old.items() if name not in names and m.path not in spared]
+        removed = [m for name, m in old.items() if name not in names and m.path not in invalid]
         replaced = {member.name for member in built} & old.keys()
         for member in removed:
             member.removed = True
         for member in (*removed, *(old[name] for name in replaced)):
-            self._let_go(member)
+            self._retire(member)
         for member in built:
             member.after = [
                 other
@@ -288,25 +256,29 @@ class Fleet:
             )
         )
 
-    def _let_go(self, member: Member) -> None:
-        """Tell a member to end at its edge; one that has not begun yet goes at once."""
+    def _retire(self, member: Member) -> None:
+        """Stop a member after its current epoch; one that has not started is discarded."""
         if self._pending.get(member.name) is member:
             del self._pending[member.name]
             member.discard()
             if not member.removed or member.name not in self.members:
                 return
-            member = self.members[member.name]  # it leaves without a successor now
+            member = self.members[member.name]
             member.removed = True
-        member.cancellation.edge.set()
+        member.cancellation.stop_after_epoch.set()
         if member.ended and member.removed:
-            self.observer.left(member.name)
+            self.observer.removed(member.name)
         elif not member.ended and member not in self._leaving:
             self._leaving.append(member)
 
 
-def _same(member: Member | None, file: LoadedFile) -> bool:
-    return member is not None and member.well and member.fingerprint == fingerprint(file.pipeline)
+def _unchanged(member: Member | None, file: LoadedFile) -> bool:
+    return (
+        member is not None
+        and member.healthy
+        and member.fingerprint == pipeline_fingerprint(file.pipeline)
+    )
 
 
-def _each(loaded: Loaded) -> list[KtransError]:
+def _errors(loaded: Loaded) -> list[KtransError]:
     return [one for _, error in loaded.wrong for one in told_apart(error)]

@@ -1,4 +1,4 @@
-"""One pipeline of those that run side by side: its run, in a thread of its own."""
+"""One pipeline of a fleet, which runs in a thread of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ktrans.api import KtransError
 from ktrans.engine.cancellation import Cancellation
-from ktrans.engine.fleet.request import fingerprint
+from ktrans.engine.fleet.fingerprint import pipeline_fingerprint
 from ktrans.engine.run import Run
 
 if TYPE_CHECKING:
@@ -23,19 +23,20 @@ if TYPE_CHECKING:
 
 
 class Member:
-    """A pipeline that is built, then runs, then has ended.
+    """A pipeline of a fleet: it is built, then it runs, then it has ended.
 
     Args:
         file: the pipeline.
-        catalogue: where its components come from.
-        options: of its run.
-        observer: who looks on.
+        catalogue: the installed components.
+        options: the options of its run.
+        observer: is notified of what happens in the run.
 
     Attributes:
-        cancellation: how to stop it, and it alone.
-        after: those that have to end before it may start.
-        removed: it was told to leave since the configuration has it no longer.
-        error: what kept it from running at all, or ended it unforeseen.
+        cancellation: stops this pipeline.
+        after: members that have to end before it may start.
+        removed: whether the configuration no longer has it.
+        reported: whether the observer of the fleet was notified of its end.
+        error: the configuration or plugin error that kept it from running.
 
     Raises:
         ConfigError, PluginError: its components do not fit together.
@@ -50,12 +51,12 @@ class Member:
         self.cancellation = Cancellation(clock=options.clock)
         self.after: list[Member] = []
         self.removed = False
-        self.told = False
+        self.reported = False
         self.error: KtransError | None = None
-        self.fingerprint = fingerprint(file.pipeline)
+        self.fingerprint = pipeline_fingerprint(file.pipeline)
         self.run = Run(file.pipeline, catalogue, options, observer, self.cancellation)
         self._thread: threading.Thread | None = None
-        self._over = threading.Event()
+        self._ended = threading.Event()
 
     @property
     def name(self) -> str:
@@ -69,40 +70,40 @@ class Member:
 
     @property
     def receipt(self) -> RunReceipt:
-        """The run's receipt; not whole before the run has ended."""
+        """The run's receipt; incomplete until the run has ended."""
         return self.run.receipt
 
     @property
     def ended(self) -> bool:
-        """Whether it has run, and all that it held is let go."""
-        return self._over.is_set()
+        """Whether its run is over and its resources are released."""
+        return self._ended.is_set()
 
     @property
-    def well(self) -> bool:
-        """Whether it runs, or has come to the end that it was meant to."""
+    def healthy(self) -> bool:
+        """Whether it runs, or has ended without an error or a stop."""
         return not self.ended or self.receipt.outcome in {"done", "nothing_to_do", "skipped"}
 
     def start(self, on_end: Callable[[], object]) -> None:
-        """Run it in a thread; `on_end` is called there at the end."""
+        """Run it in a thread, which calls `on_end` at the end."""
         context = contextvars.copy_context()
 
         def work() -> None:
             try:
                 context.run(self._work)
             finally:
-                self._over.set()
+                self._ended.set()
                 on_end()
 
         self._thread = threading.Thread(target=work, name=f"run-{self.name}")
         self._thread.start()
 
     def discard(self) -> None:
-        """Let go of what was built; for one that is not to start."""
+        """Close the components of a member that will not start."""
         self.run.assembly.close()
-        self._over.set()
+        self._ended.set()
 
     def join(self) -> None:
-        """Wait for its end."""
+        """Wait until it has ended."""
         if self._thread is not None:
             self._thread.join()
 
@@ -111,8 +112,8 @@ class Member:
             self.run.run()
         except KtransError as error:
             self.error = error
-            self.run.end(error)
-        except Exception as error:  # noqa: BLE001 - one pipeline's defect is not the others'
-            self.run.end(error)
+            self.run.fail(error)
+        except Exception as error:  # noqa: BLE001 - a defect in one pipeline does not stop the others
+            self.run.fail(error)
         except BaseException as error:  # noqa: BLE001 - such as SystemExit in a plugin
-            self.run.end(RuntimeError(f"the run was ended by {type(error).__name__}"))
+            self.run.fail(RuntimeError(f"the run was ended by {type(error).__name__}"))

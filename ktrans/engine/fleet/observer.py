@@ -1,4 +1,4 @@
-"""Who is told what happens to the pipelines of a process."""
+"""The calls that a fleet makes to report what happens to its pipelines."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReloadChange:
-    """What a reload does, by the names of pipelines.
+    """The names of the pipelines that a reload starts, changes, removes or leaves unchanged.
 
-    `generation` counts the configurations that were taken, the first one included.
+    `generation` counts the configurations that were applied, including the first one.
     """
 
     generation: int
@@ -28,10 +28,10 @@ class ReloadChange:
 
 
 class FleetObserver:
-    """Calls that a fleet makes, all in its own thread; each does nothing unless overridden."""
+    """The calls of a fleet, all from its own thread; each does nothing unless overridden."""
 
     def observer(self, pipeline: Pipeline) -> Observer:
-        """Give the observer of a run that is about to be built."""
+        """Return the observer of a run that is about to be built."""
         del pipeline
         return Observer()
 
@@ -39,13 +39,13 @@ class FleetObserver:
         """A pipeline is about to run."""
 
     def ended(self, member: Member) -> None:
-        """A pipeline's run is over, well or not."""
+        """A pipeline's run has succeeded or failed."""
 
-    def left(self, name: str) -> None:
-        """A pipeline is gone: the configuration has it no longer."""
+    def removed(self, name: str) -> None:
+        """A pipeline has ended that the configuration no longer has."""
 
     def reloaded(self, change: ReloadChange) -> None:
-        """A new configuration was taken; what it changes happens at each pipeline's edge."""
+        """A new configuration was applied; each pipeline changes when its current epoch is over."""
 
     def reload_failed(self, errors: list[KtransError]) -> None:
-        """A new configuration is wrong, and the old one goes on."""
+        """A new configuration is invalid; the previous one stays in use."""

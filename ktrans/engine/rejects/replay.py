@@ -1,15 +1,13 @@
-"""Replaying rejects after a fix: their raw bytes go through the pipeline again, as an epoch.
+"""The source and the decoder of a replay, which sends the raw bytes of rejects through a pipeline.
 
-It is an epoch like any other, so a replay that is killed resumes, and rows arrive once. The files
-of rejects that were replayed are deleted when the epoch is recorded; what is still wrong lies in
-new ones. Rows that a sink could not place are not records any more, and of some records there is but
-a part: these stay as they are. Objects that were rejected whole are forgotten, so that the next run
-reads them again.
+A replay is an epoch like any other, so one that is killed resumes, and rows arrive once. The replayed
+files of rejects are deleted when the epoch is recorded; what is rejected again is in new files. Rows
+that a sink refused are not records any more, and of some records only a part is stored: these are
+written to the new files unchanged. Objects that were rejected completely are read by the next run.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,38 +31,17 @@ from ktrans.api import (
     SplitChangedError,
     WritesFolder,
 )
-from ktrans.config.model import Pipeline
-from ktrans.engine.assemble import Assembly
-from ktrans.engine.observer import Observer
-from ktrans.engine.receipt import RunReceipt
-from ktrans.engine.rejects.stored import read_file, reject_files, reject_sink
-from ktrans.engine.rejects.writer import SINK, raw_bytes
-from ktrans.registry.catalogue import Catalogue
+from ktrans.engine.assembly import Assembly
+from ktrans.engine.rejects.read import read_file, reject_files, reject_sink
+from ktrans.engine.rejects.stored_form import SINK, raw_bytes
 
 
-def replay(
-    pipeline: Pipeline,
-    catalogue: Catalogue,
-    observer: Observer | None = None,
-    stop: threading.Event | None = None,
-) -> RunReceipt:
-    """Send a pipeline's stored rejects through it again.
+def with_rejects_as_source(assembly: Assembly) -> Assembly:
+    """Return the same pipeline with its stored rejects as the source.
 
     Raises:
-        UsageError: the rejects are not files.
-        ConfigError, PluginError: the pipeline does not fit together.
+        UsageError: the rejects cannot be read back.
     """
-    from ktrans.engine.cancellation import Cancellation
-    from ktrans.engine.run import Run
-    from ktrans.engine.run_options import RunOptions
-
-    cancellation = Cancellation() if stop is None else Cancellation(stop)
-    run = Run(pipeline, catalogue, RunOptions(), observer or Observer(), cancellation)
-    return run.run(replay=True)
-
-
-def replaying(assembly: Assembly) -> Assembly:
-    """Give the same pipeline with its rejects as the source."""
     assert assembly.rejects is not None
     sink = reject_sink(assembly.rejects.sink)
     return replace(
@@ -75,9 +52,9 @@ def replaying(assembly: Assembly) -> Assembly:
 
 
 class RejectSource(Source[Any]):
-    """The files of rejects that there are at the first plan, as splits.
+    """Reads the files of rejects that exist at the first plan; each is a split.
 
-    Those that the replay itself writes are left for the next one, or it would never end.
+    Files that the replay itself writes are not read, or it would never end.
     """
 
     def __init__(self, sink: WritesFolder, source: Source[Any]) -> None:
@@ -86,7 +63,7 @@ class RejectSource(Source[Any]):
         self._files: list[Path] | None = None
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
-        """List the files of rejects that hold raw bytes; position and memory stay as they are."""
+        """List the files of rejects that have records; position and memory do not change."""
         del memory
         if self._files is None:
             self._files = [path for path in reject_files(self._sink) if _has_records(path)]
@@ -116,7 +93,7 @@ class RejectSource(Source[Any]):
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A block of the inner decoder, and where its records once were."""
+    """A block of the inner decoder, and the original positions of its records."""
 
     inner: Any
     uri: str
@@ -128,8 +105,8 @@ class _Block:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """Rejects that no decoder can do anything about."""
+class _Unchanged:
+    """Rejects that no decoder can decode."""
 
     rejects: pa.RecordBatch
 
@@ -139,7 +116,7 @@ class _Kept:
 
 
 class ReplayDecoder(Decoder[Any]):
-    """The pipeline's decoder, fed with raw records; rows keep their first object and position."""
+    """Passes raw records to the pipeline's decoder; rows keep their original object and position."""
 
     def __init__(self, inner: Decoder[Any], schema: pa.Schema) -> None:
         super().__init__(inner.config, inner.context)
@@ -147,16 +124,16 @@ class ReplayDecoder(Decoder[Any]):
         self._schema = schema
 
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
-        """Leave it to the decoder."""
+        """Return the schema of the pipeline's decoder."""
         return self._inner.schema(columns)
 
-    def blocks(self, payload: Payload) -> Iterator[_Block | _Kept]:
-        """Cut a file of rejects into groups that shared an object and a layout."""
+    def blocks(self, payload: Payload) -> Iterator[_Block | _Unchanged]:
+        """Split a file of rejects into groups of the same object and layout."""
         table = read_file(Path(payload.split.key))
-        placed = _of_no_use(table)
-        if pc.any(placed).as_py():
-            yield _Kept(_as_rejects(table.filter(placed)))
-        table = table.filter(pc.and_(pc.is_valid(table.column("source_pos")), pc.invert(placed)))
+        unusable = _not_replayable(table)
+        if pc.any(unusable).as_py():
+            yield _Unchanged(_as_rejects(table.filter(unusable)))
+        table = table.filter(pc.and_(pc.is_valid(table.column("source_pos")), pc.invert(unusable)))
         keys = ["source_uri", "layout"]
         for group in table.group_by(keys, use_threads=False).aggregate([]).to_pylist():
             mask = pc.and_(*(_same(table.column(key), group[key]) for key in keys))
@@ -168,15 +145,15 @@ class ReplayDecoder(Decoder[Any]):
             positions = rows.column("source_pos").combine_chunks()
             try:
                 blocks = list(self._inner.replay(BytesPayload(split, raw), group["layout"]))
-            except RejectError:  # it knows no more than before what these are
-                yield _Kept(_as_rejects(rows))
+            except RejectError:  # the decoder still cannot decode any of them
+                yield _Unchanged(_as_rejects(rows))
                 continue
             for block in blocks:
                 yield _Block(block, group["source_uri"], positions)
 
-    def decode(self, block: _Block | _Kept) -> Decoded:
-        """Decode, and put the first positions back."""
-        if isinstance(block, _Kept):
+    def decode(self, block: _Block | _Unchanged) -> Decoded:
+        """Decode, and restore the original positions."""
+        if isinstance(block, _Unchanged):
             none = pa.RecordBatch.from_pylist([], schema=self._schema)
             return Decoded(none, block.rejects.num_rows, block.rejects)
         decoded = self._inner.decode(block.inner)
@@ -188,19 +165,19 @@ class ReplayDecoder(Decoder[Any]):
 
 def _has_records(path: Path) -> bool:
     table = read_file(path)
-    records = pc.and_(pc.is_valid(table.column("source_pos")), pc.invert(_of_no_use(table)))
+    records = pc.and_(pc.is_valid(table.column("source_pos")), pc.invert(_not_replayable(table)))
     return bool(pc.any(records).as_py())
 
 
-def _of_no_use(table: pa.Table) -> pa.ChunkedArray:
-    """Tell which rejects are no whole records: rows of sinks, and what was torn or shortened."""
+def _not_replayable(table: pa.Table) -> pa.ChunkedArray:
+    """Return which rejects are not whole records: rows of sinks, and truncated records."""
     rows = pc.fill_null(pc.starts_with(table.column("decoder"), SINK), False)
     placed = pc.is_valid(table.column("source_pos"))
     return pc.or_(rows, pc.and_(placed, pc.invert(table.column("raw_complete"))))
 
 
 def _as_rejects(table: pa.Table) -> pa.RecordBatch:
-    """Turn stored rejects back into a batch of REJECT_SCHEMA."""
+    """Convert stored rejects back to REJECT_SCHEMA."""
     columns = [
         raw_bytes(table) if name == "raw" else table.column(name).combine_chunks()
         for name in REJECT_SCHEMA.names

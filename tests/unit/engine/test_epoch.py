@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktrans.api import Split
-from ktrans.engine.epoch import group_splits
+from ktrans.engine.task_groups import group_splits
 
 SIZES = st.lists(st.one_of(st.none(), st.integers(0, 10_000)), min_size=1, max_size=60)
 

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from ktrans.api import BytesPayload, Context, Limits, Split, reject_batch
 from ktrans.cli.root import cli
 from ktrans.decoders.logs.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
-from ktrans.engine.rejects.stored import read_file
-from ktrans.engine.rejects.writer import REJECT_OUT_SCHEMA, to_out
+from ktrans.engine.rejects.read import read_file
+from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA, to_stored
 
 REASONS = ["truncated", "corrupt_stream", "line_too_long", "bad_json", "bad_json", "bad_number"]
 RAW = [b"a", b"b", b"c", b"d", b"e", None]
@@ -48,7 +48,7 @@ def test_a_decoder_that_shortens_a_record_says_so():
 @pytest.mark.parametrize("old", [False, True])
 def test_files_are_read_back_and_so_are_those_from_before(tmp_path, kind, old):
     """They lack the column; there the reason and the words of the detail tell."""
-    table = pa.Table.from_batches([to_out(rejects())])
+    table = pa.Table.from_batches([to_stored(rejects())])
     if old:
         table = table.drop_columns(["raw_complete"])
     path = tmp_path / f"r.{kind}"
@@ -57,7 +57,7 @@ def test_files_are_read_back_and_so_are_those_from_before(tmp_path, kind, old):
     else:
         path.write_text("".join(f"{json.dumps(row)}\n" for row in table.to_pylist()))
     found = read_file(path)
-    assert found.schema.names == REJECT_OUT_SCHEMA.names
+    assert found.schema.names == STORED_REJECT_SCHEMA.names
     assert found.column("raw_complete").to_pylist() == WHOLE
 
 

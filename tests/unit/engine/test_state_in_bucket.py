@@ -74,7 +74,7 @@ def test_a_run_that_follows_waits_until_the_lease_has_run_out(bench, bucket):
 
     class Watcher(Observer):
         def note(self, text):
-            if "waiting to take its place" in text:
+            if "waiting to take over" in text:
                 expire(bucket)
 
         def run_started(self, pipeline, run_id, meter):

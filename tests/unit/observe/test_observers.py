@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from ktrans.api import RetryableError
-from ktrans.engine.observer import Meter, Observer
+from ktrans.engine.observer import Meter, Observer, Observers
 from ktrans.observe import human
 from ktrans.observe.logs import bind, set_up
-from ktrans.observe.observers import LogObserver, Observers
+from ktrans.observe.observers import LogObserver
 from ktrans.observe.progress import ProgressObserver, advance, counts_text
 
 
@@ -33,7 +33,7 @@ class Faulty(Observer):
 def test_an_observer_that_fails_stops_no_other(caplog):
     recorder = Recorder()
     with caplog.at_level(logging.ERROR, "ktrans"):
-        Observers([Faulty(), recorder]).note("hello")
+        Observers(Faulty(), recorder).note("hello")
     assert recorder.notes == ["hello"]
     assert "Faulty failed in note" in caplog.text
 

@@ -7,8 +7,8 @@ import urllib.request
 import pytest
 
 from ktrans.api import RetryableError, UnavailableError, UsageError
-from ktrans.engine.graph import Edge, Graph, Node
 from ktrans.engine.observer import Meter
+from ktrans.observe.graph import Edge, Graph, Node
 from ktrans.observe.http import StatusServer, is_local, parse_address
 from ktrans.observe.process_status import Board
 

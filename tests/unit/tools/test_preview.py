@@ -5,7 +5,7 @@ import pytest
 
 from ktrans.api import UsageError
 from ktrans.config.load import load_pipeline
-from ktrans.engine.chain import concat
+from ktrans.engine.block_processor import concat
 from ktrans.registry.catalogue import Catalogue
 from ktrans.tools.preview import preview
 

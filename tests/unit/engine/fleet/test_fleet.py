@@ -13,11 +13,12 @@ import pytest
 from ktrans.api import ConfigError, ExitCode, UsageError
 from ktrans.config.find_files import pipeline_files
 from ktrans.config.load import load_pipeline
-from ktrans.engine.fleet.allocation import shares, worst
+from ktrans.engine.fleet.allocation import allocate_workers, worst_exit_code
+from ktrans.engine.fleet.config_watch import POLL_SECS, SETTLE_SECS, ConfigWatch
+from ktrans.engine.fleet.fingerprint import pipeline_fingerprint
 from ktrans.engine.fleet.fleet import Fleet
 from ktrans.engine.fleet.observer import FleetObserver
-from ktrans.engine.fleet.request import Order, fingerprint
-from ktrans.engine.fleet.watch import POLL_SECS, SETTLE_SECS, Watch
+from ktrans.engine.fleet.request import FleetRequest
 from ktrans.engine.observer import Observer
 from ktrans.registry.catalogue import Catalogue
 
@@ -74,8 +75,8 @@ class Witness(FleetObserver):
     def ended(self, member):
         self.note("ended", member.name)
 
-    def left(self, name):
-        self.note("left", name)
+    def removed(self, name):
+        self.note("removed", name)
 
     def reloaded(self, change):
         self.note("reloaded", change.generation)
@@ -109,7 +110,7 @@ def running(catalogue, tmp_path):
     started = []
 
     def running(**options):
-        order = Order(paths=(str(tmp_path),), **options)
+        order = FleetRequest(paths=(str(tmp_path),), **options)
         started.append(Running(order, catalogue))
         return started[-1]
 
@@ -127,20 +128,20 @@ def ran(order, catalogue):
 def test_all_run_to_their_end_each_with_a_receipt_of_its_own(write, tmp_path, catalogue):
     write("a")
     write("b", "generate, rows: 70")
-    members = ran(Order(paths=(str(tmp_path),)), catalogue)
+    members = ran(FleetRequest(paths=(str(tmp_path),)), catalogue)
     assert [(m.name, m.receipt.ledger.decoded.rows) for m in members] == [("a", 50), ("b", 70)]
-    again = ran(Order(paths=(str(tmp_path),), names=("b",)), catalogue)
+    again = ran(FleetRequest(paths=(str(tmp_path),), names=("b",)), catalogue)
     assert [(m.name, m.receipt.outcome) for m in again] == [("b", "nothing_to_do")]
 
 
 def test_nothing_starts_if_one_is_wrong(write, tmp_path, catalogue):
     write("a")
     write("b", more='enrichers: [{type: filter, where: "nowhere = 1"}]')
-    fleet = Fleet(Order(paths=(str(tmp_path),)), catalogue)
+    fleet = Fleet(FleetRequest(paths=(str(tmp_path),)), catalogue)
     with pytest.raises(ConfigError) as caught:
         fleet.prepare()
     assert "nowhere" in caught.value.errors[0].message
-    going = Fleet(Order(paths=(str(tmp_path),), keep_going=True), catalogue)
+    going = Fleet(FleetRequest(paths=(str(tmp_path),), keep_going=True), catalogue)
     going.prepare()
     members = going.run(threading.Event(), threading.Event(), threading.Event())
     assert [member.name for member in members] == ["a"]
@@ -153,8 +154,8 @@ def test_what_is_for_one_or_for_those_that_stay_is_refused(write, tmp_path, cata
     write("a")
     write("b")
     for order in (
-        Order(paths=(str(tmp_path),), run=RunOptions(start="2026-01-01")),
-        Order(paths=(str(tmp_path),), watch=True),
+        FleetRequest(paths=(str(tmp_path),), run=RunOptions(start="2026-01-01")),
+        FleetRequest(paths=(str(tmp_path),), watch=True),
     ):
         with pytest.raises(UsageError):
             Fleet(order, catalogue).prepare()
@@ -171,7 +172,7 @@ def test_two_that_would_share_a_standard_stream_are_refused(
         path = write(name, source)
         path.write_text(path.read_text().replace("blackhole", sinks))
     with pytest.raises(UsageError, match=f"2 pipelines would .* {stream}: a, b"):
-        Fleet(Order(paths=(str(tmp_path),)), catalogue).prepare()
+        Fleet(FleetRequest(paths=(str(tmp_path),)), catalogue).prepare()
 
 
 def test_an_observer_that_ends_the_thread_is_a_failure_of_that_one_only(write, tmp_path, catalogue):
@@ -186,7 +187,7 @@ def test_an_observer_that_ends_the_thread_is_a_failure_of_that_one_only(write, t
 
     write("a")
     write("b")
-    fleet = Fleet(Order(paths=(str(tmp_path),)), catalogue, Ends())
+    fleet = Fleet(FleetRequest(paths=(str(tmp_path),)), catalogue, Ends())
     fleet.prepare()
     a, b = fleet.run(threading.Event(), threading.Event(), threading.Event())
     assert (a.receipt.outcome, a.receipt.exit_code) == ("failed", ExitCode.SOFTWARE)
@@ -239,7 +240,7 @@ def test_a_renamed_pipeline_is_one_that_leaves_and_one_that_comes_after_it(write
     path.write_text(path.read_text().replace("name: a", "name: z"))
     one.reload.set()
     one.witness.until("starting", "z")
-    one.witness.until("left", "a")
+    one.witness.until("removed", "a")
     seen = one.witness.seen
     assert seen.index(("ended", "a")) < seen.index(("starting", "z"))
 
@@ -336,7 +337,7 @@ def test_a_changed_pipeline_that_is_taken_out_before_its_edge_leaves(write, runn
     one.witness.until("reloaded", 3)
     assert one.witness.change.removed == ("a",)
     slow.go.set()
-    one.witness.until("left", "a")
+    one.witness.until("removed", "a")
 
 
 def test_a_state_that_moves_is_refused_since_all_would_be_read_again(write, running):
@@ -366,7 +367,7 @@ def test_no_file_whatever_is_in_it_ends_those_that_run(write, running, tmp_path,
     assert not one.fleet.members["a"].ended
 
 
-class Broken(Order):
+class Broken(FleetRequest):
     """What to run, with a defect in how it is loaded again."""
 
     def load(self, catalogue, seen):
@@ -404,10 +405,10 @@ def test_a_reload_that_was_taken_in_part_is_told_as_failing(write, running, tmp_
 def test_a_changed_table_is_a_change(write, catalogue, tmp_path):
     (tmp_path / "net.csv").write_text("cidr,name\n10.0.0.0/8,lab\n")
     path = write("a", more="enrichers: [{type: cidr, table: net.csv}]")
-    before = fingerprint(load_pipeline(path, catalogue))
-    assert fingerprint(load_pipeline(path, catalogue)) == before
+    before = pipeline_fingerprint(load_pipeline(path, catalogue))
+    assert pipeline_fingerprint(load_pipeline(path, catalogue)) == before
     (tmp_path / "net.csv").write_text("cidr,name\n10.0.0.0/8,office\n")
-    assert fingerprint(load_pipeline(path, catalogue)) != before
+    assert pipeline_fingerprint(load_pipeline(path, catalogue)) != before
 
 
 # -- watching -----------------------------------------------------------------------------------
@@ -424,7 +425,7 @@ class Clock:
 def watch(tmp_path):
     (tmp_path / "p.yaml").write_text("a: 1\n")
     clock = Clock()
-    watch = Watch([tmp_path], clock)
+    watch = ConfigWatch([tmp_path], clock)
     watch.loaded([tmp_path / "p.yaml", tmp_path / "base"], time.time_ns())
     watch.clock = clock
     return watch
@@ -463,7 +464,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "b.yaml")
     (tmp_path / "a.yaml").write_text("a")
     clock = Clock()
-    watch = Watch([tmp_path, tmp_path / "b.yaml"], clock)
+    watch = ConfigWatch([tmp_path, tmp_path / "b.yaml"], clock)
     watch.clock = clock
     watch.loaded([tmp_path / "b.yaml"], time.time_ns())
     assert not after(watch, POLL_SECS)
@@ -489,14 +490,14 @@ def test_who_asks_gets_a_load_though_nothing_has_changed_or_nothing_rests(watch,
 def test_what_was_written_while_it_was_read_is_due(tmp_path):
     (tmp_path / "p.yaml").write_text("a: 1\n")
     clock = Clock()
-    watch = Watch([tmp_path], clock)
+    watch = ConfigWatch([tmp_path], clock)
     watch.clock = clock
     watch.loaded([], 0)
     assert not after(watch, POLL_SECS)
     assert after(watch, SETTLE_SECS)
 
 
-# -- shares and exit codes ----------------------------------------------------------------------
+# -- workers and exit codes ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -518,7 +519,7 @@ def test_workers_are_shared_out(write, catalogue, own, cores, asked, expected):
         )
         for n, workers in enumerate(own)
     ]
-    found = shares(pipelines, cores, asked)
+    found = allocate_workers(pipelines, cores, asked)
     assert [found[pipeline.name] for pipeline in pipelines] == expected
 
 
@@ -535,4 +536,4 @@ def test_workers_are_shared_out(write, catalogue, own, cores, asked, expected):
     ],
 )
 def test_the_worst_exit_code(codes, expected):
-    assert worst(codes) == expected
+    assert worst_exit_code(codes) == expected

@@ -1,4 +1,4 @@
-"""How long the stages of a task took: a few clock readings for each group of blocks, none a row."""
+"""How long the stages of a task took; the clock is read per group of blocks, never per row."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from typing import Any
 
 _EPOCH = time.time() - time.perf_counter()
-"""What the clock of intervals is behind the calendar; taken once, so that spans never overlap oddly
-when the machine's time is set."""
+"""The offset of the monotonic clock from the calendar; read once, so that setting the machine's time
+never makes spans overlap."""
 
 
 def now() -> float:
-    """Give the time in seconds since 1970, on a clock that never goes back."""
+    """Return the time in seconds since 1970, on a clock that never goes back."""
     return _EPOCH + time.perf_counter()
 
 
 class StageTimes:
-    """When each stage first began and last ended, and how long it was busy in between.
+    """Records when each stage first began and last ended, and how long it was busy in between.
 
-    Not safe for several threads: each group of blocks has its own, and they are added up.
+    Not thread-safe: each group of blocks has its own, and they are added up.
     """
 
     __slots__ = ("_times",)
@@ -29,12 +29,12 @@ class StageTimes:
         self._times: dict[tuple[str, str], list[float]] = {}
 
     def note(self, stage: str, component: str, began: float, ended: float) -> None:
-        """Add one call."""
+        """Record one call."""
         self._add((stage, component), began, ended, ended - began, 1)
 
     @contextmanager
     def timed(self, stage: str, component: str) -> Iterator[None]:
-        """Add what happens inside as one call, also if it fails."""
+        """Record what happens inside as one call, also if it fails."""
         began = now()
         try:
             yield
@@ -42,12 +42,12 @@ class StageTimes:
             self.note(stage, component, began, now())
 
     def add(self, other: StageTimes) -> None:
-        """Add those of another one."""
+        """Add the times of another one."""
         for key, (began, ended, busy, calls) in other._times.items():
             self._add(key, began, ended, busy, calls)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Give the form of `ktrans_task_finished`, in the order of beginning."""
+        """Return the stages as `ktrans_task_finished` passes them, in the order in which they began."""
         return [
             {
                 "stage": stage,

@@ -1,4 +1,4 @@
-"""Counting rows and their counters around a stage, for the ledger."""
+"""Counts rows and their counters before and after a stage, for the ledger."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ def _sum(batch: pa.RecordBatch, name: str) -> int:
     return int(pc.sum(column).as_py() or 0)
 
 
-def applied(
+def apply_counted(
     enricher: Enricher[Any], stage: StageLedger, batch: pa.RecordBatch, tally: Tally
 ) -> tuple[pa.RecordBatch, Tally]:
-    """Run one enricher; its counters are summed again only if it may have touched them."""
+    """Apply an enricher and count; counters are summed again only if it may have changed them."""
     after = enricher.apply(batch)
-    stage.came_in.add(tally)
     same = after.num_rows == batch.num_rows and _shares_counters(batch, after)
     measured = tally if same else measure(after)
+    stage.came_in.add(tally)
     stage.went_out.add(measured)
     return after, measured
 
 
-def taken(
+def take_counted(
     enricher: Enricher[Any], stage: StageLedger, prepared: Any, tally: Tally
 ) -> tuple[pa.RecordBatch, Tally]:
-    """Give a stateful enricher what it has prepared of a batch."""
+    """Pass a stateful enricher what it has prepared of a batch, and count."""
     assert isinstance(enricher, StatefulEnricher)
     after = enricher.take(prepared)
-    stage.came_in.add(tally)
     measured = measure(after)
+    stage.came_in.add(tally)
     stage.went_out.add(measured)
     return after, measured
 
 
-def account_for(stage: StageLedger, enricher: StatefulEnricher[Any]) -> None:
-    """Take down where a stateful enricher says that the epoch's rows went."""
+def add_accounting(stage: StageLedger, enricher: StatefulEnricher[Any]) -> None:
+    """Add what a stateful enricher says of where the epoch's rows went."""
     account = enricher.accounting()
     stage.held.add(Tally(*account.held))
     stage.closed.add(Tally(*account.closed))
@@ -63,7 +63,7 @@ def account_for(stage: StageLedger, enricher: StatefulEnricher[Any]) -> None:
 
 
 def _shares_counters(before: pa.RecordBatch, after: pa.RecordBatch) -> bool:
-    """Tell whether the counters of two batches are the very same memory."""
+    """Return whether the counters of two batches are the same memory."""
     for name in ("bytes", "packets"):
         old, new = before.schema.get_field_index(name), after.schema.get_field_index(name)
         if (old < 0) != (new < 0):
@@ -78,7 +78,7 @@ def _address(column: pa.Array) -> tuple[Any, ...]:
 
 
 def count_status(ledger: Ledger, batch: pa.RecordBatch) -> None:
-    """Count rows that are no flows; looked for in the dictionary first, since most have none."""
+    """Count rows that are not flows; checks the dictionary first, since most batches have none."""
     index = batch.schema.get_field_index("log_status")
     if index < 0:
         return

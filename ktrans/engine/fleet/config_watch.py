@@ -1,7 +1,7 @@
-"""Sees when files of the configuration have changed, and waits until they stay as they are.
+"""Finds out when files of the configuration have changed and are not being written any more.
 
-Files are looked at, not subscribed to: that works on network file systems, for editors that write a
-new file, and for mounted ConfigMaps, whose content changes by a symbolic link.
+Files are polled: that works on network file systems, with editors that replace a file, and with
+mounted ConfigMaps, which change by a symbolic link.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from pathlib import Path
 
 from ktrans.api import KtransError
 from ktrans.config.find_files import pipeline_files
-from ktrans.engine.fleet.request import digest
+from ktrans.engine.fleet.fingerprint import file_digest
 
 POLL_SECS = 1.0
-"""How often files are looked at."""
+"""The time between two looks at the files."""
 
 SETTLE_SECS = 0.3
-"""For how long they must stay the same before they are loaded."""
+"""How long files must stay unchanged before they are loaded."""
 
-PATIENCE_SECS = 10.0
-"""A file that never comes to rest is loaded as it is after this time."""
+LONGEST_SETTLE_SECS = 10.0
+"""Files that keep changing are loaded as they are after this time."""
 
 RECENT_NS = 2_000_000_000
-"""A file younger than this may change again without its time changing."""
+"""A file that was written less than this ago may change again without a new time."""
 
 Snapshot = dict[Path, str | None]
 
 
-class Watch:
-    """The files of a configuration.
+class ConfigWatch:
+    """Watches the files of a configuration.
 
     Args:
-        paths: files and folders, as on the command line; folders are listed anew each time.
-        clock: seconds that never go back.
+        paths: files and folders, as on the command line; folders are listed each time.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Watch:
         self._taken = clock()
 
     def loaded(self, files: Iterable[Path], began_ns: int) -> None:
-        """Take note of a load.
+        """Record that the configuration was loaded.
 
         Args:
-            files: what it read, beyond the command line's own paths.
-            began_ns: when it began, in nanoseconds since 1970. What was written later may have
-                been read before that, and counts as changed.
+            files: the files that were read, besides the paths of the command line.
+            began_ns: when loading began, in nanoseconds since 1970. Files that were written later
+                may have been read before that, and count as changed.
         """
         self._files = set(files)
         before, self._loaded = self._loaded, self._snapshot()
@@ -66,9 +66,9 @@ class Watch:
                 self._loaded[path] = "may have changed meanwhile"
 
     def due(self, *, asked: bool) -> bool:
-        """Tell whether to load now: files have changed, or someone has asked, and they are at rest.
+        """Return whether to load now: files have changed, or a reload was asked for, and have settled.
 
-        Call it often; it looks at the files no more often than it should.
+        May be called at any rate; it polls the files at its own.
         """
         now = self._clock()
         settling = asked or self._waiting is not None
@@ -81,7 +81,7 @@ class Watch:
             return False
         if self._waiting is None:
             self._since = now
-        if found != self._waiting and now - self._since < PATIENCE_SECS:
+        if found != self._waiting and now - self._since < LONGEST_SETTLE_SECS:
             self._waiting = found
             return False
         self._waiting = None
@@ -108,7 +108,7 @@ class Watch:
         key = (found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev)
         known = self._cache.get(path)
         if known is None or known[0] != key or time.time_ns() - found.st_mtime_ns < RECENT_NS:
-            known = self._cache[path] = (key, digest(path))
+            known = self._cache[path] = (key, file_digest(path))
         return known[1]
 
 

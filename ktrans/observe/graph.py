@@ -1,4 +1,4 @@
-"""A bound pipeline as a graph: components, and the columns that go from one to the next."""
+"""A pipeline as a graph: its components, and the columns that pass from one to the next."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from ktrans.engine.assemble import Assembly
+from ktrans.engine.assembly import Assembly
+from ktrans.engine.observer_data import type_name
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A component.
+    """A component of the pipeline.
 
     Attributes:
-        id: unique within the graph, fit for any notation: n0, n1, ...
+        id: unique within the graph, and valid in any notation: n0, n1, ...
         kind: source, decoder, enricher, sink or rejects.
-        name: what the pipeline file calls it.
+        name: its name in the pipeline file.
         type: its component type.
-        note: what else a person should see: the sink's delivery, say.
+        note: further information, such as the delivery guarantee of a sink.
     """
 
     id: str
@@ -31,12 +32,12 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """What goes from one component to the next.
+    """What passes from one component to the next.
 
     Attributes:
         start, end: ids of nodes.
-        label: in few words: "46 columns", "bytes".
-        columns: name and type of each; empty if it is no rows.
+        label: a short text: "46 columns", "bytes".
+        columns: the name and type of each column; empty if no rows pass.
         where: the condition that rows have to meet, or "".
     """
 
@@ -49,14 +50,14 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """All of a pipeline."""
+    """The components of a pipeline, and what passes between them."""
 
     name: str
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that `ktrans graph --json` prints."""
+        """Return the JSON form that `ktrans graph --json` prints."""
         return {
             "name": self.name,
             "nodes": [
@@ -77,7 +78,7 @@ class Graph:
 
 
 def graph_of(assembly: Assembly) -> Graph:
-    """Draw a pipeline that is built and bound."""
+    """Return the graph of a pipeline that is built and bound."""
     pipeline = assembly.pipeline
     nodes = [
         Node("n0", "source", "source", pipeline.source.type),
@@ -86,14 +87,14 @@ def graph_of(assembly: Assembly) -> Graph:
     edges = [Edge("n0", "n1", "bytes")]
     for (name, enricher), (_, before) in zip(assembly.enrichers, assembly.schemas, strict=False):
         node = Node(f"n{len(nodes)}", "enricher", name, enricher.config.type)
-        edges.append(_rows(nodes[-1].id, node.id, before))
+        edges.append(_row_edge(nodes[-1].id, node.id, before))
         nodes.append(node)
     last = nodes[-1].id
     for bound in assembly.sinks:
         delivery = bound.delivery.replace("_", " ")
         node = Node(f"n{len(nodes)}", "sink", bound.entry.id, bound.entry.config.type, delivery)
         nodes.append(node)
-        edges.append(_rows(last, node.id, bound.schema, bound.entry.where or ""))
+        edges.append(_row_edge(last, node.id, bound.schema, bound.entry.where or ""))
     if assembly.rejects is not None:
         node = Node(f"n{len(nodes)}", "rejects", "rejects", assembly.rejects.entry.config.type)
         nodes.append(node)
@@ -101,13 +102,6 @@ def graph_of(assembly: Assembly) -> Graph:
     return Graph(pipeline.name, tuple(nodes), tuple(edges))
 
 
-def _rows(start: str, end: str, schema: pa.Schema, where: str = "") -> Edge:
+def _row_edge(start: str, end: str, schema: pa.Schema, where: str = "") -> Edge:
     columns = tuple((field.name, type_name(field.type)) for field in schema)
     return Edge(start, end, f"{len(columns)} columns", columns, where)
-
-
-def type_name(kind: pa.DataType) -> str:
-    """Give a type as people call it: a dictionary of text is text."""
-    if pa.types.is_dictionary(kind):
-        return type_name(kind.value_type)
-    return "text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else str(kind)

@@ -1,4 +1,4 @@
-"""Stored rejects, read back: for `ktrans rejects list`, `show` and `replay`."""
+"""Reads stored rejects back, for `ktrans rejects list`, `show`, `export` and `replay`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from ktrans.api import UsageError, WritesFolder
 from ktrans.api.rejects import PARTIAL_REASONS
 from ktrans.config.model import Pipeline
 from ktrans.engine.assemble import assemble
-from ktrans.engine.rejects.writer import REJECT_OUT_SCHEMA
+from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA
 from ktrans.kit.text.inflate import Inflater
 from ktrans.registry.catalogue import Catalogue
 
-_WORDS = "bytes are kept"
+_SHORTENED = "bytes are kept"
+"""Part of the detail of rejects whose record was shortened, in files of version 0.1."""
+
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
 
 def reject_sink(sink: Any) -> WritesFolder:
-    """Give a rejects sink whose files can be read back.
+    """Return a rejects sink as one whose files can be read back.
 
     Raises:
-        UsageError: the rejects go elsewhere, so they cannot be read back from here.
+        UsageError: it does not write files that can be read back.
     """
     if sink.config.type != "file" or sink.config.format.type not in {"jsonl", "parquet"}:
         raise UsageError(
@@ -40,7 +42,7 @@ def reject_sink(sink: Any) -> WritesFolder:
 def reject_files(sink: WritesFolder) -> list[Path]:
     """List the files that a rejects sink has published, oldest epoch first.
 
-    Others may share the folder: other sinks of the pipeline, and other pipelines.
+    Other sinks and other pipelines may share the folder.
     """
     root = sink.folder
     found = [
@@ -55,7 +57,7 @@ def reject_files(sink: WritesFolder) -> list[Path]:
 
 
 def read_file(path: Path) -> pa.Table:
-    """Read one file of rejects into a table of REJECT_OUT_SCHEMA."""
+    """Read one file of rejects into a table of STORED_REJECT_SCHEMA."""
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
@@ -65,34 +67,34 @@ def read_file(path: Path) -> pa.Table:
 
     data = b"".join(Inflater(lambda: path.open("rb"), name=str(path)).chunks())
     if not data:
-        return REJECT_OUT_SCHEMA.empty_table()
+        return STORED_REJECT_SCHEMA.empty_table()
     return _completed(
         pj.read_json(
             pa.BufferReader(data),
             read_options=pj.ReadOptions(use_threads=False, block_size=max(len(data) + 1, 1 << 16)),
-            parse_options=pj.ParseOptions(explicit_schema=REJECT_OUT_SCHEMA),
+            parse_options=pj.ParseOptions(explicit_schema=STORED_REJECT_SCHEMA),
         )
     )
 
 
 def _completed(table: pa.Table) -> pa.Table:
-    """Bring a file's rows into today's columns.
+    """Return the rows of a file with the columns of this version.
 
-    Files of version 0.1 do not say whether `raw` is complete; there the reason or, where a record
-    was shortened, the words of the detail tell.
+    Files of version 0.1 do not say whether `raw` is complete; there it follows from the reason or,
+    if the record was shortened, from the detail.
     """
-    field = REJECT_OUT_SCHEMA.field("raw_complete")
+    field = STORED_REJECT_SCHEMA.field("raw_complete")
     if field.name not in table.column_names:
         table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     known = table.column(field.name)
     if known.null_count:
-        held = pc.or_(table.column("raw").is_valid(), table.column("raw_base64").is_valid())
+        present = pc.or_(table.column("raw").is_valid(), table.column("raw_base64").is_valid())
         torn = pc.is_in(table.column("reason"), pa.array(PARTIAL_REASONS))
-        short = pc.fill_null(pc.match_substring(table.column("detail"), _WORDS), False)
-        guessed = pc.and_(held, pc.invert(pc.or_(torn, short)))
+        short = pc.fill_null(pc.match_substring(table.column("detail"), _SHORTENED), False)
+        guessed = pc.and_(present, pc.invert(pc.or_(torn, short)))
         place = table.column_names.index(field.name)
         table = table.set_column(place, field, pc.coalesce(known, guessed))
-    return table.select(REJECT_OUT_SCHEMA.names)
+    return table.select(STORED_REJECT_SCHEMA.names)
 
 
 def read_rejects(
@@ -101,21 +103,21 @@ def read_rejects(
     """Read a pipeline's stored rejects.
 
     Args:
-        pipeline: whose rejects.
-        catalogue: where its components come from.
+        pipeline: the pipeline.
+        catalogue: the installed components.
         reason: only those with this reason code.
         limit: at most this many rows.
 
     Returns:
-        REJECT_OUT_SCHEMA plus `file`, the path of the file that each row lies in.
+        STORED_REJECT_SCHEMA and `file`, the path of the file of each row.
     """
     tables, rows = [], 0
-    for chosen in stored_rejects(pipeline, catalogue, reason):
-        tables.append(chosen)
-        rows += chosen.num_rows
+    for found in stored_rejects(pipeline, catalogue, reason):
+        tables.append(found)
+        rows += found.num_rows
         if limit is not None and rows >= limit:
             break
-    schema = REJECT_OUT_SCHEMA.append(pa.field("file", pa.string()))
+    schema = STORED_REJECT_SCHEMA.append(pa.field("file", pa.string()))
     table = pa.concat_tables(tables) if tables else schema.empty_table()
     return table if limit is None else table.slice(0, limit)
 
@@ -123,7 +125,7 @@ def read_rejects(
 def stored_rejects(
     pipeline: Pipeline, catalogue: Catalogue, reason: str | None = None
 ) -> Iterator[pa.Table]:
-    """Read a pipeline's stored rejects file by file; as `read_rejects` otherwise."""
+    """Yield a pipeline's stored rejects file by file; otherwise as `read_rejects`."""
     assembly = assemble(pipeline, catalogue)
     assert assembly.rejects is not None
     for path in reject_files(reject_sink(assembly.rejects.sink)):

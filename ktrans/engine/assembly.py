@@ -1,0 +1,93 @@
+"""The components of a pipeline, built and bound: what a run, a preview and a graph work with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from ktrans.api import Decoder, Enricher, KtransError, Sink, Source, Spec
+from ktrans.api.spec import DeliveryGuarantee
+from ktrans.api.state import StateStore
+from ktrans.config.model import Pipeline, SinkEntry
+from ktrans.expressions import Expression
+
+
+@dataclass(slots=True)
+class BoundSink:
+    """A sink, with the filter (`where`) and the choice of columns that the engine applies before it."""
+
+    entry: SinkEntry
+    sink: Sink[Any]
+    spec: Spec
+    where: Expression | None = None
+    schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
+
+    @property
+    def delivery(self) -> DeliveryGuarantee:
+        """The delivery guarantee."""
+        return self.sink.delivery or self.spec.delivery or "at_least_once"
+
+    def filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows that `where` selects."""
+        return batch if self.where is None else batch.filter(self.where.evaluate(batch))
+
+    def select(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the columns that the sink takes."""
+        return batch if self.entry.columns is None else batch.select(list(self.entry.columns))
+
+
+@dataclass(slots=True)
+class Assembly:
+    """All components of a pipeline, built and bound, with the schema after each stage."""
+
+    pipeline: Pipeline
+    source: Source[Any]
+    decoder: Decoder[Any]
+    state: StateStore[Any]
+    enrichers: list[tuple[str, Enricher[Any]]] = field(default_factory=list)
+    sinks: list[BoundSink] = field(default_factory=list)
+    rejects: BoundSink | None = None
+    decoder_schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    schemas: list[tuple[str, pa.Schema]] = field(default_factory=list)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema after the last enricher."""
+        return self.schemas[-1][1]
+
+    @property
+    def serial(self) -> bool:
+        """Whether an enricher has to see the whole epoch in order, in one task."""
+        return any(enricher.scope == "epoch" for _, enricher in self.enrichers)
+
+    def all_sinks(self) -> list[BoundSink]:
+        """Return the sinks, and the rejects sink last."""
+        return [*self.sinks, self.rejects] if self.rejects else list(self.sinks)
+
+    def components(self) -> Iterator[tuple[str, Any]]:
+        """Yield all components with their names."""
+        yield "source", self.source
+        yield "decoder", self.decoder
+        yield from self.enrichers
+        for bound in self.all_sinks():
+            yield bound.entry.id, bound.sink
+        yield "state", self.state
+
+    def check(self) -> list[KtransError]:
+        """Let every component check files, hosts and permissions; return the errors."""
+        errors: list[KtransError] = []
+        for name, component in self.components():
+            try:
+                component.check()
+            except KtransError as error:
+                error.component = error.component or name
+                errors.append(error)
+        return errors
+
+    def close(self) -> None:
+        """Close every component; safe to call twice."""
+        for _, component in self.components():
+            component.close()

@@ -1,0 +1,188 @@
+"""The part of a task that any thread may do for any group of blocks: decode, enrich, encode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.api import Decoded, Enricher, StatefulEnricher, Writer
+from ktrans.engine.assembly import Assembly
+from ktrans.engine.ledger import Ledger, StageLedger, Tally
+from ktrans.engine.ledger_counts import apply_counted, count_status, measure
+from ktrans.engine.rejects.stored_form import to_stored
+from ktrans.engine.stage_times import StageTimes, now
+
+
+class BlockError(Exception):
+    """A decoder raised on a block, which it must not; the split of the block is quarantined."""
+
+    def __init__(self, index: int, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.index = index
+        self.cause = cause
+
+
+@dataclass(slots=True)
+class BlockResult:
+    """A group of blocks after processing.
+
+    Attributes:
+        ledger: the counts of this group.
+        batch: its rows after the last enricher that was applied; None if there are none.
+        tally: the counts of `batch`.
+        prepared: what a stateful enricher has prepared of `batch`.
+        encoded: for each sink what its writer has encoded, once all enrichers were applied.
+        rejects: the encoded rejects.
+        torn: URIs of objects that end in the middle of a record.
+        times: how long the stages took.
+    """
+
+    ledger: Ledger
+    batch: pa.RecordBatch | None = None
+    tally: Tally = field(default_factory=Tally)
+    prepared: Any = None
+    encoded: list[Any] = field(default_factory=list)
+    rejects: Any = None
+    torn: list[str] = field(default_factory=list)
+    times: StageTimes = field(default_factory=StageTimes)
+
+
+class BlockProcessor:
+    """Processes groups of blocks; safe to use from several threads.
+
+    Args:
+        assembly: the components.
+        enrichers: those that need no order.
+        then: the first enricher that needs order, if there is one.
+        writers: one for each sink.
+        reject_writer: the writer of rejects.
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        enrichers: Sequence[Enricher[Any]],
+        then: Enricher[Any] | None,
+        writers: Sequence[Writer],
+        reject_writer: Writer,
+    ) -> None:
+        self._decoder = assembly.decoder
+        self._enrichers = enrichers
+        self._then = then
+        self._sinks = assembly.sinks
+        self._writers = writers
+        self._reject_writer = reject_writer
+        self._stages = _stages(assembly)
+
+    def new_ledger(self) -> Ledger:
+        """Return an empty ledger of all stages."""
+        return Ledger(stages=[stage.like() for stage in self._stages])
+
+    def process(self, blocks: Sequence[Any]) -> BlockResult:
+        """Decode a group of blocks and apply everything that needs no order.
+
+        Raises:
+            BlockError: the decoder failed on a block.
+        """
+        result = BlockResult(self.new_ledger())
+        batches, rejects = [], []
+        began = now()
+        for index, block in enumerate(blocks):
+            decoded = self._decode(index, block)
+            result.ledger.records += decoded.records
+            result.ledger.skipped += decoded.skipped
+            if decoded.batch.num_rows:
+                batches.append(decoded.batch)
+            if decoded.rejects is not None and decoded.rejects.num_rows:
+                rejects.append(decoded.rejects)
+        result.times.note("decode", "decoder", began, now())
+        if rejects:
+            self._add_rejects(result, pa.concat_batches(rejects))
+        if batches:
+            self._enrich(result, batches[0] if len(batches) == 1 else concat(batches))
+        return result
+
+    def process_reject(self, rejects: pa.RecordBatch) -> BlockResult:
+        """Process the reject of a split of which nothing can be decoded."""
+        result = BlockResult(self.new_ledger())
+        result.ledger.records = rejects.num_rows
+        self._add_rejects(result, rejects)
+        return result
+
+    def encode(self, result: BlockResult) -> None:
+        """Filter, select and encode the rows of each sink."""
+        assert result.batch is not None
+        stages = result.ledger.stages[-1 - len(self._sinks) : -1]
+        for bound, writer, stage in zip(self._sinks, self._writers, stages, strict=True):
+            began = now()
+            stage.came_in.add(result.tally)
+            rows = bound.filter(result.batch)
+            if rows.num_rows != result.batch.num_rows:
+                stage.filtered.add(result.tally.minus(measure(rows)))
+            rows = bound.select(rows)
+            result.encoded.append(writer.encode(rows) if rows.num_rows else None)
+            result.times.note("encode", stage.name, began, now())
+
+    def _decode(self, index: int, block: Any) -> Decoded:
+        try:
+            return self._decoder.decode(block)
+        except Exception as error:
+            raise BlockError(index, error) from error
+
+    def _add_rejects(self, result: BlockResult, rejects: pa.RecordBatch) -> None:
+        ledger = result.ledger
+        for item in pc.value_counts(rejects.column("reason")).to_pylist():
+            ledger.rejected[item["values"]] = item["counts"]
+        if "truncated" in ledger.rejected:
+            torn = rejects.filter(pc.equal(rejects.column("reason"), "truncated"))
+            result.torn = sorted(set(torn.column("source_uri").to_pylist()))
+        ledger.stages[-1].came_in.rows += rejects.num_rows
+        result.rejects = self._reject_writer.encode(to_stored(rejects))
+
+    def _enrich(self, result: BlockResult, batch: pa.RecordBatch) -> None:
+        tally = result.ledger.decoded = measure(batch)
+        count_status(result.ledger, batch)
+        for stage, enricher in zip(result.ledger.stages, self._enrichers, strict=False):
+            began = now()
+            batch, tally = apply_counted(enricher, stage, batch, tally)
+            result.times.note("enrich", stage.name, began, now())
+        result.batch, result.tally = batch, tally
+        if self._then is None:
+            self.encode(result)
+        elif isinstance(self._then, StatefulEnricher):
+            result.prepared = self._then.prepare(batch)
+
+
+def concat(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Concatenate batches, with unified dictionaries."""
+    try:
+        return pa.concat_batches(batches)
+    except pa.ArrowInvalid:  # Arrow does not unify dictionaries that contain a null
+        return pa.concat_batches([_without_null_words(batch) for batch in batches])
+
+
+def _without_null_words(batch: pa.RecordBatch) -> pa.RecordBatch:
+    for index, column in enumerate(batch.columns):
+        if isinstance(column, pa.DictionaryArray) and column.dictionary.null_count:
+            plain = column.cast(column.type.value_type).dictionary_encode()
+            batch = batch.set_column(index, batch.schema.field(index), plain.cast(column.type))
+    return batch
+
+
+def _stages(assembly: Assembly) -> list[StageLedger]:
+    stages = [
+        StageLedger(
+            name,
+            "enricher",
+            may_drop=enricher.drops_rows,
+            may_change=enricher.changes_counters,
+            sums_up=isinstance(enricher, StatefulEnricher),
+        )
+        for name, enricher in assembly.enrichers
+    ]
+    stages += [StageLedger(bound.entry.id, "sink", may_drop=True) for bound in assembly.sinks]
+    return [*stages, StageLedger("rejects", "rejects")]

@@ -1,0 +1,190 @@
+"""The epochs of a run: finish what an earlier run left, then plan and run one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from ktrans.api import Budget, Plan, RunError
+from ktrans.engine.enricher_state import has_totals_to_close
+from ktrans.engine.epoch import EpochRunner
+from ktrans.engine.receipt import RunReceipt
+from ktrans.engine.rejects.replay import with_rejects_as_source
+from ktrans.engine.retry import retry_of, retry_until_stopped
+from ktrans.engine.run_context import RunContext
+from ktrans.engine.run_options import RunOptions
+from ktrans.engine.task_groups import source_fingerprint
+from ktrans.state.epochs import Epoch, Status
+
+LIMITED_BUDGET = Budget(splits=8, bytes=8 << 20)
+"""The size of epochs with `--limit`."""
+
+
+class EpochLoop:
+    """Runs the epochs of a run, one after another.
+
+    Args:
+        context: what the tasks of the run share.
+        options: the options of the run.
+        receipt: epochs are added to it.
+        note: called with what a person should know.
+
+    Attributes:
+        processing: whether an epoch is being processed or committed.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        options: RunOptions,
+        receipt: RunReceipt,
+        note: Callable[[str], None],
+    ) -> None:
+        self._context = context
+        self._assembly = context.assembly
+        self._pipeline = context.assembly.pipeline
+        self._store = context.store
+        self._meter = context.meter
+        self._between_epochs = context.cancellation.between_epochs()
+        self._options = options
+        self._receipt = receipt
+        self._note = note
+        self._failed: set[str] = set()
+        """Keys that this run could not read: for the next run or, with --follow, the next round."""
+        self.processing = False
+
+    def resume(self) -> None:
+        """Finish the epoch that an earlier run has left, if there is one.
+
+        Raises:
+            RunError: it may be published in part, and its source was replaced.
+        """
+        epoch = self._store.unfinished(self._pipeline.name)
+        if epoch is None:
+            return
+        self._receipt.resumed = True
+        planned = epoch.status is Status.PLANNED
+        if planned and epoch.fingerprint != self._pipeline.fingerprint:
+            self._note(
+                f"epoch {epoch.number} was planned before the pipeline file changed; it is "
+                "processed with the file as it is now"
+            )
+        if planned and not epoch.replay and epoch.source != source_fingerprint(self._pipeline):
+            self._drop(epoch)
+            return
+        context = self._replay_context() if epoch.replay else self._context
+        self._complete(EpochRunner(context), epoch, resumed=True)
+
+    def replay(self) -> None:
+        """Process the stored rejects."""
+        name = self._pipeline.name
+        context = self._replay_context()
+        runner = EpochRunner(context)
+        position = self._store.position(name, self._assembly.source.config.type)
+        while not self._context.cancellation.stop.is_set():
+            plan = context.assembly.source.plan(position, self._store.memory(name), self._budget())
+            if plan is None:
+                break
+            self._complete(runner, runner.plan(plan, replay=True))
+        whole = [item for item in self._store.quarantined(name) if item["kind"] == "rejected"]
+        if whole:
+            self._store.forget(name, [item["key"] for item in whole])
+            self._note(
+                f"{len(whole)} objects that were rejected completely will be read by the next run"
+            )
+
+    def process_source(self) -> None:
+        """Process what is new at the source; with --follow until the run is stopped."""
+        name, source = self._pipeline.name, self._assembly.source
+        runner = EpochRunner(self._context)
+        memory = self._store.memory(name)
+        position = self._store.position(name, source.config.type)
+        if self._options.start is not None:
+            position = source.position_from(self._options.start)
+        stop = self._between_epochs.stop
+        while not stop.is_set() and not self._limit_reached():
+            plan = retry_until_stopped(
+                partial(source.plan, position, memory, self._budget()),
+                "listing the source",
+                retry_of(self._pipeline.engine, forever=self._options.follow),
+                cancellation=self._between_epochs,
+                observer=self._context.observer,
+            )
+            self._note_plan(plan)
+            plan = plan and self._without_failed(plan)
+            if plan is not None and plan.splits:
+                self._complete(runner, runner.plan(plan))
+                position = plan.position
+                continue
+            self._context.observer.caught_up()
+            if not self._options.follow:
+                if not stop.is_set() and has_totals_to_close(
+                    self._store, name, self._assembly.enrichers
+                ):
+                    self._complete(runner, runner.plan_last(position))
+                break
+            self._options.clock.wait(self._pipeline.engine.poll_interval, stop)
+            self._failed.clear()
+
+    def _drop(self, epoch: Epoch) -> None:
+        """Drop an epoch that was planned for another source."""
+        if epoch.decided:  # its staged output was lost, so it would have to be processed again
+            raise RunError(
+                f"some of epoch {epoch.number} may be published already, and its source was "
+                "replaced since then",
+                code="source_changed",
+                hint="change the source back for one run, so that the epoch can be finished",
+            )
+        EpochRunner(self._context).abandon(epoch)
+        self._note(
+            f"epoch {epoch.number} was planned for another source, and was dropped before anything "
+            "of it was published"
+        )
+
+    def _complete(self, runner: EpochRunner, epoch: Epoch, *, resumed: bool = False) -> None:
+        self._meter.epoch = epoch.number
+        self.processing = True
+        try:
+            ledger, summary = runner.complete(epoch, resumed=resumed)
+        finally:
+            self.processing = False
+        self._failed |= {
+            e.key for e in epoch.quarantined.values() if epoch.replay or e.kind == "waiting"
+        }
+        self._receipt.add_epoch(epoch, ledger, summary)
+        self._receipt.choices.update(self._assembly.decoder.choices())
+        self._context.observer.epoch_committed(epoch.number, summary)
+
+    def _replay_context(self) -> RunContext:
+        return replace(self._context, assembly=with_rejects_as_source(self._assembly))
+
+    def _budget(self) -> Budget:
+        settings = self._pipeline.engine
+        budget = Budget(settings.epoch_splits, settings.epoch_size)
+        if self._options.limit is not None:
+            budget = LIMITED_BUDGET
+        return replace(budget, skip=frozenset(self._failed))
+
+    def _limit_reached(self) -> bool:
+        limit = self._options.limit
+        return limit is not None and self._receipt.ledger.decoded.rows >= limit
+
+    def _without_failed(self, plan: Plan) -> Plan:
+        """Remove splits that have failed, for sources that ignore `Budget.skip`."""
+        failed = self._failed
+        if not failed:
+            return plan
+        splits = tuple(split for split in plan.splits if split.key not in failed)
+        remember = {key: value for key, value in plan.remember.items() if key not in failed}
+        return replace(plan, splits=splits, remember=remember)
+
+    def _note_plan(self, plan: Plan | None) -> None:
+        if plan is None:
+            return
+        if plan.total_splits is not None:
+            self._meter.splits_known = self._meter.splits_done + plan.total_splits
+        if plan.total_bytes is not None:
+            self._meter.bytes_known = self._meter.bytes_in + plan.total_bytes
+        for note in plan.notes:
+            self._note(note)

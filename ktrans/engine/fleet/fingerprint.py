@@ -1,0 +1,56 @@
+"""Fingerprints of pipelines and of the files that they use, to find out what a reload changes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ktrans.registry.values import leaves
+
+if TYPE_CHECKING:
+    from ktrans.config.model import Pipeline
+
+LONGEST_PATH = 4096
+
+
+def referenced_files(pipeline: Pipeline) -> Iterator[Path]:
+    """Yield the files that the decoder and the enrichers name: tables, rules, databases."""
+    for config in (pipeline.decoder, *pipeline.enrichers):
+        for leaf in leaves(config.model_dump(mode="python")):
+            if not isinstance(leaf, str | Path) or not 0 < len(str(leaf)) < LONGEST_PATH:
+                continue
+            path = pipeline.base_dir / Path(leaf).expanduser()
+            try:
+                if path.is_file():
+                    yield path
+            except (OSError, ValueError):  # a text that is not a path
+                continue
+
+
+def pipeline_fingerprint(pipeline: Pipeline) -> tuple[Any, ...]:
+    """Return everything that a run of the pipeline depends on, to compare two loads of it."""
+    return (
+        pipeline.base_dir,
+        pipeline.source,
+        pipeline.decoder,
+        pipeline.enrichers,
+        pipeline.sinks,
+        pipeline.rejects,
+        pipeline.state,
+        pipeline.limits,
+        pipeline.engine,
+        tuple((path, file_digest(path)) for path in referenced_files(pipeline)),
+    )
+
+
+def file_digest(path: Path) -> str | None:
+    """Hash a file's content; None if it cannot be read, or is a pipe, which can be read only once."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

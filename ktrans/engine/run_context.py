@@ -1,0 +1,37 @@
+"""What all tasks of a run share."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ktrans.engine.assembly import Assembly
+from ktrans.engine.byte_budget import ByteBudget
+from ktrans.engine.cancellation import Cancellation
+from ktrans.engine.observer import Meter, Observer
+from ktrans.state.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What all tasks of a run share.
+
+    Attributes:
+        assembly: the components.
+        store: the state store, held by this run.
+        workers: the number of threads that decode and enrich.
+        pool: these threads.
+        byte_budget: bounds the bytes between reading and writing.
+        cancellation: says when to stop.
+        meter: counts for progress and metrics.
+        observer: is notified of what happens.
+    """
+
+    assembly: Assembly
+    store: Store
+    workers: int
+    pool: ThreadPoolExecutor
+    byte_budget: ByteBudget
+    cancellation: Cancellation
+    meter: Meter
+    observer: Observer
