@@ -21,8 +21,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Context, Enricher, TaskId
+from ktrans.enrichers.hashes.hash_sets import Hashes, HashSet, Positions
 from ktrans.enrichers.hashes.hashing import combine, hash_column
-from ktrans.enrichers.held_rows.seen import Hashes, HashSet, Positions
 from ktrans.kit.columns import plain_integers, require_integer, require_text
 
 IDENTITY = (

@@ -15,12 +15,12 @@ The rule, exactly:
   name); side (`sides`, in that order, then the others); configuration, interface, instance and
   account by name, the lowest first. Null comes last in each.
 - A window is [`start_time`, `end_time`]; two overlap if no more than `slack` lies between.
-- Of each flow, in the order of its capture points: a report is set aside if its window overlaps
-  that of a report of the same flow which was kept for another, earlier capture point.
+- Of each flow, in the order of its capture points: a report is dropped if its window overlaps that
+  of a report of the same flow which was kept for another, earlier capture point.
 
 So all reports of the first capture point stay, and of the others those for times in which no better
 one saw the flow. Rows without both addresses or a start (NODATA, SKIPDATA) always stay. Copies from
-the same capture point are not its business: `dedupe` drops what was delivered twice.
+the same capture point stay too: `dedupe` drops what was delivered twice.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import Context
+from ktrans.enrichers.hashes.combinations import combined, first_rows
+from ktrans.enrichers.hashes.hash_sets import Hashes
 from ktrans.enrichers.hashes.hashing import combine, hash_column
 from ktrans.enrichers.held_rows.base import (
     HeldConfig,
@@ -43,17 +45,14 @@ from ktrans.enrichers.held_rows.base import (
     require_times,
     windows,
 )
-from ktrans.enrichers.held_rows.seen import Hashes
+from ktrans.enrichers.held_rows.second_reports import second_reports
 from ktrans.enrichers.held_rows.spill import Hold
-from ktrans.enrichers.held_rows.tuples import combined, first_rows
-from ktrans.enrichers.rules.reports import quarantined
 from ktrans.kit.columns import distinct, require_integer, require_text
+from ktrans.kit.flow_rules import PREFERRED_LOG_TYPES, PREFERRED_REPORTERS
 from ktrans.kit.units import Duration
 
 FLOW = ("provider", "src_addr", "dst_addr", "src_port", "dst_port", "protocol", "action")
 POINT = ("log_type", "reporter", "interface_id", "instance_id", "account_id")
-LOG_TYPES = ["azure.vnet", "azure.nsg", "aws.vpc", "aws.tgw", "aws.nfw"]
-SIDES = ["source", "source_gateway", "destination", "destination_gateway", "interface", "firewall"]
 
 Point = tuple[str | None, ...]
 
@@ -64,7 +63,7 @@ class OneReportEnricherConfig(HeldConfig):
     For Google Cloud's two sides and overlapping configurations, for Azure's NSG and VNet flow logs
     side by side, and for both interfaces of a connection in AWS. Of reports of the same flow in
     overlapping windows those of the first capture point stay: by log type, by side, then by the
-    name of the configuration and of the interface. The receipt says how many rows were set aside.
+    name of the configuration and of the interface. The receipt counts the dropped rows as filtered.
     It works within an epoch.
     """
 
@@ -82,12 +81,12 @@ class OneReportEnricherConfig(HeldConfig):
         examples=[5],
     )
     log_types: list[str] = Field(
-        default=LOG_TYPES,
+        default=list(PREFERRED_LOG_TYPES),
         description="Whose report to keep, by log type, the best first.",
         examples=[["aws.tgw", "aws.vpc"]],
     )
     sides: list[str] = Field(
-        default=SIDES,
+        default=list(PREFERRED_REPORTERS),
         description="Whose report to keep among equal log types, by reporter, the best first.",
         examples=[["destination", "source"]],
     )
@@ -172,7 +171,7 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
         return pc.map_lookup(batch.column(at), name, "first")
 
     def _ranks(self) -> np.ndarray:
-        """Give for each capture point its place in the order of preference."""
+        """Return the position of each capture point in the order of preference."""
         orders = (self.config.log_types, self.config.sides)
 
         def preference(point: Point) -> tuple[tuple[bool, int, str], ...]:
@@ -193,21 +192,21 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
             np.concatenate(parts) for parts in zip(*self._noted, strict=True)
         )
         self._noted.clear()
-        aside = rows[
-            quarantined(
+        dropped = rows[
+            second_reports(
                 Hashes(high, low), start, end, self._ranks()[point],
                 round(self.config.slack * 1e6),
             )
         ]  # fmt: skip
-        return _without(hold, np.sort(aside))
+        return _without(hold, np.sort(dropped))
 
 
-def _without(hold: Hold, aside: np.ndarray) -> Iterator[pa.RecordBatch]:
-    """Give the held batches without some rows, named by sorted numbers."""
+def _without(hold: Hold, dropped: np.ndarray) -> Iterator[pa.RecordBatch]:
+    """Yield the held batches without the rows of these sorted numbers."""
     first = 0
     for batch in hold.drain():
         last = first + batch.num_rows
-        gone = aside[np.searchsorted(aside, first) : np.searchsorted(aside, last)] - first
+        gone = dropped[np.searchsorted(dropped, first) : np.searchsorted(dropped, last)] - first
         first = last
         if gone.size:
             keep = np.ones(batch.num_rows, bool)

@@ -28,7 +28,7 @@ from ktrans.api import (
 from ktrans.enrichers.totals.epoch import RollupEpoch
 from ktrans.enrichers.totals.output import REVISION, out_schema
 from ktrans.enrichers.totals.plan import RollupPlan, make_plan
-from ktrans.enrichers.totals.rows import Prepared, prepare
+from ktrans.enrichers.totals.prepare import Prepared, prepare
 from ktrans.enrichers.totals.state import Opened
 from ktrans.flow.schema import COUNTERS
 from ktrans.kit.columns import option, require

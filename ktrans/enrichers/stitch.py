@@ -37,6 +37,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import ConfigError, Context
+from ktrans.enrichers.hashes.hash_sets import Hashes
 from ktrans.enrichers.hashes.hashing import combine, hash_column
 from ktrans.enrichers.held_rows.base import (
     HeldConfig,
@@ -45,9 +46,8 @@ from ktrans.enrichers.held_rows.base import (
     require_times,
     windows,
 )
-from ktrans.enrichers.held_rows.joined import COUNTS, Joined
+from ktrans.enrichers.held_rows.join_pairs import COUNTS, Joined
 from ktrans.enrichers.held_rows.pairing import pair
-from ktrans.enrichers.held_rows.seen import Hashes
 from ktrans.enrichers.held_rows.spill import Hold
 from ktrans.kit.columns import (
     distinct,

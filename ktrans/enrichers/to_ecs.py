@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field, StringConstraints
 
 from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers.reshape.view import RULES, View, lists_of, number_text, only_where
+from ktrans.enrichers.reshape.batch_view import RULES, View, lists_of, number_text, only_where
 from ktrans.flow.maps import extended, renamed
 from ktrans.flow.schema import ATTRS, BY_NAME, TEXT
 from ktrans.flow.target_schemas.tables import ECS, ECS_LABELS, Attribute

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers.reshape.view import (
+from ktrans.enrichers.reshape.batch_view import (
     RULES,
     View,
     copy,

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers.reshape.view import RULES, View
+from ktrans.enrichers.reshape.batch_view import RULES, View
 from ktrans.flow.columns import coalesce_text
 from ktrans.flow.target_schemas.tables import OTEL, Attribute
 

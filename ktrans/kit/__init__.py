@@ -17,7 +17,7 @@ Tools:
 | module | contents |
 |---|---|
 | `columns` | checks of columns, distinct values, adding and replacing columns |
-| `flow` | the flow schema and its types |
+| `flow`, `flow_rules` | the flow schema and its types; rules about servers, scopes and capture points |
 | `rows` | rows as text by columns: JSON, InfluxDB line protocol |
 | `text` | decompression, lines, carriers of log lines |
 | `files` | path templates, partitions, staging and publishing of files |

@@ -17,7 +17,7 @@ MISSING = np.int32(-1)
 
 
 @contextmanager
-def option(name: str) -> Iterator[None]:
+def option(name: str | None) -> Iterator[None]:
     """Let errors within point at this option of the pipeline file; `.` leads into a mapping."""
     try:
         yield
@@ -149,21 +149,13 @@ def _int32(numbers: np.ndarray, valid: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.int32(), len(numbers), [bits, pa.py_buffer(numbers)])
 
 
-def add_fields(schema: pa.Schema, fields: Iterable[pa.Field], what: str) -> pa.Schema:
-    """Append new columns to a schema.
-
-    Raises:
-        ConfigError: a column of that name exists already.
-    """
-    for field in fields:
-        if field.name in schema.names:
-            raise ConfigError(
-                f"{what}: there is already a column {field.name!r}",
-                code="column_exists",
-                hint="give the new column another name, or drop the old one with `select` before",
-            )
-        schema = schema.append(field)
-    return schema
+def column_exists(name: str, what: str) -> ConfigError:
+    """Make the error for a new column whose name is taken."""
+    return ConfigError(
+        f"{what}: there is already a column {name!r}",
+        code="column_exists",
+        hint="give the new column another name, or drop the old one with `select` before",
+    )
 
 
 def text_field(name: str, description: str) -> pa.Field:

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from ktrans.api import EpochAccounting, EpochContext, Refused, RunError, StateSnapshot, StateUpdate
 from ktrans.enrichers.totals import state as _rollup_state
-from ktrans.enrichers.totals.kernel import Totals, empty, merge, sized, sketched, sums
+from ktrans.enrichers.totals.merge import Totals, empty, merge, sized, sketched, sums
 from ktrans.enrichers.totals.output import rows, top
 from ktrans.enrichers.totals.plan import WINDOW, RollupPlan
-from ktrans.enrichers.totals.rows import Prepared, Rules
+from ktrans.enrichers.totals.prepare import Prepared, Rules
 from ktrans.enrichers.totals.state import Meta, Opened
 
 if TYPE_CHECKING:

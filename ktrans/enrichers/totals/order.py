@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.enrichers.totals.kernel import unified
+from ktrans.enrichers.totals.merge import unified
 
 _ROOM = 2**62
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.enrichers.totals import sketch as _rollup_sketch
-from ktrans.enrichers.totals.kernel import Totals, identify, merge, slim, texts, unified
+from ktrans.enrichers.totals.merge import Totals, identify, merge, slim, texts, unified
 from ktrans.enrichers.totals.order import order_of
 from ktrans.enrichers.totals.plan import WINDOW, Aggregate, RollupPlan
 from ktrans.flow.schema import TEXT, TIME

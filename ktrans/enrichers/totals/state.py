@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from ktrans.api import StateError, StateUpdate
-from ktrans.enrichers.totals.kernel import Totals, empty, merge, sized, sums, unified
+from ktrans.enrichers.totals.merge import Totals, empty, merge, sized, sums, unified
 from ktrans.enrichers.totals.plan import RollupPlan
 
 PART_ROWS = 1 << 19

@@ -20,7 +20,7 @@ from ktrans.api import (
     TaskId,
 )
 from ktrans.enrichers.rollup import RollupEnricher, RollupEnricherConfig
-from ktrans.enrichers.totals import lift as _rollup_lift
+from ktrans.enrichers.totals import rows_to_totals as _rollup_lift
 from ktrans.enrichers.totals import state as _rollup_state
 
 BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

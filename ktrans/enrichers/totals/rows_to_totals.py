@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.enrichers.totals.kernel import Totals, group, merge, size_of, texts, too_large
+from ktrans.enrichers.totals.merge import Totals, group, merge, size_of, texts, too_large
 from ktrans.enrichers.totals.plan import Part, RollupPlan
 from ktrans.kit.columns import distinct, is_text, spread
 

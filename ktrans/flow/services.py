@@ -1,33 +1,12 @@
-"""Names that IANA registered: protocols, and the services that are common in flow logs.
+"""The services that IANA registered for ports, as far as they are common in flow logs.
 
-Sources: IANA, Protocol Numbers; IANA, Service Name and Transport Protocol Port Number Registry.
-The service list is a selection; ports without an entry have no name.
+Source: IANA, Service Name and Transport Protocol Port Number Registry. Ports that are not listed
+have no name.
 """
 
 from __future__ import annotations
 
 from functools import cache
-
-TRANSPORTS = ((6, "tcp"), (17, "udp"), (33, "dccp"), (132, "sctp"))
-"""Protocols that have ports, by number."""
-
-_KEYWORDS_FROM_0 = """
-hopopt icmp igmp ggp ipv4 st tcp cbt egp igp bbn-rcc-mon nvp-ii pup argus emcon xnet chaos udp mux
-dcn-meas hmp prm xns-idp trunk-1 trunk-2 leaf-1 leaf-2 rdp irtp iso-tp4 netblt mfe-nsp merit-inp
-dccp 3pc idpr xtp ddp idpr-cmtp tp++ il ipv6 sdrp ipv6-route ipv6-frag idrp rsvp gre dsr bna esp ah
-i-nlsp swipe narp min-ipv4 tlsp skip ipv6-icmp ipv6-nonxt ipv6-opts - cftp - sat-expak kryptolan
-rvd ippc - sat-mon visa ipcv cpnx cphb wsn pvp br-sat-mon sun-nd wb-mon wb-expak iso-ip vmtp
-secure-vmtp vines iptm nsfnet-igp dgp tcf eigrp ospfigp sprite-rpc larp mtp ax.25 ipip micp scc-sp
-etherip encap - gmtp ifmp pnni pim aris scps qnx a/n ipcomp snp compaq-peer ipx-in-ip vrrp pgm -
-l2tp ddx iatp stp srp uti smp sm ptp isis fire crtp crudp sscopmce iplt sps pipe sctp fc
-rsvp-e2e-ignore mobility-header udplite mpls-in-ip manet shim6 wesp rohc ethernet aggfrag nsh homa
-bit-emu
-"""
-
-PROTOCOL_KEYWORDS: dict[int, str] = {
-    number: word for number, word in enumerate(_KEYWORDS_FROM_0.split()) if word != "-"
-}
-"""Keywords in lower case by protocol number; numbers without a keyword are left out."""
 
 _BOTH = """
 7 echo  9 discard  11 systat  13 daytime  17 qotd  18 msp  19 chargen  20 ftp-data  21 ftp  22 ssh
@@ -131,17 +110,17 @@ _DCCP = """
 
 
 @cache
-def services() -> dict[tuple[str, int], str]:
-    """Give the service name of each (transport, port) that has one."""
-    found: dict[tuple[str, int], str] = {}
-    for transports, text in (
-        (("tcp", "udp"), _BOTH),
-        (("tcp",), _TCP),
-        (("udp",), _UDP),
-        (("sctp",), _SCTP),
-        (("dccp",), _DCCP),
+def registered_services() -> dict[tuple[int, int], str]:
+    """Return the service names by protocol number and port; UDP-Lite has those of UDP (RFC 3828)."""
+    found: dict[tuple[int, int], str] = {}
+    for protocols, text in (
+        ((6, 17, 136), _BOTH),
+        ((6,), _TCP),
+        ((17, 136), _UDP),
+        ((132,), _SCTP),
+        ((33,), _DCCP),
     ):
         words = text.split()
         for port, name in zip(words[::2], words[1::2], strict=True):
-            found.update({(transport, int(port)): name for transport in transports})
+            found.update({(protocol, int(port)): name for protocol in protocols})
     return found

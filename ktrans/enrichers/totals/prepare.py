@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import Refused
-from ktrans.enrichers.totals.kernel import Totals
-from ktrans.enrichers.totals.lift import lift
+from ktrans.enrichers.totals.merge import Totals
 from ktrans.enrichers.totals.plan import RollupPlan
+from ktrans.enrichers.totals.rows_to_totals import lift
 from ktrans.flow.schema import COUNTERS
+from ktrans.kit.flow_rules import NO_FLOW_STATUSES
 
-NO_FLOWS = pa.array(["NODATA", "SKIPDATA"], pa.string())
+NO_FLOWS = pa.array(NO_FLOW_STATUSES, pa.string())
 _EARLIEST = np.iinfo(np.int64).min
 
 

@@ -1,7 +1,4 @@
-"""Places of both ends of a flow, the class of the path between them, and its price.
-
-The rules are those of the `zones` enricher's docstring.
-"""
+"""Finds the places of both ends of a flow, by the rules of the `zones` enricher's docstring."""
 
 from __future__ import annotations
 
@@ -14,38 +11,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.enrichers.held_rows.tuples import combined, first_rows
-from ktrans.enrichers.labels import INSIDE, LOCAL_GROUPS, RANGES
-from ktrans.enrichers.tables.prefixes import PrefixTable
-from ktrans.enrichers.tables.prices import Prices
-from ktrans.expressions.prefixes import PrefixIndex, parse_addresses, parse_prefix
-from ktrans.kit.columns import MISSING, coded, distinct, plain_integers, spread
+from ktrans.enrichers.paths.prefix_table import PrefixTable
+from ktrans.expressions.prefixes import PrefixIndex, parse_addresses
+from ktrans.kit.columns import MISSING, coded, distinct, spread
+from ktrans.kit.flow_rules import (
+    DIRECTION_SIDES,
+    INSIDE,
+    LOCAL_GROUPS,
+    REPORTER_SIDES,
+    SIDES,
+    address_classes,
+    is_class,
+)
 
 PLACE = ("cloud", "region", "zone", "vpc")
-SIDES = ("src", "dst")
-CLASSES = (
-    "same_zone",
-    "inter_zone",
-    "same_region",
-    "inter_region",
-    "inter_cloud",
-    "internet_in",
-    "internet_out",
-    "internet",
-    "internal_unknown",
-)
-_CODE = {name: code for code, name in enumerate(CLASSES)}
-_WAY_BACK = np.array(
-    [
-        _CODE[{"internet_in": "internet_out", "internet_out": "internet_in"}.get(name, name)]
-        for name in CLASSES
-    ]
-)
 _RECORD = {"cloud": "provider", "region": "region", "zone": "zone", "vpc": "vpc_id"}
-_CAPTURED = {
-    "reporter": {"source": 0, "source_gateway": 0, "destination": 1, "destination_gateway": 1},
-    "direction": {"egress": 0, "ingress": 1},
-}
+_CAPTURED = {"reporter": REPORTER_SIDES, "direction": DIRECTION_SIDES}
 _ATTRS = {
     "jsonPayload.{side}_instance": {"region": "region", "zone": "zone"},
     "jsonPayload.{side}_vpc": {"subnetwork_region": "region", "vpc_name": "vpc"},
@@ -64,7 +45,7 @@ class Coded:
     texts: pa.Array
 
     def column(self) -> pa.DictionaryArray:
-        """Give it as a text column."""
+        """Return it as a text column."""
         return coded(self.codes, self.texts)
 
 
@@ -75,7 +56,7 @@ class Ends:
     Attributes:
         places: by side and kind of place; both sides of a kind share their codes.
         address: by side, whether there is an address.
-        outside: by side, whether it is of no own range and its place not known.
+        outside: by side, whether its address is public and its place not known.
     """
 
     places: dict[tuple[str, str], Coded]
@@ -83,7 +64,7 @@ class Ends:
     outside: tuple[np.ndarray, np.ndarray]
 
     def column(self, side: str, what: str) -> pa.DictionaryArray:
-        """Give one kind of place of one side as a text column."""
+        """Return one kind of place of one side as a text column."""
         return self.places[side, what].column()
 
 
@@ -95,7 +76,7 @@ class _Words:
         self._more: dict[str, int] = {}
 
     def codes(self, values: pa.Array) -> np.ndarray:
-        """Give the code of each distinct value (int32, MISSING for null)."""
+        """Return the code of each distinct value (int32, MISSING for null)."""
         found = [MISSING if text is None else self._code(text) for text in values.to_pylist()]
         return np.array(found, np.int32)
 
@@ -117,9 +98,6 @@ class Places:
     """
 
     def __init__(self, table: PrefixTable | None) -> None:
-        self._ranges = PrefixIndex([parse_prefix(text) for text in RANGES])
-        own = INSIDE | LOCAL_GROUPS
-        self._foreign = np.array([*(name not in own for name in RANGES.values()), False])
         self._index = PrefixIndex(table.prefixes if table else [])
         self._words: dict[str, dict[str, int]] = {}
         self._cells: dict[str, np.ndarray] = {}
@@ -175,12 +153,13 @@ class Places:
 
         Returns:
             The table's row of each distinct address, and the position of each row's address among
-            them; then for each row whether it has an address, and whether that is of no own range.
+            them; then for each row whether it has an address, and whether that is a public one.
         """
         values, indices = distinct(column)
         parsed = parse_addresses(values)
-        foreign = self._foreign[self._ranges.lookup(parsed)]
-        there = np.append(parsed.family > 0, False)[indices]
+        classes = address_classes(parsed)
+        there = np.append(classes >= 0, False)[indices]
+        foreign = (classes >= 0) & ~is_class(classes, INSIDE | LOCAL_GROUPS)
         return (
             self._index.lookup(parsed),
             indices,
@@ -200,7 +179,7 @@ def _coded(column: pa.Array, words: _Words) -> np.ndarray:
 
 
 def _captured(batch: pa.RecordBatch) -> np.ndarray:
-    """Tell at which end each row was captured: 0 source, 1 destination, MISSING not known."""
+    """Return the end at which each row was captured: 0 source, 1 destination, MISSING not known."""
     ends = np.full(batch.num_rows, MISSING, np.int32)
     for name, meaning in _CAPTURED.items():
         values, indices = distinct(batch.column(name))
@@ -216,7 +195,7 @@ def _has_attrs(batch: pa.RecordBatch) -> bool:
 
 
 def _attributes(attrs: pa.Array, side: int) -> Iterator[tuple[str, pa.Array, np.ndarray]]:
-    """Give what the attributes say of one side.
+    """Return what the attributes say of one side.
 
     Returns:
         The kind of place, the texts of the distinct JSON objects, and for each row which of them.
@@ -238,61 +217,3 @@ def _json_object(text: str | None) -> dict[str, Any]:
     except msgspec.DecodeError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def path_classes(ends: Ends) -> Coded:
-    """Give each row's class."""
-
-    def both(what: str) -> tuple[np.ndarray, np.ndarray]:
-        """Tell where both sides are known, and where also different."""
-        src, dst = (ends.places[side, what].codes for side in SIDES)
-        known = (src >= 0) & (dst >= 0)
-        return known, known & (src != dst)
-
-    regions, other_region = both("region")
-    zones, other_zone = both("zone")
-    out = np.full(len(regions), _CODE["internal_unknown"], np.int32)
-    # From the weakest to the strongest: the later overrides.
-    out[regions] = _CODE["same_region"]
-    out[other_zone & regions] = _CODE["inter_zone"]
-    out[zones & ~other_zone] = _CODE["same_zone"]
-    out[other_region] = _CODE["inter_region"]
-    out[both("cloud")[1]] = _CODE["inter_cloud"]
-    src, dst = ends.outside
-    out[src & dst] = _CODE["internet"]
-    out[src & ~dst] = _CODE["internet_in"]
-    out[dst & ~src] = _CODE["internet_out"]
-    out[~(ends.address[0] & ends.address[1])] = MISSING
-    return Coded(out, pa.array(CLASSES, pa.string()))
-
-
-def cost(batch: pa.RecordBatch, ends: Ends, classes: Coded, prices: Prices) -> pa.Array:
-    """Estimate what each row costs: bytes there, and back if the row has both.
-
-    Returns:
-        float64; null where a row has no bytes, or has some that no price is known for.
-    """
-    regions = [ends.places[side, "region"] for side in SIDES]
-    start, end = (region.codes for region in regions)
-    texts = [*regions[0].texts.to_pylist(), None]  # -1 finds None
-    size = len(texts)
-    groups = combined([(classes.codes + 1, len(CLASSES) + 1), (start + 1, size), (end + 1, size)])
-    rows = first_rows(groups)
-    total = np.zeros(batch.num_rows)
-    counted = np.zeros(batch.num_rows, bool)
-    unpriced = np.zeros(batch.num_rows, bool)
-    kinds = classes.codes[rows]
-    for name, kind, a, b in (
-        ("bytes", kinds, start[rows], end[rows]),
-        ("bytes_rev", np.where(kinds < 0, MISSING, _WAY_BACK[kinds]), end[rows], start[rows]),
-    ):
-        each = [
-            None if k < 0 else prices.of(CLASSES[k], texts[i], texts[j])
-            for k, i, j in zip(kind.tolist(), a.tolist(), b.tolist(), strict=True)
-        ]
-        price = np.array(each, np.float64)[groups]  # None becomes nan
-        count, gone = plain_integers(batch.column(name))
-        counted |= ~gone
-        unpriced |= ~gone & np.isnan(price)
-        total += np.where(gone | np.isnan(price), 0.0, count / 1e9 * price)
-    return pa.array(total, mask=~counted | unpriced)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,9 +186,3 @@ def _line(container: Any, key: Any) -> int | None:
     if position is None or position.data is None:
         return None
     return int(position.data[key][0]) + 1
-
-
-def distinct_cells(column: pa.Array) -> tuple[pa.Array, Iterable[int]]:
-    """Give a column's distinct texts, and for each row which of them (-1 for null)."""
-    encoded = column.dictionary_encode()
-    return encoded.dictionary, encoded.indices.fill_null(-1).to_numpy()

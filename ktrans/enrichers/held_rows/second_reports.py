@@ -1,4 +1,4 @@
-"""Finds the reports of a flow that better capture points make superfluous.
+"""Finds reports of a flow for times in which a preferred capture point reported it too.
 
 The rule is that of the `one_report` enricher's docstring.
 """
@@ -9,14 +9,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from ktrans.enrichers.hashes.hash_sets import Hashes
 from ktrans.enrichers.held_rows.base import ranked, within
-from ktrans.enrichers.held_rows.seen import Hashes
 
 
-def quarantined(
+def second_reports(
     flows: Hashes, start: np.ndarray, end: np.ndarray, rank: np.ndarray, slack: int
 ) -> np.ndarray:
-    """Find the reports that a better capture point makes superfluous.
+    """Find the reports that another report, of a preferred capture point, makes superfluous.
 
     Args:
         flows: identity of each report's flow.
@@ -88,7 +88,7 @@ def _covered(
     covered = []
     for here, after in pairwise(cuts[1:]):
         rows = by_level[here:after]
-        kept = kept[np.isin(group[kept], group[rows])]  # the others have nobody left to cover
+        kept = kept[np.isin(group[kept], group[rows])]  # the others cover no row that is left
         kept = kept[np.argsort(key[kept], kind="stable")]
         latest = np.maximum.accumulate(best[kept])
         at = np.searchsorted(key[kept], reach[rows], side="right") - 1

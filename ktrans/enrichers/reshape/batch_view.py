@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.enrichers.tables.iana import PROTOCOL_KEYWORDS
 from ktrans.flow.columns import as_text, coalesce_text, nulls
+from ktrans.flow.protocols import PROTOCOL_KEYWORDS
 from ktrans.flow.schema import TEXT, TIME
 from ktrans.flow.target_schemas.tables import TEXTS, Attribute
 from ktrans.kit.columns import MISSING, coded, distinct
