@@ -54,7 +54,7 @@ LOG = Log(
     "gcp_firewall",
     provider="gcp",
     log_type="gcp.firewall",
-    frame=Json(pubsub=True),
+    frames=(Json(pubsub=True),),
     columns=(
         col("record_id", "insertId"),
         col("start_time", "timestamp"),
