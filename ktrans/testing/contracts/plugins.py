@@ -79,7 +79,7 @@ class PluginContract:
         assert self._imported(validating=True) <= _VALIDATING
 
     def _imported(self, *, validating: bool) -> set[str]:
-        """Give the packages that a fresh process has imported, but for the plugin's own."""
+        """Return the packages that a fresh process has imported, but for the plugin's own."""
         code = _LISTING.format(path=sys.path, module=self.module, validating=validating)
         done = subprocess.run(  # noqa: S603  # code of ours
             [sys.executable, "-c", code], capture_output=True, text=True, check=False
@@ -174,5 +174,5 @@ class PluginContract:
         assert not missing, f"no contract class covers {sorted(missing)}"
 
     def beside(self, path: Path) -> Path:
-        """Give the folder of the plugin's tests, from the path of this one."""
+        """Return the folder of the plugin's tests, from the path of this one."""
         return path.parent

@@ -66,7 +66,7 @@ WRITES: dict[str, Any] = {
 
 
 def told(store: Store) -> dict[str, Any]:
-    """Give all that can be asked of a store about the pipeline p."""
+    """Return all that can be asked of a store about the pipeline p."""
     unfinished = store.unfinished("p")
     carried = snapshot(store, "p", "totals", 100)
     return {
@@ -111,7 +111,7 @@ class StateContract(Contract):
 
     @pytest.fixture
     def case(self) -> StateCase:
-        """Give the case."""
+        """Return the case."""
         raise NotImplementedError
 
     def test_nothing_is_kept_at_first(self, case: StateCase) -> None:

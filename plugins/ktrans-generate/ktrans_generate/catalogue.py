@@ -53,11 +53,11 @@ class Log(abc.ABC):
     block: int = 1
 
     def head(self) -> bytes:
-        """Give what stands at the start of an object."""
+        """Return what stands at the start of an object."""
         return b""
 
     def tail(self) -> bytes:
-        """Give what stands at the end of an object."""
+        """Return what stands at the end of an object."""
         return b""
 
     @property
@@ -77,7 +77,7 @@ class Log(abc.ABC):
         """
 
     def table(self, flows: Flows) -> pa.Table | None:
-        """Give rows as the cloud's own Parquet files have them; None if there are none."""
+        """Return rows as the cloud's own Parquet files have them; None if there are none."""
         del flows
         return None
 

@@ -338,7 +338,7 @@ def test_notes_are_told_without_a_terminal_unless_it_is_quiet(project, ktrans):
     assert ktrans("run", path) == (
         0,
         "",
-        "note: 1 files end within a line, which waits for its end (tail_wait)\n",
+        "note: 1 files end within a line, which waits to be completed (tail_wait)\n",
     )
     assert ktrans("run", "-q", path) == (0, "", "")
 
