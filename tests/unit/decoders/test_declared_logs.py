@@ -1,29 +1,51 @@
-"""What holds for every decoder that works by a table, on made-up logs and on broken ones."""
+"""What holds for every declared log: its golden inputs, generated logs, and broken ones."""
 
 import gzip
+import importlib
 import json
+from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ktrans_generate import catalogue
 from ktrans_generate.objects import pieces
 from ktrans_generate.source import GenerateSourceConfig
 
-from ktrans.api import Limits, RejectError, TruncatedError
+from ktrans.api import Head, Limits, RejectError, TruncatedError
+from ktrans.config.reference_mapping import native_fields
+from ktrans.decoders import logs
+from ktrans.flow.schema import NAMES
+from ktrans.registry.catalogue import Catalogue
 
-LOGS = (
-    "oci_vcn",
-    "ibm_vpc",
-    "alibaba_vpc",
-    "aws_network_firewall",
-    "hubble",
-    "cloudflare_network_analytics",
-    "goflow2",
-    "ocsf",
-)
-LINES = tuple(log for log in LOGS if log != "ibm_vpc")
+CATALOGUE = Catalogue()
+DECLARED = {
+    spec.type: CATALOGUE.load(spec.build.removesuffix(".decoder"))
+    for spec in CATALOGUE.specs("decoder")
+    if spec.build.endswith(":LOG.decoder")
+}
+"""Every log that `ktrans.decoders.logs` declares."""
+
+GENERATED = tuple(name for name in DECLARED if name in catalogue.LOGS)
+LOGS = (*GENERATED, "ibm_vpc")
+LINES = tuple(name for name in GENERATED if name != "zeek_conn")
+"""Logs of one JSON record a line."""
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+BESIDE = (".expected.jsonl", ".rejects.jsonl", ".options.json")
+REASONS = {"bad_json", "wrong_type", "out_of_range", "bad_address", "too_few_fields", "bad_record"}
 SMALL = Limits(block_bytes=4096)
+
+
+def inputs(log):
+    """Return the golden inputs of a log."""
+    return [path for path in sorted((GOLDEN / log).iterdir()) if not path.name.endswith(BESIDE)]
+
+
+def head(path):
+    return Head(path.name, path.read_bytes())
 
 
 def made(log, rows=400, bad=0.0, seed=1, nodata=0.01):
@@ -33,13 +55,87 @@ def made(log, rows=400, bad=0.0, seed=1, nodata=0.01):
     return b"".join(pieces(config.recipe(), 0))
 
 
+def test_every_log_of_the_room_is_listed_under_its_own_name():
+    room = {path.stem for path in Path(logs.__path__[0]).glob("*.py")}
+    found = {
+        name for name in room if hasattr(importlib.import_module(f"{logs.__name__}.{name}"), "LOG")
+    }
+    assert found == set(DECLARED)
+    assert all(log.name == name for name, log in DECLARED.items())
+
+
+def test_every_log_can_be_made_up_but_our_own():
+    assert set(DECLARED) - set(GENERATED) == {"ktrans"}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_log_fills_flow_columns_and_says_so_on_the_page(name):
+    log = DECLARED[name]
+    filled = {each.column for each in log.columns} | set(log.constants) | set(log.defaults)
+    filled |= {column for columns in log.reads.values() for column in columns} | log.always
+    assert filled <= set(NAMES)
+    assert {"start_time", "src_addr", "dst_addr", "provider", "log_type"} <= filled
+    assert {each.column for each in log.columns} <= set(native_fields()[name])
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_log_recognises_its_own_golden_inputs_and_no_others(name):
+    log = DECLARED[name]
+    assert inputs(name)
+    assert all(log.recognise(head(path)) for path in inputs(name))
+    others = [path for path in GOLDEN.glob("*/*") if path.parent.name != name and path.is_file()]
+    others = [path for path in others if not path.name.endswith((*BESIDE, ".py"))]
+    assert [path for path in others if log.recognise(head(path))] == []
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_auto_decodes_the_golden_inputs_of_a_log_like_its_decoder(run, name):
+    for path in inputs(name):
+        data = path.read_bytes()
+        assert run(data, "auto").rows == run(data, name).rows
+
+
+def by_position(rows):
+    """Return rows by their position, where no two have the same one."""
+    positions = Counter(row["source_pos"] for row in rows)
+    return {row["source_pos"]: row for row in rows if positions[row["source_pos"]] == 1}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_column_alone_is_the_same_column(run, name):
+    for path in inputs(name):
+        data = path.read_bytes()
+        whole = by_position(run(data, name).rows)
+        for column in {each.column for each in DECLARED[name].columns}:
+            some = by_position(run(data, name, ["source_pos", column]).rows)
+            shared = whole.keys() & some.keys()
+            assert shared
+            assert {p: some[p][column] for p in shared} == {p: whole[p][column] for p in shared}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_records_that_are_rejected_are_rejected_again_when_replayed(
+    make, payload, collect, run, name
+):
+    for path in inputs(name):
+        decoder = make(name)
+        for reject in run(path.read_bytes(), name).rejects:
+            again = collect(decoder, decoder.replay(payload("r", reject["raw"]), reject["layout"]))
+            [reason] = again.reasons.values()
+            assert reason == reject["reason"] or (reason, reject["reason"]) == (
+                "truncated",
+                "bad_json",
+            )
+
+
 @pytest.mark.parametrize("log", LOGS)
 def test_every_record_is_a_row_a_reject_or_skipped(run, log):
     done = run(made(log, bad=0.1), log)
-    assert done.records == 400
+    header = made(log).count(b"\n#") + made(log).startswith(b"#")
+    assert done.records == 400 + header
     assert 15 < len(done.rejects) < 80
-    assert set(done.reasons.values()) <= {"bad_json", "wrong_type", "out_of_range", "bad_address"}
-    assert len(done.rows) + len(done.rejects) + done.skipped == 400
+    assert set(done.reasons.values()) <= REASONS
+    assert len(done.rows) + len(done.rejects) + done.skipped == done.records
 
 
 @pytest.mark.parametrize("log", LOGS)
