@@ -139,7 +139,9 @@ def _function(
     fixed: Container[int] = (),
     never: Kinds = ("attrs",),
 ) -> tuple[str, Function]:
-    kinds = "alike" if args == "alike" else tuple(_KINDS[arg] for arg in args.split())
+    kinds: tuple[Kinds, ...] | Literal["alike"] = "alike"
+    if args != "alike":
+        kinds = tuple(_KINDS[arg] for arg in args.split())
     return usage.partition("(")[0], Function(usage, kinds, gives, bind, *count, fixed, never)
 
 
