@@ -2,7 +2,7 @@
 
 What comes in is read off the decoders' own tables: a decoder's module may have a `MAPPING` of flow
 columns to native fields in words; otherwise the fields of its class's `dialect` (text logs) or
-`table`, or the module's `TABLE` (JSON logs), tell. What goes out is read off `ktrans.flow.target_schemas.tables`.
+`table`, or the module's `TABLE` (JSON logs), tell. What goes out is read off `ktrans.flow.target_schemas`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ktrans.registry.builtin import DECODERS
 
 if TYPE_CHECKING:
-    from ktrans.flow.target_schemas.tables import Attribute
+    from ktrans.flow.target_schemas.attribute import Attribute
 
 
 def native_fields() -> dict[str, dict[str, str]]:
@@ -81,13 +81,13 @@ def mapping_page() -> str:
 
 def _page() -> Iterator[str]:
     from ktrans.flow.schema import COLUMNS
-    from ktrans.flow.target_schemas.tables import homes
+    from ktrans.flow.target_schemas import attributes_from
 
     natives = native_fields()
     yield "# Where each value comes from and where it goes"
     yield ""
     yield "Written by `make docs` from the decoders' tables and from"
-    yield "`ktrans/flow/target_schemas/tables.py`. `from` is the field of the native log, by decoder; `to` is the"
+    yield "`ktrans/flow/target_schemas/`. `from` is the field of the native log, by decoder; `to` is the"
     yield "attribute that `to_ocsf` (class 4001), `to_ecs` and `to_otel` write."
     for column in COLUMNS:
         yield ""
@@ -100,7 +100,7 @@ def _page() -> Iterator[str]:
         for decoder, fields in natives.items():
             if column.name in fields:
                 yield f"| from {decoder} | {_cell(fields[column.name])} | |"
-        for target, attributes in homes(column.name).items():
+        for target, attributes in attributes_from(column.name).items():
             for each in attributes:
                 yield f"| to {target} | `{_cell(shown_path(target, each))}` | {_cell(each.note)} |"
 

@@ -29,13 +29,12 @@ from ktrans.kit.columns import (
     coded,
     option,
     plain_integers,
+    require_flow,
     require_integer,
-    require_text,
     text_field,
 )
 
-_ADDRESSES = ("src_addr", "dst_addr")
-_NUMBERS = ("src_port", "dst_port", "protocol")
+_FLOW = ("src_addr", "dst_addr", "src_port", "dst_port", "protocol")
 PORT_PROTOCOLS = (6, 17, 132)
 ICMP, ICMP_V6 = 1, 58
 PAIRS = {
@@ -99,7 +98,7 @@ class CommunityIdEnricher(ColumnEnricher[CommunityIdEnricherConfig]):
     def reads(self) -> Sequence[str]:
         """Name the 5-tuple, and the columns for ICMP."""
         icmp = (self.config.icmp_type_column, self.config.icmp_code_column)
-        return [*_ADDRESSES, *_NUMBERS, *(name for name in icmp if name)]
+        return [*_FLOW, *(name for name in icmp if name)]
 
     def columns(self) -> dict[str, pa.Field]:
         """Name the new column."""
@@ -112,8 +111,7 @@ class CommunityIdEnricher(ColumnEnricher[CommunityIdEnricherConfig]):
         Raises:
             ConfigError: a column is missing or of the wrong type, or the new one exists already.
         """
-        require_text(schema, _ADDRESSES, "community_id")
-        require_integer(schema, _NUMBERS, "community_id")
+        require_flow(schema, _FLOW, "community_id")
         for name in ("icmp_type_column", "icmp_code_column"):
             if column := getattr(self.config, name):
                 with option(name):

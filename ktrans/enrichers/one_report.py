@@ -25,7 +25,6 @@ the same capture point stay too: `dedupe` drops what was delivered twice.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -36,18 +35,11 @@ from pydantic import Field
 
 from ktrans.api import Context
 from ktrans.enrichers.hashes.combinations import combined, first_rows
-from ktrans.enrichers.hashes.hash_sets import Hashes
-from ktrans.enrichers.hashes.hashing import combine, hash_column
-from ktrans.enrichers.held_rows.base import (
-    HeldConfig,
-    HeldEnricher,
-    present,
-    require_times,
-    windows,
-)
+from ktrans.enrichers.hashes.hash_sets import Hashes, new_seeds
+from ktrans.enrichers.held_rows.base import HeldConfig, HeldEnricher, present, windows
 from ktrans.enrichers.held_rows.second_reports import second_reports
-from ktrans.enrichers.held_rows.spill import Hold
-from ktrans.kit.columns import distinct, require_integer, require_text
+from ktrans.enrichers.held_rows.spill import Hold, without_rows
+from ktrans.kit.columns import distinct, require_flow
 from ktrans.kit.flow_rules import PREFERRED_LOG_TYPES, PREFERRED_REPORTERS
 from ktrans.kit.units import Duration
 
@@ -106,8 +98,7 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
 
     def __init__(self, config: OneReportEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        # Seeds that nobody can know: a flow made to collide with another would hide it.
-        self._seeds = (secrets.randbits(64), secrets.randbits(64))
+        self._seeds = new_seeds()
         self._points: dict[Point, int] = {}
         self._noted: list[tuple[np.ndarray, ...]] = []
 
@@ -122,10 +113,7 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
         Raises:
             ConfigError: a column is missing or of the wrong type.
         """
-        numbers = ("src_port", "dst_port", "protocol")
-        require_integer(schema, numbers, "one_report")
-        require_text(schema, [n for n in (*FLOW, *POINT) if n not in numbers], "one_report")
-        require_times(schema, ["start_time", "end_time"], "one_report")
+        require_flow(schema, [*FLOW, *POINT, "start_time", "end_time"], "one_report")
         self._schema = schema
         return schema
 
@@ -133,14 +121,9 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
         start, end, valid = windows(batch)
         for name in ("src_addr", "dst_addr"):
             valid &= present(batch.column(name))
-        halves = []
-        for seed in self._seeds:
-            half = np.full(batch.num_rows, np.uint64(seed))
-            for name in FLOW:
-                half = combine(half, hash_column(batch.column(name), seed))
-            halves.append(half)
+        flows = Hashes.of_columns((batch.column(name) for name in FLOW), self._seeds)
         rows = np.flatnonzero(valid)
-        arrays = (*halves, start, end, self._capture_points(batch))
+        arrays = (*flows.halves, start, end, self._capture_points(batch))
         self._noted.append((rows + first, *(array[rows] for array in arrays)))
 
     def _capture_points(self, batch: pa.RecordBatch) -> np.ndarray:
@@ -198,19 +181,4 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
                 round(self.config.slack * 1e6),
             )
         ]  # fmt: skip
-        return _without(hold, np.sort(dropped))
-
-
-def _without(hold: Hold, dropped: np.ndarray) -> Iterator[pa.RecordBatch]:
-    """Yield the held batches without the rows of these sorted numbers."""
-    first = 0
-    for batch in hold.drain():
-        last = first + batch.num_rows
-        gone = dropped[np.searchsorted(dropped, first) : np.searchsorted(dropped, last)] - first
-        first = last
-        if gone.size:
-            keep = np.ones(batch.num_rows, bool)
-            keep[gone] = False
-            yield batch.filter(pa.array(keep))
-        else:
-            yield batch
+        return without_rows(hold.drain(), np.sort(dropped))

@@ -12,7 +12,8 @@ from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
 from ktrans.enrichers.reshape.batch_view import RULES, View, lists_of, number_text, only_where
 from ktrans.flow.maps import extended, renamed
 from ktrans.flow.schema import ATTRS, BY_NAME, TEXT
-from ktrans.flow.target_schemas.tables import ECS, ECS_LABELS, Attribute
+from ktrans.flow.target_schemas.attribute import Attribute
+from ktrans.flow.target_schemas.ecs import ECS, ECS_LABELS
 
 _TYPES = (("connection",), ("connection", "allowed"), ("connection", "denied"))
 _VERDICTS = {"accept": 1, "reject": 2, "drop": 2}

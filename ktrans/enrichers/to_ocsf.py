@@ -22,14 +22,8 @@ from ktrans.enrichers.reshape.batch_view import (
 from ktrans.flow.columns import coalesce_text, nulls
 from ktrans.flow.maps import extended, map_value
 from ktrans.flow.schema import ATTRS, BY_NAME, TEXT
-from ktrans.flow.target_schemas.tables import (
-    OCSF,
-    OCSF_BOUNDARIES,
-    OCSF_LEFTOVERS,
-    OCSF_PLACES,
-    TEXTS,
-    Attribute,
-)
+from ktrans.flow.target_schemas.attribute import TEXTS, Attribute
+from ktrans.flow.target_schemas.ocsf import OCSF, OCSF_BOUNDARIES, OCSF_LEFTOVERS, OCSF_PLACES
 
 _OPEN, _CLOSE, _REFUSE, _TRAFFIC = 1, 2, 5, 6
 _ACTIVITIES = {_OPEN: "Open", _CLOSE: "Close", _REFUSE: "Refuse", _TRAFFIC: "Traffic"}

@@ -11,7 +11,8 @@ from pydantic import Field
 from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
 from ktrans.enrichers.reshape.batch_view import RULES, View
 from ktrans.flow.columns import coalesce_text
-from ktrans.flow.target_schemas.tables import OTEL, Attribute
+from ktrans.flow.target_schemas.attribute import Attribute
+from ktrans.flow.target_schemas.otel import OTEL
 
 
 class ToOtelEnricherConfig(ReshapeConfig):

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans.api.errors import ConfigError
-from ktrans.flow.schema import TEXT
+from ktrans.flow.schema import BY_NAME, TEXT
 
 MISSING = np.int32(-1)
 """The code that stands for null where codes are numpy arrays."""
@@ -67,6 +67,24 @@ def require_integer(schema: pa.Schema, names: Iterable[str], what: str) -> None:
         dtype = schema.field(name).type
         if not (pa.types.is_integer(dtype) or pa.types.is_null(dtype)):
             raise _wrong_type(schema, name, "whole numbers", what)
+
+
+def require_flow(schema: pa.Schema, names: Iterable[str], what: str) -> None:
+    """Check that columns of the flow schema exist and hold text, integers or times as it says.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    for name in names:
+        kind = BY_NAME[name].type
+        if kind == TEXT:
+            require_text(schema, [name], what)
+        elif pa.types.is_integer(kind):
+            require_integer(schema, [name], what)
+        else:
+            require(schema, [name], what)
+            if not pa.types.is_timestamp(schema.field(name).type):
+                raise _wrong_type(schema, name, "times", what)
 
 
 def _wrong_type(schema: pa.Schema, name: str, wanted: str, what: str) -> ConfigError:

@@ -60,37 +60,22 @@ def protocol_keywords() -> pa.Table:
 
 # -- which addresses are inside ---------------------------------------------------------------------
 
-ADDRESS_RANGES = {
-    "0.0.0.0/0": "public",
-    "0.0.0.0/8": "reserved",
-    "0.0.0.0/32": "unspecified",
-    "10.0.0.0/8": "private",
-    "100.64.0.0/10": "shared",
-    "127.0.0.0/8": "loopback",
-    "169.254.0.0/16": "link_local",
-    "172.16.0.0/12": "private",
-    "192.0.0.0/24": "reserved",
-    "192.0.2.0/24": "documentation",
-    "192.168.0.0/16": "private",
-    "198.18.0.0/15": "benchmarking",
-    "198.51.100.0/24": "documentation",
-    "203.0.113.0/24": "documentation",
-    "224.0.0.0/4": "multicast",
-    "240.0.0.0/4": "reserved",
-    "255.255.255.255/32": "broadcast",
-    "::/0": "reserved",
-    "::/128": "unspecified",
-    "::1/128": "loopback",
-    "64:ff9b::/96": "public",
-    "2000::/3": "public",
-    "2001::/23": "reserved",
-    "2001:2::/48": "benchmarking",
-    "2001:db8::/32": "documentation",
-    "3fff::/20": "documentation",
-    "fc00::/7": "unique_local",
-    "fe80::/10": "link_local",
-    "ff00::/8": "multicast",
+_RANGES_OF = {
+    "public": "0.0.0.0/0 64:ff9b::/96 2000::/3",
+    "reserved": "0.0.0.0/8 192.0.0.0/24 240.0.0.0/4 ::/0 2001::/23",
+    "unspecified": "0.0.0.0/32 ::/128",
+    "private": "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16",
+    "shared": "100.64.0.0/10",
+    "loopback": "127.0.0.0/8 ::1/128",
+    "link_local": "169.254.0.0/16 fe80::/10",
+    "documentation": "192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 2001:db8::/32 3fff::/20",
+    "benchmarking": "198.18.0.0/15 2001:2::/48",
+    "multicast": "224.0.0.0/4 ff00::/8",
+    "broadcast": "255.255.255.255/32",
+    "unique_local": "fc00::/7",
 }
+
+ADDRESS_RANGES = {text: name for name, texts in _RANGES_OF.items() for text in texts.split()}
 """Classes of addresses: IANA's IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890), and the
 assignments of RFC 5771 and RFC 4291. The longest prefix counts."""
 
@@ -152,14 +137,7 @@ DIRECTION_SIDES = {"egress": 0, "ingress": 1}
 # -- kinds of path ----------------------------------------------------------------------------------
 
 PATH_CLASSES = (
-    "same_zone",
-    "inter_zone",
-    "same_region",
-    "inter_region",
-    "inter_cloud",
-    "internet_in",
-    "internet_out",
-    "internet",
-    "internal_unknown",
-)
+    "same_zone", "inter_zone", "same_region", "inter_region", "inter_cloud", "internet_in",
+    "internet_out", "internet", "internal_unknown",
+)  # fmt: skip
 """Classes of the path between both ends of a flow; docs of the `zones` enricher define them."""

@@ -17,8 +17,8 @@ from ktrans.decoders.azure.place import normal_mac, place_of
 from ktrans.decoders.azure.records import Kind, Records
 from ktrans.decoders.read.azure_tuples import Tuples
 from ktrans.flow.addresses import ip_versions
-from ktrans.flow.attrs import build_attrs
 from ktrans.flow.columns import constant_text, flow_batch, nulls, raw_values, recode, unix_times
+from ktrans.flow.maps import build_attrs
 from ktrans.flow.protocols import blank_ports, portless
 from ktrans.flow.schema import TIME
 

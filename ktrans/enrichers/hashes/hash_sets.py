@@ -1,18 +1,27 @@
-"""What `dedupe` remembers: sets of 128-bit hashes at 16 bytes each, and positions at a bit each."""
+"""Sets of 128-bit hashes of rows at 16 bytes each, and sets of positions at a bit each."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import secrets
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 
-from ktrans.enrichers.hashes.hashing import mix
+from ktrans.enrichers.hashes.hashing import combine, hash_column, mix
+
+Seeds = tuple[int, int]
 
 _SHARD_BITS = 4
 _STEP1 = np.uint64(0xD1342543DE82EF95)
 _STEP2 = np.uint64(0xAF251AF3B0F025B5)
+
+
+def new_seeds() -> Seeds:
+    """Return seeds that nobody can know: a flow made to collide with another would hide it."""
+    return secrets.randbits(64), secrets.randbits(64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +30,28 @@ class Hashes:
 
     high: np.ndarray
     low: np.ndarray
+
+    @classmethod
+    def of_columns(
+        cls, columns: Iterable[pa.Array], seeds: Seeds, start: Hashes | None = None
+    ) -> Hashes:
+        """Hash the rows of some columns, together with the hashes in `start`."""
+        columns = list(columns)
+        zeros = np.zeros(len(columns[0]), np.uint64)
+        halves = []
+        for seed, half in zip(
+            seeds, (zeros, zeros) if start is None else start.halves, strict=True
+        ):
+            total = half
+            for column in columns:
+                total = combine(total, hash_column(column, seed))
+            halves.append(total)
+        return cls(*halves)
+
+    @property
+    def halves(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both halves."""
+        return self.high, self.low
 
     def __len__(self) -> int:
         return len(self.high)

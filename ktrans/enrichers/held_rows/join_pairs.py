@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
 
-from ktrans.enrichers.held_rows.spill import Hold
+from ktrans.enrichers.held_rows.spill import Hold, without_rows
 
 COUNTS = ("packets", "bytes", "packets_rev", "bytes_rev")
 _DROPPED = ("packets_dropped", "bytes_dropped")
@@ -47,20 +47,16 @@ class Joined:
                 self._new[name] = (total, there | here)
 
     def release(self, hold: Hold) -> Iterator[pa.RecordBatch]:
-        """Give the held batches with the changes made."""
+        """Yield the held batches with the changes made."""
+        return without_rows(self._changed(hold.drain()), self._gone)
+
+    def _changed(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         first = 0
-        for batch in hold.drain():
+        for batch in batches:
             last = first + batch.num_rows
             changed = slice(*np.searchsorted(self._rows, (first, last)).tolist())
-            gone = slice(*np.searchsorted(self._gone, (first, last)).tolist())
-            if changed.stop > changed.start:
-                batch = self._change(batch, changed, first)  # noqa: PLW2901
-            if gone.stop > gone.start:
-                keep = np.ones(batch.num_rows, bool)
-                keep[self._gone[gone] - first] = False
-                batch = batch.filter(pa.array(keep))  # noqa: PLW2901
+            yield self._change(batch, changed, first) if changed.stop > changed.start else batch
             first = last
-            yield batch
 
     def _change(self, batch: pa.RecordBatch, which: slice, first: int) -> pa.RecordBatch:
         rows = self._rows[which] - first

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from ktrans.flow.columns import as_text, coalesce_text, nulls
 from ktrans.flow.protocols import PROTOCOL_KEYWORDS
 from ktrans.flow.schema import TEXT, TIME
-from ktrans.flow.target_schemas.tables import TEXTS, Attribute
+from ktrans.flow.target_schemas.attribute import TEXTS, Attribute
 from ktrans.kit.columns import MISSING, coded, distinct
 
 _compute: Any = pc

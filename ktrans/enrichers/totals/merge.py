@@ -1,4 +1,4 @@
-"""The kernel of `rollup`: rows to totals, totals to fewer totals, by columns.
+"""Totals as tables, and how they are merged and grouped by columns.
 
 Totals are Arrow tables: the keys (window and group columns), then the parts. Text keys are
 dictionaries; they are unified first, and grouped by their codes.
@@ -14,18 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import RunError
-from ktrans.enrichers.totals import sketch as _rollup_sketch
+from ktrans.enrichers.totals import sketch
 from ktrans.enrichers.totals.plan import ROWS, WINDOW, Part, RollupPlan
 from ktrans.flow.schema import COUNTERS
 from ktrans.kit.columns import coded
 
 LARGEST = 9.0e18
-"""Sums of int64 may not come near 2**63, where they would wrap around."""
+"""Sums of int64 must stay below 2**63, where they would overflow."""
 
 
 @dataclass(slots=True)
 class Totals:
-    """Totals, one a row, and the members that they count.
+    """Totals, one per row, and the members that they count.
 
     Attributes:
         main: RollupPlan.main_schema.
@@ -41,11 +41,11 @@ class Totals:
 
     @property
     def rows(self) -> int:
-        """Rows of all tables: what memory goes by."""
+        """The rows of all tables, by which memory is limited."""
         return int(self.main.num_rows + sum(table.num_rows for table in self.members))
 
     def where(self, since: int | None, before: int | None = None) -> Totals:
-        """Give the totals of windows that begin at `since` or later, and before `before`."""
+        """Return the totals of windows that begin at `since` or later, and before `before`."""
         return Totals(
             _windows(self.main, since, before),
             tuple(_windows(table, since, before) for table in self.members),
@@ -66,20 +66,20 @@ def _windows(table: pa.Table, since: int | None, before: int | None) -> pa.Table
 
 
 def empty(plan: RollupPlan, *, stored: bool = True) -> Totals:
-    """Give no totals."""
+    """Return empty tables of totals."""
     members = (plan.member_schema(m, stored=stored).empty_table() for m in plan.members)
     return Totals(plan.main_schema().empty_table(), tuple(members), merged=True)
 
 
 def sized(plan: RollupPlan, totals: Totals) -> Totals:
-    """Give the same with its `size` taken anew, which does not fall by itself."""
+    """Compute `size` again, which merges only ever increase."""
     columns = [(part, totals.main.column(part.name)) for part in plan.parts]
     totals.size = max(size_of(part, column) for part, column in columns)
     return totals
 
 
 def sums(table: pa.Table) -> tuple[int, int, int]:
-    """Give rows, bytes and packets that the totals of a main table hold."""
+    """Return rows, bytes and packets of the totals in a main table."""
     rows, *counters = (
         int(pc.sum(table.column(name)).as_py() or 0) if name in table.schema.names else 0
         for name in (ROWS, *COUNTERS)
@@ -89,22 +89,19 @@ def sums(table: pa.Table) -> tuple[int, int, int]:
 
 
 def size_of(part: Part, column: pa.Array | pa.ChunkedArray) -> float:
-    """Give the sum of a part's absolute values, if it is a sum."""
+    """Return the sum of a part's absolute values if the part is a sum, else 0."""
     if part.how not in {"sum", "count"} or not len(column):
         return 0.0
     return float(pc.sum(pc.abs(column.cast(pa.float64(), safe=False))).as_py() or 0.0)
 
 
 def too_large(name: str) -> RunError:
-    """Make the error for a sum that would wrap around."""
+    """Make the error for a sum that would overflow."""
     return RunError(
         f"rollup: the sum of {name} does not fit 64 bits",
         code="sum_too_large",
-        hint="rows with impossible counters? filter them out before the rollup",
+        hint="filter rows with impossible counters out before the rollup",
     )
-
-
-# -- fewer totals ---------------------------------------------------------------------------------
 
 
 def merge(
@@ -132,7 +129,7 @@ def merge(
     for index, member in enumerate(plan.members):
         table = pa.concat_tables([totals.members[index] for totals in many])
         if member.sketch and stored:
-            members.append(_rollup_sketch.merge(table, identify([table], plan.keys)[0]))
+            members.append(sketch.merge(table, identify([table], plan.keys)[0]))
         else:
             members.append(group(table, [*plan.keys, "value"], []))
     return Totals(main, tuple(members), size, merged=True)
@@ -141,14 +138,14 @@ def merge(
 def sketched(plan: RollupPlan, totals: Totals) -> Totals:
     """Turn the values of members that are sketches into sketches."""
     members = [
-        _rollup_sketch.build(table, identify([table], plan.keys)[0]) if member.sketch else table
+        sketch.build(table, identify([table], plan.keys)[0]) if member.sketch else table
         for member, table in zip(plan.members, totals.members, strict=True)
     ]
     return Totals(totals.main, tuple(members), totals.size, totals.merged)
 
 
 def group(table: pa.Table, keys: list[str], how: list[tuple[str, str]]) -> pa.Table:
-    """Group by keys; the order is Arrow's own."""
+    """Group by keys; the order is undefined."""
     plain, words = _codes(table)
     grouped = plain.group_by(keys, use_threads=False).aggregate(how)
     columns = [grouped.column(name).combine_chunks() for name in keys]
@@ -161,7 +158,7 @@ def group(table: pa.Table, keys: list[str], how: list[tuple[str, str]]) -> pa.Ta
 
 
 def _codes(table: pa.Table) -> tuple[pa.Table, dict[str, pa.Array]]:
-    """Replace dictionary columns by codes of one dictionary each, which are given apart."""
+    """Replace dictionary columns by codes; return them and the dictionaries."""
     words: dict[str, pa.Array] = {}
     names = [f.name for f in table.schema if pa.types.is_dictionary(f.type)]
     if not names:
@@ -177,9 +174,9 @@ def _codes(table: pa.Table) -> tuple[pa.Table, dict[str, pa.Array]]:
 
 
 def unified(table: pa.Table) -> pa.Table:
-    """Give all chunks of a column one dictionary.
+    """Unify the dictionaries of all chunks of a column.
 
-    Arrow fails badly here if a column has no chunks, or where the code of a null is no word's.
+    Arrow fails if a column has no chunks, or if the code of a null is not in the dictionary.
     """
     if not table.num_rows:
         return table
@@ -197,8 +194,8 @@ def unified(table: pa.Table) -> pa.Table:
 def texts(codes: np.ndarray, words: pa.Array) -> pa.DictionaryArray:
     """Make a text column of codes, negative ones for null, and words.
 
-    Arrow looks the codes of nulls up too when it unifies dictionaries (`unified`), so these are
-    codes of words, and there is a word.
+    Arrow looks up the codes of nulls too when it unifies dictionaries (`unified`), so these must be
+    valid codes, and the dictionary must not be empty.
     """
     return coded(codes, words if len(words) else pa.array([""], pa.string()))
 
@@ -218,7 +215,7 @@ def identify(tables: Sequence[pa.Table], keys: list[str]) -> list[np.ndarray]:
 
 
 def slim(table: pa.Table) -> pa.Table:
-    """Drop the words that no row uses any more, where they are most of a dictionary."""
+    """Drop the words that no row uses if they are most of a dictionary."""
     if not any(pa.types.is_dictionary(field.type) for field in table.schema):
         return table
     table = unified(table).combine_chunks()

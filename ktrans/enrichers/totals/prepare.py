@@ -1,4 +1,4 @@
-"""A batch on its way into totals: which rows count, in which window, and which come too late."""
+"""Sorts the rows of a batch: those that count, in which window, and those that come too late."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ktrans.api import Refused
 from ktrans.enrichers.totals.merge import Totals
 from ktrans.enrichers.totals.plan import RollupPlan
-from ktrans.enrichers.totals.rows_to_totals import lift
+from ktrans.enrichers.totals.rows_to_totals import rows_to_totals
 from ktrans.flow.schema import COUNTERS
 from ktrans.kit.flow_rules import NO_FLOW_STATUSES
 
@@ -21,7 +21,7 @@ _EARLIEST = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What decides about a row.
+    """The limits that decide about a row.
 
     Attributes:
         closed_until: windows that end by then are closed; None: none is. Microseconds since 1970.
@@ -36,13 +36,13 @@ class Rules:
 
 @dataclass(slots=True)
 class Prepared:
-    """A batch's totals, and what else the epoch has to know of it.
+    """The totals of a batch, and what else the epoch has to know about it.
 
     Attributes:
         totals: of windows that are open, None if there are none.
         late: of windows that are closed.
         newest: the latest time of a row; None if no row counts.
-        filtered: rows, bytes and packets of rows that are no flows.
+        filtered: rows, bytes and packets of rows that are not flows.
         late_rows: how many rows came too late.
         refused: rows that no total can take.
     """
@@ -66,7 +66,7 @@ def prepare(plan: RollupPlan, batch: pa.RecordBatch, rules: Rules) -> Prepared:
     if missing.any():
         _refuse(made, batch, missing, "time_missing", f"none of {', '.join(plan.times)} is set")
     if ahead.any():
-        _refuse(made, batch, ahead, "time_in_future", "its time lies in the future, see max_ahead")
+        _refuse(made, batch, ahead, "time_in_future", "its time is in the future, see max_ahead")
     windows = times - times % plan.width
     late = np.zeros(len(times), bool)
     if rules.closed_until is not None:
@@ -74,21 +74,21 @@ def prepare(plan: RollupPlan, batch: pa.RecordBatch, rules: Rules) -> Prepared:
     if late.any():
         made.late_rows = int(late.sum())
         if rules.reject_late:
-            _refuse(made, batch, late, "late", "its window had been closed")
+            _refuse(made, batch, late, "late", "its window is closed")
         else:
-            made.late = lift(plan, batch.filter(pa.array(late)), windows[late])
+            made.late = rows_to_totals(plan, batch.filter(pa.array(late)), windows[late])
     good = ~(missing | ahead | late)
     if good.all():
-        made.totals = lift(plan, batch, windows)
+        made.totals = rows_to_totals(plan, batch, windows)
     elif good.any():
-        made.totals = lift(plan, batch.filter(pa.array(good)), windows[good])
+        made.totals = rows_to_totals(plan, batch.filter(pa.array(good)), windows[good])
     counted = times[~(missing | ahead)]
     made.newest = int(counted.max()) if len(counted) else None
     return made
 
 
 def _times(plan: RollupPlan, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Give each row's time, microseconds since 1970, and where it has none."""
+    """Return each row's time, microseconds since 1970, and whether it is missing."""
     found: pa.Array | None = None
     for name in plan.times:
         column = batch.column(name)
@@ -102,7 +102,7 @@ def _times(plan: RollupPlan, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndar
 
 
 def _without_no_flows(batch: pa.RecordBatch, made: Prepared) -> pa.RecordBatch:
-    """Leave out rows by which a log says that there was nothing, or that it lost records."""
+    """Drop rows that are not flows: the log had no traffic, or lost records."""
     if "log_status" not in batch.schema.names:
         return batch
     status = batch.column("log_status")

@@ -1,4 +1,4 @@
-"""The beginning of a rollup: rows to totals of their own, summed up if that makes them fewer."""
+"""Turns each row into a total of its own, and merges them if that makes them clearly fewer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ktrans.kit.columns import distinct, is_text, spread
 
 HEAD_ROWS = 16_384
 WORTH_IT = 0.8
-"""A batch is summed up on its own, in the pool, if its head gives at most this many totals a row."""
+"""A batch is merged by itself, in the worker pool, if its head has at most this many totals a row."""
 
 
-def lift(plan: RollupPlan, batch: pa.RecordBatch, windows: np.ndarray) -> Totals:
-    """Make a total of each row, and sum them up if that makes them clearly fewer.
+def rows_to_totals(plan: RollupPlan, batch: pa.RecordBatch, windows: np.ndarray) -> Totals:
+    """Make a total of each row, and merge them if that makes them clearly fewer.
 
     Args:
         plan: what to compute.
@@ -30,7 +30,7 @@ def lift(plan: RollupPlan, batch: pa.RecordBatch, windows: np.ndarray) -> Totals
     if plan.weight is not None:
         weight = pc.fill_null(batch.column(plan.weight).cast(pa.int64()), 1)
     ones = pa.array(np.ones(batch.num_rows, np.int64))
-    parts = [_lifted(part, batch, ones, weight) for part in plan.parts]
+    parts = [_part_of(part, batch, ones, weight) for part in plan.parts]
     main = pa.Table.from_arrays([*keys, *parts], schema=plan.main_schema())
     members = []
     for member in plan.members:
@@ -49,7 +49,7 @@ def _worth_it(plan: RollupPlan, main: pa.Table) -> bool:
 
 
 def _key(array: pa.Array, kind: pa.DataType, *, blank: bool = True) -> pa.Array:
-    """Give a column in the form that the kernel groups by; an empty text counts as null."""
+    """Return a column in the form that totals are grouped by; an empty text counts as null."""
     if not is_text(array.type):
         return array.cast(kind)
     values, indices = distinct(array)
@@ -61,7 +61,9 @@ def _key(array: pa.Array, kind: pa.DataType, *, blank: bool = True) -> pa.Array:
     return texts(spread(codes, indices), words.dictionary)
 
 
-def _lifted(part: Part, batch: pa.RecordBatch, ones: pa.Array, weight: pa.Array | None) -> pa.Array:
+def _part_of(
+    part: Part, batch: pa.RecordBatch, ones: pa.Array, weight: pa.Array | None
+) -> pa.Array:
     times = weight if part.weighted else None
     if part.column is None:
         return ones if times is None else times
