@@ -116,9 +116,9 @@ class ObjectSourceConfig(ObjectReadConfig):
         prefixes = sorted(self.prefixes)
         for one, other in pairwise(prefixes):
             if other.startswith(one):
-                raise ValueError(f"prefix {other!r} lies within {one!r}")
+                raise ValueError(f"prefix {other!r} is within {one!r}")
         if self.since and self.until and first_moment(self.since) > last_moment(self.until):
-            raise ValueError("since lies after until")
+            raise ValueError("since is after until")
         return self
 
     @property

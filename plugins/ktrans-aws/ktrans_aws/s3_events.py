@@ -44,7 +44,7 @@ class CreatedObject:
 
     @property
     def identity(self) -> str:
-        """Return what two notifications of the same event have in common.
+        """Return a text that is the same in all notifications of an event.
 
         Sequencers are compared as numbers: their length varies.
         """

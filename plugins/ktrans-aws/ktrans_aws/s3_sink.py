@@ -56,7 +56,7 @@ class S3SinkConfig(S3Config, ObjectSinkConfig):
         if self.target_file_size > self.part_size * _MAX_PARTS // 2:
             raise ValueError("target_file_size is too large for 10,000 parts of part_size")
         if self.anonymous:
-            raise ValueError("nobody writes to a bucket anonymously")
+            raise ValueError("a bucket cannot be written anonymously")
         return self
 
 

@@ -85,7 +85,7 @@ class S3Store:
             yield from (_info(item) for item in page.get("Contents", ()))
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Return what is right below a folder."""
+        """Return what is directly in a folder."""
         for page in self._pages(prefix, {"Delimiter": "/"}):
             yield from (folder["Prefix"] for folder in page.get("CommonPrefixes", ()))
             yield from (_info(item) for item in page.get("Contents", ()))

@@ -379,7 +379,7 @@ def test_messages_of_others_and_unwanted_keys_are_deleted(site):
     with site.source(include=["*.log.gz"], exclude=["*/b/*", "b/*"]) as source:
         plan = site.plan(source)
         assert [s.uri.rpartition("/")[2] for s in plan.splits] == ["x.log.gz"]
-        assert "3 messages told of no new object" in plan.notes[0]
+        assert "3 messages announced no new object" in plan.notes[0]
         site.record(source, plan)
     assert site.counts() == (0, 0)
 
@@ -417,7 +417,7 @@ def test_messages_are_kept_from_others_while_they_are_worked_on(site):
             assert renewed.acquire(timeout=120)
         assert site.counts() == (0, 1)
         site.record(source, plan)
-        keeper = source.queue._keeper
+        keeper = source.queue._hold._thread
     assert site.counts() == (0, 0)
     assert not keeper.is_alive()
 

@@ -158,7 +158,7 @@ class FlowLogSource(AzureBlobSource):
         return intake
 
     def _look_at_announced(self, intake: Intake, found: FlowLogPlan) -> dict[str, str]:
-        """Look at the blobs that are announced; return what is to be deleted with the epoch."""
+        """Look at the blobs that are announced; returns the messages to delete with the epoch."""
         hours: dict[datetime, list[str]] = {}
         for name in sorted(intake.names):
             hour = hour_of(name)
@@ -307,7 +307,7 @@ class FlowLogSource(AzureBlobSource):
         )
 
     def _look_at_late(self, names: Iterable[str], found: FlowLogPlan) -> set[str]:
-        """Look at blobs of closed hours that could not be read before; return those that remain."""
+        """Look at blobs of closed hours that could not be read before; returns those that remain."""
         late = set()
         for name in names:
             if self._key(name) in found.budget.skip or found.full:

@@ -69,7 +69,7 @@ class MessageStage:
         return self._marker(epoch).exists()
 
     def sent(self, name: str, rows: int) -> np.ndarray:
-        """Tell which messages of an attempt were published; booleans, shape (rows,)."""
+        """Return which messages of an attempt were published; booleans, shape (rows,)."""
         flags = np.zeros(rows, dtype=bool)
         path = self.folder / f"{name}.sent"
         if path.exists():

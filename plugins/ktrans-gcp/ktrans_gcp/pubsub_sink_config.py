@@ -15,7 +15,7 @@ class PubsubSinkConfig(GoogleConfig):
     """Publishes rows to a Pub/Sub topic, at least once.
 
     Rows wait on the local disk until their epoch is decided, then they are published. A run that
-    dies amid this publishes again what was under way; `id_attribute` lets consumers tell.
+    dies during this publishes some messages again, which consumers recognize by `id_attribute`.
     """
 
     nested: ClassVar[dict[str, Kind]] = {"format": "format"}

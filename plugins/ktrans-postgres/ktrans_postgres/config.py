@@ -87,9 +87,9 @@ class PostgresStateConfig(ComponentConfig):
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of libpq, secrets included."""
-        told: dict[str, Any] = {"connect_timeout": self.connect_timeout}
+        found: dict[str, Any] = {"connect_timeout": self.connect_timeout}
         for name in _PARTS:
             value = getattr(self, name)
             if value is not None:
-                told[name] = value.get_secret_value() if name == "password" else value
-        return told
+                found[name] = value.get_secret_value() if name == "password" else value
+        return found

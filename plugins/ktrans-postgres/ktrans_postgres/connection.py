@@ -70,20 +70,24 @@ class Place:
     def where(self) -> str:
         """The place for messages, without secrets."""
         try:
-            told = self.parameters()
+            parameters = self.parameters()
         except ConfigError:
             return "the PostgreSQL database"
-        host, port = told.get("host") or told.get("hostaddr") or "", told.get("port")
+        host, port = (
+            parameters.get("host") or parameters.get("hostaddr") or "",
+            parameters.get("port"),
+        )
         name = f"{host}:{port}" if port else str(host)
-        return f"postgresql://{name}/{told.get('dbname') or ''} (schema {self.schema})"
+        return f"postgresql://{name}/{parameters.get('dbname') or ''} (schema {self.schema})"
 
     def accepts_connections(self) -> bool:
         """Return whether the server accepts connections, also if it refuses this user."""
         from psycopg.conninfo import make_conninfo
         from psycopg.pq import PGconn, Ping
 
-        told = PGconn.ping(make_conninfo(**self.parameters()).encode())
-        return told is Ping.OK
+        # Without the C library psycopg returns a Ping, with it a number.
+        answer = PGconn.ping(make_conninfo(**self.parameters()).encode())
+        return Ping(answer) is Ping.OK
 
     def connect(self, name: str) -> psycopg.Connection[tuple[Any, ...]]:
         """Connect; statements commit by themselves unless between BEGIN and COMMIT.
@@ -97,8 +101,8 @@ class Place:
         import psycopg
         from psycopg import sql
 
-        told = {**self.parameters(), "application_name": name}
-        connection = psycopg.connect(autocommit=True, **told)
+        parameters = {**self.parameters(), "application_name": name}
+        connection = psycopg.connect(autocommit=True, **parameters)
         # Tables grow by orders of magnitude during a connection: keep no plan of an empty one.
         connection.prepare_threshold = None
         try:
