@@ -90,4 +90,7 @@ class MappedDecoder(FlowDecoder[C]):
 
     def layout_of(self, block: Block) -> str | None:
         """Return the layout that a replay of this block's bad records needs."""
-        return block.layout.text if isinstance(block.layout, DelimitedLayout) else None
+        layout = block.layout
+        if isinstance(layout, DelimitedLayout):
+            return layout.text
+        return layout if isinstance(layout, str) else None
