@@ -30,8 +30,6 @@ from ktrans.api import ComponentConfig, Decoder, Head, Sniff
 from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Frame, Json, JsonInLogEvents, Parquet, ZeekText
 from ktrans.decoders.mapped.table import Table, col, each_text, where
-from ktrans.decoders.read.parquet_mapped import TableDecoder
-from ktrans.decoders.rows import RowBuilder
 from ktrans.decoders.sniffing import Sniffer, any_of, first_of, keys, pattern, texts
 
 __all__ = [
@@ -49,7 +47,6 @@ class Log(Table):
         provider: of every row; None if records have their own.
         log_type: of every row; None if records have their own.
         frames: how records may be stored; the first that accepts an object is used, or the last.
-        row_builder: builds the flow rows.
         sniff: makes a claim on an object by its first bytes.
     """
 
@@ -57,7 +54,6 @@ class Log(Table):
     provider: str | None
     log_type: str | None
     frames: tuple[Frame, ...]
-    row_builder: type[RowBuilder] = RowBuilder
     sniff: Sniffer
 
     def __post_init__(self) -> None:
@@ -83,15 +79,12 @@ class Log(Table):
     @cached_property
     def decoder(self) -> type[Decoder[Any]]:
         """The class of the decoder."""
-        reads_parquet = any(isinstance(frame, Parquet) for frame in self.frames)
         members = {
             "__doc__": f"Decodes records of {self.name}.",
             "table": self,
             "frames": self.frames,
-            "row_builder": self.row_builder,
         }
-        base = TableDecoder if reads_parquet else MappedDecoder
-        return type(self._class_name, (base,), members)
+        return type(self._class_name, (MappedDecoder,), members)
 
     @property
     def _class_name(self) -> str:

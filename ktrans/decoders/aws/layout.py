@@ -65,12 +65,14 @@ class Layout:
         configured: True when the pipeline file named the fields: a reject does not record such a
             layout, so that it is replayed by what the file says then.
         broken: what is wrong with the header, so that nothing can be read by it.
+        prefixed: whether a CloudWatch export's time is before each record.
     """
 
     names: tuple[str, ...]
     guessed: bool = False
     configured: bool = field(default=False, compare=False)
     broken: str = ""
+    prefixed: bool = False
 
     @cached_property
     def text(self) -> str | None:

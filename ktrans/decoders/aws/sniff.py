@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ktrans.api import Head, Limits, Sniff
 from ktrans.decoders.aws.layout import Dialect, is_time, parse_header
+from ktrans.decoders.aws.parquet import MIN_KNOWN, field_names
 from ktrans.decoders.frames.log_events import (
     BadDocument,
     Messages,
@@ -13,7 +14,6 @@ from ktrans.decoders.frames.log_events import (
     is_json,
     read_document,
 )
-from ktrans.decoders.read.parquet_aws import MIN_KNOWN, native_columns
 
 _TGW_MARKS = ("tgw-id", "resource-type", "tgw-attachment-id")
 _VPC_WIDTH = 14
@@ -25,7 +25,7 @@ _SURE, _LIKELY, _MAYBE = 100, 85, 60
 def sniff_aws(head: Head, dialect: Dialect) -> Sniff | None:
     """Say how surely an object holds this kind of AWS flow log."""
     if head.columns is not None:
-        return _by_names(native_columns(head.columns), dialect, "Parquet columns are")
+        return _by_names(field_names(head.columns), dialect, "Parquet columns are")
     data = head.data.removeprefix(b"\xef\xbb\xbf")
     if is_json(data):
         return _by_events(data, dialect)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from ktrans.api import Head, Sniff
 from ktrans.decoders.aws.decoder import AwsDecoder, AwsTextConfig
+from ktrans.decoders.aws.default_only import has_version
 from ktrans.decoders.aws.fields import VPC_DEFAULT, VPC_FIELDS
 from ktrans.decoders.aws.layout import Dialect
 from ktrans.decoders.aws.sniff import sniff_aws
@@ -22,8 +23,7 @@ _DEFAULT_VERSION = 2
 
 def _is_default(columns: Mapping[str, Any]) -> np.ndarray:
     """Tell which rows of 14 fields begin with version 2."""
-    default: np.ndarray = np.asarray(columns["version"].fill_null(0)) == _DEFAULT_VERSION
-    return default
+    return has_version(columns, _DEFAULT_VERSION)
 
 
 VPC = Dialect(

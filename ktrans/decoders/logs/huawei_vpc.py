@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ktrans.api import Head, Sniff
 from ktrans.decoders.aws.decoder import AwsDecoder, AwsTextConfig
-from ktrans.decoders.aws.default_only import matching, sniff_records
+from ktrans.decoders.aws.default_only import has_version, matching, sniff_records
 from ktrans.decoders.aws.fields import VPC_DEFAULT, VPC_FIELDS
 from ktrans.decoders.aws.fields import Field as NativeField
 from ktrans.decoders.aws.layout import Dialect
@@ -34,9 +34,9 @@ HUAWEI_FIELDS = tuple(
 
 def _is_default(columns: Mapping[str, Any]) -> np.ndarray:
     """Tell which rows of 14 fields are of version 1 with a project and a UUID as interface."""
-    telling = matching(columns, _TELLING)
-    telling &= np.asarray(columns["version"].fill_null(0)) == _VERSION
-    return telling
+    rows = matching(columns, _TELLING)
+    rows &= has_version(columns, _VERSION)
+    return rows
 
 
 HUAWEI = Dialect(
