@@ -30,10 +30,20 @@ from ktrans.api import ComponentConfig, Decoder, Head, Sniff
 from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Frame, Json, JsonInLogEvents, Parquet, ZeekText
 from ktrans.decoders.mapped.table import Table, col, each_text, where
-from ktrans.decoders.sniffing import Sniffer, any_of, first_of, keys, pattern, texts
+from ktrans.decoders.sniffing import (
+    LIKELY,
+    SURE,
+    WEAK,
+    Sniffer,
+    any_of,
+    first_of,
+    keys,
+    pattern,
+    texts,
+)
 
 __all__ = [
-    "Json", "JsonInLogEvents", "Log", "Parquet", "ZeekText",
+    "LIKELY", "SURE", "WEAK", "Json", "JsonInLogEvents", "Log", "Parquet", "ZeekText",
     "any_of", "col", "each_text", "first_of", "keys", "pattern", "texts", "where",
 ]  # fmt: skip
 

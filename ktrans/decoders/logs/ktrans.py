@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ktrans.api import Head, Sniff
-from ktrans.decoders.log import Json, Log, Parquet, col
+from ktrans.decoders.log import SURE, Json, Log, Parquet, col
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.values import Rule, coerce, text_of
 from ktrans.flow.schema import NAMES
@@ -20,7 +20,6 @@ from ktrans.flow.schema import NAMES
 _ADDRESSES = frozenset({"src_addr", "dst_addr", "src_pkt_addr", "dst_pkt_addr"})
 _LINEAGE = (("source_uri",), ("source_pos",))
 _TELLING = ("src_addr", "dst_addr", "start_time", "log_type", "provider", "source_uri")
-_SURE = 100
 
 
 def _rule(name: str) -> dict[str, Any]:
@@ -57,7 +56,7 @@ def _claim(names: set[str], what: str) -> Sniff | None:
     known = len(names & set(NAMES))
     if "log_type" not in names or sum(name in names for name in _TELLING) < len(_TELLING) // 2:
         return None
-    return Sniff(_SURE, f"{what} {known} columns of the flow schema")
+    return Sniff(SURE, f"{what} {known} columns of the flow schema")
 
 
 LOG = Log(
