@@ -1,21 +1,38 @@
 """Declarations of flow logs: one `Log` says how records are stored, mapped and recognised.
 
-A module in `ktrans.decoders.logs` holds one; its decoder, its options, what `auto` asks, the page on
-mappings and the tests all follow from it:
+A module in `ktrans.decoders.logs` has one as `LOG`. Its decoder, its options, the claims for `auto`,
+the page on mappings and the tests follow from it.
 
-    LOG = Log(
-        "acme_firewall",
-        provider="acme",
-        log_type="acme.firewall",
-        frames=(Json(arrays=("records",)),),
-        columns=(
-            col("start_time", "when", unit="ms"),
-            col("src_addr", "conn.src.ip"),
-            col("action", "verdict", values={"allow": "accept", "deny": "reject"}),
-        ),
-        skip=where("type", not_="flow"),
-        sniff=keys("conn", "verdict"),
-    )
+>>> from ktrans.api import BytesPayload, Head, Split
+>>> LOG = Log(
+...     "acme_firewall",
+...     provider="acme",
+...     log_type="acme.firewall",
+...     frames=(Json(arrays=("events",)),),
+...     columns=(
+...         col("start_time", "when", unit="ms"),
+...         col("src_addr", "from.ip"),
+...         col("dst_addr", "to.ip"),
+...         col("action", "verdict", values={"pass": "accept", "block": "reject"}),
+...     ),
+...     skip=where("kind", not_="flow"),
+...     sniff=keys("verdict", "from", "to"),
+... )
+>>> data = (
+...     b'{"events": [{"kind": "flow", "when": 1777882369305, "from": {"ip": "10.0.0.5"}, '
+...     b'"to": {"ip": "192.0.2.9"}, "verdict": "block"}, {"kind": "login"}]}'
+... )
+>>> LOG.recognise(Head("a.json", data)).why
+'JSON keys verdict, from, to'
+>>> decoder = LOG.decoder(LOG.config())
+>>> decoder.schema(["src_addr", "action", "log_type"]).names
+['log_type', 'src_addr', 'action']
+>>> [block] = decoder.blocks(BytesPayload(Split("a.json", "a.json"), data))
+>>> decoded = decoder.decode(block)
+>>> decoded.batch.to_pylist()
+[{'log_type': 'acme.firewall', 'src_addr': '10.0.0.5', 'action': 'reject'}]
+>>> decoded.records, decoded.skipped
+(2, 1)
 """
 
 from __future__ import annotations
