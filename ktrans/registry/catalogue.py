@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ktrans.registry.entry_points import PluginPoint
 
 _log = logging.getLogger("ktrans.registry")
+_STATUS_CODES = {"broken": "plugin_broken", "disabled": "plugin_disabled"}
 
 
 class Catalogue:
@@ -220,7 +221,7 @@ class Catalogue:
                 return PluginError(
                     f"the {kind} {name} is not there: the plugin {info.origin} is {info.status}: "
                     f"{info.error}",
-                    code=f"plugin_{info.status}",
+                    code=_STATUS_CODES[info.status],
                     hint="`ktrans plugins` shows the state of all plugins",
                 )
         known = [spec.type for spec in self.specs(kind)]
