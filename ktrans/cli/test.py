@@ -33,7 +33,7 @@ def command(configs: tuple[str, ...], as_json: bool) -> int:
     A test has some input and what it must become: rows after a stage, and rejects. The source and
     the sinks are not touched. Exits 1 if a test fails.
     """
-    from ktrans.config.draft import Wanted
+    from ktrans.config.draft import LoadOptions
     from ktrans.config.load import load_all
     from ktrans.tools.config_tests import try_out
 
@@ -41,7 +41,7 @@ def command(configs: tuple[str, ...], as_json: bool) -> int:
     told: list[dict[str, Any]] = []
     passed = failed = 0
     for config in configs:
-        loaded = load_all([config], found, Wanted(profile=chosen_profile()))
+        loaded = load_all([config], found, LoadOptions(profile=chosen_profile()))
         if (error := loaded.error()) is not None:
             raise error
         for pipeline in (file.pipeline for file in loaded.files):

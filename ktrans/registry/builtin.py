@@ -1,4 +1,4 @@
-"""The plugin that brings the built-in components, registered like any other."""
+"""Registers the built-in components, in the same way as plugins."""
 
 from __future__ import annotations
 

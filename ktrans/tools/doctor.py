@@ -96,12 +96,12 @@ def examine_pipelines(
     config: str, catalogue: Catalogue, profile: str | None = None
 ) -> Iterator[Finding]:
     """Look at the pipelines of a file or folder: are they right, their outside there?"""
-    from ktrans.config.draft import Wanted
-    from ktrans.config.load import load_all, told_apart
+    from ktrans.config.draft import LoadOptions
+    from ktrans.config.load import flatten_errors, load_all
 
-    loaded = load_all([config], catalogue, Wanted(profile=profile))
+    loaded = load_all([config], catalogue, LoadOptions(profile=profile))
     for path, error in loaded.wrong:
-        for one in told_apart(error):
+        for one in flatten_errors(error):
             yield _failed(str(path), one)
     for file in loaded.files:
         about = str(file.pipeline.path)
