@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from ktrans_report import summary, text
 from ktrans_report.counting import count
 from ktrans_report.lake import Lake, open_lake, reading
-from ktrans_report.model import Section, Tile
+from ktrans_report.model import Report, Tile
 from ktrans_report.options import Options
 from ktrans_report.places import Found, find
 from ktrans_report.receipts import load_receipt, of_receipt
@@ -25,56 +24,6 @@ from ktrans_report.sections import (
     talkers,
     traffic,
 )
-
-
-@dataclass(slots=True)
-class Report:
-    """What was found.
-
-    Attributes:
-        title: of the page.
-        places: what was read, for people.
-        made: when.
-        tiles: the summary.
-        sections: the parts, in order.
-        notes: what was counted, and what the reader should know.
-        numbers: of the summary, for machines.
-    """
-
-    title: str
-    places: list[str]
-    made: dt.datetime
-    tiles: list[Tile] = field(default_factory=list)
-    sections: list[Section] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    numbers: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the numbers for machines."""
-        return {
-            "version": 1,
-            "title": self.title,
-            "places": self.places,
-            "made": self.made.isoformat(),
-            "summary": self.numbers,
-            "sections": {section.id: section.data for section in self.sections},
-            "left_out": [said for section in self.sections for said in section.missing],
-            "notes": self.notes,
-        }
-
-    def to_html(self) -> str:
-        """Give the page."""
-        from ktrans_report.page import render
-
-        return render(self)
-
-    def headline(self) -> str:
-        """Say in a line what the page shows."""
-        if not self.numbers.get("rows"):
-            return "no rows in this period"
-        shown = {tile.name: tile.value for tile in self.tiles}
-        parts = [f"{shown.get('Rows', '0')} rows", f"{shown.get('Bytes', 'no')} of traffic"]
-        return f"{', '.join(parts)}, coverage {shown.get('Coverage', 'not known')}"
 
 
 def make(options: Options) -> Report:

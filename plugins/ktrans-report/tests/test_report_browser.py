@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ktrans_report.options import Options, Prices
+from ktrans_report.page import render
 from ktrans_report.report import make
 
 _spec = importlib.util.spec_from_file_location("made", Path(__file__).with_name("conftest.py"))
@@ -47,7 +48,7 @@ def address(tmp_path_factory):
     pq.write_table(made.table(list(rows())), folder / "lake/a.parquet")
     options = Options(places=(str(folder / "lake"),), prices=Prices(0.09, 0.01, 0.02))
     path = folder / "page.html"
-    path.write_text(make(options).to_html())
+    path.write_text(render(make(options)))
     return path.as_uri()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Align, Figure, Section, Table
-from ktrans_report.sections.common import COUNTED, measure, needs, ranking
+from ktrans_report.sections.common import COUNTED, measure, needs, ranking, traffic_ranking
 from ktrans_report.sections.services import NAME
 
 SCOPES = {
@@ -53,16 +53,14 @@ def _scopes(lake: Lake, made: Section) -> Figure:
     made.data["scopes"] = rows
     total = sum(row["v"] or 0 for row in rows)
     crossing = sum(row["v"] or 0 for row in rows if row["scope"] in {"inbound", "outbound"})
-    return ranking(
+    return traffic_ranking(
         "exposure-scopes",
         "Inside and outside",
         f"{text.share(crossing, total)} of the traffic crossed between inside and the internet.",
         rows,
-        [("v", unit.unit.capitalize())],
         unit.unit,
-        first="Path",
-        more=[("n", "Flows", "flows")],
-        about=_ABOUT,
+        "Path",
+        _ABOUT,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Measure, Section, Table
-from ktrans_report.sections.common import COUNTED, measure, needs, ranking
+from ktrans_report.sections.common import COUNTED, measure, needs, traffic_ranking
 
 _KINDS = (
     ("zone", "Between zones", "zone"),
@@ -44,18 +44,16 @@ def section(lake: Lake, top: int) -> Section:
         made.data["path_class"] = rows
         total = sum(row["v"] or 0 for row in rows)
         made.figures.append(
-            ranking(
+            traffic_ranking(
                 "paths-class",
                 "Kinds of path",
                 f"{rows[0]['name']} carries the most: {text.share(rows[0]['v'] or 0, total)}."
                 if rows
                 else "There are no flows in this period.",
                 rows[:top],
-                [("v", unit.unit.capitalize())],
                 unit.unit,
-                first="Kind of path",
-                more=[("n", "Flows", "flows")],
-                about="As the enricher `zones` has them.",
+                "Kind of path",
+                "As the enricher `zones` classified them.",
             )
         )
     return made
