@@ -1,4 +1,4 @@
-"""What a report is made of: sections with figures, each a sentence, a chart and a table."""
+"""The parts of a report: sections with figures, each of a sentence, a chart and a table."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Measure:
 
 @dataclass(slots=True)
 class Report:
-    """What was found.
+    """A report.
 
     Attributes:
         title: of the page.
@@ -115,7 +115,7 @@ class Report:
     numbers: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the numbers for machines."""
+        """Return the numbers for machines."""
         return {
             "version": 1,
             "title": self.title,
@@ -123,12 +123,12 @@ class Report:
             "made": self.made.isoformat(),
             "summary": self.numbers,
             "sections": {section.id: section.data for section in self.sections},
-            "left_out": [said for section in self.sections for said in section.missing],
+            "left_out": [sentence for section in self.sections for sentence in section.missing],
             "notes": self.notes,
         }
 
     def headline(self) -> str:
-        """Say in a line what the page shows."""
+        """Return one line on what the page shows."""
         if not self.numbers.get("rows"):
             return "no rows in this period"
         shown = {tile.name: tile.value for tile in self.tiles}

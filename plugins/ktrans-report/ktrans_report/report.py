@@ -87,19 +87,19 @@ def _fill(
     report.sections = [*made, *report.sections]
 
 
-def _notes(lake: Lake, told: dict[str, Any], options: Options) -> list[str]:
-    """Say what was counted, and what is uncertain about it."""
+def _notes(lake: Lake, numbers: dict[str, Any], options: Options) -> list[str]:
+    """Write what was counted, and what is uncertain about it."""
     made = list(lake.notes)
     made.append("All times are UTC; 1 GB is 10^9 bytes. A row counts whole at its beginning.")
-    if told["second_reports"]:
-        logged = text.amount(told["bytes_as_logged"], "bytes")
+    if numbers["second_reports"]:
+        logged = text.amount(numbers["bytes_as_logged"], "bytes")
         made.append(
-            f"{text.amount(told['second_reports'], 'rows')}"
-            f" ({text.share(told['second_reports'], told['rows'])}) are second reports: of the same"
+            f"{text.amount(numbers['second_reports'], 'rows')}"
+            f" ({text.share(numbers['second_reports'], numbers['rows'])}) are second reports: of the same"
             " two addresses, verdict and hour, another capture point logged too. Only the report of"
             " one of them counts, at the source if there is one. As logged, the sum is"
             f" {logged}; --all-reports counts that. Networks that use the same private addresses"
-            " cannot be told apart by this."
+            " cannot be numbers apart by this."
         )
     elif lake.totals:
         made.append(
@@ -114,9 +114,9 @@ def _notes(lake: Lake, told: dict[str, Any], options: Options) -> list[str]:
         made.append("Rows are a sample; counters are multiplied by `sample_weight`.")
     if lake.have.get("bytes_rev"):
         made.append("Bytes and packets are of both directions where a row reports both.")
-    if told["nodata"] or told["skipdata"]:
-        made.append("NODATA and SKIPDATA rows are no flows; only coverage counts them.")
-    made += _lacking(lake, told)
+    if numbers["nodata"] or numbers["skipdata"]:
+        made.append("NODATA and SKIPDATA rows are not flows; only coverage counts them.")
+    made += _lacking(lake, numbers)
     made.append(
         "Counters are what the logs say. Some clouds and exporters sample before they log"
         " (Google Cloud, NetFlow); what they do not scale up themselves is less than the truth."
@@ -124,24 +124,24 @@ def _notes(lake: Lake, told: dict[str, Any], options: Options) -> list[str]:
     return made
 
 
-def _lacking(lake: Lake, told: dict[str, Any]) -> Iterator[str]:
-    """Say what does not count, for want of a value or of one that can be."""
+def _lacking(lake: Lake, numbers: dict[str, Any]) -> Iterator[str]:
+    """Write which rows do not count because a value is missing or impossible."""
     for column, noun in (("bytes", "bytes"), ("action", "a verdict")):
-        lacking = lake.rows - lake.have.get(column, 0) - (told["nodata"] + told["skipdata"])
+        lacking = lake.rows - lake.have.get(column, 0) - (numbers["nodata"] + numbers["skipdata"])
         if lacking > 0 and lake.has(column):
             yield (
                 f"Without {noun}: {text.amount(lacking, 'rows')}. What a log does not report is"
-                " left out, and does not count as zero."
+                " not counted as zero."
             )
-    if told["impossible"]:
+    if numbers["impossible"]:
         yield (
-            f"With counters that cannot be: {text.amount(told['impossible'], 'rows')}, whose bytes"
-            " are left out."
+            f"With impossible counters: {text.amount(numbers['impossible'], 'rows')}, whose bytes"
+            " are not counted."
         )
     if lake.outside:
         yield (
-            f"Without a time, or with one that cannot be: {text.amount(lake.outside, 'rows')},"
-            " which count nowhere."
+            f"Without a time, or with an impossible one: {text.amount(lake.outside, 'rows')},"
+            " which are not counted."
         )
 
 

@@ -117,7 +117,7 @@ def test_it_can_be_walked_by_headings_landmarks_and_names(page):
     assert page.get_by_role("heading", level=1).count() == 1
     levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(one => +one.tagName[1])")
     assert all(after - before <= 1 for before, after in pairwise(levels))
-    for name in ("Summary", "Top talkers", "Coverage: what is missing", "What was counted"):
+    for name in ("Summary", "Top talkers", "Coverage: missing hours", "What was counted"):
         assert page.get_by_role("region", name=name, exact=True).count() == 1
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the report"

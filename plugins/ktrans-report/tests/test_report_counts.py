@@ -276,4 +276,4 @@ def test_counters_that_cannot_be_are_left_out_and_told(numbers):
     )
     assert told["summary"]["bytes"] == 5
     assert told["summary"]["impossible"] == 2
-    assert any("With counters that cannot be: 2 rows" in note for note in told["notes"])
+    assert any("With impossible counters: 2 rows" in note for note in told["notes"])

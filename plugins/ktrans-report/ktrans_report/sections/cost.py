@@ -79,12 +79,12 @@ def _priced_here(lake: Lake, prices: Prices, made: Section) -> Figure:
         f"About {text.money(cost)} for this period at the prices that were given. This is an"
         " estimate, not a bill."
         if rows
-        else "None of the prices applies to what these rows tell.",
+        else "None of the prices applies to these rows.",
         Table(
             [("Path", "text"), ("Bytes", "number"), ("Price", "number"), ("Estimate", "number")],
             cells,
         ),
-        about="Counted are the bytes of the log, each flow once, at one price: no free allowance,"
+        about="This counts the bytes of the log, each flow once, at one price: no free allowance,"
         " no steps, no discounts, no processing fees. To the internet only what goes out counts;"
         " between zones and regions each direction counts once. 1 GB is 10^9 bytes.",
     )

@@ -73,7 +73,9 @@ def _services(lake: Lake, top: int, made: Section) -> Figure:
     made.data["services"] = rows
     hosts = lake.one(f"SELECT count(DISTINCT dst) AS n FROM flows WHERE {_REACHED}")["n"]
     made.data["hosts_reached"] = hosts
-    verdicts = "" if lake.has("action") else " There is no `action`: rejected flows may be among."
+    verdicts = (
+        "" if lake.has("action") else " There is no `action`: rejected flows may be included."
+    )
     if rows:
         addresses = f"{text.number(hosts)} inside address" + ("" if hosts == 1 else "es")
         finding = (

@@ -50,10 +50,10 @@ _SOURCE = (
 
 
 def _rule(columns: list[str]) -> str:
-    said = " || ', ' || ".join(f"coalesce('{_RULES[c]} ' || {c}, '')" for c in columns[:1])
+    sentence = " || ', ' || ".join(f"coalesce('{_RULES[c]} ' || {c}, '')" for c in columns[:1])
     more = "".join(f" || coalesce(', {_RULES[c]} ' || {c}, '')" for c in columns[1:])
     empty = " AND ".join(f"{c} IS NULL" for c in columns)
-    return f"CASE WHEN {empty} THEN 'no rule in the log' ELSE ltrim({said}{more}, ', ') END"
+    return f"CASE WHEN {empty} THEN 'no rule in the log' ELSE ltrim({sentence}{more}, ', ') END"
 
 
 def _by(lake: Lake, top: int, flows: int, made: Section, what: str, name: str, head: str) -> Figure:
@@ -80,5 +80,5 @@ def _by(lake: Lake, top: int, flows: int, made: Section, what: str, name: str, h
         first=head,
         colours=("var(--c2)",),
         about="Rejected are the verdicts reject and drop."
-        + (" Counts of second reports of a flow are left out." if what == "rule" else ""),
+        + (" Second reports of a flow are not counted." if what == "rule" else ""),
     )
