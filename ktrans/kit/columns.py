@@ -188,6 +188,19 @@ def rebuild(batch: pa.RecordBatch, schema: pa.Schema, new: dict[str, pa.Array]) 
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
+def fitted(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    """Return a column in a type; plain text becomes a dictionary where that is asked for."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks else pa.nulls(0, column.type)
+    if column.type == kind:
+        return column
+    if kind == TEXT and not pa.types.is_dictionary(column.type):
+        return column.cast(pa.string()).dictionary_encode()
+    return column.cast(kind)
+
+
 def side_of(column: str) -> str:
     """Return `src` for `src_addr`, `dst_pkt` for `dst_pkt_addr`, and any other name as it is."""
     return column.removesuffix("_addr") or column
