@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
-from ktrans.api import hooks
+import ktrans.api.hooks
 from ktrans.api.spec import API_VERSION, KINDS, Spec
 from ktrans.registry.folder import FOLDER, import_file, plugin_files
 from ktrans.registry.quick import GROUP
@@ -130,7 +130,7 @@ def load_plugins(
     """
     environ = os.environ if environ is None else environ
     loaded = Loaded(pluggy.PluginManager(GROUP))
-    loaded.manager.add_hookspecs(hooks)
+    loaded.manager.add_hookspecs(ktrans.api.hooks)
     points = installed_entry_points() if entry_points is None else list(entry_points)
     for point in points:
         distribution, version = _distribution(point)
@@ -248,7 +248,7 @@ def _break(info: PluginInfo, error: BaseException) -> None:
 
 
 def _say_unknown_hook(name: str) -> str:
-    known = [known for known in vars(hooks) if known.startswith("ktrans_")]
+    known = [known for known in vars(ktrans.api.hooks) if known.startswith("ktrans_")]
     near = difflib.get_close_matches(name, known, n=1)
     meant = f" (did you mean {near[0]}?)" if near else ""
     return f"implements the hook {name}, which this version of ktrans does not know{meant}"

@@ -265,12 +265,13 @@ def test_a_signal_ends_a_following_run_cleanly(project, number):
 
 
 def test_the_second_signal_abandons_and_is_130():
-    from ktrans.cli.run_common import Stopping, exit_code
+    from ktrans.cli.run_result import exit_code
+    from ktrans.cli.signals import Signals
     from ktrans.engine.receipt import RunReceipt
 
     before = signal.getsignal(signal.SIGINT)
-    stopping = Stopping()
-    with stopping.listening():
+    stopping = Signals()
+    with stopping.handle_stop():
         signal.raise_signal(signal.SIGINT)
         assert stopping.stop.is_set()
         assert not stopping.abandon.is_set()
@@ -364,21 +365,21 @@ def test_state_reset_of_a_pipeline_that_does_not_fit_together_only_warns(project
     (project / "demo.yaml").write_text(text.replace("[start_time, bytes]", "[start_time, bites]"))
     code, _, err = ktrans("state", "reset", "demo.yaml", "--yes")
     assert code == 0
-    assert "could not be looked for" in err
+    assert "were not deleted" in err
 
 
 def test_a_hang_up_while_pipelines_are_loaded_is_kept_until_it_is_known_what_it_means():
-    from ktrans.cli.run_common import Stopping
+    from ktrans.cli.signals import Signals
 
     ended = []
     before = signal.signal(signal.SIGHUP, lambda number, _frame: ended.append(number))
     try:
-        stays, ends = Stopping(terminal=False), Stopping(terminal=False)
-        with stays.reloading():
+        stays, ends = Signals(terminal=False), Signals(terminal=False)
+        with stays.handle_reload():
             signal.raise_signal(signal.SIGHUP)
         assert stays.reload.is_set()
         assert ended == []
-        with ends.reloading() as not_meant:
+        with ends.handle_reload() as not_meant:
             signal.raise_signal(signal.SIGHUP)
             assert ended == []
             not_meant()
