@@ -20,8 +20,8 @@ demo: $(VENV)/.run ## Set all up and translate the example logs
 test: $(VENV)/.test ## Set all up and run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
-unit: $(VENV)/.test ## Run the quick tests only
-	$(BIN)/python -m pytest tests/unit tests/contract plugins $(ARGS)
+unit: $(VENV)/.test ## Run the tests that need neither a server nor much time
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not service" tests/unit tests/contract tests/golden plugins $(ARGS)
 
 coverage: $(VENV)/.test ## Run all tests and show what they miss; takes half as long again
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
@@ -46,11 +46,7 @@ lint: $(VENV)/.lint ## Check style, types, the direction of imports, and the wor
 	@if command -v uv >/dev/null; then echo uv lock --check && uv lock --quiet --check; fi
 
 docs: $(VENV)/.run ## Write the reference pages anew from the code
-	$(BIN)/python -m ktrans.config.reference config > docs/configuration.md
-	$(BIN)/python -m ktrans.config.reference flow > docs/flow-schema.md
-	$(BIN)/python -m ktrans.config.reference mapping > docs/mapping.md
-	$(BIN)/python -m ktrans.config.reference errors > docs/errors.md
-	$(BIN)/python -m ktrans.cli.reference > docs/options.md
+	$(BIN)/python docs/site/reference.py
 
 site: $(VENV)/.docs ## Build the documentation's site into out/site
 	$(BIN)/python docs/site/build.py out/site

@@ -105,6 +105,6 @@ def main(out: str) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if not sys.argv[1:]:
         raise SystemExit("usage: python docs/site/build.py FOLDER")
     raise SystemExit(main(sys.argv[1]))

@@ -49,7 +49,7 @@ def reject_batch(  # noqa: PLR0913  # one argument a column
     details: Any = None,
     decoder: str,
     version: str = "1",
-    layout: str | None = None,
+    layout: Any = None,
     complete: Any = None,
 ) -> pa.RecordBatch:
     """Build a batch of REJECT_SCHEMA by columns, all from one object and one decoder.
@@ -60,9 +60,9 @@ def reject_batch(  # noqa: PLR0913  # one argument a column
         reasons: string array or sequence of reason codes.
         raw: binary array or sequence of the records' bytes.
         details: string array or sequence, or None.
-        decoder: the type of the decoder.
-        version: the decoder's `version`.
-        layout: see REJECT_SCHEMA.
+        decoder: the type of the decoder that refused them.
+        version: the version of that decoder's rules.
+        layout: see REJECT_SCHEMA; a text for all of them, a string array with one each, or None.
         complete: boolean array or sequence, false where `raw` was shortened; None if none was. Rows
             without bytes and those of PARTIAL_REASONS are never complete.
     """
@@ -80,7 +80,9 @@ def reject_batch(  # noqa: PLR0913  # one argument a column
         held,
         pa.repeat(pa.scalar(decoder, pa.string()), count),
         pa.repeat(pa.scalar(version, pa.string()), count),
-        pa.repeat(pa.scalar(layout, pa.string()), count),
+        layout
+        if isinstance(layout, pa.Array)
+        else pa.repeat(pa.scalar(layout, pa.string()), count),
         whole,
     ]
     return pa.RecordBatch.from_arrays(columns, schema=REJECT_SCHEMA)

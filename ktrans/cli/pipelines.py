@@ -11,7 +11,7 @@ from ktrans.kit.cli import DEBUG
 
 if TYPE_CHECKING:
     from ktrans.config.model import Pipeline
-    from ktrans.config.pipeline_documents import LoadedFile
+    from ktrans.config.draft import LoadedFile
     from ktrans.observe.logs import LogFormat
     from ktrans.registry.catalogue import Catalogue
 

@@ -51,7 +51,7 @@ def _lines(preview: PlanPreview) -> Iterator[str]:
     for sink in preview.sinks:
         parts = [
             f"{sink['columns']} columns",
-            f"when {sink['when']}" if sink["when"] else "",
+            f"where {sink['where']}" if sink["where"] else "",
             sink["place"],
             (sink["delivery"] or "at_least_once").replace("_", " "),
         ]

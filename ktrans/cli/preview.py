@@ -94,9 +94,9 @@ def as_text(table: pa.Table, room: int) -> str:
 
 
 def _type(kind: pa.DataType) -> str:
-    from ktrans.config.reference import arrow_text
+    from ktrans.flow.descriptions import type_text
 
-    return arrow_text(kind)
+    return type_text(kind)
 
 
 def _cell(value: Any) -> str:

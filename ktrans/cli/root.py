@@ -100,14 +100,10 @@ class LazyGroup(click.Group):
 
 
 def _load_plugin_verbs() -> dict[str, click.Command]:
-    from ktrans.registry.quick import add_verbs
+    from ktrans.registry.catalogue import Catalogue
 
     found = click.Group()
-    if not add_verbs(found):
-        from ktrans.registry.catalogue import Catalogue
-
-        found = click.Group()
-        Catalogue().add_commands(found)
+    Catalogue().add_commands(found)
     return {name: command for name, command in found.commands.items() if name not in VERBS}
 
 

@@ -22,10 +22,10 @@ def command(what: str) -> int:
     Schema of a log line.
     """
     if what == "flow":
-        from ktrans.config.reference import flow_columns
+        from ktrans.flow.descriptions import describe_columns
         from ktrans.flow.schema import SCHEMA_VERSION
 
-        show_json({"version": SCHEMA_VERSION, "columns": flow_columns()})
+        show_json({"version": SCHEMA_VERSION, "columns": describe_columns()})
         return 0
     if what == "log":
         from ktrans.observe.log_schema import log_schema

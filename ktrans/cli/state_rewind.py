@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ktrans.config.model import Pipeline
     from ktrans.engine.assembly import Assembly
     from ktrans.registry.catalogue import Catalogue
-    from ktrans.state.rewind import Way
-    from ktrans.state.splits import Found
+    from ktrans.state.rewind import RewindPlan
+    from ktrans.state.splits import KnownSplit
     from ktrans.state.store import Store
 
 _SHOWN = 20
@@ -49,7 +49,7 @@ def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> i
     replace the existing ones.
     """
     from ktrans.engine.assemble import assemble
-    from ktrans.state.rewind import find_way, parse_time
+    from ktrans.state.rewind import parse_time, plan_rewind
     from ktrans.state.rewind import rewind as go_back
 
     now = dt.datetime.now(dt.UTC)
@@ -59,7 +59,7 @@ def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> i
     try:
         assembly.source.check_rewind()
         with _store(pipeline, found, dry_run=dry_run) as store:
-            way = find_way(store, pipeline.name, to)
+            way = plan_rewind(store, pipeline.name, to)
             _check_source(pipeline, way)
             plan = _describe(pipeline, assembly, way, to, store.history(pipeline.name))
             if not as_json:
@@ -89,7 +89,7 @@ def _store(pipeline: Pipeline, found: Catalogue, *, dry_run: bool) -> Iterator[S
         yield store
 
 
-def _check_source(pipeline: Pipeline, way: Way) -> None:
+def _check_source(pipeline: Pipeline, way: RewindPlan) -> None:
     from ktrans.api import StateError
 
     if way.source and way.source != pipeline.source.type:
@@ -101,7 +101,7 @@ def _check_source(pipeline: Pipeline, way: Way) -> None:
 
 
 def _describe(
-    pipeline: Pipeline, assembly: Assembly, way: Way, to: dt.datetime, history: str
+    pipeline: Pipeline, assembly: Assembly, way: RewindPlan, to: dt.datetime, history: str
 ) -> dict[str, Any]:
     """Return what a rewind would read again; replays are separate, for their input is gone."""
     again = [epoch for epoch in way.epochs if not epoch["summary"].get("replay")]
@@ -139,9 +139,9 @@ def _describe(
 def _files(sink: Any, history: str, numbers: Sequence[int]) -> list[str]:
     """Return the parts of file names that identify the first and the last epoch."""
     from ktrans.api import EpochId
-    from ktrans.kit.files.file_sink import LayoutSink
+    from ktrans.kit.files.partitioned_sink import PartitionedSink
 
-    if not isinstance(sink, LayoutSink) or not numbers:
+    if not isinstance(sink, PartitionedSink) or not numbers:
         return []
     ends = (numbers[0], numbers[-1])
     return [f"{sink.owner}.{EpochId('', number, history)}-" for number in ends]
@@ -247,7 +247,7 @@ def forget(
     return 0
 
 
-def _hits_text(pipeline: str, hits: Sequence[Found]) -> str:
+def _hits_text(pipeline: str, hits: Sequence[KnownSplit]) -> str:
     if not hits:
         return f"{pipeline} has no such splits"
     rows = [[str(hit.epoch), hit.key, hit.quarantined or ""] for hit in hits[:_SHOWN]]

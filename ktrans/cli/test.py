@@ -26,8 +26,8 @@ def command(configs: tuple[str, ...], as_json: bool) -> int:
     A test has some input, and the rows after a stage and the rejects that are expected. The source
     and the sinks are not used. Exits 1 if a test fails.
     """
+    from ktrans.config.draft import Wanted
     from ktrans.config.load import load_all
-    from ktrans.config.pipeline_documents import Wanted
     from ktrans.tools.config_tests import run_config_tests
 
     found = catalogue()

@@ -64,8 +64,8 @@ def _check_all(
 
     Yields a description and the errors; an error that several profiles have is only in the first.
     """
+    from ktrans.config.draft import Wanted
     from ktrans.config.load import Loaded, all_drafts, take_name, told_apart
-    from ktrans.config.pipeline_documents import Wanted
 
     wanted, unread = Wanted(profile=chosen_profile()), Loaded()
     names: dict[tuple[str | None, str], Where] = {}
@@ -112,7 +112,7 @@ def _describe(pipeline: Pipeline, assembly: Assembly) -> dict[str, Any]:
             "id": bound.entry.id,
             "type": bound.entry.config.type,
             "delivery": bound.delivery,
-            "when": bound.entry.when,
+            "where": bound.entry.where,
             "columns": list(bound.schema.names),
         }
         for bound in assembly.sinks
@@ -143,8 +143,8 @@ def _show(entry: dict[str, Any], *, connect: bool) -> None:
     for sink in entry["sinks"]:
         kind = sink["type"] if sink["id"] == sink["type"] else f"{sink['id']} ({sink['type']})"
         delivery = _DELIVERY.get(sink["delivery"], sink["delivery"])
-        when = f", when {sink['when']}" if sink["when"] else ""
-        click.echo(f"    sink      {kind}: {len(sink['columns'])} columns{when}; {delivery}")
+        where = f", where {sink['where']}" if sink["where"] else ""
+        click.echo(f"    sink      {kind}: {len(sink['columns'])} columns{where}; {delivery}")
     click.echo(f"    rejects   {entry['rejects']}")
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ktrans.api import ConfigError, ConfigErrors
-from ktrans.config.yaml_document import Document, Path_, Place, only, read_documents
+from ktrans.config.yaml_document import Document, Path_, Place
+from ktrans.config.yaml_read import only, read_documents
 from ktrans.registry.suggest import near
 from ktrans.registry.wording import say
 

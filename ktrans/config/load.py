@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktrans.api import ConfigError, ConfigErrors, KtransError, UsageError, Where
+from ktrans.config.draft import Draft, LoadedFile, Wanted, drafts_of
 from ktrans.config.find_files import pipeline_files
-from ktrans.config.pipeline_documents import Draft, LoadedFile, Wanted, drafts_of
 from ktrans.config.yaml_document import Document
 from ktrans.registry.suggest import near
 

@@ -1,20 +1,48 @@
-"""What a validated pipeline file is: the settings' models and the pipeline itself."""
+"""The sections of a pipeline file, the models of its settings, and the validated pipeline."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ktrans.api import ComponentConfig, Where
 from ktrans.kit.units import Duration, Size
 from ktrans.state.sqlite import SqliteStateConfig
 
-if TYPE_CHECKING:
-    from ktrans.config.pipeline_tests import Case
+VERSION = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+NAME_WORDS = "letters, digits, `_`, `.` and `-`, at most 100, beginning with a letter or digit"
+
+SECTIONS: dict[str, str] = {
+    "version": "The version of this file format: 1.",
+    "name": "The pipeline's name, unique in its state store; the file's name by default.",
+    "include": "Files whose sections are merged into this one, which wins; see several-pipelines.md.",
+    "source": "Where the bytes come from.",
+    "decoder": "How the bytes become rows; by default each object is looked at (`auto`).",
+    "enrichers": "What happens to the rows, in this order.",
+    "sinks": "Where the rows go: each sink gets all of them, unless it says `where`.",
+    "rejects": "Where input goes that cannot be decoded; files under `.ktrans/rejects/` by default.",
+    "state": "Where the pipeline remembers what it has done; without a `type` a SQLite file.",
+    "limits": "Bounds on hostile or broken input.",
+    "engine": "How a run is cut up, and how patient it is.",
+    "tests": "Input and the rows it must become, for `ktrans test`; may also lie in a file beside.",
+    "profiles": "By name, what differs in one environment: laid over the pipeline by `--profile NAME`.",
+    "default_profile": "The profile that is taken if none is chosen.",
+}
+SINK_KEYS: dict[str, str] = {
+    "id": "The sink's name in receipts and ledgers; its type by default.",
+    "where": "An expression; only rows for which it is true go to this sink.",
+    "columns": "Only these columns go to this sink, in this order; all by default.",
+}
+REJECTS_KEYS: dict[str, str] = {"limit": "When rejects mean that the run had better stop."}
+
+DEFAULT_STATE = "sqlite"
+"""The type of the section `state` if it names none."""
 
 
 class Settings(BaseModel):
@@ -145,6 +173,51 @@ class EngineSettings(Settings):
     )
 
 
+class Case(Settings):
+    """One test of a pipeline."""
+
+    name: str = Field(description="What is tested, in words.", examples=["ICMP has no ports"])
+    input: str | None = Field(
+        default=None,
+        description="The object that the decoder reads, written out.",
+        examples=["2 111122223333 eni-1 10.0.0.1 10.0.0.2 443 40000 6 1 52 1767225600 1767225660"],
+    )
+    file: str | None = Field(
+        default=None,
+        description="Or a file that holds it, relative to the pipeline file's folder.",
+        examples=["samples/flows.log.gz"],
+    )
+    after: str | None = Field(
+        default=None,
+        description="The stage to look after: `decoder`, an enricher by type or number, or a "
+        "sink's id; after the last enricher by default.",
+        examples=["cidr", "lake"],
+    )
+    rows: list[dict[str, Any]] | None = Field(
+        default=None,
+        description="The rows expected, in order. Only the columns that are named are compared; "
+        "null means no value.",
+        examples=[[{"src_addr": "10.0.0.1", "bytes": 52}]],
+    )
+    count: int | None = Field(
+        default=None, ge=0, description="How many rows are expected.", examples=[3]
+    )
+    rejects: list[dict[str, Any]] | None = Field(
+        default=None,
+        description="The rejects expected, in order: any of reason, source_pos, detail, raw. None "
+        "at all are expected if this is not given.",
+        examples=[[{"reason": "bad_integer", "source_pos": 2}]],
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.input is None) == (self.file is None):
+            raise ValueError("a test has either `input` or `file`")
+        if self.rows is None and self.count is None and self.rejects is None:
+            raise ValueError("a test expects something: `rows`, `count` or `rejects`")
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class SinkEntry:
     """One item of `sinks`: the sink's own options, and what the engine does before it.
@@ -152,13 +225,13 @@ class SinkEntry:
     Attributes:
         id: the name in receipts and ledgers; unique in the pipeline.
         config: the sink's own options.
-        when: an expression; only rows for which it is true go to this sink.
+        where: an expression; only rows for which it is true go to this sink.
         columns: only these columns, in this order; None means all.
     """
 
     id: str
     config: ComponentConfig
-    when: str | None = None
+    where: str | None = None
     columns: tuple[str, ...] | None = None
 
 

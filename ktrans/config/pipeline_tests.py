@@ -1,67 +1,14 @@
-"""Tests of a pipeline, beside it or in it: some input, and the rows that it must become."""
+"""Reads the tests of a pipeline, from its file and from the file of tests beside it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pydantic import Field, model_validator
 
 from ktrans.api import ConfigError
-from ktrans.config.model import Settings
-from ktrans.config.yaml_document import read_document
+from ktrans.config.model import Case, Pipeline
+from ktrans.config.yaml_read import read_document
 from ktrans.registry.validation import validate_model
 from ktrans.registry.wording import say
-
-if TYPE_CHECKING:
-    from typing import Self
-
-    from ktrans.config.model import Pipeline
-
-
-class Case(Settings):
-    """One test of a pipeline."""
-
-    name: str = Field(description="What is tested, in words.", examples=["ICMP has no ports"])
-    input: str | None = Field(
-        default=None,
-        description="The object that the decoder reads, written out.",
-        examples=["2 111122223333 eni-1 10.0.0.1 10.0.0.2 443 40000 6 1 52 1767225600 1767225660"],
-    )
-    file: str | None = Field(
-        default=None,
-        description="Or a file that holds it, relative to the pipeline file's folder.",
-        examples=["samples/flows.log.gz"],
-    )
-    after: str | None = Field(
-        default=None,
-        description="The stage to look after: `decoder`, an enricher by type or number, or a "
-        "sink's id; after the last enricher by default.",
-        examples=["cidr", "lake"],
-    )
-    rows: list[dict[str, Any]] | None = Field(
-        default=None,
-        description="The rows expected, in order. Only the columns that are named are compared; "
-        "null means no value.",
-        examples=[[{"src_addr": "10.0.0.1", "bytes": 52}]],
-    )
-    count: int | None = Field(
-        default=None, ge=0, description="How many rows are expected.", examples=[3]
-    )
-    rejects: list[dict[str, Any]] | None = Field(
-        default=None,
-        description="The rejects expected, in order: any of reason, source_pos, detail, raw. None "
-        "at all are expected if this is not given.",
-        examples=[[{"reason": "bad_integer", "source_pos": 2}]],
-    )
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if (self.input is None) == (self.file is None):
-            raise ValueError("a test has either `input` or `file`")
-        if self.rows is None and self.count is None and self.rejects is None:
-            raise ValueError("a test expects something: `rows`, `count` or `rejects`")
-        return self
 
 
 def read_cases(pipeline: Pipeline) -> list[Case]:

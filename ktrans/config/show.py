@@ -9,10 +9,9 @@ from typing import Any
 from pydantic import BaseModel, SecretBytes, SecretStr
 from ruamel.yaml import YAML
 
-from ktrans.config.pipeline_documents import LoadedFile
-from ktrans.config.yaml_document import Document
-from ktrans.config.yaml_nodes import NodeReader
-from ktrans.config.yaml_text import Text
+from ktrans.config.draft import LoadedFile
+from ktrans.config.yaml_document import Document, Text
+from ktrans.config.yaml_read import NodeReader
 from ktrans.registry.values import MASK, Resolved
 
 WIDE = 1 << 20
@@ -32,8 +31,8 @@ def shown_tree(loaded: LoadedFile) -> dict[str, Any]:
     sinks = []
     for at, entry in enumerate(pipeline.sinks):
         item: dict[str, Any] = {"id": entry.id}
-        if entry.when is not None:
-            item["when"] = entry.when
+        if entry.where is not None:
+            item["where"] = entry.where
         if entry.columns is not None:
             item["columns"] = list(entry.columns)
         sinks.append({**item, **_shown(entry.config, _at(tree, "sinks", at))})

@@ -14,15 +14,6 @@ from ktrans.api import ComponentConfig, ConfigErrors, KtransError
 from ktrans.config.find_files import folder_of
 from ktrans.config.interpolate import Interpolator
 from ktrans.config.model import (
-    EngineSettings,
-    LimitSettings,
-    Pipeline,
-    RejectLimit,
-    RejectsEntry,
-    SinkEntry,
-)
-from ktrans.config.pipeline_tests import Case
-from ktrans.config.sections import (
     DEFAULT_STATE,
     NAME,
     NAME_WORDS,
@@ -30,6 +21,13 @@ from ktrans.config.sections import (
     SECTIONS,
     SINK_KEYS,
     VERSION,
+    Case,
+    EngineSettings,
+    LimitSettings,
+    Pipeline,
+    RejectLimit,
+    RejectsEntry,
+    SinkEntry,
 )
 from ktrans.config.validate_parts import M, Parts
 from ktrans.registry.suggest import near
@@ -161,17 +159,17 @@ class Loader(Parts):
                 hint = "each sink has an id of its own; `rejects` is the rejects' own"
                 self.add(("sinks", at, "id"), "duplicate_id", message, hint)
             taken.add(str(name))
-            when, columns = self._when(raw, at), self._columns(raw, at)
-            entries.append(SinkEntry(str(name), config, when, columns) if config else None)
+            where, columns = self._where(raw, at), self._columns(raw, at)
+            entries.append(SinkEntry(str(name), config, where, columns) if config else None)
         return entries
 
-    def _when(self, raw: dict[str, Any], at: int) -> str | None:
-        when = raw.get("when")
-        if when is None or (isinstance(when, str) and when.strip()):
-            return None if when is None else str(when)
-        message = f"`when` must be an expression, not {say(when)}"
-        hint = "for example `when: \"action = 'reject'\"`"
-        self.add(("sinks", at, "when"), "wrong_value", message, hint)
+    def _where(self, raw: dict[str, Any], at: int) -> str | None:
+        where = raw.get("where")
+        if where is None or (isinstance(where, str) and where.strip()):
+            return None if where is None else str(where)
+        message = f"`where` must be an expression, not {say(where)}"
+        hint = "for example `where: \"action = 'reject'\"`"
+        self.add(("sinks", at, "where"), "wrong_value", message, hint)
         return None
 
     def _columns(self, raw: dict[str, Any], at: int) -> tuple[str, ...] | None:

@@ -1,29 +1,83 @@
-"""A YAML file as plain data, with the line and column of everything in it.
+"""A document of a YAML file: plain data, and the line and column of everything in it.
 
-YAML 1.2: `no` and `on` are text, and `0755` is the number 755. Dates stay text. The file is read as
-a tree of nodes, which know where they stand, and turned into dicts and lists here.
+Errors show snippets of the file; secrets are masked in them.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import Node, ScalarNode
-
-from ktrans.api import ConfigError, ConfigErrors, Where
-from ktrans.config.yaml_text import Text
+from ktrans.api import Where
+from ktrans.registry.values import MASK
 
 Path_ = tuple[str | int, ...]
 
-MAX_BYTES = 4 << 20
+SHOWN_WIDTH = 110
+SHOWN_BEFORE = 60
+"""How much of a line a snippet shows, and how much of that before the place."""
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
-"""As YAML 1.2 counts lines; `splitlines` knows more ends of lines than that."""
+_SECRET_KEY = re.compile(
+    r"""(?ix) (?P<key> [\w.-]* (?: secret | passw | token | credential | api_?key | access_?key
+        | private_?key | sas_ | dsn | salt | connection_string ) [\w.-]* ["']? \s* : \s+ )
+        (?P<value> "(?:[^"\\]|\\.)*" | '(?:[^']|'')*' | [^\s,}\]\#][^,}\]\#]* )"""
+)
+_URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\s/@]+)@")
+
+
+@dataclass(slots=True)
+class Text:
+    """The text of one file.
+
+    Attributes:
+        file: its name, as the user gave it.
+        lines: the text.
+        secrets: what snippets must not show; one set for all files that make up a pipeline.
+        included: the place of the `include` that brought it in.
+    """
+
+    file: str
+    lines: list[str] = field(default_factory=list, repr=False)
+    secrets: set[str] = field(default_factory=set, repr=False)
+    included: str | None = None
+
+    def whole(self, line: int | None = None) -> Where:
+        """Give the file itself as a place, or a 1-based line of it."""
+        return Where(self.file, line, included=self.included)
+
+    def at(self, line: int, column: int, width: int = 1, *, secret: bool = False) -> Where:
+        """Give a place by 0-based line and column, with its snippet."""
+        if not 0 <= line < len(self.lines):
+            return Where(self.file, line + 1, column + 1, included=self.included)
+        snippet = self._snippet(line, column, width, secret)
+        return Where(self.file, line + 1, column + 1, snippet, self.included)
+
+    def _snippet(self, line: int, column: int, width: int, secret: bool) -> str:
+        text = self.lines[line].rstrip()
+        head, tail = text[:column], text[column:]
+        if secret and (colon := tail.find(":")) >= 0:
+            tail = f"{tail[: colon + 1]} {MASK}"
+        head, tail = self._masked(head), self._masked(tail)
+        if len(head) > SHOWN_BEFORE:
+            head = f"...{head[-SHOWN_BEFORE + 10 :]}"
+        if len(tail) > (room := SHOWN_WIDTH - len(head)):
+            tail = f"{tail[: room - 3]}..."
+        number = str(line + 1)
+        indent = "".join("\t" if char == "\t" else " " for char in head)
+        caret = "^" * max(1, min(width, len(tail)))
+        return f"{number} | {head}{tail}\n{' ' * len(number)} | {indent}{caret}"
+
+    def _masked(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, MASK)
+        text = _SECRET_KEY.sub(_mask_value, text)
+        return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+
+
+def _mask_value(match: re.Match[str]) -> str:
+    value = match["value"]
+    return match[0] if "${" in value else f"{match['key']}{MASK}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,130 +145,3 @@ class Document:
             else:
                 full += (part,)
         return full
-
-
-def read_document(path: Path) -> Document:
-    """Read and parse a file that holds one document.
-
-    Raises:
-        ConfigError: it is not there, not text, or not YAML; with the place where it can be told.
-    """
-    return only(read_documents(path))
-
-
-def only(documents: list[Document]) -> Document:
-    """Give the only document of a file.
-
-    Raises:
-        ConfigError: there are several.
-    """
-    if len(documents) > 1:
-        raise ConfigError(
-            "this file may hold one document only",
-            code="yaml_documents",
-            where=documents[1].where(),
-            hint="remove the line `---`, or put what follows it into a file of its own",
-        )
-    return documents[0]
-
-
-def read_documents(
-    path: Path, *, secrets: set[str] | None = None, included: str | None = None
-) -> list[Document]:
-    """Read and parse a file; `---` stands between its documents.
-
-    Args:
-        path: the file.
-        secrets: what snippets must not show; the documents add to it.
-        included: the place of the `include` that names the file.
-
-    Raises:
-        ConfigError: as for `read_document`.
-    """
-    text = Text(str(path), secrets=set() if secrets is None else secrets, included=included)
-    content = _read(path, text)
-    text.lines = _LINE_END.split(content)
-    from ktrans.config.yaml_nodes import NodeReader
-
-    try:
-        nodes = [*YAML(typ="safe", pure=True).compose_all(content)]
-    except MarkedYAMLError as error:
-        raise _syntax_error(text, error) from None
-    except RecursionError:
-        raise ConfigError(
-            "values within values, too deep to be read", code="yaml_too_large", where=text.whole()
-        ) from None
-    except YAMLError as error:
-        raise ConfigError(
-            f"not YAML: {str(error).splitlines()[0]}", code="yaml", where=text.whole()
-        ) from None
-    nodes = [node for node in nodes if not _nothing(node)]
-    if not nodes:
-        raise ConfigError(
-            "the file is empty",
-            code="empty_config",
-            where=text.whole(),
-            hint=None if included else "a pipeline needs at least `source` and `sinks`",
-        )
-    documents = [Document(text) for _ in nodes]
-    errors: list[ConfigError] = []
-    for document, node in zip(documents, nodes, strict=True):
-        errors += NodeReader(document).read(node)
-    if errors:
-        raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
-    return documents
-
-
-def _nothing(node: Node | None) -> bool:
-    """Tell whether a document has nothing in it, as after a last `---`."""
-    return node is None or (isinstance(node, ScalarNode) and not node.value)
-
-
-def _read(path: Path, text: Text) -> str:
-    where = text.whole()
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        near = [str(path) + end for end in (".yaml", ".yml") if Path(str(path) + end).is_file()]
-        hint = f"did you mean {near[0]}?" if near else None
-        raise ConfigError("no such file", code="config_not_found", where=where, hint=hint) from None
-    except IsADirectoryError:
-        found = sorted(str(p) for p in path.iterdir() if p.suffix in {".yaml", ".yml"})[:3]
-        hint = f"give a pipeline file, for example {', '.join(found)}" if found else None
-        raise ConfigError(
-            "this is a folder, not a pipeline file", code="config_is_folder", where=where, hint=hint
-        ) from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigError(f"cannot be read: {reason}", code="config_io", where=where) from error
-    if len(data) > MAX_BYTES:
-        raise ConfigError("too large for a pipeline file", code="config_too_large", where=where)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(
-            f"not UTF-8 text: byte 0x{data[error.start]:02x} on line {line}",
-            code="config_not_utf8",
-            where=text.whole(line),
-            hint="save the file as UTF-8",
-        ) from None
-
-
-def _syntax_error(text: Text, error: MarkedYAMLError) -> ConfigError:
-    mark = error.problem_mark or error.context_mark
-    problem = error.problem or "not YAML"
-    if error.context:
-        problem = f"{problem} ({error.context})"
-    hint = None
-    if "'\\t'" in problem:
-        hint = "YAML is indented with spaces, never with tabs"
-    elif "got '{'" in problem:
-        hint = 'between { and } put references in quotes: "${env:NAME}"'
-    elif "mapping values are not allowed" in problem:
-        hint = "put text that holds `: ` in quotes, and check the indentation"
-    where = text.whole()
-    if mark is not None:
-        line = min(mark.line, max(len(text.lines) - 1, 0))
-        where = text.at(line, mark.column if line == mark.line else 0)
-    return ConfigError(f"not YAML: {problem}", code="yaml", where=where, hint=hint)

@@ -7,7 +7,7 @@ mappings and the tests all follow from it:
         "acme_firewall",
         provider="acme",
         log_type="acme.firewall",
-        frame=Json(arrays=("records",)),
+        frames=(Json(arrays=("records",)),),
         columns=(
             col("start_time", "when", unit="ms"),
             col("src_addr", "conn.src.ip"),
@@ -27,13 +27,16 @@ from typing import Any, Literal
 from pydantic import Field, create_model
 
 from ktrans.api import ComponentConfig, Decoder, Head, Sniff
-from ktrans.decoders.mapped.frames import Frame, Json
+from ktrans.decoders.mapped.decoder import MappedDecoder
+from ktrans.decoders.mapped.frames import Frame, Json, JsonInLogEvents, Parquet, ZeekText
 from ktrans.decoders.mapped.table import Table, col, each_text, where
+from ktrans.decoders.read.parquet_mapped import TableDecoder
 from ktrans.decoders.rows import RowBuilder
 from ktrans.decoders.sniffing import Sniffer, any_of, first_of, keys, pattern, texts
 
 __all__ = [
-    "Json", "Log", "any_of", "col", "each_text", "first_of", "keys", "pattern", "texts", "where",
+    "Json", "JsonInLogEvents", "Log", "Parquet", "ZeekText",
+    "any_of", "col", "each_text", "first_of", "keys", "pattern", "texts", "where",
 ]  # fmt: skip
 
 
@@ -45,7 +48,7 @@ class Log(Table):
         name: the decoder's type.
         provider: of every row; None if records have their own.
         log_type: of every row; None if records have their own.
-        frame: how records are stored.
+        frames: how records may be stored; the first that accepts an object is used, or the last.
         row_builder: builds the flow rows.
         sniff: makes a claim on an object by its first bytes.
     """
@@ -53,7 +56,7 @@ class Log(Table):
     name: str = field(kw_only=False)
     provider: str | None
     log_type: str | None
-    frame: Frame
+    frames: tuple[Frame, ...]
     row_builder: type[RowBuilder] = RowBuilder
     sniff: Sniffer
 
@@ -80,14 +83,15 @@ class Log(Table):
     @cached_property
     def decoder(self) -> type[Decoder[Any]]:
         """The class of the decoder."""
-        doc = f"Decodes records of {self.name}."
+        reads_parquet = any(isinstance(frame, Parquet) for frame in self.frames)
         members = {
-            "__doc__": doc,
+            "__doc__": f"Decodes records of {self.name}.",
             "table": self,
-            "frame": self.frame,
+            "frames": self.frames,
             "row_builder": self.row_builder,
         }
-        return type(self._class_name, (self.frame.decoder,), members)
+        base = TableDecoder if reads_parquet else MappedDecoder
+        return type(self._class_name, (base,), members)
 
     @property
     def _class_name(self) -> str:
@@ -95,4 +99,6 @@ class Log(Table):
 
     def recognise(self, head: Head) -> Sniff | None:
         """Make a claim on an object, looking at the records inside whatever carries them."""
-        return self.sniff(self.frame.without_carrier(head))
+        for frame in self.frames:
+            head = frame.unwrapped(head)
+        return self.sniff(head)

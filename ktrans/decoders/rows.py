@@ -20,8 +20,8 @@ from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 from ktrans.decoders.values import coerce, explain, text_of
 from ktrans.flow.addresses import ip_versions
-from ktrans.flow.attrs import build_attrs
 from ktrans.flow.columns import coalesce_text, constant_text, flow_batch, nulls
+from ktrans.flow.maps import build_attrs
 from ktrans.flow.protocols import blank_ports, portless
 from ktrans.flow.schema import TEXT
 

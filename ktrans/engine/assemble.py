@@ -208,13 +208,13 @@ class _Assembler:
 
     def _bind_sink(self, bound: BoundSink, schema: pa.Schema) -> None:
         entry = bound.entry
-        if entry.when is not None:
-            bound.when = _in_field("when", partial(compile_expression, entry.when, schema))
-            if not pa.types.is_boolean(bound.when.type):
+        if entry.where is not None:
+            bound.where = _in_field("where", partial(compile_expression, entry.where, schema))
+            if not pa.types.is_boolean(bound.where.type):
                 raise ConfigError(
-                    f"`when` of sink {entry.id!r} must be true or false, but is "
-                    f"{bound.when.type}: {entry.when}",
-                    field="when",
+                    f"`where` of sink {entry.id!r} must be true or false, but is "
+                    f"{bound.where.type}: {entry.where}",
+                    field="where",
                 )
         if entry.columns is not None:
             for name in entry.columns:
@@ -237,8 +237,8 @@ class _Assembler:
                 if needs is None:
                     needs = bound.sink.needs()
                 wanted = None if wanted is None or needs is None else wanted | set(needs)
-                if bound.entry.when is not None and wanted is not None:
-                    wanted |= _in_field("when", partial(columns_of, bound.entry.when))
+                if bound.entry.where is not None and wanted is not None:
+                    wanted |= _in_field("where", partial(columns_of, bound.entry.where))
         for _, enricher in reversed(assembly.enrichers):
             wanted = _before(enricher, wanted)
         return None if wanted is None else sorted(wanted | set(ALWAYS))

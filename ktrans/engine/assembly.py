@@ -17,12 +17,12 @@ from ktrans.expressions import Expression
 
 @dataclass(slots=True)
 class BoundSink:
-    """A sink, with the filter (`when`) and the choice of columns that the engine applies before it."""
+    """A sink, with the filter (`where`) and the choice of columns that the engine applies before it."""
 
     entry: SinkEntry
     sink: Sink[Any]
     spec: Spec
-    when: Expression | None = None
+    where: Expression | None = None
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
 
     @property
@@ -31,8 +31,8 @@ class BoundSink:
         return self.sink.delivery or self.spec.delivery or "at_least_once"
 
     def filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows that `when` selects."""
-        return batch if self.when is None else batch.filter(self.when.evaluate(batch))
+        """Return the rows that `where` selects."""
+        return batch if self.where is None else batch.filter(self.where.evaluate(batch))
 
     def select(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the columns that the sink takes."""

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from ktrans.api import ComponentConfig, Context, Enricher
-from ktrans.enrichers.tables.prefixes import PrefixTable, distinct_cells, load_prefix_table
+from ktrans.api import ComponentConfig, Context
+from ktrans.enrichers.paths.prefix_table import PrefixTable, load_prefix_table
 from ktrans.expressions.prefixes import PrefixIndex, parse_addresses
+from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.columns import (
     MISSING,
-    add_fields,
     coded,
+    column_exists,
     distinct,
     option,
-    rebuild,
     require_text,
     side_of,
     spread,
@@ -74,69 +75,68 @@ class CidrEnricherConfig(ComponentConfig):
         return value
 
 
-class CidrEnricher(Enricher[CidrEnricherConfig]):
+class CidrEnricher(ColumnEnricher[CidrEnricherConfig]):
     """Looks addresses up in a prefix table."""
+
+    replaces = ()
+    names_option = "naming"
 
     def __init__(self, config: CidrEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        self._loaded: PrefixTable | None = None
         self._index: PrefixIndex
         self._cells: dict[str, tuple[pa.Array, np.ndarray]] = {}
-        self._schema: pa.Schema
 
-    def needs(self) -> Sequence[str]:
+    def reads(self) -> Sequence[str]:
         """Name the address columns."""
         return self.config.addresses
 
-    def adds(self) -> Sequence[str]:
+    def columns(self) -> dict[str, pa.Field]:
         """Name the new columns; reads the table if the config does not list its columns."""
-        columns = self.config.columns or list(self._table().columns)
-        return [self._name(a, column) for a in self.config.addresses for column in columns]
+        columns = self.config.columns or self._table.columns
+        named = {self._name(a, c): (a, c) for a in self.config.addresses for c in columns}
+        return {
+            name: text_field(name, f"{column} of {address}, from a prefix table")
+            for name, (address, column) in named.items()
+        }
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
         """Read the table and add its columns.
 
         Raises:
             ConfigError: an address column is missing or not text, the table is unreadable or has a
-                bad row, or a new column would have the name of an old one.
+                bad row, or a new column would have the name of an old one or of another new one.
         """
         with option("addresses"):
             require_text(schema, self.config.addresses, "cidr")
-        table = self._table()
-        fields = [
-            text_field(self._name(address, column), f"{column} of {address}, from a prefix table")
-            for address in self.config.addresses
-            for column in table.columns
-        ]
+        names = [self._name(a, c) for a in self.config.addresses for c in self._table.columns]
         with option("naming"):
-            self._schema = add_fields(schema, fields, "cidr")
-        self._index = PrefixIndex(table.prefixes)
-        for name, column in table.columns.items():
-            values, codes = distinct_cells(column)
-            # One more at the end, where an address in no prefix (position -1) finds its null.
-            self._cells[name] = (values, np.append(np.asarray(codes, np.int32), MISSING))
-        return self._schema
+            for twin in (name for name in names if names.count(name) > 1):
+                raise column_exists(twin, "cidr")
+        self._index = PrefixIndex(self._table.prefixes)
+        for name, column in self._table.columns.items():
+            encoded = column.dictionary_encode()
+            # The last code is for addresses in no prefix, whose position is -1.
+            codes = np.append(np.asarray(encoded.indices.fill_null(MISSING)), MISSING)
+            self._cells[name] = (encoded.dictionary, codes)
+        return super().bind(schema)
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Look the distinct addresses up, then give each row its cells."""
+    def compute(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+        """Look the distinct addresses up, and return each row's cells."""
         new: dict[str, pa.Array] = {}
         for address in self.config.addresses:
             values, indices = distinct(batch.column(address))
             rows = self._index.lookup(parse_addresses(values))
             for name, (texts, codes) in self._cells.items():
                 new[self._name(address, name)] = coded(spread(codes[rows], indices), texts)
-        return rebuild(batch, self._schema, new)
+        return new
 
     def _name(self, address: str, column: str) -> str:
         side = side_of(address)
         return self.config.naming.replace("{side}", side).replace("{column}", column)
 
+    @cached_property
     def _table(self) -> PrefixTable:
-        if self._loaded is None:
-            with option("table"):
-                self._loaded = load_prefix_table(
-                    self.context.path(self.config.table),
-                    self.config.prefix_column,
-                    self.config.columns,
-                )
-        return self._loaded
+        with option("table"):
+            return load_prefix_table(
+                self.context.path(self.config.table), self.config.prefix_column, self.config.columns
+            )

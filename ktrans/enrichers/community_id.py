@@ -18,23 +18,23 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from ktrans.api import ComponentConfig, Enricher
+from ktrans.api import ComponentConfig
+from ktrans.enrichers.hashes.address_order import AddressTable, both_ends
+from ktrans.enrichers.hashes.combinations import combined, first_rows
 from ktrans.enrichers.hashes.digests import as_texts, write_digests
 from ktrans.enrichers.hashes.sha1 import BLOCK_WORDS, sha1
-from ktrans.enrichers.held_rows.tuples import combined, first_rows
-from ktrans.enrichers.rules.addresses import AddressTable, both_ends
+from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.columns import (
     MISSING,
-    add_fields,
     coded,
     option,
     plain_integers,
-    rebuild,
+    require_flow,
     require_integer,
-    require_text,
     text_field,
 )
 
+_FLOW = ("src_addr", "dst_addr", "src_port", "dst_port", "protocol")
 PORT_PROTOCOLS = (6, 17, 132)
 ICMP, ICMP_V6 = 1, 58
 PAIRS = {
@@ -89,26 +89,21 @@ class CommunityIdEnricherConfig(ComponentConfig):
     )
 
 
-class CommunityIdEnricher(Enricher[CommunityIdEnricherConfig]):
-    """Community IDs of flows."""
+class CommunityIdEnricher(ColumnEnricher[CommunityIdEnricherConfig]):
+    """Adds Community IDs of flows."""
 
-    _schema: pa.Schema
+    replaces = ()
+    names_option = "column"
 
-    def needs(self) -> Sequence[str]:
+    def reads(self) -> Sequence[str]:
         """Name the 5-tuple, and the columns for ICMP."""
         icmp = (self.config.icmp_type_column, self.config.icmp_code_column)
-        return [
-            "src_addr",
-            "dst_addr",
-            "src_port",
-            "dst_port",
-            "protocol",
-            *(name for name in icmp if name),
-        ]
+        return [*_FLOW, *(name for name in icmp if name)]
 
-    def adds(self) -> Sequence[str]:
+    def columns(self) -> dict[str, pa.Field]:
         """Name the new column."""
-        return [self.config.column]
+        name = self.config.column
+        return {name: text_field(name, "Community ID of the flow, version 1")}
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
         """Check the columns and add the new one.
@@ -116,22 +111,15 @@ class CommunityIdEnricher(Enricher[CommunityIdEnricherConfig]):
         Raises:
             ConfigError: a column is missing or of the wrong type, or the new one exists already.
         """
-        require_text(schema, ["src_addr", "dst_addr"], "community_id")
-        require_integer(schema, ["src_port", "dst_port", "protocol"], "community_id")
+        require_flow(schema, _FLOW, "community_id")
         for name in ("icmp_type_column", "icmp_code_column"):
             if column := getattr(self.config, name):
                 with option(name):
                     require_integer(schema, [column], "community_id")
-        with option("column"):
-            self._schema = add_fields(
-                schema,
-                [text_field(self.config.column, "Community ID of the flow, version 1")],
-                "community_id",
-            )
-        return self._schema
+        return super().bind(schema)
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Hash the distinct flows of both families, then give each row its flow's."""
+    def compute(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+        """Hash the distinct flows of both families, and return each row's ID."""
         lower, higher, table = both_ends(batch)
         flow = self._flow(batch, lower, higher)
         codes = np.full(batch.num_rows, MISSING, np.int32)
@@ -145,7 +133,7 @@ class CommunityIdEnricher(Enricher[CommunityIdEnricherConfig]):
                 texts.append(ids)
                 done += len(ids)
         values = pa.concat_arrays(texts) if texts else pa.array([], pa.string())
-        return rebuild(batch, self._schema, {self.config.column: coded(codes, values)})
+        return {self.config.column: coded(codes, values)}
 
     def _flow(self, batch: pa.RecordBatch, src: np.ndarray, dst: np.ndarray) -> _Flow:
         """Put the lower end first, and find out which rows can have an ID."""
@@ -175,7 +163,7 @@ class CommunityIdEnricher(Enricher[CommunityIdEnricherConfig]):
     def _icmp(
         self, batch: pa.RecordBatch, rows: np.ndarray, protocol: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Give what stands in the ports' place, -1 if not known, and whether nothing answers."""
+        """Return what is hashed in place of the ports, -1 if not known, and whether nothing answers."""
         kind, code = (
             np.full(rows.size, -1)
             if name is None
@@ -247,7 +235,7 @@ class _Flow:
 
 
 def _answers() -> np.ndarray:
-    """Give for ICMP and ICMPv6, and each type, the type that answers it or that it answers."""
+    """Return for ICMP and ICMPv6, by type, the type that answers it or that it answers."""
     table = np.full((2, _TYPES), -1, np.int64)
     for row, pairs in enumerate((PAIRS[ICMP], PAIRS[ICMP_V6])):
         for ask, answer in pairs:

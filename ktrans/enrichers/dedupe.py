@@ -12,7 +12,6 @@ Two things count as delivered again:
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from typing import ClassVar, Literal, Self
 
@@ -21,43 +20,17 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Context, Enricher, TaskId
-from ktrans.enrichers.hashes.hashing import combine, hash_column
-from ktrans.enrichers.held_rows.seen import Hashes, HashSet, Positions
+from ktrans.enrichers.hashes.hash_sets import Hashes, HashSet, Positions, new_seeds
+from ktrans.enrichers.hashes.hashing import combine
 from ktrans.kit.columns import plain_integers, require_integer, require_text
 
 IDENTITY = (
-    "provider",
-    "log_type",
-    "account_id",
-    "vpc_id",
-    "subnet_id",
-    "interface_id",
-    "instance_id",
-    "reporter",
-    "src_addr",
-    "dst_addr",
-    "src_pkt_addr",
-    "dst_pkt_addr",
-    "src_port",
-    "dst_port",
-    "protocol",
-    "start_time",
-    "end_time",
-    "packets",
-    "bytes",
-    "packets_rev",
-    "bytes_rev",
-    "packets_dropped",
-    "bytes_dropped",
-    "tcp_flags",
-    "direction",
-    "action",
-    "action_reason",
-    "rule",
-    "acl_id",
-    "flow_state",
-    "log_status",
-)
+    "provider", "log_type", "account_id", "vpc_id", "subnet_id", "interface_id", "instance_id",
+    "reporter", "src_addr", "dst_addr", "src_pkt_addr", "dst_pkt_addr", "src_port", "dst_port",
+    "protocol", "start_time", "end_time", "packets", "bytes", "packets_rev", "bytes_rev",
+    "packets_dropped", "bytes_dropped", "tcp_flags", "direction", "action", "action_reason",
+    "rule", "acl_id", "flow_state", "log_status",
+)  # fmt: skip
 
 
 class DedupeEnricherConfig(ComponentConfig):
@@ -70,9 +43,6 @@ class DedupeEnricherConfig(ComponentConfig):
     type: Literal["dedupe"] = Field(
         "dedupe", description="Which component this is.", examples=["dedupe"]
     )
-    keep: Literal["first"] = Field(
-        "first", description="Which of equal rows to keep.", examples=["first"]
-    )
 
 
 class DedupeEnricher(Enricher[DedupeEnricherConfig]):
@@ -83,8 +53,7 @@ class DedupeEnricher(Enricher[DedupeEnricherConfig]):
 
     def __init__(self, config: DedupeEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        # Seeds that nobody can know: a flow made to collide with another would hide it.
-        self._seeds = (secrets.randbits(64), secrets.randbits(64))
+        self._seeds = new_seeds()
         self._kept = HashSet()
         self._counted = HashSet()
         self._positions = Positions()
@@ -128,14 +97,10 @@ class DedupeEnricher(Enricher[DedupeEnricherConfig]):
         return batch if keep.all() else batch.filter(pa.array(keep))
 
     def _hash(self, batch: pa.RecordBatch, names: Sequence[str]) -> Hashes:
-        """Hash some columns together; one that is not there counts as null."""
-        halves = []
-        for seed in self._seeds:
-            total = np.zeros(batch.num_rows, np.uint64)
-            for name in names:
-                total = combine(total, hash_column(_column(batch, name), seed))
-            halves.append(total)
-        return Hashes(*halves)
+        """Hash some columns together; one that does not exist counts as null."""
+        nothing = pa.nulls(batch.num_rows)
+        known = dict(zip(batch.schema.names, batch.columns, strict=True))
+        return Hashes.of_columns((known.get(name, nothing) for name in names), self._seeds)
 
     def _replayed(self, batch: pa.RecordBatch, objects: Hashes) -> np.ndarray:
         position, _ = plain_integers(batch.column("source_pos"))
@@ -190,8 +155,3 @@ class DedupeEnricher(Enricher[DedupeEnricherConfig]):
         fresh = ~self._kept.contains(entries)
         self._kept.add(entries.take(fresh))
         return np.asarray(order[fresh])
-
-
-def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
-    at = batch.schema.get_field_index(name)
-    return batch.column(at) if at >= 0 else pa.nulls(batch.num_rows)

@@ -14,9 +14,10 @@ from typing import Literal
 import pyarrow as pa
 from pydantic import Field, SecretStr
 
-from ktrans.api import ComponentConfig, Enricher
+from ktrans.api import ComponentConfig
 from ktrans.expressions.prefixes import pack_v6
-from ktrans.kit.columns import distinct, option, rebuild, require, require_text, text_field
+from ktrans.kit.column_enricher import ColumnEnricher
+from ktrans.kit.columns import distinct, option, require, require_text, text_field
 
 ADDRESSES = ("src_addr", "dst_addr", "src_pkt_addr", "dst_pkt_addr")
 
@@ -55,15 +56,18 @@ class HashAddressesEnricherConfig(ComponentConfig):
     )
 
 
-class HashAddressesEnricher(Enricher[HashAddressesEnricherConfig]):
+class HashAddressesEnricher(ColumnEnricher[HashAddressesEnricherConfig]):
     """Replaces addresses by keyed hashes."""
 
-    _schema: pa.Schema
-    _columns: list[str]
+    _columns: Sequence[str] = ()
 
-    def needs(self) -> Sequence[str]:
-        """Name the columns that the config names; the default ones need not be there."""
+    def reads(self) -> Sequence[str]:
+        """Name the columns that the config names; the default ones need not exist."""
         return self.config.columns if "columns" in self.config.model_fields_set else ()
+
+    def columns(self) -> dict[str, pa.Field]:
+        """Name the columns to replace."""
+        return {name: text_field(name, f"Keyed hash of {name}") for name in self._columns}
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
         """Check the columns.
@@ -71,22 +75,15 @@ class HashAddressesEnricher(Enricher[HashAddressesEnricherConfig]):
         Raises:
             ConfigError: a column is missing or is not text.
         """
-        if "columns" in self.config.model_fields_set:
-            with option("columns"):
-                require(schema, self.config.columns, "hash_addresses")
+        with option("columns"):
+            require(schema, self.reads(), "hash_addresses")
         self._columns = [name for name in self.config.columns if name in schema.names]
         require_text(schema, self._columns, "hash_addresses")
-        for name in self._columns:
-            at = schema.get_field_index(name)
-            schema = schema.set(at, text_field(name, f"Keyed hash of {name}"))
-        self._schema = schema
-        return schema
+        return super().bind(schema)
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def compute(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
         """Replace the distinct values of each column."""
-        return rebuild(
-            batch, self._schema, {name: self._hashed(batch.column(name)) for name in self._columns}
-        )
+        return {name: self._hashed(batch.column(name)) for name in self._columns}
 
     def _hashed(self, array: pa.Array) -> pa.Array:
         values, indices = distinct(array)
@@ -105,7 +102,7 @@ class HashAddressesEnricher(Enricher[HashAddressesEnricherConfig]):
 
 
 def _network(text: str) -> str:
-    """Give the address's /24 or /48; `unknown` for what is no address."""
+    """Return the address's /24 or /48; `unknown` if it is not an address."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -1,8 +1,4 @@
-"""The `labels` enricher: classes of addresses, and whether a flow stays inside.
-
-The ranges are those of IANA's IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890) and of
-the multicast and unicast assignments of RFC 5771 and RFC 4291.
-"""
+"""The `labels` enricher: adds classes of addresses, and whether a flow stays inside."""
 
 from __future__ import annotations
 
@@ -13,60 +9,22 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from ktrans.api import ComponentConfig, Enricher
+from ktrans.api import ComponentConfig
 from ktrans.expressions.prefixes import PrefixIndex, parse_addresses, parse_prefix
-from ktrans.kit.columns import (
-    MISSING,
-    add_fields,
-    coded,
-    distinct,
-    option,
-    rebuild,
-    require_text,
-    spread,
-    text_field,
+from ktrans.kit.column_enricher import ColumnEnricher
+from ktrans.kit.columns import MISSING, coded, distinct, require_text, spread, text_field
+from ktrans.kit.flow_rules import (
+    ADDRESS_CLASSES,
+    INSIDE,
+    LOCAL_GROUPS,
+    SCOPES,
+    address_classes,
+    is_class,
 )
-
-RANGES = {
-    "0.0.0.0/0": "public",
-    "0.0.0.0/8": "reserved",
-    "0.0.0.0/32": "unspecified",
-    "10.0.0.0/8": "private",
-    "100.64.0.0/10": "shared",
-    "127.0.0.0/8": "loopback",
-    "169.254.0.0/16": "link_local",
-    "172.16.0.0/12": "private",
-    "192.0.0.0/24": "reserved",
-    "192.0.2.0/24": "documentation",
-    "192.168.0.0/16": "private",
-    "198.18.0.0/15": "benchmarking",
-    "198.51.100.0/24": "documentation",
-    "203.0.113.0/24": "documentation",
-    "224.0.0.0/4": "multicast",
-    "240.0.0.0/4": "reserved",
-    "255.255.255.255/32": "broadcast",
-    "::/0": "reserved",
-    "::/128": "unspecified",
-    "::1/128": "loopback",
-    "64:ff9b::/96": "public",
-    "2000::/3": "public",
-    "2001::/23": "reserved",
-    "2001:2::/48": "benchmarking",
-    "2001:db8::/32": "documentation",
-    "3fff::/20": "documentation",
-    "fc00::/7": "unique_local",
-    "fe80::/10": "link_local",
-    "ff00::/8": "multicast",
-}
-CLASSES = tuple(sorted(set(RANGES.values())))
-INSIDE = frozenset({"private", "shared", "unique_local", "link_local", "loopback"})
-LOCAL_GROUPS = frozenset({"multicast", "broadcast"})
-SCOPES = ("external", "inbound", "outbound", "internal")
-"""Where a flow goes; the position is (source inside) * 2 + (destination inside)."""
 
 Output = Literal["src_class", "dst_class", "flow_scope"]
 _DESCRIPTIONS: dict[Output, str] = {
-    "src_class": f"Class of the source address: {', '.join(CLASSES)}",
+    "src_class": f"Class of the source address: {', '.join(ADDRESS_CLASSES)}",
     "dst_class": "Class of the destination address, as in src_class",
     "flow_scope": f"Whether the ends are in the own networks: {', '.join(SCOPES)}",
 }
@@ -112,20 +70,23 @@ class LabelsEnricherConfig(ComponentConfig):
         return value
 
 
-class LabelsEnricher(Enricher[LabelsEnricherConfig]):
-    """Classes of addresses, direction."""
+class LabelsEnricher(ColumnEnricher[LabelsEnricherConfig]):
+    """Adds classes of addresses, and scopes of flows."""
 
-    _schema: pa.Schema
-    _classes: PrefixIndex
-    _networks: PrefixIndex | None
+    replaces = ()
+    names_option = "columns"
+    _networks: PrefixIndex | None = None
 
-    def needs(self) -> Sequence[str]:
+    def reads(self) -> Sequence[str]:
         """Name the two address columns."""
         return [self.config.source, self.config.destination]
 
-    def adds(self) -> Sequence[str]:
+    def columns(self) -> dict[str, pa.Field]:
         """Name the output columns."""
-        return list(self.config.columns.values())
+        return {
+            column: text_field(column, _DESCRIPTIONS[output])
+            for output, column in self.config.columns.items()
+        }
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
         """Check the address columns and add the outputs.
@@ -133,53 +94,37 @@ class LabelsEnricher(Enricher[LabelsEnricherConfig]):
         Raises:
             ConfigError: a column is missing, is not text, or exists already.
         """
-        require_text(schema, self.needs(), "labels")
-        fields = [
-            text_field(column, _DESCRIPTIONS[output])
-            for output, column in self.config.columns.items()
-        ]
-        self._classes = PrefixIndex([parse_prefix(text) for text in RANGES])
-        own = self.config.networks
-        self._networks = None if own is None else PrefixIndex([parse_prefix(text) for text in own])
-        with option("columns"):
-            self._schema = add_fields(schema, fields, "labels")
-        return self._schema
+        require_text(schema, self.reads(), "labels")
+        if self.config.networks is not None:
+            self._networks = PrefixIndex([parse_prefix(text) for text in self.config.networks])
+        return super().bind(schema)
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def compute(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
         """Classify the distinct addresses of both ends."""
         src_class, src_inside = self._side(batch.column(self.config.source), destination=False)
         dst_class, dst_inside = self._side(batch.column(self.config.destination), destination=True)
         scope = src_inside * 2 + dst_inside
         scope[(src_inside < 0) | (dst_inside < 0)] = MISSING
         results = {
-            "src_class": (src_class, CLASSES),
-            "dst_class": (dst_class, CLASSES),
+            "src_class": (src_class, ADDRESS_CLASSES),
+            "dst_class": (dst_class, ADDRESS_CLASSES),
             "flow_scope": (scope, SCOPES),
         }
-        new = {
+        return {
             column: coded(results[output][0], pa.array(results[output][1]))
             for output, column in self.config.columns.items()
         }
-        return rebuild(batch, self._schema, new)
 
     def _side(self, addresses: pa.Array, *, destination: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Give for each row the class's code, and 1 for inside, 0 for outside, MISSING for null."""
+        """Return each row's class, and 1 for inside, 0 for outside, MISSING for null."""
         values, indices = distinct(addresses)
         parsed = parse_addresses(values)
-        found = self._classes.lookup(parsed)  # every address is in a range, so -1 is no address
-        classes = np.append(_CLASS_OF_RANGE, MISSING)[found]
+        classes = address_classes(parsed)
         if self._networks is None:
-            inside = np.isin(classes, _codes(INSIDE))
+            inside = is_class(classes, INSIDE)
         else:
             inside = self._networks.lookup(parsed) >= 0
         if destination:
-            inside |= np.isin(classes, _codes(LOCAL_GROUPS))
+            inside |= is_class(classes, LOCAL_GROUPS)
         flag = np.where(classes < 0, MISSING, inside.astype(np.int32))
         return spread(classes, indices), spread(flag, indices)
-
-
-def _codes(names: frozenset[str]) -> np.ndarray:
-    return np.array([CLASSES.index(name) for name in names], np.int32)
-
-
-_CLASS_OF_RANGE = np.array([CLASSES.index(name) for name in RANGES.values()], np.int32)

@@ -15,17 +15,16 @@ The rule, exactly:
   name); side (`sides`, in that order, then the others); configuration, interface, instance and
   account by name, the lowest first. Null comes last in each.
 - A window is [`start_time`, `end_time`]; two overlap if no more than `slack` lies between.
-- Of each flow, in the order of its capture points: a report is set aside if its window overlaps
-  that of a report of the same flow which was kept for another, earlier capture point.
+- Of each flow, in the order of its capture points: a report is dropped if its window overlaps that
+  of a report of the same flow which was kept for another, earlier capture point.
 
 So all reports of the first capture point stay, and of the others those for times in which no better
 one saw the flow. Rows without both addresses or a start (NODATA, SKIPDATA) always stay. Copies from
-the same capture point are not its business: `dedupe` drops what was delivered twice.
+the same capture point stay too: `dedupe` drops what was delivered twice.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -35,25 +34,17 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import Context
-from ktrans.enrichers.hashes.hashing import combine, hash_column
-from ktrans.enrichers.held_rows.base import (
-    HeldConfig,
-    HeldEnricher,
-    present,
-    require_times,
-    windows,
-)
-from ktrans.enrichers.held_rows.seen import Hashes
-from ktrans.enrichers.held_rows.spill import Hold
-from ktrans.enrichers.held_rows.tuples import combined, first_rows
-from ktrans.enrichers.rules.reports import quarantined
-from ktrans.kit.columns import distinct, require_integer, require_text
+from ktrans.enrichers.hashes.combinations import combined, first_rows
+from ktrans.enrichers.hashes.hash_sets import Hashes, new_seeds
+from ktrans.enrichers.held_rows.base import HeldConfig, HeldEnricher, present, windows
+from ktrans.enrichers.held_rows.second_reports import second_reports
+from ktrans.enrichers.held_rows.spill import Hold, without_rows
+from ktrans.kit.columns import distinct, require_flow
+from ktrans.kit.flow_rules import PREFERRED_LOG_TYPES, PREFERRED_REPORTERS
 from ktrans.kit.units import Duration
 
 FLOW = ("provider", "src_addr", "dst_addr", "src_port", "dst_port", "protocol", "action")
 POINT = ("log_type", "reporter", "interface_id", "instance_id", "account_id")
-LOG_TYPES = ["azure.vnet", "azure.nsg", "aws.vpc", "aws.tgw", "aws.nfw"]
-SIDES = ["source", "source_gateway", "destination", "destination_gateway", "interface", "firewall"]
 
 Point = tuple[str | None, ...]
 
@@ -64,7 +55,7 @@ class OneReportEnricherConfig(HeldConfig):
     For Google Cloud's two sides and overlapping configurations, for Azure's NSG and VNet flow logs
     side by side, and for both interfaces of a connection in AWS. Of reports of the same flow in
     overlapping windows those of the first capture point stay: by log type, by side, then by the
-    name of the configuration and of the interface. The receipt says how many rows were set aside.
+    name of the configuration and of the interface. The receipt counts the dropped rows as filtered.
     It works within an epoch.
     """
 
@@ -82,12 +73,12 @@ class OneReportEnricherConfig(HeldConfig):
         examples=[5],
     )
     log_types: list[str] = Field(
-        default=LOG_TYPES,
+        default=list(PREFERRED_LOG_TYPES),
         description="Whose report to keep, by log type, the best first.",
         examples=[["aws.tgw", "aws.vpc"]],
     )
     sides: list[str] = Field(
-        default=SIDES,
+        default=list(PREFERRED_REPORTERS),
         description="Whose report to keep among equal log types, by reporter, the best first.",
         examples=[["destination", "source"]],
     )
@@ -107,8 +98,7 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
 
     def __init__(self, config: OneReportEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        # Seeds that nobody can know: a flow made to collide with another would hide it.
-        self._seeds = (secrets.randbits(64), secrets.randbits(64))
+        self._seeds = new_seeds()
         self._points: dict[Point, int] = {}
         self._noted: list[tuple[np.ndarray, ...]] = []
 
@@ -123,10 +113,7 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
         Raises:
             ConfigError: a column is missing or of the wrong type.
         """
-        numbers = ("src_port", "dst_port", "protocol")
-        require_integer(schema, numbers, "one_report")
-        require_text(schema, [n for n in (*FLOW, *POINT) if n not in numbers], "one_report")
-        require_times(schema, ["start_time", "end_time"], "one_report")
+        require_flow(schema, [*FLOW, *POINT, "start_time", "end_time"], "one_report")
         self._schema = schema
         return schema
 
@@ -134,14 +121,9 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
         start, end, valid = windows(batch)
         for name in ("src_addr", "dst_addr"):
             valid &= present(batch.column(name))
-        halves = []
-        for seed in self._seeds:
-            half = np.full(batch.num_rows, np.uint64(seed))
-            for name in FLOW:
-                half = combine(half, hash_column(batch.column(name), seed))
-            halves.append(half)
+        flows = Hashes.of_columns((batch.column(name) for name in FLOW), self._seeds)
         rows = np.flatnonzero(valid)
-        arrays = (*halves, start, end, self._capture_points(batch))
+        arrays = (*flows.halves, start, end, self._capture_points(batch))
         self._noted.append((rows + first, *(array[rows] for array in arrays)))
 
     def _capture_points(self, batch: pa.RecordBatch) -> np.ndarray:
@@ -172,7 +154,7 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
         return pc.map_lookup(batch.column(at), name, "first")
 
     def _ranks(self) -> np.ndarray:
-        """Give for each capture point its place in the order of preference."""
+        """Return the position of each capture point in the order of preference."""
         orders = (self.config.log_types, self.config.sides)
 
         def preference(point: Point) -> tuple[tuple[bool, int, str], ...]:
@@ -193,25 +175,10 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
             np.concatenate(parts) for parts in zip(*self._noted, strict=True)
         )
         self._noted.clear()
-        aside = rows[
-            quarantined(
+        dropped = rows[
+            second_reports(
                 Hashes(high, low), start, end, self._ranks()[point],
                 round(self.config.slack * 1e6),
             )
         ]  # fmt: skip
-        return _without(hold, np.sort(aside))
-
-
-def _without(hold: Hold, aside: np.ndarray) -> Iterator[pa.RecordBatch]:
-    """Give the held batches without some rows, named by sorted numbers."""
-    first = 0
-    for batch in hold.drain():
-        last = first + batch.num_rows
-        gone = aside[np.searchsorted(aside, first) : np.searchsorted(aside, last)] - first
-        first = last
-        if gone.size:
-            keep = np.ones(batch.num_rows, bool)
-            keep[gone] = False
-            yield batch.filter(pa.array(keep))
-        else:
-            yield batch
+        return without_rows(hold.drain(), np.sort(dropped))

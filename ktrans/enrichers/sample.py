@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Enricher
 from ktrans.enrichers.hashes.hashing import combine, hash_column, mix
-from ktrans.kit.columns import rebuild, require, require_integer, require_text
+from ktrans.kit.columns import rebuild, require_flow, require_integer
 
 _SEED = 0x6B7472616E73  # part of the result: another seed keeps other flows
 
@@ -61,14 +61,12 @@ class SampleEnricher(Enricher[SampleEnricherConfig]):
         Raises:
             ConfigError: a column is missing or of the wrong type.
         """
-        require_text(schema, ["src_addr", "dst_addr"], "sample")
-        require_integer(schema, ["src_port", "dst_port", "protocol"], "sample")
+        require_flow(schema, self.needs(), "sample")
         name = self.config.weight_column
         field = pa.field(
             name, pa.int64(), metadata={"description": "How many flows this row stands for"}
         )
         if name in schema.names:
-            require(schema, [name], "sample")
             require_integer(schema, [name], "sample")
             self._schema = schema.set(schema.get_field_index(name), field)
         else:

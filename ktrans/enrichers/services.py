@@ -1,4 +1,4 @@
-"""The `services` enricher: names protocols and services, and says which end is the server."""
+"""The `services` enricher: adds names of protocols and services, and which end is the server."""
 
 from __future__ import annotations
 
@@ -10,33 +10,22 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from ktrans.api import ComponentConfig, Enricher
-from ktrans.enrichers.tables.iana import PROTOCOL_KEYWORDS, TRANSPORTS, services
+from ktrans.api import ComponentConfig
+from ktrans.flow.protocols import PROTOCOLS_WITH_PORTS
+from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.columns import (
     MISSING,
-    add_fields,
     coded,
     numbers_or_null,
-    option,
     plain_integers,
-    rebuild,
     require_integer,
     text_field,
 )
+from ktrans.kit.flow_rules import SIDES, port_claims, protocol_keywords
 
 NO_PORT = 1 << 16
 """Stands for a port that is null or out of range."""
 
-SYSTEM_PORTS = 1024
-"""Ports below are IANA's system ports: what listens there is a server (RFC 6335, section 6)."""
-
-UDP_LITE = 136
-"""UDP-Lite has the ports of UDP (RFC 3828, section 3.3)."""
-
-_NAMELESS, _NAMED, _SYSTEM = -4, 2, 1
-"""An entry without a name, and what makes up a claim: a name, then a system port."""
-
-SIDES = ("src", "dst")
 Output = Literal["protocol_name", "service", "server", "server_port"]
 _DESCRIPTIONS: dict[Output, str] = {
     "protocol_name": "IANA keyword of the protocol, in lower case",
@@ -65,19 +54,26 @@ class ServicesEnricherConfig(ComponentConfig):
     )
 
 
-class ServicesEnricher(Enricher[ServicesEnricherConfig]):
-    """Names protocols and services."""
+class ServicesEnricher(ColumnEnricher[ServicesEnricherConfig]):
+    """Adds names of protocols and services."""
 
-    _schema: pa.Schema
+    replaces = ()
+    names_option = "columns"
 
-    def needs(self) -> Sequence[str]:
+    def reads(self) -> Sequence[str]:
         """Name the protocol and, unless only its name is wanted, the ports."""
         ports = () if set(self.config.columns) == {"protocol_name"} else ("src_port", "dst_port")
         return ["protocol", *ports]
 
-    def adds(self) -> Sequence[str]:
+    def columns(self) -> dict[str, pa.Field]:
         """Name the output columns."""
-        return list(self.config.columns.values())
+        fields = {
+            column: text_field(column, _DESCRIPTIONS[output])
+            for output, column in self.config.columns.items()
+        }
+        if port := self.config.columns.get("server_port"):
+            fields[port] = fields[port].with_type(pa.int32())
+        return fields
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
         """Check the columns and add the outputs.
@@ -85,18 +81,10 @@ class ServicesEnricher(Enricher[ServicesEnricherConfig]):
         Raises:
             ConfigError: a column is missing, holds no integers, or exists already.
         """
-        require_integer(schema, self.needs(), "services")
-        fields = [
-            pa.field(column, pa.int32(), metadata={"description": _DESCRIPTIONS[output]})
-            if output == "server_port"
-            else text_field(column, _DESCRIPTIONS[output])
-            for output, column in self.config.columns.items()
-        ]
-        with option("columns"):
-            self._schema = add_fields(schema, fields, "services")
-        return self._schema
+        require_integer(schema, self.reads(), "services")
+        return super().bind(schema)
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def compute(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
         """Look names up by position in arrays of all protocols and all ports."""
         tables = _tables()
         protocol = _numbers(batch.column("protocol"), tables.protocol.size - 1)
@@ -106,12 +94,11 @@ class ServicesEnricher(Enricher[ServicesEnricherConfig]):
         if set(self.config.columns) != {"protocol_name"}:
             found |= _ends(
                 tables,
-                tables.transport.take(protocol),
+                tables.ports_of.take(protocol),
                 _numbers(batch.column("src_port"), NO_PORT),
                 _numbers(batch.column("dst_port"), NO_PORT),
             )
-        new = {column: found[output] for output, column in self.config.columns.items()}
-        return rebuild(batch, self._schema, new)
+        return {column: found[output] for output, column in self.config.columns.items()}
 
 
 class _Tables:
@@ -120,31 +107,27 @@ class _Tables:
     Attributes:
         protocols, services: the names.
         protocol: code of the protocol's name, by protocol number; 256 is null.
-        transport: where a protocol's part of `port` begins, by protocol number.
-        port: for each transport, and for "no transport" last, one entry a port and one for null:
-            the code of the service's name * 4 + its claim to be the server's port.
-        no_transport: where that last part begins.
+        ports_of: where a protocol's part of `port` begins, by protocol number.
+        port: for each protocol with ports, and for those without last, one entry a port and one for
+            null: the code of the service's name * 4 + its claim to be the server's port.
+        no_ports: where that last part begins.
     """
 
     def __init__(self) -> None:
-        self.protocols = pa.array(list(PROTOCOL_KEYWORDS.values()))
+        keywords, claims = protocol_keywords(), port_claims()
+        self.protocols = keywords.column("keyword").combine_chunks()
         self.protocol = np.full(257, MISSING, np.int32)
-        self.protocol[list(PROTOCOL_KEYWORDS)] = np.arange(len(PROTOCOL_KEYWORDS))
-        width = NO_PORT + 1
-        self.no_transport = len(TRANSPORTS) * width
-        self.transport = np.full(257, self.no_transport, np.int32)
-        self.transport[[number for number, _ in TRANSPORTS]] = np.arange(len(TRANSPORTS)) * width
-        self.transport[UDP_LITE] = self.transport[17]
-        known = services()
-        names = sorted(set(known.values()))
-        code = {name: i for i, name in enumerate(names)}
-        self.services = pa.array(names)
-        table = np.full((len(TRANSPORTS) + 1, width), _NAMELESS, np.int16)
-        table[:-1, :SYSTEM_PORTS] += _SYSTEM
-        row = {name: i for i, (_, name) in enumerate(TRANSPORTS)}
-        for (transport, port), name in known.items():
-            table[row[transport], port] += 4 * (code[name] + 1) + _NAMED
-        self.port = table.reshape(-1)
+        self.protocol[keywords.column("protocol")] = np.arange(len(keywords))
+        width, count = NO_PORT + 1, len(PROTOCOLS_WITH_PORTS)
+        self.no_ports = count * width
+        self.ports_of = np.full(257, self.no_ports, np.int32)
+        self.ports_of[list(PROTOCOLS_WITH_PORTS)] = np.arange(count) * width
+        service = claims.column("service").combine_chunks().dictionary_encode()
+        self.services = service.dictionary
+        self.port = np.full(self.no_ports + width, 4 * MISSING, np.int16)
+        places = self.ports_of[claims.column("protocol")] + np.asarray(claims.column("port"))
+        codes = np.asarray(service.indices.fill_null(MISSING))
+        self.port[places] = 4 * codes + np.asarray(claims.column("claim"))
 
 
 @cache
@@ -153,7 +136,7 @@ def _tables() -> _Tables:
 
 
 def _numbers(array: pa.Array, null: int) -> np.ndarray:
-    """Give an integer column as int32, with `null` for null and whatever is not below it."""
+    """Return an integer column as int32, with `null` for null and for all that is not below it."""
     if pa.types.is_null(array.type):
         return np.full(len(array), null, np.int32)
     if not array.null_count and array.type.bit_width <= 32:  # noqa: PLR2004 - the common case
@@ -164,22 +147,22 @@ def _numbers(array: pa.Array, null: int) -> np.ndarray:
 
 
 def _ends(
-    tables: _Tables, transport: np.ndarray, src: np.ndarray, dst: np.ndarray
+    tables: _Tables, ports_of: np.ndarray, src: np.ndarray, dst: np.ndarray
 ) -> dict[str, pa.Array]:
     """Decide for each row which end is the server: the one whose port has the higher claim.
 
     Args:
         tables: the names.
-        transport: where the flow's part of `tables.port` begins.
+        ports_of: where the part of `tables.port` for the flow's protocol begins.
         src: source ports, NO_PORT for null.
         dst: destination ports, NO_PORT for null.
     """
-    src_entry = tables.port.take(transport + src)
-    dst_entry = tables.port.take(transport + dst)
+    src_entry = tables.port.take(ports_of + src)
+    dst_entry = tables.port.take(ports_of + dst)
     lean = (dst_entry & 3).astype(np.int8) - (src_entry & 3).astype(np.int8)
     to_dst = lean > 0
     open_ = lean == 0
-    known = ~open_ | ((src == dst) & (src != NO_PORT) & (transport != tables.no_transport))
+    known = ~open_ | ((src == dst) & (src != NO_PORT) & (ports_of != tables.no_ports))
     entry = np.where(to_dst, dst_entry, src_entry) >> 2
     return {
         "service": coded(np.where(known, entry, MISSING), tables.services),

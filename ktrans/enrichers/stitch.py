@@ -27,7 +27,6 @@ Packets and bytes, counted with those of the way back, stay what they were in to
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -37,27 +36,17 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ktrans.api import ConfigError, Context
-from ktrans.enrichers.hashes.hashing import combine, hash_column
-from ktrans.enrichers.held_rows.base import (
-    HeldConfig,
-    HeldEnricher,
-    present,
-    require_times,
-    windows,
-)
-from ktrans.enrichers.held_rows.joined import COUNTS, Joined
+from ktrans.enrichers.hashes.hash_sets import Hashes, new_seeds
+from ktrans.enrichers.hashes.hashing import combine
+from ktrans.enrichers.held_rows.base import HeldConfig, HeldEnricher, present, windows
+from ktrans.enrichers.held_rows.join_pairs import COUNTS, Joined
 from ktrans.enrichers.held_rows.pairing import pair
-from ktrans.enrichers.held_rows.seen import Hashes
 from ktrans.enrichers.held_rows.spill import Hold
-from ktrans.kit.columns import (
-    distinct,
-    option,
-    plain_integers,
-    require_integer,
-    require_text,
-)
+from ktrans.kit.columns import distinct, option, plain_integers, require_flow, require_text
+from ktrans.kit.flow_rules import SIDES
 from ktrans.kit.units import Duration
 
+ENDS = ("src_addr", "dst_addr")
 SAME = ("protocol", "provider", "log_type", "account_id", "action")
 NUMBERS = ("src_port", "dst_port", "protocol", "tcp_flags", *COUNTS)
 _TCP = 6
@@ -101,22 +90,14 @@ class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
 
     def __init__(self, config: StitchEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        # Seeds that nobody can know: connections made to collide would be joined.
-        self._seeds = (secrets.randbits(64), secrets.randbits(64))
+        self._seeds = new_seeds()
         self._noted: list[dict[str, np.ndarray]] = []
 
     def needs(self) -> Sequence[str]:
         """Name what makes a connection, its capture point, its window and its counters."""
-        return [
-            "src_addr",
-            "dst_addr",
-            *SAME,
-            *self.config.capture_point,
-            "log_status",
-            "start_time",
-            "end_time",
-            *(name for name in NUMBERS if name not in SAME),
-        ]
+        point = self.config.capture_point
+        times = ("log_status", "start_time", "end_time")
+        return list(dict.fromkeys([*ENDS, *SAME, *point, *times, *NUMBERS]))
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
         """Check the columns; the schema stays as it is.
@@ -124,15 +105,13 @@ class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
         Raises:
             ConfigError: a column is missing or of the wrong type.
         """
-        texts = [name for name in SAME if name != "protocol"]
-        require_text(schema, ["src_addr", "dst_addr", "log_status", *texts], "stitch")
-        require_integer(schema, NUMBERS, "stitch")
+        names = (*ENDS, *SAME, "log_status", "start_time", "end_time", *NUMBERS)
+        require_flow(schema, names, "stitch")
         for name in ("packets_rev", "bytes_rev"):
             if pa.types.is_null(schema.field(name).type):
                 raise ConfigError(
                     f"stitch: column {name!r} has no type to hold counters", code="column_type"
                 )
-        require_times(schema, ["start_time", "end_time"], "stitch")
         with option("capture_point"):
             require_text(schema, self.config.capture_point, "stitch")
         self._schema = schema
@@ -180,25 +159,21 @@ class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
         Returns:
             The hashes; which of the two directions; and whether both ends are the same.
         """
-        halves = []
-        sides = []
-        for seed in self._seeds:
-            source, destination = (
-                combine(
-                    hash_column(batch.column(f"{side}_addr"), seed),
-                    hash_column(batch.column(f"{side}_port"), seed),
-                )
-                for side in ("src", "dst")
+        source, destination = (
+            Hashes.of_columns(
+                (batch.column(f"{side}_{what}") for what in ("addr", "port")), self._seeds
             )
-            sides.append((source, destination))
-        back = sides[0][0] > sides[0][1]
-        same = sides[0][0] == sides[0][1]
-        for seed, (source, destination) in zip(self._seeds, sides, strict=True):
-            half = combine(np.where(back, destination, source), np.where(back, source, destination))
-            for name in (*SAME, *self.config.capture_point):
-                half = combine(half, hash_column(batch.column(name), seed))
-            halves.append(half)
-        return Hashes(halves[0], halves[1]), back, same
+            for side in SIDES
+        )
+        back, same = source.high > destination.high, source.high == destination.high
+        ends = Hashes(
+            *(
+                combine(np.where(back, there, here), np.where(back, here, there))
+                for here, there in zip(source.halves, destination.halves, strict=True)
+            )
+        )
+        columns = (batch.column(name) for name in (*SAME, *self.config.capture_point))
+        return Hashes.of_columns(columns, self._seeds, ends), back, same
 
     def _resolve(self, hold: Hold) -> Iterator[pa.RecordBatch]:
         noted = {

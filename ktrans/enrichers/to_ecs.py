@@ -9,10 +9,11 @@ import pyarrow as pa
 from pydantic import Field, StringConstraints
 
 from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers.reshape.view import RULES, View, lists_of, number_text, only_where
+from ktrans.enrichers.reshape.batch_view import RULES, View, lists_of, number_text, only_where
 from ktrans.flow.maps import extended, renamed
 from ktrans.flow.schema import ATTRS, BY_NAME, TEXT
-from ktrans.flow.target_schemas.tables import ECS, ECS_LABELS, Attribute
+from ktrans.flow.target_schemas.attribute import Attribute
+from ktrans.flow.target_schemas.ecs import ECS, ECS_LABELS
 
 _TYPES = (("connection",), ("connection", "allowed"), ("connection", "denied"))
 _VERDICTS = {"accept": 1, "reject": 2, "drop": 2}
@@ -24,7 +25,7 @@ class ToEcsEnricherConfig(ReshapeConfig):
     source and destination are the flow's ends, with what each of them sent; their ip is the
     packet's own address, and nat.ip the interface's where that differs. network.bytes and packets
     are the sum of both directions, and left out where the log counts one direction only. Rows
-    without any address are no connections and are left out; they are counted as filtered.
+    without any address are no connections and are filtered.
 
     For Elasticsearch's bulk API use the format `es_bulk`, and keep `source_uri` and `source_pos`,
     from which it makes document ids.

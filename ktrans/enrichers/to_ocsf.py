@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers.reshape.view import (
+from ktrans.enrichers.reshape.batch_view import (
     RULES,
     View,
     copy,
@@ -22,14 +22,8 @@ from ktrans.enrichers.reshape.view import (
 from ktrans.flow.columns import coalesce_text, nulls
 from ktrans.flow.maps import extended, map_value
 from ktrans.flow.schema import ATTRS, BY_NAME, TEXT
-from ktrans.flow.target_schemas.tables import (
-    OCSF,
-    OCSF_BOUNDARIES,
-    OCSF_LEFTOVERS,
-    OCSF_PLACES,
-    TEXTS,
-    Attribute,
-)
+from ktrans.flow.target_schemas.attribute import TEXTS, Attribute
+from ktrans.flow.target_schemas.ocsf import OCSF, OCSF_BOUNDARIES, OCSF_LEFTOVERS, OCSF_PLACES
 
 _OPEN, _CLOSE, _REFUSE, _TRAFFIC = 1, 2, 5, 6
 _ACTIVITIES = {_OPEN: "Open", _CLOSE: "Close", _REFUSE: "Refuse", _TRAFFIC: "Traffic"}
@@ -47,7 +41,7 @@ class ToOcsfEnricherConfig(ReshapeConfig):
 
     The record holds all that the schema requires, and what the log reports of the rest. Rows
     without any address are no network activity, and rows without any time (start_time, else
-    end_time, else logged_at) cannot be events: both are left out, and counted as filtered.
+    end_time, else logged_at) cannot be events: both are filtered.
 
     traffic.bytes_out is from source to destination, bytes_in the way back, and traffic.bytes their
     sum: it is left out where the log counts one direction only, since it would claim too much

@@ -9,9 +9,10 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers.reshape.view import RULES, View
+from ktrans.enrichers.reshape.batch_view import RULES, View
 from ktrans.flow.columns import coalesce_text
-from ktrans.flow.target_schemas.tables import OTEL, Attribute
+from ktrans.flow.target_schemas.attribute import Attribute
+from ktrans.flow.target_schemas.otel import OTEL
 
 
 class ToOtelEnricherConfig(ReshapeConfig):
@@ -21,7 +22,7 @@ class ToOtelEnricherConfig(ReshapeConfig):
     attribute), resource and attributes; the latter two are structs whose members have the dotted
     names of the semantic conventions. What these have no name for is written as the Collector's
     AWS and Google Cloud encodings do (`vendor`), and for every cloud alike below `flow.` (`flow`).
-    Rows without any address are left out; they are counted as filtered.
+    Rows without any address are filtered.
     """
 
     type: Literal["to_otel"] = Field(

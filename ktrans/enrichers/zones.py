@@ -31,23 +31,20 @@ only if no region speaks against it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import pyarrow as pa
 from pydantic import Field
 
-from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
-from ktrans.enrichers.rules.paths import CLASSES, PLACE, Ends, Places, cost, path_classes
-from ktrans.enrichers.tables.prefixes import load_prefix_table
-from ktrans.enrichers.tables.prices import Prices, load_prices
-from ktrans.kit.columns import (
-    add_fields,
-    option,
-    rebuild,
-    require_integer,
-    require_text,
-    text_field,
-)
+from ktrans.api import ComponentConfig, ConfigError, Context
+from ktrans.enrichers.paths.costs import cost, path_classes
+from ktrans.enrichers.paths.places import PLACE, Places
+from ktrans.enrichers.paths.prefix_table import load_prefix_table
+from ktrans.enrichers.paths.prices import Prices, load_prices
+from ktrans.flow.schema import TEXT
+from ktrans.kit.column_enricher import ColumnEnricher
+from ktrans.kit.columns import option, require_integer, require_text, text_field
+from ktrans.kit.flow_rules import PATH_CLASSES, SIDES
 
 Output = Literal[
     "src_cloud",
@@ -62,10 +59,9 @@ Output = Literal[
     "cost_estimate",
 ]
 FROM_RECORD = ("provider", "region", "zone", "vpc_id", "reporter", "direction")
-_DESCRIPTIONS = {
-    "path_class": f"Kind of path between the ends: {', '.join(CLASSES)}",
-    "cost_estimate": "Estimate of what the cloud charges for these bytes, in the table's currency",
-}
+_OUTPUTS: tuple[Output, ...] = get_args(Output)
+_PATH_CLASS = f"Kind of path between the ends: {', '.join(PATH_CLASSES)}"
+_COST = "Estimate of what the cloud charges for these bytes, in the table's currency"
 
 
 class ZonesEnricherConfig(ComponentConfig):
@@ -113,34 +109,45 @@ class ZonesEnricherConfig(ComponentConfig):
     )
 
 
-class ZonesEnricher(Enricher[ZonesEnricherConfig]):
-    """Places of both ends, class and price of the path."""
+class ZonesEnricher(ColumnEnricher[ZonesEnricherConfig]):
+    """Adds places of both ends, class and price of the path."""
 
-    _schema: pa.Schema
+    replaces = ("src_vpc", "dst_vpc")
+    names_option = "columns"
 
     def __init__(self, config: ZonesEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self._places: Places
         self._prices: Prices | None = None
 
-    def _outputs(self) -> list[str]:
-        """Name what is to come out, in order."""
-        wanted = self.config.columns
-        names = [f"{side}_{what}" for side in ("src", "dst") for what in PLACE]
-        names += ["path_class", "cost_estimate"]
-        if wanted is None:
-            return names if self.config.prices else names[:-1]
-        return [name for name in names if name in wanted]
+    def reads(self) -> Sequence[str]:
+        """Name the addresses, what the record says of places, and the counters if they cost."""
+        counters = ("bytes", "bytes_rev") if "cost_estimate" in self.columns() else ()
+        return ["src_addr", "dst_addr", "src_vpc", "dst_vpc", *FROM_RECORD, *counters]
 
     def needs(self) -> Sequence[str]:
-        """Name the addresses, what the record says of places, and the counters if they cost."""
-        counters = ("bytes", "bytes_rev") if "cost_estimate" in self._outputs() else ()
-        attrs = ("attrs",) if self.config.attrs else ()
-        return ["src_addr", "dst_addr", "src_vpc", "dst_vpc", *FROM_RECORD, *counters, *attrs]
+        """Name what it reads, and the attributes, which need not exist."""
+        return [*self.reads(), *(("attrs",) if self.config.attrs else ())]
 
     def adds(self) -> Sequence[str]:
         """Name the new columns; the networks of both ends exist already."""
-        return [name for name in self._outputs() if name not in ("src_vpc", "dst_vpc")]
+        return [name for name in self.columns() if name not in self.replaces]
+
+    def columns(self) -> dict[str, pa.DataType | pa.Field]:
+        """Name the columns that are wanted, in order."""
+        fields: dict[str, pa.DataType | pa.Field] = {}
+        for side, end in zip(SIDES, ("source", "destination"), strict=True):
+            for what in PLACE:
+                name = f"{side}_{what}"
+                fields[name] = text_field(name, f"{what.capitalize()} of the {end}")
+            fields[f"{side}_vpc"] = TEXT  # described by the flow schema
+        fields["path_class"] = text_field("path_class", _PATH_CLASS)
+        cost = pa.field("cost_estimate", pa.float64(), metadata={"description": _COST})
+        fields["cost_estimate"] = cost
+        wanted = self.config.columns
+        if wanted is None:
+            wanted = [name for name in _OUTPUTS if self.config.prices or name != "cost_estimate"]
+        return {name: field for name, field in fields.items() if name in wanted}
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
         """Read the tables, check the columns and add the new ones.
@@ -149,22 +156,16 @@ class ZonesEnricher(Enricher[ZonesEnricherConfig]):
             ConfigError: a column is missing, is of the wrong type or exists already; a table cannot
                 be read or has a bad row; a price is wanted without prices.
         """
-        outputs = self._outputs()
         require_text(schema, ["src_addr", "dst_addr", "src_vpc", "dst_vpc", *FROM_RECORD], "zones")
         with option("columns"):
-            if "cost_estimate" in outputs:
+            if "cost_estimate" in self.columns():
                 require_integer(schema, ["bytes", "bytes_rev"], "zones")
                 if self.config.prices is None:
                     raise ConfigError(
                         "zones: cost_estimate needs prices", hint="name a file in `prices`"
                     )
-            self._schema = add_fields(schema, [_field(name) for name in self.adds()], "zones")
-        for name in ("src_vpc", "dst_vpc"):
-            if name in outputs:
-                at = self._schema.get_field_index(name)
-                self._schema = self._schema.set(at, _like(self._schema.field(at)))
         self._load()
-        return self._schema
+        return super().bind(schema)
 
     def _load(self) -> None:
         table = None
@@ -180,14 +181,14 @@ class ZonesEnricher(Enricher[ZonesEnricherConfig]):
         self._places = Places(table)
         if self.config.prices is not None:
             with option("prices"):
-                self._prices = load_prices(self.context.path(self.config.prices), CLASSES)
+                self._prices = load_prices(self.context.path(self.config.prices), PATH_CLASSES)
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Find both ends' places by distinct values, then compare them row by row."""
-        ends: Ends = self._places.find(batch, attrs=self.config.attrs)
+    def compute(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+        """Find the places of both ends by distinct values, and compare them row by row."""
+        ends = self._places.find(batch, attrs=self.config.attrs)
         classes = path_classes(ends)
         new: dict[str, pa.Array] = {}
-        for name in self._outputs():
+        for name in self.columns():
             if name == "path_class":
                 new[name] = classes.column()
             elif name == "cost_estimate":
@@ -196,17 +197,4 @@ class ZonesEnricher(Enricher[ZonesEnricherConfig]):
             else:
                 side, what = name.split("_")
                 new[name] = ends.column(side, what)
-        return rebuild(batch, self._schema, new)
-
-
-def _field(name: str) -> pa.Field:
-    if name == "cost_estimate":
-        return pa.field(name, pa.float64(), metadata={"description": _DESCRIPTIONS[name]})
-    side, what = name.split("_")
-    end = {"src": "source", "dst": "destination"}.get(side)
-    return text_field(name, _DESCRIPTIONS.get(name, f"{what.capitalize()} of the {end}"))
-
-
-def _like(field: pa.Field) -> pa.Field:
-    """Describe a text column that is filled in: as it was, in the type that it comes out as."""
-    return text_field(field.name, "").with_metadata(field.metadata)
+        return new

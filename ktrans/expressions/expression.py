@@ -8,7 +8,8 @@ from ktrans.expressions.compiler import Compiler, an
 from ktrans.expressions.errors import ExpressionError
 from ktrans.expressions.ops import Env, Op, encoded, lift, run
 from ktrans.expressions.parser import parse
-from ktrans.expressions.values import ARROW, TEXT, Kind
+from ktrans.expressions.values import ARROW, Kind
+from ktrans.flow.schema import TEXT
 
 
 class Expression:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from ktrans.expressions.errors import ExpressionError, did_you_mean
 from ktrans.expressions.patterns import check_regex
 from ktrans.expressions.prefixes import PrefixIndex, in_prefixes, parse_prefix
-from ktrans.expressions.values import TIME, Kind, Value, absolute
+from ktrans.expressions.values import Kind, Value, absolute
+from ktrans.flow.schema import TIME
 
 Kinds = tuple[Kind, ...]
 _MANY = 1000
-_NUMBER: Kinds = ("int", "float")
 _UNITS = ("second", "minute", "hour", "day", "week", "month", "quarter", "year")
 
 
@@ -39,10 +39,10 @@ class Function:
     args: tuple[Kinds, ...] | Literal["alike"]
     gives: Kind | Literal["same"]
     bind: Callable[..., Callable[..., Value]]
-    least: int = 1
-    most: int = 1
-    fixed: Container[int] = ()
-    never: Kinds = ("attrs",)
+    least: int
+    most: int
+    fixed: Container[int]
+    never: Kinds
 
     def kinds(self, position: int) -> Kinds:
         """Give the kinds that the argument at a position takes."""
@@ -66,10 +66,6 @@ def find_function(name: str, text: str, pos: int) -> Function:
 def function_names() -> dict[str, str]:
     """Give every function's name and how it is written, for the reference page and messages."""
     return {name: function.usage for name, function in sorted(FUNCTIONS.items())}
-
-
-def _plain(function: Callable[..., Value]) -> Callable[[], Callable[..., Value]]:
-    return lambda: function
 
 
 def _length(value: Value) -> Value:
@@ -133,84 +129,55 @@ def _in_cidr(*prefixes: str) -> Callable[[Value], Value]:
     return lambda value: in_prefixes(value, index)
 
 
-def _about_text(
-    usage: str, gives: Kind, bind: Callable[[str], Callable[[Value], Value]]
-) -> Function:
-    """Make a function of a text and one constant text."""
-    return Function(usage, (("text",),), gives, bind, least=2, most=2, fixed=(1,))
+def _function(
+    usage: str,
+    args: str,
+    gives: Kind | Literal["same"],
+    bind: Callable[..., Callable[..., Value]],
+    *,
+    count: tuple[int, int] = (1, 1),
+    fixed: Container[int] = (),
+    never: Kinds = ("attrs",),
+) -> tuple[str, Function]:
+    kinds: tuple[Kinds, ...] | Literal["alike"] = "alike"
+    if args != "alike":
+        kinds = tuple(_KINDS[arg] for arg in args.split())
+    return usage.partition("(")[0], Function(usage, kinds, gives, bind, *count, fixed, never)
 
 
-FUNCTIONS: dict[str, Function] = {
-    "lower": Function("lower(text)", (("text",),), "text", _plain(pc.utf8_lower)),
-    "upper": Function("upper(text)", (("text",),), "text", _plain(pc.utf8_upper)),
-    "length": Function("length(text)", (("text",),), "int", _plain(_length)),
-    "substr": Function(
-        "substr(text, start[, length])",
-        (("text",), ("int",)),
-        "text",
-        _substr,
-        least=2,
-        most=3,
-        fixed=(1, 2),
-    ),
-    "replace": Function(
-        "replace(text, 'old', 'new')",
-        (("text",),),
-        "text",
-        _replace,
-        least=3,
-        most=3,
-        fixed=(1, 2),
-    ),
-    "starts_with": _about_text(
-        "starts_with(text, 'prefix')", "bool", lambda part: lambda v: pc.starts_with(v, part)
-    ),
-    "ends_with": _about_text(
-        "ends_with(text, 'suffix')", "bool", lambda part: lambda v: pc.ends_with(v, part)
-    ),
-    "contains": _about_text(
-        "contains(text, 'part')", "bool", lambda part: lambda v: pc.match_substring(v, part)
-    ),
-    "regexp_matches": _about_text("regexp_matches(text, 'pattern')", "bool", _matches),
-    "abs": Function("abs(number)", (_NUMBER,), "same", _plain(absolute)),
-    "floor": Function("floor(number)", (_NUMBER,), "same", _plain(_floor)),
-    "round": Function(
-        "round(number[, digits])", (_NUMBER, ("int",)), "same", _round, most=2, fixed=(1,)
-    ),
-    "coalesce": Function("coalesce(value, ...)", "alike", "same", _plain(pc.coalesce), most=_MANY),
-    "least": Function(
-        "least(value, ...)",
-        "alike",
-        "same",
-        _plain(pc.min_element_wise),
-        most=_MANY,
-        never=("attrs", "bool"),
-    ),
-    "greatest": Function(
-        "greatest(value, ...)",
-        "alike",
-        "same",
-        _plain(pc.max_element_wise),
-        most=_MANY,
-        never=("attrs", "bool"),
-    ),
-    "date_trunc": Function(
-        "date_trunc('unit', time)",
-        (("text",), ("timestamp",)),
-        "timestamp",
-        _date_trunc,
-        least=2,
-        most=2,
-        fixed=(0,),
-    ),
-    "epoch": Function("epoch(time)", (("timestamp",),), "float", _plain(_epoch)),
-    "in_cidr": Function(
-        "in_cidr(address, '10.0.0.0/8', ...)",
-        (("text",),),
-        "bool",
-        _in_cidr,
-        least=2,
-        most=_MANY,
-        fixed=range(1, _MANY),
-    ),
+_KINDS: dict[str, Kinds] = {
+    "text": ("text",),
+    "int": ("int",),
+    "number": ("int", "float"),
+    "time": ("timestamp",),
 }
+_SECOND: Any = {"count": (2, 2), "fixed": (1,)}
+
+FUNCTIONS: dict[str, Function] = dict([
+    _function("lower(text)", "text", "text", lambda: pc.utf8_lower),
+    _function("upper(text)", "text", "text", lambda: pc.utf8_upper),
+    _function("length(text)", "text", "int", lambda: _length),
+    _function("substr(text, start[, length])", "text int", "text", _substr, count=(2, 3),
+        fixed=(1, 2)),
+    _function("replace(text, 'old', 'new')", "text", "text", _replace, count=(3, 3), fixed=(1, 2)),
+    _function("starts_with(text, 'prefix')", "text", "bool",
+        lambda part: lambda v: pc.starts_with(v, part), **_SECOND),
+    _function("ends_with(text, 'suffix')", "text", "bool",
+        lambda part: lambda v: pc.ends_with(v, part), **_SECOND),
+    _function("contains(text, 'part')", "text", "bool",
+        lambda part: lambda v: pc.match_substring(v, part), **_SECOND),
+    _function("regexp_matches(text, 'pattern')", "text", "bool", _matches, **_SECOND),
+    _function("abs(number)", "number", "same", lambda: absolute),
+    _function("floor(number)", "number", "same", lambda: _floor),
+    _function("round(number[, digits])", "number int", "same", _round, count=(1, 2), fixed=(1,)),
+    _function("coalesce(value, ...)", "alike", "same", lambda: pc.coalesce, count=(1, _MANY)),
+    _function("least(value, ...)", "alike", "same", lambda: pc.min_element_wise, count=(1, _MANY),
+        never=("attrs", "bool")),
+    _function("greatest(value, ...)", "alike", "same", lambda: pc.max_element_wise,
+        count=(1, _MANY), never=("attrs", "bool")),
+    _function("date_trunc('unit', time)", "text time", "timestamp", _date_trunc, count=(2, 2),
+        fixed=(0,)),
+    _function("epoch(time)", "time", "float", lambda: _epoch),
+    _function("in_cidr(address, '10.0.0.0/8', ...)", "text", "bool", _in_cidr, count=(2, _MANY),
+        fixed=range(1, _MANY)),
+])  # fmt: skip

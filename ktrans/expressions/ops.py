@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from ktrans.expressions.values import TEXT, Kind, Value, normal
+from ktrans.expressions.values import Kind, Value, normal
+from ktrans.flow.schema import TEXT
 
 
 @dataclass(frozen=True, slots=True)

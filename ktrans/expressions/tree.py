@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 from typing import Literal as Choice
 
 
@@ -119,21 +120,12 @@ class Call(Node):
     args: tuple[Node, ...]
 
 
-def children(node: Node) -> tuple[Node, ...]:  # noqa: PLR0911 - one return a node type
-    """Give the parts that a node is made of, in the order of the text."""
-    match node:
-        case Index(column=part) | Unary(operand=part) | IsNull(operand=part):
-            return (part,)
-        case Like(operand=part) | Cast(operand=part):
-            return (part,)
-        case Binary(left=left, right=right):
-            return (left, right)
-        case Logic(items=items) | Call(args=items):
-            return items
-        case In(operand=part, items=items):
-            return (part, *items)
-        case Between(operand=part, low=low, high=high):
-            return (part, low, high)
-        case Case(whens=whens, otherwise=otherwise):
-            return (*(part for when in whens for part in when), otherwise)
-    return ()
+def children(node: Node) -> list[Node]:
+    """Return the nodes that a node is made of, in the order of the text."""
+    return [part for each in fields(node) for part in _nodes(getattr(node, each.name))]
+
+
+def _nodes(value: Any) -> list[Node]:
+    if isinstance(value, tuple):
+        return [part for item in value for part in _nodes(item)]
+    return [value] if isinstance(value, Node) else []

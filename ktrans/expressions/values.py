@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.flow.schema import TIME
+
 Kind = Literal["bool", "int", "float", "text", "timestamp", "attrs", "null"]
 Value = Any
 """A pa.Array, or a pa.Scalar for what is the same in every row."""
 
-TIME = pa.timestamp("us", tz="UTC")
-TEXT = pa.dictionary(pa.int32(), pa.string())
 ARROW: dict[str, pa.DataType] = {
     "bool": pa.bool_(),
     "int": pa.int64(),

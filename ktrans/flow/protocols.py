@@ -1,4 +1,7 @@
-"""IP protocols that carry ports, and what to do with the ports of those that do not."""
+"""IP protocols: their names, which of them have ports, and the ports of those that have none.
+
+Source: IANA, Assigned Internet Protocol Numbers.
+"""
 
 from __future__ import annotations
 
@@ -9,47 +12,34 @@ import pyarrow.compute as pc
 from ktrans.flow.columns import raw_values
 
 PROTOCOLS_WITH_PORTS: tuple[int, ...] = (6, 17, 33, 132, 136)
-"""TCP, UDP, DCCP, SCTP, UDP-Lite (IANA, Assigned Internet Protocol Numbers)."""
+"""TCP, UDP, DCCP, SCTP, UDP-Lite."""
+
+_KEYWORDS_FROM_0 = """
+hopopt icmp igmp ggp ipv4 st tcp cbt egp igp bbn-rcc-mon nvp-ii pup argus emcon xnet chaos udp mux
+dcn-meas hmp prm xns-idp trunk-1 trunk-2 leaf-1 leaf-2 rdp irtp iso-tp4 netblt mfe-nsp merit-inp
+dccp 3pc idpr xtp ddp idpr-cmtp tp++ il ipv6 sdrp ipv6-route ipv6-frag idrp rsvp gre dsr bna esp ah
+i-nlsp swipe narp min-ipv4 tlsp skip ipv6-icmp ipv6-nonxt ipv6-opts - cftp - sat-expak kryptolan
+rvd ippc - sat-mon visa ipcv cpnx cphb wsn pvp br-sat-mon sun-nd wb-mon wb-expak iso-ip vmtp
+secure-vmtp vines iptm nsfnet-igp dgp tcf eigrp ospfigp sprite-rpc larp mtp ax.25 ipip micp scc-sp
+etherip encap - gmtp ifmp pnni pim aris scps qnx a/n ipcomp snp compaq-peer ipx-in-ip vrrp pgm -
+l2tp ddx iatp stp srp uti smp sm ptp isis fire crtp crudp sscopmce iplt sps pipe sctp fc
+rsvp-e2e-ignore mobility-header udplite mpls-in-ip manet shim6 wesp rohc ethernet aggfrag nsh homa
+bit-emu
+"""
+
+PROTOCOL_KEYWORDS: dict[int, str] = {
+    number: word for number, word in enumerate(_KEYWORDS_FROM_0.split()) if word != "-"
+}
+"""Keywords in lower case by protocol number; numbers without a keyword are not listed."""
+
+_OTHER_SPELLINGS = {"icmpv4": "1", "ipip": "4", "icmp6": "58", "icmpv6": "58", "ospf": "89", "ipencap": "94"}  # fmt: skip
+"""As Suricata, Hubble and goflow2 write them."""
 
 PROTOCOL_NAMES: dict[str, str] = {
-    "hopopt": "0",
-    "icmp": "1",
-    "icmpv4": "1",
-    "igmp": "2",
-    "ipip": "4",
-    "ipv4": "4",
-    "tcp": "6",
-    "egp": "8",
-    "igp": "9",
-    "udp": "17",
-    "dccp": "33",
-    "ipv6": "41",
-    "ipv6-route": "43",
-    "ipv6-frag": "44",
-    "rsvp": "46",
-    "gre": "47",
-    "esp": "50",
-    "ah": "51",
-    "icmp6": "58",
-    "icmpv6": "58",
-    "ipv6-icmp": "58",
-    "ipv6-nonxt": "59",
-    "ipv6-opts": "60",
-    "eigrp": "88",
-    "ospf": "89",
-    "ospfigp": "89",
-    "ipencap": "94",
-    "etherip": "97",
-    "pim": "103",
-    "ipcomp": "108",
-    "vrrp": "112",
-    "l2tp": "115",
-    "sctp": "132",
-    "udplite": "136",
-    "mpls-in-ip": "137",
+    **{word: str(number) for number, word in PROTOCOL_KEYWORDS.items()},
+    **_OTHER_SPELLINGS,
 }
-"""The number of each protocol that logs name (IANA, Assigned Internet Protocol Numbers), as text, in the
-spellings of IANA, Suricata, Hubble and goflow2."""
+"""The number, as text, of each protocol by the names that logs use."""
 
 _HAS_PORTS = np.zeros(256, dtype=bool)
 _HAS_PORTS[list(PROTOCOLS_WITH_PORTS)] = True

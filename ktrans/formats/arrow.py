@@ -50,7 +50,7 @@ class ArrowFormat(Format[ArrowFormatConfig]):
         self._head = _serialised(schema, None, self._options())[: -len(_END_OF_STREAM)]
 
     def encode(self, batch: pa.RecordBatch) -> Encoded:
-        """Give the messages of the batch and of its dictionaries."""
+        """Return the messages of the batch and of its dictionaries."""
         batch = conform(batch, self._schema)
         whole = _serialised(self._schema, batch, self._options())
         data = memoryview(whole)[len(self._head) : -len(_END_OF_STREAM)]

@@ -1,4 +1,4 @@
-"""Batches made to fit what a container file was begun with."""
+"""Casts batches to the schema of a container file."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _REFUSED = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 
 
 def storable(schema: pa.Schema, target: str, attempt: Callable[[pa.Schema], object]) -> None:
-    """Find out which columns a container cannot hold, by trying without any rows.
+    """Check that a container can store all columns, by writing an empty file.
 
     Args:
         schema: of the rows to come.
-        target: what they shall be put in, for the message.
-        attempt: writes an empty file of a schema, or raises.
+        target: the container, for the message.
+        attempt: writes an empty file with a schema, or raises.
 
     Raises:
-        ConfigError: names the first column that does not fit.
+        ConfigError: names the first column that cannot be stored.
     """
     try:
         attempt(schema)
@@ -42,9 +42,9 @@ def storable(schema: pa.Schema, target: str, attempt: Callable[[pa.Schema], obje
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Give the batch in exactly this schema, its dictionaries free of nulls and of dead weight.
+    """Return the batch in exactly this schema, its dictionaries without nulls and unused values.
 
-    Text that comes plain where the schema has a dictionary (or the other way round) is cast.
+    Plain text is cast to a dictionary where the schema has one, and the other way round.
 
     Raises:
         pa.ArrowInvalid: a value does not fit the schema's type.

@@ -84,14 +84,14 @@ class CsvFormat(TextFormat[CsvFormatConfig]):
         self._names = tuple(schema.names)
 
     def header(self) -> bytes:
-        """Give the line of column names."""
+        """Return the line of column names, unless there is to be none."""
         if not self.config.header:
             return b""
         names = self._quoted(pa.array(self._names, pa.string())).to_pylist()
         return (self.config.delimiter.join(names) + self._line_end).encode()
 
     def pieces(self, batch: pa.RecordBatch) -> list[Piece]:
-        """Give the pieces of one line a row."""
+        """Return the pieces of one line for each row."""
         absent = '""' if batch.num_columns == 1 else ""
         pieces: list[Piece] = []
         for index, column in enumerate(batch.columns):
@@ -110,8 +110,7 @@ class CsvFormat(TextFormat[CsvFormatConfig]):
             text = scalar_text(array)
             if self.config.escape_formulas and is_text(kind):
                 text = _compute.replace_substring_regex(text, _FORMULA, r"'\1")
-            # Numbers and times are never empty and hold nothing to be quoted, unless the delimiter
-            # is an odd one.
+            # Numbers and times never need quotes, unless the delimiter is an unusual one.
             safe = self.config.delimiter in ",;|\t" and not (is_text(kind) or is_binary(kind))
             return text if safe else self._quoted(text)
         return self._quoted(json_text(array))

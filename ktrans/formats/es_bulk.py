@@ -39,8 +39,8 @@ class EsBulkFormatConfig(ComponentConfig):
     action: Literal["create", "index"] = Field(
         "create",
         description=(
-            "`create` leaves a document alone that is there already, and is what data streams "
-            "take; `index` replaces it."
+            "`create` keeps a document that exists, and is the only action of data streams; "
+            "`index` replaces it."
         ),
         examples=["create", "index"],
     )
@@ -48,7 +48,7 @@ class EsBulkFormatConfig(ComponentConfig):
         ("source_uri", "source_pos"),
         description=(
             "The columns that together name a row: the document's `_id` is made of them, so that "
-            "sending a row again does not store it twice. Empty: Elasticsearch makes up ids."
+            "sending a row again does not store it twice. Empty: Elasticsearch chooses ids."
         ),
         examples=[["source_uri", "source_pos"], ["record_id"], []],
     )
@@ -69,7 +69,7 @@ class EsBulkFormatConfig(ComponentConfig):
 
 
 def slots(template: str) -> list[tuple[str, str | None, str]]:
-    """Take an index template apart into literal text, column (or None) and time format.
+    """Parse an index template into literal text, column (or None) and time format.
 
     Raises:
         ValueError: it is not well-formed.
@@ -85,7 +85,7 @@ def slots(template: str) -> list[tuple[str, str | None, str]]:
 
 
 class EsBulkFormat(TextFormat[EsBulkFormatConfig]):
-    """Two lines a row: what to do and where, then the document, as in JSON lines without nulls.
+    """Two lines for each row: the action with its index, then the document, as in JSON lines.
 
     The id is a hash of each text among the id columns and the digits of each number. A row where
     one of them is null has no id, and is stored again when it is sent again.
@@ -122,7 +122,7 @@ class EsBulkFormat(TextFormat[EsBulkFormatConfig]):
                 )
 
     def pieces(self, batch: pa.RecordBatch) -> list[Piece]:
-        """Give the pieces of the action and of the document."""
+        """Return the pieces of the action and of the document."""
         pieces: list[Piece] = [f'{{"{self.config.action}":{{"_index":"']
         for literal, name, spec in slots(self.config.index):
             pieces.append(_inner(literal))
@@ -165,7 +165,7 @@ def _kind(schema: pa.Schema, name: str, option: str) -> pa.DataType:
 
 
 def _hashed(array: pa.Array) -> pa.Array:
-    """Give what stands in an id for each value: digits of a number, a hash of a text."""
+    """Return each value's part of an id: the digits of a number, a hash of a text."""
     if pa.types.is_dictionary(array.type):
         return _hashed(array.dictionary).take(array.indices)
     if pa.types.is_integer(array.type):
@@ -186,7 +186,7 @@ def _only(column: pa.Array, mask: np.ndarray) -> pa.Array:
 
 
 def _days(column: pa.Array, spec: str) -> pa.Array:
-    """Give times as text of a format, working on the distinct hours."""
+    """Return formatted times; only distinct hours are formatted."""
     seconds = column.cast(pa.timestamp("s", "UTC"), safe=False).cast(pa.int64())
     hours = _compute.floor(_compute.divide(seconds.cast(pa.float64()), float(_HOUR_SECS)))
     coded = hours.cast(pa.int64()).dictionary_encode()
@@ -196,7 +196,7 @@ def _days(column: pa.Array, spec: str) -> pa.Array:
 
 
 def _quoted_inner(array: pa.Array) -> pa.Array:
-    """Give values as they stand inside a JSON string that is open already."""
+    """Return values as they are written inside a JSON string."""
     text = json_text(scalar_text(array))
     return _compute.utf8_slice_codeunits(text, 1, -1)
 

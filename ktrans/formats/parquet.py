@@ -1,4 +1,4 @@
-"""Apache Parquet: what data lakes and query engines read."""
+"""Apache Parquet, for data lakes and query engines."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, Encoded, Format, FormatWriter
 from ktrans.formats.conform import conform, storable
+from ktrans.kit.files.compression import OutputStream
 from ktrans.kit.units import Size
 
 _LEVELS = {"zstd": range(1, 23), "gzip": range(1, 10)}
@@ -16,8 +17,10 @@ _PAGE_ROWS = 1 << 20
 _STEP_ROWS = 8192
 """Rows of a page at most, and how many are encoded at a time. Pages end at 1 MiB anyway; pyarrow's
 defaults of 20,000 and 1024 take a tenth more time and some size."""
+_BUFFER_BYTES = 64 << 10
+"""A column chunk's pages arrive in pieces of some bytes: they are written together."""
 _FIRST_GUESS = 0.25
-"""Size in the file over size in memory, until the first row group tells (flow logs: 0.15 to 0.3)."""
+"""Size in the file over size in memory, before the first row group (flow logs: 0.15 to 0.3)."""
 
 
 class ParquetFormatConfig(ComponentConfig):
@@ -36,7 +39,7 @@ class ParquetFormatConfig(ComponentConfig):
         300_000,
         ge=1,
         description="Rows after which a row group is written. More of them compress better and"
-        " take more memory while they are gathered.",
+        " take more memory.",
         examples=[300_000],
     )
     row_group_size: Size = Field(
@@ -74,11 +77,11 @@ class ParquetFormatConfig(ComponentConfig):
 
 
 class ParquetFormat(Format[ParquetFormatConfig]):
-    """Files whose schema is the rows' own, descriptions and flow schema version included.
+    """Files with the schema of the rows, including descriptions and the flow schema's version.
 
-    The same rows give the same bytes, with the same version of pyarrow: nothing in a file depends
-    on when it was written. Batches are gathered to row groups; their dictionaries become one, or
-    each would be written out and most would fall back to plain text.
+    The same rows give the same bytes with the same version of pyarrow: nothing depends on the time
+    of writing. Batches are buffered to row groups; their dictionaries are unified, or each would be
+    written out and most columns would fall back to plain text.
     """
 
     extension: ClassVar[str] = ".parquet"
@@ -87,7 +90,7 @@ class ParquetFormat(Format[ParquetFormatConfig]):
     _schema: pa.Schema
 
     def bind(self, schema: pa.Schema) -> None:
-        """Keep the schema that files are begun with.
+        """Keep the schema of the files.
 
         Raises:
             ConfigError: Parquet has no form for a column, or an option names one that is missing.
@@ -114,7 +117,7 @@ class ParquetFormat(Format[ParquetFormatConfig]):
         self._schema = schema
 
     def encode(self, batch: pa.RecordBatch) -> Encoded:
-        """Make the batch fit the schema; the rest needs a whole row group."""
+        """Cast the batch to the schema; the rest needs a whole row group."""
         batch = conform(batch, self._schema)
         return Encoded(batch, batch.num_rows, batch.nbytes)
 
@@ -167,21 +170,23 @@ class ParquetFormat(Format[ParquetFormatConfig]):
 
 
 class ParquetFormatWriter(FormatWriter):
-    """Gathers batches to row groups. What is gathered counts in `tell` by estimate."""
+    """Buffers batches to row groups; `tell` estimates the size of what is buffered."""
 
     def __init__(self, owner: ParquetFormat, stream: BinaryIO) -> None:
-        self._counted = _Counted(stream)
+        given: Any = stream
+        self._output = given if isinstance(given, OutputStream) else OutputStream(given.write)
+        self._sink = pa.BufferedOutputStream(pa.PythonFile(self._output, mode="w"), _BUFFER_BYTES)
         self._schema = owner._schema  # noqa: SLF001  # one component, two classes
         self._config = owner.config
         self._footers: list[Any] = []
-        self._writer = owner._writer(self._counted, self._schema, self._footers)  # noqa: SLF001
+        self._writer = owner._writer(self._sink, self._schema, self._footers)  # noqa: SLF001
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._given_bytes = 0
         self.buffered_bytes = 0
 
     def write(self, encoded: Encoded) -> None:
-        """Add a batch; writes a row group when there are enough rows for one."""
+        """Add a batch; write a row group when there are enough rows."""
         if not encoded.rows:
             return
         self._pending.append(encoded.data)
@@ -192,7 +197,7 @@ class ParquetFormatWriter(FormatWriter):
             self.flush()
 
     def flush(self) -> None:
-        """Write what is gathered as a row group of its own."""
+        """Write what is buffered as a row group."""
         if not self._pending_rows:
             return
         table = pa.Table.from_batches(self._pending, self._schema).unify_dictionaries()
@@ -201,14 +206,14 @@ class ParquetFormatWriter(FormatWriter):
         self._pending, self._pending_rows, self.buffered_bytes = [], 0, 0
 
     def __del__(self) -> None:
-        # A file that was given up: pyarrow's writer would still want to write its footer when it
-        # goes, to a stream that is closed by then.
-        self._counted.drop()
+        # pyarrow's writer of an abandoned file would write the footer when it is freed, to a stream
+        # that is closed by then.
+        self._output.drop()
         self._writer.is_open = False
 
     def tell(self) -> int:
-        """Give the bytes written so far, plus those gathered at the ratio seen so far."""
-        written = self._counted.tell()
+        """Return the bytes written, plus those buffered at the ratio of sizes so far."""
+        written = int(self._sink.tell())
         ratio = written / self._given_bytes if self._given_bytes else _FIRST_GUESS
         return written + int(self.buffered_bytes * ratio)
 
@@ -220,48 +225,12 @@ class ParquetFormatWriter(FormatWriter):
         """
         self.flush()
         self._writer.close()
+        self._sink.flush()
         return int(self._footers[0].num_rows)
 
 
-class _Counted:
-    """A stream that knows how much was written to it, and that Parquet's writer may not close."""
-
-    closed = False
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream: BinaryIO | None = stream
-        self._size = 0
-
-    def write(self, data: Any) -> int:
-        if self._stream is not None:
-            self._stream.write(data)
-        self._size += len(data)
-        return len(data)
-
-    def drop(self) -> None:
-        self._stream = None
-
-    def tell(self) -> int:
-        return self._size
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
-
 def _leaves(name: str, kind: pa.DataType) -> dict[str, pa.DataType]:
-    """Give a column's leaves by the path that Parquet names them by."""
+    """Return a column's leaves by their paths in Parquet."""
     if pa.types.is_map(kind):
         return {
             **_leaves(f"{name}.key_value.key", kind.key_type),

@@ -17,13 +17,15 @@ Tools:
 | module | contents |
 |---|---|
 | `columns` | checks of columns, distinct values, adding and replacing columns |
-| `flow` | the flow schema and its types |
+| `flow`, `flow_rules` | the flow schema and its types; rules about servers, scopes and capture points |
 | `rows` | rows as text by columns: JSON, InfluxDB line protocol |
 | `text` | decompression, lines, carriers of log lines |
 | `files` | path templates, partitions, staging and publishing of files |
 | `objects` | one object store under sources, sinks and state |
 | `state` | the tables of state stores, leases, state in a bucket |
 | `errors`, `retry` | one table of errors (status to error and hint), one way to retry |
+| `units` | sizes and durations with units in options |
+| `log_events` | the log events of the kit itself |
 | `spool` | segments on disk for input that comes only once |
 
 Plugins that need more implement the classes of `ktrans.api` themselves.

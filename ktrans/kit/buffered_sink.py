@@ -1,4 +1,4 @@
-"""The sink for places that take rows in transactions or requests: databases, APIs."""
+"""The base of sinks that send rows in transactions or requests: databases, APIs."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from ktrans.kit.files.private_folder import private_folder
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The rows of one task, to be sent.
+    """The rows of one task.
 
     Attributes:
-        mark: names pipeline, sink, epoch and task; the same whenever the same rows are sent again.
-        rows: how many there are.
+        mark: names pipeline, sink, epoch and task; the same when the same rows are sent again.
+        rows: their number.
         schema: their schema, as `bind` saw it when they were staged.
         path: the Arrow stream file that holds them.
     """
@@ -49,16 +49,16 @@ class Delivery:
 
 
 class BufferedSink(Sink[C]):
-    """Keeps a task's rows in a local file until the epoch is decided, then delivers them.
+    """Keeps a task's rows in a local file until the commit, then delivers them.
 
-    Write `deliver`. It is called at least once for each task. Rows arrive exactly once if it stores
-    `delivery.mark` in the same transaction as the rows, and leaves a mark alone that is there
-    already; or if rows that are sent again replace themselves. Then say
-    `delivery="exactly_once"` in the Spec, else `"at_least_once"`.
+    Subclasses implement `deliver`, which is called at least once for each task. Rows arrive exactly
+    once if it stores `delivery.mark` in the same transaction as the rows and does nothing if the
+    mark exists; or if rows that are sent again replace themselves. Declare that by
+    `delivery="exactly_once"` in the Spec, otherwise `"at_least_once"`.
 
     Rows wait in `.ktrans/staged/<pipeline>.<sink>/` beside the pipeline file, so the disk needs
-    room for the rows of an epoch. A run on another machine does not find them, and the epoch is
-    processed again.
+    room for the rows of an epoch. A run on another machine does not find them, and processes the
+    epoch again.
 
     >>> import tempfile
     >>> from ktrans.api import ComponentConfig, Context
@@ -87,16 +87,16 @@ class BufferedSink(Sink[C]):
         """Send the rows of one task.
 
         Raises:
-            RetryableError: it may succeed later; the run ends, and the next one delivers.
+            RetryableError: it may succeed later: the run ends, and the next one delivers.
             AccessError, UnavailableError, ConfigError: as their names say.
         """
 
     def bind(self, schema: pa.Schema) -> None:
-        """Learn the schema; extend it to refuse columns that cannot be stored."""
+        """Take the schema; extend this to refuse columns that cannot be stored."""
         self._schema = schema
 
     def prepare(self, epoch: EpochId) -> None:
-        """Remove what attempts at this epoch and at earlier ones left."""
+        """Remove files of attempts at this epoch and at earlier ones."""
         if not self._folder.is_dir():
             return
         for path in self._folder.iterdir():
@@ -105,19 +105,19 @@ class BufferedSink(Sink[C]):
                 path.unlink(missing_ok=True)
 
     def writer(self, task: TaskId) -> Writer:
-        """Give a writer that keeps the task's rows."""
+        """Return a writer that keeps the task's rows."""
         private_folder(self._folder)
-        # What another attempt left, or is writing still, must not pass for what was decided.
+        # A unique name: files of other attempts, finished or not, must not be taken for this one.
         name = f"{task}.{secrets.token_hex(4)}.arrow"
         return _Stager(self._folder / name, self._schema)
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
-        """Deliver what is still staged.
+        """Deliver the staged files that have not been delivered.
 
-        A file is removed once it is delivered, and that is how a commit that is done again knows.
+        A file is renamed once it is delivered, so that a repeated commit skips it.
 
         Raises:
-            StageLostError: a file is gone, and no note says that it was delivered.
+            StageLostError: a file has disappeared without having been delivered.
         """
         for receipt in receipts:
             name = receipt.data["file"]
@@ -132,7 +132,7 @@ class BufferedSink(Sink[C]):
                 self.deliver(Delivery(mark, receipt.rows, schema, path))
                 path.replace(done)
             elif not done.exists() and not self._settled(epoch):
-                raise StageLostError(f"{path} is gone, and with it {receipt.rows} rows")
+                raise StageLostError(f"{path} has disappeared with {receipt.rows} rows")
         self._settle(epoch, receipts)
 
     @property
@@ -141,12 +141,12 @@ class BufferedSink(Sink[C]):
         return self.context.path(".ktrans") / "staged" / name
 
     def _settled(self, epoch: EpochId) -> bool:
-        """Tell whether this epoch was delivered as a whole."""
+        """Return whether this epoch was delivered completely."""
         note = self._folder / f"last{epoch.history and '-'}{epoch.history}"
         return note.exists() and int(note.read_text() or 0) >= epoch.number
 
     def _settle(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
-        """Write down that the epoch is delivered, then forget its files."""
+        """Record that the epoch is delivered, then remove its files."""
         if any(receipt.data["file"] for receipt in receipts):
             note = self._folder / f"last{epoch.history and '-'}{epoch.history}"
             fresh = note.with_suffix(".new")

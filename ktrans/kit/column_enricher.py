@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import ClassVar
 
 import pyarrow as pa
 
-from ktrans.api import ConfigError, Enricher
+from ktrans.api import Enricher
 from ktrans.api.component import C
 from ktrans.flow.schema import TEXT
+from ktrans.kit.columns import column_exists, option, rebuild, require
 
 
 class ColumnEnricher(Enricher[C]):
@@ -32,15 +34,26 @@ class ColumnEnricher(Enricher[C]):
     ['bytes', 'megabits']
     >>> enricher.apply(batch)["megabits"].to_pylist()
     [1.0, None]
+
+    Attributes:
+        replaces: the columns that it may replace if they exist; None means any.
+        names_option: the option that names the columns, for error messages.
     """
+
+    replaces: ClassVar[Collection[str] | None] = None
+    names_option: ClassVar[str | None] = None
+    _schema: pa.Schema
 
     @abc.abstractmethod
     def reads(self) -> Sequence[str]:
         """Name the columns that `compute` reads."""
 
     @abc.abstractmethod
-    def columns(self) -> Mapping[str, pa.DataType]:
-        """Name the columns that `compute` gives, with their types; text is a dictionary of text."""
+    def columns(self) -> Mapping[str, pa.DataType | pa.Field]:
+        """Name the columns that `compute` returns, with their types, or fields with descriptions.
+
+        A column of text becomes a dictionary of text.
+        """
 
     @abc.abstractmethod
     def compute(self, batch: pa.RecordBatch) -> Mapping[str, pa.Array]:
@@ -58,40 +71,34 @@ class ColumnEnricher(Enricher[C]):
         return tuple(self.columns())
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Check that what it reads is there, and give the schema with its columns.
+        """Check that the columns exist that it reads, and return the schema with its own.
 
         Raises:
-            ConfigError: a column that it reads is missing.
+            ConfigError: a column is missing, or exists already and may not be replaced.
         """
-        for name in self.reads():
-            if name not in schema.names:
-                raise ConfigError(
-                    f"{self.config.type} reads column {name!r}, which the rows do not have",
-                    code="column_missing",
-                    hint=f"the rows have: {', '.join(schema.names)}",
-                )
-        for name, kind in self.columns().items():
-            field = pa.field(name, TEXT if pa.types.is_string(kind) else kind)
-            index = schema.get_field_index(name)
-            schema = schema.append(field) if index < 0 else schema.set(index, field)
+        require(schema, self.reads(), self.config.type)
+        for name, given in self.columns().items():
+            at = schema.get_field_index(name)
+            if at >= 0 and self.replaces is not None and name not in self.replaces:
+                with option(self.names_option):
+                    raise column_exists(name, self.config.type)
+            old = pa.field(name, pa.null()) if at < 0 else schema.field(at)
+            field = given if isinstance(given, pa.Field) else old.with_type(given)
+            if pa.types.is_string(field.type):
+                field = field.with_type(TEXT)
+            schema = schema.append(field) if at < 0 else schema.set(at, field)
+        self._schema = schema
         return schema
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Add the columns."""
         made = self.compute(batch)
-        for name, kind in self.columns().items():
-            wanted = TEXT if pa.types.is_string(kind) else kind
-            column = fitted(made[name], wanted)
-            index = batch.schema.get_field_index(name)
-            if index < 0:
-                batch = batch.append_column(pa.field(name, wanted), column)
-            else:
-                batch = batch.set_column(index, pa.field(name, wanted), column)
-        return batch
+        new = {name: fitted(column, self._schema.field(name).type) for name, column in made.items()}
+        return rebuild(batch, self._schema, new)
 
 
 def fitted(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
-    """Give a column in the type that it was promised in; text is put into a dictionary."""
+    """Return a column in the type that it was announced with; text is put into a dictionary."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     if column.type == kind:

@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans.api.errors import ConfigError
-from ktrans.flow.schema import TEXT
+from ktrans.flow.schema import BY_NAME, TEXT
 
 MISSING = np.int32(-1)
 """The code that stands for null where codes are numpy arrays."""
 
 
 @contextmanager
-def option(name: str) -> Iterator[None]:
+def option(name: str | None) -> Iterator[None]:
     """Let errors within point at this option of the pipeline file; `.` leads into a mapping."""
     try:
         yield
@@ -67,6 +67,24 @@ def require_integer(schema: pa.Schema, names: Iterable[str], what: str) -> None:
         dtype = schema.field(name).type
         if not (pa.types.is_integer(dtype) or pa.types.is_null(dtype)):
             raise _wrong_type(schema, name, "whole numbers", what)
+
+
+def require_flow(schema: pa.Schema, names: Iterable[str], what: str) -> None:
+    """Check that columns of the flow schema exist and hold text, integers or times as it says.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    for name in names:
+        kind = BY_NAME[name].type
+        if kind == TEXT:
+            require_text(schema, [name], what)
+        elif pa.types.is_integer(kind):
+            require_integer(schema, [name], what)
+        else:
+            require(schema, [name], what)
+            if not pa.types.is_timestamp(schema.field(name).type):
+                raise _wrong_type(schema, name, "times", what)
 
 
 def _wrong_type(schema: pa.Schema, name: str, wanted: str, what: str) -> ConfigError:
@@ -149,21 +167,13 @@ def _int32(numbers: np.ndarray, valid: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.int32(), len(numbers), [bits, pa.py_buffer(numbers)])
 
 
-def add_fields(schema: pa.Schema, fields: Iterable[pa.Field], what: str) -> pa.Schema:
-    """Append new columns to a schema.
-
-    Raises:
-        ConfigError: a column of that name exists already.
-    """
-    for field in fields:
-        if field.name in schema.names:
-            raise ConfigError(
-                f"{what}: there is already a column {field.name!r}",
-                code="column_exists",
-                hint="give the new column another name, or drop the old one with `select` before",
-            )
-        schema = schema.append(field)
-    return schema
+def column_exists(name: str, what: str) -> ConfigError:
+    """Make the error for a new column whose name is taken."""
+    return ConfigError(
+        f"{what}: there is already a column {name!r}",
+        code="column_exists",
+        hint="give the new column another name, or drop the old one with `select` before",
+    )
 
 
 def text_field(name: str, description: str) -> pa.Field:

@@ -1,4 +1,4 @@
-"""The decoder of logs that have one record a line."""
+"""The base of decoders of logs with one record a line."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ktrans.kit.text.lines import Lines, Overlong, Torn, count_lines, whole_line
 
 @dataclass(slots=True)
 class Parsed:
-    """What `LineDecoder.parse` makes of some lines.
+    """The result of `LineDecoder.parse`.
 
     Attributes:
         columns: flow columns by name, each as long as the lines; null where a line has no value.
-        bad: which lines are no record (boolean, true means bad); None if all are.
+        bad: which lines are no records (boolean, true means bad); None if all are good.
         reasons: a stable code a line, or one for all bad ones.
         details: the same for people, or None.
-        skipped: which lines are not meant to be records (headers, comments); None if none.
+        skipped: which lines are no records by design (headers, comments); None if none.
     """
 
     columns: Mapping[str, pa.Array]
@@ -41,7 +41,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Whole lines, and the 1-based number of the first; or a reject that was found while cutting."""
+    """Whole lines and the 1-based number of the first; or a reject found while cutting."""
 
     uri: str
     data: bytes
@@ -54,10 +54,10 @@ class _Block:
 
 
 class LineDecoder(Decoder[C]):
-    r"""Decodes logs of one record a line; inflating, cutting, counting and rejects are done for you.
+    r"""Decodes logs of one record a line: inflates, cuts, counts and makes rejects.
 
-    Compression is told by the first bytes (gzip, zstd, bzip2), line ends may be LF or CRLF, blank
-    lines are skipped, a line that is not UTF-8 or too long is a reject, a torn end is one too.
+    Compression is recognised by the first bytes (gzip, zstd, bzip2), lines end with LF or CRLF,
+    blank lines are skipped, lines that are torn, too long or not UTF-8 are rejected.
 
     >>> from ktrans.api import BytesPayload, ComponentConfig, Split
     >>> class Pairs(LineDecoder):
@@ -94,11 +94,11 @@ class LineDecoder(Decoder[C]):
 
     @property
     def wanted(self) -> frozenset[str]:
-        """Name the columns that some later stage reads: others need not be parsed."""
+        """The columns that later stages read; others need not be parsed."""
         return frozenset(self._schema.names)
 
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
-        """Give the flow schema, narrowed to `columns`."""
+        """Return the flow schema, narrowed to `columns`."""
         self._schema = project(columns)
         return self._schema
 
@@ -111,7 +111,7 @@ class LineDecoder(Decoder[C]):
             first += _lines_in(block)
 
     def decode(self, block: _Block) -> Decoded:
-        """Parse the lines of a block and sort them into rows, rejects and skipped ones."""
+        """Parse the lines of a block into rows, rejects and skipped ones."""
         if block.refused is not None:
             reason, detail = block.refused
             empty = flow_batch(self._schema, 0, {})
@@ -206,7 +206,7 @@ def _split(data: bytes) -> tuple[pa.Array, int]:
     if not data.endswith(b"\n"):
         ends = np.append(ends, len(data))
     offsets = np.concatenate([[0], ends + 1]).astype(np.int32)
-    # Offsets run on to the next line's start: the line end is taken off after.
+    # Offsets include the line end, which is removed afterwards.
     buffer = pa.py_buffer(data + b"\n")
     lines = pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(offsets), buffer])
     lines = pc.binary_slice(lines, 0, -1)
@@ -217,7 +217,7 @@ def _split(data: bytes) -> tuple[pa.Array, int]:
 
 
 def _valid_utf8(lines: pa.Array) -> np.ndarray:
-    """Tell which lines are UTF-8; one by one only if some are not."""
+    """Return which lines are UTF-8; checked one by one only if some are not."""
     try:
         lines.cast(pa.string())
     except pa.ArrowInvalid:

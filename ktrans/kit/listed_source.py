@@ -1,4 +1,4 @@
-"""The source for places that can be listed: an API's exports, a share, a ticket's attachments."""
+"""The base of sources whose items can be listed: an API's exports, a share, attachments."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _CHUNK = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something that can be read.
+    """One thing that can be read.
 
     Attributes:
-        name: what tells it from all others, for ever.
-        version: changes when its bytes do (a checksum, a time of change); "" if they never do.
+        name: unique for ever.
+        version: changes with its bytes (a checksum, a time of change); "" if they never change.
         size: in bytes, if known.
     """
 
@@ -33,8 +33,8 @@ class Item:
 class ListedSource(Source[C]):
     """Reads each item once, and again if its version changes.
 
-    Write `items` and `fetch`. What was read is remembered by name, so this is for thousands of
-    items; for the millions in a bucket see `ktrans.kit.objects`.
+    Subclasses implement `items` and `fetch`. What was read is remembered by name, which suits
+    thousands of items; for the millions in a bucket see `ktrans.kit.objects`.
 
     >>> from ktrans.api import ComponentConfig
     >>> class Letters(ListedSource):
@@ -54,7 +54,7 @@ class ListedSource(Source[C]):
 
     @abc.abstractmethod
     def items(self) -> Iterable[Item]:
-        """List all that there is to read now, in any order.
+        """List all items that can be read now, in any order.
 
         Raises:
             AccessError, UnavailableError, RetryableError: as their names say.
@@ -62,18 +62,18 @@ class ListedSource(Source[C]):
 
     @abc.abstractmethod
     def fetch(self, item: Item) -> bytes | BinaryIO:
-        """Give the bytes of an item, at the version that was listed.
+        """Return the bytes of an item in the listed version.
 
         Raises:
-            SplitChangedError: the item has another version now, or is gone.
+            SplitChangedError: the item has another version now, or does not exist any more.
         """
 
     def uri(self, item: Item) -> str:
-        """Give what people see, in receipts and in the `source_uri` column."""
+        """Return the name for receipts and for the `source_uri` column."""
         return f"{self.config.type}://{item.name}"
 
     def plan(self, position: Json, memory: Memory, budget: Budget) -> Plan | None:
-        """Take the items that are new or changed, by name, up to the budget."""
+        """Take new and changed items, by name, up to the budget."""
         after = (position or {}).get("after", "")
         listed = sorted((i for i in self.items() if i.name > after), key=lambda item: item.name)
         splits: list[Split] = []
@@ -97,7 +97,7 @@ class ListedSource(Source[C]):
         return _ItemPayload(split, self)
 
     def position_from(self, text: str) -> Json:
-        """Take a name: items that sort after it are read.
+        """Accept a name: items that sort after it are read.
 
         Raises:
             UsageError: nothing of that name is listed.

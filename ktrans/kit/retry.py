@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -107,7 +108,7 @@ def with_retries(
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(retry_if),
         stop=tenacity.stop_any(*stops),
-        wait=lambda state: _wait(retry, state),
+        wait=lambda state: wait_secs(retry, state.attempt_number, _error(state)),
         sleep=sleep or _pause,
         before_sleep=tell,
         reraise=True,
@@ -127,18 +128,25 @@ def interruptible_sleep(
     return sleep
 
 
-def _pause(secs: float) -> None:
-    CLOCK.wait(secs)
+def wait_secs(retry: Retry, number: int, error: BaseException | None = None) -> float:
+    """Return how long to wait after a failed attempt, for loops that count attempts themselves.
 
-
-def _wait(retry: Retry, state: tenacity.RetryCallState) -> float:
+    Args:
+        retry: how long waits are.
+        number: counts failed attempts, from 1.
+        error: why it failed; `retry_after_secs` of a RetryableError is the shortest wait.
+    """
     first = retry.first_wait_secs
-    grows = tenacity.wait_exponential(multiplier=first, max=retry.max_wait_secs)(state)
-    jitter = tenacity.wait_random(0, first)(state)
-    asked = getattr(_error(state), "retry_after_secs", None) or 0.0
+    grows = min(first * 2.0 ** (number - 1), retry.max_wait_secs)
+    jitter = random.uniform(0, first)  # noqa: S311  # not a secret
+    asked = getattr(error, "retry_after_secs", None) or 0.0
     if retry.max_asked_secs is not None:
         asked = min(asked, retry.max_asked_secs)
     return max(min(grows + jitter, retry.max_wait_secs), asked)
+
+
+def _pause(secs: float) -> None:
+    CLOCK.wait(secs)
 
 
 def _error(state: tenacity.RetryCallState) -> BaseException | None:

@@ -106,7 +106,7 @@ def _labels(edge: Edge, *, columns: bool) -> list[str]:
     labels = [edge.label]
     if columns and edge.columns:
         labels = [f"{name} {kind}" for name, kind in edge.columns]
-    return [*labels, *([f"when {edge.when}"] if edge.when else [])]
+    return [*labels, *([f"where {edge.where}"] if edge.where else [])]
 
 
 def _mermaid_text(text: str) -> str:
@@ -152,8 +152,8 @@ def _line(
     listed = [f"{name} {kind}" for name, kind in edge.columns[:_LISTED]]
     if len(edge.columns) > _LISTED:
         listed.append(f"and {len(edge.columns) - _LISTED} more")
-    tip = "\n".join([*([f"when {edge.when}", ""] if edge.when else []), *listed])
-    label = edge.label + (", some rows" if edge.when else "")
+    tip = "\n".join([*([f"where {edge.where}", ""] if edge.where else []), *listed])
+    label = edge.label + (", some rows" if edge.where else "")
     dashes = ' stroke-dasharray="5 4"' if edge.label == "rejects" else ""
     return (
         f"<g><title>{escape(tip or edge.label)}</title>"

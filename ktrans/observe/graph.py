@@ -38,14 +38,14 @@ class Edge:
         start, end: ids of nodes.
         label: a short text: "46 columns", "bytes".
         columns: the name and type of each column; empty if no rows pass.
-        when: the condition that rows have to meet, or "".
+        where: the condition that rows have to meet, or "".
     """
 
     start: str
     end: str
     label: str
     columns: tuple[tuple[str, str], ...] = ()
-    when: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Graph:
                     "from": e.start,
                     "to": e.end,
                     "label": e.label,
-                    "when": e.when,
+                    "where": e.where,
                     "columns": [{"name": name, "type": kind} for name, kind in e.columns],
                 }
                 for e in self.edges
@@ -94,7 +94,7 @@ def graph_of(assembly: Assembly) -> Graph:
         delivery = bound.delivery.replace("_", " ")
         node = Node(f"n{len(nodes)}", "sink", bound.entry.id, bound.entry.config.type, delivery)
         nodes.append(node)
-        edges.append(_row_edge(last, node.id, bound.schema, bound.entry.when or ""))
+        edges.append(_row_edge(last, node.id, bound.schema, bound.entry.where or ""))
     if assembly.rejects is not None:
         node = Node(f"n{len(nodes)}", "rejects", "rejects", assembly.rejects.entry.config.type)
         nodes.append(node)
@@ -102,6 +102,6 @@ def graph_of(assembly: Assembly) -> Graph:
     return Graph(pipeline.name, tuple(nodes), tuple(edges))
 
 
-def _row_edge(start: str, end: str, schema: pa.Schema, when: str = "") -> Edge:
+def _row_edge(start: str, end: str, schema: pa.Schema, where: str = "") -> Edge:
     columns = tuple((field.name, type_name(field.type)) for field in schema)
-    return Edge(start, end, f"{len(columns)} columns", columns, when)
+    return Edge(start, end, f"{len(columns)} columns", columns, where)

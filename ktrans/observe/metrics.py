@@ -56,11 +56,8 @@ class Metrics:
             (*_P, "reason"),
             registry=registry,
         )
-        self.dropped = Counter(
-            "ktrans_rows_dropped",
-            "Rows left out by enrichers (intentional), records rejected (not)",
-            (*_P, "intentional"),
-            registry=registry,
+        self.filtered = Counter(
+            "ktrans_rows_filtered", "Rows that enrichers filtered", _P, registry=registry
         )
         self.quarantined = Counter(
             "ktrans_splits_quarantined",
@@ -114,11 +111,7 @@ class Metrics:
         for reason, number in (*ledger["rejected"].items(), *ledger["refused"].items()):
             self.rejects.labels(name, reason).inc(number)
         enrichers = [stage for stage in ledger["stages"] if stage["kind"] == "enricher"]
-        filtered = sum(stage["filtered"]["rows"] for stage in enrichers)
-        self.dropped.labels(name, "true").inc(filtered)
-        self.dropped.labels(name, "false").inc(
-            sum(ledger["rejected"].values()) + sum(ledger["refused"].values())
-        )
+        self.filtered.labels(name).inc(sum(stage["filtered"]["rows"] for stage in enrichers))
         for item in summary["quarantined"]:
             self.quarantined.labels(name, item["code"]).inc()
         self.skipdata.labels(name).inc(ledger["skipdata"])

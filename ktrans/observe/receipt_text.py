@@ -146,7 +146,7 @@ class _Writer:
             if stage.sums_up:
                 yield from self._totals(stage)
             elif stage.kind == "enricher" and stage.filtered.rows:
-                text = f"{human.count(stage.filtered.rows)} left out, "
+                text = f"{human.count(stage.filtered.rows)} filtered, "
                 text += f"{human.count(stage.went_out.rows)} kept"
                 yield self._line(stage.name.split(" ", 1)[-1], f"{text} ({stage.name})")
 
@@ -177,7 +177,7 @@ class _Writer:
         if self.receipt.dry_run and stage is not None:
             parts = [f"{human.count(stage.went_out.rows, 'row')} would go there"]
         if stage is not None and stage.filtered.rows:
-            parts.append(f"{human.count(stage.filtered.rows)} left out by `when`")
+            parts.append(f"{human.count(stage.filtered.rows)} filtered by `where`")
         if stage is not None and stage.refused.rows:
             parts.append(f"{human.count(stage.refused.rows)} refused by the other side")
         if sink.bytes:

@@ -117,6 +117,7 @@ DECODERS = [
         sniff="ktrans.decoders.logs.gcp_vpc:sniff",
     ),
     _log("gcp_firewall", "Google Cloud firewall rules logs: log entries, one connection each"),
+    _log("zeek_conn", "Zeek conn.log, tab-separated text and JSON"),
     _spec(
         "decoder",
         "azure_nsg",

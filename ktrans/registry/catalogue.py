@@ -16,12 +16,11 @@ from ktrans.registry.plugins import Loaded, Offer, PluginInfo, load_plugins
 from ktrans.registry.suggest import listed, near
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     import click
 
     from ktrans.api.component import Context
     from ktrans.api.config import ComponentConfig
+    from ktrans.registry.entry_points import PluginPoint
 
 _log = logging.getLogger("ktrans.registry")
 
@@ -38,7 +37,7 @@ class Catalogue:
         self,
         *,
         environ: Mapping[str, str] | None = None,
-        entry_points: Iterable[EntryPoint] | None = None,
+        entry_points: Iterable[PluginPoint] | None = None,
         extra: Mapping[str, object] | None = None,
     ) -> None:
         self._arguments = (environ, entry_points, extra)

@@ -12,23 +12,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pluggy
 
 import ktrans.api.hooks
 from ktrans.api.spec import API_VERSION, KINDS, Spec
-from ktrans.registry.folder import FOLDER, import_file, plugin_files
-from ktrans.registry.quick import GROUP
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+from ktrans.registry.entry_points import GROUP, PluginPoint, installed_points, normalized
+from ktrans.registry.plugin_files import FOLDER, import_file, plugin_files
 
 Status = Literal["ok", "broken", "disabled", "too_new"]
 
 ALLOW = "KTRANS_PLUGINS"
 DENY = "KTRANS_DISABLE_PLUGINS"
-_OWN = "ktrans"
 
 
 @dataclass(slots=True)
@@ -106,17 +102,9 @@ class Loaded:
     by_module: dict[int, PluginInfo] = field(default_factory=dict)
 
 
-def installed_entry_points() -> list[EntryPoint]:
-    """List the entry points of our group, each once, those of ktrans itself first."""
-    from importlib.metadata import entry_points
-
-    unique = {(_distribution(ep)[0], ep.name, ep.value): ep for ep in entry_points(group=GROUP)}
-    return sorted(unique.values(), key=lambda ep: (_distribution(ep)[0] != _OWN, ep.name))
-
-
 def load_plugins(
     environ: Mapping[str, str] | None = None,
-    entry_points: Iterable[EntryPoint] | None = None,
+    entry_points: Iterable[PluginPoint] | None = None,
     extra: Mapping[str, ModuleType | object] | None = None,
 ) -> Loaded:
     """Load every plugin that the environment allows.
@@ -131,12 +119,9 @@ def load_plugins(
     environ = os.environ if environ is None else environ
     loaded = Loaded(pluggy.PluginManager(GROUP))
     loaded.manager.add_hookspecs(ktrans.api.hooks)
-    points = installed_entry_points() if entry_points is None else list(entry_points)
-    for point in points:
-        distribution, version = _distribution(point)
-        _load(
-            loaded, PluginInfo(point.name, distribution, version, point.value), point.load, environ
-        )
+    for point in installed_points() if entry_points is None else entry_points:
+        info = PluginInfo(point.name, point.distribution, point.version, point.value)
+        _load(loaded, info, point.load, environ)
     folder = environ.get(FOLDER)
     for path in plugin_files(folder) if folder else ():
         info = PluginInfo(path.stem, path.name, "", str(path))
@@ -219,9 +204,9 @@ def _note_conflicts(loaded: Loaded) -> None:
 
 def _forbidden(info: PluginInfo, environ: Mapping[str, str]) -> str:
     """Say which variable forbids a plugin; our own cannot be forbidden."""
-    if info.distribution == _OWN:
+    if info.distribution == GROUP:
         return ""
-    names = {_normal(info.name), _normal(info.distribution)}
+    names = {normalized(info.name), normalized(info.distribution)}
     if names & _listed(environ.get(DENY, "")):
         return f"named in {DENY}"
     if ALLOW in environ and not names & _listed(environ[ALLOW]):
@@ -230,16 +215,7 @@ def _forbidden(info: PluginInfo, environ: Mapping[str, str]) -> str:
 
 
 def _listed(text: str) -> set[str]:
-    return {_normal(part) for part in text.split(",") if part.strip()}
-
-
-def _normal(name: str) -> str:
-    return name.strip().lower().replace("_", "-")
-
-
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    dist = point.dist
-    return (_normal(dist.name), dist.version) if dist is not None else (point.name, "")
+    return {normalized(part) for part in text.split(",") if part.strip()}
 
 
 def _break(info: PluginInfo, error: BaseException) -> None:

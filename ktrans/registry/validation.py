@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,11 +21,22 @@ from ktrans.registry.values import Resolved, is_secret, plain, scrub, secret_val
 from ktrans.registry.wording import expectation, say
 
 if TYPE_CHECKING:
-    from ktrans.api.spec import Kind
-    from ktrans.registry.catalogue import Catalogue
+    from ktrans.api.spec import Kind, Spec
 
 Path = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
+
+
+class Components(Protocol):
+    """The part of the catalogue that validation needs."""
+
+    def specs(self, kind: Kind) -> list[Spec]:
+        """List the usable components of a kind."""
+        ...
+
+    def model(self, kind: Kind, name: str) -> type[ComponentConfig]:
+        """Import the config model of a component."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +69,7 @@ class Problem:
 
 
 def validate_component(
-    catalogue: Catalogue, kind: Kind, raw: Any, *, also: Mapping[str, str] | None = None
+    catalogue: Components, kind: Kind, raw: Any, *, also: Mapping[str, str] | None = None
 ) -> tuple[ComponentConfig | None, list[Problem]]:
     """Validate a raw mapping with `type` by the component's model, nested components first.
 

@@ -1,4 +1,4 @@
-"""Nowhere: rows are counted and forgotten. For dry runs and for measuring what comes before."""
+"""Counts rows and discards them: for dry runs, and to measure the rest of a pipeline."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ class BlackholeSinkConfig(ComponentConfig):
     """Options of the blackhole sink."""
 
     type: Literal["blackhole"] = Field(
-        "blackhole", description="Counts rows and forgets them.", examples=["blackhole"]
+        "blackhole", description="Counts rows and discards them.", examples=["blackhole"]
     )
 
 
 class BlackholeSink(Sink[BlackholeSinkConfig]):
-    """Takes rows of any schema. Its receipts say how many, and their size in memory."""
+    """Discards rows of any schema. Its receipts have their number and size in memory."""
 
     def bind(self, schema: pa.Schema) -> None:
-        """Take any schema."""
+        """Accept any schema."""
 
     def writer(self, task: TaskId) -> Writer:
-        """Give a counter."""
+        """Return a writer that counts."""
         del task
         return _Counter()
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
-        """Do nothing: there is nothing to be seen."""
+        """Do nothing."""
 
 
 class _Counter(Writer):

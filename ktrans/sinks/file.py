@@ -1,4 +1,4 @@
-"""Files in partitioned folders, each complete and in its place, or not there at all."""
+"""Files in partitioned folders, exactly once."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.api import Dataset, EpochId, Receipt, TaskId
-from ktrans.kit.files.file_sink import LayoutConfig, LayoutSink
-from ktrans.kit.files.staged_files import StagedFiles
-from ktrans.kit.files.staging import Staging, check_writable
+from ktrans.kit.files.partitioned_sink import PartitionedSink, PartitionedSinkConfig
+from ktrans.kit.files.staging import StagedFiles, Staging, check_writable
 
 
-class FileSinkConfig(LayoutConfig):
+class FileSinkConfig(PartitionedSinkConfig):
     """Options of the file sink."""
 
     type: Literal["file"] = Field("file", description="Local files.", examples=["file"])
 
 
-class FileSink(LayoutSink[FileSinkConfig]):
-    """Writes files below one folder, exactly once.
+class FileSink(PartitionedSink[FileSinkConfig]):
+    """Writes files below one folder, each complete or not there at all.
 
-    A task's files wait in `.ktrans-staging` below that folder and are renamed at the commit. A
-    crash amid a commit leaves some files of the epoch visible and the others staged; the next run
+    A task's files wait in `.ktrans-staging` below that folder and are renamed at the commit. After
+    a crash during a commit some files of the epoch are visible and the others staged; the next run
     completes the commit.
     """
 
@@ -41,19 +40,19 @@ class FileSink(LayoutSink[FileSinkConfig]):
         return self.staging.root
 
     def datasets(self) -> list[Dataset]:
-        """Name the folder."""
+        """Return the folder."""
         return [Dataset("file", str(self.context.path(self.template.root).resolve()))]
 
     def check(self) -> None:
-        """Find out whether the folder can be written, without making it."""
+        """Check that the folder can be written, without making it."""
         check_writable(self.staging.root)
 
     def prepare(self, epoch: EpochId) -> None:
-        """Remove what attempts at this epoch and at earlier ones left in staging."""
+        """Remove the staged files of attempts at this epoch and at earlier ones."""
         self.staging.discard_until(epoch)
 
-    def place(self, task: TaskId) -> StagedFiles:
-        """Give the task's folder in staging."""
+    def staging_area(self, task: TaskId) -> StagedFiles:
+        """Return the task's folder in staging."""
         return StagedFiles(self.staging, task)
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:

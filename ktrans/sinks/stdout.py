@@ -1,4 +1,4 @@
-"""Standard output: rows for the next program in a pipe, or for a look at them."""
+"""Writes rows to standard output, for the next program in a pipe."""
 
 from __future__ import annotations
 
@@ -48,11 +48,10 @@ class StdoutSinkConfig(ComponentConfig):
 
 
 class StdoutSink(Sink[StdoutSinkConfig]):
-    """Prints an epoch's rows at its commit, task by task; a header comes once.
+    """Prints an epoch's rows at its commit, task by task; a header is printed once.
 
-    Rows wait in memory and beyond 8 MiB in a temporary file, so that nothing of an epoch that fails
-    is printed. What was printed cannot be looked up: a run that dies amid a commit prints the
-    epoch again, hence at least once.
+    Rows wait in memory, and beyond 8 MiB in a temporary file, so that nothing of a failed epoch is
+    printed. Delivery is at least once: a run that dies during a commit prints the epoch again.
     """
 
     def __init__(self, config: StdoutSinkConfig, context: Any = None) -> None:
@@ -75,28 +74,28 @@ class StdoutSink(Sink[StdoutSinkConfig]):
         return made
 
     def needs(self) -> Sequence[str] | None:
-        """Name the columns that the format writes."""
+        """Return the columns that the format writes."""
         return self.format.needs()
 
     def bind(self, schema: pa.Schema) -> None:
-        """Tell the format the schema."""
+        """Pass the schema to the format."""
         self.format.bind(schema)
 
     def prepare(self, epoch: EpochId) -> None:
-        """Forget what attempts at this epoch left waiting."""
+        """Remove rows of earlier attempts at this epoch."""
         for key in [key for key in self._waiting if key.startswith(f"{epoch}-")]:
             self._waiting.pop(key).close()
 
     def writer(self, task: TaskId) -> Writer:
-        """Give a writer that lets rows wait."""
+        """Return a writer that keeps rows until the commit."""
         return _Waiting(self.format, str(task), self._waiting)
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
-        """Print what waits.
+        """Print the rows.
 
         Raises:
-            StageLostError: the rows waited in a process that is gone.
-            InterruptedRunError: the reader of standard output has left.
+            StageLostError: the rows were kept by a process that has ended.
+            InterruptedRunError: the reader of standard output has closed it.
         """
         if epoch == self._printed:
             return
@@ -104,7 +103,7 @@ class StdoutSink(Sink[StdoutSinkConfig]):
         lost = [key for key in keys if key not in self._waiting]
         if lost:
             raise StageLostError(
-                f"the rows of task {lost[0]} waited to be printed in a process that is gone",
+                f"the rows of task {lost[0]} were kept by a process that has ended",
                 hint="the epoch is processed again; rows already printed come twice",
             )
         with _reader():
@@ -121,7 +120,7 @@ class StdoutSink(Sink[StdoutSinkConfig]):
         self.prepare(epoch)
 
     def close(self) -> None:
-        """Let go of what still waits."""
+        """Discard rows that were not printed."""
         for spool in self._waiting.values():
             spool.close()
         self._waiting.clear()
@@ -160,9 +159,9 @@ def _reader() -> Any:
     try:
         yield
     except BrokenPipeError as error:
-        # What Python still holds for the pipe would make it complain once more on its way out.
+        # Python would report the rows in its buffer once more at exit.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise InterruptedRunError(
-            "the program that read standard output has left", code="broken_pipe"
+            "the program that read standard output has closed it", code="broken_pipe"
         ) from error

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import takewhile
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -35,7 +34,7 @@ from ktrans.sources.files.known_files import (
     last_line_end,
     quick,
 )
-from ktrans.sources.files.listing import Found, Listed, list_files, to_key
+from ktrans.sources.files.listing import Found, Listed, fixed_part, list_files, to_key
 from ktrans.sources.files.own_outputs import OwnOutputs
 from ktrans.sources.files.payload import FilePayload
 from ktrans.sources.files.plan_result import PlanResult
@@ -47,9 +46,9 @@ _Path = Annotated[str, Field(min_length=1)]
 class FileSourceConfig(ComponentConfig):
     """Files by path, folder and glob.
 
-    Names that begin with a dot, and names that end in .tmp, .part or .inprogress, are left out
+    Names that begin with a dot, and names that end in .tmp, .part or .inprogress, are skipped
     unless they are named in full. Symbolic links are followed, but a folder is not entered from
-    within itself, and a link to a file that is listed under its own name as well adds nothing.
+    within itself, and a link to a file that is listed under its own name is ignored.
     A file that is renamed is a new file: let a glob match either the live log or the rotated ones.
     """
 
@@ -69,8 +68,8 @@ class FileSourceConfig(ComponentConfig):
     )
     exclude: list[_Path] = Field(
         default=[],
-        description="Globs of what to leave out. Without a slash they are compared with the names "
-        "of files and folders, with one with whole paths.",
+        description="Globs of what to skip. A glob without a slash is compared with the names of files "
+        "and folders, one with a slash with whole paths.",
         examples=[["*.md5", "archive/2019"]],
     )
     order: Literal["path", "time"] = Field(
@@ -81,7 +80,7 @@ class FileSourceConfig(ComponentConfig):
     min_age: Duration = Field(
         default=0,
         ge=0,
-        description="A file that was changed less than this long ago waits.",
+        description="A file that was changed more recently than this waits.",
         examples=[30],
     )
     follow_growth: bool = Field(
@@ -94,36 +93,34 @@ class FileSourceConfig(ComponentConfig):
         default=5,
         ge=0,
         description="A last line without a line end waits until the file has not changed for this "
-        "long; then it is taken as it is. Only where growth is followed.",
+        "long; then it is read as it is. Only with `follow_growth`.",
         examples=[0],
     )
     on_replaced: Literal["reread", "skip", "error"] = Field(
         default="reread",
         description="What to do with a file that was read before and now has other content: read "
-        "it again from its start, leave it, or stop the run.",
+        "it again from its start, skip it, or stop the run.",
         examples=["error"],
     )
 
 
 class FileSource(Source[FileSourceConfig]):
-    """Lists files, tells new ones from known, grown and replaced ones, and opens them."""
+    """Lists files, distinguishes new, known, grown and replaced ones, and opens them."""
 
     _outputs: OwnOutputs | None = None
 
     def exclude_outputs(self, outputs: Sequence[WritesFolder]) -> None:
-        """Leave out what the pipeline itself writes."""
+        """Skip what the pipeline itself writes."""
         self._outputs = OwnOutputs(outputs, self._paths()) if outputs else None
 
     def check(self) -> None:
-        """Find out whether everything named can be listed."""
+        """Check whether everything named can be listed."""
         self._list()
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
         """List the files and take what is new, up to the budget.
 
-        A plan without splits says why files have to wait.
-        Reads nothing but the ends of the files it takes, and of changed ones what it takes to
-        count their lines.
+        Reads only the ends of files and, of grown ones, what is needed to count lines.
         """
         listed = self._list()
         now_ns = time.time_ns()
@@ -158,7 +155,7 @@ class FileSource(Source[FileSourceConfig]):
         return FilePayload(split)
 
     def position_from(self, text: str) -> Any:
-        """Take an ISO time (files changed since then) or a path (files that sort after it).
+        """Accept an ISO time (files changed since then) or a path (files that sort after it).
 
         Raises:
             UsageError: the text is neither.
@@ -184,8 +181,8 @@ class FileSource(Source[FileSourceConfig]):
         return list_files(self._paths(), recursive=config.recursive, exclude=exclude)
 
     def datasets(self) -> list[Dataset]:
-        """Name the files and folders, and of a glob the folder that it begins with."""
-        return [Dataset("file", _fixed(path)) for path in self._paths()]
+        """Return the files and folders, and of a glob the folder that it begins with."""
+        return [Dataset("file", fixed_part(path)) for path in self._paths()]
 
     def _paths(self) -> list[str]:
         paths = self.config.paths
@@ -217,11 +214,11 @@ class FileSource(Source[FileSourceConfig]):
                 yield found, Known(**value) if value else None
 
     def _examine(self, found: Found, known: Known | None, now_ns: int, result: PlanResult) -> None:
-        """Look at a file's bytes and add what there is to read of it."""
+        """Read a file's ends and add what is to be read of it to the plan."""
         try:
             fd = os.open(found.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except PermissionError:
-            # Planned all the same: opening it will say so, by name, and stop the run.
+            # Planned nevertheless: opening it raises the error that names it.
             result.add(found, 0, found.size, Known(0, 0, 0, "", "", whole=True), head=None)
             return
         except FileNotFoundError:
@@ -265,7 +262,7 @@ class FileSource(Source[FileSourceConfig]):
 
     @staticmethod
     def _begin(fd: int, found: Found, known: Known, result: PlanResult) -> tuple[int, int]:
-        """Give where to read on in a file that grew, and the number of lines before that."""
+        """Return where to continue in a file that grew, and the number of lines before that."""
         if known.rejected:
             return known.counted, known.lines
         start = known.size
@@ -281,12 +278,6 @@ class FileSource(Source[FileSourceConfig]):
             raise SplitChangedError(
                 f"{found.path} was read before and now has other content",
                 code="file_replaced",
-                hint="`on_replaced: reread` reads it again, `skip` leaves it",
+                hint="`on_replaced: reread` reads it again, `skip` ignores it",
             )
         result.replaced.append(found.path)
-
-
-def _fixed(path: str) -> str:
-    """Give a path up to its first part with a wildcard."""
-    parts = path.rstrip("/").split("/")
-    return "/".join(takewhile(lambda part: not set(part) & set("*?["), parts)) or "/"

@@ -22,12 +22,12 @@ from ktrans.api import (
 from ktrans.kit.spool.payload import SegmentPayload, spool_folder
 from ktrans.kit.spool.recorded import to_remember, unrecorded
 from ktrans.kit.spool.segments import HEAD_BYTES, Segment, Spool
-from ktrans.kit.spool.stream_reader import StreamReader
 from ktrans.kit.units import Duration, Size
+from ktrans.sources.files.stream_reader import StreamReader
 
 
 class StdinSourceConfig(ComponentConfig):
-    """Standard input, spooled to disk so that a run that was killed resumes with the same bytes.
+    """Standard input, spooled to disk so that a killed run resumes with the same bytes.
 
     Plain text is cut at line ends; compressed input and Parquet become one segment whatever their
     size. Segments are removed once their rows are committed. What a killed run had read but not
@@ -60,7 +60,7 @@ class StdinSourceConfig(ComponentConfig):
 
 
 class StdinPayload(SegmentPayload):
-    """One segment of the spool, and the head of the stream that it is a part of."""
+    """One segment of the spool, with the head of its stream."""
 
     def __init__(self, split: Split, spool: Spool) -> None:
         data = split.data
@@ -100,13 +100,13 @@ class StdinSource(Source[StdinSourceConfig]):
         self._temporary: TemporaryDirectory[str] | None = None
 
     def check(self) -> None:
-        """Find out whether the spool folder can be written."""
+        """Check whether the spool folder can be written."""
         self._spool.check()
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
-        """Take the segments that wait, then read on until the budget is full or the stream ends.
+        """Take waiting segments, then read until the budget is full or the stream ends.
 
-        Waits for input if there is none yet; closes early when it comes slowly.
+        Waits for input if there is none yet; ends early when it comes slowly.
         """
         first = position["next"] if position else 1
         if self.context.ephemeral:
@@ -148,7 +148,7 @@ class StdinSource(Source[StdinSourceConfig]):
         )
 
     def _waiting(self, memory: Memory, budget: Budget) -> list[Segment]:
-        """Give the segments that wait, and remove those that are recorded."""
+        """Return waiting segments, after removing recorded ones."""
         left = unrecorded(self._spool, memory, self._key, keep=self._reader.stream)
         return [s for s in left if self._key(s.number) not in budget.skip]
 
@@ -157,14 +157,14 @@ class StdinSource(Source[StdinSourceConfig]):
         return StdinPayload(split, self._spool)
 
     def commit(self, plan: Plan) -> None:
-        """Leave the segments of the plan to the next `plan`, which knows what became of them."""
+        """Do nothing: the next `plan` removes the segments, if they were not quarantined."""
 
     def reset(self) -> None:
         """Forget what earlier runs had read but not finished."""
         self._spool.clear()
 
     def close(self) -> None:
-        """Keep what was read ahead; remove the spool if this was only a look."""
+        """Keep what was read ahead; remove the spool of a preview."""
         if not self.context.ephemeral:
             self._reader.leave()
         if self._temporary is not None:
@@ -172,21 +172,21 @@ class StdinSource(Source[StdinSourceConfig]):
             self._temporary = None
 
     def _use_temporary(self) -> None:
-        """Leave the pipeline's spool alone: a run may be under way that needs it."""
+        """Use a spool of its own: a run may be using the pipeline's."""
         if self._temporary is None:
             self._temporary = TemporaryDirectory(prefix="ktrans-")
             self._spool.folder = Path(self._temporary.name)
 
     def check_rewind(self) -> None:
-        """Refuse: a stream does not come twice."""
+        """Raise UsageError: a stream cannot be read twice."""
         raise UsageError(
-            "the stdin source cannot go back: a stream does not come twice",
+            "the stdin source cannot go back: a stream cannot be read twice",
             code="cannot_rewind",
             hint="send the logs again",
         )
 
     def position_from(self, text: str) -> Any:
-        """Refuse: a stream has no positions to start from."""
+        """Raise UsageError: a stream has no positions."""
         raise UsageError(
             f"the stdin source cannot start from {text!r}",
             hint="cut the stream before it gets here, for example with `tail -n +1000`",

@@ -1,15 +1,15 @@
-"""What a pipeline remembers, as JSON records: for support, and to move it to another store.
+"""Exports and imports what a pipeline remembers as JSON records.
 
-The first record tells what follows, the last how many records there were, so that half a file is
-known for one. A key that is missing is not known, which is not the same as null.
+The first record describes the export, the last has the number of records, so that an incomplete file
+is detected. A missing key is unknown, which is not the same as null.
 
 | record | keys | what it is |
 |---|---|---|
 | `begin` | `format`, `tables`, `pipeline`, `exported`, `ktrans` | the head |
-| `pipeline` | `config_path`, `history`, `source`, `position`, `updated` | where it stands |
+| `pipeline` | `config_path`, `history`, `source`, `position`, `updated` | its position |
 | `epoch` | `number`, `status`, `fingerprint`, `plan`, `staged`, `summary`, `planned`, `recorded`, \
 `position`, `source`, `replaced` | an epoch; `plan` and `staged` as long as it is not done |
-| `epoch_quarantined` | `number`, `key`, `uri`, `kind`, `code`, `reason` | a split that an epoch went without |
+| `epoch_quarantined` | `number`, `key`, `uri`, `kind`, `code`, `reason` | a split that an epoch goes without |
 | `remembered` | `key`, `value`, `number` | a split that was read, and by which epoch |
 | `quarantined` | `key`, `uri`, `kind`, `code`, `reason`, `number`, `since`, `tries` | could not be read |
 | `snapshot` | `name`, `number`, `part`, `whole`, `open`, `value` | open totals; `value` in base64 |
@@ -61,7 +61,7 @@ _COLUMNS: dict[str, tuple[str, tuple[str, ...], str]] = {
     ),
     "replaced": ("replaced", ("number", "key", "value", "written"), "number, key"),
 }
-"""Of each kind of record: the table, its columns but for the pipeline's, and the order."""
+"""By kind of record: the table, its columns except the pipeline's, and the order."""
 
 _JSON = {"position", "plan", "staged", "summary", "value"}
 _NEEDED = {
@@ -71,7 +71,7 @@ _NEEDED = {
 
 
 def export(store: Store, pipeline: str) -> Iterator[dict[str, Any]]:
-    """Return all that is known of a pipeline, record by record."""
+    """Return everything that is known of a pipeline, record by record."""
     yield {
         "record": "begin",
         "format": FORMAT,
@@ -89,34 +89,34 @@ def export(store: Store, pipeline: str) -> Iterator[dict[str, Any]]:
         )
         for row in rows:
             count += 1
-            yield {"record": kind, **_told(kind, dict(zip(columns, row, strict=True)))}
+            yield {"record": kind, **_as_json(kind, dict(zip(columns, row, strict=True)))}
     yield {"record": "end", "records": count}
 
 
 def load(
     store: Store, pipeline: str, config_path: Path, lines: Iterable[str], *, replace: bool = False
 ) -> int:
-    """Take over what `export` gave; one transaction.
+    """Import what `export` returned, in one transaction.
 
     Args:
-        store: where it goes, held by this process.
-        pipeline: the name that it has from now on.
+        store: the store, held by this process.
+        pipeline: its new name.
         config_path: the pipeline file.
         lines: the records, one a line.
-        replace: whether what the store has of the pipeline may be lost.
+        replace: whether to replace what the store has of the pipeline.
 
     Returns:
-        How many records were taken.
+        The number of records.
 
     Raises:
-        StateError: the store has something of this pipeline, or the records are of a newer ktrans.
-        UsageError: these are not the records of an export, or not all of them.
+        StateError: the store has a state of this pipeline, or the records are of another ktrans.
+        UsageError: these are not all records of an export.
     """
     if not replace and pipeline in store.pipelines():
         raise StateError(
             f"{store.database.where} has a state of pipeline {pipeline!r} already",
             code="state_exists",
-            hint="give --replace if that may be lost, or another `name` to the pipeline",
+            hint="give --replace to replace it, or give the pipeline another `name`",
         )
     taken = dict.fromkeys(_COLUMNS, 0)
     rows: dict[str, list[tuple[Any, ...]]] = {kind: [] for kind in _COLUMNS}
@@ -139,7 +139,7 @@ def load(
 
 
 def _records(lines: Iterable[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Return the records between head and end, both checked."""
+    """Return the records between the first and the last, which are checked."""
     count, ended = 0, False
     for line in lines:
         if not line.strip():
@@ -148,9 +148,9 @@ def _records(lines: Iterable[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
             record = json.loads(line)
             kind = record.pop("record")
         except (ValueError, AttributeError, KeyError, TypeError) as error:
-            raise _damaged(f"line {count + 1} is no record") from error
+            raise _damaged(f"line {count + 1} is not a record") from error
         if ended or (count == 0) != (kind == "begin"):
-            raise _damaged(f"line {count + 1} stands where it should not")
+            raise _damaged(f"line {count + 1} is in the wrong place")
         if kind == "begin":
             _check_head(record)
         elif kind == "end":
@@ -174,7 +174,7 @@ def _check_head(head: Mapping[str, Any]) -> None:
             hint="let this ktrans open the state that was exported, and export it again",
         )
     if head.get("format") != FORMAT or not isinstance(head.get("tables"), int):
-        raise _damaged("its head is that of something else")
+        raise _damaged("its first record is not that of an export")
     if head["tables"] > STATE_VERSION:
         raise StateError(
             f"the export is of a newer ktrans (state version {head['tables']}, this one knows "
@@ -184,7 +184,7 @@ def _check_head(head: Mapping[str, Any]) -> None:
         )
 
 
-def _told(kind: str, row: dict[str, Any]) -> dict[str, Any]:
+def _as_json(kind: str, row: dict[str, Any]) -> dict[str, Any]:
     if kind == "snapshot":
         return {**row, "value": base64.b64encode(row["value"]).decode()}
     return {
@@ -198,7 +198,7 @@ def _values(kind: str, record: Mapping[str, Any], config_path: Path) -> Iterator
     columns = _COLUMNS[kind][1]
     missing = _NEEDED.get(kind, set(columns)) - set(record)
     if missing or set(record) - set(columns):
-        raise _damaged(f"a record of kind {kind!r} has other keys than it should")
+        raise _damaged(f"a record of kind {kind!r} has unexpected keys")
     for name in columns:
         value = record.get(name)
         if name == "config_path":
@@ -209,7 +209,7 @@ def _values(kind: str, record: Mapping[str, Any], config_path: Path) -> Iterator
             yield json.dumps(value)
         else:
             if not isinstance(value, (str, int, type(None))):
-                raise _damaged(f"`{name}` of a record of kind {kind!r} is not what it should be")
+                raise _damaged(f"`{name}` of a record of kind {kind!r} has an invalid value")
             yield value
 
 
@@ -222,7 +222,7 @@ def _bytes(value: Any) -> bytes:
 
 def _damaged(why: str) -> UsageError:
     return UsageError(
-        f"this is no export of `ktrans state export`, or not all of it: {why}",
+        f"this is not a complete export of `ktrans state export`: {why}",
         code="export_damaged",
-        hint="export again, and copy the file whole",
+        hint="export again, and copy the whole file",
     )

@@ -1,4 +1,4 @@
-"""One run a pipeline at a time: an advisory lock on a file beside the state store."""
+"""The lock of a pipeline: an advisory lock on a file beside the state store."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def lock_path(state_path: Path, pipeline: str) -> Path:
 
 @contextmanager
 def lock(state_path: Path, pipeline: str, run: str = "") -> Iterator[None]:
-    """Hold the pipeline's lock; the kernel lets go of it when the process dies, however it dies.
+    """Hold the pipeline's lock; the kernel releases it when the process dies.
 
     Raises:
         LockedError: another run holds it; the message says which process and since when.
-        StateError: the lock file cannot be made.
+        StateError: the lock file cannot be created.
     """
     path = lock_path(state_path, pipeline)
     try:
@@ -32,8 +32,8 @@ def lock(state_path: Path, pipeline: str, run: str = "") -> Iterator[None]:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StateError(
-            f"cannot make the lock file {path}: {error.strerror or error}",
-            hint="set state.path to a place that can be written to",
+            f"cannot create the lock file {path}: {error.strerror or error}",
+            hint="set state.path to a writable place",
             code="state_unwritable",
         ) from error
     try:

@@ -1,8 +1,8 @@
-"""Going back: a pipeline's memory as it was after an earlier epoch, so that later ones are read again.
+"""Rewinds a pipeline's memory to an earlier epoch, so that later ones are read again.
 
-Each recorded epoch leaves the source's position with it, and the remembered values that it replaced
-or dropped. Values that were new need no note: they bear the epoch's number. Epochs that were gone
-back over keep their numbers, which are never given again.
+Each recorded epoch keeps the source's position, and the remembered values that it replaced or
+dropped. New values need no copy: they have the epoch's number. Rewound epochs keep their numbers,
+which are not used again.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from ktrans.api.state import Database, Queryable, Transaction
 
 REPLACED_VALUES = 100_000
-"""How many replaced values are kept of a pipeline; of the oldest epochs they are let go first."""
+"""How many replaced values are kept of a pipeline; those of the oldest epochs are removed first."""
 
 _CHUNK = 500
 
 
 def note(db: Transaction, pipeline: str, epoch: Epoch) -> None:
-    """Keep what it takes to go back over an epoch, within the transaction that records it."""
+    """Keep what rewinding an epoch needs, within the transaction that records it."""
     keys = list(epoch.remembered())
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
@@ -52,7 +52,7 @@ def note(db: Transaction, pipeline: str, epoch: Epoch) -> None:
 
 
 def bound(database: Database, pipeline: str, most: int = REPLACED_VALUES) -> None:
-    """Release the replaced values of the oldest epochs, if there are too many of them."""
+    """Remove the replaced values of the oldest epochs, if there are too many."""
     total = database.rows("SELECT sum(replaced) FROM epochs WHERE pipeline=?", pipeline)[0][0] or 0
     if total <= most:
         return
@@ -73,11 +73,11 @@ def bound(database: Database, pipeline: str, most: int = REPLACED_VALUES) -> Non
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """A way back.
+class RewindPlan:
+    """What a rewind does.
 
     Attributes:
-        to: the number of the epoch after which the pipeline will stand; 0 is the very beginning.
+        to: the number of the last epoch that stays recorded; 0 is the very beginning.
         recorded: when that epoch was recorded; None for the beginning.
         epochs: what is read again, oldest first: `number`, `recorded` and `summary` of each.
         source: the type of the source that the position is of; empty for the beginning.
@@ -94,19 +94,19 @@ class Way:
         return int(self.epochs[-1]["number"]) if self.epochs else self.to
 
 
-def find_way(database: Queryable, pipeline: str, time: dt.datetime) -> Way:
-    """Find the way back to a time; nothing is changed.
+def plan_rewind(database: Queryable, pipeline: str, time: dt.datetime) -> RewindPlan:
+    """Plan a rewind to a time; nothing is changed.
 
     Args:
-        database: where the pipeline's memory lies.
+        database: the database.
         pipeline: its name.
-        time: what was recorded later is to be read again.
+        time: epochs that were recorded later are read again.
 
     Raises:
-        StateError: an epoch is unfinished, what happened since then is no longer known, or totals
-            that are open cannot be taken back so far.
+        StateError: an epoch is unfinished, the time is too far back, or open totals cannot be
+            rewound so far.
     """
-    _insist_on_whole(database, pipeline)
+    _check_finished(database, pipeline)
     rows = database.rows(
         "SELECT number, recorded, position, source, replaced, summary FROM epochs "
         "WHERE pipeline=? AND status=? ORDER BY number",
@@ -126,20 +126,20 @@ def find_way(database: Queryable, pipeline: str, time: dt.datetime) -> Way:
         )
     if over and reach is not None and number < reach[0]:
         raise StateError(
-            f"the state store does not know any more how it was at {_shown(time)}",
+            f"the state store no longer knows its content at {_shown(time)}",
             code="rewind_too_far",
-            hint=f"the earliest time to go back to is {reach[1]}; `ktrans state reset` reads "
+            hint=f"the earliest possible time is {reach[1]}; `ktrans state reset` reads "
             "everything again",
         )
     epochs = tuple(
         {"number": row[0], "recorded": row[1], "summary": json.loads(row[5] or "{}")}
         for row in over
     )
-    return Way(number, to[1] if to else None, epochs, (to[3] or "") if to else "")
+    return RewindPlan(number, to[1] if to else None, epochs, (to[3] or "") if to else "")
 
 
 def reach(database: Queryable, pipeline: str) -> str | None:
-    """Return the earliest time that there is a way back to; None if it does not exist."""
+    """Return the earliest time that a rewind can go back to; None if there is none."""
     rows = database.rows(
         "SELECT number, recorded, position, source, replaced FROM epochs "
         "WHERE pipeline=? AND status=? ORDER BY number",
@@ -153,7 +153,7 @@ def reach(database: Queryable, pipeline: str) -> str | None:
 def _reach(
     database: Queryable, pipeline: str, rows: list[tuple[Any, ...]]
 ) -> tuple[int, str] | None:
-    """Return the earliest epoch to go back to, and its time; epoch 0 is the very beginning."""
+    """Return the earliest epoch to rewind to, and its time; epoch 0 is the very beginning."""
     whole = database.rows(
         "SELECT max(number) FROM snapshots WHERE pipeline=? AND whole=1", pipeline
     )[0][0]
@@ -172,16 +172,16 @@ def _reach(
     return best
 
 
-def rewind(database: Database, pipeline: str, way: Way, now: dt.datetime) -> None:
-    """Go back; one transaction.
+def rewind(database: Database, pipeline: str, plan: RewindPlan, now: dt.datetime) -> None:
+    """Rewind a pipeline, in one transaction.
 
     Args:
-        database: where, held by this process.
-        pipeline: whose memory.
-        way: what `find_way` gave, with the pipeline held all the time since.
-        now: the time that is noted.
+        database: the database, held by this process since `plan_rewind`.
+        pipeline: its name.
+        plan: what `plan_rewind` returned.
+        now: the time.
     """
-    later = (pipeline, way.to)
+    later = (pipeline, plan.to)
     with database.transaction() as db:
         db.execute(
             "UPDATE pipelines SET "
@@ -202,7 +202,7 @@ def rewind(database: Database, pipeline: str, way: Way, now: dt.datetime) -> Non
         for table in ("replaced", "snapshots"):
             db.execute(f"DELETE FROM {table} WHERE pipeline=? AND number>?", later)  # noqa: S608
         db.execute(
-            "DELETE FROM quarantined WHERE pipeline=? AND since>?", (pipeline, way.recorded or "")
+            "DELETE FROM quarantined WHERE pipeline=? AND since>?", (pipeline, plan.recorded or "")
         )
         db.execute(
             "UPDATE epochs SET status=?, position=NULL, source=NULL, replaced=NULL "
@@ -211,7 +211,7 @@ def rewind(database: Database, pipeline: str, way: Way, now: dt.datetime) -> Non
         )
 
 
-def _insist_on_whole(database: Queryable, pipeline: str) -> None:
+def _check_finished(database: Queryable, pipeline: str) -> None:
     rows = database.rows(
         "SELECT number, status FROM epochs WHERE pipeline=? AND status NOT IN (?, ?, ?)",
         pipeline,
@@ -223,15 +223,15 @@ def _insist_on_whole(database: Queryable, pipeline: str) -> None:
         raise StateError(
             f"epoch {rows[0][0]} is unfinished ({rows[0][1]})",
             code="epoch_unfinished",
-            hint="run the pipeline once, which brings it to its end, and try again",
+            hint="run the pipeline once, which finishes it, and try again",
         )
 
 
 def parse_time(text: str, now: dt.datetime) -> dt.datetime:
-    """Read a time: RFC 3339, taken as UTC if it names no zone, or a span back such as `90m`.
+    """Parse a time: RFC 3339, in UTC if it has no zone, or how long ago, such as `90m`.
 
     Raises:
-        UsageError: it is neither, or lies ahead.
+        UsageError: it is neither, or in the future.
     """
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
     try:
@@ -242,11 +242,11 @@ def parse_time(text: str, now: dt.datetime) -> dt.datetime:
             time = time if time.tzinfo else time.replace(tzinfo=dt.UTC)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{text!r} is no time",
-            hint="give one such as 2026-05-01T06:00:00Z, or how far back: 90m, 2h, 3d",
+            f"{text!r} is not a time",
+            hint="give one such as 2026-05-01T06:00:00Z, or how long ago: 90m, 2h, 3d",
         ) from None
     if time > now:
-        raise UsageError(f"{text} lies ahead: there is nothing to go back over")
+        raise UsageError(f"{text} is in the future")
     return time.astimezone(dt.UTC)
 
 

@@ -1,4 +1,4 @@
-"""Splits that a pipeline remembers or has quarantined: found by key, and forgotten."""
+"""Splits that a pipeline remembers or has quarantined: finds and forgets them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A split that something is known of.
+class KnownSplit:
+    """A split that is remembered or quarantined.
 
     Attributes:
-        key: its key, as its source calls it.
+        key: its key.
         value: what the source remembers of it.
         epoch: the number of the epoch that read it, or tried to.
         quarantined: why it could not be read, if it could not.
@@ -32,7 +32,7 @@ class Found:
     quarantined: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that `--json` prints."""
+        """Return it as `--json` prints it."""
         return {
             "key": self.key,
             "value": self.value,
@@ -48,27 +48,27 @@ def matching(
     keys: Sequence[str] = (),
     prefix: str | None = None,
     quarantined: bool = False,
-) -> list[Found]:
-    """Find splits: those with these keys, with keys that begin so, all that are quarantined.
+) -> list[KnownSplit]:
+    """Find splits by keys, by the beginning of keys, or all that are quarantined.
 
     Returns:
         The splits by key, in order, each once.
     """
-    found: dict[str, Found] = {}
+    found: dict[str, KnownSplit] = {}
     for where, values in _conditions(keys, prefix):
         for key, value, number in store.rows(
             f"SELECT key, value, number FROM remembered WHERE pipeline=? AND {where}",  # noqa: S608
             pipeline,
             *values,
         ):
-            found[key] = Found(key, json.loads(value), number)
+            found[key] = KnownSplit(key, json.loads(value), number)
     wanted = set(keys)
     for item in store.quarantined(pipeline):
         key = item["key"]
         hit = key in wanted or (prefix is not None and key.startswith(prefix))
         if quarantined or hit:
             known = found.get(key)
-            found[key] = Found(key, known and known.value, item["epoch"], item["reason"])
+            found[key] = KnownSplit(key, known and known.value, item["epoch"], item["reason"])
     return [found[key] for key in sorted(found)]
 
 
@@ -82,11 +82,11 @@ def _conditions(keys: Sequence[str], prefix: str | None) -> list[tuple[str, tupl
     return conditions
 
 
-def forget(store: Store, pipeline: str, found: Sequence[Found]) -> None:
-    """Forget splits, so that the source plans them again as if it had never seen them.
+def forget(store: Store, pipeline: str, found: Sequence[KnownSplit]) -> None:
+    """Forget splits, so that the source plans them again.
 
     Raises:
-        StateError: an epoch that is not finished is about to read one of them.
+        StateError: an unfinished epoch reads one of them.
     """
     keys = [one.key for one in found]
     epoch = store.unfinished(pipeline)
@@ -95,6 +95,6 @@ def forget(store: Store, pipeline: str, found: Sequence[Found]) -> None:
         raise StateError(
             f"epoch {epoch.number} is unfinished and reads {min(busy)}",
             code="epoch_unfinished",
-            hint="run the pipeline once, which brings it to its end, and try again",
+            hint="run the pipeline once, which finishes it, and try again",
         )
     store.forget(pipeline, keys)

@@ -134,7 +134,7 @@ def _rows(table: pa.Table) -> list[Row]:
 
 
 def _key(value: Any) -> Any:
-    """Give what a value is compared by: hashable, and NaN like any other."""
+    """Return what a value is compared by: hashable, and NaN like any other."""
     if isinstance(value, float) and math.isnan(value):
         return "NaN", float
     if isinstance(value, list | tuple):

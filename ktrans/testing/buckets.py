@@ -29,7 +29,7 @@ class MemoryBucket:
         self._guard = threading.RLock()
 
     def read(self, key: str) -> StoredObject | None:
-        """Give an object."""
+        """Return an object."""
         with self._guard:
             self._fail()
             return self.objects.get(key)
@@ -68,7 +68,7 @@ class MemoryBucket:
         return iter(sorted(f"{prefix}{name}/" for name in below))
 
     def uri(self, key: str) -> str:
-        """Name an object."""
+        """Return the URI of an object."""
         return f"memory://bucket/{key}"
 
     def check(self) -> None:
@@ -101,5 +101,5 @@ class MemoryBucketState(BucketState[BucketStateConfig]):
         self.memory = bucket
 
     def make_bucket(self) -> MemoryBucket:
-        """Give the bucket."""
+        """Return the bucket."""
         return self.memory

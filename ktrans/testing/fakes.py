@@ -131,7 +131,7 @@ class FakeDecoder(Decoder[FakeDecoderConfig]):
     """Decodes `bytes packets name` lines."""
 
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
-        """Give the fixed schema; nothing is pruned."""
+        """Return the fixed schema; nothing is pruned."""
         del columns
         return SCHEMA
 
@@ -202,7 +202,7 @@ class FakeSink(Sink[FakeSinkConfig]):
             del world.staged[key]
 
     def writer(self, task: TaskId) -> Writer:
-        """Give a writer that stages under the task's name."""
+        """Return a writer that stages under the task's name."""
         return _FakeWriter(WORLDS[self.config.world], self._me, str(task))
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
@@ -241,7 +241,7 @@ class _FakeWriter(Writer):
         self._rows += [tuple(row.values()) for row in encoded.to_pylist()]
 
     def refused(self) -> Sequence[Refused]:
-        """Give what the world does not want."""
+        """Return what the world does not want."""
         return self._refused
 
     def finish(self) -> Receipt:
@@ -254,7 +254,7 @@ class _FakeWriter(Writer):
 
 
 def as_it_is(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Give the batch back: for the enricher `python`."""
+    """Return the batch back: for the enricher `python`."""
     return batch
 
 

@@ -79,7 +79,7 @@ class MemoryBucket:
             self._keys.remove(key.encode())
 
     def data(self, prefix: str = "") -> dict[str, bytes]:
-        """Give the content of all visible objects below a prefix."""
+        """Return the content of all visible objects below a prefix."""
         return {k: o.data for k, o in sorted(self.objects.items()) if k.startswith(prefix)}
 
     # -- reading ------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ class MemoryBucket:
             last = page[-1].key.encode()
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Give what is right below a folder."""
+        """Return what is right below a folder."""
         self._request("level", prefix)
         seen: set[str] = set()
         with self._lock:
@@ -131,11 +131,11 @@ class MemoryBucket:
         return _Body(self, key, stored.data[start:end], cuts.pop(0) if cuts else None)
 
     def uri(self, key: str) -> str:
-        """Name an object."""
+        """Return the URI of an object."""
         return f"mem://{self.name}/{key}"
 
     def check(self) -> None:
-        """Find out whether the bucket is there."""
+        """Check whether the bucket is there."""
         self._request("check", "")
         if self.missing:
             raise ConfigError(f"there is no bucket {self.name}", code="bucket_missing")
@@ -172,7 +172,7 @@ class MemoryBucket:
         self.staged.pop(token, None)
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
-        """Give what is staged."""
+        """Return what is staged."""
         self._request("leftovers", prefix)
         with self._lock:
             found = [(token, key) for token, (key, _, _) in self.staged.items()]

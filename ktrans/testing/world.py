@@ -49,7 +49,7 @@ class World:
                 raise Crash
 
     def rows(self, sink: str) -> list[Any]:
-        """Give all rows that a sink has published, sorted."""
+        """Return all rows that a sink has published, sorted."""
         rows = [row for (name, _), rows in self.published.items() if name == sink for row in rows]
         return sorted(rows, key=str)
 

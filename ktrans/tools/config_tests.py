@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ktrans.api import BytesPayload, ConfigError, Decoded, KtransError, Split, UsageError
-from ktrans.config.model import Pipeline
-from ktrans.config.pipeline_tests import Case, read_cases
+from ktrans.config.model import Case, Pipeline
+from ktrans.config.pipeline_tests import read_cases
 from ktrans.engine.assemble import assemble
 from ktrans.engine.assembly import Assembly
 from ktrans.registry.catalogue import Catalogue

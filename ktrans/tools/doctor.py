@@ -96,8 +96,8 @@ def check_pipelines(
     config: str, catalogue: Catalogue, profile: str | None = None
 ) -> Iterator[Finding]:
     """Check the pipelines of a file or folder, and what they connect to."""
+    from ktrans.config.draft import Wanted
     from ktrans.config.load import load_all, told_apart
-    from ktrans.config.pipeline_documents import Wanted
 
     loaded = load_all([config], catalogue, Wanted(profile=profile))
     for path, error in loaded.wrong:

@@ -156,7 +156,7 @@ def _sink(bound: Any) -> dict[str, Any]:
         "id": bound.entry.id,
         "type": config.type,
         "delivery": bound.delivery,
-        "when": bound.entry.when,
+        "where": bound.entry.where,
         "columns": len(bound.schema),
         "place": place,
     }

@@ -41,7 +41,7 @@ SECRETS = {
 def test_every_pipeline_in_the_docs_validates(text, library, monkeypatch, tmp_path):
     """Whole pipelines as they are, fragments with a made-up source and a sink that keeps nothing."""
     from ktrans.config.load import load_pipeline
-    from ktrans.config.sections import SECTIONS
+    from ktrans.config.model import SECTIONS
     from ktrans.engine.assemble import assemble
     from ktrans.registry.catalogue import Catalogue
 
@@ -151,25 +151,16 @@ def test_every_shipped_pipeline_runs(config, project):
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize(
-    ("command", "page"),
-    [
-        ("ktrans.config.reference config", "configuration.md"),
-        ("ktrans.config.reference flow", "flow-schema.md"),
-        ("ktrans.config.reference mapping", "mapping.md"),
-        ("ktrans.config.reference errors", "errors.md"),
-        ("ktrans.cli.reference", "options.md"),
-    ],
-)
-def test_the_reference_pages_say_what_the_code_says(command, page):
+@pytest.mark.parametrize("page", ["configuration", "flow-schema", "mapping", "errors", "options"])
+def test_the_reference_pages_say_what_the_code_says(page):
     said = subprocess.run(
-        [sys.executable, "-m", *command.split()],
+        [sys.executable, "docs/site/reference.py", page],
         check=True,
         cwd=ROOT,
         capture_output=True,
         text=True,
     ).stdout
-    assert said == (ROOT / "docs" / page).read_text(), "run `make docs` and commit"
+    assert said == (ROOT / f"docs/{page}.md").read_text(), "run `make docs` and commit"
 
 
 def test_every_link_in_the_docs_leads_somewhere():

@@ -52,19 +52,33 @@ _FIXTURES = {
 }
 
 
+WHOLE_SUITE = "test_every_component_is_held_to_the_contract_of_its_kind"
+"""Collects all tests of a package in a process of its own: no quick test."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the marker `service` ask for the fixture of that name, ahead of the test's own."""
+    """Let the marker `service` and the fixtures of servers stand for each other.
+
+    The marker asks for the fixture of that name ahead of the test's own fixtures; a test that uses
+    the fixture gets the marker, so that `-m "not service"` selects tests that need no server.
+    """
     for item in items:
+        names: list[str] = item.fixturenames  # type: ignore[attr-defined]
         for mark in item.iter_markers("service"):
             for name in mark.args:
                 if name not in _FIXTURES:
                     raise pytest.UsageError(
                         f"{item.nodeid}: no service {name!r}; there are {', '.join(_FIXTURES)}"
                     )
-                names: list[str] = item.fixturenames  # type: ignore[attr-defined]
                 if _FIXTURES[name] not in names:
                     names.insert(0, _FIXTURES[name])
+        marked = {name for mark in item.iter_markers("service") for name in mark.args}
+        for name, fixture in _FIXTURES.items():
+            if fixture in names and name not in marked:
+                item.add_marker(pytest.mark.service(name))
+        if item.name == WHOLE_SUITE:
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

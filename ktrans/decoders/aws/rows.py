@@ -20,7 +20,6 @@ from ktrans.decoders.aws.derived import (
 )
 from ktrans.decoders.aws.fields import LOST_FIELDS, TAG_FIELDS, FieldKind
 from ktrans.decoders.aws.layout import LOGGED_AT, Dialect
-from ktrans.flow.attrs import build_attrs
 from ktrans.flow.columns import (
     coalesce_text,
     constant_text,
@@ -28,6 +27,7 @@ from ktrans.flow.columns import (
     lower_text,
     unix_times,
 )
+from ktrans.flow.maps import build_attrs
 from ktrans.flow.protocols import blank_ports, portless
 from ktrans.flow.schema import TEXT, TIME
 

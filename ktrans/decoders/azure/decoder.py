@@ -1,19 +1,20 @@
-"""What the decoders of Azure flow logs share: an object's bytes to blocks, blocks to rows.
+"""The base of the decoders of Azure flow logs.
 
-Each record says itself which kind it is, so either decoder reads both; the decoder's own kind
-counts where a record does not tell.
+Each record names the kind of log that it is from, so either decoder reads both; the decoder's own
+kind counts where a record names none.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from ktrans.api import (
+    REJECT_SCHEMA,
     ComponentConfig,
     Context,
     Decoded,
@@ -24,30 +25,24 @@ from ktrans.api import (
     Sniff,
     reject_batch,
 )
-from ktrans.decoders.azure.model import Fault, Kind, Sheet, TupleBlock
-from ktrans.decoders.azure.replay import replay_records, replay_tuples
-from ktrans.decoders.azure.rows import NEEDS, layout_text, make_batch
+from ktrans.decoders.azure.records import CATEGORIES, Fault, Kind, Records, TupleBlock
+from ktrans.decoders.azure.rows import NEEDS, AzureRows, layout_text
 from ktrans.decoders.frames.azure import Cutter
+from ktrans.decoders.frames.json_block import JsonBlock, JsonReject, reject_rows
+from ktrans.decoders.read.azure_lines import tuple_lines
+from ktrans.decoders.read.azure_loose import decode_or_fault, read_loosely
 from ktrans.decoders.read.azure_tuples import read_carefully, read_fast
 from ktrans.decoders.read.faults import Faults
 from ktrans.flow.columns import flow_batch
 from ktrans.flow.schema import project
 from ktrans.kit.text.inflate import Inflater
 
-_TROUBLED = 2
+_MAX_BAD = 2
 _SURE, _LIKELY = 100, 70
 _CATEGORY = re.compile(rb'"category"\s*:\s*"(\w+)"')
 _MARKS: dict[Kind, tuple[bytes, ...]] = {
     "nsg": (b'"properties"',),
     "vnet": (b'"flowrecords"', b'"flowgroups"', b'"flowlogversion"'),
-}
-_CATEGORIES: dict[Kind, bytes] = {
-    "nsg": b"networksecuritygroupflowevent",
-    "vnet": b"flowlogflowevent",
-}
-_PATHS: dict[Kind, str] = {
-    "nsg": "insights-logs-networksecuritygroupflowevent",
-    "vnet": "insights-logs-flowlogflowevent",
 }
 _EMPTY = re.compile(rb'\s*\{\s*"records"\s*:\s*(?:\[[\s\]}]*)?\Z')
 
@@ -61,127 +56,137 @@ class AzureDecoder(Decoder[T]):
 
     def __init__(self, config: T, context: Context | None = None) -> None:
         super().__init__(config, context)
-        self._trouble = 0
+        self._bad_blocks = 0
         self.schema(None)
 
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
-        """Give the flow schema, narrowed to `columns`; only these are built."""
+        """Return the flow schema, narrowed to `columns`, and build only these from now on."""
         self._schema = project(columns)
         self._fields = frozenset(f for name in self._schema.names for f in NEEDS.get(name, ()))
         return self._schema
 
     def blocks(self, payload: Payload) -> Iterator[TupleBlock]:
-        """Cut an object, or a part of one, into blocks."""
+        """Cut an object, or a part of one, into blocks of whole records."""
         inflater = Inflater(payload.open, self.context.limits, payload.uri)
         cutter = Cutter(payload, self.context.limits, self.kind)
         yield from cutter.blocks(inflater.chunks())
         yield from cutter.end(inflater.problem)
 
     def replay(self, payload: Payload, layout: str | None) -> Iterator[TupleBlock]:
-        """Give blocks for the raw bytes of rejects: tuples if there is a layout, else records."""
+        """Return blocks for rejects, one a line: tuples if there is a layout, else records."""
         with payload.open() as stream:
             lines = stream.read().removesuffix(b"\n").split(b"\n")
-        if layout is None:
-            yield from replay_records(payload, lines, self.kind)
+        if layout is not None:
+            try:
+                yield self._replay_tuples(payload.uri, lines, layout)
+            except Fault as fault:
+                raise RejectError(f"{payload.uri}: {fault}", code=fault.reason) from fault
             return
-        try:
-            yield from replay_tuples(payload, lines, layout, self.kind)
-        except Fault as fault:
-            raise RejectError(f"{payload.uri}: {fault}", code=fault.reason) from fault
+        for number, line in enumerate(lines, 1):
+            try:
+                parts, skipped = read_loosely(decode_or_fault(line), self.kind)
+            except Fault as fault:
+                reject = JsonReject(number, fault.reason, line, str(fault))
+                yield TupleBlock(payload.uri, None, number, rejects=(reject,))
+                continue
+            for records in parts:
+                if records.tuples:
+                    yield TupleBlock(payload.uri, records, number, same_position=True)
+            if skipped:
+                yield TupleBlock(payload.uri, None, number, skipped)
+
+    def _replay_tuples(self, uri: str, lines: list[bytes], layout: str) -> TupleBlock:
+        """Return a block of tuples; the layout is the record that they were in, without tuples."""
+        parts, _ = read_loosely(decode_or_fault(layout.encode()), self.kind)
+        if len(parts) != 1 or len(parts[0].lists) != 1:
+            raise Fault("bad_layout", "the layout is not a record with one group of tuples")
+        records = parts[0]
+        records.lists = [[line.decode("utf-8", "surrogateescape") for line in lines]]
+        records.tuples = len(lines)
+        return TupleBlock(uri, records, 1)
 
     def decode(self, block: TupleBlock) -> Decoded:
-        """Turn a block into rows and rejects."""
-        rejects = self._refused(block)
-        batch = flow_batch(self._schema, 0, {})
-        lines = 0
-        if block.sheet is not None:
-            lines = block.sheet.lines
-            batch, faulty = self._decode_sheet(block, block.sheet)
-            rejects = faulty + rejects
-        merged = pa.Table.from_batches(rejects).combine_chunks().to_batches() if rejects else []
-        return Decoded(
-            batch,
-            lines + block.skipped + len(block.refused),
-            merged[0] if merged else None,
-            block.skipped,
-        )
+        """Decode the tuples of a block into rows and rejects."""
+        batch, tuples = flow_batch(self._schema, 0, {}), 0
+        rejects: list[pa.RecordBatch] = []
+        if block.records is not None:
+            tuples = block.records.tuples
+            batch, rejects = self._decode_tuples(block, block.records)
+        if block.rejects:
+            refused = JsonBlock(block.uri, b"", block.first, 0, block.rejects)
+            rejects += [reject_rows(refused, self.config.type, self.version)]
+        merged = pa.Table.from_batches(rejects, REJECT_SCHEMA).combine_chunks().to_batches()
+        count = tuples + block.skipped + len(block.rejects)
+        return Decoded(batch, count, merged[0] if merged else None, block.skipped)
 
-    def _decode_sheet(
-        self, block: TupleBlock, sheet: Sheet
+    def _decode_tuples(
+        self, block: TupleBlock, records: Records
     ) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
+        lines = tuple_lines(records)
+        # The fast reader is not tried after two blocks with bad tuples in a row, until a block is
+        # clean: that changes the speed, never the rows.
         tuples = None
-        # After two bad blocks in a row the fast reading is not tried before a clean one: that
-        # changes the speed, never the rows.
-        if self._trouble < _TROUBLED:
-            tuples = read_fast(sheet, self._fields)
+        if self._bad_blocks < _MAX_BAD:
+            tuples = read_fast(lines, records.kind, self._fields)
         rejects: list[pa.RecordBatch] = []
         if tuples is None:
-            tuples, faults, raw = read_carefully(sheet, self._fields)
-            rejects = self._faulty(block, sheet, faults, raw)
-            self._trouble = self._trouble + 1 if faults.lines else 0
+            tuples, faults, raw = read_carefully(lines, records.kind, self._fields)
+            self._bad_blocks = self._bad_blocks + 1 if faults.lines else 0
+            if faults.lines:
+                rejects = [self._tuple_rejects(block, records, lines.counts, faults, raw)]
         else:
-            self._trouble = 0
-        index = np.arange(sheet.lines) if tuples.lines is None else tuples.lines
-        positions = self._positions(block, index)
-        return make_batch(self._schema, block.uri, sheet, tuples, positions), rejects
+            self._bad_blocks = 0
+        index = np.arange(records.tuples) if tuples.lines is None else tuples.lines
+        positions = _positions(block, index)
+        rows = AzureRows(self._schema, block.uri, records, lines.counts, tuples, positions)
+        return rows.batch(), rejects
 
-    @staticmethod
-    def _positions(block: TupleBlock, index: np.ndarray) -> np.ndarray:
-        return np.full(len(index), block.first) if block.same_position else index + block.first
-
-    def _faulty(
-        self, block: TupleBlock, sheet: Sheet, faults: Faults, raw: Any
-    ) -> list[pa.RecordBatch]:
-        """Make the rejects of bad tuples, each with the record that it stood in."""
+    def _tuple_rejects(
+        self,
+        block: TupleBlock,
+        records: Records,
+        counts: np.ndarray,
+        faults: Faults,
+        raw: list[bytes],
+    ) -> pa.RecordBatch:
+        """Return the rejects of bad tuples, each with the record that it was in as its layout."""
         lines, reasons, details = faults.ordered()
-        if not lines:
-            return []
         index = np.array(lines, dtype=np.int64)
-        groups = np.searchsorted(np.cumsum(sheet.counts), index, side="right")
+        groups = np.searchsorted(np.cumsum(counts), index, side="right")
         distinct, which = np.unique(groups, return_inverse=True)
-        layouts = pa.array([layout_text(sheet, group) for group in distinct.tolist()], pa.string())
-        batch = reject_batch(
+        layouts = pa.array([layout_text(records, group) for group in distinct.tolist()])
+        return reject_batch(
             block.uri,
-            self._positions(block, index),
+            _positions(block, index),
             reasons,
-            [raw(line) for line in lines],
+            raw,
             details=details,
             decoder=self.config.type,
             version=self.version,
+            layout=layouts.take(pa.array(which)),
         )
-        place = batch.schema.get_field_index("layout")
-        return [batch.set_column(place, batch.schema.field(place), layouts.take(pa.array(which)))]
 
-    def _refused(self, block: TupleBlock) -> list[pa.RecordBatch]:
-        if not block.refused:
-            return []
-        return [
-            reject_batch(
-                block.uri,
-                [refused.position for refused in block.refused],
-                [refused.reason for refused in block.refused],
-                [refused.raw for refused in block.refused],
-                details=[refused.detail for refused in block.refused],
-                decoder=self.config.type,
-                version=self.version,
-                complete=[refused.complete for refused in block.refused],
-            )
-        ]
+
+def _positions(block: TupleBlock, index: np.ndarray) -> np.ndarray:
+    """Return the positions of tuples in the object, by their index in the block."""
+    return np.full(len(index), block.first) if block.same_position else index + block.first
 
 
 def sniff_azure(head: Head, kind: Kind) -> Sniff | None:
-    """Say how surely an object holds this kind of Azure flow log."""
+    """Return how surely an object holds this kind of Azure flow log."""
     data = head.data.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n,").lower()
     if head.columns is not None or not data.startswith((b"{", b"[")):
         return None
     category = _CATEGORY.search(data)
-    if category is not None and category[1] in _CATEGORIES.values():
-        if category[1] != _CATEGORIES[kind]:
+    named = CATEGORIES.get(category[1].decode()) if category is not None else None
+    if category is not None and named is not None:
+        if named != kind:
             return None
         score = _SURE if b'"flowtuples"' in data else _LIKELY
         return Sniff(score, f"records of category {category[1].decode()}")
     if b'"flowtuples"' in data and any(mark in data for mark in _MARKS[kind]):
         return Sniff(_LIKELY, f"records with flowTuples in the shape of azure.{kind}")
-    if _EMPTY.match(data) and _PATHS[kind] in head.uri.lower():
-        return Sniff(_LIKELY, f"an empty list of records, in {_PATHS[kind]}")
+    folder = next(f"insights-logs-{name}" for name, each in CATEGORIES.items() if each == kind)
+    if _EMPTY.match(data) and folder in head.uri.lower():
+        return Sniff(_LIKELY, f"an empty list of records, in {folder}")
     return None

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ktrans.decoders.aws.fields import FieldKind
 from ktrans.decoders.aws.values import Wrong, explain
-from ktrans.decoders.azure.model import Kind
+from ktrans.decoders.azure.records import Kind
 
 NAMES = (
     "time", "source_ip", "destination_ip", "source_port", "destination_port", "protocol",
@@ -22,6 +22,23 @@ NAMES = (
 )  # fmt: skip
 """Our names of the fields, by place. In the 8th place is the decision (network security groups) or
 the flow state (virtual networks), in the 9th the flow state or the encryption."""
+
+SHARED_MAPPING: dict[str, str] = {
+    "start_time": "tuple field 1",
+    "logged_at": "`time` of the record",
+    "src_addr": "tuple field 2",
+    "dst_addr": "tuple field 3",
+    "src_port": "tuple field 4",
+    "dst_port": "tuple field 5",
+    "protocol": "tuple field 6",
+    "ip_version": "tuple field 2",
+    "direction": "tuple field 7: I, O",
+    "packets": "tuple field 10",
+    "bytes": "tuple field 11",
+    "packets_rev": "tuple field 12",
+    "bytes_rev": "tuple field 13",
+}
+"""The flow columns that both kinds of log fill alike, and where from, for the reference."""
 
 KINDS: dict[str, FieldKind] = {
     "time": "time",

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ktrans.decoders.azure.model import Fields, Kind
+from ktrans.decoders.azure.records import Fields, Kind
 
 _MAX_VERSION = 32767
 _CONSUMED = frozenset(

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 
 from ktrans.decoders.aws.values import coerce
 from ktrans.decoders.azure.fields import code_values, protocol_number
-from ktrans.decoders.azure.model import Kind, Sheet
 from ktrans.decoders.azure.place import normal_mac, place_of
+from ktrans.decoders.azure.records import Kind, Records
 from ktrans.decoders.read.azure_tuples import Tuples
 from ktrans.flow.addresses import ip_versions
-from ktrans.flow.attrs import build_attrs
 from ktrans.flow.columns import constant_text, flow_batch, nulls, raw_values, recode, unix_times
+from ktrans.flow.maps import build_attrs
 from ktrans.flow.protocols import blank_ports, portless
 from ktrans.flow.schema import TIME
 
@@ -52,43 +52,38 @@ _UNSPECIFIED = "unspecified"
 _ZONE = re.compile(r"(?:Z|[+-]\d\d:\d\d)$")
 
 
-def make_batch(
-    schema: pa.Schema, uri: str, sheet: Sheet, tuples: Tuples, positions: np.ndarray
-) -> pa.RecordBatch:
-    """Make a batch of the (projected) flow schema.
+class AzureRows:
+    """Rows under construction.
 
     Args:
-        schema: the wanted columns.
+        schema: the flow columns that are wanted.
         uri: the object.
-        sheet: the groups that the tuples stand in.
-        tuples: their checked fields.
-        positions: of each tuple in the object.
+        records: the records.
+        counts: number of tuples of each group.
+        tuples: the checked fields of the tuples.
+        positions: the position of each tuple in the object.
     """
-    return _Rows(schema, uri, sheet, tuples, positions).batch()
-
-
-class _Rows:
-    """The rows of one sheet while they are made."""
 
     def __init__(
         self,
         schema: pa.Schema,
         uri: str,
-        sheet: Sheet,
+        records: Records,
+        counts: np.ndarray,
         tuples: Tuples,
         positions: np.ndarray,
     ) -> None:
         self.schema = schema
         self.wanted = frozenset(schema.names)
         self.uri = uri
-        self.sheet = sheet
+        self.records = records
         self.tuples = tuples
         self.positions = positions
         self.rows = len(positions)
-        group = np.repeat(np.arange(len(sheet.counts), dtype=np.int32), sheet.counts)
+        group = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         self.group = group if tuples.lines is None else group[tuples.lines]
-        self.record = np.array(sheet.owner, dtype=np.int32)[self.group]
-        self.places = [place_of(fields, uri, sheet.kind) for fields in sheet.records]
+        self.record = np.array(records.owners, dtype=np.int32)[self.group]
+        self.places = [place_of(fields, uri, records.kind) for fields in records.fields]
         self.odd_times: dict[int, str] = {}
         self.columns: dict[str, pa.Array] = {}
 
@@ -106,7 +101,7 @@ class _Rows:
     def _constants(self) -> None:
         texts = {
             "provider": "azure",
-            "log_type": f"azure.{self.sheet.kind}",
+            "log_type": f"azure.{self.records.kind}",
             "reporter": "interface",
             "log_status": "OK",
             "source_uri": self.uri,
@@ -121,7 +116,7 @@ class _Rows:
             self.columns["start_time"] = unix_times(self.tuples.columns["time"])
         if not self.wanted & {"logged_at", "attrs"}:
             return
-        given = self.sheet.times
+        given = self.records.times
         zoned = [text + "Z" if text and not _ZONE.search(text) else text for text in given]
         times, wrong = coerce("stamp", pa.array(zoned, pa.string()).dictionary_encode())
         if wrong is not None:
@@ -147,7 +142,7 @@ class _Rows:
 
     def _verdicts(self) -> None:
         """Fill what depends on the fields 8 and 9."""
-        native, kind = self.tuples.columns, self.sheet.kind
+        native, kind = self.tuples.columns, self.records.kind
         verdict, second = native["verdict"], native.get("state")
         self._coded("action", verdict, _ACTIONS[kind])
         if kind == "nsg":
@@ -163,11 +158,11 @@ class _Rows:
 
     def _encryption_denies(self, verdict: pa.DictionaryArray, code: pa.DictionaryArray) -> None:
         """A flow that no rule denied was denied for its encryption: give the code as the reason."""
-        sheet = self.sheet
+        records = self.records
         unspecified = np.array(
             [
                 (acl or "").lower() == _UNSPECIFIED or (rule or "").lower() == _UNSPECIFIED
-                for acl, rule in zip(sheet.acls, sheet.rules, strict=True)
+                for acl, rule in zip(records.acls, records.rules, strict=True)
             ],
             dtype=bool,
         )
@@ -190,7 +185,7 @@ class _Rows:
         if not there:
             return
         unmeasured = _is(native["verdict"], "D")
-        begins = native["verdict"] if self.sheet.kind == "vnet" else native.get("state")
+        begins = native["verdict"] if self.records.kind == "vnet" else native.get("state")
         if begins is not None:
             unmeasured |= _is(begins, "B")
         for name in there:
@@ -204,10 +199,10 @@ class _Rows:
 
     def _groups(self) -> None:
         """Fill what the groups of tuples say."""
-        sheet, places = self.sheet, self.places
+        records, places = self.records, self.places
         if "rule" in self.wanted:
-            self._spread("rule", sheet.rules, self.group)
-        owned = list(zip(sheet.owner, sheet.acls, sheet.macs, strict=True))
+            self._spread("rule", records.rules, self.group)
+        owned = list(zip(records.owners, records.acls, records.macs, strict=True))
         if "acl_id" in self.wanted:
             acls = [acl or places[owner].acl for owner, acl, _ in owned]
             self._spread("acl_id", acls, self.group)
@@ -275,14 +270,14 @@ def _protocol_numbers(column: pa.DictionaryArray) -> pa.Array:
     return pa.array(np.array(numbers, dtype=np.int16)[raw_values(column.indices)])
 
 
-def layout_text(sheet: Sheet, group: int) -> str:
+def layout_text(records: Records, group: int) -> str:
     """Give the record that a group stands in, without tuples: what `replay` needs."""
-    owner = sheet.owner[group]
-    time = sheet.times[owner]
-    fields = {**({} if time is None else {"time": time}), **dict(sorted(sheet.records[owner]))}
-    rule, acl, mac = sheet.rules[group], sheet.acls[group], sheet.macs[group]
+    owner = records.owners[group]
+    time = records.times[owner]
+    fields = {**({} if time is None else {"time": time}), **dict(sorted(records.fields[owner]))}
+    rule, acl, mac = records.rules[group], records.acls[group], records.macs[group]
     inner: dict[str, Any] = {"flowTuples": []}
-    if sheet.kind == "nsg":
+    if records.kind == "nsg":
         if mac is not None:
             inner = {"mac": mac, **inner}
         named = {} if rule is None else {"rule": rule}

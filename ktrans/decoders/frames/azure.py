@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ktrans.api import Limits, Payload
-from ktrans.decoders.azure.model import Fault, Kind, Refused, Sheet, TupleBlock
+from ktrans.decoders.azure.records import Fault, Kind, Records, TupleBlock
+from ktrans.decoders.frames.json_block import JsonReject
 from ktrans.decoders.frames.json_scan import Borders, Place, one_line, reads, scan, wrapper_pattern
 from ktrans.decoders.read.azure_exact import read_exactly
-from ktrans.decoders.read.azure_loose import decoded, read_loosely
+from ktrans.decoders.read.azure_loose import decode_or_fault, read_loosely
 from ktrans.kit.text.inflate import Problem, wait_for_more
 from ktrans.kit.text.lines import shortened
 
@@ -190,20 +191,21 @@ class Cutter:
         if start == end:
             return []
         array = b"".join((b"[", memoryview(text)[start:end], b"]"))
-        sheets, skipped = read_exactly(array), 0
-        if sheets is None:
+        parts, skipped = read_exactly(array), 0
+        if parts is None:
             try:
-                sheets, skipped = read_loosely(decoded(array), self._default)
+                parts, skipped = read_loosely(decode_or_fault(array), self._default)
             except Fault:
                 return None
-        return self._take(sheets, skipped)
+        return self._take(parts, skipped)
 
-    def _take(self, sheets: list[Sheet], skipped: int) -> list[TupleBlock]:
+    def _take(self, parts: list[Records], skipped: int) -> list[TupleBlock]:
+        """Make blocks of records, and count their tuples."""
         blocks = []
-        for sheet in sheets:
-            if lines := sheet.lines:
-                blocks.append(TupleBlock(self._payload.uri, sheet, self._position))
-                self._position += lines
+        for records in parts:
+            if records.tuples:
+                blocks.append(TupleBlock(self._payload.uri, records, self._position))
+                self._position += records.tuples
         if skipped:
             blocks.append(TupleBlock(self._payload.uri, None, self._position, skipped))
         return blocks
@@ -246,7 +248,7 @@ class Cutter:
             yield from self._take(exact, 0)
             return
         try:
-            sheets, skipped = read_loosely(decoded(text), self._default)
+            parts, skipped = read_loosely(decode_or_fault(text), self._default)
         except Fault as fault:
             parts = [] if reads(text) else self._borders.split(text)
             if len(parts) > 1:
@@ -255,13 +257,13 @@ class Cutter:
             else:
                 yield self._refuse(fault.reason, text, str(fault))
             return
-        yield from self._take(sheets, skipped)
+        yield from self._take(parts, skipped)
 
     def _refuse(self, reason: str, raw: bytes, detail: str) -> TupleBlock:
         raw, detail, complete = shortened(raw, detail, self._limits.max_line_bytes)
-        refused = Refused(self._position, reason, one_line(raw), detail, complete)
+        reject = JsonReject(self._position, reason, one_line(raw), detail, complete)
         self._position += 1
-        return TupleBlock(self._payload.uri, None, self._position, 0, (refused,))
+        return TupleBlock(self._payload.uri, None, self._position, rejects=(reject,))
 
 
 def _without_closers(text: bytes) -> bytes:

@@ -5,28 +5,20 @@ Source: Amazon CloudWatch Logs User Guide, "Real-time processing of log data wit
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 
 from ktrans.api import Limits, Payload
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.json_cutter import Cutter
 from ktrans.decoders.frames.log_events import BadDocument, Messages, cut_documents, read_document
-from ktrans.kit.text.inflate import Inflater, Problem, inflate_head
+from ktrans.kit.text.inflate import Inflater, Problem
 
-_HEAD_BYTES = 64 << 10
 _MARKS = (b'"logEvents"', b'"awslogs"', b'"kinesis"', b'"messageType"')
 
 
-def is_wrapped(payload: Payload, own: bytes) -> bool:
-    """Tell whether an object holds log events rather than records, which have the key `own`."""
-    try:
-        raw = payload.head(_HEAD_BYTES)
-    except io.UnsupportedOperation:
-        with payload.open() as stream:
-            raw = stream.read(_HEAD_BYTES)
-    head = inflate_head(raw, _HEAD_BYTES)
-    return b'"%s"' % own not in head and any(mark in head for mark in _MARKS)
+def holds_events(head: bytes) -> bool:
+    """Return whether an object's first bytes look like log events."""
+    return any(mark in head for mark in _MARKS)
 
 
 def messages_of(head: bytes) -> list[bytes]:

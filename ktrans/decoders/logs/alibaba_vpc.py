@@ -28,7 +28,7 @@ LOG = Log(
     "alibaba_vpc",
     provider="alibaba",
     log_type="alibaba.vpc",
-    frame=Json(),
+    frames=(Json(),),
     columns=(
         col("log_version", "version"),
         col("start_time", "start"),

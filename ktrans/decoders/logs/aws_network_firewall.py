@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from ktrans.decoders.log import Json, Log, col, keys, where
+from ktrans.decoders.log import Json, JsonInLogEvents, Log, col, keys, where
 from ktrans.decoders.values import Coerced, Wrong, text_of
 
 _CONTROL = b'{"event":{"event_type":"control message"}}'
@@ -42,7 +42,7 @@ LOG = Log(
     "aws_network_firewall",
     provider="aws",
     log_type="aws.nfw",
-    frame=Json(log_events="firewall_name", control=_CONTROL),
+    frames=(JsonInLogEvents("firewall_name", _CONTROL), Json()),
     columns=(
         col("start_time", "event.netflow.start"),
         col("end_time", "event.netflow.end"),

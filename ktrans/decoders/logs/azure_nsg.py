@@ -12,10 +12,22 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.azure.decoder import AzureDecoder, sniff_azure
-from ktrans.decoders.azure.mapping import NSG as MAPPING
-from ktrans.decoders.azure.model import Kind
+from ktrans.decoders.azure.fields import SHARED_MAPPING
+from ktrans.decoders.azure.records import Kind
 
-__all__ = ["MAPPING", "AzureNsgDecoder", "AzureNsgDecoderConfig", "sniff"]
+MAPPING: dict[str, str] = {
+    **SHARED_MAPPING,
+    "log_version": "`properties.Version`",
+    "action": "tuple field 8: A, D",
+    "flow_state": "tuple field 9: B, C, E",
+    "rule": "`flows[].rule`",
+    "acl_id": "`resourceId`",
+    "account_id": "subscription in `resourceId`",
+    "region": "network watcher in the object's path",
+    "interface_id": "`flows[].flows[].mac`, or the object's path",
+    "attrs": "all other fields of the record",
+}
+"""The flow columns, and the fields they are taken from, for the reference."""
 
 
 class AzureNsgDecoderConfig(ComponentConfig):

@@ -13,10 +13,26 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.azure.decoder import AzureDecoder, sniff_azure
-from ktrans.decoders.azure.mapping import VNET as MAPPING
-from ktrans.decoders.azure.model import Kind
+from ktrans.decoders.azure.fields import SHARED_MAPPING
+from ktrans.decoders.azure.records import Kind
 
-__all__ = ["MAPPING", "AzureVnetDecoder", "AzureVnetDecoderConfig", "sniff"]
+MAPPING: dict[str, str] = {
+    **SHARED_MAPPING,
+    "log_version": "`flowLogVersion`",
+    "action": "tuple field 8: D rejects, B, C and E accept",
+    "action_reason": "tuple field 9, where no rule denied",
+    "flow_state": "tuple field 8: B, C, E, D",
+    "encryption": "tuple field 9",
+    "rule": "`flowGroups[].rule`",
+    "acl_id": "`flows[].aclID`",
+    "account_id": "subscription in `flowLogResourceID`",
+    "region": "network watcher in `flowLogResourceID`",
+    "vpc_id": "virtual network in `targetResourceID`",
+    "subnet_id": "subnet in `targetResourceID`",
+    "interface_id": "`macAddress`",
+    "attrs": "all other fields of the record",
+}
+"""The flow columns, and the fields they are taken from, for the reference."""
 
 
 class AzureVnetDecoderConfig(ComponentConfig):

@@ -86,7 +86,7 @@ LOG = Log(
     "cloudflare_network_analytics",
     provider="cloudflare",
     log_type="cloudflare.network_analytics",
-    frame=Json(),
+    frames=(Json(),),
     columns=(
         col("start_time", "Datetime"),
         col("src_addr", "IPSourceAddress"),

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ktrans.api import Context
 from ktrans.decoders.mapped.config import Given, MappingConfig
-from ktrans.decoders.mapped.decoder import JsonMapDecoder
+from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Json
 
 
@@ -39,10 +39,10 @@ class FlowJsonDecoderConfig(MappingConfig):
     )
 
 
-class FlowJsonDecoder(JsonMapDecoder[FlowJsonDecoderConfig]):
+class FlowJsonDecoder(MappedDecoder[FlowJsonDecoderConfig]):
     """Decodes JSON records by the mapping in the pipeline file."""
 
     def __init__(self, config: FlowJsonDecoderConfig, context: Context | None = None) -> None:
         self.table = config.table()
-        self.frame = Json(arrays=() if config.records is None else (config.records,))
+        self.frames = (Json(arrays=() if config.records is None else (config.records,)),)
         super().__init__(config, context)

@@ -11,10 +11,12 @@ format" and "LogEntry".
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.api import Head, Sniff
 from ktrans.decoders.log import Json, Log, col, each_text, first_of, keys, pattern, where
 from ktrans.decoders.partial_rows import PartialRows
 
@@ -50,11 +52,25 @@ def _derive(rows: PartialRows) -> None:
             rows.columns[column] = names.dictionary_encode()
 
 
+_BY_NAME = first_of(
+    pattern(rb'"logName"\s*:\s*"[^"]*' + _NAME.encode() + b'"', "logName ends in firewall"),
+    keys("jsonPayload", "connection", "disposition", "rule_details", score=70),
+)
+
+
+def _sniff(head: Head) -> Sniff | None:
+    """Claim firewall entries; objects that mix them with VPC flow logs are left to `gcp_vpc`."""
+    claim = _BY_NAME(head)
+    if claim is None or b"vpc_flows" not in head.data:
+        return claim
+    return replace(claim, score=claim.score - 1)
+
+
 LOG = Log(
     "gcp_firewall",
     provider="gcp",
     log_type="gcp.firewall",
-    frame=Json(pubsub=True),
+    frames=(Json(pubsub=True),),
     columns=(
         col("record_id", "insertId"),
         col("start_time", "timestamp"),
@@ -83,8 +99,5 @@ LOG = Log(
     evidence=("src_addr", "dst_addr"),
     skip=where("logName", unlike=_NAME + "$"),
     derive=_derive,
-    sniff=first_of(
-        pattern(rb'"logName"\s*:\s*"[^"]*' + _NAME.encode() + b'"', "logName ends in firewall"),
-        keys("jsonPayload", "connection", "disposition", "rule_details", score=70),
-    ),
+    sniff=_sniff,
 )

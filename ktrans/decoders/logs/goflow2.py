@@ -33,7 +33,7 @@ LOG = Log(
     "goflow2",
     provider="goflow2",
     log_type="goflow2",
-    frame=Json(),
+    frames=(Json(),),
     columns=(
         col("start_time", "time_flow_start_ns", convert=_time("ns")),
         col("start_time", "time_flow_start", "TimeFlowStart", convert=_time("auto")),

@@ -125,7 +125,7 @@ LOG = Log(
     "hubble",
     provider="k8s",
     log_type="k8s.hubble",
-    frame=Json(),
+    frames=(Json(),),
     columns=(
         col("record_id", "uuid"),
         col("start_time", "time"),

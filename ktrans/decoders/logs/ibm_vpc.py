@@ -28,7 +28,7 @@ from ktrans.api import (
 from ktrans.decoders.frames.block import Block, Refused
 from ktrans.decoders.frames.ibm import Unreadable, read_document
 from ktrans.decoders.frames.json_scan import one_line
-from ktrans.decoders.mapped.decoder import JsonMapDecoder
+from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Json
 from ktrans.decoders.mapped.table import Table, col
 from ktrans.decoders.partial_rows import PartialRows
@@ -136,7 +136,7 @@ class IbmVpcDecoderConfig(ComponentConfig):
     )
 
 
-class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
+class IbmVpcDecoder(MappedDecoder[IbmVpcDecoderConfig]):
     """Decodes IBM Cloud VPC flow logs.
 
     Counters are those of the window; the cumulative ones go to attrs and must not be added up.
@@ -145,7 +145,7 @@ class IbmVpcDecoder(JsonMapDecoder[IbmVpcDecoderConfig]):
     """
 
     table = TABLE
-    frame = Json()
+    frames = (Json(),)
 
     def blocks(self, payload: Payload) -> Iterator[Any]:
         """Read the document; its flows become lines, its header goes with each block."""

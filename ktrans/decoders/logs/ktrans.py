@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import Head, Sniff
-from ktrans.decoders.log import Json, Log, col
+from ktrans.decoders.log import Json, Log, Parquet, col
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.rows import RowBuilder
 from ktrans.decoders.values import Rule, coerce, text_of
@@ -83,7 +83,7 @@ LOG = Log(
     "ktrans",
     provider=None,
     log_type=None,
-    frame=Json(parquet=True),
+    frames=(Parquet(), Json()),
     columns=tuple(
         col(name, name, **_rule(name))
         for name in NAMES

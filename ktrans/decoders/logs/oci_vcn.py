@@ -73,7 +73,7 @@ LOG = Log(
     "oci_vcn",
     provider="oci",
     log_type="oci.vcn",
-    frame=Json(arrays=("results",)),
+    frames=(Json(arrays=("results",)),),
     columns=(
         col("log_version", "data.version"),
         col("record_id", "id"),

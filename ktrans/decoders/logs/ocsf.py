@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ktrans.api import Head, Sniff
-from ktrans.decoders.log import Json, Log, col, where
+from ktrans.decoders.log import Json, Log, Parquet, col, where
 from ktrans.decoders.logs.ocsf_derived import READS, derive
 from ktrans.decoders.mapped.table import parse_path
 from ktrans.flow.schema import NAMES
@@ -106,7 +106,7 @@ LOG = Log(
     "ocsf",
     provider=None,
     log_type=None,
-    frame=Json(arrays=("records", "Records"), parquet=True),
+    frames=(Parquet(), Json(arrays=("records", "Records"))),
     columns=(
         col("provider", "cloud.provider", lower=True, values=_PROVIDERS),
         col("log_version", "metadata.log_version", "metadata.product.version"),

@@ -1,55 +1,93 @@
-"""The decoder of JSON logs after a table: what all of them share."""
+"""The decoder of logs that a table maps to flow columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 import pyarrow as pa
 
-from ktrans.api import ComponentConfig, Limits, Payload
+from ktrans.api import ComponentConfig, Payload
 from ktrans.decoders.base import FlowDecoder
 from ktrans.decoders.frames.block import Block
+from ktrans.decoders.frames.csv import DelimitedLayout
+from ktrans.decoders.frames.head import first_bytes
+from ktrans.decoders.mapped.frames import Frame
 from ktrans.decoders.mapped.table import Table
+from ktrans.decoders.read.csv import CsvParser
 from ktrans.decoders.read.json_fast import Parser
-from ktrans.decoders.read.raw_columns import added_column
+from ktrans.decoders.read.raw_columns import RawColumns, added_column
 from ktrans.decoders.rows import DecodedRows, RowBuilder
 
 C = TypeVar("C", bound=ComponentConfig)
 
 
-class Frame(Protocol):
-    """Cuts objects into blocks of one JSON record a line."""
-
-    def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
-        """Cut an object into blocks."""
-
-
-class JsonMapDecoder(FlowDecoder[C]):
-    """Decodes JSON records by a table.
+class MappedDecoder(FlowDecoder[C]):
+    """Decodes records by a table.
 
     Attributes:
         table: maps values of the records to flow columns.
-        frame: how the records are stored.
+        frames: how the records may be stored; the first that accepts an object is used, or the last.
         row_builder: builds the flow rows.
     """
 
     table: Table
-    frame: Frame
+    frames: tuple[Frame, ...]
     row_builder: type[RowBuilder] = RowBuilder
 
     def prepare(self, schema: pa.Schema) -> None:
         """Prepare to build the columns of this schema."""
         self._builder = self.row_builder(self.table, schema)
-        self._parser = Parser(self._builder.shape)
+        self._json = Parser(self._builder.shape)
+        self._delimited: dict[DelimitedLayout, CsvParser] = {}
 
     def blocks(self, payload: Payload) -> Iterator[Block]:
-        """Cut an object into blocks of one JSON record a line."""
-        return self.frame.blocks(payload, self.context.limits)
+        """Cut an object into blocks."""
+        return self.frame_of(payload).blocks(payload, self.context.limits)
+
+    def replay(self, payload: Payload, layout: str | None) -> Iterator[Block]:
+        """Cut the raw bytes of rejects into blocks."""
+        if layout is None:
+            return self.blocks(payload)
+        return self.frame_of(payload).replay(payload, self.context.limits, layout)
+
+    def frame_of(self, payload: Payload) -> Frame:
+        """Return how the records of an object are stored."""
+        if len(self.frames) > 1:
+            head = first_bytes(payload)
+            for frame in self.frames:
+                if frame.accepts(head):
+                    return frame
+        return self.frames[-1]
 
     def rows(self, block: Block) -> DecodedRows:
-        """Return the rows of a block of JSON lines."""
-        raw = self._parser.read(block.data, block.records)
+        """Return the rows of a block."""
+        if isinstance(block.layout, DelimitedLayout):
+            raw, skipped = self._parser(block.layout).read(block.data, block.records)
+        else:
+            raw, skipped = self.values(block), 0
         for name, value in block.added.items():
             raw.columns.setdefault((name,), added_column(value, raw))
-        return self._builder.build(raw, block.uri, block.first)
+        rows = self._builder.build(raw, block.uri, block.first)
+        return replace(rows, skipped=rows.skipped + skipped)
+
+    def values(self, block: Block) -> RawColumns:
+        """Return the values of a block of JSON lines."""
+        return self._json.read(block.data, block.records)
+
+    def _parser(self, layout: DelimitedLayout) -> CsvParser:
+        """Return the reader of a layout; blocks of one layout share what it has learnt."""
+        parser = self._delimited.get(layout)
+        if parser is None:
+            paths = self._builder.shape.paths
+            needed = None if paths is None else frozenset(path[0] for path in paths)
+            types = self.table.needed(self._builder.schema.names)
+            numbers = frozenset(path[0] for path, kind in types.items() if kind == pa.int64())
+            parser = CsvParser(layout.dialect, layout.names, needed, numbers)
+            self._delimited[layout] = parser
+        return parser
+
+    def layout_of(self, block: Block) -> str | None:
+        """Return the layout that a replay of this block's bad records needs."""
+        return block.layout.text if isinstance(block.layout, DelimitedLayout) else None

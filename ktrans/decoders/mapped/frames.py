@@ -2,69 +2,191 @@
 
 from __future__ import annotations
 
+import abc
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from ktrans.api import BytesPayload, Decoder, Head, Limits, Payload, Split
+from ktrans.api import BytesPayload, Head, Limits, Payload, Split
 from ktrans.decoders.frames.block import Block
+from ktrans.decoders.frames.csv import DelimitedLayout, cut_csv
+from ktrans.decoders.frames.head import first_bytes
 from ktrans.decoders.frames.json import cut_json
-from ktrans.decoders.frames.json_log_events import cut_events, is_wrapped, messages_of
-from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.read.parquet_mapped import TableDecoder
+from ktrans.decoders.frames.json_log_events import cut_events, holds_events, messages_of
+from ktrans.decoders.frames.zeek import Header, cut_zeek, header_of
+from ktrans.decoders.read.csv import Dialect
+
+_PARQUET = b"PAR1"
+_CSV = Dialect(",", '"', ("", "-"))
+_NOT_RECORDS = b"\xef\xbb\xbf \t\r\n"
 
 
-class Frame(Protocol):
+def _is_json(head: bytes) -> bool:
+    return head.lstrip(_NOT_RECORDS)[:1] in (b"{", b"[")
+
+
+class Frame(abc.ABC):
     """How the records of a log are stored."""
 
-    @property
-    def decoder(self) -> type[Decoder[Any]]:
-        """The decoder of such records by a table."""
+    @abc.abstractmethod
+    def accepts(self, head: bytes) -> bool:
+        """Return whether an object's first bytes look like this frame."""
 
-    def without_carrier(self, head: Head) -> Head:
-        """Return the first bytes of an object as those of the records in it."""
+    @abc.abstractmethod
+    def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
+        """Cut an object into blocks."""
+
+    def replay(self, payload: Payload, limits: Limits, layout: str) -> Iterator[Block]:
+        """Cut the raw bytes of rejects into blocks, one record a line, by their layout."""
+        del layout
+        return self.blocks(payload, limits)
+
+    def unwrapped(self, head: Head) -> Head:
+        """Return the first bytes of an object without what carries the records."""
+        return head
 
 
-@dataclass(frozen=True, slots=True)
-class Json:
+@dataclass(frozen=True)
+class Json(Frame):
     """JSON objects: one a line, one after the other, in an array, or in an array of a document.
 
     Attributes:
         arrays: keys of the arrays that hold the records of a document.
         pubsub: whether records also come in the body of Pub/Sub push requests.
-        log_events: a key of every record, if records also come as messages of CloudWatch log events.
-        control: the record to put in the place of a control message among log events.
-        parquet: whether records also come as rows of Parquet files.
     """
 
     arrays: tuple[str, ...] = ()
     pubsub: bool = False
-    log_events: str | None = None
-    control: bytes = b"{}"
-    parquet: bool = False
 
-    @property
-    def decoder(self) -> type[Decoder[Any]]:
-        """The decoder of JSON records by a table."""
-        return TableDecoder if self.parquet else JsonMapDecoder
+    def accepts(self, head: bytes) -> bool:
+        """Return whether an object's first bytes look like JSON."""
+        return _is_json(head)
 
     def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
         """Cut an object into blocks of one record a line."""
-        if self.log_events is not None and is_wrapped(payload, self.log_events.encode()):
-            return cut_events(payload, limits, control=self.control)
         return cut_json(payload, limits, unwrap=self.arrays, pubsub=self.pubsub)
 
-    def without_carrier(self, head: Head) -> Head:
-        """Return the first bytes of an object as those of the records in it."""
-        data = head.data
-        if head.columns is not None:
+    def unwrapped(self, head: Head) -> Head:
+        """Return the first bytes of an object, taken out of Pub/Sub messages."""
+        if not self.pubsub or b'"message"' not in head.data or b'"data"' not in head.data:
             return head
-        if self.pubsub and b'"message"' in data and b'"data"' in data:
-            payload = BytesPayload(Split(head.uri, head.uri), data)
-            return Head(head.uri, b"".join(b.data for b in self.blocks(payload, Limits())))
-        if self.log_events is not None and data.lstrip()[:1] == b"{":
-            own = b'"%s"' % self.log_events.encode()
-            if own not in data:
-                escaped = data.replace(b'\\"', b'"')
-                return Head(head.uri, escaped if own in escaped else b"\n".join(messages_of(data)))
-        return head
+        payload = BytesPayload(Split(head.uri, head.uri), head.data)
+        data = b"".join(block.data for block in self.blocks(payload, Limits()))
+        return Head(head.uri, data, head.columns)
+
+
+@dataclass(frozen=True)
+class JsonInLogEvents(Frame):
+    """JSON objects that are the messages of CloudWatch log events.
+
+    Attributes:
+        key: a key that every record has, by which bare records are told from log events.
+        control: the record to put in the place of a control message, for the log to skip.
+    """
+
+    key: str
+    control: bytes
+
+    def accepts(self, head: bytes) -> bool:
+        """Return whether an object's first bytes are log events rather than records."""
+        return holds_events(head) and not self._bare(head)
+
+    def _bare(self, head: bytes) -> bool:
+        return b'"%s"' % self.key.encode() in head
+
+    def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
+        """Cut an object into blocks of one message a line."""
+        return cut_events(payload, limits, control=self.control)
+
+    def unwrapped(self, head: Head) -> Head:
+        """Return the first bytes of an object, taken out of log events."""
+        data = head.data
+        if head.columns is not None or data.lstrip()[:1] != b"{" or self._bare(data):
+            return head
+        plain = data.replace(b'\\"', b'"')
+        return Head(head.uri, plain if self._bare(plain) else b"\n".join(messages_of(data)))
+
+
+@dataclass(frozen=True)
+class Parquet(Frame):
+    """Rows of Parquet files, whose nested columns are read like JSON objects."""
+
+    def accepts(self, head: bytes) -> bool:
+        """Return whether an object's first bytes are those of a Parquet file."""
+        return head.startswith(_PARQUET)
+
+    def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
+        """Raise an error: what to read of a Parquet file depends on the columns that are wanted."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Delimited(Frame):
+    """Lines of delimited values: CSV, TSV, values between blanks.
+
+    Attributes:
+        dialect: how the values are separated.
+        names: names of the columns in order; None takes them from the first line.
+        header: whether the first line names the columns; with `names`, these replace it.
+    """
+
+    dialect: Dialect = _CSV
+    names: tuple[str, ...] | None = None
+    header: bool = True
+
+    def accepts(self, head: bytes) -> bool:
+        """Return whether an object's first bytes are neither JSON nor a Parquet file."""
+        return not _is_json(head) and not head.startswith(_PARQUET)
+
+    def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
+        """Cut an object into blocks of whole lines."""
+        if self.header and not payload.offset:
+            return cut_csv(payload, limits, self._layout(self.names or ()), self._of_header)
+        names = self.names
+        if names is None:
+            names = self._names(first_bytes(payload, of_object=True).partition(b"\n")[0])
+        return cut_csv(payload, limits, self._layout(names), None)
+
+    def replay(self, payload: Payload, limits: Limits, layout: str) -> Iterator[Block]:
+        """Cut rejected lines into blocks, by the names of their columns."""
+        return cut_csv(payload, limits, self._layout(tuple(json.loads(layout))), None)
+
+    def _layout(self, names: tuple[str, ...]) -> DelimitedLayout:
+        return DelimitedLayout(names, self.dialect, json.dumps(names) if names else None)
+
+    def _of_header(self, line: bytes) -> DelimitedLayout:
+        return self._layout(self._names(line) if self.names is None else self.names)
+
+    def _names(self, line: bytes) -> tuple[str, ...]:
+        """Return the names in a header line; a name that is there twice gets a number."""
+        text = line.rstrip(b"\r").removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+        text = " ".join(text.split()) if self.dialect.spaced else text
+        names: list[str] = []
+        for name in self.dialect.split(text) or []:
+            bare = name.strip()
+            names.append(bare if bare not in names else f"{bare}.{len(names) + 1}")
+        return tuple(names)
+
+
+@dataclass(frozen=True)
+class ZeekText(Frame):
+    """Lines of tab-separated values below Zeek's header lines.
+
+    Attributes:
+        path: the name of the log, as in the header line `#path`.
+    """
+
+    path: str
+
+    def accepts(self, head: bytes) -> bool:
+        """Return whether an object's first bytes are a header line."""
+        return head.lstrip(_NOT_RECORDS).startswith(b"#")
+
+    def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
+        """Cut an object into blocks of whole lines."""
+        header = header_of(first_bytes(payload, of_object=True)) if payload.offset else Header()
+        return cut_zeek(payload, limits, self.path, header)
+
+    def replay(self, payload: Payload, limits: Limits, layout: str) -> Iterator[Block]:
+        """Cut rejected lines into blocks, by the header lines that are their layout."""
+        return cut_zeek(payload, limits, self.path, Header().followed_by(layout))

@@ -7,15 +7,14 @@ from typing import Any
 
 import msgspec
 
-from ktrans.decoders.azure.model import CATEGORIES, Fault, Kind, Sheet
+from ktrans.decoders.azure.records import CATEGORIES, Fault, Kind, Records
 from ktrans.decoders.read.json_values import decode_json, json_text
 
 _BODIES = ("properties", "flowrecords")
 _PROTOCOL_FIELD = 5
-_CONTROL = tuple(map(chr, range(0x20)))
 
 
-def read_loosely(value: Any, default: Kind) -> tuple[list[Sheet], int]:
+def read_loosely(value: Any, default: Kind) -> tuple[list[Records], int]:
     """Read a decoded JSON value: a record, or a list of records.
 
     Returns:
@@ -24,7 +23,7 @@ def read_loosely(value: Any, default: Kind) -> tuple[list[Sheet], int]:
     Raises:
         Fault: part of it makes no sense.
     """
-    sheets: list[Sheet] = []
+    parts: list[Records] = []
     skipped = 0
     for fields, body in _bodies(value):
         if body is None:
@@ -32,17 +31,16 @@ def read_loosely(value: Any, default: Kind) -> tuple[list[Sheet], int]:
             continue
         groups = list(_groups(body, {}))
         kind = _kind_of(fields, groups) or default
-        if not sheets or sheets[-1].kind != kind:
-            sheets.append(Sheet(kind))
-        times = [json_text(value) for name, value in fields.items() if name.lower() == "time"]
-        sheets[-1].times.append(times[-1] if times else None)
-        kept = ((n, json_text(value)) for n, value in fields.items() if n.lower() != "time")
-        sheets[-1].records.append(tuple(kept))
+        if not parts or parts[-1].kind != kind:
+            parts.append(Records(kind))
+        texts = [(name, json_text(value)) for name, value in fields.items()]
+        times = [text for name, text in texts if name.lower() == "time"]
+        others = tuple(pair for pair in texts if pair[0].lower() != "time")
+        parts[-1].add_record(others, times[-1] if times else None)
         for rule, acl, mac, tuples in groups:
-            sheets[-1].group(rule, acl, mac, tuples)
-    for sheet in sheets:
-        _frame_loosely(sheet)
-    return sheets, skipped
+            parts[-1].add_group(rule, acl, mac, tuples)
+            parts[-1].tuples += len(tuples)
+    return parts, skipped
 
 
 def _bodies(value: Any) -> Iterator[tuple[dict[str, Any], Mapping[str, Any] | None]]:
@@ -131,40 +129,7 @@ def _kind_of(fields: Mapping[str, Any], groups: list[Any]) -> Kind | None:
     return None
 
 
-def _frame_loosely(sheet: Sheet) -> None:
-    """Make lines of tuples that were decoded; what is no tuple becomes a line that fails."""
-    texts: list[Any] = []
-    for part in sheet.parts:
-        sheet.counts.append(len(part))
-        texts += part
-    sheet.parts = []
-    texts = [_spelled(text) for text in texts] if _others(texts) else texts
-    joined = "\n, ".join(texts)
-    if joined.count("\n") != max(len(texts) - 1, 0):
-        texts = [msgspec.json.encode(text).decode() if "\n" in text else text for text in texts]
-        joined = "\n, ".join(texts)
-    if not texts:
-        return
-    sheet.data = f", {joined}\n".encode()
-    sheet.tidy = joined.count(" ") == len(texts) - 1 and not any(
-        char in joined for char in _CONTROL if char != "\n"
-    )
-
-
-def _others(values: list[Any]) -> bool:
-    """Tell whether there is anything but texts."""
-    return any(type(value) is not str for value in values)
-
-
-def _spelled(value: Any) -> str:
-    """Give a text as it is, and of anything else its JSON: no tuple begins like that."""
-    if isinstance(value, str):
-        return value
-    text = json_text(value)
-    return text if text[:1] in "[{" else f"[{text}]"
-
-
-def decoded(text: bytes) -> object:
+def decode_or_fault(text: bytes) -> object:
     """Decode JSON.
 
     Raises:

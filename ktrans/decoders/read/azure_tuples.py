@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,8 @@ from pyarrow import csv
 
 from ktrans.decoders.aws.values import CSV_TYPES, INTEGERS, TYPES, Wrong, coerce
 from ktrans.decoders.azure.fields import CODES, KINDS, NAMES, WIDTH, WIDTH_1, check_codes, words
-from ktrans.decoders.azure.model import Kind, Sheet
+from ktrans.decoders.azure.records import Kind
+from ktrans.decoders.read.azure_lines import TupleLines
 from ktrans.decoders.read.faults import Faults, line_bounds
 
 _REQUIRED = ("time", "source_ip", "destination_ip")
@@ -31,28 +31,29 @@ class Tuples:
     lines: np.ndarray | None = None
 
 
-def read_fast(sheet: Sheet, fields: frozenset[str]) -> Tuples | None:
-    """Read tuples that are taken to be well-formed; None if anything is out of order.
+def read_fast(lines: TupleLines, kind: Kind, fields: frozenset[str]) -> Tuples | None:
+    """Read tuples that are expected to be well-formed; None if one of them is not.
 
     Args:
-        sheet: the tuples.
-        fields: which are wanted besides the coded ones.
+        lines: the tuples.
+        kind: their layout.
+        fields: names of the fields to read; the coded ones are read in any case.
     """
-    data = sheet.data
-    if not sheet.tidy or b"x" in data:
+    data = lines.data
+    if not lines.tidy or b"x" in data:
         return None
     width = data.count(b",", 1, data.find(b"\n")) + 1
-    if width != WIDTH and (width, sheet.kind) != (WIDTH_1, "nsg"):
+    if width != WIDTH and (width, kind) != (WIDTH_1, "nsg"):
         return None
     try:
         table = _read(data, ("", *NAMES[:width]), fields, typed=True)
     except pa.ArrowInvalid:
         return None
-    if table.num_rows != sheet.lines or _has_hex(data, table):
+    if table.num_rows != lines.counts.sum() or _has_hex(data, table):
         return None
     columns: dict[str, pa.Array] = {}
     for name in table.column_names:
-        columns[name], wrong = _check(name, table.column(name).chunk(0), sheet.kind)
+        columns[name], wrong = _check(name, table.column(name).chunk(0), kind)
         if wrong is not None:
             return None
     return Tuples(columns)
@@ -117,29 +118,31 @@ def _check(name: str, column: pa.Array, kind: Kind) -> tuple[pa.Array, Wrong | N
 
 
 def read_carefully(
-    sheet: Sheet, fields: frozenset[str]
-) -> tuple[Tuples, Faults, Callable[[int], bytes]]:
+    lines: TupleLines, kind: Kind, fields: frozenset[str]
+) -> tuple[Tuples, Faults, list[bytes]]:
     """Find every bad tuple, and read the others.
 
     Returns:
-        The good tuples with their indexes, the bad ones, and what gives a tuple's bytes by index.
+        The good tuples with their indexes, the faults of the bad ones, and the bytes of these in
+        their order.
     """
-    plain = bytes(sheet.data)[2:].replace(b"\n, ", b"\n")
+    plain = lines.plain()
     starts, ends = line_bounds(plain)
     faults = Faults()
     bad = np.zeros(len(starts), dtype=bool)
     _note_bytes(plain, starts, ends, bad, faults)
     commas = np.flatnonzero(np.frombuffer(plain, np.uint8) == _COMMA)
     widths = np.searchsorted(commas, ends) - np.searchsorted(commas, starts) + 1
-    short = (widths == WIDTH_1) & (sheet.kind == "nsg") & ~bad
+    short = (widths == WIDTH_1) & (kind == "nsg") & ~bad
     wrong_width = ~short & (widths != WIDTH) & ~bad
-    allowed = "8 or 13" if sheet.kind == "nsg" else "13"
+    allowed = "8 or 13" if kind == "nsg" else "13"
     for line in np.flatnonzero(wrong_width).tolist():
         reason = "too_few_fields" if widths[line] < WIDTH else "too_many_fields"
         faults.add(line, reason, f"{widths[line]} fields where a tuple has {allowed}")
-    lines = np.flatnonzero(~bad & ~wrong_width)
-    tuples = _read_good(plain, starts, short, lines, fields, sheet.kind, faults)
-    return tuples, faults, lambda line: plain[starts[line] : ends[line]]
+    good = np.flatnonzero(~bad & ~wrong_width)
+    tuples = _read_good(plain, starts, short, good, fields, kind, faults)
+    raw = [plain[starts[line] : ends[line]] for line in faults.ordered()[0]]
+    return tuples, faults, raw
 
 
 def _note_bytes(

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from ktrans.api import ComponentConfig, Payload, RejectError
 from ktrans.decoders.frames.block import Block
-from ktrans.decoders.mapped.decoder import JsonMapDecoder
-from ktrans.decoders.read.parquet_aws import BATCH_ROWS, PARQUET_MAGIC, refuse_torn
+from ktrans.decoders.mapped.decoder import MappedDecoder
+from ktrans.decoders.mapped.frames import Parquet
+from ktrans.decoders.read.parquet_aws import BATCH_ROWS, refuse_torn
 from ktrans.decoders.read.raw_columns import Path, RawColumns
-from ktrans.decoders.rows import DecodedRows
 from ktrans.flow.maps import exploded
 from ktrans.flow.schema import ATTRS
 
@@ -24,17 +24,14 @@ _compute: Any = pc
 _PAIR = 2
 
 
-class TableDecoder(JsonMapDecoder[C]):
-    """Decodes JSON records and Parquet rows by one table."""
+class TableDecoder(MappedDecoder[C]):
+    """Decodes records of Parquet files and of other frames by one table."""
 
-    def blocks(self, payload: Payload) -> Iterator[Any]:
-        """Cut an object into blocks; Parquet is told by its first bytes."""
-        with payload.open() as stream:
-            magic = stream.read(len(PARQUET_MAGIC))
-        if magic == PARQUET_MAGIC:
-            yield from self._row_groups(payload)
-        else:
-            yield from super().blocks(payload)
+    def blocks(self, payload: Payload) -> Iterator[Block]:
+        """Cut an object into blocks."""
+        if isinstance(self.frame_of(payload), Parquet):
+            return self._row_groups(payload)
+        return super().blocks(payload)
 
     def _row_groups(self, payload: Payload) -> Iterator[Block]:
         import pyarrow.parquet as pq
@@ -72,12 +69,11 @@ class TableDecoder(JsonMapDecoder[C]):
         found = [_leaf(schema, path) for path in paths if path[0] in names]
         return list(dict.fromkeys(found)) or names[:1]
 
-    def rows(self, block: Block) -> DecodedRows:
-        """Return the rows of a block."""
+    def values(self, block: Block) -> RawColumns:
+        """Return the values of a block."""
         if block.table is None:
-            return super().rows(block)
-        raw = RawColumns(block.records, None, native_columns(block.table))
-        return self._builder.build(raw, block.uri, block.first)
+            return super().values(block)
+        return RawColumns(block.records, None, native_columns(block.table))
 
 
 def _leaf(schema: pa.Schema, path: Path) -> str:

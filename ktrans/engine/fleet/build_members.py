@@ -13,8 +13,8 @@ from ktrans.engine.fleet.allocation import allocate_workers
 from ktrans.engine.fleet.member import Member
 
 if TYPE_CHECKING:
+    from ktrans.config.draft import LoadedFile
     from ktrans.config.load import Loaded
-    from ktrans.config.pipeline_documents import LoadedFile
     from ktrans.engine.fleet.observer import FleetObserver
     from ktrans.engine.fleet.request import FleetRequest
     from ktrans.registry.catalogue import Catalogue

@@ -23,7 +23,7 @@ from ktrans.engine.fleet.observer import FleetObserver, ReloadChange
 from ktrans.engine.fleet.request import FleetRequest
 
 if TYPE_CHECKING:
-    from ktrans.config.pipeline_documents import LoadedFile
+    from ktrans.config.draft import LoadedFile
     from ktrans.registry.catalogue import Catalogue
 
 TICK_SECS = 0.2

@@ -15,7 +15,7 @@ from ktrans.engine.run import Run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ktrans.config.pipeline_documents import LoadedFile
+    from ktrans.config.draft import LoadedFile
     from ktrans.engine.observer import Observer
     from ktrans.engine.receipt import RunReceipt
     from ktrans.engine.run_options import RunOptions

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ktrans.config.draft import Wanted
 from ktrans.config.load import Loaded, load_all
-from ktrans.config.pipeline_documents import Wanted
 from ktrans.engine.run_options import RunOptions
 
 if TYPE_CHECKING:

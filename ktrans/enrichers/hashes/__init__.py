@@ -1,1 +1,1 @@
-"""Hashes of columns."""
+"""Hashes and numbers that identify rows by several columns."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import abc
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from ktrans.api import ComponentConfig, ConfigError, Context, Enricher, TaskId
+from ktrans.api import ComponentConfig, Context, Enricher, TaskId
 from ktrans.enrichers.held_rows.spill import Hold
-from ktrans.kit.columns import distinct, plain_integers, require
+from ktrans.kit.columns import distinct, plain_integers
 from ktrans.kit.units import Duration, Size
 
 
@@ -120,21 +120,6 @@ class HeldEnricher(Enricher[H], abc.ABC):
     @abc.abstractmethod
     def _resolve(self, hold: Hold) -> Iterator[pa.RecordBatch]:
         """Decide on all rows noted since the last time, and give what becomes of each batch."""
-
-
-def require_times(schema: pa.Schema, names: Sequence[str], what: str) -> None:
-    """Insist that columns exist and hold times.
-
-    Raises:
-        ConfigError: one does not.
-    """
-    require(schema, names, what)
-    for name in names:
-        found = schema.field(name).type
-        if not pa.types.is_timestamp(found):
-            raise ConfigError(
-                f"{what}: column {name!r} holds {found}, where times are needed", code="column_type"
-            )
 
 
 def present(column: pa.Array) -> np.ndarray:

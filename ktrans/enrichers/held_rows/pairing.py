@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ktrans.enrichers.hashes.hash_sets import Hashes
 from ktrans.enrichers.held_rows.base import ranked, within
-from ktrans.enrichers.held_rows.seen import Hashes
 
 ROUNDS = 1000
 """More are only needed where thousands of records of one connection lie nested in each other."""

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pyarrow as pa
 
 from ktrans.api import RunError
+
+
+def without_rows(
+    batches: Iterable[pa.RecordBatch], dropped: np.ndarray
+) -> Iterator[pa.RecordBatch]:
+    """Yield batches without the rows of these sorted numbers, counted over all batches."""
+    first = 0
+    for batch in batches:
+        last = first + batch.num_rows
+        gone = dropped[slice(*np.searchsorted(dropped, (first, last)))] - first
+        first = last
+        if gone.size:
+            keep = np.ones(batch.num_rows, bool)
+            keep[gone] = False
+            yield batch.filter(pa.array(keep))
+        else:
+            yield batch
 
 
 class Hold:

@@ -12,10 +12,10 @@ import pyarrow as pa
 from pydantic import Field, StringConstraints
 
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
-from ktrans.enrichers.reshape.view import RULES, View, tidy_text, valid
+from ktrans.enrichers.reshape.batch_view import RULES, View, tidy_text, valid
 from ktrans.flow.columns import nulls
 from ktrans.flow.schema import NAMES, TEXT
-from ktrans.flow.target_schemas.tables import Attribute
+from ktrans.flow.target_schemas.attribute import Attribute
 from ktrans.kit.columns import option, require
 
 Name = Annotated[str, StringConstraints(min_length=1)]

@@ -1,31 +1,28 @@
-"""One attempt at an epoch of a rollup: collect totals, close windows, account for every row."""
+"""One attempt at an epoch of a rollup: merge totals, close windows, account for every row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import EpochAccounting, EpochContext, Refused, RunError, StateSnapshot, StateUpdate
-from ktrans.enrichers.totals import state as _rollup_state
-from ktrans.enrichers.totals.kernel import Totals, empty, merge, sized, sketched, sums
+from ktrans.enrichers.totals import state as stored_state
+from ktrans.enrichers.totals.config import RollupEnricherConfig, micros
+from ktrans.enrichers.totals.merge import Totals, empty, merge, sized, sketched, sums
 from ktrans.enrichers.totals.output import rows, top
 from ktrans.enrichers.totals.plan import WINDOW, RollupPlan
-from ktrans.enrichers.totals.rows import Prepared, Rules
+from ktrans.enrichers.totals.prepare import Prepared, Rules
 from ktrans.enrichers.totals.state import Meta, Opened
-
-if TYPE_CHECKING:
-    from ktrans.enrichers.rollup import RollupEnricherConfig
 
 PENDING_ROWS = 1 << 20
 PENDING_BATCHES = 512
 
 
-class _Pile:
-    """Totals of batches, merged now and then so that memory goes by their number, not by rows."""
+class _Merger:
+    """Collects totals of batches, and merges them when there are many, to save memory."""
 
     def __init__(self, plan: RollupPlan) -> None:
         self._plan = plan
@@ -34,7 +31,7 @@ class _Pile:
         self._rows = 0
 
     def add(self, totals: Totals | None) -> bool:
-        """Add a batch's totals; tells whether a merge has been made."""
+        """Add the totals of a batch; return whether they were merged."""
         if totals is None:
             return False
         self._pending.append(totals)
@@ -46,7 +43,7 @@ class _Pile:
         return False
 
     def merged(self) -> Totals:
-        """Give all of them, merged; members as values."""
+        """Return all totals, merged; members as values."""
         if self._pending:
             self._merged = merge(self._plan, [self._merged, *self._pending], stored=False)
             self._pending, self._rows = [], 0
@@ -54,9 +51,9 @@ class _Pile:
 
 
 class RollupEpoch:
-    """What is open before, what came, and what is open after."""
+    """The totals that were open before, those of the epoch, and those that stay open after."""
 
-    change: StateUpdate
+    state_update: StateUpdate
     after: Opened
 
     def __init__(
@@ -65,33 +62,29 @@ class RollupEpoch:
         plan: RollupPlan,
         schema: pa.Schema,
         before: Opened,
-        turn: EpochContext,
+        context: EpochContext,
     ) -> None:
-        from ktrans.enrichers.rollup import micros
-
-        self.turn = turn
+        self.context = context
         self._config, self._plan, self._schema, self._before = config, plan, schema, before
         self._lateness = micros(config.lateness)
         latest = None
-        if turn.planned is not None:
-            latest = int(turn.planned.timestamp() * 1_000_000) + micros(config.max_ahead)
+        if context.planned is not None:
+            latest = int(context.planned.timestamp() * 1_000_000) + micros(config.max_ahead)
         self.rules = Rules(before.meta.closed_until, latest, config.late == "reject")
-        self._fresh, self._late = _Pile(plan), _Pile(plan)
+        self._fresh, self._late = _Merger(plan), _Merger(plan)
         self._refused: list[Refused] = []
         self._newest = before.meta.newest
-        self._left_out = (0, 0, 0)
+        self._filtered = (0, 0, 0)
         self._late_rows = 0
         self._closed = (0, 0, 0)
 
     @staticmethod
-    def read(plan: RollupPlan, kept: StateSnapshot, name: str) -> Opened:
-        """Give what recorded epochs left open."""
-        return _rollup_state.read(plan, kept.read(), name)
-
-    # -- batches ------------------------------------------------------------------------------
+    def read(plan: RollupPlan, snapshot: StateSnapshot, name: str) -> Opened:
+        """Return the totals that recorded epochs left open."""
+        return stored_state.read(plan, snapshot.read(), name)
 
     def add(self, prepared: Prepared) -> None:
-        """Take a batch.
+        """Add a batch.
 
         Raises:
             RunError: there are too many totals.
@@ -101,11 +94,11 @@ class RollupEpoch:
         self._refused += prepared.refused
         if prepared.newest is not None:
             self._newest = max(prepared.newest, self._newest or prepared.newest)
-        self._left_out = _add(self._left_out, prepared.left_out)
+        self._filtered = _add(self._filtered, prepared.filtered)
         self._late_rows += prepared.late_rows
 
     def refused(self) -> Sequence[Refused]:
-        """Give rows that no total can take, since last asked."""
+        """Return the rows since the last call that no total can take."""
         found, self._refused = self._refused, []
         return found
 
@@ -113,17 +106,15 @@ class RollupEpoch:
         limit = self._config.max_groups
         if count > limit:
             raise RunError(
-                f"rollup {self._config.id!r} has {count} totals and distinct values in memory, and "
-                f"may have {limit}",
+                f"rollup {self._config.id!r} has {count} totals and distinct values in memory; the "
+                f"limit is {limit}",
                 code="too_many_groups",
                 hint="group by fewer columns or ones with fewer values, take approx_distinct for "
                 "distinct, a shorter lateness or engine.epoch_size, or raise max_groups",
             )
 
-    # -- the end ------------------------------------------------------------------------------
-
     def finish(self) -> Iterator[pa.RecordBatch]:
-        """Merge, close windows, and give what comes out."""
+        """Merge, close windows, and yield the totals that come out."""
         plan, before = self._plan, self._before
         added, late = self._fresh.merged(), self._late.merged()
         self._check_room(before.totals.rows + added.rows + late.rows)
@@ -136,19 +127,21 @@ class RollupEpoch:
         gone = both.where(None, edge) if edge is not None else empty(plan)
         meta = Meta(plan.definition(), until, self._newest, 0, sums(stay.main))
         stays_new = added.where(edge)
-        self.change, meta = _rollup_state.change(plan, before.meta, stays_new, Opened(meta, stay))
+        self.state_update, meta = stored_state.update(
+            plan, before.meta, stays_new, Opened(meta, stay)
+        )
         self.after = Opened(meta, stay)
         self._closed = _add(sums(gone.main), sums(late.main))
         if running:
             yield from rows(plan, self._schema, both, revision=None, only=changed)
         else:
-            yield from self._give(gone, None)
-        yield from self._give(late, self.turn.number)
+            yield from self._emit(gone, None)
+        yield from self._emit(late, self.context.number)
 
     def _merge(
         self, before: Totals, added: Totals, *, running: bool
     ) -> tuple[Totals, pa.ChunkedArray | None]:
-        """Merge what was open with what came; for `running`, tell which totals have changed."""
+        """Merge open and new totals; if `running`, also return which totals have changed."""
         if not running:
             return merge(self._plan, [before, added]), None
         marked = [_marked(before, 0), _marked(added, 1)]
@@ -158,16 +151,16 @@ class RollupEpoch:
         return Totals(main, both.members, both.size, merged=True), changed
 
     def _closed_until(self, both: Totals) -> int | None:
-        """Give the time by which windows that have ended are closed: it never goes back."""
+        """Return the time until which windows are closed; it never decreases."""
         until = self._before.meta.closed_until
         found = [] if until is None else [until]
         if self._newest is not None:
             found.append(self._newest - self._lateness)
-        if self.turn.last and both.main.num_rows:
+        if self.context.last and both.main.num_rows:
             found.append(pc.max(both.main.column(WINDOW)).as_py() + self._plan.width)
         return max(found, default=None)
 
-    def _give(self, totals: Totals, revision: int | None) -> Iterator[pa.RecordBatch]:
+    def _emit(self, totals: Totals, revision: int | None) -> Iterator[pa.RecordBatch]:
         if (choice := self._config.top) is not None:
             totals = top(
                 self._plan,
@@ -179,10 +172,10 @@ class RollupEpoch:
             )
         yield from rows(self._plan, self._schema, totals, revision=revision)
 
-    def account(self) -> EpochAccounting:
-        """Say where the rows went, counted from the totals."""
+    def accounting(self) -> EpochAccounting:
+        """Return where the rows went, counted from the totals."""
         held = _add(self.after.meta.sums, self._before.meta.sums, sign=-1)
-        return EpochAccounting(held, self._closed, self._left_out, self._late_rows)
+        return EpochAccounting(held, self._closed, self._filtered, self._late_rows)
 
 
 def _marked(totals: Totals, mark: int) -> Totals:

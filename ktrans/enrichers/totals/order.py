@@ -1,4 +1,4 @@
-"""The order of totals: by window, then by their groups, whatever order they were computed in."""
+"""The order of totals: by window, then by group, independent of the order of computation."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.enrichers.totals.kernel import unified
+from ktrans.enrichers.totals.merge import unified
 
 _ROOM = 2**62
 
 
 def order_of(table: pa.Table, keys: Sequence[str]) -> np.ndarray:
-    """Give the order of a table's rows by some columns: text by its code points, nulls last."""
+    """Return the order of a table's rows by some columns: text by code points, nulls last."""
     if not table.num_rows:
         return np.empty(0, np.int64)
     table = unified(table.select(keys)).combine_chunks()
@@ -32,7 +32,7 @@ def order_of(table: pa.Table, keys: Sequence[str]) -> np.ndarray:
 
 
 def _ranks(column: pa.Array) -> np.ndarray:
-    """Give numbers from 0 that compare as the values do."""
+    """Return numbers from 0 in the order of the values."""
     if isinstance(column, pa.DictionaryArray):
         words = len(column.dictionary)
         places = np.empty(words + 1, np.int64)

@@ -1,4 +1,4 @@
-"""What a rollup passes on: totals as rows, the smaller ones put together if only the top is asked."""
+"""The output of a rollup: totals as rows, and the largest totals of each window."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.enrichers.totals import sketch as _rollup_sketch
-from ktrans.enrichers.totals.kernel import Totals, identify, merge, slim, texts, unified
+from ktrans.enrichers.totals import sketch
+from ktrans.enrichers.totals.merge import Totals, identify, merge, slim, texts, unified
 from ktrans.enrichers.totals.order import order_of
 from ktrans.enrichers.totals.plan import WINDOW, Aggregate, RollupPlan
 from ktrans.flow.schema import TEXT, TIME
@@ -23,12 +23,12 @@ SERIES = b"ktrans.series"
 
 
 def out_schema(plan: RollupPlan, schema: pa.Schema, *, revisions: bool) -> pa.Schema:
-    """Give the schema of the rows that come out.
+    """Return the schema of the output.
 
     Args:
         plan: what is computed.
         schema: of the rows that come in.
-        revisions: whether rows that come late make rows of their own.
+        revisions: whether late rows make totals of their own.
     """
     fields = [
         pa.field("window_start", TIME, metadata={"description": "Begin of the window, inclusive"}),
@@ -39,7 +39,7 @@ def out_schema(plan: RollupPlan, schema: pa.Schema, *, revisions: bool) -> pa.Sc
     fields += [pa.field(one.name, _type(plan, one)) for one in plan.aggregates]
     tags = list(plan.group_by)
     if revisions:
-        about = "Null for a window's own total, else the epoch that added rows which came late"
+        about = "Null for the total of a window, else the epoch that added late rows"
         fields.append(pa.field(REVISION, pa.int64(), metadata={"description": about}))
         tags.append(REVISION)
     series = {
@@ -64,14 +64,14 @@ def rows(
     revision: int | None,
     only: pa.ChunkedArray | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Give totals as rows, by window.
+    """Yield totals as rows, ordered by window.
 
     Args:
         plan: what was computed.
         schema: from `out_schema`.
-        totals: what to give.
+        totals: any totals.
         revision: the epoch, for rows that came late.
-        only: a mask: the totals to give of these.
+        only: a mask of the totals to yield.
     """
     values = [(one.name, _values(plan, totals, one)) for one in plan.aggregates]
     table = totals.main.select(plan.keys)
@@ -111,7 +111,7 @@ def _values(plan: RollupPlan, totals: Totals, one: Aggregate) -> pa.ChunkedArray
     own, theirs = identify([totals.main, table], plan.keys)
     if plan.members[index].sketch:
         counts = np.zeros(len(own), np.int64)
-        counts[theirs] = _rollup_sketch.estimates(table.column("value"))
+        counts[theirs] = sketch.estimates(table.column("value"))
     else:
         counts = np.bincount(theirs, minlength=len(own))
     return pa.array(counts[own].astype(np.int64), pa.int64())
@@ -120,16 +120,16 @@ def _values(plan: RollupPlan, totals: Totals, one: Aggregate) -> pa.ChunkedArray
 def top(
     plan: RollupPlan, totals: Totals, *, limit: int, by: str, within: Sequence[str], other: str
 ) -> Totals:
-    """Keep the largest totals of each window, and put the others together.
+    """Keep the largest totals of each window, and merge the others.
 
     Args:
         plan: what was computed.
         totals: of any windows.
         limit: how many to keep of each window (and each combination of `within`).
-        by: the aggregate to go by; of equal ones the first by group is kept.
-        within: group columns that are kept apart.
-        other: what the other group columns say of totals that were put together; those that are
-            not text are null.
+        by: the aggregate to go by; ties are broken by group.
+        within: group columns that are not merged.
+        other: the value of the other group columns in merged totals; columns other than text are
+            null.
     """
     if not totals.main.num_rows:
         return totals
@@ -140,9 +140,9 @@ def top(
     if isinstance(value, pa.ChunkedArray):
         value = value.combine_chunks()
     ranked = np.asarray(pc.rank(value, sort_keys="descending", tiebreaker="min"))
-    turn = np.empty(len(ranked), np.int64)
-    turn[order_of(totals.main, plan.keys)] = np.arange(len(ranked))
-    order = np.lexsort((turn, ranked, places))
+    place = np.empty(len(ranked), np.int64)
+    place[order_of(totals.main, plan.keys)] = np.arange(len(ranked))
+    order = np.lexsort((place, ranked, places))
     first = np.flatnonzero(np.diff(places[order], prepend=-1))
     position = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
     small = np.zeros(len(order), bool)
@@ -159,7 +159,7 @@ def top(
 
 
 def _relabel(table: pa.Table, names: Sequence[str], rows_: np.ndarray, other: str) -> pa.Table:
-    """Let some rows of key columns say `other`, or null where they are no text."""
+    """Set key columns of some rows to `other`, or to null if they are not text."""
     table = unified(table).combine_chunks()
     for name in names:
         index = table.schema.get_field_index(name)
@@ -167,7 +167,7 @@ def _relabel(table: pa.Table, names: Sequence[str], rows_: np.ndarray, other: st
         if field.type == TEXT:
             words = pa.concat_arrays([column.dictionary, pa.array([other], pa.string())])
             codes = np.where(rows_, len(words) - 1, column.indices.fill_null(-1))
-            # The label may be a word of its own already: encoded again, there is one of each.
+            # The label may be in the dictionary already: encoding again makes it unique.
             again = words.dictionary_encode()
             column = texts(spread(np.asarray(again.indices), codes), again.dictionary)
         else:

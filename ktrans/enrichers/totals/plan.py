@@ -1,4 +1,4 @@
-"""What a rollup computes, worked out from its options and the schema of the rows.
+"""The plan of a rollup: what to compute, from its options and the schema of the rows.
 
 Every aggregate is made of *parts* that can be merged (a mean is a sum and a count), and of
 *members*: the distinct values of a column, as rows or as sketches.
@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from ktrans.api import ConfigError
-from ktrans.enrichers.totals import sketch as _rollup_sketch
+from ktrans.enrichers.totals import sketch
 from ktrans.flow.schema import COUNTERS, TEXT
 from ktrans.kit.columns import is_text, option, require, require_integer
 
@@ -22,12 +22,12 @@ WINDOW = "window"
 """The column that holds a total's window: its start, microseconds since 1970."""
 
 ROWS = "rows"
-"""The part that counts a total's rows, unweighted: the ledger goes by it."""
+"""The part that counts a total's rows, unweighted: the ledger checks it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One mergeable column: `how` is applied to rows, and again to parts when they are merged.
+    """One mergeable column: `how` is applied to rows, and to parts when they are merged.
 
     Attributes:
         name: its column.
@@ -71,7 +71,7 @@ class Aggregate:
 
 @dataclass(slots=True)
 class RollupPlan:
-    """All that the kernel goes by."""
+    """What to compute."""
 
     width: int
     times: tuple[str, ...]
@@ -84,7 +84,7 @@ class RollupPlan:
 
     @property
     def keys(self) -> list[str]:
-        """The columns that tell totals apart, as the kernel names them."""
+        """The columns that identify totals, as tables of totals name them."""
         return [WINDOW, *(f"by {name}" for name in self.group_by)]
 
     def part(self, name: str) -> Part:
@@ -92,7 +92,7 @@ class RollupPlan:
         return next(part for part in self.parts if part.name == name)
 
     def need(self, how: str, column: str | None, kind: pa.DataType, *, weighted: bool) -> str:
-        """Give the name of a part, which is added if no other aggregate has it."""
+        """Return the name of a part; add it if no other aggregate has it."""
         weighted = weighted and how in {"sum", "count"}
         for part in self.parts:
             if (part.how, part.column, part.weighted) == (how, column, weighted):
@@ -102,22 +102,22 @@ class RollupPlan:
         return name
 
     def definition(self) -> str:
-        """Give a text that is the same for plans whose totals can be merged."""
+        """Return a text that is the same for plans whose totals can be merged."""
         schemas = {"totals": self.main_schema()}
         schemas |= {m.name: self.member_schema(m, stored=True) for m in self.members}
-        told = {
+        fields = {
             name: sorted(f"{field.name}: {field.type}" for field in schema)
             for name, schema in sorted(schemas.items())
         }
-        return json.dumps([self.width, told])
+        return json.dumps([self.width, fields])
 
     def main_schema(self) -> pa.Schema:
-        """Give the schema of totals."""
+        """Return the schema of totals."""
         parts = [pa.field(part.name, part.type) for part in self.parts]
         return pa.schema([*self._key_fields(), *parts])
 
     def member_schema(self, members: Members, *, stored: bool) -> pa.Schema:
-        """Give the schema of members: as rows bring them, or as they are kept."""
+        """Return the schema of members: as rows have them, or as they are stored."""
         kind = pa.binary() if members.sketch and stored else members.type
         return pa.schema([*self._key_fields(), pa.field("value", kind)])
 
@@ -135,12 +135,12 @@ def make_plan(
     aggregates: Mapping[str, tuple[str, str | None]],
     weight: str | None,
 ) -> RollupPlan:
-    """Work out what to compute.
+    """Determine what to compute.
 
     Args:
         schema: of the rows.
         width: of a window, microseconds.
-        times: timestamp columns; the first that is not null places a row.
+        times: timestamp columns; the first that is not null is the time of a row.
         group_by: columns of the rows.
         aggregates: output name to function and column (None: rows).
         weight: a column that says how many rows a row stands for.
@@ -153,7 +153,7 @@ def make_plan(
         kinds = tuple(_key_type(schema, name) for name in group_by)
     for name in times:
         if not pa.types.is_timestamp(schema.field(name).type):
-            raise ConfigError(f"rollup: column {name!r} holds no times", field="time")
+            raise ConfigError(f"rollup: column {name!r} does not hold times", field="time")
     if weight is not None:
         with option("weight"):
             require_integer(schema, [weight], "rollup")
@@ -198,17 +198,17 @@ def _aggregate(
 
 
 def _members(plan: RollupPlan, column: str, kind: pa.DataType, function: str) -> str:
-    sketch = function == "approx_distinct"
-    if sketch:
-        _rollup_sketch.insist()
+    approximate = function == "approx_distinct"
+    if approximate:
+        sketch.check_installed()
     if is_text(kind):
         kind = TEXT
     elif pa.types.is_nested(kind) or pa.types.is_dictionary(kind):
         raise ConfigError(f"rollup: {function} of {column!r}, which holds {kind}")
     for members in plan.members:
-        if (members.column, members.sketch) == (column, sketch):
+        if (members.column, members.sketch) == (column, approximate):
             return members.name
-    plan.members.append(Members(f"{function} {column}", column, kind, sketch))
+    plan.members.append(Members(f"{function} {column}", column, kind, approximate))
     return plan.members[-1].name
 
 
@@ -226,5 +226,5 @@ def _key_type(schema: pa.Schema, name: str) -> pa.DataType:
     raise ConfigError(
         f"rollup: cannot group by {name!r}, which holds {kind}",
         code="column_type",
-        hint="group by text, whole numbers, truth values or times",
+        hint="group by text, integers, booleans or times",
     )

@@ -20,8 +20,8 @@ LG_K = 12
 """4096 registers: a standard error of 1.6 per cent, and up to about 2.6 kB a total."""
 
 
-def insist() -> None:
-    """Insist that the library is installed, without importing it.
+def check_installed() -> None:
+    """Check that the library is installed, without importing it.
 
     Raises:
         ConfigError: it is not.
@@ -30,7 +30,7 @@ def insist() -> None:
         raise ConfigError(
             "rollup: approx_distinct needs the package datasketches",
             code="package_missing",
-            hint="pip install datasketches; or take distinct, which is exact",
+            hint="pip install datasketches, or use distinct, which is exact",
         )
 
 
@@ -67,7 +67,7 @@ def build(table: pa.Table, totals: np.ndarray) -> pa.Table:
 
 
 def merge(table: pa.Table, totals: np.ndarray) -> pa.Table:
-    """Unite the sketches of each total; arguments and answer as those of `build`."""
+    """Unite the sketches of each total; same arguments and result as `build`."""
     if not len(totals) or totals.max() + 1 == len(totals):
         return table
     kit = library()
@@ -86,7 +86,7 @@ def merge(table: pa.Table, totals: np.ndarray) -> pa.Table:
 
 
 def estimates(stored: pa.ChunkedArray) -> np.ndarray:
-    """Give the estimated number of distinct values of each sketch."""
+    """Return the estimated number of distinct values of each sketch."""
     kit = library()
     found = []
     for one in stored.to_pylist():
@@ -100,7 +100,7 @@ def estimates(stored: pa.ChunkedArray) -> np.ndarray:
 
 
 def _runs(totals: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """Sort rows by their total; give the order, and where each total begins."""
+    """Sort rows by their total; return the order, and where each total begins."""
     order = np.argsort(totals, kind="stable")
     starts = np.flatnonzero(np.diff(totals[order], prepend=-1))
     return order, starts.tolist()

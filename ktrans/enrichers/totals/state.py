@@ -1,4 +1,4 @@
-"""What a rollup keeps between epochs: open totals, as a log of what each epoch added to them.
+"""The state of a rollup between epochs: open totals, as a log of what each epoch added to them.
 
 An epoch stores only the totals of its own rows, so its cost does not grow with what is open. Once
 the log is about twice as long as the totals that it adds up to, the totals take its place.
@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from ktrans.api import StateError, StateUpdate
-from ktrans.enrichers.totals.kernel import Totals, empty, merge, sized, sums, unified
+from ktrans.enrichers.totals.merge import Totals, empty, merge, sized, sums, unified
 from ktrans.enrichers.totals.plan import RollupPlan
 
 PART_ROWS = 1 << 19
@@ -27,7 +27,7 @@ _META, _TABLE, _MAIN = b"ktrans.rollup", b"ktrans.rollup.table", "totals"
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What is known of the open totals.
+    """Facts about the open totals.
 
     Attributes:
         definition: of the plan that they were made by.
@@ -46,7 +46,7 @@ class Meta:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Open totals, and what is known of them."""
+    """Open totals, and facts about them."""
 
     meta: Meta
     totals: Totals
@@ -100,7 +100,7 @@ def read(plan: RollupPlan, parts: Sequence[bytes], name: str) -> Opened:
 
 
 def _named(tables: Sequence[pa.Table], name: str, schema: pa.Schema) -> pa.Table:
-    """Put the pieces of one table together, with its columns in the order of the plan."""
+    """Concatenate the pieces of one table, with its columns in the order of the plan."""
     pieces = [
         table.select(schema.names).replace_schema_metadata(None)
         for table in tables
@@ -114,16 +114,16 @@ def _read(part: bytes) -> pa.Table:
         return stream.read_all()
 
 
-def change(
+def update(
     plan: RollupPlan, before: Meta, added: Totals, after: Opened
 ) -> tuple[StateUpdate, Meta]:
-    """Give what to store of an epoch, and what is then known.
+    """Return what to store of an epoch, and the facts about the open totals after it.
 
     Args:
         plan: what was computed.
-        before: what was known before the epoch.
+        before: facts before the epoch.
         added: the totals of the epoch's rows in windows that stay open.
-        after: all open totals after the epoch; `logged` is not yet right.
+        after: all open totals after the epoch; `logged` is not set yet.
     """
     logged = before.logged + max(added.rows, LEAST_ROWS)
     whole = logged > 2 * after.totals.rows + SLACK_ROWS

@@ -20,22 +20,10 @@ from ktrans.flow.target_schemas.attribute import (
 )
 
 ECS_LABELS = (
-    "log_status",
-    "flow_state",
-    "encryption",
-    "rtt_us",
-    "packets_dropped",
-    "bytes_dropped",
-    "tcp_flags",
-    "log_version",
-    "reporter",
-    "vpc_id",
-    "subnet_id",
-    "src_vpc",
-    "dst_vpc",
-    "src_service",
-    "dst_service",
-)
+    "log_status", "flow_state", "encryption", "rtt_us", "packets_dropped", "bytes_dropped",
+    "tcp_flags", "log_version", "reporter", "vpc_id", "subnet_id", "src_vpc", "dst_vpc",
+    "src_service", "dst_service",
+)  # fmt: skip
 """Flow columns without a field of their own: in `labels` under the flow column's name."""
 
 

@@ -45,18 +45,10 @@ OCSF_PRODUCTS: Mapping[str, tuple[str, str]] = {
 """Name and vendor of the product behind each log type; others are named by the log type itself."""
 
 _OCSF_PROVIDERS = {
-    "aws": "AWS",
-    "gcp": "GCP",
-    "azure": "Azure",
-    "oci": "OCI",
-    "ibm": "IBM",
-    "alibaba": "Alibaba",
-    "huawei": "Huawei",
-    "tencent": "Tencent",
-    "k8s": "Kubernetes",
-    "cloudflare": "Cloudflare",
+    "aws": "AWS", "gcp": "GCP", "azure": "Azure", "oci": "OCI", "ibm": "IBM", "alibaba": "Alibaba",
+    "huawei": "Huawei", "tencent": "Tencent", "k8s": "Kubernetes", "cloudflare": "Cloudflare",
     None: "Unknown",
-}
+}  # fmt: skip
 _OBSERVERS = {
     "source": (1, "Source"),
     "source_gateway": (1, "Source"),
@@ -67,28 +59,13 @@ _OBSERVERS = {
     None: (0, "Unknown"),
 }
 OCSF_BOUNDARIES = {
-    1: "Localhost",
-    2: "Internal",
-    3: "External",
-    4: "Same VPC",
-    5: "Internet/VPC Gateway",
-    6: "Virtual Private Gateway",
-    7: "Intra-region VPC",
-    8: "Inter-region VPC",
-    9: "Local Gateway",
-    10: "Gateway VPC",
-    11: "Internet Gateway",
-    99: "Other",
-}
+    1: "Localhost", 2: "Internal", 3: "External", 4: "Same VPC", 5: "Internet/VPC Gateway",
+    6: "Virtual Private Gateway", 7: "Intra-region VPC", 8: "Inter-region VPC", 9: "Local Gateway",
+    10: "Gateway VPC", 11: "Internet Gateway", 99: "Other",
+}  # fmt: skip
 """Captions of connection_info.boundary_id (OCSF dictionary)."""
 
-OCSF_LEFTOVERS = (
-    "encryption",
-    "flow_state",
-    "rtt_us",
-    "packets_dropped",
-    "bytes_dropped",
-)
+OCSF_LEFTOVERS = ("encryption", "flow_state", "rtt_us", "packets_dropped", "bytes_dropped")
 """Flow columns without an attribute of their own: in `unmapped` under the flow column's name."""
 OCSF_PLACES = ("vpc_id", "subnet_id", "interface_id", "instance_id")
 """What describes the capture point: of the endpoint it is on, in `unmapped` if that is not known."""

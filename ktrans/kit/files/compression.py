@@ -1,63 +1,65 @@
-"""Compressing a file as it is written, so that the same content gives the same bytes."""
+"""Compresses files as they are written; the same content always gives the same bytes."""
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, Literal, Protocol, cast
+from collections.abc import Callable
+from typing import Any, BinaryIO, Literal, cast
 
 Compression = Literal["none", "gzip", "zstd"]
 
 EXTENSIONS: dict[Compression, str] = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
-class Writable(Protocol):
-    """What bytes can be written to."""
+class OutputStream:
+    """A binary stream that counts what is written. Formats and codecs cannot close what is below.
 
-    def write(self, data: Any, /) -> int:
-        """Write all of a buffer."""
-
-
-class CountedStream:
-    """A file that knows how much was written to it. Others may close it without effect."""
+    Attributes:
+        size: bytes written so far.
+    """
 
     closed = False
 
-    def __init__(self, file: Writable) -> None:
-        self._file: Writable | None = file
+    def __init__(self, write: Callable[[Any], object]) -> None:
+        self._write: Callable[[Any], object] | None = write
         self.size = 0
 
     def write(self, data: Any) -> int:
         """Write all of a buffer."""
         length = memoryview(data).nbytes
-        if self._file is not None:
-            self._file.write(data)
+        if self._write is not None:
+            self._write(data)
         self.size += length
         return length
 
     def drop(self) -> None:
-        """Ignore what is written from now on: codecs complete their frames when they go."""
-        self._file = None
+        """Ignore what is written from now on: codecs complete their frames when they are freed."""
+        self._write = None
+
+    def tell(self) -> int:
+        """Return `size`."""
+        return self.size
 
     def flush(self) -> None:
-        """Leave it to whoever owns the file."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Leave it to whoever owns the file."""
+        """Do nothing."""
 
     def writable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def readable(self) -> bool:
-        """Say no."""
+        """Return False."""
         return False
 
     def seekable(self) -> bool:
-        """Say no."""
+        """Return False."""
         return False
 
 
-def compressed(stream: CountedStream, compression: Compression) -> BinaryIO:
-    """Give a stream whose content arrives compressed; its `close` completes the last frame."""
+def compressed(stream: OutputStream, compression: Compression) -> BinaryIO:
+    """Return a stream that compresses into another; its `close` completes the last frame."""
     if compression == "gzip":
         return cast("BinaryIO", _GzipStream(stream))
     if compression == "zstd":
@@ -70,7 +72,7 @@ def compressed(stream: CountedStream, compression: Compression) -> BinaryIO:
 class _GzipStream:
     """One gzip member whose header holds neither a name nor a time."""
 
-    def __init__(self, stream: CountedStream) -> None:
+    def __init__(self, stream: OutputStream) -> None:
         from isal import isal_zlib
 
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Building the format that a sink's config names."""
+"""Builds the format that a sink's config names."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ def build_format(config: ComponentConfig, context: Context) -> Format[Any]:
     """Build a format from its validated config.
 
     Args:
-        config: of the format; a default that says no more than its type is completed first.
-        context: the sink's, whose registry knows the formats.
+        config: of the format; a default that has only a type is completed first.
+        context: the sink's, with a registry.
 
     Raises:
-        ConfigError: there is no registry to ask.
+        ConfigError: the context has no registry.
     """
     if context.registry is None:
         raise ConfigError(
-            f"nothing here knows the format {config.type!r}",
+            f"without a registry there is no format {config.type!r}",
             code="no_registry",
             hint="give the sink a context with a registry",
         )

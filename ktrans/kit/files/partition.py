@@ -1,4 +1,4 @@
-"""Splitting a batch by the folders that its rows belong to, by columns."""
+"""Splits a batch by the folders of its rows, by columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def check_columns(template: PathTemplate, schema: pa.Schema) -> None:
-    """Find out whether the rows have what the template needs.
+    """Check that the rows have the columns that the template needs.
 
     Raises:
         ConfigError: a column is missing, or its type does not fit its slot.
@@ -34,7 +34,7 @@ def check_columns(template: PathTemplate, schema: pa.Schema) -> None:
         time = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
         if time and not slot.format:
             raise ConfigError(
-                f"column {slot.column!r} is a time: say which part of it makes the path",
+                f"column {slot.column!r} is a time: the path needs a format for it",
                 code="path_format",
                 hint=f"for example {{{slot.column}:%Y-%m-%d}}",
             )
@@ -60,8 +60,8 @@ def group(
     """Group rows by the values that fill the template's slots.
 
     Returns:
-        Each combination that occurs, as the slots' texts, made safe; and the indices of its rows,
-        in the order of the batch. No indices if all rows belong together.
+        Each combination of the slots' texts, made safe; and the indices of its rows, in the order
+        of the batch. No indices if there is only one combination.
     """
     codes = np.zeros(batch.num_rows, dtype=np.int64)
     keys: list[tuple[str, ...]] = [()]
@@ -95,7 +95,7 @@ def group(
 
 
 def take(batch: pa.RecordBatch, indices: pa.Array) -> pa.RecordBatch:
-    """Give some of a batch's rows; columns of one value throughout are not gathered but cut."""
+    """Return some of a batch's rows; columns with one value only are sliced, which is cheaper."""
     columns = [
         column.slice(0, len(indices))
         if column.null_count == len(column) or _constant(column)
@@ -111,7 +111,7 @@ def render(parts: Sequence[str | Slot], values: dict[Slot, str]) -> str:
 
 
 def dense(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Renumber codes from 0 without gaps; give the new ones, and the old one of each."""
+    """Renumber codes from 0 without gaps; return the new codes, and the old one of each."""
     if not len(codes):
         return codes, codes
     low, high = int(codes.min()), int(codes.max())
@@ -128,7 +128,7 @@ def dense(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _slot(column: pa.Array, slot: Slot) -> tuple[np.ndarray, list[str]]:
-    """Give a code a row, and the text of each code."""
+    """Return a code for each row, and the text of each code."""
     if slot.format:
         return _time_slot(column, slot)
     if not pa.types.is_dictionary(column.type):
@@ -178,7 +178,7 @@ def _constant(column: pa.Array) -> bool:
 
 
 def has_plain_text(kind: pa.DataType) -> bool:
-    """Tell whether values of a type have one plain text: texts, integers and booleans do."""
+    """Return whether values of a type have one plain text: texts, integers and booleans do."""
     return bool(
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)

@@ -1,7 +1,7 @@
 """Path templates such as `out/flows/date={start_time:%Y-%m-%d}/account={account_id}/`.
 
-A template begins with at least one folder of fixed name: whatever values the rows bring, files stay
-below it.
+A template begins with at least one folder of fixed name, and all files are below it, whatever the
+values of the rows are.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from hashlib import blake2b
 from string import Formatter
 
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-"""What Hive and Spark call the partition of rows without a value."""
+"""The partition of rows without a value, as in Hive and Spark."""
 
 RESERVED = ("task", "part")
 """Names in a file name's template that are not columns."""
 
 STAGING = ".ktrans-staging"
 
-# Directives whose result is the same everywhere, with the seconds that one step of them spans.
+# Directives that do not depend on the locale, with the seconds that one step of them spans.
 _SPANS = {
     **dict.fromkeys("YmdjGVuy", 86_400),
     "H": 3_600,
@@ -34,7 +34,7 @@ _MAX_VALUE_BYTES = 120
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place in a template that a column's value fills.
+    """A part of a template that is replaced by a column's value.
 
     Attributes:
         column: its name.
@@ -49,7 +49,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class PathTemplate:
-    """A template taken apart.
+    """A parsed template.
 
     Attributes:
         root: the folder of fixed name that all files are below, with its slash.
@@ -63,20 +63,20 @@ class PathTemplate:
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        """Give the slots that columns fill, in order."""
+        """The slots of columns, in order."""
         parts = (*self.folders, *self.name)
         return tuple(p for p in parts if isinstance(p, Slot) and p.column not in RESERVED)
 
     def columns(self) -> tuple[str, ...]:
-        """Name the columns that fill slots."""
+        """Return the columns of the slots."""
         return tuple(dict.fromkeys(slot.column for slot in self.slots))
 
 
 def parse(text: str) -> PathTemplate:
-    """Take a template apart.
+    """Parse a template.
 
     Raises:
-        ValueError: it has no fixed folder, could leave it, or is not well-formed; says how to fix.
+        ValueError: it has no fixed folder, could leave it, or is not well-formed.
     """
     parts = _parts(text)
     first = parts[0] if parts and isinstance(parts[0], str) else ""
@@ -107,10 +107,10 @@ def parse(text: str) -> PathTemplate:
 
 
 def safe_value(value: str | None) -> str:
-    """Make a value fit to be (part of) one folder's name: no slash, no hidden or special name.
+    """Return a value as (part of) a folder's name: without slashes, never hidden or special.
 
-    Escaping is that of Hive and Spark, percent and two hexadecimal digits. Null and empty text are
-    the null partition, as they are there. Of very long values the beginning and a hash remain.
+    Escaped as by Hive and Spark: percent and two hexadecimal digits, null and empty text as the
+    null partition. Very long values are shortened to their beginning and a hash.
     """
     if not value:
         return NULL_PARTITION
@@ -125,7 +125,7 @@ def safe_value(value: str | None) -> str:
 
 
 def slug(name: str) -> str:
-    """Make a name fit to be part of a file name; different names stay different."""
+    """Return a name as part of a file name; different names stay different."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name)
     if plain == name and len(name) <= _MAX_VALUE_BYTES // 2:
         return name

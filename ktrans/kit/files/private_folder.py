@@ -1,4 +1,4 @@
-"""Folders of ktrans' own that hold raw records: nobody else on the machine is to read them."""
+"""Folders for raw records, which no other user of the machine may read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ OWNER_ONLY = 0o700
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user only.
+    """Make a folder and its missing parents, for this user only.
 
-    A folder that is there already stays as it is: who made it decided who may look in.
+    The permissions of a folder that exists are not changed.
 
     Raises:
         OSError: it cannot be made.

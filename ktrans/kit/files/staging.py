@@ -1,9 +1,9 @@
-"""Files that wait unseen until they are complete, and then appear under their final name.
+"""Staged files on a local disk: hidden until they are complete, then renamed to their final names.
 
-`<root>/.ktrans-staging/<owner>/<task>.<holder>/...` holds what a task writes; publishing renames it,
-which is one step within a file system. The owner is the pipeline and the sink, so that several of
-them can share a root without touching each other's files. The holder is drawn by lot: a process that
-stood still while another one took over its epoch, and goes on, writes into no file of the other's.
+A task writes below `<root>/.ktrans-staging/<owner>/<task>.<holder>/`; publishing renames its files,
+which is atomic within a file system. The owner is the pipeline and the sink, so that several of them
+can share a root. The holder is random: if a process resumes after another one has taken over its
+epoch, it writes into none of the other's files.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ktrans.api import AccessError, ConfigError, EpochId, RetryableError, StageLostError, TaskId
 from ktrans.kit.files.path_template import STAGING
 
 MAKES = 100
-"""How often to make a folder whose parents others may remove meanwhile."""
+"""How often to try to make a folder whose parents others may remove meanwhile."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -33,7 +33,7 @@ class Staging:
 
     Args:
         root: the folder that final names are below.
-        owner: tells apart who shares the root; fit for a file name.
+        owner: names the sink among those that share the root; fit for a file name.
     """
 
     def __init__(self, root: Path, owner: str) -> None:
@@ -42,11 +42,11 @@ class Staging:
         self._holder = secrets.token_hex(4)
 
     def folder(self, task: TaskId) -> Path:
-        """Give the folder of a task's unfinished files."""
+        """Return the folder of a task's unfinished files."""
         return self._base / f"{task}.{self._holder}"
 
-    def place(self, task: TaskId, relative: str) -> Path:
-        """Give the path of an unfinished file, its folder made."""
+    def path(self, task: TaskId, relative: str) -> Path:
+        """Return the path of an unfinished file, after making its folder."""
         path = self.folder(task) / relative
         new = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
         for attempt in range(MAKES):
@@ -71,7 +71,7 @@ class Staging:
             self._tidy()
 
     def discard_until(self, epoch: EpochId) -> None:
-        """Remove what tasks of this epoch and of earlier ones of its history have left."""
+        """Remove the staged files of this epoch and of earlier ones of its history."""
         with os_errors(self._base):
             if not self._base.is_dir():
                 return
@@ -120,8 +120,68 @@ class Staging:
                 return
 
 
+class StagedFiles:
+    """The staging area of one attempt at a task: a folder below the staging folder."""
+
+    def __init__(self, staging: Staging, task: TaskId) -> None:
+        self._staging = staging
+        self._task = task
+        self.done: list[dict[str, Any]] = []
+
+    def begin(self, relative: str) -> _StagedFile:
+        """Create a file and its folders."""
+        staged = self._staging.path(self._task, relative)
+        return _StagedFile(self.done, staged, self._staging.root / relative)
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Make the names durable; the contents are already."""
+        if self.done:
+            sync_tree(self._staging.folder(self._task))
+        return self.done
+
+    def abort(self) -> None:
+        """Remove the task's folder."""
+        self.done.clear()
+        self._staging.discard(self._task)
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn errors of the system into errors that name the folder."""
+        with os_errors(self._staging.folder(self._task)):
+            yield
+
+
+class _StagedFile:
+    held_bytes = 0
+
+    def __init__(self, done: list[dict[str, Any]], staged: Path, final: Path) -> None:
+        self._done = done
+        self._staged = staged
+        self._final = final
+        self._file: BinaryIO = staged.open("wb", buffering=1 << 20)
+        self.write = self._file.write
+
+    def end(self, rows: int) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        size = self._file.tell()
+        self._file.close()
+        self._done.append(
+            {
+                "staged": str(self._staged),
+                "final": str(self._final),
+                "rows": rows,
+                "bytes": size,
+            }
+        )
+
+    def drop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
 def _whose(name: str) -> tuple[str, int]:
-    """Give the history and number of the epoch that a task's staging folder is named after."""
+    """Return the history and number of the epoch in the name of a task's staging folder."""
     epoch = name.rpartition("-")[0]
     history, _, number = epoch.rpartition("-")
     return history, int(number) if number.isdecimal() else 0
@@ -129,7 +189,7 @@ def _whose(name: str) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def os_errors(path: Path | str) -> Iterator[None]:
-    """Turn what the system says into errors that name the path and what to do.
+    """Turn errors of the system into errors that name the path and a remedy.
 
     Raises:
         RetryableError: the disk or the quota is full.
@@ -181,7 +241,7 @@ def sync_tree(folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Find out whether a folder can be written, or made where it is missing; changes nothing.
+    """Check that a folder can be written, or made if it is missing; changes nothing.
 
     Raises:
         ConfigError: something that is not a folder is in the way.
@@ -201,7 +261,7 @@ def check_writable(folder: Path) -> None:
 
 
 def _below(root: Path, folder: Path) -> Iterator[Path]:
-    """Give the folder and those above it, up to the root."""
+    """Yield the folder and those above it, up to the root."""
     yield folder
     while folder not in {root, folder.parent}:
         folder = folder.parent

@@ -1,5 +1,11 @@
 """Object stores: what S3, Google Cloud Storage and Azure Blob Storage have in common.
 
-A plugin gives an `ObjectStore` to read from and an `ObjectTarget` to write to (see `store`), and
-two config models; the source (`source`) and the sink (`sink`) over them are here.
+A plugin writes two classes over its SDK, whose contracts are in `store`:
+
+| class | contract | used by |
+|---|---|---|
+| the store | `ObjectStore`, `ConditionalStore` | `source.ObjectSource`, `ktrans.kit.state.bucket.BucketState` |
+| the target | `ObjectTarget` | `sink.ObjectSink` |
+
+`message_hold` keeps messages of a queue hidden that announce objects.
 """

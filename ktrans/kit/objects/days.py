@@ -1,8 +1,8 @@
-"""Folders by day: where they are, how they are spelled, and which of them are to be listed.
+"""Folders by day: where they are, how they are spelled, and which are to be listed.
 
 A bucket of flow logs has a tree of accounts and regions whose leaves are days, spelled
 `2026/11/05/` or `year=2026/month=11/day=05/` (AWS VPC User Guide, "Flow log files"; IBM and Azure
-file theirs alike). To know the days saves listing years of objects at every look.
+do the same). Knowing the days saves listing years of objects each time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from ktrans.kit.objects.store import ObjectStore
 
 MAX_FOLDERS = 20_000
-"""Folders that are looked into in search of days; a larger tree is listed whole."""
+"""Folders that are searched for days, at most; a larger tree is listed completely."""
 
 _MAX_LOOSE = 1000
 _COMPUTED_DAYS = 40
@@ -34,12 +34,12 @@ _WHOLE_DAYS = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Scope:
-    """Something that is listed in one go.
+    """A prefix that is listed at once.
 
     Attributes:
-        day: the ISO date of a day's folder; empty for what is not filed by day.
-        prefix: what the keys begin with.
-        deep: whether all below it is meant, or only what is right in it.
+        day: the ISO date of a day's folder; empty for objects that are not filed by day.
+        prefix: the beginning of the keys.
+        deep: whether everything below it is listed, or only what is directly in it.
     """
 
     day: str
@@ -57,7 +57,7 @@ class Calendar:
 
 @dataclass(slots=True)
 class Tree:
-    """What was found out about a prefix."""
+    """The folders by day below a prefix."""
 
     calendars: list[Calendar] = field(default_factory=list)
     loose: list[Scope] = field(default_factory=list)
@@ -68,7 +68,7 @@ def check_template(text: str) -> None:
     """Check whether a layout is well-formed.
 
     Raises:
-        ValueError: it has not each of %Y, %m and %d once, or ends within a name.
+        ValueError: it lacks one of %Y, %m and %d or repeats it, or ends within a name.
     """
     found = re.findall(r"%.?", text)
     if sorted(found) != ["%Y", "%d", "%m"]:
@@ -89,7 +89,7 @@ def check_template(text: str) -> None:
 
 
 def expand(store: ObjectStore, prefix: str, template: str, pool: Executor) -> Tree:
-    """Find the calendars that a layout names: `*` stands for a folder, or a part of its name."""
+    """Find the calendars of a layout: `*` stands for a folder, or a part of its name."""
     parts = template.rstrip("/").split("/")
     first = min(i for i, part in enumerate(parts) if "%" in part)
     found = [prefix]
@@ -115,10 +115,10 @@ def discover(
     Args:
         store: the bucket.
         prefix: where to begin.
-        pool: where to look into several folders at a time.
+        pool: looks into several folders at a time.
         known: spellings found before, by the prefix of the calendar; added to.
-        whole: folders of which all is listed, as they were chosen when the sweep began: its cursor
-            means something only while they stay the same. None to choose.
+        whole: folders that are listed completely, as chosen when the sweep began: its cursor is
+            valid only while they stay the same. None to choose.
     """
     if whole is not None and prefix in whole:
         return Tree([], [Scope("", prefix)])
@@ -147,7 +147,7 @@ def discover(
 
 
 def existing_days(store: ObjectStore, calendar: Calendar, first: date, last: date) -> list[date]:
-    """Return the days between two, both included, whose folders are (or may be) there."""
+    """Return the days between two, both included, whose folders exist or may exist."""
     if (last - first).days <= _COMPUTED_DAYS:
         return [first + timedelta(n) for n in range((last - first).days + 1)]
     found: list[date] = []
@@ -161,9 +161,9 @@ def day_prefix(calendar: Calendar, day: date) -> str:
 
 
 def _looker(store: ObjectStore, most: int | None) -> Callable[[str], tuple[list[str], int]]:
-    """Return a function that gives a folder's subfolders and how many objects are right in it.
+    """Return a function that returns a folder's subfolders and the number of objects directly in it.
 
-    With more objects than `most` it looks no further.
+    With more objects than `most` it stops.
     """
 
     def look(prefix: str) -> tuple[list[str], int]:
@@ -183,7 +183,7 @@ def _looker(store: ObjectStore, most: int | None) -> Callable[[str], tuple[list[
 def _spelling(
     store: ObjectStore, at: str, folders: list[str], known: dict[str, str | None]
 ) -> tuple[str | None, list[str]]:
-    """Return how days are spelled below a folder, if they are, and the folders that are no part."""
+    """Return how days are spelled below a folder, if it has any, and its other folders."""
     for form, pattern in _WHOLE_DAYS.items():
         matched = {folder: m[1] for folder in folders if (m := pattern.match(_name(folder)))}
         if matched:

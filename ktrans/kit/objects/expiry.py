@@ -1,9 +1,9 @@
-"""Remembering what was read for a while only, so that the state does not grow for ever.
+"""Remembers what was read for a limited time, so that the state does not grow for ever.
 
-The state store gives values by key but lists no keys. So each plan also remembers the list of its
-own keys; these lists are a queue, whose ends stand in the source's position. That serves twice: the
-next plan finds out which splits were quarantined (they have no value), and once a list is old enough
-its keys are forgotten, whether or not the objects are still there.
+The state store returns values by key but lists no keys. So each plan also remembers the list of its
+keys; these lists are a queue, whose ends are in the source's position. From them the next plan knows
+which splits were quarantined (they have no value), and once a list is old enough its keys are
+forgotten, whether or not the objects still exist.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class Expiry:
     """The queue of lists.
 
     Args:
-        state: what `to_json` gave, or None.
-        memory: the state store's.
+        state: what `to_json` returned, or None.
+        memory: of the state store.
     """
 
     def __init__(self, state: Sequence[int] | None, memory: Memory) -> None:
-        # A position made by `--from` knows no queue: it goes on as it was.
+        # A position of `--from` has no queue: the last one is continued.
         ends: Sequence[int] = state or memory.recall([_QUEUE]).get(_QUEUE) or (0, 0, 0)
         self._first, self._checked, self._next = ends
         self._memory = memory
@@ -41,7 +41,7 @@ class Expiry:
         for number in range(self._checked, self._next):
             keys = self._list(number)["keys"]
             known = self._memory.recall(keys)
-            # What is known of it may come from an earlier plan, of another version.
+            # A value may be from an earlier plan, of another version.
             missing += [key for key in keys if known.get(key, {}).get("plan") != number]
         self._checked = self._next
         return missing
@@ -49,7 +49,7 @@ class Expiry:
     def add(self, values: Mapping[str, Mapping[str, Any]], until: datetime) -> None:
         """Remember values by key, at least until `expire` is called with a later time.
 
-        The values are mappings, to which the number of the plan is added.
+        The number of the plan is added to the values, which are mappings.
         """
         self.remember |= {key: {**value, "plan": self._next} for key, value in values.items()}
         self.remember[_name(self._next)] = {"keys": list(values), "until": until.isoformat()}
@@ -57,7 +57,7 @@ class Expiry:
         self.remember[_QUEUE] = self.to_json()
 
     def expire(self, before: datetime | None) -> None:
-        """Forget what was to be remembered until an earlier time than this."""
+        """Forget what was to be remembered until an earlier time."""
         while before is not None and self._first < self._checked:
             entry = self._list(self._first)
             if datetime.fromisoformat(entry["until"]) >= before:

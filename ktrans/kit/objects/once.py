@@ -1,4 +1,4 @@
-"""Making something on first use, once, whichever thread comes first."""
+"""A property that is computed once, on first use, by whichever thread comes first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class once(Generic[T]):  # noqa: N801  # used as a decorator, like property
-    """A property that is made on first use and kept in the instance's `__dict__`.
+    """A property that is computed on first use and kept in the instance's `__dict__`.
 
     As `functools.cached_property`, which has no lock since Python 3.12: the threads of several
     tasks may be the first to open a connection.
@@ -27,7 +27,7 @@ class once(Generic[T]):  # noqa: N801  # used as a decorator, like property
     @overload
     def __get__(self, instance: object, owner: type) -> T: ...
     def __get__(self, instance: object | None, owner: type) -> once[T] | T:
-        """Return the value, made if need be."""
+        """Return the value, computed if need be."""
         if instance is None:
             return self
         with self._lock:

@@ -1,4 +1,4 @@
-"""The options that all sources of objects have."""
+"""The options of sources of objects."""
 
 from __future__ import annotations
 
@@ -15,10 +15,46 @@ from ktrans.kit.units import Duration, Size
 _Text = Annotated[str, Field(min_length=1)]
 
 
-class ObjectSourceConfig(ComponentConfig):
-    """Options that all sources of objects have.
+class ObjectReadConfig(ComponentConfig):
+    """Options of everything that reads objects."""
 
-    Objects without content are left out, and so is what this pipeline itself has written.
+    include: list[_Text] = Field(
+        default=[],
+        description="Globs of keys to read; everything if empty. Without a slash they are compared"
+        " with the last part of the key, with one with the whole key. `*` crosses slashes.",
+        examples=[["*.log.gz", "*.log.parquet"]],
+    )
+    exclude: list[_Text] = Field(
+        default=[],
+        description="Globs of keys to skip, compared likewise.",
+        examples=[["*_manifest", "*/sandbox/*"]],
+    )
+    part_size: Size = Field(
+        default=8 << 20,
+        ge=1 << 16,
+        description="Larger objects are read in parts of this size, side by side.",
+        examples=[16 << 20],
+    )
+    parallel_reads: int = Field(
+        default=8,
+        ge=1,
+        le=256,
+        description="How many requests run at a time, to list and to read.",
+        examples=[16],
+    )
+    slow_read_after: Duration = Field(
+        default=300,
+        gt=0,
+        description="A part that takes longer is requested again, from the byte that it has"
+        " reached.",
+        examples=[60],
+    )
+
+
+class ObjectSourceConfig(ObjectReadConfig):
+    """Options of all sources that list objects.
+
+    Empty objects are skipped, and so are those that this pipeline itself has written.
     """
 
     prefix: str | Annotated[list[str], Field(min_length=1)] = Field(
@@ -30,25 +66,14 @@ class ObjectSourceConfig(ComponentConfig):
         default="auto",
         description="How objects are filed by day, so that only the days that matter are listed:"
         " `auto` looks for folders such as 2026/11/05/ or year=2026/month=11/day=05/, `plain` lists"
-        " everything below the prefix at every look, and a template below the prefix says where"
-        " the days are (`*` stands for one folder).",
+        " everything below the prefix each time, and a template below the prefix says where the days"
+        " are (`*` stands for one folder).",
         examples=["auto", "plain", "*/vpcflowlogs/*/%Y/%m/%d/"],
-    )
-    include: list[_Text] = Field(
-        default=[],
-        description="Globs of what to read; everything if empty. Without a slash they are compared"
-        " with the last part of the key, with one with the whole key. `*` crosses slashes.",
-        examples=[["*.log.gz", "*.log.parquet"]],
-    )
-    exclude: list[_Text] = Field(
-        default=[],
-        description="Globs of what to leave out, compared likewise.",
-        examples=[["*_manifest", "*/sandbox/*"]],
     )
     since: AwareDatetime | date | None = Field(
         default=None,
         description="Where to begin: the first day, or for objects that are not filed by day, the"
-        " time they were last changed at the earliest.",
+        " earliest time of their last change.",
         examples=["2026-11-01", "2026-11-01T00:00:00Z"],
     )
     until: AwareDatetime | date | None = Field(
@@ -67,7 +92,7 @@ class ObjectSourceConfig(ComponentConfig):
     min_age: Duration = Field(
         default=0,
         ge=0,
-        description="An object that was changed less than this long ago waits.",
+        description="An object that was changed less than this long ago is read later.",
         examples=[60],
     )
     on_replaced: Literal["reread", "skip", "error"] = Field(
@@ -75,25 +100,6 @@ class ObjectSourceConfig(ComponentConfig):
         description="What to do with an object that was read before, within the look-back, and now"
         " has other content: read it again, leave it, or stop the run.",
         examples=["skip"],
-    )
-    part_size: Size = Field(
-        default=8 << 20,
-        ge=1 << 16,
-        description="Larger objects are read in parts of this size, side by side.",
-        examples=[16 << 20],
-    )
-    parallel_reads: int = Field(
-        default=8,
-        ge=1,
-        le=256,
-        description="How many requests run at a time, to list and to read.",
-        examples=[16],
-    )
-    slow_read_after: Duration = Field(
-        default=300,
-        gt=0,
-        description="A part that takes longer is asked for again, from the byte where it stands.",
-        examples=[60],
     )
 
     @field_validator("layout")
@@ -110,9 +116,9 @@ class ObjectSourceConfig(ComponentConfig):
         prefixes = sorted(self.prefixes)
         for one, other in pairwise(prefixes):
             if other.startswith(one):
-                raise ValueError(f"prefix {other!r} lies within {one!r}")
+                raise ValueError(f"prefix {other!r} is within {one!r}")
         if self.since and self.until and first_moment(self.since) > last_moment(self.until):
-            raise ValueError("since lies after until")
+            raise ValueError("since is after until")
         return self
 
     @property

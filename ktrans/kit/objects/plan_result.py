@@ -1,4 +1,4 @@
-"""What one planning of an object source comes to: splits, what to remember, what a person hears."""
+"""The result of planning an object source: splits, what to remember, and notes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class PlanResult:
 
     Attributes:
         splits: what is to be read.
-        remember: what to keep of each object, by split key.
+        remember: what to remember of each object, by split key.
         planned_bytes: sizes of the splits, summed.
-        latest: when the last changed of them was changed.
+        latest: the latest change of any of them.
         unsettled: how many objects were changed too recently.
-        own: how many objects this pipeline has written itself.
-        replaced: objects whose content is another than what was read.
+        own: how many objects this pipeline itself has written.
+        replaced: objects whose content has changed since they were read.
         refused: objects that may not be looked at; they wait.
-        too_large: whether the tree of folders was too large to look for days in it.
+        too_large: whether there were too many folders to look for days in them.
     """
 
     def __init__(self, store: ObjectStore, *, reread: bool) -> None:
@@ -55,9 +55,9 @@ class PlanResult:
         self.latest = max(self.latest, info.modified)
 
     def notes(self) -> Iterator[str]:
-        """Say what a person should know."""
+        """Return what the user should know."""
         if self.own:
-            yield "objects that this pipeline has written itself are left out"
+            yield "objects that this pipeline itself has written are skipped"
         if self.unsettled:
             yield f"{self.unsettled} objects were changed too recently and wait (min_age)"
         if self.replaced:

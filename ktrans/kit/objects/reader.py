@@ -1,9 +1,8 @@
-"""Reading objects: by ranges that go on after a broken connection, ahead of whoever reads them."""
+"""Reads objects by ranges, resuming after a broken connection, and fetches small ones ahead."""
 
 from __future__ import annotations
 
 import io
-import random
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -14,16 +13,17 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ktrans.api import Clock, Payload, RetryableError, Split
 from ktrans.api.clock import CLOCK
+from ktrans.kit.objects.options import ObjectReadConfig
 from ktrans.kit.objects.store import Readable
+from ktrans.kit.retry import Retry, wait_secs
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _PIECE_BYTES = 256 << 10
-_FAILURES = 5
+_RETRY = Retry(attempts=5, max_asked_secs=10)
 """Attempts in a row, without a byte in between, after which the error goes to the engine."""
 _ATTEMPTS = 50
-_MAX_WAIT_SECS = 10.0
 _PARTS_AHEAD = 3
 _BYTES_AHEAD = 64 << 20
 
@@ -32,11 +32,11 @@ class Reader:
     """Reads ranges of one store's objects, several at a time.
 
     Args:
-        store: where they are.
+        store: the store.
         part_bytes: larger ranges are read in parts of this size, side by side.
         threads: how many requests run at a time.
-        slow_secs: a part that takes longer is asked for again, from where it stands.
-        clock: by which that is told, and by which broken connections are waited out.
+        slow_secs: a part that takes longer is requested again, from the byte that it has reached.
+        clock: the time.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Reader:
         self._closed = threading.Event()
 
     def fetch(self, split: Split, start: int, end: int) -> bytes:
-        """Read the bytes [start, end), going on where a connection broke.
+        """Read the bytes [start, end), resuming where a connection broke.
 
         Raises:
             RetryableError: it breaks again and again.
@@ -71,12 +71,12 @@ class Reader:
                 self._read_on(split, start, end, data)
             except RetryableError as error:
                 failures = 1 if len(data) > had else failures + 1
-                if failures >= _FAILURES or self._closed.is_set():
+                if failures == _RETRY.attempts or self._closed.is_set():
                     raise
-                self._wait(failures, error.retry_after_secs)
+                self._clock.wait(wait_secs(_RETRY, failures, error), self._closed)
             else:
                 return bytes(data)
-        raise RetryableError(f"{split.uri}: the connection breaks all the time")
+        raise RetryableError(f"{split.uri}: the connection breaks again and again")
 
     def close(self) -> None:
         """Stop what is under way."""
@@ -105,19 +105,15 @@ class Reader:
                         code="slow_read",
                     )
 
-    def _wait(self, failures: int, asked_secs: float | None) -> None:
-        backoff = random.uniform(0.5, 1) * 0.2 * 2**failures  # noqa: S311  # jitter, not a secret
-        self._clock.wait(min(max(backoff, asked_secs or 0), _MAX_WAIT_SECS), self._closed)
-
 
 class ReadAhead:
     """Fetches the small objects of a plan before they are opened.
 
-    Tasks are stretches of the plan's splits, each read in order by a thread of its own; so what
-    comes after an object that is opened is what will be opened next, unless somebody had it.
+    A task is a range of the plan's splits, read in order by one thread: so the objects after one
+    that is opened are opened next, unless another task has read them.
     """
 
-    def __init__(self, reader: Reader, splits: Sequence[Split]) -> None:
+    def __init__(self, reader: Reader, splits: Sequence[Split] = ()) -> None:
         self._reader = reader
         self._splits = splits
         self._place = {split.key: at for at, split in enumerate(splits)}
@@ -127,7 +123,7 @@ class ReadAhead:
         self._lock = threading.Lock()
 
     def take(self, split: Split) -> bytes:
-        """Return the bytes of a small object, and fetch those that follow it."""
+        """Return the bytes of a small object, and fetch the ones after it."""
         at = self._place.get(split.key)
         if at is None or self._splits[at].data != split.data:
             return self._reader.fetch(split, 0, split.data["size"])
@@ -142,7 +138,7 @@ class ReadAhead:
         return future.result()
 
     def drop(self) -> None:
-        """Return up what nobody took."""
+        """Drop what was not taken."""
         with self._lock:
             for future in self._coming.values():
                 future.cancel()
@@ -159,6 +155,41 @@ class ReadAhead:
                 return
             self._coming[following] = self._reader.pool.submit(self._reader.fetch, split, 0, size)
             self._bytes += size
+
+
+class PlannedObjects:
+    """Opens the objects of the latest plan."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.ahead = ReadAhead(reader)
+
+    def expect(self, splits: Sequence[Split]) -> None:
+        """Replace the plan whose small objects are fetched ahead."""
+        self.ahead.drop()
+        self.ahead = ReadAhead(self.reader, splits)
+
+    def open(self, split: Split) -> ObjectPayload:
+        """Open a planned object."""
+        return ObjectPayload(split, self.reader, self.ahead)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self.ahead.drop()
+        self.reader.close()
+
+
+def planned_objects(store: Readable, config: ObjectReadConfig, clock: Clock) -> PlannedObjects:
+    """Return what opens the objects of a store, as options say."""
+    return PlannedObjects(
+        Reader(
+            store,
+            part_bytes=config.part_size,
+            threads=config.parallel_reads,
+            slow_secs=config.slow_read_after,
+            clock=clock,
+        )
+    )
 
 
 class ObjectPayload(Payload):
@@ -191,7 +222,7 @@ class ObjectPayload(Payload):
         return self._reader.fetch(self.split, 0, min(size, self._size))
 
     def random_access(self) -> BinaryIO:
-        """Open the object so that one can go to and fro in it."""
+        """Open the object for random access."""
         if self._small:
             return io.BytesIO(self._whole)
         return cast("BinaryIO", io.BufferedReader(_Ranges(self.split, self._reader), 1 << 20))
@@ -202,7 +233,7 @@ class ObjectPayload(Payload):
 
 
 class _Parts(io.RawIOBase):
-    """A large object from its start to its end, with a few parts on their way."""
+    """A large object, read from its start to its end, a few parts ahead."""
 
     def __init__(self, split: Split, reader: Reader) -> None:
         super().__init__()
@@ -253,7 +284,7 @@ class _Parts(io.RawIOBase):
 
 
 class _Ranges(io.RawIOBase):
-    """A large object that can be read from anywhere."""
+    """A large object with random access."""
 
     def __init__(self, split: Split, reader: Reader) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The sink over any object store: files that are uploaded unseen, and published at the commit."""
+"""The sink of object stores: files that are uploaded unseen, and published at the commit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from ktrans.api import Dataset, EpochId, Receipt, TaskId
 from ktrans.kit.files.compression import Compression
-from ktrans.kit.files.file_sink import LayoutConfig, LayoutSink
+from ktrans.kit.files.partitioned_sink import PartitionedSink, PartitionedSinkConfig
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.store import NewObject, ObjectTarget
 from ktrans.kit.objects.uploads import Lanes, UploadedFiles
@@ -30,8 +30,8 @@ _CONTENT_TYPES = {
 _ENCODINGS: dict[Compression, str] = {"none": "", "gzip": "gzip", "zstd": "zstd"}
 
 
-class ObjectSinkConfig(LayoutConfig):
-    """Options that all sinks of objects have."""
+class ObjectSinkConfig(PartitionedSinkConfig):
+    """Options of all sinks of objects."""
 
     path: str = Field(
         description="Where objects go within the bucket: a folder of fixed name, then folders named"
@@ -54,8 +54,8 @@ class ObjectSinkConfig(LayoutConfig):
     )
     if_absent: bool = Field(
         False,
-        description="Whether an object that somebody else has written under one of our names stops"
-        " the run, instead of being replaced.",
+        description="Whether an object of another writer under one of our names stops the run, instead"
+        " of being replaced.",
         examples=[True],
     )
     content_type: str | None = Field(
@@ -89,10 +89,10 @@ class ObjectSinkConfig(LayoutConfig):
 C = TypeVar("C", bound=ObjectSinkConfig)
 
 
-class ObjectSink(LayoutSink[C], abc.ABC):
-    r"""Writes objects below one prefix, exactly once. A plugin gives `make_target`.
+class ObjectSink(PartitionedSink[C], abc.ABC):
+    r"""Writes objects below one prefix, exactly once. A plugin writes `make_target`.
 
-    It is to return an `ObjectTarget` (`ktrans.kit.objects.store`): uploads that nobody sees until they
+    It returns an `ObjectTarget` (`ktrans.kit.objects.store`): uploads that are invisible until they
     are published. Here that is a bucket in memory:
 
     >>> import pyarrow as pa
@@ -119,7 +119,7 @@ class ObjectSink(LayoutSink[C], abc.ABC):
     {'out/flows.lake.00000001-0000-00000.jsonl': b'{"n":1}\n{"n":2}\n'}
     >>> sink.close()
 
-    A crash amid a commit leaves some objects of the epoch visible and the others staged; the next
+    A crash during a commit leaves some objects of the epoch visible and the others staged; the next
     run completes the commit.
     """
 
@@ -134,23 +134,23 @@ class ObjectSink(LayoutSink[C], abc.ABC):
 
     @once
     def lanes(self) -> Lanes:
-        """The threads that talk to it, and the room for what they send."""
+        """The threads that send parts, and a bound for their number in memory."""
         count = self.config.parallel_uploads
         return Lanes(
             ThreadPoolExecutor(count, thread_name_prefix="upload"), BoundedSemaphore(count)
         )
 
     def namespace(self) -> str:
-        """Return the name of the bucket for lineage, such as `s3://bucket`; nothing if it has no such name."""
+        """Return the bucket's name for lineage, such as `s3://bucket`; nothing if it has none."""
         return ""
 
     def datasets(self) -> list[Dataset]:
-        """Return the name of the folder that all objects are below."""
+        """Return the folder of all objects."""
         space = self.namespace()
         return [Dataset(space, self.template.root.strip("/") or "/")] if space else []
 
     def check(self) -> None:
-        """Check whether the bucket is there and can be written."""
+        """Check whether the bucket exists and can be written."""
         self.target.check()
 
     def close(self) -> None:
@@ -161,7 +161,7 @@ class ObjectSink(LayoutSink[C], abc.ABC):
             self.__dict__.pop("target").close()
 
     def prepare(self, epoch: EpochId) -> None:
-        """Remove what attempts at this epoch and at earlier ones left behind."""
+        """Remove the uploads of attempts at this epoch and at earlier ones."""
         lost = [
             leftover
             for leftover in self.target.leftovers(self.template.root)
@@ -170,7 +170,7 @@ class ObjectSink(LayoutSink[C], abc.ABC):
         for _ in self.lanes.pool.map(lambda one: self.target.discard(one.key, one.token), lost):
             pass
 
-    def place(self, task: TaskId) -> UploadedFiles:
+    def staging_area(self, task: TaskId) -> UploadedFiles:
         """Return the uploads of one attempt at a task."""
         owner = f"{self.owner}.{task}"
         return UploadedFiles(
@@ -182,7 +182,7 @@ class ObjectSink(LayoutSink[C], abc.ABC):
 
         Raises:
             StageLostError: an object is neither staged nor published.
-            RunError: somebody else's object has the key (`if_absent`).
+            RunError: another writer's object has the key (`if_absent`).
         """
         del epoch
         files = [file for receipt in receipts for file in receipt.data["files"]]
@@ -199,7 +199,7 @@ class ObjectSink(LayoutSink[C], abc.ABC):
         config = self.config
         return NewObject(
             key,
-            # Another attempt at the same task is another upload, though it has the same key.
+            # Another attempt at the same task is another upload with the same key.
             mark=f"{owner} {secrets.token_hex(8)}",
             content_type=config.content_type or self._content_type,
             content_encoding=_ENCODINGS[config.compression] if config.content_encoding else "",

@@ -1,4 +1,4 @@
-"""The source over any object store: lists what is new, pins it by version, and reads it."""
+"""The source of object stores: lists what is new, pins it by version, and reads it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -27,10 +26,11 @@ from ktrans.api import (
 from ktrans.kit.files.path_template import slug
 from ktrans.kit.objects.days import Calendar, Scope, Tree, discover, expand
 from ktrans.kit.objects.expiry import Expiry
+from ktrans.kit.objects.names import is_included
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.options import ObjectSourceConfig, first_moment, last_moment
 from ktrans.kit.objects.plan_result import PlanResult
-from ktrans.kit.objects.reader import ObjectPayload, ReadAhead, Reader
+from ktrans.kit.objects.reader import ObjectPayload, PlannedObjects, planned_objects
 from ktrans.kit.objects.store import ObjectInfo, ObjectStore
 from ktrans.kit.objects.sweep import Standing, by_day, in_chunks, scopes, walk
 
@@ -45,9 +45,9 @@ C = TypeVar("C", bound=ObjectSourceConfig)
 
 
 class ObjectSource(Source[C], abc.ABC):
-    """Lists a bucket and opens its objects. A plugin gives `make_store`.
+    """Lists a bucket and opens its objects. A plugin writes `make_store`.
 
-    It is to return an `ObjectStore` (`ktrans.kit.objects.store`): to list, to look at an object, and to
+    It returns an `ObjectStore` (`ktrans.kit.objects.store`): to list, to look at an object, and to
     read a range of one version. Here that is a bucket in memory:
 
     >>> from ktrans.api import Budget
@@ -68,7 +68,6 @@ class ObjectSource(Source[C], abc.ABC):
     >>> source.close()
     """
 
-    _ahead: ReadAhead | None = None
     _map: tuple[datetime | None, list[Tree], dict[date, list[Calendar]]] | None = None
     _looked: tuple[Any, datetime] | None = None
 
@@ -82,20 +81,13 @@ class ObjectSource(Source[C], abc.ABC):
         return self.make_store()
 
     @once
-    def reader(self) -> Reader:
-        """Reads the bucket's objects."""
-        config = self.config
-        return Reader(
-            self.store,
-            part_bytes=config.part_size,
-            threads=config.parallel_reads,
-            slow_secs=config.slow_read_after,
-            clock=self.context.clock,
-        )
+    def objects(self) -> PlannedObjects:
+        """Opens the bucket's objects."""
+        return planned_objects(self.store, self.config, self.context.clock)
 
     @cached_property
     def _listing(self) -> ThreadPoolExecutor:
-        # Not the reader's: at its end a plan must not wait for objects that are being fetched.
+        # Not the reader's: a plan must not wait for objects that are being fetched.
         return ThreadPoolExecutor(self.config.parallel_reads, thread_name_prefix="listing")
 
     @cached_property
@@ -103,24 +95,22 @@ class ObjectSource(Source[C], abc.ABC):
         return {}
 
     def namespace(self) -> str:
-        """Return the name of the bucket for lineage, such as `s3://bucket`; nothing if it has no such name."""
+        """Return the bucket's name for lineage, such as `s3://bucket`; nothing if it has none."""
         return ""
 
     def datasets(self) -> list[Dataset]:
-        """Return the name of the folders that the prefixes begin with."""
+        """Return the folders that the prefixes begin with."""
         prefix, space = self.config.prefix, self.namespace()
         prefixes = [prefix] if isinstance(prefix, str) else prefix
         return [Dataset(space, one.rpartition("/")[0] or "/") for one in prefixes if space]
 
     def check(self) -> None:
-        """Check whether the bucket is there and may be listed."""
+        """Check whether the bucket exists and may be listed."""
         self.store.check()
 
     def close(self) -> None:
         """Release threads and connections."""
-        if self._ahead is not None:
-            self._ahead.drop()
-        for name in ("reader", "store"):
+        for name in ("objects", "store"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
         if "_listing" in self.__dict__:
@@ -131,7 +121,7 @@ class ObjectSource(Source[C], abc.ABC):
         return self.context.clock.now()
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
-        """Take what was quarantined earlier, then go on with the sweep, up to the budget."""
+        """Plan quarantined objects again, then continue the sweep, up to the budget."""
         now = self._moment(position)
         standing = Standing.from_json(position)
         lookback = timedelta(seconds=self.config.lookback)
@@ -147,7 +137,7 @@ class ObjectSource(Source[C], abc.ABC):
         before = len(result.splits)
         complete = self._sweep(standing, memory, budget, result)
         if complete and going_on and len(result.splits) == before:
-            # Nothing was left of the sweep that earlier plans began: look again from the start.
+            # The sweep that earlier plans began is complete: begin another one.
             standing.end(lookback)
             self._begin(standing, now)
             complete = self._sweep(standing, memory, budget, result)
@@ -160,9 +150,7 @@ class ObjectSource(Source[C], abc.ABC):
         expiry.add(result.remember, result.latest)
         expiry.remember[_WAITING] = standing.waiting or None
         standing.queue = expiry.to_json()
-        if self._ahead is not None:
-            self._ahead.drop()
-        self._ahead = ReadAhead(self.reader, result.splits)
+        self.objects.expect(result.splits)
         return Plan(
             splits=tuple(result.splits),
             position=standing.to_json(),
@@ -174,7 +162,7 @@ class ObjectSource(Source[C], abc.ABC):
 
     def open(self, split: Split) -> ObjectPayload:
         """Open a planned object."""
-        return ObjectPayload(split, self.reader, self._ahead or ReadAhead(self.reader, ()))
+        return self.objects.open(split)
 
     def position_from(self, text: str) -> Any:
         """Parse an ISO time or date, or the key of an object (those whose keys sort after it).
@@ -200,7 +188,7 @@ class ObjectSource(Source[C], abc.ABC):
     def _sweep(
         self, standing: Standing, memory: Memory, budget: Budget, result: PlanResult
     ) -> bool:
-        """Go on with the sweep; returns whether it came to its end."""
+        """Continue the sweep; returns whether it has ended."""
         since, until = self._bounds(standing)
         if self._map is None or self._map[0] != standing.began:
             self._map = standing.began, *self._look_around(standing)
@@ -218,7 +206,7 @@ class ObjectSource(Source[C], abc.ABC):
                 (since and info.modified < since) or (until and info.modified > until)
             ):
                 return False
-            if info.key in waiting:  # `_try_again` sees to it
+            if info.key in waiting:  # see `_try_again`
                 return False
             return info.size > 0 and info.key > standing.after and self._named(info.key, result)
 
@@ -249,7 +237,7 @@ class ObjectSource(Source[C], abc.ABC):
         self._map = None
 
     def _look_around(self, standing: Standing) -> tuple[list[Tree], dict[date, list[Calendar]]]:
-        """Find out, once a sweep, what is below each prefix, and which calendars have a day."""
+        """Find, once a sweep, what is below each prefix, and which calendars have a day."""
         since, until = self._bounds(standing)
         trees = [self._tree(prefix, standing.whole) for prefix in self.config.prefixes]
         if standing.whole is None:
@@ -280,14 +268,11 @@ class ObjectSource(Source[C], abc.ABC):
         if self._own.search(name):
             result.own += 1
             return False
-        config = self.config
-        if config.include and not any(_matches(key, name, glob) for glob in config.include):
-            return False
-        return not any(_matches(key, name, glob) for glob in config.exclude)
+        return is_included(key, self.config.include, self.config.exclude)
 
     @cached_property
     def _own(self) -> re.Pattern[str]:
-        """Names that sinks of this pipeline give (see `ktrans.kit.files.file_sink`)."""
+        """The names of objects of this pipeline's sinks (see `ktrans.kit.files.partitioned_sink`)."""
         owner = re.escape(slug(self.context.pipeline))
         return re.compile(rf"(?:^|[^\w~-]){owner}\.[\w~-]+\.(?:[0-9a-f]+-)?\d{{8,}}-\d{{4,}}")
 
@@ -316,14 +301,14 @@ class ObjectSource(Source[C], abc.ABC):
     def _replaced(self, uri: str, result: PlanResult) -> None:
         if self.config.on_replaced == "error":
             raise SplitChangedError(
-                f"{uri} was read before and now has other content",
+                f"{uri} was read before and has other content now",
                 code="object_replaced",
-                hint="`on_replaced: reread` reads it again, `skip` leaves it",
+                hint="`on_replaced: reread` reads it again, `skip` ignores it",
             )
         result.replaced.append(uri)
 
     def _try_again(self, standing: Standing, budget: Budget, result: PlanResult) -> None:
-        """Plan what was quarantined, at the version it has now; let go of what is no longer there."""
+        """Plan quarantined objects at their present version; forget those that are gone."""
         left = []
         for key in sorted(set(standing.waiting)):
             full = budget.full(len(result.splits), result.planned_bytes)
@@ -341,7 +326,3 @@ class ObjectSource(Source[C], abc.ABC):
 
     def _key(self, uri: str) -> str:
         return uri.removeprefix(self.store.uri(""))
-
-
-def _matches(key: str, name: str, glob: str) -> bool:
-    return fnmatchcase(key if "/" in glob else name, glob)

@@ -1,11 +1,11 @@
-"""What an object store has to offer: to list and read objects, and to publish new ones.
+"""The contracts of object stores: to list, read and publish objects, and to write conditionally.
 
-Each plugin maps the errors of its SDK to those of `ktrans.api` before they get here:
+Each plugin converts the errors of its SDK to those of `ktrans.api` (see `ktrans.kit.errors`):
 
     RetryableError     timeouts, broken connections, 5xx, throttling (with `retry_after_secs`)
     SplitChangedError  the object is gone (code `split_vanished`) or has another version
     AccessError        no permission, bad or expired credentials
-    UnavailableError   the host cannot be found or does not answer at all
+    UnavailableError   the host does not answer at all (`check` only)
     ConfigError        the bucket or container does not exist, an option makes no sense
     RejectError        the object can never be read (archived, encrypted with a key of others)
 """
@@ -39,7 +39,7 @@ class ObjectInfo:
 
 
 class Body(Protocol):
-    """The bytes of a range as they come in."""
+    """The bytes of a range."""
 
     def read(self, size: int, /) -> bytes:
         """Read up to `size` bytes; nothing at the end.
@@ -53,7 +53,7 @@ class Body(Protocol):
 
 
 class Readable(Protocol):
-    """What can open objects; any thread."""
+    """Opens objects; any thread."""
 
     def open(self, key: str, version: str, start: int, end: int) -> Body:
         """Read the bytes [start, end) of an object at exactly this version.
@@ -132,10 +132,9 @@ class NewObject:
 
     Attributes:
         key: its full name.
-        mark: ASCII text, to be kept with the object as metadata under `MARK`, by which `publish`
-            knows it again: the task of which epoch it is, a space, and what tells this upload from
-            all others.
-        content_type: as browsers and query engines see it.
+        mark: ASCII text, kept with the object as metadata under `MARK`, by which `publish`
+            recognizes it: the task and its epoch, a space, and a text unique to this upload.
+        content_type: its media type.
         content_encoding: `gzip`, `zstd` or "".
         if_absent: whether an object that has this key already makes publishing it an error, unless
             it is `ours`.
@@ -150,7 +149,7 @@ class NewObject:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def ours(self, mark: str | None) -> bool:
-        """Tell by an object's mark whether any attempt at the same task of the same epoch wrote it.
+        """Return whether an object's mark is of any attempt at the same task of the same epoch.
 
         An epoch that lost what it had staged is processed again, when part of it may be published.
         """
@@ -158,20 +157,20 @@ class NewObject:
 
 
 MARK = "ktrans_mark"
-"""Return the name of of the metadata that holds an upload's mark; fits all stores (Azure takes no hyphens)."""
+"""The name of the metadata that holds an upload's mark; valid in all stores (Azure has no hyphens)."""
 
 
 class Upload(Protocol):
-    """An object on its way in, which nobody sees until it is published. One thread at a time."""
+    """An object that is being written, invisible until it is published. One thread at a time."""
 
     def write(self, part: bytes, /) -> None:
         """Send the next part; each has the target's `part_bytes`, only the last may be smaller."""
 
     def stage(self) -> Json:
-        """Complete what was sent, durably but unseen.
+        """Complete what was sent, durably but invisible.
 
         Returns:
-            A token from which `publish` and `discard`, in any later process, can do their work.
+            A token with which any later process can `publish` or `discard` it.
         """
 
     def abort(self) -> None:
@@ -183,7 +182,7 @@ class Leftover:
     """An upload that was begun and neither published nor removed.
 
     Attributes:
-        key: that it was to be published under.
+        key: the key under which it was to be published.
         token: for `discard`.
     """
 
@@ -198,21 +197,21 @@ class ObjectTarget(Protocol):
     """Size of the parts that `Upload.write` gets."""
 
     def begin(self, new: NewObject) -> Upload:
-        """Begin an object. May put the first request off until the first `write` or `stage`."""
+        """Begin an object. May delay the first request until the first `write` or `stage`."""
 
     def publish(self, new: NewObject, token: Json) -> None:
         """Make a staged object visible under its key, whole. Idempotent.
 
-        It takes the place of an object that is there, also with `if_absent` if that is
-        `new.ours`. Only `key`, `mark` and `if_absent` of `new` are certain to be what they were at `begin`.
+        It replaces an object that exists, also with `if_absent` if that is `new.ours`. Only `key`,
+        `mark` and `if_absent` of `new` are the same as at `begin`.
 
         Raises:
-            StageLostError: it is neither staged, nor is an object with this mark there.
-            RunError: somebody else's object has the key (`if_absent`; code `object_exists`).
+            StageLostError: it is not staged, and no object with this mark exists.
+            RunError: another writer's object has the key (`if_absent`; code `object_exists`).
         """
 
     def discard(self, key: str, token: Json) -> None:
-        """Remove what was staged for a key, if it is still there; never a published object."""
+        """Remove what was staged for a key, if it still exists; never a published object."""
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
         """Return uploads below a prefix that were neither published nor discarded."""
@@ -221,16 +220,16 @@ class ObjectTarget(Protocol):
         """Return the object's name for messages."""
 
     def check(self) -> None:
-        """Check whether the bucket is there and may be written; leaves nothing behind."""
+        """Check whether the bucket exists and may be written; leaves nothing behind."""
 
     def close(self) -> None:
         """Release connections. Safe to call twice."""
 
 
 def object_exists(uri: str) -> RunError:
-    """Return the error for an object that stands where a new one should be created."""
+    """Return the error for an object that has the key of a new one."""
     return RunError(
-        f"{uri} is there already, and was not written by this epoch",
+        f"{uri} exists already, and was not written by this epoch",
         code="object_exists",
         hint="remove it or take another path; `if_absent: false` replaces it",
     )

@@ -1,9 +1,9 @@
-"""Going over a bucket: which objects are new, and where the next plan goes on.
+"""Sweeps over a bucket: which objects are new, and where the next plan continues.
 
-A *sweep* lists the prefixes once from start to end, over as many plans as it takes. What a sweep
-has passed is done with by its cursor; when it ends, whatever was last changed before it began, less
-the look-back, is done with by that time (the horizon). Only what changed since has to be looked up
-one by one in what is remembered. So the state is as large as the look-back, not as the bucket.
+A *sweep* lists the prefixes once from start to end, in as many plans as that takes. Its cursor marks
+what it has passed. When it ends, objects that were last changed before it began, less the look-back,
+are done with (the horizon). Only objects that were changed since are looked up one by one in what is
+remembered. So the state is as large as the look-back, not as the bucket.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _FIRST = 1000
 
 @dataclass(slots=True)
 class Standing:
-    """Where the source stands; its position in the state store.
+    """The position of the source.
 
     Attributes:
         began: when the sweep under way began; None between sweeps.
-        at: the scope's day and prefix, and the last key, that the sweep has dealt with.
-        horizon: what was changed before is done with.
+        at: the scope's day and prefix, and the last key, that the sweep has passed.
+        horizon: objects that were last changed earlier are done with.
         waiting: keys of objects that were quarantined, to be tried again.
         queue: see `Expiry`.
-        since: days and objects before this are left out (`--from`).
-        after: keys up to this one are left out (`--from`).
-        whole: folders of which the sweep under way lists all (layout auto); see `discover`.
+        since: days and objects before this are skipped (`--from`).
+        after: keys up to this one are skipped (`--from`).
+        whole: folders that the sweep under way lists completely (layout auto); see `discover`.
     """
 
     began: datetime | None = None
@@ -54,7 +54,7 @@ class Standing:
 
     @classmethod
     def from_json(cls, position: Any) -> Standing:
-        """Rebuild it from a position; None is the very beginning."""
+        """Parse a position; None is the very beginning."""
         have = position or {}
         return cls(
             _time(have.get("began")),
@@ -68,7 +68,7 @@ class Standing:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as a position."""
+        """Return it as JSON."""
         made = {
             "began": self.began and self.began.isoformat(),
             "at": self.at and list(self.at),
@@ -86,17 +86,17 @@ class Standing:
         self.began, self.at, self.whole = now, None, None
 
     def end(self, lookback: timedelta) -> None:
-        """End the sweep under way: what it could see is done with, but for the look-back."""
+        """End the sweep under way: what it has seen is done with, except for the look-back."""
         assert self.began is not None
         reached = self.began - lookback
         self.horizon = max(self.horizon, reached) if self.horizon else reached
         self.began = self.at = self.whole = None
 
     def done_with(self, lookback: timedelta) -> datetime | None:
-        """Return the time before which nothing needs to be remembered any more.
+        """Return the time before which nothing needs to be remembered.
 
-        The first sweep guards what it has passed by its cursor alone. Later ones still have to
-        know what they will meet again.
+        The first sweep knows what it has passed by its cursor. Later ones have to know objects that
+        they meet again.
         """
         if self.horizon is None and self.began is not None:
             return self.began - lookback
@@ -106,14 +106,14 @@ class Standing:
 def by_day(
     store: ObjectStore, trees: Sequence[Tree], first: date | None, last: date, pool: Executor
 ) -> dict[date, list[Calendar]]:
-    """Return the days that there are, and the calendars that have them.
+    """Return the days that exist, and the calendars that have them.
 
     Args:
         store: the bucket.
         trees: what is below each prefix.
-        first: the earliest day; None for as far back as there are any.
+        first: the earliest day; None for the first that exists.
         last: the latest day.
-        pool: where several calendars are looked into at a time.
+        pool: looks into several calendars at a time.
     """
     calendars = [calendar for tree in trees for calendar in tree.calendars]
     since = first or date(1970, 1, 1)
@@ -132,7 +132,7 @@ def scopes(
 
     Args:
         trees: what is below each prefix.
-        days: as `by_day` gives them.
+        days: as `by_day` returns them.
         at: the cursor (day, prefix, key), or None.
     """
     begin = (at[0], at[1]) if at else ("", "")
@@ -153,9 +153,9 @@ def walk(
 
     Args:
         store: the bucket.
-        listed: the scopes, beginning with the cursor's if it is still there.
+        listed: the scopes, beginning with the cursor's if that still exists.
         at: the cursor, or None.
-        pool: where the pages are fetched.
+        pool: fetches the pages.
     """
     coming: list[tuple[Scope, Future[tuple[list[ObjectInfo], Iterator[ObjectInfo]]]]] = []
     try:
@@ -177,7 +177,7 @@ def walk(
 def _open(
     store: ObjectStore, scope: Scope, after: str
 ) -> tuple[list[ObjectInfo], Iterator[ObjectInfo]]:
-    """Begin to list a scope: its first page is fetched, the others as they are needed."""
+    """Begin to list a scope: fetch its first page, and the others as they are needed."""
     if scope.deep:
         found = store.list(scope.prefix, after)
         return list(islice(found, _FIRST)), found
@@ -190,9 +190,9 @@ def in_chunks(
     size: int,
     wanted: Callable[[Scope, ObjectInfo], bool],
 ) -> Iterator[list[tuple[Scope, ObjectInfo, bool]]]:
-    """Gather objects for a lookup; each with whether it is wanted at all.
+    """Group objects for a lookup, each with whether it is wanted.
 
-    A chunk ends once `size` wanted ones are in it, or many that are not.
+    A chunk ends once it has `size` wanted objects, or many others.
     """
     chunk: list[tuple[Scope, ObjectInfo, bool]] = []
     hits = 0

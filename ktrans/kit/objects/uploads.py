@@ -1,4 +1,4 @@
-"""The objects of one task as they are uploaded: cut into parts, sent in the background."""
+"""Uploads the objects of one task: cut into parts that are sent in the background."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ktrans.kit.objects.store import NewObject, ObjectTarget, Upload
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """What all tasks of a sink share: threads to send with, and room for parts on their way."""
+    """What all tasks of a sink share: threads that send parts, and a bound for parts in memory."""
 
     pool: ThreadPoolExecutor
     room: BoundedSemaphore
@@ -37,12 +37,12 @@ class Lanes:
 
 
 class UploadedFiles:
-    """The place of one attempt's objects.
+    """The objects of one attempt at a task.
 
     Args:
-        target: where they go.
+        target: the bucket.
         lanes: the sink's.
-        root: what all keys begin with.
+        root: the beginning of all keys.
         new: makes the description of an object from its key.
     """
 
@@ -75,12 +75,12 @@ class UploadedFiles:
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """Let errors through: the target has made ours of them."""
+        """Change no errors: the target has converted them."""
         yield
 
 
 class _UploadedFile:
-    """An object in the making: what is short of a part is held here, one part is on its way."""
+    """An object that is being written: the begun part is held here, one part is being sent."""
 
     def __init__(self, target: ObjectTarget, lanes: Lanes, new: NewObject) -> None:
         self._target = target
@@ -115,7 +115,7 @@ class _UploadedFile:
         self._send(last=True)
 
     def staged(self) -> dict[str, Any]:
-        """Wait until it is staged, and give what publishing it takes."""
+        """Wait until it is staged; returns what publishing needs."""
         assert self._sent is not None
         self._sent.result()
         return {
@@ -131,7 +131,7 @@ class _UploadedFile:
         self._buffer = bytearray()
 
     def abort(self) -> None:
-        """Remove what was sent; runs in one of the lanes, after what was on its way."""
+        """Remove what was sent; runs in one of the lanes, after the part that is being sent."""
         if self._sent is not None:
             with contextlib.suppress(Exception):
                 self._sent.exception()

@@ -37,7 +37,7 @@ def escaped_key(name: str) -> str:
 
 
 def tag_text(array: pa.Array) -> pa.Array:
-    """Give tag values, null where there is none: nulls and empty texts, which a tag cannot hold.
+    """Return tag values, null where there is none: nulls and empty texts, which a tag cannot hold.
 
     A value that ends with a backslash gets a space after it, so that it does not escape what
     follows in the line.
@@ -53,7 +53,7 @@ def tag_text(array: pa.Array) -> pa.Array:
 
 
 def field_text(array: pa.Array) -> pa.Array:
-    """Give field values: `1i`, `1.5`, `true`, `"text"`; null where there is none.
+    """Return field values: `1i`, `1.5`, `true`, `"text"`; null where there is none.
 
     NaN and infinities, which InfluxDB refuses, are none. Times are integers, microseconds since
     1970. Unsigned 64-bit integers have the suffix `u`.

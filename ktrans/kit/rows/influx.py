@@ -128,8 +128,8 @@ class InfluxFormat(TextFormat[InfluxFormatConfig]):
     In all cases a point depends on its row alone, so a rerun writes the same points, however the
     rows are cut into batches.
 
-    Rows of a `rollup` say themselves what their time, tags and fields are, and that they are unique
-    by them: that takes the place of the defaults.
+    The schema of a `rollup` names its time, tags and fields, which make its rows unique: they
+    replace the defaults.
     """
 
     extension: ClassVar[str] = ".lp"
@@ -139,7 +139,7 @@ class InfluxFormat(TextFormat[InfluxFormatConfig]):
     _times: tuple[str, ...] = ()
 
     def needs(self) -> Sequence[str]:
-        """Name tags, fields and times, and the row's origin where uniqueness comes from it."""
+        """Return tags, fields and times, and the row's origin if uniqueness needs it."""
         config = self.config
         origin = () if config.uniqueness == "none" else ("source_uri", "source_pos")
         return tuple(dict.fromkeys((*config.tags, *config.fields, *config.time, *origin)))
@@ -185,15 +185,15 @@ class InfluxFormat(TextFormat[InfluxFormatConfig]):
         for name in origin:
             if name not in schema.names:
                 raise ConfigError(
-                    f"uniqueness: {self.config.uniqueness} tells rows apart by {name}, which they"
-                    " do not have",
+                    f"uniqueness: {self.config.uniqueness} needs the column {name}, which the rows do"
+                    " not have",
                     code="column_missing",
                     hint="keep source_uri and source_pos, or set uniqueness: none if each row has"
                     " a series and time of its own",
                 )
 
     def pieces(self, batch: pa.RecordBatch) -> list[Piece]:
-        """Give the pieces of one line a row.
+        """Return the pieces of one line a row.
 
         Raises:
             RunError: a row has no time, no field, or no origin where one is needed.
@@ -252,7 +252,7 @@ class InfluxFormat(TextFormat[InfluxFormatConfig]):
         return pieces
 
     def _present(self, schema: pa.Schema, option: str) -> tuple[str, ...]:
-        """Give an option's columns: all of them if the user named them, else those there are."""
+        """Return an option's columns; of its default ones those that the rows have."""
         names: tuple[str, ...] = getattr(self.config, option)
         missing = [name for name in names if name not in schema.names]
         if missing and option in self.config.model_fields_set:

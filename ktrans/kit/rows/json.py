@@ -24,7 +24,7 @@ _ESCAPES = [
 
 
 def is_jsonable(kind: pa.DataType) -> bool:
-    """Say whether `json_text` knows the type, with all that is nested in it."""
+    """Return whether `json_text` knows the type, with all that is nested in it."""
     if pa.types.is_dictionary(kind):
         return is_jsonable(kind.value_type)
     if pa.types.is_map(kind):
@@ -58,17 +58,17 @@ def check_json(schema: pa.Schema) -> None:
 
 
 def quoted(texts: pa.Array) -> pa.Array:
-    """Make JSON strings of texts; nulls stay null."""
+    """Return texts as JSON strings; nulls stay null."""
     return concat('"', replace_chars(texts, _ESCAPES), '"')
 
 
 def quoted_name(name: str) -> str:
-    """Make a JSON string of one name."""
+    """Return one name as a JSON string."""
     return str(quoted(pa.array([name], pa.string()))[0])
 
 
 def json_text(array: pa.Array, *, nulls: bool = False) -> pa.Array:
-    """Give each value as JSON text, null where the value is null.
+    """Return each value as JSON text, null where the value is null.
 
     Args:
         array: of a type that `is_jsonable` knows.
@@ -107,7 +107,7 @@ def _nested_text(array: pa.Array, nulls: bool) -> pa.Array:
 def object_pieces(
     names: Sequence[str], columns: Sequence[pa.Array], nulls: bool, end: str = "}"
 ) -> list[Piece]:
-    """Give the pieces of one JSON object a row, members in the order of the columns.
+    """Return the pieces of one JSON object a row, members in the order of the columns.
 
     Args:
         names: of the members.
@@ -121,7 +121,7 @@ def object_pieces(
 
     def member(column: pa.Array, before: str, after: str = "", absent: str = "") -> list[Piece]:
         if pa.types.is_struct(column.type) and not column.null_count:
-            # Its members stay pieces of their own, so that the few distinct ones stay coded.
+            # Its members remain separate pieces, so that those with few distinct values stay coded.
             inner = [column.type.field(index).name for index in range(column.type.num_fields)]
             return [before, *object_pieces(inner, column.flatten(), nulls), after]
         return piece(column, text, before, after, absent)

@@ -19,10 +19,10 @@ MAX_JOINED_BYTES = 1 << 30
 """Arrow's text arrays end at 2 GiB; a batch that might come near is encoded in halves."""
 
 _compute: Any = pc
-"""pyarrow.compute for calls that its published type stubs do not know."""
+"""pyarrow.compute, untyped."""
 
 TextOf = Callable[[pa.Array], pa.Array]
-"""Text of each value, null where the value is null; never null otherwise."""
+"""A function that returns the text of each value, null exactly where the value is null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Coded:
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """A column with a text of its own in each row; null stands for no text."""
+    """A column of texts, one a row; null means no text."""
 
     texts: pa.Array
 
@@ -49,7 +49,7 @@ Piece = str | Coded | Plain
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Say whether a type holds text, in any of Arrow's layouts."""
+    """Return whether a type holds text, in any of Arrow's layouts."""
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
@@ -61,12 +61,12 @@ def concat(*parts: pa.Array | str) -> pa.Array:
 
 
 def _typed(part: pa.Array | str) -> Any:
-    """Give a constant text as a scalar of that type: having Arrow infer it costs far more."""
+    """Return a constant as a typed scalar: letting Arrow infer the type costs far more."""
     return pa.scalar(part, pa.string()) if isinstance(part, str) else part
 
 
 def compact(array: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Leave out dictionary values that no row uses, if the dictionary outnumbers the rows."""
+    """Remove dictionary values that no row uses, if there are more of them than rows."""
     if len(array.dictionary) <= len(array):
         return array
     codes = np.asarray(array.indices.fill_null(0)).astype(np.int64)
@@ -86,10 +86,10 @@ def piece(
 
     Args:
         array: the column.
-        text_of: gives the text of the column's distinct values (or of all of them).
+        text_of: returns the text of the column's distinct values (or of all of them).
         before: what precedes a value.
         after: what follows a value.
-        absent: stands for a null, in place of all three.
+        absent: replaces all three where the value is null.
     """
     if array.null_count == len(array):
         return [absent]
@@ -138,7 +138,7 @@ def texts_of(
 
 
 def max_bytes(pieces: Iterable[Piece], rows: int) -> int:
-    """Bound the size of `joined` from above, without building it."""
+    """Return an upper bound of the size of `joined`, without building it."""
     total = 0
     for part in pieces:
         if isinstance(part, str):
@@ -151,7 +151,7 @@ def max_bytes(pieces: Iterable[Piece], rows: int) -> int:
 
 
 def payload(texts: pa.Array) -> memoryview:
-    """Give the bytes of a text array (int32 offsets) without copying them."""
+    """Return the bytes of a text array (int32 offsets) without copying them."""
     if not len(texts):
         return memoryview(b"")
     _, ends, data = texts.buffers()

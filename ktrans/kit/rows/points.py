@@ -1,8 +1,8 @@
-"""What makes a point of a time series unique: its time, and what is added so that none is lost.
+"""Times and tags that make each point of a time series unique.
 
-InfluxDB keeps one point per series and time: a second one replaces the first. Flow logs put many
-rows into one second of one series, so each row needs a time or a tag of its own, which depends on
-nothing but the row, so that a rerun writes the same points again.
+InfluxDB keeps one point per series and time: a second one replaces the first. Flow logs have many
+rows in one second of one series, so each row needs a unique time or tag that depends on the row
+alone, so that a rerun writes the same points again.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
 def point_times(columns: list[pa.Array], precision: str) -> np.ndarray:
-    """Give each row's time: the first of the columns that has one.
+    """Return each row's time: the first of the columns that has one.
 
     Args:
         columns: timestamp columns in order of preference, of any unit.
-        precision: the unit of the answer.
+        precision: the unit of the result.
 
     Returns:
         int64, shape (rows,), units of `precision` since 1970, rounded down.
@@ -70,11 +70,11 @@ def point_times(columns: list[pa.Array], precision: str) -> np.ndarray:
 
 
 def sequenced(times: np.ndarray, batch: pa.RecordBatch, *, spread: bool) -> np.ndarray:
-    """Replace the sub-second part of nanosecond times by a number that the row's origin decides.
+    """Replace the sub-second part of nanosecond times by a number derived from the row's origin.
 
     The number is the row's position in its object, modulo one second, so that rows of one object
-    never share it. With `spread`, it starts at a point that the object's name decides, so that
-    rows of different objects share it with a probability of 1e-9 a pair.
+    never share it. With `spread`, it starts at a hash of the object's name, so that a pair of rows
+    of different objects shares it with a probability of 1e-9.
     """
     uris, positions = _origin(batch)
     numbers = positions % _NS
@@ -85,13 +85,13 @@ def sequenced(times: np.ndarray, batch: pa.RecordBatch, *, spread: bool) -> np.n
 
 
 def object_tags(batch: pa.RecordBatch) -> tuple[np.ndarray, pa.Array]:
-    """Give a tag for each row's object: codes, and hexadecimal 64-bit hashes of the names."""
+    """Return a tag for each row's object: codes, and hexadecimal 64-bit hashes of the names."""
     (codes, hashes), _ = _origin(batch)
     return codes, _hexadecimal(hashes)
 
 
 def row_tags(batch: pa.RecordBatch) -> pa.Array:
-    """Give a tag for each row: the 64-bit hash of its object's name and its position there."""
+    """Return a tag for each row: the 64-bit hash of its object's name and its position there."""
     (codes, hashes), positions = _origin(batch)
     mixed = hashes[codes] + positions.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     # The finaliser of splitmix64: one to one, so rows of one object cannot collide.
@@ -118,7 +118,7 @@ def _micros(column: pa.Array) -> pa.Array:
 
 
 def _origin(batch: pa.RecordBatch) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """Give (object code a row, object hashes), and positions in the object."""
+    """Return each row's object as code and hashes, and its position in the object."""
     uris, positions = batch.column("source_uri"), batch.column("source_pos")
     if not pa.types.is_dictionary(uris.type):
         uris = uris.dictionary_encode()
@@ -126,8 +126,8 @@ def _origin(batch: pa.RecordBatch) -> tuple[tuple[np.ndarray, np.ndarray], np.nd
     missing = max(uris.cast(uris.type.value_type).null_count, positions.null_count)
     if missing:
         raise RunError(
-            f"{missing} of {len(uris)} rows do not say where they came from (source_uri,"
-            " source_pos), so they cannot be told apart",
+            f"{missing} of {len(uris)} rows have no origin (source_uri, source_pos),"
+            " so their points would not be unique",
             code="origin_missing",
             hint="set uniqueness: none if each row has a series and time of its own",
         )

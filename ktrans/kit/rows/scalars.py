@@ -1,4 +1,4 @@
-"""Values of any scalar type as text, by columns: what the text formats have in common."""
+"""Values of any scalar type as text, by columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAD = ord("=")
 
 
 def is_binary(kind: pa.DataType) -> bool:
-    """Say whether a type holds bytes."""
+    """Return whether a type holds bytes."""
     return bool(
         pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
@@ -29,7 +29,7 @@ def is_binary(kind: pa.DataType) -> bool:
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Say whether a type's text is a number: integers, floats, decimals and durations."""
+    """Return whether a type's text is a number: integers, floats, decimals, durations."""
     return bool(
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
@@ -39,7 +39,7 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def is_scalar(kind: pa.DataType) -> bool:
-    """Say whether `scalar_text` knows the type (or, for a dictionary, that of its values)."""
+    """Return whether `scalar_text` knows the type (or, for a dictionary, that of its values)."""
     if pa.types.is_dictionary(kind):
         return is_scalar(kind.value_type)
     return bool(
@@ -55,7 +55,7 @@ def is_scalar(kind: pa.DataType) -> bool:
 
 
 def scalar_text(array: pa.Array) -> pa.Array:
-    """Give each value's text, null where the value is null.
+    """Return each value's text, null where the value is null.
 
     Timestamps are RFC 3339 in UTC with microseconds (nanoseconds if the column has them); those
     without a zone get no `Z`. Durations are integers in the column's own unit, bytes are base64,
@@ -95,7 +95,7 @@ def _timestamp_text(array: pa.Array) -> pa.Array:
 
 
 def base64_text(array: pa.Array) -> pa.Array:
-    """Give the standard base64 text (RFC 4648, padded) of each value, by whole-array arithmetic."""
+    """Return the standard base64 text (RFC 4648, padded) of each value, by whole-array arithmetic."""
     missing = array.is_null()
     array = array.cast(pa.large_binary()).fill_null(b"")
     _, ends, data = array.buffers()

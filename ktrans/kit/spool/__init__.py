@@ -1,1 +1,1 @@
-"""Keeping what cannot be read twice: durable segments of a stream, until they are committed."""
+"""Spools streams that cannot be read twice: durable segments, kept until they are committed."""

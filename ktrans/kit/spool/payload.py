@@ -1,4 +1,4 @@
-"""The bytes of one spooled segment, and where a pipeline's spool lies."""
+"""The bytes of a spooled segment, and the folder of a pipeline's spool."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ktrans.api import Context, Payload, Split, SplitChangedError
 
 
 def spool_folder(context: Context, chosen: str | None) -> Path:
-    """Return the folder of a pipeline's spool: as chosen, or beside the pipeline file."""
+    """Return the folder of a pipeline's spool: the chosen one, or one beside the pipeline file."""
     if chosen:
         return context.path(chosen)
     return Path(context.base_dir) / ".ktrans/spool" / quote(context.pipeline, "")
@@ -22,8 +22,8 @@ class SegmentPayload(Payload):
 
     Args:
         split: what was opened.
-        path: the segment's file.
-        why: why it had to stay, for the error if it is gone.
+        path: its file.
+        why: why it is needed, for the error if it is gone.
         offset: where the segment begins in its stream, in bytes.
         first_line: the 1-based number of its first line there.
     """

@@ -1,8 +1,8 @@
-"""What the state store remembers of a spool's segments: which are done with, and which must stay.
+"""Removes segments of a spool that are recorded, and keeps the others.
 
-A segment exists nowhere else. It goes once an epoch has recorded its rows. One that was quarantined
-is not remembered, and waits for another try. One that was rejected whole is remembered as such, and
-stays until it is forgotten (`ktrans rejects replay`), after which it is read again.
+A segment exists nowhere else, and is removed once an epoch has recorded its rows. A quarantined one
+is not remembered, and waits for another try. One that was rejected as a whole is remembered as such,
+and stays until it is forgotten (`ktrans rejects replay`), after which it is read again.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def unrecorded(spool: Spool, memory: Memory, key: Key, *, keep: int | None = Non
     """Return the segments that no epoch has recorded, and remove those that are done with.
 
     Args:
-        spool: where they are.
-        memory: what earlier epochs left behind.
-        key: of a segment.
-        keep: a stream that may still go on, whose head stays in any case.
+        spool: the spool.
+        memory: what earlier epochs remembered.
+        key: returns the key of a segment.
+        keep: a stream that may continue, whose head stays in any case.
     """
     segments = spool.segments()
     known = memory.recall([key(segment.number) for segment in segments])
@@ -43,14 +43,14 @@ def to_remember(
     """Return what is to be remembered of a plan's segments, and which earlier ones to forget.
 
     Args:
-        memory: what earlier epochs left behind.
-        key: of a segment.
+        memory: what earlier epochs remembered.
+        key: returns the key of a segment.
         taken: the plan's segments.
-        before: numbers of the segments of the plan before: they are gone, but for the rejected.
+        before: numbers of the segments of the previous plan, of which only rejected ones exist.
     """
     known = memory.recall([key(number) for number in before])
     remember: dict[str, Any] = {name: None for name, value in known.items() if not _rejected(value)}
-    # A mapping, so that the engine can mark what was rejected whole.
+    # A mapping, so that the engine can mark what was rejected as a whole.
     remember.update({key(segment.number): {} for segment in taken})
     return remember
 

@@ -1,6 +1,6 @@
-"""Keeps a stream that cannot be read twice as numbered segments in a folder.
+"""Numbered segments of streams in a folder.
 
-A segment's name says all there is to know of it: `<number>-<stream>-<offset>-<line>.seg`, where
+A segment's name has all its properties: `<number>-<stream>-<offset>-<line>.seg`, where
 stream is the number of the stream's first segment, and offset and line say where in the stream it
 begins. `<stream>.head` has the stream's first bytes, for the segments that do not begin there.
 """
@@ -24,7 +24,7 @@ _NAME = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)\.(seg|open)")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Segment:
-    """One piece of a stream.
+    """One part of a stream.
 
     Attributes:
         number: counts the segments of a spool, over all streams.
@@ -53,11 +53,11 @@ class Spool:
         self.folder = folder
 
     def path(self, segment: Segment) -> Path:
-        """Where a finished segment is."""
+        """Return the path of a finished segment."""
         return self.folder / f"{segment.stem}.seg"
 
     def head_path(self, stream: int) -> Path:
-        """Where the first bytes of a stream are."""
+        """Return the path of the first bytes of a stream."""
         return self.folder / f"{stream:08d}.head"
 
     def segments(self, first: int = 0) -> list[Segment]:
@@ -67,8 +67,8 @@ class Spool:
     def adopt(self) -> None:
         """Finish the segments that a killed process was writing: their bytes exist nowhere else.
 
-        There are two of them if it died between a segment and the next one of its stream, which
-        begins with what had been read ahead behind the first.
+        There are two if it died between a segment and the next one of its stream, which begins
+        with what had been read ahead behind the first.
         """
         unfinished = sorted(segment for segment, ending in self._found() if ending == "open")
         for segment, after in zip_longest(unfinished, unfinished[1:]):
@@ -87,22 +87,22 @@ class Spool:
                 path.unlink()
 
     def discard_unfinished(self) -> None:
-        """Remove what a killed process was writing, when its bytes come again from elsewhere."""
+        """Remove what a killed process was writing, if its bytes are delivered again."""
         for segment, ending in self._found():
             if ending == "open":
                 (self.folder / f"{segment.stem}.open").unlink()
 
     def check(self) -> None:
-        """Make the folder if need be.
+        """Create the folder if need be.
 
         Raises:
-            AccessError: it cannot be made or written.
+            AccessError: it cannot be created or written.
         """
         try:
             private_folder(self.folder)
         except OSError as error:
             raise AccessError(
-                f"cannot make the spool folder {self.folder}: {error.strerror}",
+                f"cannot create the spool folder {self.folder}: {error.strerror}",
                 hint="set `spool_dir` to a folder that this user can write",
             ) from error
         if not os.access(self.folder, os.W_OK | os.X_OK):
@@ -115,8 +115,8 @@ class Spool:
         """Remove segments, and the heads of streams that have none left.
 
         Args:
-            segments: what goes.
-            keep: a stream that may still go on, whose head stays in any case.
+            segments: which.
+            keep: a stream that may continue, whose head stays in any case.
         """
         for segment in segments:
             self.path(segment).unlink(missing_ok=True)
@@ -126,18 +126,18 @@ class Spool:
                 path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove all segments and heads, and nothing else that may lie there."""
+        """Remove all segments and heads, and no other files."""
         for segment, ending in self._found():
             (self.folder / f"{segment.stem}.{ending}").unlink(missing_ok=True)
         for path in self.folder.glob("*.head"):
             path.unlink(missing_ok=True)
 
     def begin(self, segment: Segment) -> SegmentWriter:
-        """Start a segment."""
+        """Begin a segment."""
         return SegmentWriter(self, segment)
 
     def write_head(self, stream: int, data: bytes) -> None:
-        """Keep the first bytes of a stream, durably."""
+        """Write the first bytes of a stream, durably."""
         path = self.head_path(stream)
         temporary = path.with_suffix(".tmp")
         with temporary.open("wb") as file:
@@ -169,7 +169,7 @@ class Spool:
 
 
 class SegmentWriter:
-    """Writes one segment; unbuffered, so that a killed process leaves behind what it has read.
+    """Writes one segment, unbuffered, so that the bytes survive if the process is killed.
 
     Attributes:
         size: of the segment so far, in bytes; what was read ahead is not counted.
@@ -189,13 +189,13 @@ class SegmentWriter:
 
     @property
     def segment(self) -> Segment:
-        """What is being written; its size is not known yet."""
+        """The segment; its size is not known yet."""
         return self._segment
 
     def ahead(self, data: bytes) -> None:
-        """Put bytes behind the segment's end that may come to belong to it, or to the next one.
+        """Write bytes behind the segment's end that belong to it or to the next one.
 
-        What `write` appends after that must begin with them.
+        The next bytes of `write` must begin with them.
         """
         view = memoryview(data)[self._end - self.size :]
         while view:
@@ -213,12 +213,12 @@ class SegmentWriter:
         self.at_line_end = data.endswith(b"\n")
 
     def keep_head(self, size: int) -> None:
-        """Keep the first bytes written as the head of the stream."""
+        """Keep the first bytes of the segment as the head of the stream."""
         with self._path.open("rb") as file:
             self._spool.write_head(self._segment.stream, file.read(min(size, self.size)))
 
     def discard(self) -> None:
-        """Leave nothing behind: what there is belongs elsewhere, or there is nothing."""
+        """Remove the file."""
         self._close()
         self._path.unlink()
 
@@ -232,7 +232,7 @@ class SegmentWriter:
         self._close()
 
     def finish(self) -> Segment:
-        """Make the segment durable and visible, without what was read ahead."""
+        """Make the segment durable and visible, without the bytes that were read ahead."""
         os.ftruncate(self._file, self.size)
         self._close()
         self._spool._finish(self._path, self._segment)  # noqa: SLF001 - the writer is the spool's

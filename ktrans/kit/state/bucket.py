@@ -55,8 +55,8 @@ class BucketStateConfig(ComponentConfig):
         default=64,
         ge=4,
         le=10_000,
-        description="The whole state is written anew after so many transactions, of which an epoch "
-        "takes four, so that opening it reads no more of them one by one.",
+        description="The whole state is written again after so many transactions, four for each "
+        "epoch, so that opening it reads no more of them one by one.",
         examples=[64],
     )
 

@@ -1,8 +1,8 @@
-"""Who holds a pipeline in a bucket: a small object that its holder renews while it lives.
+"""The lease on a pipeline in a bucket: a small object that its holder renews.
 
-The lease keeps runs from disturbing each other, by the clocks of the machines. It is not what makes
-writing safe: that is the log, whose numbers can each be written once (`ktrans.kit.state.transaction_log`). Clocks
-that disagree make a run take over too early or too late, and never let two of them write.
+The lease keeps runs apart, by the clocks of the machines. It does not make writing safe: the log
+does, whose numbers can each be written once (`ktrans.kit.state.transaction_log`). With clocks that
+disagree a run takes over too early or too late, but two runs never write.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from ktrans.kit.state import log_events
 from ktrans.kit.state.retries import OPENING
 
 RENEWALS = 3
-"""How often a lease is renewed in the time that it lasts."""
+"""How often a lease is renewed during the time that it lasts."""
 
 FAR_AHEAD = dt.timedelta(hours=2)
-"""A lease that lasts for longer than the longest by so much was written by a clock that is wrong."""
+"""A lease that expires later than this was written with a wrong clock."""
 
 _log = logging.getLogger("ktrans.state")
 
 
 class Lease:
-    """A hold on a pipeline that runs out unless it is renewed.
+    """A hold on a pipeline that expires unless it is renewed.
 
     Args:
-        bucket: where.
+        bucket: the bucket.
         key: the object's name.
         secs: how long it lasts.
         pipeline: for messages.
-        run: whose it is, for those who find it.
+        run: the run that holds it, for runs that find it held.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Lease:
         self._secs = secs
         self._pipeline = pipeline
         self.token = secrets.token_hex(16)
-        self._whose = {
+        self._holder = {
             "token": self.token,
             "run": run,
             "host": socket.gethostname(),
@@ -72,8 +72,8 @@ class Lease:
             LockedError: another run holds it.
         """
         self._acquire()
-        beating = threading.Thread(target=self._beat, name="lease", daemon=True)
-        beating.start()
+        renewing = threading.Thread(target=self._keep_renewing, name="lease", daemon=True)
+        renewing.start()
         try:
             yield
         finally:
@@ -81,7 +81,7 @@ class Lease:
             self._release()
 
     def confirm(self) -> None:
-        """Ask the bucket whether the lease is still this one.
+        """Check that this run still has the lease.
 
         Raises:
             FencedError: another run has taken it.
@@ -92,9 +92,9 @@ class Lease:
             raise self.fenced()
 
     def fenced(self) -> FencedError:
-        """Return the error for a run that is not the holder any more."""
+        """Return the error for a run that has lost the lease."""
         return FencedError(
-            f"another run has taken over pipeline {self._pipeline!r}: this one stood still, or "
+            f"another run has taken over pipeline {self._pipeline!r}: this one was suspended, or "
             f"could not reach {self._bucket.uri(self._key)}, for longer than its lease of "
             f"{self._secs:g} s",
             hint="nothing is lost: the other run goes on from what was recorded; if this happens "
@@ -111,7 +111,7 @@ class Lease:
         version = with_retries(lambda: self._write(data, found), OPENING)
         if version is None:
             found = with_retries(lambda: self._bucket.read(self._key), OPENING)
-            if found is None or found.data != data:  # or an answer got lost, and it is ours
+            if found is None or found.data != data:  # or an answer was lost, and it is ours
                 raise self._locked(found)
             version = found.version
         self._version = version
@@ -130,7 +130,7 @@ class Lease:
                 with_retries(lambda: self._give_back(data), OPENING)
             except Exception as error:  # noqa: BLE001  the run is over, whatever the SDK says
                 _log.warning(
-                    "the lease on %s was not given back: %s",
+                    "the lease on %s was not released: %s",
                     self._pipeline,
                     error,
                     extra={"event": log_events.LEASE_NOT_RENEWED},
@@ -139,20 +139,20 @@ class Lease:
     def _give_back(self, data: bytes) -> None:
         if self._bucket.replace(self._key, data, self._version) is not None:
             return
-        found = self._bucket.read(self._key)  # a renewal arrived, and its answer got lost
+        found = self._bucket.read(self._key)  # a renewal arrived, and its answer was lost
         if found and found.data != data and self._read(found).get("token") == self.token:
             self._bucket.replace(self._key, data, found.version)
 
     # -- keeping it ---------------------------------------------------------------------------
 
-    def _beat(self) -> None:
+    def _keep_renewing(self) -> None:
         while not self._over.wait(self._secs / RENEWALS):
             with self._guard:
                 if self._over.is_set():
                     return
                 try:
                     self._renew()
-                except Exception as error:  # noqa: BLE001  else the next beats would not come
+                except Exception as error:  # noqa: BLE001  else renewing would end
                     _log.warning(
                         "the lease on %s was not renewed: %s",
                         self._pipeline,
@@ -174,44 +174,44 @@ class Lease:
             if found is None or self._read(found).get("token") != self.token:
                 self._lost = True
                 return
-            version = found.version  # an earlier renewal arrived, and its answer got lost
+            version = found.version  # an earlier renewal arrived, and its answer was lost
         self._version = version
 
     # -- the object ---------------------------------------------------------------------------
 
     def _document(self, secs: float) -> bytes:
         until = _now() + dt.timedelta(seconds=secs)
-        mark = secrets.token_hex(4)  # tells one writing from another
-        return json.dumps({**self._whose, "until": _text(until), "mark": mark}).encode()
+        mark = secrets.token_hex(4)  # differs with each write
+        return json.dumps({**self._holder, "until": _text(until), "mark": mark}).encode()
 
     def _read(self, found: StoredObject) -> dict[str, Any]:
         try:
-            told = json.loads(found.data)
-            _until(told)
+            lease = json.loads(found.data)
+            _until(lease)
         except (ValueError, KeyError, TypeError) as error:
             raise StateError(
                 f"{self._bucket.uri(self._key)} is not a lease of ktrans",
                 code="state_damaged",
-                hint="no other program may write there; remove the object if no run is under way",
+                hint="no other program may write there; remove the object if no run is active",
             ) from error
-        return dict(told)
+        return dict(lease)
 
     def _locked(self, found: StoredObject | None) -> LockedError:
-        told = self._read(found) if found is not None else {}
-        until = _until(told) if told else None
+        lease = self._read(found) if found is not None else {}
+        until = _until(lease) if lease else None
         who = (
-            f"run {told['run'] or '-'} on {told['host']}, process {told['process']}, since "
-            f"{told['since']}, until {told['until']} unless it renews its lease"
-            if told
+            f"run {lease['run'] or '-'} on {lease['host']}, process {lease['process']}, since "
+            f"{lease['since']}, until {lease['until']} unless it renews its lease"
+            if lease
             else "it has just begun or ended"
         )
         hint = (
             "wait for it to end, or use --if-locked skip in cron to leave quietly; the lease of a "
-            "run that was killed runs out by itself"
+            "run that was killed expires by itself"
         )
         if until is not None and until - _now() > FAR_AHEAD:
             hint = (
-                f"no lease lasts that long: the clock of {told['host']}, or this one's, is wrong; "
+                f"no lease lasts that long: the clock of {lease['host']}, or this one's, is wrong; "
                 f"set it right, and if that run is gone, remove {self._bucket.uri(self._key)}"
             )
         return LockedError(
@@ -229,5 +229,5 @@ def _text(time: dt.datetime) -> str:
     return time.isoformat(timespec="milliseconds")
 
 
-def _until(told: dict[str, Any]) -> dt.datetime:
-    return dt.datetime.fromisoformat(told["until"])
+def _until(lease: dict[str, Any]) -> dt.datetime:
+    return dt.datetime.fromisoformat(lease["until"])

@@ -1,8 +1,7 @@
-"""The database over a log in a bucket: in memory, and written to the log before it counts.
+"""A database in memory whose transactions are written to a log in a bucket.
 
-A transaction is carried out in memory, written to the bucket as the entry of the next number, and
-only then committed in memory. The lease is looked at after each write, before anybody is told that
-it worked: see `ktrans.kit.state.transaction_log` for why.
+A transaction is executed in memory, written to the bucket as the entry of the next number, and only
+then committed in memory. After each write the lease is checked before the transaction succeeds: see `ktrans.kit.state.transaction_log` for why.
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ _log = logging.getLogger("ktrans.state")
 
 
 class _UncertainError(StateError):
-    """The bucket stopped answering amid a write: the next run reads what came of it."""
+    """The bucket stopped answering during a write: the next run reads whether it arrived."""
 
     exit_code = ExitCode.TRY_LATER
 
 
 class LogDatabase:
-    """A database in memory that writes its transactions to a log before they count.
+    """A database in memory that writes its transactions to a log before it commits them.
 
     Args:
-        log: where they go.
+        log: the log.
         lease: the hold on the pipeline.
         checkpoint_entries: after how many entries a checkpoint is written.
 
@@ -57,7 +56,7 @@ class LogDatabase:
         self._checkpoint_if_due()
 
     def _take(self) -> LoadedLog:
-        """Read the log and log that this process takes over, after whatever is still written."""
+        """Read the log, and log the takeover after any entry that is still being written."""
         while True:
             at = self._log.load()
             size = self._log.append(at.number + 1, [], self._lease.token)
@@ -67,7 +66,7 @@ class LogDatabase:
             self._lease.confirm()
         at.number, at.entries, at.bytes = at.number + 1, at.entries + 1, at.bytes + size
         once = self._log.takes_once(at.number)
-        self._lease.confirm()  # else another run may have taken over, and have removed the entry
+        self._lease.confirm()  # else another run may have taken over and removed the entry
         if not once:
             raise unsafe(self._log.bucket.uri(self._log.key(at.number)))
         return at
@@ -87,7 +86,7 @@ class LogDatabase:
             return self._at.database.rows(sql, *values)
 
     def confirm(self) -> None:
-        """Make sure that this process still holds the pipeline."""
+        """Check that this process still holds the pipeline."""
         with self._guard:
             self._check()
             try:
@@ -98,7 +97,7 @@ class LogDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Run a transaction in memory, and commit it there once it is in the bucket."""
+        """Run a transaction in memory, and commit it once it is in the bucket."""
         with self._guard:
             self._check()
             with self._at.database.transaction() as db:
@@ -140,11 +139,11 @@ class LogDatabase:
         try:
             at.checkpoint_bytes = self._log.checkpoint(at.number, at.database)
         except KtransError as error:
-            # What was logged is safe without; it is tried again after as many entries.
+            # The log is complete without it; it is tried again after as many entries.
             self._due = at.entries + self._every
             at.bytes = 0
             _log.warning(
-                "no checkpoint of %s was made: %s",
+                "no checkpoint of %s was written: %s",
                 self.where,
                 error,
                 extra={"event": log_events.CHECKPOINT_FAILED},
@@ -155,9 +154,9 @@ class LogDatabase:
         try:
             self._log.clean()
         except KtransError as error:
-            # It is in nobody's way; the next checkpoint's cleaning takes it along.
+            # It does no harm, and is removed after the next checkpoint.
             _log.warning(
-                "what %s needs no more was not removed: %s",
+                "old entries of %s were not removed: %s",
                 self.where,
                 error,
                 extra={"event": log_events.CHECKPOINT_FAILED},
@@ -165,7 +164,7 @@ class LogDatabase:
 
 
 class _Recorder:
-    """Carries statements out, and keeps them for the log."""
+    """Executes statements, and keeps them for the log."""
 
     def __init__(self, db: Transaction) -> None:
         self._db = db

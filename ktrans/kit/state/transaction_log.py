@@ -1,15 +1,15 @@
-"""A database whose transactions are objects in a bucket, numbered without gaps.
+"""A log of transactions in a bucket: objects numbered without gaps.
 
-The database itself is in memory. A transaction is carried out there, written to the bucket as the
-object of the next number on the condition that there is none, and only then committed in memory. So
-the log has one order, whatever happens: of two writers with the same number one is told that it is
-taken, and is fenced from then on.
+The database itself is in memory. A transaction is executed there, written to the bucket as the
+object of the next number on condition that it does not exist, and only then committed in memory. So
+the log has one order in any case: of two writers with the same number one fails, and is fenced from
+then on.
 
-Opening reads the newest checkpoint and what was logged after it. The first thing that a new holder
-logs is that it takes over; from then on the number that an earlier holder would write next is taken.
-Numbers below a checkpoint are removed in time, and could be created again by a holder that slept
-through all of that; hence the lease is looked at after each write, before anybody is told that it
-worked. By then a holder that has been followed by another finds the other's lease.
+Opening reads the newest checkpoint and the log after it. The first entry of a new holder records the
+takeover; from then on the next number of an earlier holder is taken. Numbers below a checkpoint are
+removed in time, and could be created again by a holder that was suspended meanwhile; so the lease is
+checked after each write, before the transaction succeeds. By then a holder that was taken over finds
+the other's lease.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _log = logging.getLogger("ktrans.state")
 
 @dataclass(slots=True)
 class LoadedLog:
-    """What a log comes to.
+    """The content of a log.
 
     Attributes:
         database: in memory.
         number: of the last entry.
-        entries, bytes: how much of the log came after the checkpoint.
+        entries, bytes: the size of the log after the checkpoint.
         checkpoint_bytes: the size of the checkpoint.
     """
 
@@ -60,15 +60,15 @@ class LoadedLog:
 
 
 class _MovedError(Exception):
-    """What was to be read has been removed meanwhile, because there is a newer checkpoint."""
+    """An object was removed while the log was read, because there is a newer checkpoint."""
 
 
 class TransactionLog:
     """The log and the checkpoints of one pipeline.
 
     Args:
-        bucket: where.
-        folder: what the names of all objects begin with.
+        bucket: the bucket.
+        folder: the beginning of the names of all objects.
     """
 
     def __init__(self, bucket: ConditionalStore, folder: str) -> None:
@@ -77,13 +77,13 @@ class TransactionLog:
 
     @property
     def where(self) -> str:
-        """Return its name for messages."""
+        """The folder, for messages."""
         return self.bucket.uri(self.folder)
 
     @property
     def _cure(self) -> str:
         return (
-            "restore the object, or, while no run is under way, remove all objects below "
+            "restore the object, or, while no run is active, remove all objects below "
             f"{self.where}: the next run reads everything again"
         )
 
@@ -108,7 +108,7 @@ class TransactionLog:
             except _MovedError as error:
                 missing = str(error)
         raise StateError(
-            f"{missing} is missing, and what comes after it is there",
+            f"{missing} is missing, although later objects exist",
             code="state_damaged",
             hint="no other program, and no lifecycle rule, may remove objects of the state store; "
             f"{self._cure}",
@@ -174,17 +174,17 @@ class TransactionLog:
     # -- writing ------------------------------------------------------------------------------
 
     def append(self, number: int, statements: list[Statement], holder: str) -> int | None:
-        """Write an entry; return its size, None if the number is taken by another one."""
+        """Write an entry; returns its size, or None if the number is taken by another one."""
         data = self._packed(statements, holder)
         key = self.key(number)
         if with_retries(lambda: self.bucket.create(key, data), RUNNING) is None:
             found = with_retries(lambda: self.bucket.read(key), RUNNING)
-            if found is None or found.data != data:  # else an answer got lost, and it is ours
+            if found is None or found.data != data:  # else an answer was lost, and it is ours
                 return None
         return len(data)
 
     def takes_once(self, number: int) -> bool:
-        """Return whether the server refuses to create an entry that is there."""
+        """Return whether the server refuses to create an entry that exists."""
         found = with_retries(lambda: self.bucket.read(self.key(number)), OPENING)
         return found is None or self.bucket.create(self.key(number), found.data) is None
 
@@ -196,7 +196,7 @@ class TransactionLog:
         return len(data)
 
     def clean(self) -> None:
-        """Remove checkpoints but the two newest, and the log up to the older of these."""
+        """Remove all checkpoints but the two newest, and the log up to the older of these."""
         checkpoints = self._keys("checkpoints/")
         if len(checkpoints) < 2:  # noqa: PLR2004  two are kept
             return
@@ -233,7 +233,7 @@ def _replay(database: SqliteDatabase, entry: dict[str, Any]) -> None:
 def _to_json(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"bytes": base64.b64encode(value).decode("ascii")}
-    raise TypeError(f"{type(value).__name__} cannot be kept")
+    raise TypeError(f"{type(value).__name__} cannot be stored")
 
 
 def _from_json(value: Any) -> Any:

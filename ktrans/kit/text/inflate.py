@@ -1,7 +1,7 @@
-"""Inflating streams: gzip, zstd and bzip2 told apart by their first bytes, within bounds.
+"""Inflates streams within limits; gzip, zstd and bzip2 are recognised by their first bytes.
 
-Names and HTTP headers lie about compression; magic bytes do not. A stream that ends early or is
-damaged still gives every byte that can be had before it says so.
+Names and HTTP headers can be wrong about compression; magic bytes are not. Of a stream that ends
+early or is damaged, every byte before the damage is returned.
 
 Formats: RFC 1952 (gzip, several members), RFC 8878 (zstd, several frames), bzip2 (several streams).
 """
@@ -23,7 +23,7 @@ Codec = Literal["plain", "gzip", "zstd", "bz2"]
 
 READ_BYTES = 256 << 10
 OUT_BYTES = 256 << 10
-"""Asked of a decompressor at a time: what stays in the cache is inflated half as fast again."""
+"""Output of a decompressor at a time: 1.5 times as fast if it fits the cache."""
 RATIO_FREE_BYTES = 64 << 20
 _ZSTD_READ_BYTES = 64 << 10
 
@@ -35,7 +35,7 @@ _MAGIC: dict[bytes, Codec] = {
 
 
 def codec_of(start: bytes) -> Codec:
-    """Tell the compression of a stream from its first bytes (4 are enough)."""
+    """Return the compression of a stream by its first bytes (4 are enough)."""
     for magic, codec in _MAGIC.items():
         if start.startswith(magic):
             return codec
@@ -44,17 +44,17 @@ def codec_of(start: bytes) -> Codec:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a stream gave no more bytes: `truncated` or `corrupt_stream`, and the words for it."""
+    """Why a stream ended early: `truncated` or `corrupt_stream`, and a message."""
 
     reason: Literal["truncated", "corrupt_stream"]
     message: str
 
 
 def wait_for_more(payload: Payload, problem: Problem) -> None:
-    """Let the engine try again if a stream ended early and more of it may still come.
+    """Raise TruncatedError if a stream ended early and this is not the last attempt.
 
     Raises:
-        TruncatedError: so it is; this was not the last attempt.
+        TruncatedError: more bytes may still arrive.
     """
     if problem.reason == "truncated" and not payload.final_attempt:
         raise TruncatedError(
@@ -75,14 +75,14 @@ class Inflater:
     """The inflated bytes of one stream.
 
     Args:
-        opener: opens the raw stream from its start; called again only to save what a damaged zstd
-            stream still holds.
-        limits: `max_inflate_ratio` bounds what may come out.
-        name: what to call the stream in errors.
+        opener: opens the raw stream from its start; called again only to read a damaged zstd
+            stream up to the damage.
+        limits: `max_inflate_ratio` limits the output.
+        name: the stream's name in errors.
 
     Attributes:
         codec: how the stream is compressed, known once `chunks` has begun.
-        problem: why it ended early, set when `chunks` is through; None when all is well.
+        problem: why it ended early, set after `chunks`; None if it did not.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class Inflater:
         self.problem: Problem | None = None
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the inflated bytes, piece by piece, each at most a few MB.
+        """Return the inflated bytes, piece by piece, each at most a few MB.
 
         Raises:
-            RejectError: more comes out than `max_inflate_ratio` allows (code `inflate_ratio`).
+            RejectError: `max_inflate_ratio` is exceeded (code `inflate_ratio`).
         """
         stream = self._opener()
         try:
@@ -136,13 +136,13 @@ class Inflater:
             yield piece
 
     def _members(self, start: bytes, stream: BinaryIO) -> Iterator[bytes]:
-        """Gzip members or bzip2 streams, one after the other."""
+        """Inflate gzip members or bzip2 streams, one after the other."""
         magic = start[:2] if self.codec == "gzip" else start[:3]
         pending = start
         while pending and self.problem is None:
             if not pending.startswith(magic):
                 self.problem = Problem(
-                    "corrupt_stream", f"what follows a complete {self.codec} member is not another"
+                    "corrupt_stream", f"a complete {self.codec} member is followed by other data"
                 )
                 return
             decompressor = self._new()
@@ -152,7 +152,7 @@ class Inflater:
     def _member(
         self, decompressor: _Decompressor, pending: bytes, stream: BinaryIO
     ) -> Iterator[bytes]:
-        """One member, to its end or to the problem that keeps it from there."""
+        """Inflate one member, to its end or to a problem."""
         full = False
         while not decompressor.eof:
             if not pending and not full:
@@ -173,7 +173,7 @@ class Inflater:
                 yield out
 
     def _between(self, pending: bytes, stream: BinaryIO, size: int) -> bytes:
-        """Skip the zero padding between members; give the start of the next, or nothing."""
+        """Skip the zero padding between members; return the start of the next, or nothing."""
         pending = pending.lstrip(b"\0")
         while len(pending) < size:
             more = stream.read(READ_BYTES)
@@ -203,17 +203,17 @@ class Inflater:
                     given += len(piece)
                     yield piece
         except (OSError, pa.ArrowInvalid) as error:
-            words = str(error)
+            # Only a stream that ended in the middle is asked for more than there is.
             reason: Literal["truncated", "corrupt_stream"] = (
-                "truncated" if "runcated" in words else "corrupt_stream"
+                "truncated" if source.ended else "corrupt_stream"
             )
-            self.problem = Problem(reason, f"zstd: {words}")
+            self.problem = Problem(reason, f"zstd: {error}")
             yield self._salvage(given)
 
     def _salvage(self, given: int) -> bytes:
-        """Read the damaged zstd stream once more, byte by byte where it broke off.
+        """Read the damaged zstd stream again, byte by byte from the last complete read.
 
-        A read that fails gives nothing of what it had already inflated.
+        A read that fails returns nothing of what it had inflated.
         """
         import pyarrow as pa
 
@@ -233,7 +233,7 @@ class Inflater:
 
 
 def inflate_head(data: bytes, size: int) -> bytes:
-    """Inflate as much as the first bytes of an object allow, at most `size` bytes; never raises."""
+    """Inflate the first bytes of an object to at most `size` bytes; never raises."""
     inflater = Inflater(lambda: io.BytesIO(data))
     head = b""
     for piece in inflater.chunks():
@@ -244,7 +244,13 @@ def inflate_head(data: bytes, size: int) -> bytes:
 
 
 class _Counted(io.RawIOBase):
-    """The raw stream with its first bytes put back, counting what is read from it."""
+    """The raw stream from its first byte; counts what is read.
+
+    Attributes:
+        ended: a read has found the end.
+    """
+
+    ended = False
 
     def __init__(self, owner: Inflater, start: bytes, stream: BinaryIO) -> None:
         self._owner = owner
@@ -259,12 +265,13 @@ class _Counted(io.RawIOBase):
             start, self._start = self._start, b""
             return start + (self._stream.read(max(size - len(start), 0)) or b"")
         data = self._stream.read(size) or b""
+        self.ended = not data
         self._owner._bytes_in += len(data)  # noqa: SLF001
         return data
 
 
 def _rest(decompressor: _Decompressor) -> bytes:
-    """Give the input that a call left unread: zlib hands it back, bz2 keeps it."""
+    """Return the input that a call did not use: zlib returns it, bz2 keeps it."""
     return getattr(decompressor, "unconsumed_tail", b"")
 
 
@@ -278,7 +285,7 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 def _read(stream: BinaryIO, size: int) -> bytes:
-    """Read exactly `size` bytes unless the stream ends: raw streams may give less."""
+    """Read exactly `size` bytes unless the stream ends: raw streams may return less."""
     data = b""
     while len(data) < size and (more := stream.read(size - len(data))):
         data += more

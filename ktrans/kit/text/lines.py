@@ -1,4 +1,4 @@
-"""Cutting a stream of text into blocks of whole lines, within bounds whatever the stream holds."""
+"""Cuts a stream of text into blocks of whole lines, in limited memory for any content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COUNT_STEP = 1 << 19
 
 
 def shortened(raw: bytes, detail: str, longest: int) -> tuple[bytes, str, bool]:
-    """Give the bytes that a reject keeps, its detail, and whether that is all of the record."""
+    """Return the bytes that a reject keeps, its detail, and whether they are complete."""
     if len(raw) <= longest:
         return raw, detail, True
     return raw[:longest], f"{detail}; its first {longest} bytes are kept", False
@@ -26,7 +26,7 @@ def shortened(raw: bytes, detail: str, longest: int) -> tuple[bytes, str, bool]:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Whole lines; only the last one of a stream may lack its newline."""
+    """Whole lines; only the last one of a stream may have no newline."""
 
     data: bytes
 
@@ -41,14 +41,14 @@ class Overlong:
 
 @dataclass(frozen=True, slots=True)
 class Torn:
-    """What stands behind the last newline of a stream that broke off, and why it did."""
+    """The bytes after the last newline of a stream that ended early, and why it did."""
 
     data: bytes
     problem: Problem
 
 
 def count_lines(data: bytes) -> int:
-    """Count lines, the unterminated last one included."""
+    """Count lines, including an unterminated last one."""
     content = np.frombuffer(data, np.uint8)
     newlines = sum(
         int(np.count_nonzero(content[place : place + _COUNT_STEP] == ord("\n")))
@@ -60,7 +60,7 @@ def count_lines(data: bytes) -> int:
 def cut_lines(chunks: Iterable[bytes], limits: Limits) -> Iterator[Lines | Overlong]:
     """Cut chunks at newlines into pieces of about `limits.block_bytes`.
 
-    Memory stays within a block and a line, whatever the stream holds.
+    Memory is limited to a block and a line, whatever the content.
     """
     longest = limits.max_line_bytes
     kept: list[bytes] = []
@@ -105,16 +105,16 @@ def whole_lines(
     limits: Limits,
     chunks: Iterable[bytes] | None = None,
 ) -> Iterator[Lines | Overlong | Torn]:
-    """Cut a stream into whole lines; if it broke off, what is torn of it comes last.
+    """Cut a stream into whole lines; if it ended early, the torn rest comes last.
 
     Args:
         payload: whose bytes these are.
-        inflater: gives them, and says whether the stream broke off.
+        inflater: of its bytes; knows whether the stream ended early.
         limits: on the lengths of blocks and lines.
-        chunks: the inflater's chunks, if some of them had to be looked at before.
+        chunks: the inflater's chunks, if some of them were examined before.
 
     Raises:
-        TruncatedError: it broke off and may still grow.
+        TruncatedError: it ended early and may still grow.
     """
     last: Lines | Overlong | None = None
     for piece in cut_lines(inflater.chunks() if chunks is None else chunks, limits):
@@ -138,10 +138,10 @@ def whole_lines(
 
 
 def split_overlong(data: bytes, longest: int) -> Iterator[Lines | Overlong]:
-    """Take the lines out that are longer than allowed.
+    """Separate the lines that are longer than allowed.
 
-    Such a line leaves some half of `longest` bytes without a newline, so looking at the windows'
-    first newlines is enough to know that there is none.
+    Such a line fills some window of half of `longest` bytes without a newline, so if every window has
+    one, there is no such line.
     """
     window = max(longest // 2, 1)
     if len(data) <= longest or all(

@@ -1,8 +1,7 @@
-"""What is known of a file between runs, and what its bytes say when it is looked at again.
+"""What is remembered of a file between runs, and how a change of it is classified.
 
-A file is told apart by size, time and inode first, and by fingerprints of its ends when those
-differ. Only a few kilobytes of a file are read here, except that the line number at which a grown
-file goes on is counted, each byte once.
+Size, time and inode are compared first, fingerprints of both ends only if those differ. Only a few
+kilobytes are read, except to count the lines of a grown file, each byte once.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ StateUpdate = Literal["new", "same", "grown", "replaced"]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was remembered of a file: the part of it that earlier epochs have read.
+    """What is remembered of a file: the part that earlier epochs have read.
 
     Attributes:
         size: bytes read so far, from the start.
@@ -49,7 +48,7 @@ class Known:
     rejected: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that the state store keeps."""
+        """Return the form that the state store keeps."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -66,7 +65,7 @@ def fingerprints(fd: int, size: int) -> tuple[str, str]:
 
 
 def quick(found: Found, known: Known | None) -> StateUpdate | None:
-    """Classify a file by what the listing says alone; None when its bytes must be looked at."""
+    """Classify a file by the listing alone; None if its bytes must be compared."""
     if known is None:
         return "new"
     if found.size < known.size:

@@ -1,4 +1,4 @@
-"""Finds files by path, folder and glob, following links but not in circles."""
+"""Finds files by path, folder and glob; follows links, but never in circles."""
 # Names are kept as the strings that scandir gives: for speed, and for bytes that are not UTF-8.
 # ruff: noqa: PTH100, PTH112, PTH116
 
@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
@@ -44,7 +45,7 @@ class Found(NamedTuple):
 
     @classmethod
     def of(cls, path: str, status: os.stat_result, *, linked: bool = False) -> Found:
-        """Keep what is needed of a stat result."""
+        """Take what is needed from a stat result."""
         return cls(
             path, status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, linked=linked
         )
@@ -52,7 +53,7 @@ class Found(NamedTuple):
 
 @dataclass(slots=True)
 class Listed:
-    """What a listing found, by path, and what a person should know about it."""
+    """The files that were found, by path, and notes for people."""
 
     files: dict[str, Found] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -60,12 +61,12 @@ class Listed:
 
 
 def file_uri(path: str) -> str:
-    """Give `file:///...` with every byte outside the unreserved ones percent-encoded."""
+    """Return `file:///...` with every byte outside the unreserved ones percent-encoded."""
     return "file://" + quote(os.fsencode(path))
 
 
 def to_key(path: str) -> str:
-    """Give the path itself if it is valid Unicode, else its URI: JSON and SQL take no other."""
+    """Return the path itself if it is valid Unicode, else its URI: JSON and SQL take no other."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -81,20 +82,26 @@ def from_key(key: str) -> str:
 
 
 def has_magic(text: str) -> bool:
-    """Tell whether a path is a glob."""
+    """Return whether a path is a glob."""
     return _MAGIC.search(text) is not None
+
+
+def fixed_part(path: str) -> str:
+    """Return a path up to its first part with a wildcard."""
+    parts = path.rstrip("/").split("/")
+    return "/".join(takewhile(lambda part: not has_magic(part), parts)) or "/"
 
 
 def list_files(
     paths: Sequence[str], *, recursive: bool = True, exclude: Sequence[str] = ()
 ) -> Listed:
-    """List the regular files that `paths` speak of.
+    """List the regular files that `paths` name.
 
     Args:
         paths: absolute paths of files and folders, and globs. `*`, `?` and `[...]` stay within a
             folder, `**` stands for any number of folders, a closing `/` asks for folders.
         recursive: whether a folder stands for all below it or only for its own files.
-        exclude: globs; without a slash they speak of any name, with one of absolute paths.
+        exclude: globs; without a slash for names, with one for absolute paths.
 
     Raises:
         ConfigError: a path that is no glob does not exist, or is neither file nor folder.
@@ -115,12 +122,12 @@ def list_files(
             listed.notes.append(f"nothing matches {text}")
     _drop_second_names(listed.files)
     if listed.special:
-        listed.notes.append(f"{listed.special} pipes, sockets or devices are left out")
+        listed.notes.append(f"{listed.special} pipes, sockets or devices are skipped")
     return listed
 
 
 def _drop_second_names(files: dict[str, Found]) -> None:
-    """Leave out links to files that are listed under their own name too (`current.log`)."""
+    """Remove links to files that are also listed under their own name (`current.log`)."""
     linked = [found for found in files.values() if found.linked]
     if not linked:
         return
@@ -175,7 +182,7 @@ def _stat(path: str) -> os.stat_result | None:
             f"permission denied: {path}", hint="let this user read the folder that holds it"
         ) from error
     except OSError as error:
-        raise ConfigError(f"cannot look at {path}: {error.strerror}", code="path_bad") from error
+        raise ConfigError(f"cannot examine {path}: {error.strerror}", code="path_bad") from error
 
 
 def _walk(
@@ -186,7 +193,7 @@ def _walk(
     *,
     linked: bool,
 ) -> Iterator[_Hit]:
-    """Visit a folder once for all the ways in which the pattern may go on from here."""
+    """Visit a folder once for all states of the pattern."""
     try:
         status = os.stat(folder)
         identity = (status.st_dev, status.st_ino)
@@ -232,7 +239,7 @@ _matchers: dict[str, Callable[[str], bool]] = {}
 
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
-    """Give a test for one name; names with a leading dot have to be asked for with one."""
+    """Return a test of one name; only a pattern with a leading dot matches such names."""
     found = _matchers.get(pattern)
     if found is None:
         if pattern in {"*", "**"}:
@@ -265,7 +272,7 @@ def _excluder(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 
 def _covers(pattern: Sequence[str], parts: Sequence[str]) -> bool:
-    """Tell whether a glob matches a path, or a folder above it."""
+    """Return whether a glob matches a path, or a folder above it."""
     if not pattern:
         return True
     if not parts:

@@ -1,4 +1,4 @@
-"""Tells the pipeline's own outputs from its inputs, when both lie in one folder."""
+"""Keeps the pipeline's own outputs out of its input when both are in one folder."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from collections.abc import Sequence
 from functools import cache
 
 from ktrans.api import WritesFolder
-from ktrans.sources.files.listing import Found, has_magic
+from ktrans.sources.files.listing import Found, fixed_part
 
 
 class OwnOutputs:
-    """What the pipeline's sinks write.
+    """The files that the pipeline's sinks write.
 
-    An output folder that lies within a folder that is read belongs to its sink as a whole. If it
-    is that very folder or one above it, the inputs lie in there too, and only the files that the
-    sink has named are its own.
+    An output folder within an input folder belongs to its sink as a whole. If it is the input
+    folder itself or one above it, only the files with the sink's names are its own.
 
     Args:
         outputs: the sinks that write files.
-        paths: absolute paths and globs of what is read.
+        paths: absolute paths and globs of the input.
     """
 
     def __init__(self, outputs: Sequence[WritesFolder], paths: Sequence[str]) -> None:
@@ -27,8 +26,11 @@ class OwnOutputs:
         self._paths = paths
 
     def drop(self, files: dict[str, Found]) -> int:
-        """Take the pipeline's own files out of a listing; gives how many they were."""
-        read = [os.path.realpath(_fixed(path)) for path in self._paths]
+        """Remove the pipeline's own files from a listing; return how many."""
+        read = [
+            os.path.realpath(path if os.path.lexists(path) else fixed_part(path))
+            for path in self._paths
+        ]
         outputs = []
         for sink in self._outputs:
             folder = str(sink.folder)
@@ -48,14 +50,6 @@ class OwnOutputs:
 
 def _any(_name: str) -> bool:
     return True
-
-
-def _fixed(path: str) -> str:
-    """Give the part of a glob that is no pattern; the whole path if it is none."""
-    if os.path.lexists(path) or not has_magic(path):
-        return path
-    parts = path.split("/")
-    return "/".join(parts[: next(i for i, part in enumerate(parts) if has_magic(part))]) or "/"
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -1,4 +1,4 @@
-"""The bytes of a file, or of a range of it, guarded against a file that changes under the reader."""
+"""The bytes of a file or of a range of it, checked against changes while it is read."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class RangeReader(io.RawIOBase):
         os.lseek(fd, start, os.SEEK_SET)
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def fileno(self) -> int:
-        """Give the descriptor."""
+        """Return the descriptor."""
         return self._fd
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read up to `size` bytes; all that is left if it is negative or None."""
+        """Read up to `size` bytes; the rest if it is negative or None."""
         if size is None or size < 0:
             return self.readall()
         want = min(size, self._left)
@@ -45,7 +45,7 @@ class RangeReader(io.RawIOBase):
         return data
 
     def readall(self) -> bytes:
-        """Read all that is left."""
+        """Read the rest."""
         pieces = []
         while piece := self.read(1 << 24):
             pieces.append(piece)
@@ -94,7 +94,7 @@ class FilePayload(Payload):
         return cast("BinaryIO", reader)
 
     def head(self, size: int) -> bytes:
-        """Read the first bytes of the file, whatever range this is; at most what was planned."""
+        """Read the first bytes of the file, also if the range begins later; at most what was planned."""
         fd = self._checked()
         try:
             return os.pread(fd, min(size, self._data["end"]), 0)
@@ -119,7 +119,7 @@ class FilePayload(Payload):
             RetryableError: the file system fails.
         """
         try:
-            # Without O_NONBLOCK a pipe put in the file's place would hold the run up.
+            # Without O_NONBLOCK a pipe of that name would block the run.
             fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise _as_ours(error, self.uri) from error
@@ -130,7 +130,7 @@ class FilePayload(Payload):
             if not self._is_planned(fd, status):
                 raise SplitChangedError(
                     f"{self.uri} was replaced or rewritten after it was planned",
-                    hint="writers should fill a temporary name and rename it when it is whole",
+                    hint="writers should write to a temporary name and rename it when it is complete",
                 )
         except OSError as error:
             os.close(fd)
@@ -153,7 +153,9 @@ class FilePayload(Payload):
 
 def _as_ours(error: OSError, uri: str) -> Exception:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return SplitChangedError(f"{uri} is gone since it was planned", code="split_vanished")
+        return SplitChangedError(
+            f"{uri} has disappeared since it was planned", code="split_vanished"
+        )
     if isinstance(error, PermissionError):
         return AccessError(f"permission denied: {uri}", hint="let this user read the file")
     return RetryableError(f"cannot read {uri}: {error.strerror}", code="file_io")

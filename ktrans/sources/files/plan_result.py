@@ -1,4 +1,4 @@
-"""What one planning of the file source comes to: splits, what to remember, what a person hears."""
+"""The result of one plan of the file source: splits, what to remember, notes for people."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class PlanResult:
     """Collects the splits of a plan.
 
     Attributes:
-        splits: what is to be read.
+        splits: what will be read.
         remember: what to keep of each file, by split key.
         planned_bytes: sizes of the splits, summed.
-        waiting: files that the budget leaves for the next plan, at most.
+        waiting: at most how many files are left for the next plan.
         waiting_bytes: their sizes, summed.
         unsettled: how many files were changed too recently.
         tails: how many files have a last line without an end.
-        torn: paths of files of which such a line had been read.
-        replaced: paths of files whose content is another than what was read.
-        own: how many files the pipeline itself has written.
+        torn: paths of files of which such a line was read before.
+        replaced: paths of files whose content has changed since they were read.
+        own: how many files the pipeline itself wrote.
     """
 
     splits: list[Split] = field(default_factory=list)
@@ -42,7 +42,7 @@ class PlanResult:
     own: int = 0
 
     def add(self, found: Found, start: int, end: int, state: Known, *, head: str | None) -> None:
-        """Take the bytes [start, end) of a file into the plan; `state` is what to remember."""
+        """Add the bytes [start, end) of a file; `state` is what to remember."""
         key = to_key(found.path)
         data = {
             "path": key,
@@ -60,23 +60,23 @@ class PlanResult:
         self.planned_bytes += end - start
 
     def defer(self, found: Found, known: Known | None) -> None:
-        """Count a file that the budget has no room for."""
+        """Count a file that exceeds the budget."""
         read = known.size if known and known.size <= found.size else 0
         self.waiting += 1
         self.waiting_bytes += found.size - read
 
     def notes(self, *, reread: bool) -> Iterator[str]:
-        """Say what a person should know."""
+        """Yield notes for the receipt."""
         if self.own:
-            yield f"{self.own} files below the pipeline's own outputs are left out"
+            yield f"{self.own} files below the pipeline's own outputs are skipped"
         if self.unsettled:
             yield f"{self.unsettled} files were changed too recently and wait (min_age)"
         if self.tails:
-            yield f"{self.tails} files end within a line, which waits for its end (tail_wait)"
+            yield f"{self.tails} files end within a line, which waits to be completed (tail_wait)"
         if self.torn:
-            yield f"went on after a line that had been read without its end: {_some(self.torn)}"
+            yield f"continued after a line that was read before it was complete: {_some(self.torn)}"
         if self.replaced:
-            done = "read again from the start" if reread else "left alone (on_replaced: skip)"
+            done = "read again from the start" if reread else "skipped (on_replaced: skip)"
             yield f"content replaced since it was read, {done}: {_some(self.replaced)}"
 
 

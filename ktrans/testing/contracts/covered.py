@@ -36,7 +36,7 @@ class Contract:
 
 
 def covered(*folders: Path) -> set[tuple[Kind, str]]:
-    """Give kind and type of all components that the tests in some folders hold to a contract."""
+    """Return kind and type of all components that the tests in some folders hold to a contract."""
     with tempfile.TemporaryDirectory() as scratch:
         told = Path(scratch) / "covered.json"
         alone = ["-n0"] if importlib.util.find_spec("xdist") is not None else []

@@ -27,7 +27,7 @@ from ktrans.testing.arrow import assert_batches_equal
 from ktrans.testing.contracts.config import check_config
 from ktrans.testing.contracts.covered import Contract
 
-RUBBISH = 150
+RUBBISH = 50
 """How many damaged logs are tried."""
 
 
@@ -47,7 +47,7 @@ class Outcome:
     rejects: list[dict[str, Any]] = field(default_factory=list)
 
     def told(self) -> tuple[Any, ...]:
-        """Give it in a form that can be compared."""
+        """Return it in a form that can be compared."""
         rejects = [(r["source_pos"], r["reason"], r["raw"]) for r in self.rejects]
         return self.rows.to_pylist(), self.records, self.skipped, rejects
 
@@ -98,7 +98,7 @@ class DecoderContract(Contract):
         raise NotImplementedError
 
     def log(self) -> bytes:
-        """Give an object of some dozen records, some of them bad."""
+        """Return an object of some dozen records, some of them bad."""
         raise NotImplementedError
 
     def decode(

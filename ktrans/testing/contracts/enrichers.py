@@ -41,12 +41,12 @@ def _flow(i: int) -> dict[str, Any]:
 
 
 def flows(count: int) -> pa.RecordBatch:
-    """Give rows of the flow schema: IPv4 and IPv6, with and without values."""
+    """Return rows of the flow schema: IPv4 and IPv6, with and without values."""
     return pa.RecordBatch.from_pylist([_flow(i) for i in range(count)], schema=FLOW_SCHEMA)
 
 
 def plain(batch: pa.RecordBatch, kind: pa.DataType) -> pa.RecordBatch:
-    """Give the batch with its text as another plugin might: not in dictionaries."""
+    """Return the batch with its text as another plugin might: not in dictionaries."""
     columns = [
         column.cast(kind) if field.type == TEXT else column
         for field, column in zip(batch.schema, batch.columns, strict=True)
@@ -55,7 +55,7 @@ def plain(batch: pa.RecordBatch, kind: pa.DataType) -> pa.RecordBatch:
 
 
 def with_odd_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Give the batch with values that no row uses, and a null among the values."""
+    """Return the batch with values that no row uses, and a null among the values."""
     columns = []
     for column in batch.columns:
         if column.type == TEXT:
@@ -89,13 +89,13 @@ BATCHES = {
 
 
 def drain(run: Enricher[Any], batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    """Give all that comes of some batches, what is held back to the end included."""
+    """Return all that comes of some batches, what is held back to the end included."""
     parts = [*[run.apply(batch) for batch in batches], *run.finish()]
     return [part for part in parts if part.num_rows] or parts[:1]
 
 
 def applied(enricher: Enricher[Any], batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Give what comes of one batch."""
+    """Return what comes of one batch."""
     return pa.concat_batches(drain(enricher.begin(TASK), [batch]))
 
 
@@ -116,7 +116,7 @@ class EnricherContract(Contract):
 
     @pytest.fixture
     def enricher(self, tmp_path: Path) -> Iterator[Enricher[Any]]:
-        """Give the enricher, and close it after the test."""
+        """Return the enricher, and close it after the test."""
         with self.make(Context(base_dir=tmp_path)) as made:
             yield made
 

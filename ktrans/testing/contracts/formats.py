@@ -16,7 +16,7 @@ from ktrans.testing.contracts.covered import Contract
 
 
 def flow_batch(rows: int = 50, seed: int = 0) -> pa.RecordBatch:
-    """Give rows of the whole flow schema, most columns null, as a simple log gives them."""
+    """Return rows of the whole flow schema, most columns null, as a simple log gives them."""
     start = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=seed)
     values: dict[str, list[Any]] = {
         "provider": ["aws"] * rows,

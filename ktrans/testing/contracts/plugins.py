@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import re
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -40,13 +41,13 @@ _VALIDATING = _REGISTERING | {
 """What ktrans itself needs: it is there anyway."""
 
 _LISTING = """
-import importlib, json, sys
+import functools, importlib, json, sys
 sys.path[:0] = {path!r}
 module = importlib.import_module({module!r})
 specs = getattr(module, "ktrans_components", list)()
 for spec in specs if {validating!r} else ():
     home, _, name = spec.config.partition(":")
-    getattr(importlib.import_module(home), name)
+    functools.reduce(getattr, name.split("."), importlib.import_module(home))
 names = {{name.partition(".")[0] for name in sys.modules}}
 print(json.dumps(sorted(names - set(sys.stdlib_module_names))))
 """
@@ -78,7 +79,7 @@ class PluginContract:
         assert self._imported(validating=True) <= _VALIDATING
 
     def _imported(self, *, validating: bool) -> set[str]:
-        """Give the packages that a fresh process has imported, but for the plugin's own."""
+        """Return the packages that a fresh process has imported, but for the plugin's own."""
         code = _LISTING.format(path=sys.path, module=self.module, validating=validating)
         done = subprocess.run(  # noqa: S603  # code of ours
             [sys.executable, "-c", code], capture_output=True, text=True, check=False
@@ -160,7 +161,8 @@ class PluginContract:
     @staticmethod
     def _load(reference: str) -> type[ComponentConfig]:
         home, _, name = reference.partition(":")
-        loaded: type[ComponentConfig] = getattr(importlib.import_module(home), name)
+        found: Any = importlib.import_module(home)
+        loaded: type[ComponentConfig] = functools.reduce(getattr, name.split("."), found)
         return loaded
 
     def test_every_component_is_held_to_the_contract_of_its_kind(
@@ -172,5 +174,5 @@ class PluginContract:
         assert not missing, f"no contract class covers {sorted(missing)}"
 
     def beside(self, path: Path) -> Path:
-        """Give the folder of the plugin's tests, from the path of this one."""
+        """Return the folder of the plugin's tests, from the path of this one."""
         return path.parent

@@ -22,7 +22,7 @@ FIRST, SECOND = TaskId(EPOCH, 0), TaskId(EPOCH, 1)
 
 
 def batches(task: TaskId) -> list[pa.RecordBatch]:
-    """Give the rows of a task, always the same ones: three batches of 40."""
+    """Return the rows of a task, always the same ones: three batches of 40."""
     first = 100_000 * task.epoch.number + 1000 * task.index
     return [
         pa.record_batch(
@@ -36,7 +36,7 @@ def batches(task: TaskId) -> list[pa.RecordBatch]:
 
 
 def numbers(*tasks: TaskId) -> list[int]:
-    """Give `n` of all rows of some tasks, sorted."""
+    """Return `n` of all rows of some tasks, sorted."""
     return sorted(n for task in tasks for batch in batches(task) for n in batch["n"].to_pylist())
 
 
@@ -51,7 +51,7 @@ def run(sink: Sink[Any], task: TaskId) -> Receipt:
 
 
 def revived(receipt: Receipt) -> Receipt:
-    """Give a receipt as the state store gives it back after a crash."""
+    """Return a receipt as the state store gives it back after a crash."""
     return Receipt.from_json(json.loads(json.dumps(receipt.to_json())))
 
 
@@ -76,10 +76,10 @@ class SinkCase(abc.ABC):
 
     @abc.abstractmethod
     def rows(self) -> list[int]:
-        """Give `n` of all rows that a reader can see, sorted."""
+        """Return `n` of all rows that a reader can see, sorted."""
 
     def expected(self, *tasks: TaskId) -> list[int]:
-        """Give `n` of the rows that readers should see once some tasks are committed, sorted."""
+        """Return `n` of the rows that readers should see once some tasks are committed, sorted."""
         return numbers(*tasks) if self.shows else []
 
     def leftovers(self) -> list[str]:
@@ -94,7 +94,7 @@ class SinkContract(Contract):
 
     @pytest.fixture
     def case(self) -> SinkCase:
-        """Give the case; to be overridden."""
+        """Return the case; to be overridden."""
         raise NotImplementedError
 
     def test_nothing_is_visible_before_the_commit_and_all_of_it_after(self, case: SinkCase) -> None:

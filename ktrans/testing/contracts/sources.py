@@ -19,7 +19,7 @@ class PlainMemory(dict[str, Any]):
     """What the state store remembers, as JSON: the `memory` of `Source.plan`."""
 
     def recall(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Give the remembered value of each key that has one."""
+        """Return the remembered value of each key that has one."""
         return {key: self[key] for key in keys if key in self}
 
     def record(self, plan: Plan) -> None:
@@ -39,7 +39,7 @@ class SourceCase(abc.ABC):
         """Build the source as a new process would."""
 
     def next(self, source: Source[Any]) -> Source[Any]:
-        """Give the source for the next epoch: a new one, unless what it holds would be lost."""
+        """Return the source for the next epoch: a new one, unless what it holds would be lost."""
         del source
         return self.build()
 
@@ -85,11 +85,11 @@ class SourceContract(Contract):
 
     @pytest.fixture
     def case(self) -> SourceCase:
-        """Give the case; to be overridden."""
+        """Return the case; to be overridden."""
         raise NotImplementedError
 
     def plan(self, case: SourceCase, budget: Budget | None = None) -> tuple[Source[Any], Plan]:
-        """Give a source and its first plan."""
+        """Return a source and its first plan."""
         source = case.build()
         plan = source.plan(None, PlainMemory(), budget or Budget())
         assert plan is not None

@@ -16,7 +16,7 @@ from ktrans.api.spec import Kind
 from ktrans.api.state import StateStore
 from ktrans.state.epochs import Epoch, Quarantine, Status
 from ktrans.state.export import export, load
-from ktrans.state.rewind import find_way, rewind
+from ktrans.state.rewind import plan_rewind, rewind
 from ktrans.state.snapshots import snapshot
 from ktrans.state.store import Store, hold_store, view_store
 from ktrans.testing.contracts.covered import Contract
@@ -66,7 +66,7 @@ WRITES: dict[str, Any] = {
 
 
 def told(store: Store) -> dict[str, Any]:
-    """Give all that can be asked of a store about the pipeline p."""
+    """Return all that can be asked of a store about the pipeline p."""
     unfinished = store.unfinished("p")
     carried = snapshot(store, "p", "totals", 100)
     return {
@@ -111,7 +111,7 @@ class StateContract(Contract):
 
     @pytest.fixture
     def case(self) -> StateCase:
-        """Give the case."""
+        """Return the case."""
         raise NotImplementedError
 
     def test_nothing_is_kept_at_first(self, case: StateCase) -> None:
@@ -237,7 +237,7 @@ class StateContract(Contract):
                 store.finish("p", epoch)
                 stood[number] = (store.position("p"), store.memory("p").recall(["a", "b"]))
             recorded = store.describe("p")["epochs"][-1]["recorded"]
-            way = find_way(store, "p", dt.datetime.fromisoformat(recorded))
+            way = plan_rewind(store, "p", dt.datetime.fromisoformat(recorded))
             rewind(store.database, "p", way, dt.datetime.now(dt.UTC))
         with case.state() as state, hold_store(state, "p") as store:
             assert (store.position("p"), store.memory("p").recall(["a", "b"])) == stood[way.to]

@@ -18,7 +18,7 @@ class StateBucketContract:
 
     @pytest.fixture
     def bucket(self) -> ConditionalStore:
-        """Give the bucket."""
+        """Return the bucket."""
         raise NotImplementedError
 
     def test_an_object_is_created_once(self, bucket: ConditionalStore) -> None:

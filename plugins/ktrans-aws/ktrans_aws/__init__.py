@@ -1,4 +1,4 @@
-"""Registers what ktrans-aws offers. Imports no SDK."""
+"""Registers the components of ktrans-aws. Imports no SDK."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ktrans.api import Spec, hookimpl
 
 @hookimpl
 def ktrans_components() -> list[Spec]:
-    """List what this plugin offers."""
+    """Return the components of this plugin."""
     return [
         Spec(
             kind="source",
@@ -21,15 +21,15 @@ def ktrans_components() -> list[Spec]:
             type="sqs",
             build="ktrans_aws.sqs_source:SqsSource",
             config="ktrans_aws.sqs_source:SqsSourceConfig",
-            summary="Objects of S3 buckets, told by notifications in an SQS queue",
+            summary="Objects of S3 buckets, announced by notifications in an SQS queue",
             finite=False,
         ),
         Spec(
             kind="enricher",
             type="aws_metadata",
-            build="ktrans_aws.metadata:AwsMetadataEnricher",
-            config="ktrans_aws.metadata:AwsMetadataEnricherConfig",
-            summary="Names, tags and places of EC2 network interfaces",
+            build="ktrans_aws.aws_metadata:AwsMetadataEnricher",
+            config="ktrans_aws.aws_metadata:AwsMetadataEnricherConfig",
+            summary="Names, tags and locations of EC2 network interfaces",
         ),
         Spec(
             kind="sink",

@@ -1,4 +1,4 @@
-"""How to reach AWS, or something that speaks its language: options, and clients made of them."""
+"""Options to reach AWS, or a service with the same API, and clients made from them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from ktrans.api import ComponentConfig
 from ktrans.kit.units import Duration
 from ktrans_aws.errors import aws_errors
 
+ENDPOINT = r"^https?://[^\s/?#]+"
+"""The pattern of addresses."""
+
 
 class AwsConfig(ComponentConfig):
-    """Options of everything that talks to AWS.
+    """Options of everything that uses AWS.
 
-    Without any, credentials and region are found as by every AWS tool: environment, profile,
-    the container's or the machine's role.
+    Without any, credentials and region are found as AWS tools do: environment, profile, the role of
+    the container or the machine.
     """
 
     region: str | None = Field(
@@ -25,7 +28,8 @@ class AwsConfig(ComponentConfig):
     )
     endpoint_url: str | None = Field(
         None,
-        description="Where the service is, if it is not AWS itself: MinIO, Ceph, a VPC endpoint.",
+        pattern=ENDPOINT,
+        description="Address of the service, if it is not AWS itself: MinIO, Ceph, a VPC endpoint.",
         examples=["https://minio.example.net:9000"],
     )
     profile: str | None = Field(
@@ -56,7 +60,8 @@ class AwsConfig(ComponentConfig):
     )
     sts_endpoint_url: str | None = Field(
         None,
-        description="Where the role is assumed, if not at the usual place.",
+        pattern=ENDPOINT,
+        description="Address of STS, where the role is assumed, if it is not the usual one.",
         examples=["https://sts.eu-central-1.amazonaws.com"],
     )
     connect_timeout: Duration = Field(
@@ -80,12 +85,12 @@ class AwsConfig(ComponentConfig):
 
 
 class S3Access(AwsConfig):
-    """Options of everything that reads or writes objects."""
+    """Options of everything that reads or writes objects of S3."""
 
     path_style: bool = Field(
         False,
-        description="Whether the bucket stands in the path and not in the host name, as MinIO and"
-        " Ceph often need it.",
+        description="Whether the bucket is in the path and not in the host name, as MinIO and Ceph"
+        " often need it.",
         examples=[True],
     )
     anonymous: bool = Field(
@@ -105,12 +110,12 @@ class S3Access(AwsConfig):
 
     @property
     def payer(self) -> dict[str, str]:
-        """What each request says of who pays."""
+        """The part of each request that says who pays."""
         return {"RequestPayer": "requester"} if self.request_payer else {}
 
 
 class S3Config(S3Access):
-    """Options of everything that talks to one bucket."""
+    """Options of everything that uses one bucket."""
 
     bucket: str = Field(min_length=1, description="Name of the bucket.", examples=["my-flow-logs"])
 
@@ -118,16 +123,16 @@ class S3Config(S3Access):
 def make_client(
     config: AwsConfig, service: str, *, connections: int = 10, endpoint_url: str | None = None
 ) -> Any:
-    """Make a client; imports the SDK, contacts nobody.
+    """Make a client, without a connection; imports the SDK.
 
     Args:
         config: how to reach the service.
         service: as boto3 names it: "s3", "sqs", "ec2".
         connections: how many requests may run at a time.
-        endpoint_url: where the service is, if not where the config says.
+        endpoint_url: the address, if it is not that of the config.
 
     Raises:
-        ConfigError: no such profile, no region, a malformed endpoint.
+        ConfigError: no such profile, no region.
     """
     with aws_errors(f"make a client for {service}"):
         session = _session(config)
@@ -179,7 +184,7 @@ def _session(config: AwsConfig) -> Any:
 
 
 def _in_role(config: AwsConfig, core: Any) -> Any:
-    """Return a session whose credentials are those of the role, renewed before they expire."""
+    """Return a session with the credentials of the role, renewed before they expire."""
     import botocore.session
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans.kit.units import Size
 from ktrans_aws.client import S3Config
-from ktrans_aws.target import S3Target
+from ktrans_aws.s3_target import S3Target
 
 _MAX_PARTS = 10_000
 
@@ -56,7 +56,7 @@ class S3SinkConfig(S3Config, ObjectSinkConfig):
         if self.target_file_size > self.part_size * _MAX_PARTS // 2:
             raise ValueError("target_file_size is too large for 10,000 parts of part_size")
         if self.anonymous:
-            raise ValueError("nobody writes to a bucket anonymously")
+            raise ValueError("a bucket cannot be written anonymously")
         return self
 
 

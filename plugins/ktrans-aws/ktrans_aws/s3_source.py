@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ktrans.kit.objects.source import ObjectSource, ObjectSourceConfig
 from ktrans_aws.client import S3Config
-from ktrans_aws.store import S3Store
+from ktrans_aws.s3_store import S3Store
 
 
 class S3SourceConfig(S3Config, ObjectSourceConfig):

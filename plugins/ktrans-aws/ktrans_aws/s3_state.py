@@ -13,7 +13,7 @@ from pydantic import Field
 from ktrans.kit.state.bucket import BucketState, BucketStateConfig
 from ktrans.kit.state.lease import RENEWALS
 from ktrans_aws.client import S3Config
-from ktrans_aws.store import S3Store
+from ktrans_aws.s3_store import S3Store
 
 CONNECTIONS = 12
 

@@ -8,7 +8,7 @@ import click
 
 from ktrans.api import KtransError
 from ktrans_aws.client import AwsConfig
-from ktrans_aws.inventory import save, take
+from ktrans_aws.ec2_inventory import save, take
 
 
 @click.command()

@@ -1,11 +1,11 @@
-"""The `sqs` source: objects of S3 as notifications in a queue tell of them."""
+"""The `sqs` source: objects of S3 that notifications in a queue announce."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -23,24 +23,26 @@ from ktrans.api import (
 )
 from ktrans.kit import log_events
 from ktrans.kit.objects.expiry import Expiry
+from ktrans.kit.objects.message_hold import QueueMessage
 from ktrans.kit.objects.once import once
-from ktrans.kit.objects.reader import ObjectPayload, ReadAhead, Reader
-from ktrans.kit.units import Duration, Size, WholeSeconds
-from ktrans_aws.client import S3Access, make_client
+from ktrans.kit.objects.options import ObjectReadConfig
+from ktrans.kit.objects.reader import PlannedObjects, planned_objects
+from ktrans.kit.units import Duration, WholeSeconds
+from ktrans_aws.client import ENDPOINT, S3Access, make_client
 from ktrans_aws.errors import aws_errors
-from ktrans_aws.found import Found
-from ktrans_aws.queue import Message, Queue
-from ktrans_aws.store import NamedObjects
+from ktrans_aws.s3_store import NamedObjects
+from ktrans_aws.sqs_plan import SqsPlan
+from ktrans_aws.sqs_queue import SqsQueue
 
 _LOOK_SECS = 5
-_Text = Annotated[str, Field(min_length=1)]
 
 
-class SqsSourceConfig(S3Access):
-    """Objects of S3 buckets, told by notifications in an SQS queue.
+class SqsSourceConfig(S3Access, ObjectReadConfig):
+    """Objects of S3 buckets, announced by notifications in an SQS queue.
 
     Notifications may come straight from S3, by way of an SNS topic (raw or not) or from
-    EventBridge. A message is deleted once everything it tells of is recorded.
+    EventBridge. A message is deleted once everything that it announces is recorded; messages about other
+    objects than `include` and `exclude` let in are deleted at once.
     """
 
     type: Literal["sqs"] = Field("sqs", description="Which component this is.", examples=["sqs"])
@@ -51,14 +53,15 @@ class SqsSourceConfig(S3Access):
     )
     s3_endpoint_url: str | None = Field(
         None,
-        description="Where S3 is, if it is not AWS itself; `endpoint_url` is that of the queue.",
+        pattern=ENDPOINT,
+        description="Address of S3, if it is not AWS itself; `endpoint_url` is that of the queue.",
         examples=["https://minio.example.net:9000"],
     )
     wait: WholeSeconds = Field(
         20,
         ge=0,
         le=20,
-        description="How long a look at an empty queue waits for a message (long polling).",
+        description="How long to wait for a message if the queue is empty (long polling).",
         examples=[10],
     )
     gather_time: Duration = Field(
@@ -71,20 +74,9 @@ class SqsSourceConfig(S3Access):
         300,
         ge=3,
         le=43_200,
-        description="How long others do not see a message that was received. It is renewed while"
-        " the message is worked on, so it only matters after a crash.",
+        description="How long a message that was received is hidden from others. It is renewed"
+        " while the message is processed, so it only matters after a crash.",
         examples=[120],
-    )
-    include: list[_Text] = Field(
-        default=[],
-        description="Globs of keys to read; everything if empty. Without a slash they are compared"
-        " with the last part of the key. Messages about others are deleted.",
-        examples=[["*.log.gz", "*.log.parquet"]],
-    )
-    exclude: list[_Text] = Field(
-        default=[],
-        description="Globs of keys to leave out, compared likewise.",
-        examples=[["*/CloudTrail/*"]],
     )
     remember_for: Duration = Field(
         345_600,
@@ -93,44 +85,28 @@ class SqsSourceConfig(S3Access):
         " again does no harm. As long as the queue keeps messages, or longer.",
         examples=[1_209_600],
     )
-    part_size: Size = Field(
-        8 << 20,
-        ge=1 << 16,
-        description="Larger objects are read in parts of this size, side by side.",
-        examples=[16 << 20],
-    )
-    parallel_reads: int = Field(
-        8, ge=1, le=256, description="How many requests to S3 run at a time.", examples=[16]
-    )
-    slow_read_after: Duration = Field(
-        300,
-        gt=0,
-        description="A part that takes longer is asked for again, from the byte where it stands.",
-        examples=[60],
-    )
 
 
 class SqsSource(Source[SqsSourceConfig]):
     """Turns messages into splits, and deletes them once those are recorded."""
 
-    _ahead: ReadAhead | None = None
     _memory: Memory | None = None
     _planned: tuple[Split, ...] = ()
 
     @cached_property
-    def _held(self) -> dict[str, Message]:
-        """Messages that are received and not yet dealt with, by id."""
+    def _held(self) -> dict[str, QueueMessage]:
+        """Messages that were received and are not dealt with yet, by id."""
         return {}
 
     @once
-    def queue(self) -> Queue:
+    def queue(self) -> SqsQueue:
         """The queue."""
         config = self.config
         client = make_client(config, "sqs", connections=10)
-        return Queue(client, config.queue_url, config.visibility_timeout, 4, self.context.clock)
+        return SqsQueue(client, config.queue_url, config.visibility_timeout, 4, self.context.clock)
 
     @once
-    def _objects(self) -> NamedObjects:
+    def _store(self) -> NamedObjects:
         config = self.config
         client = make_client(
             config, "s3", connections=config.parallel_reads, endpoint_url=config.s3_endpoint_url
@@ -138,24 +114,17 @@ class SqsSource(Source[SqsSourceConfig]):
         return NamedObjects(client, config.payer)
 
     @once
-    def reader(self) -> Reader:
-        """Reads objects of any bucket; keys are `bucket/key`."""
-        config = self.config
-        return Reader(
-            self._objects,
-            part_bytes=config.part_size,
-            threads=config.parallel_reads,
-            slow_secs=config.slow_read_after,
-            clock=self.context.clock,
-        )
+    def objects(self) -> PlannedObjects:
+        """Opens objects of any bucket; keys are `bucket/key`."""
+        return planned_objects(self._store, self.config, self.context.clock)
 
     def datasets(self) -> list[Dataset]:
-        """Return the name of the queue; the buckets that it tells of are known by its messages only."""
+        """Return the queue; its messages alone know the buckets."""
         url = urlsplit(self.config.queue_url)
         return [Dataset(f"sqs://{url.hostname}", url.path.strip("/"))]
 
     def check(self) -> None:
-        """Check whether the queue is there and may be looked at."""
+        """Check whether the queue exists and may be read."""
         client = make_client(self.config, "sqs")
         with aws_errors(f"look at {self.config.queue_url}", checking=True):
             client.get_queue_attributes(QueueUrl=self.config.queue_url, AttributeNames=["QueueArn"])
@@ -165,7 +134,7 @@ class SqsSource(Source[SqsSourceConfig]):
         """Receive messages until the queue is empty, the budget is used up or time is over."""
         expiry = Expiry((position or {}).get("queue"), memory)
         expiry.quarantined()  # their messages come again by themselves
-        found = Found(self.config, memory, budget)
+        found = SqsPlan(self.config, memory, budget)
         for message in self._held.values():
             if not found.full:
                 found.add(message)
@@ -176,22 +145,20 @@ class SqsSource(Source[SqsSourceConfig]):
         latest = found.latest
         expiry.expire(latest - timedelta(seconds=self.config.remember_for))
         expiry.add({key: {} for key in found.splits}, latest)
-        self._memory, self._planned = memory, found.made()
-        if self._ahead is not None:
-            self._ahead.drop()
+        self._memory, self._planned = memory, found.with_messages()
         known = [s for s in self._planned if s.data.get("size") and s.data["version"]]
-        self._ahead = ReadAhead(self.reader, known)
+        self.objects.expect(known)
         return Plan(
             self._planned, {"queue": expiry.to_json()}, expiry.remember, notes=found.notes()
         )
 
     def open(self, split: Split) -> Payload:
-        """Open an object; its messages are kept from others from now on, if they are not yet.
+        """Open an object; from now on its messages are hidden from others.
 
         Raises:
             RejectError: the message is no notification.
         """
-        self.queue.keep((one["id"], one["handle"]) for one in split.data["messages"])
+        self.queue.hold({one["id"]: one["handle"] for one in split.data["messages"]})
         if "key" not in split.data:
             raise RejectError(
                 f"{split.data['why']}; the message: {split.data['body']}",
@@ -200,16 +167,16 @@ class SqsSource(Source[SqsSourceConfig]):
             )
         if split.size is None or not split.data["version"]:
             # Some stores that are not AWS leave out the ETag: what is there now is read.
-            info = self._objects.stat(split.data["key"])
+            info = self._store.stat(split.data["key"])
             if info is None:
                 raise RejectError("removed after the message was sent", code="object_gone")
             version = split.data["version"] or info.version
             data = {**split.data, "size": info.size, "version": version}
             split = replace(split, data=data)
-        return ObjectPayload(split, self.reader, self._ahead or ReadAhead(self.reader, ()))
+        return self.objects.open(split)
 
     def commit(self, plan: Plan) -> None:
-        """Delete the messages all of whose objects are recorded, as rows or as rejects."""
+        """Delete the messages whose objects are all recorded, as rows or as rejects."""
         recorded = {split.key: split for split in plan.splits}
         left = {s.key: s for s in self._planned if s.key not in recorded}
         if self._memory is not None:
@@ -225,7 +192,7 @@ class SqsSource(Source[SqsSourceConfig]):
                 missing[one["id"]] = missing.get(one["id"], one["of"]) - 1
         for known in dealt_with:
             self._held.pop(known, None)
-        self.queue.let_go([*dealt_with, *handles])
+        self.queue.release([*dealt_with, *handles])
         done = {known: handle for known, handle in handles.items() if missing[known] <= 0}
         if self.queue.delete(done):
             self.context.log.info(
@@ -234,7 +201,7 @@ class SqsSource(Source[SqsSourceConfig]):
             )
 
     def check_rewind(self) -> None:
-        """Refuse: messages that were dealt with are deleted."""
+        """Raise an error: messages that were read are deleted."""
         raise UsageError(
             "the sqs source cannot go back: the messages that it has read are deleted",
             code="cannot_rewind",
@@ -243,9 +210,7 @@ class SqsSource(Source[SqsSourceConfig]):
         )
 
     def close(self) -> None:
-        """Return back what is not part of any epoch, and let go of connections."""
-        if self._ahead is not None:
-            self._ahead.drop()
+        """Give back messages that are part of no epoch, and release connections."""
         if "queue" in self.__dict__:
             if not self.context.ephemeral:
                 for split in self._planned:  # the next run finds their epoch, and goes on with it
@@ -253,11 +218,11 @@ class SqsSource(Source[SqsSourceConfig]):
                         self._held.pop(one["id"], None)
             self.queue.give_back(list(self._held))
             self.__dict__.pop("queue").close()
-        for name in ("reader", "_objects"):
+        for name in ("objects", "_store"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
 
-    def _receive(self, found: Found) -> None:
+    def _receive(self, found: SqsPlan) -> None:
         """Take messages until there are no more, or there is no room or time for more."""
         config, waited, late = self.config, 0, 0.0
         while not found.full and not self.context.stopping():
@@ -276,13 +241,13 @@ class SqsSource(Source[SqsSourceConfig]):
                 if not found.full:  # what has no room any more is for the next epoch
                     found.add(message)
 
-    def _acknowledge(self, messages: list[Message]) -> None:
-        """Delete messages that tell of nothing new."""
+    def _acknowledge(self, messages: list[QueueMessage]) -> None:
+        """Delete messages that announce nothing new."""
         for message in messages:
             self._held.pop(message.id, None)
-        handles = {message.id: message.handle for message in messages}
+        handles = {message.id: message.receipt for message in messages}
         if self.context.ephemeral:
-            self.queue.keep(handles.items())
+            self.queue.hold(handles)
             self.queue.give_back(list(handles))
         elif handles:
             self.queue.delete(handles)

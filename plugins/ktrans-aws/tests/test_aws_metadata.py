@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
-from ktrans_aws.inventory import load
+from ktrans_aws.ec2_inventory import load
 from pydantic import ValidationError
 
 from ktrans.api import ConfigError

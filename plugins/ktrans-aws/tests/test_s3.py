@@ -145,7 +145,7 @@ def test_check_says_what_is_wrong(cloud):
         pytest.raises(UnavailableError, match="list s3://"),
     ):
         source.check()
-    with cloud.source(endpoint_url="no-url") as source, pytest.raises(ConfigError):
+    with pytest.raises(ConfigError), cloud.source(endpoint_url="no-url") as source:
         source.check()
     with cloud.source(profile="no-such-profile") as source, pytest.raises(ConfigError):
         source.check()

@@ -9,7 +9,7 @@ from urllib.parse import quote_plus
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ktrans_aws.events import NotAnEventError, new_objects
+from ktrans_aws.s3_events import NotAnEventError, created_objects
 
 from ktrans.api import Budget, ConfigError, RejectError
 from ktrans.testing.contracts import SourceCase, SourceContract
@@ -40,33 +40,33 @@ def eventbridge(bucket, key, kind="Object Created"):
 
 def test_case_29_keys_of_s3_are_url_encoded_and_those_of_eventbridge_are_not():
     key = "AWSLogs/aws-account-id=1/a b+c%20ü.log"
-    assert [new.key for new in new_objects(body(record("b", key)))] == [key]
-    assert [new.key for new in new_objects(eventbridge("b", key))] == [key]
+    assert [new.key for new in created_objects(body(record("b", key)))] == [key]
+    assert [new.key for new in created_objects(eventbridge("b", key))] == [key]
 
 
 def test_case_29_by_way_of_sns_the_event_is_a_text_in_a_text():
     inner = body(record("b", "k=1"))
     outer = json.dumps({"Type": "Notification", "MessageId": "m", "Message": inner})
-    assert new_objects(outer) == new_objects(inner)
-    assert new_objects(json.dumps({"Type": "Notification", "Message": eventbridge("b", "k")}))
+    assert created_objects(outer) == created_objects(inner)
+    assert created_objects(json.dumps({"Type": "Notification", "Message": eventbridge("b", "k")}))
 
 
 def test_case_29_test_events_and_deletions_tell_of_nothing_new():
     test = json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"})
-    assert new_objects(test) == []
-    assert new_objects(body(record("b", "k", "ObjectRemoved:Delete"))) == []
-    assert new_objects(body(record("b", "k", "s3:ObjectCreated:Copy"))) != []
-    assert new_objects(eventbridge("b", "k", "Object Deleted")) == []
+    assert created_objects(test) == []
+    assert created_objects(body(record("b", "k", "ObjectRemoved:Delete"))) == []
+    assert created_objects(body(record("b", "k", "s3:ObjectCreated:Copy"))) != []
+    assert created_objects(eventbridge("b", "k", "Object Deleted")) == []
 
 
 def test_case_29_a_message_may_tell_of_several_objects():
-    several = new_objects(body(record("b", "1"), record("b", "2"), record("c", "1")))
+    several = created_objects(body(record("b", "1"), record("b", "2"), record("c", "1")))
     assert [new.uri for new in several] == ["s3://b/1", "s3://b/2", "s3://c/1"]
 
 
 def test_case_29_the_same_event_is_known_however_its_sequencer_is_padded():
     one, other, later = (
-        new_objects(body(record("b", "k", sequencer=text)))[0].identity
+        created_objects(body(record("b", "k", sequencer=text)))[0].identity
         for text in ("00FF1", "ff1", "ff2")
     )
     assert one == other != later
@@ -79,7 +79,7 @@ def test_case_29_the_same_event_is_known_however_its_sequencer_is_padded():
 )  # fmt: skip
 def test_other_messages_are_told_apart(text):
     with pytest.raises(NotAnEventError):
-        new_objects(text)
+        created_objects(text)
 
 
 @settings(max_examples=50, deadline=None)
@@ -101,7 +101,7 @@ def test_other_messages_are_told_apart(text):
 )
 def test_any_json_is_events_or_a_clear_no(value):
     with contextlib.suppress(NotAnEventError):
-        new_objects(json.dumps(value))
+        created_objects(json.dumps(value))
 
 
 # -- over a real queue ------------------------------------------------------------------------
@@ -163,7 +163,7 @@ class Site:
         """Let everything that is received be seen again, as time does."""
         for message in list(source._held.values()):
             self.sqs.change_message_visibility(
-                QueueUrl=self.url, ReceiptHandle=message.handle, VisibilityTimeout=0
+                QueueUrl=self.url, ReceiptHandle=message.receipt, VisibilityTimeout=0
             )
 
 
@@ -348,7 +348,7 @@ def test_a_message_received_twice_in_one_plan_stays_until_all_of_its_objects_are
             got = receive(wait_secs)
             for message in got:
                 site.sqs.change_message_visibility(
-                    QueueUrl=site.url, ReceiptHandle=message.handle, VisibilityTimeout=0
+                    QueueUrl=site.url, ReceiptHandle=message.receipt, VisibilityTimeout=0
                 )
             return [*got, *receive(0)]
 
@@ -379,7 +379,7 @@ def test_messages_of_others_and_unwanted_keys_are_deleted(site):
     with site.source(include=["*.log.gz"], exclude=["*/b/*", "b/*"]) as source:
         plan = site.plan(source)
         assert [s.uri.rpartition("/")[2] for s in plan.splits] == ["x.log.gz"]
-        assert "3 messages told of no new object" in plan.notes[0]
+        assert "3 messages announced no new object" in plan.notes[0]
         site.record(source, plan)
     assert site.counts() == (0, 0)
 
@@ -417,7 +417,7 @@ def test_messages_are_kept_from_others_while_they_are_worked_on(site):
             assert renewed.acquire(timeout=120)
         assert site.counts() == (0, 1)
         site.record(source, plan)
-        keeper = source.queue._keeper
+        keeper = source.queue._hold._thread
     assert site.counts() == (0, 0)
     assert not keeper.is_alive()
 

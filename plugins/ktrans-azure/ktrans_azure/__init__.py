@@ -1,4 +1,4 @@
-"""Registers what ktrans-azure offers. Imports no SDK."""
+"""Registers the components of ktrans-azure. Imports no SDK."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from ktrans.api import Spec, hookimpl
 
 @hookimpl
 def ktrans_components() -> list[Spec]:
-    """List what this plugin offers."""
+    """Return the components of this plugin."""
     return [
         Spec(
             kind="source",
             type="azure_blob",
-            build="ktrans_azure.source:build",
-            config="ktrans_azure.config:AzureBlobSourceConfig",
+            build="ktrans_azure.blob_source:build",
+            config="ktrans_azure.blob_source_config:AzureBlobSourceConfig",
             summary="Azure Blob Storage: blobs, and growing hour blobs of flow logs",
         ),
         Spec(
             kind="sink",
             type="azure_blob",
-            build="ktrans_azure.sink:AzureBlobSink",
-            config="ktrans_azure.sink:AzureBlobSinkConfig",
+            build="ktrans_azure.blob_sink:AzureBlobSink",
+            config="ktrans_azure.blob_sink:AzureBlobSinkConfig",
             summary="Azure Blob Storage: files as block blobs, visible when an epoch is committed",
             delivery="exactly_once",
         ),
         Spec(
             kind="state",
             type="azure_blob",
-            build="ktrans_azure.state:AzureBlobState",
-            config="ktrans_azure.state:AzureBlobStateConfig",
+            build="ktrans_azure.blob_state:AzureBlobState",
+            config="ktrans_azure.blob_state:AzureBlobStateConfig",
             summary="A container of Azure Blob Storage, for runs that share nothing else",
         ),
     ]

@@ -1,4 +1,4 @@
-"""A storage account: how it is named, how one proves who one is, and the clients that follow.
+"""A storage account: its name, its authentication, and the clients for it.
 
 Sources: Microsoft Learn, "Authorize access to data in Azure Storage" and "Configure Azure Storage
 connection strings".
@@ -10,17 +10,15 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal, Self, TypeVar
 
-import tenacity
 from pydantic import Field, SecretStr, model_validator
 
-from ktrans.api import ComponentConfig, ConfigError, Context, RetryableError
-from ktrans_azure.errors import translated
+from ktrans.api import ComponentConfig, ConfigError, Context
+from ktrans.kit.retry import Retry, interruptible_sleep, may_pass, with_retries
+from ktrans_azure.errors import azure_errors
 
 _CONNECT_SECS, _READ_SECS = 20, 60
 _CONNECTIONS = 256
-_ATTEMPTS = 4
-_LONGEST_WAIT_SECS = 60.0
-_TICK_SECS = 0.2
+RETRY = Retry(attempts=4, first_wait_secs=0.5, max_wait_secs=30, max_asked_secs=60)
 
 R = TypeVar("R")
 
@@ -52,8 +50,8 @@ class AccountConfig(ComponentConfig):
     )
     account_key: SecretStr | None = Field(
         default=None,
-        description="One of the account's two keys. It gives all rights on all of the account: "
-        "prefer an identity or a shared access signature.",
+        description="One of the account's two keys. It has all rights on the whole account: prefer "
+        "an identity or a shared access signature.",
         examples=["${file:/run/secrets/azure-key}"],
     )
     sas_token: SecretStr | None = Field(
@@ -63,7 +61,7 @@ class AccountConfig(ComponentConfig):
     )
     identity: Literal["default", "managed", "anonymous"] = Field(
         default="default",
-        description="Who asks, where no connection string, key or signature is given. `default` "
+        description="The identity, if no connection string, key or signature is given. `default` "
         "tries the environment, a workload identity, a managed identity and the Azure CLI in turn; "
         "`managed` is the managed identity of this machine; `anonymous` is for public containers.",
         examples=["managed"],
@@ -75,7 +73,7 @@ class AccountConfig(ComponentConfig):
     )
 
     @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
+    def _one_authentication(self) -> Self:
         given = [
             name
             for name in ("connection_string", "account_key", "sas_token")
@@ -97,8 +95,8 @@ class AccountConfig(ComponentConfig):
         return self
 
     @property
-    def way_in(self) -> str:
-        """Say for messages how this account is entered."""
+    def authentication(self) -> str:
+        """How this account is used: by which option or identity."""
         for name in ("connection_string", "account_key", "sas_token"):
             if getattr(self, name) is not None:
                 return name
@@ -109,8 +107,8 @@ class Account:
     """The clients of one account, made on first use and closed with it.
 
     Args:
-        config: how to get in.
-        context: whose logger and stop signal count.
+        config: the account and its authentication.
+        context: for the clock and the stop signal.
     """
 
     def __init__(self, config: AccountConfig, context: Context) -> None:
@@ -121,7 +119,7 @@ class Account:
 
     @property
     def service(self) -> Any:
-        """Return the `BlobServiceClient`."""
+        """The `BlobServiceClient`."""
         if self._service is None:
             from azure.storage.blob import BlobServiceClient
 
@@ -130,7 +128,7 @@ class Account:
 
     @property
     def url(self) -> str:
-        """Return the address of the blob service, without any signature."""
+        """The address of the blob service, without any signature."""
         return str(self.service.primary_endpoint).split("?", 1)[0].rstrip("/")
 
     def container(self, name: str) -> Any:
@@ -142,7 +140,7 @@ class Account:
 
         Args:
             name: the queue.
-            endpoint: address of the queue service, where it does not follow from the account's.
+            endpoint: address of the queue service, if it does not follow from the account's.
         """
         from azure.storage.queue import QueueServiceClient
 
@@ -150,22 +148,28 @@ class Account:
         return service.get_queue_client(name)
 
     def call(self, what: str, work: Callable[[], R], **known: Any) -> R:
-        """Do something with the account, again with growing waits while it may pass.
+        """Make requests to the account, repeated with growing waits while errors may pass.
 
         Args:
-            what: what is being worked on, for messages.
+            what: the thing that is used, for messages.
             work: one or more requests.
-            known: passed on to `translated`.
+            known: passed on to `azure_errors`.
 
         Raises:
-            KtransError: as `translated` makes of the service's answer.
+            KtransError: as `azure_errors` makes them.
         """
 
         def once() -> R:
-            with translated(what, self.config.way_in, **known):
+            with azure_errors(what, self.config.authentication, **known):
                 return work()
 
-        return retrying(self._context)(once)
+        stopping, clock = self._context.stopping, self._context.clock
+        return with_retries(
+            once,
+            RETRY,
+            retry_if=lambda error: may_pass(error) and not stopping(),
+            sleep=interruptible_sleep(stopping, clock),
+        )
 
     def close(self) -> None:
         """Close connections; the account can be used again afterwards."""
@@ -184,14 +188,14 @@ class Account:
     def _client(self, kind: Any, endpoint: str | None) -> Any:
         options = {
             "transport": _transport(),
-            # Waits are ours to choose (`call`): the SDK's do not heed Retry-After.
+            # `call` repeats requests: the SDK ignores Retry-After.
             "retry_total": 0,
         }
         secret = self.config.connection_string
         if secret is None:
             client = kind(endpoint, credential=self._credential(endpoint or ""), **options)
         else:
-            # An endpoint given beside it is that of the queues: the string's other parts stand.
+            # An endpoint given beside it is that of the queues; the string's other parts apply.
             text = secret.get_secret_value()
             if endpoint is not None:
                 text = text.rstrip(";") + f";QueueEndpoint={endpoint}"
@@ -226,7 +230,7 @@ class Account:
 
 
 def _transport() -> Any:
-    """Return a transport with room for as many connections as there may be threads."""
+    """Return a transport with a connection for each possible thread."""
     from azure.core.pipeline.transport import RequestsTransport
 
     transport = RequestsTransport(connection_timeout=_CONNECT_SECS, read_timeout=_READ_SECS)
@@ -236,42 +240,14 @@ def _transport() -> Any:
     return transport
 
 
-def retrying(context: Context) -> tenacity.Retrying:
-    """Return what repeats a call that raised RetryableError, as long as the run is not stopping."""
-    grows = tenacity.wait_exponential(multiplier=0.5, max=_LONGEST_WAIT_SECS / 2)
-    jitter = tenacity.wait_random(0, 0.5)
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after_secs if isinstance(error, RetryableError) else None
-        return min(max(grows(state) + jitter(state), asked or 0.0), _LONGEST_WAIT_SECS)
-
-    def sleep(secs: float) -> None:
-        clock = context.clock
-        until = clock.monotonic() + secs
-        while (left := until - clock.monotonic()) > 0 and not context.stopping():
-            clock.wait(min(left, _TICK_SECS))
-
-    def again(error: BaseException) -> bool:
-        return isinstance(error, RetryableError) and not context.stopping()
-
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception(again),
-        stop=tenacity.stop_after_attempt(_ATTEMPTS),
-        wait=wait,
-        sleep=sleep,
-        reraise=True,
-    )
-
-
 def _account_of(endpoint: str) -> str:
-    """Take the account's name from an address: its first label, or the path of an emulator's."""
+    """Return the account's name from an address: its first label, or an emulator's path."""
     host, _, path = endpoint.split("://", 1)[-1].partition("/")
     return path.split("/", 1)[0] if path else host.split(".", 1)[0]
 
 
 def lineage_name(config: AccountConfig, container: str) -> str:
-    """Return the name of a container as tools for lineage do: `abfss://container@account.dfs.core.windows.net`."""
+    """Return a container's name for lineage: `abfss://container@account.dfs.core.windows.net`."""
     account = config.account
     if account is None and config.endpoint is not None:
         account = _account_of(config.endpoint)

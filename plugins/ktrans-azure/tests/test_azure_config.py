@@ -5,9 +5,9 @@ import sys
 
 import pytest
 from ktrans_azure.account import Account
-from ktrans_azure.config import AzureBlobSourceConfig
-from ktrans_azure.sink import AzureBlobSinkConfig
-from ktrans_azure.source import build
+from ktrans_azure.blob_sink import AzureBlobSinkConfig
+from ktrans_azure.blob_source import build
+from ktrans_azure.blob_source_config import AzureBlobSourceConfig
 from pydantic import ValidationError
 
 from ktrans.api import ConfigError, Context

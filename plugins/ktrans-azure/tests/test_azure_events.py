@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from ktrans_azure.config import AzureBlobSourceConfig
-from ktrans_azure.events import CREATED, PoisonError, blobs_of
-from ktrans_azure.source import build
+from ktrans_azure.blob_source import build
+from ktrans_azure.blob_source_config import AzureBlobSourceConfig
+from ktrans_azure.grid_events import CREATED, NotAnEventError, blobs_of
 
 from ktrans.api import Budget, ConfigError, Context, RejectError, UsageError
 from ktrans.testing.contracts.sources import PlainMemory, SourceCase, SourceContract, read
@@ -82,7 +82,7 @@ def test_a_subject_without_a_blob_falls_back_on_the_address():
     ["", "hello", "12", '"text"', "[1]", "{}", "[[]]", "aGVsbG8=", '{"type": 1}', "[" * 9000, "\0"],
 )
 def test_what_is_no_event_is_poison(text):
-    with pytest.raises(PoisonError):
+    with pytest.raises(NotAnEventError):
         blobs_of(text, "logs")
 
 
@@ -102,7 +102,7 @@ _DOCUMENTS = st.recursive(
 def test_any_message_is_either_read_or_poison(text):
     try:
         names = blobs_of(text, "logs")
-    except PoisonError:
+    except NotAnEventError:
         return
     assert all(isinstance(name, str) and name for name in names)
 
@@ -253,6 +253,7 @@ class TestBothLayouts:
         deadline = time.monotonic() + 60
         while message.receipt == first and time.monotonic() < deadline:
             time.sleep(0.05)
+            (message,) = source.queue.take()
         assert message.receipt != first
         either.record(plan)
         source.commit(plan)

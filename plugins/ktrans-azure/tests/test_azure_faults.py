@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from ktrans_azure.account import Account
-from ktrans_azure.config import AzureBlobSourceConfig
-from ktrans_azure.source import build
-from ktrans_azure.store import BlobContainer
+from ktrans_azure.blob_container import BlobContainer
+from ktrans_azure.blob_source import build
+from ktrans_azure.blob_source_config import AzureBlobSourceConfig
 
 from ktrans.api import (
     AccessError,

@@ -5,8 +5,8 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from ktrans_azure.config import AzureBlobSourceConfig
-from ktrans_azure.source import build
+from ktrans_azure.blob_source import build
+from ktrans_azure.blob_source_config import AzureBlobSourceConfig
 
 from ktrans.api import Budget, Context, SplitChangedError
 from ktrans.testing.contracts.sources import PlainMemory, SourceCase, SourceContract, read
@@ -206,7 +206,7 @@ def test_only_open_hours_are_listed(world, reader, noon, monkeypatch):
         world.hour(noon - timedelta(days=day)).grow()
     assert len(reader.epoch()) == 5
     asked = []
-    from ktrans_azure.store import BlobContainer
+    from ktrans_azure.blob_container import BlobContainer
 
     plain = BlobContainer.list
     monkeypatch.setattr(

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from ktrans_azure.account import Account
-from ktrans_azure.config import AzureBlobSourceConfig
-from ktrans_azure.source import build
-from ktrans_azure.store import BlobContainer
+from ktrans_azure.blob_container import BlobContainer
+from ktrans_azure.blob_source import build
+from ktrans_azure.blob_source_config import AzureBlobSourceConfig
 
 from ktrans.api import Budget, Context, SplitChangedError
 from ktrans.testing.contracts.sources import PlainMemory, SourceCase, SourceContract, drain, read
@@ -30,7 +30,7 @@ NAMES = ["a", "a-b/c", "a/b", "a/b/c", "a/\N{LATIN SMALL LETTER E WITH ACUTE}", 
 
 
 def test_listings_are_in_the_order_of_names_and_go_on_behind_any(store, world, monkeypatch):
-    monkeypatch.setattr("ktrans_azure.store.PAGE_BLOBS", 2)
+    monkeypatch.setattr("ktrans_azure.blob_container.PAGE_BLOBS", 2)
     for name in NAMES:
         world.container.upload_blob(name, name.encode())
     whole = sorted(NAMES, key=str.encode)

@@ -4,10 +4,9 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from ktrans_azure.config import AzureBlobSourceConfig
-from ktrans_azure.queue import Message
-from ktrans_azure.source import build
-from ktrans_azure.store import BlockList
+from ktrans_azure.blob_container import BlockList
+from ktrans_azure.blob_source import build
+from ktrans_azure.blob_source_config import AzureBlobSourceConfig
 
 from ktrans.api import (
     AccessError,
@@ -20,6 +19,7 @@ from ktrans.api import (
     RunError,
     SplitChangedError,
 )
+from ktrans.kit.objects.message_hold import QueueMessage
 from ktrans.testing.contracts.sources import PlainMemory
 from ktrans.testing.objects import MemoryBucket
 
@@ -48,9 +48,9 @@ def announced(*names):
             "eventType": "Microsoft.Storage.BlobCreated",
             "subject": f"/blobServices/default/containers/c/blobs/{name}",
         }
-        held.append(Message(name, "receipt", json.dumps(event), ""))
+        held.append(QueueMessage(name, "receipt", json.dumps(event), None))
     queue = SimpleNamespace(uri="queue", take=lambda: list(held), close=lambda: None)
-    queue.delete = lambda gone: [held.remove(message) for message in list(gone)]
+    queue.delete = lambda gone: [held.remove(one) for one in list(held) if one.id in gone]
     queue.held = held
     return queue
 
@@ -108,8 +108,8 @@ class Blocks:
     ("error", "rejected"),
     [
         (AccessError("403 for this blob"), False),
-        (RunError("409 InvalidBlobType", code="azure_refused"), False),
-        (RejectError("this blob is archived", code="azure_archived"), True),
+        (RunError("409 InvalidBlobType", code="refused"), False),
+        (RejectError("this blob is archived", code="archived"), True),
     ],
 )
 def test_one_refused_block_list_sets_one_blob_aside_and_the_others_are_read(error, rejected):

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ktrans_azure.hours import Root, find_roots, first_hour, hour_of, last_hour, list_hours
-from ktrans_azure.store import BlockList
-from ktrans_azure.tail import Known, next_part
+from ktrans_azure.blob_container import BlockList
+from ktrans_azure.hour_blob_tail import Known, next_part
+from ktrans_azure.hour_blobs import Root, find_roots, first_hour, hour_of, last_hour, list_hours
 
 from ktrans.testing.objects import MemoryBucket
 

@@ -1,4 +1,4 @@
-"""Registers what ktrans-gcp offers. Imports no SDK."""
+"""Registers the components of ktrans-gcp. Imports no SDK."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ktrans.api import Spec, hookimpl
 
 @hookimpl
 def ktrans_components() -> list[Spec]:
-    """List what this plugin offers."""
+    """Return the components of this plugin."""
     return [
         Spec(
             kind="source",

@@ -1,4 +1,4 @@
-"""What Google's answers mean to a pipeline: try again, no access, gone, or a mistake in the file.
+"""Google's answers as errors of ktrans.
 
 Source: Google Cloud documentation, "Cloud Storage: HTTP status and error codes" and "Pub/Sub: error
 codes"; AIP-193 for the details of gRPC errors.
@@ -8,110 +8,101 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ktrans.api import (
-    AccessError,
-    ConfigError,
-    KtransError,
-    RetryableError,
-    RunError,
-    UnavailableError,
-)
+from ktrans.api import AccessError, ConfigError, KtransError, RetryableError, RunError
+from ktrans.kit.errors import HTTP, ErrorTable, as_unavailable, retry_after, row
 
-_PASSING = {408, 429, 500, 502, 503, 504}
-_PASSING_GRPC = {"ABORTED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "CANCELLED"}
+_NETWORK_HINT = "check the endpoint, the name server and the firewall"
+_SERVICE = HTTP.extended(
+    row(RetryableError, "UNAVAILABLE", code="unreachable", hint=_NETWORK_HINT),
+    row(
+        RetryableError,
+        *["ABORTED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "CANCELLED"],
+        code="busy",
+    ),
+    row(ConfigError, 404, code="not_found"),
+    row(RunError, 409, 410, 412, 416, code="refused"),
+)
+"""By the name of the gRPC status, or by HTTP status."""
+
+_CLIENT = ErrorTable(
+    (
+        row(
+            RetryableError,
+            *("TransportError", "TimeoutError"),
+            code="connection",
+            hint="Google's token service or the network does not answer",
+        ),
+        row(
+            AccessError,
+            "GoogleAuthError",
+            hint="set credentials_file, or run `gcloud auth application-default login`, or attach "
+            "a service account to this machine",
+        ),
+        row(RetryableError, "NewConnectionError", code="unreachable", hint=_NETWORK_HINT),
+        row(RetryableError, "RequestException", "ConnectionError", code="connection"),
+    )
+)
+"""By the names of an exception's classes: of google-auth, urllib3, requests and Python."""
 
 
 @contextlib.contextmanager
-def google_errors(what: str, *, missing: str, access: str) -> Iterator[None]:
-    """Turn what the client libraries raise into errors that say what to do.
+def google_errors(
+    what: str, *, missing: str, access: str, checking: bool = False
+) -> Iterator[None]:
+    """Convert errors of the client libraries.
 
     Args:
-        what: the thing that was asked for, such as `bucket flows`.
+        what: the thing that is used, such as `bucket flows`.
         missing: what to do if it does not exist.
         access: which right is needed.
+        checking: whether this is `validate --connect`, where a host that does not answer is
+            unavailable; in a run it may answer later.
 
     Raises:
-        RetryableError: may pass by itself (timeouts, 429, 5xx), with the wait that was asked for.
-        UnavailableError: the host cannot be reached at all.
+        RetryableError: it may pass (timeouts, 429, 5xx, no connection), with the wait that was
+            asked for.
+        UnavailableError: the service does not answer (`checking`).
         AccessError: no permission, or no usable credentials.
-        ConfigError: it does not exist, or the request makes no sense.
+        ConfigError: it does not exist.
+        RunError: the request is refused.
     """
     try:
         yield
     except KtransError:
         raise
     except Exception as error:
-        told = translated(error, what, missing=missing, access=access)
-        if told is None:
+        made = converted(error, what, missing=missing, access=access)
+        if made is None:
             raise
-        raise told from error
+        raise (as_unavailable(made) if checking else made) from error
 
 
-def translated(error: BaseException, what: str, *, missing: str, access: str) -> KtransError | None:
-    """Return the error that stands for one of Google's; None if it is none of theirs."""
+def converted(error: BaseException, what: str, *, missing: str, access: str) -> KtransError | None:
+    """Return the error of ktrans for one of Google's; None if it is not one of those."""
     from google.api_core import exceptions as api
-    from google.auth import exceptions as auth
 
     if isinstance(error, api.RetryError) and error.cause is not None:
         error = error.cause
-    if isinstance(error, (auth.TransportError, auth.TimeoutError)):
-        return RetryableError(f"{what}: Google's token service does not answer: {_words(error)}")
-    if isinstance(error, auth.GoogleAuthError):
-        return AccessError(
-            f"{what}: no usable Google credentials: {_words(error)}",
-            hint="set credentials_file, or run `gcloud auth application-default login`, or attach "
-            "a service account to this machine",
-        )
-    if isinstance(error, api.GoogleAPICallError):
-        return _answered(error, what, missing=missing, access=access)
-    return _unanswered(error, what)
+    said = f"{what}: {_text(error)}"
+    if not isinstance(error, api.GoogleAPICallError):
+        return _CLIENT.of_exception(_reason(error), said)
+    status = error.code if isinstance(error.code, int) else getattr(error.code, "value", None)
+    name = getattr(error.grpc_status_code, "name", None)
+    made = _SERVICE.error(said, name, status, retry_after_secs=asked_wait(error))
+    if isinstance(made, AccessError):
+        made.hint = access
+    elif isinstance(made, ConfigError):
+        made.hint = missing
+    return made
 
 
-def _answered(error: Any, what: str, *, missing: str, access: str) -> KtransError:
-    from google.api_core import exceptions as api
-
-    said = f"{what}: {_words(error)}"
-    status = error.code if isinstance(error.code, int) else getattr(error.code, "value", 0)
-    name = getattr(error.grpc_status_code, "name", "")
-    if isinstance(error, api.ServiceUnavailable) and name == "UNAVAILABLE" and _no_host(error):
-        return UnavailableError(said, hint="check the endpoint, the name server and the firewall")
-    if status in _PASSING or name in _PASSING_GRPC:
-        return RetryableError(said, retry_after_secs=retry_after(error))
-    if status in (401, 403):
-        return AccessError(said, hint=access)
-    if status == 404:  # noqa: PLR2004  HTTP's own numbers
-        return ConfigError(said, code="not_found", hint=missing)
-    if status in (400, 405, 409, 411, 412, 413, 416, 428):
-        return RunError(said, code="refused")
-    return RunError(said)
-
-
-def _unanswered(error: BaseException, what: str) -> KtransError | None:
-    """Judge what happened below HTTP: connections refused, reset, timed out, names not found."""
-    import requests
-
-    said = f"{what}: {_words(error)}"
-    if isinstance(error, requests.exceptions.ConnectionError):
-        if _no_host(error):
-            return UnavailableError(
-                said, hint="check the endpoint, the name server and the firewall"
-            )
-        return RetryableError(said)
-    if isinstance(error, (requests.exceptions.RequestException, ConnectionError, TimeoutError)):
-        return RetryableError(said)
-    return None
-
-
-def retry_after(error: Any) -> float | None:
-    """Read how long the other side wants to be left alone: Retry-After, or gRPC's RetryInfo."""
-    response = getattr(error, "response", None)
-    headers = getattr(response, "headers", None)
+def asked_wait(error: Any) -> float | None:
+    """Return the seconds that a service asks to wait: Retry-After, or gRPC's RetryInfo."""
+    headers = getattr(getattr(error, "response", None), "headers", None)
     if isinstance(headers, Mapping):
-        return seconds_of(headers.get("Retry-After"))
+        return retry_after(headers)
     for detail in getattr(error, "details", None) or ():
         delay = getattr(detail, "retry_delay", None)
         if delay is not None:
@@ -119,35 +110,19 @@ def retry_after(error: Any) -> float | None:
     return None
 
 
-def seconds_of(text: str | None) -> float | None:
-    """Read a Retry-After header: seconds, or an HTTP date (RFC 9110, section 10.2.3)."""
-    if not text:
-        return None
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(text))
-    with contextlib.suppress(ValueError):
-        then = parsedate_to_datetime(text)
-        then = then if then.tzinfo else then.replace(tzinfo=UTC)
-        return max(0.0, (then - datetime.now(UTC)).total_seconds())
-    return None
+def _reason(error: BaseException) -> BaseException:
+    """Return the connection error of urllib3 that an error of requests stands for."""
+    inner = error.args[0] if error.args else None
+    reason = getattr(inner, "reason", None)
+    return reason if isinstance(reason, Exception) and _is_no_connection(reason) else error
 
 
-def _no_host(error: BaseException) -> bool:
-    text = str(error).lower()
-    return any(
-        words in text
-        for words in (
-            "name resolution",
-            "name or service not known",
-            "nodename nor servname",
-            "dns resolution failed",
-            "failed to connect to all addresses",
-            "connection refused",
-            "no route to host",
-        )
-    )
+def _is_no_connection(error: Exception) -> bool:
+    from urllib3.exceptions import NewConnectionError
+
+    return isinstance(error, NewConnectionError)
 
 
-def _words(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
     text = " ".join(str(getattr(error, "message", None) or error).split())
     return text[:500] or type(error).__name__

@@ -9,7 +9,7 @@ from pydantic import Field
 from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans.kit.units import Size
 from ktrans_gcp.errors import google_errors
-from ktrans_gcp.gcs import MISSING, Bucket, BucketConfig
+from ktrans_gcp.gcs_bucket import MISSING, Bucket, BucketConfig
 from ktrans_gcp.gcs_target import ACCESS, PART_STEP, GcsTarget
 
 
@@ -46,7 +46,7 @@ class GcsSink(ObjectSink[GcsSinkConfig]):
     """Stages objects and rewrites them to their keys at the commit."""
 
     def namespace(self) -> str:
-        """Return the name of the bucket."""
+        """Return the bucket's name for lineage."""
         return f"gs://{self.config.bucket}"
 
     def make_target(self) -> GcsTarget:

@@ -8,16 +8,16 @@ from pydantic import Field
 
 from ktrans.kit.objects.source import ObjectSource, ObjectSourceConfig
 from ktrans_gcp.errors import google_errors
-from ktrans_gcp.gcs import MISSING, Bucket, BucketConfig
+from ktrans_gcp.gcs_bucket import MISSING, Bucket, BucketConfig
 from ktrans_gcp.gcs_store import ACCESS, GcsStore
 
 
 class GcsSourceConfig(BucketConfig, ObjectSourceConfig):
     """Reads the objects of a Cloud Storage bucket, each at the generation that was planned.
 
-    The folders that a log sink of Cloud Logging makes (`<log>/2026/11/05/`) are found by
-    themselves, so only days within the look-back are listed. Late entries come as objects of their
-    own (`..._A0:....json`) in the folder of their day.
+    The folders of a log sink of Cloud Logging (`<log>/2026/11/05/`) are found automatically, so only
+    days within the look-back are listed. Late entries are objects of their own (`..._A0:....json`)
+    in the folder of their day.
     """
 
     type: Literal["gcs"] = Field("gcs", description="Which component this is.", examples=["gcs"])
@@ -27,7 +27,7 @@ class GcsSource(ObjectSource[GcsSourceConfig]):
     """Lists a bucket and reads its objects."""
 
     def namespace(self) -> str:
-        """Return the name of the bucket."""
+        """Return the bucket's name for lineage."""
         return f"gs://{self.config.bucket}"
 
     def make_store(self) -> GcsStore:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ktrans.kit.state.bucket import BucketState, BucketStateConfig
 from ktrans_gcp.errors import google_errors
-from ktrans_gcp.gcs import MISSING, Bucket, BucketConfig
+from ktrans_gcp.gcs_bucket import MISSING, Bucket, BucketConfig
 from ktrans_gcp.gcs_store import GcsStore
 from ktrans_gcp.gcs_target import ACCESS
 

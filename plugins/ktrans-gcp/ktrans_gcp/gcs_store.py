@@ -1,4 +1,4 @@
-"""Listing and reading the objects of a bucket, each at the generation that was planned.
+"""The objects of a Cloud Storage bucket, to list, read and write under conditions.
 
 Source: Google Cloud Storage documentation, "JSON API: Objects: list", "Objects: get", "Request
 preconditions", "Transcoding of gzip-compressed files".
@@ -13,21 +13,33 @@ from typing import Any
 
 from ktrans.api import (
     AccessError,
-    KtransError,
     RejectError,
     RetryableError,
     SplitChangedError,
-    UnavailableError,
 )
+from ktrans.kit.errors import HTTP, retry_after, row
 from ktrans.kit.objects.store import ObjectInfo, StoredObject
-from ktrans_gcp.errors import google_errors, seconds_of
-from ktrans_gcp.gcs import CALL_SECS, MISSING, RETRY_SECS, STAGED, Bucket, retrying
+from ktrans_gcp.errors import google_errors
+from ktrans_gcp.gcs_bucket import CALL_SECS, MISSING, RETRY_SECS, STAGED, Bucket, call_options
 
 ACCESS = "grant roles/storage.objectViewer on the bucket to these credentials"
 _FIELDS = "items(name,size,generation,timeCreated),nextPageToken"
 _FOLDER_FIELDS = "items(name,size,generation,timeCreated),prefixes,nextPageToken"
 _PAGE = 1000
 _SHOWN_BYTES = 2000
+
+
+_READING = HTTP.extended(
+    row(
+        RejectError,
+        "resourceIsEncryptedWithCustomerEncryptionKey",
+        code="encrypted",
+        hint="the object is encrypted with a key that only its owner has",
+    ),
+    row(AccessError, 401, 403, hint=ACCESS),
+    otherwise=row(RetryableError),
+)
+"""By the reason of an answer to a request for an object's bytes, or by HTTP status."""
 
 
 class GcsStore:
@@ -44,10 +56,10 @@ class GcsStore:
     ) -> None:
         self._bucket = bucket
         self._access = access
-        self._options = {"retry": retrying(retry_secs), "timeout": CALL_SECS}
+        self._options = call_options(retry_secs)
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
-        """List page by page, in the order of UTF-8 bytes, which is Cloud Storage's own."""
+        """List objects page by page, in the order of their keys as UTF-8 bytes."""
         with self._errors():
             found = self._bucket.client.list_blobs(
                 self._bucket.bucket,
@@ -62,7 +74,7 @@ class GcsStore:
                     yield _info(blob)
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Return objects and folders right below a folder."""
+        """Return the objects and folders directly in a folder."""
         with self._errors():
             found = self._bucket.client.list_blobs(
                 self._bucket.bucket,
@@ -84,21 +96,18 @@ class GcsStore:
         return None if blob is None else _info(blob)
 
     def open(self, key: str, version: str, start: int, end: int) -> GcsBody:
-        """Read a range of one generation, as it is stored: Content-Encoding is not undone."""
+        """Read a range of one generation, as it is stored, without decoding its Content-Encoding."""
         url, parameters = self._bucket.media(key, version)
+        with self._errors():
+            response = self._bucket.session.get(
+                url,
+                params=parameters,
+                headers={"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "gzip"},
+                stream=True,
+                timeout=CALL_SECS,
+            )
         try:
-            with self._errors():
-                response = self._bucket.session.get(
-                    url,
-                    params=parameters,
-                    headers={"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "gzip"},
-                    stream=True,
-                    timeout=CALL_SECS,
-                )
-        except UnavailableError as error:  # it was there when the object was listed
-            raise RetryableError(error.message, hint=error.hint) from error
-        try:
-            self._judge(response, key, start, end)
+            self._check_range(response, key, start, end)
         except BaseException:
             response.close()
             raise
@@ -155,10 +164,10 @@ class GcsStore:
         return self._bucket.uri(key)
 
     def check(self) -> None:
-        """Check whether the bucket is there and may be listed."""
-        with self._errors():
+        """Check whether the bucket exists and may be listed."""
+        with self._errors(checking=True):
             found = self._bucket.client.list_blobs(
-                self._bucket.bucket, max_results=1, retry=retrying(10), timeout=CALL_SECS
+                self._bucket.bucket, max_results=1, **call_options(10)
             )
             next(iter(found), None)
 
@@ -166,11 +175,13 @@ class GcsStore:
         """Close the connections."""
         self._bucket.close()
 
-    def _errors(self) -> contextlib.AbstractContextManager[None]:
-        return google_errors(self._bucket.what, missing=MISSING, access=self._access)
+    def _errors(self, *, checking: bool = False) -> contextlib.AbstractContextManager[None]:
+        return google_errors(
+            self._bucket.what, missing=MISSING, access=self._access, checking=checking
+        )
 
-    def _judge(self, response: Any, key: str, start: int, end: int) -> None:
-        """Make an error of an answer that is not the range that was asked for."""
+    def _check_range(self, response: Any, key: str, start: int, end: int) -> None:
+        """Raise an error for an answer that is not the requested range."""
         uri = self.uri(key)
         status = response.status_code
         if status == HTTPStatus.PARTIAL_CONTENT:
@@ -183,29 +194,18 @@ class GcsStore:
             if start == 0 and length == str(end):
                 return
             raise RetryableError(f"{uri}: asked for a range, got all of {length} bytes")
-        text = response.content[:_SHOWN_BYTES].decode(errors="replace")
-        raise self._refusal(key, status, " ".join(text.split())[:300], response.headers)
-
-    def _refusal(self, key: str, status: int, said: str, headers: Any) -> KtransError:
-        uri = self.uri(key)
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
             if self.stat(key) is None:
-                return SplitChangedError(f"{uri} is gone", code="split_vanished")
-            return SplitChangedError(f"{uri} was replaced after it was planned")
-        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return AccessError(f"{uri}: {status} {said}", hint=ACCESS)
-        if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT) or status >= 500:  # noqa: PLR2004
-            asked = seconds_of(headers.get("Retry-After"))
-            return RetryableError(f"{uri}: {status} {said}", retry_after_secs=asked)
-        if "EncryptedWithCustomer" in said:
-            return RejectError(
-                f"{uri} is encrypted with a key that only its owner has", code="encrypted"
-            )
-        return RetryableError(f"{uri}: {status} {said}")
+                raise SplitChangedError(f"{uri} is gone", code="split_vanished")
+            raise SplitChangedError(f"{uri} was replaced after it was planned")
+        text = " ".join(response.content[:_SHOWN_BYTES].decode(errors="replace").split())
+        asked = retry_after(response.headers)
+        said = f"{uri}: {status} {text[:300]}"
+        raise _READING.error(said, _reason(response), status, retry_after_secs=asked)
 
 
 class GcsBody:
-    """The bytes of a range, as they come in."""
+    """The bytes of a range."""
 
     def __init__(self, response: Any, uri: str) -> None:
         self._response = response
@@ -230,6 +230,15 @@ class GcsBody:
     def close(self) -> None:
         """Release the connection."""
         self._response.close()
+
+
+def _reason(response: Any) -> str | None:
+    """Return the reason that the JSON of an answer gives, if it has one."""
+    try:
+        reason: str = response.json()["error"]["errors"][0]["reason"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return reason
 
 
 def _info(blob: Any) -> ObjectInfo:

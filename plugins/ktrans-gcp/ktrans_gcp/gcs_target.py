@@ -1,4 +1,4 @@
-"""Writing objects that nobody sees before the commit.
+"""Writes objects to a Cloud Storage bucket, invisible before the commit.
 
 Cloud Storage shows an object once its upload is complete, and an upload that is not complete cannot
 be found again. So objects are uploaded under another key, below `.ktrans-staging/`, and at the commit
@@ -18,14 +18,14 @@ from typing import Any
 from ktrans.api import RetryableError, StageLostError
 from ktrans.kit.objects.store import MARK, Leftover, NewObject, object_exists
 from ktrans_gcp.errors import google_errors
-from ktrans_gcp.gcs import CALL_SECS, MISSING, STAGED, Bucket, retrying
+from ktrans_gcp.gcs_bucket import MISSING, STAGED, Bucket, call_options
 
 ACCESS = "grant roles/storage.objectUser on the bucket to these credentials"
 PART_STEP = 256 << 10
 _FIELDS = "items(name,generation),nextPageToken"
 _ATTEMPTS = 5
 _STAGED_CLASS = "STANDARD"
-"""Other classes charge for a month or more of whatever is deleted earlier."""
+"""Other classes charge a month or more for objects that are deleted earlier."""
 
 
 class GcsTarget:
@@ -58,7 +58,7 @@ class GcsTarget:
                 if self._rewrite(new, token, expected):
                     self.discard(new.key, token)
                     return
-                there = self._bucket.bucket.get_blob(new.key, retry=retrying(), timeout=CALL_SECS)
+                there = self._bucket.bucket.get_blob(new.key, **call_options())
                 mark = None if there is None else (there.metadata or {}).get(MARK)
                 if mark == new.mark:
                     self.discard(new.key, token)
@@ -66,7 +66,7 @@ class GcsTarget:
                 if there is not None and new.if_absent and not new.ours(mark):
                     raise object_exists(self.uri(new.key))
                 expected = 0 if there is None else there.generation
-        raise RetryableError(f"{self.uri(new.key)} is replaced by somebody else all the time")
+        raise RetryableError(f"{self.uri(new.key)} is replaced by another writer again and again")
 
     def discard(self, key: str, token: Any) -> None:
         """Remove a staged object."""
@@ -75,7 +75,7 @@ class GcsTarget:
         del key
         with self.errors(), contextlib.suppress(api.NotFound, api.PreconditionFailed):
             self._bucket.bucket.blob(token["staged"]).delete(
-                if_generation_match=token["generation"], retry=retrying(), timeout=CALL_SECS
+                if_generation_match=token["generation"], **call_options()
             )
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
@@ -85,8 +85,7 @@ class GcsTarget:
                 self._bucket.bucket,
                 prefix=STAGED + prefix,
                 fields=_FIELDS,
-                retry=retrying(),
-                timeout=CALL_SECS,
+                **call_options(),
             )
             for blob in found:
                 key = blob.name.removeprefix(STAGED).rpartition("~")[0]
@@ -98,18 +97,18 @@ class GcsTarget:
 
     def check(self) -> None:
         """Write an object below the staging prefix and remove it."""
-        with self.errors():
+        with self.errors(checking=True):
             blob = self.staged_blob("check")
-            blob.upload_from_string(b"", retry=retrying(10), timeout=CALL_SECS)
-            blob.delete(retry=retrying(10), timeout=CALL_SECS)
+            blob.upload_from_string(b"", **call_options(10))
+            blob.delete(**call_options(10))
 
     def close(self) -> None:
         """Close the connections."""
         self._bucket.close()
 
-    def errors(self) -> contextlib.AbstractContextManager[None]:
-        """Turn Google's errors into ours."""
-        return google_errors(self._bucket.what, missing=MISSING, access=ACCESS)
+    def errors(self, *, checking: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Convert Google's errors."""
+        return google_errors(self._bucket.what, missing=MISSING, access=ACCESS, checking=checking)
 
     def staged_blob(self, key: str) -> Any:
         """Return a new staged object for a key."""
@@ -121,17 +120,17 @@ class GcsTarget:
         return blob
 
     def _rewrite(self, new: NewObject, token: Any, expected: int) -> bool:
-        """Copy a staged object to its key if that has this generation (0: is free).
+        """Copy a staged object to its key if that has this generation (0: if it does not exist).
 
         Raises:
-            StageLostError: it is not staged any more, nor published.
+            StageLostError: it is neither staged nor published.
         """
         from google.api_core import exceptions as api
 
         bucket = self._bucket.bucket
         source = bucket.blob(token["staged"], generation=token["generation"])
         final = bucket.blob(new.key, kms_key_name=self._kms_key)
-        # What is not said here is not copied either, once anything is.
+        # Once any of these is set, what is not set is not copied.
         final.content_type = token["type"]
         if token["encoding"]:
             final.content_encoding = token["encoding"]
@@ -145,20 +144,19 @@ class GcsTarget:
                     source,
                     token=progress,
                     if_generation_match=expected,
-                    retry=retrying(),
-                    timeout=CALL_SECS,
+                    **call_options(),
                 )
                 if progress is None:
                     return True
         except api.PreconditionFailed:
             return False
         except api.NotFound:
-            there = bucket.get_blob(new.key, retry=retrying(), timeout=CALL_SECS)
+            there = bucket.get_blob(new.key, **call_options())
             if there is not None and (there.metadata or {}).get(MARK) == new.mark:
                 return True
             raise StageLostError(
                 f"{self.uri(token['staged'])}, which was to become {self.uri(new.key)}, is gone",
-                hint="a lifecycle rule or somebody else removes what is below .ktrans-staging/; the "
+                hint="a lifecycle rule or another program removes objects below .ktrans-staging/; the "
                 "epoch is processed again",
             ) from None
 
@@ -184,8 +182,7 @@ class GcsUpload:
                     "wb",
                     chunk_size=self._target.part_bytes,
                     ignore_flush=True,
-                    retry=retrying(),
-                    timeout=CALL_SECS,
+                    **call_options(),
                 )
                 self._writer.write(self._first)
                 self._first = None
@@ -197,14 +194,13 @@ class GcsUpload:
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
-                self._blob.reload(retry=retrying(), timeout=CALL_SECS)
+                self._blob.reload(**call_options())
             else:
                 self._begin().upload_from_string(
                     self._first or b"",
                     content_type=self._new.content_type,
                     checksum="crc32c",
-                    retry=retrying(),
-                    timeout=CALL_SECS,
+                    **call_options(),
                 )
         self._first = None
         return {
@@ -216,7 +212,7 @@ class GcsUpload:
         }
 
     def abort(self) -> None:
-        """Return up: end the session, remove what was staged."""
+        """End the session, and remove what was staged."""
         self._first = None
         with contextlib.suppress(Exception):
             if self._writer is not None:
@@ -224,7 +220,7 @@ class GcsUpload:
                 self._writer = None
         with contextlib.suppress(Exception):
             if self._blob is not None:
-                self._blob.delete(retry=retrying(), timeout=CALL_SECS)
+                self._blob.delete(**call_options())
 
     def _begin(self) -> Any:
         self._blob = self._target.staged_blob(self._new.key)

@@ -1,4 +1,4 @@
-"""The `pubsub` sink: a message a row, or a message for some rows, published once they are decided."""
+"""The `pubsub` sink: a message for each row, or for several rows, published at the commit."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from ktrans.api import (
 )
 from ktrans.kit.files.format_option import build_format
 from ktrans_gcp.errors import google_errors
-from ktrans_gcp.messages import Messages, RowTexts, Shape, check_column, encode, schema_of
-from ktrans_gcp.publish import ACCESS, MISSING, Publisher
-from ktrans_gcp.pubsub import publisher
+from ktrans_gcp.message_stage import MessageStage
+from ktrans_gcp.pubsub_client import publisher
+from ktrans_gcp.pubsub_messages import Messages, RowTexts, Shape, check_column, encode, schema_of
+from ktrans_gcp.pubsub_publisher import ACCESS, MISSING, Publisher
 from ktrans_gcp.pubsub_sink_config import PubsubSinkConfig
-from ktrans_gcp.stage import Stage
 
 _CHECK_SECS = 15.0
 
@@ -49,12 +49,12 @@ class PubsubSink(Sink[PubsubSinkConfig]):
         return build_format(self.config.format, self.context)
 
     @cached_property
-    def stage(self) -> Stage:
-        """Where messages wait."""
+    def stage(self) -> MessageStage:
+        """The folder in which messages wait."""
         if self.config.stage_dir:
-            return Stage(self.context.path(self.config.stage_dir))
+            return MessageStage(self.context.path(self.config.stage_dir))
         base = Path(self.context.base_dir) / ".ktrans/stage"
-        return Stage(base / quote(self.context.pipeline, "") / quote(self.context.name, ""))
+        return MessageStage(base / quote(self.context.pipeline, "") / quote(self.context.name, ""))
 
     @cached_property
     def shape(self) -> Shape:
@@ -73,11 +73,11 @@ class PubsubSink(Sink[PubsubSinkConfig]):
         return f"projects/{self.config.project}/topics/{self.config.topic}"
 
     def datasets(self) -> list[Dataset]:
-        """Return the name of the topic."""
+        """Return the topic."""
         return [Dataset("pubsub", f"topic:{self.config.project}:{self.config.topic}")]
 
     def check(self) -> None:
-        """Check whether the topic is there and may be published to, and the stage be written.
+        """Check whether the topic exists and may be published to, and the stage may be written.
 
         Raises:
             ConfigError: there is no such topic.
@@ -85,7 +85,7 @@ class PubsubSink(Sink[PubsubSinkConfig]):
             UnavailableError: Pub/Sub does not answer.
         """
         self.stage.check()
-        with google_errors(f"topic {self._topic}", missing=MISSING, access=ACCESS):
+        with google_errors(f"topic {self._topic}", missing=MISSING, access=ACCESS, checking=True):
             self._check_topic()
 
     def _check_topic(self) -> None:
@@ -95,7 +95,7 @@ class PubsubSink(Sink[PubsubSinkConfig]):
         try:
             client.get_topic(topic=self._topic, retry=None, timeout=_CHECK_SECS)
         except api.PermissionDenied:
-            # The right to publish does not include the right to look; ask what there is.
+            # The right to publish does not include the right to look: test the right to publish.
             request = {"resource": self._topic, "permissions": ["pubsub.topics.publish"]}
             answer = client.test_iam_permissions(request=request, timeout=_CHECK_SECS)
             if not answer.permissions:
@@ -104,7 +104,7 @@ class PubsubSink(Sink[PubsubSinkConfig]):
                 ) from None
 
     def needs(self) -> Sequence[str] | None:
-        """Return the name of the columns of the format, the attributes and the key; None if it takes all."""
+        """Return the columns of the format, the attributes and the key; None if it takes all."""
         columns = self.format.needs()
         if columns is None:
             return None
@@ -131,7 +131,7 @@ class PubsubSink(Sink[PubsubSinkConfig]):
         self.format.bind(schema)
 
     def prepare(self, epoch: EpochId) -> None:
-        """Remove what attempts at this epoch and at earlier ones left waiting."""
+        """Remove the messages of attempts at this epoch and at earlier ones."""
         self.stage.discard_until(epoch)
 
     def writer(self, task: TaskId) -> Writer:
@@ -140,7 +140,7 @@ class PubsubSink(Sink[PubsubSinkConfig]):
         return _Staging(self, task)
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
-        """Publish what waits; what an earlier attempt is known to have published is left out.
+        """Publish the staged messages, except those that an earlier attempt is known to have published.
 
         Raises:
             StageLostError: a task's messages are gone from the stage.
@@ -150,10 +150,10 @@ class PubsubSink(Sink[PubsubSinkConfig]):
         if self.stage.is_published(epoch):
             return
         tasks = [receipt.data for receipt in receipts if receipt.data["messages"]]
-        for told in tasks:
-            if not self.stage.messages(_name(told)).is_file():
+        for task in tasks:
+            if not self.stage.messages(_name(task)).is_file():
                 raise StageLostError(
-                    f"the staged messages {self.stage.messages(_name(told))} are gone",
+                    f"the staged messages {self.stage.messages(_name(task))} are gone",
                     hint="something else removes files there; the epoch is processed again",
                 )
         if tasks:
@@ -161,8 +161,8 @@ class PubsubSink(Sink[PubsubSinkConfig]):
                 self._connect()
             sender = self._publisher()
             try:
-                for told in tasks:
-                    self._publish(sender, told["task"], _name(told), told["messages"])
+                for task in tasks:
+                    self._publish(sender, task["task"], _name(task), task["messages"])
             finally:
                 sender.close()
             self.stage.mark_published(epoch)
@@ -211,9 +211,9 @@ class PubsubSink(Sink[PubsubSinkConfig]):
                 first = end
 
 
-def _name(told: Mapping[str, Any]) -> str:
-    """Return the name in the stage of what a receipt tells of; the task's until version 0.1."""
-    return str(told.get("staged") or told["task"])
+def _name(data: Mapping[str, Any]) -> str:
+    """Return the name in the stage of the messages of a receipt."""
+    return str(data["staged"])
 
 
 class _Staging(Writer):
@@ -223,7 +223,7 @@ class _Staging(Writer):
         self._shape = sink.shape
         self._stage = sink.stage
         self._task = task
-        # What another attempt left, or is writing still, must not pass for what was decided.
+        # Files of other attempts must not be taken for the decided one.
         self._name = f"{task}.{secrets.token_hex(4)}"
         self._path = sink.stage.messages(self._name)
         self._file = self._path.open("wb")
@@ -263,7 +263,7 @@ class _Staging(Writer):
         return Receipt(self._rows, self._bytes, data, outputs)
 
     def refused(self) -> Sequence[Refused]:
-        """Return the rows that no message can hold."""
+        """Return the rows that are too large for a message."""
         return self._refused
 
     def abort(self) -> None:

@@ -8,14 +8,14 @@ from pydantic import Field, model_validator
 
 from ktrans.api import ComponentConfig, Kind
 from ktrans.kit.units import Size
-from ktrans_gcp.auth import GoogleConfig
+from ktrans_gcp.google_auth import GoogleConfig
 
 
 class PubsubSinkConfig(GoogleConfig):
     """Publishes rows to a Pub/Sub topic, at least once.
 
     Rows wait on the local disk until their epoch is decided, then they are published. A run that
-    dies amid this publishes again what was under way; `id_attribute` lets consumers tell.
+    dies during this publishes some messages again, which consumers recognize by `id_attribute`.
     """
 
     nested: ClassVar[dict[str, Kind]] = {"format": "format"}

@@ -1,4 +1,4 @@
-"""The `pubsub` source: messages of a subscription, kept in segments before they are acknowledged."""
+"""The `pubsub` source: messages of a subscription, spooled before they are acknowledged."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from ktrans.kit.spool.payload import SegmentPayload, spool_folder
 from ktrans.kit.spool.recorded import to_remember, unrecorded
 from ktrans.kit.spool.segments import Segment, Spool
 from ktrans_gcp.errors import google_errors
-from ktrans_gcp.intake import Intake
-from ktrans_gcp.pubsub import subscriber
+from ktrans_gcp.pubsub_client import subscriber
+from ktrans_gcp.pubsub_intake import Intake
+from ktrans_gcp.pubsub_puller import ACCESS, MISSING, Puller
 from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
-from ktrans_gcp.pull import ACCESS, MISSING, Puller
 
 _CHECK_SECS = 15.0
 
 
 class PubsubSource(Source[PubsubSourceConfig]):
-    """Moves messages into the spool while planning, and removes them once they are recorded."""
+    """Receives messages into the spool while planning, and removes them once they are recorded."""
 
     def __init__(self, config: PubsubSourceConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
@@ -50,11 +50,11 @@ class PubsubSource(Source[PubsubSourceConfig]):
         return f"subscription {self._name}"
 
     def datasets(self) -> list[Dataset]:
-        """Return the name of the subscription."""
+        """Return the subscription."""
         return [Dataset("pubsub", f"subscription:{self.config.project}:{self.config.subscription}")]
 
     def check(self) -> None:
-        """Check whether the subscription is there and may be read, and the spool be written.
+        """Check whether the subscription exists and may be read, and the spool may be written.
 
         Raises:
             ConfigError: there is no such subscription, or it pushes.
@@ -62,7 +62,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
             UnavailableError: Pub/Sub does not answer.
         """
         self._spool.check()
-        with google_errors(self._what, missing=MISSING, access=ACCESS):
+        with google_errors(self._what, missing=MISSING, access=ACCESS, checking=True):
             self._check_subscription()
 
     def _check_subscription(self) -> None:
@@ -74,7 +74,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
                 subscription=self._name, retry=None, timeout=_CHECK_SECS
             )
         except api.PermissionDenied:
-            # The right to receive does not include the right to look; ask what there is.
+            # The right to receive does not include the right to look: test the right to receive.
             answer = client.test_iam_permissions(
                 request={
                     "resource": self._name,
@@ -101,7 +101,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
             )
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
-        """Take the segments that wait, then receive until the budget is full or messages get few.
+        """Plan the segments that wait, then receive until the budget is full or few messages come.
 
         Waits up to `idle_timeout` for the first message.
         """
@@ -124,7 +124,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
         rest = intake.drain(number)
         if rest is not None and not budget.full(len(taken), size):
             taken.append(rest)
-        intake.tell()
+        intake.log_repeated()
         if not taken:
             return None
         before = range(*position["last"]) if position else ()
@@ -149,20 +149,20 @@ class PubsubSource(Source[PubsubSourceConfig]):
         return SegmentPayload(split, self._spool.folder / split.data["file"], why)
 
     def commit(self, plan: Plan) -> None:
-        """Remove the segments of the plan; their messages were acknowledged long ago."""
+        """Remove the segments of the plan; their messages are acknowledged already."""
         for split in plan.splits:
             (self._spool.folder / split.data["file"]).unlink(missing_ok=True)
         if self._intake is not None:
             self._intake.seen.trim(plan.position["next"])
 
     def reset(self) -> None:
-        """Forget what was received but not finished, and which messages there were."""
+        """Forget the messages that were received, and their ids."""
         self._spool.clear()
         for path in self._seen_folder.glob("*.ids"):
             path.unlink()
 
     def close(self) -> None:
-        """Return back what is not acknowledged, and close the connection."""
+        """Give back messages that are not acknowledged, and close the connection."""
         if self._intake is not None:
             self._intake.close()
             self._intake = None
@@ -174,7 +174,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
             self._temporary = None
 
     def check_rewind(self) -> None:
-        """Refuse: what was acknowledged is the subscription's affair."""
+        """Raise an error: only the subscription can deliver acknowledged messages again."""
         raise UsageError(
             f"the pubsub source cannot go back: {self._what} has forgotten what was acknowledged",
             code="cannot_rewind",
@@ -183,7 +183,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
         )
 
     def position_from(self, text: str) -> Any:
-        """Refuse: where a subscription stands is kept by Pub/Sub."""
+        """Raise an error: Pub/Sub keeps the position of a subscription."""
         raise UsageError(
             f"the pubsub source cannot start from {text!r}",
             hint="seek the subscription: gcloud pubsub subscriptions seek --time=... "
@@ -201,7 +201,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
         return self._client
 
     def _begin(self, first: int) -> Intake:
-        """Connect, and tidy up what a killed run has left; once."""
+        """Connect, and remove what a killed run has left; once."""
         if self._intake is not None:
             return self._intake
         if self.context.ephemeral:

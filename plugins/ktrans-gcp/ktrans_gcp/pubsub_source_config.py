@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.kit.units import Duration, Size
-from ktrans_gcp.auth import GoogleConfig
+from ktrans_gcp.google_auth import GoogleConfig
 
 
 class PubsubSourceConfig(GoogleConfig):
@@ -33,7 +33,7 @@ class PubsubSourceConfig(GoogleConfig):
     idle_timeout: Duration = Field(
         10,
         gt=0,
-        description="A run that is not told to stay ends when no message has come for so long.",
+        description="A run without --follow ends when no message has come for so long.",
         examples=[30],
     )
     spool_dir: str | None = Field(

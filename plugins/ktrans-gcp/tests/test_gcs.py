@@ -238,9 +238,14 @@ def test_a_host_that_is_gone_meanwhile_may_come_back(gcs):
         source.store.open("a", "1", 0, 5)
 
 
+_ENCRYPTED = json.dumps(
+    {"error": {"errors": [{"reason": "resourceIsEncryptedWithCustomerEncryptionKey"}]}}
+).encode()
+
+
 def test_an_object_with_a_key_of_others_can_never_be_read(gcs):
     info = gcs.put("a", b"line\n")
-    gcs.proxy.once(media, gcs.Fault(400, body=b"ResourceIsEncryptedWithCustomerEncryptionKey"))
+    gcs.proxy.once(media, gcs.Fault(400, body=_ENCRYPTED))
     with build_source(gcs) as source, pytest.raises(RejectError):
         source.store.open("a", str(info.generation), 0, 5)
 

@@ -20,6 +20,7 @@ LOGS: dict[str, str] = {
     "aws_cloudwatch_export": "ktrans_generate.logs.aws_cloudwatch:EXPORT",
     "aws_cloudwatch_envelope": "ktrans_generate.logs.aws_cloudwatch:ENVELOPE",
     "gcp_vpc": "ktrans_generate.logs.gcp:VPC",
+    "gcp_firewall": "ktrans_generate.logs.gcp_firewall:FIREWALL",
     "azure_nsg_v1": "ktrans_generate.logs.azure:NSG_1",
     "azure_nsg_v2": "ktrans_generate.logs.azure:NSG_2",
     "azure_vnet": "ktrans_generate.logs.azure:VNET",
@@ -32,6 +33,7 @@ LOGS: dict[str, str] = {
     "hubble": "ktrans_generate.logs.json_tools:HUBBLE",
     "cloudflare_network_analytics": "ktrans_generate.logs.json_tools:CLOUDFLARE",
     "goflow2": "ktrans_generate.logs.json_tools:GOFLOW2",
+    "zeek_conn": "ktrans_generate.logs.zeek:CONN",
     "ocsf": "ktrans_generate.logs.ocsf:OCSF",
 }
 """Every log by name, as `"module:attr"` of a `Log`, imported on first use."""
@@ -51,11 +53,11 @@ class Log(abc.ABC):
     block: int = 1
 
     def head(self) -> bytes:
-        """Give what stands at the start of an object."""
+        """Return what stands at the start of an object."""
         return b""
 
     def tail(self) -> bytes:
-        """Give what stands at the end of an object."""
+        """Return what stands at the end of an object."""
         return b""
 
     @property
@@ -75,7 +77,7 @@ class Log(abc.ABC):
         """
 
     def table(self, flows: Flows) -> pa.Table | None:
-        """Give rows as the cloud's own Parquet files have them; None if there are none."""
+        """Return rows as the cloud's own Parquet files have them; None if there are none."""
         del flows
         return None
 

@@ -34,7 +34,7 @@ class Coded:
         return cls(pa.array(values, pa.string()), codes.astype(np.int32, copy=False))
 
     def array(self) -> pa.Array:
-        """Give one text a row."""
+        """Return one text a row."""
         return self.values.take(pa.array(self.codes))
 
 
@@ -43,7 +43,7 @@ Column = Coded | Ints | str
 
 
 def as_array(column: Column, rows: int) -> pa.Array:
-    """Give a column as an Arrow array: text, or int64."""
+    """Return a column as an Arrow array: text, or int64."""
     if isinstance(column, str):
         return pa.repeat(pa.scalar(column, pa.string()), rows)
     return column.array() if isinstance(column, Coded) else pa.array(column)
@@ -91,7 +91,7 @@ def replace(lines: pa.Array, mask: npt.NDArray[np.bool_], new: pa.Array) -> pa.A
 
 
 def as_bytes(lines: pa.Array) -> memoryview:
-    """Give the bytes of all lines, one after the other, without copying them.
+    """Return the bytes of all lines, one after the other, without copying them.
 
     Args:
         lines: a string or binary array.

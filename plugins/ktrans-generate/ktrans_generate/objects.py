@@ -167,7 +167,7 @@ class Collector(io.RawIOBase):
         self._size = 0
 
     def writable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def write(self, data: ReadableBuffer, /) -> int:
@@ -182,7 +182,7 @@ class Collector(io.RawIOBase):
         return self._size
 
     def take(self) -> bytes:
-        """Give what came since the last time."""
+        """Return what came since the last time."""
         data = b"".join(self._pieces)
         self._pieces.clear()
         return data
@@ -197,7 +197,7 @@ class PieceReader(io.RawIOBase):
         self._left = memoryview(b"")
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:

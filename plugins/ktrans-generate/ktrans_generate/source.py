@@ -112,7 +112,7 @@ class GenerateSourceConfig(ComponentConfig):
         return self
 
     def recipe(self) -> Recipe:
-        """Give what decides on the bytes."""
+        """Return what decides on the bytes."""
         start = self.start if self.start.tzinfo else self.start.replace(tzinfo=UTC)
         return Recipe(
             log=self.log,

@@ -13,50 +13,50 @@ _PARTS = ("host", "port", "dbname", "user", "password", "sslmode")
 
 
 class PostgresStateConfig(ComponentConfig):
-    """Options of the postgres state store: where the database is, and how long to wait for it."""
+    """A PostgreSQL database, for runs of several machines."""
 
     type: Literal["postgres"] = Field(
         "postgres", description="A PostgreSQL database.", examples=["postgres"]
     )
     url: SecretStr | None = Field(
         None,
-        description="Address of the database, with whatever libpq takes as parameters: sslmode, "
-        "sslrootcert, target_session_attrs and so on. In place of the options host to sslmode.",
+        description="Address of the database, with any parameters of libpq: sslmode, sslrootcert, "
+        "target_session_attrs and so on. Instead of the options host to sslmode.",
         examples=["${env:KTRANS_STATE_URL}"],
     )
     host: str | None = Field(
         None,
         min_length=1,
         description="Host, or the folder of a Unix socket; several are tried in order, separated "
-        "by commas. None takes what libpq takes: PGHOST, or the local socket.",
+        "by commas. None uses the default of libpq: PGHOST, or the local socket.",
         examples=["db.example.org"],
     )
     port: int | None = Field(
-        None, ge=1, le=65535, description="Port; None takes PGPORT, or 5432.", examples=[5432]
+        None, ge=1, le=65535, description="Port; None uses PGPORT, or 5432.", examples=[5432]
     )
     dbname: str | None = Field(
-        None, min_length=1, description="Database; None takes PGDATABASE.", examples=["ktrans"]
+        None, min_length=1, description="Database; None uses PGDATABASE.", examples=["ktrans"]
     )
     user: str | None = Field(
-        None, min_length=1, description="User; None takes PGUSER.", examples=["ktrans"]
+        None, min_length=1, description="User; None uses PGUSER.", examples=["ktrans"]
     )
     password: SecretStr | None = Field(
         None,
-        description="Password; None takes PGPASSWORD, or the file ~/.pgpass.",
+        description="Password; None uses PGPASSWORD, or the file ~/.pgpass.",
         examples=["${env:KTRANS_STATE_PASSWORD}"],
     )
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = (
         Field(
             None,
-            description="How far the connection is encrypted and the server's certificate checked; "
-            "None takes PGSSLMODE, or prefer.",
+            description="Whether the connection is encrypted and the server's certificate checked; "
+            "None uses PGSSLMODE, or prefer.",
             examples=["verify-full"],
         )
     )
     schema_name: str = Field(
         "ktrans",
         pattern=r"^[a-z_][a-z0-9_]{0,62}$",
-        description="The schema that the tables are in; made at first use.",
+        description="The schema of the tables; created at first use.",
         examples=["ktrans", "netflow_state"],
     )
     connect_timeout: WholeSeconds = Field(
@@ -82,14 +82,14 @@ class PostgresStateConfig(ComponentConfig):
     def _one_way(self) -> PostgresStateConfig:
         both = [name for name in _PARTS if getattr(self, name) is not None]
         if self.url is not None and both:
-            raise ValueError(f"url says it all: leave out {', '.join(both)}")
+            raise ValueError(f"url has all parameters: leave out {', '.join(both)}")
         return self
 
     def parameters(self) -> dict[str, Any]:
-        """Return what libpq is told, secrets included."""
-        told: dict[str, Any] = {"connect_timeout": self.connect_timeout}
+        """Return the parameters of libpq, secrets included."""
+        found: dict[str, Any] = {"connect_timeout": self.connect_timeout}
         for name in _PARTS:
             value = getattr(self, name)
             if value is not None:
-                told[name] = value.get_secret_value() if name == "password" else value
-        return told
+                found[name] = value.get_secret_value() if name == "password" else value
+        return found

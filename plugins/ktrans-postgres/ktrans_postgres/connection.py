@@ -1,11 +1,11 @@
-"""Connections to the database: how they are made, named and kept alive."""
+"""Connections to the database."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import ConfigError
-from ktrans_postgres import errors as _errors
+from ktrans_postgres.errors import is_lost
 
 if TYPE_CHECKING:
     import psycopg
@@ -18,8 +18,8 @@ _ALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""How soon this side notices that the other one is gone, unless the url says otherwise; as libpq
-spells it ("Parameter Key Words")."""
+"""How soon this side notices that the server is gone, unless the url has its own values; parameters
+of libpq ("Parameter Key Words")."""
 
 _SESSION = {
     "tcp_keepalives_idle": "30",
@@ -27,14 +27,14 @@ _SESSION = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "60000",
 }
-"""The same for the server, which ends the session of a machine that vanishes."""
+"""The same for the server, which ends the session of a machine that is gone."""
 
 NOTICED_SECS = 60
 """How long that takes: the idle time, and all probes."""
 
 
 class Place:
-    """The database that a config names.
+    """The database of a config.
 
     Args:
         config: the options.
@@ -45,10 +45,10 @@ class Place:
         self.schema = config.schema_name
 
     def parameters(self) -> dict[str, Any]:
-        """Return what libpq is told, secrets included.
+        """Return the parameters of libpq, secrets included.
 
         Raises:
-            ConfigError: the url is not one.
+            ConfigError: the url is not valid.
         """
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
@@ -61,27 +61,39 @@ class Place:
                 "the url of the state store cannot be read",
                 field="url",
                 code="state_url",
-                hint="postgresql://USER:PASSWORD@HOST:PORT/DATABASE; percent-encode what is "
-                "special in the password",
+                hint="postgresql://USER:PASSWORD@HOST:PORT/DATABASE; percent-encode special "
+                "characters of the password",
             ) from error
         return {**_ALIVE, **self._config.parameters(), **given}
 
     @property
     def where(self) -> str:
-        """Return the name of the place for messages, without secrets."""
+        """The place for messages, without secrets."""
         try:
-            told = self.parameters()
+            parameters = self.parameters()
         except ConfigError:
             return "the PostgreSQL database"
-        host, port = told.get("host") or told.get("hostaddr") or "", told.get("port")
+        host, port = (
+            parameters.get("host") or parameters.get("hostaddr") or "",
+            parameters.get("port"),
+        )
         name = f"{host}:{port}" if port else str(host)
-        return f"postgresql://{name}/{told.get('dbname') or ''} (schema {self.schema})"
+        return f"postgresql://{name}/{parameters.get('dbname') or ''} (schema {self.schema})"
+
+    def accepts_connections(self) -> bool:
+        """Return whether the server accepts connections, also if it refuses this user."""
+        from psycopg.conninfo import make_conninfo
+        from psycopg.pq import PGconn, Ping
+
+        # Without the C library psycopg returns a Ping, with it a number.
+        answer = PGconn.ping(make_conninfo(**self.parameters()).encode())
+        return Ping(answer) is Ping.OK
 
     def connect(self, name: str) -> psycopg.Connection[tuple[Any, ...]]:
         """Connect; statements commit by themselves unless between BEGIN and COMMIT.
 
         Args:
-            name: how the session is called in `pg_stat_activity`.
+            name: the session's name in `pg_stat_activity`.
 
         Raises:
             psycopg.Error: it cannot be reached.
@@ -89,15 +101,15 @@ class Place:
         import psycopg
         from psycopg import sql
 
-        told = {**self.parameters(), "application_name": name}
-        connection = psycopg.connect(autocommit=True, **told)
-        # Tables grow by orders of magnitude while a connection lasts: no plan of an empty one.
+        parameters = {**self.parameters(), "application_name": name}
+        connection = psycopg.connect(autocommit=True, **parameters)
+        # Tables grow by orders of magnitude during a connection: keep no plan of an empty one.
         connection.prepare_threshold = None
         try:
             path = sql.SQL("SET search_path TO {}").format(sql.Identifier(self.schema))
             connection.execute(path)
             connection.execute("SET client_encoding TO 'UTF8'")
-            connection.execute(  # what is recorded must survive a crash of the server
+            connection.execute(  # recorded epochs must survive a crash of the server
                 "SELECT set_config('synchronous_commit', 'on', false) "
                 "WHERE current_setting('synchronous_commit') = 'off'"
             )
@@ -105,9 +117,9 @@ class Place:
                 try:
                     connection.execute("SELECT set_config(%s, %s, false)", (setting, value))
                 except psycopg.Error as error:
-                    if _errors.is_lost(error):
+                    if is_lost(error):
                         raise
-                    # a server whose system has no such setting
+                    # the server's system has no such setting
         except BaseException:
             connection.close()
             raise

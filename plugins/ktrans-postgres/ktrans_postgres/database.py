@@ -1,8 +1,8 @@
 """A pipeline's tables in PostgreSQL, held by one run: fenced transactions that happen once.
 
 The hold is an advisory lock of the session, which ends with the connection, and a term, which each
-new holder counts up. Every transaction begins by counting up the `serial` of its own term: that
-locks the row, fails once there is a later term, and tells afterwards whether a transaction whose
+new holder increments. Every transaction begins by incrementing the `serial` of its own term: that
+locks the row, fails once there is a later term, and shows afterwards whether a transaction whose
 COMMIT was not answered took place.
 """
 
@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ktrans.api import FencedError, LockedError
-from ktrans_postgres import errors as _errors
+from ktrans.kit.retry import Retry, with_retries
 from ktrans_postgres.connection import NOTICED_SECS
+from ktrans_postgres.errors import is_lost, not_connected, statement_failed
 from ktrans_postgres.tables import ensure, lock_key
 
 if TYPE_CHECKING:
@@ -30,25 +32,26 @@ Statement = tuple[bytes, Sequence[Any], list[Sequence[Any]] | None]
 """SQL, and its values, or the values of each of its executions."""
 
 _NUL = "\ufdd0"
-"""Stands for NUL; Unicode calls it a noncharacter, for use within a program."""
+"""Replaces NUL: a Unicode noncharacter, for use within a program."""
 
-_WAITS = (0.05, 0.1, 0.2, 0.5, 1.0)
+_TICK_SECS = 0.1
+_RECONNECT = Retry(attempts=None, first_wait_secs=0.05, max_wait_secs=1.0)
 _LEAVING_SECS = 1
-"""How long to wait for a pipeline that is held: the server may not have noticed a death yet."""
+"""How long to wait for a pipeline that is held: its process may have just died."""
 
 _GHOST_SECS = 10
-"""How long the server may take to end a session of ours whose connection is gone."""
+"""How long the server may take to end this run's earlier session."""
 
 
 class PostgresDatabase:
-    """The tables, on one connection for all threads, made anew when it is lost.
+    """The tables, on one connection for all threads, which is replaced when it is lost.
 
     Args:
         place: the database.
         pipeline: which pipeline is held.
-        holder: who holds it, for those who find it held.
+        holder: who holds it, for runs that find it held.
         retry_secs: how long to try to reach the database again.
-        token: a text of its own, by which sessions of this holder are known.
+        token: a unique text, by which sessions of this holder are known.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class PostgresDatabase:
     # -- the hold -----------------------------------------------------------------------------
 
     def hold(self) -> None:
-        """Connect, make the tables if need be, and take the pipeline.
+        """Connect, create the tables if need be, and hold the pipeline.
 
         Raises:
             LockedError: another run holds it.
@@ -86,21 +89,21 @@ class PostgresDatabase:
         try:
             connection = self._connection = self._place.connect(self._name)
         except psycopg.Error as error:
-            raise _errors.refused(error, self.where) from error
+            raise not_connected(error, self._place) from error
         try:
             ensure(connection, self._place.schema, self.where)
             deadline = time.monotonic() + _LEAVING_SECS
             while not self._locked(connection):
                 if time.monotonic() > deadline:
                     raise self._taken(connection)
-                time.sleep(_WAITS[1])
+                time.sleep(_TICK_SECS)
             found = connection.execute(
                 "INSERT INTO holds VALUES (%s, 1, 0, %s) ON CONFLICT (pipeline) DO UPDATE "
                 "SET term = holds.term + 1, serial = 0, holder = excluded.holder RETURNING term",
                 (self._pipeline, self._holder),
             ).fetchone()
         except psycopg.Error as error:
-            raise _errors.failed(error, self.where) from error
+            raise statement_failed(error, self._place) from error
         assert found is not None
         self._term, self._serial = found[0], 0
 
@@ -117,7 +120,7 @@ class PostgresDatabase:
             f"({found[0] if found else 'unknown'})",
             until=datetime.now(UTC) + timedelta(seconds=NOTICED_SECS),
             hint="wait for it to end, or use --if-locked skip in cron to leave quietly; "
-            "with --follow a run stands by",
+            "with --follow a run waits",
         )
 
     def _retake(self, connection: psycopg.Connection[tuple[Any, ...]]) -> int:
@@ -141,7 +144,7 @@ class PostgresDatabase:
             )
             if time.monotonic() > deadline:
                 raise LockNotAvailable("the session before this one has not ended yet")
-            time.sleep(_WAITS[1])
+            time.sleep(_TICK_SECS)
         return self._check(connection)  # if it raises, the connection and its lock go
 
     def _check(self, connection: psycopg.Connection[tuple[Any, ...]]) -> int:
@@ -164,7 +167,7 @@ class PostgresDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresDatabase]:
-        """Run one transaction; a lost connection is made anew, and the statements sent again."""
+        """Run one transaction; if the connection is lost, send the statements again on a new one."""
         with self._guard:
             self._open, self._sent = [], 0
             try:
@@ -200,12 +203,12 @@ class PostgresDatabase:
             return self._do(ask)
 
     def confirm(self) -> None:
-        """Make sure that nobody has taken over."""
+        """Check that no other run has taken over."""
         with self._guard:
             self._do(self._check)
 
     def close(self) -> None:
-        """Let the pipeline go, so that the next one need not wait for the session to end."""
+        """Release the pipeline, so that the next run need not wait for the session to end."""
         import psycopg
 
         with self._guard:
@@ -222,22 +225,23 @@ class PostgresDatabase:
         self._do(self._send_on)
 
     def _do(self, act: Callable[[psycopg.Connection[tuple[Any, ...]]], T]) -> T:
-        """Do something on the connection, and again on a new one if it is lost."""
+        """Use the connection, and again a new one if it is lost."""
         import psycopg
 
-        since: float | None = None
-        waits = iter(_WAITS)
-        while True:
+        def once() -> T:
             try:
                 return act(self._connected())
             except psycopg.Error as error:
-                if not _errors.is_lost(error):
-                    raise _errors.failed(error, self.where) from error
-                self._drop()
-                since = since or time.monotonic()
-                if time.monotonic() - since > self._retry_secs:
-                    raise _errors.refused(error, self.where) from error
-                time.sleep(next(waits, _WAITS[-1]))
+                if is_lost(error):
+                    self._drop()
+                raise
+
+        retry = replace(_RECONNECT, total_secs=self._retry_secs)
+        try:
+            return with_retries(once, retry, retry_if=_is_lost)
+        except psycopg.Error as error:
+            make = not_connected if is_lost(error) else statement_failed
+            raise make(error, self._place) from error
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._fenced is not None:
@@ -253,7 +257,7 @@ class PostgresDatabase:
         return self._connection
 
     def _send_on(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-        """Begin if need be, and send what this connection has not been sent of the transaction."""
+        """Begin if need be, and send the statements that this connection has not been sent."""
         assert self._open is not None
         if not _within(connection):
             self._sent = 0
@@ -270,7 +274,7 @@ class PostgresDatabase:
             self._sent += 1
 
     def _commit(self, statements: list[Statement]) -> None:
-        """Commit. Where no answer comes, the serial tells whether it took place."""
+        """Commit. If no answer comes, the serial shows whether it took place."""
         import psycopg
 
         while True:
@@ -279,8 +283,8 @@ class PostgresDatabase:
             try:
                 self._connected().execute("COMMIT")
             except psycopg.Error as error:
-                if not _errors.is_lost(error):
-                    raise _errors.failed(error, self.where) from error
+                if not is_lost(error):
+                    raise statement_failed(error, self._place) from error
                 self._drop()
                 self._open = None
                 if self._do(self._check) == self._serial:
@@ -289,7 +293,7 @@ class PostgresDatabase:
             return
 
     def _undo(self) -> None:
-        """Roll back, or let go of a connection that will not; the server then does it."""
+        """Roll back, or close a connection that fails to; then the server does it."""
         import psycopg
 
         if self._connection is not None:
@@ -303,6 +307,12 @@ class PostgresDatabase:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _is_lost(error: BaseException) -> bool:
+    import psycopg
+
+    return isinstance(error, psycopg.Error) and is_lost(error)
 
 
 def _within(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
@@ -325,7 +335,7 @@ def _marks(sql: str) -> bytes:
 
 
 def _clean(values: Sequence[Any]) -> Sequence[Any]:
-    """Replace the character NUL, which PostgreSQL's texts cannot hold, by one that nobody uses."""
+    """Replace the character NUL, which PostgreSQL's texts cannot hold."""
     if any(isinstance(value, str) and "\0" in value for value in values):
         return [v.replace("\0", _NUL) if isinstance(v, str) else v for v in values]
     return values

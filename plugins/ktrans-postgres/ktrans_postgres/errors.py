@@ -1,7 +1,7 @@
-"""What PostgreSQL and libpq complain of, as errors of ktrans.
+"""Errors of PostgreSQL as errors of ktrans.
 
-The classes of errors are those of the PostgreSQL documentation, appendix A, "Error Codes". A
-connection that is refused comes without a code, for libpq gives only the text.
+The codes are SQLSTATEs: PostgreSQL documentation, appendix A, "Error Codes". A connection that fails
+has no code, so the server is asked whether it accepts connections (`PQping`).
 """
 
 from __future__ import annotations
@@ -9,29 +9,56 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ktrans.api import AccessError, KtransError, RetryableError, StateError, UnavailableError
+from ktrans.kit.errors import ErrorTable, row
 
 if TYPE_CHECKING:
     import psycopg
 
-_DISK_FULL, _READ_ONLY = "53100", "25006"
-_NO_RIGHTS, _NO_TABLE, _NO_SCHEMA = "42501", "42P01", "3F000"
-_REFUSED = (
-    "authentication failed",
-    "no password supplied",
-    "pg_hba.conf",
-    "certificate verify failed",
-    "not permitted to log in",
-    "permission denied",
+    from ktrans_postgres.connection import Place
+
+_STATEMENTS = ErrorTable(
+    (
+        row(
+            RetryableError,
+            "53100",
+            code="disk_full",
+            hint="make room on the database server, then run again: it resumes",
+        ),
+        row(
+            UnavailableError,
+            "25006",
+            code="state_unreachable",
+            hint="is this a read-only standby? With several hosts, add "
+            "target_session_attrs=read-write",
+        ),
+        row(
+            AccessError,
+            "42501",
+            hint="grant the user USAGE on the schema and SELECT, INSERT, UPDATE, DELETE on its "
+            "tables; at first use also CREATE on the database",
+        ),
+        # Conflicts of transactions, insufficient resources, a lock that is not available.
+        row(
+            RetryableError,
+            *("40", "53", "55P03"),
+            code="state_busy",
+            hint="run again: it resumes",
+        ),
+    ),
+    otherwise=row(
+        StateError,
+        code="state_unusable",
+        hint="do its tables belong to something else? Set another schema in `schema_name`",
+    ),
 )
-_UNKNOWN = ("does not exist",)
+"""By SQLSTATE, or by its class (the first two characters)."""
+
 _LOST = ("08", "57P", "58")
 """Connection exceptions, an operator's intervention, and errors of the server's system."""
-_AGAIN = ("40", "53", "55P03")
-"""Conflicts between transactions, too little of something, a lock that was not to be had."""
 
 
 def is_lost(error: psycopg.Error) -> bool:
-    """Say whether the connection is gone, so that a new one may help."""
+    """Return whether the connection is lost, so that a new one may help."""
     import psycopg
 
     state = error.sqlstate
@@ -40,60 +67,32 @@ def is_lost(error: psycopg.Error) -> bool:
     return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
 
 
-def refused(error: psycopg.Error, place: str) -> KtransError:
-    """Return the error for a connection that did not come about."""
-    text = _first(error)
-    if any(part in text for part in _REFUSED):
+def not_connected(error: psycopg.Error, place: Place) -> KtransError:
+    """Return the error for a connection that failed."""
+    text = _first_line(error)
+    if place.accepts_connections():
         return AccessError(
-            f"{place} does not let this user in: {text}",
-            hint="check user, password and sslmode, and that pg_hba.conf admits this host",
-        )
-    if any(part in text for part in _UNKNOWN):
-        return StateError(
-            f"{place}: {text}",
-            code="state_missing",
-            hint="make the database and the user first: CREATE ROLE ... LOGIN; CREATE DATABASE ...",
+            f"{place.where} refuses this user or database: {text}",
+            hint="check user, password and sslmode, and that pg_hba.conf admits this host; the "
+            "database and the user must exist: CREATE ROLE ... LOGIN; CREATE DATABASE ...",
         )
     return UnavailableError(
-        f"{place} cannot be reached: {text}",
+        f"{place.where} cannot be reached: {text}",
         code="state_unreachable",
-        hint="is the server running, and host and port right? The next run resumes",
+        hint="is the server running, and are host, port and certificates right? The next run "
+        "resumes",
     )
 
 
-def failed(error: psycopg.Error, place: str) -> KtransError:
-    """Return the error for a statement that failed on a connection that stands."""
-    state, text = error.sqlstate or "", _first(error)
-    if state == _DISK_FULL:
-        return RetryableError(
-            f"no space left for {place}: {text}",
-            code="disk_full",
-            hint="make room on the database server, then run again: it resumes",
-        )
-    if state == _READ_ONLY:
-        return UnavailableError(
-            f"{place} is read-only: {text}",
-            code="state_unreachable",
-            hint="is this a standby? With several hosts, add target_session_attrs=read-write",
-        )
-    if state == _NO_RIGHTS:
-        return AccessError(
-            f"{place}: {text}",
-            hint="grant the user USAGE on the schema and SELECT, INSERT, UPDATE, DELETE on its "
-            "tables; at first use also CREATE on the database",
-        )
-    if state.startswith(_AGAIN):
-        return RetryableError(f"{place}: {text}", code="state_busy", hint="run again: it resumes")
-    if is_lost(error):
-        return refused(error, place)
-    return StateError(
-        f"cannot use {place} as a state store: {text}",
-        code="state_unusable",
-        hint="do its tables belong to something else? Name another schema by `schema_name`",
-    )
+def statement_failed(error: psycopg.Error, place: Place) -> KtransError:
+    """Return the error for a statement that failed."""
+    state = error.sqlstate or ""
+    if is_lost(error) and _STATEMENTS.find(state) is None:
+        return not_connected(error, place)
+    return _STATEMENTS.error(f"{place.where}: {_first_line(error)}", state, state[:2])
 
 
-def _first(error: psycopg.Error) -> str:
-    """Return the first line of what it says; libpq adds the attempts at each address below it."""
+def _first_line(error: psycopg.Error) -> str:
+    """Return the first line of the text; libpq adds the attempts at each address below it."""
     said = error.diag.message_primary or str(error) or type(error).__name__
     return said.strip().splitlines()[0]

@@ -1,4 +1,4 @@
-"""The `postgres` state store: tables in a schema of their own, for runs of several machines."""
+"""The `postgres` state store: tables in a schema, for runs of several machines."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ktrans.api import AccessError
 from ktrans.api.state import StateStore
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 from ktrans.kit.state.tables import STATE_VERSION, TABLES, pipeline_column, too_new
-from ktrans_postgres import errors as _errors
 from ktrans_postgres.config import PostgresStateConfig
 from ktrans_postgres.connection import Place
 from ktrans_postgres.database import PostgresDatabase, as_given
+from ktrans_postgres.errors import not_connected, statement_failed
 from ktrans_postgres.tables import version_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class PostgresState(StateStore[PostgresStateConfig]):
 
     @contextmanager
     def hold(self, pipeline: str, run: str = "") -> Iterator[PostgresDatabase]:
-        """Take the pipeline's lock, and make the tables if need be."""
+        """Take the pipeline's lock, and create the tables if need be."""
         since = datetime.now(UTC).isoformat(timespec="seconds")
         whose = f"run {run}, " if run else ""
         holder = f"{whose}process {os.getpid()} on {socket.gethostname()}, since {since}"
@@ -68,7 +68,7 @@ class PostgresState(StateStore[PostgresStateConfig]):
             yield copy
 
     def pipelines(self) -> list[str]:
-        """Return the name of the pipelines of the schema."""
+        """Return the names of the pipelines in the schema."""
         with self._reading() as connection:
             if connection is None:
                 return []
@@ -76,7 +76,7 @@ class PostgresState(StateStore[PostgresStateConfig]):
             return sorted(row[0] for row in found)
 
     def check(self) -> None:
-        """Check whether the database lets this user in, and use or make the tables."""
+        """Check whether this user may connect, and use or create the tables."""
         with self._reading() as connection:
             if connection is not None:
                 self._check_tables(connection)
@@ -84,8 +84,8 @@ class PostgresState(StateStore[PostgresStateConfig]):
         with self._connected() as connection:
             if not _one(connection, _MAY_CREATE, self._place.schema):
                 raise AccessError(
-                    f"{self.where}: this user may not make the tables there",
-                    hint="grant CREATE on the database for the first run, or make the schema for "
+                    f"{self.where}: this user may not create the tables there",
+                    hint="grant CREATE on the database for the first run, or create the schema for "
                     f"it: CREATE SCHEMA {self._place.schema} AUTHORIZATION ...",
                 )
 
@@ -108,17 +108,17 @@ class PostgresState(StateStore[PostgresStateConfig]):
         try:
             connection = self._place.connect("ktrans look")
         except psycopg.Error as error:
-            raise _errors.refused(error, self.where) from error
+            raise not_connected(error, self._place) from error
         try:
             yield connection
         except psycopg.Error as error:
-            raise _errors.failed(error, self.where) from error
+            raise statement_failed(error, self._place) from error
         finally:
             connection.close()
 
     @contextmanager
     def _reading(self) -> Iterator[psycopg.Connection[tuple[Any, ...]] | None]:
-        """Return a connection that sees one moment; None if there are no tables yet."""
+        """Return a connection with a view of one moment; None if there are no tables yet."""
         with self._connected() as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             version = version_of(connection)

@@ -1,4 +1,4 @@
-"""The schema that the tables are in: made at first use, brought up to date by whoever comes first."""
+"""The schema of the tables: created at first use, and migrated by the first run of a newer ktrans."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _OWN = (
         holder TEXT NOT NULL
     )""",
 )
-"""What this store needs beside the tables of all stores. `term` counts the holders of a pipeline,
-`serial` the transactions of one of them."""
+"""Tables of this store beside those of all stores. `term` counts the holders of a pipeline, `serial`
+the transactions of one of them."""
 
 
 def lock_key(schema: str, pipeline: str = "") -> int:
@@ -39,7 +39,7 @@ def version_of(connection: psycopg.Connection[tuple[Any, ...]]) -> int | None:
 
 
 def ensure(connection: psycopg.Connection[tuple[Any, ...]], schema: str, where: str) -> None:
-    """Make the tables, or bring them up to date; several processes may try at once.
+    """Create or migrate the tables; several processes may try at once.
 
     Raises:
         StateError: they come from a newer ktrans.
@@ -47,7 +47,7 @@ def ensure(connection: psycopg.Connection[tuple[Any, ...]], schema: str, where: 
     """
     if _is_current(connection, where):
         return
-    # Not within the transaction: there it would not hear of the schema that another one has made.
+    # Not within the transaction, which would not see the schema that another one has created.
     connection.execute("SELECT pg_advisory_lock(%s)", (lock_key(schema),))
     try:
         if not _is_current(connection, where):

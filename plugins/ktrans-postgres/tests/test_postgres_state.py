@@ -273,9 +273,9 @@ def test_check_says_what_is_wrong(database, postgres_server):
     keyed = {**parts, "dbname": database.name, "user": "keyed"}
     with pytest.raises(AccessError, match="password authentication failed"):
         database.state(**keyed, password="wrong").check()
-    with pytest.raises(AccessError, match="may not make the tables"):
+    with pytest.raises(AccessError, match="may not create the tables"):
         database.state(**keyed, password=postgres_server.password).check()
-    with pytest.raises(StateError, match='database "nowhere" does not exist'):
+    with pytest.raises(AccessError, match='database "nowhere" does not exist'):
         database.state(url=postgres_server.url("nowhere")).check()
     with pytest.raises(UnavailableError, match="cannot be reached"):
         database.state(**{**parts, "port": 1}).check()

@@ -12,13 +12,14 @@ say where.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
+from ktrans.kit import flow_rules
 from ktrans_report.lake import Lake
+from ktrans_report.source import quoted
 
-NO_FLOW = ("NODATA", "SKIPDATA")
 _REJECTED = "('reject', 'rejected', 'drop', 'dropped', 'deny', 'denied', 'block', 'blocked')"
 _ACCEPTED = "('accept', 'accepted', 'allow', 'allowed', 'pass', 'forward', 'forwarded')"
 HOUR_US = 3_600_000_000
@@ -40,7 +41,8 @@ _PLACES = (
 def count(lake: Lake, *, all_reports: bool) -> None:
     """Make the table `flows` from the rows that were read."""
     twice = not all_reports and _find_second_reports(lake)
-    _store_names(lake)
+    lake.db.register("claims", flow_rules.port_claims())
+    lake.db.register("keywords", flow_rules.protocol_keywords())
     scope = _store_scopes(lake)
     serving, port, service = _server(lake)
     weight = "coalesce(sample_weight, 1)"
@@ -83,7 +85,7 @@ def count(lake: Lake, *, all_reports: bool) -> None:
     joins += " LEFT JOIN keywords AS k ON k.protocol = r.protocol"
     ports = [] if lake.has("server") else [("src", "src_port"), ("dst", "dst_port")]
     joins += "".join(
-        f" LEFT JOIN known AS {name} ON {name}.protocol = r.protocol AND {name}.port = r.{column}"
+        f" LEFT JOIN claims AS {name} ON {name}.protocol = r.protocol AND {name}.port = r.{column}"
         for name, column in [*ports, ("own", "server_port")]
     )
     if scope == _SCOPE:
@@ -93,7 +95,7 @@ def count(lake: Lake, *, all_reports: bool) -> None:
 
 
 def _whole(number: str) -> str:
-    """Keep a number within 64 bits; what lies beyond counts no flow's bytes, and becomes null."""
+    """Write a number that is null if it does not fit 64 bits."""
     return f"try_cast({number} AS BIGINT)"
 
 
@@ -106,7 +108,7 @@ def _verdict() -> str:
 
 
 def _pair() -> str:
-    """Both ends, the verdict and the hour as one number; null where there is none to compare."""
+    """Write both ends, the verdict and the hour as one number; null if an address is missing."""
     return (
         f"CASE WHEN src_addr IS NULL OR dst_addr IS NULL THEN NULL ELSE"
         f" hash(src_addr, dst_addr, us // {HOUR_US}, coalesce({_verdict()}, '')) END"
@@ -114,20 +116,31 @@ def _pair() -> str:
 
 
 def _point() -> str:
-    """The capture point as one number; those at the source's side are the lowest."""
-    side = (
-        "CASE coalesce(reporter, CASE lower(direction) WHEN 'egress' THEN 'source'"
-        " WHEN 'outbound' THEN 'source' WHEN 'ingress' THEN 'destination'"
-        " WHEN 'inbound' THEN 'destination' END)"
-        " WHEN 'source' THEN 0 WHEN 'source_gateway' THEN 1 WHEN 'destination' THEN 2"
-        " WHEN 'destination_gateway' THEN 3 WHEN 'interface' THEN 4 ELSE 5 END"
+    """Write the capture point as one number; preferred ones are lower."""
+    captured = _cases(
+        "lower(direction)", {**_DIRECTIONS, "outbound": "source", "inbound": "destination"}
     )
-    kind = (
-        "CASE log_type WHEN 'azure.vnet' THEN 0 WHEN 'azure.nsg' THEN 1"
-        " WHEN 'aws.vpc' THEN 2 WHEN 'aws.tgw' THEN 3 ELSE 4 END"
-    )
+    side = _rank(f"coalesce(reporter, {captured})", flow_rules.PREFERRED_REPORTERS)
+    kind = _rank("log_type", flow_rules.PREFERRED_LOG_TYPES)
     who = "hash(log_type, account_id, interface_id, instance_id, reporter) >> 8"
     return f"(({kind})::UBIGINT << 60) | (({side})::UBIGINT << 56) | ({who})"
+
+
+_DIRECTIONS = {
+    direction: ("source", "destination")[side]
+    for direction, side in flow_rules.DIRECTION_SIDES.items()
+}
+
+
+def _cases(value: str, results: Mapping[str, str]) -> str:
+    whens = (f" WHEN {quoted(key)} THEN {quoted(result)}" for key, result in results.items())
+    return f"CASE {value}{''.join(whens)} END"
+
+
+def _rank(value: str, order: Sequence[str]) -> str:
+    """Write the position of a text in an order; all other texts come last."""
+    whens = (f" WHEN {quoted(word)} THEN {at}" for at, word in enumerate(order))
+    return f"CASE {value}{''.join(whens)} ELSE {len(order)} END"
 
 
 def _find_second_reports(lake: Lake) -> bool:
@@ -149,14 +162,18 @@ def _find_second_reports(lake: Lake) -> bool:
 
 
 _SCOPE = (
-    "CASE WHEN i.inside IS NULL OR j.inside IS NULL THEN NULL"
-    " WHEN i.inside AND (j.inside OR j.\"group\") THEN 'internal' WHEN i.inside THEN 'outbound'"
-    " WHEN j.inside OR j.\"group\" THEN 'inbound' ELSE 'external' END"
+    "CASE "
+    + " ".join(
+        f"WHEN {'' if number & 2 else 'NOT '}i.inside"
+        f' AND {"" if number & 1 else "NOT "}(j.inside OR j."group") THEN {quoted(scope)}'
+        for number, scope in enumerate(flow_rules.SCOPES)
+    )
+    + " END"
 )
 
 
 def _store_scopes(lake: Lake) -> str:
-    """Give the expression for a flow's scope; classes of addresses are those of `labels`."""
+    """Return the expression for a flow's scope; store which addresses are inside."""
     if lake.has("flow_scope"):
         return "flow_scope"
     if not lake.has("src_addr", "dst_addr"):
@@ -166,72 +183,23 @@ def _store_scopes(lake: Lake) -> str:
         "SELECT src_addr AS addr FROM read WHERE src_addr IS NOT NULL"
         " UNION SELECT dst_addr FROM read WHERE dst_addr IS NOT NULL"
     )
-    enricher = _component("labels", {"columns": {"src_class": "class"}})
     for batch in distinct.to_arrow_reader(1 << 16):
-        lake.db.register("labelled", _label(enricher, batch))
-        lake.db.execute(
-            "INSERT INTO inside SELECT addr, class IN ('private', 'shared', 'unique_local',"
-            " 'link_local', 'loopback'), class IN ('multicast', 'broadcast') FROM labelled"
-            " WHERE class IS NOT NULL"
-        )
-        lake.db.unregister("labelled")
+        addresses = batch.column(0).cast(pa.string())
+        classes = flow_rules.address_classes(addresses)
+        columns = {
+            "addr": addresses,
+            "inside": flow_rules.is_class(classes, flow_rules.INSIDE),
+            "group": flow_rules.is_class(classes, flow_rules.LOCAL_GROUPS),
+        }
+        known = pa.table(columns).filter(pa.array(classes >= 0))
+        lake.db.register("known", known)
+        lake.db.execute("INSERT INTO inside SELECT * FROM known")
+        lake.db.unregister("known")
     return _SCOPE
 
 
-def _label(enricher: Any, batch: pa.RecordBatch) -> pa.Table:
-    """Give addresses with their class, by the component that pipelines use."""
-    addr = batch.column(0).cast(pa.string()).dictionary_encode()
-    given = pa.record_batch({"src_addr": addr, "dst_addr": addr})
-    enricher.bind(given.schema)
-    classes = enricher.apply(given).column("class").cast(pa.string())
-    return pa.table({"addr": addr.cast(pa.string()), "class": classes})
-
-
-def _component(kind: str, options: dict[str, Any]) -> Any:
-    from ktrans.api import Context
-    from ktrans.registry.catalogue import Catalogue
-
-    catalogue = Catalogue()
-    return catalogue.build(
-        "enricher", catalogue.config("enricher", {"type": kind, **options}), Context()
-    )
-
-
-def _store_names(lake: Lake) -> None:
-    """Store the names of protocols and of ports, as the enricher `services` knows them."""
-    numbers = pa.array(range(256), pa.int16())
-    nothing = pa.nulls(256, pa.int32())
-    keywords = _services(numbers, nothing).append_column("protocol", numbers)
-    lake.db.register("given", keywords)
-    lake.db.execute(
-        "CREATE TABLE keywords AS SELECT protocol::BIGINT AS protocol,"
-        " protocol_name AS keyword FROM given"
-    )
-    lake.db.execute("CREATE TABLE known (protocol BIGINT, port BIGINT, service VARCHAR, claim INT)")
-    ports = pa.array(range(1 << 16), pa.int32())
-    for protocol in (6, 17, 33, 132, 136):
-        of = pa.array([protocol], pa.int16()).take(pa.nulls(len(ports), pa.int8()).fill_null(0))
-        lake.db.register("given", _services(of, ports).append_column("port", ports))
-        lake.db.execute(
-            f"INSERT INTO known SELECT {protocol}, port, service,"
-            " CASE WHEN service IS NULL THEN 0 ELSE 2 END + CASE WHEN port < 1024 THEN 1 ELSE 0 END"
-            " FROM given WHERE service IS NOT NULL OR port < 1024"
-        )
-    lake.db.unregister("given")
-
-
-def _services(protocol: pa.Array, port: pa.Array) -> pa.Table:
-    enricher = _component("services", {})
-    given = pa.record_batch(
-        {"protocol": protocol, "src_port": pa.nulls(len(port), pa.int32()), "dst_port": port}
-    )
-    enricher.bind(given.schema)
-    done = enricher.apply(given).select(["protocol_name", "service"])
-    return pa.table({name: done.column(name).cast(pa.string()) for name in done.schema.names})
-
-
 def _server(lake: Lake) -> tuple[str, str, str]:
-    """Give the expressions for the serving side, its port and its service's name."""
+    """Return the expressions for the side of the server, its port and its service's name."""
     if lake.has("server"):
         port = "CASE server WHEN 'src' THEN src_port WHEN 'dst' THEN dst_port END"
         return (

@@ -31,7 +31,7 @@ enrichers:
   - {type: filter, where: "action = 'reject' or bytes > 0"}
 sinks:
   - {type: file, path: "out/date={start_time:%Y-%m-%d}/", format: {type: parquet, compression: zstd}}
-  - {id: lines, type: file, path: out-lines/, format: {type: jsonl}, when: "action = 'reject'",
+  - {id: lines, type: file, path: out-lines/, format: {type: jsonl}, where: "action = 'reject'",
      columns: [start_time, bytes]}
 rejects: {type: file, path: rejects/, limit: {ratio: 1.0}}
 """

@@ -21,7 +21,7 @@ sinks:
   - id: refused
     type: file
     path: refused/
-    when: action = 'reject'
+    where: action = 'reject'
     columns: [src_addr, bytes]
 """
 
@@ -51,7 +51,7 @@ def test_every_component_and_all_that_flows_between_them(config):
         ("rejects", "file"),
     ]
     by_end = {edge["to"]: edge for edge in graph["edges"]}
-    assert by_end["n5"]["when"] == "action = 'reject'"
+    assert by_end["n5"]["where"] == "action = 'reject'"
     assert by_end["n5"]["columns"] == [
         {"name": "src_addr", "type": "text"},
         {"name": "bytes", "type": "int64"},
@@ -63,7 +63,7 @@ def test_every_component_and_all_that_flows_between_them(config):
 def test_mermaid_names_components_columns_and_conditions(config):
     text = told(config)
     assert text.startswith("flowchart LR\n")
-    assert "n3 -->|\"2 columns<br/>when action = 'reject'\"| n5" in text
+    assert "n3 -->|\"2 columns<br/>where action = 'reject'\"| n5" in text
     assert "src_addr text<br/>bytes int64" in told("--columns", config)
 
 

@@ -12,7 +12,7 @@ name: p
 source: {{type: generate, log: aws_vpc_v2, rows: 4000, rows_per_object: 1000{more}}}
 sinks:
   - {{id: lake, type: file, path: out/}}
-  - {{type: stdout, when: action = 'reject'}}
+  - {{type: stdout, where: action = 'reject'}}
 """
 
 
@@ -68,4 +68,4 @@ def test_people_see_the_figures_and_where_rows_would_go(config):
     assert "4 splits" in text
     assert "rows" in text.splitlines()[1]
     assert "-> lake (file)" in text
-    assert "when action = 'reject'" in text
+    assert "where action = 'reject'" in text

@@ -35,9 +35,9 @@ def test_the_receipt_adds_up_and_says_where_things_are(project, ktrans, add_bad_
     size = sum(path.stat().st_size for path in (project / "logs").iterdir())
     assert f"in 2 files, {size / 1000:.3g} kB, 13 records" in lines
     assert "decoded 10 rows, 2 skipped (headers, blank lines), 1 rejected" in lines
-    assert "filter 1 left out, 9 kept (enrichers[0] filter)" in lines
+    assert "filter 1 filtered, 9 kept (enrichers[0] filter)" in lines
     assert any(line.startswith("-> file 9 rows,") and "exactly once" in line for line in lines)
-    assert any(line.startswith("-> lines 4 rows, 5 left out by `when`") for line in lines)
+    assert any(line.startswith("-> lines 4 rows, 5 filtered by `where`") for line in lines)
     assert "sums agree: 13 records = 10 rows + 1 reject + 2 skipped" in lines
     assert "next ktrans rejects list demo.yaml" in lines
     assert "\x1b" not in err
@@ -151,7 +151,7 @@ def test_validate_tells_stages_and_guarantees(project, ktrans, ktrans_json):
     assert out.startswith("ok  demo.yaml (demo)\n")
     assert "sink      file: 46 columns; every row exactly once" in out
     assert (
-        "sink      lines (file): 2 columns, when action = 'reject'; every row exactly once" in out
+        "sink      lines (file): 2 columns, where action = 'reject'; every row exactly once" in out
     )
     code, told = ktrans_json("validate", "demo.yaml", "nowhere.yaml")
     assert code == 78
@@ -339,7 +339,7 @@ def test_notes_are_told_without_a_terminal_unless_it_is_quiet(project, ktrans):
     assert ktrans("run", path) == (
         0,
         "",
-        "note: 1 files end within a line, which waits for its end (tail_wait)\n",
+        "note: 1 files end within a line, which waits to be completed (tail_wait)\n",
     )
     assert ktrans("run", "-q", path) == (0, "", "")
 

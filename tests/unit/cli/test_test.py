@@ -15,7 +15,7 @@ enrichers:
   - {{type: derive, columns: {{bits: bytes * 8}}}}
 sinks:
   - {{id: lake, type: file, path: out/}}
-  - {{id: refused, type: file, path: refused/, when: action = 'reject', columns: [bytes]}}
+  - {{id: refused, type: file, path: refused/, where: action = 'reject', columns: [bytes]}}
 tests:
 {tests}
 """

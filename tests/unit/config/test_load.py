@@ -50,13 +50,13 @@ source: {type: shop, paths: [logs/]}
 sinks:
   - {type: box, path: a/}
   - {type: box, path: b/}
-  - {type: box, path: c/, id: box-3, when: "bytes > 0", columns: [bytes, packets]}
+  - {type: box, path: c/, id: box-3, where: "bytes > 0", columns: [bytes, packets]}
   - {type: box, path: d/}
 """
     sinks = load_pipeline(write(text), catalogue, environ={}).sinks
     assert [sink.id for sink in sinks] == ["box", "box-2", "box-3", "box-4"]
-    assert (sinks[2].when, sinks[2].columns) == ("bytes > 0", ("bytes", "packets"))
-    assert (sinks[0].when, sinks[0].columns) == (None, None)
+    assert (sinks[2].where, sinks[2].columns) == ("bytes > 0", ("bytes", "packets"))
+    assert (sinks[0].where, sinks[0].columns) == (None, None)
 
 
 def test_yaml_is_version_1_2(write, catalogue):

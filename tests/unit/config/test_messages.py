@@ -47,10 +47,10 @@ CASES = {
         ),
     ),
     "unknown option of a sink, where the engine's keys are known": (
-        SHOP + "sinks: [{type: box, path: out/, wehn: a}]\n",
+        SHOP + "sinks: [{type: box, path: out/, wehre: a}]\n",
         (
-            "unknown_option|demo.yaml:2:33|sink box has no option `wehn`|did you mean `when`? the "
-            "options are: columns, format, id, path, type, when"
+            "unknown_option|demo.yaml:2:33|sink box has no option `wehre`|did you mean `where`? the "
+            "options are: columns, format, id, path, type, where"
         ),
     ),
     "unknown section": (
@@ -69,7 +69,7 @@ CASES = {
         SHOP,
         (
             "missing_option|demo.yaml:1:1|the pipeline needs `sinks`|Where the rows go: each sink gets "
-            "all of them, unless it says `when`."
+            "all of them, unless it says `where`."
         ),
     ),
     "no sink": (
@@ -288,7 +288,7 @@ LEAKS = [
     GOOD + "enrichers: '${env:S}'\n",
     GOOD + "engine: '${env:S}'\n",
     SHOP + "sinks: [{type: box, path: 'http://me:SECRET@host/', nope: 3}]\n",
-    SHOP + "sinks: [{type: box, path: x, when: ['${env:S}']}]\n",
+    SHOP + "sinks: [{type: box, path: x, where: ['${env:S}']}]\n",
     SHOP + "sinks: [{type: box, path: x, id: '${env:S}/'}]\n",
 ]
 

@@ -24,7 +24,7 @@ GOOD = [
     (
         "version: 1\nname: demo\nx-any: {a: [1]}\nsource: {type: shop, paths: [a], token: null}\n"
         "decoder: {type: auto}\nenrichers: [{type: trim, rename: {a: b}}]\n"
-        "sinks: [{type: box, path: p, id: a, when: b > 1, columns: [c], format: {type: pack, level: 3}}]\n"
+        "sinks: [{type: box, path: p, id: a, where: b > 1, columns: [c], format: {type: pack, level: 3}}]\n"
         "rejects: {type: file, path: r/, format: {type: jsonl}, limit: {ratio: 0.1}}\n"
         "engine: {workers: 2}\nlimits: {block_size: 65536}\nstate: {path: s.db}"
     ),
@@ -41,7 +41,7 @@ EMPTY = (
     "profiles",
 )
 GOOD += [
-    "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p, id: , when: , columns: }]\n"
+    "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p, id: , where: , columns: }]\n"
     + "".join(f"{section}:\n" for section in EMPTY),
     (
         "name: flows-${env:A}\nsource: {type: shop, paths: [a]}\n"
@@ -75,7 +75,7 @@ BAD = [
     "source: {type: shop, paths: [a], depth: deep}\nsinks: [{type: box, path: out/}]",
     "source: {type: shop, paths: [a], depth: 10}\nsinks: [{type: box, path: out/}]",
     "source: {type: shop, paths: [a]}\nsinks: []",
-    "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p, when: ' '}]",
+    "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p, where: ' '}]",
     "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p}]\nprofiles: {'': {}}",
     "name: -a\nsource: {type: shop, paths: [a]}\nsinks: [{type: box, path: p}]",
     "source: {type: shop, paths: [a]}\nsinks: [{type: box, path: p, format: {type: box, path: p}}]",
@@ -148,7 +148,7 @@ enrichers:
   - {type: filter, where: "action = 'reject' or bytes > 0"}
 sinks:
   - {type: file, path: "out/date={start_time:%Y-%m-%d}/", format: {type: parquet, compression: zstd}}
-  - {id: tsdb, type: file, path: out-influx/, format: {type: influx}, when: "log_status = 'OK'",
+  - {id: tsdb, type: file, path: out-influx/, format: {type: influx}, where: "log_status = 'OK'",
      columns: [start_time, bytes]}
 rejects: {type: file, path: rejects/, limit: {ratio: 0.1}}
 """

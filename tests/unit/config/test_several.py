@@ -7,7 +7,7 @@ import pytest
 from ktrans.api import ConfigError, UsageError
 from ktrans.config.find_files import folder_of, pipeline_files
 from ktrans.config.load import load_all, load_file, load_pipeline
-from ktrans.config.yaml_document import read_documents
+from ktrans.config.yaml_read import read_documents
 
 ONE = "name: one\nsource: {type: shop, paths: [a]}\nsinks: [{type: box, path: one/}]\n"
 TWO = ONE.replace("one", "two")
@@ -86,7 +86,7 @@ def test_what_is_wrong_with_one_stops_no_other(write, catalogue, tmp_path):
 
 
 def test_files_that_are_read_are_told_even_if_they_are_wrong(write, catalogue, tmp_path):
-    from ktrans.config.pipeline_documents import Wanted
+    from ktrans.config.draft import Wanted
 
     write("sinks: [{type: box, path: '${file:secret}'}]\n", "base.yaml")
     path = write("include: [base.yaml, missing.yaml]\n")

@@ -16,6 +16,9 @@ from ktrans.api import Limits, RejectError, TruncatedError
 from ktrans.api.component import Context
 from ktrans.decoders.logs.azure_nsg import AzureNsgDecoder, AzureNsgDecoderConfig
 from ktrans.decoders.logs.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
+from ktrans.decoders.read.azure_exact import read_exactly
+from ktrans.decoders.read.azure_lines import tuple_lines
+from ktrans.decoders.read.azure_loose import read_loosely
 
 quick = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -276,7 +279,7 @@ def test_memory_does_not_follow_the_size_of_the_object(payload):
     rows = 0
     tracemalloc.start()
     for block in decoder.blocks(payload("o", data)):
-        rows += block.sheet.lines
+        rows += block.records.tuples
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert rows == 320_000
@@ -340,6 +343,43 @@ def test_rejected_records_can_be_replayed_line_by_line(collect, payload):
     assert set(result.positions) == {1, 2}
     assert len(result.rows) == 320
     assert result.reasons == {3: "bad_json"}
+
+
+texts = st.one_of(
+    st.from_regex(r"1[0-9]{9},[0-9.,A-Z]{0,12}", fullmatch=True),
+    st.sampled_from(["", ",", "]", "1", ",1", '"', "\\", "[", "a b", "5,é"]),
+)
+elements = st.one_of(texts, texts, st.sampled_from([5, None, True, ["1"], {"a": "5"}, {}]))
+lists = st.lists(st.one_of(st.lists(texts, max_size=4), st.lists(elements, max_size=4)), max_size=4)
+
+
+@given(st.lists(lists, min_size=1, max_size=3), st.booleans())
+def test_the_tuples_counted_while_cutting_are_those_of_a_full_parse(records, compact):
+    documents = [vnet_record(groups) for groups in records]
+    separators = (",", ":") if compact else None
+    text = json.dumps(documents, separators=separators, ensure_ascii=False).encode()
+    parsed = sum(len(group) for groups in records for group in groups)
+    exact = read_exactly(text)
+    loose, _ = read_loosely(json.loads(text), "vnet")
+    assert sum(part.tuples for part in loose) == parsed
+    if exact is None:
+        assert not compact or not all(
+            type(one) is str and one[:1].isdigit()
+            for groups in records
+            for g in groups
+            for one in g
+        )
+        return
+    assert sum(part.tuples for part in exact) == parsed
+    lines = [tuple_lines(part) for part in (*exact, *loose)]
+    assert len({line.plain().removesuffix(b"\n") for line in lines}) == 1
+    assert len({tuple(line.counts.tolist()) for line in lines}) == 1
+
+
+def vnet_record(groups):
+    """Make a virtual network record of groups of tuples, as Azure writes it."""
+    flows = [{"aclID": "a", "flowGroups": [{"rule": "r", "flowTuples": group} for group in groups]}]
+    return {"category": "FlowLogFlowEvent", "flowRecords": {"flows": flows}}
 
 
 junk = st.one_of(

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ktrans.api import ConfigError, EpochId, TaskId
 from ktrans.enrichers.dedupe import IDENTITY, DedupeEnricher, DedupeEnricherConfig
+from ktrans.enrichers.hashes.hash_sets import Hashes, HashSet
 from ktrans.enrichers.hashes.hashing import hash_column
-from ktrans.enrichers.held_rows.seen import Hashes, HashSet
 from ktrans.flow.schema import FLOW_SCHEMA, TEXT, project
 
 TASK = TaskId(EpochId("p", 1), 0)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from ktrans.api import ConfigError, Context, EpochId, RunError, TaskId
 from ktrans.enrichers.one_report import (
-    LOG_TYPES,
-    SIDES,
     OneReportEnricher,
     OneReportEnricherConfig,
 )
 from ktrans.flow.schema import FLOW_SCHEMA
+from ktrans.kit.flow_rules import PREFERRED_LOG_TYPES as LOG_TYPES
+from ktrans.kit.flow_rules import PREFERRED_REPORTERS as SIDES
 
 TASK = TaskId(EpochId("p", 1), 0)
 DAY = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

@@ -20,8 +20,8 @@ from ktrans.api import (
     TaskId,
 )
 from ktrans.enrichers.rollup import RollupEnricher, RollupEnricherConfig
-from ktrans.enrichers.totals import lift as _rollup_lift
-from ktrans.enrichers.totals import state as _rollup_state
+from ktrans.enrichers.totals import rows_to_totals
+from ktrans.enrichers.totals import state as stored_state
 
 BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SCHEMA = pa.schema(
@@ -194,16 +194,16 @@ def test_state_read_back_gives_the_same_as_state_kept_in_memory(epochs, afresh, 
     """Whatever the log of totals was cut into, and whenever it was put together anew."""
     options = {"group_by": ("group",), "aggregates": ALL, "lateness": "1d"}
     seen = []
-    before = _rollup_state.SLACK_ROWS, _rollup_state.LEAST_ROWS
+    before = stored_state.SLACK_ROWS, stored_state.LEAST_ROWS
     for again in (afresh, [False] * 6):
         enricher, store, rows = make(**options), Store(), []
-        _rollup_state.SLACK_ROWS, _rollup_state.LEAST_ROWS = slack, 1
+        stored_state.SLACK_ROWS, stored_state.LEAST_ROWS = slack, 1
         try:
             for epoch, fresh in zip(epochs, again, strict=False):
                 rows += store.epoch(enricher, [batch(epoch)], afresh=fresh)
             rows += store.epoch(enricher, [], last=True)
         finally:
-            _rollup_state.SLACK_ROWS, _rollup_state.LEAST_ROWS = before
+            stored_state.SLACK_ROWS, stored_state.LEAST_ROWS = before
         seen.append(rows)
     assert seen[0] == seen[1]
     own = [r for r in seen[0] if r["revision"] is None]
@@ -218,7 +218,7 @@ def test_large_batches_are_summed_up_in_pieces(monkeypatch):
     rng = np.random.default_rng(1)
     rows = [row(int(s), str(g)) for s, g in rng.integers(0, 300, (2000, 2))]
     whole = roll(rows, group_by=["group"], aggregates=ALL)
-    monkeypatch.setattr(_rollup_lift, "WORTH_IT", 0.0)
+    monkeypatch.setattr(rows_to_totals, "WORTH_IT", 0.0)
     monkeypatch.setattr("ktrans.enrichers.totals.epoch.PENDING_ROWS", 64)
     assert roll(rows, [50] * 30, group_by=["group"], aggregates=ALL) == whole
 
@@ -390,7 +390,7 @@ def test_columns_that_do_not_fit_are_named_with_their_option(options, field):
 @pytest.mark.parametrize(
     "options",
     [
-        {"window": "5"},
+        {"window": "five"},
         {"window": "0s"},
         {"aggregates": {}},
         {"aggregates": {"a": {"sum": "x", "max": "y"}}},

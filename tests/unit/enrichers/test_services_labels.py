@@ -9,9 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from ktrans.api import ConfigError
-from ktrans.enrichers.labels import CLASSES, LabelsEnricher, LabelsEnricherConfig
+from ktrans.enrichers.labels import LabelsEnricher, LabelsEnricherConfig
 from ktrans.enrichers.services import ServicesEnricher, ServicesEnricherConfig
 from ktrans.flow.schema import TEXT
+from ktrans.kit.flow_rules import ADDRESS_CLASSES as CLASSES
 
 FLOW = (pa.int16(), pa.int32(), pa.int32())
 

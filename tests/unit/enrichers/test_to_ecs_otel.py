@@ -11,7 +11,7 @@ from ktrans.enrichers.to_ecs import ToEcsEnricher, ToEcsEnricherConfig
 from ktrans.enrichers.to_otel import ToOtelEnricher, ToOtelEnricherConfig
 from ktrans.flow.maps import extended, map_value
 from ktrans.flow.schema import ATTRS, FLOW_SCHEMA, NAMES, TEXT
-from ktrans.flow.target_schemas.tables import TARGETS, homes
+from ktrans.flow.target_schemas import TARGETS, attributes_from
 
 T0 = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 ROW = {
@@ -145,7 +145,7 @@ def test_otel_extra_attributes_keep_their_dots():
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_flow_column_has_a_home_in_every_target(target):
     aside = {"source_uri", "source_pos"} if target == "OCSF" else {"source_pos"}
-    homeless = {name for name in NAMES if not homes(name)[target]} - aside
+    homeless = {name for name in NAMES if not attributes_from(name)[target]} - aside
     assert not homeless
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import ConfigError, Context
-from ktrans.enrichers.rules.paths import CLASSES
 from ktrans.enrichers.zones import ZonesEnricher, ZonesEnricherConfig
 from ktrans.flow.schema import FLOW_SCHEMA
+from ktrans.kit.flow_rules import PATH_CLASSES as CLASSES
 
 NETWORKS = """prefix,cloud,region,zone,vpc
 10.1.0.0/16,aws,eu-1,eu-1-a,vpc-1

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ktrans.flow.attrs import build_attrs
 from ktrans.flow.columns import (
     as_text,
     coalesce_text,
@@ -18,6 +17,7 @@ from ktrans.flow.columns import (
     recode,
     unix_times,
 )
+from ktrans.flow.maps import build_attrs
 from ktrans.flow.protocols import blank_ports, portless
 from ktrans.flow.schema import FLOW_SCHEMA, TEXT, project
 

@@ -46,8 +46,7 @@ def test_a_run_is_counted(tmp_path):
     assert found["ktrans_rows_received_total",] == 10
     assert found["ktrans_rows_sent_total", "lake"] == 7
     assert found["ktrans_rejects_total", "bad_number"] == 2
-    assert found["ktrans_rows_dropped_total", "true"] == 3
-    assert found["ktrans_rows_dropped_total", "false"] == 2
+    assert found["ktrans_rows_filtered_total",] == 3
     assert found["ktrans_exit_code",] == 0
     assert found["ktrans_last_success_timestamp_seconds",] == 1000
     assert stat.S_IMODE(path.stat().st_mode) == 0o644

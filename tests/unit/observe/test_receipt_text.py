@@ -42,8 +42,8 @@ demo: done in 2.0 s, 20.6 k rows/s
   decoded    41,200 rows, 18 skipped (headers, blank lines), 12 rejected
                   10  bad_number
                    2  too_few_fields
-  filter     11,100 left out, 30,100 kept (enrichers[0] filter)
-  -> lake    30,000 rows, 100 left out by `when`, 2.3 MB, 2 outputs,
+  filter     11,100 filtered, 30,100 kept (enrichers[0] filter)
+  -> lake    30,000 rows, 100 filtered by `where`, 2.3 MB, 2 outputs,
              exactly once
              /lake/, for example date=2026-01-01/a.parquet
   -> rejects 12 rows, 1.3 kB, 1 output, exactly once

@@ -9,7 +9,7 @@ import pytest
 from ktrans.api import ConfigError, PluginError
 from ktrans.api.spec import KINDS
 from ktrans.registry.catalogue import Catalogue
-from ktrans.registry.plugins import installed_entry_points
+from ktrans.registry.entry_points import installed_points
 
 GOOD = """
     from ktrans.api import Component, ComponentConfig, Spec, hookimpl
@@ -167,7 +167,7 @@ def test_a_hook_with_arguments_that_it_never_gets_is_broken(catalogue, install):
     ],
 )
 def test_an_unknown_type_is_told_with_what_there_is(kind, name, said):
-    own = [point for point in installed_entry_points() if point.dist.name == "ktrans"]
+    own = [point for point in installed_points() if point.distribution == "ktrans"]
     with pytest.raises(ConfigError, match=f"unknown {kind} {name}") as caught:
         Catalogue(entry_points=own).spec(kind, name)
     assert said in caught.value.hint

@@ -245,7 +245,7 @@ def test_going_on_after_a_line_read_without_its_end_is_said(tmp_path):
     files.read()
     with log.open("ab") as file:
         file.write(b"22\n")
-    assert "without its end" in files.plan().notes[0]
+    assert "read before it was complete" in files.plan().notes[0]
     assert files.read() == [("a.log", 2, b"22\n")]
 
 

@@ -170,8 +170,8 @@ def test_whatever_was_read_is_in_the_spool_when_a_process_dies(
 
     src = source(folder, data, segment_size=size)
     with monkeypatch.context() as patched:
-        patched.setattr("ktrans.kit.spool.stream_reader._SMALL", 7)
-        patched.setattr("ktrans.kit.spool.stream_reader._PIECE", 7)
+        patched.setattr("ktrans.sources.files.stream_reader._SMALL", 7)
+        patched.setattr("ktrans.sources.files.stream_reader._PIECE", 7)
         for place, name in (("os", "read"), ("os", "fsync"), ("pathlib.Path", "replace")):
             owner = os if place == "os" else Path
             patched.setattr(owner, name, dying(name, getattr(owner, name)))

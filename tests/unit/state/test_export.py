@@ -103,7 +103,7 @@ def test_other_pipelines_are_left_alone(store, lines, tmp_path):
     ],
 )
 def test_what_is_not_whole_is_refused_and_changes_nothing(lines, other, tmp_path, damage):
-    with pytest.raises(UsageError, match="no export") as caught:
+    with pytest.raises(UsageError, match="not a complete export") as caught:
         load(other, "p", tmp_path / "p.yaml", damage(lines))
     assert caught.value.code == "export_damaged"
     assert other.pipelines() == []

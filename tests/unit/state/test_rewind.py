@@ -11,7 +11,7 @@ from ktrans.api import Split, StateError, StateUpdate, UsageError
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 from ktrans.state import rewind
 from ktrans.state.epochs import Epoch, Quarantine, Status
-from ktrans.state.rewind import bound, find_way, parse_time, reach
+from ktrans.state.rewind import bound, parse_time, plan_rewind, reach
 from ktrans.state.snapshots import open_totals, snapshot
 from ktrans.state.store import Store
 
@@ -46,7 +46,7 @@ class Line:
 
     def back(self, time):
         """Go back to a time; gives the numbers of the epochs that are read again."""
-        way = find_way(self.store, "p", time)
+        way = plan_rewind(self.store, "p", time)
         rewind.rewind(self.store.database, "p", way, self.clock)
         return [epoch["number"] for epoch in way.epochs]
 
@@ -88,7 +88,7 @@ def test_the_very_beginning_is_a_place_to_go_back_to(line):
 
 def test_nothing_later_means_nothing_to_do(line):
     line.record({"a": 1})
-    assert find_way(line.store, "p", line.clock).epochs == ()
+    assert plan_rewind(line.store, "p", line.clock).epochs == ()
 
 
 def test_it_can_be_gone_back_again_and_over_what_was_gone_back(line):
@@ -157,7 +157,7 @@ def test_open_totals_that_were_put_together_since_cannot(line):
     late = line.record(changes={"r": StateUpdate((b"12",), whole=True, open=2)})
     line.record(changes={"r": StateUpdate((b"3",), whole=False, open=3)})
     with pytest.raises(StateError) as caught:
-        find_way(line.store, "p", early)
+        plan_rewind(line.store, "p", early)
     assert caught.value.code == "rewind_too_far"
     assert late.strftime("%H:%M") in caught.value.hint
     line.back(late)
@@ -172,8 +172,8 @@ def test_what_is_replaced_is_kept_within_bounds(line):
         (4, 10),
         (5, 10),
     ]
-    with pytest.raises(StateError, match="does not know any more how it was at") as caught:
-        find_way(line.store, "p", NOW + dt.timedelta(minutes=2))
+    with pytest.raises(StateError, match="no longer knows its content at") as caught:
+        plan_rewind(line.store, "p", NOW + dt.timedelta(minutes=2))
     assert "12:03:00" in caught.value.hint
     assert line.back(NOW + dt.timedelta(minutes=3)) == [4, 5]
     assert line.memory()[1][0] == ("k0", 2, 3)
@@ -183,7 +183,7 @@ def test_an_epoch_that_is_not_finished_comes_first(line):
     line.record({"a": 1})
     line.store.plan("p", Epoch(2, [[]]))
     with pytest.raises(StateError, match="epoch 2 is unfinished") as caught:
-        find_way(line.store, "p", NOW)
+        plan_rewind(line.store, "p", NOW)
     assert caught.value.code == "epoch_unfinished"
 
 
@@ -201,13 +201,13 @@ def test_epochs_of_an_older_ktrans_cannot_be_gone_back_over(tmp_path):
         assert line.memory() == (7, [("a", 1, 1)])
         assert reach(store, "p") is None
         with pytest.raises(StateError, match="older ktrans"):
-            find_way(store, "p", NOW - dt.timedelta(hours=1))
+            plan_rewind(store, "p", NOW - dt.timedelta(hours=1))
         time = line.record({"a": 2})
         line.record({"a": 3})
         assert line.back(time) == [3]
         assert line.memory() == ({"at": 2}, [("a", 2, 2)])
         with pytest.raises(StateError) as caught:
-            find_way(store, "p", NOW)
+            plan_rewind(store, "p", NOW)
         assert time.strftime("%H:%M") in caught.value.hint
 
 
@@ -231,10 +231,10 @@ def test_times_as_people_write_them(text, time):
 
 @pytest.mark.parametrize("text", ["", "h", "yesterday", "-2h", "2026-13-01", "9" * 30 + "w"])
 def test_what_is_no_time_is_refused(text):
-    with pytest.raises(UsageError, match="is no time"):
+    with pytest.raises(UsageError, match="is not a time"):
         parse_time(text, NOW)
 
 
 def test_a_time_ahead_is_refused():
-    with pytest.raises(UsageError, match="lies ahead"):
+    with pytest.raises(UsageError, match="in the future"):
         parse_time("2026-05-01T12:00:01Z", NOW)

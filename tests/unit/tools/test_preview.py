@@ -26,7 +26,7 @@ def look(tmp_path):
         "decoder: {type: aws_vpc}\n"
         "enrichers: [{type: services}, {type: stitch}, {type: derive, columns: {n: packets + 1}}]\n"
         "sinks:\n"
-        "  - {id: some, type: blackhole, when: packets > 100}\n"
+        "  - {id: some, type: blackhole, where: packets > 100}\n"
         "  - {id: few, type: blackhole, columns: [src_addr, packets_rev]}\n"
     )
     catalogue = Catalogue()

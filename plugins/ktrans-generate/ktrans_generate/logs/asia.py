@@ -34,7 +34,7 @@ class BareLog(SpacedLog):
         super().__init__(version, fields, row_bytes=140)
 
     def head(self) -> bytes:
-        """Give nothing."""
+        """Return nothing."""
         return b""
 
 

@@ -47,7 +47,7 @@ class View:
         return np.where(flows.internal, self._host_code(flows.peer), outside)
 
     def address(self, *, source: bool, packet: bool = False) -> Coded:
-        """Give the address at one side: of the interface, or of the packet behind a NAT."""
+        """Return the address at one side: of the interface, or of the packet behind a NAT."""
         host = self.flows.host
         if packet:
             host = np.where(host % _NAT_EVERY, host, (host + 1) % self.world.hosts)
@@ -56,24 +56,24 @@ class View:
         return Coded(self.pool, codes.astype(np.int32, copy=False))
 
     def service(self, *, source: bool) -> Coded:
-        """Give the AWS service at one side."""
+        """Return the AWS service at one side."""
         flows = self.flows
         remote = self.world.remote_service[flows.peer]
         here = (flows.egress != source) & ~flows.internal
         return Coded.of(SERVICES, np.where(here, remote, 0))
 
     def some_hosts(self, every: int, make: Callable[[int], str]) -> Coded:
-        """Give a text for every so many hosts, and a dash for the others."""
+        """Return a text for every so many hosts, and a dash for the others."""
         texts = [make(i) if i % every == 0 else "-" for i in range(self.world.hosts)]
         return self.by_host(texts)
 
     def egress_only(self, make: Callable[[int], str]) -> Coded:
-        """Give a text by host on the way out, and a dash on the way in."""
+        """Return a text by host on the way out, and a dash on the way in."""
         texts = ["-", *(make(i) for i in range(self.world.hosts))]
         return Coded.of(texts, np.where(self.flows.egress, self.flows.host + 1, 0))
 
     def arn(self, index: int, rest: str) -> str:
-        """Give an ECS resource name."""
+        """Return an ECS resource name."""
         region, account = self.world.regions[index], self.world.accounts[index]
         return f"arn:aws:ecs:{region}:{account}:{rest}"
 
@@ -218,7 +218,7 @@ class SpacedLog(Log):
         self.row_bytes = row_bytes
 
     def head(self) -> bytes:
-        """Give the header line."""
+        """Return the header line."""
         return " ".join(field.name for field in self.fields).encode() + b"\n"
 
     def rows(self, flows: Flows, bad: np.ndarray, kinds: np.ndarray, first: int) -> pa.Array:
@@ -270,7 +270,7 @@ class SpacedLog(Log):
         return join(columns, rows, " ")
 
     def table(self, flows: Flows) -> pa.Table:
-        """Give rows with the types and names of AWS's Parquet files.
+        """Return rows with the types and names of AWS's Parquet files.
 
         Numbers that do not apply are null, texts are a dash.
         """

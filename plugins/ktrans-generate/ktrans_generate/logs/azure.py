@@ -150,7 +150,7 @@ class AzureLog(Log):
     _closing = "]}]}"
 
     def _opening(self, told: _Told, row: int, first: int) -> str:
-        """Give what stands before a group's first tuple."""
+        """Return what stands before a group's first tuple."""
         host, rule = int(told.flows.host[row]), _RULES[int(told.rule[row])]
         group = self._group(told.flows.world, host, rule)
         if row and told.record[row] == told.record[row - 1]:
@@ -161,7 +161,7 @@ class AzureLog(Log):
         return f'{comma}{{"time":"{time}.{fraction:07d}Z",{self._fields(told.flows.world, host)}{group}'
 
     def _fields(self, world: World, host: int) -> str:
-        """Give a record's fields up to where its list of flows begins."""
+        """Return a record's fields up to where its list of flows begins."""
         account, mac = _subscription(world, host), _mac(host)
         if self.version == 4:  # noqa: PLR2004
             region = _REGIONS[host % len(_REGIONS)]

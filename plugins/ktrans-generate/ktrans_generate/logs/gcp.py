@@ -61,12 +61,12 @@ class _Entries:
         self.hosts = flows.world.hosts
 
     def project(self, host: int) -> str:
-        """Name the project of a host."""
+        """Return the project of a host."""
         account = str(self.flows.world.accounts[host])
         return f"net-{self.flows.world.account_names.index(account) + 1:02d}"
 
     def region(self, host: int) -> str:
-        """Name the region of a host."""
+        """Return the region of a host."""
         return _REGIONS[host % len(_REGIONS)]
 
     def vpc(self, host: int) -> dict[str, str]:
@@ -145,7 +145,7 @@ class _Entries:
         return self.view.by_host([make(host) for host in range(self.hosts)])
 
     def log_name(self, host: int) -> str:
-        """Give the rest of an entry from its log name to the resource."""
+        """Return the rest of an entry from its log name to the resource."""
         newer = host % 3 == 2  # noqa: PLR2004
         api = "networkmanagement" if newer else "compute"
         return f'"logName":"projects/{self.project(host)}/logs/{api}.googleapis.com%2Fvpc_flows"'

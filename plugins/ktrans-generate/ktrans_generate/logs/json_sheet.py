@@ -64,20 +64,20 @@ class Sheet(View):
         return self._or_changed("bytes", self.flows.octets)
 
     def number(self) -> Ints:
-        """Give the number of each row within its object."""
+        """Return the number of each row within its object."""
         return np.arange(self.first, self.first + len(self.flows))
 
     def protocol_name(self) -> Coded:
-        """Give the name of the protocol."""
+        """Return the name of the protocol."""
         codes = np.searchsorted(list(_PROTOCOLS), self.flows.protocol)
         return Coded.of(list(_PROTOCOLS.values()), codes)
 
     def verdict(self, accept: str, reject: str) -> Coded:
-        """Say what became of the flow."""
+        """Return what became of the flow."""
         return Coded.of([accept, reject], self.flows.reject)
 
     def way(self, ingress: str, egress: str) -> Coded:
-        """Say which way the flow went."""
+        """Return which way the flow went."""
         return Coded.of([ingress, egress], self.flows.egress)
 
 
@@ -96,10 +96,10 @@ class JsonLog(Log, abc.ABC):
 
     @abc.abstractmethod
     def parts(self, sheet: Sheet) -> Sequence[Column]:
-        """Give a record's text and columns in turn."""
+        """Return a record's text and columns in turn."""
 
     def empty_parts(self, sheet: Sheet) -> Sequence[Column] | None:
-        """Give the parts of a record without data; None if this log has none."""
+        """Return the parts of a record without data; None if this log has none."""
         del sheet
         return None
 

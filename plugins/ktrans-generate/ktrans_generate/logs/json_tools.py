@@ -98,7 +98,7 @@ class Hubble(JsonLog):
 
 
 def _swapped(flows: Flows, own: Coded, other: str, side: int) -> Coded:
-    """Give the logging host's words at its own side of the flow, and the others at the other."""
+    """Return the logging host's words at its own side of the flow, and the others at the other."""
     here = flows.egress if side == 0 else ~flows.egress
     values = pa.concat_arrays([pa.array([other], pa.string()), own.values])
     return Coded(values, np.where(here, own.codes + 1, 0).astype(np.int32))

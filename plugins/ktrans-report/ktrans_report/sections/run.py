@@ -109,12 +109,12 @@ def _ledger(receipt: dict[str, Any], ledger: dict[str, Any]) -> Figure:
                 ("Stage", "text"),
                 ("In", "number"),
                 ("Out", "number"),
-                ("Left out", "number"),
+                ("Filtered", "number"),
                 ("Rejected", "number"),
                 ("Bytes of flows out", "number"),
             ],
             rows,
         ),
-        about="At every stage what comes in is what goes out, what was left out by a filter, and"
+        about="At every stage what comes in is what goes out, what was filtered, and"
         " what was rejected. A rollup gives fewer rows with the same sums.",
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ktrans.api import Encoded
-from ktrans.kit.files.open_files import FileSet
+from ktrans.kit.files.file_writer import FileWriter
 from ktrans.kit.files.path_template import parse
 from ktrans.kit.rows.row_format import RowFormat
 
@@ -74,11 +74,11 @@ class Place:
 
 def files(place, path="out/{a}/", **options):
     settings = {"compression": "none", "target_bytes": 10, "max_open": 2, **options}
-    return FileSet(parse(path), Lines(), place, names=("p.s.1-0", ".txt"), **settings)
+    return FileWriter(parse(path), Lines(), place, names=("p.s.1-0", ".txt"), **settings)
 
 
 def put(made, key, data):
-    made.write((key,), Encoded(data, 1, len(data)))
+    made.write([((key,), Encoded(data, 1, len(data)))])
 
 
 def test_a_full_file_is_followed_by_another_and_the_largest_gives_way():
@@ -90,7 +90,7 @@ def test_a_full_file_is_followed_by_another_and_the_largest_gives_way():
         ("x/p.s.1-0-00000.txt", 10),
         ("y/p.s.1-0-00000.txt", 3),
     ]
-    assert [one["final"] for one in made.finish()] == [
+    assert list(made.finish().outputs) == [
         "x/p.s.1-0-00000.txt",
         "x/p.s.1-0-00001.txt",
         "y/p.s.1-0-00000.txt",
@@ -127,7 +127,7 @@ def test_an_error_undoes_everything_and_is_told_as_the_place_tells_it(compressio
 
 
 def test_files_that_hold_too_much_in_memory_are_closed_the_largest_first(monkeypatch):
-    monkeypatch.setattr("ktrans.kit.files.open_files._MAX_BUFFERED_BYTES", 12)
+    monkeypatch.setattr("ktrans.kit.files.file_writer._MAX_BUFFERED_BYTES", 12)
     place = Place(holds=True)
     made = files(place, target_bytes=100, max_open=10)
     for key, size in [("x", 5), ("y", 6), ("z", 4)]:

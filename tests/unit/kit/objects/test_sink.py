@@ -197,7 +197,7 @@ def test_a_stranger_is_told_from_another_epoch_and_another_task_of_ours(site):
 
 def test_what_is_held_in_memory_and_under_way_is_bounded(site, monkeypatch):
     """A hundred folders, parts that take their time, and room for a few of them."""
-    monkeypatch.setattr("ktrans.kit.files.open_files._MAX_BUFFERED_BYTES", 400_000)
+    monkeypatch.setattr("ktrans.kit.files.file_writer._MAX_BUFFERED_BYTES", 400_000)
     site.bucket.part_bytes = 50_000
     under_way, most = 0, 0
     lock = threading.Lock()
@@ -224,7 +224,7 @@ def test_what_is_held_in_memory_and_under_way_is_bounded(site, monkeypatch):
                 }
             )
             writer.write(writer.encode(batch))
-            held.append(sum(file.file.held_bytes for file in writer._files._open.values()))
+            held.append(sum(file.file.held_bytes for file in writer._open.values()))
         receipt = writer.finish()
         sink.commit(EPOCH, [receipt])
     assert receipt.rows == 200_000

@@ -17,6 +17,7 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans.kit.objects.source import ObjectSourceConfig
+from ktrans.kit.retry import Retry
 from tests.unit.kit.objects.conftest import NOW, Site
 
 AWS = "AWSLogs/{}/vpcflowlogs/eu-1/{:%Y/%m/%d}/"
@@ -315,7 +316,8 @@ def test_a_broken_connection_is_taken_up_where_it_broke(site, part_size):
 
 
 def test_a_connection_that_never_brings_a_byte_ends_as_an_error_that_may_pass(site, monkeypatch):
-    monkeypatch.setattr("ktrans.kit.objects.reader._MAX_WAIT_SECS", 0.01)
+    quick = Retry(attempts=5, first_wait_secs=0.01, max_wait_secs=0.01)
+    monkeypatch.setattr("ktrans.kit.objects.reader._RETRY", quick)
     source, split = one(site, b"data")
     site.bucket.cut["o"] = [0] * 100
     with source, pytest.raises(RetryableError):
@@ -324,7 +326,8 @@ def test_a_connection_that_never_brings_a_byte_ends_as_an_error_that_may_pass(si
 
 
 def test_a_trickle_is_asked_for_again(site, monkeypatch):
-    monkeypatch.setattr("ktrans.kit.objects.reader._MAX_WAIT_SECS", 0.01)
+    quick = Retry(attempts=5, first_wait_secs=0.01, max_wait_secs=0.01)
+    monkeypatch.setattr("ktrans.kit.objects.reader._RETRY", quick)
     data = random.Random(1).randbytes(1_000_000)
     source, split = one(site, data, slow_read_after=1e-9)
     with source:

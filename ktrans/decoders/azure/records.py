@@ -1,0 +1,106 @@
+"""Azure flow-log records, read but for their tuples, and the blocks that decoding works on.
+
+Sources: Azure Network Watcher, "Flow logging for network security groups" (versions 1 and 2) and
+"Virtual network flow logs" (version 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ktrans.decoders.frames.json_block import JsonReject
+
+Kind = Literal["nsg", "vnet"]
+Fields = tuple[tuple[str, str], ...]
+"""Native names and texts of the fields of a record, without its time and its flows."""
+
+CATEGORIES: dict[str, Kind] = {
+    "networksecuritygroupflowevent": "nsg",
+    "flowlogflowevent": "vnet",
+}
+"""The `category` of the records, in lower case."""
+
+
+class Fault(Exception):
+    """A record whose shape makes no sense; `reason` is its code."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Records:
+    """Records of one kind, and the groups of tuples in them.
+
+    Attributes:
+        kind: the layout of the tuples.
+        fields: the fields of each record.
+        times: the time of each record, as written.
+        owners: the index of the record that each group is part of.
+        rules, acls, macs: of each group, as written.
+        lists: the tuples of each group: the bytes of a JSON array, or the decoded array.
+        tuples: number of tuples in all groups.
+    """
+
+    kind: Kind
+    fields: list[Fields] = field(default_factory=list)
+    times: list[str | None] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    rules: list[str | None] = field(default_factory=list)
+    acls: list[str | None] = field(default_factory=list)
+    macs: list[str | None] = field(default_factory=list)
+    lists: list[Any] = field(default_factory=list)
+    tuples: int = 0
+
+    def add_record(self, fields: Fields, time: str | None) -> None:
+        """Add a record; the groups that follow are part of it."""
+        self.fields.append(fields)
+        self.times.append(time)
+
+    def add_group(self, rule: str | None, acl: str | None, mac: str | None, tuples: Any) -> None:
+        """Add a group of tuples to the last record."""
+        self.owners.append(len(self.fields) - 1)
+        self.rules.append(rule)
+        self.acls.append(acl)
+        self.macs.append(mac)
+        self.lists.append(tuples)
+
+    @property
+    def nbytes(self) -> int:
+        """Approximate size of the rows, each of which repeats the fields of its record."""
+        if not self.fields:
+            return 0
+        fields = sum(len(name) + len(text) for one in self.fields for name, text in one)
+        return self.tuples * (_TUPLE_BYTES + fields // len(self.fields))
+
+
+_TUPLE_BYTES = 96
+
+
+@dataclass(frozen=True, slots=True)
+class TupleBlock:
+    """Records of one kind, in the order of the object.
+
+    Attributes:
+        uri: the object.
+        records: the records; None if there are none.
+        first: 1-based ordinal of the first tuple in the object.
+        skipped: number of records that are not flow logs.
+        rejects: parts of the object, behind these records, that are not records.
+        same_position: whether all tuples have the position `first`, as those of a rejected record.
+    """
+
+    uri: str
+    records: Records | None
+    first: int
+    skipped: int = 0
+    rejects: tuple[JsonReject, ...] = ()
+    same_position: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Approximate size of the rows and the rejects."""
+        rows = 0 if self.records is None else self.records.nbytes
+        return rows + sum(len(reject.raw) for reject in self.rejects)

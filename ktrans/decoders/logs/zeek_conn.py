@@ -1,0 +1,101 @@
+"""Zeek's conn.log, one connection a record: tab-separated text or JSON.
+
+A row has the counters of both directions: from the originator (source) and, in `bytes_rev` and
+`packets_rev`, from the responder. Bytes are those of IP packets, as other flow logs count them; the
+payload that Zeek found in them is kept in attrs (`orig_bytes`, `resp_bytes`) and counts only where the
+log has no IP bytes. Zeek watches and decides nothing, so there is no action; `conn_state` and
+`history`, in attrs, describe how a connection went. The ports of ICMP are its type and code, in attrs.
+
+Source: Zeek documentation, "conn.log", "Zeek Log Formats and Inspection" and base/protocols/conn.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.decoders.log import Json, Log, ZeekText, col, first_of, keys, pattern, where
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.values import Coerced, Wrong, text_of
+from ktrans.flow.addresses import ip_versions
+from ktrans.flow.schema import TIME
+
+_ICMP, _ICMP6 = 1, 58
+_IPV6 = 6
+_SECONDS = r"^[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
+_LONGEST = 1e9
+"""Seconds; no connection takes longer than thirty years."""
+
+
+def _microseconds(column: pa.Array) -> Coerced:
+    """Convert a duration in seconds to microseconds."""
+    if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type):
+        text = text_of(column).cast(pa.string())
+        digits = pc.match_substring_regex(text, _SECONDS)
+        column = text
+        seconds = pc.if_else(digits, text, pa.scalar(None, pa.string())).cast(pa.float64())
+    elif pa.types.is_boolean(column.type):
+        seconds = pa.nulls(len(column), pa.float64())
+    else:
+        seconds = column.cast(pa.float64())
+    good = pc.and_(pc.greater_equal(seconds, 0.0), pc.less(seconds, _LONGEST)).fill_null(False)
+    bad = pc.and_(column.is_valid(), pc.invert(good))
+    seconds = pc.if_else(good, seconds, pa.scalar(None, pa.float64()))
+    micros = pc.round(pc.multiply(seconds, 1e6)).cast(pa.int64())
+    return micros, Wrong.of(bad.to_numpy(zero_copy_only=False), "wrong_type")
+
+
+def _derive(rows: PartialRows) -> None:
+    """Add the duration to the start, tell ICMPv6 from ICMP, and keep the types and codes of both."""
+    duration, start = rows.columns.pop("end_time", None), rows.columns.get("start_time")
+    if duration is not None and start is not None:
+        rows.columns["end_time"] = pc.add(start.cast(pa.int64()), duration).cast(TIME)
+    protocol = rows.columns.get("protocol")
+    if protocol is None:
+        return
+    if "src_addr" in rows.columns:
+        is_v6 = pc.equal(ip_versions(rows.columns["src_addr"]), pa.scalar(_IPV6, pa.int8()))
+        is_icmp6 = pc.and_(pc.equal(protocol, _ICMP), is_v6).fill_null(False)
+        protocol = pc.if_else(is_icmp6, pa.scalar(_ICMP6, pa.int16()), protocol)
+        rows.columns["protocol"] = protocol
+    icmp = pc.is_in(protocol, value_set=pa.array([_ICMP, _ICMP6], pa.int16()))
+    if "attrs" in rows.wanted and pc.any(icmp).as_py():
+        for name in ("id.orig_p", "id.resp_p"):
+            text = rows.text(name)
+            if text is not None:
+                codes = pc.if_else(icmp, text.indices, pa.scalar(None, pa.int32()))
+                rows.attrs[name] = pa.DictionaryArray.from_arrays(codes, text.dictionary)
+
+
+LOG = Log(
+    "zeek_conn",
+    provider="zeek",
+    log_type="zeek.conn",
+    frames=(Json(), ZeekText("conn")),
+    columns=(
+        col("record_id", "uid"),
+        col("start_time", "ts"),
+        col("end_time", "duration", convert=_microseconds),
+        col("src_addr", '"id.orig_h"'),
+        col("dst_addr", '"id.resp_h"'),
+        col("src_port", '"id.orig_p"'),
+        col("dst_port", '"id.resp_p"'),
+        col("protocol", "ip_proto", "proto", values={"unknown_transport": None}),
+        col("packets", "orig_pkts"),
+        col("packets_rev", "resp_pkts"),
+        col("bytes", "orig_ip_bytes"),
+        col("bytes", "orig_bytes", in_attrs=True),
+        col("bytes_rev", "resp_ip_bytes"),
+        col("bytes_rev", "resp_bytes", in_attrs=True),
+    ),
+    constants={"log_status": "OK", "reporter": "interface"},
+    always=frozenset({"start_time", "src_addr", "protocol"}),
+    evidence=("src_addr", "dst_addr"),
+    skip=where("_path", not_="conn"),
+    derive=_derive,
+    sniff=first_of(
+        pattern(rb"(?m)^#path[^\w\n]conn\r?$", "header line #path conn"),
+        pattern(rb"(?m)^#fields[^\w\n].*\bid\.orig_h\b.*\bconn_state\b", "#fields of conn.log", 90),
+        keys("id.orig_h", "id.resp_h", "conn_state", score=95),
+    ),
+)

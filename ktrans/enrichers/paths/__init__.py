@@ -1,0 +1,1 @@
+"""Places of both ends of a flow, the class of the path between them, and its price."""

@@ -1,1 +1,0 @@
-"""Rules about flows that several enrichers share: paths, reports, addresses."""

@@ -1,1 +1,0 @@
-"""Tables that enrichers read: prefixes, prices, registered names."""

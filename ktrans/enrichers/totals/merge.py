@@ -1,0 +1,229 @@
+"""Totals as tables, and how they are merged and grouped by columns.
+
+Totals are Arrow tables: the keys (window and group columns), then the parts. Text keys are
+dictionaries; they are unified first, and grouped by their codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.api import RunError
+from ktrans.enrichers.totals import sketch
+from ktrans.enrichers.totals.plan import ROWS, WINDOW, Part, RollupPlan
+from ktrans.flow.schema import COUNTERS
+from ktrans.kit.columns import coded
+
+LARGEST = 9.0e18
+"""Sums of int64 must stay below 2**63, where they would overflow."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Totals, one per row, and the members that they count.
+
+    Attributes:
+        main: RollupPlan.main_schema.
+        members: for each Members of the plan, RollupPlan.member_schema.
+        size: an upper bound of the absolute sums in any column.
+        merged: no two of them have the same keys.
+    """
+
+    main: pa.Table
+    members: tuple[pa.Table, ...]
+    size: float = 0.0
+    merged: bool = False
+
+    @property
+    def rows(self) -> int:
+        """The rows of all tables, by which memory is limited."""
+        return int(self.main.num_rows + sum(table.num_rows for table in self.members))
+
+    def where(self, since: int | None, before: int | None = None) -> Totals:
+        """Return the totals of windows that begin at `since` or later, and before `before`."""
+        return Totals(
+            _windows(self.main, since, before),
+            tuple(_windows(table, since, before) for table in self.members),
+            self.size,
+            self.merged,
+        )
+
+
+def _windows(table: pa.Table, since: int | None, before: int | None) -> pa.Table:
+    if not table.num_rows:
+        return table
+    for edge, compare in ((since, pc.greater_equal), (before, pc.less)):
+        if edge is not None:
+            mask = compare(table.column(WINDOW), pa.scalar(edge, pa.int64()))
+            if not pc.all(mask).as_py():
+                table = table.filter(mask)
+    return slim(table)
+
+
+def empty(plan: RollupPlan, *, stored: bool = True) -> Totals:
+    """Return empty tables of totals."""
+    members = (plan.member_schema(m, stored=stored).empty_table() for m in plan.members)
+    return Totals(plan.main_schema().empty_table(), tuple(members), merged=True)
+
+
+def sized(plan: RollupPlan, totals: Totals) -> Totals:
+    """Compute `size` again, which merges only ever increase."""
+    columns = [(part, totals.main.column(part.name)) for part in plan.parts]
+    totals.size = max(size_of(part, column) for part, column in columns)
+    return totals
+
+
+def sums(table: pa.Table) -> tuple[int, int, int]:
+    """Return rows, bytes and packets of the totals in a main table."""
+    rows, *counters = (
+        int(pc.sum(table.column(name)).as_py() or 0) if name in table.schema.names else 0
+        for name in (ROWS, *COUNTERS)
+    )
+    by_name = dict(zip(COUNTERS, counters, strict=True))
+    return rows, by_name["bytes"], by_name["packets"]
+
+
+def size_of(part: Part, column: pa.Array | pa.ChunkedArray) -> float:
+    """Return the sum of a part's absolute values if the part is a sum, else 0."""
+    if part.how not in {"sum", "count"} or not len(column):
+        return 0.0
+    return float(pc.sum(pc.abs(column.cast(pa.float64(), safe=False))).as_py() or 0.0)
+
+
+def too_large(name: str) -> RunError:
+    """Make the error for a sum that would overflow."""
+    return RunError(
+        f"rollup: the sum of {name} does not fit 64 bits",
+        code="sum_too_large",
+        hint="filter rows with impossible counters out before the rollup",
+    )
+
+
+def merge(
+    plan: RollupPlan, many: Sequence[Totals], *, stored: bool = True, touched: bool = False
+) -> Totals:
+    """Merge totals of the same keys.
+
+    Args:
+        plan: what to compute.
+        many: in the order in which they came.
+        stored: whether members that are sketches come, and go, as sketches; else as values.
+        touched: the main tables have a column `touched`, of which the largest value is kept.
+    """
+    many = [totals for totals in many if totals.main.num_rows] or [many[0]]
+    if len(many) == 1 and many[0].merged:
+        return many[0]
+    size = sum(totals.size for totals in many)
+    if size > LARGEST:
+        raise too_large("a column")
+    how = [(part.name, part.merge) for part in plan.parts]
+    if touched:
+        how.append(("touched", "max"))
+    main = group(pa.concat_tables([totals.main for totals in many]), plan.keys, how)
+    members = []
+    for index, member in enumerate(plan.members):
+        table = pa.concat_tables([totals.members[index] for totals in many])
+        if member.sketch and stored:
+            members.append(sketch.merge(table, identify([table], plan.keys)[0]))
+        else:
+            members.append(group(table, [*plan.keys, "value"], []))
+    return Totals(main, tuple(members), size, merged=True)
+
+
+def sketched(plan: RollupPlan, totals: Totals) -> Totals:
+    """Turn the values of members that are sketches into sketches."""
+    members = [
+        sketch.build(table, identify([table], plan.keys)[0]) if member.sketch else table
+        for member, table in zip(plan.members, totals.members, strict=True)
+    ]
+    return Totals(totals.main, tuple(members), totals.size, totals.merged)
+
+
+def group(table: pa.Table, keys: list[str], how: list[tuple[str, str]]) -> pa.Table:
+    """Group by keys; the order is undefined."""
+    plain, words = _codes(table)
+    grouped = plain.group_by(keys, use_threads=False).aggregate(how)
+    columns = [grouped.column(name).combine_chunks() for name in keys]
+    for index, name in enumerate(keys):
+        if name in words:
+            columns[index] = texts(np.asarray(columns[index].fill_null(-1)), words[name])
+    columns += [grouped.column(f"{name}_{function}") for name, function in how]
+    kept = [table.schema.field(name) for name in [*keys, *(name for name, _ in how)]]
+    return pa.Table.from_arrays(columns, schema=pa.schema(kept))
+
+
+def _codes(table: pa.Table) -> tuple[pa.Table, dict[str, pa.Array]]:
+    """Replace dictionary columns by codes; return them and the dictionaries."""
+    words: dict[str, pa.Array] = {}
+    names = [f.name for f in table.schema if pa.types.is_dictionary(f.type)]
+    if not names:
+        return table, words
+    table = unified(table)
+    for name in names:
+        index = table.schema.get_field_index(name)
+        chunks = table.column(index).chunks
+        words[name] = chunks[0].dictionary if chunks else pa.array([], pa.string())
+        codes = pa.chunked_array([chunk.indices for chunk in chunks], pa.int32())
+        table = table.set_column(index, name, codes)
+    return table, words
+
+
+def unified(table: pa.Table) -> pa.Table:
+    """Unify the dictionaries of all chunks of a column.
+
+    Arrow fails if a column has no chunks, or if the code of a null is not in the dictionary.
+    """
+    if not table.num_rows:
+        return table
+    for index, field in enumerate(table.schema):
+        column = table.column(index)
+        if pa.types.is_dictionary(field.type) and column.null_count:
+            safe = [
+                texts(np.asarray(chunk.indices.fill_null(-1)), chunk.dictionary)
+                for chunk in column.chunks
+            ]
+            table = table.set_column(index, field, pa.chunked_array(safe, field.type))
+    return table.unify_dictionaries()
+
+
+def texts(codes: np.ndarray, words: pa.Array) -> pa.DictionaryArray:
+    """Make a text column of codes, negative ones for null, and words.
+
+    Arrow looks up the codes of nulls too when it unifies dictionaries (`unified`), so these must be
+    valid codes, and the dictionary must not be empty.
+    """
+    return coded(codes, words if len(words) else pa.array([""], pa.string()))
+
+
+def identify(tables: Sequence[pa.Table], keys: list[str]) -> list[np.ndarray]:
+    """Number the rows of some tables by their keys, from 0."""
+    together = pa.concat_tables([table.select(keys) for table in tables])
+    plain, _ = _codes(together)
+    plain = plain.append_column("row", pa.array(np.arange(len(plain))))
+    lists = plain.group_by(keys, use_threads=False).aggregate([("row", "list")])
+    found = lists.column("row_list").combine_chunks()
+    lengths = np.asarray(found.value_lengths())
+    numbers = np.empty(len(plain), np.int64)
+    numbers[np.asarray(found.flatten())] = np.repeat(np.arange(len(found)), lengths)
+    ends = np.cumsum([len(table) for table in tables])
+    return np.split(numbers, ends[:-1])
+
+
+def slim(table: pa.Table) -> pa.Table:
+    """Drop the words that no row uses if they are most of a dictionary."""
+    if not any(pa.types.is_dictionary(field.type) for field in table.schema):
+        return table
+    table = unified(table).combine_chunks()
+    for index, field in enumerate(table.schema):
+        if not pa.types.is_dictionary(field.type) or not table.num_rows:
+            continue
+        column = table.column(index).chunk(0)
+        if len(column.dictionary) > 2 * len(column) + 1024:
+            words = column.dictionary.take(column.indices).dictionary_encode()
+            table = table.set_column(index, field, words)
+    return table

@@ -1,0 +1,193 @@
+"""The base of sinks that write files, into folders or into an object store.
+
+The path's template splits the rows, a format encodes them, and the names of the files consist of
+the pipeline, the sink's id, the epoch and the task.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
+
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from ktrans.api import (
+    ComponentConfig,
+    ConfigError,
+    EpochId,
+    Format,
+    Kind,
+    Sink,
+    TaskId,
+)
+from ktrans.kit.files.compression import EXTENSIONS, Compression
+from ktrans.kit.files.file_writer import FileWriter, StagingArea
+from ktrans.kit.files.format_option import build_format
+from ktrans.kit.files.partition import check_columns
+from ktrans.kit.files.path_template import PathTemplate, Slot, parse, slug
+from ktrans.kit.units import Size
+
+
+class PartitionedSinkConfig(ComponentConfig):
+    """Options that all sinks of files have."""
+
+    nested: ClassVar[dict[str, Kind]] = {"format": "format"}
+
+    path: str = Field(
+        description="Where files go: a folder of fixed name, then folders named by the rows' own"
+        " values. {column} takes a text or number, {time:%Y-%m-%d} a time in UTC. Ends with a slash"
+        " to have files named for you; otherwise the name holds {task}.",
+        examples=[
+            "out/flows/date={start_time:%Y-%m-%d}/",
+            "out/{account_id}/flows-{task}.parquet",
+        ],
+    )
+    format: ComponentConfig = Field(
+        ComponentConfig(type="parquet"),
+        description="How rows look in the files.",
+        examples=[{"type": "parquet"}, {"type": "jsonl"}],
+    )
+    compression: Compression = Field(
+        "none",
+        description="Compression of whole files, for text formats. Parquet and Arrow compress"
+        " inside, by an option of theirs.",
+        examples=["none", "gzip", "zstd"],
+    )
+    target_file_size: Size = Field(
+        128 << 20,
+        ge=1,
+        description="Size at which a file is closed and the next one begun, in bytes as they are"
+        " on disk. Files end with a whole batch, so they come out somewhat larger.",
+        examples=[128 << 20],
+    )
+    max_open_files: int = Field(
+        128,
+        ge=1,
+        description="How many files a task keeps open; beyond it the largest one is closed.",
+        examples=[128],
+    )
+    keep_partition_columns: bool = Field(
+        True,
+        description="Whether columns whose value is in the path as it is stay in the files as well.",
+        examples=[True],
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _well_formed(cls, value: str) -> str:
+        parse(value)
+        return value
+
+
+P = TypeVar("P", bound=PartitionedSinkConfig)
+
+
+class PartitionedSink(Sink[P], abc.ABC):
+    """Writes files named `<pipeline>.<sink>.<epoch>-<task>-<part><extension>`.
+
+    A repeated task writes the same files, and other pipelines and sinks can share the folder.
+    """
+
+    _columns: list[str] | None = None
+
+    @cached_property
+    def template(self) -> PathTemplate:
+        """The parsed path."""
+        return parse(self.config.path)
+
+    @cached_property
+    def format(self) -> Format[Any]:
+        """The format of the files."""
+        return build_format(self.config.format, self.context)
+
+    @property
+    def owner(self) -> str:
+        """A name of this sink of this pipeline, fit for a file name, ASCII."""
+        return f"{slug(self.context.pipeline)}.{slug(self.context.name)}"
+
+    @cached_property
+    def _beginning(self) -> re.Pattern[str]:
+        """The beginning of the names of this sink's files, up to the task."""
+        pattern = ""
+        for part in self.template.name or (Slot("task"),):
+            if isinstance(part, str):
+                pattern += re.escape(part)
+            elif part.column == "task":
+                break
+            else:
+                pattern += ".*"
+        owner = re.escape(self.owner)
+        # A history has fewer digits than the number of an epoch, see `EpochId`.
+        return re.compile(pattern + owner + r"\.(?:([0-9a-f]{1,7})-)?(\d{8,})-\d{4}", re.DOTALL)
+
+    def owns(self, name: str) -> bool:
+        """Return whether this sink of this pipeline wrote the file of this name, in any format."""
+        return self._beginning.match(name) is not None
+
+    def written_until(self, name: str, epoch: EpochId) -> bool:
+        """Return whether a file's name is of this epoch or of an earlier one of its history."""
+        found = self._beginning.match(name)
+        if found is None:
+            return False
+        return (found[1] or "") == epoch.history and int(found[2]) <= epoch.number
+
+    def needs(self) -> Sequence[str] | None:
+        """Return the columns of the path and of the format; None if the format takes all."""
+        columns = self.format.needs()
+        if columns is None:
+            return None
+        return tuple(dict.fromkeys((*columns, *self.template.columns())))
+
+    def bind(self, schema: pa.Schema) -> None:
+        """Check path and format against the rows to come.
+
+        Raises:
+            ConfigError: a column is missing or does not fit, or the options contradict each other.
+        """
+        try:
+            check_columns(self.template, schema)
+        except ConfigError as error:
+            error.field = "path"
+            raise
+        if self.config.compression != "none" and not self.format.compressible:
+            raise ConfigError(
+                f"{self.config.format.type} files compress inside, not as a whole",
+                field="compression",
+                code="compression",
+                hint=f"leave out `compression: {self.config.compression}` of the sink, and set that"
+                " of the format",
+            )
+        if not self.config.keep_partition_columns:
+            taken = {slot.column for slot in self.template.slots if not slot.format}
+            self._columns = [name for name in schema.names if name not in taken]
+            if not self._columns:
+                raise ConfigError(
+                    "the path takes up all columns, so nothing is left for the files",
+                    code="column_missing",
+                    hint="set keep_partition_columns: true",
+                )
+            fields = [schema.field(name) for name in self._columns]
+            schema = pa.schema(fields, metadata=schema.metadata)
+        self.format.bind(schema)
+
+    @abc.abstractmethod
+    def staging_area(self, task: TaskId) -> StagingArea:
+        """Return the staging area of one attempt at a task."""
+
+    def writer(self, task: TaskId) -> FileWriter:
+        """Return a writer that stages the task's files."""
+        extension = self.format.extension + EXTENSIONS[self.config.compression]
+        return FileWriter(
+            self.template,
+            self.format,
+            self.staging_area(task),
+            columns=self._columns,
+            names=(f"{self.owner}.{task}", extension),
+            compression=self.config.compression,
+            target_bytes=self.config.target_file_size,
+            max_open=self.config.max_open_files,
+        )

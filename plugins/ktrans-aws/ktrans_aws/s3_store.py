@@ -1,0 +1,220 @@
+"""The objects of an S3 bucket, to list, read and write under conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ktrans.api import RejectError, RetryableError, SplitChangedError
+from ktrans.kit.objects.store import ObjectInfo, StoredObject
+from ktrans_aws.client import S3Config, make_client
+from ktrans_aws.errors import aws_errors, code_of
+
+_TAKEN = {"PreconditionFailed", "412"}
+_GONE = {"NoSuchKey", "404"}
+
+BY_ID = "id="
+"""The beginning of a version that is an id of a versioned bucket, and not an ETag."""
+
+
+class S3Body:
+    """The bytes of a range."""
+
+    def __init__(self, stream: Any, uri: str) -> None:
+        self._stream = stream
+        self._uri = uri
+
+    def read(self, size: int, /) -> bytes:
+        """Read up to `size` bytes."""
+        with aws_errors(f"read {self._uri}"):
+            piece: bytes = self._stream.read(size)
+        return piece
+
+    def close(self) -> None:
+        """Close the connection, unless everything was read: then the next request uses it."""
+        self._stream.close()
+
+
+def open_range(
+    client: Any, place: dict[str, str], version: str, bounds: tuple[int, int], uri: str
+) -> S3Body:
+    """Read a range of one version of an object.
+
+    Args:
+        client: of S3.
+        place: Bucket and Key, and RequestPayer.
+        version: its ETag, or `id=` and a version id.
+        bounds: first byte, and the one after the last.
+        uri: for messages.
+    """
+    start, end = bounds
+    which = (
+        {"VersionId": version.removeprefix(BY_ID)}
+        if version.startswith(BY_ID)
+        else {"IfMatch": f'"{version}"'}
+    )
+    with aws_errors(f"read {uri}"):
+        answer = client.get_object(**place, **which, Range=f"bytes={start}-{end - 1}")
+    if start and not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
+        answer["Body"].close()
+        raise RetryableError(f"{uri}: the server sent another range than the one asked for")
+    return S3Body(answer["Body"], uri)
+
+
+class S3Store:
+    """The objects of a bucket: an `ObjectStore` and a `ConditionalStore` (`ktrans.kit.objects`).
+
+    Args:
+        config: how to reach the bucket.
+        connections: how many requests may run at a time.
+        extra: options of every object that is written: encryption.
+    """
+
+    def __init__(
+        self, config: S3Config, connections: int, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        self._bucket = config.bucket
+        self._payer = config.payer
+        self._extra = extra or {}
+        self._client = make_client(config, "s3", connections=connections)
+
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        """Return objects in the order of their keys."""
+        start = {"StartAfter": after} if after else {}
+        for page in self._pages(prefix, start):
+            yield from (_info(item) for item in page.get("Contents", ()))
+
+    def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
+        """Return what is directly in a folder."""
+        for page in self._pages(prefix, {"Delimiter": "/"}):
+            yield from (folder["Prefix"] for folder in page.get("CommonPrefixes", ()))
+            yield from (_info(item) for item in page.get("Contents", ()))
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Look at one object."""
+        return _stat(self._client, self._place(key), key, self.uri(key))
+
+    def open(self, key: str, version: str, start: int, end: int) -> S3Body:
+        """Read a range of one version."""
+        return open_range(self._client, self._place(key), version, (start, end), self.uri(key))
+
+    def uri(self, key: str) -> str:
+        """Return the name of an object."""
+        return f"s3://{self._bucket}/{key}"
+
+    def check(self) -> None:
+        """Check whether the bucket may be listed."""
+        with aws_errors(f"list {self.uri('')}", checking=True):
+            self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1, **self._payer)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def read(self, key: str) -> StoredObject | None:
+        """Return an object; None if it does not exist."""
+        with aws_errors(f"read {self.uri(key)}"):
+            try:
+                answer = self._client.get_object(**self._place(key))
+            except Exception as error:
+                if code_of(error) in _GONE:
+                    return None
+                raise
+            return StoredObject(answer["Body"].read(), answer["ETag"])
+
+    def create(self, key: str, data: bytes) -> str | None:
+        """Write an object that does not exist."""
+        return self._put(key, data, {"IfNoneMatch": "*"})
+
+    def replace(self, key: str, data: bytes, version: str) -> str | None:
+        """Overwrite one version of an object."""
+        return self._put(key, data, {"IfMatch": version})
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if it exists."""
+        with aws_errors(f"remove {self.uri(key)}"):
+            self._client.delete_object(**self._place(key))
+
+    def _put(self, key: str, data: bytes, condition: dict[str, str]) -> str | None:
+        with aws_errors(f"write {self.uri(key)}"):
+            try:
+                answer = self._client.put_object(
+                    **self._place(key), **self._extra, **condition, Body=data
+                )
+            except Exception as error:
+                if code_of(error) in _TAKEN | _GONE:
+                    return None
+                raise
+            return str(answer["ETag"])
+
+    def _place(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": key, **self._payer}
+
+    def _pages(self, prefix: str, more: dict[str, str]) -> Iterator[dict[str, Any]]:
+        pages = iter(
+            self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix, **more, **self._payer
+            )
+        )
+        while True:
+            with aws_errors(f"list {self.uri(prefix)}"):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+
+class NamedObjects:
+    """Reads objects of any bucket; keys are `bucket/key`.
+
+    An object that was removed or replaced after its message was sent is a reject: a newer version
+    has its own message.
+    """
+
+    def __init__(self, client: Any, payer: dict[str, str]) -> None:
+        self._client = client
+        self._payer = payer
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Look at one object."""
+        return _stat(self._client, self._place(key), key, self.uri(key))
+
+    def open(self, key: str, version: str, start: int, end: int) -> S3Body:
+        """Read a range of one version.
+
+        Raises:
+            RejectError: it is gone or replaced.
+        """
+        try:
+            return open_range(self._client, self._place(key), version, (start, end), self.uri(key))
+        except SplitChangedError as error:
+            gone = error.code == "split_vanished"
+            raise RejectError(
+                f"{error.message}: {'removed' if gone else 'replaced'} after the message was sent",
+                code="object_gone" if gone else "object_replaced",
+            ) from error
+
+    def uri(self, key: str) -> str:
+        """Return the name of an object."""
+        return f"s3://{key}"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _place(self, key: str) -> dict[str, str]:
+        bucket, _, rest = key.partition("/")
+        return {"Bucket": bucket, "Key": rest, **self._payer}
+
+
+def _stat(client: Any, place: dict[str, str], key: str, uri: str) -> ObjectInfo | None:
+    try:
+        with aws_errors(f"look at {uri}"):
+            found = client.head_object(**place)
+    except SplitChangedError:
+        return None
+    return ObjectInfo(key, found["ContentLength"], found["ETag"].strip('"'), found["LastModified"])
+
+
+def _info(item: dict[str, Any]) -> ObjectInfo:
+    return ObjectInfo(item["Key"], item["Size"], item["ETag"].strip('"'), item["LastModified"])

@@ -1,0 +1,201 @@
+"""Writes objects to an S3 bucket.
+
+An object is a multipart upload, invisible until it is completed at the commit in one step (Amazon S3 User Guide, "Uploading and copying objects using multipart upload").
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from ktrans.api import StageLostError
+from ktrans.kit.objects.store import MARK, Leftover, NewObject, object_exists
+from ktrans_aws.client import S3Config, make_client
+from ktrans_aws.errors import aws_errors, code_of
+
+_LOST = {"NoSuchUpload", "404"}
+
+
+class S3Target:
+    """Writes objects to a bucket (see `ktrans.kit.objects.store.ObjectTarget`).
+
+    Args:
+        config: how to reach the bucket.
+        part_bytes: size of the parts.
+        extra: options of every new object: encryption, storage class, ACL.
+        connections: how many requests may run at a time.
+    """
+
+    def __init__(
+        self, config: S3Config, part_bytes: int, extra: dict[str, Any], connections: int
+    ) -> None:
+        self.part_bytes = part_bytes
+        self.extra = extra
+        self.place = {"Bucket": config.bucket, **config.payer}
+        self.client = make_client(config, "s3", connections=connections)
+
+    def begin(self, new: NewObject) -> S3Upload:
+        """Begin an object; nothing is sent yet."""
+        return S3Upload(self, new)
+
+    def publish(self, new: NewObject, token: Any) -> None:
+        """Complete the upload, unless it was completed before.
+
+        Raises:
+            StageLostError: the upload is gone, and no object of ours is there.
+        """
+        condition = {"IfNoneMatch": "*"} if new.if_absent else {}
+        try:
+            self._complete(new, token, condition)
+        except Exception as error:  # noqa: BLE001  # see there
+            self._not_completed(new, token, error)
+
+    def _complete(self, new: NewObject, token: Any, condition: dict[str, str]) -> None:
+        parts = [
+            {"PartNumber": number, "ETag": tag} for number, tag in enumerate(token["parts"], 1)
+        ]
+        self.client.complete_multipart_upload(
+            **self.place,
+            **condition,
+            Key=new.key,
+            UploadId=token["upload"],
+            MultipartUpload={"Parts": parts},
+        )
+
+    def discard(self, key: str, token: Any) -> None:
+        """Abort an upload."""
+        with aws_errors(f"abort the upload of {self.uri(key)}"):
+            try:
+                self.client.abort_multipart_upload(**self.place, Key=key, UploadId=token["upload"])
+            except Exception as error:
+                if code_of(error) not in _LOST:
+                    raise
+
+    def leftovers(self, prefix: str) -> Iterator[Leftover]:
+        """Return uploads that were neither completed nor aborted."""
+        pages = iter(
+            self.client.get_paginator("list_multipart_uploads").paginate(
+                **self.place, Prefix=prefix
+            )
+        )
+        while True:
+            with aws_errors(f"list the unfinished uploads below {self.uri(prefix)}"):
+                page = next(pages, None)
+            if page is None:
+                return
+            for item in page.get("Uploads", ()):
+                yield Leftover(item["Key"], {"upload": item["UploadId"], "parts": []})
+
+    def uri(self, key: str) -> str:
+        """Return the name of an object."""
+        return f"s3://{self.place['Bucket']}/{key}"
+
+    def check(self) -> None:
+        """Begin an upload and abort it, which needs the rights to write and leaves nothing behind."""
+        with aws_errors(f"write to {self.uri('')}", checking=True):
+            begun = self.client.create_multipart_upload(
+                **self.place, **self.extra, Key=".ktrans-check"
+            )
+            self.client.abort_multipart_upload(
+                **self.place, Key=".ktrans-check", UploadId=begun["UploadId"]
+            )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
+    def _not_completed(self, new: NewObject, token: Any, error: Exception) -> None:
+        """Check an upload that could not be completed; raise an error if its object does not exist.
+
+        An earlier attempt may have completed it, or this one if its answer was lost.
+        """
+        mark, version = self._published(new)
+        if mark == new.mark:
+            return
+        if code_of(error) == "PreconditionFailed":
+            if not new.ours(mark):
+                raise object_exists(self.uri(new.key)) from error
+            with aws_errors(f"publish {self.uri(new.key)}"):
+                self._complete(new, token, {"IfMatch": version})
+            return
+        if self._is_open(new.key, token):
+            with aws_errors(f"publish {self.uri(new.key)}"):
+                raise error
+        raise StageLostError(
+            f"the upload of {self.uri(new.key)} is gone, and so is the object",
+            hint="a lifecycle rule that aborts incomplete uploads must wait longer than a pipeline"
+            " may be stopped; the epoch is processed again",
+        ) from error
+
+    def _is_open(self, key: str, token: Any) -> bool:
+        with aws_errors(f"look at the upload of {self.uri(key)}"):
+            try:
+                self.client.list_parts(**self.place, Key=key, UploadId=token["upload"], MaxParts=1)
+            except Exception as error:
+                if code_of(error) in _LOST:
+                    return False
+                raise
+        return True
+
+    def _published(self, new: NewObject) -> tuple[str | None, str]:
+        """Return the mark of the object that is there, and its version."""
+        with aws_errors(f"look at {self.uri(new.key)}"):
+            try:
+                found = self.client.head_object(**self.place, Key=new.key)
+            except Exception as error:
+                if code_of(error) in {"404", "NoSuchKey"}:
+                    return None, ""
+                raise
+        return found.get("Metadata", {}).get(MARK), found["ETag"]
+
+
+class S3Upload:
+    """One multipart upload."""
+
+    def __init__(self, target: S3Target, new: NewObject) -> None:
+        self._target = target
+        self._new = new
+        self._id: str | None = None
+        self._parts: list[str] = []
+        self._uri = target.uri(new.key)
+
+    def write(self, part: bytes, /) -> None:
+        """Send a part."""
+        with aws_errors(f"write {self._uri}"):
+            answer = self._target.client.upload_part(
+                **self._target.place,
+                Key=self._new.key,
+                UploadId=self._begun(),
+                PartNumber=len(self._parts) + 1,
+                Body=part,
+            )
+        self._parts.append(answer["ETag"])
+
+    def stage(self) -> Any:
+        """Leave the upload open; the parts are durable."""
+        if not self._parts:
+            self.write(b"")
+        return {"upload": self._begun(), "parts": self._parts}
+
+    def abort(self) -> None:
+        """Abort the upload, if that can be done."""
+        if self._id is not None:
+            with contextlib.suppress(Exception):
+                self._target.discard(self._new.key, {"upload": self._id})
+
+    def _begun(self) -> str:
+        if self._id is None:
+            new = self._new
+            encoding = {"ContentEncoding": new.content_encoding} if new.content_encoding else {}
+            with aws_errors(f"write {self._uri}"):
+                answer = self._target.client.create_multipart_upload(
+                    **self._target.place,
+                    **self._target.extra,
+                    **encoding,
+                    Key=new.key,
+                    ContentType=new.content_type,
+                    Metadata={**new.metadata, MARK: new.mark},
+                )
+            self._id = answer["UploadId"]
+        return self._id

@@ -1,0 +1,115 @@
+"""A plan of the sqs source: splits, and messages that are done with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ktrans.api import Budget, Memory, Split
+from ktrans.kit.objects.message_hold import QueueMessage
+from ktrans.kit.objects.names import is_included
+from ktrans_aws.s3_events import CreatedObject, NotAnEventError, created_objects
+from ktrans_aws.s3_store import BY_ID
+
+if TYPE_CHECKING:
+    from ktrans_aws.sqs_source import SqsSourceConfig
+
+_SHOWN_CHARS = 10_000
+
+
+class SqsPlan:
+    """Collects splits from messages.
+
+    Attributes:
+        splits: by key.
+        done: messages that announce nothing new.
+        latest: when the last message was received.
+    """
+
+    def __init__(self, config: SqsSourceConfig, memory: Memory, budget: Budget) -> None:
+        self._config = config
+        self._memory = memory
+        self._budget = budget
+        self._size = 0
+        self._known = 0
+        self._other = 0
+        self._messages: dict[str, list[dict[str, Any]]] = {}
+        self.splits: dict[str, Split] = {}
+        self.done: list[QueueMessage] = []
+        self.latest = datetime.min.replace(tzinfo=UTC)
+
+    @property
+    def full(self) -> bool:
+        """Whether the budget is used up."""
+        return self._budget.full(len(self.splits), self._size)
+
+    def add(self, message: QueueMessage) -> None:
+        """Plan what a message announces."""
+        self.latest = max(self.latest, message.time or self.latest)
+        try:
+            announced = {new.identity: new for new in created_objects(message.text)}
+        except NotAnEventError as error:
+            self._add_unreadable(message, str(error))
+            return
+        wanted = {key: new for key, new in announced.items() if self._is_wanted(new)}
+        known = self._memory.recall(list(wanted))
+        new = {key: one for key, one in wanted.items() if key not in known}
+        if not new:
+            self._known += bool(known)
+            self._other += not known
+            self.done.append(message)
+            return
+        for key, one in new.items():
+            if key not in self._budget.skip:
+                self._take(message, len(new), key, one.uri, one.size, _data(one))
+
+    def _add_unreadable(self, message: QueueMessage, why: str) -> None:
+        key = f"message:{message.id}"
+        if self._memory.recall([key]):
+            self.done.append(message)
+        elif key not in self._budget.skip:
+            uri = f"{self._config.queue_url}#{message.id}"
+            data = {"why": why, "body": message.text[:_SHOWN_CHARS]}
+            self._take(message, 1, key, uri, 0, data)
+
+    def _take(
+        self,
+        message: QueueMessage,
+        objects: int,
+        key: str,
+        uri: str,
+        size: int | None,
+        data: Mapping[str, Any],
+    ) -> None:
+        """Add a split that a message of so many objects announces."""
+        if key not in self.splits:
+            self.splits[key] = Split(key, uri, size, data)
+            self._messages[key] = []
+            self._size += size or 0
+        receipt = {"id": message.id, "handle": message.receipt, "of": objects}
+        self._messages[key].append(receipt)
+
+    def with_messages(self) -> tuple[Split, ...]:
+        """Return the splits, each with the messages that announce it."""
+        return tuple(
+            Split(key, split.uri, split.size, {**split.data, "messages": self._messages[key]})
+            for key, split in self.splits.items()
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the user should know."""
+        notes = []
+        if self._known:
+            notes.append(f"{self._known} messages came again for objects that were read")
+        if self._other:
+            notes.append(f"{self._other} messages announced no new object, and were deleted")
+        return tuple(notes)
+
+    def _is_wanted(self, new: CreatedObject) -> bool:
+        return new.size != 0 and is_included(new.key, self._config.include, self._config.exclude)
+
+
+def _data(new: CreatedObject) -> dict[str, Any]:
+    version = f"{BY_ID}{new.version}" if new.version else new.etag
+    return {"key": f"{new.bucket}/{new.key}", "version": version, "size": new.size}

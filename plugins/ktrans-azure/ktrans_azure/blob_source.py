@@ -1,0 +1,71 @@
+"""The `azure_blob` source: any blobs of a container, or the growing hour blobs of flow logs."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from ktrans.api import Context, Plan
+from ktrans.kit.objects.source import ObjectSource
+from ktrans.kit.objects.store import ObjectStore
+from ktrans_azure.account import Account, lineage_name
+from ktrans_azure.blob_container import BlobContainer
+from ktrans_azure.blob_source_config import AzureBlobSourceConfig
+from ktrans_azure.event_queue import EventQueue
+
+
+class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
+    """Lists blobs, each read once at the ETag that it had."""
+
+    @cached_property
+    def container(self) -> BlobContainer:
+        """The container."""
+        config = self.config
+        account = Account(config, self.context)
+        return BlobContainer(account, config.container, hierarchical=config.hierarchical)
+
+    def namespace(self) -> str:
+        """Return the container's name for lineage."""
+        return lineage_name(self.config, self.config.container)
+
+    def make_store(self) -> ObjectStore:
+        """Connect to the container."""
+        return self.container
+
+    @cached_property
+    def queue(self) -> EventQueue | None:
+        """The queue that announces blobs, if there is one."""
+        if self.config.queue is None:
+            return None
+        return EventQueue(Account(self.config, self.context), self.config.queue, self.context)
+
+    def check(self) -> None:
+        """Check whether the container can be listed and the queue be read."""
+        super().check()
+        if self.queue is not None:
+            self.queue.check()
+
+    def commit(self, plan: Plan) -> None:
+        """Delete the messages that the epoch has processed."""
+        if self.queue is not None:
+            self.queue.delete((plan.position or {}).get("messages", {}))
+
+    def close(self) -> None:
+        """Release messages, threads and connections."""
+        super().close()
+        for name in ("queue", "container"):
+            part = self.__dict__.pop(name, None)
+            if part is not None:
+                part.close()
+
+
+def build(config: AzureBlobSourceConfig, context: Context | None = None) -> AzureBlobSource:
+    """Build the source for the layout of the container, with or without events."""
+    if config.tails:
+        from ktrans_azure.flow_log_source import FlowLogSource
+
+        return FlowLogSource(config, context)
+    if config.queue is not None:
+        from ktrans_azure.announced_source import AnnouncedBlobSource
+
+        return AnnouncedBlobSource(config, context)
+    return AzureBlobSource(config, context)

@@ -1,0 +1,194 @@
+"""Turns rows into messages, by columns: each row's text, or slices of rows as small files.
+
+Source: Google Cloud Pub/Sub documentation, "Quotas and limits": 10 MB a message and a request,
+1000 messages a request, 100 attributes a message, 256 bytes a key and 1024 bytes a value of an
+attribute, 1 KB an ordering key.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.api import ConfigError, Format, Refused
+
+MAX_ATTRIBUTE_BYTES = 1024
+ORDERING_KEY = "ordering_key"
+_FIXED = [("data", pa.large_binary()), ("rows", pa.int32()), (ORDERING_KEY, pa.string())]
+_compute: Any = pc
+
+
+@runtime_checkable
+class RowTexts(Protocol):
+    """A format that gives each row's text by itself, as jsonl, csv and influx do."""
+
+    def texts(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        """Return each row's text, with its row end, as arrays that follow each other."""
+
+
+@dataclass(slots=True)
+class Messages:
+    """A batch as messages: the columns of `schema_of`, and the rows that are too large."""
+
+    batch: pa.RecordBatch
+    refused: list[Refused] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How rows become messages.
+
+    Attributes:
+        format: makes the text.
+        rows_per_message: 1 for a message a row.
+        attributes: columns by name of attribute.
+        ordering_key: the column, if any.
+        max_bytes: of a message, its attributes included.
+    """
+
+    format: Format[Any]
+    rows_per_message: int
+    attributes: Mapping[str, str]
+    ordering_key: str | None
+    max_bytes: int
+
+
+def schema_of(attributes: Sequence[str]) -> pa.Schema:
+    """Return the schema of staged messages; attributes are the columns behind the fixed ones."""
+    return pa.schema([*_FIXED, *((f"a:{name}", pa.string()) for name in attributes)])
+
+
+def check_column(schema: pa.Schema, column: str, option: str) -> None:
+    """Check whether a column can be an attribute or an ordering key.
+
+    Raises:
+        ConfigError: it is missing, or its values have no plain text.
+    """
+    if column not in schema.names:
+        raise ConfigError(
+            f"there is no column {column!r}",
+            field=option,
+            code="column_missing",
+            hint=f"the rows have: {', '.join(schema.names)}",
+        )
+    kind = schema.field(column).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise ConfigError(
+            f"column {column!r} of type {kind} cannot be an attribute",
+            field=option,
+            code="type_not_supported",
+            hint="take a text, number, boolean or time column",
+        )
+
+
+def encode(shape: Shape, batch: pa.RecordBatch) -> Messages:
+    """Turn a batch into messages. Pure."""
+    if shape.rows_per_message > 1:
+        return _sliced(shape, batch)
+    assert isinstance(shape.format, RowTexts)
+    texts = pa.concat_arrays(
+        [part.cast(pa.large_binary()) for part in shape.format.texts(batch)]
+        or [pa.nulls(0, pa.large_binary())]
+    )
+    data = _compute.binary_slice(texts, 0, -1)
+    key = _text(batch, shape.ordering_key)
+    values = [_text(batch, column) for column in shape.attributes.values()]
+    made = pa.RecordBatch.from_arrays(
+        [data, pa.array(np.ones(len(data), np.int32)), key, *values],
+        schema=schema_of(list(shape.attributes)),
+    )
+    return _without_refused(shape, batch, made)
+
+
+def _without_refused(shape: Shape, batch: pa.RecordBatch, made: pa.RecordBatch) -> Messages:
+    sizes = _lengths(made.column(0))
+    longest = np.zeros(len(sizes), np.int64)
+    for index in range(2, made.num_columns):
+        lengths = _lengths(made.column(index))
+        sizes = sizes + lengths
+        longest = np.maximum(longest, lengths)
+    too_large = sizes > shape.max_bytes
+    too_long = (longest > MAX_ATTRIBUTE_BYTES) & ~too_large
+    refused = []
+    if too_large.any():
+        detail = f"a message of up to {int(sizes.max())} bytes; {shape.max_bytes} are allowed"
+        refused.append(_refuse(batch, too_large, "message_too_large", detail))
+    if too_long.any():
+        detail = (
+            f"an attribute or ordering key of up to {int(longest.max())} bytes; Pub/Sub takes "
+            f"{MAX_ATTRIBUTE_BYTES}"
+        )
+        refused.append(_refuse(batch, too_long, "attribute_too_long", detail))
+    if refused:
+        made = made.filter(pa.array(~(too_large | too_long)))
+    return Messages(made, refused)
+
+
+def _refuse(batch: pa.RecordBatch, flags: np.ndarray, reason: str, detail: str) -> Refused:
+    return Refused(batch.filter(pa.array(flags)), reason, detail)
+
+
+def _sliced(shape: Shape, batch: pa.RecordBatch) -> Messages:
+    """Make a message of each slice of rows; slices that are too large are halved."""
+    data: list[bytes] = []
+    counts: list[int] = []
+    refused: list[Refused] = []
+    waiting = [
+        (start, min(shape.rows_per_message, batch.num_rows - start))
+        for start in range(0, batch.num_rows, shape.rows_per_message)
+    ][::-1]
+    while waiting:
+        start, count = waiting.pop()
+        rows = batch.slice(start, count)
+        file = _file(shape.format, rows)
+        if len(file) <= shape.max_bytes:
+            data.append(file)
+            counts.append(count)
+        elif count == 1:
+            detail = f"a message of {len(file)} bytes; {shape.max_bytes} are allowed"
+            refused.append(Refused(rows, "message_too_large", detail))
+        else:
+            half = count // 2
+            waiting += [(start + half, count - half), (start, half)]
+    made = pa.RecordBatch.from_arrays(
+        [
+            pa.array(data, pa.large_binary()),
+            pa.array(counts, pa.int32()),
+            pa.nulls(len(data), pa.string()),
+        ],
+        schema=schema_of(()),
+    )
+    return Messages(made, refused)
+
+
+def _file(made: Format[Any], rows: pa.RecordBatch) -> bytes:
+    stream = io.BytesIO()
+    writer = made.open(stream)
+    writer.write(made.encode(rows))
+    writer.finish()
+    return stream.getvalue()
+
+
+def _text(batch: pa.RecordBatch, column: str | None) -> pa.Array:
+    if column is None:
+        return pa.nulls(batch.num_rows, pa.string())
+    values = batch.column(column)
+    if pa.types.is_timestamp(values.type):
+        zone = None if values.type.tz is None else "UTC"
+        text = values.cast(pa.timestamp(values.type.unit, zone)).cast(pa.string())
+        return _compute.replace_substring(text, " ", "T")
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    return values.cast(pa.string())
+
+
+def _lengths(array: pa.Array) -> np.ndarray:
+    lengths = _compute.binary_length(array).fill_null(0).cast(pa.int64())
+    return np.asarray(lengths)
