@@ -10,8 +10,8 @@ import click
 from ktrans.kit.cli import DEBUG
 
 if TYPE_CHECKING:
-    from ktrans.config.model import Pipeline
     from ktrans.config.draft import LoadedFile
+    from ktrans.config.model import Pipeline
     from ktrans.observe.logs import LogFormat
     from ktrans.registry.catalogue import Catalogue
 

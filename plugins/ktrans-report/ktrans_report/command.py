@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ktrans.cli.common import debug_option, json_option
+from ktrans.kit.cli import debug_option, json_option, show_json
 
 EPILOG = """\b
 Examples:
@@ -125,8 +125,6 @@ def command(  # noqa: PLR0913, PLR0917 - click passes options by name
     )
     report = make(options)
     if as_json:
-        from ktrans.cli.failures import show_json
-
         show_json(report.to_json())
         if output is None:
             return 0
