@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
 from ktrans.config.model import SECTIONS
 from ktrans.flow.schema import COLUMNS
+from ktrans.registry.builtin import DECODERS
 from ktrans.registry.catalogue import first_party
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs/site"))
@@ -54,3 +56,11 @@ def test_native_fields_are_those_of_flow_columns():
     names = {column.name for column in COLUMNS}
     for decoder, fields in natives.items():
         assert set(fields) <= names, decoder
+
+
+def test_every_column_that_a_declared_log_fills_is_on_the_page_on_mappings():
+    natives = native_fields()
+    for spec in DECODERS:
+        module = importlib.import_module(spec.build.partition(":")[0])
+        if hasattr(module, "LOG"):
+            assert {each.column for each in module.LOG.columns} <= set(natives[spec.type])
