@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 
 import pyarrow.parquet as pq
 import pytest
@@ -247,21 +243,6 @@ def test_components_and_plugins_are_listed(ktrans, ktrans_json):
 def test_schemas_are_json(ktrans):
     assert json.loads(ktrans("schema")[1])["else"]["required"] == ["source", "sinks"]
     assert json.loads(ktrans("schema", "flow")[1])["columns"][0]["name"] == "provider"
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_following_run_cleanly(project, number):
-    command = [sys.executable, "-m", "ktrans", "run", "demo.yaml", "--follow", "-v"]
-    environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ) as process:
-        deadline = time.monotonic() + 30
-        while "epoch_committed" not in process.stderr.readline():
-            assert time.monotonic() < deadline
-        process.send_signal(number)
-        _, err = process.communicate(timeout=30)
-    assert process.returncode == 0
-    assert "stopped" in err
-    assert rows_in(project / "out") == 8
 
 
 def test_the_second_signal_abandons_and_is_130():
