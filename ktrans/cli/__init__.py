@@ -1,4 +1,4 @@
-"""The command line: one module a verb, each imported only when it is asked for."""
+"""The command line: one module for each verb, imported only when the verb is used."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import NoReturn
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the `ktrans` command and leave with its exit code."""
-    # numpy's linear algebra would start threads that wait by spinning; nothing here uses it.
+    """Run the `ktrans` command and exit with its code."""
+    # Keep numpy from starting threads for linear algebra, which is not used here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # What imports make stays: looking through it for garbage takes a fifth of the start. A run
-    # turns collection on again once it is set up; the other verbs are over soon.
+    # Garbage collection during imports takes a fifth of the start-up time. A run enables it again
+    # once it is set up; the other verbs are short.
     gc.disable()
     from ktrans.cli.failures import guarded
     from ktrans.cli.root import cli

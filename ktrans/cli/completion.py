@@ -1,10 +1,10 @@
-"""`ktrans completion`: the script that lets a shell complete ktrans' commands."""
+"""`ktrans completion`: prints the script with which a shell completes `ktrans` commands."""
 
 from __future__ import annotations
 
 import click
 
-from ktrans.cli.common import debug_option
+from ktrans.kit.cli import debug_option
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -19,7 +19,7 @@ def command(shell: str) -> int:
     bash:  eval "$(ktrans completion bash)"        in ~/.bashrc
     zsh:   eval "$(ktrans completion zsh)"         in ~/.zshrc
     fish:  ktrans completion fish > ~/.config/fish/completions/ktrans.fish
-    """  # noqa: D301 - click wants the character, to leave the lines as they are
+    """  # noqa: D301 - the character makes click keep the lines
     from click.shell_completion import get_completion_class
 
     from ktrans.cli.root import cli

@@ -1,4 +1,4 @@
-"""`ktrans components`: what pipelines are built from."""
+"""`ktrans components`: lists the components that pipelines are built from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktrans.api.spec import KINDS
-from ktrans.cli.common import catalogue, debug_option, json_option, table, width
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import catalogue
+from ktrans.kit.cli import debug_option, json_option, show_json, table, width
 
 if TYPE_CHECKING:
     from ktrans.api.spec import Kind, Spec
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @json_option
 @debug_option
 def command(kind: Kind | None, name: str | None, as_json: bool) -> int:
-    """List the sources, decoders, enrichers, formats, sinks and state stores there are.
+    """List the available sources, decoders, enrichers, formats, sinks and state stores.
 
-    KIND is source, decoder, enricher, format, sink or state. With KIND and TYPE: all options of that one
+    KIND is source, decoder, enricher, format, sink or state. With KIND and TYPE: the options of that
     component.
     """
     found = catalogue()

@@ -1,11 +1,11 @@
-"""`ktrans config`: a pipeline file as ktrans understands it."""
+"""`ktrans config`: prints a pipeline file as ktrans understands it."""
 
 from __future__ import annotations
 
 import click
 
-from ktrans.cli.common import catalogue, config_argument, debug_option, json_option, load_config
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import catalogue, config_argument, load_config
+from ktrans.kit.cli import debug_option, json_option, show_json
 
 
 @click.group("config")
@@ -16,16 +16,17 @@ def command() -> None:
 @command.command("print")
 @config_argument
 @click.option(
-    "--origin", is_flag=True, help="Say behind each value where it stands; # default if nowhere."
+    "--origin",
+    is_flag=True,
+    help="Add a comment to each value: the line where it is set, or # default.",
 )
 @json_option
 @debug_option
 def print_(config: str, origin: bool, as_json: bool) -> int:
     """Print a pipeline with all defaults filled in and all secrets masked.
 
-    What it includes, and the profile that is chosen, are merged.
-
-    What comes from files and plugins stays a reference; environment variables are filled in.
+    Included files and the chosen profile are merged. Environment variables are filled in; references
+    to files and plugins are not resolved.
     """
     from ktrans.config.show import as_yaml, shown_tree, with_origins
 

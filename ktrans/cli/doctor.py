@@ -1,17 +1,11 @@
-"""`ktrans doctor`: what is wrong with this machine, this installation, these pipelines?"""
+"""`ktrans doctor`: checks the machine, the installation and pipelines."""
 
 from __future__ import annotations
 
 import click
 
-from ktrans.cli.common import (
-    catalogue,
-    chosen_profile,
-    debug_option,
-    json_option,
-    profile_option,
-)
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import catalogue, chosen_profile, profile_option
+from ktrans.kit.cli import debug_option, json_option, show_json
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
@@ -22,28 +16,28 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 @json_option
 @debug_option
 def command(configs: tuple[str, ...], as_json: bool) -> int:
-    """Check the machine, the installation and, if named, pipelines with all that they reach.
+    """Check the machine, the installation and, if named, pipelines and what they connect to.
 
-    Looks at versions, plugins, clock, limits, credentials (that there are some, never what they
-    are), files, hosts and permissions. Exits 1 if something would keep a run from working.
+    Looks at versions, plugins, clock, limits, credentials (whether there are any, never their
+    values), files, hosts and permissions. Exits 1 if something would make a run fail.
     """
-    from ktrans.tools.doctor import examine_machine, examine_pipelines
+    from ktrans.tools.doctor import check_machine, check_pipelines
 
     found = catalogue()
     findings = []
-    pipelines = (examine_pipelines(name, found, chosen_profile()) for name in configs)
-    for group in (examine_machine(found), *pipelines):
+    pipelines = (check_pipelines(name, found, chosen_profile()) for name in configs)
+    for group in (check_machine(found), *pipelines):
         for finding in group:
             findings.append(finding)
             if as_json:
                 continue
             word = click.style(f"{finding.verdict:8}", fg=_COLOURS[finding.verdict])
-            click.echo(f"{word} {finding.about}: {finding.told}")
+            click.echo(f"{word} {finding.subject}: {finding.message}")
             if finding.hint:
                 click.echo(f"         {finding.hint}")
     failed = sum(finding.verdict == "failed" for finding in findings)
     if as_json:
         show_json({"failed": failed, "findings": [finding.to_json() for finding in findings]})
     elif not failed:
-        click.echo("nothing would keep a run from working")
+        click.echo("no problems found")
     return 1 if failed else 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ktrans.cli.common import catalogue, debug_option, json_option
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import catalogue
+from ktrans.kit.cli import debug_option, json_option, show_json
 
 JSON_KEYS = ("code", "cause", "cure", "distribution")
 
@@ -15,7 +15,7 @@ JSON_KEYS = ("code", "cause", "cure", "distribution")
 @json_option
 @debug_option
 def command(codes: tuple[str, ...], as_json: bool) -> int:
-    """Explain what an error code or a reason of rejects means, and what to do about it.
+    """Explain what an error code or a reject reason means, and what to do about it.
 
     Codes are in brackets in messages (`error[reject_limit]`), and in receipts, rejects and
     metrics. Without CODE: all of them.

@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, and errors as people and programs read them."""
+"""How a command ends: its exit code, and errors as text or JSON."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ktrans.kit.cli import show_json
+
 if TYPE_CHECKING:
     from ktrans.api import KtransError
 
 BROKEN_PIPE = 141
-"""What a shell reports for a program that SIGPIPE ended: `ktrans ... | head` is no failure."""
+"""The exit code of a program that SIGPIPE ended, as with `ktrans ... | head`."""
 
 REPORT = (
-    "this is a defect in ktrans or in a plugin: run the same again with --debug, and report what "
+    "this is a defect in ktrans or in a plugin: run the same command with --debug, and report what "
     "it prints together with the output of `ktrans version`"
 )
 
 
 def guarded(cli: click.Command, arguments: list[str]) -> int:
-    """Run the command line and turn whatever happens into an exit code and a clear message."""
+    """Run the command line; show errors, and return the exit code."""
     from ktrans.api.errors import ExitCode, KtransError
 
     debug = "--debug" in arguments or bool(os.environ.get("KTRANS_DEBUG"))
@@ -43,19 +45,19 @@ def guarded(cli: click.Command, arguments: list[str]) -> int:
         else:
             error.show()
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 - the last line of defence
+    except Exception as error:  # noqa: BLE001 - shown as a defect
         if debug:
             click.echo(_without_secrets(traceback.format_exc()), err=True, nl=False)
-        told = error if isinstance(error, KtransError) else _unexpected(error, debug=debug)
+        known = error if isinstance(error, KtransError) else _unexpected(error, debug=debug)
         if as_json:
-            show_json({"error": error_json(told)})
+            show_json({"error": error_json(known)})
         else:
-            show_error(told)
-        return told.exit_code
+            show_error(known)
+        return known.exit_code
 
 
 def _unexpected(error: Exception, *, debug: bool) -> KtransError:
-    """Wrap what nobody foresaw; its text may hold anything, so only --debug shows it."""
+    """Wrap an unexpected error; only --debug shows its text, which may contain secrets."""
     from ktrans.api.errors import KtransError
 
     text = f"{type(error).__name__}: {error}" if debug else type(error).__name__
@@ -63,20 +65,20 @@ def _unexpected(error: Exception, *, debug: bool) -> KtransError:
 
 
 def _without_secrets(text: str) -> str:
-    """Take secrets out; a module whose import costs, so only on the way out."""
+    """Mask secrets; imported late because the module is slow to import."""
     from ktrans.registry.redaction import redact
 
     return redact(text)
 
 
 def error_json(error: KtransError) -> dict[str, Any]:
-    """Give an error as `--json` prints it; `errors` has each one if there are several."""
+    """Return an error as `--json` prints it; `errors` lists them if there are several."""
     from ktrans.api.errors import ConfigErrors
 
     where = error.where
     if isinstance(error, ConfigErrors) and len(error.errors) == 1:
         return error_json(error.errors[0])
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         "code": error.code,
         "message": _without_secrets(error.message),
         "hint": error.hint,
@@ -86,22 +88,15 @@ def error_json(error: KtransError) -> dict[str, Any]:
         "component": error.component,
     }
     if where is not None and where.included is not None:
-        told["included_from"] = where.included
+        result["included_from"] = where.included
     if isinstance(error, ConfigErrors):
-        told["errors"] = [error_json(one) for one in error.errors]
-        told["file"] = told["errors"][0]["file"]
-    return told
-
-
-def show_json(value: Any) -> None:
-    """Print the one JSON document of a command called with `--json`."""
-    import json
-
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+        result["errors"] = [error_json(one) for one in error.errors]
+        result["file"] = result["errors"][0]["file"]
+    return result
 
 
 def show_error(error: KtransError) -> None:
-    """Print an error to stderr: code and message, place, snippet, hint; each of several."""
+    """Print an error, or each of several, to stderr: code, message, place, snippet, hint."""
     from ktrans.api.errors import ConfigErrors
 
     if isinstance(error, ConfigErrors):
@@ -134,10 +129,14 @@ def show_parts(
     snippet: str | None = None,
     component: str | None = None,
 ) -> None:
-    """Print the parts of an error, those that there are."""
-    from ktrans.observe.human import tame
+    """Print the parts of an error that are given."""
+    from ktrans.observe.human import printable
 
-    message, place, hint = tame(_without_secrets(message)), tame(place or ""), tame(hint or "")
+    message, place, hint = (
+        printable(_without_secrets(message)),
+        printable(place or ""),
+        printable(hint or ""),
+    )
     click.echo(f"{click.style(f'error[{code}]', fg='red', bold=True)}: {message}", err=True)
     if place:
         click.echo(f"  {click.style('-->', fg='blue')} {place}", err=True)

@@ -1,4 +1,4 @@
-"""`ktrans graph`: a picture of a pipeline."""
+"""`ktrans graph`: draws a pipeline."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ktrans.cli.common import config_argument, debug_option, json_option, load
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import config_argument, load
+from ktrans.kit.cli import debug_option, json_option, show_json
 
 FORMATS = ("mermaid", "dot", "svg")
 
@@ -18,9 +18,9 @@ FORMATS = ("mermaid", "dot", "svg")
     "--format",
     "notation",
     type=click.Choice(FORMATS),
-    help="Told by the name of the output file; otherwise mermaid.",
+    help="Default: from the name of the output file, otherwise mermaid.",
 )
-@click.option("--columns", is_flag=True, help="Name the columns on the edges, with their types.")
+@click.option("--columns", is_flag=True, help="Label the edges with the columns and their types.")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file."
 )
@@ -29,10 +29,10 @@ FORMATS = ("mermaid", "dot", "svg")
 def command(
     config: str, notation: str | None, columns: bool, output: Path | None, as_json: bool
 ) -> int:
-    """Draw a pipeline, with what goes from each component to the next.
+    """Draw a pipeline: its components, and the columns that pass from one to the next.
 
-    Mermaid is shown by GitHub, GitLab and most wikis; DOT is for Graphviz; SVG is a picture as it
-    is, with the columns as tooltips.
+    GitHub, GitLab and most wikis display Mermaid; DOT is for Graphviz; SVG is a complete picture,
+    with the columns as tooltips.
     """
     from ktrans.engine.assemble import assemble
     from ktrans.observe import drawing

@@ -1,4 +1,4 @@
-"""`ktrans init`: writes a pipeline file that validates."""
+"""`ktrans init`: writes a valid pipeline file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ktrans.cli.common import catalogue, debug_option
+from ktrans.cli.pipelines import catalogue
+from ktrans.kit.cli import debug_option
 
 if TYPE_CHECKING:
     from ktrans.registry.catalogue import Catalogue
@@ -21,66 +22,70 @@ SAMPLED = 20
 
 @click.command("init")
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path), default="pipeline.yaml")
-@click.option("--from", "origin", metavar="PLACE", help="Where the logs lie.")
-@click.option("--to", "goals", metavar="PLACE", multiple=True, help="Where rows go; repeat.")
+@click.option("--from", "origin", metavar="PLACE", help="Where the logs are.")
+@click.option(
+    "--to", "targets", metavar="PLACE", multiple=True, help="Where the rows go; may be repeated."
+)
 @click.option("--name", help="The pipeline's name; the file's name by default.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @debug_option
 def command(
-    output: Path, origin: str | None, goals: tuple[str, ...], name: str | None, force: bool
+    output: Path, origin: str | None, targets: tuple[str, ...], name: str | None, force: bool
 ) -> int:
-    """Write a pipeline file with comments, and the schema that editors check it by.
+    """Write a pipeline file with comments, and the JSON Schema of pipeline files for editors.
 
     A PLACE is a path, s3://bucket/prefix, gs://bucket/prefix, az://account/container/prefix,
-    kafka://host:9092/topic, http(s)://host:8086 (InfluxDB, for --to), or - for a pipe. What is not
-    given is asked for on a terminal. Local logs are looked at to choose the decoder.
+    kafka://host:9092/topic, http(s)://host:8086 (InfluxDB, for --to), or - for a pipe. Missing
+    options are asked for on a terminal. The decoder is chosen from a sample of local logs.
     """
     from ktrans.api import UsageError
     from ktrans.tools.new_pipeline import pipeline_text, sink_at, source_at
 
     if output.exists() and not force:
-        raise UsageError(f"{output} is there already", hint="take another name, or --force")
-    origin = origin or _asked("Where do the logs lie?", "logs/", "--from")
-    goals = goals or (_asked("Where should the rows go?", "lake/", "--to"),)
+        raise UsageError(f"{output} exists already", hint="choose another name, or use --force")
+    origin = origin or _ask("Where are the logs?", "logs/", "--from")
+    targets = targets or (_ask("Where should the rows go?", "lake/", "--to"),)
     found = catalogue()
-    source, sinks = source_at(origin), [sink_at(goal) for goal in goals]
-    decoder, seen = _sampled(origin, output, found)
-    text = pipeline_text(name or _name(output), source, sinks, decoder, seen)
+    source, sinks = source_at(origin), [sink_at(target) for target in targets]
+    decoder, seen = _sample_decoder(origin, output, found)
+    text = pipeline_text(name or _name_from(output), source, sinks, decoder, seen)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, "utf-8")
     _write_schema(output.with_name("ktrans.schema.json"), found)
-    click.echo(f"{output} is written")
-    _tell_plugins([source, *sinks], found)
-    return _validated(output, found)
+    click.echo(f"{output} written")
+    _show_missing_plugins([source, *sinks], found)
+    return _validate(output, found)
 
 
-def _asked(question: str, default: str, option: str) -> str:
+def _ask(question: str, default: str, option: str) -> str:
     from ktrans.api import UsageError
 
     if not sys.stdin.isatty():
-        raise UsageError(f"{option} is missing", hint="ktrans init --help lists what it may be")
+        raise UsageError(
+            f"{option} is missing", hint="`ktrans init --help` lists the possible values"
+        )
     return str(click.prompt(question, default=default))
 
 
-def _name(output: Path) -> str:
+def _name_from(output: Path) -> str:
     kept = "".join(char if char.isalnum() else "-" for char in output.stem).strip("-")
     return kept or "pipeline"
 
 
-def _sampled(origin: str, output: Path, found: Catalogue) -> tuple[str, list[str]]:
-    """Look at some local logs: give the decoder to take, and what was seen."""
-    from ktrans.tools.recognise import recognised
+def _sample_decoder(origin: str, output: Path, found: Catalogue) -> tuple[str, list[str]]:
+    """Look at some local logs; return the decoder to use, and comments about what was found."""
+    from ktrans.tools.detect_decoders import detect_decoders
 
     place = output.parent / origin
     if "://" in origin or origin == "-":
-        return "auto", ["each object is looked at, and the receipt says what was found"]
+        return "auto", ["the format of each object is detected; the receipt lists what was found"]
     if not (place.exists() or any(char in origin for char in "*?[")):
-        return "auto", [f"nothing is there yet at {origin}: each file will be looked at"]
-    counted = Counter(recognised(origin, output.parent, found, SAMPLED).values())
+        return "auto", [f"{origin} does not exist yet: the format of each file will be detected"]
+    counted = Counter(detect_decoders(origin, output.parent, found, SAMPLED).values())
     seen = [f"in a sample: {number} x {name}" for name, number in counted.most_common()]
     if len(counted) == 1 and (only := next(iter(counted))) != "unknown":
         return only, seen
-    return "auto", seen or ["each file is looked at, and the receipt says what was found"]
+    return "auto", seen or ["the format of each file is detected; the receipt lists what was found"]
 
 
 def _write_schema(path: Path, found: Catalogue) -> None:
@@ -89,15 +94,15 @@ def _write_schema(path: Path, found: Catalogue) -> None:
     path.write_text(json.dumps(pipeline_schema(found)) + "\n", "utf-8")
 
 
-def _tell_plugins(sections: list[Section], found: Catalogue) -> None:
+def _show_missing_plugins(sections: list[Section], found: Catalogue) -> None:
     installed = {plugin.distribution for plugin in found.plugins()}
     missing = sorted({section.plugin for section in sections if section.plugin} - installed)
     if missing:
         click.echo(f"it needs plugins: pip install {' '.join(missing)}")
 
 
-def _validated(output: Path, found: Catalogue) -> int:
-    """Validate what was written, so that a surprise comes now."""
+def _validate(output: Path, found: Catalogue) -> int:
+    """Validate the new file, so that errors show now."""
     from ktrans.config.load import load_pipeline
     from ktrans.engine.assemble import assemble
 

@@ -1,4 +1,4 @@
-"""`ktrans new-plugin`: a distribution to begin with."""
+"""`ktrans new-plugin`: writes a plugin distribution to start from."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import cast
 import click
 
 from ktrans.api.spec import KINDS, Kind
-from ktrans.cli.common import debug_option
+from ktrans.kit.cli import debug_option
 
-OFFERED = [kind for kind in KINDS if kind != "state"]
-"""Kinds that there is something to begin with for; hardly anybody brings a state store."""
+TEMPLATE_KINDS = [kind for kind in KINDS if kind != "state"]
+"""The kinds of components that there are templates for."""
 
 
 @click.command("new-plugin")
 @click.argument("name")
 @click.option(
-    "--kind", type=click.Choice(OFFERED), required=True, help="What it adds to a pipeline."
+    "--kind", type=click.Choice(TEMPLATE_KINDS), required=True, help="What it adds to a pipeline."
 )
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="Folder in which the plugin's own folder is made; the current one if not given.",
+    help="Create the plugin's folder in this folder; default: the current one.",
 )
 @debug_option
 def command(name: str, kind: str, into: Path) -> int:
-    """Write a plugin that works: code, options, tests, packaging, README.
+    """Write a working plugin: code, options, tests, packaging, README.
 
-    It installs and passes its tests as it is. Change it into what you need.
+    It can be installed, and passes its tests. Change it into what you need.
     """
     from ktrans.tools.new_plugin import write_plugin
 
@@ -38,7 +38,7 @@ def command(name: str, kind: str, into: Path) -> int:
     for path in written:
         click.echo(path)
     click.echo(
-        f"\nnow:\n  cd {root}\n  python3 -m venv .venv\n"
+        f"\nnext:\n  cd {root}\n  python3 -m venv .venv\n"
         "  .venv/bin/pip install -e '.[test]'\n  .venv/bin/pytest",
         err=True,
     )

@@ -1,4 +1,4 @@
-"""`ktrans plan`: what a run would read and write."""
+"""`ktrans plan`: shows what a run would read and write."""
 
 from __future__ import annotations
 
@@ -6,49 +6,49 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ktrans.cli.common import config_argument, debug_option, json_option, load
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import config_argument, load
+from ktrans.kit.cli import debug_option, json_option, show_json
 from ktrans.observe import human
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ktrans.tools.plan_preview import Outlook
+    from ktrans.tools.plan_preview import PlanPreview
 
 
 @click.command("plan")
 @config_argument
-@click.option("--from", "start", metavar="WHERE", help="As `ktrans run --from`.")
-@click.option("--workers", type=click.IntRange(min=1), help="As `ktrans run --workers`.")
+@click.option("--from", "start", metavar="WHERE", help="As for `ktrans run --from`.")
+@click.option("--workers", type=click.IntRange(min=1), help="As for `ktrans run --workers`.")
 @json_option
 @debug_option
 def command(config: str, start: str | None, workers: int | None, as_json: bool) -> int:
-    """Show what a run would read and write, and do none of it.
+    """Show what a run would read and write, without running it.
 
-    Lists what waits at the source, decodes a sample to estimate the rows, and says which promises
-    hold. Nothing is written, acknowledged or remembered.
+    Lists the new input of the source, decodes a sample to estimate the number of rows, and shows the
+    delivery guarantees. Nothing is written, acknowledged or recorded.
     """
     from ktrans.engine.cores import usable_cores
-    from ktrans.tools.plan_preview import outlook
+    from ktrans.tools.plan_preview import preview_plan
 
     pipeline, found = load(config)
     count = workers or pipeline.engine.workers or usable_cores()
-    told = outlook(pipeline, found, count, start)
+    preview = preview_plan(pipeline, found, count, start)
     if as_json:
-        show_json(told.to_json())
+        show_json(preview.to_json())
         return 0
-    for line in _lines(told):
+    for line in _lines(preview):
         click.echo(line)
     return 0
 
 
-def _lines(told: Outlook) -> Iterator[str]:
-    yield click.style(told.pipeline, bold=True)
-    if told.splits:
-        yield from _waiting(told)
+def _lines(preview: PlanPreview) -> Iterator[str]:
+    yield click.style(preview.pipeline, bold=True)
+    if preview.splits:
+        yield from _input(preview)
     else:
-        yield "    in        nothing waits"
-    for sink in told.sinks:
+        yield "    in        nothing new"
+    for sink in preview.sinks:
         parts = [
             f"{sink['columns']} columns",
             f"where {sink['where']}" if sink["where"] else "",
@@ -56,30 +56,30 @@ def _lines(told: Outlook) -> Iterator[str]:
             (sink["delivery"] or "at_least_once").replace("_", " "),
         ]
         yield f"    -> {sink['id']} ({sink['type']}): {', '.join(p for p in parts if p)}"
-    for note in told.notes:
+    for note in preview.notes:
         yield f"    note      {note}"
-    for warning in told.warnings:
+    for warning in preview.warnings:
         yield click.style(f"    warning   {warning}", fg="yellow")
 
 
-def _waiting(told: Outlook) -> Iterator[str]:
-    parts = [human.count(told.splits, "split")]
-    if told.bytes is not None:
-        parts.append(human.size(told.bytes))
-    if told.rows is not None:
-        parts.append(f"about {_rounded(told.rows)} rows")
+def _input(preview: PlanPreview) -> Iterator[str]:
+    parts = [human.count(preview.splits, "split")]
+    if preview.bytes is not None:
+        parts.append(human.size(preview.bytes))
+    if preview.rows is not None:
+        parts.append(f"about {_rounded(preview.rows)} rows")
     yield f"    in        {', '.join(parts)}"
-    for uri in told.first:
+    for uri in preview.first:
         yield f"              {uri}"
-    if told.splits > len(told.first):
-        yield f"              and {human.count(told.splits - len(told.first))} more"
-    if told.rejects_ratio:
-        yield f"    rejects   about {told.rejects_ratio:.1%} of the records"
-    epochs, tasks = human.count(told.epochs, "epoch"), human.count(told.tasks, "task")
+    if preview.splits > len(preview.first):
+        yield f"              and {human.count(preview.splits - len(preview.first))} more"
+    if preview.rejects_ratio:
+        yield f"    rejects   about {preview.rejects_ratio:.1%} of the records"
+    epochs, tasks = human.count(preview.epochs, "epoch"), human.count(preview.tasks, "task")
     yield f"    work      {epochs}, the first of {tasks}"
 
 
 def _rounded(rows: int) -> str:
-    """Give two digits that mean something."""
+    """Format an estimate with two significant digits."""
     digits = max(len(str(rows)) - 2, 0)
     return human.count(round(rows, -digits))

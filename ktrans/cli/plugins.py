@@ -1,11 +1,11 @@
-"""`ktrans plugins`: which plugins are installed, and whether they work."""
+"""`ktrans plugins`: lists the installed plugins and whether they work."""
 
 from __future__ import annotations
 
 import click
 
-from ktrans.cli.common import catalogue, debug_option, json_option, table
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import catalogue
+from ktrans.kit.cli import debug_option, json_option, show_json, table
 
 
 @click.command("plugins")
@@ -14,9 +14,9 @@ from ktrans.cli.failures import show_json
 def command(as_json: bool) -> int:
     """List the installed plugins and whether they work.
 
-    KTRANS_PLUGINS=a,b loads only these (and what is built in); KTRANS_DISABLE_PLUGINS=a,b leaves
-    these out. Both take names of distributions or of entry points. KTRANS_PLUGINS_DIR=folder, or
-    `ktrans --plugins-dir folder`, adds the plugins that are single files of that folder.
+    KTRANS_PLUGINS=a,b loads only these and the built-in components; KTRANS_DISABLE_PLUGINS=a,b loads
+    all others. Both take names of distributions or of entry points. KTRANS_PLUGINS_DIR=folder, or
+    `ktrans --plugins-dir folder`, adds the single-file plugins of that folder.
     """
     plugins = catalogue().plugins()
     if as_json:

@@ -1,4 +1,4 @@
-"""`ktrans preview`: some rows after any stage."""
+"""`ktrans preview`: shows some rows after any stage."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktrans.cli.common import config_argument, debug_option, json_option, load, width
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import config_argument, load
+from ktrans.kit.cli import debug_option, json_option, show_json, width
 from ktrans.observe.human import count
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ CELL = 40
 @click.command("preview")
 @config_argument
 @click.option(
-    "--rows", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many."
+    "--rows",
+    type=click.IntRange(1, 10_000),
+    default=20,
+    show_default=True,
+    help="The number of rows.",
 )
 @click.option(
     "--after",
@@ -31,7 +35,7 @@ CELL = 40
 @json_option
 @debug_option
 def command(config: str, rows: int, after: str | None, as_json: bool) -> int:
-    """Show some rows after any stage; write and remember nothing."""
+    """Show some rows after any stage; writes nothing and records nothing."""
     from ktrans.tools.preview import preview
 
     pipeline, found = load(config)
@@ -47,7 +51,7 @@ def command(config: str, rows: int, after: str | None, as_json: bool) -> int:
         return 0
     click.echo(as_text(table, width()))
     if rejects.num_rows:
-        click.echo(f"{count(rejects.num_rows, 'reject')} on the way:", err=True)
+        click.echo(f"{count(rejects.num_rows, 'reject')}:", err=True)
         for row in rejects.slice(0, 5).to_pylist():
             click.echo(f"  {row['reason']}: {row['detail'] or ''}", err=True)
             click.echo(f"    {row['source_uri']}:{row['source_pos'] or ''}", err=True)
@@ -55,9 +59,9 @@ def command(config: str, rows: int, after: str | None, as_json: bool) -> int:
 
 
 def as_text(table: pa.Table, room: int) -> str:
-    """Lay a table out in columns with their types, in as many blocks as the width asks for.
+    """Lay out a table in columns with their types, in as many blocks as the width requires.
 
-    Columns without any value are only named.
+    Columns without any value are only listed by name.
     """
     if table.num_rows == 0:
         return "no rows"

@@ -1,4 +1,4 @@
-"""`ktrans rejects`: what could not be decoded."""
+"""`ktrans rejects`: shows, exports and replays records that could not be decoded."""
 
 from __future__ import annotations
 
@@ -10,25 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktrans.cli.common import (
-    config_argument,
-    debug_option,
-    json_option,
-    load,
-    output_file,
-    table,
-)
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import config_argument, load
+from ktrans.kit.cli import debug_option, json_option, output_file, show_json, table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-reason_option = click.option("--reason", metavar="CODE", help="Only those with this reason.")
+reason_option = click.option("--reason", metavar="CODE", help="Only rejects with this reason.")
 
 
 @click.group("rejects")
 def command() -> None:
-    """Look at what could not be decoded, and try it again."""
+    """Look at records that could not be decoded, and decode them again."""
 
 
 @command.command("list")
@@ -39,7 +32,7 @@ def command() -> None:
 def list_(config: str, reason: str | None, as_json: bool) -> int:
     """Count the stored rejects by reason, each with an example."""
     from ktrans.engine.rejects.read import read_rejects
-    from ktrans.observe.human import tame
+    from ktrans.observe.human import printable
 
     pipeline, found = load(config)
     groups = _by_reason(read_rejects(pipeline, found, reason, None))
@@ -53,17 +46,17 @@ def list_(config: str, reason: str | None, as_json: bool) -> int:
         [
             f"{group['count']:,}",
             group["reason"],
-            tame(f"{group['example']}: {group['detail'] or ''}"),
+            printable(f"{group['example']}: {group['detail'] or ''}"),
         ]
         for group in groups
     ]
-    click.echo(table(["count", "reason", "first one"], rows))
+    click.echo(table(["count", "reason", "example"], rows))
     click.echo(f"\nktrans rejects show {config} --reason {groups[0]['reason']}", err=True)
     return 0
 
 
 def _by_reason(rejects: pa.Table) -> list[dict[str, Any]]:
-    """Group rejects by reason, the most frequent first."""
+    """Group rejects by reason, most frequent first."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -89,14 +82,18 @@ def _by_reason(rejects: pa.Table) -> list[dict[str, Any]]:
 @config_argument
 @reason_option
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many."
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="The largest number of rejects to show.",
 )
 @json_option
 @debug_option
 def show(config: str, reason: str | None, limit: int, as_json: bool) -> int:
     """Show stored rejects one by one, with their raw bytes."""
     from ktrans.engine.rejects.read import read_rejects
-    from ktrans.observe.human import tame
+    from ktrans.observe.human import printable
 
     pipeline, found = load(config)
     rows = read_rejects(pipeline, found, reason, limit + 1).to_pylist()
@@ -108,18 +105,17 @@ def show(config: str, reason: str | None, limit: int, as_json: bool) -> int:
     if not rows:
         click.echo("no rejects", err=True)
     for row in rows:
-        click.echo(f"{click.style(row['reason'], bold=True)}: {tame(row['detail'] or '')}")
-        click.echo(f"  at   {tame(_place(row))}")
+        click.echo(f"{click.style(row['reason'], bold=True)}: {printable(row['detail'] or '')}")
+        click.echo(f"  at   {printable(_place(row))}")
         raw, encoded = row["raw"], row["raw_base64"]
         if raw is None and encoded is None:
-            continue  # a whole object was rejected: its place says all
+            continue  # an object was rejected completely; its place is all there is to show
         shown = f"base64:{encoded}" if raw is None else repr(raw)[1:-1]
         partial = (raw or encoded) and not row["raw_complete"]
         click.echo(f"  raw  {shown}{'  (a part of the record)' if partial else ''}")
     if more:
         click.echo(
-            f"\nthere are more: --limit shows them, `ktrans rejects export {config}` "
-            "writes them all",
+            f"\nthere are more: use --limit, or `ktrans rejects export {config}` to write all of them",
             err=True,
         )
     return 0
@@ -132,38 +128,42 @@ def show(config: str, reason: str | None, limit: int, as_json: bool) -> int:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write there, not to stdout.",
+    help="Write to this file instead of stdout.",
 )
-@click.option("--raw", is_flag=True, help="Only the bytes of each record as they came, one a line.")
+@click.option(
+    "--raw", is_flag=True, help="Write only the original bytes of each record, one per line."
+)
 @debug_option
 def export(config: str, reason: str | None, output: Path | None, raw: bool) -> int:
-    """Write all stored rejects as JSON, one a line, or their bytes as they came.
+    """Write all stored rejects as JSON lines, or their original bytes.
 
-    To look at them with other tools, or to send them to those who write the logs. Bytes that are no
-    text stand in `raw_base64`.
+    Use it to look at rejects with other tools, or to send them to the producer of the logs. Bytes
+    that are not text are in `raw_base64`.
     """
     from ktrans.engine.rejects.read import stored_rejects
 
     pipeline, found = load(config)
-    count = left_out = 0
+    count = without_bytes = 0
     with output_file(output) as out:
         for rejects in stored_rejects(pipeline, found, reason):
             for row in rejects.to_pylist():
                 line = _bytes(row) if raw else json.dumps(row, ensure_ascii=False).encode()
                 if line is None:
-                    left_out += 1
+                    without_bytes += 1
                     continue
                 out.write(line + b"\n")
                 count += 1
     if output is not None:
         click.echo(f"{count:,} rejects in {output}", err=True)
-    if left_out:
-        click.echo(f"{left_out:,} rejects have no bytes: see them without --raw", err=True)
+    if without_bytes:
+        click.echo(
+            f"{without_bytes:,} rejects have no bytes: export without --raw to see them", err=True
+        )
     return 0
 
 
 def _bytes(row: dict[str, Any]) -> bytes | None:
-    """Give the bytes that a reject keeps of its record."""
+    """Return the stored bytes of a reject."""
     if row["raw"] is not None:
         return str(row["raw"]).encode()
     return None if row["raw_base64"] is None else base64.b64decode(row["raw_base64"])
@@ -177,27 +177,30 @@ def _place(row: dict[str, Any]) -> str:
 @command.command("replay")
 @config_argument
 @json_option
-@click.option("--no-progress", is_flag=True, help="No live line, even on a terminal.")
+@click.option("--no-progress", is_flag=True, help="No progress line, even on a terminal.")
 @debug_option
 def replay(config: str, as_json: bool, no_progress: bool) -> int:
-    """Decode the stored rejects again, after a fix; what decodes now goes to the sinks.
+    """Decode the stored rejects again, after a fix, and write the rows to the sinks.
 
-    What still does not decode is rejected again. The files that were replayed are deleted.
+    Records that still cannot be decoded are rejected again. The replayed files are deleted.
     """
-    from ktrans.cli import run_common as running
+    from ktrans.cli.run_memory import garbage_collection
+    from ktrans.cli.run_observer import run_observer, wants_progress
+    from ktrans.cli.run_result import exit_code, show_receipt
+    from ktrans.cli.signals import Signals
     from ktrans.engine.run import replay as replay_rejects
 
     pipeline, found = load(config)
-    stopping = running.Stopping()
-    progress = running.wants_progress(quiet=as_json, no_progress=no_progress)
+    signals = Signals()
+    progress = wants_progress(quiet=as_json, no_progress=no_progress)
     with (
-        running.collecting(),
-        stopping.listening(),
-        running.observing(found, config, progress=progress) as observer,
+        garbage_collection(),
+        signals.handle_stop(),
+        run_observer(found, config, progress=progress) as observer,
     ):
-        receipt = replay_rejects(pipeline, found, observer, stopping.stop)
+        receipt = replay_rejects(pipeline, found, observer, signals.stop)
     shown = sys.stderr.isatty() and not as_json
     if as_json:
         show_json(receipt.to_json())
-    running.tell(receipt, config, summary=shown, one_line=not as_json)
-    return running.exit_code(receipt, stopping)
+    show_receipt(receipt, config, summary=shown, one_line=not as_json)
+    return exit_code(receipt, signals)

@@ -1,4 +1,4 @@
-"""The group of all verbs. It knows what each is for without importing it."""
+"""The group of all verbs, which lists them without importing their modules."""
 
 from __future__ import annotations
 
@@ -8,57 +8,57 @@ import os
 import click
 
 from ktrans import __version__
-from ktrans.cli.common import note_debug
+from ktrans.kit.cli import note_debug
 
 VERBS: dict[str, str] = {
-    "init": "Write a pipeline file with comments, and the schema that editors check it by.",
-    "run": "Run a pipeline: read what is new, write it to the sinks, remember it.",
+    "init": "Write a pipeline file with comments, and the JSON Schema of pipeline files for editors.",
+    "run": "Run pipelines: read new input, write it to the sinks, and record it.",
     "validate": "Check pipeline files without moving any data.",
     "test": "Run the tests of pipelines: `tests:` in the file, and FILE.tests.yaml beside FILE.yaml.",
-    "plan": "Show what a run would read and write, and do none of it.",
-    "graph": "Draw a pipeline, with what goes from each component to the next.",
-    "preview": "Show some rows after any stage; write and remember nothing.",
-    "components": "List the sources, decoders, enrichers, formats, sinks and state stores there are.",
+    "plan": "Show what a run would read and write, without running it.",
+    "graph": "Draw a pipeline: its components, and the columns that pass from one to the next.",
+    "preview": "Show some rows after any stage; writes nothing and records nothing.",
+    "components": "List the available sources, decoders, enrichers, formats, sinks and state stores.",
     "plugins": "List the installed plugins and whether they work.",
-    "new-plugin": "Write a plugin that works: code, options, tests, packaging, README.",
+    "new-plugin": "Write a working plugin: code, options, tests, packaging, README.",
     "schema": "Print the JSON Schema of pipeline files, or the flow schema.",
     "config": "Show a pipeline file as ktrans understands it.",
-    "state": "Show, move or forget what a pipeline has done, or go back to an earlier time.",
-    "rejects": "Look at what could not be decoded, and try it again.",
-    "explain": "Explain what an error code or a reason of rejects means, and what to do about it.",
-    "doctor": "Check the machine, the installation and, if named, pipelines with all that they reach.",
-    "version": "Print the versions of ktrans and of what it stands on.",
+    "state": "Show, move, rewind or forget the state of a pipeline.",
+    "rejects": "Look at records that could not be decoded, and decode them again.",
+    "explain": "Explain what an error code or a reject reason means, and what to do about it.",
+    "doctor": "Check the machine, the installation and, if named, pipelines and what they connect to.",
+    "version": "Print the versions of ktrans, its libraries and its plugins.",
     "completion": "Print the completion script for a shell: bash, zsh or fish.",
 }
 
 PLUGIN_VERBS: dict[str, str] = {"report": "ktrans-report"}
-"""Verbs that people expect, and the plugin of ours that has them."""
+"""Verbs of our plugins, to name the plugin if it is not installed."""
 
 EPILOG = """\b
 Begin with:
-  ktrans components            what there is to build from
-  ktrans validate FILE.yaml    is it right?
-  ktrans preview FILE.yaml     what would come out?
-  ktrans run FILE.yaml         do it
+  ktrans components            list what pipelines are built from
+  ktrans validate FILE.yaml    check a pipeline file
+  ktrans preview FILE.yaml     show some of its rows
+  ktrans run FILE.yaml         run it
 """
 
 
 class LazyGroup(click.Group):
-    """Imports a verb's module (`ktrans.cli.<verb>:command`) when that verb is asked for.
+    """Imports the module of a verb (`ktrans.cli.<verb>:command`) when that verb is used.
 
-    Plugins are loaded only for the list of verbs and for verbs that are not our own, and only if
+    Plugins are loaded only for the list of verbs and for verbs that are not built in, and only if
     any are installed.
     """
 
     _from_plugins: dict[str, click.Command] | None = None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name our verbs in the order of their table, then those of plugins."""
+        """Return the built-in verbs in the order of `VERBS`, then those of plugins."""
         del ctx
         return [*VERBS, *sorted(self._plugin_verbs())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one verb."""
+        """Import and return a verb."""
         del ctx
         if cmd_name in VERBS:
             module = importlib.import_module(f"ktrans.cli.{cmd_name.replace('-', '_')}")
@@ -69,7 +69,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb; for a misspelt one say which was probably meant."""
+        """Find the verb; suggest one if it is misspelled."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             from ktrans.registry.suggest import near
@@ -83,7 +83,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of verbs without importing ours."""
+        """Write the list of verbs without importing the built-in ones."""
         rows = list(VERBS.items())
         rows += [
             (name, command.get_short_help_str(limit=formatter.width))
@@ -108,7 +108,7 @@ def _load_plugin_verbs() -> dict[str, click.Command]:
 
 
 def _plugins_dir(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-    """Hand the folder on as everyone reads it, worker processes included."""
+    """Set the variable from which the folder is read, in worker processes too."""
     if value:
         os.environ["KTRANS_PLUGINS_DIR"] = value
 
@@ -125,17 +125,17 @@ def _plugins_dir(_ctx: click.Context, _parameter: click.Parameter, value: str | 
     expose_value=False,
     is_eager=True,
     callback=_plugins_dir,
-    help="Every *.py of this folder is a plugin too; also KTRANS_PLUGINS_DIR.",
+    help="Load every *.py of this folder as a plugin; also KTRANS_PLUGINS_DIR.",
 )
 @click.option(
     "--debug",
     is_flag=True,
     expose_value=False,
     callback=note_debug,
-    help="Show tracebacks; may come after the verb too.",
+    help="Show tracebacks and the complete log; also after the verb.",
 )
 def cli() -> None:
-    """Translate the flow logs of any cloud into what any store takes.
+    """Translate flow logs of any cloud for data lakes, databases and queues.
 
-    A pipeline is one YAML file: a source, a decoder, enrichers, and sinks.
+    A pipeline is a YAML file with a source, a decoder, enrichers, and sinks.
     """

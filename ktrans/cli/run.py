@@ -1,4 +1,4 @@
-"""`ktrans run`: run pipelines, one or several side by side."""
+"""`ktrans run`: runs one or several pipelines."""
 
 from __future__ import annotations
 
@@ -9,38 +9,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktrans.cli.common import (
-    catalogue,
-    chosen_profile,
-    debug_option,
-    json_option,
-    profile_option,
-)
-from ktrans.cli.failures import error_json, show_error, show_json
+from ktrans.cli.failures import error_json, show_error
+from ktrans.cli.pipelines import catalogue, chosen_profile, profile_option
+from ktrans.kit.cli import debug_option, json_option, show_json
 
 if TYPE_CHECKING:
-    from ktrans.cli.run_common import Stopping
+    from ktrans.cli.signals import Signals
     from ktrans.engine.fleet.fleet import Fleet
     from ktrans.engine.fleet.member import Member
     from ktrans.observe.logs import LogFormat
 
 EPILOG = """\b
 Exit codes:
-    0  done, or nothing to do, or stopped as asked
-    2  the command line is wrong
-   65  data: objects that cannot be read, or more rejects than allowed
+    0  done, nothing to do, or stopped by a signal
+    2  wrong usage of the command line
+   65  data: objects that cannot be read, or too many rejects
    69  a host or service cannot be reached
-   70  a defect: rows in and rows out do not agree, or something unexpected
-   75  try later: another run holds the lock, or an error that may pass
+   70  a defect: rows in and rows out do not agree, or an unexpected error
+   75  try later: another run holds the lock, or a temporary error
    77  permission denied, or credentials refused
-   78  the pipeline file, a plugin or the state store is wrong
+   78  an invalid pipeline file, plugin or state store
   130  interrupted twice
 
-Of several pipelines the first of these that any of them has:
+The exit code of several pipelines is the first of these that occurred:
 70, 78, 77, 65, 69, 75, 0.
 
-On a terminal a run shows its progress and ends with a receipt. Elsewhere it says
-nothing when all is well, as cron likes it (--summary shows the receipt).
+On a terminal a run shows its progress and ends with a receipt. Elsewhere it
+prints nothing if there are no problems, which suits cron (--summary shows the
+receipt).
 """
 
 
@@ -51,37 +47,37 @@ nothing when all is well, as cron likes it (--summary shows the receipt).
     "names",
     multiple=True,
     metavar="NAME",
-    help="Only this one of the pipelines; may be given several times.",
+    help="Run only this pipeline; may be repeated.",
 )
 @profile_option
 @click.option(
     "--once/--follow",
     default=None,
-    help="Stop when all is read, or stay and wait for more. Default: once if the source is finite.",
+    help="Stop when everything is read, or wait for more. Default: once if the source is finite.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after about N rows.")
-@click.option("--dry-run", is_flag=True, help="Read and decode; write and remember nothing.")
+@click.option("--dry-run", is_flag=True, help="Read and decode; write and record nothing.")
 @click.option(
-    "--from", "start", metavar="POS", help="Start there instead of where the last run ended."
+    "--from", "start", metavar="POS", help="Start here instead of where the last run ended."
 )
 @click.option(
     "--workers",
     type=click.IntRange(1, 256),
     metavar="N",
-    help="Threads, for all pipelines together; default: one a core.",
+    help="Threads for all pipelines together; default: one per core.",
 )
 @click.option(
     "--if-locked",
     type=click.Choice(["fail", "skip"]),
-    help="When another run is under way: fail (exit 75) or skip (exit 0).",
+    help="If another run holds the lock: fail (exit 75) or skip (exit 0).",
 )
 @click.option(
-    "--keep-going", is_flag=True, help="Run the pipelines that are right, though others are wrong."
+    "--keep-going", is_flag=True, help="Run the valid pipelines even if others are invalid."
 )
 @click.option(
     "--watch",
     is_flag=True,
-    help="With --follow: load the configuration again when it has changed, as SIGHUP does.",
+    help="With --follow: reload the configuration when it has changed, as on SIGHUP.",
 )
 @click.option("--fail-on-rejects", is_flag=True, help="Exit 65 if any record was rejected.")
 @click.option(
@@ -89,19 +85,19 @@ nothing when all is well, as cron likes it (--summary shows the receipt).
     "receipt_file",
     type=click.Path(),
     metavar="FILE",
-    help="Write the receipt as JSON; a list of them for several pipelines.",
+    help="Write the receipt as JSON; for several pipelines a list.",
 )
 @click.option(
     "--metrics-file",
     type=click.Path(),
     metavar="FILE",
-    help="Write metrics for Prometheus' textfile collector.",
+    help="Write metrics for the textfile collector of Prometheus.",
 )
 @click.option(
     "--http",
     "address",
     metavar="[HOST]:PORT",
-    help="Serve metrics, health and a status page there while the run goes on; `:9090` is for this "
+    help="Serve metrics, health checks and a status page; `:9090` accepts connections from this "
     "machine only.",
 )
 @click.option(
@@ -109,17 +105,17 @@ nothing when all is well, as cron likes it (--summary shows the receipt).
     type=click.FloatRange(min=1),
     default=900,
     show_default=True,
-    help="With --http: not ready once nothing was recorded or found to be done for so long.",
+    help="With --http: not ready after this time without an epoch or a check for new input.",
 )
 @json_option
 @click.option(
     "--summary/--no-summary",
     default=None,
-    help="Show the receipt on stderr. Default: if stderr is a terminal.",
+    help="Show the receipt on stderr. Default: only if stderr is a terminal.",
 )
-@click.option("--no-progress", is_flag=True, help="No live line, even on a terminal.")
+@click.option("--no-progress", is_flag=True, help="No progress line, even on a terminal.")
 @click.option("-q", "--quiet", is_flag=True, help="Errors only.")
-@click.option("-v", "--verbose", count=True, help="Log what happens; -vv logs everything.")
+@click.option("-v", "--verbose", count=True, help="Log what happens; -vv also logs debug messages.")
 @click.option(
     "--log-format",
     type=click.Choice(["auto", "text", "json"]),
@@ -151,19 +147,20 @@ def command(  # noqa: PLR0917 - click passes options by name
     verbose: int,
     log_format: LogFormat,
 ) -> int:
-    """Run a pipeline: read what is new, write it to the sinks, remember it.
+    """Run pipelines: read new input, write it to the sinks, and record it.
 
-    CONFIG is a file or a folder of them; several pipelines run side by side. A run that was killed
-    at any point is taken up by the next one; no row is lost, and sinks that can have every row
-    exactly once.
+    CONFIG is a file or a folder of files; several pipelines run in parallel. If a run is killed, the
+    next one resumes it: no row is lost, and sinks that support it have every row exactly once.
     """
-    from ktrans.cli import run_common as running
-    from ktrans.cli.run_outputs import Desk
+    from ktrans.cli.run_memory import choose_allocator, garbage_collection
+    from ktrans.cli.run_observer import RunObserver, wants_progress
+    from ktrans.cli.run_result import show_receipt, write_receipt
+    from ktrans.cli.signals import Signals
     from ktrans.engine.fleet.fleet import Fleet
     from ktrans.engine.fleet.request import FleetRequest
     from ktrans.engine.run_options import RunOptions
 
-    running.choose_allocator()
+    choose_allocator()
     found = catalogue(-1 if quiet else verbose, log_format)
     options = RunOptions(
         limit=limit, dry_run=dry_run, start=start, workers=workers, if_locked=if_locked
@@ -177,16 +174,16 @@ def command(  # noqa: PLR0917 - click passes options by name
         keep_going=keep_going,
         watch=watch,
     )
-    desk = Desk(found, stdout_taken=as_json)
-    fleet = Fleet(request, found, desk)
-    stopping = running.Stopping()
-    with ExitStack() as held:
-        held.enter_context(running.collecting())
-        held.enter_context(stopping.listening())
-        not_for_reload = held.enter_context(stopping.reloading())
-        held.enter_context(
-            desk.open(
-                progress=running.wants_progress(quiet=quiet, no_progress=no_progress),
+    observer = RunObserver(found, stdout_taken=as_json)
+    fleet = Fleet(request, found, observer)
+    signals = Signals()
+    with ExitStack() as stack:
+        stack.enter_context(garbage_collection())
+        stack.enter_context(signals.handle_stop())
+        restore_hangup = stack.enter_context(signals.handle_reload())
+        stack.enter_context(
+            observer.open(
+                progress=wants_progress(quiet=quiet, no_progress=no_progress),
                 address=address,
                 stale_secs=stale_secs,
                 metrics_file=metrics_file,
@@ -195,14 +192,14 @@ def command(  # noqa: PLR0917 - click passes options by name
         fleet.prepare()
         for _, error in fleet.wrong:
             show_error(error)
-        held.enter_context(desk.serving(fleet.waiting))
+        stack.enter_context(observer.serve_status(fleet.waiting))
         if not fleet.follows:
-            not_for_reload()
-        members = fleet.run(stopping.stop, stopping.abandon, stopping.reload)
+            restore_hangup()
+        members = fleet.run(signals.stop, signals.abandon, signals.reload)
     several = len(configs) > 1 or Path(configs[0]).is_dir() or len(members) != 1 or fleet.wrong
-    told: Any = _told(fleet, members) if several else members[0].receipt.to_json()
+    receipts: Any = _receipts(fleet, members) if several else members[0].receipt.to_json()
     if receipt_file is not None:
-        running.write_receipt(receipt_file, told)
+        write_receipt(receipt_file, receipts)
     if not several and members[0].error is not None:
         raise members[0].error
     shown = (sys.stderr.isatty() and not quiet and not as_json) if summary is None else summary
@@ -210,21 +207,21 @@ def command(  # noqa: PLR0917 - click passes options by name
         if number and shown:
             click.echo(err=True)
         label = _label(member, members)
-        running.tell(member.receipt, label, summary=shown, one_line=verbose > 0, warn=not quiet)
+        show_receipt(member.receipt, label, summary=shown, one_line=verbose > 0, warn=not quiet)
     if as_json:
-        show_json(told)
-    return _exit_code(fleet, members, stopping, fail_on_rejects=fail_on_rejects)
+        show_json(receipts)
+    return _exit_code(fleet, members, signals, fail_on_rejects=fail_on_rejects)
 
 
 def _label(member: Member, members: list[Member]) -> str:
-    """Give what to write on the command line for this one pipeline."""
+    """Return the command-line arguments that name this pipeline."""
     label = str(member.path)
     if sum(other.path == member.path for other in members) > 1:
         label += f" --pipeline {member.name}"
     return label if chosen_profile() is None else f"{label} --profile {chosen_profile()}"
 
 
-def _told(fleet: Fleet, members: list[Member]) -> list[dict[str, Any]]:
+def _receipts(fleet: Fleet, members: list[Member]) -> list[dict[str, Any]]:
     wrong = [
         {
             "pipeline": None,
@@ -239,13 +236,12 @@ def _told(fleet: Fleet, members: list[Member]) -> list[dict[str, Any]]:
 
 
 def _exit_code(
-    fleet: Fleet, members: list[Member], stopping: Stopping, *, fail_on_rejects: bool
+    fleet: Fleet, members: list[Member], signals: Signals, *, fail_on_rejects: bool
 ) -> int:
-    from ktrans.cli import run_common as running
+    from ktrans.cli.run_result import exit_code
     from ktrans.engine.fleet.allocation import worst_exit_code
 
     codes = [
-        running.exit_code(member.receipt, stopping, fail_on_rejects=fail_on_rejects)
-        for member in members
+        exit_code(member.receipt, signals, fail_on_rejects=fail_on_rejects) for member in members
     ]
     return worst_exit_code([*codes, *(error.exit_code for _, error in fleet.wrong)])

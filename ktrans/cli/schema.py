@@ -1,11 +1,11 @@
-"""`ktrans schema`: the JSON Schemas of pipeline files and of the log, and the flow schema."""
+"""`ktrans schema`: prints the JSON Schemas of pipeline files and log lines, and the flow schema."""
 
 from __future__ import annotations
 
 import click
 
-from ktrans.cli.common import catalogue, debug_option
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import catalogue
+from ktrans.kit.cli import debug_option, show_json
 
 
 @click.command("schema")
@@ -16,10 +16,10 @@ from ktrans.cli.failures import show_json
 def command(what: str) -> int:
     """Print the JSON Schema of pipeline files, or the flow schema.
 
-    WHAT is `config` (the default): the JSON Schema of pipeline files with exactly the plugins that
-    are installed, for editors; save it and begin pipeline files with
-    `# yaml-language-server: $schema=PATH`. Or `flow`: the columns of a row, as JSON. Or `log`: the
-    JSON Schema of a line of the log.
+    WHAT is `config` (the default), `flow` or `log`. `config`: the JSON Schema of pipeline files with
+    the installed plugins, for editors; save it and begin pipeline files with
+    `# yaml-language-server: $schema=PATH`. `flow`: the columns of a row, as JSON. `log`: the JSON
+    Schema of a log line.
     """
     if what == "flow":
         from ktrans.flow.descriptions import describe_columns

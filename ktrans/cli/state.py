@@ -1,4 +1,4 @@
-"""`ktrans state`: what a pipeline remembers."""
+"""`ktrans state`: shows, moves and resets the state of a pipeline."""
 
 from __future__ import annotations
 
@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ktrans.cli.common import (
-    config_argument,
-    debug_option,
-    json_option,
-    load,
-    output_file,
-    table,
-)
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import config_argument, load
 from ktrans.cli.state_rewind import forget, rewind
+from ktrans.kit.cli import debug_option, json_option, output_file, show_json, table
 
 if TYPE_CHECKING:
     from ktrans.api.state import StateStore
@@ -27,25 +20,25 @@ if TYPE_CHECKING:
 
 @click.group("state")
 def command() -> None:
-    """Show, move or forget what a pipeline has done, or go back to an earlier time."""
+    """Show, move, rewind or forget the state of a pipeline."""
 
 
 @command.command("show")
 @config_argument
 @click.option(
-    "--prefix", metavar="TEXT", help="Look up remembered splits whose keys begin like this."
+    "--prefix", metavar="TEXT", help="List remembered splits whose keys start with this text."
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="Of these, at most so many.",
+    help="The largest number of splits to list.",
 )
 @json_option
 @debug_option
 def show(config: str, prefix: str | None, limit: int, as_json: bool) -> int:
-    """Show a pipeline's position, its last epochs, and what was set aside."""
+    """Show the position of a pipeline, its last epochs, and quarantined splits."""
     from ktrans.engine.assemble import build_state
     from ktrans.state.rewind import reach
     from ktrans.state.splits import matching
@@ -53,53 +46,53 @@ def show(config: str, prefix: str | None, limit: int, as_json: bool) -> int:
 
     pipeline, found = load(config)
     with build_state(pipeline, found) as state, view_store(state, pipeline.name) as store:
-        told = {**store.describe(pipeline.name), "state": state.where}
-        told["reach"] = reach(store, pipeline.name)
+        shown = {**store.describe(pipeline.name), "state": state.where}
+        shown["reach"] = reach(store, pipeline.name)
         if prefix is not None:
             splits = [one.to_json() for one in matching(store, pipeline.name, prefix=prefix)]
-            told["matching"] = len(splits)
-            told["splits"] = splits[:limit]
+            shown["matching"] = len(splits)
+            shown["splits"] = splits[:limit]
     if as_json:
-        show_json(told)
+        show_json(shown)
     else:
-        click.echo(_text(told))
+        click.echo(_text(shown))
     return 0
 
 
-def _text(told: dict[str, Any]) -> str:
-    lines = [f"pipeline  {told['pipeline']}", f"state     {told['state']}"]
-    if not told["epochs"] and not told["quarantined"]:
-        return "\n".join([*lines, "", "It has not run yet: there is nothing to show."])
-    lines.append(f"position  {json.dumps(told.get('position'))}")
-    lines.append(f"splits    {told.get('remembered', 0):,} remembered")
-    if told["reach"]:
-        lines.append(f"rewind    as far as {_shown(told['reach'])}")
-    for name, count in told.get("open", {}).items():
+def _text(state: dict[str, Any]) -> str:
+    lines = [f"pipeline  {state['pipeline']}", f"state     {state['state']}"]
+    if not state["epochs"] and not state["quarantined"]:
+        return "\n".join([*lines, "", "It has not run yet."])
+    lines.append(f"position  {json.dumps(state.get('position'))}")
+    lines.append(f"splits    {state.get('remembered', 0):,} remembered")
+    if state["reach"]:
+        lines.append(f"rewind    as far as {_time(state['reach'])}")
+    for name, count in state.get("open", {}).items():
         lines.append(f"open      {count:,} totals of {name}")
-    if told["epochs"]:
-        rows = [_epoch(epoch) for epoch in told["epochs"]]
+    if state["epochs"]:
+        rows = [_epoch(epoch) for epoch in state["epochs"]]
         head = ["epoch", "status", "recorded", "splits", "rows", "rejects"]
         lines += ["", table(head, rows)]
-    if told["quarantined"]:
+    if state["quarantined"]:
         rows = [
             [item["kind"], item["code"], str(item["tries"]), f"{item['uri']}: {item['reason']}"]
-            for item in told["quarantined"]
+            for item in state["quarantined"]
         ]
-        lines += ["", table(["set aside", "code", "tries", "what"], rows)]
-    if "splits" in told:
-        lines += ["", _splits(told["splits"], told["matching"])]
+        lines += ["", table(["quarantined", "code", "tries", "split"], rows)]
+    if "splits" in state:
+        lines += ["", _splits(state["splits"], state["matching"])]
     return "\n".join(lines)
 
 
 def _splits(splits: list[dict[str, Any]], count: int) -> str:
     if not splits:
-        return "no split that is remembered has a key that begins like this"
+        return "no remembered split has a key that starts with this text"
     rows = [[str(one["epoch"]), one["key"], json.dumps(one["value"])] for one in splits]
     more = [f"and {count - len(splits):,} more"] if count > len(splits) else []
     return "\n".join([table(["epoch", "key", "value"], rows), *more])
 
 
-def _shown(reach: str) -> str:
+def _time(reach: str) -> str:
     return f"{reach[:19]}Z" if reach[:1].isdigit() else reach
 
 
@@ -122,14 +115,14 @@ def _epoch(epoch: dict[str, Any]) -> list[str]:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write there, not to stdout.",
+    help="Write to this file instead of stdout.",
 )
 @debug_option
 def export(config: str, output: Path | None) -> int:
-    """Write all that a pipeline remembers as JSON, one record a line.
+    """Write the state of a pipeline as JSON lines.
 
-    For support, and to move a pipeline to another state store. A run that is under way does not
-    mind: it is the state at one moment.
+    For support, and to move a pipeline to another state store. It is a consistent snapshot, also
+    while a run is active.
     """
     from ktrans.engine.assemble import build_state
     from ktrans.state import export as records
@@ -152,14 +145,14 @@ def export(config: str, output: Path | None) -> int:
 @command.command("import")
 @config_argument
 @click.argument("file", type=click.File("r", encoding="utf-8"), metavar="FILE")
-@click.option("--replace", is_flag=True, help="Even if what is there of the pipeline gets lost.")
+@click.option("--replace", is_flag=True, help="Overwrite existing state of the pipeline.")
 @json_option
 @debug_option
 def import_(config: str, file: TextIO, replace: bool, as_json: bool) -> int:
-    """Take over what `state export` wrote, so that the pipeline goes on from there.
+    """Import what `state export` wrote, so that the pipeline continues from there.
 
-    To move a pipeline: stop it, export, change `state` in its file, import, start it again. What a
-    source keeps itself, such as the spool of stdin, lies beside the state and is not part of it.
+    To move a pipeline: stop it, export, change `state` in its file, import, start it again. Files
+    that a source keeps, such as the spool of stdin, are beside the state and not part of it.
     """
     from ktrans.engine.assemble import build_state
     from ktrans.state import export as records
@@ -171,7 +164,9 @@ def import_(config: str, file: TextIO, replace: bool, as_json: bool) -> int:
     if as_json:
         show_json({"pipeline": pipeline.name, "state": state.where, "records": count})
     else:
-        click.echo(f"{pipeline.name} goes on from what was imported: {count:,} records", err=True)
+        click.echo(
+            f"{pipeline.name} continues from the imported state: {count:,} records", err=True
+        )
     return 0
 
 
@@ -179,22 +174,21 @@ def _never_ran(pipeline: Pipeline, state: StateStore[Any]) -> Exception:
     from ktrans.api import StateError
 
     return StateError(
-        f"{state.where} has nothing of pipeline {pipeline.name!r}",
+        f"{state.where} has no state of pipeline {pipeline.name!r}",
         code="state_missing",
-        hint="has it run, with this `name` and this `state`?",
+        hint="check that it has run with this `name` and this `state`",
     )
 
 
 @command.command("reset")
 @config_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @debug_option
 def reset(config: str, yes: bool, as_json: bool) -> int:
-    """Forget all about a pipeline: the next run reads everything again.
+    """Delete the state of a pipeline: the next run reads everything again.
 
-    What the sinks have stays where it is; sinks that are not told apart by name would have those
-    rows twice.
+    The sinks keep what they have; those that append would have these rows twice.
     """
     from ktrans.engine.assemble import build_state
 
@@ -212,14 +206,14 @@ def _reset(
         known = pipeline.name in store.pipelines()
     if not known:
         if yes:
-            _reset_source(pipeline, found)  # it may have kept something before a run began
+            _reset_source(pipeline, found)  # it may have kept files before the first run
         if as_json:
             show_json({"pipeline": pipeline.name, "reset": False})
         else:
-            click.echo(f"{pipeline.name} has not run yet: there is nothing to forget", err=True)
+            click.echo(f"{pipeline.name} has not run yet: there is no state to delete", err=True)
         return 0
     if not yes:
-        question = f"Forget what {pipeline.name} has read? The next run reads all of it again."
+        question = f"Delete the state of {pipeline.name}? The next run reads everything again."
         click.confirm(question, abort=True, err=True)
     with hold_store(state, pipeline.name) as store:
         store.reset(pipeline.name)
@@ -227,12 +221,12 @@ def _reset(
     if as_json:
         show_json({"pipeline": pipeline.name, "reset": True})
     else:
-        click.echo(f"{pipeline.name} starts from the beginning in the next run", err=True)
+        click.echo(f"the next run of {pipeline.name} starts from the beginning", err=True)
     return 0
 
 
 def _reset_source(pipeline: Pipeline, catalogue: Catalogue) -> None:
-    """Let the source forget what it keeps itself; a pipeline that is broken is no obstacle."""
+    """Let the source delete the files that it keeps; an invalid pipeline only gives a warning."""
     from ktrans.api import ConfigErrors, KtransError
     from ktrans.engine.assemble import assemble
 
@@ -241,7 +235,7 @@ def _reset_source(pipeline: Pipeline, catalogue: Catalogue) -> None:
     except KtransError as error:
         found = error.errors if isinstance(error, ConfigErrors) else [error]
         why = "; ".join(one.message for one in found)
-        click.echo(f"what the source itself keeps could not be looked for: {why}", err=True)
+        click.echo(f"files that the source keeps were not deleted: {why}", err=True)
         return
     try:
         assembly.source.reset()

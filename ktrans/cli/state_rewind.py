@@ -1,4 +1,4 @@
-"""`ktrans state rewind` and `ktrans state forget`: let something be read again."""
+"""`ktrans state rewind` and `ktrans state forget`: make the next run read something again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktrans.cli.common import config_argument, debug_option, json_option, load, table
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import config_argument, load
+from ktrans.kit.cli import debug_option, json_option, show_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 
-dry_option = click.option("--dry-run", is_flag=True, help="Only say what it would do.")
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+dry_option = click.option("--dry-run", is_flag=True, help="Only show what would happen.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 @click.command("rewind")
@@ -34,19 +34,19 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
     "time",
     required=True,
     metavar="TIME",
-    help="A time such as 2026-05-01T06:00:00Z (UTC if it names no zone), or how far back: 90m, 2h, "
-    "3d.",
+    help="A time such as 2026-05-01T06:00:00Z (UTC without a zone), or a duration before now: 90m, "
+    "2h, 3d.",
 )
 @dry_option
 @yes_option
 @json_option
 @debug_option
 def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> int:
-    """Go back to a time: the next run reads again what was recorded after it.
+    """Rewind to a time: the next run reads again what was recorded after it.
 
-    What the sinks have stays where it is. Rows are published again under the numbers of new epochs,
-    so files and queues have them twice unless you remove the first ones; points of a time-series
-    database replace those that are there.
+    The sinks keep what they have. Rows are published again with the numbers of new epochs, so files
+    and queues have them twice unless you remove the first ones; points in a time-series database
+    replace the existing ones.
     """
     from ktrans.engine.assemble import assemble
     from ktrans.state.rewind import parse_time, plan_rewind
@@ -61,26 +61,26 @@ def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> i
         with _store(pipeline, found, dry_run=dry_run) as store:
             way = plan_rewind(store, pipeline.name, to)
             _check_source(pipeline, way)
-            told = _way(pipeline, assembly, way, to, store.history(pipeline.name))
+            plan = _describe(pipeline, assembly, way, to, store.history(pipeline.name))
             if not as_json:
-                click.echo(_way_text(told))
+                click.echo(_text(plan))
             doing = bool(way.epochs) and not dry_run
             if doing and not yes:
-                click.confirm("\nGo back?", abort=True, err=True)
+                click.confirm("\nRewind?", abort=True, err=True)
             if doing:
                 go_back(store.database, pipeline.name, way, now)
     finally:
         assembly.close()
     if as_json:
-        show_json({**told, "rewound": doing})
+        show_json({**plan, "rewound": doing})
     elif doing:
-        click.echo(f"\n{pipeline.name} goes on after epoch {way.to}", err=True)
+        click.echo(f"\n{pipeline.name} continues after epoch {way.to}", err=True)
     return 0
 
 
 @contextmanager
 def _store(pipeline: Pipeline, found: Catalogue, *, dry_run: bool) -> Iterator[Store]:
-    """Give the store: held, or for a look."""
+    """Open the store: read-only for a dry run, otherwise held."""
     from ktrans.engine.assemble import build_state
     from ktrans.state.store import hold_store, view_store
 
@@ -96,14 +96,14 @@ def _check_source(pipeline: Pipeline, way: RewindPlan) -> None:
         raise StateError(
             f"the pipeline read from {way.source} then, and reads from {pipeline.source.type} now",
             code="cannot_rewind",
-            hint="change the source back, or use `ktrans run --from` to start at a place",
+            hint="change the source back, or use `ktrans run --from` to start at a position",
         )
 
 
-def _way(
+def _describe(
     pipeline: Pipeline, assembly: Assembly, way: RewindPlan, to: dt.datetime, history: str
 ) -> dict[str, Any]:
-    """Put the way back into numbers; what replayed rejects is told apart, for they are gone."""
+    """Return what a rewind would read again; replays are separate, for their input is gone."""
     again = [epoch for epoch in way.epochs if not epoch["summary"].get("replay")]
     summaries = [epoch["summary"] for epoch in again]
     ledgers = [summary.get("ledger", {}) for summary in summaries]
@@ -137,7 +137,7 @@ def _way(
 
 
 def _files(sink: Any, history: str, numbers: Sequence[int]) -> list[str]:
-    """Give what the names of the sink's files have in them, of the first and the last epoch."""
+    """Return the parts of file names that identify the first and the last epoch."""
     from ktrans.api import EpochId
     from ktrans.kit.files.partitioned_sink import PartitionedSink
 
@@ -147,53 +147,53 @@ def _files(sink: Any, history: str, numbers: Sequence[int]) -> list[str]:
     return [f"{sink.owner}.{EpochId('', number, history)}-" for number in ends]
 
 
-def _way_text(told: dict[str, Any]) -> str:
-    if not told["epochs"]:
-        return f"nothing was recorded after {told['to']}: there is nothing to go back over"
-    first, last = told["epochs"][0], told["epochs"][-1]
-    since, until = (time[:19] for time in told["recorded"])
-    where = f"to the end of epoch {told['epoch']}" if told["epoch"] else "to the very beginning"
+def _text(plan: dict[str, Any]) -> str:
+    if not plan["epochs"]:
+        return f"nothing was recorded after {plan['to']}"
+    first, last = plan["epochs"][0], plan["epochs"][-1]
+    since, until = (time[:19] for time in plan["recorded"])
+    where = f"to the end of epoch {plan['epoch']}" if plan["epoch"] else "to the beginning"
     rows = [
-        ["epochs", f"{len(told['epochs']):,} ({first} to {last}), recorded {since} to {until} UTC"],
-        ["splits", f"{told['splits']:,}"],
-        ["rows", f"{told['rows']:,}"],
-        ["rejects", f"{told['rejects']:,}"],
+        ["epochs", f"{len(plan['epochs']):,} ({first} to {last}), recorded {since} to {until} UTC"],
+        ["splits", f"{plan['splits']:,}"],
+        ["rows", f"{plan['rows']:,}"],
+        ["rejects", f"{plan['rejects']:,}"],
     ]
     lines = [
-        f"{told['pipeline']}: back {where}. Read again by the next run:",
+        f"{plan['pipeline']}: rewind {where}. The next run reads again:",
         "",
-        table(["what", "how much"], rows),
+        table(["what", "amount"], rows),
         "",
-        "What they published stays where it is:",
+        "The sinks keep what was published:",
         "",
-        table(["sink", "what becomes of it"], [[s["sink"], _fate(s)] for s in told["sinks"]]),
+        table(["sink", "published rows"], [[s["sink"], _published(s)] for s in plan["sinks"]]),
     ]
-    if told["replays"]:
-        numbers = ", ".join(map(str, told["replays"]))
+    if plan["replays"]:
+        numbers = ", ".join(map(str, plan["replays"]))
         lines.append(
             f"\nKeep what was published by epoch {numbers}, which replayed rejects: these are only "
-            "read again if the logs that they came from are."
+            "read again if their logs are."
         )
     return "\n".join(lines)
 
 
-def _fate(sink: dict[str, Any]) -> str:
+def _published(sink: dict[str, Any]) -> str:
     if not sink["rows"]:
-        return "nothing was published to it"
+        return "none"
     if sink["replaces"]:
-        return f"{sink['rows']:,} rows, which the same rows replace when they come again"
-    text = f"{sink['rows']:,} rows, there twice then unless you remove the first ones"
+        return f"{sink['rows']:,} rows, which will be replaced by the same rows"
+    text = f"{sink['rows']:,} rows, which will be there twice unless you remove the first ones"
     if sink["files"]:
         names = " to ".join(dict.fromkeys(sink["files"]))
-        text += f" ({sink['outputs']:,}: those with {names} in their names)"
+        text += f" ({sink['outputs']:,} outputs: those with {names} in their names)"
     return text
 
 
 @click.command("forget")
 @config_argument
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
-@click.option("--prefix", metavar="TEXT", help="All whose keys begin like this.")
-@click.option("--set-aside", "quarantined", is_flag=True, help="All that could not be read.")
+@click.option("--prefix", metavar="TEXT", help="All whose keys start with this text.")
+@click.option("--quarantined", is_flag=True, help="All quarantined splits.")
 @dry_option
 @yes_option
 @json_option
@@ -207,18 +207,18 @@ def forget(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Forget single splits, so that the next run reads them again from their beginning.
+    """Forget splits, so that the next run reads them again from their beginning.
 
-    A key is what `ktrans state show --prefix` lists: the path of a file, the URI of an object. What
-    the sinks have of them stays where it is.
+    A key is what `ktrans state show --prefix` lists: the path of a file, the URI of an object. The
+    sinks keep what they have of them.
     """
     from ktrans.api import UsageError
     from ktrans.state import splits
 
     if not (keys or prefix or quarantined):
         raise UsageError(
-            "say what to forget",
-            hint="give keys, --prefix or --set-aside; `ktrans state reset` forgets everything",
+            "there is nothing to forget",
+            hint="give keys, --prefix or --quarantined; `ktrans state reset` deletes everything",
         )
     pipeline, found = load(config)
     with _store(pipeline, found, dry_run=dry_run) as store:
@@ -228,9 +228,9 @@ def forget(
         unknown = sorted(set(keys) - {hit.key for hit in hits})
         if unknown:
             raise UsageError(
-                f"{pipeline.name} remembers nothing of {', '.join(unknown[:5])}",
+                f"{pipeline.name} has not read {', '.join(unknown[:5])}",
                 code="split_unknown",
-                hint=f"`ktrans state show {config} --prefix TEXT` lists keys as they are spelled",
+                hint=f"`ktrans state show {config} --prefix TEXT` lists the keys",
             )
         if not as_json:
             click.echo(_hits_text(pipeline.name, hits))
@@ -243,14 +243,14 @@ def forget(
         matched = [hit.to_json() for hit in hits]
         show_json({"pipeline": pipeline.name, "splits": matched, "forgotten": doing})
     elif doing:
-        click.echo(f"\nforgotten: {len(hits):,} splits are read by the next run", err=True)
+        click.echo(f"\nthe next run reads {len(hits):,} splits again", err=True)
     return 0
 
 
 def _hits_text(pipeline: str, hits: Sequence[KnownSplit]) -> str:
     if not hits:
-        return f"{pipeline} remembers nothing of the kind"
+        return f"{pipeline} has no such splits"
     rows = [[str(hit.epoch), hit.key, hit.quarantined or ""] for hit in hits[:_SHOWN]]
     more = [f"and {len(hits) - _SHOWN:,} more"] if len(hits) > _SHOWN else []
-    head = ["epoch", "key", "set aside for"]
+    head = ["epoch", "key", "quarantined for"]
     return "\n".join([f"{len(hits):,} splits:", "", table(head, rows), *more])

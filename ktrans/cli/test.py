@@ -1,4 +1,4 @@
-"""`ktrans test`: does some input become the rows that it should?"""
+"""`ktrans test`: runs the tests of pipelines."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktrans.cli.common import (
-    catalogue,
-    chosen_profile,
-    debug_option,
-    json_option,
-    profile_option,
-    table,
-)
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import catalogue, chosen_profile, profile_option
+from ktrans.kit.cli import debug_option, json_option, show_json, table
 
 if TYPE_CHECKING:
-    from ktrans.tools.config_tests import Outcome
+    from ktrans.tools.config_tests import TestResult
 
 FAILED = 1
 
@@ -30,40 +23,40 @@ FAILED = 1
 def command(configs: tuple[str, ...], as_json: bool) -> int:
     """Run the tests of pipelines: `tests:` in the file, and FILE.tests.yaml beside FILE.yaml.
 
-    A test has some input and what it must become: rows after a stage, and rejects. The source and
-    the sinks are not touched. Exits 1 if a test fails.
+    A test has some input, and the rows after a stage and the rejects that are expected. The source
+    and the sinks are not used. Exits 1 if a test fails.
     """
     from ktrans.config.draft import LoadOptions
     from ktrans.config.load import load_all
-    from ktrans.tools.config_tests import try_out
+    from ktrans.tools.config_tests import run_config_tests
 
     found = catalogue()
-    told: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     passed = failed = 0
     for config in configs:
         loaded = load_all([config], found, LoadOptions(profile=chosen_profile()))
         if (error := loaded.error()) is not None:
             raise error
         for pipeline in (file.pipeline for file in loaded.files):
-            about = str(pipeline.path) if pipeline.alone else f"{pipeline.path} ({pipeline.name})"
+            label = str(pipeline.path) if pipeline.alone else f"{pipeline.path} ({pipeline.name})"
             outcomes = []
-            for outcome in try_out(pipeline, found):
+            for outcome in run_config_tests(pipeline, found):
                 outcomes.append(outcome)
                 passed, failed = passed + outcome.passed, failed + (not outcome.passed)
                 if not as_json:
-                    _show(about, outcome)
+                    _show(label, outcome)
             tests = [outcome.to_json() for outcome in outcomes]
-            told.append({"config": str(pipeline.path), "name": pipeline.name, "tests": tests})
+            results.append({"config": str(pipeline.path), "name": pipeline.name, "tests": tests})
             if not outcomes and not as_json:
-                click.echo(f"{about}: no tests")
+                click.echo(f"{label}: no tests")
     if as_json:
-        show_json({"passed": passed, "failed": failed, "pipelines": told})
+        show_json({"passed": passed, "failed": failed, "pipelines": results})
     else:
         click.echo(f"{passed} passed, {failed} failed")
     return FAILED if failed else 0
 
 
-def _show(config: str, outcome: Outcome) -> None:
+def _show(config: str, outcome: TestResult) -> None:
     if outcome.passed:
         click.echo(f"{click.style('ok', fg='green')}  {config}: {outcome.case.name}")
         return

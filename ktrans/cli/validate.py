@@ -1,4 +1,4 @@
-"""`ktrans validate`: is a pipeline file right?"""
+"""`ktrans validate`: checks pipeline files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktrans.api import ConfigErrors, KtransError
-from ktrans.cli.common import (
-    catalogue,
-    chosen_profile,
-    debug_option,
-    json_option,
-    profile_option,
-)
-from ktrans.cli.failures import error_json, show_error, show_json
+from ktrans.cli.failures import error_json, show_error
+from ktrans.cli.pipelines import catalogue, chosen_profile, profile_option
+from ktrans.kit.cli import debug_option, json_option, show_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,49 +22,47 @@ if TYPE_CHECKING:
 _DELIVERY = {
     "exactly_once": "every row exactly once",
     "at_least_once": "every row at least once",
-    None: "no promise",
+    None: "no guarantee",
 }
 
 
 @click.command("validate")
 @click.argument("configs", type=click.Path(), nargs=-1, required=True, metavar="CONFIG...")
-@click.option(
-    "--connect", is_flag=True, help="Also ask the outside: paths, hosts, permissions, tables."
-)
+@click.option("--connect", is_flag=True, help="Also check paths, hosts, permissions and tables.")
 @profile_option
 @json_option
 @debug_option
 def command(configs: tuple[str, ...], connect: bool, as_json: bool) -> int:
     """Check pipeline files without moving any data.
 
-    Loads each file, or all files of a folder, builds its components and carries the schema through
-    every stage: a missing column or a type that a sink cannot store is found here. A pipeline that
-    has profiles is checked under each, unless one is chosen.
+    Loads each file, or all files of a folder, builds its components and passes the schema through
+    every stage, which finds missing columns and types that a sink cannot store. A pipeline with
+    profiles is checked with each of them, unless one is chosen.
     """
     found = catalogue()
-    told: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     code = 0
     for config in configs:
-        for entry, errors in _checked(config, found, connect=connect):
+        for entry, errors in _check_all(config, found, connect=connect):
             entry["ok"] = not errors
             entry["errors"] = [error_json(error) for error in errors]
-            told.append(entry)
+            entries.append(entry)
             code = code or (errors[0].exit_code if errors else 0)
             if not as_json:
                 _show(entry, connect=connect)
                 for problem in errors:
                     show_error(problem)
     if as_json:
-        show_json({"pipelines": told})
+        show_json({"pipelines": entries})
     return code
 
 
-def _checked(
+def _check_all(
     config: str, found: Catalogue, *, connect: bool
 ) -> Iterator[tuple[dict[str, Any], list[KtransError]]]:
-    """Check each pipeline of a file or folder, and each under all its profiles.
+    """Check each pipeline of a file or folder with each of its profiles.
 
-    What is wrong whatever the profile is told once.
+    Yields a description and the errors; an error that several profiles have is only in the first.
     """
     from ktrans.config.draft import LoadOptions
     from ktrans.config.load import Loaded, all_drafts, flatten_errors, take_name
@@ -100,13 +93,13 @@ def _check(
     entry: dict[str, Any], pipeline: Pipeline, found: Catalogue, *, connect: bool
 ) -> tuple[dict[str, Any], list[KtransError]]:
     from ktrans.engine.assemble import assemble
-    from ktrans.tools.preview import show_samples
+    from ktrans.tools.preview import check_samples
 
     assembly = assemble(pipeline, found, ephemeral=connect)
     try:
         errors = assembly.check() if connect else []
         if connect and not errors:
-            errors += show_samples(assembly)
+            errors += check_samples(assembly)
         return {**entry, **_describe(pipeline, assembly)}, list(errors)
     finally:
         assembly.close()
@@ -140,8 +133,8 @@ def _show(entry: dict[str, Any], *, connect: bool) -> None:
         return
     head = click.style("ok", fg="green") if entry["ok"] else click.style("not ok", fg="red")
     profile = f", profile {entry['profile']}" if entry["profile"] else ""
-    asked = "; the outside was asked" if connect and entry["ok"] else ""
-    click.echo(f"{head}  {entry['config']} ({entry['name']}{profile}{asked})")
+    connected = "; connections checked" if connect and entry["ok"] else ""
+    click.echo(f"{head}  {entry['config']} ({entry['name']}{profile}{connected})")
     click.echo(f"    source    {entry['source']}")
     for stage in entry["stages"]:
         name = stage["name"]
@@ -149,9 +142,9 @@ def _show(entry: dict[str, Any], *, connect: bool) -> None:
         click.echo(f"    {text}: {len(stage['columns'])} columns")
     for sink in entry["sinks"]:
         kind = sink["type"] if sink["id"] == sink["type"] else f"{sink['id']} ({sink['type']})"
-        promise = _DELIVERY.get(sink["delivery"], sink["delivery"])
+        delivery = _DELIVERY.get(sink["delivery"], sink["delivery"])
         where = f", where {sink['where']}" if sink["where"] else ""
-        click.echo(f"    sink      {kind}: {len(sink['columns'])} columns{where}; {promise}")
+        click.echo(f"    sink      {kind}: {len(sink['columns'])} columns{where}; {delivery}")
     click.echo(f"    rejects   {entry['rejects']}")
 
 

@@ -1,4 +1,4 @@
-"""`ktrans version`: what to put into a report."""
+"""`ktrans version`: prints the versions to put into a bug report."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import platform
 import click
 
 from ktrans import __version__
-from ktrans.cli.common import catalogue, debug_option, json_option
-from ktrans.cli.failures import show_json
+from ktrans.cli.pipelines import catalogue
+from ktrans.kit.cli import debug_option, json_option, show_json
 
 _LIBRARIES = ("pyarrow", "numpy", "pydantic", "pluggy", "click", "ruamel.yaml", "isal", "msgspec")
 
@@ -17,7 +17,7 @@ _LIBRARIES = ("pyarrow", "numpy", "pydantic", "pluggy", "click", "ruamel.yaml", 
 @json_option
 @debug_option
 def command(as_json: bool) -> int:
-    """Print the versions of ktrans and of what it stands on."""
+    """Print the versions of ktrans, its libraries and its plugins."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"ktrans": __version__, "python": platform.python_version()}

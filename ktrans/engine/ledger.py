@@ -7,6 +7,7 @@ different origin.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -215,16 +216,27 @@ class Ledger:
                 f"the ledger does not add up at the decoder: {self.records} records in, "
                 f"{self.decoded.rows} rows, {self.rejects} rejects, {self.skipped} skipped"
             )
-        before = self.decoded
-        refused = sum(stage.refused.rows for stage in self.stages)
-        for stage in self.stages:
-            given = Tally(self.rejects + refused) if stage.kind == "rejects" else before
+        for stage, given in self._expected_input():
             if stage.came_in != given:
                 raise LedgerError(
                     f"the ledger does not add up before {stage.name}: it received {stage.came_in}, and "
                     f"should have received {given}"
                 )
             stage.check()
+
+    def rows_agree(self) -> bool:
+        """Return whether every row is accounted for, from the decoder to each sink."""
+        return self.records == self.decoded.rows + self.rejects + self.skipped and all(
+            stage.came_in.rows == given.rows and not stage.unaccounted().rows
+            for stage, given in self._expected_input()
+        )
+
+    def _expected_input(self) -> Iterator[tuple[StageLedger, Tally]]:
+        """Yield each stage with what it should have received."""
+        before = self.decoded
+        refused = sum(stage.refused.rows for stage in self.stages)
+        for stage in self.stages:
+            yield stage, Tally(self.rejects + refused) if stage.kind == "rejects" else before
             if stage.kind == "enricher":
                 before = stage.went_out
 

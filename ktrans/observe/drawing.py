@@ -1,4 +1,4 @@
-"""The graph of a pipeline in the notations that other tools draw: Mermaid, DOT, SVG."""
+"""Draws the graph of a pipeline as Mermaid, DOT or SVG."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _FILL = {
     "rejects": "#ffe4e1",
 }
 _LISTED = 60
-"""Columns that a tooltip lists."""
+"""The largest number of columns in a tooltip."""
 
 
 def mermaid(graph: Graph, *, columns: bool = False) -> str:
-    """Draw for Mermaid (GitHub, GitLab and most wikis show it).
+    """Draw for Mermaid, which GitHub, GitLab and most wikis display.
 
     Args:
-        graph: what to draw.
-        columns: name the columns on each edge, not only their number.
+        graph: the graph.
+        columns: label each edge with the columns, not only with their number.
     """
     lines = ["flowchart LR"]
     for node in graph.nodes:
@@ -37,9 +37,9 @@ def mermaid(graph: Graph, *, columns: bool = False) -> str:
         text = "<br/>".join(_mermaid_text(part) for part in _lines(node))
         lines.append(f'    {node.id}{begin}"{text}"{end}')
     for edge in graph.edges:
-        told = "<br/>".join(_mermaid_text(part) for part in _labels(edge, columns=columns))
+        text = "<br/>".join(_mermaid_text(part) for part in _labels(edge, columns=columns))
         arrow = "-.->" if edge.label == "rejects" else "-->"
-        lines.append(f'    {edge.start} {arrow}|"{told}"| {edge.end}')
+        lines.append(f'    {edge.start} {arrow}|"{text}"| {edge.end}')
     lines += [
         f"    style {node.id} fill:{_FILL[node.kind]},stroke:#555,color:#111"
         for node in graph.nodes
@@ -65,9 +65,9 @@ def dot(graph: Graph, *, columns: bool = False) -> str:
 
 
 def svg(graph: Graph) -> str:
-    """Draw a picture that needs nothing else; columns and conditions are tooltips.
+    """Draw a self-contained SVG picture; columns and conditions are tooltips.
 
-    The stages stand in a row, sinks and rejects in a column at its end.
+    The stages are in a row, and sinks and rejects in a column at its end.
     """
     wide, high, gap, down = 170, 58, 110, 84
     stages = [node for node in graph.nodes if node.kind in {"source", "decoder", "enricher"}]
@@ -80,7 +80,7 @@ def svg(graph: Graph) -> str:
     right = 20 + len(stages) * (wide + gap) + 50
     place |= {node.id: (right, 20 + i * down) for i, node in enumerate(ends)}
     if ends and ends[-1].kind == "rejects":
-        height += down  # leaves room for the line that goes round the enrichers
+        height += down  # room for the line around the enrichers
         place[ends[-1].id] = (right, height - high - 10)
     parts = [_line(edge, place, wide, high, height) for edge in graph.edges]
     parts += [_box(node, *place[node.id], wide, high) for node in graph.nodes]
@@ -96,21 +96,21 @@ def svg(graph: Graph) -> str:
 
 
 def _lines(node: Node) -> list[str]:
-    """Give what stands in a node's box."""
+    """Return the lines of text in the box of a node."""
     first = node.type if node.kind in {"source", "decoder", "enricher"} else node.name
     second = node.kind if first == node.type else f"{node.kind}: {node.type}"
     return [first, second, *([node.note] if node.note else [])]
 
 
 def _labels(edge: Edge, *, columns: bool) -> list[str]:
-    told = [edge.label]
+    labels = [edge.label]
     if columns and edge.columns:
-        told = [f"{name} {kind}" for name, kind in edge.columns]
-    return [*told, *([f"where {edge.where}"] if edge.where else [])]
+        labels = [f"{name} {kind}" for name, kind in edge.columns]
+    return [*labels, *([f"where {edge.where}"] if edge.where else [])]
 
 
 def _mermaid_text(text: str) -> str:
-    """Give text as Mermaid's labels hold it: entities begin with a hash there."""
+    """Escape text for Mermaid labels, where entities start with a hash."""
     return escape(text, quote=False).replace("&", "#").replace('"', "#quot;")
 
 
@@ -149,10 +149,10 @@ def _line(
         bend = (x1 + x2) / 2
         path = f"M{x1} {y1}C{bend} {y1} {bend} {y2} {x2} {y2}"
         at, anchor = ((x1 + 12, y1 - 8), "start") if y1 == y2 else ((x2 - 12, y2 - 6), "end")
-    told = [f"{name} {kind}" for name, kind in edge.columns[:_LISTED]]
+    listed = [f"{name} {kind}" for name, kind in edge.columns[:_LISTED]]
     if len(edge.columns) > _LISTED:
-        told.append(f"and {len(edge.columns) - _LISTED} more")
-    tip = "\n".join([*([f"where {edge.where}", ""] if edge.where else []), *told])
+        listed.append(f"and {len(edge.columns) - _LISTED} more")
+    tip = "\n".join([*([f"where {edge.where}", ""] if edge.where else []), *listed])
     label = edge.label + (", some rows" if edge.where else "")
     dashes = ' stroke-dasharray="5 4"' if edge.label == "rejects" else ""
     return (

@@ -1,4 +1,4 @@
-"""Numbers, sizes and times as people read them."""
+"""Formats numbers, sizes and durations for people."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ _STEP = 1000
 _MINUTE, _HOUR = 60, 3600
 
 
-def tame(text: str) -> str:
-    """Show control characters as what they are: a terminal would obey those of a log or a key."""
+def printable(text: str) -> str:
+    """Escape control characters, which a terminal would interpret."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def count(number: int, word: str = "", plural: str = "") -> str:
-    """Give a number with separators and, if a word is given, its right form: `1 row`, `2 rows`."""
+    """Format a number with separators and, if given, a word in singular or plural: `2 rows`."""
     text = f"{number:,}"
     if not word:
         return text
@@ -23,7 +23,7 @@ def count(number: int, word: str = "", plural: str = "") -> str:
 
 
 def size(number: float) -> str:
-    """Give a size in bytes: `512 B`, `1.5 MB` (powers of 1000)."""
+    """Format a size in bytes: `512 B`, `1.5 MB` (powers of 1000)."""
     for unit in _UNITS:
         if abs(number) < _STEP or unit == _UNITS[-1]:
             break
@@ -32,7 +32,7 @@ def size(number: float) -> str:
 
 
 def rate(number: float, seconds: float) -> str:
-    """Give how many a second: `850`, `12.3 k`, `1.2 M`; empty if too short to tell."""
+    """Format a rate per second: `850`, `12.3 k`, `1.2 M`; empty if no time has passed."""
     if seconds <= 0:
         return ""
     value = number / seconds
@@ -44,7 +44,7 @@ def rate(number: float, seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Give a length of time: `0.42 s`, `12.3 s`, `4 min 05 s`, `2 h 10 min`."""
+    """Format a duration: `0.42 s`, `12.3 s`, `4 min 05 s`, `2 h 10 min`."""
     if seconds < 1:
         return f"{seconds:.2f} s"
     if seconds < _MINUTE:

@@ -15,15 +15,15 @@ def log_schema(events: Iterable[LogEvent]) -> dict[str, Any]:
     """Return the JSON Schema of a log line, with the fields of these events."""
     common = {
         "timestamp": _text("When it was logged: UTC, RFC 3339.", format="date-time"),
-        "level": _text("How grave it is.", enum=["debug", "info", "warning", "error", "critical"]),
-        "event": _text("What happened: a name from the table in docs/logs.md, or a plugin's own."),
-        "message": _text("The same for people. Its wording may change."),
-        "logger": _text("Who logs: ktrans.*, or the name of a library's logger."),
+        "level": _text("The severity.", enum=["debug", "info", "warning", "error", "critical"]),
+        "event": _text("What happened: a name from the table in docs/logs.md, or one of a plugin."),
+        "message": _text("A text for people. Its wording may change."),
+        "logger": _text("The name of the logger: ktrans.*, or that of a library."),
         "pipeline": _text("The pipeline's name; absent outside of runs."),
-        "run_id": _text("The run, as in the receipt; absent outside of runs."),
+        "run_id": _text("The id of the run, as in the receipt; absent outside of runs."),
         "component": _text("source, decoder, enrichers[0] type, or the id of a sink."),
         "exception": _text("A traceback, without the values of variables."),
-        "stack": _text("Where it was logged, for calls that ask for it."),
+        "stack": _text("The call stack, if the call asked for it."),
     }
     fields = {field.name: field for event in events for field in event.fields}
     some = {f.name: {"type": f.type, "description": f.about} for f in fields.values()}

@@ -1,11 +1,11 @@
-"""Sets up logging: structlog's rendering over the standard library's loggers, on stderr.
+"""Sets up logging to stderr: loggers of the standard library, with structlog as the formatter.
 
-Whatever is logged in the process, by ktrans, its plugins or the libraries that they use, becomes a
-line of one form: text on a terminal, one JSON object a line elsewhere, without secrets. See
+Everything that the process logs, from ktrans, its plugins or their libraries, has one form: text on a
+terminal, otherwise one JSON object per line, without secrets. See
 docs/logs.md; the events are in the modules `log_events`, the form `ktrans.observe.log_schema`.
 
-structlog, and what knows the secrets, is imported with the first line that is logged: a run that has
-nothing to say does not pay for it.
+structlog and the redaction of secrets are imported with the first line that is logged, so that a run
+that logs nothing starts faster.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LEVELS = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
 LogFormat = Literal["auto", "text", "json"]
 
 FIRST = ("timestamp", "level", "event", "message", "logger", "pipeline", "run_id", "component")
-"""Fields that lines begin with, in this order, those that there are."""
+"""The first fields of a line, in this order, if they are present."""
 
 _CONTEXT = "ktrans_bound"
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", _CONTEXT}
@@ -41,11 +41,11 @@ Line = MutableMapping[str, Any]
 
 
 def set_up(verbosity: int = 0, log_format: LogFormat = "auto") -> None:
-    """Send the log of the whole process to stderr.
+    """Send the log of the process to stderr.
 
     Args:
-        verbosity: -1 errors only, 0 warnings too, 1 what ktrans and its plugins do, 2 everything,
-            libraries' debugging included.
+        verbosity: -1 for errors, 0 for warnings too, 1 for what ktrans and its plugins do, 2 for
+            everything, including debug messages of libraries.
         log_format: `auto` is text if stderr is a terminal, else JSON lines.
     """
     if log_format == "auto":
@@ -60,7 +60,7 @@ def set_up(verbosity: int = 0, log_format: LogFormat = "auto") -> None:
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to whatever `sys.stderr` is at that moment: a progress bar puts itself in between."""
+    """Writes to the current `sys.stderr`, which a progress bar replaces."""
 
     def __init__(self, log_format: LogFormat) -> None:
         logging.Handler.__init__(self)
@@ -77,7 +77,7 @@ class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        """Say that a line was lost; the library's own words would show its arguments."""
+        """Report that a line was lost, without its arguments, which may contain secrets."""
         kind = sys.exc_info()[0]
         name = "" if kind is None else kind.__name__
         try:
@@ -112,22 +112,22 @@ def _formatter(log_format: LogFormat, *, colours: bool) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(processors=steps)
 
 
-def _line(_logger: Any, _method: str, told: Line) -> Line:
-    """Make the fields of a line from what a library or we have logged."""
-    record: logging.LogRecord = told.pop("_record")
-    from_structlog = told.pop("_from_structlog")
-    exc_info = told.pop("exc_info", None)
-    stack = told.pop("stack_info", None)
+def _line(_logger: Any, _method: str, event: Line) -> Line:
+    """Return the fields of a line from a log record."""
+    record: logging.LogRecord = event.pop("_record")
+    from_structlog = event.pop("_from_structlog")
+    exc_info = event.pop("exc_info", None)
+    stack = event.pop("stack_info", None)
     found = {
         "timestamp": _time(record.created),
         "level": record.levelname.lower(),
         "event": log_events.LOG,
-        "message": told.pop("event", ""),
+        "message": event.pop("event", ""),
         "logger": record.name,
         **getattr(record, _CONTEXT, {}),
     }
     if from_structlog:  # by an author who uses structlog itself
-        found.update({key: told[key] for key in told if key not in FIRST})
+        found.update({key: event[key] for key in event if key not in FIRST})
     extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
     found.update({key: value for key, value in extra.items() if not key.startswith("_")})
     if exc_info:
@@ -148,7 +148,7 @@ def _without_secrets(_logger: Any, _method: str, line: Line) -> Line:
     from ktrans.registry.values import MASK
 
     values = redact_tree(list(line.values()))
-    # Names of fields are of the program, and stay, whatever word somebody took for a password.
+    # Names of fields are never masked, even if they equal a password.
     safe = {
         key: MASK if value and isinstance(value, str) and SECRET_NAME.search(key) else value
         for key, value in zip(line, values, strict=True)
@@ -157,7 +157,7 @@ def _without_secrets(_logger: Any, _method: str, line: Line) -> Line:
 
 
 def _printable(_logger: Any, _method: str, line: Line) -> Line:
-    """Show control characters as what they are: a terminal would obey them."""
+    """Escape control characters, which a terminal would interpret."""
     return {
         key: _CONTROLS.sub(lambda match: repr(match[0])[1:-1], value)
         if isinstance(value, str)

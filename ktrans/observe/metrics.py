@@ -1,7 +1,7 @@
-"""Metrics of a run, in Prometheus' text format, for node_exporter's textfile collector.
+"""Metrics of a run in the text format of Prometheus, for the textfile collector of node_exporter.
 
-Every name is declared here, once. A run from cron lives for a moment, so the counters in the file
-are carried on from one run to the next: they grow as counters should.
+Every name is declared here. Counters continue from the file of the run before, so that they also grow
+if each run is a short process started by cron.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ktrans.api import StateError
-from ktrans.observe.exposition import joined, without_created
+from ktrans.observe.prometheus_text import merge, without_created
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 _P = ("pipeline",)
 
 
 class Metrics:
-    """The metrics of one pipeline, in a registry of their own.
+    """The metrics of one pipeline, in their own registry.
 
     Args:
         pipeline: the value of the label `pipeline`.
@@ -115,12 +115,12 @@ class Metrics:
         for item in summary["quarantined"]:
             self.quarantined.labels(name, item["code"]).inc()
         self.skipdata.labels(name).inc(ledger["skipdata"])
-        for sink, told in summary["sinks"].items():
-            self.rows_out.labels(name, sink).inc(told["rows"])
-            self.bytes_out.labels(name, sink).inc(told["bytes"])
+        for sink, output in summary["sinks"].items():
+            self.rows_out.labels(name, sink).inc(output["rows"])
+            self.bytes_out.labels(name, sink).inc(output["bytes"])
 
     def end(self, receipt: dict[str, Any], *, now: float) -> None:
-        """Add how a run ended, whose epochs were added before."""
+        """Add the end of a run whose epochs were added before."""
         name = self.pipeline
         self.runs.labels(name, receipt["outcome"]).inc()
         if receipt["error"]:
@@ -131,8 +131,8 @@ class Metrics:
         if receipt["exit_code"] == 0:
             self.success.labels(name).set(now)
 
-    def carry_on(self, text: str) -> None:
-        """Begin where an earlier file ended: its counters, and when it last went well."""
+    def continue_from(self, text: str) -> None:
+        """Continue from an earlier file: its counters, and the time of the last success."""
         by_name = {
             metric.describe()[0].name: metric
             for metric in vars(self).values()
@@ -148,22 +148,22 @@ class Metrics:
                 self.success.labels(**labels).set(value)
 
     def text(self) -> str:
-        """Give the text format, without the `_created` series."""
+        """Return the text format, without the `_created` series."""
         return without_created(generate_latest(self.registry).decode())
 
 
 class MetricsFile:
-    """A metrics file for the runs of one process; counters go on from the file that is there.
+    """The metrics file of the runs of one process; counters continue from an existing file.
 
     Args:
-        path: of the file.
+        path: the path of the file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._before = ""
         self._metrics: dict[str, Metrics] = {}
-        with contextlib.suppress(OSError, ValueError):  # none yet, or not ours
+        with contextlib.suppress(OSError, ValueError):  # no file yet, or not ours
             self._before = path.read_text(encoding="utf-8")
 
     def add(self, receipt: dict[str, Any], *, now: float) -> None:
@@ -171,33 +171,22 @@ class MetricsFile:
         name = receipt["pipeline"]
         if name not in self._metrics:
             self._metrics[name] = Metrics(name)
-            with contextlib.suppress(ValueError):  # not ours: counters begin at 0
-                self._metrics[name].carry_on(self._before)
+            with contextlib.suppress(ValueError):  # not ours: counters start at 0
+                self._metrics[name].continue_from(self._before)
         self._metrics[name].add(receipt, now=now)
 
     def write(self) -> None:
-        """Write (replace) the file.
+        """Write or replace the file.
 
         Raises:
             StateError: it cannot be written.
         """
-        text = joined(metrics.text() for metrics in self._metrics.values())
+        text = merge(metrics.text() for metrics in self._metrics.values())
         write_atomically(self.path, text)
 
 
-def write_metrics_file(path: Path, receipt: dict[str, Any], *, now: float) -> None:
-    """Write (replace) a metrics file after a run.
-
-    Raises:
-        StateError: the file cannot be written.
-    """
-    file = MetricsFile(path)
-    file.add(receipt, now=now)
-    file.write()
-
-
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new one, never half of it.
+    """Write a file atomically: readers see the old text or the new one.
 
     Raises:
         StateError: it cannot be written.

@@ -1,4 +1,4 @@
-"""What the status page shows of a process: its pipelines, and how loading them went."""
+"""The status of a process: its pipelines, and the results of loading the configuration."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from ktrans.observe.exposition import joined, without_created
-from ktrans.observe.status import StatusObserver
+from ktrans.observe.prometheus_text import merge, without_created
+from ktrans.observe.run_status import StatusObserver
 
 if TYPE_CHECKING:
     from ktrans.observe.graph import Graph
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 Shown = tuple[StatusObserver, "Graph"]
 
 
-class Board:
-    """The pipelines of a process; they may come, go and change while it is shown.
+class ProcessStatus:
+    """The pipelines of a process; they may be added, removed and changed at any time.
 
     Args:
-        stale_secs: see StatusObserver.
+        stale_secs: see `StatusObserver`.
         clock: seconds since 1970.
     """
 
@@ -43,64 +43,66 @@ class Board:
         for outcome in ("taken", "failed"):
             self._reloads.labels(outcome)
         Gauge(
-            "ktrans_config_generation", "How many configurations were taken", registry=registry
+            "ktrans_config_generation",
+            "Number of configurations that were applied",
+            registry=registry,
         ).set_function(lambda: self.generation)
         Gauge(
             "ktrans_config_loaded_timestamp_seconds",
-            "When the configuration was last taken",
+            "Time when the configuration was last applied",
             registry=registry,
         ).set_function(lambda: self._loaded)
         Gauge(
             "ktrans_config_reload_failing",
-            "1 if the configuration as it is now was refused",
+            "1 if the current configuration files are invalid",
             registry=registry,
         ).set_function(lambda: bool(self._failed))
 
-    # -- told by the process --------------------------------------------------------------------
+    # -- updated by the process --------------------------------------------------------------------
 
     def observer(self, name: str) -> StatusObserver:
-        """Give the observer of a pipeline, the same one for all its runs."""
+        """Return the observer of a pipeline, the same one for all its runs."""
         with self._lock:
             if name not in self._observers:
                 self._observers[name] = StatusObserver(name, self._stale_secs, self._clock)
             return self._observers[name]
 
     def show(self, name: str, graph: Graph) -> None:
-        """Show a pipeline as it is from now on."""
+        """Show a pipeline with this graph."""
         observer = self.observer(name)
         observer.generation = self.generation
         with self._lock:
             self._shown[name] = (observer, graph)
 
     def remove(self, name: str) -> None:
-        """Show a pipeline no longer."""
+        """Remove a pipeline."""
         with self._lock:
             self._shown.pop(name, None)
             self._observers.pop(name, None)
 
     def reloaded(self, generation: int) -> None:
-        """A new configuration was taken."""
+        """Record that a new configuration was applied."""
         self._reloads.labels("taken").inc()
         with self._lock:
             self.generation, self._loaded = generation, self._clock()
             self._failed, self._failed_at = [], None
 
     def reload_failed(self, errors: Sequence[str]) -> None:
-        """A new configuration was refused; the old one goes on."""
+        """Record that a new configuration is invalid; the previous one stays in use."""
         self._reloads.labels("failed").inc()
         with self._lock:
             self._failed, self._failed_at = list(errors), self._clock()
 
-    # -- asked by others ------------------------------------------------------------------------
+    # -- read by others ------------------------------------------------------------------------
 
     @property
     def pipelines(self) -> list[Shown]:
-        """The pipelines that are shown now."""
+        """The pipelines, each with its graph."""
         with self._lock:
             return list(self._shown.values())
 
     def config(self) -> dict[str, Any]:
-        """Give how loading went; times in seconds since 1970."""
+        """Return the results of loading the configuration; times in seconds since 1970."""
         with self._lock:
             failed = {"time": self._failed_at, "errors": list(self._failed)}
             return {
@@ -111,19 +113,19 @@ class Board:
             }
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything, as `/status.json` does."""
+        """Return everything, as `/status.json` does."""
         return {
             "config": self.config(),
             "pipelines": [status.to_json() for status, _ in self.pipelines],
         }
 
     def metrics(self) -> str:
-        """Give Prometheus' text format: the process, and all its pipelines."""
+        """Return the metrics of the process and all its pipelines, in the text format of Prometheus."""
         own = without_created(generate_latest(self._registry).decode())
-        return joined([*(status.metrics.text() for status, _ in self.pipelines), own])
+        return merge([*(status.metrics.text() for status, _ in self.pipelines), own])
 
     def unready(self) -> str:
-        """Say why a pipeline is not ready, a line each; empty if all are."""
+        """Return why pipelines are not ready, a line each; empty if all are."""
         shown = self.pipelines
         if not shown:
             return "no pipeline runs\n"

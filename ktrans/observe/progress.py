@@ -1,4 +1,4 @@
-"""A live line about a run, for a person at a terminal."""
+"""A progress line on a terminal."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ REFRESHES_A_SECOND = 8
 
 
 class ProgressObserver(Observer):
-    """Shows rows, rows a second, bytes, files done, and how long it will still take.
+    """Shows rows, rows per second, bytes, files done, and the estimated remaining time.
 
-    One may look on several runs at once: each has a line. Use only if stderr is a terminal; colours
-    obey NO_COLOR. A line goes with `run_finished`, all of them with `close`; nothing is left behind.
+    Several runs may share it: each has a line. Use it only if stderr is a terminal; colours obey
+    NO_COLOR. `run_finished` removes the line of a run, and `close` removes all.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -48,7 +48,7 @@ class ProgressObserver(Observer):
         self._thread: threading.Thread | None = None
 
     def run_started(self, pipeline: str, run_id: str, meter: Meter) -> None:
-        """Begin to show the meter."""
+        """Show the meter."""
         del run_id
         with self._lock:
             if pipeline in self._lines:
@@ -69,7 +69,7 @@ class ProgressObserver(Observer):
             self._progress.refresh()
 
     def run_finished(self, receipt: dict[str, Any]) -> None:
-        """Take the run's line away; after the last one the display ends."""
+        """Remove the line of the run; the last one ends the display."""
         with self._lock:
             line = self._lines.pop(receipt["pipeline"], None)
             if line is not None and self._lines:
@@ -85,7 +85,7 @@ class ProgressObserver(Observer):
             self._over.clear()
 
     def close(self) -> None:
-        """Take everything away; safe to call twice."""
+        """Remove all lines; may be called twice."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._over.set()
@@ -95,7 +95,7 @@ class ProgressObserver(Observer):
 
 
 def advance(meter: Meter) -> tuple[float, float | None]:
-    """Give how far a run is and where it ends: in bytes if both are known, else in splits."""
+    """Return the progress and the total of a run: in bytes if they are known, else in splits."""
     if meter.bytes_known:
         return meter.bytes_in, max(meter.bytes_known, meter.bytes_in)
     if meter.splits_known:
@@ -104,7 +104,7 @@ def advance(meter: Meter) -> tuple[float, float | None]:
 
 
 def counts_text(meter: Meter, seconds: float) -> str:
-    """Say in one short text what a run has done so far."""
+    """Return a short text of what a run has done so far."""
     known = f"/{meter.splits_known:,}" if meter.splits_known else ""
     parts = [f"{meter.rows:,} rows"]
     if meter.rows and (speed := human.rate(meter.rows, seconds)):

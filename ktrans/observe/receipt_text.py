@@ -1,7 +1,7 @@
-"""The receipt of a run, as a person reads it.
+"""Formats the receipt of a run for people.
 
-First what happened, then what came in and what went out, then what needs a look, and last where to
-look next. Fits 80 columns; colours are the caller's choice.
+It shows the outcome, the input and output, what needs attention, and commands to run next. It fits
+into 80 columns; colours are optional.
 """
 
 from __future__ import annotations
@@ -14,25 +14,26 @@ from pathlib import Path
 
 from click import style, unstyle
 
-from ktrans.engine.ledger import Ledger, StageLedger
+from ktrans.engine.epoch_limits import quarantine_note
+from ktrans.engine.ledger import StageLedger
 from ktrans.engine.receipt import QuarantinedSplit, RunReceipt, SinkOutput
 from ktrans.observe import human
 
 WIDTH = 80
 LABELS = (10, 24)
-"""The label column is as wide as the longest sink's id asks for, between these."""
+"""The smallest and the largest width of the label column."""
 
 SPEED_ROWS = 10_000
-"""Fewer rows say nothing about speed."""
+"""The speed is only shown for this many rows or more."""
 
 SHORTEST = 20
-"""An example of a path is not cut to less than this."""
+"""The shortest length to which an example of a path is cut."""
 
 NO_BREAK = "\u00a0"
 
 SHOWN = 5
 REASONS = 12
-"""How many of a kind are listed before "and N more"."""
+"""The number of items of a kind that are listed before "and N more"."""
 
 _HEADS = {
     "done": ("done", "green"),
@@ -46,12 +47,12 @@ _HEADS = {
 def receipt_text(
     receipt: RunReceipt, config: str, *, width: int = WIDTH, colour: bool = False
 ) -> str:
-    """Render a receipt.
+    """Return a receipt as text.
 
     Args:
-        receipt: what the engine returned.
-        config: the pipeline file as the user named it, for the commands that are proposed.
-        width: of the terminal.
+        receipt: the receipt.
+        config: the pipeline file as the user named it, for the proposed commands.
+        width: the width of the terminal.
         colour: whether to use terminal colours.
     """
     writer = _Writer(receipt, config, max(width, 60))
@@ -59,25 +60,8 @@ def receipt_text(
     return text if colour else unstyle(text)
 
 
-def sums_agree(ledger: Ledger) -> bool:
-    """Tell whether every row of a run is accounted for, from its first record to each sink."""
-    if ledger.records != ledger.decoded.rows + ledger.rejects + ledger.skipped:
-        return False
-    before = ledger.decoded.rows
-    refused = sum(stage.refused.rows for stage in ledger.stages)
-    for stage in ledger.stages:
-        given = ledger.rejects + refused if stage.kind == "rejects" else before
-        if stage.came_in.rows != given:
-            return False
-        if stage.unaccounted().rows:
-            return False
-        if stage.kind == "enricher":
-            before = stage.went_out.rows
-    return True
-
-
 def one_line(receipt: RunReceipt) -> str:
-    """Sum a run up in one line, for logs."""
+    """Return a receipt as one line, for logs."""
     out = sum(sink.rows for sink in receipt.sinks)
     return (
         f"{receipt.pipeline}: {_HEADS[receipt.outcome][0]} in {human.duration(receipt.seconds)}: "
@@ -124,7 +108,7 @@ class _Writer:
         if receipt.dry_run:
             facts.append("dry run: nothing was written")
         if receipt.resumed:
-            facts.append("finished what an earlier run had begun")
+            facts.append("finished the epoch of an earlier run")
         speed = human.rate(self.ledger.decoded.rows, receipt.seconds)
         if self.ledger.decoded.rows >= SPEED_ROWS and speed:
             facts.append(f"{speed} rows/s")
@@ -144,18 +128,18 @@ class _Writer:
             parts.append(style(f"{human.count(ledger.rejects)} rejected", fg="yellow"))
         yield self._line("decoded", ", ".join(parts))
         choices = dict(self.receipt.choices)
-        more = choices.pop("...", None)  # the decoder's own word for those it does not list
+        more = choices.pop("...", None)  # the number of those that the decoder does not list
         chosen = Counter(why.partition(":")[0] for why in choices.values())
         if chosen:
             text = ", ".join(f"{name} ({human.count(n)})" for name, n in chosen.most_common())
             yield self._line("", f"recognized as {text}{f', {more}' if more else ''}")
         reasons = sorted(ledger.rejected.items(), key=lambda item: -item[1])
-        told = len(reasons) if len(reasons) <= REASONS + 1 else REASONS
-        for reason, number in reasons[:told]:
+        listed = len(reasons) if len(reasons) <= REASONS + 1 else REASONS
+        for reason, number in reasons[:listed]:
             yield self._line("", f"{number:>7,}  {reason}")
-        if len(reasons) > told:
-            rest = sum(number for _, number in reasons[told:])
-            yield self._line("", f"{rest:>7,}  for {len(reasons) - told} other reasons")
+        if len(reasons) > listed:
+            rest = sum(number for _, number in reasons[listed:])
+            yield self._line("", f"{rest:>7,}  for {len(reasons) - listed} other reasons")
 
     def _enrichers(self) -> Iterator[str]:
         for stage in self.ledger.stages:
@@ -177,7 +161,7 @@ class _Writer:
         if stage.filtered.rows:
             parts.append(f"{human.count(stage.filtered.rows)} are no flows")
         if stage.refused.rows:
-            parts.append(f"{human.count(stage.refused.rows)} lie in the rejects")
+            parts.append(f"{human.count(stage.refused.rows)} are in the rejects")
         parts.append(f"{human.count(stage.went_out.rows, 'total')} out ({stage.name})")
         yield self._line(stage.name.split(" ", 1)[-1], ", ".join(parts))
 
@@ -203,14 +187,14 @@ class _Writer:
         parts.append(sink.delivery.replace("_", NO_BREAK))
         yield self._line(f"-> {sink.id}", ", ".join(parts))
         if stage is not None and stage.refused.rows:
-            yield self._line("", f"refused rows lie in the rejects, decoder sink:{sink.id}")
+            yield self._line("", f"refused rows are in the rejects, decoder sink:{sink.id}")
         if sink.outputs:
             yield self._line("", self._place(sink.outputs))
 
     def _sums(self) -> Iterator[str]:
         ledger = self.ledger
-        if not sums_agree(ledger):
-            yield self._line("sums", style("do not agree: rows were lost or made up", fg="red"))
+        if not ledger.rows_agree():
+            yield self._line("sums", style("do not agree: rows were lost or added", fg="red"))
             return
         parts = [human.count(ledger.decoded.rows, "row")]
         if ledger.rejects:
@@ -229,14 +213,18 @@ class _Writer:
             )
         yield from self._quarantined()
         for uri in receipt.torn[:SHOWN]:
-            yield from self._warn(f"ends in the middle, its whole records were kept: {uri}")
+            yield from self._warn(
+                f"ends in the middle of a record; the complete records were read: {uri}"
+            )
         if len(receipt.torn) > SHOWN:
-            yield from self._warn(f"and {len(receipt.torn) - SHOWN} more that end in the middle")
+            yield from self._warn(
+                f"and {len(receipt.torn) - SHOWN} more that end in the middle of a record"
+            )
         if receipt.retries:
             yield from self._note(f"{human.count(receipt.retries, 'attempt')} had to be repeated")
-        told = {f"set aside: {item.uri}: {item.reason}" for item in receipt.quarantined}
+        shown = {quarantine_note(item.uri, item.reason) for item in receipt.quarantined}
         for note in receipt.notes:
-            if note not in told:
+            if note not in shown:
                 yield from self._note(note)
 
     def _quarantined(self) -> Iterator[str]:
@@ -247,7 +235,9 @@ class _Writer:
             reason = item.reason.removeprefix(f"{item.uri}: ")
             yield from self._warn(f"{item.uri}: {what}: {reason} ({item.code})")
         if len(items) > SHOWN:
-            yield from self._warn(f"and {human.count(len(items) - SHOWN, 'more object')} set aside")
+            yield from self._warn(
+                f"and {human.count(len(items) - SHOWN, 'more object')} quarantined"
+            )
 
     def _next(self) -> Iterator[str]:
         receipt, config = self.receipt, self.config
@@ -256,7 +246,7 @@ class _Writer:
         if receipt.quarantined:
             yield self._line("next", f"ktrans state show {config}")
         if receipt.outcome == "nothing_to_do" and not receipt.error:
-            yield self._line("next", f"nothing new; ktrans state show {config} says what was read")
+            yield self._line("next", f"nothing new; ktrans state show {config} shows what was read")
         if receipt.dry_run and not receipt.error:
             yield self._line("next", f"ktrans run {config}")
 
@@ -280,13 +270,13 @@ class _Writer:
 
     def _marked(self, mark: str, text: str) -> Iterator[str]:
         lines = textwrap.wrap(
-            human.tame(text), self.width - 4, break_long_words=False, break_on_hyphens=False
+            human.printable(text), self.width - 4, break_long_words=False, break_on_hyphens=False
         ) or [""]
         yield f"  {mark} {lines[0]}"
         yield from (f"    {line}" for line in lines[1:])
 
     def _place(self, outputs: list[str]) -> str:
-        """Say where outputs are: the only one, or the folder that they share and an example."""
+        """Return where outputs are: the only one, or their common folder and an example."""
         room = self.width - self.label - 3
         if len(outputs) == 1:
             return _cut(_near(outputs[0]), room)
@@ -300,11 +290,11 @@ class _Writer:
 
 
 def _cut(text: str, room: int) -> str:
-    """Shorten a path from its beginning."""
+    """Shorten a path at its start."""
     return text if len(text) <= room else f"...{text[len(text) - room + 3 :]}"
 
 
 def _near(path: str) -> str:
-    """Give a path relative to the working folder if it is below."""
-    here, path = f"{Path.cwd()}/", human.tame(path)
+    """Return a path relative to the working folder if it is below it."""
+    here, path = f"{Path.cwd()}/", human.printable(path)
     return path.removeprefix("file://").removeprefix(here) or "./"

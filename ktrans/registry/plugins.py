@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import pluggy
 
-from ktrans.api import hooks
+import ktrans.api.hooks
 from ktrans.api.spec import API_VERSION, KINDS, Spec
 from ktrans.registry.entry_points import GROUP, PluginPoint, installed_points, normalized
 from ktrans.registry.plugin_files import FOLDER, import_file, plugin_files
@@ -118,7 +118,7 @@ def load_plugins(
     """
     environ = os.environ if environ is None else environ
     loaded = Loaded(pluggy.PluginManager(GROUP))
-    loaded.manager.add_hookspecs(hooks)
+    loaded.manager.add_hookspecs(ktrans.api.hooks)
     for point in installed_points() if entry_points is None else entry_points:
         info = PluginInfo(point.name, point.distribution, point.version, point.value)
         _load(loaded, info, point.load, environ)
@@ -224,7 +224,7 @@ def _break(info: PluginInfo, error: BaseException) -> None:
 
 
 def _say_unknown_hook(name: str) -> str:
-    known = [known for known in vars(hooks) if known.startswith("ktrans_")]
+    known = [known for known in vars(ktrans.api.hooks) if known.startswith("ktrans_")]
     near = difflib.get_close_matches(name, known, n=1)
     meant = f" (did you mean {near[0]}?)" if near else ""
     return f"implements the hook {name}, which this version of ktrans does not know{meant}"

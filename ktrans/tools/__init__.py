@@ -1,1 +1,1 @@
-"""What the verbs need and a run does not: doctor, plan, preview, tests of pipelines, templates."""
+"""What verbs need beyond running a pipeline: checks, plans, previews, tests of pipelines, templates."""

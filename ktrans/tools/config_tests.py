@@ -1,4 +1,4 @@
-"""Runs the tests of a pipeline: their input goes through its stages, and the rows are compared."""
+"""Runs the tests of a pipeline: passes their input through its stages, and compares the rows."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ktrans.config.pipeline_tests import read_cases
 from ktrans.engine.assemble import assemble
 from ktrans.engine.assembly import Assembly
 from ktrans.registry.catalogue import Catalogue
-from ktrans.tools.preview import through
+from ktrans.tools.preview import run_stages
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A value that is not the expected one.
+    """A value that differs from the expected one.
 
     Attributes:
-        row: its number, from 1; 0 if it is about all of them.
-        column: its name, or what was compared: "rows", "rejects", "error".
-        expected, actual: the two values, as people write them.
+        row: the number of the row, from 1; 0 for all of them.
+        column: the name of the column, or what was compared: "rows", "rejects", "error".
+        expected, actual: the two values as text.
     """
 
     row: int
@@ -34,13 +34,13 @@ class Difference:
 
 
 @dataclass(slots=True)
-class Outcome:
-    """How a test went.
+class TestResult:
+    """The result of a test.
 
     Attributes:
         case: the test.
-        differences: all that is not as expected; the test has passed if there are none.
-        rows: how many rows came out.
+        differences: the differences from what is expected; none if the test has passed.
+        rows: the number of resulting rows.
     """
 
     case: Case
@@ -49,11 +49,11 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Tell whether all is as expected."""
+        """Whether everything is as expected."""
         return not self.differences
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that `ktrans test --json` prints."""
+        """Return the JSON form that `ktrans test --json` prints."""
         return {
             "name": self.case.name,
             "passed": self.passed,
@@ -65,11 +65,11 @@ class Outcome:
         }
 
 
-def try_out(pipeline: Pipeline, catalogue: Catalogue) -> Iterator[Outcome]:
-    """Run all tests of a pipeline, each with components of its own.
+def run_config_tests(pipeline: Pipeline, catalogue: Catalogue) -> Iterator[TestResult]:
+    """Run all tests of a pipeline, each with its own components.
 
     Raises:
-        ConfigError: the tests themselves, or the pipeline, are wrong.
+        ConfigError: the tests or the pipeline are not valid.
     """
     for case in read_cases(pipeline):
         assembly = assemble(pipeline, catalogue, ephemeral=True)
@@ -79,23 +79,23 @@ def try_out(pipeline: Pipeline, catalogue: Catalogue) -> Iterator[Outcome]:
             assembly.close()
 
 
-def _run(case: Case, assembly: Assembly, base_dir: Path) -> Outcome:
-    outcome = Outcome(case)
+def _run(case: Case, assembly: Assembly, base_dir: Path) -> TestResult:
+    result = TestResult(case)
     try:
-        table, rejects = through(assembly, _decoded(case, assembly, base_dir), None, case.after)
+        table, rejects = run_stages(assembly, _decoded(case, assembly, base_dir), None, case.after)
     except (ConfigError, UsageError):
         raise
     except KtransError as error:
-        outcome.differences.append(Difference(0, "error", "rows", error.message))
-        return outcome
-    outcome.rows = table.num_rows
+        result.differences.append(Difference(0, "error", "rows", error.message))
+        return result
+    result.rows = table.num_rows
     if case.count is not None and table.num_rows != case.count:
-        told = Difference(0, "rows", str(case.count), str(table.num_rows))
-        outcome.differences.append(told)
+        wrong = Difference(0, "rows", str(case.count), str(table.num_rows))
+        result.differences.append(wrong)
     if case.rows is not None:
-        outcome.differences += _compare("rows", case.rows, table.to_pylist())
-    outcome.differences += _compare("rejects", case.rejects or [], rejects.to_pylist())
-    return outcome
+        result.differences += _compare("rows", case.rows, table.to_pylist())
+    result.differences += _compare("rejects", case.rejects or [], rejects.to_pylist())
+    return result
 
 
 def _decoded(case: Case, assembly: Assembly, base_dir: Path) -> Iterator[Decoded]:
@@ -128,13 +128,13 @@ def _compare(
                 found.append(Difference(number, column, _plain(value), _plain(given[column])))
     surplus = actual[len(expected) :] if what == "rejects" else []
     for number, reject in enumerate(surplus, len(expected) + 1):
-        told = f"{reject['reason']}: {reject['detail'] or ''} in {reject['raw']!r}"
-        found.append(Difference(number, "reject", "none", told))
+        text = f"{reject['reason']}: {reject['detail'] or ''} in {reject['raw']!r}"
+        found.append(Difference(number, "reject", "none", text))
     return found
 
 
 def _plain(value: Any) -> str:
-    """Give a value as people write it; a time in any notation is the same time."""
+    """Return a value as text; equal times have equal texts."""
     if isinstance(value, str):
         value = _moment(value)
     if isinstance(value, dt.datetime):
@@ -149,7 +149,7 @@ def _plain(value: Any) -> str:
 
 
 def _moment(text: str) -> str | dt.datetime:
-    """Give the time that a text says, or the text."""
+    """Parse a time; return the text if it is not one."""
     if "T" not in text and " " not in text:
         return text
     try:

@@ -1,4 +1,4 @@
-"""Checks of the machine and of pipelines: what would keep a run from working, or from working well."""
+"""Checks of the machine and of pipelines: finds what would make a run fail or work badly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FEW_FILES = 1024
 LITTLE_DISK = 1 << 30
 LITTLE_MEMORY = 512 << 20
 BUILT = 1_780_000_000
-"""June 2026: a clock that is before it is wrong."""
+"""June 2026: a clock that shows an earlier time is wrong."""
 
 CREDENTIALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "AWS": (
@@ -38,37 +38,37 @@ CREDENTIALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "Azure": (("AZURE_CLIENT_ID", "AZURE_STORAGE_CONNECTION_STRING"), ("~/.azure",)),
 }
-"""Where the SDKs look first: names of variables, and files. Values are never read."""
+"""Where the SDKs look for credentials first: variables and files. Values are never read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of a check.
 
     Attributes:
         verdict: ok, warning or failed.
-        about: what was looked at.
-        told: what was found.
-        hint: what to do about it, or "".
+        subject: what was checked.
+        message: the result.
+        hint: what to do subject it, or "".
     """
 
     verdict: Verdict
-    about: str
-    told: str
+    subject: str
+    message: str
     hint: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that `ktrans doctor --json` prints."""
+        """Return the JSON form that `ktrans doctor --json` prints."""
         return {
             "verdict": self.verdict,
-            "about": self.about,
-            "told": self.told,
+            "subject": self.subject,
+            "message": self.message,
             "hint": self.hint,
         }
 
 
-def examine_machine(catalogue: Catalogue) -> Iterator[Finding]:
-    """Look at the machine, the installation and the plugins."""
+def check_machine(catalogue: Catalogue) -> Iterator[Finding]:
+    """Check the machine, the installation and the plugins."""
     import pyarrow as pa
 
     yield Finding("ok", "python", f"{platform.python_version()} on {platform.platform()}")
@@ -83,8 +83,8 @@ def examine_machine(catalogue: Catalogue) -> Iterator[Finding]:
         if plugin.status == "ok" and not plugin.conflicts:
             continue
         verdict: Verdict = "warning" if plugin.status in {"disabled", "ok"} else "failed"
-        told = plugin.error or f"claims what others have: {', '.join(plugin.conflicts)}"
-        yield Finding(verdict, f"plugin {plugin.origin}", f"{plugin.status}: {told}")
+        problem = plugin.error or f"claims components of others: {', '.join(plugin.conflicts)}"
+        yield Finding(verdict, f"plugin {plugin.origin}", f"{plugin.status}: {problem}")
     for cloud, (variables, files) in CREDENTIALS.items():
         found = [name for name in variables if os.environ.get(name)]
         found += [name for name in files if Path(name).expanduser().exists()]
@@ -92,10 +92,10 @@ def examine_machine(catalogue: Catalogue) -> Iterator[Finding]:
             yield Finding("ok", f"credentials for {cloud}", ", ".join(found))
 
 
-def examine_pipelines(
+def check_pipelines(
     config: str, catalogue: Catalogue, profile: str | None = None
 ) -> Iterator[Finding]:
-    """Look at the pipelines of a file or folder: are they right, their outside there?"""
+    """Check the pipelines of a file or folder, and what they connect to."""
     from ktrans.config.draft import LoadOptions
     from ktrans.config.load import flatten_errors, load_all
 
@@ -104,66 +104,66 @@ def examine_pipelines(
         for one in flatten_errors(error):
             yield _failed(str(path), one)
     for file in loaded.files:
-        about = str(file.pipeline.path)
+        subject = str(file.pipeline.path)
         if not file.pipeline.alone:
-            about += f" ({file.pipeline.name})"
-        yield from _examine(about, file.pipeline, catalogue)
+            subject += f" ({file.pipeline.name})"
+        yield from _check(subject, file.pipeline, catalogue)
 
 
-def _examine(about: str, pipeline: Pipeline, catalogue: Catalogue) -> Iterator[Finding]:
+def _check(subject: str, pipeline: Pipeline, catalogue: Catalogue) -> Iterator[Finding]:
     from ktrans.engine.assemble import assemble
 
     try:
         assembly = assemble(pipeline, catalogue)
     except ConfigErrors as errors:
         for error in errors.errors:
-            yield _failed(about, error)
+            yield _failed(subject, error)
         return
     except KtransError as error:
-        yield _failed(about, error)
+        yield _failed(subject, error)
         return
-    yield Finding("ok", about, f"pipeline {pipeline.name} is right")
+    yield Finding("ok", subject, f"pipeline {pipeline.name} is valid")
     try:
         for name, component in assembly.components():
-            yield _reach(f"{about}: {name}", component.check)
-        yield from _state(about, assembly.state, pipeline.name)
+            yield _connect(f"{subject}: {name}", component.check)
+        yield from _state(subject, assembly.state, pipeline.name)
     finally:
         assembly.close()
 
 
-def _failed(about: str, error: KtransError) -> Finding:
+def _failed(subject: str, error: KtransError) -> Finding:
     place = f"{error.where}: " if error.where else ""
-    return Finding("failed", about, f"{place}{error.message}", error.hint or "")
+    return Finding("failed", subject, f"{place}{error.message}", error.hint or "")
 
 
-def _reach(about: str, check: Callable[[], None]) -> Finding:
+def _connect(subject: str, check: Callable[[], None]) -> Finding:
     began = time.monotonic()
     try:
         check()
     except KtransError as error:
-        return _failed(about, error)
-    return Finding("ok", about, f"answers, in {time.monotonic() - began:.2f} s")
+        return _failed(subject, error)
+    return Finding("ok", subject, f"reachable, in {time.monotonic() - began:.2f} s")
 
 
 def _state(config: str, state: StateStore[Any], name: str) -> Iterator[Finding]:
-    about = f"{config}: state"
+    subject = f"{config}: state"
     folder = state.folder
     while folder is not None and not folder.exists():
         folder = folder.parent
     if folder is not None and (free := shutil.disk_usage(folder).free) < LITTLE_DISK:
-        yield Finding("warning", about, f"only {free >> 20} MB are free in {folder}")
+        yield Finding("warning", subject, f"only {free >> 20} MB are free in {folder}")
     try:
         with view_store(state, name) as store:
             known, epoch = name in store.pipelines(), store.unfinished(name)
     except KtransError as error:
-        yield _failed(about, error)
+        yield _failed(subject, error)
         return
     if epoch is not None:
-        told = f"epoch {epoch.number} is unfinished: a run is under way, or was killed"
-        yield Finding("warning", about, told, "the next run finishes it")
+        text = f"epoch {epoch.number} is unfinished: a run is active, or was killed"
+        yield Finding("warning", subject, text, "the next run finishes it")
         return
-    told = state.where if known else f"{state.where}: nothing is kept there yet"
-    yield Finding("ok", about, told)
+    text = state.where if known else f"{state.where}: no state yet"
+    yield Finding("ok", subject, text)
 
 
 def _cores() -> Finding:
@@ -173,7 +173,7 @@ def _cores() -> Finding:
 def _clock(now: float) -> Finding:
     text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
     if now < BUILT:
-        hint = "set the clock: names of days, and signatures of requests, depend on it"
+        hint = "set the clock: names of daily folders and signatures of requests depend on it"
         return Finding("failed", "clock", f"{text} cannot be right", hint)
     return Finding("ok", "clock", text)
 
@@ -181,7 +181,7 @@ def _clock(now: float) -> Finding:
 def _open_files() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < FEW_FILES:
-        hint = f"`ulimit -n {min(hard, 4096)}`: a sink keeps up to max_open_files per task open"
+        hint = f"`ulimit -n {min(hard, 4096)}`: a sink keeps up to max_open_files open per task"
         return Finding("warning", "open files", f"at most {soft}", hint)
     return Finding("ok", "open files", f"at most {soft}")
 
@@ -196,8 +196,8 @@ def _memory() -> Iterator[Finding]:
             limit = int(text)
             low = limit < LITTLE_MEMORY
             hint = "lower limits.block_size and engine.workers, or raise the limit" if low else ""
-            told = f"the container may use {limit >> 20} MB"
-            yield Finding("warning" if low else "ok", "memory", told, hint)
+            text = f"the container may use {limit >> 20} MB"
+            yield Finding("warning" if low else "ok", "memory", text, hint)
         return
 
 

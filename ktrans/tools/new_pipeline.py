@@ -1,4 +1,4 @@
-"""A pipeline file to begin with, from where logs lie and where they should go."""
+"""Writes a new pipeline file for a place to read from and places to write to."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 from ktrans.api import UsageError
 
 HINT = (
-    "take a path, s3://bucket/prefix, gs://bucket/prefix, az://account/container/prefix, "
-    "kafka://host:9092/topic, http(s)://host:8086 (InfluxDB, as a goal only), or - for a pipe"
+    "use a path, s3://bucket/prefix, gs://bucket/prefix, az://account/container/prefix, "
+    "kafka://host:9092/topic, http(s)://host:8086 (InfluxDB, only to write to), or - for a pipe"
 )
 
 
 @dataclass(slots=True)
 class Section:
-    """The options of a source or sink, each with a comment, and the plugin that it needs."""
+    """The options of a source or sink, each with a comment, and the required plugin."""
 
     options: list[tuple[str, object, str]] = field(default_factory=list)
     plugin: str = ""
@@ -29,10 +29,10 @@ class Section:
 
 
 def source_at(place: str) -> Section:
-    """Give the source that reads from a place.
+    """Return the source that reads from a place.
 
     Raises:
-        UsageError: nothing is known to read from there.
+        UsageError: no source can read from there.
     """
     if place == "-":
         return Section().add("type", "stdin")
@@ -43,7 +43,9 @@ def source_at(place: str) -> Section:
     path = url.path.lstrip("/")
     if url.scheme == "s3":
         section = Section(plugin="ktrans-aws").add("type", "s3").add("bucket", url.netloc)
-        return section.add("prefix", path, "day folders below it are found, and listed day by day")
+        return section.add(
+            "prefix", path, "day folders below it are detected, and listed day by day"
+        )
     if url.scheme in {"gs", "gcs"}:
         section = Section(plugin="ktrans-gcp").add("type", "gcs").add("bucket", url.netloc)
         return section.add("prefix", path)
@@ -53,12 +55,16 @@ def source_at(place: str) -> Section:
         return section.add("prefix", prefix) if prefix else section
     if url.scheme == "kafka":
         section = _kafka(url.netloc).add("topics", [path or "flows"])
-        return section.add("start", "earliest", "where to begin when nothing was read yet")
+        return section.add("start", "earliest", "where to start when nothing was read yet")
     raise UsageError(f"logs cannot be read from {place!r}", hint=HINT)
 
 
 def sink_at(place: str) -> Section:
-    """Give the sink that writes to a place; likewise."""
+    """Return the sink that writes to a place.
+
+    Raises:
+        UsageError: no sink can write there.
+    """
     if place == "-":
         return Section().add("type", "stdout")
     if "://" not in place:
@@ -85,9 +91,9 @@ def sink_at(place: str) -> Section:
 
 
 def _files(section: Section, folder: str, default: str) -> Section:
-    """Add what sinks of files have in common: a path with a folder a day, and a format."""
+    """Add the common options of sinks that write files: a path with a folder per day, and a format."""
     path = f"{folder.rstrip('/') or default}/date={{start_time:%Y-%m-%d}}/"
-    note = "one folder a day; {account_id} and other columns can be part of it too"
+    note = "one folder per day; may contain other columns, such as {account_id}"
     section.add("path", path, note)
     return section.add("format", {"type": "parquet"}, "or jsonl, csv, arrow, influx, es_bulk")
 
@@ -104,16 +110,16 @@ def _kafka(servers: str) -> Section:
 
 
 def pipeline_text(
-    name: str, source: Section, sinks: Iterable[Section], decoder: str, seen: Iterable[str]
+    name: str, source: Section, sinks: Iterable[Section], decoder: str, comments: Iterable[str]
 ) -> str:
-    """Write the file.
+    """Return the text of a pipeline file.
 
     Args:
-        name: of the pipeline.
-        source: where it reads.
-        sinks: where it writes.
-        decoder: a decoder's type, or `auto`.
-        seen: what was found in a sample, a line each, for a comment.
+        name: the name of the pipeline.
+        source: the source.
+        sinks: the sinks.
+        decoder: the type of the decoder, or `auto`.
+        comments: comment lines about the decoder.
     """
     lines = [
         "# yaml-language-server: $schema=ktrans.schema.json",
@@ -122,7 +128,7 @@ def pipeline_text(
         f"name: {name}",
         "source:",
         *_options(source, 2),
-        *[f"# {line}" for line in seen],
+        *[f"# {line}" for line in comments],
         "decoder:",
         f"  type: {decoder}",
         "enrichers:",
@@ -151,7 +157,7 @@ def _options(section: Section, indent: int) -> list[str]:
 
 
 def _scalar(value: object) -> str:
-    """Write a value as YAML: JSON is, and plain words need no quotes."""
+    """Return a value as YAML: as JSON, but plain words without quotes."""
     if isinstance(value, str) and value.replace("-", "").replace("_", "").isalnum():
         return value if not value.isdigit() else json.dumps(value)
     if isinstance(value, dict):

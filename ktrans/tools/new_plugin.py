@@ -1,4 +1,4 @@
-"""What a new plugin begins with: a distribution that installs and passes its tests as written."""
+"""Writes a new plugin: a distribution that can be installed, and passes its tests."""
 
 from __future__ import annotations
 
@@ -34,25 +34,27 @@ def write_plugin(name: str, kind: Kind, folder: Path) -> list[Path]:
     """Write a distribution.
 
     Args:
-        name: of the distribution, with or without `ktrans-` before it: lower case, hyphens.
-        kind: of its component.
-        folder: where its own folder is made.
+        name: its name, with or without the prefix `ktrans-`: lower case and hyphens.
+        kind: the kind of its component.
+        folder: the folder in which the folder of the distribution is created.
 
     Returns:
-        The files, in the order in which they are best read.
+        The files, in the order in which to read them.
 
     Raises:
-        UsageError: the name does not do, or the folder is there already.
+        UsageError: the name is not valid, or the folder exists already.
     """
     short = name.removeprefix("ktrans-")
     if not _NAME.fullmatch(short):
         raise UsageError(
-            f"{name!r} cannot be the name of a plugin",
-            hint="take lower case letters, digits and hyphens, such as acme or ktrans-acme",
+            f"{name!r} is not a valid name of a plugin",
+            hint="use lower case letters, digits and hyphens, such as acme or ktrans-acme",
         )
     root = folder / f"ktrans-{short}"
     if root.exists():
-        raise UsageError(f"{root} is there already", hint="take another name, or --into a folder")
+        raise UsageError(
+            f"{root} exists already", hint="choose another name, or a folder with --into"
+        )
     values = _values(short, kind)
     module = values["module"]
     written = []

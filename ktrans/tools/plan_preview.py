@@ -1,4 +1,4 @@
-"""What a run would do: what waits to be read, about how many rows, where they would go."""
+"""Previews a run: the input that it would read, an estimate of the rows, the sinks."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from ktrans.state.epochs import Status
 from ktrans.state.store import view_store
 
 SAMPLE_ROWS = 50_000
-"""Rows that are decoded for the estimate, at most."""
+"""The largest number of rows to decode for the estimate."""
 
 
 @dataclass(slots=True)
-class Outlook:
+class PlanPreview:
     """What a run would do.
 
     Attributes:
-        pipeline: its name.
-        splits, bytes: all that is known to wait; bytes is None if the source does not know.
+        pipeline: the name of the pipeline.
+        splits, bytes: the new input; bytes is None if the source does not know.
         first: the names of the first splits, in order.
-        rows: about how many rows that gives; None if it cannot be told without reading all.
-        rejects_ratio: share of the sampled records that were rejected.
-        epochs, tasks: how many epochs, and tasks of the first one.
+        rows: an estimate of the rows; None if everything would have to be read for it.
+        rejects_ratio: the share of the sampled records that were rejected.
+        epochs, tasks: the number of epochs, and of tasks of the first one.
         sinks: for each: id, type, delivery, when, columns, place.
-        unfinished: what an earlier run left: "", "planned" (processed again) or "decided".
-        notes: what the source says.
-        warnings: what a person should think about before the run.
+        unfinished: the epoch that an earlier run left: "" for none, "planned" (it is processed again)
+            or "decided" (it is published).
+        notes: the notes of the source.
+        warnings: what to consider before the run.
     """
 
     pipeline: str
@@ -51,33 +52,33 @@ class Outlook:
     warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that `ktrans plan --json` prints."""
+        """Return the JSON form that `ktrans plan --json` prints."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def outlook(
+def preview_plan(
     pipeline: Pipeline, catalogue: Catalogue, workers: int, start: str | None = None
-) -> Outlook:
-    """Find out what a run would do; nothing is written, acknowledged or remembered.
+) -> PlanPreview:
+    """Find out what a run would do; nothing is written, acknowledged or recorded.
 
     Args:
-        pipeline: what would run.
-        catalogue: where its components come from.
-        workers: how many it would have.
+        pipeline: the pipeline.
+        catalogue: the installed components.
+        workers: the number of workers that the run would have.
         start: as `--from` of `ktrans run`.
 
     Raises:
-        KtransError: what the source raises when it cannot be listed.
+        KtransError: the source cannot be listed.
     """
     assembly = assemble(pipeline, catalogue, ephemeral=True)
-    with ExitStack() as held:
-        held.callback(assembly.close)
-        store = held.enter_context(view_store(assembly.state, pipeline.name))
-        result = Outlook(pipeline.name, sinks=[_sink(bound) for bound in assembly.sinks])
+    with ExitStack() as stack:
+        stack.callback(assembly.close)
+        store = stack.enter_context(view_store(assembly.state, pipeline.name))
+        result = PlanPreview(pipeline.name, sinks=[_sink(bound) for bound in assembly.sinks])
         epoch = store.unfinished(pipeline.name)
         if epoch is not None:
             result.unfinished = "planned" if epoch.status is Status.PLANNED else "decided"
-            result.warnings += _about_unfinished(epoch.source, pipeline, result.unfinished)
+            result.warnings += _unfinished_warnings(epoch.source, pipeline, result.unfinished)
         source = assembly.source
         position = store.position(pipeline.name, source.config.type)
         if start is not None:
@@ -93,7 +94,13 @@ def outlook(
 
 
 def _count(
-    result: Outlook, plan: Plan, budget: Budget, pipeline: Pipeline, workers: int, *, serial: bool
+    result: PlanPreview,
+    plan: Plan,
+    budget: Budget,
+    pipeline: Pipeline,
+    workers: int,
+    *,
+    serial: bool,
 ) -> None:
     known = [split.size for split in plan.splits]
     result.splits = plan.total_splits or len(plan.splits)
@@ -111,14 +118,14 @@ def _count(
         result.epochs = max(by_count, by_size, 1)
 
 
-def _estimate(result: Outlook, assembly: Assembly, plan: Plan) -> None:
-    """Decode the beginning of what waits, and reckon from its bytes."""
+def _estimate(result: PlanPreview, assembly: Assembly, plan: Plan) -> None:
+    """Decode the first splits, and estimate the rows from their bytes."""
     rows = records = rejects = used = 0
     for split in plan.splits:
         if rows >= SAMPLE_ROWS:
             break
         with suppress(KtransError, OSError), assembly.source.open(split) as payload:
-            counted = _Counted(payload)
+            counted = _CountingPayload(payload)
             for block in assembly.decoder.blocks(counted):
                 decoded = assembly.decoder.decode(block)
                 rows += decoded.batch.num_rows
@@ -126,7 +133,7 @@ def _estimate(result: Outlook, assembly: Assembly, plan: Plan) -> None:
                 rejects += 0 if decoded.rejects is None else decoded.rejects.num_rows
                 if rows >= SAMPLE_ROWS:
                     break
-            used += counted.taken
+            used += counted.bytes_read
     if records:
         result.rejects_ratio = rejects / records
     if used and result.bytes is not None:
@@ -155,15 +162,15 @@ def _sink(bound: Any) -> dict[str, Any]:
     }
 
 
-def _about_unfinished(source: str, pipeline: Pipeline, state: str) -> list[str]:
+def _unfinished_warnings(source: str, pipeline: Pipeline, state: str) -> list[str]:
     if state == "decided":
-        return ["an earlier run was killed amid its commit: that epoch is published first"]
+        return ["an earlier run was killed during its commit: that epoch is published first"]
     if source != source_fingerprint(pipeline):
-        return ["an epoch was planned for another source, and would be dropped"]
+        return ["an epoch was planned for another source, and will be dropped"]
     return ["an earlier run was killed: its epoch is processed again first"]
 
 
-def _warnings(assembly: Assembly, result: Outlook) -> list[str]:
+def _warnings(assembly: Assembly, result: PlanPreview) -> list[str]:
     found = [
         f"sink {bound.entry.id} ({bound.entry.config.type}) may write rows twice after a crash"
         for bound in assembly.sinks
@@ -178,28 +185,28 @@ def _warnings(assembly: Assembly, result: Outlook) -> list[str]:
     return found
 
 
-class _Counted(Payload):
-    """A payload that counts the bytes that were read of it."""
+class _CountingPayload(Payload):
+    """A payload that counts the bytes that are read from it."""
 
     def __init__(self, inner: Payload) -> None:
         split: Split = inner.split
         super().__init__(split, offset=inner.offset, first_line=inner.first_line)
         self._inner = inner
-        self.taken = 0
+        self.bytes_read = 0
 
     def open(self) -> BinaryIO:
-        return cast("BinaryIO", _Counting(self._inner.open(), self))
+        return cast("BinaryIO", _CountingStream(self._inner.open(), self))
 
     def head(self, size: int) -> bytes:
         return self._inner.head(size)
 
     def random_access(self) -> BinaryIO:
-        self.taken += self.split.size or 0  # read here and there: taken as read whole
+        self.bytes_read += self.split.size or 0  # counts as read completely
         return self._inner.random_access()
 
 
-class _Counting(io.RawIOBase):
-    def __init__(self, inner: BinaryIO, owner: _Counted) -> None:
+class _CountingStream(io.RawIOBase):
+    def __init__(self, inner: BinaryIO, owner: _CountingPayload) -> None:
         super().__init__()
         self._inner = inner
         self._owner = owner
@@ -209,7 +216,7 @@ class _Counting(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._inner.read(size)
-        self._owner.taken += len(data)
+        self._owner.bytes_read += len(data)
         return data
 
     def readinto(self, buffer: Any, /) -> int:

@@ -1,4 +1,4 @@
-"""A look at some rows after any stage; nothing is written, nothing is remembered."""
+"""Shows some rows after any stage; nothing is written or recorded."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA, to_stored
 from ktrans.registry.catalogue import Catalogue
 
 SAMPLE_ROWS = 50_000
-"""Rows that sinks are shown before a run."""
+"""The number of rows that sinks check before a run."""
 
 
 class NoMemory:
-    """The memory of a pipeline that has never run."""
+    """The memory of a pipeline that has never run: it remembers no keys."""
 
     def recall(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Remember nothing."""
+        """Return nothing."""
         del keys
         return {}
 
@@ -40,53 +40,53 @@ class NoMemory:
 def preview(
     pipeline: Pipeline, catalogue: Catalogue, rows: int, after: str | None = None
 ) -> tuple[pa.Table, pa.Table]:
-    """Read the first rows of what the source has, from its beginning.
+    """Read the first rows of the source, from its beginning.
 
     Args:
-        pipeline: what to look into.
-        catalogue: where its components come from.
-        rows: at most this many rows.
-        after: a stage: `decoder`, an enricher by type or number, or a sink's id (its filter and
-            columns applied); None means after the last enricher.
+        pipeline: the pipeline.
+        catalogue: the installed components.
+        rows: the largest number of rows.
+        after: a stage: `decoder`, an enricher by type or number, or a sink's id (with its filter and
+            columns); None means after the last enricher.
 
     Returns:
-        The rows, and the rejects that were met on the way (STORED_REJECT_SCHEMA).
+        The rows, and the rejects that were found (STORED_REJECT_SCHEMA).
 
     Raises:
         UsageError: there is no such stage.
     """
-    with_all = assemble(pipeline, catalogue, ephemeral=True)
+    assembly = assemble(pipeline, catalogue, ephemeral=True)
     try:
-        return _collect(with_all, rows, after)
+        return _collect(assembly, rows, after)
     finally:
-        with_all.close()
+        assembly.close()
 
 
 def _collect(assembly: Assembly, rows: int, after: str | None) -> tuple[pa.Table, pa.Table]:
-    return through(assembly, _decoded(assembly), rows, after)
+    return run_stages(assembly, _decoded(assembly), rows, after)
 
 
-def show_samples(assembly: Assembly, rows: int = SAMPLE_ROWS) -> list[ConfigError]:
-    """Show some rows to the sinks that want to see some; nothing is read if none does.
+def check_samples(assembly: Assembly, rows: int = SAMPLE_ROWS) -> list[ConfigError]:
+    """Pass some rows to the sinks that check samples; nothing is read if there are none.
 
     Returns:
-        What they do not like about them.
+        The errors that they raise.
     """
-    asking = [bound for bound in assembly.sinks if type(bound.sink).sample is not Sink.sample]
-    found: list[ConfigError] = []
-    for bound in asking:
+    checking = [bound for bound in assembly.sinks if type(bound.sink).sample is not Sink.sample]
+    errors: list[ConfigError] = []
+    for bound in checking:
         try:
             bound.sink.sample(_collect(assembly, rows, bound.entry.id)[0])
         except ConfigError as error:
             error.component = error.component or bound.entry.id
-            found.append(error)
-    return found
+            errors.append(error)
+    return errors
 
 
-def through(
+def run_stages(
     assembly: Assembly, decoded: Iterator[Decoded], rows: int | None, after: str | None
 ) -> tuple[pa.Table, pa.Table]:
-    """Send what a decoder gave through the stages; arguments and result as of `preview`."""
+    """Pass decoded rows through the stages; arguments and result are those of `preview`."""
     count, sink = _stage(assembly, after)
     task = TaskId(EpochId(assembly.pipeline.name, 1), 0)
     enrichers = [e.begin(task) for _, e in assembly.enrichers[:count]]
@@ -111,17 +111,17 @@ def through(
 def _enriched(
     decoded: Iterator[Decoded], enrichers: list[Enricher[Any]], rejects: list[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """Give batches after the enrichers, and at the end what these have held back."""
+    """Yield batches after the enrichers, and at the end what these have held back."""
     for part in decoded:
         if part.rejects is not None and part.rejects.num_rows:
             rejects.append(to_stored(part.rejects))
-        yield _through(part.batch, enrichers)
+        yield _enrich(part.batch, enrichers)
     for index, enricher in enumerate(enrichers):
         for batch in enricher.finish():
-            yield _through(batch, enrichers[index + 1 :])
+            yield _enrich(batch, enrichers[index + 1 :])
 
 
-def _through(batch: pa.RecordBatch, enrichers: list[Enricher[Any]]) -> pa.RecordBatch:
+def _enrich(batch: pa.RecordBatch, enrichers: list[Enricher[Any]]) -> pa.RecordBatch:
     for enricher in enrichers:
         batch = enricher.apply(batch)
     return batch
@@ -136,7 +136,7 @@ def _decoded(assembly: Assembly) -> Iterator[Decoded]:
 
 
 def _stage(assembly: Assembly, after: str | None) -> tuple[int, int | None]:
-    """Give the number of enrichers to apply, and the index of the sink to choose for."""
+    """Return the number of enrichers to apply, and the index of the sink whose rows are shown."""
     total = len(assembly.enrichers)
     if after is None:
         return total, None
@@ -152,6 +152,6 @@ def _stage(assembly: Assembly, after: str | None) -> tuple[int, int | None]:
     known += [bound.entry.id for bound in assembly.sinks]
     close = get_close_matches(after, known, 1)
     raise UsageError(
-        f"there is no stage {after!r} in pipeline {assembly.pipeline.name!r}",
+        f"pipeline {assembly.pipeline.name!r} has no stage {after!r}",
         hint=f"did you mean {close[0]!r}?" if close else f"stages: {', '.join(known)}",
     )

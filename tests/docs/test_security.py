@@ -110,10 +110,10 @@ def test_a_connection_that_says_nothing_is_closed(monkeypatch):
     import socket
     import threading
 
-    from ktrans.observe import http
+    from ktrans.observe import status_server
 
-    monkeypatch.setattr(http._Handler, "timeout", 0.2)
-    server = http._Server(("127.0.0.1", 0), None)
+    monkeypatch.setattr(status_server._Handler, "timeout", 0.2)
+    server = status_server._Server(("127.0.0.1", 0), None)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ktrans.cli.new_plugin import OFFERED
+from ktrans.cli.new_plugin import TEMPLATE_KINDS
 
 pytestmark = pytest.mark.xdist_group("one environment for all")
 
@@ -28,7 +28,7 @@ def ran(*command, **options):
 def plugins(tmp_path_factory):
     """A new plugin of each kind."""
     folder = tmp_path_factory.mktemp("plugins")
-    for kind in OFFERED:
+    for kind in TEMPLATE_KINDS:
         ran(
             sys.executable,
             "-m",
@@ -56,12 +56,12 @@ def environment(plugins, tmp_path_factory):
 
 @pytest.mark.slow
 def test_new_plugins_install_and_pass_their_tests_as_written(environment, plugins):
-    for kind in OFFERED:
+    for kind in TEMPLATE_KINDS:
         folder = plugins / f"ktrans-new-{kind}"
         assert " passed" in ran(environment, "-m", "pytest", "-q", folder, cwd=folder)
     listed = json.loads(ran(environment, "-m", "ktrans", "plugins", "--json"))
     found = {plugin["distribution"]: plugin["status"] for plugin in listed["plugins"]}
-    assert {f"ktrans-new-{kind}" for kind in OFFERED} | {"ktrans-duckdb"} <= set(found)
+    assert {f"ktrans-new-{kind}" for kind in TEMPLATE_KINDS} | {"ktrans-duckdb"} <= set(found)
     assert set(found.values()) == {"ok"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ktrans.cli.common import debug_option, json_option
+from ktrans.kit.cli import debug_option, json_option, show_json
 
 EPILOG = """\b
 Examples:
@@ -96,8 +96,6 @@ def command(places: tuple[str, ...], output: str | None, as_json: bool, **given:
     )
     report = make(options)
     if as_json:
-        from ktrans.cli.failures import show_json
-
         show_json(report.to_json())
         if output is None:
             return 0

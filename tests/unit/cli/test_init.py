@@ -96,7 +96,7 @@ def test_the_editor_gets_a_schema_that_the_file_meets(tmp_path):
 def test_nothing_is_overwritten_or_guessed(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_text("mine")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         ran("init", path, "--from", "a", "--to", "b")
     assert path.read_text() == "mine"
     with pytest.raises(UsageError, match="--from is missing"):

@@ -53,7 +53,7 @@ def test_nothing_is_touched_by_it(config):
 def test_after_a_run_nothing_waits(config):
     ran("run", config)
     assert told(config)["splits"] == 0
-    assert "nothing waits" in ran("plan", config)
+    assert "nothing new" in ran("plan", config)
 
 
 def test_input_that_the_run_would_refuse_is_a_warning(config):

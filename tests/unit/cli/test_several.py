@@ -140,15 +140,15 @@ def test_tests_of_all_pipelines_of_a_file_are_run(several, ktrans_json, lines):
 
 def test_doctor_looks_at_all_of_them(several, ktrans_json):
     _, told = ktrans_json("doctor", "both.yaml")
-    about = {finding["about"] for finding in told["findings"]}
-    assert {"both.yaml (one)", "both.yaml (two)"} <= about
+    subjects = {finding["subject"] for finding in told["findings"]}
+    assert {"both.yaml (one)", "both.yaml (two)"} <= subjects
 
 
 @pytest.mark.parametrize(
     ("args", "said"),
     [
         (("--from", "2026-01-01"), "--from is for one pipeline"),
-        (("--watch",), "--watch is for a run that stays"),
+        (("--watch",), "--watch is for a run that follows"),
         (("--pipeline", "three"), "no pipeline named three"),
     ],
 )

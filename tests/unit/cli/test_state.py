@@ -1,8 +1,10 @@
 """`ktrans state`, as an operator uses it."""
 
+import contextlib
+import datetime as dt
 import io
 import json
-import time
+import sqlite3
 
 import pytest
 
@@ -14,17 +16,26 @@ HEAD = (
 
 @pytest.fixture
 def later(project, ktrans):
-    """Run once, then again with two more files; gives the time between the two runs."""
+    """Run once, then an hour later again with two more files; the time between the two runs."""
     assert ktrans("run", "demo.yaml")[0] == 0
-    time.sleep(1.1)  # times are told in whole seconds
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    time.sleep(1.1)
+    between = move_back(project)
     line = "2 111122223333 eni-0aa 10.0.0.77 10.1.0.1 7 443 6 3 {} 1767225600 1767225660 REJECT OK"
     for number in (2, 3):
         text = "\n".join([HEAD, line.format(number)])
         (project / f"logs/{number}.log").write_text(text + "\n")
     assert ktrans("run", "demo.yaml")[0] == 0
-    return now
+    return between
+
+
+def move_back(project):
+    """Move the recorded epochs an hour back; the time half an hour ago."""
+    hour = dt.timedelta(hours=1)
+    [path] = project.rglob("*.db")
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        for number, recorded in list(db.execute("SELECT number, recorded FROM epochs")):
+            earlier = (dt.datetime.fromisoformat(recorded) - hour).isoformat()
+            db.execute("UPDATE epochs SET recorded=? WHERE number=?", (earlier, number))
+    return (dt.datetime.now(dt.UTC) - hour / 2).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def lines(project):
@@ -55,9 +66,9 @@ def test_rewind_reads_again_what_came_later(project, ktrans, ktrans_json, later)
     assert ktrans_json("state", "show", "demo.yaml")[1]["remembered"] == 3
     code, out, err = ktrans("state", "rewind", "demo.yaml", "--to", later, "--yes")
     assert code == 0
-    assert "back to the end of epoch 1" in out
-    assert "unless you remove the first ones (2: those with demo.lines." in out
-    assert "goes on after epoch 1" in err
+    assert "rewind to the end of epoch 1" in out
+    assert "unless you remove the first ones (2 outputs: those with demo.lines." in out
+    assert "continues after epoch 1" in err
     assert ktrans("run", "demo.yaml")[0] == 0
     assert lines(project) == sorted([*before, 2, 3])
     statuses = [e["status"] for e in ktrans_json("state", "show", "demo.yaml")[1]["epochs"]]
@@ -78,9 +89,7 @@ def test_rewind_tells_apart_what_replayed_rejects(project, ktrans, ktrans_json, 
     """Their files are gone, so nobody may be told to remove what came of them."""
     add_bad_line()
     ktrans("run", "demo.yaml")
-    time.sleep(1.1)
-    between = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    time.sleep(1.1)
+    between = move_back(project)
     assert ktrans("rejects", "replay", "demo.yaml")[0] == 0
     way = ("state", "rewind", "demo.yaml", "--to", between, "--dry-run")
     assert "Keep what was published by epoch 2, which replayed rejects" in ktrans(*way)[1]
@@ -92,11 +101,11 @@ def test_rewind_tells_apart_what_replayed_rejects(project, ktrans, ktrans_json, 
 def test_rewind_asks_first(project, ktrans, ktrans_json, later, monkeypatch):
     code, out, err = ktrans("state", "rewind", "demo.yaml", "--to", "0s")
     assert (code, err) == (0, "")
-    assert "nothing to go back over" in out
+    assert "nothing was recorded after" in out
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     code, _, err = ktrans("state", "rewind", "demo.yaml", "--to", later)
     assert code == 130
-    assert "Go back?" in err
+    assert "Rewind?" in err
     assert ktrans_json("state", "show", "demo.yaml")[1]["remembered"] == 3
 
 
@@ -124,7 +133,7 @@ def test_forget_lets_one_file_be_read_again(project, ktrans, ktrans_json, later)
     code, out, err = ktrans("state", "forget", "demo.yaml", key, "--yes")
     assert code == 0
     assert key in out
-    assert "1 splits are read by the next run" in err
+    assert "the next run reads 1 splits again" in err
     assert ktrans("run", "demo.yaml")[0] == 0
     assert lines(project) == sorted([*before, 2])
 
@@ -133,7 +142,7 @@ def test_forget_by_prefix_and_of_what_was_quarantined(project, ktrans, ktrans_js
     prefix = str(project / "logs")
     _, told = ktrans_json("state", "forget", "demo.yaml", "--prefix", prefix, "--yes")
     assert len(told["splits"]) == 3
-    code, told = ktrans_json("state", "forget", "demo.yaml", "--set-aside", "--yes")
+    code, told = ktrans_json("state", "forget", "demo.yaml", "--quarantined", "--yes")
     assert (code, told["splits"], told["forgotten"]) == (0, [], False)
 
 
@@ -174,7 +183,7 @@ def test_an_export_to_stdout_is_one_record_a_line(project, ktrans, ktrans_json, 
 def test_there_is_nothing_to_export_before_the_first_run(project, ktrans_json, ktrans):
     code, _, err = ktrans("state", "export", "demo.yaml", "--output", "state.jsonl")
     assert code == 78
-    assert "has nothing of pipeline 'demo'" in err
+    assert "has no state of pipeline 'demo'" in err
     assert not (project / "state.jsonl").exists()
 
 

@@ -1,4 +1,4 @@
-"""What a run does: epochs, resume, retries, splits set aside, limits, stopping."""
+"""What a run does: epochs, resume, retries, quarantined splits, limits, stopping."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ import pytest
 from ktrans.api import ExitCode, RejectError, RetryableError, SplitChangedError
 from ktrans.config.model import RejectLimit, RejectsEntry, SinkEntry
 from ktrans.engine.observer import Observer
-from ktrans.observe.receipt_text import receipt_text, sums_agree
+from ktrans.observe.receipt_text import receipt_text
 from ktrans.state.lock import lock
 from ktrans.testing.fakes import Crash
 
@@ -63,7 +63,7 @@ def test_rows_that_a_sink_cannot_place_go_to_the_rejects(bench):
     assert sorted(json.loads(raw)["name"] for raw in stored) == ["row-1-1", "row-4-0"]
     sink = next(stage for stage in receipt.ledger.stages if stage.name == "a")
     assert (sink.came_in.rows, sink.went_out.rows, sink.refused.rows) == (30, 28, 2)
-    assert sums_agree(receipt.ledger)
+    assert receipt.ledger.rows_agree()
     assert "refused by the other side" in receipt_text(receipt, "p.yaml")
 
 

@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import re
-import subprocess
 import sys
 import threading
 from contextvars import copy_context
@@ -226,36 +225,3 @@ def test_the_schema_describes_the_fields_of_all_events():
 
 
 # -- what it costs --------------------------------------------------------------------------------
-
-
-def test_a_run_that_has_nothing_to_say_does_not_import_structlog(tmp_path):
-    (tmp_path / "a.log").write_text("")
-    (tmp_path / "p.yaml").write_text(
-        "source: {type: file, paths: [a.log]}\nsinks: [{type: blackhole}]\n"
-    )
-    code = (
-        "import sys\nfrom ktrans.cli.failures import guarded\nfrom ktrans.cli.root import cli\n"
-        "assert guarded(cli, ['run', 'p.yaml']) == 0\n"
-        "print([name for name in ('structlog', 'opentelemetry', 'openlineage') "
-        "if name in sys.modules])"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert told.stdout.strip() == "[]"
-    assert not told.stderr
-
-
-def test_the_end_of_a_run_that_never_read_has_its_names_too(tmp_path):
-    (tmp_path / "p.yaml").write_text(
-        "name: p\nsource: {type: file, paths: [nowhere]}\nsinks: [{type: blackhole}]\n"
-        "state: {path: p.db}\n"
-    )
-    command = [sys.executable, "-m", "ktrans", "run", "-v", "--log-format", "json", "p.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 78
-    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    [started] = [line for line in lines if line["event"] == "run_started"]
-    [finished] = [line for line in lines if line["event"] == "run_finished"]
-    assert finished["pipeline"] == "p"
-    assert finished["run_id"] == started["run_id"]

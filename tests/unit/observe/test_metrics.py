@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ktrans.api import StateError
 from ktrans.engine.ledger import StageLedger, Tally
 from ktrans.engine.receipt import RunReceipt, SinkOutput
-from ktrans.observe.metrics import write_metrics_file
+from ktrans.observe.metrics import MetricsFile
 
 
 def receipt(**changes):
@@ -24,6 +24,12 @@ def receipt(**changes):
     return {**receipt.to_json(), **changes}
 
 
+def add_to(path, receipt, now):
+    file = MetricsFile(path)
+    file.add(receipt, now=now)
+    file.write()
+
+
 def samples(path):
     families = text_string_to_metric_families(path.read_text())
     return {
@@ -35,7 +41,7 @@ def samples(path):
 
 def test_a_run_is_counted(tmp_path):
     path = tmp_path / "ktrans.prom"
-    write_metrics_file(path, receipt(), now=1000.0)
+    add_to(path, receipt(), now=1000.0)
     found = samples(path)
     assert found["ktrans_rows_received_total",] == 10
     assert found["ktrans_rows_sent_total", "lake"] == 7
@@ -48,9 +54,9 @@ def test_a_run_is_counted(tmp_path):
 
 def test_counters_go_on_and_the_last_success_stays(tmp_path):
     path = tmp_path / "ktrans.prom"
-    write_metrics_file(path, receipt(), now=1000.0)
+    add_to(path, receipt(), now=1000.0)
     failed = receipt(exit_code=75, outcome="failed", error={"code": "locked"})
-    write_metrics_file(path, failed, now=2000.0)
+    add_to(path, failed, now=2000.0)
     found = samples(path)
     assert found["ktrans_rows_received_total",] == 20
     assert found["ktrans_runs_total", "done"] == 1
@@ -65,12 +71,12 @@ def test_counters_go_on_and_the_last_success_stays(tmp_path):
 def test_a_file_that_is_not_ours_is_begun_anew(tmp_path, text):
     path = tmp_path / "ktrans.prom"
     path.write_text(text)
-    write_metrics_file(path, receipt(), now=1.0)
+    add_to(path, receipt(), now=1.0)
     assert samples(path)["ktrans_rows_received_total",] == 10
 
 
 def test_nothing_half_written_is_left_behind(tmp_path):
-    write_metrics_file(tmp_path / "a.prom", receipt(), now=1.0)
+    add_to(tmp_path / "a.prom", receipt(), now=1.0)
     assert [path.name for path in tmp_path.iterdir()] == ["a.prom"]
     with pytest.raises(StateError, match="cannot write"):
-        write_metrics_file(tmp_path / "missing" / "a.prom", receipt(), now=1.0)
+        add_to(tmp_path / "missing" / "a.prom", receipt(), now=1.0)

@@ -9,8 +9,8 @@ import pytest
 from ktrans.api import RetryableError, UnavailableError, UsageError
 from ktrans.engine.observer import Meter
 from ktrans.observe.graph import Edge, Graph, Node
-from ktrans.observe.http import StatusServer, is_local, parse_address
-from ktrans.observe.process_status import Board
+from ktrans.observe.process_status import ProcessStatus
+from ktrans.observe.status_server import StatusServer, is_local, parse_address
 
 GRAPH = Graph(
     "p",
@@ -59,20 +59,20 @@ def clock():
 
 
 @pytest.fixture
-def board(clock):
-    board = Board(60, clock)
-    board.show("p", GRAPH)
-    return board
+def process(clock):
+    process = ProcessStatus(60, clock)
+    process.show("p", GRAPH)
+    return process
 
 
 @pytest.fixture
-def status(board):
-    return board.observer("p")
+def status(process):
+    return process.observer("p")
 
 
 @pytest.fixture
-def get(board):
-    server = StatusServer(("127.0.0.1", 0), board)
+def get(process):
+    server = StatusServer(("127.0.0.1", 0), process)
 
     def get(path):
         try:
@@ -157,11 +157,11 @@ def test_the_page_needs_nothing_from_elsewhere(get):
     assert "https://" not in text
 
 
-def test_a_port_that_is_taken_is_an_error_that_names_it(board):
-    first = StatusServer(("127.0.0.1", 0), board)
+def test_a_port_that_is_taken_is_an_error_that_names_it(process):
+    first = StatusServer(("127.0.0.1", 0), process)
     try:
         with pytest.raises(UnavailableError, match=str(first.port)):
-            StatusServer(("127.0.0.1", first.port), board)
+            StatusServer(("127.0.0.1", first.port), process)
     finally:
         first.close()
 
@@ -200,7 +200,7 @@ def test_hosts_that_can_only_be_this_machine(host, expected):
     assert is_local(host) is expected
 
 
-def test_a_name_from_elsewhere_that_leads_to_this_machine_is_told_nothing(board):
+def test_a_name_from_elsewhere_that_leads_to_this_machine_gets_nothing(process):
     def asked(server, host):
         url = f"http://127.0.0.1:{server.port}/status.json"
         request = urllib.request.Request(url, headers={"Host": host})
@@ -211,8 +211,8 @@ def test_a_name_from_elsewhere_that_leads_to_this_machine_is_told_nothing(board)
             with error:
                 return error.code, error.read().decode()
 
-    server = StatusServer(("127.0.0.1", 0), board)
-    everyone = StatusServer(("0.0.0.0", 0), board)
+    server = StatusServer(("127.0.0.1", 0), process)
+    everyone = StatusServer(("0.0.0.0", 0), process)
     try:
         assert asked(server, f"localhost:{server.port}")[0] == 200
         code, text = asked(server, f"rebound.example:{server.port}")
@@ -230,36 +230,36 @@ def test_what_is_no_address_is_a_usage_error(text):
         parse_address(text)
 
 
-def test_a_page_may_show_several_pipelines_that_come_and_go(board, get, clock):
-    board.show("q", GRAPH)
+def test_a_page_may_show_several_pipelines_that_come_and_go(process, get, clock):
+    process.show("q", GRAPH)
     for name in ("p", "q"):
-        board.observer(name).run_started(name, "r1", Meter())
-        board.observer(name).epoch_committed(1, SUMMARY)
+        process.observer(name).run_started(name, "r1", Meter())
+        process.observer(name).epoch_committed(1, SUMMARY)
     lines = get("metrics")[1].splitlines()
     first = lines.index("# TYPE ktrans_rows_received_total counter")
     assert lines[first + 1 : first + 3] == [
         'ktrans_rows_received_total{pipeline="p"} 90.0',
         'ktrans_rows_received_total{pipeline="q"} 90.0',
     ]
-    board.observer("q").retrying("task 1", 1, 1.0, RetryableError("no"))
+    process.observer("q").retrying("task 1", 1, 1.0, RetryableError("no"))
     assert get("readyz")[1].startswith("q: failing")
-    board.remove("q")
+    process.remove("q")
     assert get("readyz")[:2] == (200, "ready\n")
     assert [p["pipeline"] for p in json.loads(get("status.json")[1])["pipelines"]] == ["p"]
-    board.remove("p")
+    process.remove("p")
     assert get("readyz")[0] == 503
 
 
-def test_reloads_are_told(board, get, clock):
+def test_reloads_are_shown(process, get, clock):
     clock.now += 5
-    board.reload_failed(["p.yaml:3: unknown source nope"])
+    process.reload_failed(["p.yaml:3: unknown source nope"])
     told = json.loads(get("status.json")[1])["config"]
     assert told["generation"] == 1
     assert told["failed"] == {"time": clock.now, "errors": ["p.yaml:3: unknown source nope"]}
     assert "ktrans_config_reload_failing 1.0" in get("metrics")[1]
     clock.now += 5
-    board.reloaded(2)
-    board.show("p", GRAPH)
+    process.reloaded(2)
+    process.show("p", GRAPH)
     told = json.loads(get("status.json")[1])
     assert told["config"]["failed"] is None
     assert (told["config"]["generation"], told["config"]["loaded"]) == (2, clock.now)

@@ -1,4 +1,4 @@
-"""What a run that follows its source is doing now: for health checks, metrics and the status page."""
+"""The current status of a run, for health checks, metrics and the status page."""
 
 from __future__ import annotations
 
@@ -15,22 +15,20 @@ from ktrans.observe.metrics import Metrics
 from ktrans.registry.redaction import redact
 
 ERRORS = 20
-"""How many of the last errors are kept."""
+"""The number of recent errors that are kept."""
 
 
 class StatusObserver(Observer):
-    """Keeps the state of one pipeline's run, and of the next one after a reload.
-
-    Read from other threads.
+    """Keeps the status of one pipeline, from one run to the next; read from other threads.
 
     Args:
-        pipeline: its name.
-        stale_secs: a run that has neither recorded an epoch nor found that there is nothing to do
-            for so long is not ready.
+        pipeline: the name of the pipeline.
+        stale_secs: a run that has neither recorded an epoch nor checked for new input for this time
+            is not ready.
         clock: seconds since 1970.
 
     Attributes:
-        generation: the configuration that the run goes by, counted as `Board.generation` is.
+        generation: the configuration of the run; see `ProcessStatus.generation`.
     """
 
     def __init__(
@@ -60,7 +58,12 @@ class StatusObserver(Observer):
 
     def _gauges(self) -> None:
         registry, label = self.metrics.registry, ("pipeline",)
-        waiting = Gauge("ktrans_splits_waiting", "Splits known to wait", label, registry=registry)
+        waiting = Gauge(
+            "ktrans_splits_waiting",
+            "Known splits that are still to be read",
+            label,
+            registry=registry,
+        )
         waiting.labels(self.pipeline).set_function(self.waiting)
         ready = Gauge("ktrans_ready", "1 if the run is ready", label, registry=registry)
         ready.labels(self.pipeline).set_function(lambda: not self.unready())
@@ -72,10 +75,10 @@ class StatusObserver(Observer):
         )
         recorded.labels(self.pipeline).set_function(lambda: self._recorded or 0.0)
 
-    # -- told by the run ----------------------------------------------------------------------
+    # -- updated by the run ----------------------------------------------------------------------
 
     def run_started(self, pipeline: str, run_id: str, meter: Meter) -> None:
-        """Take the meter."""
+        """Keep the meter."""
         del pipeline
         with self._lock:
             self._meter, self._run_id, self._outcome = meter, run_id, "running"
@@ -104,21 +107,21 @@ class StatusObserver(Observer):
                 )
                 for key in ("in", "out", "filtered", "refused"):
                     total[key] += stage[key]["rows"]
-            for sink, told in summary["sinks"].items():
+            for sink, output in summary["sinks"].items():
                 total = self._sinks.setdefault(sink, {"rows": 0, "bytes": 0, "outputs": 0})
                 for key, value in total.items():
-                    total[key] = value + told[key]
+                    total[key] = value + output[key]
             for item in summary["quarantined"]:
-                self._note_error(item["code"], f"{item['uri']} was set aside: {item['reason']}")
+                self._note_error(item["code"], f"{item['uri']} was quarantined: {item['reason']}")
 
     def caught_up(self) -> None:
-        """All is well, and there is nothing to do."""
+        """Record that the source has nothing new."""
         with self._lock:
             self._checked = self._clock()
             self._failing = None
 
     def retrying(self, what: str, attempt: int, wait_secs: float, error: BaseException) -> None:
-        """Something does not work at the moment."""
+        """Record a temporary failure."""
         del wait_secs
         self.metrics.retries.labels(self.pipeline).inc()
         with self._lock:
@@ -126,13 +129,13 @@ class StatusObserver(Observer):
             self._failing = self._note_error(getattr(error, "code", "error"), text)
 
     def note(self, text: str) -> None:
-        """Keep it."""
+        """Keep the note."""
         with self._lock:
             if text not in self._notes:
                 self._notes.append(text)
 
     def run_finished(self, receipt: dict[str, Any]) -> None:
-        """The run is over; a page that is still open says so."""
+        """Record the end of the run."""
         self.metrics.end(receipt, now=self._clock())
         with self._lock:
             self._outcome = receipt["outcome"]
@@ -146,27 +149,27 @@ class StatusObserver(Observer):
         self._errors.append(error)
         return error
 
-    # -- asked by others ----------------------------------------------------------------------
+    # -- read by others ----------------------------------------------------------------------
 
     def waiting(self) -> int:
-        """Give how many splits are known to wait."""
+        """Return the number of known splits that are still to be read."""
         meter = self._meter
         return max((meter.splits_known or 0) - meter.splits_done, 0)
 
     def unready(self) -> str:
-        """Say why the run is not ready; empty if it is."""
+        """Return why the run is not ready; empty if it is."""
         with self._lock:
             if self._outcome != "running":
-                return f"the run is not under way: {self._outcome}"
+                return f"not running: {self._outcome}"
             if self._failing is not None:
                 return f"failing: {self._failing['text']}"
             since = self._clock() - (self._checked or self._started)
         if since > self.stale_secs:
-            return f"nothing was recorded for {since:.0f} s (limit {self.stale_secs:.0f} s)"
+            return f"no activity for {since:.0f} s (limit {self.stale_secs:.0f} s)"
         return ""
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything, as `/status.json` does; times in seconds since 1970."""
+        """Return everything, as `/status.json` does; times in seconds since 1970."""
         unready = self.unready()
         waiting, meter = self.waiting(), self._meter
         with self._lock:
@@ -192,8 +195,8 @@ class StatusObserver(Observer):
                 },
                 "waiting_splits": waiting,
                 "totals": dict(self._totals),
-                "stages": [{"name": name, **told} for name, told in self._stages.items()],
-                "sinks": [{"id": name, **told} for name, told in self._sinks.items()],
+                "stages": [{"name": name, **counts} for name, counts in self._stages.items()],
+                "sinks": [{"id": name, **counts} for name, counts in self._sinks.items()],
                 "rejects": dict(sorted(self._rejects.items(), key=lambda item: -item[1])),
                 "errors": list(reversed(self._errors)),
                 "notes": list(self._notes),

@@ -1,14 +1,14 @@
-"""Prometheus' text format, as text."""
+"""Operations on the text format of Prometheus."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 
-def joined(texts: Iterable[str]) -> str:
-    """Join several texts into one, in which all lines of a metric stand together.
+def merge(texts: Iterable[str]) -> str:
+    """Merge several texts into one.
 
-    The format asks for that, and for each metric to be explained but once.
+    The format requires all lines of a metric to be together, with one explanation.
     """
     heads: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = {}
@@ -26,7 +26,7 @@ def joined(texts: Iterable[str]) -> str:
 
 
 def without_created(text: str) -> str:
-    """Leave out the `_created` series, which nobody asks for."""
+    """Remove the `_created` series, which are of no use."""
     return "".join(line for line in text.splitlines(keepends=True) if not _is_created(line))
 
 

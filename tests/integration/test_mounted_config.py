@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-LOGS = Path(__file__).parents[3] / "examples/aws-logs/AWSLogs"
+LOGS = Path(__file__).parents[2] / "examples/aws-logs/AWSLogs"
 
 
 def ktrans(*args):

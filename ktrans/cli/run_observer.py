@@ -1,8 +1,9 @@
-"""What the command line does while pipelines run: log, live lines, status page, metrics file."""
+"""What the command line shows while pipelines run: log, progress, status page, metrics file."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,8 @@ import click
 from ktrans.api import UsageError
 from ktrans.cli import log_events
 from ktrans.engine.fleet.observer import FleetObserver
+from ktrans.engine.observer import Observer, Observers
+from ktrans.observe.observers import HookObserver, LogObserver
 from ktrans.registry.redaction import redact
 
 if TYPE_CHECKING:
@@ -22,28 +25,49 @@ if TYPE_CHECKING:
     from ktrans.config.model import Pipeline
     from ktrans.engine.fleet.member import Member
     from ktrans.engine.fleet.observer import ReloadChange
-    from ktrans.engine.observer import Observer
     from ktrans.observe.metrics import MetricsFile
-    from ktrans.observe.process_status import Board
+    from ktrans.observe.process_status import ProcessStatus
     from ktrans.observe.progress import ProgressObserver
     from ktrans.registry.catalogue import Catalogue
 
 _log = logging.getLogger("ktrans.run")
 
 
-class Desk(FleetObserver):
-    """Looks on for a person and for machines.
+def wants_progress(*, quiet: bool, no_progress: bool) -> bool:
+    """Return whether to show a progress line: on a terminal, unless it is switched off."""
+    dumb = os.environ.get("TERM") in {"dumb", ""}
+    return sys.stderr.isatty() and not (quiet or no_progress or dumb)
+
+
+@contextmanager
+def run_observer(catalogue: Catalogue, config: str, *, progress: bool) -> Iterator[Observer]:
+    """Yield the observers of a single run: the log, the plugins, and progress if wanted."""
+    observers: list[Observer] = [LogObserver(), HookObserver(catalogue, config)]
+    if not progress:
+        yield Observers(*observers)
+        return
+    from ktrans.observe.progress import ProgressObserver
+
+    line = ProgressObserver()
+    try:
+        yield Observers(*observers, line)
+    finally:
+        line.close()
+
+
+class RunObserver(FleetObserver):
+    """Shows what happens to the pipelines of `ktrans run`.
 
     Args:
-        catalogue: whose plugins are told of runs.
-        stdout_taken: whether stdout is for the receipt, and so for no sink.
+        catalogue: has the plugins, whose hooks are called.
+        stdout_taken: whether the receipt goes to stdout, so that no sink may.
     """
 
     def __init__(self, catalogue: Catalogue, *, stdout_taken: bool) -> None:
         self._catalogue = catalogue
         self._stdout_taken = stdout_taken
         self._progress: ProgressObserver | None = None
-        self._board: Board | None = None
+        self._status: ProcessStatus | None = None
         self._address = ("", 0)
         self._metrics: MetricsFile | None = None
 
@@ -51,29 +75,29 @@ class Desk(FleetObserver):
     def open(
         self, *, progress: bool, address: str | None, stale_secs: float, metrics_file: str | None
     ) -> Iterator[None]:
-        """Set up what is wanted, for as long as pipelines run.
+        """Set up what the options ask for, while inside.
 
         Args:
-            progress: show live lines.
-            address: where the status page will be served, if at all.
-            stale_secs: after how long of nothing a pipeline is not ready.
-            metrics_file: what to write at the end of each run.
+            progress: show progress lines.
+            address: the address of the status page, if there is one.
+            stale_secs: the time without activity after which a pipeline is not ready.
+            metrics_file: the file to write at the end of each run.
 
         Raises:
-            UsageError: the address is none.
+            UsageError: the address is not valid.
         """
-        with ExitStack() as held:
+        with ExitStack() as stack:
             if address is not None:
-                from ktrans.observe.http import parse_address
-                from ktrans.observe.process_status import Board
+                from ktrans.observe.process_status import ProcessStatus
+                from ktrans.observe.status_server import parse_address
 
                 self._address = parse_address(address)
-                self._board = Board(stale_secs)
+                self._status = ProcessStatus(stale_secs)
             if progress:
                 from ktrans.observe.progress import ProgressObserver
 
                 self._progress = ProgressObserver()
-                held.callback(self._progress.close)
+                stack.callback(self._progress.close)
             if metrics_file is not None:
                 from ktrans.observe.metrics import MetricsFile
 
@@ -81,20 +105,23 @@ class Desk(FleetObserver):
             yield
 
     @contextmanager
-    def serving(self, members: Iterable[Member]) -> Iterator[None]:
-        """Serve the status page, if that is wanted, with those who are about to start.
+    def serve_status(self, members: Iterable[Member]) -> Iterator[None]:
+        """Serve the status page while inside, if there is an address.
+
+        Args:
+            members: the pipelines that are about to start.
 
         Raises:
-            UnavailableError: nobody can listen at the address.
+            UnavailableError: the address cannot be used.
         """
-        if self._board is None:
+        if self._status is None:
             yield
             return
-        from ktrans.observe.http import StatusServer
+        from ktrans.observe.status_server import StatusServer
 
         for member in members:
             self.starting(member)
-        server = StatusServer(self._address, self._board)
+        server = StatusServer(self._address, self._status)
         _log.info("serving %s", server.url, extra={"event": log_events.SERVING, "url": server.url})
         if sys.stderr.isatty():
             click.echo(f"status: {server.url}", err=True)
@@ -104,14 +131,11 @@ class Desk(FleetObserver):
             server.close()
 
     def observer(self, pipeline: Pipeline) -> Observer:
-        """Give the log, the plugins, and what else is wanted.
+        """Return the observers of a run: log, plugins, progress and status.
 
         Raises:
             UsageError: the pipeline writes to stdout, and so does the receipt.
         """
-        from ktrans.engine.observer import Observers
-        from ktrans.observe.observers import HookObserver, LogObserver
-
         if self._stdout_taken and any(e.config.type == "stdout" for e in pipeline.sinks):
             raise UsageError(
                 "--json and a sink of type stdout would both write to stdout",
@@ -123,16 +147,16 @@ class Desk(FleetObserver):
         ]
         if self._progress is not None:
             observers.append(self._progress)
-        if self._board is not None:
-            observers.append(self._board.observer(pipeline.name))
+        if self._status is not None:
+            observers.append(self._status.observer(pipeline.name))
         return Observers(*observers)
 
     def starting(self, member: Member) -> None:
-        """Show it on the page."""
-        if self._board is not None:
+        """Show it on the status page."""
+        if self._status is not None:
             from ktrans.observe.graph import graph_of
 
-            self._board.show(member.name, graph_of(member.run.assembly))
+            self._status.show(member.name, graph_of(member.run.assembly))
 
     def ended(self, member: Member) -> None:
         """Write its metrics."""
@@ -141,35 +165,34 @@ class Desk(FleetObserver):
             self._metrics.write()
 
     def removed(self, name: str) -> None:
-        """Take it off the page."""
-        if self._board is not None:
-            self._board.remove(name)
+        """Remove it from the status page."""
+        if self._status is not None:
+            self._status.remove(name)
 
     def reloaded(self, change: ReloadChange) -> None:
-        """Log it, and show it."""
-        if self._board is not None:
-            self._board.reloaded(change.generation)
-        told = {
+        """Log it, and show it on the status page."""
+        if self._status is not None:
+            self._status.reloaded(change.generation)
+        names = {
             "new": list(change.new),
             "changed": list(change.changed),
             "removed": list(change.removed),
             "unchanged": list(change.unchanged),
         }
-        what = "; ".join(f"{key}: {', '.join(names)}" for key, names in told.items() if names)
         _log.info(
-            "configuration %d is taken: %s",
+            "configuration %d is applied: %s",
             change.generation,
-            what,
-            extra={"event": log_events.CONFIG_RELOADED, "generation": change.generation, **told},
+            "; ".join(f"{key}: {', '.join(some)}" for key, some in names.items() if some),
+            extra={"event": log_events.CONFIG_RELOADED, "generation": change.generation, **names},
         )
 
     def reload_failed(self, errors: list[KtransError]) -> None:
-        """Log it as an error, and show it."""
+        """Log it as an error, and show it on the status page."""
         texts = [redact(_text(error)) for error in errors]
-        if self._board is not None:
-            self._board.reload_failed(texts)
+        if self._status is not None:
+            self._status.reload_failed(texts)
         _log.error(
-            "the new configuration is wrong, the old one goes on: %s",
+            "the new configuration is invalid, the previous one stays in use: %s",
             "; ".join(texts),
             extra={"event": log_events.RELOAD_FAILED, "errors": texts},
         )

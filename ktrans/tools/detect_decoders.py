@@ -1,4 +1,4 @@
-"""Looks at some local files and says which decoder each is for."""
+"""Detects which decoder local files are for."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from ktrans.registry.catalogue import Catalogue
 from ktrans.tools.preview import NoMemory
 
 
-def recognised(origin: str, base_dir: Path, catalogue: Catalogue, most: int) -> dict[str, str]:
-    """Give the decoder of some files, or `unknown`.
+def detect_decoders(
+    origin: str, base_dir: Path, catalogue: Catalogue, limit: int
+) -> dict[str, str]:
+    """Return the decoder of some files, or `unknown`, by URI.
 
     Args:
         origin: a file, folder or glob.
-        base_dir: what it is relative to.
-        catalogue: where the decoders come from.
-        most: how many files to look at.
-
-    Returns:
-        By the file's URI.
+        base_dir: the folder to which `origin` is relative.
+        catalogue: the installed components.
+        limit: the largest number of files to look at.
     """
     context = Context(base_dir=base_dir, registry=catalogue, ephemeral=True)
     config = catalogue.config("source", {"type": "file", "paths": [origin], "tail_wait": 0})
     found: dict[str, str] = {}
     with catalogue.build("source", config, context) as source:
-        plan = source.plan(None, NoMemory(), Budget(splits=most))
+        plan = source.plan(None, NoMemory(), Budget(splits=limit))
         for split in plan.splits if plan else ():
             auto = catalogue.build(
                 "decoder", catalogue.config("decoder", {"type": "auto"}), context
@@ -34,8 +33,8 @@ def recognised(origin: str, base_dir: Path, catalogue: Catalogue, most: int) -> 
             try:
                 with source.open(split) as payload:
                     next(iter(auto.blocks(payload)), None)
-                told = next(iter(auto.choices().values()), "unknown")
+                choice = next(iter(auto.choices().values()), "unknown")
             except (KtransError, OSError):
-                told = "unknown"
-            found[split.uri] = told.partition(":")[0]
+                choice = "unknown"
+            found[split.uri] = choice.partition(":")[0]
     return found

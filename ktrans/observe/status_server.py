@@ -1,4 +1,4 @@
-"""The small web server of `ktrans run --http`: metrics, health, status. It changes nothing."""
+"""The web server of `ktrans run --http`: metrics, health checks and status, all read-only."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from ktrans.api import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from ktrans.observe.process_status import Board
+    from ktrans.observe.process_status import ProcessStatus
 
 LOCAL = "127.0.0.1"
 HIGHEST_PORT = 0xFFFF
-SILENCE_SECS = 30.0
-"""A connection that says nothing for so long is closed: it holds a thread."""
+IDLE_SECS = 30.0
+"""An idle connection is closed after this time, since it uses a thread."""
 _SAFE = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -33,25 +33,25 @@ _SAFE = {
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Take an address apart: `:9090` is on this machine only, `0.0.0.0:9090` for all.
+    """Parse an address: `:9090` is for this machine only, `0.0.0.0:9090` for all.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a valid address.
     """
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or int(port) > HIGHEST_PORT:
         raise UsageError(
-            f"{text!r} is no address",
-            hint="take :9090 for this machine only, or 0.0.0.0:9090 for others to reach",
+            f"{text!r} is not a valid address",
+            hint="use :9090 for this machine only, or 0.0.0.0:9090 for others to reach",
         )
     return host.strip("[]") or LOCAL, int(port)
 
 
 def is_local(host: str) -> bool:
-    """Tell whether a host, with or without a port, can only be this machine.
+    """Return whether a host, with or without a port, can only be this machine.
 
-    A web page from elsewhere whose name was made to lead to this machine (DNS rebinding) asks for
-    that name, and so gets nothing from a server that is for this machine only.
+    A web page whose host name was made to resolve to this machine (DNS rebinding) sends that name,
+    and so gets nothing from a server that is for this machine only.
     """
     name = re.sub(r":[0-9]*$", "", host) if host.count(":") == 1 or "]" in host else host
     name = name.strip("[]").lower().removesuffix(".")
@@ -62,21 +62,21 @@ def is_local(host: str) -> bool:
 
 
 class StatusServer:
-    """Serves the state of a process's pipelines until it is closed.
+    """Serves the status of a process until it is closed.
 
     Args:
-        address: host and port; port 0 takes a free one.
-        board: what there is to see.
+        address: host and port; port 0 chooses a free one.
+        status: the status to serve.
 
     Attributes:
         local: whether it is for this machine only.
 
     Raises:
-        UnavailableError: the port is taken, or may not be used.
+        UnavailableError: the port is in use, or not allowed.
     """
 
-    def __init__(self, address: tuple[str, int], board: Board) -> None:
-        self._board = board
+    def __init__(self, address: tuple[str, int], status: ProcessStatus) -> None:
+        self._status = status
         self._host = address[0]
         self.local = is_local(self._host)
         try:
@@ -85,7 +85,7 @@ class StatusServer:
             raise UnavailableError(
                 f"cannot listen on {address[0]}:{address[1]}: {error.strerror or error}",
                 code="cannot_listen",
-                hint="take another port with --http",
+                hint="choose another port with --http",
             ) from error
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
@@ -95,7 +95,7 @@ class StatusServer:
 
     @property
     def url(self) -> str:
-        """Where people find it."""
+        """The URL of the status page."""
         return f"http://{self._host}:{self.port}/"
 
     def close(self) -> None:
@@ -104,28 +104,28 @@ class StatusServer:
         self._server.server_close()
         self._thread.join()
 
-    # -- what there is to see -----------------------------------------------------------------
+    # -- pages -----------------------------------------------------------------
 
     def metrics(self) -> tuple[int, str, str]:
-        """Prometheus' text format."""
-        return HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", self._board.metrics()
+        """Return the metrics in the text format of Prometheus."""
+        return HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", self._status.metrics()
 
     def alive(self) -> tuple[int, str, str]:
-        """Say that the process is alive."""
+        """Return that the process is alive."""
         return HTTPStatus.OK, "text/plain; charset=utf-8", "ok\n"
 
     def ready(self) -> tuple[int, str, str]:
-        """Say whether all pipelines are ready, and if not, why."""
-        reasons = self._board.unready()
+        """Return whether all pipelines are ready, and if not, why."""
+        reasons = self._status.unready()
         code = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return code, "text/plain; charset=utf-8", reasons or "ready\n"
 
     def status(self) -> tuple[int, str, str]:
-        """Everything, for programs and for the page."""
-        return HTTPStatus.OK, "application/json", json.dumps(self._board.to_json())
+        """Return everything as JSON, for programs and for the page."""
+        return HTTPStatus.OK, "application/json", json.dumps(self._status.to_json())
 
     def page(self) -> tuple[int, str, str]:
-        """The status page."""
+        """Return the status page."""
         from ktrans.observe.drawing import svg
 
         page = files(__package__).joinpath("page.html").read_text("utf-8")
@@ -133,7 +133,7 @@ class StatusServer:
             f'<section data-pipeline="{escape(status.pipeline)}" '
             f'data-generation="{status.generation}"><h2>{escape(status.pipeline)}</h2>'
             f'<div class="graph">{svg(graph)}</div><div class="live"></div></section>'
-            for status, graph in self._board.pipelines
+            for status, graph in self._status.pipelines
         ]
         text = page.replace("<!-- pipelines -->", "\n".join(parts))
         return HTTPStatus.OK, "text/html; charset=utf-8", text
@@ -152,13 +152,13 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     server_version = "ktrans"
     sys_version = ""
-    timeout = SILENCE_SECS
+    timeout = IDLE_SECS
 
     def do_GET(self) -> None:
         owner = self.server.owner
         if owner.local and not is_local(self.headers.get("Host", LOCAL)):
-            told = "this address is for this machine only: ask for localhost or 127.0.0.1\n"
-            self._answer(HTTPStatus.MISDIRECTED_REQUEST, "text/plain; charset=utf-8", told)
+            text = "this address is for this machine only: use localhost or 127.0.0.1\n"
+            self._answer(HTTPStatus.MISDIRECTED_REQUEST, "text/plain; charset=utf-8", text)
             return
         pages: dict[str, Callable[[], tuple[int, str, str]]] = {
             "/": owner.page,
@@ -185,4 +185,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing: health checks come every few seconds."""
+        """Log nothing: health checks come every few seconds."""

@@ -1,0 +1,80 @@
+"""The options that name pipelines, and loading the pipeline that a command line names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ktrans.kit.cli import DEBUG
+
+if TYPE_CHECKING:
+    from ktrans.config.draft import LoadedFile
+    from ktrans.config.model import Pipeline
+    from ktrans.observe.logs import LogFormat
+    from ktrans.registry.catalogue import Catalogue
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PIPELINE, PROFILE = "ktrans.pipeline", "ktrans.profile"
+"""The keys of `--pipeline` and `--profile` in the metadata of a command's context."""
+
+
+def _keep(key: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    def keep(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+        ctx.meta[key] = value
+
+    return keep
+
+
+profile_option = click.option(
+    "--profile",
+    metavar="NAME",
+    expose_value=False,
+    callback=_keep(PROFILE),
+    help="Apply this profile to the pipeline; also KTRANS_PROFILE.",
+)
+_pipeline_option = click.option(
+    "--pipeline",
+    metavar="NAME",
+    expose_value=False,
+    callback=_keep(PIPELINE),
+    help="The pipeline to use, if the file has several.",
+)
+
+
+def config_argument(command: F) -> F:
+    """Add CONFIG, `--pipeline` and `--profile` to a command that works on one pipeline."""
+    argument = click.argument("config", type=click.Path(), metavar="CONFIG")
+    return argument(_pipeline_option(profile_option(command)))
+
+
+def chosen_profile() -> str | None:
+    """Return the profile that the command line names."""
+    name: str | None = click.get_current_context().meta.get(PROFILE)
+    return name
+
+
+def catalogue(verbosity: int = 0, log_format: LogFormat = "auto") -> Catalogue:
+    """Set up logging (see `ktrans.observe.logs`), and return the installed components."""
+    from ktrans.observe.logs import set_up
+    from ktrans.registry.catalogue import Catalogue
+
+    debug = click.get_current_context().meta.get(DEBUG, False)
+    set_up(2 if debug else verbosity, log_format)
+    return Catalogue()
+
+
+def load(config: str) -> tuple[Pipeline, Catalogue]:
+    """Load the pipeline that the command line names, and return it with the components."""
+    found = catalogue()
+    return load_config(config, found).pipeline, found
+
+
+def load_config(config: str, found: Catalogue) -> LoadedFile:
+    """Load the pipeline that the command line names, and return it with its file."""
+    from ktrans.config.load import load_file
+
+    name = click.get_current_context().meta.get(PIPELINE)
+    return load_file(config, found, profile=chosen_profile(), name=name)

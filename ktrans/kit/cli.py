@@ -1,0 +1,115 @@
+"""Options and output that all verbs of the command line share, those of plugins included.
+
+A plugin adds a verb with the hook `ktrans_add_commands`. It reports an error by raising a KtransError:
+the command line shows it, as text or JSON, and exits with its code.
+
+    @click.command("greet")
+    @json_option
+    @debug_option
+    def command(as_json: bool) -> int:
+        \"\"\"Print a greeting.\"\"\"
+        if as_json:
+            show_json({"greeting": "hello"})
+        return 0
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEBUG = "ktrans.debug"
+"""The key of `--debug` in the metadata of a command's context."""
+
+UNLIMITED = 10_000
+"""The width of output that is not a terminal: nothing is wrapped or cut."""
+
+
+def note_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    """Keep `--debug` in the context; it may come before or after the verb."""
+    if value:
+        ctx.meta[DEBUG] = True
+
+
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    callback=note_debug,
+    help="Show tracebacks and the complete log.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document to stdout, errors included."
+)
+
+
+def show_json(value: Any) -> None:
+    """Print the JSON document of a command that was called with `--json`."""
+    import json
+
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def width() -> int:
+    """Return the width of the terminal, or `UNLIMITED` if stdout is not one."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, room: int | None = None) -> str:
+    """Lay out rows in columns; the last column is wrapped to the rest of the width.
+
+    Args:
+        head: the heading of each column.
+        rows: the cells; columns that are empty in all rows are not shown.
+        room: the width; that of the terminal by default.
+    """
+    room = width() if room is None else room
+    shown = [at for at in range(len(head)) if not rows or any(row[at] for row in rows)]
+    lines = [[row[at] for at in shown] for row in [head, *rows]]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(shown))]
+    indent = sum(widths[:-1]) + 2 * (len(shown) - 1)
+    texts = []
+    for line in lines:
+        cells = [cell.ljust(size) for cell, size in zip(line, widths, strict=True)][:-1]
+        wrapped = textwrap.wrap(
+            line[-1], max(room - indent, 20), break_long_words=False, break_on_hyphens=False
+        )
+        first, *rest = wrapped or [""]
+        texts.append("  ".join([*cells, first]).rstrip())
+        texts += [" " * indent + more for more in rest]
+    return "\n".join([click.style(texts[0], bold=True), *texts[1:]])
+
+
+@contextmanager
+def output_file(path: Path | None) -> Iterator[BinaryIO]:
+    """Open stdout, or a file that appears under its name once it is complete.
+
+    Raises:
+        UsageError: the file cannot be created.
+    """
+    from ktrans.api import UsageError
+
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = path.with_name(f".{path.name}.part")
+    try:
+        out = part.open("wb")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", code="cannot_write") from error
+    try:
+        with out:
+            yield out
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
