@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ktrans.api import Budget, Context, Encoded
-from ktrans.decoders.logs.aws_vpc import AwsVpcDecoder, AwsVpcDecoderConfig
+from ktrans.decoders.logs.aws_vpc import LOG
 from ktrans.enrichers.cidr import CidrEnricher, CidrEnricherConfig
 from ktrans.enrichers.services import ServicesEnricher, ServicesEnricherConfig
 from ktrans.formats.parquet import ParquetFormat, ParquetFormatConfig
@@ -39,7 +39,7 @@ def main(pattern: str, networks: str, output: str) -> None:
     """Convert."""
     context = Context()
     source = FileSource(FileSourceConfig(paths=[pattern]), context)
-    decoder = AwsVpcDecoder(AwsVpcDecoderConfig(), context)
+    decoder = LOG.decoder(LOG.config(), context)
     enrichers = [
         CidrEnricher(CidrEnricherConfig(table=networks), context),
         ServicesEnricher(ServicesEnricherConfig(), context),

@@ -79,7 +79,7 @@ class Wrong:
     """
 
     rows: np.ndarray
-    reasons: tuple[Reason, ...]
+    reasons: tuple[str, ...]
 
     @classmethod
     def of(cls, mask: np.ndarray, reason: Reason) -> Wrong | None:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pyarrow as pa
 
-from ktrans.decoders.aws.values import FieldKind, Wrong, explain
 from ktrans.decoders.azure.records import Kind
+from ktrans.decoders.values import Kind as FieldKind
+from ktrans.decoders.values import Rule, Wrong, explain
 
 NAMES = (
     "time", "source_ip", "destination_ip", "source_port", "destination_port", "protocol",
@@ -39,7 +40,7 @@ SHARED_MAPPING: dict[str, str] = {
 }
 """The flow columns that both kinds of log fill alike, and where from, for the reference."""
 
-KINDS: dict[str, FieldKind] = {
+_KINDS: dict[str, FieldKind] = {
     "time": "time",
     "source_ip": "address",
     "destination_ip": "address",
@@ -50,6 +51,11 @@ KINDS: dict[str, FieldKind] = {
     "packets_received": "count",
     "bytes_received": "count",
 }
+RULES = {
+    name: Rule(kind, nulls=(), strict=True, negative_is_null=False) for name, kind in _KINDS.items()
+}
+"""How the texts of the fields are converted; those in CODES are looked up."""
+
 CODES = ("protocol", "direction", "verdict", "state")
 WIDTH = 13
 WIDTH_1 = 8
@@ -123,7 +129,7 @@ def check_codes(name: str, column: pa.DictionaryArray, kind: Kind) -> Wrong | No
 def words(name: str, kind: Kind, reason: str, text: str) -> str:
     if name in CODES:
         return f"{_CALLED[kind].get(name, name)}: {text!r} is {_WORDS[reason]}"
-    return explain(KINDS[name], name, text)
+    return explain(name, RULES[name].kind, reason, text)
 
 
 def code_values(column: pa.DictionaryArray, meaning: Mapping[str, str]) -> pa.Array:

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.aws.values import coerce
 from ktrans.decoders.azure.fields import code_values, protocol_number
 from ktrans.decoders.azure.place import normal_mac, place_of
 from ktrans.decoders.azure.records import Kind, Records
 from ktrans.decoders.read.azure_tuples import Tuples
+from ktrans.decoders.values import Rule, coerce
 from ktrans.flow.addresses import ip_versions
-from ktrans.flow.columns import constant_text, flow_batch, nulls, raw_values, recode, unix_times
+from ktrans.flow.columns import constant_text, flow_batch, nulls, raw_values, recode
 from ktrans.flow.maps import build_attrs
 from ktrans.flow.protocols import blank_ports, portless
 from ktrans.flow.schema import TIME
@@ -47,6 +47,7 @@ _ACTIONS: dict[Kind, dict[str, str]] = {
     "vnet": {"B": "accept", "C": "accept", "E": "accept", "D": "reject"},
 }
 _UNSPECIFIED = "unspecified"
+_STAMP = Rule("time", unit="rfc3339", nulls=(), strict=True)
 _ZONE = re.compile(r"(?:Z|[+-]\d\d:\d\d)$")
 
 
@@ -111,12 +112,12 @@ class AzureRows:
 
     def _times(self) -> None:
         if "start_time" in self.wanted:
-            self.columns["start_time"] = unix_times(self.tuples.columns["time"])
+            self.columns["start_time"] = self.tuples.columns["time"]
         if not self.wanted & {"logged_at", "attrs"}:
             return
         given = self.records.times
         zoned = [text + "Z" if text and not _ZONE.search(text) else text for text in given]
-        times, wrong = coerce("stamp", pa.array(zoned, pa.string()).dictionary_encode())
+        times, wrong = coerce(_STAMP, pa.array(zoned, pa.string()).dictionary_encode())
         if wrong is not None:
             self.odd_times = {number: given[number] or "" for number in wrong.rows.tolist()}
         if "logged_at" in self.wanted:

@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from ktrans.decoders.aws.values import CSV_TYPES, INTEGERS, TYPES, Wrong, coerce
-from ktrans.decoders.azure.fields import CODES, KINDS, NAMES, WIDTH, WIDTH_1, check_codes, words
+from ktrans.decoders.azure.fields import CODES, NAMES, RULES, WIDTH, WIDTH_1, check_codes, words
 from ktrans.decoders.azure.records import Kind
 from ktrans.decoders.read.azure_lines import TupleLines
 from ktrans.decoders.read.faults import Faults, line_bounds
+from ktrans.decoders.values import CSV_TYPES, NUMBERS, TYPES, Wrong, coerce
+from ktrans.decoders.values import Kind as FieldKind
 
 _REQUIRED = ("time", "source_ip", "destination_ip")
 _MISSING = {"time": "bad_timestamp", "source_ip": "bad_address", "destination_ip": "bad_address"}
@@ -69,8 +70,8 @@ def _read(
     include = [name for name in names if name in CODES or name in fields]
     types = {}
     for name in include:
-        kind = KINDS.get(name, "text")
-        types[name] = pa.string() if kind in INTEGERS and not typed else CSV_TYPES[kind]
+        kind: FieldKind = RULES[name].kind if name in RULES else "text"
+        types[name] = pa.string() if kind in NUMBERS and not typed else CSV_TYPES[kind]
     buffer = data if isinstance(data, pa.Buffer) else pa.py_buffer(data)
     table = csv.read_csv(
         pa.BufferReader(buffer),
@@ -106,7 +107,7 @@ def _has_hex(data: bytes | bytearray, table: pa.Table) -> bool:
 def _check(name: str, column: pa.Array, kind: Kind) -> tuple[pa.Array, Wrong | None]:
     if name in CODES:
         return column, check_codes(name, column, kind)
-    checked, wrong = coerce(KINDS[name], column)
+    checked, wrong = coerce(RULES[name], column)
     if wrong is None and name in _REQUIRED and column.null_count:
         rows = np.flatnonzero(np.asarray(column.is_null()))
         wrong = Wrong(rows, (_MISSING[name],) * len(rows))
@@ -206,9 +207,9 @@ def _read_good(
 
 
 def _empty(name: str) -> pa.Array:
-    if KINDS.get(name, "address") == "address":
+    if name not in RULES or RULES[name].kind == "address":
         return pa.array([], pa.string()).dictionary_encode()
-    return pa.array([], TYPES[KINDS[name]])
+    return pa.array([], TYPES[RULES[name].kind])
 
 
 def _content(texts: pa.BinaryArray) -> pa.Buffer:

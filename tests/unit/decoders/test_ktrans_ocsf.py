@@ -17,7 +17,7 @@ from ktrans.api import Budget, BytesPayload, Context, Head, Limits, RejectError,
 from ktrans.api.errors import TruncatedError
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
 from ktrans.decoders.logs import ktrans, ocsf
-from ktrans.decoders.logs.aws_vpc import AwsVpcDecoder, AwsVpcDecoderConfig
+from ktrans.decoders.logs.aws_vpc import LOG as AWS_VPC
 from ktrans.enrichers.to_ocsf import ToOcsfEnricher, ToOcsfEnricherConfig
 from ktrans.flow.schema import FLOW_SCHEMA, NAMES, TEXT
 from ktrans.formats.jsonl import JsonlFormat, JsonlFormatConfig
@@ -28,7 +28,7 @@ BUILT = {
     "ktrans": (ktrans.LOG.decoder, ktrans.LOG.config),
     "ocsf": (ocsf.LOG.decoder, ocsf.LOG.config),
     "auto": (AutoDecoder, AutoDecoderConfig),
-    "aws_vpc": (AwsVpcDecoder, AwsVpcDecoderConfig),
+    "aws_vpc": (AWS_VPC.decoder, AWS_VPC.config),
 }
 LAKE = {
     "metadata": {
@@ -105,7 +105,7 @@ def decode(decoder, data, columns=None, block_bytes=4 << 20, final=True):
 def flows(rows=400, log="aws_vpc_v11"):
     source = GenerateSource(GenerateSourceConfig(log=log, rows=rows))
     [split] = source.plan(None, Nothing(), Budget()).splits
-    built = AwsVpcDecoder(AwsVpcDecoderConfig(), Context())
+    built = AWS_VPC.decoder(AWS_VPC.config(), Context())
     built.schema(None)
     payload = BytesPayload(Split("a", "s3://bucket/a.log"), source.open(split).open().read())
     return [built.decode(block).batch for block in built.blocks(payload)]
