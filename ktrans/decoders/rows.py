@@ -264,7 +264,7 @@ def _adds(given: pa.Array, other: pa.Array) -> bool:
 
 
 def joined(parts: Sequence[DecodedRows]) -> DecodedRows:
-    """Put the rows of the parts of a block together, in the order of their positions."""
+    """Return the rows of the parts of a block together, in the order of their positions."""
     batch = pa.concat_batches([part.batch for part in parts])
     faults = Faults()
     for part in parts:

@@ -51,7 +51,7 @@ CSV_TYPES: dict[Kind, pa.DataType] = {
     "count": pa.uint64(),
     "time": pa.uint64(),
 }
-"""What a CSV reader can parse each kind as. Unsigned types of the right width check the range of ports
+"""The type that a CSV reader parses each kind as. Unsigned types of the right width check the range of ports
 and protocols, and refuse negative numbers, at no cost."""
 
 NUMBERS: frozenset[Kind] = frozenset({"port", "protocol", "flags", "small", "count", "time"})
@@ -94,7 +94,7 @@ Convert = Callable[[pa.Array], Coerced]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How raw values are converted to those of a flow column.
+    """A way to convert raw values to those of a flow column.
 
     Attributes:
         kind: the kind of the flow column.

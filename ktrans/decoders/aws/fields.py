@@ -1,4 +1,4 @@
-"""The fields of AWS flow logs: one table a log type, from which decoding and reference derive.
+"""The fields of AWS flow logs: one table for each log, which decoding and reference are made from.
 
 Source: AWS VPC User Guide, "Flow log records" (versions 2 to 11); AWS Transit Gateway Guide,
 "Transit Gateway Flow Log records".

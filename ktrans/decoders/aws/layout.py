@@ -1,4 +1,4 @@
-"""Layouts of AWS text logs: which field stands where, from a header line or a configured format."""
+"""Layouts of AWS text logs: the order of the fields, from a header line or a configured format."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ LOGGED_AT = "@logged-at"
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """One kind of text log in the manner of AWS.
+    """One kind of text log in the format of AWS.
 
     Attributes:
         name: the type of its decoder.
         log_type: value of the log_type column.
         fields: all fields that are known.
         default: the format that AWS uses unless told otherwise.
-        guess: tells for each row, from its columns, whether it is so plainly of the default format
-            that no header is needed; the number of fields is right already.
+        guess: returns which rows are surely of the default format, from their columns, so that no
+            header is needed; the number of fields is right already.
         guess_fields: the fields that `guess` looks at.
         provider: value of the provider column.
         null_values: what is printed where there is nothing to report.
@@ -76,22 +76,22 @@ class Layout:
 
     @cached_property
     def text(self) -> str | None:
-        """What a reject records as its layout; None unless the object itself said so."""
+        """The layout that a reject records; None unless the object itself named the fields."""
         return None if self.guessed or self.configured or self.broken else " ".join(self.names)
 
 
 def is_time(token: bytes) -> bool:
-    """Tell whether a token is an RFC 3339 time, as CloudWatch exports put before each line."""
+    """Return whether a token is an RFC 3339 time, as CloudWatch exports put before each line."""
     return _RFC3339.match(token) is not None
 
 
 def native_name(token: str) -> str:
-    """Give a field's name as AWS prints it in text: lower case, with hyphens."""
+    """Return the name of a field as AWS writes it in text: lower case, with hyphens."""
     return token.lower().replace("_", "-")
 
 
 def parse_header(line: bytes, dialect: Dialect) -> Layout | None:
-    """Read a header line; None if the line is not one.
+    """Parse a header line; None if the line is not one.
 
     A header's tokens are all names of known fields, hyphenated or underscored. Names that are not
     known yet are let in when most others are known: AWS adds fields every year.
@@ -112,7 +112,7 @@ def parse_header(line: bytes, dialect: Dialect) -> Layout | None:
 
 
 def parse_glued(line: bytes, dialect: Dialect) -> Layout | None:
-    """Read a header behind a record that lacks its newline, as joined files have; None if not so.
+    """Parse a header after a record without its newline, as in joined files; None if there is none.
 
     The last field of the record and the first name of the header are one token.
     """
@@ -129,7 +129,7 @@ def parse_glued(line: bytes, dialect: Dialect) -> Layout | None:
 
 
 def _known_end(token: str, dialect: Dialect) -> str | None:
-    """Give the longest name of a field that a token ends with, behind something else."""
+    """Return the longest name of a field that a token ends with, after something else."""
     text = native_name(token)
     if text in dialect.by_name:
         return None
@@ -137,7 +137,7 @@ def _known_end(token: str, dialect: Dialect) -> str | None:
 
 
 def parse_format(text: str, dialect: Dialect) -> Layout:
-    """Read the `format` option: `${a-b} ${c}`, `a-b c`, `a_b c`, with commas or blanks between.
+    """Parse the `format` option: `${a-b} ${c}`, `a-b c`, `a_b c`, with commas or blanks between.
 
     Raises:
         ValueError: it names no field, one twice, or something that is not a name.

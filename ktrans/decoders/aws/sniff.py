@@ -1,4 +1,4 @@
-"""Telling AWS flow logs from other objects by their first bytes."""
+"""Recognises the flow logs of AWS by the first bytes of an object."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SURE, _LIKELY, _MAYBE = 100, 85, 60
 
 
 def sniff_aws(head: Head, dialect: Dialect) -> Sniff | None:
-    """Say how surely an object holds this kind of AWS flow log."""
+    """Make a claim on an object that holds this kind of AWS flow log."""
     if head.columns is not None:
         return _by_names(field_names(head.columns), dialect, "Parquet columns are")
     data = head.data.removeprefix(b"\xef\xbb\xbf")

@@ -36,7 +36,7 @@ _LOWER = ("action", "direction")
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What the name of an object says about its records.
+    """Facts about records in the name of their object.
 
     Source: AWS VPC User Guide, "Flow log files": account_vpcflowlogs_region_id_time_hash.log.gz.
     """
@@ -112,7 +112,7 @@ def _derive(rows: PartialRows, *, known_region: bool, lost: tuple[str, ...]) -> 
 
 
 def _times(rows: PartialRows) -> None:
-    """Take the time of logging from the object's name, and the start from the time of logging."""
+    """Fill the time of logging from the object's name, and the start from the time of logging."""
     columns = rows.columns
     logged_at = columns.get("logged_at")
     in_name = file_facts(rows.uri).logged_at
@@ -144,7 +144,7 @@ def _reporter(rows: PartialRows) -> None:
 
 
 def _place(rows: PartialRows, *, known_region: bool) -> None:
-    """Take interface and region from elsewhere where the record does not have them."""
+    """Fill interface and region from other places where the record does not have them."""
     columns = rows.columns
     resource = rows.text("resource-id") if "interface_id" in rows.wanted else None
     if resource is not None:

@@ -1,7 +1,7 @@
-"""Finding the header lines in blocks of whole lines.
+"""Finds the header lines in blocks of whole lines.
 
-This runs in one thread for each object, so it does little more than copy: newlines are counted and
-headers looked for with array operations.
+This runs in one thread for each object, so it has to be cheap: newlines are counted and headers found
+with array operations.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _PAIR_STEP = 1 << 17
 _PREFIX = 12
 _MARK = b"addr"
 _RARE = (b"k", b"y")
-"""What any header of use has in it (addresses, and packets or bytes) and hardly any record. Single
-bytes are looked for first, which costs next to nothing."""
+"""Bytes that every useful header has (addresses, and packets or bytes) and hardly any record. Single
+bytes are searched first, which costs next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class HeaderFinder:
     def find(
         self, data: bytes, lines: int, current: Layout | None, *, at_start: bool
     ) -> list[Header]:
-        """Give the header lines in a block, in order.
+        """Return the header lines in a block, in order.
 
         Args:
             data: whole lines.
@@ -82,7 +82,7 @@ class HeaderFinder:
         return headers
 
     def _glued(self, data: bytes, known: set[int]) -> Iterator[Header]:
-        """Give the headers behind records whose newline is missing, as where files were joined."""
+        """Yield the headers after records whose newline is missing, as where files were joined."""
         place = data.find(_MARK)
         while place >= 0:
             begin = data.rfind(b"\n", 0, place) + 1
@@ -97,7 +97,7 @@ class HeaderFinder:
     def _candidates(
         self, data: bytes, lines: int, names: set[bytes], initials: set[bytes], *, first: bool
     ) -> list[int]:
-        """Give the starts of lines whose first token may be a field's name."""
+        """Return the starts of lines whose first token may be the name of a field."""
         lead = data[:1]
         found = [0] if first and data else []
         if lead not in initials and _all_begin_with(data, lead, lines):
@@ -114,7 +114,7 @@ class HeaderFinder:
 
 
 def _all_begin_with(data: bytes, lead: bytes, lines: int) -> bool:
-    """Tell whether every line begins with this byte, comparing two bytes at a time."""
+    """Return whether every line begins with this byte, comparing two bytes at a time."""
     content = np.frombuffer(data, np.uint8)
     pair = np.frombuffer(b"\n" + lead, np.uint16)[0]
     matches = 0

@@ -1,4 +1,4 @@
-"""Cutting JSON objects of any make-up into blocks of one record a line.
+"""Cuts objects with JSON of any layout into blocks of one record a line.
 
 Clouds and their tools write the same records as JSON lines, as documents one after the other, as
 one array, inside a document under some key, indented or not, and wrapped by Pub/Sub. Lines are
@@ -68,7 +68,7 @@ def _cut(payload: Payload, limits: Limits, unwrap: tuple[str, ...]) -> Iterator[
 
 
 def _head(chunks: Iterator[bytes]) -> bytes:
-    """Take the start of a stream, without a byte order mark and blanks."""
+    """Read the start of a stream, without a byte order mark and blanks."""
     head = b""
     for chunk in chunks:
         head = (head + chunk).removeprefix(_BOM).lstrip(_BLANK)
@@ -78,7 +78,7 @@ def _head(chunks: Iterator[bytes]) -> bytes:
 
 
 def _is_lines(head: bytes, unwrap: tuple[str, ...]) -> bool:
-    """Tell whether each line is a document, from the first ones: a few may be damaged."""
+    """Return whether each line is a document, by the first ones, of which a few may be damaged."""
     if not head.startswith(b"{"):
         return not head.startswith(b"[") and b"\n{" in head[:_LOOKED_AT]
     lines = head[:_LOOKED_AT].split(b"\n")
@@ -113,13 +113,13 @@ def _cut_lines(cutter: Cutter, stream: Iterable[bytes], inflater: Inflater) -> I
 
 
 def _without_torn(data: bytes) -> tuple[bytes, bytes]:
-    """Split off what stands behind the last newline, unless it is whole."""
+    """Split off what follows the last newline, unless it is whole."""
     end = data.rfind(b"\n") + 1
     return (data, b"") if reads(data[end:]) else (data[:end], data[end:])
 
 
 def _take_lines(cutter: Cutter, data: bytes, *, more: bool) -> Generator[Block, None, bytes]:
-    """Take whole lines; give back the start of a record that goes on behind them."""
+    """Yield blocks of whole lines, and return the start of a record that goes on after them."""
     if b"\r\n" in data[:_LOOKED_AT]:
         data = data.replace(b"\r\n", b"\n")
     count = _ready_lines(data)
@@ -157,7 +157,7 @@ def _ready_lines(data: bytes) -> int | None:
 
 
 def _has_pair(content: np.ndarray, *pairs: bytes) -> bool:
-    """Tell whether two bytes follow each other anywhere, comparing both at a time."""
+    """Return whether two bytes follow each other anywhere, comparing both at a time."""
     wanted = [np.frombuffer(pair, np.uint16)[0] for pair in pairs]
     for start in (0, 1):
         words = content[start : start + (len(content) - start) // 2 * 2].view(np.uint16)
@@ -167,7 +167,7 @@ def _has_pair(content: np.ndarray, *pairs: bytes) -> bool:
 
 
 def _are_documents(data: bytes, found: Found) -> bool:
-    """Tell whether what the brackets say can be trusted where it disagrees with the lines."""
+    """Return whether the records found by brackets are whole where they are not one a line."""
     for start, end in found.spans:
         record = data[start:end]
         if not record.startswith(b"{") or (b"\n" in record and not reads(record)):
@@ -176,7 +176,7 @@ def _are_documents(data: bytes, found: Found) -> bool:
 
 
 def _records_of(line: bytes) -> list[bytes]:
-    """Give the records on a line: one, whatever it is, or several documents."""
+    """Return the records on a line: one, whatever it is, or several documents."""
     if _TOGETHER.search(line):
         records = [line[start:end] for start, end in scan(line, Place.TOP, None).spans]
         if all(reads(record) for record in records):
@@ -185,7 +185,7 @@ def _records_of(line: bytes) -> list[bytes]:
 
 
 def _gathered(stream: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Put small chunks together, so that what is left of one is not scanned time and again."""
+    """Join small chunks, so that the rest of one is not scanned again and again."""
     kept: list[bytes] = []
     there = 0
     for chunk in stream:

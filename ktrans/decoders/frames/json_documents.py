@@ -1,4 +1,4 @@
-"""Cutting JSON that is not one record a line: documents, arrays, arrays inside documents."""
+"""Cuts JSON that is not one record a line: documents, arrays, arrays inside documents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OVERLAP = 256
 
 
 class Documents:
-    """Takes a stream chunk by chunk, and gives its records.
+    """Finds the records in a stream of JSON documents.
 
     Args:
         cutter: makes blocks of them.
@@ -31,7 +31,7 @@ class Documents:
         self._lost: Overlong | None = None
 
     def take(self, chunk: bytes) -> Iterator[Block]:
-        """Take the next bytes."""
+        """Yield blocks of the records that end in the next bytes."""
         data = self._rest + chunk
         if self._lost is not None:
             border = self._borders.find(data, 0)
@@ -51,7 +51,7 @@ class Documents:
             yield from self._bound()
 
     def end(self, problem: Problem | None) -> Iterator[Block]:
-        """Take the end of the stream.
+        """Yield blocks of what is left at the end of the stream.
 
         Args:
             problem: why it ended early, if it did.
@@ -69,7 +69,7 @@ class Documents:
             yield from self._cutter.record(self._rest)
 
     def _span(self, span: bytes) -> Iterator[Block]:
-        """Take a record; if it is damaged, look whether it has swallowed those behind it."""
+        """Add a record; if it is damaged, add the records that it contains."""
         if reads(span):
             self._borders.learn(span)
             yield from self._cutter.record(span)
@@ -78,14 +78,14 @@ class Documents:
             yield from self._cutter.record(part)
 
     def _bound(self) -> Iterator[Block]:
-        """Keep what is unfinished from growing: it is damaged, or too long."""
+        """Limit what is unfinished: it is damaged, or too long."""
         yield from self._salvage()
         if len(self._rest) > self._cutter.limits.max_line_bytes:
             self._lost = Overlong(self._rest[:SHOWN_BYTES], len(self._rest))
             self._rest = self._rest[-_OVERLAP:]
 
     def _salvage(self) -> Iterator[Block]:
-        """Take the records that what is unfinished has swallowed."""
+        """Add the records that an unfinished one contains."""
         *records, self._rest = self._borders.split(self._rest) or [b""]
         for record in records:
             yield from self._cutter.record(record)

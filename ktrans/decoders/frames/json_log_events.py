@@ -22,7 +22,7 @@ def holds_events(head: bytes) -> bool:
 
 
 def messages_of(head: bytes) -> list[bytes]:
-    """Give the messages of the first document of a head that has any."""
+    """Return the messages of the first document of a head that has any."""
     messages = Messages()
     for document in cut_documents([head], Limits()):
         if not isinstance(document, BadDocument):
@@ -80,7 +80,7 @@ def _end_torn(
     control: bytes,
     problem: Problem,
 ) -> Iterator[Block]:
-    """Take the end of a stream that broke off: its last document may be whole."""
+    """Yield blocks of the end of a stream that broke off; its last document may be whole."""
     torn = b""
     if isinstance(last, bytes):
         bad = list(read_document(last, Messages(), limits))

@@ -1,4 +1,4 @@
-"""Records inside the body of Pub/Sub push requests.
+"""Takes records out of the body of Pub/Sub push requests.
 
 Source: Google Cloud Pub/Sub documentation, "Push subscriptions": {"message": {"data": base64, ...},
 "subscription": ...}.
@@ -28,7 +28,7 @@ _DECODER = msgspec.json.Decoder(_Push)
 
 
 def unwrap_push(block: Block) -> Block:
-    """Replace push requests by the records in them; the first line tells whether there are any."""
+    """Replace push requests by the records in them; the first line shows whether there are any."""
     end = block.data.find(b"\n")
     first = block.data[: end if end >= 0 else len(block.data)]
     if b'"message"' not in first or _unwrapped(first) is first:
@@ -38,7 +38,7 @@ def unwrap_push(block: Block) -> Block:
 
 
 def _unwrapped(line: bytes) -> bytes:
-    """Give the record in a request; data that is not base64 is left for the decoder to refuse."""
+    """Return the record in a request; data that is not base64 is left for the decoder to reject."""
     try:
         text = _DECODER.decode(line).message.data
     except (msgspec.DecodeError, UnicodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Finding JSON records in text without parsing it: brackets outside strings, by array operations.
+"""Finds JSON records in text without parsing it: by brackets outside strings, with array operations.
 
 Only for text that is not one record a line. The whole of a buffer is classified byte by byte at C
 speed; Python then walks over the few brackets near the surface.
@@ -28,7 +28,7 @@ _RAW = msgspec.json.Decoder(msgspec.Raw)
 
 
 class Place(IntEnum):
-    """Where between records a buffer begins or ends."""
+    """Places between records where a buffer may begin or end."""
 
     TOP = 0
     """Between documents."""
@@ -45,7 +45,7 @@ _DEPTH = {Place.TOP: 0, Place.ARRAY: 1, Place.WRAPPED: 2, Place.TAIL: 1}
 
 @dataclass(slots=True)
 class Found:
-    """What a scan found.
+    """The result of a scan.
 
     Attributes:
         spans: begin and end of each record, and of each piece of text that lies between records
@@ -62,7 +62,7 @@ class Found:
 
 
 def wrapper_pattern(keys: tuple[str, ...]) -> re.Pattern[bytes] | None:
-    """Make what recognises the key before an array of records."""
+    """Return a pattern for the key before an array of records."""
     if not keys:
         return None
     names = b"|".join(re.escape(key.encode()) for key in keys)
@@ -92,7 +92,7 @@ def scan(data: bytes, place: Place, wrapper: re.Pattern[bytes] | None) -> Found:
 
 
 class _Walk:
-    """The way over the brackets of a buffer.
+    """The state of a scan while it passes the brackets of a buffer.
 
     Attributes:
         place: where it is, outside of records.
@@ -144,7 +144,7 @@ class _Walk:
             self.spans.append((self.done, end))
 
     def _wraps(self, begin: int, at: int) -> bool:
-        """Tell whether a bracket opens the array of records of the document around it."""
+        """Return whether a bracket opens the array of records of the document around it."""
         return (
             self._wrapper is not None
             and self._data[at : at + 1] == b"["
@@ -153,7 +153,7 @@ class _Walk:
 
 
 def _brackets(data: bytes, depth: int, limit: int) -> Iterator[tuple[int, bool, int]]:
-    """Give place, whether it opens, and depth before it, of each bracket that is not too deep.
+    """Yield place, whether it opens, and depth before it, for each bracket that is not too deep.
 
     Args:
         data: text that begins outside strings.
@@ -190,12 +190,12 @@ def _without_escapes(places: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray,
 
 
 def one_line(text: bytes) -> bytes:
-    """Give a record without newlines, which mean nothing between the tokens of JSON."""
+    """Return a record without newlines, which mean nothing between the tokens of JSON."""
     return text.translate(_ONE_LINE) if b"\n" in text or b"\r" in text else text
 
 
 def reads(text: bytes) -> bool:
-    """Tell whether a text is one JSON value."""
+    """Return whether a text is one JSON value."""
     try:
         _RAW.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -215,7 +215,7 @@ class Borders:
             self._pattern = re.compile(rb"\{\s*" + re.escape(match[1]) + rb"\s*:")
 
     def find(self, data: bytes, start: int) -> int:
-        """Give the place of the next record, or -1."""
+        """Return the place of the next record, or -1."""
         match = (self._pattern or _ANY_BORDER).search(data, start)
         if match is None:
             return -1

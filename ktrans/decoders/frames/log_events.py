@@ -88,13 +88,13 @@ class Messages:
     control: int = 0
 
     def taken(self) -> Messages:
-        """Give what has gathered, and begin anew."""
+        """Return the messages so far, and clear them."""
         found = Messages(self.texts, self.ids, self.millis, self.control)
         self.texts, self.ids, self.millis, self.control = [], [], [], 0
         return found
 
     def add(self, event: _Event) -> None:
-        """Take one event."""
+        """Add one event."""
         text = event.message.encode("utf-8", "replace")
         self.texts.append(b" ".join(text.splitlines()) if b"\n" in text or b"\r" in text else text)
         self.ids.append(event.id)
@@ -102,7 +102,7 @@ class Messages:
 
 
 def is_json(start: bytes) -> bool:
-    """Tell whether an object holds JSON documents, from its first bytes."""
+    """Return whether an object holds JSON documents, by its first bytes."""
     return start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
 
 
@@ -149,7 +149,7 @@ def _too_long(lost: BadDocument, size: int) -> BadDocument:
 def read_document(
     document: bytes, messages: Messages, limits: Limits, depth: int = 0
 ) -> Iterator[BadDocument]:
-    """Add a document's log events to `messages`; give what cannot be read."""
+    """Add the log events of a document to `messages`; yield what cannot be read."""
     text = document.strip().removeprefix(b"\xef\xbb\xbf")
     try:
         found = _DECODER.decode(text)

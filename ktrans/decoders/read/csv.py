@@ -1,4 +1,4 @@
-"""Delimited text to columns by name: by Arrow's reader where it can, line by line where it cannot."""
+"""Reads delimited text into columns by name: by Arrow's reader where it can, else line by line."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class CsvParser:
         return self._carefully(data)
 
     def _clean(self, data: bytes) -> bytes | None:
-        """Give a block as Arrow's reader takes it; None if it must not see it."""
+        """Return a block as Arrow's reader needs it; None if it would misread the block."""
         if not self._names:
             return None
         if b"\r" in data:

@@ -1,4 +1,4 @@
-"""Bad lines of a block of text: which, why, and where they lie in its bytes."""
+"""The bad lines of a block of text, and where its lines begin and end."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Faults:
     details: list[str] = field(default_factory=list)
 
     def add(self, line: int, reason: str, detail: str) -> None:
-        """Note one bad line."""
+        """Add one bad line."""
         self.lines.append(line)
         self.reasons.append(reason)
         self.details.append(detail)
 
     def ordered(self) -> tuple[list[int], list[str], list[str]]:
-        """Give lines, reasons and details in the order of the lines."""
+        """Return lines, reasons and details in the order of the lines."""
         order = np.argsort(np.array(self.lines, dtype=np.int64), kind="stable").tolist()
         return (
             [self.lines[place] for place in order],
@@ -32,7 +32,7 @@ class Faults:
 
 
 def line_bounds(data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Give where each line begins and ends (without its newline)."""
+    """Return where each line begins and ends, without its newline."""
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
     if data and not data.endswith(b"\n"):
         ends = np.append(ends, len(data))

@@ -1,4 +1,4 @@
-"""JSON records to columns by path, read one by one: exact whatever they hold, and the slower way."""
+"""Reads JSON records one by one into columns by path: exact whatever they hold, and slower."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _INT64_MIN = -(1 << 63)
 
 
 def joined(parts: Sequence[RawColumns], lines: int) -> RawColumns:
-    """Put parts of a block together again.
+    """Join the parts of a block.
 
     Args:
         parts: in order.
@@ -60,7 +60,7 @@ def joined(parts: Sequence[RawColumns], lines: int) -> RawColumns:
 
 
 def _common(pieces: Sequence[pa.Array]) -> pa.DataType:
-    """Give the type of a whole column whose parts may be of several."""
+    """Return the type of a whole column whose parts have several types."""
     kinds = {piece.type for piece in pieces}
     if len(kinds) == 1:
         return kinds.pop()
@@ -77,7 +77,7 @@ def _is_exact(integers: pa.Array) -> bool:
 
 
 def may_be_deep(data: bytes) -> bool:
-    """Tell whether a line has very many brackets; they need two bytes each."""
+    """Return whether a line has very many brackets; they need two bytes each."""
     starts, ends = line_bounds(data)
     long = np.flatnonzero(ends - starts >= 2 * MANY)
     return any(

@@ -1,4 +1,4 @@
-"""JSON lines to columns by path: by Arrow's parser where it can, record by record where it cannot.
+"""Reads JSON lines into columns by path: by Arrow's parser where it can, else record by record.
 
 Both ways give the same columns for the same bytes. What Arrow's parser cannot do exactly (mixed
 types, duplicate keys, integers beyond 64 bits, broken records) it refuses or is kept from, and the
@@ -83,7 +83,7 @@ class Parser:
         return None
 
     def _attempts(self) -> list[tuple[Mapping[Path, pa.DataType], bool]]:
-        """Give what to try: types to expect, and whether to look at values beyond these."""
+        """Return what to try: types to expect, and whether to read other values as well."""
         if self._shape.paths is not None and not self._nested:
             return [(self._types, False), ({}, True)]
         return [(self._types, True), ({}, True)] if self._types else [({}, True)]
@@ -125,7 +125,7 @@ class Parser:
     def _leaves(
         self, columns: Iterable[tuple[str, pa.Array]], above: Path
     ) -> Iterator[tuple[Path, pa.Array]]:
-        """Give the values at and below some columns; those that are nowhere are left out."""
+        """Yield the values at and below some columns that are not null everywhere."""
         for name, column in columns:
             path = (*above, name)
             if pa.types.is_null(column.type):
@@ -141,12 +141,12 @@ class Parser:
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """Give a column as one array; lists of nothing but nulls come too short to be put together."""
+    """Return a column as one array; lists of nothing but nulls are too short to be combined."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _looks_clean(data: bytes) -> bool:
-    """Tell whether a block has none of the bytes that Arrow's parser takes too lightly."""
+    """Return whether a block has none of the bytes that Arrow's parser would misread."""
     if not data.isascii():
         try:
             data.decode("utf-8")
@@ -210,7 +210,7 @@ def _inexact(column: pa.Array) -> bool:
 
 
 def _nested_texts(data: bytes, paths: Sequence[Path]) -> dict[Path, pa.Array] | None:
-    """Give values that Arrow's parser does not keep as they are as text, decoding nothing else."""
+    """Return values that Arrow's parser does not keep unchanged as text, decoding nothing else."""
     try:
         records = msgspec.json.Decoder(_struct(paths, 0)).decode_lines(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

@@ -37,5 +37,5 @@ encode_json = msgspec.json.Encoder(enc_hook=_raw).encode
 
 
 def json_text(value: Any) -> str:
-    """Give a value as text: a text as it is, anything else as compact JSON."""
+    """Return a value as text: a text as it is, anything else as compact JSON."""
     return value if type(value) is str else encode_json(value).decode()

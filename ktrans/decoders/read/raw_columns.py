@@ -12,7 +12,7 @@ from ktrans.decoders.read.faults import Faults
 from ktrans.flow.columns import constant_text
 
 Path = tuple[str, ...]
-"""Where a value is in a record: the names of the objects around it, and its own."""
+"""The place of a value in a record: the names of the objects around it, and its own."""
 
 
 @dataclass(slots=True)

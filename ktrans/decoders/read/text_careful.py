@@ -70,7 +70,7 @@ def read_carefully(plan: TextPlan, bare: TextPlan, block: Block) -> DecodedRows:
 
 
 def _tidy(data: bytes, count: int, faults: Faults) -> tuple[_Text, int]:
-    """Bring every line to single blanks; take out blank, comment and unreadable lines."""
+    """Reduce blanks in every line to one; drop blank, comment and unreadable lines."""
     text = data
     if has_blank_pair(text) or b"\r" in text or b"\t" in text or not text.isascii():
         text = _single_blanks(text)
@@ -97,7 +97,7 @@ def _tidy(data: bytes, count: int, faults: Faults) -> tuple[_Text, int]:
 
 
 def _single_blanks(text: bytes) -> bytes:
-    """Bring all blanks between fields to one, and take those at the edges of lines away."""
+    """Reduce blanks between fields to one, and drop those at the edges of lines."""
     text = text.replace(b"\r\n", b"\n").removesuffix(b"\r")
     text = text.removeprefix(_BOM).replace(b"\n" + _BOM, b"\n").replace(b"\t", b" ")
     while b"  " in text:
@@ -126,7 +126,7 @@ def _is_special(text: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray
 
 
 def _look_at(line: bytes, number: int, faults: Faults) -> bytes | None:
-    """Give what to read instead of a line: b"" to skip it, None if it is a fault."""
+    """Return what to read instead of a line: b"" to skip it, None if it is a fault."""
     try:
         line.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -156,7 +156,7 @@ class _Wrapped(msgspec.Struct):
 
 
 def _unwrapped(line: bytes, number: int, faults: Faults) -> bytes | None:
-    """Take the record out of a JSON object's `message`."""
+    """Return the record in the `message` of a JSON object."""
     try:
         message = msgspec.json.decode(line, type=_Wrapped).message.encode()
     except (msgspec.DecodeError, UnicodeError) as error:
@@ -190,7 +190,7 @@ def _read_strings(plan: TextPlan, data: bytes) -> tuple[dict[Path, pa.Array], np
 
 
 def _mixed(text: _Text, wrong: np.ndarray, plan: TextPlan, width: int) -> bool:
-    """Tell whether some lines have a time before the record and others have not."""
+    """Return whether some lines have a time before the record and others have not."""
     starts, ends = text.bounds
     for place in wrong.tolist():
         tokens = text.data[starts[place] : ends[place]].split(b" ")
@@ -202,7 +202,7 @@ def _mixed(text: _Text, wrong: np.ndarray, plan: TextPlan, width: int) -> bool:
 
 
 def _prefix_all(text: _Text, width: int) -> tuple[_Text, np.ndarray]:
-    """Put a dash before records that have no time, so that one reading serves all lines."""
+    """Put a dash before records that have no time, so that all lines can be read at once."""
     lines = text.data.removesuffix(b"\n").split(b"\n")
     bare = [place for place, line in enumerate(lines) if line.count(b" ") == width - 1]
     for place in bare:
@@ -211,7 +211,7 @@ def _prefix_all(text: _Text, width: int) -> tuple[_Text, np.ndarray]:
 
 
 def _widths(text: _Text, wrong: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Give line and number of fields of each line of another width."""
+    """Yield line and number of fields for each line of another width."""
     starts, ends = text.bounds
     for place in wrong.tolist():
         count = text.data.count(b" ", int(starts[place]), int(ends[place])) + 1

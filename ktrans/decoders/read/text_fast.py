@@ -33,7 +33,7 @@ _NOT_BLANK_BITS = np.uint16(0xD5D5)
 
 
 class TextPlan:
-    """How to read lines of one layout, prepared once.
+    """What is needed to read lines of one layout, prepared once.
 
     Attributes:
         layout: the layout.
@@ -71,7 +71,7 @@ class TextPlan:
         return self.trouble >= _TROUBLED
 
     def guess(self, columns: Mapping[Path, pa.Array]) -> np.ndarray:
-        """Return which rows are of the default format, of lines that nothing names the fields of."""
+        """Return which rows are of the default format, where nothing names the fields of the lines."""
         return self.dialect.guess({path[0]: column for path, column in columns.items()})
 
     def _type(self, name: str, *, typed: bool) -> pa.DataType:
