@@ -9,8 +9,7 @@ import pytest
 
 from ktrans.api import BytesPayload, Context, Limits, Split
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
-from ktrans.decoders.logs.aws_tgw import AwsTgwDecoder, AwsTgwDecoderConfig
-from ktrans.decoders.logs.aws_vpc import AwsVpcDecoder, AwsVpcDecoderConfig
+from ktrans.decoders.logs import aws_tgw, aws_vpc
 from ktrans.registry.catalogue import Catalogue
 
 V2 = (
@@ -19,8 +18,8 @@ V2 = (
 )
 GOOD = "2 111122223333 eni-0a1 10.0.0.1 10.0.0.2 40000 443 6 10 900 1700000000 1700000060 ACCEPT OK"
 BUILT = {
-    "aws_vpc": (AwsVpcDecoder, AwsVpcDecoderConfig),
-    "aws_tgw": (AwsTgwDecoder, AwsTgwDecoderConfig),
+    "aws_vpc": (aws_vpc.LOG.decoder, aws_vpc.LOG.config),
+    "aws_tgw": (aws_tgw.LOG.decoder, aws_tgw.LOG.config),
     "auto": (AutoDecoder, AutoDecoderConfig),
 }
 
