@@ -20,7 +20,7 @@ _MAX_FLAGS = 255
 
 
 def _flags(column: pa.Array) -> Coerced:
-    """Read flags printed in hexadecimal without a prefix."""
+    """Convert flags in hexadecimal without a prefix."""
     text = text_of(column)
     values = [_hex(word) for word in text.dictionary.to_pylist()]
     flags = pa.array(values, pa.int16()).take(text.indices)

@@ -18,18 +18,18 @@ from ktrans.decoders.values import Coerced, Rule, Wrong, coerce
 
 _OUTCOMES = {"pass": "accept", "drop": "drop"}
 _APPLIES = {"TCP": (6,), "UDP": (17,), "ICMP": (1, 58), "GRE": (47,)}
-"""Which protocols the fields that begin so belong to; in other records they are 0."""
+"""Protocols by the prefix of their fields, which are 0 in records of other protocols."""
 
 _COUNT = Rule("count")
 _LARGEST = (1 << 63) - 1
 
 
 def _derive(work: PartialRows) -> None:
-    """Scale a sampled packet up to what it stands for, and blank what does not apply to it."""
+    """Scale sampled packets up by their interval, and null the fields that do not apply to them."""
     interval = pa.array(np.ones(work.rows, dtype=np.int64))
     for name, column in work.values("SampleInterval"):
         given = work.take(name, lambda values: coerce(_COUNT, values), column)
-        # 0 samples nothing, as it were: such a packet was seen, so it stands for itself.
+        # An interval of 0 is not defined; the packet was seen, so it counts as one.
         given = pc.if_else(pc.equal(given, 0), pa.scalar(None, pa.int64()), given)
         interval = pc.coalesce(given, interval)
     if "packets" in work.wanted:
@@ -54,7 +54,7 @@ def _derive(work: PartialRows) -> None:
 
 
 def _scaled(work: PartialRows, lengths: pa.Int64Array, interval: pa.Int64Array) -> pa.Int64Array:
-    """Multiply lengths by their intervals, noting products beyond int64."""
+    """Multiply lengths by their intervals, and note products beyond int64."""
     most = pc.divide(pa.scalar(_LARGEST, pa.int64()), interval)
     beyond = pc.greater(lengths, most).fill_null(False)
     wrong = Wrong.of(np.asarray(beyond), "out_of_range")
@@ -64,7 +64,7 @@ def _scaled(work: PartialRows, lengths: pa.Int64Array, interval: pa.Int64Array) 
 
 
 def _blank_versions(work: PartialRows) -> None:
-    """Blank the fields of the IP version that a packet does not have."""
+    """Null the fields of the IP version that a packet does not have."""
     version = work.columns.get("ip_version")
     if version is None:
         return
@@ -77,7 +77,7 @@ def _blank_versions(work: PartialRows) -> None:
 
 
 def _length(column: pa.Array) -> Coerced:
-    """Read the length of a packet; 0 means that there is none."""
+    """Convert the length of a packet; 0 means that it is not known."""
     numbers, wrong = coerce(_COUNT, column)
     return pc.if_else(pc.equal(numbers, 0), pa.scalar(None, pa.int64()), numbers), wrong
 

@@ -1,6 +1,6 @@
 """Any log of delimited text, by a mapping in the pipeline file: CSV, TSV, values between blanks.
 
-Source of the quoting: RFC 4180, save that a record is one line.
+Source of the quoting: RFC 4180, except that a record is one line.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ class FlowCsvDecoderConfig(MappingConfig):
     )
     fields: Mapping[str, Given] = Field(
         description=(
-            "Which column of the text each flow column is: its name, several to try in turn, or a "
-            "name (`path`) with options (unit, multiply, values, lower)."
+            "The column of the text that each flow column is read from: its name, several of which "
+            "the first with a value counts, or a name (`path`) with options (unit, multiply, "
+            "values, lower)."
         ),
         examples=[{"start_time": {"path": "ts", "unit": "s"}, "src_addr": "srcip"}],
     )
@@ -43,8 +44,8 @@ class FlowCsvDecoderConfig(MappingConfig):
     header: bool | None = Field(
         default=None,
         description=(
-            "Whether the first line names the columns; if not said, it does unless `columns` are "
-            "given. With both, the names given replace those of the line."
+            "Whether the first line names the columns; by default it does unless `columns` is "
+            "given. With both, `columns` replaces the names of the line."
         ),
         examples=[True],
     )
@@ -52,19 +53,19 @@ class FlowCsvDecoderConfig(MappingConfig):
         default=",",
         min_length=1,
         max_length=1,
-        description="What stands between values; a space stands for any run of blanks.",
+        description="Character between values; a space means any run of blanks.",
         examples=["\t"],
     )
     quote: str | None = Field(
         default='"',
         min_length=1,
         max_length=1,
-        description="Around values that hold a delimiter; null if quotes mean nothing.",
+        description="Character around values that contain a delimiter; null if there is none.",
         examples=["'"],
     )
     null_values: tuple[str, ...] = Field(
         default=("", "-"),
-        description="Texts that mean that there is no value.",
+        description="Texts that mean null.",
         examples=[["", "N/A"]],
     )
 
@@ -72,11 +73,11 @@ class FlowCsvDecoderConfig(MappingConfig):
     def _fits(self) -> Self:
         if self.columns is None:
             if self.header is False:
-                raise ValueError("without a header line, say what the columns are: `columns`")
+                raise ValueError("without a header line, name the columns: `columns`")
             return self
         doubled = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if doubled:
-            raise ValueError(f"columns: {', '.join(doubled)} is there twice")
+            raise ValueError(f"columns: {', '.join(doubled)} is named twice")
         for name in (path[0] for each in self.table().columns for path in each.paths):
             if name not in self.columns:
                 close = difflib.get_close_matches(name, self.columns, n=1, cutoff=0.6)

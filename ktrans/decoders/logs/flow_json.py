@@ -1,4 +1,4 @@
-"""Any log of JSON records, by a mapping in the pipeline file: a format that nobody foresaw."""
+"""Any log of JSON records, by a mapping in the pipeline file."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class FlowJsonDecoderConfig(MappingConfig):
     )
     fields: Mapping[str, Given] = Field(
         description=(
-            "Where each flow column is found in a record: a dotted path, several to try in turn, "
-            "or a path with options (unit, multiply, values, lower)."
+            "The values that each flow column is read from: a dotted path, several of which the "
+            "first with a value counts, or a path with options (unit, multiply, values, lower)."
         ),
         examples=[
             {
@@ -34,7 +34,7 @@ class FlowJsonDecoderConfig(MappingConfig):
     )
     records: str | None = Field(
         default=None,
-        description="The key of the array that holds the records, for documents that wrap them.",
+        description="Key of the array with the records, for documents that wrap them.",
         examples=["records"],
     )
 

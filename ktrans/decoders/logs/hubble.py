@@ -31,13 +31,13 @@ _VERDICTS = {
     "translated": None,
     "verdict_unknown": None,
 }
-"""An audited flow would have been dropped but was not. Traces and translations decide nothing."""
+"""An audited flow was not dropped. Traces and translations are no verdicts."""
 
 _DIRECTIONS = {"ingress": "ingress", "egress": "egress", "traffic_direction_unknown": None}
 
 
 def _other_records(native: RawColumns) -> np.ndarray | None:
-    """Mark what the exporter writes beside flows."""
+    """Mark the events that the exporter writes besides flows."""
     mask = np.zeros(native.rows, dtype=bool)
     for name in _OTHER_EVENTS:
         for envelope in ((), ("result",)):
@@ -48,7 +48,7 @@ def _other_records(native: RawColumns) -> np.ndarray | None:
 
 
 def _derive(work: PartialRows) -> None:
-    """Fill protocol, flags, sides and reporter, which Hubble spreads over several values."""
+    """Fill protocol, flags, services and reporter, each from several values."""
     _protocol(work)
     if "tcp_flags" in work.wanted:
         _tcp_flags(work)
@@ -65,7 +65,7 @@ def _derive(work: PartialRows) -> None:
 
 
 def _protocol(work: PartialRows) -> None:
-    """Tell the protocol from the part of `l4` that is there."""
+    """Fill the protocol by the member of `l4` that the record has."""
     numbers = np.zeros(work.rows, dtype=np.int16)
     for envelope in _ENVELOPES:
         start = (*envelope, "l4")
@@ -78,7 +78,7 @@ def _protocol(work: PartialRows) -> None:
 
 
 def _tcp_flags(work: PartialRows) -> None:
-    """Make a mask of the flags; those that are not set are left out of the record."""
+    """Fill the mask of TCP flags; a record has only those that are set."""
     numbers = np.zeros(work.rows, dtype=np.int16)
     for name, bit in _FLAGS.items():
         for _, column in work.values("l4", "TCP", "flags", name):
@@ -89,7 +89,7 @@ def _tcp_flags(work: PartialRows) -> None:
 
 
 def _service(work: PartialRows, side: str) -> pa.DictionaryArray | None:
-    """Name a side after its workload, else its pod, each with its namespace."""
+    """Return the workload of a side, or else its pod, with the namespace."""
     found = None
     workloads = work.text(side, "workloads")
     if workloads is not None:

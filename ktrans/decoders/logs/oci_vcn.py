@@ -28,12 +28,12 @@ def _is_other_event(kind: str) -> bool:
 
 
 def _is_name(kind: str) -> bool:
-    """Tell whether a text is the name of an event, such as com.oraclecloud.audit.event."""
+    """Return whether a text is the name of an event, such as com.oraclecloud.audit.event."""
     return _NAME.match(kind) is not None
 
 
 def _read_type(column: pa.Array) -> Coerced:
-    """Read the status in the event type; what is not the name of an event is no type."""
+    """Convert an event type to a status; a text that is not the name of an event is wrong."""
     kinds = text_of(column)
     wrong = marked(kinds, lambda kind: not _is_name(kind))
     words = [
@@ -45,7 +45,7 @@ def _read_type(column: pa.Array) -> Coerced:
 
 
 def _derive(work: PartialRows) -> None:
-    """Take the status from the event type where the data has none, the region from an OCID."""
+    """Fill the status from the event type where the data has none, and the region from an OCID."""
     for place, kinds in work.values("type"):
         status = work.take(place, _read_type, kinds)
         given = work.columns.get("log_status")
@@ -64,7 +64,7 @@ def _derive(work: PartialRows) -> None:
 
 
 def _region(ocid: str | None) -> str | None:
-    """Give the region in an OCID: ocid1.<type>.<realm>.<region>.<unique>."""
+    """Return the region in an OCID: ocid1.<type>.<realm>.<region>.<unique>."""
     parts = (ocid or "").split(".")
     return parts[3] or None if len(parts) >= 5 else None  # noqa: PLR2004
 

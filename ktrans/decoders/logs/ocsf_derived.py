@@ -29,7 +29,7 @@ def derive(work: PartialRows) -> None:
     _places(work)
     direction = work.columns.get("direction")
     if "reporter" in work.wanted and direction is not None:
-        told = recode(
+        observed = recode(
             direction,
             pa.array(
                 [
@@ -40,7 +40,7 @@ def derive(work: PartialRows) -> None:
             ),
         )
         given = work.columns.get("reporter")
-        work.columns["reporter"] = told if given is None else coalesce_text(given, told)
+        work.columns["reporter"] = observed if given is None else coalesce_text(given, observed)
 
 
 def _log_type(work: PartialRows) -> None:
@@ -59,7 +59,7 @@ def _log_type(work: PartialRows) -> None:
 
 
 def _packet_address(work: PartialRows, side: str) -> None:
-    """Take the interface's address from the intermediate ones: the endpoint's is the packet's."""
+    """Fill the address of the interface from the intermediate addresses, and the packet's from the endpoint."""
     between = work.text(f"{side}_endpoint", "intermediate_ips")
     own = work.columns.get(f"{side}_addr")
     if between is None or own is None or between.null_count == work.rows:
@@ -75,7 +75,7 @@ def _packet_address(work: PartialRows, side: str) -> None:
 
 
 def _places(work: PartialRows) -> None:
-    """Take what describes the capture point from one side: where it is, or else where it can be."""
+    """Fill the place of the capture point from the side that it is on, or the only side that has one."""
     src, dst = (
         {
             column: constant_text(None, work.rows) if text is None else text

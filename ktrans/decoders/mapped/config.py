@@ -1,4 +1,4 @@
-"""Mappings that stand in a pipeline file: their options, their checks, and the tables they make."""
+"""Options of mappings in a pipeline file, their checks, and the tables that they make."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from ktrans.decoders.mapped.table import Col, Table, parse_path
 from ktrans.decoders.values import Rule, kind_of
 from ktrans.flow.schema import BY_NAME, TEXT
 
-_GIVEN = {
-    "attrs": "values that no column takes go there by themselves (`rest: attrs`)",
+_NOT_MAPPED = {
+    "attrs": "it has the values that are not mapped (`rest: attrs`)",
     "source_uri": "it is the name of the object",
     "source_pos": "it is the position of the record in the object",
 }
 
 
 class FieldMapping(BaseModel):
-    """Where one flow column is found, and how its values are read."""
+    """The values that a flow column is read from, and how they are converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     path: str | tuple[str, ...] = Field(
-        description="A dotted path into the record, or several; the first that has a value counts.",
+        description="A dotted path in the record, or several; the first with a value counts.",
         examples=["conn.src.ip", ["srcAddr", "src_addr"]],
     )
     unit: Literal["auto", "s", "ms", "us", "ns", "rfc3339"] = Field(
         default="auto",
-        description="Of times: `auto` tells the unit of numbers by their size, and reads RFC 3339.",
+        description="Unit of times. `auto` infers the unit of numbers from their size, and reads RFC 3339.",
         examples=["ms"],
     )
     multiply: float | None = Field(
@@ -43,32 +43,34 @@ class FieldMapping(BaseModel):
     values: Mapping[str, str | int | None] | None = Field(
         default=None,
         description=(
-            "Flow value for each native one, without regard to case; null means that there is "
-            "none. Values that are not listed stay as they are."
+            "Flow value for each value of the log, ignoring case; null for no value. Values that "
+            "are not listed are kept."
         ),
         examples=[{"allow": "accept", "deny": "reject"}],
     )
-    lower: bool = Field(default=False, description="Bring texts to lower case.", examples=[True])
+    lower: bool = Field(default=False, description="Convert texts to lower case.", examples=[True])
 
 
 Given = str | tuple[str, ...] | FieldMapping
 
 
 class MappingConfig(ComponentConfig):
-    """The options that decoders by a mapping in the pipeline file have in common."""
+    """Options that all decoders with a mapping in the pipeline file have."""
 
     dotted: ClassVar[bool] = True
     """Whether dots in a path lead into objects."""
 
-    fields: Mapping[str, Given] = Field(description="Where each flow column is found.")
+    fields: Mapping[str, Given] = Field(
+        description="The values that each flow column is read from."
+    )
     constants: Mapping[str, str] = Field(
         default_factory=dict,
-        description="Text columns that say the same in every row.",
+        description="Text columns with the same value in every row.",
         examples=[{"provider": "acme", "log_type": "acme.firewall"}],
     )
     rest: Literal["attrs", "ignore"] = Field(
         default="attrs",
-        description="What becomes of values that no column takes; nested ones are kept as JSON.",
+        description="Whether values that are not mapped go to attrs; nested ones become JSON.",
         examples=["ignore"],
     )
 
@@ -85,13 +87,13 @@ class MappingConfig(ComponentConfig):
         return value
 
     def table(self) -> Table:
-        """Make the table of the mapping."""
+        """Return the table of the mapping."""
         rest = self.rest == "attrs"
         return make_table(self.fields, self.constants, rest=rest, dotted=self.dotted)
 
 
 def check_fields(fields: Mapping[str, Given], *, dotted: bool = True) -> None:
-    """Make sure that a mapping can be followed.
+    """Raise an error if a mapping cannot be used.
 
     Args:
         fields: path by flow column.
@@ -115,13 +117,13 @@ def check_fields(fields: Mapping[str, Given], *, dotted: bool = True) -> None:
                 raise ValueError(f"{column}: {error}") from None
         kind = kind_of(column)
         if mapping.unit != "auto" and kind != "time":
-            raise ValueError(f"{column}: only times have a unit, and {column} is none")
+            raise ValueError(f"{column}: only times have a unit")
         if mapping.multiply is not None and kind != "count":
-            raise ValueError(f"{column}: only counts can be multiplied, and {column} is none")
+            raise ValueError(f"{column}: only counts can be multiplied")
 
 
 def check_constants(constants: Mapping[str, str]) -> None:
-    """Make sure that constants are for text columns.
+    """Raise an error if a constant is not for a text column.
 
     Raises:
         ValueError: with what is wrong, for people.
@@ -129,17 +131,15 @@ def check_constants(constants: Mapping[str, str]) -> None:
     for column in constants:
         _check_column(column)
         if BY_NAME[column].type != TEXT:
-            raise ValueError(f"{column} is no text column, so it cannot be a constant")
+            raise ValueError(f"{column} is not a text column, so it cannot be a constant")
 
 
 def _check_column(column: str) -> None:
-    if column in _GIVEN:
-        raise ValueError(f"{column} cannot be mapped: {_GIVEN[column]}")
+    if column in _NOT_MAPPED:
+        raise ValueError(f"{column} cannot be mapped: {_NOT_MAPPED[column]}")
     if column not in BY_NAME:
         close = difflib.get_close_matches(column.lower(), list(BY_NAME), n=1, cutoff=0.6)
-        hint = (
-            f"did you mean {close[0]}?" if close else "the reference of the flow schema lists them"
-        )
+        hint = f"did you mean {close[0]}?" if close else "see the reference of the flow schema"
         raise ValueError(f"there is no flow column {column}; {hint}")
 
 
@@ -150,7 +150,7 @@ def make_table(
     rest: bool,
     dotted: bool = True,
 ) -> Table:
-    """Make the table of a checked mapping."""
+    """Return the table of a checked mapping."""
     return Table(
         columns=tuple(
             _field(column, _mapping(given), dotted=dotted) for column, given in fields.items()

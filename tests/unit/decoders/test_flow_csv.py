@@ -175,9 +175,9 @@ def test_garbage_is_counted_and_refused(data):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"header": False}, "say what the columns are"),
+        ({"header": False}, "name the columns"),
         ({"columns": ("ts", "sorc", "port", "n")}, "src is not one of `columns`"),
-        ({"columns": ("ts", "ts", "src")}, "ts is there twice"),
+        ({"columns": ("ts", "ts", "src")}, "ts is named twice"),
         ({"delimiter": "||"}, "at most 1 character"),
     ],
 )

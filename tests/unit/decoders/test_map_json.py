@@ -188,7 +188,7 @@ def test_names_with_dots_stand_in_quotes():
         ({"fields": {"src_addr": {"path": "a", "unit": "ms"}}}, "only times have a unit"),
         ({"fields": {"src_addr": {"path": "a", "multiply": 2}}}, "only counts can be multiplied"),
         ({"fields": {"src_addr": {"path": "a", "lowr": True}}}, "Extra inputs are not permitted"),
-        ({"fields": {"bytes": "a"}, "constants": {"bytes": "1"}}, "bytes is no text column"),
+        ({"fields": {"bytes": "a"}, "constants": {"bytes": "1"}}, "bytes is not a text column"),
         ({"fields": {"bytes": "a"}, "constants": {"provder": "x"}}, "did you mean provider?"),
     ],
 )
