@@ -71,9 +71,6 @@ class CommunityIdEnricherConfig(ComponentConfig):
         description="Must be that of the tools to compare with; 0 is what they come with.",
         examples=[1],
     )
-    encoding: Literal["base64", "hex"] = Field(
-        "base64", description="How to write the hash; others expect base64.", examples=["hex"]
-    )
     column: str = Field(
         "community_id", min_length=1, description="The new column.", examples=["network_id"]
     )
@@ -194,7 +191,7 @@ class CommunityIdEnricher(ColumnEnricher[CommunityIdEnricherConfig]):
         pieces = []
         for start in range(0, rows.size, _CHUNK):
             words = self._message(flow, rows[start : start + _CHUNK], table, halves)
-            pieces.append(write_digests(sha1(words), self.config.encoding))
+            pieces.append(write_digests(sha1(words)))
         return numbers, as_texts(pieces)
 
     def _message(

@@ -89,8 +89,8 @@ class ZonesEnricherConfig(ComponentConfig):
         None,
         min_length=1,
         description=(
-            "Prices: a CSV file with the columns path_class, price_per_gb and, if wanted, "
-            "from_region and to_region (empty: any). Adds `cost_estimate`."
+            "Prices: a .csv, .json, .yaml or .yml file with the columns path_class, price_per_gb and, if "
+            "wanted, from_region and to_region (empty: any). Adds `cost_estimate`."
         ),
         examples=["prices.csv"],
     )
