@@ -54,10 +54,10 @@ _TYPES = 256
 class CommunityIdEnricherConfig(ComponentConfig):
     """Adds the Community ID (version 1), by which other tools name the same connection.
 
-    Both directions get the same. TCP, UDP and SCTP go by addresses and ports, ICMP by addresses
-    and message type, all others by addresses alone. It is null where something is missing: an
-    address, the protocol, a port, or for ICMP the message type. Cloud flow logs mostly do not say
-    the type: name the columns that hold it, if you have them. An IPv4 address written as IPv6
+    Both directions have the same. It is made of addresses and ports for TCP, UDP and SCTP, of
+    addresses and message type for ICMP, and of addresses alone for others. It is null if an
+    address, the protocol, a port, or the message type of ICMP is missing. Most cloud flow logs do
+    not have the type: name the columns that hold it, if there are any. An IPv4 address written as IPv6
     (`::ffff:10.0.0.1`) counts as IPv4.
     """
 
@@ -68,11 +68,8 @@ class CommunityIdEnricherConfig(ComponentConfig):
         0,
         ge=0,
         lt=_PORTS,
-        description="Must be that of the tools to compare with; 0 is what they come with.",
+        description="The seed of the tools to compare with; their default is 0.",
         examples=[1],
-    )
-    encoding: Literal["base64", "hex"] = Field(
-        "base64", description="How to write the hash; others expect base64.", examples=["hex"]
     )
     column: str = Field(
         "community_id", min_length=1, description="The new column.", examples=["network_id"]
@@ -194,7 +191,7 @@ class CommunityIdEnricher(ColumnEnricher[CommunityIdEnricherConfig]):
         pieces = []
         for start in range(0, rows.size, _CHUNK):
             words = self._message(flow, rows[start : start + _CHUNK], table, halves)
-            pieces.append(write_digests(sha1(words), self.config.encoding))
+            pieces.append(write_digests(sha1(words)))
         return numbers, as_texts(pieces)
 
     def _message(

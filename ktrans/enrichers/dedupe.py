@@ -1,13 +1,12 @@
 """The `dedupe` enricher: drops rows that were delivered more than once within an epoch.
 
-Two things count as delivered again:
+Delivered again are:
 
 - a replay: the same position of the same object;
-- a redelivery: the same record in another object. Records have no identity of their own, so the
-  identity is what the record says: all that a log reports about a flow, which excludes only what
-  describes the delivery (`record_id`, `logged_at`, where the row was read), what enrichers add, and
-  `attrs`. One object may rightly hold the same record several times (two connections in one
-  second), so the n-th of them in one object is only compared with the n-th in another.
+- a redelivery: the same record in another object. Records have no id, so they are identified by
+  all columns about the flow, without those about the delivery (`record_id`, `logged_at`, the origin
+  of the row), those that enrichers add, and `attrs`. One object may contain equal records (two
+  connections in one second), so the n-th of them is only compared with the n-th in another object.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The `hash_addresses` enricher: replaces addresses by keyed hashes.
 
-A keyed BLAKE2b (RFC 7693) hash: without the salt nobody can find an address again by trying all of
-them, which for IPv4 takes minutes with a plain hash.
+A keyed BLAKE2b (RFC 7693) hash: without the salt, addresses cannot be found by trying all of them,
+which for IPv4 takes minutes with a plain hash.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class HashAddressesEnricherConfig(ComponentConfig):
     )
     salt: SecretStr = Field(
         min_length=16,
-        description="The secret key, at least 16 characters. Whoever has it can undo the hashing.",
+        description="The secret key, at least 16 characters. With it the hashing can be undone.",
         examples=["${file:/run/secrets/ktrans-salt}"],
     )
     columns: list[str] = Field(

@@ -1,4 +1,4 @@
-"""The `one_report` enricher: keeps one report of a flow that several capture points saw.
+"""The `one_report` enricher: keeps one report of each flow that several capture points saw.
 
 Google Cloud logs a flow at its source and at its destination, and once more for each flow log
 configuration that covers it; while a network moves from NSG to VNet flow logs, Azure logs it in
@@ -8,18 +8,18 @@ The rule, exactly:
 
 - Reports are *of one flow* if `provider`, `src_addr`, `dst_addr`, `src_port`, `dst_port`,
   `protocol` and `action` are the same. The direction counts: the way back is another flow. So does
-  the verdict: a rejection at the destination says something that the source does not know.
-- A *capture point* is what the columns `log_type`, `reporter`, `account_id`, `interface_id`,
-  `instance_id` and the name of the configuration (an attribute) say together.
+  the verdict: a rejection at the destination is unknown at the source.
+- A *capture point* is a combination of the columns `log_type`, `reporter`, `account_id`,
+  `interface_id`, `instance_id` and the name of the configuration (an attribute).
 - Capture points are ordered by: log type (`log_types` first, in that order, then the others by
   name); side (`sides`, in that order, then the others); configuration, interface, instance and
   account by name, the lowest first. Null comes last in each.
-- A window is [`start_time`, `end_time`]; two overlap if no more than `slack` lies between.
+- A window is [`start_time`, `end_time`]; two overlap if the gap between them is `slack` at most.
 - Of each flow, in the order of its capture points: a report is dropped if its window overlaps that
   of a report of the same flow which was kept for another, earlier capture point.
 
-So all reports of the first capture point stay, and of the others those for times in which no better
-one saw the flow. Rows without both addresses or a start (NODATA, SKIPDATA) always stay. Copies from
+So all reports of the first capture point stay, and of the others those for times in which no
+preferred one saw the flow. Rows without both addresses or a start (NODATA, SKIPDATA) always stay. Copies from
 the same capture point stay too: `dedupe` drops what was delivered twice.
 """
 
@@ -100,7 +100,7 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
         super().__init__(config, context)
         self._seeds = new_seeds()
         self._points: dict[Point, int] = {}
-        self._noted: list[tuple[np.ndarray, ...]] = []
+        self._collected: list[tuple[np.ndarray, ...]] = []
 
     def needs(self) -> Sequence[str]:
         """Name what makes a flow, its capture point and its window."""
@@ -117,14 +117,14 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
         self._schema = schema
         return schema
 
-    def _note(self, batch: pa.RecordBatch, first: int) -> None:
+    def _collect(self, batch: pa.RecordBatch, first: int) -> None:
         start, end, valid = windows(batch)
         for name in ("src_addr", "dst_addr"):
             valid &= present(batch.column(name))
         flows = Hashes.of_columns((batch.column(name) for name in FLOW), self._seeds)
         rows = np.flatnonzero(valid)
         arrays = (*flows.halves, start, end, self._capture_points(batch))
-        self._noted.append((rows + first, *(array[rows] for array in arrays)))
+        self._collected.append((rows + first, *(array[rows] for array in arrays)))
 
     def _capture_points(self, batch: pa.RecordBatch) -> np.ndarray:
         """Number each row's capture point, over all batches."""
@@ -172,9 +172,9 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
 
     def _resolve(self, hold: Hold) -> Iterator[pa.RecordBatch]:
         rows, high, low, start, end, point = (
-            np.concatenate(parts) for parts in zip(*self._noted, strict=True)
+            np.concatenate(parts) for parts in zip(*self._collected, strict=True)
         )
-        self._noted.clear()
+        self._collected.clear()
         dropped = rows[
             second_reports(
                 Hashes(high, low), start, end, self._ranks()[point],

@@ -1,4 +1,4 @@
-"""The enricher `python`: each batch goes through a function of an installed module."""
+"""The `python` enricher: calls a function of an installed module on each batch."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class PythonEnricherConfig(ComponentConfig):
     function: str = Field(
         pattern=r"^[\w.]+:[\w.]+$",
         description="`module:function` of a module that is installed beside ktrans. It takes a "
-        "pyarrow.RecordBatch and returns one, is called in several threads at once, and gives the "
-        "same for the same batch. Once, before any data, it is called with a batch without rows, "
-        "and the result has the schema.",
+        "pyarrow.RecordBatch and returns one, is called in several threads at once, and always "
+        "returns the same for the same batch. Before any data it is called with a batch without "
+        "rows; all results must have the schema of that result.",
         examples=["acme_flows.enrich:add_owner"],
     )
     options: dict[str, Any] = Field(
@@ -38,8 +38,8 @@ class PythonEnricherConfig(ComponentConfig):
     )
     drops_rows: bool = Field(
         default=False,
-        description="Whether it may leave out rows. If not, a batch that comes back shorter stops "
-        "the run. It may never come back longer.",
+        description="Whether it may drop rows. If not, a shorter result stops the run. A longer "
+        "result always does.",
         examples=[True],
     )
     changes_counters: bool = Field(
@@ -50,7 +50,7 @@ class PythonEnricherConfig(ComponentConfig):
 
 
 class PythonEnricher(Enricher[PythonEnricherConfig]):
-    """Calls a function on each batch, and holds it to the schema that it gave at first."""
+    """Calls a function on each batch, and checks that the schema of its results never changes."""
 
     def __init__(self, config: PythonEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
@@ -90,7 +90,7 @@ class PythonEnricher(Enricher[PythonEnricherConfig]):
         """Call the function with no rows, and return the schema of the result.
 
         Raises:
-            ConfigError: it fails, or gives something else than a RecordBatch.
+            ConfigError: it fails, or returns something else than a RecordBatch.
         """
         if self.config.reads is not None:
             missing = [name for name in self.config.reads if name not in schema.names]
@@ -110,7 +110,7 @@ class PythonEnricher(Enricher[PythonEnricherConfig]):
             ) from error
         if not isinstance(given, pa.RecordBatch):
             raise ConfigError(
-                f"{self.config.function} gives a {type(given).__name__}, not a RecordBatch",
+                f"{self.config.function} returns a {type(given).__name__}, not a RecordBatch",
                 field="function",
                 code="function_failed",
             )
@@ -121,14 +121,14 @@ class PythonEnricher(Enricher[PythonEnricherConfig]):
         """Call the function.
 
         Raises:
-            RunError: it gives another schema than it did for no rows.
+            RunError: the result has another schema than for no rows.
         """
         given = self._call(batch)
         if not given.schema.equals(self._schema):
             raise RunError(
-                f"{self.config.function} gave other columns or types than it did for no rows",
+                f"{self.config.function} returned other columns or types than for no rows",
                 code="function_failed",
-                hint=f"it gave {_told(given.schema)}; at first {_told(self._schema)}",
+                hint=f"it returned {_described(given.schema)}; for no rows {_described(self._schema)}",
             )
         return given
 
@@ -138,5 +138,5 @@ class PythonEnricher(Enricher[PythonEnricherConfig]):
         return self.function(batch, **self.config.options)
 
 
-def _told(schema: pa.Schema) -> str:
+def _described(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} {field.type}" for field in schema)

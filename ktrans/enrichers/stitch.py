@@ -1,7 +1,8 @@
 """The `stitch` enricher: joins the two one-way records of a connection into one row.
 
-AWS, Google Cloud, Oracle and Alibaba log each direction of a connection by itself. Of two such rows
-it makes one: the initiator's, with the other's packets and bytes in `packets_rev` and `bytes_rev`.
+AWS, Google Cloud, Oracle and Alibaba log each direction of a connection in a row of its own. Two
+such rows become one: the initiator's, with the counters of the other in `packets_rev` and
+`bytes_rev`.
 
 The rule, exactly:
 
@@ -9,20 +10,19 @@ The rule, exactly:
   `bytes_rev`; if its two ends (address and port) differ; and if `log_status` is OK or null.
 - Rows are *of one connection* if their ends are the same in either order, and so are `protocol`,
   `provider`, `log_type`, `account_id`, `action` and the columns of `capture_point`. The verdict
-  counts: a refused answer is not joined to an accepted question.
-- Windows overlap if no more than `slack` lies between the end of one and the start of the
-  other. A row without an end has a window of no length.
+  counts: a refused answer is not joined to an accepted request.
+- Windows overlap if the gap between the end of one and the start of the other is `slack` at most. A row without an end has a window of no length.
 - Within a connection, a row there and a row back that start together are a pair, in the order they
   came; then, again and again, the two whose windows overlap and whose starts are closest (of equal
-  ones the earlier). A row is in one pair at most; what finds no partner stays as it is.
-- The *initiator's* row of a pair is, by the first of these that tells them apart: the TCP row with
-  SYN and without ACK among its flags, where the other has not that; the row whose source port is of
+  ones the earlier). A row is in one pair at most; a row without a partner does not change.
+- The *initiator's* row of a pair is, by the first criterion in which they differ: the TCP row with
+  SYN and without ACK among its flags; the row whose source port is of
   the higher kind (up to 1023, up to 32767, above: what systems give to clients); the row that
   starts first; the one with the higher source port; the one that came first.
-- It keeps all that it says, but its window covers both, and packets and bytes that were dropped
-  are added up. Where it came from (`source_uri`, `source_pos`) is then only half the truth.
+- It keeps its values, but its window covers both, and dropped packets and bytes are added up. Its
+  origin (`source_uri`, `source_pos`) is that of one of the two records.
 
-Packets and bytes, counted with those of the way back, stay what they were in total.
+The totals of packets and bytes in both directions do not change.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
     def __init__(self, config: StitchEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self._seeds = new_seeds()
-        self._noted: list[dict[str, np.ndarray]] = []
+        self._collected: list[dict[str, np.ndarray]] = []
 
     def needs(self) -> Sequence[str]:
         """Name what makes a connection, its capture point, its window and its counters."""
@@ -117,7 +117,7 @@ class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
         self._schema = schema
         return schema
 
-    def _note(self, batch: pa.RecordBatch, first: int) -> None:
+    def _collect(self, batch: pa.RecordBatch, first: int) -> None:
         start, end, valid = windows(batch)
         valid &= self._takes_part(batch)
         connection, back, loop = self._connections(batch)
@@ -138,7 +138,7 @@ class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
                 count, gone = plain_integers(batch.column(name).take(chosen))
                 noted[name] = count
                 noted[f"{name}?"] = ~gone
-        self._noted.append(noted)
+        self._collected.append(noted)
 
     def _takes_part(self, batch: pa.RecordBatch) -> np.ndarray:
         def there(name: str) -> np.ndarray:
@@ -177,9 +177,10 @@ class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
 
     def _resolve(self, hold: Hold) -> Iterator[pa.RecordBatch]:
         noted = {
-            name: np.concatenate([part[name] for part in self._noted]) for name in self._noted[0]
+            name: np.concatenate([part[name] for part in self._collected])
+            for name in self._collected[0]
         }
-        self._noted.clear()
+        self._collected.clear()
         slack = round(self.config.slack * 1e6)
         one, other = pair(
             Hashes(noted["high"], noted["low"]), noted["back"], noted["start"], noted["end"] + slack

@@ -9,9 +9,10 @@ import pyarrow as pa
 from pydantic import Field, StringConstraints
 
 from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers.reshape.batch_view import RULES, View, lists_of, number_text, only_where
+from ktrans.enrichers.reshape.batch_view import View, only_where
+from ktrans.enrichers.reshape.rules import as_texts, lists_of
 from ktrans.flow.maps import extended, renamed
-from ktrans.flow.schema import ATTRS, BY_NAME, TEXT
+from ktrans.flow.schema import ATTRS
 from ktrans.flow.target_schemas.attribute import Attribute
 from ktrans.flow.target_schemas.ecs import ECS, ECS_LABELS
 
@@ -47,33 +48,6 @@ class ToEcsEnricherConfig(ReshapeConfig):
     )
 
 
-class ToEcsEnricher(ReshapeEnricher[ToEcsEnricherConfig]):
-    """Makes ECS documents."""
-
-    def attributes(self) -> Sequence[Attribute]:
-        """Return the attributes of the parts."""
-        parts = {"", *self.config.parts}
-        return [each for each in ECS if each.part in parts]
-
-    def rules(self) -> Mapping[str, Rule]:
-        """Add what only ECS needs."""
-        own: dict[str, Rule] = {
-            "event_type": _event_type,
-            "translated": _translated,
-            "by_direction": _by_direction,
-            "labels": _labels,
-        }
-        return {**RULES, **own}
-
-    def settings(self) -> Mapping[str, Any]:
-        """Return the version."""
-        return {"version": self.config.version}
-
-    def target(self) -> str:
-        """Name schema and version."""
-        return f"ecs {self.config.version}"
-
-
 def _event_type(view: View, attribute: Attribute) -> pa.Array:
     return lists_of(_TYPES, view.codes(attribute.columns[0], _VERDICTS, 0))
 
@@ -90,12 +64,30 @@ def _by_direction(view: View, attribute: Attribute) -> pa.Array:
 
 def _labels(view: View, attribute: Attribute) -> pa.Array:
     del attribute
-    fields = []
-    for name in ECS_LABELS:
-        if BY_NAME[name].type == TEXT:
-            fields.append((name, view.text(name)))
-        elif view.column(name, pa.int64()).null_count < view.rows:
-            fields.append((name, number_text(view, Attribute((name,), TEXT, (name,)))))
     # ECS: keys of labels have no dots, which would nest them.
     native = renamed(view.column("attrs", ATTRS), lambda key: key.replace(".", "_"))
-    return extended(native, fields)
+    return extended(native, as_texts(view, ECS_LABELS))
+
+
+class ToEcsEnricher(ReshapeEnricher[ToEcsEnricherConfig]):
+    """Makes ECS documents."""
+
+    table = ECS
+    own_rules: Mapping[str, Rule] = {
+        "event_type": _event_type,
+        "translated": _translated,
+        "by_direction": _by_direction,
+        "labels": _labels,
+    }
+
+    def parts(self) -> Sequence[str]:
+        """Return the optional parts."""
+        return self.config.parts
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return the version."""
+        return {"version": self.config.version}
+
+    def target(self) -> str:
+        """Name schema and version."""
+        return f"ecs {self.config.version}"

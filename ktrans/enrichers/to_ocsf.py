@@ -9,19 +9,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from ktrans.api import Context
 from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers.reshape.batch_view import (
-    RULES,
-    View,
-    copy,
-    number_text,
-    only_where,
-    text_lists,
-    valid,
-)
+from ktrans.enrichers.reshape.batch_view import View, only_where, valid
+from ktrans.enrichers.reshape.rules import as_texts, copy, text_lists
 from ktrans.flow.columns import coalesce_text, nulls
 from ktrans.flow.maps import extended, map_value
-from ktrans.flow.schema import ATTRS, BY_NAME, TEXT
+from ktrans.flow.schema import ATTRS
 from ktrans.flow.target_schemas.attribute import TEXTS, Attribute
 from ktrans.flow.target_schemas.ocsf import OCSF, OCSF_BOUNDARIES, OCSF_LEFTOVERS, OCSF_PLACES
 
@@ -83,55 +77,6 @@ class ToOcsfEnricherConfig(ReshapeConfig):
         ),
         examples=[True],
     )
-
-
-class ToOcsfEnricher(ReshapeEnricher[ToOcsfEnricherConfig]):
-    """Makes OCSF Network Activity records."""
-
-    identities: ClassVar[Mapping[str, Sequence[str]]] = {
-        # OCSF, object network_endpoint: at least one of these (and of others that flows lack).
-        f"{side}_endpoint": ("ip", "svc_name", "interface_uid", "instance_uid", "name", "hostname")
-        for side in ("src", "dst")
-    }
-
-    def attributes(self) -> Sequence[Attribute]:
-        """Return the attributes of the version and the profiles."""
-        major, minor, _ = (int(number) for number in self.config.version.split("."))
-        parts = {"", *self.config.profiles}
-        if self.config.unmapped:
-            parts.add("unmapped")
-        return [each for each in OCSF if each.part in parts and each.since <= (major, minor)]
-
-    def rules(self) -> Mapping[str, Rule]:
-        """Add what only OCSF needs."""
-        own: dict[str, Rule] = {
-            "activity": _activity,
-            "intermediate": _intermediate,
-            "placed": _placed,
-            "integer_or_zero": _integer_or_zero,
-            "boundary": _boundary,
-            "leftovers": _leftovers,
-        }
-        if self.config.one_way_totals:
-            own["total"] = _one_way_total
-        return {**RULES, **own}
-
-    def settings(self) -> Mapping[str, Any]:
-        """Return version and profiles."""
-        return {"version": self.config.version, "profiles": self.config.profiles}
-
-    def eligible(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows with an address, and with a time: OCSF requires one of an event."""
-        batch = super().eligible(batch)
-        timed = np.zeros(batch.num_rows, bool)
-        for name in _TIMES:
-            if name in batch.schema.names and not timed.all():
-                timed |= valid(batch.column(name))
-        return batch if timed.all() else batch.filter(pa.array(timed))
-
-    def target(self) -> str:
-        """Name schema and version."""
-        return f"ocsf {self.config.version}"
 
 
 def _activity(view: View, attribute: Attribute) -> pa.Array:
@@ -205,13 +150,58 @@ def _coalesced_sum(there: pa.Array, back: pa.Array) -> pa.Array:
 
 
 def _leftovers(view: View, attribute: Attribute) -> pa.Array:
-    fields = []
-    for name in OCSF_LEFTOVERS:
-        if BY_NAME[name].type == TEXT:
-            fields.append((name, view.text(name)))
-        elif view.column(name, pa.int64()).null_count < view.rows:
-            fields.append((name, number_text(view, Attribute((name,), TEXT, (name,)))))
-    without_side = view.side == 0
-    fields += [(name, only_where(view.text(name), without_side)) for name in OCSF_PLACES]
     del attribute
+    nowhere = view.side == 0
+    places = [(name, only_where(view.text(name), nowhere)) for name in OCSF_PLACES]
+    fields = [*as_texts(view, OCSF_LEFTOVERS), *places]
     return extended(view.column("attrs", ATTRS), fields)
+
+
+class ToOcsfEnricher(ReshapeEnricher[ToOcsfEnricherConfig]):
+    """Makes OCSF Network Activity records."""
+
+    table = OCSF
+    own_rules: Mapping[str, Rule] = {
+        "activity": _activity,
+        "intermediate": _intermediate,
+        "placed": _placed,
+        "integer_or_zero": _integer_or_zero,
+        "boundary": _boundary,
+        "leftovers": _leftovers,
+    }
+    identities: ClassVar[Mapping[str, Sequence[str]]] = {
+        # OCSF, object network_endpoint: at least one of these (and of others that flows lack).
+        f"{side}_endpoint": ("ip", "svc_name", "interface_uid", "instance_uid", "name", "hostname")
+        for side in ("src", "dst")
+    }
+
+    def __init__(self, config: ToOcsfEnricherConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        if config.one_way_totals:
+            self.own_rules = {**self.own_rules, "total": _one_way_total}
+
+    def parts(self) -> Sequence[str]:
+        """Return the profiles, and `unmapped`."""
+        return [*self.config.profiles, *(["unmapped"] if self.config.unmapped else [])]
+
+    def attributes(self) -> Sequence[Attribute]:
+        """Return the attributes of the version and the profiles."""
+        major, minor, _ = (int(number) for number in self.config.version.split("."))
+        return [each for each in super().attributes() if each.since <= (major, minor)]
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return version and profiles."""
+        return {"version": self.config.version, "profiles": self.config.profiles}
+
+    def eligible(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows with an address, and with a time: OCSF requires one of an event."""
+        batch = super().eligible(batch)
+        timed = np.zeros(batch.num_rows, bool)
+        for name in _TIMES:
+            if name in batch.schema.names and not timed.all():
+                timed |= valid(batch.column(name))
+        return batch if timed.all() else batch.filter(pa.array(timed))
+
+    def target(self) -> str:
+        """Name schema and version."""
+        return f"ocsf {self.config.version}"

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers.reshape.batch_view import RULES, View
+from ktrans.enrichers.reshape.batch_view import View
 from ktrans.flow.columns import coalesce_text
 from ktrans.flow.target_schemas.attribute import Attribute
 from ktrans.flow.target_schemas.otel import OTEL
@@ -39,17 +39,20 @@ class ToOtelEnricherConfig(ReshapeConfig):
     )
 
 
+def _middle(view: View, attribute: Attribute) -> pa.Array:
+    src, src_packet, dst, dst_packet = attribute.columns
+    return coalesce_text(view.differing(src, src_packet), view.differing(dst, dst_packet))
+
+
 class ToOtelEnricher(ReshapeEnricher[ToOtelEnricherConfig]):
     """Makes OpenTelemetry log records."""
 
-    def attributes(self) -> Sequence[Attribute]:
-        """Return the attributes of the parts."""
-        parts = {"", *self.config.parts}
-        return [each for each in OTEL if each.part in parts]
+    table = OTEL
+    own_rules: Mapping[str, Rule] = {"middle": _middle}
 
-    def rules(self) -> Mapping[str, Rule]:
-        """Add what only OpenTelemetry needs."""
-        return {**RULES, "middle": _middle}
+    def parts(self) -> Sequence[str]:
+        """Return the optional parts."""
+        return self.config.parts
 
     def target(self) -> str:
         """Name the schema."""
@@ -58,8 +61,3 @@ class ToOtelEnricher(ReshapeEnricher[ToOtelEnricherConfig]):
     def extra_path(self, path: str) -> tuple[str, ...]:
         """Put further attributes among the others, their dots kept."""
         return ("attributes", path)
-
-
-def _middle(view: View, attribute: Attribute) -> pa.Array:
-    src, src_packet, dst, dst_packet = attribute.columns
-    return coalesce_text(view.differing(src, src_packet), view.differing(dst, dst_packet))

@@ -1,17 +1,17 @@
 """The `zones` enricher: where both ends of a flow are, the kind of path between them, its price.
 
 Clouds charge for traffic by the path it takes: between zones, between regions, to the internet.
-Each end's place is, column by column:
+The place of each end is, column by column:
 
 1. what the record says, for the end at which it was captured (`reporter`, else `direction`):
    `provider`, `region`, `zone`, `vpc_id`; and what the log says of both ends in `src_vpc`, `dst_vpc`
    and, for Google Cloud, in attributes such as `jsonPayload.dest_instance`;
 2. else what the user's table says of the longest prefix that holds the address.
 
-An end is *known* if any of cloud, region, zone or network came out; *outside* if not and its
-address is not one that stays within networks (private, shared, unique local, link-local, loopback,
-multicast or broadcast, as `labels` has them); else *inside*, at an unknown place. The
-class of the path is then the first that holds:
+An end is *known* if its cloud, region, zone or network was found; *outside* if none was and its
+address is public, that is none of private, shared, unique local, link-local, loopback, multicast or
+broadcast, as in `labels`; else *inside*, at an unknown place. The class of the path is the first
+that applies:
 
     null               an address is missing or invalid
     internet_out       destination outside, source not
@@ -24,8 +24,8 @@ class of the path is then the first that holds:
     same_region        both regions known and equal
     internal_unknown   anything else
 
-Zones are compared within a region: "a" of one region is not "a" of another, so that zones are equal
-only if no region speaks against it.
+Zones are compared within a region: "a" of one region is not "a" of another, so zones are equal
+only if their regions do not differ.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ _COST = "Estimate of what the cloud charges for these bytes, in the table's curr
 class ZonesEnricherConfig(ComponentConfig):
     """Adds cloud, region, zone and network of both ends, the class of the path, and its price.
 
-    The record is believed first, for the end that it was captured at; for the other end, and for
-    what the record leaves out, the table is asked. `src_vpc` and `dst_vpc` are filled where the log
+    The record comes first, for the end that it was captured at; the other end, and what the record
+    does not say, are looked up in the table. `src_vpc` and `dst_vpc` are filled where the log
     left them empty. The price is an estimate: bytes (as logged, before any sampling is undone)
     divided by 10^9, times the price of the path; `bytes_rev` is charged for the way back.
     """
@@ -89,8 +89,8 @@ class ZonesEnricherConfig(ComponentConfig):
         None,
         min_length=1,
         description=(
-            "Prices: a CSV file with the columns path_class, price_per_gb and, if wanted, "
-            "from_region and to_region (empty: any). Adds `cost_estimate`."
+            "Prices: a .csv, .json, .yaml or .yml file with the columns path_class, price_per_gb and, if "
+            "wanted, from_region and to_region (empty: any). Adds `cost_estimate`."
         ),
         examples=["prices.csv"],
     )

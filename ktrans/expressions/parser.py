@@ -37,6 +37,7 @@ MAX_DEPTH = 100
 
 COMPARISONS = ("=", "!=", "<>", "<", "<=", ">", ">=")
 CAST_TARGETS = ("int", "float", "text", "bool")
+_BINARY = (("||",), ("+", "-"), ("*", "/", "%"))
 _INT64_MAX = 2**63 - 1
 
 
@@ -101,22 +102,18 @@ class _Parser:
         return self.take("keyword", *words)
 
     def expect(self, kind: str, value: str) -> Token:
-        token = self.take(kind, value)
-        if token is None:
-            raise self.error(f"expected {value!r}, found {self.found()}", self.token.pos)
-        return token
+        if token := self.take(kind, value):
+            return token
+        raise self.error(f"expected {value!r}, found {self.found()}", self.token.pos)
 
     def found(self) -> str:
         return "the end" if self.token.kind == "end" else repr(self.token.value)
 
     def expect_end(self) -> None:
-        token = self.token
-        if token.kind == "end":
-            return
-        if token.kind == "op" and token.value in COMPARISONS:
-            hint = "comparisons do not chain: join them with `and`"
-            raise self.error(f"unexpected {self.found()}", token.pos, hint)
-        raise self.error(f"unexpected {self.found()}", token.pos)
+        chained = self.token.kind == "op" and self.token.value in COMPARISONS
+        if self.token.kind != "end":
+            hint = "comparisons do not chain: join them with `and`" if chained else None
+            raise self.error(f"unexpected {self.found()}", self.token.pos, hint)
 
     def check_depth(self, tree: Node) -> None:
         """Refuse left-leaning chains too: `1 + 1 + 1 ...` nests without any bracket."""
@@ -145,12 +142,12 @@ class _Parser:
         return Logic(first.pos, "and" if op == "and" else "or", tuple(items))
 
     def negation(self) -> Node:
-        nots: list[Token] = []
+        nots = []
         while token := self.keyword("not"):
-            nots.append(token)
+            nots.append(token.pos)
         node = self.predicate()
-        for token in reversed(nots):
-            node = Unary(token.pos, "not", node)
+        for pos in reversed(nots):
+            node = Unary(pos, "not", node)
         return node
 
     def predicate(self) -> Node:
@@ -212,19 +209,13 @@ class _Parser:
             )
         return tuple(found)
 
-    def concatenation(self) -> Node:
-        return self.left_to_right(("||",), self.sum)
-
-    def sum(self) -> Node:
-        return self.left_to_right(("+", "-"), self.product)
-
-    def product(self) -> Node:
-        return self.left_to_right(("*", "/", "%"), self.signed)
-
-    def left_to_right(self, ops: tuple[str, ...], part: Callable[[], Node]) -> Node:
-        node = part()
-        while token := self.take("op", *ops):
-            node = Binary(token.pos, token.value, node, part())
+    def concatenation(self, level: int = 0) -> Node:
+        """Parse binary operators from left to right, of this level and those that bind tighter."""
+        if level == len(_BINARY):
+            return self.signed()
+        node = self.concatenation(level + 1)
+        while token := self.take("op", *_BINARY[level]):
+            node = Binary(token.pos, token.value, node, self.concatenation(level + 1))
         return node
 
     def signed(self) -> Node:
@@ -274,7 +265,8 @@ class _Parser:
     def named(self, token: Token) -> Node:
         if not token.quoted:
             if token.value.lower() == "timestamp" and self.token.kind == "text":
-                return self.timestamp(self.advance(), token.pos)
+                time = self.advance()
+                return Literal(token.pos, parse_time(time.value, self.text, time.pos))
             if self.take("op", "("):
                 return self.call(token)
         if self.take("op", "["):
@@ -282,9 +274,6 @@ class _Parser:
             self.expect("op", "]")
             return Index(token.pos, Name(token.pos, token.value), key)
         return Name(token.pos, token.value)
-
-    def timestamp(self, token: Token, pos: int) -> Literal:
-        return Literal(pos, parse_time(token.value, self.text, token.pos))
 
     def call(self, token: Token) -> Node:
         name = token.value.lower()

@@ -1,4 +1,4 @@
-"""Digests as text in base64 or hex, many at once."""
+"""Digests as text in base64, many at once."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ import numpy as np
 import pyarrow as pa
 
 VERSION = b"1:"
-_BITS = 160
+_BITS, _PAIR_BITS = 160, 12
 
 
-def write_digests(digests: np.ndarray, encoding: str) -> np.ndarray:
-    """Write 160-bit digests as text behind the version.
+def write_digests(digests: np.ndarray) -> np.ndarray:
+    """Write the version and 160-bit digests in base64 (RFC 4648, section 4) with its padding.
 
     Args:
         digests: uint32, 5 words by n.
-        encoding: "base64" (RFC 4648, section 4, with its padding) or "hex".
 
     Returns:
         uint16, n rows of two characters each.
     """
-    bits, table = (12, _BASE64) if encoding == "base64" else (8, _HEX)
-    pairs = -(-_BITS // bits)
+    pairs = -(-_BITS // _PAIR_BITS)
     codes = np.empty((pairs, digests.shape[1]), np.uint16)
-    mask = (1 << bits) - 1
+    mask = (1 << _PAIR_BITS) - 1
     for i in range(pairs):
-        word, start = divmod(i * bits, 32)
-        over = start + bits - 32  # so many bits lie in the next word
+        word, start = divmod(i * _PAIR_BITS, 32)
+        over = start + _PAIR_BITS - 32  # so many bits lie in the next word
         if over <= 0:
             codes[i] = (digests[word] >> np.uint32(-over)) & mask
         else:
@@ -38,9 +36,8 @@ def write_digests(digests: np.ndarray, encoding: str) -> np.ndarray:
             codes[i] = code & mask
     out = np.empty((digests.shape[1], 1 + pairs), np.uint16)
     out[:, 0] = np.frombuffer(VERSION, np.uint16)
-    out[:, 1:] = table[codes].T
-    if encoding == "base64":  # of the last group there are but 16 bits: one symbol is padding
-        out.view(np.uint8)[:, -1] = ord("=")
+    out[:, 1:] = _SYMBOL_PAIRS[codes].T
+    out.view(np.uint8)[:, -1] = ord("=")  # the last group has 16 bits: one symbol is padding
     return out
 
 
@@ -53,12 +50,12 @@ def as_texts(pieces: Sequence[np.ndarray]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), count, buffers)
 
 
-def _symbol_pairs(symbols: str) -> np.ndarray:
-    """Return for each pair of symbols, in order, their two bytes as a uint16."""
+def _symbol_pairs() -> np.ndarray:
+    """Return the two bytes, as a uint16, of each pair of base64 symbols, in order."""
+    symbols = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
     one = np.frombuffer(symbols.encode(), np.uint8)
     pairs = np.stack([np.repeat(one, len(one)), np.tile(one, len(one))], axis=1)
     return np.ascontiguousarray(pairs).view(np.uint16).ravel()
 
 
-_BASE64 = _symbol_pairs(string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/")
-_HEX = _symbol_pairs(string.digits + "abcdef")
+_SYMBOL_PAIRS = _symbol_pairs()

@@ -1,6 +1,6 @@
 """Hashes of columns, 64 bits at a time, the same in every process and on every platform.
 
-Fast and well mixed, but no secret: whoever knows the seed can make collisions. The mixing step is
+Fast and well mixed, but not secret: with the seed, collisions can be made. The mixing step is
 the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
 generators", 2014).
 """

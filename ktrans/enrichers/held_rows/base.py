@@ -87,7 +87,7 @@ class HeldEnricher(Enricher[H], abc.ABC):
         while batch.num_rows:
             part = batch.slice(0, self.config.max_rows - self._rows)
             batch = batch.slice(part.num_rows)
-            self._note(part, self._rows)
+            self._collect(part, self._rows)
             self._hold.add(part)
             self._rows += part.num_rows
             if self._rows == self.config.max_rows:
@@ -114,12 +114,12 @@ class HeldEnricher(Enricher[H], abc.ABC):
             self._hold = self._new_hold()
 
     @abc.abstractmethod
-    def _note(self, batch: pa.RecordBatch, first: int) -> None:
-        """Keep what the decision needs of some rows; `first` is the number of the first one."""
+    def _collect(self, batch: pa.RecordBatch, first: int) -> None:
+        """Store what the decision needs of some rows; `first` is the number of the first one."""
 
     @abc.abstractmethod
     def _resolve(self, hold: Hold) -> Iterator[pa.RecordBatch]:
-        """Decide on all rows noted since the last call, and yield the resulting batches."""
+        """Decide on all rows collected since the last call, and yield the resulting batches."""
 
 
 def present(column: pa.Array) -> np.ndarray:

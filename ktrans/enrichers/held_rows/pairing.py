@@ -14,7 +14,7 @@ from ktrans.enrichers.hashes.hash_sets import Hashes
 from ktrans.enrichers.held_rows.base import ranked, within
 
 ROUNDS = 1000
-"""More are only needed where thousands of records of one connection lie nested in each other."""
+"""Needed only if the windows of thousands of records of one connection are nested."""
 
 Pairs = tuple[np.ndarray, np.ndarray]
 

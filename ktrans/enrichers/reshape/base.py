@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -12,7 +13,8 @@ import pyarrow as pa
 from pydantic import Field, StringConstraints
 
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
-from ktrans.enrichers.reshape.batch_view import RULES, View, tidy_text, valid
+from ktrans.enrichers.reshape.batch_view import View, tidy_text, valid
+from ktrans.enrichers.reshape.rules import RULES
 from ktrans.flow.columns import nulls
 from ktrans.flow.schema import NAMES, TEXT
 from ktrans.flow.target_schemas.attribute import Attribute
@@ -108,6 +110,12 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
     """
 
     drops_rows = True
+    table: ClassVar[Sequence[Attribute]]
+    """All attributes of the target schema."""
+
+    own_rules: Mapping[str, Rule] = MappingProxyType({})
+    """The rules that only this target's table names."""
+
     identities: ClassVar[Mapping[str, Sequence[str]]] = {}
     """The members of a struct, by its name, without any of which it says nothing and is null."""
 
@@ -118,22 +126,21 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
         self._schema: pa.Schema
         self._inputs: list[str]
 
-    # What subclasses give.
-
     @abc.abstractmethod
+    def parts(self) -> Collection[str]:
+        """Return the optional parts of the record that the config asks for."""
+
     def attributes(self) -> Sequence[Attribute]:
         """Return the attributes that the config asks for, in the record's order."""
-
-    def rules(self) -> Mapping[str, Rule]:
-        """Return the rules that the attributes name."""
-        return RULES
+        parts = {"", *self.parts()}
+        return [each for each in self.table if each.part in parts]
 
     def settings(self) -> Mapping[str, Any]:
         """Return the constants that the config decides, by name."""
         return {}
 
     def target(self) -> str:
-        """Name the target schema and its version, for the metadata of what comes out."""
+        """Name the target schema and its version, for the metadata of the output."""
         return self.config.type
 
     def eligible(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -143,8 +150,6 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
     def extra_path(self, path: str) -> tuple[str, ...]:
         """Turn the path of an `extra` attribute into that of the table."""
         return tuple(path.split("."))
-
-    # What the engine asks.
 
     def needs(self) -> Sequence[str]:
         """Name the flow columns that the attributes draw on, and those to keep."""
@@ -208,7 +213,7 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
         """Make the records."""
         batch = self.eligible(batch.select(self._inputs))
         view = View(batch, self.settings())
-        rules = self.rules()
+        rules = {**RULES, **self.own_rules}
         arrays = [
             self._build(name, member, view, rules)
             if (member := self._root.members.get(name)) is not None

@@ -1,4 +1,4 @@
-"""The kinds of charts: bars over time, bars side by side, grids; drawn by Vega-Altair.
+"""The kinds of charts, as specifications of Vega-Lite: bars over time, bars side by side, grids.
 
 Colours are CSS variables, for light and dark mode. Each chart is drawn twice: for wide screens and
 paper, and for phones.
@@ -6,67 +6,74 @@ paper, and for phones.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import altair as alt
-
 from ktrans_report.text import clean
+
+Spec = dict[str, Any]
 
 NARROW = 480
 """Widths below are for phones."""
 
 INK, SOFT, LINE = "var(--ink)", "var(--soft)", "var(--line)"
 SERIES = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)")
-_PLAIN = ",.3~f"
 STEPS = tuple(f"var(--s{number})" for number in range(7))
 """From nothing to the most."""
+_PLAIN = ",.3~f"
 
 
-def _finish(chart: Any, width: int) -> Any:
-    return chart.configure(
-        background="transparent",
-        padding={"left": 2, "right": 10, "top": 4, "bottom": 2},
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-        font="Arial, Helvetica, sans-serif",
-        view=alt.ViewConfig(stroke=None),
-        axis=alt.AxisConfig(
-            labelColor=SOFT,
-            titleColor=SOFT,
-            labelFontSize=12,
-            titleFontSize=12,
-            titleFontWeight="normal",
-            gridColor=LINE,
-            domainColor=LINE,
-            tickColor=LINE,
-            labelLimit=130 if width < NARROW else 280,
-        ),
-        legend=alt.LegendConfig(
-            orient="top",
-            title=None,
-            labelColor=INK,
-            labelFontSize=12,
-            symbolType="square",
-            symbolSize=130,
-            columns=2 if width < NARROW else 6,
-            labelLimit=300,
-        ),
-    )
+def _chart(width: int, height: int | Spec, **parts: Any) -> Spec:
+    narrow = width < NARROW
+    axis = {"labelColor": SOFT, "titleColor": SOFT, "labelFontSize": 12, "titleFontSize": 12,
+            "titleFontWeight": "normal", "gridColor": LINE, "domainColor": LINE, "tickColor": LINE,
+            "labelLimit": 130 if narrow else 280}  # fmt: skip
+    legend = {"orient": "top", "title": None, "labelColor": INK, "labelFontSize": 12,
+              "symbolType": "square", "symbolSize": 130, "columns": 2 if narrow else 6,
+              "labelLimit": 300}  # fmt: skip
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "width": width,
+        "height": height,
+        "config": {
+            "background": "transparent",
+            "padding": {"left": 2, "right": 10, "top": 4, "bottom": 2},
+            "autosize": {"type": "fit-x", "contains": "padding"},
+            "font": "Arial, Helvetica, sans-serif",
+            "view": {"stroke": None},
+            "axis": axis,
+            "legend": legend,
+        },
+        **parts,
+    }
 
 
-def _series_color(series: Sequence[str], colours: Sequence[str]) -> alt.Color:
+def _series_color(series: Sequence[str], colours: Sequence[str], legend: Spec | None) -> Spec:
     names = list(series)
-    return alt.Color(
-        "s:N",
-        sort=names,
-        scale=alt.Scale(domain=names, range=list(colours[: len(names)])),
-        legend=alt.Legend() if len(names) > 1 else None,
-    )
+    scale = {"domain": names, "range": list(colours[: len(names)])}
+    return {"field": "s", "type": "nominal", "sort": names, "scale": scale, "legend": legend}
 
 
-def _row_names(names: Sequence[str], limit: int) -> alt.Axis:
-    expression = _names(names, limit)
-    return alt.Axis(labelExpr=expression, ticks=False, domain=False, labelPadding=6, labelColor=INK)
+def _positions(
+    field: str, names: Sequence[str], limit: int, title: str | None, scale: Spec, **axis: Any
+) -> Spec:
+    """Make an axis of positions with names.
+
+    The names come from logs. As JSON texts they are literals in Vega's expressions, whatever they
+    contain.
+    """
+    texts = json.dumps([_short(clean(name), limit) for name in names], ensure_ascii=True)
+    axis |= {"labelExpr": f"{texts}[datum.value]", "ticks": False, "domain": False}
+    scale = {"domain": list(range(len(names))), **scale}
+    return {"field": field, "type": "ordinal", "title": title, "scale": scale, "axis": axis}
+
+
+def _short(name: str, limit: int) -> str:
+    if len(name) <= limit:
+        return name
+    head = limit * 2 // 3
+    return f"{name[:head]}…{name[len(name) - (limit - head - 1) :]}"
 
 
 def over_time(
@@ -76,7 +83,7 @@ def over_time(
     axis: str,
     width: int,
     colours: Sequence[str] = SERIES,
-) -> Any:
+) -> Spec:
     """Draw stacked bars over time.
 
     Args:
@@ -90,53 +97,35 @@ def over_time(
     values = []
     tops: dict[int, float] = {}
     for row in sorted(rows, key=lambda row: series.index(row["series"])):
-        low = tops.get(row["at"], 0.0)
-        tops[row["at"]] = low + row["value"]
-        values.append(
-            {
-                "a": row["at"] / 1000,
-                "z": (row["at"] + step_us) / 1000,
-                "s": row["series"],
-                "v": low,
-                "w": tops[row["at"]],
-                "d": row["shown"],
-            }
-        )
+        begin, low = row["at"], tops.get(row["at"], 0.0)
+        tops[begin] = high = low + row["value"]
+        values.append({"a": begin / 1000, "z": (begin + step_us) / 1000, "s": row["series"],
+                       "v": low, "w": high, "d": row["shown"]})  # fmt: skip
     lowest = min((row["at"] for row in rows), default=0) / 1000
     highest = (max((row["at"] for row in rows), default=0) + step_us) / 1000
-    short = highest - lowest <= 36 * 3_600_000
-    scale = alt.Scale(type="utc", domain=[lowest, highest], nice=False)
-    labels = "%H:%M" if short else "%d %b"
-    chart = (
-        alt.Chart(alt.Data(values=values))
-        .mark_rect(stroke="var(--paper)", strokeWidth=0.5 if len(tops) < width / 4 else 0)
-        .encode(
-            x=alt.X(
-                "a:T",
-                scale=scale,
-                title="UTC",
-                axis=alt.Axis(
-                    format=labels,
-                    grid=False,
-                    tickCount=4 if width < NARROW else 9,
-                    labelOverlap=True,
-                    labelFlush=True,
-                ),
-            ),
-            x2="z:T",
-            y=alt.Y(
-                "v:Q",
-                title=axis,
-                scale=alt.Scale(zero=True),
-                axis=alt.Axis(tickCount=5, format=_PLAIN),
-            ),
-            y2="w:Q",
-            color=_series_color(series, colours),
-            description="d:N",
-        )
-        .properties(width=width, height=200 if width < NARROW else 240)
+    labels = "%H:%M" if highest - lowest <= 36 * 3_600_000 else "%d %b"
+    narrow = width < NARROW
+    x = {"field": "a", "type": "temporal", "title": "UTC",
+         "scale": {"type": "utc", "domain": [lowest, highest], "nice": False},
+         "axis": {"format": labels, "grid": False, "tickCount": 4 if narrow else 9,
+                  "labelOverlap": True, "labelFlush": True}}  # fmt: skip
+    y = {"field": "v", "type": "quantitative", "title": axis, "scale": {"zero": True},
+         "axis": {"tickCount": 5, "format": _PLAIN}}  # fmt: skip
+    border = 0.5 if len(tops) < width / 4 else 0
+    return _chart(
+        width,
+        200 if narrow else 240,
+        data={"values": values},
+        mark={"type": "rect", "stroke": "var(--paper)", "strokeWidth": border},
+        encoding={
+            "x": x,
+            "x2": {"field": "z"},
+            "y": y,
+            "y2": {"field": "w"},
+            "color": _series_color(series, colours, {} if len(series) > 1 else None),
+            "description": {"field": "d", "type": "nominal"},
+        },
     )
-    return _finish(chart, width)
 
 
 def bars(
@@ -145,7 +134,7 @@ def bars(
     axis: str,
     width: int,
     colours: Sequence[str] = SERIES,
-) -> Any:
+) -> Spec:
     """Draw bars side by side, each with its total behind it.
 
     Args:
@@ -166,39 +155,32 @@ def bars(
         {"n": at, "v": sum(part or 0 for part in row["parts"]), "t": row["shown"]}
         for at, row in enumerate(rows)
     ]
-    y = alt.Y(
-        "n:O",
-        title=None,
-        scale=alt.Scale(domain=list(range(len(rows))), paddingInner=0.25),
-        axis=_row_names(names, 19 if width < NARROW else 46),
-    )
+    narrow = width < NARROW
+    y = _positions("n", names, 19 if narrow else 46, None, {"paddingInner": 0.25},
+                   labelPadding=6, labelColor=INK)  # fmt: skip
     most = max((row["v"] for row in ends), default=0) or 1
-    room = 1.45 if width < NARROW else 1.16
-    x = alt.X(
-        "v:Q",
-        title=axis,
-        stack="zero",
-        scale=alt.Scale(domain=[0, most * room], nice=False),
-        axis=alt.Axis(tickCount=3 if width < NARROW else 6, format=_PLAIN),
-    )
-    drawn = (
-        alt.Chart(alt.Data(values=values))
-        .mark_bar()
-        .encode(
-            x=x,
-            y=y,
-            color=_series_color(series, colours),
-            order=alt.Order("o:Q"),
-            description="d:N",
-        )
-    )
-    labels = (
-        alt.Chart(alt.Data(values=ends))
-        .mark_text(align="left", dx=5, fontSize=12, fill=INK, aria=False)
-        .encode(x="v:Q", y=y, text="t:N")
-    )
-    chart = (drawn + labels).properties(width=width, height=alt.Step(26))
-    return _finish(chart, width)
+    x = {"field": "v", "type": "quantitative", "title": axis, "stack": "zero",
+         "scale": {"domain": [0, most * (1.45 if narrow else 1.16)], "nice": False},
+         "axis": {"tickCount": 3 if narrow else 6, "format": _PLAIN}}  # fmt: skip
+    drawn = {
+        "data": {"values": values},
+        "mark": {"type": "bar"},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "color": _series_color(series, colours, {} if len(series) > 1 else None),
+            "order": {"field": "o", "type": "quantitative"},
+            "description": {"field": "d", "type": "nominal"},
+        },
+    }
+    labels = {
+        "data": {"values": ends},
+        "mark": {"type": "text", "align": "left", "dx": 5, "fontSize": 12, "fill": INK,
+                 "aria": False},
+        "encoding": {"x": {"field": "v", "type": "quantitative"}, "y": y,
+                     "text": {"field": "t", "type": "nominal"}},
+    }  # fmt: skip
+    return _chart(width, {"step": 26}, layer=[drawn, labels])
 
 
 def grid(
@@ -210,8 +192,8 @@ def grid(
     *,
     titles: tuple[str | None, str | None] = (None, None),
     slanted: bool = False,
-    mark: str = "var(--ink)",
-) -> Any:
+    mark: str = INK,
+) -> Spec:
     """Draw a grid whose cells have one of a few states.
 
     Args:
@@ -228,69 +210,28 @@ def grid(
         {"x": cell["x"], "y": cell["y"], "s": cell["state"], "d": cell["shown"], "m": cell["mark"]}
         for cell in cells
     ]
-    shown = [at for at, name in enumerate(across) if name]
+    narrow = width < NARROW
     gap = 0.04 if len(across) < 40 else 0  # noqa: PLR2004 - narrow cells touch
-    base = alt.Chart(alt.Data(values=values)).encode(
-        x=alt.X(
-            "x:O",
-            title=titles[0],
-            scale=alt.Scale(domain=list(range(len(across))), padding=gap),
-            axis=alt.Axis(
-                labelExpr=_names(across, 12 if width < NARROW else 18),
-                values=shown,
-                labelAngle=-40 if slanted else 0,
-                labelOverlap=not slanted,
-                labelFlush=not slanted,
-                ticks=False,
-                domain=False,
-            ),
-        ),
-        y=alt.Y(
-            "y:O",
-            title=titles[1],
-            scale=alt.Scale(domain=list(range(len(down))), padding=0.08),
-            axis=_row_names(down, 15 if width < NARROW else 40),
-        ),
-    )
+    places = {
+        "x": _positions("x", across, 12 if narrow else 18, titles[0], {"padding": gap},
+                        values=[at for at, name in enumerate(across) if name],
+                        labelAngle=-40 if slanted else 0, labelOverlap=not slanted,
+                        labelFlush=not slanted),
+        "y": _positions("y", down, 15 if narrow else 40, titles[1], {"padding": 0.08},
+                        labelPadding=6, labelColor=INK),
+    }  # fmt: skip
     used = [state for state in states if any(value["s"] == state for value in values)]
-    drawn = base.mark_rect(stroke=LINE, strokeWidth=0.5).encode(
-        color=alt.Color(
-            "s:N",
-            sort=used,
-            scale=alt.Scale(domain=used, range=[states[state] for state in used]),
-            legend=alt.Legend(columns=2 if width < NARROW else len(used)),
-        ),
-        description="d:N",
-    )
-    layers = [drawn]
-    if any(cell["mark"] for cell in cells):
-        layers.append(
-            base.transform_filter("datum.m != ''")
-            .mark_text(fontSize=10 if width < NARROW else 12, aria=False)
-            .encode(
-                text="m:N",
-                color=alt.value(mark),
-            )
-        )
-    high = 34 if slanted else 24
-    chart = alt.layer(*layers).properties(width=width, height=alt.Step(high))
-    return _finish(chart, width)
-
-
-def _names(names: Sequence[str], limit: int) -> str:
-    """Write the expression for the name at each position.
-
-    The names come from logs. As JSON texts they are literals in Vega's expressions, whatever they
-    contain.
-    """
-    import json
-
-    texts = json.dumps([_short(clean(name), limit) for name in names], ensure_ascii=True)
-    return f"{texts}[datum.value]"
-
-
-def _short(name: str, limit: int) -> str:
-    if len(name) <= limit:
-        return name
-    head = limit * 2 // 3
-    return f"{name[:head]}…{name[len(name) - (limit - head - 1) :]}"
+    legend = {"columns": 2 if narrow else len(used)}
+    color = _series_color(used, [states[state] for state in used], legend)
+    rectangles = {
+        "mark": {"type": "rect", "stroke": LINE, "strokeWidth": 0.5},
+        "encoding": {**places, "color": color, "description": {"field": "d", "type": "nominal"}},
+    }
+    marks = {
+        "transform": [{"filter": "datum.m != ''"}],
+        "mark": {"type": "text", "fontSize": 10 if narrow else 12, "aria": False},
+        "encoding": {**places, "text": {"field": "m", "type": "nominal"}, "color": {"value": mark}},
+    }
+    layers = [rectangles, marks] if any(cell["mark"] for cell in cells) else [rectangles]
+    step = {"step": 34 if slanted else 24}
+    return _chart(width, step, data={"values": values}, layer=layers)

@@ -35,7 +35,7 @@ class Figure:
         title: what it shows.
         finding: what it says.
         table: its numbers.
-        chart: draws it (an Altair chart) for a width in pixels; None for a table alone.
+        chart: makes its Vega-Lite specification for a width in pixels; None for a table alone.
         about: how it was counted, where that needs a word.
     """
 

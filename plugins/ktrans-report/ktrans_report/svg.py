@@ -28,14 +28,14 @@ def draw(chart: Any, label: str, prefix: str) -> str:
     """Draw a chart.
 
     Args:
-        chart: of Altair.
+        chart: a specification of Vega-Lite.
         label: its text alternative.
         prefix: makes the ids of this drawing unique on the page.
     """
     import vl_convert
 
     ET.register_namespace("", _SVG)
-    drawn = vl_convert.vegalite_to_svg(chart.to_dict())
+    drawn = vl_convert.vegalite_to_svg(chart)
     # Vega wrote the text, from data in which `clean` has replaced characters that XML forbids.
     root = ET.fromstring(drawn)  # noqa: S314
     _sanitize(root, prefix)

@@ -67,7 +67,7 @@ def test_rows_may_be_left_out_if_that_is_said():
     ("name", "said"),
     [
         ("fails", "KeyError: 'owner'"),
-        ("table", "gives a Table"),
+        ("table", "returns a Table"),
         ("constant", "is not a function"),
         ("absent", "cannot be imported"),
     ],
