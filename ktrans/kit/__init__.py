@@ -25,7 +25,8 @@ Tools:
 | `state` | the tables of state stores, leases, state in a bucket |
 | `errors`, `retry` | one table of errors (status to error and hint), one way to retry |
 | `units` | sizes and durations with units in options |
-| `log_events` | the log events of the kit itself |
+| `cli` | options and output of verbs that plugins add |
+| `log_events` | the log events that several plugins share |
 | `spool` | segments on disk for input that comes only once |
 
 Plugins that need more implement the classes of `ktrans.api` themselves.

@@ -46,11 +46,11 @@ class ColumnEnricher(Enricher[C]):
 
     @abc.abstractmethod
     def reads(self) -> Sequence[str]:
-        """Name the columns that `compute` reads."""
+        """Return the columns that `compute` reads."""
 
     @abc.abstractmethod
     def columns(self) -> Mapping[str, pa.DataType | pa.Field]:
-        """Name the columns that `compute` returns, with their types, or fields with descriptions.
+        """Return the columns that `compute` creates, with their types, or fields with descriptions.
 
         A column of text becomes a dictionary of text.
         """
@@ -63,11 +63,11 @@ class ColumnEnricher(Enricher[C]):
         """
 
     def needs(self) -> Sequence[str]:
-        """Name what it reads."""
+        """Return what it reads."""
         return self.reads()
 
     def adds(self) -> Sequence[str]:
-        """Name what it makes."""
+        """Return what it creates."""
         return tuple(self.columns())
 
     def bind(self, schema: pa.Schema) -> pa.Schema:

@@ -150,7 +150,7 @@ def max_bytes(pieces: Iterable[Piece], rows: int) -> int:
     return total
 
 
-def payload(texts: pa.Array) -> memoryview:
+def text_bytes(texts: pa.Array) -> memoryview:
     """Return the bytes of a text array (int32 offsets) without copying them."""
     if not len(texts):
         return memoryview(b"")
@@ -162,7 +162,7 @@ def payload(texts: pa.Array) -> memoryview:
 
 def replace_chars(texts: pa.Array, replacements: Sequence[tuple[str, str]]) -> pa.Array:
     """Replace single ASCII characters, in the order given, touching only those that occur."""
-    data = payload(texts)
+    data = text_bytes(texts)
     if not len(data):
         return texts
     seen = np.zeros(256, dtype=bool)

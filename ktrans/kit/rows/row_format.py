@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ktrans.api import Encoded, Format, FormatWriter
 from ktrans.api.component import C
-from ktrans.kit.rows.pieces import Piece, payload, texts_of
+from ktrans.kit.rows.pieces import Piece, text_bytes, texts_of
 
 
 class RowFormat(Format[C]):
@@ -77,6 +77,6 @@ class TextFormat(RowFormat[C]):
 
 
 def _encoded(texts: Sequence[pa.Array]) -> Encoded:
-    buffers = [payload(part) for part in texts]
+    buffers = [text_bytes(part) for part in texts]
     data = buffers[0] if len(buffers) == 1 else memoryview(b"".join(buffers))
     return Encoded(data, sum(len(part) for part in texts), len(data))

@@ -1,4 +1,4 @@
-"""The table of logs that can be made up, and what each of them has to offer."""
+"""The table of logs that can be generated, and their base class."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ LOGS: dict[str, str] = {
 
 
 class Log(abc.ABC):
-    """How one kind of log writes flows down.
+    """How a log writes flows.
 
     Attributes:
         ending: of its objects' names, before that of a compression.
         row_bytes: about how many bytes a row takes as text.
-        block: so many rows in a row belong together (come from one host).
+        block: how many consecutive rows come from one host.
     """
 
     ending: ClassVar[str] = ".log"
@@ -53,11 +53,11 @@ class Log(abc.ABC):
     block: int = 1
 
     def head(self) -> bytes:
-        """Return what stands at the start of an object."""
+        """Return the beginning of an object."""
         return b""
 
     def tail(self) -> bytes:
-        """Return what stands at the end of an object."""
+        """Return the end of an object."""
         return b""
 
     @property
@@ -67,17 +67,17 @@ class Log(abc.ABC):
 
     @abc.abstractmethod
     def rows(self, flows: Flows, bad: np.ndarray, kinds: np.ndarray, first: int) -> pa.Array:
-        """Write rows as binary texts that only need to be put one after the other.
+        """Write rows as binary texts, to be concatenated.
 
         Args:
             flows: the rows.
-            bad: mask of those that are to be malformed.
-            kinds: any number a row, from which to choose how.
+            bad: mask of the rows to make malformed.
+            kinds: a random number for each row, to choose how.
             first: 0-based number of the first row within its object.
         """
 
     def table(self, flows: Flows) -> pa.Table | None:
-        """Return rows as the cloud's own Parquet files have them; None if there are none."""
+        """Return rows as in the cloud's Parquet files; None if it writes none."""
         del flows
         return None
 

@@ -1,4 +1,4 @@
-"""Columns of synthetic records, and how they become lines of text or Arrow columns."""
+"""Columns of synthetic records, and their conversion to lines of text or Arrow columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Coded:
     Attributes:
         values: distinct texts.
         codes: index into them, one a row. Columns that depend on the same thing (the host) share
-            one codes array, and are joined value by value before the rows are made.
+            one codes array, and their distinct values are joined instead of their rows.
     """
 
     values: pa.Array
@@ -50,7 +50,7 @@ def as_array(column: Column, rows: int) -> pa.Array:
 
 
 def join(columns: Sequence[Column], rows: int, separator: str) -> pa.Array:
-    """Join columns to one text a row; neighbours that go together are joined only once a value."""
+    """Join columns to one text for each row; neighbours with the same codes are joined by value."""
     parts: list[Column] = []
     for column in columns:
         last = parts[-1] if parts else None
@@ -86,18 +86,5 @@ def _merge(left: Column, right: Column, separator: str) -> Column | None:
 
 
 def replace(lines: pa.Array, mask: npt.NDArray[np.bool_], new: pa.Array) -> pa.Array:
-    """Put other lines where the mask says so."""
+    """Replace lines where the mask is true."""
     return pc.replace_with_mask(lines, pa.array(mask), new) if mask.any() else lines
-
-
-def as_bytes(lines: pa.Array) -> memoryview:
-    """Return the bytes of all lines, one after the other, without copying them.
-
-    Args:
-        lines: a string or binary array.
-    """
-    if not len(lines):
-        return memoryview(b"")
-    _, offsets, data = lines.buffers()
-    ends = np.frombuffer(offsets, np.int32)[lines.offset : lines.offset + len(lines) + 1]
-    return memoryview(data)[int(ends[0]) : int(ends[-1])]

@@ -1,4 +1,4 @@
-"""Draws traffic on a made-up network: heavy-tailed, mostly TCP, some of it refused."""
+"""Draws random traffic on a network: heavy-tailed, mostly TCP, some of it refused."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _ICMP, _ICMP6, _TCP = 1, 58, 6
 _EVEN = 0.5
 _SKIPPED = 0.1
 _MANY = 40
-"""Hosts that share a host's east-west traffic, so that pairs repeat."""
+"""How many other hosts a host talks to, so that pairs repeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What share of the rows is what, from 0 to 1."""
+    """Shares of kinds of rows, from 0 to 1."""
 
     ipv6: float = 0.05
     icmp: float = 0.02
@@ -87,7 +87,7 @@ class Flows:
         return len(self.host)
 
     def pick(self, mask: npt.NDArray[np.bool_]) -> Flows:
-        """Keep the rows that a mask names."""
+        """Return the rows where the mask is true."""
         kept: dict[str, Any] = {f.name: getattr(self, f.name)[mask] for f in fields(self)[1:]}
         return Flows(self.world, **kept)
 
@@ -105,20 +105,20 @@ def draw(
     """Draw rows.
 
     Args:
-        rng: where the numbers come from.
+        rng: the random numbers.
         world: the network.
         mix: shares of the kinds of rows.
         rows: how many.
         begin: Unix seconds at which the first row starts.
         seconds: how far the starts are spread, in rising order.
-        block: so many rows in a row come from one host.
+        block: how many consecutive rows come from one host.
     """
     uniform = rng.random((6, rows))
     blocks = -(-rows // block)
     host = np.repeat((world.hosts * rng.random(blocks) ** 1.5).astype(np.int32), block)[:rows]
     internal = uniform[0] < mix.internal
     nearby = (host + 1 + rng.integers(0, min(_MANY, world.hosts), rows)) % world.hosts
-    # Zipf's law: the k-th address is met 1/k times as often as the first.
+    # Zipf's law: the k-th address is 1/k times as frequent as the first.
     outside = (len(world.remote_v4) ** uniform[1]).astype(np.int32) - 1
     v6 = uniform[2] < mix.ipv6
     kind = np.searchsorted(_SHARES, uniform[3])
@@ -128,7 +128,7 @@ def draw(
     reject = uniform[4] < mix.reject
     service = np.where(reject, rng.integers(1, 65_536, rows), service)
     egress = (uniform[5] < _EVEN) & ~reject
-    # One in two flows was begun by the other side; a refused one always.
+    # Half of the flows, and all refused ones, were begun by the other side.
     serves = (rng.random(rows) < _EVEN) | reject
     to_service = serves ^ egress
     packets = np.minimum(1 + (rng.pareto(1.1, rows) * 3).astype(np.int64), 40_000_000)

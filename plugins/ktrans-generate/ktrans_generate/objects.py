@@ -1,4 +1,4 @@
-"""Objects full of synthetic records: each a pure function of its recipe and its number."""
+"""Objects of synthetic records, each a pure function of its recipe and its number."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from isal import isal_zlib
 
+from ktrans.kit.rows.pieces import text_bytes
 from ktrans_generate.catalogue import log_named
-from ktrans_generate.columns import as_bytes
 from ktrans_generate.flows import Flows, Mix, draw
 from ktrans_generate.world import make_world
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 PIECE_ROWS = 64_000
-"""Rows made at a time: what bounds memory, and a multiple of every log's block."""
+"""Rows generated at a time, to limit memory; a multiple of every log's block."""
 
 Compression = Literal["none", "gzip", "zstd"]
 Container = Literal["text", "parquet"]
@@ -30,19 +30,19 @@ _GZIP_LEVEL = 2
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides on the bytes of the objects.
+    """All that determines the bytes of the objects.
 
     Attributes:
-        log: which log, a key of LOGS.
-        rows: over all objects.
+        log: a key of LOGS.
+        rows: of all objects.
         rows_per_object: of each object but the last.
-        seed: other numbers, other records.
+        seed: other seeds give other records.
         compression: of the object, or of the pages of a Parquet file.
         container: lines or JSON as the log has it, or the cloud's Parquet files.
         start: Unix seconds of the first record.
-        seconds: over which all records are spread.
-        accounts: how many accounts there are.
-        hosts: how many interfaces log.
+        seconds: the time over which all records are spread.
+        accounts: the number of accounts.
+        hosts: the number of interfaces that log.
         bad: share of malformed records, 0 to 1; none in Parquet.
         mix: shares of the other kinds of rows.
     """
@@ -62,29 +62,29 @@ class Recipe:
 
     @property
     def objects(self) -> int:
-        """How many objects there are."""
+        """The number of objects."""
         return -(-self.rows // self.rows_per_object)
 
     def rows_of(self, index: int) -> int:
-        """How many rows an object has."""
+        """Return the number of rows of an object."""
         return min(self.rows_per_object, self.rows - index * self.rows_per_object)
 
     @property
     def ending(self) -> str:
-        """What names of the objects end with."""
+        """The ending of the objects' names."""
         ending = log_named(self.log).ending
         if self.container == "parquet":
             return f"{ending}.parquet"
         return ending + {"none": "", "gzip": ".gz", "zstd": ".zst"}[self.compression]
 
     def size_of(self, index: int) -> int:
-        """Estimate how large an object is."""
+        """Estimate the size of an object."""
         size = self.rows_of(index) * log_named(self.log).row_bytes
         return size if self.compression == "none" else size // 4
 
 
 def pieces(recipe: Recipe, index: int) -> Iterator[bytes | memoryview]:
-    """Make an object piece by piece.
+    """Generate an object piece by piece.
 
     Raises:
         ValueError: the log has no Parquet form.
@@ -120,7 +120,7 @@ def _text(recipe: Recipe, index: int) -> Iterator[bytes | memoryview]:
     for first, flows, rng in _draws(recipe, index):
         bad = rng.random(len(flows)) < recipe.bad
         kinds = rng.integers(0, 1 << 20, len(flows))
-        yield as_bytes(log.rows(flows, bad & (flows.status == 0), kinds, first))
+        yield text_bytes(log.rows(flows, bad & (flows.status == 0), kinds, first))
     yield log.tail()
 
 
@@ -159,7 +159,7 @@ def _parquet(recipe: Recipe, index: int) -> Iterator[bytes]:
 
 
 class Collector(io.RawIOBase):
-    """Takes what a writer writes, and hands it on piece by piece."""
+    """Collects the output of a writer, to be taken piece by piece."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,18 +171,18 @@ class Collector(io.RawIOBase):
         return True
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Take bytes."""
+        """Add bytes."""
         piece = bytes(data)
         self._pieces.append(piece)
         self._size += len(piece)
         return len(piece)
 
     def tell(self) -> int:
-        """Say how many bytes came in all; formats with offsets inside depend on it."""
+        """Return how many bytes were written in all."""
         return self._size
 
     def take(self) -> bytes:
-        """Return what came since the last time."""
+        """Return what was written since the last call."""
         data = b"".join(self._pieces)
         self._pieces.clear()
         return data

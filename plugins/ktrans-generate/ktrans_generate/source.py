@@ -34,8 +34,8 @@ _NAMES = sorted(LOGS)
 class GenerateSourceConfig(ComponentConfig):
     """Synthetic flow logs: the same options always give the same bytes.
 
-    Traffic between some hundred hosts, and between them and the rest of the world: mostly TCP, with
-    heavy tails. Addresses are of private, documentation and test ranges.
+    The traffic is that of some hundred hosts among themselves and with other addresses: mostly TCP,
+    with heavy tails. All addresses are of private, documentation and test ranges.
     """
 
     type: Literal["generate"] = Field(
@@ -43,7 +43,7 @@ class GenerateSourceConfig(ComponentConfig):
     )
     log: str = Field(
         default="aws_vpc_v2",
-        description=f"Which log to make up: {', '.join(_NAMES)}.",
+        description=f"Which log to generate: {', '.join(_NAMES)}.",
         examples=["aws_vpc_v5"],
         json_schema_extra={"enum": list(_NAMES)},
     )
@@ -112,7 +112,7 @@ class GenerateSourceConfig(ComponentConfig):
         return self
 
     def recipe(self) -> Recipe:
-        """Return what decides on the bytes."""
+        """Return all that determines the bytes."""
         start = self.start if self.start.tzinfo else self.start.replace(tzinfo=UTC)
         return Recipe(
             log=self.log,
@@ -136,7 +136,7 @@ class GenerateSourceConfig(ComponentConfig):
 
 
 class GeneratedPayload(Payload):
-    """One object, made while it is read."""
+    """One object, generated while it is read."""
 
     def __init__(self, split: Split, recipe: Recipe) -> None:
         super().__init__(split)
@@ -149,7 +149,7 @@ class GeneratedPayload(Payload):
 
 
 class GenerateSource(Source[GenerateSourceConfig]):
-    """Hands out objects by number until all rows are made."""
+    """Plans objects by number until all rows are generated."""
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
         """Take the next objects, up to the budget."""
@@ -185,12 +185,12 @@ class GenerateSource(Source[GenerateSourceConfig]):
         if split.data["mark"] != self._mark(recipe):
             raise SplitChangedError(
                 f"{split.uri} was planned with other options than the source has now",
-                hint="put the options back, or forget what was planned",
+                hint="restore the options, or reset the state",
             )
         return GeneratedPayload(split, recipe)
 
     def position_from(self, text: str) -> Any:
-        """Take the number of an object, from 0."""
+        """Accept the number of an object, from 0."""
         if text.isascii() and text.isdigit():
             return {"next": int(text)}
         raise UsageError(
@@ -209,12 +209,12 @@ def write_files(folder: Path, config: GenerateSourceConfig, stem: str = "") -> l
     """Write every object to a file of its own.
 
     Args:
-        folder: made if need be.
-        config: what to make.
-        stem: begin of the names; the log's name if empty.
+        folder: created if it does not exist.
+        config: what to generate.
+        stem: the beginning of the names; the log's name if empty.
 
     Returns:
-        The files in their order.
+        The files in order.
     """
     recipe = config.recipe()
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""A made-up network: accounts, hosts with their addresses, and the rest of the world.
+"""A synthetic network: accounts, hosts with their addresses, and addresses outside.
 
-Addresses are of private ranges, of those that RFC 5737 and RFC 3849 set aside for documentation,
-and of 198.18.0.0/15, which RFC 2544 sets aside for tests. No record can point at anyone.
+All addresses are private, for documentation (RFC 5737, RFC 3849) or for tests (198.18.0.0/15,
+RFC 2544), so no record is about a real network.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REGIONS = ("eu-central-1", "us-east-1", "ap-southeast-2")
 ZONES = ("euc1-az1", "use1-az4", "apse2-az3")
 ACCOUNTS = ("111122223333", "444455556666", "123456789012", "012345678901")
 REMOTES = 20_000
-"""Distinct addresses outside; a 4 MB block of AWS lines meets some 5,000 of them."""
+"""Distinct addresses outside; a 4 MB block of AWS lines has some 5,000 of them."""
 
 _IN_AWS = 0.2
 SERVICES = ("-", "S3", "DYNAMODB", "EC2", "AMAZON")
@@ -51,7 +51,7 @@ class World:
 
     @property
     def hosts(self) -> int:
-        """How many hosts there are."""
+        """The number of hosts."""
         return len(self.host_v4)
 
 
@@ -61,12 +61,12 @@ def _id(prefix: str, rng: np.random.Generator) -> str:
 
 @lru_cache(maxsize=4)
 def make_world(seed: int, accounts: int, hosts: int) -> World:
-    """Make up a network: the same arguments always give the same one.
+    """Generate a network; the same arguments always give the same one.
 
     Args:
         seed: any number.
-        accounts: how many accounts the hosts are spread over.
-        hosts: how many network interfaces log their traffic.
+        accounts: the number of accounts of the hosts.
+        hosts: the number of interfaces that log.
     """
     rng = np.random.default_rng([seed, 0x0A1D])
     more = rng.integers(200_000_000_000, 900_000_000_000, max(0, accounts - len(ACCOUNTS)))

@@ -17,11 +17,11 @@ from ktrans_generate.flows import Flows
 from ktrans_generate.world import SERVICES
 
 _NAT_EVERY = 16
-"""Every so many hosts is a NAT gateway: its packets carry another host's address."""
+"""One in this many hosts is a NAT gateway, whose packets have another host's address."""
 
 
 class View:
-    """Flows as AWS sees them: codes that several fields share, worked out once."""
+    """Flows as AWS logs them; codes that several fields share are computed once."""
 
     def __init__(self, flows: Flows) -> None:
         self.flows = flows
@@ -63,12 +63,12 @@ class View:
         return Coded.of(SERVICES, np.where(here, remote, 0))
 
     def some_hosts(self, every: int, make: Callable[[int], str]) -> Coded:
-        """Return a text for every so many hosts, and a dash for the others."""
+        """Return a text for one in `every` hosts, and a dash for the others."""
         texts = [make(i) if i % every == 0 else "-" for i in range(self.world.hosts)]
         return self.by_host(texts)
 
     def egress_only(self, make: Callable[[int], str]) -> Coded:
-        """Return a text by host on the way out, and a dash on the way in."""
+        """Return a text by host for egress, and a dash for ingress."""
         texts = ["-", *(make(i) for i in range(self.world.hosts))]
         return Coded.of(texts, np.where(self.flows.egress, self.flows.host + 1, 0))
 

@@ -1,4 +1,4 @@
-"""AWS VPC flow logs of the default format as CloudWatch Logs hands them on.
+"""AWS VPC flow logs of the default format as CloudWatch Logs delivers them.
 
 Two forms (Amazon CloudWatch Logs User Guide): lines exported to S3, with the event's time in front,
 and the JSON envelopes of a subscription, which follow one another without a line end.
@@ -42,7 +42,7 @@ class Envelope(Log):
     block = _EVENTS
 
     def rows(self, flows: Flows, bad: np.ndarray, kinds: np.ndarray, first: int) -> pa.Array:
-        """Write events, each with what of its envelope stands before and behind it."""
+        """Write events, each with the text of its envelope before and after it."""
         world = flows.world
         number = np.arange(first, first + len(flows))
         opens = number % _EVENTS == 0

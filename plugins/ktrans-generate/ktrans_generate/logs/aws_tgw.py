@@ -16,7 +16,7 @@ _ATTACHMENTS = 6
 
 
 def _side(texts: Callable[[World], pa.Array], *, source: bool) -> Make:
-    """Make a column of what is known of the host at one side; a dash for what lies outside."""
+    """Return a column of the host at one side; a dash for addresses outside."""
 
     def make(view: View) -> Coded:
         flows, world = view.flows, view.world

@@ -50,7 +50,7 @@ _CHANGES: tuple[dict[int, str], ...] = (
     {6: "X"},
     {7: "Z"},
 )
-"""Values that no tuple may have, by the place of the field."""
+"""Invalid values, by the position of the field."""
 
 _DAMAGES: tuple[Callable[[pa.Array], pa.Array], ...] = (
     lambda texts: pc.replace_substring_regex(texts, r",[^,]*,[^,]*$", ""),
@@ -60,7 +60,7 @@ _DAMAGES: tuple[Callable[[pa.Array], pa.Array], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """Flows as told to Azure's logs, sorted by record, list and rule.
+    """Flows as Azure logs them, sorted by record, list and rule.
 
     Attributes:
         flows: the rows.
@@ -102,7 +102,7 @@ def _tell(flows: Flows, kinds: Ints, *, encrypted: bool) -> _Told:
 
 
 class AzureLog(Log):
-    """What NSG and VNet flow logs have in common.
+    """The base of NSG and VNet flow logs.
 
     Args:
         version: of the log: 1 or 2 for NSGs, 4 for VNets.
@@ -125,7 +125,7 @@ class AzureLog(Log):
         return b"]}"
 
     def rows(self, flows: Flows, bad: np.ndarray, kinds: np.ndarray, first: int) -> pa.Array:
-        """Write tuples, each with what of its record stands before and behind it."""
+        """Write tuples, each with the text of its record before and after it."""
         told = _tell(flows, kinds, encrypted=self.version == 4)  # noqa: PLR2004
         rows = len(flows)
         new_record = np.diff(told.record, prepend=-1) != 0
@@ -150,7 +150,7 @@ class AzureLog(Log):
     _closing = "]}]}"
 
     def _opening(self, told: _Told, row: int, first: int) -> str:
-        """Return what stands before a group's first tuple."""
+        """Return the text before a group's first tuple."""
         host, rule = int(told.flows.host[row]), _RULES[int(told.rule[row])]
         group = self._group(told.flows.world, host, rule)
         if row and told.record[row] == told.record[row - 1]:
@@ -161,7 +161,7 @@ class AzureLog(Log):
         return f'{comma}{{"time":"{time}.{fraction:07d}Z",{self._fields(told.flows.world, host)}{group}'
 
     def _fields(self, world: World, host: int) -> str:
-        """Return a record's fields up to where its list of flows begins."""
+        """Return a record's fields up to its list of flows."""
         account, mac = _subscription(world, host), _mac(host)
         if self.version == 4:  # noqa: PLR2004
             region = _REGIONS[host % len(_REGIONS)]
@@ -194,7 +194,7 @@ class AzureLog(Log):
         return f'{{"aclID":"{acl}","flowGroups":[{{"rule":"{rule}","flowTuples":['
 
     def _tuples(self, told: _Told, changes: dict[int, str]) -> pa.Array:
-        """Write tuples; `changes` are values for places that are wrong on purpose."""
+        """Write tuples; `changes` are invalid values by position."""
         flows, noise = told.flows, told.noise
         view = View(flows)
         vnet = self.version == 4  # noqa: PLR2004

@@ -46,13 +46,13 @@ _NOT_UTF8 = _TORN + 1
 
 
 def _members(content: dict[str, Any]) -> str:
-    """Write the members of an object, with a comma behind each."""
+    """Write the members of an object, each followed by a comma."""
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)[1:-1]
     return f"{text}," if text else ""
 
 
 class _Entries:
-    """Flows as Google Cloud sees them."""
+    """Flows as Google Cloud logs them."""
 
     def __init__(self, flows: Flows, first: int) -> None:
         self.flows = flows
@@ -271,7 +271,7 @@ def _joined(columns: Sequence[Column | pa.Array], rows: int) -> pa.Array:
 
 
 class VpcFlows(Log):
-    """Log entries, among them a few of another log where AWS has records without data."""
+    """Log entries; records without data become entries of another log."""
 
     ending = ".json"
     row_bytes = 1150

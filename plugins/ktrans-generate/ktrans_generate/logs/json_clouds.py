@@ -18,7 +18,7 @@ from ktrans_generate.logs.json_sheet import TCP, UDP, JsonLog, Sheet, stamps
 
 
 class OciVcn(JsonLog):
-    """Oracle Cloud VCN flow logs as Connector Hub hands them on."""
+    """Oracle Cloud VCN flow logs as Connector Hub delivers them."""
 
     row_bytes = 900
 
@@ -101,7 +101,7 @@ class AlibabaVpc(JsonLog):
 
 
 def _bare(column: Column) -> Column:
-    """Drop the quotes of a value that goes between quotes."""
+    """Remove the quotes of a value that is written between quotes."""
     return column.strip('"') if isinstance(column, str) else column
 
 
@@ -126,14 +126,14 @@ class IbmVpc(JsonLog):
         return b"]}\n"
 
     def prepared(self, flows: Flows) -> Flows:
-        """Keep to IPv4, and to protocols with ports."""
+        """Change flows to IPv4, TCP and UDP."""
         known = np.isin(flows.protocol, (TCP, UDP))
         return replace(
             flows, v6=np.zeros_like(flows.v6), protocol=np.where(known, flows.protocol, UDP)
         )
 
     def torn(self, lines: pa.Array) -> pa.Array:
-        """Put something else in a record's place; a torn one would take the document with it."""
+        """Replace a record: a torn one would damage the whole document."""
         return pa.repeat(pa.scalar("[]", pa.string()), len(lines))
 
     def finished(self, lines: pa.Array, first: int) -> pa.Array:

@@ -1,4 +1,4 @@
-"""What the synthetic JSON logs share: templates of records, filled column by column."""
+"""The base of JSON logs: templates of records, filled by columns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MASKS = 64
 
 
 class Sheet(View):
-    """Flows as the columns that templates are made of; some may say something wrong on purpose."""
+    """Flows as columns for templates; some can be replaced by wrong values."""
 
     def __init__(self, flows: Flows, changes: Mapping[str, str], first: int) -> None:
         super().__init__(flows)
@@ -73,30 +73,30 @@ class Sheet(View):
         return Coded.of(list(_PROTOCOLS.values()), codes)
 
     def verdict(self, accept: str, reject: str) -> Coded:
-        """Return what became of the flow."""
+        """Return a text for accepted and one for refused flows."""
         return Coded.of([accept, reject], self.flows.reject)
 
     def way(self, ingress: str, egress: str) -> Coded:
-        """Return which way the flow went."""
+        """Return a text for each direction."""
         return Coded.of([ingress, egress], self.flows.egress)
 
 
 def stamps(seconds: Ints, form: str) -> Coded:
-    """Print times; `form` is what follows the seconds."""
+    """Format times; `form` follows the seconds."""
     distinct, codes = np.unique(seconds, return_inverse=True)
     texts = np.char.add(np.datetime_as_string(distinct.astype("M8[s]")), form)
     return Coded.of(texts.tolist(), codes)
 
 
 class JsonLog(Log, abc.ABC):
-    """JSON records, one a line."""
+    """Logs of one JSON record a line."""
 
     ending: ClassVar[str] = ".json"
     row_bytes: int = 450
 
     @abc.abstractmethod
     def parts(self, sheet: Sheet) -> Sequence[Column]:
-        """Return a record's text and columns in turn."""
+        """Return a record's constant texts and columns, alternating."""
 
     def empty_parts(self, sheet: Sheet) -> Sequence[Column] | None:
         """Return the parts of a record without data; None if this log has none."""
@@ -124,7 +124,7 @@ class JsonLog(Log, abc.ABC):
         return self.finished(lines, first).cast(pa.binary())
 
     def prepared(self, flows: Flows) -> Flows:
-        """Change flows to what the log can say."""
+        """Change flows to those that the log can contain."""
         return flows
 
     def torn(self, lines: pa.Array) -> pa.Array:

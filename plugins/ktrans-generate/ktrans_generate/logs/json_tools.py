@@ -19,7 +19,7 @@ _FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32}
 
 
 class AwsNetworkFirewall(JsonLog):
-    """AWS Network Firewall: Suricata's netflow events, and here and there an alert."""
+    """AWS Network Firewall: Suricata's netflow events, and some alerts."""
 
     row_bytes = 520
     _alert_every = 50
@@ -98,7 +98,7 @@ class Hubble(JsonLog):
 
 
 def _swapped(flows: Flows, own: Coded, other: str, side: int) -> Coded:
-    """Return the logging host's words at its own side of the flow, and the others at the other."""
+    """Return the logging host's texts at its side of the flow, and the others at the other side."""
     here = flows.egress if side == 0 else ~flows.egress
     values = pa.concat_arrays([pa.array([other], pa.string()), own.values])
     return Coded(values, np.where(here, own.codes + 1, 0).astype(np.int32))

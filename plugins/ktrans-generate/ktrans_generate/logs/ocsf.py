@@ -1,4 +1,4 @@
-"""VPC flow logs as Amazon Security Lake has them: OCSF's class Network Activity, as JSON lines.
+"""VPC flow logs as in Amazon Security Lake: OCSF's class Network Activity, as JSON lines.
 
 Sources: OCSF schema 1.1.0, class network_activity; Amazon Security Lake User Guide, "Open
 Cybersecurity Schema Framework".
@@ -24,7 +24,7 @@ _CLASS = (
 
 
 class Ocsf(JsonLog):
-    """OCSF Network Activity; what describes the interface is at its own side of the flow."""
+    """OCSF Network Activity; the interface is described at its side of the flow."""
 
     row_bytes = 1000
 
