@@ -16,7 +16,7 @@ from ktrans.kit.files.compression import Compression
 from ktrans.kit.files.partitioned_sink import PartitionedSink, PartitionedSinkConfig
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.store import NewObject, ObjectTarget
-from ktrans.kit.objects.uploads import Lanes, UploadedFiles
+from ktrans.kit.objects.uploads import UploadedFiles, UploadPool
 from ktrans.kit.units import Size
 
 _CONTENT_TYPES = {
@@ -133,10 +133,10 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
         return self.make_target()
 
     @once
-    def lanes(self) -> Lanes:
+    def uploads(self) -> UploadPool:
         """The threads that send parts, and a bound for their number in memory."""
         count = self.config.parallel_uploads
-        return Lanes(
+        return UploadPool(
             ThreadPoolExecutor(count, thread_name_prefix="upload"), BoundedSemaphore(count)
         )
 
@@ -155,8 +155,8 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
 
     def close(self) -> None:
         """Release threads and connections."""
-        if "lanes" in self.__dict__:
-            self.__dict__.pop("lanes").pool.shutdown(wait=True, cancel_futures=True)
+        if "uploads" in self.__dict__:
+            self.__dict__.pop("uploads").pool.shutdown(wait=True, cancel_futures=True)
         if "target" in self.__dict__:
             self.__dict__.pop("target").close()
 
@@ -167,14 +167,14 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
             for leftover in self.target.leftovers(self.template.root)
             if self.written_until(leftover.key.rpartition("/")[2], epoch)
         ]
-        for _ in self.lanes.pool.map(lambda one: self.target.discard(one.key, one.token), lost):
+        for _ in self.uploads.pool.map(lambda one: self.target.discard(one.key, one.token), lost):
             pass
 
     def staging_area(self, task: TaskId) -> UploadedFiles:
         """Return the uploads of one attempt at a task."""
         owner = f"{self.owner}.{task}"
         return UploadedFiles(
-            self.target, self.lanes, self.template.root, lambda key: self._new(key, owner)
+            self.target, self.uploads, self.template.root, lambda key: self._new(key, owner)
         )
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
@@ -186,7 +186,7 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
         """
         del epoch
         files = [file for receipt in receipts for file in receipt.data["files"]]
-        futures = [self.lanes.pool.submit(self._publish, file) for file in files]
+        futures = [self.uploads.pool.submit(self._publish, file) for file in files]
         errors = [error for future in futures if (error := future.exception())]
         if errors:
             raise errors[0]

@@ -32,7 +32,7 @@ from ktrans.kit.objects.options import ObjectSourceConfig, first_moment, last_mo
 from ktrans.kit.objects.plan_result import PlanResult
 from ktrans.kit.objects.reader import ObjectPayload, PlannedObjects, planned_objects
 from ktrans.kit.objects.store import ObjectInfo, ObjectStore
-from ktrans.kit.objects.sweep import Standing, by_day, in_chunks, scopes, walk
+from ktrans.kit.objects.sweep import SweepPosition, by_day, in_chunks, scopes, walk
 
 __all__ = ["ObjectSource", "ObjectSourceConfig"]
 
@@ -123,37 +123,37 @@ class ObjectSource(Source[C], abc.ABC):
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
         """Plan quarantined objects again, then continue the sweep, up to the budget."""
         now = self._moment(position)
-        standing = Standing.from_json(position)
+        sweep = SweepPosition.from_json(position)
         lookback = timedelta(seconds=self.config.lookback)
-        expiry = Expiry(standing.queue, memory)
-        if standing.queue is None:  # the beginning, or where `--from` says
-            standing.waiting += memory.recall([_WAITING]).get(_WAITING, ())
-        standing.waiting += [self._key(uri) for uri in expiry.quarantined()]
+        expiry = Expiry(sweep.queue, memory)
+        if sweep.queue is None:  # the beginning, or where `--from` says
+            sweep.waiting += memory.recall([_WAITING]).get(_WAITING, ())
+        sweep.waiting += [self._key(uri) for uri in expiry.quarantined()]
         result = PlanResult(self.store, reread=self.config.on_replaced == "reread")
-        self._try_again(standing, budget, result)
-        going_on = standing.began is not None
+        self._try_again(sweep, budget, result)
+        going_on = sweep.began is not None
         if not going_on:
-            self._begin(standing, now)
+            self._begin(sweep, now)
         before = len(result.splits)
-        complete = self._sweep(standing, memory, budget, result)
+        complete = self._sweep(sweep, memory, budget, result)
         if complete and going_on and len(result.splits) == before:
             # The sweep that earlier plans began is complete: begin another one.
-            standing.end(lookback)
-            self._begin(standing, now)
-            complete = self._sweep(standing, memory, budget, result)
+            sweep.end(lookback)
+            self._begin(sweep, now)
+            complete = self._sweep(sweep, memory, budget, result)
         if complete:
-            standing.end(lookback)
+            sweep.end(lookback)
         notes = tuple(result.notes())
         if not result.splits:
             return Plan((), position, notes=notes) if notes else None
-        expiry.expire(standing.done_with(lookback))
+        expiry.expire(sweep.done_with(lookback))
         expiry.add(result.remember, result.latest)
-        expiry.remember[_WAITING] = standing.waiting or None
-        standing.queue = expiry.to_json()
+        expiry.remember[_WAITING] = sweep.waiting or None
+        sweep.queue = expiry.to_json()
         self.objects.expect(result.splits)
         return Plan(
             splits=tuple(result.splits),
-            position=standing.to_json(),
+            position=sweep.to_json(),
             remember=expiry.remember,
             total_bytes=result.planned_bytes if complete else None,
             total_splits=len(result.splits) if complete else None,
@@ -175,32 +175,32 @@ class ObjectSource(Source[C], abc.ABC):
         except ValueError:
             begin = self.store.uri("")
             if "/" in text:
-                return Standing(after=text.removeprefix(begin)).to_json()
+                return SweepPosition(after=text.removeprefix(begin)).to_json()
             raise UsageError(
                 f"the {self.config.type} source cannot start from {text!r}",
                 hint="give a time such as 2026-05-01T00:00:00Z, or the key of an object",
             ) from None
         since = since if since.tzinfo else since.replace(tzinfo=UTC)
-        return Standing(since=since).to_json()
+        return SweepPosition(since=since).to_json()
 
     # -- listing ------------------------------------------------------------------------------
 
     def _sweep(
-        self, standing: Standing, memory: Memory, budget: Budget, result: PlanResult
+        self, sweep: SweepPosition, memory: Memory, budget: Budget, result: PlanResult
     ) -> bool:
         """Continue the sweep; returns whether it has ended."""
-        since, until = self._bounds(standing)
-        if self._map is None or self._map[0] != standing.began:
-            self._map = standing.began, *self._look_around(standing)
+        since, until = self._bounds(sweep)
+        if self._map is None or self._map[0] != sweep.began:
+            self._map = sweep.began, *self._look_around(sweep)
         _, trees, days = self._map
         result.too_large |= any(tree.too_large for tree in trees)
-        listed = scopes(trees, days, standing.at)
-        found = walk(self.store, listed, standing.at, self._listing)
+        listed = scopes(trees, days, sweep.at)
+        found = walk(self.store, listed, sweep.at, self._listing)
 
-        waiting = frozenset(standing.waiting)
+        waiting = frozenset(sweep.waiting)
 
         def wanted(scope: Scope, info: ObjectInfo) -> bool:
-            if standing.horizon and info.modified < standing.horizon:
+            if sweep.horizon and info.modified < sweep.horizon:
                 return False
             if not scope.day and (
                 (since and info.modified < since) or (until and info.modified > until)
@@ -208,7 +208,7 @@ class ObjectSource(Source[C], abc.ABC):
                 return False
             if info.key in waiting:  # see `_try_again`
                 return False
-            return info.size > 0 and info.key > standing.after and self._named(info.key, result)
+            return info.size > 0 and info.key > sweep.after and self._named(info.key, result)
 
         with closing(found):
             for chunk in in_chunks(found, _RECALL, wanted):
@@ -219,7 +219,7 @@ class ObjectSource(Source[C], abc.ABC):
                         return False
                     if hit:
                         self._take(info, known, budget, result)
-                    standing.at = (scope.day, scope.prefix, info.key)
+                    sweep.at = (scope.day, scope.prefix, info.key)
         return True
 
     def _moment(self, position: Any) -> datetime:
@@ -232,19 +232,19 @@ class ObjectSource(Source[C], abc.ABC):
         self._looked = position, now
         return now
 
-    def _begin(self, standing: Standing, now: datetime) -> None:
-        standing.begin(now)
+    def _begin(self, sweep: SweepPosition, now: datetime) -> None:
+        sweep.begin(now)
         self._map = None
 
-    def _look_around(self, standing: Standing) -> tuple[list[Tree], dict[date, list[Calendar]]]:
+    def _look_around(self, sweep: SweepPosition) -> tuple[list[Tree], dict[date, list[Calendar]]]:
         """Find, once a sweep, what is below each prefix, and which calendars have a day."""
-        since, until = self._bounds(standing)
-        trees = [self._tree(prefix, standing.whole) for prefix in self.config.prefixes]
-        if standing.whole is None:
-            standing.whole = [s.prefix for t in trees for s in t.loose if s.deep]
-        begins = [moment.date() for moment in (since, standing.horizon) if moment]
-        if standing.at and standing.at[0]:
-            begins.append(date.fromisoformat(standing.at[0]))
+        since, until = self._bounds(sweep)
+        trees = [self._tree(prefix, sweep.whole) for prefix in self.config.prefixes]
+        if sweep.whole is None:
+            sweep.whole = [s.prefix for t in trees for s in t.loose if s.deep]
+        begins = [moment.date() for moment in (since, sweep.horizon) if moment]
+        if sweep.at and sweep.at[0]:
+            begins.append(date.fromisoformat(sweep.at[0]))
         tomorrow = self.now().date() + timedelta(days=1)
         last = min(until.date(), tomorrow) if until else tomorrow
         first = max(begins, default=None)
@@ -257,10 +257,10 @@ class ObjectSource(Source[C], abc.ABC):
             return discover(self.store, prefix, self._listing, self._spellings, whole)
         return expand(self.store, prefix, self.config.layout, self._listing)
 
-    def _bounds(self, standing: Standing) -> tuple[datetime | None, datetime | None]:
+    def _bounds(self, sweep: SweepPosition) -> tuple[datetime | None, datetime | None]:
         config = self.config
         begins = [first_moment(config.since)] if config.since else []
-        begins += [standing.since] if standing.since else []
+        begins += [sweep.since] if sweep.since else []
         return max(begins, default=None), last_moment(config.until) if config.until else None
 
     def _named(self, key: str, result: PlanResult) -> bool:
@@ -307,10 +307,10 @@ class ObjectSource(Source[C], abc.ABC):
             )
         result.replaced.append(uri)
 
-    def _try_again(self, standing: Standing, budget: Budget, result: PlanResult) -> None:
+    def _try_again(self, sweep: SweepPosition, budget: Budget, result: PlanResult) -> None:
         """Plan quarantined objects at their present version; forget those that are gone."""
         left = []
-        for key in sorted(set(standing.waiting)):
+        for key in sorted(set(sweep.waiting)):
             full = budget.full(len(result.splits), result.planned_bytes)
             if full or self.store.uri(key) in budget.skip:
                 left.append(key)
@@ -322,7 +322,7 @@ class ObjectSource(Source[C], abc.ABC):
                 continue
             if info is not None and info.size:
                 result.add(info)
-        standing.waiting = left
+        sweep.waiting = left
 
     def _key(self, uri: str) -> str:
         return uri.removeprefix(self.store.uri(""))

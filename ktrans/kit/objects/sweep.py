@@ -29,7 +29,7 @@ _FIRST = 1000
 
 
 @dataclass(slots=True)
-class Standing:
+class SweepPosition:
     """The position of the source.
 
     Attributes:
@@ -53,7 +53,7 @@ class Standing:
     whole: list[str] | None = None
 
     @classmethod
-    def from_json(cls, position: Any) -> Standing:
+    def from_json(cls, position: Any) -> SweepPosition:
         """Parse a position; None is the very beginning."""
         have = position or {}
         return cls(

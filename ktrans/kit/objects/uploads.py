@@ -13,7 +13,7 @@ from ktrans.kit.objects.store import NewObject, ObjectTarget, Upload
 
 
 @dataclass(frozen=True, slots=True)
-class Lanes:
+class UploadPool:
     """What all tasks of a sink share: threads that send parts, and a bound for parts in memory."""
 
     pool: ThreadPoolExecutor
@@ -41,16 +41,16 @@ class UploadedFiles:
 
     Args:
         target: the bucket.
-        lanes: the sink's.
+        uploads: the sink's.
         root: the beginning of all keys.
         new: makes the description of an object from its key.
     """
 
     def __init__(
-        self, target: ObjectTarget, lanes: Lanes, root: str, new: Callable[[str], NewObject]
+        self, target: ObjectTarget, uploads: UploadPool, root: str, new: Callable[[str], NewObject]
     ) -> None:
         self._target = target
-        self._lanes = lanes
+        self._uploads = uploads
         self._root = root
         self._new = new
         self._files: list[_UploadedFile] = []
@@ -58,7 +58,7 @@ class UploadedFiles:
     def begin(self, relative: str) -> _UploadedFile:
         """Begin an object."""
         new = self._new(self._root + relative)
-        file = _UploadedFile(self._target, self._lanes, new)
+        file = _UploadedFile(self._target, self._uploads, new)
         self._files.append(file)
         return file
 
@@ -68,7 +68,7 @@ class UploadedFiles:
 
     def abort(self) -> None:
         """Remove what was uploaded."""
-        jobs = [self._lanes.pool.submit(file.abort) for file in self._files]
+        jobs = [self._uploads.pool.submit(file.abort) for file in self._files]
         for job in jobs:
             job.result()
         self._files.clear()
@@ -82,9 +82,9 @@ class UploadedFiles:
 class _UploadedFile:
     """An object that is being written: the begun part is held here, one part is being sent."""
 
-    def __init__(self, target: ObjectTarget, lanes: Lanes, new: NewObject) -> None:
+    def __init__(self, target: ObjectTarget, uploads: UploadPool, new: NewObject) -> None:
         self._target = target
-        self._lanes = lanes
+        self._uploads = uploads
         self._new = new
         self._upload: Upload | None = None
         self._buffer = bytearray()
@@ -131,7 +131,7 @@ class _UploadedFile:
         self._buffer = bytearray()
 
     def abort(self) -> None:
-        """Remove what was sent; runs in one of the lanes, after the part that is being sent."""
+        """Remove what was sent; runs in the pool, after the part that is being sent."""
         if self._sent is not None:
             with contextlib.suppress(Exception):
                 self._sent.exception()
@@ -151,4 +151,4 @@ class _UploadedFile:
             if last:
                 self._token = self._upload.stage()
 
-        self._sent = self._lanes.submit(job)
+        self._sent = self._uploads.submit(job)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from ktrans.kit.retry import Retry
+
 SUBSCRIPTION = "5A5A0000-1111-4222-8333-444455556666"
 NSG_ROOT = (
     f"resourceId=/SUBSCRIPTIONS/{SUBSCRIPTION}/RESOURCEGROUPS/SHOP/PROVIDERS/MICROSOFT.NETWORK"
@@ -382,4 +384,5 @@ def proxy(azurite):
 @pytest.fixture
 def quick(monkeypatch):
     """Let waits between attempts be short."""
-    monkeypatch.setattr("ktrans_azure.account._LONGEST_WAIT_SECS", 0.01)
+    quick = Retry(attempts=4, first_wait_secs=0.01, max_wait_secs=0.01, max_asked_secs=0.01)
+    monkeypatch.setattr("ktrans_azure.account.RETRY", quick)

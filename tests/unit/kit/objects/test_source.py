@@ -128,7 +128,7 @@ def test_its_own_outputs_are_left_out(site):
 
 
 def test_prefixes_that_overlap_are_refused():
-    with pytest.raises(ValidationError, match="lies within"):
+    with pytest.raises(ValidationError, match="is within"):
         ObjectSourceConfig(type="x", prefix=["a/", "a/b/"])
 
 
