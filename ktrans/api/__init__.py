@@ -92,6 +92,8 @@ _MODULES = (
 
 
 def __getattr__(name: str) -> Any:
+    if name in {*_MODULES, "hooks"}:
+        return importlib.import_module(f"{__name__}.{name}")
     if not name.startswith("_"):
         for module in _MODULES:
             contents = vars(importlib.import_module(f"{__name__}.{module}"))

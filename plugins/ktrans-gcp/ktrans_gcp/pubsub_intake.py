@@ -69,7 +69,7 @@ class Intake:
         self._looked_at: list[Batch] = []
 
     def fill(self, number: int) -> Segment | None:
-        """Fill the next segment, under this number; None if nothing came for `idle_secs`."""
+        """Fill the next segment, under this number; None if nothing came for `idle_timeout`."""
         self.slow = False
         idle_since = self._context.clock.monotonic()
         while not self._context.stopping():

@@ -60,9 +60,9 @@ _price = click.FloatRange(min=0)
     "--endpoint", metavar="URL", help="Address of S3 if it is not AWS: MinIO, Ceph, a VPC endpoint."
 )
 @click.option(
-    "--memory-mb",
-    type=click.IntRange(min=128),
-    default=1024,
+    "--memory",
+    metavar="SIZE",
+    default="1 GiB",
     show_default=True,
     help="Memory for the aggregation; the rest goes to a temporary folder.",
 )
@@ -76,7 +76,7 @@ def command(places: tuple[str, ...], output: str | None, as_json: bool, **given:
     numbers go to standard output, and the page is written only if --output names it.
     """
     from ktrans.api import UsageError
-    from ktrans_report.options import Options, Prices, moment
+    from ktrans_report.options import Options, Prices, memory, moment
     from ktrans_report.page import render
     from ktrans_report.report import make
 
@@ -91,6 +91,7 @@ def command(places: tuple[str, ...], output: str | None, as_json: bool, **given:
         places=places,
         start_us=moment(given.pop("start"), "--from"),
         end_us=moment(given.pop("end"), "--to"),
+        memory=memory(given.pop("memory")),
         prices=Prices(*(given.pop(f"price_{path}") for path in ("internet", "zone", "region"))),
         **given,
     )

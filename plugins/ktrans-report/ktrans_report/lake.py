@@ -1,7 +1,7 @@
 """The rows of a lake as one table of the columns that charts need, in DuckDB.
 
 What is slow to read, text and objects in a store, is read once into a temporary Parquet file. Memory
-stays within `--memory-mb`, whatever the lake's size.
+stays within `--memory`, whatever the lake's size.
 """
 
 # ruff: noqa: S608 - queries are built of our own names; those of files go through `quoted` and `named`
@@ -87,7 +87,7 @@ class Lake:
 
 
 def open_lake(
-    found: Found, *, start_us: int | None, end_us: int | None, memory_mb: int = 1024
+    found: Found, *, start_us: int | None, end_us: int | None, memory: int = 1 << 30
 ) -> Lake:
     """Read the files into the table `rows`.
 
@@ -101,7 +101,7 @@ def open_lake(
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "memory_limit": f"{memory_mb}MB",
+            "memory_limit": f"{memory}B",
             "temp_directory": str(folder / "spill"),
             "preserve_insertion_order": "false",
         }
@@ -182,7 +182,7 @@ def reading(found: Found) -> Iterator[None]:
         raise RunError(
             "the rows do not fit into the memory that the report may take",
             code="report_memory",
-            hint="give more with --memory-mb, or look at less with --from and --to",
+            hint="give more with --memory, or look at less with --from and --to",
         ) from None
     except PermissionError as error:
         raise AccessError(f"cannot read {error.filename}: permission denied") from None

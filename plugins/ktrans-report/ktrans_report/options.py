@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ktrans.api import ConfigError, UsageError
+from ktrans.kit.units import format_size, parse_size
+
+LEAST_MEMORY = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Options:
     expect: str | None = None
     prices: Prices = field(default_factory=Prices)
     endpoint: str | None = None
-    memory_mb: int = 1024
+    memory: int = 1 << 30
 
     def __post_init__(self) -> None:
         """Check that the period is not empty."""
@@ -99,6 +102,21 @@ def moment(text: str | None, option: str) -> int | None:
         ) from None
     aware = time if time.tzinfo else time.replace(tzinfo=dt.UTC)
     return round(aware.timestamp() * 1_000_000)
+
+
+def memory(text: str) -> int:
+    """Parse the memory limit of the command line into bytes.
+
+    Raises:
+        UsageError: it is not a size, or too small.
+    """
+    try:
+        size = parse_size(text)
+    except ValueError:
+        raise UsageError(f"--memory: {text!r} is not a size", hint="for example 2 GB") from None
+    if size < LEAST_MEMORY:
+        raise UsageError(f"--memory must be at least {format_size(LEAST_MEMORY)}, not {text}")
+    return size
 
 
 _EXPECTED = 'write accounts: ["111122223333"] and interfaces: [eni-0a1b]'

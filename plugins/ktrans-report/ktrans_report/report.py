@@ -51,8 +51,8 @@ def make(options: Options) -> Report:
         report.notes.append("The run wrote no rows, so there is nothing to draw.")
         report.tiles.append(Tile("Rows", "0"))
         return report
-    start, end, memory = options.start_us, options.end_us, options.memory_mb
-    with reading(found), open_lake(found, start_us=start, end_us=end, memory_mb=memory) as lake:
+    start, end, memory = options.start_us, options.end_us, options.memory
+    with reading(found), open_lake(found, start_us=start, end_us=end, memory=memory) as lake:
         _fill(report, lake, options, expected, found)
     return report
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from ktrans_report.options import Options
+from ktrans_report.options import Options, memory
 from ktrans_report.places import find
 from ktrans_report.report import make
 
@@ -250,7 +250,7 @@ def test_too_little_memory_is_told_or_enough(lake):
     rows = [flow(minute, src_addr=f"10.0.{minute}.1") for minute in range(200)]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(Path(lake(rows)).parent)
-        told = make(Options(places=("lake",), memory_mb=128))
+        told = make(Options(places=("lake",), memory=128 << 20))
     assert told.numbers["rows"] == 200
 
 
@@ -308,3 +308,10 @@ def test_a_price_that_is_no_number_is_refused(ktrans, lake, price):
     code, _, err = ktrans("report", lake([flow()]), "--price-internet", price)
     assert code == 2
     assert "is not a price" in err
+
+
+@pytest.mark.parametrize("text", ["much", "1 MB"])
+def test_a_memory_limit_that_is_none_or_too_small_is_an_error(text):
+    with pytest.raises(UsageError, match="--memory"):
+        memory(text)
+    assert memory("2 GB") == 2 * 10**9
