@@ -176,7 +176,7 @@ def test_one_that_fails_leaves_the_others_alone(site):
     assert {line["pipeline"] for line in site.events("epoch_committed")} == {"good"}
 
 
-def test_a_wrong_file_stops_all_before_anything_starts_unless_told_to_keep_going(site):
+def test_an_invalid_file_stops_all_before_anything_starts_unless_keep_going_is_set(site):
     site.write("good")
     site.add_logs("good", 0, 1)
     (site.pipelines / "wrong.yaml").write_text("source: {type: nope}\n")
