@@ -80,6 +80,13 @@ OBJECTS = {
         "gzip",
     ),
     "goflow2": ("goflow2", "flows", 100, "none"),
+    "gcp_firewall": (
+        f"gcp-firewall/compute.googleapis.com/firewall/{DAY}",
+        "08:00:00_08:59:59_S0",
+        100,
+        "none",
+    ),
+    "zeek_conn": ("zeek", "conn.08:00:00-09:00:00", 100, "gzip"),
 }
 
 

@@ -26,7 +26,7 @@ def command(configs: tuple[str, ...], as_json: bool) -> int:
     A test has some input, and the rows after a stage and the rejects that are expected. The source
     and the sinks are not used. Exits 1 if a test fails.
     """
-    from ktrans.config.draft import Wanted
+    from ktrans.config.draft import LoadOptions
     from ktrans.config.load import load_all
     from ktrans.tools.config_tests import run_config_tests
 
@@ -34,7 +34,7 @@ def command(configs: tuple[str, ...], as_json: bool) -> int:
     results: list[dict[str, Any]] = []
     passed = failed = 0
     for config in configs:
-        loaded = load_all([config], found, Wanted(profile=chosen_profile()))
+        loaded = load_all([config], found, LoadOptions(profile=chosen_profile()))
         if (error := loaded.error()) is not None:
             raise error
         for pipeline in (file.pipeline for file in loaded.files):

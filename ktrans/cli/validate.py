@@ -64,10 +64,10 @@ def _check_all(
 
     Yields a description and the errors; an error that several profiles have is only in the first.
     """
-    from ktrans.config.draft import Wanted
-    from ktrans.config.load import Loaded, all_drafts, take_name, told_apart
+    from ktrans.config.draft import LoadOptions
+    from ktrans.config.load import Loaded, all_drafts, flatten_errors, take_name
 
-    wanted, unread = Wanted(profile=chosen_profile()), Loaded()
+    wanted, unread = LoadOptions(profile=chosen_profile()), Loaded()
     names: dict[tuple[str | None, str], Where] = {}
     for draft in all_drafts([config], wanted, unread):
         seen: set[str] = set()
@@ -80,7 +80,7 @@ def _check_all(
                 take_name(names, file.profile, file.pipeline.name, file.document)
                 entry, errors = _check(entry, file.pipeline, found, connect=connect)
             except KtransError as error:
-                errors += told_apart(error) if isinstance(error, ConfigErrors) else [error]
+                errors += flatten_errors(error) if isinstance(error, ConfigErrors) else [error]
             new = [one for one in errors if f"{one.where} {one.message}" not in seen]
             seen.update(f"{one.where} {one.message}" for one in errors)
             if new or not errors:

@@ -1,4 +1,4 @@
-"""The documents of a pipeline file, each to become a pipeline."""
+"""The documents of a pipeline file before validation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ktrans.api import KtransError
 from ktrans.config.find_files import folder_of
-from ktrans.config.include import Whole, whole
+from ktrans.config.include import MergedDocument, merge_document
 from ktrans.config.interpolate import Interpolator
-from ktrans.config.validate import Loader, name_of_file
+from ktrans.config.validate import PipelineValidator, name_of_file
 from ktrans.config.yaml_document import Document
 from ktrans.config.yaml_read import read_documents
 
@@ -25,13 +25,13 @@ PROFILE_VARIABLE = "KTRANS_PROFILE"
 
 @dataclass(frozen=True, slots=True)
 class LoadedFile:
-    """A pipeline with what it was made from.
+    """A validated pipeline with its document and data.
 
     Attributes:
         pipeline: the validated pipeline.
-        document: the file as written, with what it includes.
+        document: the file as written, merged with its includes.
         tree: the file's data after interpolation.
-        profile: the profile that was taken.
+        profile: the profile that was used.
     """
 
     pipeline: Pipeline
@@ -41,13 +41,13 @@ class LoadedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is asked for beyond the files themselves.
+class LoadOptions:
+    """The options of loading pipelines.
 
     Attributes:
         environ: for `${env:...}` and KTRANS_PROFILE.
-        profile: the profile; None leaves it to KTRANS_PROFILE and to the file.
-        seen: the files that are read are added to it, also if something is wrong with them.
+        profile: the profile; None for that of KTRANS_PROFILE or the default of the file.
+        seen: a set to which all files that are read are added, also on errors.
     """
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
@@ -56,75 +56,78 @@ class Wanted:
 
     @property
     def chosen(self) -> str | None:
-        """The profile that was asked for, if any."""
+        """Return the chosen profile, if any."""
         return self.profile or self.environ.get(PROFILE_VARIABLE) or None
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One document of a file, to become a pipeline.
+    """A document of a pipeline file.
 
-    `several` is whether the file has others.
+    Attributes:
+        path: the file.
+        document: the document as read.
+        several: whether the file has more documents.
     """
 
     path: Path
     document: Document
     several: bool = False
 
-    def whole(self, wanted: Wanted) -> Whole:
-        """Fill in what it includes, and the profile that is wanted."""
-        return whole(self.document, profile=wanted.chosen, seen=wanted.seen)
+    def merged(self, options: LoadOptions) -> MergedDocument:
+        """Merge the includes, and apply the chosen profile."""
+        return merge_document(self.document, profile=options.chosen, seen=options.seen)
 
-    def variants(self, wanted: Wanted) -> list[Wanted]:
-        """Give what may be wanted of it: as it stands, unless it has a default, and each profile.
+    def variants(self, options: LoadOptions) -> list[LoadOptions]:
+        """Return the options for each profile, and for none unless there is a default profile.
 
-        Only one if a profile is chosen.
+        Only the given options if they choose a profile.
         """
-        if wanted.chosen is not None:
-            return [wanted]
+        if options.chosen is not None:
+            return [options]
         try:
-            found = self.whole(wanted)
+            found = self.merged(options)
         except KtransError:
-            return [wanted]
-        plain = [] if found.default is not None else [wanted]
-        return plain + [replace(wanted, profile=name) for name in found.profiles]
+            return [options]
+        plain = [] if found.default is not None else [options]
+        return plain + [replace(options, profile=name) for name in found.profiles]
 
-    def name(self, wanted: Wanted, catalogue: Catalogue) -> str | None:
-        """Give the pipeline's name, if it can be told."""
+    def name(self, options: LoadOptions, catalogue: Catalogue) -> str | None:
+        """Return the name of the pipeline, if it is known before validation."""
         try:
-            tree = self.whole(wanted).document.tree
+            tree = self.merged(options).document.tree
         except KtransError:
             return None
         if not isinstance(tree, dict) or tree.get("name") is None:
             return name_of_file(self.path)
         folder = folder_of(self.path)
         return str(
-            Interpolator(wanted.environ, folder, catalogue.resolve_secret).fill(tree["name"])
+            Interpolator(options.environ, folder, catalogue.resolve_secret).fill(tree["name"])
         )
 
-    def load(self, wanted: Wanted, catalogue: Catalogue) -> LoadedFile:
-        """Validate it.
+    def load(self, options: LoadOptions, catalogue: Catalogue) -> LoadedFile:
+        """Validate the document.
 
         Raises:
-            ConfigError, ConfigErrors: what is wrong with it.
+            ConfigError, ConfigErrors: its errors.
         """
-        found = self.whole(wanted)
-        loader = Loader(
-            found.document, catalogue, self.path, wanted.environ, nameless=not self.several
+        found = self.merged(options)
+        loader = PipelineValidator(
+            found.document, catalogue, self.path, options.environ, nameless=not self.several
         )
         try:
             pipeline = loader.load()
         finally:
-            wanted.seen.update(loader.files)
+            options.seen.update(loader.files)
         return LoadedFile(pipeline, found.document, loader.tree, found.profile)
 
 
-def drafts_of(path: Path, wanted: Wanted) -> list[Draft]:
-    """Read a file: one draft for each of its documents.
+def drafts_of(path: Path, options: LoadOptions) -> list[Draft]:
+    """Read a file; return a draft of each of its documents.
 
     Raises:
-        ConfigError, ConfigErrors: it cannot be read.
+        ConfigError, ConfigErrors: the file cannot be read.
     """
-    wanted.seen.add(path)
+    options.seen.add(path)
     documents = read_documents(path)
     return [Draft(path, document, len(documents) > 1) for document in documents]

@@ -1,7 +1,7 @@
-"""Which files of a folder are pipelines.
+"""Finds the pipeline files of a folder.
 
-Its `*.yaml` and `*.yml` files, in the order of their names, but those that begin with `_` or `.` and
-those of tests (`*.tests.yaml`); folders inside it are not looked into.
+These are its `*.yaml` and `*.yml` files, sorted by name, except those that begin with `_` or `.`, and
+files of tests (`*.tests.yaml`). Subfolders are not searched.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from pathlib import Path
 from ktrans.api import ConfigError, Where
 
 SWAPPED = "..data"
-"""The link by which Kubernetes swaps all files of a mounted ConfigMap or Secret at once."""
+"""The link by which Kubernetes replaces all files of a mounted ConfigMap or Secret at once."""
 
 SUFFIXES = (".yaml", ".yml")
 TESTS = (".tests.yaml", ".tests.yml")
 
 
 def pipeline_files(paths: Sequence[str | Path]) -> Iterator[Path]:
-    """Give the files that paths stand for, each once.
+    """Yield the pipeline files of paths, each once.
 
     Raises:
-        ConfigError: a folder has no pipeline in it.
+        ConfigError: a folder has no pipeline.
     """
     given: set[str] = set()
     for path in map(Path, paths):
@@ -36,7 +36,7 @@ def pipeline_files(paths: Sequence[str | Path]) -> Iterator[Path]:
                     code="no_pipelines",
                     where=Where(str(path)),
                     hint="pipelines are its *.yaml and *.yml files that do not begin with `_` or "
-                    "`.`; folders inside it are not looked into",
+                    "`.`; subfolders are not searched",
                 )
         for file in found:
             if (real := os.path.realpath(file)) not in given:
@@ -45,10 +45,9 @@ def pipeline_files(paths: Sequence[str | Path]) -> Iterator[Path]:
 
 
 def folder_of(path: Path) -> Path:
-    """Give the folder that a pipeline's paths are relative to: that of its file.
+    """Return the folder to which the paths of a pipeline are relative: the folder of its file.
 
-    Links are followed, but not into the folder of a ConfigMap: that has another name after each
-    change, and the old one is gone.
+    Links are followed, but not into the folder of a ConfigMap, whose name changes with each update.
     """
     path = path.absolute()
     seen = {path}
@@ -64,4 +63,4 @@ def folder_of(path: Path) -> Path:
 def _is_pipeline(path: Path) -> bool:
     name = path.name
     named = name.endswith(SUFFIXES) and name[0] not in "_." and not name.endswith(TESTS)
-    return named and not path.is_fifo()  # to read that could take forever
+    return named and not path.is_fifo()  # reading it could block forever

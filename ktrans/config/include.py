@@ -1,8 +1,7 @@
-"""`include` and `profiles`: one pipeline out of several pieces, each value knowing its place.
+"""Merges included files and a profile into one pipeline; each value keeps its place.
 
-Done on what is written, before references are filled in. A mapping is merged key by key and the
-file that includes wins; a list, a scalar, and a component of another `type` take the place of what
-was there.
+Merging happens before references are filled in. Mappings are merged key by key, and the including
+file wins; lists, scalars, and components of another `type` are replaced.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ from ktrans.registry.wording import say
 
 INCLUDE, PROFILES, DEFAULT_PROFILE = "include", "profiles", "default_profile"
 LISTS = ("enrichers", "sinks")
-"""The sections whose items may be an `include` of more items."""
+"""The sections whose items may be an `include` of a list of items."""
 
 MAX_INCLUDES = 200
 
 
 @dataclass(slots=True)
 class Node:
-    """A value and where it stands; dicts and lists hold nodes."""
+    """A value and its place; dicts and lists hold nodes."""
 
     value: Any
     place: Place | None
 
     def plain(self) -> Any:
-        """Give the value without its places."""
+        """Return the value without places."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
         if isinstance(self.value, list):
@@ -42,14 +41,14 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """A pipeline out of its pieces.
+class MergedDocument:
+    """A pipeline merged from several files.
 
     Attributes:
         document: the merged tree; its places may be in several files.
         profiles: the names of the pipeline's profiles.
-        default: the profile that is taken if none is chosen.
-        profile: the one that was taken.
+        default: the profile that is used if none is chosen.
+        profile: the profile that was used.
     """
 
     document: Document
@@ -58,22 +57,22 @@ class Whole:
     profile: str | None = None
 
 
-def whole(
+def merge_document(
     document: Document, *, profile: str | None = None, seen: set[Path] | None = None
-) -> Whole:
-    """Fill in what a document includes, and lay a profile over it.
+) -> MergedDocument:
+    """Merge the includes of a document, and apply a profile.
 
     Args:
-        document: as it was read.
-        profile: the one to take; one that has no `profiles` at all is the same under each.
-        seen: the files that were read are added to it, also if one of them is wrong.
+        document: the document as read.
+        profile: the profile to use; ignored if the pipeline has no `profiles`.
+        seen: a set to which the paths of all included files are added, also on errors.
 
     Raises:
-        ConfigError, ConfigErrors: a file is missing or has the wrong shape, files include each
-            other in a circle, or there is no such profile.
+        ConfigError, ConfigErrors: a file is missing or has the wrong structure, files include each
+            other in a circle, or the profile does not exist.
     """
     if not isinstance(document.tree, dict):
-        return Whole(document)
+        return MergedDocument(document)
     path = Path(document.text.file)
     reader = _Reader(document, set() if seen is None else seen)
     root = reader.filled(_nodes(document), path, (_real(path),))
@@ -89,7 +88,7 @@ def whole(
     merged.tree = root.plain()
     _note_places(root, (), merged.places)
     name = default.value if default else None
-    return Whole(merged, tuple(found), name, chosen if found else None)
+    return MergedDocument(merged, tuple(found), name, chosen if found else None)
 
 
 @dataclass(slots=True)
@@ -99,7 +98,7 @@ class _Reader:
     count: int = field(default=0)
 
     def filled(self, node: Node, path: Path, chain: tuple[str, ...]) -> Node:
-        """Fill in the includes of a mapping of sections that stands in the file `path`."""
+        """Merge the includes of a mapping of sections in the file `path`."""
         base = Node({}, node.place)
         for item in self._paths(node.value.pop(INCLUDE, None)):
             base = _over(base, self._sections(item, path, chain))
@@ -115,10 +114,10 @@ class _Reader:
         return _over(base, node)
 
     def profiles(self, node: Node | None) -> dict[str, Node]:
-        """Give the profiles by name.
+        """Return the profiles by name.
 
         Raises:
-            ConfigErrors: some are no mappings, or have profiles of their own.
+            ConfigErrors: some are not mappings, or have profiles themselves.
         """
         if node is None or node.value is None:
             return {}
@@ -129,12 +128,12 @@ class _Reader:
             if overlay.value is None:
                 overlay.value = {}
             if not name:
-                errors.append(self._wrong(overlay, "a profile needs a name; this one has none"))
+                errors.append(self._wrong(overlay, "a profile needs a name"))
             elif not isinstance(overlay.value, dict):
                 told = f"the profile `{name}` must be a mapping, not {say(overlay.plain())}"
                 errors.append(self._wrong(overlay, told))
             elif inner := {PROFILES, DEFAULT_PROFILE} & overlay.value.keys():
-                told = f"a profile has no `{min(inner)}` of its own"
+                told = f"a profile cannot have `{min(inner)}`"
                 errors.append(self._wrong(overlay.value[min(inner)], told))
         if errors:
             raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
@@ -142,7 +141,7 @@ class _Reader:
         return found
 
     def where(self, node: Node | None) -> Any:
-        """Give the place of a node; of the pipeline if it has none."""
+        """Return the place of a node, or of the pipeline if the node has none."""
         if node is None or node.place is None:
             return self.root.where()
         line, column, width = node.place.value
@@ -151,7 +150,7 @@ class _Reader:
     # -- files --------------------------------------------------------------------------------
 
     def _paths(self, node: Node | None) -> list[Node]:
-        """Give the paths that an `include` names: one, or a list."""
+        """Return the paths of an `include`: one, or a list."""
         if node is None:
             return []
         items = node.value if isinstance(node.value, list) else [node]
@@ -162,8 +161,8 @@ class _Reader:
             if "${" in item.value:
                 raise self._wrong(
                     item,
-                    f"`{INCLUDE}` takes a path as it is: references are filled in later",
-                    hint="use `profiles` for what depends on where the pipeline runs",
+                    f"`{INCLUDE}` takes a path without references: they are filled in later",
+                    hint="use `profiles` for differences between environments",
                 )
         return items
 
@@ -171,7 +170,7 @@ class _Reader:
         file, document = self._read(item, path, chain)
         if not isinstance(document.tree, dict):
             raise ConfigError(
-                f"this holds {say(document.tree)}, not sections of a pipeline",
+                f"the file holds {say(document.tree)} instead of sections of a pipeline",
                 code="wrong_type",
                 where=document.where(),
                 hint="a list of enrichers or sinks is included as an item of that list: "
@@ -187,13 +186,13 @@ class _Reader:
                 continue
             others = [key for key in item.value if key != INCLUDE]
             if others:
-                told = f"beside `{INCLUDE}` there can be no `{others[0]}`"
+                told = f"`{others[0]}` is not allowed beside `{INCLUDE}`"
                 raise self._wrong(item.value[others[0]], told)
             for named in self._paths(item.value[INCLUDE]):
                 file, document = self._read(named, path, chain)
                 if not isinstance(document.tree, list):
                     raise ConfigError(
-                        f"this holds {say(document.tree)}, not a list to put in here",
+                        f"the file holds {say(document.tree)} instead of a list of items",
                         code="wrong_type",
                         where=document.where(),
                         hint="begin each item with `- `",
@@ -208,9 +207,9 @@ class _Reader:
         self.count += 1
         where = self.where(item)
         if _real(file) in chain:
-            told = "includes itself" if _real(file) == chain[-1] else "is in the midst of this"
+            told = "includes itself" if _real(file) == chain[-1] else "includes itself indirectly"
             raise ConfigError(
-                f"{file} {told}: files include each other in a circle",
+                f"{file} {told}",
                 code="include_circle",
                 where=where,
             )
@@ -219,12 +218,12 @@ class _Reader:
                 f"more than {MAX_INCLUDES} files are included", code="include_limit", where=where
             )
         if not file.is_file():
-            what = "is a folder" if file.is_dir() else "is not there"
+            what = "is a folder" if file.is_dir() else "does not exist"
             raise ConfigError(
                 f"the file to include {what}: {file}",
                 code="include_not_found",
                 where=where,
-                hint="a path is relative to the file that says `include`",
+                hint="a path is relative to the file that has the `include`",
             )
         secrets = self.root.text.secrets
         return file, only(read_documents(file, secrets=secrets, included=str(where)))
@@ -246,7 +245,7 @@ def _nodes(document: Document) -> Node:
 
 
 def _over(base: Node, top: Node) -> Node:
-    """Lay one value over another."""
+    """Merge two values; the second one wins."""
     if not isinstance(base.value, dict) or not isinstance(top.value, dict):
         return top
     one, other = base.value.get("type"), top.value.get("type")

@@ -1,13 +1,13 @@
-"""Fills in `${env:NAME}`, `${file:/path}` and the like, in the parsed tree.
+"""Fills in references such as `${env:NAME}` and `${file:/path}` in the parsed data.
 
-The file is parsed first, so a value cannot bring structure of its own: whatever it holds, it is one
-text. All that is missing is reported at once.
+The file is parsed first, so a value cannot change the structure: it is always one text. All missing
+values are reported at once.
 
     ${env:NAME}            an environment variable
     ${env:NAME:-default}   the same; the default if it is unset or empty
     ${file:/path}          a file's text without the newline at its end
-    ${scheme:reference}    whatever a plugin resolves
-    $$                     one dollar sign; a dollar before anything but `{` needs no doubling
+    ${scheme:reference}    a value that a plugin resolves
+    $$                     a dollar sign; needed only before `{`
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ResolveSecret = Callable[[str, str], str | None]
 
 
 class _CannotResolve(Exception):
-    """Says why a reference has no value; code, message and hint as in Problem."""
+    """Carries the code, message and hint of a reference that has no value."""
 
 
 class Interpolator:
@@ -43,11 +43,11 @@ class Interpolator:
     Args:
         environ: the environment variables.
         base_dir: relative paths of `${file:...}` are relative to it.
-        resolve_secret: gives the value for other schemes, or None.
+        resolve_secret: returns the value for other schemes, or None.
 
     Attributes:
-        problems: what could not be filled in, with the path of each.
-        files: those that references name, missing ones included.
+        problems: the references that could not be filled in, with their paths.
+        files: the files that references name, missing ones included.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Interpolator:
             right = f"${{env:{name}}}" if _NAME.fullmatch(name) else "${env:NAME}"
             raise _CannotResolve(
                 "bad_reference",
-                f"`${{{inner}}}` does not say where the value comes from",
+                f"`${{{inner}}}` has no scheme",
                 f"write `{right}` for an environment variable, or `$${{` for the text itself",
             )
         scheme, ref = match["scheme"], match["ref"]
@@ -130,7 +130,7 @@ class Interpolator:
 
     def _file(self, ref: str) -> str:
         if "\0" in ref:
-            raise _CannotResolve("missing_file", f"{ref!r} is no path", None)
+            raise _CannotResolve("missing_file", f"{ref!r} is not a path", None)
         path = Path(os.path.expanduser(ref))  # noqa: PTH111 - pathlib's raises for unknown users
         path = path if path.is_absolute() else self._base_dir / path
         self.files.add(path)
@@ -157,8 +157,8 @@ class Interpolator:
         if value is None:
             raise _CannotResolve(
                 "unknown_scheme",
-                f"nobody knows how to resolve `${{{scheme}:...}}`",
-                "`env` and `file` are built in; plugins bring others",
+                f"no plugin resolves `${{{scheme}:...}}`",
+                "`env` and `file` are built in; plugins add others",
             )
         learn_secrets([value])
         return value

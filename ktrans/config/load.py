@@ -1,4 +1,4 @@
-"""Pipeline files: which pipelines they hold, and each of them validated.
+"""Loads pipeline files: reads, merges, interpolates and validates them.
 
 A file holds one pipeline or, with `---` between them, several.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktrans.api import ConfigError, ConfigErrors, KtransError, UsageError, Where
-from ktrans.config.draft import Draft, LoadedFile, Wanted, drafts_of
+from ktrans.config.draft import Draft, LoadedFile, LoadOptions, drafts_of
 from ktrans.config.find_files import pipeline_files
 from ktrans.config.yaml_document import Document
 from ktrans.registry.suggest import near
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Loaded:
-    """What came of several files: pipelines with names of their own, and what is wrong."""
+    """The pipelines of several files, and the errors of files that could not be loaded."""
 
     files: list[LoadedFile] = field(default_factory=list)
     wrong: list[tuple[Path, KtransError]] = field(default_factory=list)
 
     def error(self) -> KtransError | None:
-        """Give all that is wrong as one error; None if nothing is."""
+        """Return all errors as one; None if there are none."""
         errors: list[ConfigError] = []
         for _, error in self.wrong:
-            errors += told_apart(error)
+            errors += flatten_errors(error)
         if len(self.wrong) == 1:
             return self.wrong[0][1]
         return ConfigErrors(errors) if errors else None
 
 
-def told_apart(error: KtransError) -> list[ConfigError]:
-    """Give each of several errors; one of another kind as a ConfigError."""
+def flatten_errors(error: KtransError) -> list[ConfigError]:
+    """Return the parts of a ConfigErrors, or the error itself as a ConfigError."""
     if isinstance(error, ConfigErrors):
         return error.errors
     if isinstance(error, ConfigError):
@@ -60,14 +60,14 @@ def load_pipeline(
 
     Args:
         path: the file.
-        catalogue: the components that there are; only those named in the file are imported.
+        catalogue: the components; only those named in the file are imported.
         environ: for `${env:...}`; the process's own by default.
-        profile: the profile to take.
-        name: which pipeline, if the file holds several.
+        profile: the profile to use.
+        name: the pipeline, if the file holds several.
 
     Raises:
-        ConfigError: one thing is wrong; `where` says where.
-        ConfigErrors: several things are.
+        ConfigError: the file has an error; `where` has its place.
+        ConfigErrors: the file has several errors.
         UsageError: the file holds several pipelines, or none of that name.
     """
     return load_file(path, catalogue, environ=environ, profile=profile, name=name).pipeline
@@ -81,12 +81,12 @@ def load_file(
     profile: str | None = None,
     name: str | None = None,
 ) -> LoadedFile:
-    """Do what `load_pipeline` does, and keep the file's tree too; same errors."""
-    wanted = Wanted(os.environ if environ is None else environ, profile)
-    drafts = drafts_of(Path(path), wanted)
+    """Load a pipeline with its document and data; raises as `load_pipeline` does."""
+    options = LoadOptions(os.environ if environ is None else environ, profile)
+    drafts = drafts_of(Path(path), options)
     if name is None and len(drafts) == 1:
-        return drafts[0].load(wanted, catalogue)
-    names = [draft.name(wanted, catalogue) for draft in drafts]
+        return drafts[0].load(options, catalogue)
+    names = [draft.name(options, catalogue) for draft in drafts]
     if name is None:
         raise UsageError(
             f"{path} holds {len(drafts)} pipelines",
@@ -95,37 +95,37 @@ def load_file(
         )
     if name not in names:
         raise _unknown_pipelines([name], names)
-    return drafts[names.index(name)].load(wanted, catalogue)
+    return drafts[names.index(name)].load(options, catalogue)
 
 
 def load_all(
     paths: Sequence[str | Path],
     catalogue: Catalogue,
-    wanted: Wanted | None = None,
+    options: LoadOptions | None = None,
     names: Sequence[str] = (),
 ) -> Loaded:
-    """Load all pipelines of some files and folders; what is wrong with one stops no other.
+    """Load all pipelines of files and folders; errors of one do not affect the others.
 
     Args:
         paths: files and folders.
-        catalogue: the components that there are.
-        wanted: profile and environment.
+        catalogue: the components.
+        options: profile and environment.
         names: only the pipelines of these names; all by default.
 
     Raises:
-        UsageError: there is no pipeline of one of the names.
+        UsageError: one of the names does not exist.
     """
-    wanted = Wanted() if wanted is None else wanted
+    options = LoadOptions() if options is None else options
     loaded = Loaded()
     known: list[str | None] = []
     taken: dict[tuple[str | None, str], Where] = {}
-    for draft in all_drafts(paths, wanted, loaded):
+    for draft in all_drafts(paths, options, loaded):
         if names:
-            known.append(draft.name(wanted, catalogue))
+            known.append(draft.name(options, catalogue))
             if known[-1] not in names:
                 continue
         try:
-            file = draft.load(wanted, catalogue)
+            file = draft.load(options, catalogue)
             take_name(taken, None, file.pipeline.name, file.document)
         except KtransError as error:
             loaded.wrong.append((draft.path, error))
@@ -136,8 +136,10 @@ def load_all(
     return loaded
 
 
-def all_drafts(paths: Sequence[str | Path], wanted: Wanted, loaded: Loaded) -> Iterator[Draft]:
-    """Read all files; what cannot be read is added to `loaded.wrong`."""
+def all_drafts(
+    paths: Sequence[str | Path], options: LoadOptions, loaded: Loaded
+) -> Iterator[Draft]:
+    """Read all files; errors are added to `loaded.wrong`."""
     for path in paths:
         try:
             files = [*pipeline_files([path])]
@@ -146,7 +148,7 @@ def all_drafts(paths: Sequence[str | Path], wanted: Wanted, loaded: Loaded) -> I
             continue
         for file in files:
             try:
-                yield from drafts_of(file, wanted)
+                yield from drafts_of(file, options)
             except KtransError as error:
                 loaded.wrong.append((file, error))
 
@@ -161,16 +163,16 @@ def _readable(error: Exception, path: str | Path) -> KtransError:
 def take_name(
     taken: dict[tuple[str | None, str], Where], profile: str | None, name: str, document: Document
 ) -> None:
-    """Take a name, which no other pipeline may have.
+    """Record the name of a pipeline, which must be unique.
 
     Args:
-        taken: the names there are under each profile, and where; the new one is added.
+        taken: the places of the names so far, by profile and name; the new one is added.
         profile: the profile.
         name: the pipeline's name.
-        document: the pipeline as written.
+        document: the document of the pipeline.
 
     Raises:
-        ConfigError: it is taken.
+        ConfigError: another pipeline has the name.
     """
     where = document.where("name")
     if (profile, name) in taken:
@@ -179,7 +181,7 @@ def take_name(
             f"{taken[profile, name]}",
             code="duplicate_name",
             where=where,
-            hint="what is run together needs a `name` of its own each",
+            hint="pipelines that are run together need different names",
         )
     taken[profile, name] = where
 
@@ -196,4 +198,4 @@ def _unknown_pipelines(missing: Sequence[str], names: Sequence[str | None]) -> U
 
 
 def _listed(names: Sequence[str | None]) -> str:
-    return ", ".join(name for name in names if name) or "none that can be told by name"
+    return ", ".join(name for name in names if name) or "none with a known name"

@@ -16,33 +16,33 @@ from ktrans.state.sqlite import SqliteStateConfig
 
 VERSION = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-NAME_WORDS = "letters, digits, `_`, `.` and `-`, at most 100, beginning with a letter or digit"
+NAME_WORDS = "letters, digits, `_`, `.` and `-`, at most 100, starting with a letter or digit"
 
 SECTIONS: dict[str, str] = {
     "version": "The version of this file format: 1.",
     "name": "The pipeline's name, unique in its state store; the file's name by default.",
-    "include": "Files whose sections are merged into this one, which wins; see several-pipelines.md.",
+    "include": "Files whose sections are merged into this one; this one wins. See several-pipelines.md.",
     "source": "Where the bytes come from.",
-    "decoder": "How the bytes become rows; by default each object is looked at (`auto`).",
-    "enrichers": "What happens to the rows, in this order.",
-    "sinks": "Where the rows go: each sink gets all of them, unless it says `where`.",
-    "rejects": "Where input goes that cannot be decoded; files under `.ktrans/rejects/` by default.",
-    "state": "Where the pipeline remembers what it has done; without a `type` a SQLite file.",
-    "limits": "Bounds on hostile or broken input.",
-    "engine": "How a run is cut up, and how patient it is.",
-    "tests": "Input and the rows it must become, for `ktrans test`; may also lie in a file beside.",
-    "profiles": "By name, what differs in one environment: laid over the pipeline by `--profile NAME`.",
-    "default_profile": "The profile that is taken if none is chosen.",
+    "decoder": "How the bytes become rows; by default it is recognized for each object (`auto`).",
+    "enrichers": "The steps that change rows, in this order.",
+    "sinks": "Where the rows go: each sink gets all of them, unless it has a `where`.",
+    "rejects": "Where records go that cannot be decoded; files in `.ktrans/rejects/` by default.",
+    "state": "Where the pipeline keeps its progress; a SQLite file if it has no `type`.",
+    "limits": "Limits for hostile or broken input.",
+    "engine": "Sizes of epochs and tasks, workers, retries.",
+    "tests": "Inputs and their expected rows, for `ktrans test`; may also be in a file beside.",
+    "profiles": "Differences of environments by name; `--profile NAME` merges one into the pipeline.",
+    "default_profile": "The profile that is used if none is chosen.",
 }
 SINK_KEYS: dict[str, str] = {
     "id": "The sink's name in receipts and ledgers; its type by default.",
     "where": "An expression; only rows for which it is true go to this sink.",
     "columns": "Only these columns go to this sink, in this order; all by default.",
 }
-REJECTS_KEYS: dict[str, str] = {"limit": "When rejects mean that the run had better stop."}
+REJECTS_KEYS: dict[str, str] = {"limit": "How many rejects stop the run."}
 
 DEFAULT_STATE = "sqlite"
-"""The type of the section `state` if it names none."""
+"""The type of the section `state` if it has no `type`."""
 
 
 class Settings(BaseModel):
@@ -52,7 +52,7 @@ class Settings(BaseModel):
 
 
 class RejectLimit(Settings):
-    """When rejects mean that something is misconfigured, and the run had better stop."""
+    """How many rejects stop a run, because something is probably misconfigured."""
 
     ratio: float = Field(
         default=0.25,
@@ -64,7 +64,7 @@ class RejectLimit(Settings):
     min_records: int = Field(
         default=1000,
         ge=1,
-        description="The ratio counts once an epoch has seen this many records.",
+        description="The ratio applies once an epoch has seen this many records.",
         examples=[1000],
     )
     count: int | None = Field(
@@ -76,7 +76,7 @@ class RejectLimit(Settings):
 
 
 class LimitSettings(Settings):
-    """Bounds that keep hostile or broken input from taking the machine down."""
+    """Limits that protect the machine from hostile or broken input."""
 
     max_line_size: Size = Field(
         default=1 << 20,
@@ -88,19 +88,19 @@ class LimitSettings(Settings):
         default=200,
         ge=2,
         description="An object that inflates to more than this many times its size is a reject "
-        "(inflate_ratio); checked once 64 MiB have come out.",
+        "(inflate_ratio); checked after 64 MiB of output.",
         examples=[200],
     )
     block_size: Size = Field(
         default=4 << 20,
         ge=64 << 10,
-        description="How much text a decoder takes at a time.",
+        description="How much text a decoder processes at a time.",
         examples=[4_194_304],
     )
 
 
 class EngineSettings(Settings):
-    """How a run is cut up, and how patient it is."""
+    """Sizes of epochs and tasks, workers, retries."""
 
     workers: int | None = Field(
         default=None,
@@ -113,7 +113,7 @@ class EngineSettings(Settings):
     epoch_size: Size = Field(
         default=512 << 20,
         ge=1,
-        description="An epoch takes no more splits once it has this many input bytes.",
+        description="An epoch takes no more splits once its input has this size.",
         examples=[1_073_741_824],
     )
     epoch_splits: int = Field(
@@ -125,15 +125,15 @@ class EngineSettings(Settings):
     task_size: Size = Field(
         default=64 << 20,
         ge=1,
-        description="Splits are grouped into tasks of about this many input bytes; each task "
-        "writes files of its own.",
+        description="Splits are grouped into tasks of about this input size; each task writes its own "
+        "files.",
         examples=[67_108_864],
     )
     attempts: int = Field(
         default=4,
         ge=1,
         le=100,
-        description="How often a task is tried before its cause is set aside or the run stops.",
+        description="How often a task is tried before its split is quarantined or the run stops.",
         examples=[4],
     )
     retry_wait: Duration = Field(
@@ -157,13 +157,13 @@ class EngineSettings(Settings):
     grace_period: Duration = Field(
         default=25.0,
         ge=0,
-        description="After SIGTERM, how long the epoch under way may take before it is abandoned.",
+        description="How long the current epoch may take after SIGTERM before it is abandoned.",
         examples=[25.0],
     )
     poll_interval: Duration = Field(
         default=10.0,
         gt=0,
-        description="With --follow, how long to wait before looking for new input.",
+        description="How often to look for new input with --follow.",
         examples=[10.0],
     )
     if_locked: Literal["fail", "skip"] = Field(
@@ -220,7 +220,7 @@ class Case(Settings):
 
 @dataclass(frozen=True, slots=True)
 class SinkEntry:
-    """One item of `sinks`: the sink's own options, and what the engine does before it.
+    """An item of `sinks`: the options of the sink, and those that the engine applies.
 
     Attributes:
         id: the name in receipts and ledgers; unique in the pipeline.
@@ -237,7 +237,7 @@ class SinkEntry:
 
 @dataclass(frozen=True, slots=True)
 class RejectsEntry:
-    """The `rejects` section: a sink for what could not be decoded, and how much is too much."""
+    """The `rejects` section: a sink for records that cannot be decoded, and a limit."""
 
     config: ComponentConfig
     limit: RejectLimit = field(default_factory=RejectLimit)
@@ -249,16 +249,16 @@ def _nowhere(*_path: str | int) -> Where | None:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A pipeline file, read, interpolated and validated; nothing is built yet.
+    """A validated pipeline file; no component is built yet.
 
     Attributes:
         name: unique in its state store.
-        path: the file it came from.
-        base_dir: what relative paths are relative to.
-        tests: what `ktrans test` runs.
-        alone: whether its file holds no other pipeline.
+        path: the pipeline file.
+        base_dir: the folder of relative paths.
+        tests: the tests of `ktrans test`.
+        alone: whether the file holds no other pipeline.
         fingerprint: changes when the decoder, the enrichers, the sinks or the rejects change.
-        where: gives the place in the file of a path such as `("sinks", 0, "format")`.
+        where: returns the place in the file of a path such as `("sinks", 0, "format")`.
     """
 
     name: str

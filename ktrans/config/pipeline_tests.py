@@ -12,12 +12,12 @@ from ktrans.registry.wording import say
 
 
 def read_cases(pipeline: Pipeline) -> list[Case]:
-    """Give the tests in the pipeline file, then those of `<its name>.tests.yaml` beside it.
+    """Return the tests in the pipeline file, and those of `<its name>.tests.yaml` beside it.
 
-    The file beside it is for a pipeline that has its file for itself.
+    The second file is read only if the pipeline file holds one pipeline.
 
     Raises:
-        ConfigError: that file holds something else.
+        ConfigError: the second file is invalid.
     """
     if not pipeline.alone:
         return [*pipeline.tests]
@@ -25,10 +25,10 @@ def read_cases(pipeline: Pipeline) -> list[Case]:
 
 
 def cases_of(path: Path) -> list[Case]:
-    """Read a file of tests: a list, or a mapping with `tests`. No file, no tests.
+    """Read a file of tests: a list, or a mapping with `tests`; empty if there is no file.
 
     Raises:
-        ConfigError: it holds something else.
+        ConfigError: the file is invalid.
     """
     if not path.exists():
         return []
@@ -39,7 +39,7 @@ def cases_of(path: Path) -> list[Case]:
         tree, place = tree["tests"], ("tests",)
     if not isinstance(tree, list):
         raise ConfigError(
-            f"this holds {say(tree)}, not a list of tests",
+            f"the file holds {say(tree)} instead of a list of tests",
             code="wrong_type",
             where=document.where(*place),
         )
@@ -47,7 +47,7 @@ def cases_of(path: Path) -> list[Case]:
     for at, raw in enumerate(tree):
         if not isinstance(raw, dict):
             raise ConfigError(
-                f"a test is a mapping, and this is {say(raw)}",
+                f"a test must be a mapping, not {say(raw)}",
                 code="wrong_type",
                 where=document.where(*place, at),
             )

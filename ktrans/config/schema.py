@@ -1,7 +1,7 @@
-"""The JSON Schema of a pipeline file, with exactly the plugins that are installed, for editors.
+"""The JSON Schema of pipeline files with the installed plugins, for editors.
 
-Only keywords of draft 7 are used, since that is what YAML language servers know. Any value that is
-not text may also be written as a text with a reference in it: `"${env:PORT}"`.
+Only keywords of draft 7 are used, which YAML language servers support. Any value may also be a text
+with a reference: `"${env:PORT}"`.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ PATHS: Json = {
 }
 INCLUDE_ITEM: Json = {
     "type": "object",
-    "description": "A file that holds a list; its items stand here.",
+    "description": "A file with a list, whose items are inserted here.",
     "properties": {"include": PATHS},
     "required": ["include"],
     "additionalProperties": False,
 }
 WHOLE_LISTS = ("enrichers", "sinks", "tests")
-"""These are replaced whole, so their items are whole too."""
+"""Lists that a profile replaces as a whole, so their items must be complete."""
 
 
 def pipeline_schema(catalogue: Catalogue) -> Json:
-    """Build the schema; components whose plugin is broken are left out."""
+    """Return the schema; components of broken plugins are skipped."""
     definitions: Json = {}
     for kind in KINDS:
         names = [
@@ -114,7 +114,7 @@ def _define(catalogue: Catalogue, spec: Spec, definitions: Json) -> bool:
 def _model_schema(
     model: type[BaseModel], name: str, definitions: Json, nested: dict[str, Kind] | None = None
 ) -> Json:
-    """Give a model's schema; the definitions it needs are put beside the others, under its name."""
+    """Return the schema of a model, and add its definitions under its name."""
     schema = model.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
     inner = schema.pop("$defs", {})
     properties = schema.get("properties", {})
@@ -137,7 +137,7 @@ def _model_schema(
 
 
 def _adapted(node: Any) -> Any:
-    """Rewrite what pydantic says for draft 7, and let references stand for values."""
+    """Convert a schema of pydantic to draft 7, and allow references as values."""
     if isinstance(node, list):
         return [_adapted(item) for item in node]
     if not isinstance(node, dict):
@@ -176,7 +176,7 @@ def _name() -> Json:
 
 
 def _or_nothing(schema: Json) -> Json:
-    """Let a section stand there with nothing in it, as if it were left out."""
+    """Allow a section to be empty, as if it were missing."""
     if "type" not in schema:
         return {"anyOf": [schema, {"type": "null"}]}
     if isinstance(schema["type"], str):
@@ -218,7 +218,7 @@ def _ref(name: str) -> Json:
 
 
 def _described(schema: Json, text: str) -> Json:
-    """Add a description; beside a `$ref` draft 7 would ignore it, hence the wrapping."""
+    """Add a description; a `$ref` is wrapped, since draft 7 ignores keywords beside it."""
     schema.pop("description", None)
     if "$ref" in schema:
         return {"description": text, "allOf": [schema]}
@@ -226,10 +226,10 @@ def _described(schema: Json, text: str) -> Json:
 
 
 def with_pieces(sections: Json, definitions: Json) -> Json:
-    """Give the part of a pipeline's schema that says which sections it has.
+    """Return the part of the schema that describes the sections.
 
-    A pipeline that stands on its own is checked strictly. One that includes files, or has a profile
-    laid over it always, may leave anything to them, and so may a profile.
+    A pipeline without includes and default profile is checked strictly. Otherwise, and in a profile,
+    any option may be missing, since another file may have it.
 
     Args:
         sections: the schema of each section.
@@ -256,18 +256,18 @@ def with_pieces(sections: Json, definitions: Json) -> Json:
 
 
 def profiles() -> Json:
-    """Give the schema of the section `profiles`."""
+    """Return the schema of the section `profiles`."""
     overlay = {"anyOf": [{"$ref": "#/$defs/profile"}, {"type": "null"}]}
     return {"type": "object", "propertyNames": {"minLength": 1}, "additionalProperties": overlay}
 
 
 def spliced(item: Json) -> Json:
-    """Let an item of a list be an `include` too."""
+    """Allow an `include` as an item of a list."""
     return {"anyOf": [item, INCLUDE_ITEM]}
 
 
 def _part(kind: str, definitions: Json) -> Json:
-    """Give a component of which any option may be missing: those of all types of its kind."""
+    """Return a schema of all options of a kind, none of them required."""
     options: dict[str, list[Json]] = {}
     for name, definition in definitions.items():
         group, _, rest = name.partition(".")

@@ -1,4 +1,4 @@
-"""The pipeline as ktrans understands it: defaults filled in, secrets masked."""
+"""Shows a loaded pipeline with its defaults, and with secrets masked."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from ktrans.config.yaml_read import NodeReader
 from ktrans.registry.values import MASK, Resolved
 
 WIDE = 1 << 20
-"""No text of one line is wrapped."""
+"""The width at which no line is wrapped."""
 
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\s/@]+)@")
 
 
 def shown_tree(loaded: LoadedFile) -> dict[str, Any]:
-    """Give the whole pipeline as plain data that is safe to show.
+    """Return the pipeline as plain data that is safe to show.
 
-    Secrets are masked. What came from `${file:...}` or a plugin's scheme is shown as it is written
-    in the file; what came from environment variables is shown with its value, unless the option is
-    a secret.
+    Secrets are masked. Values of `${file:...}` and of plugins are shown as references; values of
+    environment variables are shown, unless the option is a secret.
     """
     pipeline, tree = loaded.pipeline, loaded.tree
     sinks = []
@@ -55,7 +54,7 @@ def shown_tree(loaded: LoadedFile) -> dict[str, Any]:
 
 
 def as_yaml(tree: dict[str, Any], *, width: int = 100) -> str:
-    """Write a tree as YAML, keys in their order."""
+    """Return a tree as YAML, with keys in their order."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
@@ -66,9 +65,9 @@ def as_yaml(tree: dict[str, Any], *, width: int = 100) -> str:
 
 
 def with_origins(tree: dict[str, Any], loaded: LoadedFile) -> str:
-    """Write a shown tree as YAML, each value with a comment that says where it stands.
+    """Return a shown tree as YAML, with a comment on the origin of each value.
 
-    The text is read again for the lines of its values; only what fits on one line is commented.
+    The text is parsed again to find the lines of its values; only single-line values are commented.
     """
     text = as_yaml(tree, width=WIDE)
     shown = Document(Text("", text.splitlines()))
@@ -112,7 +111,7 @@ def _shown(value: Any, raw: Any) -> Any:  # noqa: PLR0911 - one return a case re
 
 
 def _at(raw: Any, *path: str | int) -> Any:
-    """Give what stands at a path of the raw tree; None where it does not have the model's shape."""
+    """Return the value at a path of the raw tree; None if the path does not exist."""
     for part in path:
         if isinstance(raw, dict):
             raw = raw.get(part)

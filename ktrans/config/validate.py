@@ -1,4 +1,4 @@
-"""From the data of a pipeline file to a validated Pipeline; nothing is built."""
+"""Validates the data of a pipeline file; no component is built."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ktrans.config.model import (
     RejectsEntry,
     SinkEntry,
 )
-from ktrans.config.validate_parts import M, Parts
+from ktrans.config.validate_parts import M, SectionValidator
 from ktrans.registry.suggest import near
 from ktrans.registry.wording import say
 
@@ -37,15 +37,15 @@ Path_ = tuple[str | int, ...]
 
 
 @dataclass(slots=True)
-class Loader(Parts):
-    """Makes a pipeline of one merged document; all that is wrong is told at once.
+class PipelineValidator(SectionValidator):
+    """Validates a merged document; reports all problems at once.
 
     Args:
-        document: the file's content, with what it includes.
-        catalogue: the components that there are.
+        document: the file merged with its includes.
+        catalogue: the components.
         path: the pipeline file.
         environ: for `${env:...}`.
-        nameless: whether the pipeline may go without a `name`: its file holds no other.
+        nameless: whether the pipeline needs no `name`, because its file holds no other.
     """
 
     path: Path
@@ -54,16 +54,16 @@ class Loader(Parts):
     files: set[Path] = field(default_factory=set)
 
     def load(self) -> Pipeline:
-        """Validate everything.
+        """Return the validated pipeline.
 
         Raises:
-            ConfigError, ConfigErrors: what is wrong, in the order of the file.
+            ConfigError, ConfigErrors: all errors, in the order of the file.
         """
         base_dir = folder_of(self.path)
         raw = self.document.tree
         if not isinstance(raw, dict):
             hint = "a pipeline file is a mapping with `source`, `sinks` and so on"
-            message = f"this holds {say(raw)}, not a pipeline"
+            message = f"the file holds {say(raw)} instead of a pipeline"
             self.add((), "wrong_type", message, hint)
             raise self.errors()[0]
         filler = Interpolator(self.environ, base_dir, self.catalogue.resolve_secret)
@@ -123,17 +123,17 @@ class Loader(Parts):
         version = self.tree.get("version", VERSION)
         if str(version) != str(VERSION):
             message = f"`version` must be {VERSION}, not {say(version)}"
-            self.add(("version",), "config_version", message, "a later ktrans may know it")
+            self.add(("version",), "config_version", message, "a later ktrans may support it")
 
     def _name(self) -> str:
         name = self.tree.get("name")
         if name is None:
             name = name_of_file(self.path)
             if not self.nameless:
-                message = "each pipeline of a file that holds several needs a `name`"
+                message = "each pipeline needs a `name` if a file holds several"
                 self.add(("name",), "missing_option", message, None)
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            message = f"`name` may have {NAME_WORDS}; this is {say(name)}"
+            message = f"`name` must consist of {NAME_WORDS}, not {say(name)}"
             self.add(("name",), "bad_name", message, None)
         return str(name)
 
@@ -152,11 +152,11 @@ class Loader(Parts):
             if name is None:
                 name = _free(str(raw.get("type")), taken | given)
             elif not isinstance(name, str) or not NAME.fullmatch(name):
-                message = f"the `id` of a sink may have {NAME_WORDS}"
+                message = f"the `id` of a sink must consist of {NAME_WORDS}"
                 self.add(("sinks", at, "id"), "bad_name", message, None)
             elif name in taken:
-                message = f"the `id` {say(name)} is taken"
-                hint = "each sink has an id of its own; `rejects` is the rejects' own"
+                message = f"the `id` {say(name)} is used twice"
+                hint = "ids are unique; `rejects` is reserved for the rejects"
                 self.add(("sinks", at, "id"), "duplicate_id", message, hint)
             taken.add(str(name))
             where, columns = self._where(raw, at), self._columns(raw, at)
@@ -216,13 +216,13 @@ class Loader(Parts):
 
 
 def name_of_file(path: Path) -> str:
-    """Give the name of a pipeline that has none: that of its file."""
+    """Return the name of a pipeline without `name`, made from its file name."""
     stem = path.name.split(".")[0]
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-.")[:100] or "pipeline"
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """Give `name`, or `name-2`, `name-3`, ... if it is taken; fit for an id."""
+    """Return an unused id: `name`, or `name-2`, `name-3` and so on."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "sink"
     number = 1
     while (candidate := name if number == 1 else f"{name}-{number}") in taken:
@@ -231,7 +231,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _fingerprint(raw: dict[str, Any]) -> str:
-    """Hash what rows go through, as it is written: no secret goes into it."""
+    """Hash the sections that rows pass through, as written; references are not resolved."""
     parts = {key: raw.get(key) for key in ("decoder", "enrichers", "sinks", "rejects")}
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Validates parts of a pipeline's data, and collects what is wrong with their places."""
+"""Validates the sections of a pipeline, and collects the problems with their places."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(slots=True)
-class Parts:
-    """The data of a pipeline, part by part.
+class SectionValidator:
+    """Validates sections one by one.
 
     Attributes:
-        document: the data as written, and where it stands.
-        catalogue: the components that there are.
+        document: the data as written, with places.
+        catalogue: the components.
         tree: the data with references filled in.
-        problems: what is wrong so far.
+        problems: the problems so far.
     """
 
     document: Document
@@ -44,7 +44,7 @@ class Parts:
         default: dict[str, Any] | None,
         also: Mapping[str, str] | None = None,
     ) -> ComponentConfig | None:
-        """Validate a component's section, without the engine's own keys in `also`."""
+        """Validate the section of a component, without the engine's keys in `also`."""
         raw = self.at(path)
         raw = default if raw is None else raw
         if raw is None and len(path) == 1:
@@ -57,7 +57,7 @@ class Parts:
         return config
 
     def _note_secrets(self, kind: Kind, raw: Any) -> None:
-        """Keep secrets that are written out in the file out of snippets, whatever the error."""
+        """Mask secrets that the file contains literally in all snippets."""
         if not isinstance(raw, dict):
             return
         try:
@@ -80,7 +80,7 @@ class Parts:
         return value
 
     def items(self, section: str) -> list[Any]:
-        """Give a section that is a list; nothing if it is left out or is no list."""
+        """Return the items of a list section; none if it is missing or not a list."""
         raw = self.tree.get(section)
         if raw is None or isinstance(raw, list):
             return raw or []
@@ -90,7 +90,7 @@ class Parts:
         return []
 
     def at(self, path: Path_) -> Any:
-        """Give what stands at a path of the tree, which is there or one key short of it."""
+        """Return the value at a path of the tree; None if only its last key is missing."""
         node: Any = self.tree
         for part in path:
             node = node.get(part) if isinstance(node, dict) else node[part]
@@ -99,11 +99,11 @@ class Parts:
     def add(
         self, path: Path_, code: str, message: str, hint: str | None, *, key: bool = False
     ) -> None:
-        """Note something that is wrong."""
+        """Add a problem."""
         self.problems.append(Problem(path, code, message, hint, at="key" if key else "value"))
 
     def errors(self) -> list[ConfigError]:
-        """Give all problems as errors, in the order of the file."""
+        """Return all problems as errors, in the order of the file."""
         placed = []
         for problem in self.problems:
             where = self.document.where(

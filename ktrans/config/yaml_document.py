@@ -16,7 +16,7 @@ Path_ = tuple[str | int, ...]
 
 SHOWN_WIDTH = 110
 SHOWN_BEFORE = 60
-"""How much of a line a snippet shows, and how much of that before the place."""
+"""The width of a snippet, and its part before the place."""
 
 _SECRET_KEY = re.compile(
     r"""(?ix) (?P<key> [\w.-]* (?: secret | passw | token | credential | api_?key | access_?key
@@ -28,13 +28,13 @@ _URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\s/@]+)@")
 
 @dataclass(slots=True)
 class Text:
-    """The text of one file.
+    """The text of a file.
 
     Attributes:
         file: its name, as the user gave it.
         lines: the text.
-        secrets: what snippets must not show; one set for all files that make up a pipeline.
-        included: the place of the `include` that brought it in.
+        secrets: texts to mask in snippets; shared by all files of a pipeline.
+        included: the place of the `include` of the file, if any.
     """
 
     file: str
@@ -43,11 +43,11 @@ class Text:
     included: str | None = None
 
     def whole(self, line: int | None = None) -> Where:
-        """Give the file itself as a place, or a 1-based line of it."""
+        """Return the file as a place, or one of its lines, from 1."""
         return Where(self.file, line, included=self.included)
 
     def at(self, line: int, column: int, width: int = 1, *, secret: bool = False) -> Where:
-        """Give a place by 0-based line and column, with its snippet."""
+        """Return a place by line and column, from 0, with its snippet."""
         if not 0 <= line < len(self.lines):
             return Where(self.file, line + 1, column + 1, included=self.included)
         snippet = self._snippet(line, column, width, secret)
@@ -82,9 +82,9 @@ def _mask_value(match: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands: 0-based lines and columns of its key, if it has one, and its value.
+    """The places of a key, if there is one, and of its value: line, column (from 0), and width.
 
-    The third number of each is how much of that line it fills; `text` is the file's.
+    `text` is the file.
     """
 
     key: tuple[int, int, int] | None
@@ -94,12 +94,12 @@ class Place:
 
 @dataclass(slots=True)
 class Document:
-    """One document of a YAML file; of several files, once includes are filled in.
+    """A document of a YAML file, or of several files after merging.
 
     Attributes:
         text: the text of the file itself.
         tree: dicts, lists and scalars, as written (nothing is interpolated).
-        places: where each path of the tree stands.
+        places: the place of each path of the tree.
     """
 
     text: Text
@@ -107,12 +107,12 @@ class Document:
     places: dict[Path_, Place] = field(default_factory=dict, repr=False)
 
     def where(self, *path: str | int, key: bool = False, secret: bool = False) -> Where:
-        """Give the place of a path; of the nearest thing above it if it is not in the file.
+        """Return the place of a path, or of its nearest parent in the file.
 
         Args:
-            path: keys and list indexes; a dotted text stands for several.
-            key: point at the key rather than at its value.
-            secret: leave the value out of the snippet.
+            path: keys and list indexes; a dotted text is split.
+            key: return the place of the key instead of the value.
+            secret: mask the value in the snippet.
         """
         full = self._expand(path)
         known = full
@@ -129,7 +129,7 @@ class Document:
         return place.text.at(line, column, width, secret=secret)
 
     def _component(self, path: Path_) -> Where:
-        """Point at the `type: name` of a component, which says more than its first brace."""
+        """Return the place of the `type` of a component."""
         place = self.places[*path, "type"]
         assert place.key is not None
         line, column, width = place.key

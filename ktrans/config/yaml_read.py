@@ -32,23 +32,23 @@ def read_document(path: Path) -> Document:
     """Read and parse a file that holds one document.
 
     Raises:
-        ConfigError: it is not there, not text, or not YAML; with the place where it can be told.
+        ConfigError: the file does not exist, is not UTF-8, or is not YAML.
     """
     return only(read_documents(path))
 
 
 def only(documents: list[Document]) -> Document:
-    """Give the only document of a file.
+    """Return the only document of a file.
 
     Raises:
-        ConfigError: there are several.
+        ConfigError: the file has several.
     """
     if len(documents) > 1:
         raise ConfigError(
             "this file may hold one document only",
             code="yaml_documents",
             where=documents[1].where(),
-            hint="remove the line `---`, or put what follows it into a file of its own",
+            hint="remove the line `---`, or move the second document to another file",
         )
     return documents[0]
 
@@ -56,12 +56,12 @@ def only(documents: list[Document]) -> Document:
 def read_documents(
     path: Path, *, secrets: set[str] | None = None, included: str | None = None
 ) -> list[Document]:
-    """Read and parse a file; `---` stands between its documents.
+    """Read and parse a file, whose documents are separated by `---`.
 
     Args:
         path: the file.
-        secrets: what snippets must not show; the documents add to it.
-        included: the place of the `include` that names the file.
+        secrets: texts to mask in snippets; shared with the documents.
+        included: the place of the `include` of the file.
 
     Raises:
         ConfigError: as for `read_document`.
@@ -75,7 +75,7 @@ def read_documents(
         raise _syntax_error(text, error) from None
     except RecursionError:
         raise ConfigError(
-            "values within values, too deep to be read", code="yaml_too_large", where=text.whole()
+            "values are nested too deeply", code="yaml_too_large", where=text.whole()
         ) from None
     except YAMLError as error:
         raise ConfigError(
@@ -99,7 +99,7 @@ def read_documents(
 
 
 def _nothing(node: Node | None) -> bool:
-    """Tell whether a document has nothing in it, as after a last `---`."""
+    """Return whether a document is empty, as after a last `---`."""
     return node is None or (isinstance(node, ScalarNode) and not node.value)
 
 
@@ -154,7 +154,7 @@ def _syntax_error(text: Text, error: MarkedYAMLError) -> ConfigError:
 
 
 class NodeReader:
-    """Turns nodes into data, noting places in the document."""
+    """Converts nodes to data, and records their places in the document."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -163,7 +163,7 @@ class NodeReader:
         self.open: list[Node] = []
 
     def read(self, node: Node) -> list[ConfigError]:
-        """Fill the document's tree and places; give all that is wrong."""
+        """Fill the tree and the places of the document; return the errors."""
         self.document.places[()] = Place(None, _span(node), self.document.text)
         self.document.tree = self._value(node, ())
         return self.errors
@@ -172,7 +172,7 @@ class NodeReader:
         self.count += 1
         if self.count > MAX_NODES or any(node is parent for parent in self.open):
             raise ConfigError(
-                "too many values; anchors that refer to each other multiply",
+                "too many values, for example by anchors that refer to each other",
                 code="yaml_too_large",
                 where=self.document.text.at(*_span(node)),
             )
@@ -180,7 +180,7 @@ class NodeReader:
             return self._scalar(node)
         if len(self.open) >= MAX_DEPTH:
             raise ConfigError(
-                f"more than {MAX_DEPTH} values within each other",
+                f"more than {MAX_DEPTH} levels of nesting",
                 code="yaml_too_large",
                 where=self.document.text.at(*_span(node)),
             )
@@ -211,7 +211,7 @@ class NodeReader:
             if name in own:
                 first = own[name].start_mark.line + 1
                 self._complain(
-                    key, f"`{name}` stands here twice, first on line {first}", "duplicate_key"
+                    key, f"`{name}` is here twice, first on line {first}", "duplicate_key"
                 )
                 continue
             own[name] = key
@@ -241,7 +241,7 @@ class NodeReader:
         except ValueError:
             self._complain(node, f"this is not a {tag}", "yaml_scalar")
             return None
-        self._complain(node, f"the tag {node.tag} means nothing here", "yaml_tag")
+        self._complain(node, f"the tag {node.tag} is not supported", "yaml_tag")
         return None
 
     def _complain(self, node: Node, message: str, code: str) -> None:

@@ -1,8 +1,11 @@
-"""Looks at each object and picks the decoder that knows it."""
+"""Picks a decoder for each object by its first bytes.
+
+Every decoder that can recognise its log makes a claim with a score (`ktrans.decoders.sniffing` says
+what the scores mean); the highest claim decides, and equal claims reject the object.
+"""
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,13 +27,12 @@ from ktrans.api import (
     Sniff,
 )
 from ktrans.decoders import log_events
+from ktrans.decoders.frames.head import HEAD_BYTES, first_bytes
 from ktrans.flow.schema import project
-from ktrans.kit.text.inflate import Inflater, inflate_head, wait_for_more
+from ktrans.kit.text.inflate import Inflater, wait_for_more
 
-HEAD_BYTES = 64 << 10
-RAW_HEAD_BYTES = 64 << 10
 _PARQUET_MAGIC = b"PAR1"
-_NOTHING = b"\xef\xbb\xbf \t\r\n"
+_BLANK = b"\xef\xbb\xbf \t\r\n"
 _MAX_CHOICES = 100
 _SHOWN_BYTES = 60
 
@@ -44,14 +46,14 @@ class AutoDecoderConfig(ComponentConfig):
     format: str | None = Field(
         default=None,
         description=(
-            "The fields of a line, in order, for text logs without a header line; passed on to "
-            "decoders that have this option."
+            "The fields of a line, in order, for text logs without a header line; used by decoders "
+            "that have this option."
         ),
         examples=["${version} ${vpc-id} ${srcaddr} ${dstaddr} ${bytes}"],
     )
     candidates: tuple[str, ...] | None = Field(
         default=None,
-        description="Decoders to choose from; all that can recognise their format if not given.",
+        description="Decoders to choose from. Default: all that can recognise their log.",
         examples=[["aws_vpc", "aws_tgw"]],
     )
 
@@ -61,7 +63,7 @@ class Delegated:
     """A block of another decoder.
 
     Attributes:
-        decoder: whose it is.
+        decoder: the decoder that cut it.
         block: the block.
     """
 
@@ -76,14 +78,14 @@ class Delegated:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """One decoder's claim on an object."""
+    """A decoder's claim on an object."""
 
     name: str
     sniff: Sniff
 
 
 class AutoDecoder(Decoder[AutoDecoderConfig]):
-    """Asks every decoder's sniffer about an object's first bytes; the surest one decodes it."""
+    """Decodes each object by the decoder whose claim on its first bytes has the highest score."""
 
     def __init__(self, config: AutoDecoderConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
@@ -94,20 +96,20 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
         self._lock = threading.Lock()
 
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
-        """Give the flow schema, narrowed to `columns`: all decoders share it."""
+        """Return the flow schema, narrowed to `columns`: all decoders share it."""
         self._columns = None if columns is None else tuple(columns)
         for decoder in self._decoders.values():
             decoder.schema(self._columns)
         return project(columns)
 
     def blocks(self, payload: Payload) -> Iterator[Delegated]:
-        """Pick the decoder, and give its blocks.
+        """Pick a decoder, and yield its blocks.
 
         Raises:
-            RejectError: no decoder knows the object, or several do equally well.
+            RejectError: no decoder recognises the object, or several do with the same score.
         """
         head = self._head(payload)
-        if not head.data.strip(_NOTHING) and head.columns is None:
+        if not head.data.strip(_BLANK) and head.columns is None:
             self._refuse_broken(payload)
             self._note(payload.uri, "empty")
             return
@@ -118,7 +120,7 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
             yield Delegated(decoder, block)
 
     def replay(self, payload: Payload, layout: str | None) -> Iterator[Delegated]:
-        """Give blocks for the raw bytes of rejects, chosen by their layout if it names fields."""
+        """Yield blocks for the raw bytes of rejects; a layout that names fields picks the decoder."""
         with payload.open() as stream:
             raw = stream.read(HEAD_BYTES)
         names = f"{layout}\n".encode() if layout and " " in layout else b""
@@ -128,11 +130,11 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
             yield Delegated(decoder, block)
 
     def decode(self, block: Delegated) -> Decoded:
-        """Let the block's own decoder turn it into rows."""
+        """Turn a block into rows and rejects by the decoder that cut it."""
         return block.decoder.decode(block.block)
 
     def choices(self) -> dict[str, str]:
-        """Say which decoder was chosen for which object, and why; the first hundred by name."""
+        """Return which decoder was chosen for each object, and why; the first hundred by name."""
         with self._lock:
             listed = dict(self._choices)
             if self._unlisted:
@@ -152,21 +154,16 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
                 self._unlisted += 1
 
     def _head(self, payload: Payload) -> Head:
-        try:
-            raw = payload.head(RAW_HEAD_BYTES)
-        except io.UnsupportedOperation:
-            with payload.open() as stream:
-                raw = stream.read(RAW_HEAD_BYTES)
-        if raw.startswith(_PARQUET_MAGIC):
-            return Head(payload.uri, raw, _parquet_columns(payload))
-        return Head(payload.uri, inflate_head(raw, HEAD_BYTES))
+        data = first_bytes(payload)
+        columns = _parquet_columns(payload) if data.startswith(_PARQUET_MAGIC) else None
+        return Head(payload.uri, data, columns)
 
     def _refuse_broken(self, payload: Payload) -> None:
-        """Make sure that an object that seems to be empty is not merely broken."""
+        """Raise an error if an object that looks empty is broken, or goes on after many blanks."""
         inflater = Inflater(payload.open, self.context.limits, payload.uri)
-        if any(piece.strip(_NOTHING) for piece in inflater.chunks()):
+        if any(piece.strip(_BLANK) for piece in inflater.chunks()):
             raise RejectError(
-                f"{payload.uri}: nothing but blanks in the first {HEAD_BYTES} bytes",
+                f"{payload.uri}: the first {HEAD_BYTES} bytes are blank",
                 code="unknown_format",
             )
         problem = inflater.problem
@@ -182,11 +179,11 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
         claims.sort(key=lambda claim: -claim.sniff.score)
         if not claims:
             raise RejectError(
-                f"{head.uri}: no decoder knows this; it begins with {_shown(head)}",
+                f"{head.uri}: no decoder recognises this object; it begins with {_shown(head)}",
                 code="unknown_format",
                 hint=(
-                    "name the decoder instead of `auto`; for AWS text logs without a header line "
-                    "also say what its fields are: "
+                    "name the decoder instead of `auto`; for AWS text logs without a header line, "
+                    "name the fields as well: "
                     "decoder: {type: aws_vpc, format: '${version} ${srcaddr} ...'}"
                 ),
             )
@@ -195,9 +192,9 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
         if len(tied) > 1:
             seen = "; ".join(f"{claim.name}: {claim.sniff.why}" for claim in tied)
             raise RejectError(
-                f"{head.uri}: {len(tied)} decoders fit equally well ({seen})",
+                f"{head.uri}: {len(tied)} decoders recognise this object with the same score ({seen})",
                 code="ambiguous_format",
-                hint="name one in the pipeline, or list those to choose from: "
+                hint="name the decoder in the pipeline, or list candidates: "
                 f"decoder: {{type: auto, candidates: [{tied[0].name}]}}",
             )
         return claims[0]
@@ -205,7 +202,7 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
     def _claims(self, head: Head) -> list[_Claim]:
         registry = self.context.registry
         if registry is None:
-            raise ConfigError("the auto decoder needs to know the other decoders")
+            raise ConfigError("the auto decoder needs a registry of decoders")
         wanted = self.config.candidates
         specs = {spec.type: spec for spec in registry.specs("decoder")}
         for name in wanted or ():
@@ -236,7 +233,7 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
         return claims
 
     def _decoder(self, claim: _Claim) -> Decoder[Any]:
-        """Build a decoder, or take the one built before with the same options."""
+        """Return a decoder with the options of a claim; each is built once."""
         registry = self.context.registry
         assert registry is not None
         options = dict(claim.sniff.options or {})
@@ -255,7 +252,7 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
     def _with_own_format(
         self, name: str, options: dict[str, Any], config: ComponentConfig
     ) -> ComponentConfig:
-        """Pass the `format` option on, unless it is that of another kind of log."""
+        """Return the options with `format`, unless it names no field of this log."""
         assert self.context.registry is not None
         raw = {"type": name, "format": self.config.format, **options}
         try:
@@ -265,9 +262,9 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
 
 
 def _with_format(head: Head, text: str) -> Head | None:
-    """Put the configured format before the data, as the header line that it lacks.
+    """Return the first bytes with the configured format before them, as a header line.
 
-    None if the first line is neither JSON nor has as many fields (or one more, a time).
+    None if the first line is not JSON and has not as many fields (or one more, a time).
     """
     names = text.replace("${", " ").replace("}", " ").replace(",", " ").encode().split()
     line = head.data.lstrip().partition(b"\n")[0]
@@ -276,8 +273,8 @@ def _with_format(head: Head, text: str) -> Head | None:
     return Head(head.uri, b" ".join(names) + b"\n" + head.data)
 
 
-def _parquet_columns(payload: Payload) -> tuple[str, ...] | None:
-    """Read the names of the columns; None if the file is damaged, which its decoder will say."""
+def _parquet_columns(payload: Payload) -> tuple[str, ...]:
+    """Return the names of the columns; none if the file is damaged, which its decoder will report."""
     import pyarrow.parquet as pq
 
     try:
@@ -290,6 +287,6 @@ def _parquet_columns(payload: Payload) -> tuple[str, ...] | None:
 def _shown(head: Head) -> str:
     if head.columns is not None:
         names = ", ".join(head.columns[:8])
-        return f"Parquet columns {names}" if names else "a Parquet file that cannot be read"
+        return f"Parquet columns {names}" if names else "an unreadable Parquet file"
     line = head.data.lstrip().partition(b"\n")[0]
     return repr(line[:_SHOWN_BYTES])[1:] + ("..." if len(line) > _SHOWN_BYTES else "")

@@ -1,4 +1,4 @@
-"""Integers as logs write them: as numbers, as doubles without a fraction, as decimal digits."""
+"""Reads integers as logs write them: numbers, doubles without a fraction, decimal digits."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ import pyarrow.compute as pc
 from ktrans.flow.columns import raw_values
 
 INTEGER_REGEX = r"^[+-]?[0-9]+(?:\.0*)?$"
+DIGITS_REGEX = r"^[0-9]+$"
+SIGNED_REGEX = r"^-?[0-9]+$"
 _MAX_PLAIN_DIGITS = 18
-"""So many digits fit into int64 whatever they are; of one more, some do."""
+"""Any number of so many digits fits into int64; of those with one digit more, some do."""
 _LARGEST = str((1 << 63) - 1)
 _EXACT = float(1 << 53)
 
 
 def to_integers(
-    column: pa.Array, multiply: float | None = None
+    column: pa.Array, multiply: float | None = None, *, strict: bool = False
 ) -> tuple[pa.Array, np.ndarray | None]:
-    """Read integers: of integers, of doubles without a fraction, of decimal digits.
+    """Convert a column to integers.
 
     Args:
-        column: int64, double, bool or string.
+        column: integers, doubles, booleans or text.
         multiply: factor; with one, fractions are allowed and the product is rounded.
+        strict: whether a text may hold nothing but digits: no sign, blank or point.
 
     Returns:
-        int64, null where it could not be, and a mask of those rows (None if there are none).
+        int64, null where a value is not an integer, and a mask of those rows (None if there are none).
     """
     if pa.types.is_null(column.type):
         return column.cast(pa.int64()), None
     if pa.types.is_string(column.type) and multiply is None:
-        return _digits(column)
+        return _digits(column, strict=strict)
     if pa.types.is_integer(column.type) and (multiply is None or multiply == 1):
         return column.cast(pa.int64()), None
     if pa.types.is_string(column.type):
@@ -51,22 +54,37 @@ def to_integers(
     return pa.array(integers, mask=~whole), (bad if bad.any() else None)
 
 
-def _digits(column: pa.StringArray) -> tuple[pa.Array, np.ndarray | None]:
-    """Read decimal digits; nothing else is a number here (no 0x, no exponent)."""
-    if _all_digits(column):
+def _digits(column: pa.StringArray, *, strict: bool) -> tuple[pa.Array, np.ndarray | None]:
+    """Convert decimal digits; hexadecimal numbers and exponents are not accepted."""
+    odd = _odd_rows(column)
+    if odd is None:
         return column.cast(pa.int64()), None
-    column = pc.ascii_trim_whitespace(column)
-    shaped = pc.match_substring_regex(column, INTEGER_REGEX)
-    plain = pc.replace_substring_regex(column, r"^\+|\.0*$", "")
-    bad = ~np.asarray(shaped.fill_null(True)) | _too_large(plain)
+    mask = pa.array(odd)
+    numbers, bad = _odd_digits(column.filter(mask), strict=strict)
+    plain = pc.if_else(mask, pa.scalar(None, pa.string()), column).cast(pa.int64())
+    if bad.all():
+        return plain, odd
+    numbers = pc.replace_with_mask(plain, mask, numbers)
+    odd[odd] = bad
+    return numbers, (odd if bad.any() else None)
+
+
+def _odd_digits(column: pa.StringArray, *, strict: bool) -> tuple[pa.Array, np.ndarray]:
+    """Convert numbers with more than digits in them, or very many of these."""
+    if strict:
+        shaped, plain = pc.match_substring_regex(column, DIGITS_REGEX), column
+    else:
+        column = pc.ascii_trim_whitespace(column)
+        shaped = pc.match_substring_regex(column, INTEGER_REGEX)
+        plain = pc.replace_substring_regex(column, r"^\+|\.0*$", "")
+    bad = ~np.asarray(shaped) | _too_large(plain)
     if bad.any():
         plain = pc.if_else(pa.array(bad), pa.scalar(None, pa.string()), plain)
-        return plain.cast(pa.int64()), bad
-    return plain.cast(pa.int64()), None
+    return plain.cast(pa.int64()), bad
 
 
 def _too_large(column: pa.StringArray) -> np.ndarray:
-    """Mark decimal digits that are beyond int64, by their number and their order as texts."""
+    """Mark decimal digits that do not fit into int64, by their number and their order as text."""
     digits = pc.replace_substring_regex(column, r"^-?0*", "")
     lengths = pc.binary_length(digits).fill_null(0)
     beyond = pc.greater(lengths, len(_LARGEST))
@@ -77,16 +95,27 @@ def _too_large(column: pa.StringArray) -> np.ndarray:
     return marked
 
 
-def _all_digits(column: pa.StringArray) -> bool:
-    """Tell whether there is nothing but digits in a whole column, by its bytes."""
+def whole_texts(column: pa.Array, *, strict: bool) -> np.ndarray:
+    """Mark texts that are integers, however large."""
+    if not pa.types.is_string(column.type):
+        return np.zeros(len(column), dtype=bool)
+    texts = column if strict else pc.ascii_trim_whitespace(column)
+    shaped = pc.match_substring_regex(texts, SIGNED_REGEX if strict else INTEGER_REGEX)
+    whole: np.ndarray = np.asarray(shaped.fill_null(False))
+    return whole
+
+
+def _odd_rows(column: pa.StringArray) -> np.ndarray | None:
+    """Mark the texts that are not a few digits, by the bytes of the whole column; None if all are."""
     lengths = raw_values(pc.binary_length(column))
-    if column.null_count:
-        lengths = lengths[np.asarray(column.is_valid())]
-    if not len(lengths) or lengths.min() == 0 or lengths.max() > _MAX_PLAIN_DIGITS:
-        return False
+    odd: np.ndarray = (lengths == 0) | (lengths > _MAX_PLAIN_DIGITS)
     _, offsets_buffer, data = column.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int32)[
-        column.offset : column.offset + len(column) + 1
-    ]
-    content = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
-    return bool(((content - np.uint8(ord("0"))) <= np.uint8(9)).all())
+    if data is not None:
+        offsets = np.frombuffer(offsets_buffer, np.int32)
+        offsets = offsets[column.offset : column.offset + len(column) + 1]
+        content = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
+        places = np.flatnonzero((content - np.uint8(ord("0"))) > np.uint8(9)) + offsets[0]
+        odd[np.searchsorted(offsets, places, side="right") - 1] = True
+    if column.null_count:
+        odd &= np.asarray(column.is_valid())
+    return odd if odd.any() else None

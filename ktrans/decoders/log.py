@@ -1,21 +1,38 @@
 """Declarations of flow logs: one `Log` says how records are stored, mapped and recognised.
 
-A module in `ktrans.decoders.logs` holds one; its decoder, its options, what `auto` asks, the page on
-mappings and the tests all follow from it:
+A module in `ktrans.decoders.logs` has one as `LOG`. Its decoder, its options, the claims for `auto`,
+the page on mappings and the tests follow from it.
 
-    LOG = Log(
-        "acme_firewall",
-        provider="acme",
-        log_type="acme.firewall",
-        frames=(Json(arrays=("records",)),),
-        columns=(
-            col("start_time", "when", unit="ms"),
-            col("src_addr", "conn.src.ip"),
-            col("action", "verdict", values={"allow": "accept", "deny": "reject"}),
-        ),
-        skip=where("type", not_="flow"),
-        sniff=keys("conn", "verdict"),
-    )
+>>> from ktrans.api import BytesPayload, Head, Split
+>>> LOG = Log(
+...     "acme_firewall",
+...     provider="acme",
+...     log_type="acme.firewall",
+...     frames=(Json(arrays=("events",)),),
+...     columns=(
+...         col("start_time", "when", unit="ms"),
+...         col("src_addr", "from.ip"),
+...         col("dst_addr", "to.ip"),
+...         col("action", "verdict", values={"pass": "accept", "block": "reject"}),
+...     ),
+...     skip=where("kind", not_="flow"),
+...     sniff=keys("verdict", "from", "to"),
+... )
+>>> data = (
+...     b'{"events": [{"kind": "flow", "when": 1777882369305, "from": {"ip": "10.0.0.5"}, '
+...     b'"to": {"ip": "192.0.2.9"}, "verdict": "block"}, {"kind": "login"}]}'
+... )
+>>> LOG.recognise(Head("a.json", data)).why
+'JSON keys verdict, from, to'
+>>> decoder = LOG.decoder(LOG.config())
+>>> decoder.schema(["src_addr", "action", "log_type"]).names
+['log_type', 'src_addr', 'action']
+>>> [block] = decoder.blocks(BytesPayload(Split("a.json", "a.json"), data))
+>>> decoded = decoder.decode(block)
+>>> decoded.batch.to_pylist()
+[{'log_type': 'acme.firewall', 'src_addr': '10.0.0.5', 'action': 'reject'}]
+>>> decoded.records, decoded.skipped
+(2, 1)
 """
 
 from __future__ import annotations
@@ -30,12 +47,20 @@ from ktrans.api import ComponentConfig, Decoder, Head, Sniff
 from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Frame, Json, JsonInLogEvents, Parquet, ZeekText
 from ktrans.decoders.mapped.table import Table, col, each_text, where
-from ktrans.decoders.read.parquet_mapped import TableDecoder
-from ktrans.decoders.rows import RowBuilder
-from ktrans.decoders.sniffing import Sniffer, any_of, first_of, keys, pattern, texts
+from ktrans.decoders.sniffing import (
+    LIKELY,
+    SURE,
+    WEAK,
+    Sniffer,
+    any_of,
+    first_of,
+    keys,
+    pattern,
+    texts,
+)
 
 __all__ = [
-    "Json", "JsonInLogEvents", "Log", "Parquet", "ZeekText",
+    "LIKELY", "SURE", "WEAK", "Json", "JsonInLogEvents", "Log", "Parquet", "ZeekText",
     "any_of", "col", "each_text", "first_of", "keys", "pattern", "texts", "where",
 ]  # fmt: skip
 
@@ -49,7 +74,6 @@ class Log(Table):
         provider: of every row; None if records have their own.
         log_type: of every row; None if records have their own.
         frames: how records may be stored; the first that accepts an object is used, or the last.
-        row_builder: builds the flow rows.
         sniff: makes a claim on an object by its first bytes.
     """
 
@@ -57,7 +81,6 @@ class Log(Table):
     provider: str | None
     log_type: str | None
     frames: tuple[Frame, ...]
-    row_builder: type[RowBuilder] = RowBuilder
     sniff: Sniffer
 
     def __post_init__(self) -> None:
@@ -83,15 +106,12 @@ class Log(Table):
     @cached_property
     def decoder(self) -> type[Decoder[Any]]:
         """The class of the decoder."""
-        reads_parquet = any(isinstance(frame, Parquet) for frame in self.frames)
         members = {
             "__doc__": f"Decodes records of {self.name}.",
             "table": self,
             "frames": self.frames,
-            "row_builder": self.row_builder,
         }
-        base = TableDecoder if reads_parquet else MappedDecoder
-        return type(self._class_name, (base,), members)
+        return type(self._class_name, (MappedDecoder,), members)
 
     @property
     def _class_name(self) -> str:

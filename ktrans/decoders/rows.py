@@ -7,8 +7,7 @@ happens to a record with a value that cannot be read (`RowBuilder._good_rows`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -57,7 +56,8 @@ class RowBuilder:
         self._table = table
         self._wanted = frozenset(schema.names)
         self._attrs = "attrs" in self._wanted and table.rest
-        paths = None if self._attrs else table.needed(schema.names)
+        self._needed = table.needed(schema.names)
+        paths = None if self._attrs else self._needed
         self.shape = Shape(table.all_parents(), paths, table.numbers())
         self._taken = self._taken_paths()
         self._filled = self._wanted | table.always
@@ -72,6 +72,10 @@ class RowBuilder:
         taken |= self._table.hidden
         return frozenset(w + p for w in self._table.envelopes for p in taken)
 
+    def needs(self, path: Path) -> bool:
+        """Return whether a value has a part in the wanted columns."""
+        return path in self._needed or (self._attrs and path not in self._taken)
+
     def build(self, raw: RawColumns, uri: str, first: int) -> DecodedRows:
         """Build rows.
 
@@ -83,24 +87,24 @@ class RowBuilder:
         raw, skipped = self._flows_only(raw)
         rows = self.converted(raw, uri)
         lines = np.arange(raw.rows) if raw.lines is None else raw.lines
-        batch = self.finished(rows, lines + first)
         good = self._good_rows(rows, lines)
         if good is not None:
-            batch = batch.take(pa.array(good))
-        return DecodedRows(batch, raw.faults, skipped)
+            rows, lines = self._kept(rows, good), lines[good]
+        return DecodedRows(self.finished(rows, lines + first), raw.faults, skipped)
 
     def converted(self, raw: RawColumns, uri: str) -> PartialRows:
-        """Convert the values that one flow column each is made of."""
+        """Convert the values, and fill the columns that are made of several."""
         rows = PartialRows(raw, self._wanted, uri, self._table.envelopes)
         for each in self._table.columns:
             self._fill(rows, each)
+        self._table.derive(rows)
         return rows
 
     def finished(self, rows: PartialRows, positions: np.ndarray) -> pa.RecordBatch:
-        """Add the flow columns that are made of several values, and make the batch."""
-        self._table.derive(rows)
+        """Fill the columns that all logs have in common, and make the batch."""
         self._constants(rows)
-        self._ports_and_version(rows.columns)
+        if not self._table.stored:
+            self._ports_and_version(rows.columns)
         return self._batch(rows, positions)
 
     def _flows_only(self, raw: RawColumns) -> tuple[RawColumns, int]:
@@ -147,8 +151,7 @@ class RowBuilder:
                     column = pc.if_else(still, column, pa.scalar(None, column.type))  # noqa: PLW2901
                 typed = rows.take(name, lambda values: coerce(each.rule, values), column)
                 if given is not None:
-                    merge = coalesce_text if typed.type == TEXT else pc.coalesce
-                    typed = merge(given, typed)
+                    typed = _merged(given, typed)
                 rows.columns[each.column] = typed
 
     def _constants(self, rows: PartialRows) -> None:
@@ -171,19 +174,24 @@ class RowBuilder:
                 if name in columns:
                     columns[name] = blank_ports(columns[name], without)
         if "ip_version" in self._wanted:
-            sides = [ip_versions(columns[c]) for c in ("src_addr", "dst_addr") if c in columns]
-            if "ip_version" in columns:
-                sides.append(columns["ip_version"])
-            if sides:
-                columns["ip_version"] = reduce(pc.coalesce, sides)
+            version = None
+            for name in ("src_addr", "dst_addr", "ip_version"):
+                if name in columns and (version is None or _adds(version, columns[name])):
+                    other = columns[name] if name == "ip_version" else ip_versions(columns[name])
+                    version = other if version is None else pc.coalesce(version, other)
+            if version is not None:
+                columns["ip_version"] = version
 
     def _batch(self, rows: PartialRows, positions: np.ndarray) -> pa.RecordBatch:
         """Make the batch, with the place of each record and the values that no column took."""
         columns = rows.columns
-        if "source_uri" in self._wanted:
-            columns["source_uri"] = constant_text(rows.uri, rows.rows)
-        if "source_pos" in self._wanted:
-            columns["source_pos"] = pa.array(positions, pa.int64())
+        lineage = {
+            "source_uri": constant_text(rows.uri, rows.rows),
+            "source_pos": pa.array(positions, pa.int64()),
+        }
+        for name, column in lineage.items():
+            given = columns.get(name)
+            columns[name] = column if given is None else _merged(given, column)
         if "attrs" in self._wanted:
             columns["attrs"] = self._rest(rows)
         return flow_batch(self.schema, rows.rows, columns)
@@ -230,6 +238,29 @@ class RowBuilder:
             return None
         good = ~np.isin(lines, np.fromiter(seen, np.int64, len(seen)))
         return None if good.all() else np.flatnonzero(good)
+
+    def _kept(self, rows: PartialRows, good: np.ndarray) -> PartialRows:
+        """Return some of the rows: their columns, and the values that go to attrs."""
+        raw, places = rows.raw, pa.array(good)
+        rest = {
+            path: c for path, c in raw.columns.items() if self._attrs and path not in self._taken
+        }
+        kept = RawColumns(raw.rows, raw.lines, rest, raw.faults).take(good)
+        columns = {name: column.take(places) for name, column in rows.columns.items()}
+        attrs = {name: column.take(places) for name, column in rows.attrs.items()}
+        return replace(rows, raw=kept, columns=columns, attrs=attrs)
+
+
+def _merged(first: pa.Array, second: pa.Array) -> pa.Array:
+    """Return the first column's values, and the second's where the first has none."""
+    return (coalesce_text if second.type == TEXT else pc.coalesce)(first, second)
+
+
+def _adds(given: pa.Array, other: pa.Array) -> bool:
+    """Return whether a column has values where another has none."""
+    if given.null_count == 0 or other.null_count == len(other):
+        return False
+    return bool((np.asarray(given.is_null()) & np.asarray(other.is_valid())).any())
 
 
 def joined(parts: Sequence[DecodedRows]) -> DecodedRows:

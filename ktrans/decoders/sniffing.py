@@ -8,6 +8,15 @@ from dataclasses import dataclass
 
 from ktrans.api import Head, Sniff
 
+SURE = 100
+"""The log names itself, or its records have names that no other log has."""
+
+LIKELY = 95
+"""The records have the names of this log; a log that names itself takes precedence."""
+
+WEAK = 60
+"""The records would fit other logs as well; any surer claim takes precedence."""
+
 Sniffer = Callable[[Head], Sniff | None]
 
 
@@ -29,7 +38,7 @@ def any_of(*names: str, least: int = 1) -> AnyOf:
     return AnyOf(names, least)
 
 
-def keys(*wanted: str | AnyOf, score: int = 100) -> Sniffer:
+def keys(*wanted: str | AnyOf, score: int = SURE) -> Sniffer:
     """Return a sniffer for JSON that has these keys, at any depth.
 
     Args:
@@ -39,7 +48,7 @@ def keys(*wanted: str | AnyOf, score: int = 100) -> Sniffer:
     return _Marks(wanted, score, lambda name, data: _has_key(data, name), "JSON keys")
 
 
-def texts(*wanted: str | AnyOf, score: int = 100) -> Sniffer:
+def texts(*wanted: str | AnyOf, score: int = SURE) -> Sniffer:
     """Return a sniffer for objects whose first bytes contain these texts.
 
     Args:
@@ -49,7 +58,7 @@ def texts(*wanted: str | AnyOf, score: int = 100) -> Sniffer:
     return _Marks(wanted, score, lambda name, data: name.encode() in data, "the text")
 
 
-def pattern(regex: bytes, why: str, score: int = 100) -> Sniffer:
+def pattern(regex: bytes, why: str, score: int = SURE) -> Sniffer:
     """Return a sniffer for objects whose first bytes match a regular expression."""
     compiled = re.compile(regex)
 

@@ -1,6 +1,6 @@
-"""Times as logs write them: Unix times of any unit, numbers or text, and RFC 3339 with its variants.
+"""Reads times as logs write them: Unix times of any unit, numbers or text, and RFC 3339.
 
-Source: RFC 3339; variants seen: no zone (taken as UTC), `+0000`, seven to twelve fraction digits.
+Source: RFC 3339. Variants in use: no zone (read as UTC), `+0000`, seven to twelve fraction digits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.flow.columns import MICROS_FROM, MILLIS_FROM, NANOS_FROM, raw_values
+from ktrans.decoders.integers import to_integers
+from ktrans.flow.columns import MICROS_FROM, MILLIS_FROM, NANOS_FROM, raw_values, unix_times
 from ktrans.flow.schema import TIME
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns", "rfc3339"]
@@ -23,33 +24,51 @@ _LAST_MILLIS, _LAST_SECONDS = _LAST_MICROS // 1000, _LAST_MICROS // 1_000_000
 _STAMP_REGEX = (
     r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:[Zz]| ?UTC|[+-]\d\d(?::?\d\d)?)?$"
 )
+_RFC3339_REGEX = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$"
+_WIDE = 64
 _NUMBER_REGEX = r"^[0-9]{1,19}$"
 _FRACTION_REGEX = r"^[0-9]{1,17}\.[0-9]+$"
 
 
-def coerce_times(column: pa.Array, unit: TimeUnit) -> tuple[pa.Array, np.ndarray]:
-    """Turn a column into timestamps.
+def coerce_times(
+    column: pa.Array, unit: TimeUnit, *, strict: bool = False
+) -> tuple[pa.Array, np.ndarray | None]:
+    """Convert a column to timestamps.
 
     Args:
-        column: int64, double, string, or of any other type, which is no time.
-        unit: of numbers; auto tells it by size, number by number.
+        column: integers, doubles, text or timestamps; values of any other type are wrong.
+        unit: unit of numbers; auto finds it by the size of each number.
+        strict: whether texts must be Unix times, or RFC 3339 if that is the unit.
 
     Returns:
-        Timestamps, null where wrong, and a mask of the wrong rows.
+        Timestamps, null where wrong, and a mask of the wrong rows (None if there are none).
     """
     kind = column.type
-    valid = np.asarray(column.is_valid())
     if pa.types.is_null(kind) or not len(column):
-        return pa.nulls(len(column), TIME), ~valid & False
+        return pa.nulls(len(column), TIME), None
+    if pa.types.is_timestamp(kind):
+        return column.cast(TIME, safe=False), None
     if pa.types.is_integer(kind):
-        times = _of_integers(column.cast(pa.int64()), unit)
+        if unit == "auto" and not _any_beyond(column):
+            return unix_times(column.view(pa.int64()) if kind.bit_width == _WIDE else column), None
+        times = _of_integers(column.cast(pa.int64(), safe=False), unit)
     elif pa.types.is_floating(kind):
         times = _of_doubles(column.cast(pa.float64()), unit)
     elif pa.types.is_string(kind):
-        times = _of_texts(column, unit)
+        times = _of_strict_texts(column, unit) if strict else _of_texts(column, unit)
     else:
         times = pa.nulls(len(column), TIME)
-    return times, valid & np.asarray(times.is_null())
+    if times.null_count == column.null_count:
+        return times, None
+    return times, np.asarray(column.is_valid()) & np.asarray(times.is_null())
+
+
+def _any_beyond(column: pa.Array) -> bool:
+    """Return whether a number is below zero, or so large that it is not a time of any unit."""
+    if column.type.bit_width < _WIDE:
+        return True
+    values = raw_values(column)
+    return bool(len(values)) and bool(values.view(np.int64).min() < 0)
 
 
 def _of_integers(column: pa.Array, unit: TimeUnit) -> pa.Array:
@@ -97,8 +116,19 @@ def _stamps(micros: np.ndarray, good: np.ndarray, column: pa.Array) -> pa.Array:
     return pa.array(micros, pa.int64(), mask=None if good.all() else ~good).view(TIME)
 
 
+def _of_strict_texts(column: pa.StringArray, unit: TimeUnit) -> pa.Array:
+    """Convert texts that are nothing but digits, or RFC 3339 times with a zone."""
+    if unit == "rfc3339":
+        coded = column.dictionary_encode()
+        shaped = pc.match_substring_regex(coded.dictionary, _RFC3339_REGEX)
+        texts = pc.if_else(shaped, coded.dictionary, pa.scalar(None, pa.string()))
+        return _of_stamps(texts).take(coded.indices)
+    numbers, _ = to_integers(column, strict=True)
+    return _of_integers(numbers, unit)
+
+
 def _of_texts(column: pa.StringArray, unit: TimeUnit) -> pa.Array:
-    """Read distinct texts, numbers or stamps."""
+    """Convert the distinct texts: numbers or RFC 3339 times."""
     coded = column.dictionary_encode()
     texts = pc.ascii_trim_whitespace(coded.dictionary)
     none = pa.scalar(None, pa.string())
@@ -121,7 +151,7 @@ def _integers(digits: pa.StringArray) -> pa.Array:
 
 
 def _of_stamps(texts: pa.StringArray) -> pa.Array:
-    """Read RFC 3339 times and their variants, given in the right shape or null."""
+    """Convert RFC 3339 times and their variants; every text has the right shape or is null."""
     if texts.null_count == len(texts):
         return pa.nulls(len(texts), TIME)
     # Nine fraction digits are the most that Arrow reads; a time without a zone is UTC.

@@ -1,7 +1,7 @@
-"""One coercion a type: JSON and text values of any make into the types of the flow schema.
+"""Converts raw values of any type into the types of the flow schema: one rule for each flow column.
 
-Logs disagree on how they write a number: as a number, as a double, as text. Each kind of value has
-one helper here, which takes a column of whatever type the parser made, and says which rows cannot be.
+Logs write the same number as a number, as a double or as text. Each kind of value has one function
+here, which takes a column of whatever type the reader made, and returns which rows are wrong.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.integers import INTEGER_REGEX, to_integers
+from ktrans.decoders.integers import to_integers, whole_texts
 from ktrans.decoders.times import TimeUnit, coerce_times
 from ktrans.flow.addresses import canonical_addresses
 from ktrans.flow.columns import as_text, raw_values, recode
@@ -24,10 +24,10 @@ from ktrans.flow.schema import BY_NAME, TEXT, TIME
 Kind = Literal[
     "text", "address", "port", "protocol", "flags", "small", "ip_version", "count", "time"
 ]
-Reason = Literal["wrong_type", "out_of_range", "bad_address", "bad_timestamp"]
+Reason = Literal["wrong_type", "bad_integer", "out_of_range", "bad_address", "bad_timestamp"]
 
 NULL_TEXTS: tuple[str, ...] = ("", "-")
-"""What logs print where there is nothing to report."""
+"""Texts that logs write where they have no value."""
 
 TYPES: dict[Kind, pa.DataType] = {
     "text": TEXT,
@@ -40,6 +40,21 @@ TYPES: dict[Kind, pa.DataType] = {
     "count": pa.int64(),
     "time": TIME,
 }
+CSV_TYPES: dict[Kind, pa.DataType] = {
+    "text": TEXT,
+    "address": TEXT,
+    "port": pa.uint16(),
+    "protocol": pa.uint8(),
+    "flags": pa.uint16(),
+    "small": pa.uint16(),
+    "ip_version": TEXT,
+    "count": pa.uint64(),
+    "time": pa.uint64(),
+}
+"""What a CSV reader can parse each kind as. Unsigned types of the right width check the range of ports
+and protocols, and refuse negative numbers, at no cost."""
+
+NUMBERS: frozenset[Kind] = frozenset({"port", "protocol", "flags", "small", "count", "time"})
 _RANGES: dict[Kind, tuple[int, int]] = {
     "port": (0, 65535),
     "protocol": (0, 255),
@@ -56,11 +71,11 @@ _SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """Rows of one column that cannot be.
+    """The rows of one column whose values cannot be read.
 
     Attributes:
         rows: their numbers.
-        reasons: a reason code each.
+        reasons: the reason code of each.
     """
 
     rows: np.ndarray
@@ -68,7 +83,7 @@ class Wrong:
 
     @classmethod
     def of(cls, mask: np.ndarray, reason: Reason) -> Wrong | None:
-        """Make one of a mask; None if it is empty."""
+        """Return the marked rows with one reason; None if there are none."""
         rows = np.flatnonzero(mask)
         return cls(rows, (reason,) * len(rows)) if len(rows) else None
 
@@ -79,17 +94,20 @@ Convert = Callable[[pa.Array], Coerced]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How the values of one field become those of a flow column.
+    """How raw values are converted to those of a flow column.
 
     Attributes:
-        kind: of the flow column.
-        unit: of times.
+        kind: the kind of the flow column.
+        unit: unit of times.
         multiply: factor for numbers.
-        values: flow value for each native text, compared in lower case (None: there is none);
-            others stay as they are.
-        lower: bring texts to lower case.
-        convert: does it all instead.
-        nulls: texts that mean "not reported".
+        values: flow value for each raw text, compared in lower case (None: null); other texts stay
+            as they are.
+        lower: whether texts are brought to lower case.
+        convert: function that converts the column instead.
+        nulls: texts that stand for null.
+        strict: whether numbers in text may hold nothing but digits, and times in text must be Unix
+            times, or RFC 3339 if that is the unit.
+        negative_is_null: whether counts below zero stand for null; otherwise they are out of range.
     """
 
     kind: Kind
@@ -99,10 +117,12 @@ class Rule:
     lower: bool = False
     convert: Convert | None = None
     nulls: tuple[str, ...] = NULL_TEXTS
+    strict: bool = False
+    negative_is_null: bool = True
 
 
 def kind_of(column: str) -> Kind:
-    """Give the kind of a flow column."""
+    """Return the kind of a flow column."""
     if column in _ADDRESSES:
         return "address"
     if column in _PORTS:
@@ -122,7 +142,7 @@ def kind_of(column: str) -> Kind:
 
 
 def coerce(rule: Rule, column: pa.Array) -> Coerced:
-    """Give the column as its kind's type (TYPES), null where wrong, and what was wrong."""
+    """Return a column in the type of its kind (TYPES), null where wrong, and the wrong rows."""
     if rule.convert is not None:
         return rule.convert(column)
     if rule.values is not None or rule.kind in ("text", "address"):
@@ -132,19 +152,19 @@ def coerce(rule: Rule, column: pa.Array) -> Coerced:
     if rule.kind == "address":
         return _addresses(column)
     if rule.kind == "time":
-        times, bad = coerce_times(_plain(column, rule.nulls), rule.unit)
-        return times, Wrong.of(bad, "bad_timestamp")
-    if rule.kind == "protocol":
+        times, bad = coerce_times(_plain(column, rule.nulls), rule.unit, strict=rule.strict)
+        return times, None if bad is None else Wrong.of(bad, "bad_timestamp")
+    if rule.kind == "protocol" and not rule.strict:
         column = _named(column, PROTOCOL_NAMES)
     elif rule.kind == "ip_version":
         return _ip_versions(column), None
-    return _integers(rule, _plain(column, rule.nulls))
+    return _numbers(rule, _plain(column, rule.nulls))
 
 
 def text_of(column: pa.Array, null_texts: tuple[str, ...] = NULL_TEXTS) -> pa.DictionaryArray:
-    """Give a column as text, null where it says nothing."""
+    """Return a column as text, with null for the texts that stand for it."""
     text = as_text(column)
-    if _all_longer(text.dictionary, max(map(len, null_texts), default=-1)):
+    if not null_texts or _all_longer(text.dictionary, max(map(len, null_texts))):
         return text
     nothing = pc.is_in(text.dictionary, value_set=pa.array(null_texts, pa.string()))
     if not pc.any(nothing).as_py():
@@ -153,7 +173,7 @@ def text_of(column: pa.Array, null_texts: tuple[str, ...] = NULL_TEXTS) -> pa.Di
 
 
 def marked(text: pa.DictionaryArray, test: Callable[[str], bool]) -> np.ndarray | None:
-    """Mark the rows whose text meets a test, by distinct text; None if there are none."""
+    """Return a mask of the rows whose text meets a test; None if there are none."""
     words = [word is not None and test(word) for word in text.dictionary.to_pylist()]
     if not any(words):
         return None
@@ -162,7 +182,7 @@ def marked(text: pa.DictionaryArray, test: Callable[[str], bool]) -> np.ndarray 
 
 
 def _all_longer(texts: pa.StringArray, length: int) -> bool:
-    """Tell whether each text has more bytes than this; a null has none."""
+    """Return whether each text has more bytes than this; a null has none."""
     _, offsets, _ = texts.buffers()
     if offsets is None or not len(texts):
         return True
@@ -171,7 +191,7 @@ def _all_longer(texts: pa.StringArray, length: int) -> bool:
 
 
 def explain(name: str, kind: Kind, reason: str, text: str | None) -> str:
-    """Say what is wrong with a value, for people."""
+    """Return what is wrong with a value, for people."""
     shown = text or ""
     shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
     if reason == "bad_address":
@@ -196,7 +216,7 @@ def _reworded(rule: Rule, column: pa.DictionaryArray) -> pa.DictionaryArray:
 
 
 def _named(column: pa.Array, numbers: Mapping[str, str]) -> pa.Array:
-    """Replace names by numbers, by distinct value."""
+    """Replace names by numbers."""
     if not (pa.types.is_string(column.type) or pa.types.is_dictionary(column.type)):
         return column
     text = as_text(column)
@@ -208,13 +228,13 @@ def _named(column: pa.Array, numbers: Mapping[str, str]) -> pa.Array:
 
 
 def _plain(column: pa.Array, null_texts: tuple[str, ...]) -> pa.Array:
-    """Give texts as a plain array, null where they say nothing; other types as they are."""
+    """Return texts as a plain array, null where they stand for it; other types unchanged."""
     if pa.types.is_dictionary(column.type):
         return text_of(column, null_texts).cast(pa.string())
-    if not pa.types.is_string(column.type):
+    if not pa.types.is_string(column.type) or not null_texts:
         return column
     lengths = raw_values(pc.binary_length(column))
-    short = lengths <= max(map(len, null_texts), default=0)
+    short = lengths <= max(map(len, null_texts))
     if not short.any():
         return column
     nothing = pc.is_in(column, value_set=pa.array(null_texts, pa.string()))
@@ -232,15 +252,33 @@ def _addresses(column: pa.DictionaryArray) -> Coerced:
 
 
 def _ip_versions(column: pa.Array) -> pa.Array:
-    """Read 4, 6, IPv4, IPv6 and ether types; whatever else there is says nothing."""
+    """Convert 4, 6, IPv4, IPv6 and ether types; any other value is null."""
     text = as_text(column)
     words = [_IP_NAMES.get((word or "").lower()) for word in text.dictionary.to_pylist()]
     return pa.array(words, pa.int8()).take(text.indices)
 
 
-def _integers(rule: Rule, column: pa.Array) -> Coerced:
-    """Read integers, multiply them, and check their range."""
-    numbers, bad = to_integers(column, rule.multiply)
+def _unsigned(rule: Rule, column: pa.Array) -> Coerced:
+    """Convert unsigned integers, whose type may be narrow enough to hold no value out of range."""
+    typed, (_, high) = TYPES[rule.kind], _RANGES[rule.kind]
+    if (1 << column.type.bit_width) - 1 <= high:
+        return column.cast(typed), None
+    over = raw_values(column) > high
+    if over.any() and column.null_count:
+        over &= np.asarray(column.is_valid())
+    wrong = Wrong.of(over, "out_of_range") if over.any() else None
+    if wrong is not None:
+        column = pc.if_else(pa.array(over), pa.scalar(None, column.type), column)
+    if column.type.bit_width == typed.bit_width:
+        return column.view(typed), wrong
+    return column.cast(typed, safe=False), wrong
+
+
+def _numbers(rule: Rule, column: pa.Array) -> Coerced:
+    """Convert integers, multiply them, and check their range."""
+    if pa.types.is_unsigned_integer(column.type) and rule.multiply is None:
+        return _unsigned(rule, column)
+    numbers, bad = to_integers(column, rule.multiply, strict=rule.strict)
     low, high = _RANGES[rule.kind]
     values = raw_values(numbers)
     valid = np.asarray(numbers.is_valid()) if numbers.null_count else None
@@ -251,26 +289,16 @@ def _integers(rule: Rule, column: pa.Array) -> Coerced:
         return numbers.cast(TYPES[rule.kind]), None
     if valid is not None:
         outside &= valid
-    cleared = outside if bad is None else outside | bad
-    numbers = pc.if_else(pa.array(cleared), pa.scalar(None, pa.int64()), numbers)
+    if outside.any():
+        numbers = pc.if_else(pa.array(outside), pa.scalar(None, pa.int64()), numbers)
     typed = numbers.cast(TYPES[rule.kind])
-    if rule.kind == "count":
+    if rule.kind == "count" and rule.negative_is_null:
         # A counter below zero means that the log had nothing to count, not that the row is bad.
         outside = np.zeros(len(outside), dtype=bool)
     if bad is None:
         return typed, Wrong.of(outside, "out_of_range")
     faults = np.flatnonzero(outside | bad)
-    odd = bad & ~_whole(column)
-    reasons: list[Reason] = ["wrong_type" if b else "out_of_range" for b in odd[faults].tolist()]
+    odd = bad[faults] & ~whole_texts(column.take(pa.array(faults)), strict=rule.strict)
+    no_integer: Reason = "bad_integer" if rule.strict else "wrong_type"
+    reasons: list[Reason] = [no_integer if b else "out_of_range" for b in odd.tolist()]
     return typed, Wrong(faults, tuple(reasons)) if len(faults) else None
-
-
-def _whole(column: pa.Array) -> np.ndarray:
-    """Mark texts that are integers, however large."""
-    if not pa.types.is_string(column.type):
-        return np.zeros(len(column), dtype=bool)
-    trimmed = pc.ascii_trim_whitespace(column)
-    whole: np.ndarray = np.asarray(
-        pc.match_substring_regex(trimmed, INTEGER_REGEX).fill_null(False)
-    )
-    return whole

@@ -73,13 +73,13 @@ class DedupeEnricher(Enricher[DedupeEnricherConfig]):
         return schema
 
     def begin(self, task: TaskId) -> Self:
-        """Give an enricher that has seen nothing."""
+        """Return an enricher without state."""
         del task
         return type(self)(self.config, self.context)
 
     @property
     def state_bytes(self) -> int:
-        """Give the memory that the state takes."""
+        """The memory that the state takes."""
         return self._kept.nbytes + self._counted.nbytes + self._positions.nbytes
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -148,7 +148,7 @@ class DedupeEnricher(Enricher[DedupeEnricherConfig]):
         return found
 
     def _first(self, keys: Hashes) -> np.ndarray:
-        """Give the positions of keys that were never seen before, each where it comes first."""
+        """Return the positions of keys that were never seen before, each where it comes first."""
         order, new = keys.groups()
         order = order[new]
         entries = keys.take(order)

@@ -67,7 +67,7 @@ class OneReportEnricherConfig(HeldConfig):
         ge=0,
         le=86_400,
         description=(
-            "Windows overlap if no more than this lies between them: capture points do not see a "
+            "Windows overlap if they are no further apart than this: capture points do not see a "
             "packet at the same moment, and AWS may be up to a minute late."
         ),
         examples=[5],

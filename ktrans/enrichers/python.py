@@ -20,9 +20,9 @@ class PythonEnricherConfig(ComponentConfig):
     function: str = Field(
         pattern=r"^[\w.]+:[\w.]+$",
         description="`module:function` of a module that is installed beside ktrans. It takes a "
-        "pyarrow.RecordBatch and gives one, is called in several threads at once, and gives the "
+        "pyarrow.RecordBatch and returns one, is called in several threads at once, and gives the "
         "same for the same batch. Once, before any data, it is called with a batch without rows, "
-        "and what it gives then tells the schema.",
+        "and the result has the schema.",
         examples=["acme_flows.enrich:add_owner"],
     )
     options: dict[str, Any] = Field(
@@ -83,11 +83,11 @@ class PythonEnricher(Enricher[PythonEnricherConfig]):
         return function
 
     def needs(self) -> list[str] | None:
-        """Name the columns that it reads, as far as they were told."""
+        """Name the columns that it reads, if the config lists them."""
         return self.config.reads
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Call the function with no rows, and take the schema of what it gives.
+        """Call the function with no rows, and return the schema of the result.
 
         Raises:
             ConfigError: it fails, or gives something else than a RecordBatch.

@@ -127,7 +127,7 @@ def _is_pattern(name: str) -> bool:
 def _matching(
     patterns: Sequence[str], names: list[str], what: str, absent: Sequence[str] = ()
 ) -> list[str]:
-    """Give the columns that the patterns match, in their order; each must match something."""
+    """Return the columns that the patterns match, in their order; each must match something."""
     found: dict[str, None] = {}
     for pattern in patterns:
         hits = [name for name in names if fnmatchcase(name, pattern)]

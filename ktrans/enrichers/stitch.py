@@ -69,7 +69,7 @@ class StitchEnricherConfig(HeldConfig):
         1,
         ge=0,
         le=86_400,
-        description="Windows overlap if no more than this lies between them.",
+        description="Windows overlap if they are no further apart than this.",
         examples=[10],
     )
     capture_point: list[str] = Field(
@@ -191,7 +191,7 @@ class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
 def _initiators(
     noted: dict[str, np.ndarray], one: np.ndarray, other: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tell the initiator's record of each pair from the other's."""
+    """Return the initiator's record and the other one, of each pair."""
     one, other = np.minimum(one, other), np.maximum(one, other)  # in the order they came
     flags, kind = noted["tcp_flags"], np.searchsorted(_PORT_KINDS, noted["src_port"], side="right")
     asks = (noted["protocol"] == _TCP) & (flags >= 0) & (flags & (_SYN | _ACK) == _SYN)

@@ -51,7 +51,7 @@ class ToEcsEnricher(ReshapeEnricher[ToEcsEnricherConfig]):
     """Makes ECS documents."""
 
     def attributes(self) -> Sequence[Attribute]:
-        """Give the attributes of the parts."""
+        """Return the attributes of the parts."""
         parts = {"", *self.config.parts}
         return [each for each in ECS if each.part in parts]
 
@@ -66,7 +66,7 @@ class ToEcsEnricher(ReshapeEnricher[ToEcsEnricherConfig]):
         return {**RULES, **own}
 
     def settings(self) -> Mapping[str, Any]:
-        """Give the version."""
+        """Return the version."""
         return {"version": self.config.version}
 
     def target(self) -> str:

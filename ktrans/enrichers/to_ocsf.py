@@ -95,7 +95,7 @@ class ToOcsfEnricher(ReshapeEnricher[ToOcsfEnricherConfig]):
     }
 
     def attributes(self) -> Sequence[Attribute]:
-        """Give the attributes of the version and the profiles."""
+        """Return the attributes of the version and the profiles."""
         major, minor, _ = (int(number) for number in self.config.version.split("."))
         parts = {"", *self.config.profiles}
         if self.config.unmapped:
@@ -117,11 +117,11 @@ class ToOcsfEnricher(ReshapeEnricher[ToOcsfEnricherConfig]):
         return {**RULES, **own}
 
     def settings(self) -> Mapping[str, Any]:
-        """Give version and profiles."""
+        """Return version and profiles."""
         return {"version": self.config.version, "profiles": self.config.profiles}
 
     def eligible(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Give the rows with an address, and with a time: OCSF requires one of an event."""
+        """Return the rows with an address, and with a time: OCSF requires one of an event."""
         batch = super().eligible(batch)
         timed = np.zeros(batch.num_rows, bool)
         for name in _TIMES:
@@ -211,7 +211,7 @@ def _leftovers(view: View, attribute: Attribute) -> pa.Array:
             fields.append((name, view.text(name)))
         elif view.column(name, pa.int64()).null_count < view.rows:
             fields.append((name, number_text(view, Attribute((name,), TEXT, (name,)))))
-    homeless = view.side == 0
-    fields += [(name, only_where(view.text(name), homeless)) for name in OCSF_PLACES]
+    without_side = view.side == 0
+    fields += [(name, only_where(view.text(name), without_side)) for name in OCSF_PLACES]
     del attribute
     return extended(view.column("attrs", ATTRS), fields)

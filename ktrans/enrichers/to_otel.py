@@ -43,7 +43,7 @@ class ToOtelEnricher(ReshapeEnricher[ToOtelEnricherConfig]):
     """Makes OpenTelemetry log records."""
 
     def attributes(self) -> Sequence[Attribute]:
-        """Give the attributes of the parts."""
+        """Return the attributes of the parts."""
         parts = {"", *self.config.parts}
         return [each for each in OTEL if each.part in parts]
 

@@ -1,4 +1,4 @@
-"""The `zones` enricher: where both ends of a flow are, what kind of path lies between, its price.
+"""The `zones` enricher: where both ends of a flow are, the kind of path between them, its price.
 
 Clouds charge for traffic by the path it takes: between zones, between regions, to the internet.
 Each end's place is, column by column:
@@ -9,11 +9,11 @@ Each end's place is, column by column:
 2. else what the user's table says of the longest prefix that holds the address.
 
 An end is *known* if any of cloud, region, zone or network came out; *outside* if not and its
-address is none that stays within networks (private, shared, unique local, link-local, loopback,
+address is not one that stays within networks (private, shared, unique local, link-local, loopback,
 multicast or broadcast, as `labels` has them); else *inside*, at an unknown place. The
 class of the path is then the first that holds:
 
-    null               an address is missing or is none
+    null               an address is missing or invalid
     internet_out       destination outside, source not
     internet_in        source outside, destination not
     internet           both outside

@@ -54,7 +54,7 @@ _COMPARE: dict[str, Any] = {
 
 
 def an(kind: Kind) -> str:
-    """Give a kind with its article, for messages."""
+    """Return a kind with its article, for messages."""
     return f"{'an' if kind in ('int', 'attrs') else 'a'} {kind}"
 
 
@@ -153,7 +153,7 @@ class Compiler:
         return self.as_kind(self.of_kind(self.visit(node), ("bool",), what), "bool")
 
     def of_kind(self, op: Op, kinds: Sequence[Kind], what: str) -> Op:
-        """Insist on one of these kinds; a bare null passes as the first of them."""
+        """Check that an operation has one of these kinds; a bare null becomes the first of them."""
         if op.kind == "null":
             return self.as_kind(op, kinds[0])
         if op.kind not in kinds:
@@ -168,7 +168,7 @@ class Compiler:
         return self.op(kind, lambda value: value.cast(target, safe=False), [op], Node(pos))
 
     def alike(self, ops: Sequence[Op], what: str) -> list[Op]:
-        """Bring operations to one kind: null fits any, int fits float, a time in quotes a time."""
+        """Cast operations to one kind: null to any, int to float, a time in quotes to a time."""
         kinds = {op.kind for op in ops} - {"null"}
         if "timestamp" in kinds and kinds <= {"timestamp", "text"}:
             ops = [self.as_time(op, what) for op in ops]

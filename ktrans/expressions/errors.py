@@ -36,6 +36,6 @@ def _snippet(text: str, position: int) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Give a hint with the closest known name, or None if nothing is close."""
+    """Return a hint with the closest known name, or None if nothing is close."""
     close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else None

@@ -45,7 +45,7 @@ class Function:
     never: Kinds
 
     def kinds(self, position: int) -> Kinds:
-        """Give the kinds that the argument at a position takes."""
+        """Return the kinds that the argument at a position may have."""
         assert self.args != "alike"
         return self.args[min(position, len(self.args) - 1)]
 
@@ -54,7 +54,7 @@ def find_function(name: str, text: str, pos: int) -> Function:
     """Look a function up by its lower-case name.
 
     Raises:
-        ExpressionError: there is none of that name.
+        ExpressionError: no function has that name.
     """
     found = FUNCTIONS.get(name)
     if found is None:
@@ -64,7 +64,7 @@ def find_function(name: str, text: str, pos: int) -> Function:
 
 
 def function_names() -> dict[str, str]:
-    """Give every function's name and how it is written, for the reference page and messages."""
+    """Return the usage of each function by name, for the reference page and messages."""
     return {name: function.usage for name, function in sorted(FUNCTIONS.items())}
 
 

@@ -17,12 +17,12 @@ class Op:
     """One typed operation.
 
     Attributes:
-        kind: of what it gives.
-        run: takes the values of `args`, gives its own. Pure and total.
-        args: what it works on.
+        kind: of its result.
+        run: takes the values of `args`, returns the result. Pure and total.
+        args: the operations that it takes the values of.
         column: for a leaf, the column that it reads.
         value: for a constant, its value.
-        pos: where it stands in the text.
+        pos: its offset in the text.
         lifted: it depends on one text column only, so it is run on the distinct values.
     """
 
@@ -41,7 +41,7 @@ class Op:
 
     @property
     def is_constant(self) -> bool:
-        """Tell whether it is the same in every row."""
+        """Whether it has the same value in every row."""
         return self.value is not None
 
 
@@ -55,7 +55,7 @@ class Env:
         self._normal: dict[str, pa.Array] = {}
 
     def column(self, name: str) -> pa.Array:
-        """Give a column in the type in which its kind is computed."""
+        """Return a column in the type in which its kind is computed."""
         if name not in self._normal:
             self._normal[name] = normal(self.columns[name], self.kinds[name])
         return self._normal[name]

@@ -339,8 +339,8 @@ def parse_time(value: str, text: str, pos: int) -> datetime:
 
     Args:
         value: the time.
-        text: the expression that it stands in.
-        pos: where it stands there.
+        text: the expression.
+        pos: the offset of the time in it.
 
     Raises:
         ExpressionError: it is not a time.

@@ -29,7 +29,7 @@ class Addresses:
     """Parsed addresses, one an element of the text array.
 
     Attributes:
-        family: uint8; 4, 6, or 0 for null and for text that is no address.
+        family: uint8; 4, 6, or 0 for null and for text that is not an address.
         v4: uint32 in host order; 0 where the family is not 4.
         v6: 16 bytes in network order (numpy `S16`, which sorts as the numbers do); None if there
             is no IPv6 address at all.
@@ -128,7 +128,7 @@ def _parse_v6(
 
 @lru_cache(maxsize=1 << 16)
 def pack_v6(text: str) -> bytes | None:
-    """Give the 16 bytes of an IPv6 address, or None if the text is not one.
+    """Return the 16 bytes of an IPv6 address, or None if the text is not one.
 
     Blocks of a log have most of their addresses in common, so the last ones are remembered.
     """
@@ -148,7 +148,7 @@ class Prefix:
 
     @property
     def last(self) -> int:
-        """Give the last address as a number."""
+        """The last address as a number."""
         return self.first | ((1 << (_BITS[self.family] - self.length)) - 1)
 
 
@@ -156,7 +156,7 @@ def parse_prefix(text: str) -> Prefix:
     """Read `10.0.0.0/8`, `2001:db8::/32`, or a single address.
 
     Raises:
-        ValueError: it is no prefix, or has bits set beyond its length.
+        ValueError: it is not a prefix, or has bits set beyond its length.
     """
     address, slash, bits = text.strip().partition("/")
     family = 6 if ":" in address else 4
@@ -195,7 +195,7 @@ class PrefixIndex:
         self._starts6 = np.frombuffer(packed, "S16")
 
     def lookup(self, addresses: Addresses) -> np.ndarray:
-        """Give for each address the position of its longest prefix as int32, or -1."""
+        """Return for each address the position of its longest prefix as int32, or -1."""
         at = np.searchsorted(self._starts4, addresses.v4, side="right") - 1
         found = self._rows4[at]
         if addresses.v6 is not None:
@@ -231,7 +231,7 @@ def _flatten(prefixes: Iterable[Prefix], family: int) -> tuple[list[int], np.nda
 
 
 def in_prefixes(texts: pa.Array | pa.Scalar, index: PrefixIndex) -> pa.Array | pa.Scalar:
-    """Tell for each text whether its address is in any of the prefixes; null if it is no address."""
+    """Return whether each address is in any of the prefixes; null for what is not an address."""
     scalar = isinstance(texts, pa.Scalar)
     encoded = (pa.array([texts.as_py()], pa.string()) if scalar else texts).dictionary_encode()
     addresses = parse_addresses(encoded.dictionary)

@@ -1,7 +1,7 @@
 """How the types of an expression compute: total functions over Arrow arrays and scalars.
 
 Total means that no value makes them fail. What has no answer (division by zero, an integer that
-does not fit 64 bits, text that is no number) is null.
+does not fit 64 bits, text that is not a number) is null.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _INT64 = np.iinfo(np.int64)
 
 
 def kind_of(dtype: pa.DataType) -> Kind | None:  # noqa: PLR0911 - one return a kind
-    """Give the kind of values of an Arrow type; None if expressions cannot read it."""
+    """Return the kind of values of an Arrow type; None if expressions cannot read it."""
     if pa.types.is_dictionary(dtype):
         dtype = dtype.value_type
     if pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or dtype == pa.string_view():
@@ -54,7 +54,7 @@ def kind_of(dtype: pa.DataType) -> Kind | None:  # noqa: PLR0911 - one return a 
 
 
 def normal(array: pa.Array, kind: Kind) -> pa.Array:
-    """Bring a column to the one Arrow type in which its kind is computed."""
+    """Cast a column to the Arrow type in which its kind is computed."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if kind == "attrs":
@@ -128,7 +128,7 @@ def _spread(value: Value, size: int) -> pa.Array:
 
 
 def _filled(array: pa.Array) -> np.ndarray:
-    """Give the values with ones for nulls: one divides, and overflows nothing."""
+    """Return the values with 1 for null, which neither divides by zero nor overflows."""
     filled = array.fill_null(pa.scalar(1, array.type))
     return np.asarray(filled.to_numpy(zero_copy_only=False))
 
@@ -227,7 +227,7 @@ def to_text(value: Value) -> Value:
 
 
 def is_in(value: Value, items: pa.Array) -> Value:
-    """Tell whether a value is among constants, with SQL's nulls."""
+    """Return whether a value is among constants, with SQL's nulls."""
     known = items.drop_null()
     found = pc.is_in(value, value_set=known)
     unknown = pc.is_null(value)

@@ -22,7 +22,7 @@ IPV4_REGEX = rf"^{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}$"
 
 @lru_cache(maxsize=1 << 16)
 def canonical_ipv6(text: str) -> str | None:
-    """Give the RFC 5952 form of an IPv6 address, or None if it is not one.
+    """Return the RFC 5952 form of an IPv6 address, or None for other texts.
 
     IPv4-mapped addresses keep their dotted part (RFC 5952, section 5); zone ids are not accepted,
     since they mean nothing outside the machine that wrote them.
@@ -46,7 +46,7 @@ def canonical_addresses(values: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
 
     Returns:
         The canonical values (the same array if nothing had to change; null where invalid), and a
-        boolean array that is True for values that are no address, or None if all are.
+        boolean array that is True for values that are not an address, or None if there are none.
     """
     is_ipv4 = pc.match_substring_regex(values, IPV4_REGEX)
     others = np.flatnonzero(~np.asarray(is_ipv4.fill_null(True)))
@@ -68,14 +68,14 @@ def canonical_addresses(values: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
 
 
 def address_versions(values: pa.Array) -> np.ndarray:
-    """Give 4 or 6 (int8) for each canonical address; the answer for a null means nothing."""
+    """Return 4 or 6 (int8) for each canonical address; undefined for null."""
     versions = np.full(len(values), 4, dtype=np.int8)
     versions[with_colon(values)] = 6
     return versions
 
 
 def with_colon(texts: pa.Array) -> np.ndarray:
-    """Give the positions of the texts that hold a colon, in order; of a null they mean nothing.
+    """Return the positions of the texts that contain a colon, in order; undefined for null.
 
     Args:
         texts: a utf8 array.
@@ -94,7 +94,7 @@ def with_colon(texts: pa.Array) -> np.ndarray:
 
 
 def ip_versions(column: pa.DictionaryArray) -> pa.Array:
-    """Give the IP version of each row's address as int8; null where there is no address."""
+    """Return the IP version of each row's address as int8; null where there is no address."""
     per_value = address_versions(column.dictionary)
     if len(per_value) and (per_value == per_value[0]).all():
         rows = np.full(len(column), per_value[0], dtype=np.int8)

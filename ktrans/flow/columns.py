@@ -26,7 +26,7 @@ _nulls: dict[pa.DataType, pa.Array] = {}
 
 
 def nulls(rows: int, kind: pa.DataType) -> pa.Array:
-    """Give an all-null array; those of ordinary length are slices of one that is shared."""
+    """Return an array of nulls; those of usual length are slices of a shared one."""
     if rows > _SHARED_ROWS:
         return pa.nulls(rows, kind)
     shared = _nulls.get(kind)
@@ -36,7 +36,7 @@ def nulls(rows: int, kind: pa.DataType) -> pa.Array:
 
 
 def constant_text(value: str | None, rows: int) -> pa.Array:
-    """Give a text column that says the same in every row."""
+    """Return a text column with the same value in every row."""
     if value is None:
         return nulls(rows, TEXT)
     codes = _ZEROS.slice(0, rows) if rows <= _SHARED_ROWS else pa.array(np.zeros(rows, np.int32))
@@ -44,7 +44,7 @@ def constant_text(value: str | None, rows: int) -> pa.Array:
 
 
 def _stored_as(kind: pa.DataType) -> np.dtype:
-    """Give the numbers that a fixed-width type is stored as; a time is an int64."""
+    """Return the numpy type in which a fixed-width type is stored; a time is an int64."""
     letter = "u" if pa.types.is_unsigned_integer(kind) else "i"
     if pa.types.is_floating(kind):
         letter = "f"
@@ -52,7 +52,7 @@ def _stored_as(kind: pa.DataType) -> np.dtype:
 
 
 def raw_values(column: pa.Array) -> np.ndarray:
-    """Give the numbers of a fixed-width array without copying; those under nulls mean nothing."""
+    """Return the numbers of a fixed-width array without copying; undefined for null."""
     kind = _stored_as(column.type)
     buffer = column.buffers()[1]
     if buffer is None:
@@ -61,7 +61,7 @@ def raw_values(column: pa.Array) -> np.ndarray:
 
 
 def as_text(column: pa.Array) -> pa.DictionaryArray:
-    """Give a text column, whatever it came as (utf8, large_utf8, views, dictionaries of these)."""
+    """Return a column of any text type (utf8, large_utf8, views, dictionaries of these) as TEXT."""
     if column.type == TEXT:
         return column
     if pa.types.is_dictionary(column.type):
@@ -86,12 +86,12 @@ def recode(column: pa.DictionaryArray, values: pa.Array) -> pa.DictionaryArray:
 
 
 def lower_text(column: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Give a text column in lower case."""
+    """Return a text column in lower case."""
     return recode(column, pc.utf8_lower(column.dictionary))
 
 
 def coalesce_text(first: pa.DictionaryArray, second: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Give the first column's text, and the second's where the first has none."""
+    """Return the first column's text, and the second's where the first has none."""
     if first.null_count == 0 or second.null_count == len(second):
         return first
     both = pa.chunked_array([first, second]).unify_dictionaries()
@@ -101,7 +101,7 @@ def coalesce_text(first: pa.DictionaryArray, second: pa.DictionaryArray) -> pa.D
 
 
 def unix_times(column: pa.Array) -> pa.Array:
-    """Turn Unix times (int64) into timestamps, telling the unit of each row by its size.
+    """Turn Unix times (int64) into timestamps, with the unit of each row by its size.
 
     Some records of logs in seconds carry milliseconds; a time of 100,000,000,000 or more is taken
     as milliseconds, from 1e14 as microseconds, from 1e17 as nanoseconds (rounded down).

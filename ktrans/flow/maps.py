@@ -60,7 +60,7 @@ def build_attrs(fields: Sequence[tuple[str, pa.DictionaryArray]], rows: int) -> 
 
 
 def entries(maps: pa.Array) -> tuple[np.ndarray, pa.Array, pa.Array]:
-    """Take a map column apart.
+    """Return the offsets, keys and values of a map column.
 
     Returns:
         Offsets of the rows' entries (one more than rows), the keys and the values of all entries.
@@ -92,7 +92,7 @@ def map_value(maps: pa.Array, key: str) -> tuple[np.ndarray, pa.Array]:
 
 
 def extended(maps: pa.Array, fields: Sequence[tuple[str, pa.DictionaryArray]]) -> pa.Array:
-    """Give maps with further entries behind their own.
+    """Append entries to maps.
 
     Args:
         maps: of type map<utf8, utf8>.
@@ -126,7 +126,7 @@ def extended(maps: pa.Array, fields: Sequence[tuple[str, pa.DictionaryArray]]) -
 
 
 def renamed(maps: pa.Array, change: Callable[[str], str]) -> pa.Array:
-    """Give maps with other keys; `change` is asked once for each distinct key."""
+    """Rename keys of maps; `change` is called once for each distinct key."""
     if maps.null_count == len(maps):
         return nulls(len(maps), ATTRS)
     offsets, keys, items = entries(maps)
@@ -143,7 +143,7 @@ def renamed(maps: pa.Array, change: Callable[[str], str]) -> pa.Array:
 
 
 def exploded(maps: pa.Array) -> dict[str, pa.Array]:
-    """Give one plain text column for each key; of a key that a row has twice the last one counts."""
+    """Return a plain text column for each key; of a duplicate key in a row the last counts."""
     if maps.null_count == len(maps):
         return {}
     offsets, keys, items = entries(maps)

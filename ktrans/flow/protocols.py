@@ -46,7 +46,7 @@ _HAS_PORTS[list(PROTOCOLS_WITH_PORTS)] = True
 
 
 def portless(protocol: pa.Array) -> pa.Array | None:
-    """Mark the rows whose protocol has no ports; None if there is none.
+    """Mark the rows whose protocol has no ports; None if there are no such rows.
 
     Args:
         protocol: integer array of 0 to 255. A null leaves the row alone.
@@ -59,12 +59,12 @@ def portless(protocol: pa.Array) -> pa.Array | None:
 
 
 def blank_ports(port: pa.Array, without: pa.Array | None) -> pa.Array:
-    """Give the ports with null where the protocol has none.
+    """Set ports to null where the protocol has none.
 
-    Logs disagree on what to print there (0, nothing), so joins would not meet.
+    Logs disagree on what to print there (0, nothing), so joins would not match.
 
     Args:
         port: integer array.
-        without: what `portless` gave for the same rows.
+        without: the result of `portless` for the same rows.
     """
     return port if without is None else pc.if_else(without, pa.scalar(None, port.type), port)

@@ -130,7 +130,7 @@ COLUMNS: tuple[Column, ...] = (
 BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 NAMES: tuple[str, ...] = tuple(BY_NAME)
 COUNTERS: tuple[str, ...] = tuple(c.name for c in COLUMNS if c.role == "counter")
-"""The columns whose sums the ledger follows; a decoder builds them even when nobody asks."""
+"""The columns whose sums the ledger follows; a decoder always builds them."""
 
 
 def _field(column: Column) -> pa.Field:
@@ -146,7 +146,7 @@ FLOW_SCHEMA: pa.Schema = pa.schema(
 
 
 def project(columns: Iterable[str] | None) -> pa.Schema:
-    """Give the flow schema with only these columns, in the schema's own order.
+    """Return the flow schema with only these columns, in the schema's own order.
 
     Args:
         columns: names; those that are not flow columns are left out. None means all.

@@ -11,7 +11,7 @@ import pyarrow as pa
 from ktrans.api import Enricher
 from ktrans.api.component import C
 from ktrans.flow.schema import TEXT
-from ktrans.kit.columns import column_exists, option, rebuild, require
+from ktrans.kit.columns import column_exists, fitted, option, rebuild, require
 
 
 class ColumnEnricher(Enricher[C]):
@@ -95,14 +95,3 @@ class ColumnEnricher(Enricher[C]):
         made = self.compute(batch)
         new = {name: fitted(column, self._schema.field(name).type) for name, column in made.items()}
         return rebuild(batch, self._schema, new)
-
-
-def fitted(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
-    """Return a column in the type that it was announced with; text is put into a dictionary."""
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    if column.type == kind:
-        return column
-    if kind == TEXT and not pa.types.is_dictionary(column.type):
-        return column.cast(pa.string()).dictionary_encode()
-    return column.cast(kind)

@@ -1,4 +1,4 @@
-"""What enrichers share: finding columns, working on distinct values, putting results in place."""
+"""Helpers of enrichers: checks of columns, distinct values, new and replaced columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ktrans.api.errors import ConfigError
 from ktrans.flow.schema import BY_NAME, TEXT
 
 MISSING = np.int32(-1)
-"""The code that stands for null where codes are numpy arrays."""
+"""The code for null in numpy arrays of codes."""
 
 
 @contextmanager
@@ -27,14 +27,14 @@ def option(name: str | None) -> Iterator[None]:
 
 
 def unknown_column(name: str, known: Sequence[str], what: str) -> ConfigError:
-    """Make the error for a column that is not there, with the closest name as a hint."""
+    """Make the error for a missing column, with the closest name as a hint."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
     return ConfigError(f"{what}: there is no column {name!r}", code="unknown_column", hint=hint)
 
 
 def require(schema: pa.Schema, names: Iterable[str], what: str) -> None:
-    """Insist that columns exist.
+    """Check that columns exist.
 
     Raises:
         ConfigError: one does not.
@@ -45,7 +45,7 @@ def require(schema: pa.Schema, names: Iterable[str], what: str) -> None:
 
 
 def require_text(schema: pa.Schema, names: Iterable[str], what: str) -> None:
-    """Insist that columns exist and hold text.
+    """Check that columns exist and hold text.
 
     Raises:
         ConfigError: one does not.
@@ -57,7 +57,7 @@ def require_text(schema: pa.Schema, names: Iterable[str], what: str) -> None:
 
 
 def require_integer(schema: pa.Schema, names: Iterable[str], what: str) -> None:
-    """Insist that columns exist and hold whole numbers.
+    """Check that columns exist and hold integers.
 
     Raises:
         ConfigError: one does not.
@@ -95,7 +95,7 @@ def _wrong_type(schema: pa.Schema, name: str, wanted: str, what: str) -> ConfigE
 
 
 def is_text(dtype: pa.DataType) -> bool:
-    """Tell whether a type is text, plain or as a dictionary; an all-null column passes as text."""
+    """Return whether a type is text, plain or as a dictionary; an all-null column passes as text."""
     if pa.types.is_dictionary(dtype):
         dtype = dtype.value_type
     return bool(
@@ -107,14 +107,14 @@ def is_text(dtype: pa.DataType) -> bool:
 
 
 def distinct(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """Take a text column apart.
+    """Return the distinct values of a text column, and the position of each row's value.
 
     Args:
         array: text in any of its types.
 
     Returns:
         The distinct values as a string array (it may hold unused and null ones), and for each row
-        the position of its value, as many as there are values standing for null.
+        the position of its value; the number of values for null.
     """
     if not pa.types.is_dictionary(array.type):
         array = array.cast(pa.string()).dictionary_encode()
@@ -133,7 +133,7 @@ def distinct(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
 
 
 def spread(codes: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Give each row the code of its distinct value (int32, MISSING for null)."""
+    """Return each row the code of its distinct value (int32, MISSING for null)."""
     return np.asarray(np.append(codes.astype(np.int32, copy=False), MISSING)[indices])
 
 
@@ -144,7 +144,7 @@ def coded(codes: np.ndarray, values: pa.Array) -> pa.DictionaryArray:
 
 
 def plain_integers(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Give an integer column as int64 with -1 for null, and where it is null."""
+    """Return an integer column as int64 with -1 for null, and where it is null."""
     if pa.types.is_null(array.type):
         return np.full(len(array), -1, np.int64), np.ones(len(array), bool)
     if not array.null_count:
@@ -188,6 +188,19 @@ def rebuild(batch: pa.RecordBatch, schema: pa.Schema, new: dict[str, pa.Array]) 
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
+def fitted(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    """Return a column in a type; plain text becomes a dictionary where that is asked for."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks else pa.nulls(0, column.type)
+    if column.type == kind:
+        return column
+    if kind == TEXT and not pa.types.is_dictionary(column.type):
+        return column.cast(pa.string()).dictionary_encode()
+    return column.cast(kind)
+
+
 def side_of(column: str) -> str:
-    """Give `src` for `src_addr`, `dst_pkt` for `dst_pkt_addr`, and any other name as it is."""
+    """Return `src` for `src_addr`, `dst_pkt` for `dst_pkt_addr`, and any other name as it is."""
     return column.removesuffix("_addr") or column

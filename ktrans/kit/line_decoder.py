@@ -15,7 +15,7 @@ from ktrans.api import Context, Decoded, Decoder, Payload, reject_batch
 from ktrans.api.component import C
 from ktrans.flow.columns import constant_text, flow_batch
 from ktrans.flow.schema import project
-from ktrans.kit.column_enricher import fitted
+from ktrans.kit.columns import fitted
 from ktrans.kit.text.inflate import Inflater
 from ktrans.kit.text.lines import Lines, Overlong, Torn, count_lines, whole_lines
 

@@ -1,6 +1,8 @@
-"""The plugin that brings the built-in components, registered like any other."""
+"""Registers the built-in components, in the same way as plugins."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from ktrans.api.spec import Spec, hookimpl
 
@@ -45,7 +47,7 @@ def _spec(kind: str, name: str, module: str, cls: str, summary: str, **more: obj
     )
 
 
-def _log(name: str, summary: str) -> Spec:
+def _log(name: str, summary: str, **more: Any) -> Spec:
     """Return the Spec of a log that `ktrans.decoders.logs` declares in a module of its name."""
     where = f"ktrans.decoders.logs.{name}:LOG"
     return Spec(
@@ -55,6 +57,7 @@ def _log(name: str, summary: str) -> Spec:
         config=f"{where}.config",
         summary=summary,
         sniff=f"{where}.recognise",
+        **more,
     )
 
 
@@ -90,24 +93,8 @@ DECODERS = [
         "Looks at each object and picks the decoder",
         stability="stable",
     ),
-    _spec(
-        "decoder",
-        "aws_vpc",
-        "aws_vpc",
-        "AwsVpcDecoder",
-        "AWS VPC flow logs, versions 2 to 11, text and Parquet",
-        stability="stable",
-        sniff="ktrans.decoders.logs.aws_vpc:sniff",
-    ),
-    _spec(
-        "decoder",
-        "aws_tgw",
-        "aws_tgw",
-        "AwsTgwDecoder",
-        "AWS Transit Gateway flow logs, text and Parquet",
-        stability="stable",
-        sniff="ktrans.decoders.logs.aws_tgw:sniff",
-    ),
+    _log("aws_vpc", "AWS VPC flow logs, versions 2 to 11, text and Parquet", stability="stable"),
+    _log("aws_tgw", "AWS Transit Gateway flow logs, text and Parquet", stability="stable"),
     _spec(
         "decoder",
         "gcp_vpc",
@@ -135,14 +122,7 @@ DECODERS = [
         sniff="ktrans.decoders.logs.azure_vnet:sniff",
     ),
     _log("oci_vcn", "Oracle Cloud VCN flow logs, JSON"),
-    _spec(
-        "decoder",
-        "ibm_vpc",
-        "ibm_vpc",
-        "IbmVpcDecoder",
-        "IBM Cloud VPC flow logs, one JSON document an object",
-        sniff="ktrans.decoders.logs.ibm_vpc:sniff",
-    ),
+    _log("ibm_vpc", "IBM Cloud VPC flow logs, one JSON document an object"),
     _log("alibaba_vpc", "Alibaba Cloud VPC flow logs, JSON from Simple Log Service"),
     _log("aws_network_firewall", "AWS Network Firewall flow logs, Suricata JSON"),
     _log("hubble", "Cilium Hubble flows, JSON"),
@@ -150,30 +130,9 @@ DECODERS = [
     _log("goflow2", "NetFlow, IPFIX and sFlow as JSON from goflow2"),
     _spec("decoder", "flow_json", "flow_json", "FlowJsonDecoder", "Any JSON log, by a mapping"),
     _spec("decoder", "flow_csv", "flow_csv", "FlowCsvDecoder", "Any CSV log, by a mapping"),
-    _spec(
-        "decoder",
-        "huawei_vpc",
-        "huawei_vpc",
-        "HuaweiVpcDecoder",
-        "Huawei Cloud and Open Telekom Cloud VPC flow logs",
-        sniff="ktrans.decoders.logs.huawei_vpc:sniff",
-    ),
-    _spec(
-        "decoder",
-        "tencent_vpc",
-        "tencent_vpc",
-        "TencentVpcDecoder",
-        "Tencent Cloud flow logs of network interfaces",
-        sniff="ktrans.decoders.logs.tencent_vpc:sniff",
-    ),
-    _spec(
-        "decoder",
-        "tencent_ccn",
-        "tencent_vpc",
-        "TencentCcnDecoder",
-        "Tencent Cloud flow logs of cross-region traffic",
-        sniff="ktrans.decoders.logs.tencent_vpc:sniff_ccn",
-    ),
+    _log("huawei_vpc", "Huawei Cloud and Open Telekom Cloud VPC flow logs"),
+    _log("tencent_vpc", "Tencent Cloud flow logs of network interfaces"),
+    _log("tencent_ccn", "Tencent Cloud flow logs of cross-region traffic"),
     _log("ktrans", "Flow rows that ktrans wrote, Parquet and JSON lines"),
     _log("ocsf", "OCSF Network Activity (Amazon Security Lake), Parquet and JSON"),
 ]

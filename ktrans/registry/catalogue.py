@@ -1,4 +1,4 @@
-"""The catalogue: every component by kind and type, and the one way to ask plugins for anything."""
+"""The catalogue: all components by kind and type, and the calls of plugin hooks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from ktrans.registry.entry_points import PluginPoint
 
 _log = logging.getLogger("ktrans.registry")
+_STATUS_CODES = {"broken": "plugin_broken", "disabled": "plugin_disabled"}
 
 
 class Catalogue:
-    """All components that are installed, found on first use (implements `ktrans.api.Registry`).
+    """All installed components, loaded on first use (implements `ktrans.api.Registry`).
 
     Args:
-        environ, entry_points, extra: see `ktrans.registry.plugins.load_plugins`; `extra` is how
-            tests and programs bring components without installing them.
+        environ, entry_points, extra: see `ktrans.registry.plugins.load_plugins`; with `extra`,
+            tests and programs add components that are not installed.
     """
 
     def __init__(
@@ -50,13 +51,13 @@ class Catalogue:
         return self._found
 
     def plugins(self) -> list[PluginInfo]:
-        """List all plugins, working or not, our own first."""
+        """List all plugins, broken ones included, ktrans itself first."""
         return list(self._loaded.plugins)
 
     def specs(self, kind: Kind) -> list[Spec]:
-        """List the usable components of a kind, in the order of their type names.
+        """List the usable components of a kind, sorted by type.
 
-        Left out: those that two plugins claim, and those written for a later ktrans.
+        Components that two plugins have, or that need a later ktrans, are not usable.
         """
         return [
             offers[0].spec
@@ -65,20 +66,20 @@ class Catalogue:
         ]
 
     def spec(self, kind: Kind, name: str) -> Spec:
-        """Find a component.
+        """Return the spec of a component.
 
         Raises:
-            ConfigError: there is none of that type (`unknown_component`, field `type`).
-            PluginError: two plugins claim it, its plugin is broken or too new.
+            ConfigError: no component has that type (`unknown_component`, field `type`).
+            PluginError: two plugins have it, or its plugin is broken or too new.
         """
         return self._offer(kind, name).spec
 
     def origin(self, kind: Kind, name: str) -> PluginInfo:
-        """Tell which plugin brings a component; raises as `spec` does."""
+        """Return the plugin that has a component; raises as `spec` does."""
         return self._offer(kind, name).plugin
 
     def model(self, kind: Kind, name: str) -> type[ComponentConfig]:
-        """Import a component's config model; raises as `spec` and `load` do."""
+        """Import the config model of a component; raises as `spec` and `load` do."""
         offer = self._offer(kind, name)
         model: type[ComponentConfig] = self._load_for(offer, offer.spec.config)
         return model
@@ -92,7 +93,7 @@ class Catalogue:
         """Validate a raw mapping (with `type`) into the component's config model.
 
         Raises:
-            ConfigError, ConfigErrors: with `field` naming the option at fault, dotted if nested.
+            ConfigError, ConfigErrors: with the wrong option in `field`, dotted if nested.
         """
         from ktrans.registry.validation import validate_component
 
@@ -107,7 +108,7 @@ class Catalogue:
         """Import `"module:attr"`; the attribute may be dotted.
 
         Raises:
-            PluginError: the module or the attribute is not there.
+            PluginError: the module or the attribute does not exist.
         """
         module, _, attr = reference.partition(":")
         try:
@@ -120,14 +121,14 @@ class Catalogue:
             raise PluginError(f"{module} has no {attr}", code="plugin_import") from error
 
     def add_commands(self, cli: click.Group) -> None:
-        """Let plugins add verbs; one that fails is logged and left out."""
+        """Let plugins add verbs; one that fails is logged and skipped."""
         self.tell("ktrans_add_commands", cli=cli)
 
     def resolve_secret(self, scheme: str, ref: str) -> str | None:
-        """Ask the plugins for `${scheme:ref}`; None if none of them knows the scheme.
+        """Resolve `${scheme:ref}` by a plugin; None if no plugin knows the scheme.
 
         Raises:
-            PluginError: the plugin that knows it failed; the message never has the secret.
+            PluginError: the plugin failed; the message never contains the secret.
         """
         for call, info in self._calls("ktrans_resolve_secret"):
             try:
@@ -154,7 +155,7 @@ class Catalogue:
         for call, info in self._calls(hook):
             try:
                 found = call(**arguments)
-            except Exception as error:  # noqa: BLE001 - an observer never stops what it observes
+            except Exception as error:  # noqa: BLE001 - a hook must not stop a run
                 _log.warning(
                     "the hook %s of the plugin %s failed: %s: %s",
                     hook,
@@ -184,7 +185,7 @@ class Catalogue:
         if len(offers) > 1:
             names = " and ".join(offer.plugin.origin for offer in offers)
             raise PluginError(
-                f"the {kind} {name} is claimed by more than one plugin: {names}",
+                f"the {kind} {name} is in more than one plugin: {names}",
                 code="plugin_conflict",
                 hint="uninstall one of them, or name it in KTRANS_DISABLE_PLUGINS",
             )
@@ -203,9 +204,9 @@ class Catalogue:
         except PluginError as error:
             spec, plugin = offer.spec, offer.plugin
             raise PluginError(
-                f"the {spec.kind} {spec.type} of {plugin.origin} does not load: {error.message}",
+                f"the {spec.kind} {spec.type} of {plugin.origin} cannot be loaded: {error.message}",
                 code="plugin_broken",
-                hint=f"install {plugin.distribution} again, with all that it needs",
+                hint=f"install {plugin.distribution} again, with its dependencies",
             ) from error
 
     def _unknown(self, kind: Kind, name: str) -> KtransError:
@@ -218,20 +219,20 @@ class Catalogue:
                 continue
             if info.distribution == plugin or info.name == name:
                 return PluginError(
-                    f"the {kind} {name} is not there: the plugin {info.origin} is {info.status}: "
+                    f"the {kind} {name} is not available: the plugin {info.origin} is {info.status}: "
                     f"{info.error}",
-                    code=f"plugin_{info.status}",
-                    hint="`ktrans plugins` shows the state of all plugins",
+                    code=_STATUS_CODES[info.status],
+                    hint="`ktrans plugins` lists all plugins with their state",
                 )
         known = [spec.type for spec in self.specs(kind)]
-        hint = f"the {kind}s that are installed: {listed(known)}"
+        hint = f"installed {kind}s: {listed(known)}"
         elsewhere = [k for k in KINDS if (k, name) in self._loaded.offers]
         if elsewhere:
             hint = f"{name} is a {' and a '.join(elsewhere)}; {hint}"
         elif close := near(name, known):
             hint = f"did you mean {close}? {hint}"
         elif name in well_known:
-            hint = f"{name} is not built in, it comes with the plugin {plugin}; {hint}"
+            hint = f"{name} comes with the plugin {plugin}, which is not installed; {hint}"
         broken = [info.distribution for info in self._loaded.plugins if info.status == "broken"]
         if broken:
             hint += f"; broken plugins (see `ktrans plugins`): {listed(broken)}"
@@ -249,10 +250,10 @@ def first_party() -> Catalogue:
 
 
 def shown(name: str) -> str:
-    """Give a type name as messages show it: as it is if plain, else quoted and cut."""
+    """Return a type name for messages: quoted and cut if it is unusual."""
     return name if re.fullmatch(r"[\w./-]{1,64}", name) else repr(name[:64])
 
 
 def _taking(function: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
-    """Let a hook take fewer arguments than it is offered, as pluggy does."""
+    """Wrap a hook that takes only some of the arguments, as pluggy does."""
     return lambda **arguments: function(**{name: arguments[name] for name in names})

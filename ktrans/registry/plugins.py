@@ -1,7 +1,7 @@
-"""Finds the plugins, loads each on its own, and says how that went.
+"""Finds and loads the plugins.
 
-A plugin that cannot be loaded is listed as broken and stops nobody but those who ask for it, so the
-loop over the entry points is our own: pluggy's would let the first ImportError escape.
+A plugin that cannot be loaded is listed as broken, and fails only the pipelines that use it. pluggy's
+own loader would stop at the first ImportError.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ DENY = "KTRANS_DISABLE_PLUGINS"
 
 @dataclass(slots=True)
 class PluginInfo:
-    """One plugin: where it comes from, whether it works, and what it offers.
+    """A plugin: its origin, its status and its components.
 
     Attributes:
         name: of its entry point.
-        distribution: what to install, upgrade or remove.
+        distribution: the package to install, upgrade or remove.
         version: of that distribution, or "".
-        module: what the entry point names.
+        module: the module or file that is imported.
         status: `ok`, `broken` (see `error`), `disabled` by the environment, or `too_new`: it offers
             something written for a later ktrans.
-        error: what went wrong, for people; empty when all is well.
+        error: why it is not ok; else empty.
         components: as `kind:type`, in the plugin's order.
-        hooks: those that it implements and this version knows.
-        unknown_hooks: those that this version does not know: misspelt, or from a later one.
+        hooks: the known hooks that it implements.
+        unknown_hooks: hooks that this version does not know: misspelt, or of a later version.
         conflicts: components that another plugin claims too, as `kind:type (distribution)`.
     """
 
@@ -58,11 +58,11 @@ class PluginInfo:
 
     @property
     def origin(self) -> str:
-        """Distribution and version, for messages."""
+        """Return distribution and version, for messages."""
         return f"{self.distribution} {self.version}".strip()
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that `ktrans plugins --json` prints."""
+        """Return the form that `ktrans plugins --json` prints."""
         return {
             "name": self.name,
             "distribution": self.distribution,
@@ -87,12 +87,12 @@ class Offer:
 
 @dataclass(slots=True)
 class Loaded:
-    """What loading found.
+    """The loaded plugins.
 
     Attributes:
         manager: pluggy's, with all working plugins registered.
         plugins: all of them, working or not, our own first.
-        offers: who offers a (kind, type), in the order of loading.
+        offers: the offers of each (kind, type), in the order of loading.
         by_module: the plugin that a registered module belongs to, by the module's id.
     """
 
@@ -107,14 +107,14 @@ def load_plugins(
     entry_points: Iterable[PluginPoint] | None = None,
     extra: Mapping[str, ModuleType | object] | None = None,
 ) -> Loaded:
-    """Load every plugin that the environment allows.
+    """Load all plugins that the environment allows.
 
     Args:
         environ: read for KTRANS_PLUGINS and KTRANS_DISABLE_PLUGINS (names of distributions or of
             entry points, separated by commas) and KTRANS_PLUGINS_DIR (a folder of plugins that are
             single files); the process's own by default.
         entry_points: instead of the installed ones.
-        extra: objects with hooks that are plugins without being installed, by name.
+        extra: objects with hooks that are not installed, by name.
     """
     environ = os.environ if environ is None else environ
     loaded = Loaded(pluggy.PluginManager(GROUP))
@@ -189,7 +189,7 @@ def _collect(loaded: Loaded, info: PluginInfo, module: Any) -> None:
 
 def _check_spec(spec: Any) -> None:
     if not isinstance(spec, Spec):
-        raise TypeError(f"ktrans_components gave a {type(spec).__name__} instead of a Spec")
+        raise TypeError(f"ktrans_components returned a {type(spec).__name__} instead of a Spec")
     if spec.kind not in KINDS:
         raise ValueError(f"unknown kind {spec.kind!r}; the kinds are {', '.join(KINDS)}")
 
@@ -203,7 +203,7 @@ def _note_conflicts(loaded: Loaded) -> None:
 
 
 def _forbidden(info: PluginInfo, environ: Mapping[str, str]) -> str:
-    """Say which variable forbids a plugin; our own cannot be forbidden."""
+    """Return why the environment disables a plugin, or ""; ktrans itself cannot be disabled."""
     if info.distribution == GROUP:
         return ""
     names = {normalized(info.name), normalized(info.distribution)}

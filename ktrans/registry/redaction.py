@@ -1,10 +1,10 @@
-"""Takes secrets out of texts that people and programs will see: logs, errors, spans, lineage.
+"""Masks secrets in texts that are shown: logs, errors, spans, lineage.
 
-Two nets. What the pipelines of this process keep in `SecretStr` options, and what plugins resolved
-for `${scheme:...}`, is known by its value and replaced wherever it stands, in the spellings that it
-takes on the way (in a URL, in JSON, in base64). Credentials that were never ours to know, such as
-those that an SDK finds by itself, are caught by the forms that they come in: the user part of a URL,
-signatures of signed URLs, authorization headers, `password=...`, private keys.
+Secrets are found in two ways. The values of `SecretStr` options, and those that plugins resolved for
+`${scheme:...}`, are known; they are replaced in all their spellings (in a URL, in JSON, in base64).
+Credentials that are unknown here, such as those that an SDK finds by itself, are recognized by their
+form: the user part of a URL, signatures of signed URLs, authorization headers, `password=...`,
+private keys.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from ktrans.registry.values import MASK, SHORTEST_SECRET
 
 _LONG = 16
-"""A line of a secret of several lines is itself a secret from this length on."""
+"""Each line of a multi-line secret is a secret if it has at least this length."""
 
 _EMBEDDED = 6
-"""From this length in bytes on a secret is recognised within something longer that is in base64;
-what would be left of shorter ones stands in texts by chance."""
+"""The length in bytes from which a secret is recognized inside a longer base64 text; the encoding of
+shorter ones would match by chance."""
 
 _NAMES = (
     r"pass(?:word|wd|phrase)|(?:client|shared|aws|app|consumer)[-_ ]?secret(?:[-_]access[-_]key)?"
@@ -36,7 +36,7 @@ _NAMES = (
     r"|sharedaccesssignature|sasl\.(?:password|oauthbearer\.client\.secret)"
 )
 SECRET_NAME = re.compile(rf"(?:^|[-_.])(?:{_NAMES})$", re.IGNORECASE)
-"""Names of fields whose value is masked whole."""
+"""Names of fields whose whole value is masked."""
 
 _CREDENTIALS = re.compile(
     r"""
@@ -57,7 +57,7 @@ _NAMED_PART = re.compile(rf"(?:{_NAMES}|sig|signature)=([^;&\s]+)", re.IGNORECAS
 
 
 class Redactor:
-    """Knows secrets, and replaces them; any thread."""
+    """Replaces known secrets in texts; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -65,7 +65,7 @@ class Redactor:
         self._pattern: re.Pattern[str] | None = None
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Take note of secrets; those shorter than three characters cannot be masked in a text."""
+        """Add secrets; those shorter than three characters are not masked."""
         forms = {form for secret in secrets for form in _forms(str(secret))}
         with self._lock:
             if forms <= self._known:
@@ -80,7 +80,7 @@ class Redactor:
         return text if pattern is None else pattern.sub(MASK, text)
 
     def _compiled(self) -> re.Pattern[str] | None:
-        """Make the pattern with the first text after secrets were learnt: a fleet brings many."""
+        """Compile the pattern on first use after new secrets: a fleet adds many."""
         with self._lock:
             if self._pattern is None and self._known:
                 self._pattern = re.compile(_any_of(self._known))
@@ -110,22 +110,22 @@ _process = Redactor()
 
 
 def learn_secrets(secrets: Iterable[str]) -> None:
-    """Take note of secrets, for as long as the process lives."""
+    """Add secrets to those of this process."""
     _process.learn(secrets)
 
 
 def redact(text: str) -> str:
-    """Replace every secret that this process knows, or that has the form of one."""
+    """Replace every known secret, and every text that has the form of one."""
     return _process.text(text)
 
 
 def redact_tree(value: Any) -> Any:
-    """Do the same for a tree of mappings, lists and scalars; anything else becomes a text."""
+    """Redact a tree of mappings, lists and scalars; other values become texts."""
     return _process.tree(value)
 
 
 def secrets_of(value: Any) -> Iterator[str]:
-    """Give all secrets that validated models hold, at any depth."""
+    """Yield all secrets in validated models, at any depth."""
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, SecretBytes):
@@ -142,7 +142,7 @@ def secrets_of(value: Any) -> Iterator[str]:
 
 
 def _any_of(forms: Iterable[str]) -> str:
-    """Write a pattern: the longest first, by their first character, or many would be slow."""
+    """Return a pattern, longest first and grouped by first character for speed."""
     by_first: dict[str, list[str]] = {}
     for form in sorted(forms, key=lambda form: (-len(form), form)):
         by_first.setdefault(form[0], []).append(re.escape(form[1:]))
@@ -165,7 +165,7 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _in_base64(part: bytes) -> Iterator[str]:
-    """Give the spellings in base64: by itself, and inside of something longer (`user:password`)."""
+    """Yield the base64 spellings: alone, and inside a longer text (`user:password`)."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(part).decode()
         if len(part) < _EMBEDDED:
@@ -177,7 +177,7 @@ def _in_base64(part: bytes) -> Iterator[str]:
 
 
 def _parts(secret: str) -> Iterator[str]:
-    """Give what of a longer secret is one by itself: a connection string's key, lines of a PEM."""
+    """Yield the parts that are secrets too: the key of a connection string, lines of a PEM."""
     yield from _NAMED_PART.findall(secret)
     lines = re.split(r"\r?\n|\\n", secret)
     if len(lines) > 1:

@@ -1,6 +1,6 @@
-"""Checks a component's raw options against its model, and says what is wrong in our own words.
+"""Validates the raw options of components, and describes the problems for users.
 
-pydantic's own text is never shown: it quotes its input, secrets included, and speaks to
+The texts of pydantic are never shown: they quote the input, secrets included, and are written for
 programmers.
 """
 
@@ -41,13 +41,13 @@ class Components(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a part of the configuration.
+    """A problem of a part of the configuration.
 
     Attributes:
-        path: from the part's root to the key or item at fault; a missing key included.
-        at: what to point at in the file.
-        secret: the value beside the key must not be shown.
-        meant: for an unknown key, the option that was probably meant.
+        path: from the root of the part to the wrong key or item, or to the missing key.
+        at: whether the message points at the key or at the value.
+        secret: whether the value must not be shown.
+        meant: the known option that is nearest to an unknown key.
     """
 
     path: Path
@@ -59,11 +59,11 @@ class Problem:
     meant: str | None = None
 
     def below(self, prefix: Path) -> Problem:
-        """Give the same problem seen from further up."""
+        """Return the problem with a longer path, seen from the parent."""
         return replace(self, path=(*prefix, *self.path))
 
     def error(self) -> ConfigError:
-        """Give it as an exception, with the path as a dotted field."""
+        """Return the problem as an exception, with the path as a dotted field."""
         field = ".".join(str(part) for part in self.path) or None
         return ConfigError(self.message, code=self.code, hint=self.hint, field=field)
 
@@ -74,13 +74,13 @@ def validate_component(
     """Validate a raw mapping with `type` by the component's model, nested components first.
 
     Args:
-        catalogue: where components come from.
-        kind: what is expected here.
+        catalogue: the components.
+        kind: the expected kind.
         raw: the mapping, from a file or a program.
-        also: option names that belong here but not to the model, for "did you mean".
+        also: options that are not in the model, for "did you mean".
 
     Returns:
-        The config, or None and what is wrong.
+        The config, or None and the problems.
     """
     known = [spec.type for spec in catalogue.specs(kind)]
     example = f"for example {{type: {known[0] if known else '...'}}}"
@@ -90,11 +90,11 @@ def validate_component(
         return None, [Problem((), "wrong_type", message, hint)]
     name = raw.get("type")
     if name is None:
-        hint = f"{example}; the {kind}s that are installed: {listed(known)}"
+        hint = f"{example}; installed {kind}s: {listed(known)}"
         return None, [Problem(("type",), "missing_type", f"this {kind} has no `type`", hint)]
     if isinstance(name, Resolved) or not isinstance(name, str):
-        hint = f"the {kind}s that are installed: {listed(known)}"
-        message = f"the `type` of a {kind} must be written out as text"
+        hint = f"installed {kind}s: {listed(known)}"
+        message = f"the `type` of a {kind} must be a text without references"
         return None, [Problem(("type",), "wrong_type", message, hint)]
     try:
         model = catalogue.model(kind, name)
@@ -149,7 +149,7 @@ def validate_model(
 
 
 def _path(loc: tuple[str | int, ...], raw: Any, code: str) -> Path:
-    """Leave out what pydantic puts between: the names of union members, the marks of keys."""
+    """Remove the parts of a pydantic path that are not in the file, such as union members."""
     path: list[str | int] = []
     node = raw
     for place, part in enumerate(loc):

@@ -1,4 +1,4 @@
-"""Text that came from outside the pipeline file, and what must not be shown of a config."""
+"""Interpolated texts, and the values of a config that must not be shown."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 MASK = "**********"
 
 SHORTEST_SECRET = 3
-"""Shorter ones are not masked in texts: the mask would fall on half the letters."""
+"""Shorter secrets are not masked in texts: they would match everywhere."""
 
 
 class Resolved(str):
-    """A text after interpolation, which remembers how it was written.
+    """A text after interpolation that remembers its reference.
 
     Messages show the reference, never the value.
 
     Attributes:
-        reference: the text as it stands in the file.
-        from_env: True when nothing but environment variables went into it.
+        reference: the text as written in the file.
+        from_env: whether it was filled from environment variables only.
     """
 
     __slots__ = ("from_env", "reference")
@@ -29,7 +29,7 @@ class Resolved(str):
     from_env: bool
 
     def __new__(cls, value: str, reference: str, *, from_env: bool = False) -> Self:
-        """Keep the value as the text, and the reference beside it."""
+        """Make a text of the value, with its reference."""
         text = super().__new__(cls, value)
         text.reference = reference
         text.from_env = from_env
@@ -37,7 +37,7 @@ class Resolved(str):
 
 
 def plain(tree: Any) -> Any:
-    """Copy a tree of dicts, lists and scalars with every `Resolved` made an ordinary text."""
+    """Copy a tree of dicts, lists and scalars, with plain texts instead of `Resolved`."""
     if isinstance(tree, dict):
         return {key: plain(value) for key, value in tree.items()}
     if isinstance(tree, list):
@@ -46,7 +46,7 @@ def plain(tree: Any) -> Any:
 
 
 def leaves(tree: Any) -> Iterator[Any]:
-    """Give all scalars of a tree."""
+    """Yield all scalars of a tree."""
     if isinstance(tree, dict):
         for value in tree.values():
             yield from leaves(value)
@@ -58,14 +58,14 @@ def leaves(tree: Any) -> Iterator[Any]:
 
 
 def is_secret(annotation: Any) -> bool:
-    """Tell whether a type annotation holds a pydantic secret, at any depth of unions and lists."""
+    """Return whether a type annotation contains a pydantic secret, at any depth."""
     if annotation in {SecretStr, SecretBytes}:
         return True
     return any(is_secret(part) for part in get_args(annotation))
 
 
 def model_of(annotation: Any) -> type[BaseModel] | None:
-    """Give the pydantic model that an annotation is, or is a union or list of, if any."""
+    """Return the pydantic model in an annotation, or in its union or list, if any."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     found = (model_of(part) for part in get_args(annotation))
@@ -73,7 +73,7 @@ def model_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def secret_values(model: type[BaseModel], raw: Any) -> Iterator[str]:
-    """Give the texts that stand where a model has secrets."""
+    """Yield the raw texts of the secret options of a model."""
     if isinstance(raw, list):
         for item in raw:
             yield from secret_values(model, item)
@@ -89,7 +89,7 @@ def secret_values(model: type[BaseModel], raw: Any) -> Iterator[str]:
 
 
 def scrub(text: str, model: type[BaseModel], raw: Any) -> str:
-    """Take values from outside, and secrets, out of a message that someone else has written."""
+    """Mask interpolated values and secrets in a message that a library or plugin wrote."""
     hidden = {str(leaf): leaf.reference for leaf in leaves(raw) if isinstance(leaf, Resolved)}
     hidden.update(dict.fromkeys(secret_values(model, raw), MASK))
     for value in sorted(hidden, key=len, reverse=True):

@@ -1,4 +1,4 @@
-"""What a model expects, and what it was given, in the words of someone who writes YAML."""
+"""Describes expected and actual values in the words of a YAML author."""
 
 from __future__ import annotations
 
@@ -101,11 +101,11 @@ def expectation(detail: Mapping[str, Any], unit: Unit | None = None) -> str:
 
 
 def say(value: Any) -> str:  # noqa: PLR0911 - one return a case reads best
-    """Name what was found instead, without more of it than helps."""
+    """Describe the value that was found, shortened."""
     if value is None:
         return "empty"
     if isinstance(value, Resolved):
-        return f"what {value.reference} stands for"
+        return f"the value of {value.reference}"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):

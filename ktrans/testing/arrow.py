@@ -1,4 +1,4 @@
-"""Assertions on Arrow data whose failures say which rows and cells differ."""
+"""Assertions on Arrow data that show which rows and cells differ."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def assert_batches_equal(
 ) -> None:
     """Compare two sets of rows.
 
-    Values are compared, not how they are stored: dictionaries count as what they stand for, and the
-    cuts between batches do not matter. NaN equals NaN; null, empty and zero are three things.
+    Values are compared, not how they are stored: dictionaries equal plain values, and it does not
+    matter how rows are cut into batches. NaN equals NaN; null, empty and zero are three things.
 
     >>> right = pa.table({"n": [1, 2], "text": ["", None]})
     >>> assert_batches_equal(right, right.to_batches())
@@ -52,7 +52,7 @@ def assert_batches_equal(
         columns: compare only these.
 
     Raises:
-        AssertionError: they differ; columns that are missing or of another type are told first.
+        AssertionError: they differ; missing columns and other types are reported first.
     """
     difference = describe_difference(expected, actual, ignore_order=ignore_order, columns=columns)
     if difference is not None:
@@ -66,7 +66,7 @@ def describe_difference(
     ignore_order: bool = False,
     columns: Sequence[str] | None = None,
 ) -> str | None:
-    """Say how two sets of rows differ; None if they do not. See `assert_batches_equal`."""
+    """Return how two sets of rows differ; None if they do not. See `assert_batches_equal`."""
     one, other = _table(expected), _table(actual)
     if columns is not None:
         one, other = _chosen(one, columns), _chosen(other, columns)
@@ -134,7 +134,7 @@ def _rows(table: pa.Table) -> list[Row]:
 
 
 def _key(value: Any) -> Any:
-    """Return what a value is compared by: hashable, and NaN like any other."""
+    """Return a hashable form of a value, in which NaN equals NaN."""
     if isinstance(value, float) and math.isnan(value):
         return "NaN", float
     if isinstance(value, list | tuple):

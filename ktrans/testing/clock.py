@@ -1,4 +1,4 @@
-"""A clock that a test moves, in place of the machine's."""
+"""A clock that is moved by tests."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 from ktrans.api.clock import Clock, Waitable
 
 _TICK_SECS = 0.01
-"""How often a real wait looks whether it is over."""
+"""How often a real wait checks whether it is over."""
 
 
 class MovableClock(Clock):
-    """Stands still until a test moves it.
+    """A clock that does not move by itself.
 
-    What waits by it does not really wait: the clock jumps to the wait's end, and `waits` says for
-    how long that would have been. With `jumps=False`, and in threads that only renew or watch
-    something in the background, a wait lasts until another thread has moved the clock far enough.
+    A wait returns at once and moves the clock to its end; `waits` lists the durations. With
+    `jumps=False`, and in threads that only renew or watch something in the background, a wait lasts
+    until another thread has moved the clock far enough.
 
     >>> clock = MovableClock()
     >>> clock.now().isoformat()
@@ -28,11 +28,11 @@ class MovableClock(Clock):
     ('2026-01-01T00:05:30+00:00', [30])
 
     Args:
-        start: where it stands at first.
+        start: the time at first.
         jumps: whether waits move it.
 
     Attributes:
-        waits: how long each wait was meant to last, in seconds.
+        waits: the duration of each wait, in seconds.
     """
 
     def __init__(
@@ -45,17 +45,17 @@ class MovableClock(Clock):
         self._moved = threading.Condition()
 
     def now(self) -> datetime:
-        """Tell where it stands."""
+        """Return the time."""
         with self._moved:
             return self._start + self._passed
 
     def monotonic(self) -> float:
-        """Tell how far it was moved, in seconds."""
+        """Return how far it was moved, in seconds."""
         with self._moved:
             return self._passed.total_seconds()
 
     def advance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0) -> None:
-        """Move it on."""
+        """Move it forward."""
         span = timedelta(seconds=seconds, minutes=minutes, hours=hours)
         if span < timedelta():
             raise ValueError("a clock does not go back")

@@ -1,7 +1,7 @@
-"""A source, decoder, enricher and sink that live in memory and fail on demand.
+"""A source, decoder, enricher and sink in memory that fail on demand.
 
-They let a test walk a pipeline through every failure in milliseconds. Each names a `World`, which
-holds the objects to read, the errors to raise and the rows that were published.
+With them a test takes a pipeline through every failure in milliseconds. Each names a `World`, which
+holds the objects to read, the errors to raise and the published rows.
 
 Objects are text: one record a line, `bytes packets name`; a line `bad` is rejected.
 """
@@ -70,14 +70,14 @@ class FakeSourceConfig(FakeConfig):
 
     type: Literal["fake"] = "fake"
     tag: str = ""
-    """Another one makes it another source."""
+    """A source with another tag counts as another source."""
 
 
 class FakeSource(Source[FakeSourceConfig]):
     """Lists the world's objects once each."""
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
-        """List what is not remembered yet."""
+        """List the objects that are not remembered."""
         world = WORLDS[self.config.world]
         if world.plan_errors:
             raise world.plan_errors.pop(0)
@@ -95,7 +95,7 @@ class FakeSource(Source[FakeSourceConfig]):
         return Plan(tuple(splits), done, {split.key: 1 for split in splits})
 
     def open(self, split: Split) -> Payload:
-        """Open an object, or fail as the world says."""
+        """Open an object, or raise the world's error."""
         world = WORLDS[self.config.world]
         world.step()
         world.opened.append(split.key)
@@ -104,7 +104,7 @@ class FakeSource(Source[FakeSourceConfig]):
         return BytesPayload(split, world.objects[split.key].encode())
 
     def commit(self, plan: Plan) -> None:
-        """Remember what was acknowledged."""
+        """Note the acknowledged splits."""
         world = WORLDS[self.config.world]
         world.step()
         world.acknowledged += [split.key for split in plan.splits]
@@ -171,10 +171,10 @@ class FakeEnricherConfig(ComponentConfig):
 
 
 class FakeLoser(Enricher[FakeEnricherConfig]):
-    """Loses a row of each batch and tells nobody: the ledger has to notice."""
+    """Loses a row of each batch, which the ledger has to notice."""
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Leave the schema as it is."""
+        """Return the schema unchanged."""
         return schema
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -192,7 +192,7 @@ class FakeSink(Sink[FakeSinkConfig]):
     """Stages rows in the world, and publishes them at commit."""
 
     def bind(self, schema: pa.Schema) -> None:
-        """Take any schema."""
+        """Accept any schema."""
 
     def prepare(self, epoch: EpochId) -> None:
         """Remove what an earlier attempt staged."""
@@ -215,7 +215,7 @@ class FakeSink(Sink[FakeSinkConfig]):
             if key in world.staged:
                 world.published[key] = world.staged.pop(key)
             elif key not in world.published:
-                raise StageLostError(f"{key} is gone")
+                raise StageLostError(f"{key} has disappeared")
 
     @property
     def _me(self) -> str:
@@ -241,7 +241,7 @@ class _FakeWriter(Writer):
         self._rows += [tuple(row.values()) for row in encoded.to_pylist()]
 
     def refused(self) -> Sequence[Refused]:
-        """Return what the world does not want."""
+        """Return the rows that the world refuses."""
         return self._refused
 
     def finish(self) -> Receipt:
@@ -254,7 +254,7 @@ class _FakeWriter(Writer):
 
 
 def as_it_is(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the batch back: for the enricher `python`."""
+    """Return the batch: a function for the enricher `python`."""
     return batch
 
 

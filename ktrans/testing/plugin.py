@@ -1,9 +1,9 @@
-"""The pytest plugin that comes with ktrans: fixtures, and failures that say what was compared.
+"""The pytest plugin of ktrans: fixtures, and assertions that show what differs.
 
 Installed with ktrans, it is active in the tests of every plugin:
 
-    movable_clock       a clock that the test moves, to be given as `Context(clock=...)`
-    collected_rejects   gathers the rejects of decoded blocks, to be asked for reasons and positions
+    movable_clock       a clock that the test moves, for `Context(clock=...)`
+    collected_rejects   collects the rejects of decoded blocks, with their reasons and positions
 
 A failing `assert` within the contracts shows both sides, and so does one that compares Arrow batches
 or tables with `==` in any test.
@@ -25,7 +25,7 @@ pytest.register_assert_rewrite("ktrans.testing.contracts", "ktrans.testing.rejec
 
 @pytest.fixture
 def movable_clock() -> MovableClock:
-    """A clock that stands still until the test moves it; waits make it jump."""
+    """A clock that only the test and waits move."""
     from ktrans.testing.clock import MovableClock
 
     return MovableClock()

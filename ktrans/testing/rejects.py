@@ -1,4 +1,4 @@
-"""Gathers what a decoder rejects, so that a test can ask for it."""
+"""Collects the rejects of a decoder for a test."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class CollectedRejects:
         self._batches: list[pa.RecordBatch] = []
 
     def add(self, what: Decoded | pa.RecordBatch | None) -> None:
-        """Take the rejects of a block, if it has any."""
+        """Add the rejects of a block, if it has any."""
         batch = what.rejects if isinstance(what, Decoded) else what
         if batch is not None:
             assert batch.schema.equals(REJECT_SCHEMA), "not of REJECT_SCHEMA: use reject_batch"
             self._batches.append(batch)
 
     def decode(self, decoder: Decoder[Any], data: bytes, uri: str = "mem://object") -> pa.Table:
-        """Decode an object, take its rejects, and give its rows."""
+        """Decode an object, collect its rejects, return its rows."""
         schema = decoder.schema(None)
         rows = []
         for block in decoder.blocks(BytesPayload(Split(uri, uri), data)):
@@ -51,7 +51,7 @@ class CollectedRejects:
 
     @property
     def positions(self) -> list[int | None]:
-        """Where they stood in their objects."""
+        """Their positions in their objects."""
         return list(self.table["source_pos"].to_pylist())
 
     @property

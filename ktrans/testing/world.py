@@ -1,4 +1,4 @@
-"""What the fakes of one test share: the objects to read, errors to raise, and what was published."""
+"""The shared state of the fakes of one test."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from ktrans.api import ComponentConfig
 
 
 class Crash(BaseException):
-    """What a test raises where a process would die."""
+    """Raised where a process would die."""
 
 
 @dataclass
 class World:
-    """All that the fakes of one test share.
+    """Objects to read, errors to raise and published rows of the fakes of one test.
 
     Attributes:
-        objects: text by name; what the source lists.
-        errors: by object name, errors that opening it raises, one a time.
-        crash_at: the step at which everything stops; 0 for never. Steps are counted by `step`.
-        plan_errors: errors that planning raises, one a time.
-        refuses: by sink, names of rows that it will never take.
+        objects: text by name, for the source.
+        errors: by object name, errors to raise when it is opened, one at a time.
+        crash_at: the step at which Crash is raised; 0 for never. Steps are counted by `step`.
+        write_errors: errors to raise by writers, one at a time.
+        plan_errors: errors to raise when the source plans, one at a time.
+        refuses: by sink, names of rows that it refuses.
         staged, published: rows by sink and file name.
     """
 
@@ -49,7 +50,7 @@ class World:
                 raise Crash
 
     def rows(self, sink: str) -> list[Any]:
-        """Return all rows that a sink has published, sorted."""
+        """Return all published rows of a sink, sorted."""
         rows = [row for (name, _), rows in self.published.items() if name == sink for row in rows]
         return sorted(rows, key=str)
 

@@ -96,12 +96,12 @@ def check_pipelines(
     config: str, catalogue: Catalogue, profile: str | None = None
 ) -> Iterator[Finding]:
     """Check the pipelines of a file or folder, and what they connect to."""
-    from ktrans.config.draft import Wanted
-    from ktrans.config.load import load_all, told_apart
+    from ktrans.config.draft import LoadOptions
+    from ktrans.config.load import flatten_errors, load_all
 
-    loaded = load_all([config], catalogue, Wanted(profile=profile))
+    loaded = load_all([config], catalogue, LoadOptions(profile=profile))
     for path, error in loaded.wrong:
-        for one in told_apart(error):
+        for one in flatten_errors(error):
             yield _failed(str(path), one)
     for file in loaded.files:
         subject = str(file.pipeline.path)

@@ -155,5 +155,5 @@ def test_an_object_as_aws_delivers_it_in_parquet():
 
 
 def test_what_is_no_flow_log_is_refused():
-    with pytest.raises(RejectError, match="no decoder knows"):
+    with pytest.raises(RejectError, match="no decoder recognises"):
         decode(find("s3-event-notification-sqs-body.json"))

@@ -4,7 +4,6 @@ import pytest
 
 from ktrans.api import Context
 from ktrans.state.sqlite import SqliteState, SqliteStateConfig
-from ktrans.testing.buckets import MemoryBucket, MemoryBucketState
 from ktrans.testing.contracts import (
     BucketStateCase,
     StateBucketContract,
@@ -12,6 +11,7 @@ from ktrans.testing.contracts import (
     StateContract,
     StateTakeoverContract,
 )
+from ktrans.testing.memory_state import MemoryBucketState, MemoryStateBucket
 
 
 class SqliteCase(StateCase):
@@ -24,7 +24,7 @@ class SqliteCase(StateCase):
 
 class MemoryCase(BucketStateCase):
     def __init__(self):
-        self.bucket = MemoryBucket()
+        self.bucket = MemoryStateBucket()
 
     def state(self):
         return MemoryBucketState(self.bucket, checkpoint_entries=4)
@@ -47,4 +47,4 @@ class TestBucket(StateTakeoverContract):
 class TestMemoryBucket(StateBucketContract):
     @pytest.fixture
     def bucket(self):
-        return MemoryBucket()
+        return MemoryStateBucket()

@@ -17,7 +17,6 @@ PACKAGES = {
     if path.is_dir()
 }
 REMAINING = {
-    frozenset({"ktrans.enrichers.rollup", "ktrans.enrichers.totals.epoch"}),
     frozenset({"ktrans_aws.sqs_plan", "ktrans_aws.sqs_source"}),
     frozenset(
         {

@@ -1,44 +1,39 @@
-"""What the decoders of AWS flow logs share: an object's bytes to blocks, blocks to rows."""
+"""The decoder of flow logs in the format of AWS: text, log events and Parquet."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from ktrans.api import (
-    ComponentConfig,
-    Context,
-    Decoded,
-    Decoder,
-    Payload,
-    reject_batch,
-)
+from ktrans.api import ComponentConfig, Context, Payload
 from ktrans.decoders import log_events
-from ktrans.decoders.aws.layout import LOGGED_AT, Dialect, Layout, parse_format, parse_header
-from ktrans.decoders.aws.rows import Lineage, Mapper
-from ktrans.decoders.frames import log_events as events
-from ktrans.decoders.frames.header_lines import HeaderFinder
-from ktrans.decoders.frames.text import EventCutter, NoteBlock, TextCutter
-from ktrans.decoders.read.faults import line_bounds
-from ktrans.decoders.read.parquet_aws import (
+from ktrans.decoders.aws.layout import Dialect, Layout, parse_format, parse_header
+from ktrans.decoders.aws.parquet import (
     JSON_LAYOUT,
-    PARQUET_MAGIC,
-    RowsBlock,
-    decode_rows,
-    json_rows,
-    parquet_blocks,
+    MIN_KNOWN,
+    field_names,
+    parquet_columns,
+    stored_rows,
 )
-from ktrans.decoders.read.text_careful import Careful, read_carefully
-from ktrans.decoders.read.text_fast import TextBlock, TextPlan, read_fast
-from ktrans.flow.columns import flow_batch
-from ktrans.flow.schema import TEXT, TIME, project
+from ktrans.decoders.aws.table import aws_table
+from ktrans.decoders.base import FlowDecoder
+from ktrans.decoders.frames import log_events as events
+from ktrans.decoders.frames.block import Block
+from ktrans.decoders.frames.header_lines import HeaderFinder
+from ktrans.decoders.frames.text import EventCutter, TextCutter
+from ktrans.decoders.read.faults import Faults
+from ktrans.decoders.read.parquet import PARQUET_MAGIC, parquet_blocks
+from ktrans.decoders.read.raw_columns import RawColumns, added_column
+from ktrans.decoders.read.text_careful import read_carefully
+from ktrans.decoders.read.text_fast import TextPlan, read_fast
+from ktrans.decoders.rows import DecodedRows, RowBuilder
 from ktrans.kit.text.inflate import Inflater, inflate_head, wait_for_more
 from ktrans.kit.text.lines import whole_lines
 
@@ -68,39 +63,36 @@ class AwsTextConfig(ComponentConfig):
         return value
 
 
-T = TypeVar("T", bound=AwsTextConfig)
+C = TypeVar("C", bound=AwsTextConfig)
 
 
-class AwsDecoder(Decoder[T]):
-    """Decodes the flow logs of one AWS service: text, CloudWatch envelopes, Parquet."""
+class AwsDecoder(FlowDecoder[C]):
+    """Decodes one text log in the format of AWS: lines, log events, Parquet."""
 
     dialect: ClassVar[Dialect]
 
-    def __init__(self, config: T, context: Context | None = None) -> None:
+    def __init__(self, config: C, context: Context | None = None) -> None:
         super().__init__(config, context)
-        self._schema = project(None)
         self.finder = HeaderFinder(self.dialect)
-        self._plans: dict[tuple[tuple[str, ...], bool, bool], TextPlan] = {}
-        self._told: set[str] = set()
+        self._noted: set[str] = set()
         self.configured = (
             None if config.format is None else parse_format(config.format, self.dialect)
         )
 
-    def schema(self, columns: Sequence[str] | None) -> pa.Schema:
-        """Give the flow schema, narrowed to `columns`; only these are built."""
-        self._schema = project(columns)
-        self._plans.clear()
-        return self._schema
+    def prepare(self, schema: pa.Schema) -> None:
+        """Prepare to build the columns of this schema."""
+        del schema
+        self._plans: dict[Layout, TextPlan] = {}
+        self._builders: dict[tuple[str, ...], RowBuilder] = {}
 
-    # Cutting: one thread for each payload.
-
-    def blocks(self, payload: Payload) -> Iterator[Any]:
-        """Cut an object into blocks; its form is told by its first bytes, never by its name."""
+    def blocks(self, payload: Payload) -> Iterator[Block]:
+        """Cut an object into blocks; its form shows in its first bytes, not in its name."""
         inflater = Inflater(payload.open, self.context.limits, payload.uri)
         chunks = inflater.chunks()
         first = _first_bytes(chunks)
         if first.startswith(PARQUET_MAGIC) and inflater.codec == "plain":
-            yield from parquet_blocks(payload, self.dialect, self._schema, self.tell)
+            log = f"{self.dialect.log_type} flow logs"
+            yield from parquet_blocks(payload, log, self._parquet_names, dictionaries=True)
             return
         stream = chain([first], chunks) if first else chunks
         if events.is_json(first):
@@ -108,13 +100,13 @@ class AwsDecoder(Decoder[T]):
         else:
             yield from self._text_blocks(payload, inflater, chunks=stream)
 
-    def replay(self, payload: Payload, layout: str | None) -> Iterator[Any]:
-        """Give blocks for the raw bytes of rejects, whose layout says how they were read."""
+    def replay(self, payload: Payload, layout: str | None) -> Iterator[Block]:
+        """Cut the raw bytes of rejects into blocks; their layout says how they were read."""
         if layout is None:
             yield from self.blocks(payload)
         elif layout == JSON_LAYOUT:
             with payload.open() as stream:
-                yield from json_rows(payload.uri, stream, self.dialect, self._schema)
+                yield from stored_rows(payload.uri, stream)
         else:
             inflater = Inflater(payload.open, self.context.limits, payload.uri)
             known = Layout(tuple(layout.split()))
@@ -126,14 +118,14 @@ class AwsDecoder(Decoder[T]):
         inflater: Inflater,
         layout: Layout | None = None,
         chunks: Iterable[bytes] | None = None,
-    ) -> Iterator[TextBlock | NoteBlock]:
+    ) -> Iterator[Block]:
         cutter = TextCutter(self, payload, layout or self._layout_of_head(payload))
         for piece in whole_lines(payload, inflater, self.context.limits, chunks):
             yield from cutter.take(piece)
         yield from cutter.end()
 
     def _layout_of_head(self, payload: Payload) -> Layout | None:
-        """Find the header of an object of which only the later part is read."""
+        """Return the layout of an object of which only a later part is read, from its first line."""
         if not payload.offset:
             return self.configured
         try:
@@ -144,7 +136,7 @@ class AwsDecoder(Decoder[T]):
 
     def _event_blocks(
         self, payload: Payload, chunks: Iterable[bytes], inflater: Inflater
-    ) -> Iterator[TextBlock | NoteBlock]:
+    ) -> Iterator[Block]:
         cutter = EventCutter(self, payload)
         last: bytes | events.BadDocument | None = None
         for document in events.cut_documents(chunks, self.context.limits):
@@ -157,10 +149,10 @@ class AwsDecoder(Decoder[T]):
             yield from cutter.take(last, inflater.problem)
         yield from cutter.end()
 
-    def tell(self, names: Iterable[str]) -> None:
+    def note_fields(self, names: Iterable[str]) -> None:
         """Log each field name that is not known, once."""
-        new = [n for n in names if n not in self.dialect.by_name and n not in self._told]
-        self._told.update(new)
+        new = [n for n in names if n not in self.dialect.by_name and n not in self._noted]
+        self._noted.update(new)
         for name in new:
             self.context.log.warning(
                 "%s: the field %s is not known; it is kept in attrs",
@@ -169,96 +161,74 @@ class AwsDecoder(Decoder[T]):
                 extra={"event": log_events.FIELD_UNKNOWN, "field": name},
             )
 
-    def rejects(
-        self,
-        uri: str,
-        positions: Any,
-        reasons: Any,
-        raw: Any,
-        details: Any,
-        layout: str | None,
-        complete: Any = None,
-    ) -> pa.RecordBatch:
-        """Make rejects in this decoder's name."""
-        return reject_batch(
-            uri,
-            positions,
-            reasons,
-            raw,
-            details=details,
-            decoder=self.config.type,
-            version=self.version,
-            layout=layout,
-            complete=complete,
-        )
+    def layout_of(self, block: Block) -> str | None:
+        """Return the fields of the lines, by which they are read again."""
+        layout: Layout | dict[str, str] = block.layout
+        return layout.text if isinstance(layout, Layout) else JSON_LAYOUT
 
-    # Decoding: any thread.
+    def rows(self, block: Block) -> DecodedRows:
+        """Return the rows of a block of lines or of a Parquet file."""
+        if block.table is not None:
+            return self._parquet_rows(block)
+        plan = self._plan(block.layout)
+        if not plan.troubled and (rows := self._fast_rows(plan, block)) is not None:
+            plan.trouble = 0
+            return rows
+        prefixed = self._plan(replace(block.layout, prefixed=True))
+        bare = self._plan(replace(block.layout, prefixed=False))
+        rows = read_carefully(prefixed, bare, block)
+        plan.trouble = plan.trouble + 1 if rows.faults.lines or not plan.troubled else 0
+        return rows
 
-    def decode(self, block: Any) -> Decoded:
-        """Turn a block into rows and rejects."""
-        if isinstance(block, NoteBlock):
-            count = 0 if block.rejects is None else block.rejects.num_rows
-            nothing = flow_batch(self._schema, 0, {})
-            return Decoded(nothing, count + block.skipped, block.rejects, block.skipped)
-        if isinstance(block, RowsBlock):
-            return decode_rows(block, self.config.type, self.version)
-        return self._decode_text(block)
-
-    def _plan(self, layout: Layout, *, prefixed: bool) -> TextPlan:
-        key = (layout.names, layout.guessed, prefixed)
-        plan = self._plans.get(key)
+    def _plan(self, layout: Layout) -> TextPlan:
+        plan = self._plans.get(layout)
         if plan is None:
-            names = (LOGGED_AT, *layout.names) if prefixed else layout.names
-            plan = TextPlan(layout, prefixed, Mapper(self.dialect, names, self._schema))
-            plan = self._plans.setdefault(key, plan)
+            plan = self._plans.setdefault(layout, TextPlan(layout, self.dialect, self._schema))
         return plan
 
-    def _decode_text(self, block: TextBlock) -> Decoded:
-        plan = self._plan(block.layout, prefixed=block.prefixed)
-        if not plan.troubled and (native := read_fast(plan, block)) is not None:
-            plan.trouble = 0
-            positions = np.arange(block.first, block.first + block.lines)
-            batch = plan.mapper.batch(native, block.lines, _lineage(block, positions))
-            return Decoded(batch, block.lines + block.skipped, None, block.skipped)
-        prefixed = self._plan(block.layout, prefixed=True)
-        bare = self._plan(block.layout, prefixed=False)
-        careful = read_carefully(prefixed, bare, block)
-        plan.trouble = plan.trouble + 1 if careful.faults.lines or not plan.troubled else 0
-        mapper = prefixed.mapper if LOGGED_AT in careful.native else bare.mapper
-        lineage = _lineage(block, careful.lines + block.first, careful.lines)
-        batch = mapper.batch(careful.native, len(careful.lines), lineage)
-        return Decoded(
-            batch,
-            block.lines + block.skipped,
-            self._text_rejects(block, careful),
-            careful.skipped + block.skipped,
-        )
-
-    def _text_rejects(self, block: TextBlock, careful: Careful) -> pa.RecordBatch | None:
-        lines, reasons, details = careful.faults.ordered()
-        if not lines:
+    def _fast_rows(self, plan: TextPlan, block: Block) -> DecodedRows | None:
+        """Return the rows of a block of good lines; None if it has to be read carefully."""
+        raw = read_fast(plan, block)
+        if raw is None:
             return None
-        starts, ends = careful.bounds or line_bounds(block.data)
-        raw = [block.data[starts[line] : ends[line]] for line in lines]
-        positions = [block.first + line for line in lines]
-        return self.rejects(block.uri, positions, reasons, raw, details, block.layout.text)
+        for name, value in block.added.items():
+            raw.columns[(name,)] = added_column(value, raw)
+        rows = plan.builder.converted(raw, block.uri)
+        if rows.wrong:
+            return None
+        batch = plan.builder.finished(rows, np.arange(block.first, block.first + block.records))
+        return None if rows.wrong else DecodedRows(batch, Faults())
 
+    def _builder(self, names: tuple[str, ...]) -> RowBuilder:
+        builder = self._builders.get(names)
+        if builder is None:
+            builder = RowBuilder(aws_table(self.dialect, names), self._schema)
+            self._builders[names] = builder
+        return builder
 
-def _lineage(block: TextBlock, positions: np.ndarray, lines: np.ndarray | None = None) -> Lineage:
-    """Say where a block's rows come from; `lines` are their indexes unless it is all of them."""
-    where = pa.array(positions, pa.int64())
-    if block.events is None:
-        return Lineage(block.uri, where)
-    ids = pa.array(block.events.ids, pa.string()).dictionary_encode().cast(TEXT)
-    micros = pc.multiply(pa.array(block.events.millis, pa.int64()), 1000).view(TIME)
-    if lines is not None:
-        kept = pa.array(lines)
-        ids, micros = ids.take(kept), micros.take(kept)
-    return Lineage(block.uri, where, ids, micros)
+    def _parquet_names(self, schema: pa.Schema) -> tuple[list[str], dict[str, str]]:
+        """Return the columns of a Parquet file to read, and the column of each field."""
+        columns = field_names(schema.names)
+        if sum(name in self.dialect.by_name for name in columns) < MIN_KNOWN:
+            return [], columns
+        self.note_fields(columns)
+        needed = self._needed(columns)
+        return list(needed.values()) or [next(iter(columns.values()))], columns
+
+    def _needed(self, columns: dict[str, str]) -> dict[str, str]:
+        builder = self._builder(tuple(columns))
+        return {field: name for field, name in columns.items() if builder.needs((field,))}
+
+    def _parquet_rows(self, block: Block) -> DecodedRows:
+        by_name = self.dialect.by_name
+        kinds = {f: by_name[f].kind if f in by_name else "text" for f in block.layout}
+        columns = parquet_columns(block.table, self._needed(block.layout), kinds)
+        raw = RawColumns(block.records, None, columns)
+        return self._builder(tuple(block.layout)).build(raw, block.uri, block.first)
 
 
 def _first_bytes(chunks: Iterator[bytes]) -> bytes:
-    """Take enough of a stream to tell what it is."""
+    """Read enough of a stream to recognise its form."""
     first = b""
     for piece in chunks:
         first += piece

@@ -1,4 +1,4 @@
-"""Logs in the manner of AWS that come in one format only: recognising their records."""
+"""Recognises the records of text logs in the format of AWS."""
 
 from __future__ import annotations
 
@@ -11,16 +11,25 @@ import pyarrow.compute as pc
 
 from ktrans.api import Head, Sniff
 from ktrans.decoders.aws.layout import Dialect, is_time, parse_header
+from ktrans.decoders.values import Rule, coerce
 
+_VERSION_RULE = Rule("small", nulls=(), strict=True)
 _LOOKED_AT = 20
 _SURE, _LIKELY = 100, 85
 
 
+def has_version(columns: Mapping[str, Any], version: int) -> np.ndarray:
+    """Return which rows have this version."""
+    versions, _ = coerce(_VERSION_RULE, columns["version"])
+    same: np.ndarray = np.asarray(versions.fill_null(0)) == version
+    return same
+
+
 def matching(columns: Mapping[str, Any], patterns: Mapping[str, str]) -> np.ndarray:
-    """Tell which rows have, in each of some text fields, a text of its pattern.
+    """Return which rows have texts that match, in each of some fields.
 
     Args:
-        columns: checked text columns by field.
+        columns: text columns by field.
         patterns: regular expressions by field, anchored at both ends.
     """
     answer: np.ndarray | None = None
@@ -36,7 +45,7 @@ def matching(columns: Mapping[str, Any], patterns: Mapping[str, str]) -> np.ndar
 def sniff_records(
     head: Head, dialect: Dialect, patterns: Mapping[str, str], *, score: int = _LIKELY
 ) -> Sniff | None:
-    """Claim text whose header line or first record is plainly of this log.
+    """Claim text whose header line or first record is that of this log.
 
     Args:
         head: the object's beginning.

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-FieldKind = Literal[
-    "text", "address", "port", "protocol", "version", "flags", "count", "time", "stamp"
-]
+from ktrans.decoders.values import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class Field:
     """
 
     name: str
-    kind: FieldKind = "text"
+    kind: Kind = "text"
     column: str | None = None
     since: int = 2
     also: tuple[str, ...] = ()
@@ -47,7 +44,7 @@ def _group(since: int, fields: Iterable[Field | str]) -> tuple[Field, ...]:
 
 _TIME_NOTE = "seconds, or milliseconds and finer by size, to UTC microseconds"
 _PORT_NOTE = "null when the protocol has no ports"
-_VERSION = Field("version", "version", "log_version")
+_VERSION = Field("version", "small", "log_version")
 _FIVE_TUPLE = (
     Field("srcaddr", "address", "src_addr", also=("ip_version",)),
     Field("dstaddr", "address", "dst_addr", also=("ip_version",)),

@@ -21,12 +21,12 @@ LOGGED_AT = "@logged-at"
 """The name, within ktrans, of the time that a CloudWatch export puts before each line."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Dialect:
     """One kind of text log in the manner of AWS.
 
     Attributes:
-        decoder: the type of its decoder.
+        name: the type of its decoder.
         log_type: value of the log_type column.
         fields: all fields that are known.
         default: the format that AWS uses unless told otherwise.
@@ -37,7 +37,7 @@ class Dialect:
         null_values: what is printed where there is nothing to report.
     """
 
-    decoder: str
+    name: str
     log_type: str
     fields: tuple[Field, ...]
     default: tuple[str, ...]
@@ -51,7 +51,7 @@ class Dialect:
         object.__setattr__(self, "by_name", {known.name: known for known in self.fields})
 
     def __hash__(self) -> int:
-        return hash(self.decoder)
+        return hash(self.name)
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,14 @@ class Layout:
         configured: True when the pipeline file named the fields: a reject does not record such a
             layout, so that it is replayed by what the file says then.
         broken: what is wrong with the header, so that nothing can be read by it.
+        prefixed: whether a CloudWatch export's time is before each record.
     """
 
     names: tuple[str, ...]
     guessed: bool = False
     configured: bool = field(default=False, compare=False)
     broken: str = ""
+    prefixed: bool = False
 
     @cached_property
     def text(self) -> str | None:

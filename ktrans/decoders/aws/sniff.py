@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ktrans.api import Head, Limits, Sniff
 from ktrans.decoders.aws.layout import Dialect, is_time, parse_header
+from ktrans.decoders.aws.parquet import MIN_KNOWN, field_names
 from ktrans.decoders.frames.log_events import (
     BadDocument,
     Messages,
@@ -13,7 +14,6 @@ from ktrans.decoders.frames.log_events import (
     is_json,
     read_document,
 )
-from ktrans.decoders.read.parquet_aws import MIN_KNOWN, native_columns
 
 _TGW_MARKS = ("tgw-id", "resource-type", "tgw-attachment-id")
 _VPC_WIDTH = 14
@@ -25,7 +25,7 @@ _SURE, _LIKELY, _MAYBE = 100, 85, 60
 def sniff_aws(head: Head, dialect: Dialect) -> Sniff | None:
     """Say how surely an object holds this kind of AWS flow log."""
     if head.columns is not None:
-        return _by_names(native_columns(head.columns), dialect, "Parquet columns are")
+        return _by_names(field_names(head.columns), dialect, "Parquet columns are")
     data = head.data.removeprefix(b"\xef\xbb\xbf")
     if is_json(data):
         return _by_events(data, dialect)
@@ -45,7 +45,7 @@ def _by_names(names: Iterable[str], dialect: Dialect, what: str) -> Sniff | None
     if known < min(MIN_KNOWN, len(given)) or known * 2 <= len(given):
         return None
     gateway = any(mark in given for mark in _TGW_MARKS) or any(n.startswith("tgw-") for n in given)
-    if gateway != (dialect.decoder == "aws_tgw"):
+    if gateway != (dialect.name == "aws_tgw"):
         return None
     score = _SURE if known == len(given) else _LIKELY
     new = "" if known == len(given) else f" and {len(given) - known} unknown ones"
@@ -67,7 +67,7 @@ def _by_events(data: bytes, dialect: Dialect) -> Sniff | None:
             break
     if messages.texts:
         return _by_record(messages.texts[0], dialect, "first message of a log event")
-    if messages.control and not strange and dialect.decoder == "aws_vpc":
+    if messages.control and not strange and dialect.name == "aws_vpc":
         # No flows, whichever log it is about: a decoder that skips it is all that is needed.
         return Sniff(_MAYBE, "nothing but control messages of CloudWatch Logs")
     if b'"messageType"' in data and b'"message":"' in data:
@@ -83,7 +83,7 @@ def _by_record(line: bytes, dialect: Dialect, what: str) -> Sniff | None:
     if stamped:
         tokens = tokens[1:]
     prefix = " behind a time" if stamped else ""
-    if dialect.decoder == "aws_vpc":
+    if dialect.name == "aws_vpc":
         if len(tokens) == _VPC_WIDTH and tokens[0] == b"2":
             return Sniff(_LIKELY, f"{what} has the 14 fields of version 2{prefix}")
         return None

@@ -7,15 +7,19 @@ so that a block full of bad lines costs little more than a clean one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.aws.fields import FieldKind
 from ktrans.flow.addresses import canonical_addresses
 from ktrans.flow.columns import raw_values, recode
 from ktrans.flow.schema import TEXT
+
+FieldKind = Literal[
+    "text", "address", "port", "protocol", "version", "flags", "count", "time", "stamp"
+]
 
 CSV_TYPES: dict[FieldKind, pa.DataType] = {
     "text": TEXT,

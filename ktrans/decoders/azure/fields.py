@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pyarrow as pa
 
-from ktrans.decoders.aws.fields import FieldKind
-from ktrans.decoders.aws.values import Wrong, explain
+from ktrans.decoders.aws.values import FieldKind, Wrong, explain
 from ktrans.decoders.azure.records import Kind
 
 NAMES = (

@@ -1,4 +1,4 @@
-"""Azure flow-log records, read but for their tuples, and the blocks that decoding works on.
+"""Azure flow-log records, read but for their tuples.
 
 Sources: Azure Network Watcher, "Flow logging for network security groups" (versions 1 and 2) and
 "Virtual network flow logs" (version 4).
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ktrans.decoders.frames.json_block import JsonReject
+import msgspec
 
 Kind = Literal["nsg", "vnet"]
 Fields = tuple[tuple[str, str], ...]
@@ -20,6 +20,9 @@ CATEGORIES: dict[str, Kind] = {
     "flowlogflowevent": "vnet",
 }
 """The `category` of the records, in lower case."""
+
+_TUPLE_BYTES = 96
+"""About what the columns of a tuple take."""
 
 
 class Fault(Exception):
@@ -75,32 +78,27 @@ class Records:
         fields = sum(len(name) + len(text) for one in self.fields for name, text in one)
         return self.tuples * (_TUPLE_BYTES + fields // len(self.fields))
 
-
-_TUPLE_BYTES = 96
-
-
-@dataclass(frozen=True, slots=True)
-class TupleBlock:
-    """Records of one kind, in the order of the object.
-
-    Attributes:
-        uri: the object.
-        records: the records; None if there are none.
-        first: 1-based ordinal of the first tuple in the object.
-        skipped: number of records that are not flow logs.
-        rejects: parts of the object, behind these records, that are not records.
-        same_position: whether all tuples have the position `first`, as those of a rejected record.
-    """
-
-    uri: str
-    records: Records | None
-    first: int
-    skipped: int = 0
-    rejects: tuple[JsonReject, ...] = ()
-    same_position: bool = False
-
-    @property
-    def nbytes(self) -> int:
-        """Approximate size of the rows and the rejects."""
-        rows = 0 if self.records is None else self.records.nbytes
-        return rows + sum(len(reject.raw) for reject in self.rejects)
+    def layout_text(self, group: int) -> str:
+        """Return the record that a group is part of, without tuples, for the replay of its tuples."""
+        owner = self.owners[group]
+        time = self.times[owner]
+        fields = {**({} if time is None else {"time": time}), **dict(sorted(self.fields[owner]))}
+        rule, acl, mac = self.rules[group], self.acls[group], self.macs[group]
+        inner: dict[str, Any] = {"flowTuples": []}
+        if self.kind == "nsg":
+            if mac is not None:
+                inner = {"mac": mac, **inner}
+            named = {} if rule is None else {"rule": rule}
+            body = {"properties": {"flows": [{**named, "flows": [inner]}]}}
+            category = "NetworkSecurityGroupFlowEvent"
+        else:
+            if rule is not None:
+                inner = {"rule": rule, **inner}
+            if mac is not None:
+                inner["mac"] = mac
+            named = {} if acl is None else {"aclID": acl}
+            body = {"flowRecords": {"flows": [{**named, "flowGroups": [inner]}]}}
+            category = "FlowLogFlowEvent"
+        record = {**fields, "category": category, **body}
+        # A blank tells it from the field names of other decoders' layouts.
+        return f'{{"records": [{msgspec.json.encode(record).decode()}]}}'

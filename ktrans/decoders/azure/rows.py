@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -268,29 +266,3 @@ def _protocol_numbers(column: pa.DictionaryArray) -> pa.Array:
     """Give IANA numbers; the dictionary may still hold texts that no row has any more."""
     numbers = [protocol_number(text or "") or 0 for text in column.dictionary.to_pylist()]
     return pa.array(np.array(numbers, dtype=np.int16)[raw_values(column.indices)])
-
-
-def layout_text(records: Records, group: int) -> str:
-    """Give the record that a group stands in, without tuples: what `replay` needs."""
-    owner = records.owners[group]
-    time = records.times[owner]
-    fields = {**({} if time is None else {"time": time}), **dict(sorted(records.fields[owner]))}
-    rule, acl, mac = records.rules[group], records.acls[group], records.macs[group]
-    inner: dict[str, Any] = {"flowTuples": []}
-    if records.kind == "nsg":
-        if mac is not None:
-            inner = {"mac": mac, **inner}
-        named = {} if rule is None else {"rule": rule}
-        body = {"properties": {"flows": [{**named, "flows": [inner]}]}}
-        category = "NetworkSecurityGroupFlowEvent"
-    else:
-        if rule is not None:
-            inner = {"rule": rule, **inner}
-        if mac is not None:
-            inner["mac"] = mac
-        named = {} if acl is None else {"aclID": acl}
-        body = {"flowRecords": {"flows": [{**named, "flowGroups": [inner]}]}}
-        category = "FlowLogFlowEvent"
-    record = {**fields, "category": category, **body}
-    # A blank tells it from the field names of other decoders' layouts.
-    return f'{{"records": [{msgspec.json.encode(record).decode()}]}}'

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ktrans.api import Limits, Payload
-from ktrans.decoders.azure.records import Fault, Kind, Records, TupleBlock
-from ktrans.decoders.frames.json_block import JsonReject
+from ktrans.decoders.azure.block import TupleBlock
+from ktrans.decoders.azure.records import Fault, Kind, Records
+from ktrans.decoders.frames.block import Block, Refused
 from ktrans.decoders.frames.json_scan import Borders, Place, one_line, reads, scan, wrapper_pattern
 from ktrans.decoders.read.azure_exact import read_exactly
 from ktrans.decoders.read.azure_loose import decode_or_fault, read_loosely
@@ -69,7 +70,7 @@ class Cutter:
         self._key: bytes | None = None
         self._skipping = False
 
-    def blocks(self, chunks: Iterable[bytes]) -> Iterator[TupleBlock]:
+    def blocks(self, chunks: Iterable[bytes]) -> Iterator[Block]:
         """Cut all but what the stream ends with."""
         wait = self._limits.block_bytes
         fresh = True
@@ -90,7 +91,7 @@ class Cutter:
         if fresh:
             self._buffer = self._buffer.removeprefix(_BOM)
 
-    def end(self, problem: Problem | None) -> Iterator[TupleBlock]:
+    def end(self, problem: Problem | None) -> Iterator[Block]:
         """Take what the stream ended with.
 
         Raises:
@@ -122,7 +123,7 @@ class Cutter:
         wait_for_more(self._payload, problem)
         yield self._refuse(problem.reason, last, problem.message)
 
-    def _advance(self) -> Iterator[TupleBlock]:
+    def _advance(self) -> Iterator[Block]:
         """Take as many whole records from the buffer as there are."""
         if self._skipping and not self._resume():
             return
@@ -180,7 +181,7 @@ class Cutter:
                 return start + match.start() + 1
         return 0
 
-    def _try(self, text: bytes, end: int | None = None) -> list[TupleBlock] | None:
+    def _try(self, text: bytes, end: int | None = None) -> list[Block] | None:
         """Read the records, with commas between them, up to `end`; None if that cannot be."""
         end = len(text) if end is None else end
         start = 0
@@ -199,18 +200,19 @@ class Cutter:
                 return None
         return self._take(parts, skipped)
 
-    def _take(self, parts: list[Records], skipped: int) -> list[TupleBlock]:
+    def _take(self, parts: list[Records], skipped: int) -> list[Block]:
         """Make blocks of records, and count their tuples."""
-        blocks = []
-        for records in parts:
-            if records.tuples:
-                blocks.append(TupleBlock(self._payload.uri, records, self._position))
-                self._position += records.tuples
+        uri = self._payload.uri
+        blocks: list[Block] = []
+        for groups in parts:
+            if groups.tuples:
+                blocks.append(TupleBlock(uri, self._position, groups.tuples, groups=groups))
+                self._position += groups.tuples
         if skipped:
-            blocks.append(TupleBlock(self._payload.uri, None, self._position, skipped))
+            blocks.append(Block(uri, self._position, skipped=skipped))
         return blocks
 
-    def _scan(self) -> Iterator[TupleBlock]:
+    def _scan(self) -> Iterator[Block]:
         """Count brackets: take the whole records of the buffer, and leave what is behind them."""
         found = scan(self._buffer, self._place, _WRAPPER)
         data, done = self._buffer, 0
@@ -229,7 +231,7 @@ class Cutter:
             done = end
         yield from self._records(pending)
 
-    def _records(self, texts: list[bytes]) -> Iterator[TupleBlock]:
+    def _records(self, texts: list[bytes]) -> Iterator[Block]:
         """Take records, together if they are good, else one by one."""
         blocks = self._try(b",".join(texts))
         if blocks is not None:
@@ -238,7 +240,7 @@ class Cutter:
         for text in texts:
             yield from self._record(text)
 
-    def _record(self, text: bytes) -> Iterator[TupleBlock]:
+    def _record(self, text: bytes) -> Iterator[Block]:
         """Take something that should be a record; if it is none, the records that it swallowed."""
         text = _without_closers(text.strip(_PUNCTUATION))
         if _BETWEEN.fullmatch(text):
@@ -250,20 +252,20 @@ class Cutter:
         try:
             parts, skipped = read_loosely(decode_or_fault(text), self._default)
         except Fault as fault:
-            parts = [] if reads(text) else self._borders.split(text)
-            if len(parts) > 1:
-                for part in parts:
-                    yield from self._record(part)
+            pieces = [] if reads(text) else self._borders.split(text)
+            if len(pieces) > 1:
+                for piece in pieces:
+                    yield from self._record(piece)
             else:
                 yield self._refuse(fault.reason, text, str(fault))
             return
         yield from self._take(parts, skipped)
 
-    def _refuse(self, reason: str, raw: bytes, detail: str) -> TupleBlock:
+    def _refuse(self, reason: str, raw: bytes, detail: str) -> Block:
         raw, detail, complete = shortened(raw, detail, self._limits.max_line_bytes)
-        reject = JsonReject(self._position, reason, one_line(raw), detail, complete)
+        refused = Refused(self._position, reason, one_line(raw), detail, complete)
         self._position += 1
-        return TupleBlock(self._payload.uri, None, self._position, rejects=(reject,))
+        return Block(self._payload.uri, self._position, refused=(refused,))
 
 
 def _without_closers(text: bytes) -> bytes:

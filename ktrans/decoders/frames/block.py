@@ -93,7 +93,7 @@ class Block:
         found = sorted([*bad, *self.refused], key=lambda each: each.position)
         if not found:
             return None
-        batch = reject_batch(
+        return reject_batch(
             self.uri,
             [each.position for each in found],
             [each.reason for each in found],
@@ -101,11 +101,9 @@ class Block:
             details=[each.detail for each in found],
             decoder=decoder,
             version=version,
+            layout=pa.array([each.layout for each in found], pa.string()),
             complete=[each.complete for each in found],
         )
-        place = batch.schema.get_field_index("layout")
-        layouts = pa.array([each.layout for each in found], pa.string())
-        return batch.set_column(place, batch.schema.field(place), layouts)
 
 
 def json_bytes(value: Any) -> bytes:

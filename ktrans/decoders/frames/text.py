@@ -1,33 +1,23 @@
-"""From pieces of text and JSON documents to blocks: layouts followed, positions counted."""
+"""Cuts text lines and log events into blocks: follows layouts, and counts positions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from dataclasses import replace
+from typing import ClassVar, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ktrans.api import Context, Payload
 from ktrans.decoders.aws.layout import Dialect, Layout, is_time
+from ktrans.decoders.aws.table import EVENT_ID, EVENT_TIME
+from ktrans.decoders.frames.block import Block, Refused
 from ktrans.decoders.frames.header_lines import HeaderFinder
 from ktrans.decoders.frames.log_events import BadDocument, Messages, read_document
-from ktrans.decoders.read.text_fast import Events, TextBlock
+from ktrans.flow.schema import TEXT, TIME
 from ktrans.kit.text.inflate import Problem
 from ktrans.kit.text.lines import SHOWN_BYTES, Lines, Overlong, Torn, count_lines
-
-
-@dataclass(frozen=True, slots=True)
-class NoteBlock:
-    """Records of a payload that are no rows: rejects found while cutting, headers, controls."""
-
-    rejects: pa.RecordBatch | None
-    skipped: int = 0
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the rejects."""
-        return 0 if self.rejects is None else int(self.rejects.nbytes)
 
 
 class Owner(Protocol):
@@ -38,29 +28,17 @@ class Owner(Protocol):
     finder: HeaderFinder
     configured: Layout | None
 
-    def tell(self, names: Iterable[str]) -> None:
-        """Log names that are not known."""
-
-    def rejects(
-        self,
-        uri: str,
-        positions: Any,
-        reasons: Any,
-        raw: Any,
-        details: Any,
-        layout: str | None,
-        complete: Any = None,
-    ) -> pa.RecordBatch:
-        """Make rejects."""
+    def note_fields(self, names: Iterable[str]) -> None:
+        """Log the names that are not known."""
 
 
 def guessed_layout(dialect: Dialect) -> Layout:
-    """Give the layout to try on lines that nothing names the fields of."""
+    """Return the layout to try on lines whose fields nothing names."""
     return Layout(dialect.default, guessed=True)
 
 
 class TextCutter:
-    """Turns pieces of one payload into blocks, switching the layout at each header line."""
+    """Cuts the lines of one payload into blocks, with a new layout at each header line."""
 
     def __init__(self, owner: Owner, payload: Payload, layout: Layout | None) -> None:
         self._owner = owner
@@ -70,10 +48,10 @@ class TextCutter:
         self._layout = layout
         self._skipped = 0
         if layout is not None:
-            owner.tell(layout.names)
+            owner.note_fields(layout.names)
 
-    def take(self, piece: Lines | Overlong | Torn) -> Iterator[TextBlock | NoteBlock]:
-        """Take the next piece."""
+    def take(self, piece: Lines | Overlong | Torn) -> Iterator[Block]:
+        """Cut the next piece."""
         if isinstance(piece, Torn):
             yield self._refuse(piece.problem.reason, piece.data, piece.problem.message)
             return
@@ -100,7 +78,7 @@ class TextCutter:
                 self._line += 1
                 self._skipped += 1
             self._layout = header.layout
-            self._owner.tell(header.layout.names)
+            self._owner.note_fields(header.layout.names)
             done = header.end
         if not headers:
             yield from self._lines(data, lines)
@@ -108,13 +86,13 @@ class TextCutter:
             part = data[done:]
             yield from self._lines(part, count_lines(part))
 
-    def end(self) -> Iterator[NoteBlock]:
-        """Give what is left to count."""
+    def end(self) -> Iterator[Block]:
+        """Yield a block that counts the header lines at the end."""
         if self._skipped:
-            yield NoteBlock(None, self._skipped)
+            yield Block(self._uri, self._line, skipped=self._skipped)
             self._skipped = 0
 
-    def _lines(self, data: bytes, lines: int) -> Iterator[TextBlock | NoteBlock]:
+    def _lines(self, data: bytes, lines: int) -> Iterator[Block]:
         if not lines:
             return
         layout = self._layout or guessed_layout(self._owner.dialect)
@@ -123,37 +101,36 @@ class TextCutter:
             return
         end = data.find(b"\n")
         tokens = data[: end if end >= 0 else len(data)].split()
-        prefixed = len(tokens) == len(layout.names) + 1 and is_time(tokens[0])
-        yield TextBlock(self._uri, data, layout, prefixed, self._line, lines, self._skipped)
+        if len(tokens) == len(layout.names) + 1 and is_time(tokens[0]):
+            layout = replace(layout, prefixed=True)
+        skipped = self._skipped
+        yield Block(self._uri, self._line, lines, data, layout=layout, skipped=skipped)
         self._skipped = 0
         self._line += lines
 
-    def _refuse(self, reason: str, raw: bytes, detail: str) -> NoteBlock:
+    def _refuse(self, reason: str, raw: bytes, detail: str) -> Block:
         layout = self._layout.text if self._layout else None
-        rejects = self._owner.rejects(self._uri, [self._line], [reason], [raw], [detail], layout)
+        refused = Refused(self._line, reason, raw, detail, layout=layout)
         self._line += 1
-        return NoteBlock(rejects)
+        return Block(self._uri, refused.position, refused=(refused,))
 
-    def _refuse_lines(self, data: bytes, why: str) -> NoteBlock:
-        """Refuse the records behind a header that they cannot be read by."""
+    def _refuse_lines(self, data: bytes, why: str) -> Block:
+        """Refuse the records after a header that cannot be used."""
         first = self._line
         lines = [line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n")]
-        bad = [place for place, line in enumerate(lines) if line.strip()]
-        self._line += len(lines)
-        skipped, self._skipped = self._skipped + len(lines) - len(bad), 0
-        rejects = self._owner.rejects(
-            self._uri,
-            [first + place for place in bad],
-            ["no_layout"] * len(bad),
-            [lines[place] for place in bad],
-            [f"the header line before it cannot be used: {why}"] * len(bad),
-            None,
+        detail = f"the header line before it cannot be used: {why}"
+        refused = tuple(
+            Refused(first + place, "no_layout", line, detail)
+            for place, line in enumerate(lines)
+            if line.strip()
         )
-        return NoteBlock(rejects if bad else None, skipped)
+        self._line += len(lines)
+        skipped, self._skipped = self._skipped + len(lines) - len(refused), 0
+        return Block(self._uri, first, skipped=skipped, refused=refused)
 
 
 class EventCutter:
-    """Turns JSON documents of one payload into blocks of their messages.
+    """Cuts the log events of one payload into blocks of their messages.
 
     The position of a record is the ordinal of its log event in the object; a document that cannot
     be read counts as one.
@@ -167,12 +144,12 @@ class EventCutter:
         self._layout = owner.configured or guessed_layout(owner.dialect)
         self._messages = Messages()
         self._bytes = 0
-        owner.tell(self._layout.names)
+        owner.note_fields(self._layout.names)
 
     def take(
         self, document: bytes | BadDocument, problem: Problem | None = None
-    ) -> Iterator[TextBlock | NoteBlock]:
-        """Take the next document; `problem` says that the stream broke off within or behind it."""
+    ) -> Iterator[Block]:
+        """Add the next document; `problem` says that the stream broke off in it or after it."""
         if isinstance(document, BadDocument):
             yield from self._refuse(document)
         else:
@@ -188,35 +165,35 @@ class EventCutter:
         if self._bytes >= self._limits.block_bytes:
             yield from self.end()
 
-    def end(self) -> Iterator[TextBlock | NoteBlock]:
-        """Give the messages that have gathered."""
+    def end(self) -> Iterator[Block]:
+        """Yield a block of the messages that were added."""
         found, self._bytes = self._messages.taken(), 0
         count = len(found.texts)
         if count:
-            yield TextBlock(
+            yield Block(
                 self._uri,
+                self._place,
+                count,
                 b"\n".join(found.texts) + b"\n",
-                self._layout,
-                prefixed=False,
-                first=self._place,
-                lines=count,
+                layout=self._layout,
+                added=_event_columns(found),
                 skipped=found.control,
-                events=Events(tuple(found.ids), tuple(found.millis)),
             )
             self._place += count
         elif found.control:
-            yield NoteBlock(None, found.control)
+            yield Block(self._uri, self._place, skipped=found.control)
 
-    def _refuse(self, bad: BadDocument) -> Iterator[TextBlock | NoteBlock]:
+    def _refuse(self, bad: BadDocument) -> Iterator[Block]:
         yield from self.end()
-        rejects = self._owner.rejects(
-            self._uri,
-            [self._place],
-            [bad.reason],
-            [bad.raw],
-            [bad.detail],
-            None,
-            complete=[bad.complete],
-        )
+        refused = Refused(self._place, bad.reason, bad.raw, bad.detail, bad.complete)
+        yield Block(self._uri, self._place, refused=(refused,))
         self._place += 1
-        yield NoteBlock(rejects)
+
+
+def _event_columns(found: Messages) -> dict[str, pa.Array]:
+    """Return the ids and times of log events as columns."""
+    ids = pa.array(found.ids, pa.string()).dictionary_encode().cast(TEXT)
+    return {
+        EVENT_ID: ids,
+        EVENT_TIME: pc.multiply(pa.array(found.millis, pa.int64()), 1000).view(TIME),
+    }

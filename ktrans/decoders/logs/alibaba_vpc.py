@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from ktrans.decoders.log import Json, Log, any_of, col, first_of, keys, where
+from ktrans.decoders.log import LIKELY, Json, Log, any_of, col, first_of, keys, where
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.flow.columns import coalesce_text
 
@@ -61,5 +61,5 @@ LOG = Log(
     skip=where("__topic__", not_="flow_log"),
     derive=_derive,
     all_text=True,
-    sniff=first_of(keys("__topic__", *_KEYS), keys(*_KEYS, score=90)),
+    sniff=first_of(keys("__topic__", *_KEYS), keys(*_KEYS, score=LIKELY)),
 )

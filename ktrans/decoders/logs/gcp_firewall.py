@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import Head, Sniff
-from ktrans.decoders.log import Json, Log, col, each_text, first_of, keys, pattern, where
+from ktrans.decoders.log import LIKELY, Json, Log, col, each_text, first_of, keys, pattern, where
 from ktrans.decoders.partial_rows import PartialRows
 
 _NAME = r"compute\.googleapis\.com(?:%2F|%2f|/)firewall"
@@ -54,7 +54,7 @@ def _derive(rows: PartialRows) -> None:
 
 _BY_NAME = first_of(
     pattern(rb'"logName"\s*:\s*"[^"]*' + _NAME.encode() + b'"', "logName ends in firewall"),
-    keys("jsonPayload", "connection", "disposition", "rule_details", score=70),
+    keys("jsonPayload", "connection", "disposition", "rule_details", score=LIKELY),
 )
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.decoders.integers import to_integers
-from ktrans.decoders.log import Json, Log, col, first_of, keys
+from ktrans.decoders.log import LIKELY, Json, Log, col, first_of, keys
 from ktrans.decoders.times import TimeUnit
 from ktrans.decoders.values import Coerced, Convert, Rule, coerce
 
@@ -53,7 +53,7 @@ LOG = Log(
     ),
     constants={"log_status": "OK", "reporter": "interface"},
     sniff=first_of(
-        keys("time_flow_start_ns", "sampler_address", score=95),
-        keys("TimeFlowStart", "SamplerAddress", score=95),
+        keys("time_flow_start_ns", "sampler_address", score=LIKELY),
+        keys("TimeFlowStart", "SamplerAddress", score=LIKELY),
     ),
 )

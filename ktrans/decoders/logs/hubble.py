@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.log import Json, Log, any_of, col, keys
+from ktrans.decoders.log import LIKELY, Json, Log, any_of, col, keys
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.flow.columns import coalesce_text, recode
@@ -163,6 +163,6 @@ LOG = Log(
         "verdict",
         any_of("IP", "l4", "traffic_direction", "trace_observation_point", least=2),
         any_of("node_name", "is_reply"),
-        score=95,
+        score=LIKELY,
     ),
 )

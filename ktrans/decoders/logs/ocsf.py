@@ -14,13 +14,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ktrans.api import Head, Sniff
-from ktrans.decoders.log import Json, Log, Parquet, col, where
+from ktrans.decoders.log import LIKELY, Json, Log, Parquet, col, where
 from ktrans.decoders.logs.ocsf_derived import READS, derive
 from ktrans.decoders.mapped.table import parse_path
 from ktrans.flow.schema import NAMES
 from ktrans.flow.target_schemas.ocsf import OCSF_LEFTOVERS
 
-_SURE = 95
 _MARKS = frozenset({"class_uid", "src_endpoint", "dst_endpoint", "connection_info", "traffic"})
 _ENOUGH = 4
 _PROVIDERS: Mapping[str, str | None] = {
@@ -92,14 +91,14 @@ def _sniff(head: Head) -> Sniff | None:
         found = _MARKS & set(head.columns)
         if len(found) < _ENOUGH:
             return None
-        return Sniff(_SURE, f"Parquet columns are {len(found)} of OCSF's Network Activity")
+        return Sniff(LIKELY, f"Parquet columns are {len(found)} of OCSF's Network Activity")
     data = head.data.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not data.startswith((b"{", b"[")):
         return None
     seen = [mark for mark in sorted(_MARKS) if f'"{mark}"'.encode() in data]
     if "class_uid" not in seen or len(seen) < _ENOUGH - 1:
         return None
-    return Sniff(_SURE, f"JSON with {', '.join(seen)}, as OCSF's Network Activity has them")
+    return Sniff(LIKELY, f"JSON with {', '.join(seen)}, as OCSF's Network Activity has them")
 
 
 LOG = Log(

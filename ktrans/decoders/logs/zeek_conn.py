@@ -14,7 +14,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.log import Json, Log, ZeekText, col, first_of, keys, pattern, where
+from ktrans.decoders.log import LIKELY, Json, Log, ZeekText, col, first_of, keys, pattern, where
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.values import Coerced, Wrong, text_of
 from ktrans.flow.addresses import ip_versions
@@ -95,7 +95,9 @@ LOG = Log(
     derive=_derive,
     sniff=first_of(
         pattern(rb"(?m)^#path[^\w\n]conn\r?$", "header line #path conn"),
-        pattern(rb"(?m)^#fields[^\w\n].*\bid\.orig_h\b.*\bconn_state\b", "#fields of conn.log", 90),
-        keys("id.orig_h", "id.resp_h", "conn_state", score=95),
+        pattern(
+            rb"(?m)^#fields[^\w\n].*\bid\.orig_h\b.*\bconn_state\b", "#fields of conn.log", LIKELY
+        ),
+        keys("id.orig_h", "id.resp_h", "conn_state", score=LIKELY),
     ),
 )

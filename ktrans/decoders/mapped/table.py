@@ -163,6 +163,7 @@ class Table:
         derive: fills flow columns that are computed from several values.
         rest: whether values that no column reads are put in attrs.
         all_text: whether every value is a text.
+        stored: whether records are flow rows already, whose ports and IP version stay as they are.
     """
 
     columns: tuple[Col, ...]
@@ -178,6 +179,7 @@ class Table:
     derive: Callable[[PartialRows], None] = _derive_nothing
     rest: bool = True
     all_text: bool = False
+    stored: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.skip, Where):
@@ -205,9 +207,11 @@ class Table:
 
     def needed(self, wanted: Iterable[str]) -> dict[Path, pa.DataType]:
         """Return the paths that some flow columns are read from, with the types to expect."""
-        columns = set(wanted) | set(EVIDENCE) | self.always
+        columns = set(wanted) | set(self.evidence) | self.always
         if columns & {"src_port", "dst_port"}:
             columns.add("protocol")
+        if "ip_version" in columns:
+            columns |= {"src_addr", "dst_addr"}
         types: dict[Path, pa.DataType] = {}
         for each in self.columns:
             if each.column in columns:

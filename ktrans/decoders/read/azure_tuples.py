@@ -117,14 +117,11 @@ def _check(name: str, column: pa.Array, kind: Kind) -> tuple[pa.Array, Wrong | N
     return checked, wrong
 
 
-def read_carefully(
-    lines: TupleLines, kind: Kind, fields: frozenset[str]
-) -> tuple[Tuples, Faults, list[bytes]]:
+def read_carefully(lines: TupleLines, kind: Kind, fields: frozenset[str]) -> tuple[Tuples, Faults]:
     """Find every bad tuple, and read the others.
 
     Returns:
-        The good tuples with their indexes, the faults of the bad ones, and the bytes of these in
-        their order.
+        The good tuples with their indexes, and the faults of the bad ones.
     """
     plain = lines.plain()
     starts, ends = line_bounds(plain)
@@ -141,8 +138,7 @@ def read_carefully(
         faults.add(line, reason, f"{widths[line]} fields where a tuple has {allowed}")
     good = np.flatnonzero(~bad & ~wrong_width)
     tuples = _read_good(plain, starts, short, good, fields, kind, faults)
-    raw = [plain[starts[line] : ends[line]] for line in faults.ordered()[0]]
-    return tuples, faults, raw
+    return tuples, faults
 
 
 def _note_bytes(

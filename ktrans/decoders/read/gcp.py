@@ -10,7 +10,7 @@ the parser itself, and kept from then on.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import repeat
 from operator import is_not
@@ -23,7 +23,6 @@ import pyarrow.compute as pc
 
 from ktrans.decoders.read.gcp_members import (
     ABSENT,
-    MEMBERS,
     METADATA,
     REMEMBERED,
     TEXT_KIND,
@@ -42,12 +41,12 @@ encode_lines = msgspec.json.Encoder().encode_lines
 _TIMES = frozenset({"timestamp", "start_time", "end_time"})
 _STAMP_BYTES = 20
 _MAX_LEARNED = 64
+_MAX_TRIES = 3
+"""A second try is needed where members are unknown, a third if another thread met others."""
 _REMEMBERED_BYTES = 4096
 """Longer groups are parsed in each block, or remembering them would take much memory."""
 _NO_NAME = re.compile(r'[\x00-\x1f"\\]')
 """What a member of a parser's object cannot have in its name."""
-
-_UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at `\$(?:\[[^\]]*\])?\.?([^`]*)`)?$", re.DOTALL)
 
 
 class GcpReader:
@@ -63,16 +62,16 @@ class GcpReader:
 
     def read(self, data: bytes, records: int) -> RawColumns | None:
         """Read a block of one entry a line; None if anything in it is out of order."""
-        native = self._read(lambda decoder: decoder.decode_lines(data))
+        native = self._read(data)
         return native if native is not None and native.rows == records else None
 
-    def _read(self, decode: Callable[[Any], list[Any]]) -> RawColumns | None:
-        for _ in range(_MAX_LEARNED):
+    def _read(self, data: bytes) -> RawColumns | None:
+        for _ in range(_MAX_TRIES):
             members = self._members
             try:
-                return self._native(members, decode(members.decoder))
-            except msgspec.ValidationError as error:
-                if not self._learn(members, str(error)):
+                return self._native(members, members.decoder.decode_lines(data))
+            except msgspec.ValidationError:
+                if not self._learn(members, data):
                     return None
             except UNREADABLE:
                 return None
@@ -86,19 +85,30 @@ class GcpReader:
         self._wanted.expand(columns)
         return RawColumns(len(entries), None, columns)
 
-    def _learn(self, members: Members, error: str) -> bool:
-        """Take a member into account that the parser did not know."""
-        match = _UNKNOWN.search(error)
-        if match is None:
-            return False
-        place = tuple((match[2] or "").split(".")) if match[2] else ()
-        names = members.learned.get(place, ())
-        known = place in MEMBERS and match[1] not in names
-        if not known or len(names) >= _MAX_LEARNED or _NO_NAME.search(match[1]):
-            return False
-        learned = {**members.learned, place: (*names, match[1])}
+    def _learn(self, members: Members, data: bytes) -> bool:
+        """Take the members of a block into account that the parser does not know.
+
+        Returns:
+            Whether there are any, and not more than it can take.
+        """
+        unknown: dict[Path, dict[str, None]] = {}
+        for line in data.split(b"\n"):
+            try:
+                entry = decode_json(line)
+            except UNREADABLE:
+                continue
+            for place, known in members.known.items():
+                found = _object_at(entry, place)
+                if not known.issuperset(found):
+                    new = dict.fromkeys(name for name in found if name not in known)
+                    unknown.setdefault(place, {}).update(new)
+        learned = dict(members.learned)
+        for place, names in unknown.items():
+            learned[place] = (*learned.get(place, ()), *names)
+            if len(learned[place]) > _MAX_LEARNED or any(map(_NO_NAME.search, names)):
+                return False
         self._members = Members(self._wanted, learned)
-        return True
+        return bool(unknown)
 
     def sort_out(self, data: bytes) -> tuple[RawColumns | None, RawColumns]:
         """Read a block with entries that are out of order: the others, and those, by line."""
@@ -126,6 +136,13 @@ class GcpReader:
         others.lines = places if others.lines is None else places[others.lines]
         others.faults.lines = [odd[line] for line in others.faults.lines]
         return native, others
+
+
+def _object_at(entry: Any, place: Path) -> dict[str, Any]:
+    """Return the object at a path within an entry; an empty one if there is none."""
+    for name in place:
+        entry = entry.get(name) if type(entry) is dict else None
+    return entry if type(entry) is dict else {}
 
 
 def _columns(members: Members, entries: Sequence[Any]) -> Iterator[tuple[Path, pa.Array]]:

@@ -193,6 +193,7 @@ class Members:
         learned: members that were met although nothing documents them.
 
     Attributes:
+        known: the members that it knows, by the object they are in.
         decoder: makes an object of an entry.
         groups: members that are in no column of `values`; written as JSON again, the objects have
             each group on a line of its own.
@@ -207,6 +208,10 @@ class Members:
             extra = dict.fromkeys(learned.get(place, ()), msgspec.Raw)
             members = {n: k for n, k in {**known, **extra}.items() if wanted.has((*place, n))}
             self._wanted[place] = members
+        self.known = {
+            place: frozenset((*members, *self._below(place)))
+            for place, members in self._wanted.items()
+        }
         self.groups: list[Group] = []
         self.lines = 1
         self.decoder = msgspec.json.Decoder(self._struct(()))

@@ -1,14 +1,13 @@
-"""The careful reading of a block of text: every bad line found, every good one kept.
+"""Reads blocks of text lines carefully: every bad line is found, and every good one kept.
 
-Blanks are tidied with whole-block replacements, lines with strange bytes are looked at one by one,
-numbers are read as texts and checked by column. The rows are the same that the fast reading gives
-for the good lines alone.
+Blanks are tidied for the whole block at once, lines with strange bytes are looked at one by one, and
+numbers are read as text and checked by column. Good lines become the same rows as by the fast reader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -16,30 +15,15 @@ import pyarrow as pa
 from pyarrow import csv
 
 from ktrans.decoders.aws.layout import LOGGED_AT, is_time
-from ktrans.decoders.aws.values import TYPES, coerce, explain
+from ktrans.decoders.frames.block import Block
 from ktrans.decoders.read.faults import Faults, line_bounds
-from ktrans.decoders.read.text_fast import TextBlock, TextPlan, has_blank_pair
+from ktrans.decoders.read.raw_columns import Path, RawColumns, added_column
+from ktrans.decoders.read.text_fast import TextPlan, has_blank_pair
+from ktrans.decoders.rows import DecodedRows
+from ktrans.decoders.values import Rule, coerce
 
+_STAMP = Rule("time", unit="rfc3339", nulls=(), strict=True)
 _BOM = b"\xef\xbb\xbf"
-
-
-@dataclass(slots=True)
-class Careful:
-    """What the careful reading found.
-
-    Attributes:
-        native: checked columns of the good lines.
-        lines: the index in the block of each good line.
-        faults: the bad lines.
-        skipped: blank and comment lines.
-        bounds: where the block's lines begin and end, if that was needed and the block was tidy.
-    """
-
-    native: dict[str, pa.Array]
-    lines: np.ndarray
-    faults: Faults
-    skipped: int
-    bounds: tuple[np.ndarray, np.ndarray] | None
 
 
 @dataclass(slots=True)
@@ -57,8 +41,8 @@ class _Text:
         return self.known
 
 
-def read_carefully(plan: TextPlan, bare: TextPlan, block: TextBlock) -> Careful:
-    """Read a block line by line, as far as that can be done by columns.
+def read_carefully(plan: TextPlan, bare: TextPlan, block: Block) -> DecodedRows:
+    """Read a block line by line, as far as possible by columns, and build its rows.
 
     Args:
         plan: for lines with a time before the record.
@@ -66,25 +50,23 @@ def read_carefully(plan: TextPlan, bare: TextPlan, block: TextBlock) -> Careful:
         block: the lines.
     """
     faults = Faults()
-    text, skipped = _tidy(block.data, block.lines, faults)
+    text, skipped = _tidy(block.data, block.records, faults)
     prepended = np.empty(0, dtype=np.int64)
-    chosen = plan if block.prefixed else bare
-    table, wrong_width = _read_strings(chosen, text.data)
+    chosen = plan if block.layout.prefixed else bare
+    columns, wrong_width = _read_strings(chosen, text.data)
     if len(wrong_width) and _mixed(text, wrong_width, chosen, bare.width):
         text, prepended = _prefix_all(text, bare.width)
         chosen = plan
-        table, wrong_width = _read_strings(chosen, text.data)
+        columns, wrong_width = _read_strings(chosen, text.data)
     if len(wrong_width):
         _note_widths(chosen, _widths(text, wrong_width), faults)
-    rows = np.delete(text.lines, wrong_width)
-    native = _check(chosen, table, rows, prepended, faults)
-    bad = np.isin(rows, np.array(faults.lines, dtype=np.int64)) if faults.lines else None
-    if bad is not None and bad.any():
-        good = pa.array(np.flatnonzero(~bad))
-        native = {name: column.take(good) for name, column in native.items()}
-        rows = rows[~bad]
-    tidy = text.data is block.data
-    return Careful(native, rows, faults, skipped, text.known if tidy else None)
+    lines = np.delete(text.lines, wrong_width)
+    _check(chosen, columns, lines, prepended, faults)
+    raw = RawColumns(len(lines), lines, columns, faults)
+    for name, value in block.added.items():
+        columns[(name,)] = added_column(value, raw)
+    rows = chosen.builder.build(raw, block.uri, block.first)
+    return replace(rows, skipped=rows.skipped + skipped)
 
 
 def _tidy(data: bytes, count: int, faults: Faults) -> tuple[_Text, int]:
@@ -186,8 +168,8 @@ def _unwrapped(line: bytes, number: int, faults: Faults) -> bytes | None:
     return _without_comment(b" ".join(message.split()))
 
 
-def _read_strings(plan: TextPlan, data: bytes) -> tuple[pa.Table | None, np.ndarray]:
-    """Read tidied lines as texts; give the table, and the places of lines of another width."""
+def _read_strings(plan: TextPlan, data: bytes) -> tuple[dict[Path, pa.Array], np.ndarray]:
+    """Read tidied lines as text; return the fields, and the places of lines of another width."""
     wrong: list[int] = []
 
     def skip(row: csv.InvalidRow) -> str:
@@ -195,7 +177,7 @@ def _read_strings(plan: TextPlan, data: bytes) -> tuple[pa.Table | None, np.ndar
         return "skip"
 
     if not data:
-        return None, np.empty(0, dtype=np.int64)
+        return {}, np.empty(0, dtype=np.int64)
     parse = csv.ParseOptions(
         delimiter=" ",
         quote_char=False,
@@ -203,8 +185,8 @@ def _read_strings(plan: TextPlan, data: bytes) -> tuple[pa.Table | None, np.ndar
         ignore_empty_lines=False,
         invalid_row_handler=skip,
     )
-    table = plan.read(data, typed=False, parse=parse)
-    return table, np.array(wrong, dtype=np.int64)
+    columns = plan.read(data, typed=False, parse=parse)
+    return columns, np.array(wrong, dtype=np.int64)
 
 
 def _mixed(text: _Text, wrong: np.ndarray, plan: TextPlan, width: int) -> bool:
@@ -212,9 +194,9 @@ def _mixed(text: _Text, wrong: np.ndarray, plan: TextPlan, width: int) -> bool:
     starts, ends = text.bounds
     for place in wrong.tolist():
         tokens = text.data[starts[place] : ends[place]].split(b" ")
-        if plan.prefixed and len(tokens) == width:
+        if plan.layout.prefixed and len(tokens) == width:
             return True
-        if not plan.prefixed and len(tokens) == width + 1 and is_time(tokens[0]):
+        if not plan.layout.prefixed and len(tokens) == width + 1 and is_time(tokens[0]):
             return True
     return False
 
@@ -238,7 +220,7 @@ def _widths(text: _Text, wrong: np.ndarray) -> Iterator[tuple[int, int]]:
 
 def _note_widths(plan: TextPlan, lines: Iterable[tuple[int, int]], faults: Faults) -> None:
     """Note lines whose number of fields is not, or cannot be, the layout's."""
-    width = plan.width - plan.prefixed
+    width = plan.width - plan.layout.prefixed
     for line, count in lines:
         if plan.layout.guessed:
             found = f"neither a header line nor a format option says what these {count} fields are"
@@ -250,35 +232,20 @@ def _note_widths(plan: TextPlan, lines: Iterable[tuple[int, int]], faults: Fault
 
 def _check(
     plan: TextPlan,
-    table: pa.Table | None,
+    columns: dict[Path, pa.Array],
     lines: np.ndarray,
     prepended: np.ndarray,
     faults: Faults,
-) -> dict[str, pa.Array]:
-    """Check every column; note the first thing that is wrong with each line."""
-    kinds = plan.mapper.kinds
-    if table is None or not table.num_rows:
-        return {name: pa.array([], TYPES[kinds[name]]) for name in plan.include}
-    texts = {name: table.column(name).chunk(0) for name in plan.include}
-    checked = {name: coerce(kinds[name], column) for name, column in texts.items()}
-    native = {name: column for name, (column, _) in checked.items()}
+) -> None:
+    """Note the lines whose number of fields is right by chance only."""
+    if not len(lines):
+        return
+    width = plan.width - plan.layout.prefixed
     seen = np.zeros(len(lines), dtype=bool)
-    width = plan.width - plan.prefixed
-    if plan.prefixed:
-        seen |= np.asarray(native[LOGGED_AT].is_null()) & ~np.isin(lines, prepended)
+    if plan.layout.prefixed:
+        stamps, _ = coerce(_STAMP, columns[(LOGGED_AT,)])
+        seen |= np.asarray(stamps.is_null()) & ~np.isin(lines, prepended)
         _note_widths(plan, [(line, width + 1) for line in lines[seen].tolist()], faults)
     if plan.layout.guessed:
-        foreign = ~plan.mapper.dialect.guess(native) & ~seen
+        foreign = ~plan.guess(columns) & ~seen
         _note_widths(plan, [(line, width) for line in lines[foreign].tolist()], faults)
-        seen |= foreign
-    for name, (_, wrong) in checked.items():
-        if wrong is None or (name == LOGGED_AT and plan.prefixed):
-            continue
-        fresh = ~seen[wrong.rows]
-        rows = wrong.rows[fresh]
-        seen[rows] = True
-        shown = texts[name].take(pa.array(rows)).cast(pa.string()).to_pylist()
-        reasons = np.array(wrong.reasons, dtype=object)[fresh].tolist()
-        for line, reason, text in zip(lines[rows].tolist(), reasons, shown, strict=True):
-            faults.add(line, reason, explain(kinds[name], name, text))
-    return native

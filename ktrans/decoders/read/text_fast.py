@@ -1,21 +1,24 @@
-"""Decoding blocks of text lines: a fast reading that trusts the block, a careful one if it must not.
+"""Reads blocks of text lines fast, on the assumption that they are well-formed.
 
-The fast reading is one call of the CSV reader over the whole block with types that refuse most bad
-input by themselves. A few searches for single bytes, and checks of the distinct texts, catch what
-the reader would let pass. Whatever fails sends the whole block to the careful reading.
+This is one call of the CSV reader over the whole block, with types that refuse most bad input. A few
+searches for single bytes, and checks of the distinct texts, find what the CSV reader would accept. A
+block with anything wrong goes to the careful reader.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from ktrans.decoders.aws.layout import LOGGED_AT, Layout
-from ktrans.decoders.aws.rows import Mapper
-from ktrans.decoders.aws.values import CSV_TYPES, INTEGERS, coerce
+from ktrans.decoders.aws.layout import LOGGED_AT, Dialect, Layout
+from ktrans.decoders.aws.table import aws_table
+from ktrans.decoders.frames.block import Block
+from ktrans.decoders.read.raw_columns import Path, RawColumns
+from ktrans.decoders.rows import RowBuilder
+from ktrans.decoders.values import CSV_TYPES, NUMBERS
 from ktrans.flow.schema import TEXT
 
 SUSPICIOUS = (b"\0", b"\r", b"\t", b"#", b"{")
@@ -29,150 +32,107 @@ _PAIR_STEP = 1 << 17
 _NOT_BLANK_BITS = np.uint16(0xD5D5)
 
 
-@dataclass(frozen=True, slots=True)
-class Events:
-    """What CloudWatch says about each line of a block: event ids, times in milliseconds."""
-
-    ids: tuple[str | None, ...]
-    millis: tuple[int | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TextBlock:
-    """Whole lines of one layout.
-
-    Attributes:
-        uri: the object.
-        data: the lines, each ended by a newline (the last one perhaps not).
-        layout: their fields.
-        prefixed: whether the first line has a CloudWatch export's time before the record.
-        first: the 1-based number of the first line in the object.
-        lines: how many there are.
-        skipped: records before this block that are not flows (headers); counted with it.
-        events: for lines that were messages of log events.
-    """
-
-    uri: str
-    data: bytes
-    layout: Layout
-    prefixed: bool
-    first: int
-    lines: int
-    skipped: int = 0
-    events: Events | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the lines."""
-        return len(self.data)
-
-
-@dataclass(slots=True)
 class TextPlan:
     """How to read lines of one layout, prepared once.
 
     Attributes:
         layout: the layout.
-        prefixed: whether a time stands before each record.
-        mapper: makes rows of the native columns.
-        names: what the CSV reader calls its columns.
-        include: the columns that are read.
-        trouble: how many blocks in a row the fast reading has failed on; from two on it is not
-            tried until a block turns out to be clean. It changes the speed, never the rows.
+        builder: builds rows of the fields.
+        names: the fields of a line, in order.
+        include: the fields that are read.
+        trouble: how many blocks in a row the fast reader failed on. After two it is not tried again
+            until a block is clean; this changes the speed, never the rows.
     """
 
-    layout: Layout
-    prefixed: bool
-    mapper: Mapper
-    names: list[str] = field(init=False)
-    include: list[str] = field(init=False)
-    trouble: int = field(init=False, default=0)
-
-    def __post_init__(self) -> None:
-        self.names = list(self.mapper.names)
-        needed = set(self.mapper.needed)
-        if self.layout.guessed:
-            needed.update(self.mapper.dialect.guess_fields)
-        if self.prefixed:
-            needed.add(LOGGED_AT)
-        self.include = [name for name in self.names if name in needed] or self.names[:1]
+    def __init__(self, layout: Layout, dialect: Dialect, schema: pa.Schema) -> None:
+        self.layout = layout
+        self.dialect = dialect
+        self.names = [LOGGED_AT, *layout.names] if layout.prefixed else list(layout.names)
+        self.builder = RowBuilder(aws_table(dialect, self.names), schema)
+        wanted = {name for name in self.names if self.builder.needs((name,))}
+        if layout.guessed:
+            wanted.update(dialect.guess_fields)
+        if layout.prefixed:
+            wanted.add(LOGGED_AT)
+        self.include = [name for name in self.names if name in wanted] or self.names[:1]
+        self.trouble = 0
+        self._kinds = {
+            name: dialect.by_name[name].kind for name in self.names if name in dialect.by_name
+        }
 
     @property
     def width(self) -> int:
-        """How many tokens a line has."""
+        """Number of fields of a line."""
         return len(self.names)
 
     @property
     def troubled(self) -> bool:
-        """Whether the fast reading is likely to fail again."""
+        """Whether the fast reader is likely to fail again."""
         return self.trouble >= _TROUBLED
 
-    def options(self, *, typed: bool) -> csv.ConvertOptions:
-        """Give the CSV reader's options, with numbers as numbers or as texts."""
-        kinds = self.mapper.kinds
-        types = {
-            name: pa.string() if kinds[name] in INTEGERS and not typed else CSV_TYPES[kinds[name]]
-            for name in self.include
-        }
-        return csv.ConvertOptions(
-            column_types=types,
-            null_values=self.mapper.dialect.null_values,
-            strings_can_be_null=True,
-            include_columns=self.include,
-            check_utf8=not typed,  # a block that is read typed has been looked at (looks_clean)
-        )
+    def guess(self, columns: Mapping[Path, pa.Array]) -> np.ndarray:
+        """Return which rows are of the default format, of lines that nothing names the fields of."""
+        return self.dialect.guess({path[0]: column for path, column in columns.items()})
+
+    def _type(self, name: str, *, typed: bool) -> pa.DataType:
+        kind = self._kinds.get(name, "text")
+        return pa.string() if kind in NUMBERS and not typed else CSV_TYPES[kind]
 
     def read(
         self, data: bytes, *, typed: bool = True, parse: csv.ParseOptions = _PARSE
-    ) -> pa.Table:
-        """Read lines into one chunk a column."""
+    ) -> dict[Path, pa.Array]:
+        """Read the included fields of lines.
+
+        Args:
+            data: the lines.
+            typed: whether numbers are read as numbers; else as text.
+            parse: how lines are split.
+        """
         table = csv.read_csv(
             pa.BufferReader(pa.py_buffer(data)),
             csv.ReadOptions(column_names=self.names, block_size=len(data) + 16, use_threads=False),
             parse,
-            self.options(typed=typed),
+            csv.ConvertOptions(
+                column_types={name: self._type(name, typed=typed) for name in self.include},
+                null_values=self.dialect.null_values,
+                strings_can_be_null=True,
+                include_columns=self.include,
+                check_utf8=not typed,  # looks_clean has checked a block that is read typed
+            ),
         )
-        return table.combine_chunks() if _chunked(table) else table
+        if table.column(0).num_chunks != 1:
+            table = table.combine_chunks()
+        return {
+            (name,): table.column(name).chunk(0)
+            if table.num_rows
+            else pa.array([], self._type(name, typed=typed))
+            for name in self.include
+        }
 
 
-def _chunked(table: pa.Table) -> bool:
-    return bool(table.num_columns) and int(table.column(0).num_chunks) != 1
-
-
-def read_fast(plan: TextPlan, block: TextBlock) -> dict[str, pa.Array] | None:
-    """Read a block that is taken to be well-formed.
+def read_fast(plan: TextPlan, block: Block) -> RawColumns | None:
+    """Read a block of lines that are taken to be well-formed.
 
     Returns:
-        The checked column of each included field, or None if anything at all is out of order.
+        The fields, or None if anything is out of order.
     """
     try:
-        table = plan.read(block.data) if looks_clean(plan, block.data) else None
+        columns = plan.read(block.data) if looks_clean(plan, block.data) else None
     except pa.ArrowInvalid:
         return None
-    if table is None or table.num_rows != block.lines:
+    if columns is None or any(len(column) != block.records for column in columns.values()):
         return None
-    checked = _checked(plan, table)
-    if checked is None or (plan.prefixed and checked[LOGGED_AT].null_count):
+    if any(column.type == TEXT and has_empty(column.dictionary) for column in columns.values()):
         return None
-    if plan.layout.guessed and not plan.mapper.dialect.guess(checked).all():
+    if plan.layout.prefixed and columns[(LOGGED_AT,)].null_count:
         return None
-    return checked
-
-
-def _checked(plan: TextPlan, table: pa.Table) -> dict[str, pa.Array] | None:
-    checked: dict[str, pa.Array] = {}
-    for name in plan.include:
-        column = table.column(name).chunk(0)
-        if column.type == TEXT and has_empty(column.dictionary):
-            return None
-        checked[name], wrong = coerce(plan.mapper.kinds[name], column)
-        if wrong is not None:
-            return None
-    return checked
+    if plan.layout.guessed and not plan.guess(columns).all():
+        return None
+    return RawColumns(block.records, None, columns)
 
 
 def looks_clean(plan: TextPlan, data: bytes) -> bool:
-    """Tell whether a block has none of the bytes that the CSV reader would misread."""
+    """Return whether a block has none of the bytes that the CSV reader would misread."""
     if not data.isascii() and not _is_utf8(data):
         return False
     if any(byte in data for byte in SUSPICIOUS):
@@ -183,7 +143,7 @@ def looks_clean(plan: TextPlan, data: bytes) -> bool:
 
 
 def _is_utf8(data: bytes) -> bool:
-    """Tell whether a block is UTF-8 without byte order marks."""
+    """Return whether a block is UTF-8 without byte order marks."""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
@@ -192,7 +152,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _has_hex(data: bytes) -> bool:
-    """Tell whether a token begins with 0x: Arrow reads such numbers as hexadecimal."""
+    """Return whether a token begins with 0x: Arrow reads such numbers as hexadecimal."""
     content = np.frombuffer(data, np.uint8)
     places = np.flatnonzero((content[1:] | np.uint8(0x20)) == ord("x"))
     places = places[content[places] == ord("0")]
@@ -202,7 +162,7 @@ def _has_hex(data: bytes) -> bool:
 
 
 def has_blank_pair(data: bytes) -> bool:
-    """Tell whether two blanks or newlines meet, or one stands at an edge.
+    """Return whether two blanks or newlines meet, or a blank is at an edge.
 
     An empty field is harmless when its column is read (it is found there), but not in one that is
     left out. Compares two bytes at a time; the few other bytes that pass the mask only send a block
@@ -221,7 +181,7 @@ def has_blank_pair(data: bytes) -> bool:
 
 
 def has_empty(values: pa.StringArray) -> bool:
-    """Tell whether one of the distinct texts is empty."""
+    """Return whether one of the distinct texts is empty."""
     if not len(values):
         return False
     buffers = values.buffers()

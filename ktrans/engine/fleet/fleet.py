@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktrans.api import KtransError, UsageError
-from ktrans.config.load import Loaded, told_apart
+from ktrans.config.load import Loaded, flatten_errors
 from ktrans.engine.failures import to_ktrans_error
 from ktrans.engine.fleet.allocation import check_stdio_conflicts
 from ktrans.engine.fleet.build_members import build_members
@@ -281,4 +281,4 @@ def _unchanged(member: Member | None, file: LoadedFile) -> bool:
 
 
 def _errors(loaded: Loaded) -> list[KtransError]:
-    return [one for _, error in loaded.wrong for one in told_apart(error)]
+    return [one for _, error in loaded.wrong for one in flatten_errors(error)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktrans.config.draft import Wanted
+from ktrans.config.draft import LoadOptions
 from ktrans.config.load import Loaded, load_all
 from ktrans.engine.run_options import RunOptions
 
@@ -44,7 +44,9 @@ class FleetRequest:
         Raises:
             UsageError: there is no pipeline with one of the names.
         """
-        return load_all(self.paths, catalogue, Wanted(profile=self.profile, seen=seen), self.names)
+        return load_all(
+            self.paths, catalogue, LoadOptions(profile=self.profile, seen=seen), self.names
+        )
 
     def follows(self, pipeline: Pipeline, catalogue: Catalogue) -> bool:
         """Return whether a pipeline stays and waits for new input."""

@@ -25,7 +25,7 @@ class AddressTable:
 
 
 def both_ends(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, AddressTable]:
-    """Give each row's source and destination as positions in a table of addresses.
+    """Return each row's source and destination as positions in a table of addresses.
 
     A row whose ends are not addresses of one family has -1 for both.
     """

@@ -36,7 +36,7 @@ def numbered(keys: np.ndarray) -> np.ndarray:
 
 
 def first_rows(numbers: np.ndarray) -> np.ndarray:
-    """Give for each number, as `numbered` makes them, the row where it appears first."""
+    """Return the first row of each number, as `numbered` makes them."""
     count = int(numbers.max(initial=-1)) + 1
     rows = np.empty(count, np.int64)
     rows[numbers[::-1]] = np.arange(len(numbers) - 1, -1, -1)

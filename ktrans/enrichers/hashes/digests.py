@@ -54,7 +54,7 @@ def as_texts(pieces: Sequence[np.ndarray]) -> pa.Array:
 
 
 def _symbol_pairs(symbols: str) -> np.ndarray:
-    """Give for each pair of symbols, in order, their two bytes as a uint16."""
+    """Return for each pair of symbols, in order, their two bytes as a uint16."""
     one = np.frombuffer(symbols.encode(), np.uint8)
     pairs = np.stack([np.repeat(one, len(one)), np.tile(one, len(one))], axis=1)
     return np.ascontiguousarray(pairs).view(np.uint16).ravel()

@@ -102,11 +102,11 @@ class HashSet:
 
     @property
     def nbytes(self) -> int:
-        """Give the memory that the hashes take."""
+        """The memory that the hashes take."""
         return 16 * len(self)
 
     def contains(self, sorted_: Hashes) -> np.ndarray:
-        """Tell which of some hashes, sorted by their upper half, are in the set."""
+        """Return which of some hashes, sorted by their upper half, are in the set."""
         found = np.zeros(len(sorted_), bool)
         for runs, part in zip(self.shards, _shards(sorted_.high), strict=True):
             for run in runs:
@@ -165,16 +165,16 @@ class Positions:
     chunks: dict[int, np.ndarray] = field(default_factory=dict)
 
     def number(self, name: Hashable) -> int:
-        """Give an object's number, by any hashable that names it."""
+        """Return an object's number, by any hashable that names it."""
         return self.objects.setdefault(name, len(self.objects))
 
     @property
     def nbytes(self) -> int:
-        """Give the memory that the bitmaps take."""
+        """The memory that the bitmaps take."""
         return sum(chunk.nbytes for chunk in self.chunks.values())
 
     def seen(self, objects: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Tell which rows were seen, here or before, and remember the others.
+        """Return which rows were seen, here or before, and remember the others.
 
         Args:
             objects: int64 numbers of the objects.

@@ -1,4 +1,4 @@
-"""What enrichers share that must see many rows together before any can go on."""
+"""The base of enrichers that must see many rows together before any can be passed on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HeldConfig(ComponentConfig):
         0,
         ge=0,
         le=86_400,
-        description="Windows overlap if no more than this lies between them.",
+        description="Windows overlap if they are no further apart than this.",
         examples=[60],
     )
     max_rows: int = Field(
@@ -56,7 +56,7 @@ Decision = TypeVar("Decision")
 
 
 class HeldEnricher(Enricher[H], abc.ABC):
-    """Holds rows back until it has all of a run, decides, and gives them in the order they came.
+    """Holds rows back until a run is complete, decides, and passes them on in their order.
 
     What comes out depends on the rows and their order, never on how they are cut into batches.
     """
@@ -76,14 +76,14 @@ class HeldEnricher(Enricher[H], abc.ABC):
         return Hold(self.config.memory, self.context.path(folder) if folder else None)
 
     def begin(self, task: TaskId) -> Self:
-        """Give an enricher that has seen nothing."""
+        """Return an enricher without state."""
         del task
         fresh = type(self)(self.config, self.context)
         fresh.bind(self._schema)
         return fresh
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Hold the batch back; give one of an earlier run, if there is one."""
+        """Hold the batch back; return one of an earlier run, if there is one."""
         while batch.num_rows:
             part = batch.slice(0, self.config.max_rows - self._rows)
             batch = batch.slice(part.num_rows)
@@ -96,7 +96,7 @@ class HeldEnricher(Enricher[H], abc.ABC):
         return pa.RecordBatch.from_pylist([], schema=self._schema) if released is None else released
 
     def finish(self) -> Iterator[pa.RecordBatch]:
-        """Give all that is held back."""
+        """Yield all rows that are held back."""
         self._close_run()
         yield from self._released()
 
@@ -119,17 +119,17 @@ class HeldEnricher(Enricher[H], abc.ABC):
 
     @abc.abstractmethod
     def _resolve(self, hold: Hold) -> Iterator[pa.RecordBatch]:
-        """Decide on all rows noted since the last time, and give what becomes of each batch."""
+        """Decide on all rows noted since the last call, and yield the resulting batches."""
 
 
 def present(column: pa.Array) -> np.ndarray:
-    """Tell which rows of a text column have a value; a null among a dictionary's values is none."""
+    """Return which rows of a text column have a value, also if the dictionary holds nulls."""
     values, indices = distinct(column)
     return np.asarray(np.append(np.asarray(values.is_valid()), False)[indices])
 
 
 def windows(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give each row's window in microseconds: start, end, and whether it has a start at all.
+    """Return each row's window in microseconds: start, end, and whether it has a start at all.
 
     A row without an end, or with one before its start, has a window of no length.
     """
@@ -147,7 +147,7 @@ def _micros(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ranked(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the distinct times in order, and for each time its position among them (below 2^32)."""
+    """Return the distinct times in order, and for each time its position among them (below 2^32)."""
     encoded = pa.array(times).dictionary_encode()
     values = np.asarray(encoded.dictionary.to_numpy())
     order = np.argsort(values)

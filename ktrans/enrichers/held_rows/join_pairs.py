@@ -71,7 +71,7 @@ class Joined:
 
 
 def _with(column: pa.Array, rows: np.ndarray, numbers: np.ndarray, valid: np.ndarray) -> pa.Array:
-    """Give a column of integers or times (in microseconds) with other values in some rows."""
+    """Return a column of integers or times (in microseconds) with other values in some rows."""
     new = pa.array(numbers, mask=~valid)
     if pa.types.is_timestamp(column.type):
         new = new.cast(pa.timestamp("us", tz=column.type.tz))

@@ -125,7 +125,7 @@ def _even_chains(best: np.ndarray, start: np.ndarray) -> np.ndarray:
         start: start of each.
 
     Returns:
-        The later record of each pair; its partner is the one just before. First pairs are left out.
+        The later record of each pair; its partner is the one just before. First pairs are not included.
     """
     rows = np.arange(len(best))
     to_last = best == rows - 1
@@ -139,7 +139,7 @@ def _even_chains(best: np.ndarray, start: np.ndarray) -> np.ndarray:
 
 
 def _next_opposite(group: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """Give the next record of the other direction in the same group, or -1."""
+    """Return the next record of the other direction in the same group, or -1."""
     count = len(group)
     found = np.full(count, -1)
     for direction in (back, ~back):
@@ -156,7 +156,7 @@ def _next_opposite(group: np.ndarray, back: np.ndarray) -> np.ndarray:
 def _last_reaching(
     group: np.ndarray, back: np.ndarray, key: np.ndarray, reach: np.ndarray
 ) -> np.ndarray:
-    """Give the last record before, of the other direction, whose window reaches this start, or -1.
+    """Return the last earlier record of the other direction whose window reaches this start, or -1.
 
     Args:
         group: connection of each record, ascending.

@@ -74,7 +74,7 @@ class Hold:
             ) from None
 
     def drain(self) -> Iterator[pa.RecordBatch]:
-        """Give the batches back, each once, letting go of them on the way."""
+        """Yield the batches once, and free them."""
         self._batches.reverse()
         while self._batches:
             yield self._batches.pop()

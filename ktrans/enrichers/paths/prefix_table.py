@@ -104,7 +104,7 @@ def _prefix(path: Path, line: int | None, cell: Any) -> Prefix:
 
 
 def _text(path: Path, line: int | None, name: str, cell: Any) -> str | None:
-    """Give a cell as text; empty cells are null."""
+    """Return a cell as text; empty cells are null."""
     if cell is None or cell == "":
         return None
     if isinstance(cell, str):
@@ -181,7 +181,7 @@ def _rows_of(path: Path, value: Any, prefix_column: str) -> Iterator[Row]:
 
 
 def _line(container: Any, key: Any) -> int | None:
-    """Give the line that ruamel.yaml remembers for an item."""
+    """Return the line that ruamel.yaml remembers for an item."""
     position = getattr(container, "lc", None)
     if position is None or position.data is None:
         return None

@@ -23,7 +23,7 @@ class Prices:
     by_key: dict[Key, float]
 
     def of(self, path: str, from_region: str | None, to_region: str | None) -> float | None:
-        """Give the price of the most exact row: both regions, the first, the second, neither."""
+        """Return the price of the most specific row: both regions, the first, the second, neither."""
         for start, end in (
             (from_region, to_region),
             (from_region, None),

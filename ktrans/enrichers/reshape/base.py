@@ -58,7 +58,7 @@ class _Node:
         """Put an attribute in its place.
 
         Raises:
-            ConfigError: something else stands there.
+            ConfigError: its place is taken.
         """
         head, *rest = path
         there = self.members.get(head)
@@ -75,11 +75,11 @@ class _Node:
 
     @property
     def type(self) -> pa.DataType:
-        """Give the struct type."""
+        """The struct type."""
         return pa.struct([pa.field(name, kind_of(member)) for name, member in self.members.items()])
 
     def leaves(self) -> Iterator[Attribute]:
-        """Give the attributes in the order of the record."""
+        """Yield the attributes in the order of the record."""
         for member in self.members.values():
             if isinstance(member, _Node):
                 yield from member.leaves()
@@ -88,7 +88,7 @@ class _Node:
 
 
 def kind_of(member: _Node | Attribute) -> pa.DataType:
-    """Give the Arrow type of a struct or an attribute."""
+    """Return the Arrow type of a struct or an attribute."""
     return member.type if isinstance(member, _Node) else member.kind
 
 
@@ -122,14 +122,14 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
 
     @abc.abstractmethod
     def attributes(self) -> Sequence[Attribute]:
-        """Give the attributes that the config asks for, in the record's order."""
+        """Return the attributes that the config asks for, in the record's order."""
 
     def rules(self) -> Mapping[str, Rule]:
-        """Give the rules that the attributes name."""
+        """Return the rules that the attributes name."""
         return RULES
 
     def settings(self) -> Mapping[str, Any]:
-        """Give the constants that the config decides, by name."""
+        """Return the constants that the config decides, by name."""
         return {}
 
     def target(self) -> str:
@@ -137,7 +137,7 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
         return self.config.type
 
     def eligible(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Give the rows that can be records: those with at least one address."""
+        """Return the rows that can be records: those with at least one address."""
         return with_address(batch)
 
     def extra_path(self, path: str) -> tuple[str, ...]:
@@ -238,7 +238,7 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
 
 
 def with_address(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Give the rows that have at least one address."""
+    """Return the rows that have at least one address."""
     there = np.zeros(batch.num_rows, bool)
     for name in ADDRESSES:
         if name in batch.schema.names and not there.all():

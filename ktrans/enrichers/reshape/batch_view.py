@@ -42,7 +42,7 @@ class View:
         self._texts: dict[str, pa.DictionaryArray] = {}
 
     def column(self, name: str, kind: pa.DataType) -> pa.Array:
-        """Give a column as a type; nulls if it is not there."""
+        """Return a column as a type; nulls if it is missing."""
         found = self._columns.get(name)
         if found is None:
             return nulls(self.rows, kind)
@@ -51,7 +51,7 @@ class View:
         return found if found.type == kind else found.cast(kind)
 
     def text(self, name: str) -> pa.DictionaryArray:
-        """Give a text column without nulls among its distinct values."""
+        """Return a text column without nulls among its distinct values."""
         known = self._texts.get(name)
         if known is None:
             found = self._columns.get(name)
@@ -60,13 +60,13 @@ class View:
         return known
 
     def words(self, name: str) -> pa.Array:
-        """Give a column whose values are few: a text column, or numbers as they are."""
+        """Return a column of few values: a text column, or numbers as they are."""
         found = self._columns.get(name)
         whole = found is not None and pa.types.is_integer(found.type)
         return found if whole else self.text(name)
 
     def codes(self, name: str, words: Mapping[Any, int], other: int) -> np.ndarray:
-        """Give each row's word as a number."""
+        """Return each row's word as a number."""
         values, indices = distinct(self.text(name))
         table = [words.get(word, other) for word in values.to_pylist()]
         codes: np.ndarray = np.array([*table, words.get(None, other)], np.int32)[indices]
@@ -74,18 +74,18 @@ class View:
 
     @cached_property
     def side(self) -> np.ndarray:
-        """Tell for each row which side the capture point is on: 1 source, 2 destination, 0 unknown."""
+        """The side of each row's capture point: 1 source, 2 destination, 0 unknown."""
         by_reporter = self.codes("reporter", _REPORTERS, 0)
         if by_reporter.all():
             return by_reporter
         return np.where(by_reporter > 0, by_reporter, self.codes("direction", _DIRECTIONS, 0))
 
     def original(self, packet: str, address: str) -> pa.DictionaryArray:
-        """Give the packet's own address where there is one, else the flow's."""
+        """Return the packet's own address if there is one, else the flow's."""
         return coalesce_text(self.text(packet), self.text(address))
 
     def differing(self, address: str, packet: str) -> pa.DictionaryArray:
-        """Give the flow's address where the packet has another one; null elsewhere."""
+        """Return the flow's address where the packet has another one; null elsewhere."""
         own, other = self.text(address), self.text(packet)
         if self.rows in {own.null_count, other.null_count}:
             return nulls(self.rows, TEXT)
@@ -95,7 +95,7 @@ class View:
 
 
 def tidy_text(column: pa.Array) -> pa.DictionaryArray:
-    """Give text of any kind as a text column whose dictionary holds no null."""
+    """Return a column of any text type as TEXT, without nulls in its dictionary."""
     if pa.types.is_null(column.type):
         return nulls(len(column), TEXT)
     column = as_text(column)
@@ -105,7 +105,7 @@ def tidy_text(column: pa.Array) -> pa.DictionaryArray:
 
 
 def only_where(column: pa.Array, mask: np.ndarray) -> pa.Array:
-    """Give a column with null wherever the mask is False."""
+    """Return a column with null wherever the mask is False."""
     if mask.all():
         return column
     if not mask.any():
@@ -121,7 +121,7 @@ def _filled(indices: pa.Array) -> np.ndarray:
 
 
 def valid(column: pa.Array) -> np.ndarray:
-    """Tell where a column has values."""
+    """Return where a column has values."""
     if not column.null_count:
         return np.ones(len(column), bool)
     return np.asarray(column.is_valid())
@@ -136,7 +136,7 @@ def copy(view: View, attribute: Attribute) -> pa.Array:
 
 
 def constant(view: View, attribute: Attribute) -> pa.Array:
-    """Say the same in every row; settings stand in for the values that they name."""
+    """Return the same value in every row; settings replace the values that they name."""
     value = attribute.value
     if isinstance(value, str):
         value = view.settings.get(value, value)
@@ -149,7 +149,7 @@ def constant(view: View, attribute: Attribute) -> pa.Array:
 
 
 def lists_of(choices: Sequence[Sequence[str]], codes: np.ndarray) -> pa.Array:
-    """Give each row one of a few lists of texts."""
+    """Return each row one of a few lists of texts."""
     flat = [word for words in choices for word in words]
     starts = np.cumsum([0, *(len(words) for words in choices)])[:-1]
     lengths = np.array([len(words) for words in choices], np.int64)[codes]
@@ -179,12 +179,12 @@ def words(view: View, attribute: Attribute) -> pa.Array:
 
 
 def first_text(view: View, attribute: Attribute) -> pa.Array:
-    """Give the first column's text, else the second's."""
+    """Return the first column's text, else the second's."""
     return view.original(*attribute.columns[:2])
 
 
 def first_time(view: View, attribute: Attribute) -> pa.Array:
-    """Give the first of several times that is there."""
+    """Return the first of several times that is not null."""
     times = view.column(attribute.columns[0], TIME)
     for name in attribute.columns[1:]:
         if not times.null_count:
@@ -194,12 +194,12 @@ def first_time(view: View, attribute: Attribute) -> pa.Array:
 
 
 def millis(view: View, attribute: Attribute) -> pa.Array:
-    """Give the first time as Unix milliseconds, rounded down."""
+    """Return the first time as Unix milliseconds, rounded down."""
     return _floor(first_time(view, attribute), 1000)
 
 
 def nanos(view: View, attribute: Attribute) -> pa.Array:
-    """Give the first time as Unix nanoseconds."""
+    """Return the first time as Unix nanoseconds."""
     return _compute.multiply(first_time(view, attribute).view(pa.int64()), 1000)
 
 
@@ -212,12 +212,12 @@ def _floor(times: pa.Array, divisor: int) -> pa.Array:
 
 
 def seconds(view: View, attribute: Attribute) -> pa.Array:
-    """Give a time as Unix seconds, rounded down."""
+    """Return a time as Unix seconds, rounded down."""
     return _floor(view.column(attribute.columns[0], TIME), 1_000_000)
 
 
 def nanos_between(view: View, attribute: Attribute) -> pa.Array:
-    """Give the nanoseconds from the second time to the first, never less than 0."""
+    """Return the nanoseconds from the second time to the first, never less than 0."""
     end, start = (view.column(name, TIME).view(pa.int64()) for name in attribute.columns)
     lasted = _compute.multiply(_compute.subtract(end, start), 1000)
     return _compute.max_element_wise(lasted, pa.scalar(0, pa.int64()), skip_nulls=False)
@@ -232,13 +232,13 @@ def total(view: View, attribute: Attribute) -> pa.Array:
 
 
 def protocol_name(view: View, attribute: Attribute) -> pa.Array:
-    """Give the IANA keyword of the protocol number; numbers without one are `protocol N`."""
+    """Return the IANA keyword of the protocol number; numbers without one are `protocol N`."""
     numbers = view.column(attribute.columns[0], pa.int32())
     return pa.DictionaryArray.from_arrays(numbers, _KEYWORDS, safe=False)
 
 
 def number_text(view: View, attribute: Attribute) -> pa.Array:
-    """Give a number as text."""
+    """Return a number as text."""
     numbers = view.column(attribute.columns[0], pa.int64()).dictionary_encode()
     return pa.DictionaryArray.from_arrays(numbers.indices, numbers.dictionary.cast(pa.string()))
 
@@ -264,7 +264,7 @@ def only_provider(provider: str) -> Callable[[View, Attribute], pa.Array]:
 
 
 def distinct_texts(view: View, attribute: Attribute) -> pa.Array:
-    """Give the texts of several columns as a list, each once, in the order of the columns."""
+    """Return the texts of several columns as a list, each once, in the order of the columns."""
     columns = [view.text(name) for name in attribute.columns]
     columns = [column for column in columns if column.null_count < view.rows]
     if not columns:

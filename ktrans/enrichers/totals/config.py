@@ -163,7 +163,7 @@ class RollupEnricherConfig(ComponentConfig):
             raise ValueError(f"top.within names a column that is not in group_by: {unknown[0]!r}")
 
     def functions(self) -> dict[str, tuple[str, str | None]]:
-        """Give each aggregate's function and column; None stands for rows."""
+        """Return each aggregate's function and column; None stands for rows."""
         found: dict[str, tuple[str, str | None]] = {}
         for name, what in self.aggregates.items():
             if isinstance(what, str):

@@ -1,4 +1,4 @@
-"""What the tables of target schemas are made of."""
+"""The attributes in the tables of target schemas."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Attribute:
         path: the names from the top of the record down to it.
         kind: its Arrow type.
         columns: the flow columns whose values it carries; none for a constant.
-        by: further columns that decide where or whether the value stands.
-        rule: how its value comes about, by the name that the enricher knows it by. `copy` takes
+        by: further columns that decide where the value goes, if anywhere.
+        rule: how its value is computed, by the name of the rule in the enricher. `copy` takes
             the first column, `words` looks the column's word up in `words`, `constant` is `value`.
-        words: new values by words; the one for None stands for rows without a word.
+        words: new values by words; the value for None is for rows without a word.
         other: the value for words that `words` does not have.
-        value: of a constant, or what else the rule needs to know.
-        note: how the value changes on the way, for people.
+        value: of a constant, or a parameter of the rule.
+        note: how the value changes, for people.
         part: the optional part of the record that it belongs to.
         since: the first version of the target schema that has it.
     """
@@ -48,7 +48,7 @@ class Attribute:
 
     @property
     def name(self) -> str:
-        """Give the path as people write it."""
+        """The path with dots."""
         return ".".join(self.path)
 
 

@@ -98,7 +98,7 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
     >>> import pyarrow as pa
     >>> from ktrans.api import Context
     >>> from ktrans.registry.catalogue import Catalogue
-    >>> from ktrans.testing.objects import MemoryBucket
+    >>> from ktrans.testing.memory_bucket import MemoryBucket
     >>> bucket, catalogue = MemoryBucket(), Catalogue()
     >>> class Acme(ObjectSink[ObjectSinkConfig]):
     ...     def make_target(self):

@@ -52,7 +52,7 @@ class ObjectSource(Source[C], abc.ABC):
 
     >>> from ktrans.api import Budget
     >>> from ktrans.testing.contracts.sources import PlainMemory
-    >>> from ktrans.testing.objects import MemoryBucket
+    >>> from ktrans.testing.memory_bucket import MemoryBucket
     >>> bucket = MemoryBucket()
     >>> _ = bucket.put("logs/2026/a.log", b"one line")
     >>> class Acme(ObjectSource[ObjectSourceConfig]):

@@ -1,6 +1,6 @@
 """What the engine expects of each kind of component, as test classes to inherit.
 
-A plugin's tests subclass the contract of its kind and say how to build the component:
+A plugin's tests subclass the contract of its kind and build the component:
 
     from ktrans.testing.contracts import SinkCase, SinkContract
 
@@ -11,10 +11,10 @@ A plugin's tests subclass the contract of its kind and say how to build the comp
         def case(self, tmp_path):
             return MyCase(tmp_path)
 
-`covers` names the types that the class tests. A class of `PluginContract` finds those of the plugin
-that no contract covers, and what is imported too early.
+`covers` names the types that the class tests. A subclass of `PluginContract` finds components of the
+plugin without a contract, and imports that come too early.
 
-They need pytest, and nothing else beyond ktrans.
+They need pytest and ktrans only.
 """
 
 from ktrans.testing.contracts.decoders import DecoderContract

@@ -1,4 +1,4 @@
-"""What holds for the options of every component, whatever its kind."""
+"""Checks of the options of components of every kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ktrans.api import ComponentConfig
 
 
 def check_config(config: Any) -> None:
-    """Hold a component's options to what the reference page, `ktrans schema` and state rely on."""
+    """Check what the reference page, `ktrans schema` and the state store need of options."""
     assert isinstance(config, ComponentConfig)
     model = type(config)
     assert model.__doc__, "the options' class has no docstring"
@@ -31,9 +31,9 @@ def check_config(config: Any) -> None:
 
 
 def _read(model: type[ComponentConfig], config: ComponentConfig, values: dict[str, Any]) -> Any:
-    """Validate what was written, with what is never written (secrets) or not by this model.
+    """Validate written options, adding those that are not written (secrets, nested components).
 
-    A component within is written as the options of its own model, which the loader reads first.
+    A nested component has a model of its own, which the loader validates first.
     """
     kept = {name: getattr(config, name) for name in model.nested if name in model.model_fields}
     return model.model_validate(_with_secrets(config, values) | kept)

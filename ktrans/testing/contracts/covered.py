@@ -1,7 +1,7 @@
-"""Which components the contract classes of a test suite test.
+"""Finds the components that the contract classes of a test suite test.
 
-Each says so itself, by `covers`, the `type` names. `covered` asks pytest what it collects, so that a
-component that nobody has put under its contract is found.
+Each class lists their types in `covers`. `covered` asks pytest which classes it collects, so that
+components without a contract are found.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Contract:
 
 
 def covered(*folders: Path) -> set[tuple[Kind, str]]:
-    """Return kind and type of all components that the tests in some folders hold to a contract."""
+    """Return kind and type of all components that contracts in some folders test."""
     with tempfile.TemporaryDirectory() as scratch:
         told = Path(scratch) / "covered.json"
         alone = ["-n0"] if importlib.util.find_spec("xdist") is not None else []
@@ -61,7 +61,7 @@ def covered(*folders: Path) -> set[tuple[Kind, str]]:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Write down what the collected contracts cover, if `covered` asks for it."""
+    """Write what the collected contracts cover, if `covered` asks for it."""
     if _FILE not in os.environ:
         return
     classes = {item.cls for item in session.items if isinstance(item, pytest.Function) and item.cls}

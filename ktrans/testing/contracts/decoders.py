@@ -1,4 +1,4 @@
-"""What every decoder owes its users: each record is a row, a reject or skipped, however it is cut."""
+"""The contract of decoders: each record becomes a row, a reject or is skipped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RUBBISH = 50
 
 @dataclass
 class Outcome:
-    """All that came of an object.
+    """The result of decoding an object.
 
     Attributes:
         rows: the rows.
@@ -53,7 +53,7 @@ class Outcome:
 
 
 def decode(decoder: Decoder[Any], schema: pa.Schema, data: bytes) -> Outcome:
-    """Decode an object, and hold every block to the contract."""
+    """Decode an object and check every block."""
     payload = BytesPayload(Split("k", "mem://object"), data)
     outcome = Outcome(schema.empty_table())
     batches = []
@@ -81,7 +81,7 @@ def decode(decoder: Decoder[Any], schema: pa.Schema, data: bytes) -> Outcome:
 
 @contextmanager
 def _saying(what: str) -> Iterator[None]:
-    """Begin a failure with what it means."""
+    """Put a message before the failure of an assertion."""
     try:
         yield
     except AssertionError as error:
@@ -109,7 +109,7 @@ class DecoderContract(Contract):
         return decode(decoder, decoder.schema(columns), data)
 
     def test_the_log_has_rows_and_each_record_is_accounted_for(self) -> None:
-        """Or the other tests would say nothing."""
+        """Otherwise the other tests would test nothing."""
         assert self.decode(self.log()).rows.num_rows > 1
 
     def test_the_schema_is_the_flow_schema_before_anything_is_read(self) -> None:
@@ -153,7 +153,7 @@ class DecoderContract(Contract):
         return [decoder.decode(block).batch for block in decoder.blocks(payload)]
 
     def test_compression_changes_nothing(self) -> None:
-        """It is told by the first bytes, never by the name."""
+        """It is recognised by the first bytes, never by the name."""
         assert self.decode(gzip.compress(self.log())).told() == self.decode(self.log()).told()
 
     def test_positions_rise_and_name_the_object(self) -> None:
@@ -195,7 +195,7 @@ class DecoderContract(Contract):
         check_config(self.make(Context()).config)
 
     def test_close_is_safe_twice(self) -> None:
-        """Like every component."""
+        """As of every component."""
         decoder = self.make(Context())
         decoder.close()
         decoder.close()

@@ -1,4 +1,4 @@
-"""What every enricher promises: `bind` tells the truth, `apply` is pure, rows go where it says."""
+"""The contract of enrichers: `bind` returns the true schema, `apply` is pure, no row is lost."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def flows(count: int) -> pa.RecordBatch:
 
 
 def plain(batch: pa.RecordBatch, kind: pa.DataType) -> pa.RecordBatch:
-    """Return the batch with its text as another plugin might: not in dictionaries."""
+    """Return the batch with plain text instead of dictionaries."""
     columns = [
         column.cast(kind) if field.type == TEXT else column
         for field, column in zip(batch.schema, batch.columns, strict=True)
@@ -55,7 +55,7 @@ def plain(batch: pa.RecordBatch, kind: pa.DataType) -> pa.RecordBatch:
 
 
 def with_odd_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the batch with values that no row uses, and a null among the values."""
+    """Return the batch with unused values and a null in its dictionaries."""
     columns = []
     for column in batch.columns:
         if column.type == TEXT:
@@ -89,13 +89,13 @@ BATCHES = {
 
 
 def drain(run: Enricher[Any], batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    """Return all that comes of some batches, what is held back to the end included."""
+    """Return the output of some batches, including what is held back to the end."""
     parts = [*[run.apply(batch) for batch in batches], *run.finish()]
     return [part for part in parts if part.num_rows] or parts[:1]
 
 
 def applied(enricher: Enricher[Any], batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return what comes of one batch."""
+    """Return the output of one batch."""
     return pa.concat_batches(drain(enricher.begin(TASK), [batch]))
 
 

@@ -1,4 +1,4 @@
-"""What every format owes its users: the same rows give the same bytes, whatever their columns."""
+"""The contract of formats: the same rows give the same bytes, whatever their columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ktrans.testing.contracts.covered import Contract
 
 
 def flow_batch(rows: int = 50, seed: int = 0) -> pa.RecordBatch:
-    """Return rows of the whole flow schema, most columns null, as a simple log gives them."""
+    """Return rows of the whole flow schema, most columns null, as of a simple log."""
     start = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=seed)
     values: dict[str, list[Any]] = {
         "provider": ["aws"] * rows,

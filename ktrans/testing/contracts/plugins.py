@@ -1,4 +1,4 @@
-"""What every plugin owes the host: it costs nothing until it is used, and all of it is tested."""
+"""The contract of plugins: no cost before they are used, and every component tested."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class PluginContract:
         assert self._imported(validating=True) <= _VALIDATING
 
     def _imported(self, *, validating: bool) -> set[str]:
-        """Return the packages that a fresh process has imported, but for the plugin's own."""
+        """Return the packages that a fresh process imports, without the plugin's own."""
         code = _LISTING.format(path=sys.path, module=self.module, validating=validating)
         done = subprocess.run(  # noqa: S603  # code of ours
             [sys.executable, "-c", code], capture_output=True, text=True, check=False

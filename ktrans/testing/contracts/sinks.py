@@ -1,4 +1,4 @@
-"""What every sink owes the engine: an epoch is visible as a whole or not at all, and once."""
+"""The contract of sinks: an epoch is visible completely or not at all, and once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ktrans.testing.contracts.config import check_config
 from ktrans.testing.contracts.covered import Contract
 
 SCHEMA = pa.schema([("account", pa.dictionary(pa.int32(), pa.string())), ("n", pa.int64())])
-"""The rows of the contract: `n` tells them apart, `account` has three values."""
+"""The rows of the contract: `n` is unique, `account` has three values."""
 
 EPOCH = EpochId("flows", 1)
 FIRST, SECOND = TaskId(EPOCH, 0), TaskId(EPOCH, 1)
@@ -51,7 +51,7 @@ def run(sink: Sink[Any], task: TaskId) -> Receipt:
 
 
 def revived(receipt: Receipt) -> Receipt:
-    """Return a receipt as the state store gives it back after a crash."""
+    """Return a receipt as the state store returns it after a crash."""
     return Receipt.from_json(json.loads(json.dumps(receipt.to_json())))
 
 
@@ -76,14 +76,14 @@ class SinkCase(abc.ABC):
 
     @abc.abstractmethod
     def rows(self) -> list[int]:
-        """Return `n` of all rows that a reader can see, sorted."""
+        """Return `n` of all visible rows, sorted."""
 
     def expected(self, *tasks: TaskId) -> list[int]:
         """Return `n` of the rows that readers should see once some tasks are committed, sorted."""
         return numbers(*tasks) if self.shows else []
 
     def leftovers(self) -> list[str]:
-        """Name what lies about that no reader can see: staged files, open uploads."""
+        """Return the names of invisible remains: staged files, open uploads."""
         return []
 
 
@@ -109,14 +109,14 @@ class SinkContract(Contract):
         assert [receipt.rows for receipt in receipts] == [120, 120]
 
     def test_a_commit_leaves_nothing_about(self, case: SinkCase) -> None:
-        """What was staged is gone."""
+        """Nothing staged remains."""
         sink = case.sink()
         sink.prepare(EPOCH)
         sink.commit(EPOCH, [run(sink, FIRST)])
         assert case.leftovers() == []
 
     def test_committing_twice_changes_nothing(self, case: SinkCase) -> None:
-        """A run that died amid its commits does all of them again."""
+        """A run that died during its commits repeats all of them."""
         sink = case.sink()
         sink.prepare(EPOCH)
         receipts = [run(sink, FIRST)]

@@ -1,4 +1,4 @@
-"""What every source promises to the engine: the same bytes again, and none of them twice."""
+"""The contract of sources: the same bytes on each read, none lost and none twice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PlainMemory(dict[str, Any]):
         return {key: self[key] for key in keys if key in self}
 
     def record(self, plan: Plan) -> None:
-        """Do what the engine does once an epoch is recorded."""
+        """Store the plan's values, as the engine does when an epoch is recorded."""
         for key, value in json.loads(json.dumps(dict(plan.remember))).items():
             if value is None:
                 self.pop(key, None)
@@ -44,11 +44,11 @@ class SourceCase(abc.ABC):
         return self.build()
 
     def fresh(self) -> None:
-        """Bring the world back to where it was before anything was read (acknowledged, drained)."""
+        """Restore the state before anything was read (acknowledged, drained)."""
 
 
 def read(source: Source[Any], split: Split) -> bytes:
-    """Read a split to its end, and have the payload verify that it is what was planned."""
+    """Read a split to its end and verify its payload."""
     with source.open(split) as payload:
         with payload.open() as stream:
             data = stream.read()
@@ -63,7 +63,7 @@ def drain(
     memory: PlainMemory | None = None,
     source: Source[Any] | None = None,
 ) -> list[bytes]:
-    """Run epochs until the source is caught up; give the bytes of all splits in order."""
+    """Run epochs until the source is caught up; return the bytes of all splits in order."""
     memory = PlainMemory() if memory is None else memory
     source = source or case.build()
     out: list[bytes] = []
@@ -112,7 +112,7 @@ class SourceContract(Contract):
         )
 
     def test_small_reads_and_readinto_give_the_same_bytes(self, case: SourceCase) -> None:
-        """Decoders read as it suits them."""
+        """Decoders read in both ways."""
         source, plan = self.plan(case)
         split = plan.splits[-1]
         whole = read(source, split)
@@ -145,7 +145,7 @@ class SourceContract(Contract):
         assert not drain(case, None, position, memory, source), "it gives again what was committed"
 
     def test_planning_twice_without_a_commit_gives_the_same_plan(self, case: SourceCase) -> None:
-        """Nothing is used up by looking."""
+        """Planning changes nothing."""
         source, plan = self.plan(case, Budget(splits=2))
         assert source.plan(None, PlainMemory(), Budget(splits=2)) == plan, (
             "planning changed what the next plan has"
@@ -205,11 +205,11 @@ class SourceContract(Contract):
         )
 
     def same(self, one: list[bytes], other: list[bytes]) -> bool:
-        """Compare what two ways of reading gave; override it where order is not kept."""
+        """Compare the results of two ways of reading; override it if order is not kept."""
         return b"".join(one) == b"".join(other)
 
     def test_a_position_that_makes_no_sense_is_a_usage_error(self, case: SourceCase) -> None:
-        """`--from banana` is answered, not obeyed."""
+        """`--from banana` is an error."""
         with pytest.raises(UsageError):
             case.build().position_from("banana")
 

@@ -1,4 +1,4 @@
-"""What every state store owes the engine: what it has taken is kept, and only one run writes."""
+"""The contract of state stores: what was written is kept, and only one run writes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ WRITES: dict[str, Any] = {
     "forget": lambda store, _epoch: store.forget("p", ["a"]),
     "reset": lambda store, _epoch: store.reset("p"),
 }
-"""All that changes something."""
+"""All writes."""
 
 
 def told(store: Store) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a bucket owes the state stores in it: of many who write an object first, one does."""
+"""The contract of buckets for state: of many first writes of an object, one succeeds."""
 
 from __future__ import annotations
 

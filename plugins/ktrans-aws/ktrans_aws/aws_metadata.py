@@ -11,14 +11,23 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from ktrans.api import ConfigError, Enricher
+from ktrans.api import Enricher
 from ktrans.kit import log_events
+from ktrans.kit.columns import (
+    add_fields,
+    coded,
+    distinct,
+    option,
+    require_text,
+    side_of,
+    spread,
+    text_field,
+)
 from ktrans_aws.client import AwsConfig
 from ktrans_aws.ec2_inventory import Interface, Snapshot, load, take
 
-_TEXT = pa.dictionary(pa.int32(), pa.string())
 _TIME = pa.timestamp("us", tz="UTC")
-_NOTHING = -1
+_WHAT = "aws_metadata"
 
 Column = Literal[
     "name",
@@ -113,14 +122,14 @@ class AwsMetadataEnricherConfig(AwsConfig):
 
 @dataclass(frozen=True)
 class _Tables:
-    """A snapshot, ready to look things up in.
+    """A snapshot, indexed.
 
     Attributes:
         taken: when it was taken.
         by_id: index of each interface, by its id.
         by_address: indices of the interfaces that have an address, most often one.
         shared: whether some address belongs to several interfaces.
-        columns: the values of all interfaces, by name of the column, with a null at the end.
+        columns: the codes of all interfaces and of none, and the values, by name of the column.
         vpcs: the VPC of each interface.
     """
 
@@ -128,7 +137,7 @@ class _Tables:
     by_id: dict[str, int]
     by_address: dict[str, list[int]]
     shared: bool
-    columns: dict[str, pa.DictionaryArray]
+    columns: dict[str, tuple[np.ndarray, pa.Array]]
     vpcs: list[str | None]
 
 
@@ -148,8 +157,7 @@ class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
 
     def adds(self) -> Sequence[str]:
         """Return the names of the new columns."""
-        names = [self._name(key, column) for key in self._keys() for column in self._wanted()]
-        return [*names, *([self.config.time_column] if self.config.time_column else [])]
+        return [field.name for field in self._fields()]
 
     def check(self) -> None:
         """Read the snapshot, or ask EC2."""
@@ -159,34 +167,40 @@ class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
         """Check the columns and add the new ones.
 
         Raises:
-            ConfigError: a column is missing or not text, or a new one would have its name.
+            ConfigError: a column is missing or not text, or a new one has the name of another.
         """
         if self.config.snapshot is not None:
             self._loaded()
-        for key in self._keys():
-            _check_text(schema, key)
-            for column in self._wanted():
-                what = _VALUES[column][1] if column in _VALUES else f"tag {column[4:]}"
-                metadata = {"description": f"{key}: {what}"}
-                schema = _append(
-                    schema, pa.field(self._name(key, column), _TEXT, metadata=metadata)
-                )
-        if self.config.time_column:
-            metadata = {"description": "when the interfaces were read"}
-            schema = _append(schema, pa.field(self.config.time_column, _TIME, metadata=metadata))
-        self._schema = schema
-        return schema
+        require_text(schema, self._keys(), _WHAT)
+        with option("naming"):
+            self._schema = add_fields(schema, self._fields(), _WHAT)
+        return self._schema
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Add the columns."""
         tables = self._loaded()
         columns = batch.columns
         for key in self._keys():
-            places = self._places(tables, batch, key)
-            columns += [_gathered(tables.columns[name], places) for name in self._wanted()]
+            interfaces = self._interfaces(tables, batch, key)
+            for name in self._wanted():
+                codes, values = tables.columns[name]
+                columns.append(coded(codes[interfaces], values))
         if self.config.time_column:
             columns.append(pa.repeat(pa.scalar(tables.taken, _TIME), batch.num_rows))
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+    def _fields(self) -> list[pa.Field]:
+        fields = []
+        for key in self._keys():
+            side = "interface" if key == self.config.interface else side_of(key)
+            for column in self._wanted():
+                name = self.config.naming.replace("{side}", side).replace("{column}", column)
+                what = _VALUES[column][1] if column in _VALUES else f"tag {column[4:]}"
+                fields.append(text_field(name, f"{key}: {what}"))
+        if self.config.time_column:
+            metadata = {"description": "when the interfaces were read"}
+            fields.append(pa.field(self.config.time_column, _TIME, metadata=metadata))
+        return fields
 
     def _keys(self) -> list[str]:
         config = self.config
@@ -194,10 +208,6 @@ class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
 
     def _wanted(self) -> list[str]:
         return [*self.config.columns, *(f"tag_{key}" for key in self.config.tags)]
-
-    def _name(self, key: str, column: str) -> str:
-        side = "interface" if key == self.config.interface else key.removesuffix("_addr")
-        return self.config.naming.replace("{side}", side).replace("{column}", column)
 
     def _loaded(self) -> _Tables:
         with self._lock:
@@ -216,30 +226,32 @@ class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
                 self._tables = _tables(snapshot, self._wanted())
             return self._tables
 
-    def _places(self, tables: _Tables, batch: pa.RecordBatch, key: str) -> np.ndarray:
-        """Return the index of each row's interface, or that of the null at the end."""
-        values, codes = _distinct(batch.column(key))
+    def _interfaces(self, tables: _Tables, batch: pa.RecordBatch, key: str) -> np.ndarray:
+        """Return the index of each row's interface; -1 if it is unknown."""
+        keys, rows = distinct(batch.column(key))
+        texts = keys.to_pylist()
         if key == self.config.interface:
-            return _spread([tables.by_id.get(text, _NOTHING) for text in values], codes)
+            return _of_rows([tables.by_id.get(text, -1) for text in texts], rows)
         if not tables.shared or "vpc_id" not in batch.schema.names:
-            return _spread([_only(tables.by_address.get(text, ())) for text in values], codes)
-        vpcs, vpc_codes = _distinct(batch.column("vpc_id"))
-        pairs, rows = np.unique(codes * (len(vpcs) + 1) + vpc_codes, return_inverse=True)
-        places = []
+            return _of_rows([_only(tables.by_address.get(text, ())) for text in texts], rows)
+        vpcs, vpc_rows = distinct(batch.column("vpc_id"))
+        names = [*vpcs.to_pylist(), None]
+        pairs, rows = np.unique(rows.astype(np.int64) * len(names) + vpc_rows, return_inverse=True)
+        found = []
         for pair in pairs.tolist():
-            at, vpc = divmod(pair, len(vpcs) + 1)
-            some = tables.by_address.get(values[at], ()) if at < len(values) else ()
-            here = [place for place in some if tables.vpcs[place] in vpcs[vpc : vpc + 1]]
-            places.append(_only(here or some))
-        return _spread(places, rows)
+            at, vpc = divmod(pair, len(names))
+            some = tables.by_address.get(texts[at], ()) if at < len(texts) else ()
+            here = [one for one in some if names[vpc] and tables.vpcs[one] == names[vpc]]
+            found.append(_only(here or some))
+        return _of_rows(found, rows)
 
 
 def _tables(snapshot: Snapshot, wanted: list[str]) -> _Tables:
     interfaces = snapshot.interfaces
     by_address: dict[str, list[int]] = {}
-    for place, one in enumerate(interfaces):
+    for index, one in enumerate(interfaces):
         for address in one.addresses:
-            by_address.setdefault(address, []).append(place)
+            by_address.setdefault(address, []).append(index)
     columns = {}
     for name in wanted:
         values = (
@@ -247,64 +259,23 @@ def _tables(snapshot: Snapshot, wanted: list[str]) -> _Tables:
             if name in _VALUES
             else [one.tags.get(name.removeprefix("tag_")) for one in interfaces]
         )
-        columns[name] = pa.array([*values, None], pa.string()).dictionary_encode()
+        made = pa.array([*values, None], pa.string()).dictionary_encode()
+        columns[name] = (np.asarray(made.indices.fill_null(-1)), made.dictionary)
     return _Tables(
         snapshot.taken,
-        {one.id: place for place, one in enumerate(interfaces)},
+        {one.id: index for index, one in enumerate(interfaces)},
         by_address,
-        any(len(places) > 1 for places in by_address.values()),
+        any(len(indices) > 1 for indices in by_address.values()),
         columns,
         [one.vpc_id for one in interfaces],
     )
 
 
-def _only(places: Sequence[int]) -> int:
+def _only(indices: Sequence[int]) -> int:
     """Return the only index; several are ambiguous."""
-    return places[0] if len(places) == 1 else _NOTHING
+    return indices[0] if len(indices) == 1 else -1
 
 
-def _spread(places: list[int], codes: np.ndarray) -> np.ndarray:
+def _of_rows(found: list[int], rows: np.ndarray) -> np.ndarray:
     """Return the index of each row's value; null, one past the end, has none."""
-    return np.asarray(np.array([*places, _NOTHING], np.int64)[codes])
-
-
-def _distinct(column: pa.Array) -> tuple[list[Any], np.ndarray]:
-    """Return the distinct texts, and each row's index in them; one past the end is null."""
-    if not pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string()).dictionary_encode()
-    if len(column.dictionary) > 2 * len(column) + 16:  # left over from a larger batch
-        column = column.dictionary.cast(pa.string()).take(column.indices).dictionary_encode()
-    values = column.dictionary.to_pylist()
-    indices = column.indices.cast(pa.int64()).fill_null(len(values))
-    return values, np.asarray(indices.to_numpy())
-
-
-def _gathered(column: pa.DictionaryArray, places: np.ndarray) -> pa.DictionaryArray:
-    places = np.where(places == _NOTHING, len(column) - 1, places)
-    return pa.DictionaryArray.from_arrays(column.indices.take(pa.array(places)), column.dictionary)
-
-
-def _append(schema: pa.Schema, field: pa.Field) -> pa.Schema:
-    if field.name in schema.names:
-        raise ConfigError(
-            f"aws_metadata: there is already a column {field.name!r}",
-            field="naming",
-            code="column_exists",
-            hint="set `naming`, or leave the column out",
-        )
-    return schema.append(field)
-
-
-def _check_text(schema: pa.Schema, key: str) -> None:
-    if key not in schema.names:
-        raise ConfigError(
-            f"aws_metadata: there is no column {key!r}",
-            code="unknown_column",
-            hint=f"there are: {', '.join(schema.names)}",
-        )
-    kind = schema.field(key).type
-    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if plain not in (pa.string(), pa.large_string(), pa.string_view(), pa.null()):
-        raise ConfigError(
-            f"aws_metadata: column {key!r} holds {kind}, where text is needed", code="column_type"
-        )
+    return spread(np.array(found, np.int32), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr
@@ -141,6 +142,17 @@ def make_client(
             endpoint_url=endpoint_url or config.endpoint_url,
             config=_settings(config, service, connections),
         )
+
+
+def pages(client: Any, operation: str, what: str, **options: Any) -> Iterator[dict[str, Any]]:
+    """Return the pages of an answer, each requested when it is needed."""
+    found = iter(client.get_paginator(operation).paginate(**options))
+    while True:
+        with aws_errors(what):
+            page = next(found, None)
+        if page is None:
+            return
+        yield page
 
 
 def _settings(config: AwsConfig, service: str, connections: int) -> Any:

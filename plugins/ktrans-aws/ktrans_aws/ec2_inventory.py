@@ -14,8 +14,7 @@ from typing import Any
 import msgspec
 
 from ktrans.api import AccessError, ConfigError
-from ktrans_aws.client import AwsConfig, make_client
-from ktrans_aws.errors import aws_errors
+from ktrans_aws.client import AwsConfig, make_client, pages
 
 
 class Interface(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
@@ -157,10 +156,6 @@ def _tags(one: dict[str, Any], name: str) -> dict[str, str]:
 
 
 def _all(client: Any, operation: str, member: str) -> Iterator[dict[str, Any]]:
-    pages = iter(client.get_paginator(operation).paginate(PaginationConfig={"PageSize": 1000}))
-    while True:
-        with aws_errors(f"ask EC2 ({operation})"):
-            page = next(pages, None)
-        if page is None:
-            return
+    options = {"PaginationConfig": {"PageSize": 1000}}
+    for page in pages(client, operation, f"ask EC2 ({operation})", **options):
         yield from page.get(member, ())

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans.kit.units import Size
 from ktrans_aws.client import S3Config
+from ktrans_aws.s3_store import S3Store
 from ktrans_aws.s3_target import S3Target
 
 _MAX_PARTS = 10_000
@@ -78,4 +79,5 @@ class S3Sink(ObjectSink[S3SinkConfig]):
             "ACL": config.acl,
         }
         given = {name: value for name, value in extra.items() if value is not None}
-        return S3Target(config, config.part_size, given, 2 * config.parallel_uploads)
+        store = S3Store(config, connections=2 * config.parallel_uploads)
+        return S3Target(store, config.part_size, given)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ktrans.api import RejectError, RetryableError, SplitChangedError
 from ktrans.kit.objects.store import ObjectInfo, StoredObject
-from ktrans_aws.client import S3Config, make_client
+from ktrans_aws.client import S3Config, make_client, pages
 from ktrans_aws.errors import aws_errors, code_of
 
 _TAKEN = {"PreconditionFailed", "412"}
@@ -35,32 +35,6 @@ class S3Body:
         self._stream.close()
 
 
-def open_range(
-    client: Any, place: dict[str, str], version: str, bounds: tuple[int, int], uri: str
-) -> S3Body:
-    """Read a range of one version of an object.
-
-    Args:
-        client: of S3.
-        place: Bucket and Key, and RequestPayer.
-        version: its ETag, or `id=` and a version id.
-        bounds: first byte, and the one after the last.
-        uri: for messages.
-    """
-    start, end = bounds
-    which = (
-        {"VersionId": version.removeprefix(BY_ID)}
-        if version.startswith(BY_ID)
-        else {"IfMatch": f'"{version}"'}
-    )
-    with aws_errors(f"read {uri}"):
-        answer = client.get_object(**place, **which, Range=f"bytes={start}-{end - 1}")
-    if start and not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
-        answer["Body"].close()
-        raise RetryableError(f"{uri}: the server sent another range than the one asked for")
-    return S3Body(answer["Body"], uri)
-
-
 class S3Store:
     """The objects of a bucket: an `ObjectStore` and a `ConditionalStore` (`ktrans.kit.objects`).
 
@@ -73,10 +47,10 @@ class S3Store:
     def __init__(
         self, config: S3Config, connections: int, extra: Mapping[str, Any] | None = None
     ) -> None:
+        self.client = make_client(config, "s3", connections=connections)
         self._bucket = config.bucket
         self._payer = config.payer
         self._extra = extra or {}
-        self._client = make_client(config, "s3", connections=connections)
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
         """Return objects in the order of their keys."""
@@ -92,11 +66,28 @@ class S3Store:
 
     def stat(self, key: str) -> ObjectInfo | None:
         """Look at one object."""
-        return _stat(self._client, self._place(key), key, self.uri(key))
+        try:
+            with aws_errors(f"look at {self.uri(key)}"):
+                found = self.client.head_object(**self.place(key))
+        except SplitChangedError:
+            return None
+        etag = found["ETag"].strip('"')
+        return ObjectInfo(key, found["ContentLength"], etag, found["LastModified"])
 
     def open(self, key: str, version: str, start: int, end: int) -> S3Body:
-        """Read a range of one version."""
-        return open_range(self._client, self._place(key), version, (start, end), self.uri(key))
+        """Read a range of one version: an ETag, or `id=` and a version id."""
+        which = (
+            {"VersionId": version.removeprefix(BY_ID)}
+            if version.startswith(BY_ID)
+            else {"IfMatch": f'"{version}"'}
+        )
+        uri, wanted = self.uri(key), f"bytes={start}-{end - 1}"
+        with aws_errors(f"read {uri}"):
+            answer = self.client.get_object(**self.place(key), **which, Range=wanted)
+        if start and not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
+            answer["Body"].close()
+            raise RetryableError(f"{uri}: the server sent another range than the requested one")
+        return S3Body(answer["Body"], uri)
 
     def uri(self, key: str) -> str:
         """Return the name of an object."""
@@ -105,17 +96,17 @@ class S3Store:
     def check(self) -> None:
         """Check whether the bucket may be listed."""
         with aws_errors(f"list {self.uri('')}", checking=True):
-            self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1, **self._payer)
+            self.client.list_objects_v2(Bucket=self._bucket, MaxKeys=1, **self._payer)
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self.client.close()
 
     def read(self, key: str) -> StoredObject | None:
         """Return an object; None if it does not exist."""
         with aws_errors(f"read {self.uri(key)}"):
             try:
-                answer = self._client.get_object(**self._place(key))
+                answer = self.client.get_object(**self.place(key))
             except Exception as error:
                 if code_of(error) in _GONE:
                     return None
@@ -133,13 +124,13 @@ class S3Store:
     def delete(self, key: str) -> None:
         """Remove an object, if it exists."""
         with aws_errors(f"remove {self.uri(key)}"):
-            self._client.delete_object(**self._place(key))
+            self.client.delete_object(**self.place(key))
 
     def _put(self, key: str, data: bytes, condition: dict[str, str]) -> str | None:
         with aws_errors(f"write {self.uri(key)}"):
             try:
-                answer = self._client.put_object(
-                    **self._place(key), **self._extra, **condition, Body=data
+                answer = self.client.put_object(
+                    **self.place(key), **self._extra, **condition, Body=data
                 )
             except Exception as error:
                 if code_of(error) in _TAKEN | _GONE:
@@ -147,24 +138,16 @@ class S3Store:
                 raise
             return str(answer["ETag"])
 
-    def _place(self, key: str) -> dict[str, str]:
+    def place(self, key: str) -> dict[str, str]:
+        """Return the options of a request that name an object."""
         return {"Bucket": self._bucket, "Key": key, **self._payer}
 
     def _pages(self, prefix: str, more: dict[str, str]) -> Iterator[dict[str, Any]]:
-        pages = iter(
-            self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=prefix, **more, **self._payer
-            )
-        )
-        while True:
-            with aws_errors(f"list {self.uri(prefix)}"):
-                page = next(pages, None)
-            if page is None:
-                return
-            yield page
+        options = {"Bucket": self._bucket, "Prefix": prefix, **more, **self._payer}
+        return pages(self.client, "list_objects_v2", f"list {self.uri(prefix)}", **options)
 
 
-class NamedObjects:
+class NamedObjects(S3Store):
     """Reads objects of any bucket; keys are `bucket/key`.
 
     An object that was removed or replaced after its message was sent is a reject: a newer version
@@ -172,12 +155,8 @@ class NamedObjects:
     """
 
     def __init__(self, client: Any, payer: dict[str, str]) -> None:
-        self._client = client
+        self.client = client
         self._payer = payer
-
-    def stat(self, key: str) -> ObjectInfo | None:
-        """Look at one object."""
-        return _stat(self._client, self._place(key), key, self.uri(key))
 
     def open(self, key: str, version: str, start: int, end: int) -> S3Body:
         """Read a range of one version.
@@ -186,7 +165,7 @@ class NamedObjects:
             RejectError: it is gone or replaced.
         """
         try:
-            return open_range(self._client, self._place(key), version, (start, end), self.uri(key))
+            return super().open(key, version, start, end)
         except SplitChangedError as error:
             gone = error.code == "split_vanished"
             raise RejectError(
@@ -198,22 +177,10 @@ class NamedObjects:
         """Return the name of an object."""
         return f"s3://{key}"
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
-    def _place(self, key: str) -> dict[str, str]:
+    def place(self, key: str) -> dict[str, str]:
+        """Return the options of a request that name an object."""
         bucket, _, rest = key.partition("/")
         return {"Bucket": bucket, "Key": rest, **self._payer}
-
-
-def _stat(client: Any, place: dict[str, str], key: str, uri: str) -> ObjectInfo | None:
-    try:
-        with aws_errors(f"look at {uri}"):
-            found = client.head_object(**place)
-    except SplitChangedError:
-        return None
-    return ObjectInfo(key, found["ContentLength"], found["ETag"].strip('"'), found["LastModified"])
 
 
 def _info(item: dict[str, Any]) -> ObjectInfo:

@@ -11,8 +11,9 @@ from typing import Any
 
 from ktrans.api import StageLostError
 from ktrans.kit.objects.store import MARK, Leftover, NewObject, object_exists
-from ktrans_aws.client import S3Config, make_client
+from ktrans_aws.client import pages
 from ktrans_aws.errors import aws_errors, code_of
+from ktrans_aws.s3_store import S3Store
 
 _LOST = {"NoSuchUpload", "404"}
 
@@ -21,19 +22,16 @@ class S3Target:
     """Writes objects to a bucket (see `ktrans.kit.objects.store.ObjectTarget`).
 
     Args:
-        config: how to reach the bucket.
+        store: the bucket.
         part_bytes: size of the parts.
         extra: options of every new object: encryption, storage class, ACL.
-        connections: how many requests may run at a time.
     """
 
-    def __init__(
-        self, config: S3Config, part_bytes: int, extra: dict[str, Any], connections: int
-    ) -> None:
+    def __init__(self, store: S3Store, part_bytes: int, extra: dict[str, Any]) -> None:
         self.part_bytes = part_bytes
         self.extra = extra
-        self.place = {"Bucket": config.bucket, **config.payer}
-        self.client = make_client(config, "s3", connections=connections)
+        self.store = store
+        self.client = store.client
 
     def begin(self, new: NewObject) -> S3Upload:
         """Begin an object; nothing is sent yet."""
@@ -56,9 +54,8 @@ class S3Target:
             {"PartNumber": number, "ETag": tag} for number, tag in enumerate(token["parts"], 1)
         ]
         self.client.complete_multipart_upload(
-            **self.place,
+            **self.store.place(new.key),
             **condition,
-            Key=new.key,
             UploadId=token["upload"],
             MultipartUpload={"Parts": parts},
         )
@@ -67,43 +64,39 @@ class S3Target:
         """Abort an upload."""
         with aws_errors(f"abort the upload of {self.uri(key)}"):
             try:
-                self.client.abort_multipart_upload(**self.place, Key=key, UploadId=token["upload"])
+                self.client.abort_multipart_upload(
+                    **self.store.place(key), UploadId=token["upload"]
+                )
             except Exception as error:
                 if code_of(error) not in _LOST:
                     raise
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
         """Return uploads that were neither completed nor aborted."""
-        pages = iter(
-            self.client.get_paginator("list_multipart_uploads").paginate(
-                **self.place, Prefix=prefix
-            )
-        )
-        while True:
-            with aws_errors(f"list the unfinished uploads below {self.uri(prefix)}"):
-                page = next(pages, None)
-            if page is None:
-                return
+        options = {**self.store.place(""), "Prefix": prefix}
+        del options["Key"]
+        what = f"list the unfinished uploads below {self.uri(prefix)}"
+        for page in pages(self.client, "list_multipart_uploads", what, **options):
             for item in page.get("Uploads", ()):
                 yield Leftover(item["Key"], {"upload": item["UploadId"], "parts": []})
 
     def uri(self, key: str) -> str:
         """Return the name of an object."""
-        return f"s3://{self.place['Bucket']}/{key}"
+        return self.store.uri(key)
 
     def check(self) -> None:
         """Begin an upload and abort it, which needs the rights to write and leaves nothing behind."""
         with aws_errors(f"write to {self.uri('')}", checking=True):
             begun = self.client.create_multipart_upload(
-                **self.place, **self.extra, Key=".ktrans-check"
+                **self.store.place(".ktrans-check"), **self.extra
             )
             self.client.abort_multipart_upload(
-                **self.place, Key=".ktrans-check", UploadId=begun["UploadId"]
+                **self.store.place(".ktrans-check"), UploadId=begun["UploadId"]
             )
 
     def close(self) -> None:
         """Close the connections."""
-        self.client.close()
+        self.store.close()
 
     def _not_completed(self, new: NewObject, token: Any, error: Exception) -> None:
         """Check an upload that could not be completed; raise an error if its object does not exist.
@@ -131,7 +124,9 @@ class S3Target:
     def _is_open(self, key: str, token: Any) -> bool:
         with aws_errors(f"look at the upload of {self.uri(key)}"):
             try:
-                self.client.list_parts(**self.place, Key=key, UploadId=token["upload"], MaxParts=1)
+                self.client.list_parts(
+                    **self.store.place(key), UploadId=token["upload"], MaxParts=1
+                )
             except Exception as error:
                 if code_of(error) in _LOST:
                     return False
@@ -142,7 +137,7 @@ class S3Target:
         """Return the mark of the object that is there, and its version."""
         with aws_errors(f"look at {self.uri(new.key)}"):
             try:
-                found = self.client.head_object(**self.place, Key=new.key)
+                found = self.client.head_object(**self.store.place(new.key))
             except Exception as error:
                 if code_of(error) in {"404", "NoSuchKey"}:
                     return None, ""
@@ -164,8 +159,7 @@ class S3Upload:
         """Send a part."""
         with aws_errors(f"write {self._uri}"):
             answer = self._target.client.upload_part(
-                **self._target.place,
-                Key=self._new.key,
+                **self._target.store.place(self._new.key),
                 UploadId=self._begun(),
                 PartNumber=len(self._parts) + 1,
                 Body=part,
@@ -190,10 +184,9 @@ class S3Upload:
             encoding = {"ContentEncoding": new.content_encoding} if new.content_encoding else {}
             with aws_errors(f"write {self._uri}"):
                 answer = self._target.client.create_multipart_upload(
-                    **self._target.place,
+                    **self._target.store.place(self._new.key),
                     **self._target.extra,
                     **encoding,
-                    Key=new.key,
                     ContentType=new.content_type,
                     Metadata={**new.metadata, MARK: new.mark},
                 )

@@ -21,7 +21,7 @@ from ktrans.api import (
 )
 from ktrans.kit.objects.message_hold import QueueMessage
 from ktrans.testing.contracts.sources import PlainMemory
-from ktrans.testing.objects import MemoryBucket
+from ktrans.testing.memory_bucket import MemoryBucket
 
 LATE = "flowLogResourceID=/x/y=2026/m=05/d=04/h=13/m=00/macAddress=00/PT1H.json"
 

@@ -10,7 +10,7 @@ from ktrans_azure.blob_container import BlockList
 from ktrans_azure.hour_blob_tail import Known, next_part
 from ktrans_azure.hour_blobs import Root, find_roots, first_hour, hour_of, last_hour, list_hours
 
-from ktrans.testing.objects import MemoryBucket
+from ktrans.testing.memory_bucket import MemoryBucket
 
 HOUR = timedelta(hours=1)
 NOON = datetime(2026, 2, 16, 12, tzinfo=UTC)

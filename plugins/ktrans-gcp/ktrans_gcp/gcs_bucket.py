@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from ktrans.api import Context
 from ktrans.kit.files.path_template import STAGING
+from ktrans_gcp.errors import google_errors
 from ktrans_gcp.google_auth import GoogleConfig, credentials
 
 CALL_SECS = (10.0, 60.0)
@@ -17,7 +19,8 @@ CALL_SECS = (10.0, 60.0)
 RETRY_SECS = 60.0
 STAGED = f"{STAGING}/"
 """The beginning of the keys of unpublished objects."""
-MISSING = "create the bucket, or correct `bucket`"
+READ_ACCESS = "grant roles/storage.objectViewer on the bucket to these credentials"
+WRITE_ACCESS = "grant roles/storage.objectUser on the bucket to these credentials"
 
 
 class BucketConfig(GoogleConfig):
@@ -41,9 +44,20 @@ class Bucket:
         config: the bucket and its authentication.
         context: for paths of credentials.
         threads: how many requests run at a time.
+        access: the right that is needed, for messages.
+
+    Raises:
+        AccessError, ConfigError: there are no usable credentials.
     """
 
-    def __init__(self, config: BucketConfig, context: Context, threads: int) -> None:
+    def __init__(self, config: BucketConfig, context: Context, threads: int, access: str) -> None:
+        self.name = config.bucket
+        self.user_project = config.user_project
+        self._access = access
+        with self.errors():
+            self._connect(config, context, threads)
+
+    def _connect(self, config: BucketConfig, context: Context, threads: int) -> None:
         from google.auth.credentials import AnonymousCredentials
         from google.cloud import storage
 
@@ -61,14 +75,16 @@ class Bucket:
         # For traces the client would look up the bucket in the background, which needs a right that
         # reading and writing objects do not.
         self.client._bucket_metadata_cache = None  # noqa: SLF001
-        self.name = config.bucket
-        self.user_project = config.user_project
         self.bucket = self.client.bucket(config.bucket, user_project=config.user_project)
 
-    @property
-    def what(self) -> str:
-        """The bucket's name for messages."""
-        return f"bucket {self.name}"
+    def errors(self, *, checking: bool = False) -> AbstractContextManager[None]:
+        """Convert Google's errors (see `google_errors`)."""
+        return google_errors(
+            f"bucket {self.name}",
+            missing="create the bucket, or correct `bucket`",
+            access=self._access,
+            checking=checking,
+        )
 
     def uri(self, key: str) -> str:
         """Return an object's name for messages."""

@@ -8,9 +8,8 @@ from pydantic import Field
 
 from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans.kit.units import Size
-from ktrans_gcp.errors import google_errors
-from ktrans_gcp.gcs_bucket import MISSING, Bucket, BucketConfig
-from ktrans_gcp.gcs_target import ACCESS, PART_STEP, GcsTarget
+from ktrans_gcp.gcs_bucket import WRITE_ACCESS, Bucket, BucketConfig
+from ktrans_gcp.gcs_target import PART_STEP, GcsTarget
 
 
 class GcsSinkConfig(BucketConfig, ObjectSinkConfig):
@@ -52,6 +51,5 @@ class GcsSink(ObjectSink[GcsSinkConfig]):
     def make_target(self) -> GcsTarget:
         """Connect to the bucket."""
         config = self.config
-        with google_errors(f"bucket {config.bucket}", missing=MISSING, access=ACCESS):
-            bucket = Bucket(config, self.context, config.parallel_uploads)
+        bucket = Bucket(config, self.context, config.parallel_uploads, WRITE_ACCESS)
         return GcsTarget(bucket, config.part_size, config.storage_class, config.kms_key)

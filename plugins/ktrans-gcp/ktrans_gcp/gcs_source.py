@@ -7,9 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.kit.objects.source import ObjectSource, ObjectSourceConfig
-from ktrans_gcp.errors import google_errors
-from ktrans_gcp.gcs_bucket import MISSING, Bucket, BucketConfig
-from ktrans_gcp.gcs_store import ACCESS, GcsStore
+from ktrans_gcp.gcs_bucket import READ_ACCESS, Bucket, BucketConfig
+from ktrans_gcp.gcs_store import GcsStore
 
 
 class GcsSourceConfig(BucketConfig, ObjectSourceConfig):
@@ -32,5 +31,5 @@ class GcsSource(ObjectSource[GcsSourceConfig]):
 
     def make_store(self) -> GcsStore:
         """Connect to the bucket."""
-        with google_errors(f"bucket {self.config.bucket}", missing=MISSING, access=ACCESS):
-            return GcsStore(Bucket(self.config, self.context, 2 * self.config.parallel_reads))
+        threads = 2 * self.config.parallel_reads
+        return GcsStore(Bucket(self.config, self.context, threads, READ_ACCESS))

@@ -11,10 +11,8 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.kit.state.bucket import BucketState, BucketStateConfig
-from ktrans_gcp.errors import google_errors
-from ktrans_gcp.gcs_bucket import MISSING, Bucket, BucketConfig
+from ktrans_gcp.gcs_bucket import WRITE_ACCESS, Bucket, BucketConfig
 from ktrans_gcp.gcs_store import GcsStore
-from ktrans_gcp.gcs_target import ACCESS
 
 THREADS = 12
 RETRY_SECS = 20.0
@@ -31,6 +29,4 @@ class GcsState(BucketState[GcsStateConfig]):
 
     def make_bucket(self) -> GcsStore:
         """Connect to the bucket."""
-        config = self.config
-        with google_errors(f"bucket {config.bucket}", missing=MISSING, access=ACCESS):
-            return GcsStore(Bucket(config, self.context, THREADS), RETRY_SECS, access=ACCESS)
+        return GcsStore(Bucket(self.config, self.context, THREADS, WRITE_ACCESS), RETRY_SECS)

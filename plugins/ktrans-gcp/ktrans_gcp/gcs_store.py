@@ -19,10 +19,8 @@ from ktrans.api import (
 )
 from ktrans.kit.errors import HTTP, retry_after, row
 from ktrans.kit.objects.store import ObjectInfo, StoredObject
-from ktrans_gcp.errors import google_errors
-from ktrans_gcp.gcs_bucket import CALL_SECS, MISSING, RETRY_SECS, STAGED, Bucket, call_options
+from ktrans_gcp.gcs_bucket import CALL_SECS, READ_ACCESS, RETRY_SECS, STAGED, Bucket, call_options
 
-ACCESS = "grant roles/storage.objectViewer on the bucket to these credentials"
 _FIELDS = "items(name,size,generation,timeCreated),nextPageToken"
 _FOLDER_FIELDS = "items(name,size,generation,timeCreated),prefixes,nextPageToken"
 _PAGE = 1000
@@ -36,7 +34,7 @@ _READING = HTTP.extended(
         code="encrypted",
         hint="the object is encrypted with a key that only its owner has",
     ),
-    row(AccessError, 401, 403, hint=ACCESS),
+    row(AccessError, 401, 403, hint=READ_ACCESS),
     otherwise=row(RetryableError),
 )
 """By the reason of an answer to a request for an object's bytes, or by HTTP status."""
@@ -48,19 +46,15 @@ class GcsStore:
     Args:
         bucket: the bucket.
         retry_secs: for how long requests are repeated.
-        access: the right that is needed, for messages.
     """
 
-    def __init__(
-        self, bucket: Bucket, retry_secs: float = RETRY_SECS, *, access: str = ACCESS
-    ) -> None:
+    def __init__(self, bucket: Bucket, retry_secs: float = RETRY_SECS) -> None:
         self._bucket = bucket
-        self._access = access
         self._options = call_options(retry_secs)
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
         """List objects page by page, in the order of their keys as UTF-8 bytes."""
-        with self._errors():
+        with self._bucket.errors():
             found = self._bucket.client.list_blobs(
                 self._bucket.bucket,
                 prefix=prefix or None,
@@ -75,7 +69,7 @@ class GcsStore:
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
         """Return the objects and folders directly in a folder."""
-        with self._errors():
+        with self._bucket.errors():
             found = self._bucket.client.list_blobs(
                 self._bucket.bucket,
                 prefix=prefix or None,
@@ -91,14 +85,14 @@ class GcsStore:
 
     def stat(self, key: str) -> ObjectInfo | None:
         """Look at one object; None if it does not exist."""
-        with self._errors():
+        with self._bucket.errors():
             blob = self._bucket.bucket.get_blob(key, **self._options)
         return None if blob is None else _info(blob)
 
     def open(self, key: str, version: str, start: int, end: int) -> GcsBody:
         """Read a range of one generation, as it is stored, without decoding its Content-Encoding."""
         url, parameters = self._bucket.media(key, version)
-        with self._errors():
+        with self._bucket.errors():
             response = self._bucket.session.get(
                 url,
                 params=parameters,
@@ -117,7 +111,7 @@ class GcsStore:
         """Return an object, at the generation that a first look finds."""
         from google.api_core import exceptions as api
 
-        with self._errors():
+        with self._bucket.errors():
             blob = self._bucket.bucket.get_blob(key, **self._options)
             if blob is None:
                 return None
@@ -140,14 +134,14 @@ class GcsStore:
         """Remove an object, if it exists."""
         from google.api_core import exceptions as api
 
-        with self._errors(), contextlib.suppress(api.NotFound):
+        with self._bucket.errors(), contextlib.suppress(api.NotFound):
             self._bucket.bucket.blob(key).delete(**self._options)
 
     def _put(self, key: str, data: bytes, generation: int) -> str | None:
         from google.api_core import exceptions as api
 
         blob = self._bucket.bucket.blob(key)
-        with self._errors():
+        with self._bucket.errors():
             try:
                 blob.upload_from_string(
                     data,
@@ -165,7 +159,7 @@ class GcsStore:
 
     def check(self) -> None:
         """Check whether the bucket exists and may be listed."""
-        with self._errors(checking=True):
+        with self._bucket.errors(checking=True):
             found = self._bucket.client.list_blobs(
                 self._bucket.bucket, max_results=1, **call_options(10)
             )
@@ -174,11 +168,6 @@ class GcsStore:
     def close(self) -> None:
         """Close the connections."""
         self._bucket.close()
-
-    def _errors(self, *, checking: bool = False) -> contextlib.AbstractContextManager[None]:
-        return google_errors(
-            self._bucket.what, missing=MISSING, access=self._access, checking=checking
-        )
 
     def _check_range(self, response: Any, key: str, start: int, end: int) -> None:
         """Raise an error for an answer that is not the requested range."""

@@ -17,10 +17,8 @@ from typing import Any
 
 from ktrans.api import RetryableError, StageLostError
 from ktrans.kit.objects.store import MARK, Leftover, NewObject, object_exists
-from ktrans_gcp.errors import google_errors
-from ktrans_gcp.gcs_bucket import MISSING, STAGED, Bucket, call_options
+from ktrans_gcp.gcs_bucket import STAGED, Bucket, call_options
 
-ACCESS = "grant roles/storage.objectUser on the bucket to these credentials"
 PART_STEP = 256 << 10
 _FIELDS = "items(name,generation),nextPageToken"
 _ATTEMPTS = 5
@@ -42,7 +40,7 @@ class GcsTarget:
         self, bucket: Bucket, part_bytes: int, storage_class: str | None, kms_key: str | None
     ) -> None:
         self.part_bytes = part_bytes
-        self._bucket = bucket
+        self.bucket = bucket
         self._storage_class = storage_class
         self._kms_key = kms_key
 
@@ -52,13 +50,13 @@ class GcsTarget:
 
     def publish(self, new: NewObject, token: Any) -> None:
         """Rewrite a staged object to its own key, and remove the staged one."""
-        with self.errors():
+        with self.bucket.errors():
             expected = 0
             for _ in range(_ATTEMPTS):
                 if self._rewrite(new, token, expected):
                     self.discard(new.key, token)
                     return
-                there = self._bucket.bucket.get_blob(new.key, **call_options())
+                there = self.bucket.bucket.get_blob(new.key, **call_options())
                 mark = None if there is None else (there.metadata or {}).get(MARK)
                 if mark == new.mark:
                     self.discard(new.key, token)
@@ -73,16 +71,16 @@ class GcsTarget:
         from google.api_core import exceptions as api
 
         del key
-        with self.errors(), contextlib.suppress(api.NotFound, api.PreconditionFailed):
-            self._bucket.bucket.blob(token["staged"]).delete(
+        with self.bucket.errors(), contextlib.suppress(api.NotFound, api.PreconditionFailed):
+            self.bucket.bucket.blob(token["staged"]).delete(
                 if_generation_match=token["generation"], **call_options()
             )
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
         """Return staged objects whose own keys begin with a prefix."""
-        with self.errors():
-            found = self._bucket.client.list_blobs(
-                self._bucket.bucket,
+        with self.bucket.errors():
+            found = self.bucket.client.list_blobs(
+                self.bucket.bucket,
                 prefix=STAGED + prefix,
                 fields=_FIELDS,
                 **call_options(),
@@ -93,29 +91,23 @@ class GcsTarget:
 
     def uri(self, key: str) -> str:
         """Return the name of an object."""
-        return self._bucket.uri(key)
+        return self.bucket.uri(key)
 
     def check(self) -> None:
         """Write an object below the staging prefix and remove it."""
-        with self.errors(checking=True):
+        with self.bucket.errors(checking=True):
             blob = self.staged_blob("check")
             blob.upload_from_string(b"", **call_options(10))
             blob.delete(**call_options(10))
 
     def close(self) -> None:
         """Close the connections."""
-        self._bucket.close()
-
-    def errors(self, *, checking: bool = False) -> contextlib.AbstractContextManager[None]:
-        """Convert Google's errors."""
-        return google_errors(self._bucket.what, missing=MISSING, access=ACCESS, checking=checking)
+        self.bucket.close()
 
     def staged_blob(self, key: str) -> Any:
         """Return a new staged object for a key."""
         name = f"{STAGED}{key}~{secrets.token_hex(8)}"
-        blob = self._bucket.bucket.blob(
-            name, chunk_size=self.part_bytes, kms_key_name=self._kms_key
-        )
+        blob = self.bucket.bucket.blob(name, chunk_size=self.part_bytes, kms_key_name=self._kms_key)
         blob.storage_class = _STAGED_CLASS
         return blob
 
@@ -127,7 +119,7 @@ class GcsTarget:
         """
         from google.api_core import exceptions as api
 
-        bucket = self._bucket.bucket
+        bucket = self.bucket.bucket
         source = bucket.blob(token["staged"], generation=token["generation"])
         final = bucket.blob(new.key, kms_key_name=self._kms_key)
         # Once any of these is set, what is not set is not copied.
@@ -176,7 +168,7 @@ class GcsUpload:
         if self._first is None and self._writer is None:
             self._first = part
             return
-        with self._target.errors():
+        with self._target.bucket.errors():
             if self._writer is None:
                 self._writer = self._begin().open(
                     "wb",
@@ -190,7 +182,7 @@ class GcsUpload:
 
     def stage(self) -> Any:
         """Complete the upload."""
-        with self._target.errors():
+        with self._target.bucket.errors():
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None

@@ -1,7 +1,7 @@
-"""The kinds of charts: bars along time, bars side by side, grids. Drawn by Vega-Altair.
+"""The kinds of charts: bars over time, bars side by side, grids; drawn by Vega-Altair.
 
-Colours are CSS variables, so that the page decides on light and dark. Charts are drawn for a width
-in pixels: once for wide screens and paper, once for phones.
+Colours are CSS variables, for light and dark mode. Each chart is drawn twice: for wide screens and
+paper, and for phones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INK, SOFT, LINE = "var(--ink)", "var(--soft)", "var(--line)"
 SERIES = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)")
 _PLAIN = ",.3~f"
 STEPS = tuple(f"var(--s{number})" for number in range(7))
-"""From nothing to most."""
+"""From nothing to the most."""
 
 
 def _finish(chart: Any, width: int) -> Any:
@@ -54,6 +54,21 @@ def _finish(chart: Any, width: int) -> Any:
     )
 
 
+def _series_color(series: Sequence[str], colours: Sequence[str]) -> alt.Color:
+    names = list(series)
+    return alt.Color(
+        "s:N",
+        sort=names,
+        scale=alt.Scale(domain=names, range=list(colours[: len(names)])),
+        legend=alt.Legend() if len(names) > 1 else None,
+    )
+
+
+def _row_names(names: Sequence[str], limit: int) -> alt.Axis:
+    expression = _names(names, limit)
+    return alt.Axis(labelExpr=expression, ticks=False, domain=False, labelPadding=6, labelColor=INK)
+
+
 def over_time(
     rows: Sequence[Mapping[str, Any]],
     step_us: int,
@@ -62,7 +77,7 @@ def over_time(
     width: int,
     colours: Sequence[str] = SERIES,
 ) -> Any:
-    """Draw stacked bars along time.
+    """Draw stacked bars over time.
 
     Args:
         rows: `at` (microseconds), `series`, `value` and `shown`.
@@ -116,12 +131,7 @@ def over_time(
                 axis=alt.Axis(tickCount=5, format=_PLAIN),
             ),
             y2="w:Q",
-            color=alt.Color(
-                "s:N",
-                sort=list(series),
-                scale=alt.Scale(domain=list(series), range=list(colours[: len(series)])),
-                legend=alt.Legend() if len(series) > 1 else None,
-            ),
+            color=_series_color(series, colours),
             description="d:N",
         )
         .properties(width=width, height=200 if width < NARROW else 240)
@@ -160,13 +170,7 @@ def bars(
         "n:O",
         title=None,
         scale=alt.Scale(domain=list(range(len(rows))), paddingInner=0.25),
-        axis=alt.Axis(
-            labelExpr=_names(names, 19 if width < NARROW else 46),
-            ticks=False,
-            domain=False,
-            labelPadding=6,
-            labelColor=INK,
-        ),
+        axis=_row_names(names, 19 if width < NARROW else 46),
     )
     most = max((row["v"] for row in ends), default=0) or 1
     room = 1.45 if width < NARROW else 1.16
@@ -183,12 +187,7 @@ def bars(
         .encode(
             x=x,
             y=y,
-            color=alt.Color(
-                "s:N",
-                sort=list(series),
-                scale=alt.Scale(domain=list(series), range=list(colours[: len(series)])),
-                legend=alt.Legend() if len(series) > 1 else None,
-            ),
+            color=_series_color(series, colours),
             order=alt.Order("o:Q"),
             description="d:N",
         )
@@ -222,7 +221,7 @@ def grid(
         states: name of each state and its colour, for the legend.
         width: in pixels.
         titles: of both axes.
-        slanted: whether the names of the columns need room.
+        slanted: whether the names of the columns are long.
         mark: colour of the texts in cells.
     """
     values = [
@@ -250,13 +249,7 @@ def grid(
             "y:O",
             title=titles[1],
             scale=alt.Scale(domain=list(range(len(down))), padding=0.08),
-            axis=alt.Axis(
-                labelExpr=_names(down, 15 if width < NARROW else 40),
-                ticks=False,
-                domain=False,
-                labelPadding=6,
-                labelColor=INK,
-            ),
+            axis=_row_names(down, 15 if width < NARROW else 40),
         ),
     )
     used = [state for state in states if any(value["s"] == state for value in values)]
@@ -285,10 +278,10 @@ def grid(
 
 
 def _names(names: Sequence[str], limit: int) -> str:
-    """Write the expression that gives each position its name.
+    """Write the expression for the name at each position.
 
-    The names are data from logs: as JSON texts they are literals of Vega's expressions, whatever
-    they hold.
+    The names come from logs. As JSON texts they are literals in Vega's expressions, whatever they
+    contain.
     """
     import json
 

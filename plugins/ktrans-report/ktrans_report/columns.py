@@ -1,7 +1,6 @@
-"""What the charts count, and where it stands: flow rows, totals of `rollup`, OCSF, ECS.
+"""The columns of the report, and their names in flow rows, totals of `rollup`, OCSF and ECS.
 
-Each column of the report has names that it may go by, the first that is there wins. Dots lead into
-structures.
+The first name that a lake has is used. Dots lead into structures.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ class Wanted:
 
     Attributes:
         name: as the charts call it.
-        kind: of its values.
-        names: where it may stand, the best first.
+        kind: the kind of its values.
+        names: its names in lakes, the best first.
     """
 
     name: str
@@ -41,7 +40,10 @@ TIMES = (
     Wanted("end_time", "time", ("end_time", "event.end", "@timestamp", "time")),
     Wanted("logged_at", "time", ("logged_at", "metadata.logged_time")),
 )
-"""When a row counts: at the first of these that is there and not null."""
+"""The time of a row is the first of these that is not null."""
+
+_ADDED = ("zone", "region", "country", "name")
+"""What enrichers add about both ends."""
 
 WANTED = (
     _text("provider", "cloud.provider"),
@@ -69,29 +71,13 @@ WANTED = (
     _text("region", "cloud.region"),
     _text("zone", "cloud.zone", "cloud.availability_zone"),
     _text("vpc_id", "labels.vpc_id"),
-    _text(
-        "interface_id",
-        "observer.ingress.interface.id",
-        "observer.egress.interface.id",
-        "src_endpoint.interface_uid",
-        "dst_endpoint.interface_uid",
-    ),
-    _text(
-        "instance_id",
-        "cloud.instance.id",
-        "src_endpoint.instance_uid",
-        "dst_endpoint.instance_uid",
-    ),
+    _text("interface_id", "observer.ingress.interface.id", "observer.egress.interface.id",
+        "src_endpoint.interface_uid", "dst_endpoint.interface_uid"),
+    _text("instance_id", "cloud.instance.id", "src_endpoint.instance_uid",
+        "dst_endpoint.instance_uid"),
     _text("src_vpc", "src_endpoint.vpc_uid"),
     _text("dst_vpc", "dst_endpoint.vpc_uid"),
-    _text("src_zone"),
-    _text("dst_zone"),
-    _text("src_region"),
-    _text("dst_region"),
-    _text("src_country"),
-    _text("dst_country"),
-    _text("src_name"),
-    _text("dst_name"),
+    *(_text(f"{side}_{what}") for what in _ADDED for side in ("src", "dst")),
     _text("src_service", "src_endpoint.svc_name"),
     _text("dst_service", "dst_endpoint.svc_name"),
     _text("service"),
@@ -100,7 +86,5 @@ WANTED = (
     _text("flow_scope"),
     _text("path_class"),
     Wanted("cost_estimate", "real", ("cost_estimate",)),
-)
-"""All other columns; `flows` and `sample_weight` say how many flows a row stands for."""
-
-ROLES = {"src_zone": "zones", "dst_zone": "zones", "src_name": "cidr", "service": "services"}
+)  # fmt: skip
+"""All other columns; `flows` and `sample_weight` are the number of flows that a row stands for."""

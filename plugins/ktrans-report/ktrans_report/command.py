@@ -1,9 +1,10 @@
-"""`ktrans report`: the options, and what is done with the result."""
+"""`ktrans report`: the options, and the output of the result."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,7 +26,7 @@ _price = click.FloatRange(min=0)
     "--receipt",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="A receipt of `ktrans run`: shows the run too, and reads what it wrote if no PLACE is given.",
+    help="A receipt of `ktrans run`: shows the run too, and reads its output if no PLACE is given.",
 )
 @click.option("--sink", metavar="ID", help="With --receipt: the sink whose output is read.")
 @click.option(
@@ -33,7 +34,7 @@ _price = click.FloatRange(min=0)
     "-o",
     type=click.Path(dir_okay=False, allow_dash=True),
     metavar="FILE",
-    help="Where the page goes; - is standard output.  [default: ktrans-report.html]",
+    help="File of the page; - is standard output.  [default: ktrans-report.html]",
 )
 @click.option("--title", metavar="TEXT", help="The page's title.  [default: from the places]")
 @click.option("--from", "start", metavar="TIME", help="Only rows from this time on, UTC.")
@@ -52,47 +53,23 @@ _price = click.FloatRange(min=0)
     metavar="FILE",
     help="YAML with `accounts:` and `interfaces:` that should have rows.",
 )
-@click.option(
-    "--prices",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="YAML or TOML with USD per GB: `internet:`, `zone:`, `region:`.",
-)
 @click.option("--price-internet", type=_price, metavar="USD", help="USD per GB to the internet.")
 @click.option("--price-zone", type=_price, metavar="USD", help="USD per GB between zones.")
 @click.option("--price-region", type=_price, metavar="USD", help="USD per GB between regions.")
 @click.option(
-    "--endpoint", metavar="URL", help="Where S3 is, if it is not AWS: MinIO, Ceph, a VPC endpoint."
+    "--endpoint", metavar="URL", help="Address of S3 if it is not AWS: MinIO, Ceph, a VPC endpoint."
 )
 @click.option(
     "--memory-mb",
     type=click.IntRange(min=128),
     default=1024,
     show_default=True,
-    help="What the aggregation may take before it goes to a temporary folder.",
+    help="Memory for the aggregation; the rest goes to a temporary folder.",
 )
 @json_option
 @debug_option
-def command(  # noqa: PLR0913, PLR0917 - click passes options by name
-    places: tuple[str, ...],
-    receipt: str | None,
-    sink: str | None,
-    output: str | None,
-    title: str | None,
-    start: str | None,
-    end: str | None,
-    top: int,
-    all_reports: bool,
-    expect: str | None,
-    prices: str | None,
-    price_internet: float | None,
-    price_zone: float | None,
-    price_region: float | None,
-    endpoint: str | None,
-    memory_mb: int,
-    as_json: bool,
-) -> int:
-    """Draw a lake of flows, or what a run wrote, as one HTML page.
+def command(places: tuple[str, ...], output: str | None, as_json: bool, **given: Any) -> int:
+    """Draw a lake of flows, or the output of a run, as one HTML page.
 
     PLACE is a folder or file of Parquet, JSON lines or CSV, as the sinks write them, or a prefix
     such as s3://bucket/flows/. The page needs no network and runs no scripts. With --json the
@@ -100,9 +77,10 @@ def command(  # noqa: PLR0913, PLR0917 - click passes options by name
     """
     from ktrans.api import UsageError
     from ktrans_report.options import Options, Prices, moment
+    from ktrans_report.page import render
     from ktrans_report.report import make
 
-    if not places and receipt is None:
+    if not places and given["receipt"] is None:
         raise UsageError(
             "name a lake or a receipt",
             hint="ktrans report out/lake/, or ktrans report --receipt receipt.json",
@@ -111,24 +89,17 @@ def command(  # noqa: PLR0913, PLR0917 - click passes options by name
         raise UsageError("--json and --output - would both write to standard output")
     options = Options(
         places=places,
-        receipt=receipt,
-        sink=sink,
-        title=title,
-        start_us=moment(start, "--from"),
-        end_us=moment(end, "--to"),
-        top=top,
-        all_reports=all_reports,
-        expect=expect,
-        prices=Prices.of(prices, price_internet, price_zone, price_region),
-        endpoint=endpoint,
-        memory_mb=memory_mb,
+        start_us=moment(given.pop("start"), "--from"),
+        end_us=moment(given.pop("end"), "--to"),
+        prices=Prices(*(given.pop(f"price_{path}") for path in ("internet", "zone", "region"))),
+        **given,
     )
     report = make(options)
     if as_json:
         show_json(report.to_json())
         if output is None:
             return 0
-    page = report.to_html()
+    page = render(report)
     if output == "-":
         sys.stdout.buffer.write(page.encode())
         return 0

@@ -1,4 +1,4 @@
-"""What counts: each flow once, weighted, with its server, its scope and its verdict.
+"""Makes the table `flows`: each flow once, weighted, with its server, its scope and its verdict.
 
 The table `flows` has for each row of the lake: `us`, its time; the addresses `src`, `dst`; `b`, `b_rev` and
 `p`, `p_rev` (bytes and packets there and back, null if not reported) and `b_all`, `p_all` (both);

@@ -22,7 +22,7 @@ from ktrans_report.places import Found
 from ktrans_report.source import SQL_KINDS, Source, named, quoted
 
 _ERROR_CODE = "lake_unreadable"
-_MAX_US = 4_102_444_800_000_000  # the year 2100: what lies beyond is a broken clock
+_MAX_US = 4_102_444_800_000_000  # the year 2100: later times are of a broken clock
 
 
 @dataclass(slots=True)
@@ -54,16 +54,16 @@ class Lake:
     end_us: int | None = None
 
     def __enter__(self) -> Self:
-        """Give the lake."""
+        """Return the lake."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it and remove what it stored."""
+        """Close it and remove its files."""
         self.db.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def has(self, *columns: str) -> bool:
-        """Tell whether rows have values in all of these columns."""
+        """Return whether rows have values in all of these columns."""
         return all(self.have.get(column) for column in columns)
 
     def ask(self, sql: str) -> list[dict[str, Any]]:
@@ -120,29 +120,29 @@ def _read(lake: Lake, found: Found) -> None:
     lake.files, lake.size = len(found.files), sum(file.size for file in found.files)
     source = Source(lake.db, found)
     _store_rows(lake, _select(source, lake), again=source.again)
-    counts = ", ".join(f"count({named(one.name)}) AS {named(one.name)}" for one in WANTED)
-    told = lake.one(
+    columns = ", ".join(f"count({named(one.name)}) AS {named(one.name)}" for one in WANTED)
+    counts = lake.one(
         f"SELECT count(*) AS n, min(us) AS lo, max(us) AS hi,"
-        f" bool_or(total) AS totals, {counts} FROM read"
+        f" bool_or(total) AS totals, {columns} FROM read"
     )
-    lake.rows, lake.totals = told.pop("n"), bool(told.pop("totals"))
+    lake.rows, lake.totals = counts.pop("n"), bool(counts.pop("totals"))
     if not lake.rows and lake.outside:
         names = ", ".join(one.names[0] for one in TIMES)
         raise UsageError(
-            f"none of the {lake.outside:,} rows has a time, so they are no flows",
+            f"none of the {lake.outside:,} rows has a time, so they are not flows",
             code="no_lake",
             hint=f"a lake of flows has one of {names}; rejects are for `ktrans rejects list`",
         )
-    low, high = told.pop("lo"), told.pop("hi")
+    low, high = counts.pop("lo"), counts.pop("hi")
     lake.start_us = low if lake.start_us is None else lake.start_us
     lake.end_us = high + 1 if lake.end_us is None and high is not None else lake.end_us
-    lake.have = told
+    lake.have = counts
 
 
 def _store_rows(lake: Lake, select: str, *, again: bool) -> None:
     """Make the rows the view `read`; count those that no time places.
 
-    Parquet on this machine is quick to read again; what is not is stored.
+    Local Parquet is quick to read again; everything else is stored.
     """
     if again:
         lake.db.execute(f"CREATE VIEW all_rows AS {select}")
@@ -173,7 +173,7 @@ def _select(source: Source, lake: Lake) -> str:
 
 @contextlib.contextmanager
 def reading(found: Found) -> Iterator[None]:
-    """Turn what DuckDB and file systems say of bad files into errors for people."""
+    """Turn errors of DuckDB and file systems into errors of ktrans."""
     import duckdb
 
     try:
@@ -195,5 +195,5 @@ def reading(found: Found) -> Iterator[None]:
         raise RunError(
             f"cannot read {at or 'the lake'}: {text}",
             code=_ERROR_CODE,
-            hint="a file may be damaged, or not be what its name says",
+            hint="a file may be damaged, or of another format than its name says",
         ) from None

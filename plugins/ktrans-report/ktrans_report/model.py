@@ -1,7 +1,8 @@
-"""What a report is made of: sections with figures, each a sentence, a chart and a table."""
+"""The parts of a report: sections with figures, each of a sentence, a chart and a table."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -89,3 +90,47 @@ class Measure:
     there: str
     back: str
     unit: str
+
+
+@dataclass(slots=True)
+class Report:
+    """A report.
+
+    Attributes:
+        title: of the page.
+        places: what was read, for people.
+        made: when.
+        tiles: the summary.
+        sections: the parts, in order.
+        notes: what was counted, and what the reader should know.
+        numbers: of the summary, for machines.
+    """
+
+    title: str
+    places: list[str]
+    made: dt.datetime
+    tiles: list[Tile] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers for machines."""
+        return {
+            "version": 1,
+            "title": self.title,
+            "places": self.places,
+            "made": self.made.isoformat(),
+            "summary": self.numbers,
+            "sections": {section.id: section.data for section in self.sections},
+            "left_out": [sentence for section in self.sections for sentence in section.missing],
+            "notes": self.notes,
+        }
+
+    def headline(self) -> str:
+        """Return one line on what the page shows."""
+        if not self.numbers.get("rows"):
+            return "no rows in this period"
+        shown = {tile.name: tile.value for tile in self.tiles}
+        parts = [f"{shown.get('Rows', '0')} rows", f"{shown.get('Bytes', 'no')} of traffic"]
+        return f"{', '.join(parts)}, coverage {shown.get('Coverage', 'not known')}"

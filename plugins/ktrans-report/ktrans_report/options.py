@@ -1,14 +1,12 @@
-"""What the command line asked for, checked: times, prices, what coverage is expected."""
+"""The options of the command line, checked: period, prices, expected accounts and interfaces."""
 
 from __future__ import annotations
 
 import datetime as dt
 import math
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from ktrans.api import ConfigError, UsageError
 
@@ -21,43 +19,20 @@ class Prices:
     zone: float | None = None
     region: float | None = None
 
+    def __post_init__(self) -> None:
+        """Check that prices are finite numbers."""
+        for name, price in asdict(self).items():
+            if price is not None and not math.isfinite(price):
+                raise UsageError(f"--price-{name}: {price} is not a price")
+
     def __bool__(self) -> bool:
-        """Tell whether anything has a price."""
-        return any(price is not None for price in (self.internet, self.zone, self.region))
-
-    @classmethod
-    def of(
-        cls, file: str | None, internet: float | None, zone: float | None, region: float | None
-    ) -> Self:
-        """Take the prices of a file, and those of the command line before them.
-
-        Raises:
-            ConfigError: the file cannot be read, or holds anything but prices.
-            UsageError: a price of the command line is no number.
-        """
-        given: dict[str, float | None] = {"internet": internet, "zone": zone, "region": region}
-        for name, value in given.items():
-            if value is not None and not math.isfinite(value):
-                raise UsageError(f"--price-{name}: {value} is not a price")
-        table = {} if file is None else _mapping(file, "a price table")
-        for name, value in table.items():
-            if name not in given:
-                raise ConfigError(
-                    f"{file}: {name!r} means nothing in a price table",
-                    code="bad_table",
-                    hint=f"it has {', '.join(given)}: USD per GB",
-                )
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not math.isfinite(value) or value < 0:
-                raise ConfigError(f"{file}: {name} is not a price: {value!r}", code="bad_table")
-            if given[name] is None:
-                given[name] = float(value)
-        return cls(**given)
+        """Return whether there is a price."""
+        return self != Prices()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What to report on, and how; times are microseconds since 1970, UTC."""
+    """The options of a report; times are microseconds since 1970, UTC."""
 
     places: tuple[str, ...] = ()
     receipt: str | None = None
@@ -73,44 +48,46 @@ class Options:
     memory_mb: int = 1024
 
     def __post_init__(self) -> None:
-        """See to it that the period has a length."""
+        """Check that the period is not empty."""
         if self.start_us is not None and self.end_us is not None and self.start_us >= self.end_us:
             raise UsageError(
                 "the period is empty: --from is not before --to",
-                hint="--to is the first moment that does not count any more",
+                hint="--to is the first moment after the period",
             )
 
     def expected(self) -> dict[str, list[str]]:
-        """Read which accounts and interfaces should have rows.
+        """Read the accounts and interfaces that should have rows.
 
         Raises:
-            ConfigError: the file cannot be read or is made otherwise.
+            ConfigError: the file cannot be read, or has another content.
         """
         if self.expect is None:
             return {}
-        found = _mapping(self.expect, "a list of what to expect")
+        found = _yaml(self.expect)
+        if not isinstance(found, dict):
+            raise ConfigError(f"{self.expect} is not a mapping", code="bad_table", hint=_EXPECTED)
         for name, value in found.items():
             if name not in {"accounts", "interfaces"} or not isinstance(value, list):
                 raise ConfigError(
-                    f"{self.expect}: {name!r} is no list of accounts or interfaces",
+                    f"{self.expect}: {name!r} is not a list of accounts or interfaces",
                     code="bad_table",
-                    hint='write accounts: ["111122223333"] and interfaces: [eni-0a1b]',
+                    hint=_EXPECTED,
                 )
             for one in value:
                 if not isinstance(one, str):
                     raise ConfigError(
                         f"{self.expect}: {one!r} in {name} is not text",
                         code="bad_table",
-                        hint="put quotes around it: a number may lose its leading zeros",
+                        hint="put quotes around it: a number loses its leading zeros",
                     )
-        return dict(found)
+        return found
 
 
 def moment(text: str | None, option: str) -> int | None:
-    """Read a time of the command line as microseconds since 1970; UTC unless it says otherwise.
+    """Parse a time of the command line as microseconds since 1970; UTC if it has no offset.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a time.
     """
     if text is None:
         return None
@@ -124,20 +101,18 @@ def moment(text: str | None, option: str) -> int | None:
     return round(aware.timestamp() * 1_000_000)
 
 
-def _mapping(path: str, what: str) -> Mapping[str, Any]:
-    """Read a small YAML (so also JSON) or TOML file that holds one mapping."""
+_EXPECTED = 'write accounts: ["111122223333"] and interfaces: [eni-0a1b]'
+
+
+def _yaml(path: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        text = Path(path).read_text("utf-8")
-        found = tomllib.loads(text) if path.endswith(".toml") else YAML(typ="safe").load(text)
+        return YAML(typ="safe").load(Path(path).read_text("utf-8"))
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror or error}", code="table_unreadable"
         ) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, YAMLError) as error:
+    except (UnicodeDecodeError, YAMLError) as error:
         raise ConfigError(f"{path}: {error}", code="bad_table") from None
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path} is not {what}: it holds no names with values", code="bad_table")
-    return {str(name): value for name, value in found.items()}

@@ -1,19 +1,17 @@
-"""Writes the page: HTML from a template that escapes all values, SVG drawn beforehand, no scripts."""
+"""Renders the page: HTML from a template that escapes all values, with SVG and no scripts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans_report import text
-
-if TYPE_CHECKING:
-    from ktrans_report.report import Report
+from ktrans_report.model import Report
 
 WIDE, PHONE = 900, 344
 
 
 def render(report: Report) -> str:
-    """Give the whole page as one text."""
+    """Return the whole page as one text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup, escape
 
@@ -27,22 +25,22 @@ def render(report: Report) -> str:
 
     def drawings(figure: Any) -> dict[str, Markup]:
         label = f"{figure.title}: {figure.finding}"
-        # Built of escaped text by an XML writer.
+        # Made of escaped text by an XML writer.
         return {
             name: Markup(draw(figure.chart(width), label, f"{figure.id}-{name}"))  # noqa: S704
             for name, width in (("wide", WIDE), ("phone", PHONE))
         }
 
-    def prose(said: str) -> Markup:
-        """Show what stands between backticks as code; escape everything."""
+    def prose(sentence: str) -> Markup:
+        """Show text between backticks as code; escape everything."""
         parts = [
             Markup("<code>{}</code>").format(part) if at % 2 else escape(part)
-            for at, part in enumerate(said.split("`"))
+            for at, part in enumerate(sentence.split("`"))
         ]
         return Markup("").join(parts)
 
     environment.filters["prose"] = prose
-    environment.filters["kept"] = lambda said: said.replace(" %", "\N{NO-BREAK SPACE}%")
+    environment.filters["kept"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
     style, _, _ = loader.get_source(environment, "page.css")
     return environment.get_template("page.html").render(
         report=report,

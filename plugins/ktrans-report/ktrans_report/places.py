@@ -62,7 +62,7 @@ class Found:
 
     Attributes:
         files: all of one format.
-        notes: sentences on what was passed over.
+        notes: sentences on files that were not read.
     """
 
     files: list[File] = field(default_factory=list)
@@ -103,14 +103,14 @@ def find(places: Sequence[str], endpoint: str | None = None) -> Found:
     if other:
         count = sum(other.values())
         found.notes.append(
-            f"{count:,} files of other formats ({', '.join(sorted(other))}) were passed over."
+            f"{count:,} files of other formats ({', '.join(sorted(other))}) were not read."
         )
     _one_lake(found)
     return found
 
 
 def _one_lake(found: Found) -> None:
-    """See to it that all files are of one sink; sums over two sinks of a run count rows twice."""
+    """Check that all files are of one sink: sums over two sinks of a run count rows twice."""
     groups: dict[tuple[str, str, str], list[File]] = {}
     for file in found.files:
         groups.setdefault((file.format, file.root, file.sink), []).append(file)
@@ -147,14 +147,14 @@ def _merged(keys: Sequence[tuple[str, str, str]]) -> list[list[tuple[str, str, s
 
 
 def kind_of(name: str) -> str:
-    """Give the format that a file's name speaks of, or nothing."""
+    """Return the format of a file by its name, or an empty text."""
     for packed in PACKED:
         name = name.removesuffix(packed)
     return FORMATS.get(Path(name).suffix, "")
 
 
 def _hidden(below: str) -> bool:
-    """Tell what writers hide: unfinished files, markers such as _SUCCESS."""
+    """Return whether a path is hidden, as unfinished files and markers such as _SUCCESS are."""
     return any(part.startswith((".", "_")) for part in below.split("/"))
 
 
@@ -204,7 +204,7 @@ def _remote(place: str, endpoint: str | None) -> Iterator[File]:
 
 
 def system_of(scheme: str, path: str, endpoint: str | None) -> tuple[Any, str]:
-    """Give pyarrow's file system for a scheme, and the path as it wants it."""
+    """Return pyarrow's file system for a scheme, and the path in it."""
     from pyarrow import fs
 
     if scheme == "s3":

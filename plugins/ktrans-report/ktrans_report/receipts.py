@@ -25,7 +25,7 @@ def of_receipt(
         The files, and the sink's entry in the receipt; no files and None if nothing was written.
 
     Raises:
-        UsageError: there is no such sink, or it wrote nothing that can be read.
+        UsageError: there is no such sink, or it wrote no files that can be read.
     """
     sinks = [entry for entry in receipt.get("sinks", []) if sink in {None, entry["id"]}]
     if sink is not None and not sinks:
@@ -88,7 +88,7 @@ def load_receipt(path: str) -> dict[str, Any]:
     """Read a receipt.
 
     Raises:
-        ConfigError: it is not there, or is none.
+        ConfigError: it cannot be read, or is not a receipt.
     """
     try:
         receipt = json.loads(Path(path).read_text("utf-8"))

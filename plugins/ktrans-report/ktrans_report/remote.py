@@ -33,21 +33,21 @@ class Numbered(AbstractFileSystem):  # type: ignore[misc]  # fsspec carries no t
         return path.removeprefix("lake://")
 
     def glob(self, path: str, **_: Any) -> list[str]:
-        """Give the path: each name is one file."""
+        """Return the path: each name is one file."""
         return [self._strip_protocol(path)]
 
     def exists(self, path: str, **_: Any) -> bool:
-        """Tell whether the file was listed."""
+        """Return whether the file was listed."""
         return self._strip_protocol(path) in self._files
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Give name and size."""
+        """Return name and size."""
         file = self._files[self._strip_protocol(path)]
         size = file.size or file.filesystem.get_file_info(file.path).size
         return {"name": path, "size": size, "type": "file"}
 
     def modified(self, path: str) -> Any:
-        """Give the time of the object, which DuckDB keeps with what it cached."""
+        """Return the time of the object, by which DuckDB validates its cache."""
         file = self._files[self._strip_protocol(path)]
         return file.filesystem.get_file_info(file.path).mtime
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from ktrans_report import summary, text
 from ktrans_report.counting import count
 from ktrans_report.lake import Lake, open_lake, reading
-from ktrans_report.model import Section, Tile
+from ktrans_report.model import Report, Tile
 from ktrans_report.options import Options
 from ktrans_report.places import Found, find
 from ktrans_report.receipts import load_receipt, of_receipt
@@ -25,56 +24,6 @@ from ktrans_report.sections import (
     talkers,
     traffic,
 )
-
-
-@dataclass(slots=True)
-class Report:
-    """What was found.
-
-    Attributes:
-        title: of the page.
-        places: what was read, for people.
-        made: when.
-        tiles: the summary.
-        sections: the parts, in order.
-        notes: what was counted, and what the reader should know.
-        numbers: of the summary, for machines.
-    """
-
-    title: str
-    places: list[str]
-    made: dt.datetime
-    tiles: list[Tile] = field(default_factory=list)
-    sections: list[Section] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    numbers: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the numbers for machines."""
-        return {
-            "version": 1,
-            "title": self.title,
-            "places": self.places,
-            "made": self.made.isoformat(),
-            "summary": self.numbers,
-            "sections": {section.id: section.data for section in self.sections},
-            "left_out": [said for section in self.sections for said in section.missing],
-            "notes": self.notes,
-        }
-
-    def to_html(self) -> str:
-        """Give the page."""
-        from ktrans_report.page import render
-
-        return render(self)
-
-    def headline(self) -> str:
-        """Say in a line what the page shows."""
-        if not self.numbers.get("rows"):
-            return "no rows in this period"
-        shown = {tile.name: tile.value for tile in self.tiles}
-        parts = [f"{shown.get('Rows', '0')} rows", f"{shown.get('Bytes', 'no')} of traffic"]
-        return f"{', '.join(parts)}, coverage {shown.get('Coverage', 'not known')}"
 
 
 def make(options: Options) -> Report:
@@ -138,19 +87,19 @@ def _fill(
     report.sections = [*made, *report.sections]
 
 
-def _notes(lake: Lake, told: dict[str, Any], options: Options) -> list[str]:
-    """Say what was counted, and what is uncertain about it."""
+def _notes(lake: Lake, numbers: dict[str, Any], options: Options) -> list[str]:
+    """Write what was counted, and what is uncertain about it."""
     made = list(lake.notes)
     made.append("All times are UTC; 1 GB is 10^9 bytes. A row counts whole at its beginning.")
-    if told["second_reports"]:
-        logged = text.amount(told["bytes_as_logged"], "bytes")
+    if numbers["second_reports"]:
+        logged = text.amount(numbers["bytes_as_logged"], "bytes")
         made.append(
-            f"{text.amount(told['second_reports'], 'rows')}"
-            f" ({text.share(told['second_reports'], told['rows'])}) are second reports: of the same"
+            f"{text.amount(numbers['second_reports'], 'rows')}"
+            f" ({text.share(numbers['second_reports'], numbers['rows'])}) are second reports: of the same"
             " two addresses, verdict and hour, another capture point logged too. Only the report of"
             " one of them counts, at the source if there is one. As logged, the sum is"
             f" {logged}; --all-reports counts that. Networks that use the same private addresses"
-            " cannot be told apart by this."
+            " cannot be numbers apart by this."
         )
     elif lake.totals:
         made.append(
@@ -165,9 +114,9 @@ def _notes(lake: Lake, told: dict[str, Any], options: Options) -> list[str]:
         made.append("Rows are a sample; counters are multiplied by `sample_weight`.")
     if lake.have.get("bytes_rev"):
         made.append("Bytes and packets are of both directions where a row reports both.")
-    if told["nodata"] or told["skipdata"]:
-        made.append("NODATA and SKIPDATA rows are no flows; only coverage counts them.")
-    made += _lacking(lake, told)
+    if numbers["nodata"] or numbers["skipdata"]:
+        made.append("NODATA and SKIPDATA rows are not flows; only coverage counts them.")
+    made += _lacking(lake, numbers)
     made.append(
         "Counters are what the logs say. Some clouds and exporters sample before they log"
         " (Google Cloud, NetFlow); what they do not scale up themselves is less than the truth."
@@ -175,24 +124,24 @@ def _notes(lake: Lake, told: dict[str, Any], options: Options) -> list[str]:
     return made
 
 
-def _lacking(lake: Lake, told: dict[str, Any]) -> Iterator[str]:
-    """Say what does not count, for want of a value or of one that can be."""
+def _lacking(lake: Lake, numbers: dict[str, Any]) -> Iterator[str]:
+    """Write which rows do not count because a value is missing or impossible."""
     for column, noun in (("bytes", "bytes"), ("action", "a verdict")):
-        lacking = lake.rows - lake.have.get(column, 0) - (told["nodata"] + told["skipdata"])
+        lacking = lake.rows - lake.have.get(column, 0) - (numbers["nodata"] + numbers["skipdata"])
         if lacking > 0 and lake.has(column):
             yield (
                 f"Without {noun}: {text.amount(lacking, 'rows')}. What a log does not report is"
-                " left out, and does not count as zero."
+                " not counted as zero."
             )
-    if told["impossible"]:
+    if numbers["impossible"]:
         yield (
-            f"With counters that cannot be: {text.amount(told['impossible'], 'rows')}, whose bytes"
-            " are left out."
+            f"With impossible counters: {text.amount(numbers['impossible'], 'rows')}, whose bytes"
+            " are not counted."
         )
     if lake.outside:
         yield (
-            f"Without a time, or with one that cannot be: {text.amount(lake.outside, 'rows')},"
-            " which count nowhere."
+            f"Without a time, or with an impossible one: {text.amount(lake.outside, 'rows')},"
+            " which are not counted."
         )
 
 

@@ -19,12 +19,12 @@ _NUMBERS = frozenset(
 
 
 def quoted(text: str) -> str:
-    """Give a text as a literal of SQL."""
+    """Return a text as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def named(name: str) -> str:
-    """Give a name as an identifier of SQL."""
+    """Return a name as an identifier of SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -68,7 +68,7 @@ class Source:
         )
 
     def find(self, name: str) -> str | None:
-        """Give the expression for a column, or for a member within structures, if there is one."""
+        """Return the expression for a column, or for a member within structures, if there is one."""
         top, _, rest = name.partition(".")
         if self._text:
             path = f"$.{rest}" if rest else "$"
@@ -89,7 +89,7 @@ class Source:
         return None
 
     def column(self, names: Sequence[str], kind: Kind) -> str | None:
-        """Give an expression of the kind's type for the first names that are there."""
+        """Return an expression of the kind's type for the first names that are there."""
         texts = []
         for name in names:
             expression = self.find(name)
@@ -116,7 +116,7 @@ def _cast(expression: str, type_: str, kind: Kind) -> str:
 
 
 def _time(expression: str, type_: str) -> str:
-    """Give microseconds since 1970 of a time, a text, or a number of any usual unit."""
+    """Return microseconds since 1970 of a time, a text, or a number of any usual unit."""
     if type_.startswith("TIMESTAMP") or type_ == "DATE":
         return f"epoch_us(({expression})::TIMESTAMPTZ)"
     number = f"try_cast(({expression})::VARCHAR AS BIGINT)"

@@ -17,9 +17,9 @@ _MILLION = 1_000_000
 
 
 def figures(lake: Lake) -> dict[str, Any]:
-    """Give the numbers of the summary."""
+    """Return the numbers of the summary."""
     unit = measure(lake)
-    told = lake.one(
+    numbers = lake.one(
         f"SELECT count(*) AS rows, sum(n) FILTER ({FLOWS}) AS flows,"
         f" sum(b_all) FILTER ({COUNTED}) AS bytes, sum(p_all) FILTER ({COUNTED}) AS packets,"
         f" sum(b_all) FILTER ({FLOWS}) AS bytes_as_logged,"
@@ -35,45 +35,45 @@ def figures(lake: Lake) -> dict[str, Any]:
         f"SELECT us // {HOUR_US} * {HOUR_US} AS since, sum({unit.column}) AS v FROM flows"
         f" WHERE {COUNTED} GROUP BY 1 ORDER BY v DESC NULLS LAST, since LIMIT 1"
     )
-    told["start"] = text.moment(lake.start_us).isoformat() if lake.start_us is not None else None
-    told["end"] = text.moment(lake.end_us).isoformat() if lake.end_us is not None else None
-    told["busiest_hour"] = text.moment(busiest[0]["since"]).isoformat() if busiest else None
-    told["busiest_hour_amount"] = busiest[0]["v"] if busiest else None
-    told["measured_in"] = unit.unit
-    told["files"], told["file_bytes"] = lake.files, lake.size
-    return told
+    numbers["start"] = text.moment(lake.start_us).isoformat() if lake.start_us is not None else None
+    numbers["end"] = text.moment(lake.end_us).isoformat() if lake.end_us is not None else None
+    numbers["busiest_hour"] = text.moment(busiest[0]["since"]).isoformat() if busiest else None
+    numbers["busiest_hour_amount"] = busiest[0]["v"] if busiest else None
+    numbers["measured_in"] = unit.unit
+    numbers["files"], numbers["file_bytes"] = lake.files, lake.size
+    return numbers
 
 
-def tiles(lake: Lake, told: dict[str, Any], sections: list[Section]) -> list[Tile]:
+def tiles(lake: Lake, numbers: dict[str, Any], sections: list[Section]) -> list[Tile]:
     """Lay the numbers out."""
     by_id = {section.id: section for section in sections}
-    made = [_period(lake), _rows(lake, told)]
+    made = [_period(lake), _rows(lake, numbers)]
     made.append(
         Tile(
             "Bytes",
-            text.amount(told["bytes"], "bytes"),
+            text.amount(numbers["bytes"], "bytes"),
             "each flow counted once"
-            if told["second_reports"]
-            else text.number(told["bytes"])
-            if told["bytes"] is not None
+            if numbers["second_reports"]
+            else text.number(numbers["bytes"])
+            if numbers["bytes"] is not None
             else "",
         )
     )
     made.append(
         Tile(
             "Packets",
-            "not reported" if told["packets"] is None else _short(told["packets"]),
-            "each flow counted once" if told["second_reports"] else "",
+            "not reported" if numbers["packets"] is None else _short(numbers["packets"]),
+            "each flow counted once" if numbers["second_reports"] else "",
         )
     )
     made.append(
         Tile(
             "Accounts",
-            text.number(told["accounts"]) if lake.has("account_id") else "not reported",
-            text.amount_of(told["interfaces"], "interface") if lake.has("interface_id") else "",
+            text.number(numbers["accounts"]) if lake.has("account_id") else "not reported",
+            text.amount_of(numbers["interfaces"], "interface") if lake.has("interface_id") else "",
         )
     )
-    rejected, judged = told["rejected"] or 0, told["judged"] or 0
+    rejected, judged = numbers["rejected"] or 0, numbers["judged"] or 0
     made.append(
         Tile(
             "Rejected",
@@ -81,14 +81,14 @@ def tiles(lake: Lake, told: dict[str, Any], sections: list[Section]) -> list[Til
             text.amount(rejected, "flows") if judged else "the rows have no verdict",
         )
     )
-    made.append(_coverage(by_id["coverage"].data, told))
-    if told["busiest_hour"]:
-        at = told["busiest_hour"]
+    made.append(_coverage(by_id["coverage"].data, numbers))
+    if numbers["busiest_hour"]:
+        at = numbers["busiest_hour"]
         made.append(
             Tile(
                 "Busiest hour",
                 f"{at[11:16]} UTC",
-                f"{at[:10]}, {text.amount(told['busiest_hour_amount'], told['measured_in'])}",
+                f"{at[:10]}, {text.amount(numbers['busiest_hour_amount'], numbers['measured_in'])}",
             )
         )
     if "cost" in by_id and "by_report" in by_id["cost"].data:
@@ -98,7 +98,7 @@ def tiles(lake: Lake, told: dict[str, Any], sections: list[Section]) -> list[Til
 
 
 def _short(value: float) -> str:
-    """Give a count in a few characters."""
+    """Return a count in a few characters."""
     if value < _MILLION:
         return text.number(round(value))
     size, name = text.scale(float(value), "packets")
@@ -113,20 +113,22 @@ def _period(lake: Lake) -> Tile:
     return Tile("Period", text.length(lake.end_us - lake.start_us), f"{first} to {until} UTC")
 
 
-def _rows(lake: Lake, told: dict[str, Any]) -> Tile:
+def _rows(lake: Lake, numbers: dict[str, Any]) -> Tile:
     of = "totals of a rollup" if lake.totals else "rows of logs"
-    detail = f"{of} in {text.amount_of(told['files'], 'file')}"
-    flows = told["flows"]
-    if flows is not None and flows != told["rows"] and flows:
+    detail = f"{of} in {text.amount_of(numbers['files'], 'file')}"
+    flows = numbers["flows"]
+    if flows is not None and flows != numbers["rows"] and flows:
         detail = f"{text.amount(flows, 'flows')}; {detail}"
-    return Tile("Rows", text.number(told["rows"]), detail)
+    return Tile("Rows", text.number(numbers["rows"]), detail)
 
 
-def _coverage(data: dict[str, Any], told: dict[str, Any]) -> Tile:
+def _coverage(data: dict[str, Any], numbers: dict[str, Any]) -> Tile:
     of = data.get("account_id") or data.get("interface_id")
     noun = "account" if "account_id" in data else "interface"
     word = "hour" if data["slot_secs"] == HOUR_US // 1_000_000 else "quarter hour"
-    lost = f"; {text.amount(told['skipdata'], 'rows')} of SKIPDATA" if told["skipdata"] else ""
+    lost = (
+        f"; {text.amount(numbers['skipdata'], 'rows')} of SKIPDATA" if numbers["skipdata"] else ""
+    )
     if not of or not of["slots_in_all"]:
         return Tile("Coverage", "not known", f"no account and no interface is named{lost}")
     covered = of["slots_covered"] / of["slots_in_all"]

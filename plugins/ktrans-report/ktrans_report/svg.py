@@ -1,4 +1,4 @@
-"""Draws charts as SVG that is safe and quiet inside a page: no scripts, no links, one name each."""
+"""Draws charts as SVG that is safe inside a page: no scripts, no links, unique ids."""
 
 from __future__ import annotations
 
@@ -14,35 +14,13 @@ _TAGS = frozenset(
     for tag in ("svg", "g", "path", "rect", "line", "text", "tspan", "defs", "clipPath", "title")
 )
 _KEPT = frozenset(
-    [
-        "d",
-        "transform",
-        "width",
-        "height",
-        "viewBox",
-        "x",
-        "y",
-        "x1",
-        "x2",
-        "y1",
-        "y2",
-        "fill",
-        "stroke",
-        "stroke-width",
-        "stroke-dasharray",
-        "opacity",
-        "fill-opacity",
-        "stroke-opacity",
-        "text-anchor",
-        "font-family",
-        "font-size",
-        "font-weight",
-        "class",
-        "clip-path",
-        "id",
+    (
+        "d", "transform", "width", "height", "viewBox", "x", "y", "x1", "x2", "y1", "y2", "fill",
+        "stroke", "stroke-width", "stroke-dasharray", "opacity", "fill-opacity", "stroke-opacity",
+        "text-anchor", "font-family", "font-size", "font-weight", "class", "clip-path", "id",
         "display",
-    ]
-)
+    )
+)  # fmt: skip
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
@@ -52,15 +30,15 @@ def draw(chart: Any, label: str, prefix: str) -> str:
     Args:
         chart: of Altair.
         label: its text alternative.
-        prefix: keeps the ids of this drawing apart from those of others on the page.
+        prefix: makes the ids of this drawing unique on the page.
     """
     import vl_convert
 
     ET.register_namespace("", _SVG)
     drawn = vl_convert.vegalite_to_svg(chart.to_dict())
-    # The text comes from Vega, made of data that `clean` has freed of what XML cannot hold.
+    # Vega wrote the text, from data in which `clean` has replaced characters that XML forbids.
     root = ET.fromstring(drawn)  # noqa: S314
-    _quieten(root, prefix)
+    _sanitize(root, prefix)
     width, height = root.get("width", "0"), root.get("height", "0")
     root.attrib.clear()
     root.attrib.update(
@@ -70,9 +48,9 @@ def draw(chart: Any, label: str, prefix: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def _quieten(element: ET.Element, prefix: str) -> None:
-    """Keep what is seen; what a mark says becomes its tooltip."""
-    said = element.get("aria-label") if element.get("aria-roledescription") in _MARKS else None
+def _sanitize(element: ET.Element, prefix: str) -> None:
+    """Keep what is visible, and turn the label of a mark into its tooltip."""
+    label = element.get("aria-label") if element.get("aria-roledescription") in _MARKS else None
     for name in list(element.attrib):
         value = element.attrib[name]
         if name not in _KEPT or (name == "opacity" and value == "1"):
@@ -87,16 +65,16 @@ def _quieten(element: ET.Element, prefix: str) -> None:
         if child.tag not in _TAGS or _empty(child):
             element.remove(child)
         else:
-            _quieten(child, prefix)
-    if said is not None:
-        ET.SubElement(element, f"{{{_SVG}}}title").text = said
+            _sanitize(child, prefix)
+    if label is not None:
+        ET.SubElement(element, f"{{{_SVG}}}title").text = label
 
 
 _MARKS = frozenset({"bar", "rect", "rect mark"})
 
 
 def _empty(element: ET.Element) -> bool:
-    """Tell what draws nothing: paths without a length, backgrounds without a colour."""
+    """Return whether an element draws nothing, such as a path without length."""
     path = element.get("d")
     if element.get("display") == "none" or path in {"", "M0,0h0v0h0Z"}:
         return True

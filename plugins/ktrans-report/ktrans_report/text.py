@@ -15,13 +15,13 @@ _PREFIXES = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "
 
 
 def clean(value: object, limit: int = 120) -> str:
-    """Give a value from a log as text that can be shown: visible characters, not too many."""
+    """Return a value from a log as text that is safe to show: visible characters, shortened."""
     text = _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", str(value))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def number(value: float) -> str:
-    """Give a number with thousands separators: `1,234,567`."""
+    """Return a number with thousands separators: `1,234,567`."""
     return f"{value:,.0f}" if isinstance(value, int) or float(value).is_integer() else f"{value:,}"
 
 
@@ -43,7 +43,7 @@ def _join(prefix: str, unit: str) -> str:
 
 
 def amount(value: float | None, unit: str) -> str:
-    """Give a quantity in the unit that suits it, to three digits: `1.23 GB`, `640 kbit/s`."""
+    """Return a quantity in a suitable unit, with three digits: `1.23 GB`, `640 kbit/s`."""
     if value is None:
         return "not reported"
     if unit in {"flows", "packets", "rows", "records"}:
@@ -53,7 +53,7 @@ def amount(value: float | None, unit: str) -> str:
 
 
 def significant(value: float) -> str:
-    """Give three significant digits, without zeros at the end."""
+    """Return three significant digits, without zeros at the end."""
     if value == 0:
         return "0"
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0  # noqa: PLR2004
@@ -62,11 +62,11 @@ def significant(value: float) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Give a share in percent; small ones are not rounded to nothing."""
+    """Return a share in percent; small ones are not rounded to nothing."""
     if not whole:
         return "0 %"
     percent = 100 * part / whole
-    if 0 < percent < 0.1:  # noqa: PLR2004 - nothing is said to be 0 % that is not
+    if 0 < percent < 0.1:  # noqa: PLR2004 - only zero is shown as 0 %
         return "less than 0.1 %"
     if 99.9 < percent < 100:  # noqa: PLR2004
         return "more than 99.9 %"
@@ -74,7 +74,7 @@ def share(part: float, whole: float) -> str:
 
 
 def money(value: float) -> str:
-    """Give an amount of USD."""
+    """Return an amount of USD."""
     if 0 < value < 0.01:  # noqa: PLR2004
         return "less than 0.01 USD"
     return f"{value:,.2f} USD"
@@ -86,12 +86,12 @@ def moment(us: int) -> dt.datetime:
 
 
 def when(us: int) -> str:
-    """Give a time to the minute, UTC: `2026-05-04 08:15`."""
+    """Return a time to the minute, UTC: `2026-05-04 08:15`."""
     return moment(us).strftime("%Y-%m-%d %H:%M")
 
 
 def length(us: int) -> str:
-    """Give a length of time in the unit that suits it."""
+    """Return a duration in a suitable unit."""
     minutes = us / 60_000_000
     if minutes < 120:  # noqa: PLR2004
         return amount_of(round(minutes) or 1, "minute")
@@ -101,7 +101,7 @@ def length(us: int) -> str:
 
 
 def amount_of(count: float, thing: str) -> str:
-    """Give a count of things: `1 account`, `3 accounts`."""
+    """Return a count of things: `1 account`, `3 accounts`."""
     shown = number(count) if float(count).is_integer() else f"{count:,.1f}"
     return f"{shown} {thing}{'' if count == 1 else 's'}"
 

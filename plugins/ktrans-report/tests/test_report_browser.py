@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ktrans_report.options import Options, Prices
+from ktrans_report.page import render
 from ktrans_report.report import make
 
 _spec = importlib.util.spec_from_file_location("made", Path(__file__).with_name("conftest.py"))
@@ -47,7 +48,7 @@ def address(tmp_path_factory):
     pq.write_table(made.table(list(rows())), folder / "lake/a.parquet")
     options = Options(places=(str(folder / "lake"),), prices=Prices(0.09, 0.01, 0.02))
     path = folder / "page.html"
-    path.write_text(make(options).to_html())
+    path.write_text(render(make(options)))
     return path.as_uri()
 
 
@@ -116,7 +117,7 @@ def test_it_can_be_walked_by_headings_landmarks_and_names(page):
     assert page.get_by_role("heading", level=1).count() == 1
     levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(one => +one.tagName[1])")
     assert all(after - before <= 1 for before, after in pairwise(levels))
-    for name in ("Summary", "Top talkers", "Coverage: what is missing", "What was counted"):
+    for name in ("Summary", "Top talkers", "Coverage: missing hours", "What was counted"):
         assert page.get_by_role("region", name=name, exact=True).count() == 1
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the report"

@@ -197,9 +197,12 @@ def test_the_finding_names_the_hours(lake):
     from ktrans_report.report import make
 
     rows = [flow(60 * hour) for hour in range(24) if hour not in {3, 4, 9}]
-    page = make(Options(places=(lake(rows),))).to_html()
-    assert "3 hours of 24 are missing for 111122223333" in page
-    assert "2026-05-04 11:00 to 2026-05-04 13:00 and 2026-05-04 17:00 to 2026-05-04 18:00" in page
+    report = make(Options(places=(lake(rows),)))
+    figures = {figure.id: figure for section in report.sections for figure in section.figures}
+    accounts = figures["coverage-account"]
+    assert "3 hours of 24 are missing for 111122223333" in accounts.finding
+    gaps = "2026-05-04 11:00 to 2026-05-04 13:00 and 2026-05-04 17:00 to 2026-05-04 18:00"
+    assert gaps in accounts.table.rows[0]
 
 
 def test_costs_only_with_prices(numbers):
@@ -214,19 +217,6 @@ def test_costs_only_with_prices(numbers):
     told = numbers(rows, prices=Prices(internet=0.1, zone=0.01, region=0.02))
     assert told["sections"]["cost"]["by_report"]["total_usd"] == pytest.approx(0.2 + 0.1)
     assert any("src_region" in said for said in told["left_out"])
-
-
-def test_prices_come_from_a_file_and_the_command_line_wins(tmp_path):
-    from ktrans_report.options import Prices
-
-    from ktrans.api import ConfigError
-
-    path = tmp_path / "prices.toml"
-    path.write_text("internet = 0.09\nzone = 0.01\n")
-    assert Prices.of(str(path), 0.05, None, None) == Prices(0.05, 0.01, None)
-    path.write_text("intrenet = 0.09\n")
-    with pytest.raises(ConfigError, match="intrenet"):
-        Prices.of(str(path), None, None, None)
 
 
 def test_only_the_period_asked_for(numbers):
@@ -286,4 +276,4 @@ def test_counters_that_cannot_be_are_left_out_and_told(numbers):
     )
     assert told["summary"]["bytes"] == 5
     assert told["summary"]["impossible"] == 2
-    assert any("With counters that cannot be: 2 rows" in note for note in told["notes"])
+    assert any("With impossible counters: 2 rows" in note for note in told["notes"])

@@ -24,6 +24,11 @@ _spec.loader.exec_module(made)
 flow = made.flow
 ROOT = Path(__file__).parents[3]
 
+
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 PIPELINE = """
 name: {name}
 source: {{type: generate, log: aws_vpc_v5, rows: 3000, rows_per_object: 1000}}
@@ -45,11 +50,11 @@ def run(ktrans, folder, **values):
     ("kind", "more"),
     [
         ("parquet", ""),
-        ("parquet", ", columns: [start_time, src_addr, dst_addr, bytes, packets, log_status]"),
-        ("jsonl", ""),
-        ("jsonl", ", compression: zstd"),
-        ("csv", ", compression: gzip"),
-        ("csv", ""),
+        slow("parquet", ", columns: [start_time, src_addr, dst_addr, bytes, packets, log_status]"),
+        slow("jsonl", ""),
+        slow("jsonl", ", compression: zstd"),
+        slow("csv", ", compression: gzip"),
+        slow("csv", ""),
     ],
 )
 def test_every_format_of_the_file_sink_gives_the_sums_of_the_ledger(ktrans, tmp_path, kind, more):
@@ -60,6 +65,7 @@ def test_every_format_of_the_file_sink_gives_the_sums_of_the_ledger(ktrans, tmp_
     assert told["nodata"] + told["skipdata"] == told["rows"] - told["flows"]
 
 
+@pytest.mark.slow
 def test_partitions_in_nested_folders(ktrans, tmp_path):
     path = "lake/{start_time:%Y/%m/%d}/account={account_id}/"
     ledger = run(ktrans, tmp_path, path=path)
@@ -79,6 +85,7 @@ def test_partition_columns_that_only_the_path_has_keep_their_zeros(tmp_path):
     assert names == {"000000000001", "000000000002"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["ocsf", "ecs"])
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
 def test_reshaped_rows(ktrans, tmp_path, shape, kind):
@@ -90,7 +97,7 @@ def test_reshaped_rows(ktrans, tmp_path, shape, kind):
     assert told["sections"]["services"]["services"][0]["name"].endswith("/443")
 
 
-@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
+@pytest.mark.parametrize("kind", ["parquet", slow("jsonl"), slow("csv")])
 def test_a_rollup_gives_the_same_sums_as_its_rows(ktrans, tmp_path, kind):
     enrichers = (
         "[{type: services}, {type: rollup, window: 1m, flush: at_end,"
@@ -106,6 +113,7 @@ def test_a_rollup_gives_the_same_sums_as_its_rows(ktrans, tmp_path, kind):
     assert told["rows"] < told["flows"] <= ledger["rows"]
 
 
+@pytest.mark.slow
 def test_the_shipped_example_as_a_user_would(ktrans, tmp_path):
     for name in ("configs", "examples"):
         shutil.copytree(ROOT / name, tmp_path / name)
@@ -128,6 +136,7 @@ def test_the_shipped_example_as_a_user_would(ktrans, tmp_path):
     assert not (tmp_path / "ktrans-report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_receipt_of_a_run_that_found_nothing(ktrans, tmp_path):
     run(ktrans, tmp_path)
     assert ktrans("run", "p.yaml", "--receipt", "again.json")[0] == 0
@@ -236,6 +245,7 @@ def test_json_errors_are_json(ktrans):
     assert json.loads(out)["error"]["code"] == "no_lake"
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_told_or_enough(lake):
     rows = [flow(minute, src_addr=f"10.0.{minute}.1") for minute in range(200)]
     with pytest.MonkeyPatch.context() as patch:
@@ -265,6 +275,7 @@ def test_a_lake_in_s3(ktrans, tmp_path, monkeypatch, s3_server, kind):
     assert "error[no_lake]" in err
 
 
+@pytest.mark.slow
 def test_without_the_plugin_the_verb_says_how_to_get_it():
     command = [sys.executable, "-m", "ktrans", "report", "lake/"]
     environ = {**os.environ, "KTRANS_PLUGINS": ""}
@@ -273,6 +284,7 @@ def test_without_the_plugin_the_verb_says_how_to_get_it():
     assert "pip install ktrans-report" in told.stderr
 
 
+@pytest.mark.slow
 def test_help_does_not_import_what_counts_and_draws():
     code = (
         "import sys\nfrom ktrans.cli.failures import guarded\nfrom ktrans.cli.root import cli\n"

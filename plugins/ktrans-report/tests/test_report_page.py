@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from ktrans_report.options import Options, Prices
+from ktrans_report.page import render
 from ktrans_report.report import make
 
 _spec = importlib.util.spec_from_file_location("made", Path(__file__).with_name("conftest.py"))
@@ -68,9 +69,10 @@ def hostile(tmp_path_factory):
     path = tmp_path_factory.mktemp("hostile") / "a.parquet"
     pq.write_table(made.table(rows), path)
     options = Options(places=(str(path),), title=HOSTILE[0], top=20, prices=Prices(internet=1.0))
-    return make(options).to_html()
+    return render(make(options))
 
 
+@pytest.mark.slow
 def test_no_value_becomes_markup(hostile):
     found = outline(hostile)
     assert "script" not in found.tags
@@ -82,12 +84,14 @@ def test_no_value_becomes_markup(hostile):
     assert "DROP TABLE" in hostile
 
 
+@pytest.mark.slow
 def test_values_are_shown_as_they_are(hostile):
     text = re.sub(r"<[^>]*>", " ", hostile)
     assert "{{ 7 * 7 }} ${7*7} {% raw %}" in text
     assert "&amp;lt;b&amp;gt; &amp;amp;" in text
 
 
+@pytest.mark.slow
 def test_the_page_asks_for_nothing(hostile):
     found = outline(hostile)
     policy = dict(found.attributes)["content"]
@@ -99,6 +103,7 @@ def test_the_page_asks_for_nothing(hostile):
     assert "@import" not in hostile
 
 
+@pytest.mark.slow
 def test_ids_are_unique_and_links_lead_somewhere(hostile):
     found = outline(hostile)
     assert len(found.ids) == len(set(found.ids))
@@ -106,6 +111,7 @@ def test_ids_are_unique_and_links_lead_somewhere(hostile):
     assert targets <= set(found.ids)
 
 
+@pytest.mark.slow
 def test_each_drawing_has_words_and_a_table(hostile):
     assert hostile.count('role="img"') == hostile.count("<svg")
     for figure in re.findall(r"<figure.*?</figure>", hostile, re.DOTALL):
@@ -116,6 +122,7 @@ def test_each_drawing_has_words_and_a_table(hostile):
             assert "<details>" in figure
 
 
+@pytest.mark.slow
 def test_a_wide_lake_stays_a_small_page(lake):
     rows = [
         flow(
@@ -131,13 +138,18 @@ def test_a_wide_lake_stays_a_small_page(lake):
         for minute in range(24 * 14)
         for account in range(40)
     ]
-    page = make(Options(places=(lake(rows),))).to_html()
+    page = render(make(Options(places=(lake(rows),))))
     assert len(page.encode()) < 2_000_000
 
 
 def test_the_cost_is_called_an_estimate(lake):
     rows = [flow(dst_addr="8.8.8.8", bytes=3_000_000_000)]
-    page = make(Options(places=(lake(rows),), prices=Prices(internet=0.09))).to_html()
-    assert "0.27 USD" in page
-    assert "an estimate, not a bill" in page
-    assert "Cost" not in make(Options(places=(lake(rows),))).to_html()
+    report = make(Options(places=(lake(rows),), prices=Prices(internet=0.09)))
+    (finding,) = (
+        figure.finding for each in report.sections if each.id == "cost" for figure in each.figures
+    )
+    assert "0.27 USD" in finding
+    assert "an estimate, not a bill" in finding
+    free = make(Options(places=(lake(rows),)))
+    assert not [tile for tile in free.tiles if "Cost" in tile.name]
+    assert not [each for each in free.sections if "Cost" in each.title]

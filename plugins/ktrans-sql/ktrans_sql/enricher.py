@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher, RunError
+from ktrans.kit.columns import fitted
 from ktrans.kit.flow import TEXT
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class SqlEnricher(Enricher[SqlEnricherConfig]):
                 hint="try_cast and try(...) give null where a value does not fit",
             ) from error
         columns = [
-            _fitted(column, field.type)
+            fitted(column, field.type)
             for column, field in zip(table.columns, self._schema, strict=True)
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
@@ -172,14 +173,3 @@ def _alike(old: pa.DataType, new: pa.DataType) -> bool:
         or (pa.types.is_map(old) and pa.types.is_map(new))
         or (new == TEXT and (pa.types.is_string(old) or pa.types.is_large_string(old)))
     )
-
-
-def _fitted(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
-    whole = column.combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = whole.chunk(0) if whole.num_chunks else pa.nulls(0, whole.type)
-    if whole.type == kind:
-        return whole
-    if kind == TEXT and not pa.types.is_dictionary(whole.type):
-        return whole.cast(pa.string()).dictionary_encode()
-    return whole.cast(kind)

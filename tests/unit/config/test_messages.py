@@ -69,7 +69,7 @@ CASES = {
         SHOP,
         (
             "missing_option|demo.yaml:1:1|the pipeline needs `sinks`|Where the rows go: each sink gets "
-            "all of them, unless it says `where`."
+            "all of them, unless it has a `where`."
         ),
     ),
     "no sink": (
@@ -116,22 +116,22 @@ CASES = {
     "unknown component": (
         "source: {type: shopp}\n" + BOX,
         (
-            "unknown_component|demo.yaml:1:16|unknown source shopp|did you mean shop? the sources that "
-            "are installed: shop"
+            "unknown_component|demo.yaml:1:16|unknown source shopp|did you mean shop? installed "
+            "sources: shop"
         ),
     ),
     "unknown nested component": (
         SHOP + "sinks: [{type: box, path: x, format: {type: pakc}}]\n",
         (
-            "unknown_component|demo.yaml:2:45|unknown format pakc|did you mean pack? the formats that "
-            "are installed: jsonl, pack"
+            "unknown_component|demo.yaml:2:45|unknown format pakc|did you mean pack? installed "
+            "formats: jsonl, pack"
         ),
     ),
     "a component without a type": (
         "source: {paths: [x]}\n" + BOX,
         (
-            "missing_type|demo.yaml:1:1|this source has no `type`|for example {type: shop}; the sources "
-            "that are installed: shop"
+            "missing_type|demo.yaml:1:1|this source has no `type`|for example {type: shop}; installed "
+            "sources: shop"
         ),
     ),
     "a component that is not a mapping": (
@@ -148,20 +148,20 @@ CASES = {
     "an id twice": (
         SHOP + "sinks: [{id: a, type: box, path: x}, {id: a, type: box, path: x}]\n",
         (
-            "duplicate_id|demo.yaml:2:43|the `id` 'a' is taken|each sink has an id of its own; "
-            "`rejects` is the rejects' own"
+            "duplicate_id|demo.yaml:2:43|the `id` 'a' is used twice|ids are unique; "
+            "`rejects` is reserved for the rejects"
         ),
     ),
     "a bad name": (
         GOOD + "name: a/b\n",
         (
-            "bad_name|demo.yaml:3:7|`name` may have letters, digits, `_`, `.` and `-`, at most 100, "
-            "beginning with a letter or digit; this is 'a/b'|"
+            "bad_name|demo.yaml:3:7|`name` must consist of letters, digits, `_`, `.` and `-`, at most "
+            "100, starting with a letter or digit, not 'a/b'|"
         ),
     ),
     "a later version of the format": (
         GOOD + "version: 2\n",
-        "config_version|demo.yaml:3:10|`version` must be 1, not 2|a later ktrans may know it",
+        "config_version|demo.yaml:3:10|`version` must be 1, not 2|a later ktrans may support it",
     ),
     "an engine setting": (
         GOOD + "engine: {workers: 0}\n",
@@ -176,7 +176,7 @@ CASES = {
     ),
     "a key twice": (
         GOOD + "name: a\nname: b\n",
-        "duplicate_key|demo.yaml:4:1|`name` stands here twice, first on line 3|",
+        "duplicate_key|demo.yaml:4:1|`name` is here twice, first on line 3|",
     ),
     "a tab": (
         "source:\n\ttype: shop\n",
@@ -203,7 +203,7 @@ CASES = {
     "a variable without its scheme": (
         SHOP + "sinks: [{type: box, path: '${HOME}/x'}]\n",
         (
-            "bad_reference|demo.yaml:2:27|`${HOME}` does not say where the value comes from|write "
+            "bad_reference|demo.yaml:2:27|`${HOME}` has no scheme|write "
             "`${env:HOME}` for an environment variable, or `$${` for the text itself"
         ),
     ),
@@ -221,8 +221,8 @@ CASES = {
     "a scheme that nobody knows": (
         SHOP + "sinks: [{type: box, path: '${envy:X}'}]\n",
         (
-            "unknown_scheme|demo.yaml:2:27|nobody knows how to resolve `${envy:...}`|`env` and `file` "
-            "are built in; plugins bring others"
+            "unknown_scheme|demo.yaml:2:27|no plugin resolves `${envy:...}`|`env` and `file` "
+            "are built in; plugins add others"
         ),
     ),
     "a vault that fails": (
@@ -310,8 +310,8 @@ def test_no_message_shows_a_secret_or_what_was_filled_in(write, catalogue, text)
     [
         (b"", "empty_config", "empty"),
         (b"# only a comment\n", "empty_config", "empty"),
-        (b"- a\n", "wrong_type", "a list, not a pipeline"),
-        (b"just text\n", "wrong_type", "'just text', not a pipeline"),
+        (b"- a\n", "wrong_type", "a list instead of a pipeline"),
+        (b"just text\n", "wrong_type", "'just text' instead of a pipeline"),
         (b"name: caf\xe9\n", "config_not_utf8", "byte 0xe9 on line 1"),
         (b"name: \x01\n", "yaml", "special characters"),
         (b"a: *nowhere\n", "yaml", "undefined alias"),

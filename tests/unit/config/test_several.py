@@ -72,7 +72,7 @@ def test_a_folder_stands_for_its_pipelines(write, catalogue, tmp_path):
 def test_a_folder_without_pipelines_is_an_error(tmp_path, catalogue):
     error = load_all([tmp_path], catalogue).error()
     assert error.code == "no_pipelines"
-    assert "not looked into" in error.hint
+    assert "not searched" in error.hint
 
 
 def test_what_is_wrong_with_one_stops_no_other(write, catalogue, tmp_path):
@@ -86,11 +86,11 @@ def test_what_is_wrong_with_one_stops_no_other(write, catalogue, tmp_path):
 
 
 def test_files_that_are_read_are_told_even_if_they_are_wrong(write, catalogue, tmp_path):
-    from ktrans.config.draft import Wanted
+    from ktrans.config.draft import LoadOptions
 
     write("sinks: [{type: box, path: '${file:secret}'}]\n", "base.yaml")
     path = write("include: [base.yaml, missing.yaml]\n")
-    wanted = Wanted(environ={})
+    wanted = LoadOptions(environ={})
     assert load_all([path], catalogue, wanted).wrong
     assert {file.name for file in wanted.seen} == {"demo.yaml", "base.yaml", "missing.yaml"}
     write("source: {type: shop, paths: [a]}\n", "missing.yaml")

@@ -191,7 +191,7 @@ def test_only_the_columns_that_are_asked_for_are_read(make, payload, collect):
     data = stored(native(*[FLOW] * 10))
     decoder = make(columns=["bytes"])
     blocks = list(decoder.blocks(payload("mem://o", data)))
-    assert [block.batch.schema.names for block in blocks] == [["bytes"]]
+    assert [block.table.schema.names for block in blocks] == [["bytes"]]
     assert collect(decoder, blocks).rows == [{"bytes": 900}] * 10
     assert len(run_empty(make, payload, collect, data)) == 10
 

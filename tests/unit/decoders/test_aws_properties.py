@@ -17,7 +17,7 @@ quick = settings(
 word = st.text(
     "abcdefghijklmnopqrstuvwxyzABCDEFXYZ0123456789-_./:", min_size=1, max_size=12
 ).filter(lambda text: text != "-")
-ints = {"port": 65535, "protocol": 255, "version": 32767, "flags": 32767, "count": 2**63 - 1}
+ints = {"port": 65535, "protocol": 255, "small": 32767, "flags": 32767, "count": 2**63 - 1}
 
 
 def values(field):

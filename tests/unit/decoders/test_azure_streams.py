@@ -279,7 +279,7 @@ def test_memory_does_not_follow_the_size_of_the_object(payload):
     rows = 0
     tracemalloc.start()
     for block in decoder.blocks(payload("o", data)):
-        rows += block.records.tuples
+        rows += block.records
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert rows == 320_000

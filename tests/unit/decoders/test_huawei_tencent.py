@@ -11,16 +11,7 @@ from ktrans_generate.source import GenerateSource, GenerateSourceConfig
 
 from ktrans.api import Budget, BytesPayload, Context, Head, Limits, RejectError, Split
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
-from ktrans.decoders.logs.huawei_vpc import HuaweiVpcDecoder, HuaweiVpcDecoderConfig
-from ktrans.decoders.logs.huawei_vpc import sniff as sniff_huawei
-from ktrans.decoders.logs.tencent_vpc import (
-    TencentCcnDecoder,
-    TencentCcnDecoderConfig,
-    TencentVpcDecoder,
-    TencentVpcDecoderConfig,
-    sniff,
-    sniff_ccn,
-)
+from ktrans.decoders.logs import huawei_vpc, tencent_ccn, tencent_vpc
 from ktrans.registry.catalogue import Catalogue
 
 PROJECT = "0123456789abcdef0123456789abcdef"
@@ -33,10 +24,9 @@ CCN = (
     "1 ap-guangzhou ccn-0a1b2c3d 10.0.0.1 10.1.0.2 40000 443 6 ap-guangzhou ap-shanghai "
     "4 900 1700000000 1700000060 REJECT OK"
 )
+LOGS = (huawei_vpc.LOG, tencent_vpc.LOG, tencent_ccn.LOG)
 BUILT = {
-    "huawei_vpc": (HuaweiVpcDecoder, HuaweiVpcDecoderConfig),
-    "tencent_vpc": (TencentVpcDecoder, TencentVpcDecoderConfig),
-    "tencent_ccn": (TencentCcnDecoder, TencentCcnDecoderConfig),
+    **{log.name: (log.decoder, log.config) for log in LOGS},
     "auto": (AutoDecoder, AutoDecoderConfig),
 }
 GOOD = {"huawei_vpc": HUAWEI, "tencent_vpc": TENCENT, "tencent_ccn": CCN}
@@ -125,10 +115,12 @@ def test_the_automatic_choice_takes_the_right_decoder(decoder):
 def test_a_header_line_of_huawei_is_recognised_and_one_of_aws_is_not_tencents():
     names = "version project-id interface-id srcaddr dstaddr srcport dstport protocol packets "
     names += "bytes start end action log-status"
-    assert sniff_huawei(Head("o", f"{names}\n".encode())).score == 100
-    assert sniff(Head("o", names.replace("project", "account").encode())) is None
-    assert sniff_ccn(Head("o", b"")) is None
-    assert sniff_huawei(Head("o", b"PAR1", ("version",))) is None
+    assert huawei_vpc.LOG.recognise(Head("o", f"{names}\n".encode())).score == 100
+    assert (
+        tencent_vpc.LOG.recognise(Head("o", names.replace("project", "account").encode())) is None
+    )
+    assert tencent_ccn.LOG.recognise(Head("o", b"")) is None
+    assert huawei_vpc.LOG.recognise(Head("o", b"PAR1", ("version",))) is None
 
 
 @pytest.mark.parametrize("decoder", GOOD)

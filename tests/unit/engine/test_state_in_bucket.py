@@ -14,15 +14,15 @@ from ktrans.kit.state.bucket import BucketStateConfig
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.store import hold_store
 from ktrans.testing import fakes
-from ktrans.testing.buckets import MemoryBucket, MemoryBucketState
 from ktrans.testing.contracts.state_bucket import expire
+from ktrans.testing.memory_state import MemoryBucketState, MemoryStateBucket
 
 MODULE = "ktrans_test_memory_state"
 
 
 @pytest.fixture
 def bucket():
-    return MemoryBucket()
+    return MemoryStateBucket()
 
 
 @pytest.fixture

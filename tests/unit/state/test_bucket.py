@@ -17,10 +17,10 @@ from ktrans.kit.state import tables
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 from ktrans.state.epochs import Status
 from ktrans.state.store import Store, hold_store, view_store
-from ktrans.testing.buckets import MemoryBucket, MemoryBucketState
 from ktrans.testing.clock import MovableClock
 from ktrans.testing.contracts.state import QUARANTINED, an_epoch, staged, told
 from ktrans.testing.contracts.state_bucket import expire
+from ktrans.testing.memory_state import MemoryBucketState, MemoryStateBucket
 
 ROOT = "ktrans/state/p/"
 FILE = Path("flows.yaml")
@@ -33,7 +33,7 @@ def _no_waits(monkeypatch):
 
 @pytest.fixture
 def bucket():
-    return MemoryBucket()
+    return MemoryStateBucket()
 
 
 def state(bucket, **options):
@@ -193,7 +193,7 @@ def test_a_writer_that_is_between_lease_and_log_is_waited_out(bucket):
 
 def planning():
     """Give what a holder writes that plans an epoch."""
-    other = MemoryBucket()
+    other = MemoryStateBucket()
     with hold_store(state(other), "p") as store:
         store.plan("p", an_epoch())
         return next(found.data for key, found in other.objects.items() if "002.json" in key)
@@ -268,7 +268,7 @@ def test_what_a_newer_ktrans_has_written_is_refused(bucket, monkeypatch):
     assert caught.value.code == "state_too_new"
 
 
-class Careless(MemoryBucket):
+class Careless(MemoryStateBucket):
     """Writes whatever it is asked to."""
 
     def create(self, key, data):
@@ -427,7 +427,7 @@ class Twins:
     """A store in a bucket and one in a file, to which the same happens."""
 
     def __init__(self):
-        self.bucket, self.file, self.held = MemoryBucket(), Store(SqliteDatabase(MEMORY)), None
+        self.bucket, self.file, self.held = MemoryStateBucket(), Store(SqliteDatabase(MEMORY)), None
         self.open()
         self.both(lambda store: store.claim("p", FILE))
 

@@ -6,11 +6,13 @@ Source: Google Cloud documentation, "VPC firewall rules logging format" and "Log
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ktrans_generate.columns import Coded, Column
-from ktrans_generate.logs.json_sheet import JsonLog, Sheet, stamps
+from ktrans_generate.flows import Flows
+from ktrans_generate.logs.json_sheet import TCP, UDP, JsonLog, Sheet, stamps
 
 _RULES = (
     ('"ALLOW"', "INGRESS", "allow-web", 1000),
@@ -24,6 +26,11 @@ class GcpFirewall(JsonLog):
     """Connections that a firewall rule allowed or denied; some entries have no metadata."""
 
     row_bytes = 980
+
+    def prepared(self, flows: Flows) -> Flows:
+        """Keep to protocols with ports."""
+        known = np.isin(flows.protocol, (TCP, UDP))
+        return replace(flows, protocol=np.where(known, flows.protocol, UDP))
 
     def parts(self, sheet: Sheet) -> Sequence[Column]:
         """Fill the template."""

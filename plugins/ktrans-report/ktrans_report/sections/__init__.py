@@ -1,1 +1,1 @@
-"""The parts of the page, one a module: each asks the lake and says what came out."""
+"""The sections of the page, one a module."""

@@ -1,4 +1,6 @@
-"""What several sections need: the measure, bars of the top of a grouping, sentences on columns."""
+"""Shared by sections: the measure of traffic, rankings, sentences on missing columns."""
+
+# ruff: noqa: S608 - queries are built of our own names; values never become part of them
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _ADDED_BY = {
 
 
 def measure(lake: Lake) -> Measure:
-    """Choose what to measure traffic in."""
+    """Return the best measure of traffic that the lake has."""
     if lake.has("bytes") or lake.has("bytes_rev"):
         return Measure("b_all", "b", "b_rev", "bytes")
     if lake.has("packets") or lake.has("packets_rev"):
@@ -31,7 +33,7 @@ def measure(lake: Lake) -> Measure:
 
 
 def needs(what: str, *columns: str) -> str:
-    """Say what is left out for want of a column."""
+    """Write that something is not shown because a column is missing."""
     names = " and ".join(f"`{column}`" for column in columns)
     hint = next((f" ({_ADDED_BY[column]})" for column in columns if column in _ADDED_BY), "")
     have = "no row has a value in it" if len(columns) == 1 else "no row has values in both"
@@ -99,6 +101,25 @@ def ranking(  # noqa: PLR0913 - a figure has many parts
         return charts.bars(drawn, names, axis, width, colours or charts.SERIES)
 
     return Figure(id, title, finding, Table(kinds, cells, note), chart if rows else None, about)
+
+
+def traffic_ranking(
+    id: str,  # noqa: A002 - the figure's
+    title: str,
+    finding: str,
+    rows: Sequence[dict[str, Any]],
+    unit: str,
+    first: str,
+    about: str,
+) -> Figure:
+    """Make a ranking of the traffic `v`, with the number of flows `n` in the table."""
+    series, more = [("v", unit.capitalize())], [("n", "Flows", "flows")]
+    return ranking(id, title, finding, rows, series, unit, first=first, more=more, about=about)
+
+
+def total(lake: Lake, column: str, where: str = COUNTED) -> Any:
+    """Return the sum of a column over the flows that count, 0 if there are none."""
+    return lake.one(f"SELECT sum({column}) AS v FROM flows WHERE {where}")["v"] or 0
 
 
 def _cell(value: Any, unit: str) -> str:

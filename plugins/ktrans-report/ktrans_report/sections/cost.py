@@ -10,7 +10,7 @@ from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Section, Table
 from ktrans_report.options import Prices
-from ktrans_report.sections.common import COUNTED, needs
+from ktrans_report.sections.common import COUNTED, needs, total
 
 _GB = 1_000_000_000
 
@@ -31,12 +31,12 @@ def _priced_rows(lake: Lake, made: Section) -> Figure:
         f" sum(b_all) AS bytes FROM flows WHERE {COUNTED} AND cost_estimate IS NOT NULL"
         " GROUP BY 1 ORDER BY cost DESC, name"
     )
-    total = sum(row["cost"] or 0 for row in rows)
-    made.data["by_pipeline"] = {"total_usd": total, "by_path_class": rows}
+    cost = sum(row["cost"] or 0 for row in rows)
+    made.data["by_pipeline"] = {"total_usd": cost, "by_path_class": rows}
     return Figure(
         "cost-rows",
         "As the pipeline priced it",
-        f"About {total:,.2f} in the currency of the pipeline's price table.",
+        f"About {cost:,.2f} in the currency of the pipeline's price table.",
         Table(
             [("Kind of path", "text"), ("Bytes", "number"), ("Estimate", "number")],
             [
@@ -60,10 +60,10 @@ def _priced_here(lake: Lake, prices: Prices, made: Section) -> Figure:
         if condition is None or not lake.has("bytes"):
             made.missing.append(needs(f"The price {name.lower()}", *columns))
             continue
-        moved = lake.one(f"SELECT sum({condition}) AS v FROM flows WHERE {COUNTED}")["v"] or 0
+        moved = total(lake, condition)
         rows.append({"name": name, "bytes": moved, "price": price, "cost": moved / _GB * price})
-    total = sum(row["cost"] for row in rows)
-    made.data["by_report"] = {"total_usd": total, "parts": rows}
+    cost = sum(row["cost"] for row in rows)
+    made.data["by_report"] = {"total_usd": cost, "parts": rows}
     cells = [
         [
             row["name"],
@@ -76,15 +76,15 @@ def _priced_here(lake: Lake, prices: Prices, made: Section) -> Figure:
     return Figure(
         "cost-report",
         "At the prices given",
-        f"About {text.money(total)} for this period at the prices that were given. This is an"
+        f"About {text.money(cost)} for this period at the prices that were given. This is an"
         " estimate, not a bill."
         if rows
-        else "None of the prices applies to what these rows tell.",
+        else "None of the prices applies to these rows.",
         Table(
             [("Path", "text"), ("Bytes", "number"), ("Price", "number"), ("Estimate", "number")],
             cells,
         ),
-        about="Counted are the bytes of the log, each flow once, at one price: no free allowance,"
+        about="This counts the bytes of the log, each flow once, at one price: no free allowance,"
         " no steps, no discounts, no processing fees. To the internet only what goes out counts;"
         " between zones and regions each direction counts once. 1 GB is 10^9 bytes.",
     )

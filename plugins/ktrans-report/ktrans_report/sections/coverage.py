@@ -1,4 +1,4 @@
-"""Coverage: which accounts and interfaces have rows in which hours, and what the cloud lost."""
+"""Coverage: which accounts and interfaces have rows in which hours, and lost records."""
 
 # ruff: noqa: S608 - queries are built of our own names; values never become part of them
 
@@ -60,7 +60,7 @@ def slots(lake: Lake) -> Slots:
 
 def section(lake: Lake, top: int, expected: Mapping[str, Sequence[str]]) -> Section:
     """Show where rows are missing."""
-    made = Section("coverage", "Coverage: what is missing")
+    made = Section("coverage", "Coverage: missing hours")
     cut = slots(lake)
     made.data |= {"slot_secs": cut.step // 1_000_000, "slots": cut.count}
     for column, noun, option in (
@@ -79,7 +79,7 @@ def section(lake: Lake, top: int, expected: Mapping[str, Sequence[str]]) -> Sect
 def _grid(
     lake: Lake, cut: Slots, column: str, noun: str, wanted: list[str], top: int, made: Section
 ) -> Figure:
-    # Rows without the column are nobody's; the notes count them.
+    # Rows without the column belong to no row of the grid; the notes count them.
     seen = lake.ask(
         f"SELECT {column} AS key, count(DISTINCT us // {cut.step}) AS slots, sum(n) AS n,"
         " count(*) FILTER (state = 'skipdata') AS lost"
@@ -154,7 +154,7 @@ def _states(lake: Lake, cut: Slots, column: str, keys: Sequence[str]) -> dict[st
 def _cells(
     cut: Slots, keys: Sequence[str], states: Mapping[str, Mapping[int, str]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Put slots together until they fit across, and say what each stands for."""
+    """Merge slots until they fit across the chart, and return the cells and the labels."""
     has, idle, partly, skipped, nothing = STATES
     each = next((n for n in (1, 2, 3, 6, 12, 24, 72, 168) if cut.count / n <= _MOST_ACROSS), 720)
     columns = range(-(-cut.count // each))

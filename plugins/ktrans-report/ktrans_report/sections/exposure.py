@@ -7,7 +7,7 @@ from __future__ import annotations
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Align, Figure, Section, Table
-from ktrans_report.sections.common import COUNTED, measure, needs, ranking
+from ktrans_report.sections.common import COUNTED, measure, needs, ranking, traffic_ranking
 from ktrans_report.sections.services import NAME
 
 SCOPES = {
@@ -53,16 +53,14 @@ def _scopes(lake: Lake, made: Section) -> Figure:
     made.data["scopes"] = rows
     total = sum(row["v"] or 0 for row in rows)
     crossing = sum(row["v"] or 0 for row in rows if row["scope"] in {"inbound", "outbound"})
-    return ranking(
+    return traffic_ranking(
         "exposure-scopes",
         "Inside and outside",
         f"{text.share(crossing, total)} of the traffic crossed between inside and the internet.",
         rows,
-        [("v", unit.unit.capitalize())],
         unit.unit,
-        first="Path",
-        more=[("n", "Flows", "flows")],
-        about=_ABOUT,
+        "Path",
+        _ABOUT,
     )
 
 
@@ -75,7 +73,9 @@ def _services(lake: Lake, top: int, made: Section) -> Figure:
     made.data["services"] = rows
     hosts = lake.one(f"SELECT count(DISTINCT dst) AS n FROM flows WHERE {_REACHED}")["n"]
     made.data["hosts_reached"] = hosts
-    verdicts = "" if lake.has("action") else " There is no `action`: rejected flows may be among."
+    verdicts = (
+        "" if lake.has("action") else " There is no `action`: rejected flows may be included."
+    )
     if rows:
         addresses = f"{text.number(hosts)} inside address" + ("" if hosts == 1 else "es")
         finding = (

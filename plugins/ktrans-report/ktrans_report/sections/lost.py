@@ -1,4 +1,4 @@
-"""What the cloud itself says that it did not log: rows of status SKIPDATA, and NODATA."""
+"""Records that the cloud says it lost: rows of status SKIPDATA; and rows of status NODATA."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ def figure(lake: Lake, made: Section) -> Figure:
     lost = sum(row["skipdata"] for row in rows)
     quiet = sum(row["nodata"] for row in rows)
     if not lake.has("log_status"):
-        said = "Whether the cloud lost records is not known: no row has a value in `log_status`."
+        sentence = (
+            "Whether the cloud lost records is not known: no row has a value in `log_status`."
+        )
     elif lost:
-        said = (
+        sentence = (
             f"{text.amount(lost, 'rows')} of status SKIPDATA: the cloud lost records there, so"
             f" the traffic of these windows is more than what is counted."
         )
     else:
-        said = "No row says that the cloud lost records (SKIPDATA)."
-    said += f" {text.amount(quiet, 'rows')} of status NODATA." if quiet else ""
+        sentence = "No row says that the cloud lost records (SKIPDATA)."
+    sentence += f" {text.amount(quiet, 'rows')} of status NODATA." if quiet else ""
     cells = [
         [
             text.clean(row["account"]),
@@ -38,8 +40,8 @@ def figure(lake: Lake, made: Section) -> Figure:
     ]
     return Figure(
         "coverage-lost",
-        "What the cloud says that it lost",
-        said,
+        "Records that the cloud lost",
+        sentence,
         Table(
             [
                 ("Account", "text"),

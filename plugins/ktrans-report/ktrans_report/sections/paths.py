@@ -10,7 +10,7 @@ from typing import Any
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Measure, Section, Table
-from ktrans_report.sections.common import COUNTED, measure, needs, ranking
+from ktrans_report.sections.common import COUNTED, measure, needs, traffic_ranking
 
 _KINDS = (
     ("zone", "Between zones", "zone"),
@@ -44,25 +44,23 @@ def section(lake: Lake, top: int) -> Section:
         made.data["path_class"] = rows
         total = sum(row["v"] or 0 for row in rows)
         made.figures.append(
-            ranking(
+            traffic_ranking(
                 "paths-class",
                 "Kinds of path",
                 f"{rows[0]['name']} carries the most: {text.share(rows[0]['v'] or 0, total)}."
                 if rows
                 else "There are no flows in this period.",
                 rows[:top],
-                [("v", unit.unit.capitalize())],
                 unit.unit,
-                first="Kind of path",
-                more=[("n", "Flows", "flows")],
-                about="As the enricher `zones` has them.",
+                "Kind of path",
+                "As the enricher `zones` classified them.",
             )
         )
     return made
 
 
 def _both(lake: Lake, src: str, dst: str) -> bool:
-    """Tell whether any flow has both ends' places."""
+    """Return whether any flow has both ends' places."""
     if not lake.has(src, dst):
         return False
     both = f"{COUNTED} AND {src} IS NOT NULL AND {dst} IS NOT NULL"
@@ -119,7 +117,7 @@ def _matrix(lake: Lake, unit: Measure, column: str, title: str, noun: str, made:
         ),
         lambda width: _draw(rows, order, unit, width),
         f"Rows are where flows begin, columns where they end. Flows of which neither {noun} is"
-        " known are left out. The colours are steps of ten times.",
+        " known are not shown. Each step of colour is ten times more.",
     )
 
 
@@ -137,10 +135,10 @@ def _finding(rows: list[dict[str, Any]], unit: Measure, noun: str, unnamed: set[
     if not named:
         return f"{text.amount(total, unit.unit)} have a {noun} that is known."
     of = sum(row["v"] or 0 for row in named)
-    said = f"{text.amount(crossing, unit.unit)} ({text.share(crossing, of)}) crossed from one {noun} to another"
+    sentence = f"{text.amount(crossing, unit.unit)} ({text.share(crossing, of)}) crossed from one {noun} to another"
     if across:
-        said += f", the most from {text.clean(across[0]['a'])} to {text.clean(across[0]['b'])}"
-    return f"{said}."
+        sentence += f", the most from {text.clean(across[0]['a'])} to {text.clean(across[0]['b'])}"
+    return f"{sentence}."
 
 
 def _draw(rows: list[dict[str, Any]], order: list[str], unit: Measure, width: int) -> Any:

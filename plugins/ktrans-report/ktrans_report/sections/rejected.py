@@ -7,7 +7,7 @@ from __future__ import annotations
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Section
-from ktrans_report.sections.common import COUNTED, needs, ranking
+from ktrans_report.sections.common import COUNTED, needs, ranking, total
 from ktrans_report.sections.services import NAME
 
 REJECTED = f"{COUNTED} AND verdict = 'reject'"
@@ -20,22 +20,21 @@ def section(lake: Lake, top: int) -> Section:
     if not lake.has("action"):
         made.missing.append(needs("Rejected traffic", "action"))
         return made
-    total = lake.one(f"SELECT sum(n) AS n FROM flows WHERE {REJECTED}")["n"] or 0
-    made.data["flows"] = total
+    flows = made.data["flows"] = total(lake, "n", REJECTED)
     rules = [column for column in _RULES if lake.has(column)]
     if rules:
-        made.figures.append(_by(lake, top, total, made, "rule", _rule(rules), "Rule"))
+        made.figures.append(_by(lake, top, flows, made, "rule", _rule(rules), "Rule"))
     else:
         made.missing.append(
             "Rejected flows by rule: not shown. It needs `rule`, `acl_id` or `action_reason`, and"
             " no row has a value in any of them. Most clouds do not log which rule decided."
         )
     if lake.has("dst_port"):
-        made.figures.append(_by(lake, top, total, made, "service", _ASKED, "Service asked for"))
+        made.figures.append(_by(lake, top, flows, made, "service", _ASKED, "Service asked for"))
     elif lake.has("server_port") or lake.has("service"):
-        made.figures.append(_by(lake, top, total, made, "service", NAME, "Service"))
+        made.figures.append(_by(lake, top, flows, made, "service", NAME, "Service"))
     if lake.has("src_addr"):
-        made.figures.append(_by(lake, top, total, made, "source", _SOURCE, "Source"))
+        made.figures.append(_by(lake, top, flows, made, "source", _SOURCE, "Source"))
     return made
 
 
@@ -51,13 +50,13 @@ _SOURCE = (
 
 
 def _rule(columns: list[str]) -> str:
-    said = " || ', ' || ".join(f"coalesce('{_RULES[c]} ' || {c}, '')" for c in columns[:1])
+    sentence = " || ', ' || ".join(f"coalesce('{_RULES[c]} ' || {c}, '')" for c in columns[:1])
     more = "".join(f" || coalesce(', {_RULES[c]} ' || {c}, '')" for c in columns[1:])
     empty = " AND ".join(f"{c} IS NULL" for c in columns)
-    return f"CASE WHEN {empty} THEN 'no rule in the log' ELSE ltrim({said}{more}, ', ') END"
+    return f"CASE WHEN {empty} THEN 'no rule in the log' ELSE ltrim({sentence}{more}, ', ') END"
 
 
-def _by(lake: Lake, top: int, total: int, made: Section, what: str, name: str, head: str) -> Figure:
+def _by(lake: Lake, top: int, flows: int, made: Section, what: str, name: str, head: str) -> Figure:
     rows = lake.ask(
         f"SELECT {name} AS name, sum(n) AS n, approx_count_distinct(src) AS sources,"
         f" approx_count_distinct(dst) AS targets FROM flows WHERE {REJECTED}"
@@ -69,7 +68,7 @@ def _by(lake: Lake, top: int, total: int, made: Section, what: str, name: str, h
         first = rows[0]
         finding = (
             f"{text.clean(first['name'])} leads with {text.amount(first['n'], 'flows')},"
-            f" {text.share(first['n'], total)} of those rejected."
+            f" {text.share(first['n'], flows)} of those rejected."
         )
     return ranking(
         f"rejected-{what}",
@@ -81,5 +80,5 @@ def _by(lake: Lake, top: int, total: int, made: Section, what: str, name: str, h
         first=head,
         colours=("var(--c2)",),
         about="Rejected are the verdicts reject and drop."
-        + (" Counts of second reports of a flow are left out." if what == "rule" else ""),
+        + (" Second reports of a flow are not counted." if what == "rule" else ""),
     )

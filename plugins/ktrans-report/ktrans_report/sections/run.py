@@ -35,7 +35,7 @@ def section(receipt: dict[str, Any], top: int) -> Section:
                 "run-rejects",
                 "Records that could not become rows",
                 f"{text.share(total, ledger['records'])} of"
-                f" {text.amount(ledger['records'], 'records')} were set aside as rejects.",
+                f" {text.amount(ledger['records'], 'records')} were rejected.",
                 reasons[:top],
                 [("n", "Records")],
                 "records",
@@ -45,31 +45,31 @@ def section(receipt: dict[str, Any], top: int) -> Section:
                 colours=("var(--c2)",),
             )
         )
-    aside = [
+    unread = [
         [text.clean(one["uri"]), text.clean(one["kind"]), text.clean(one["reason"])]
         for one in receipt.get("quarantined", [])
     ] + [[text.clean(uri), "torn", "it ends in the middle"] for uri in receipt.get("torn", [])]
-    if aside:
+    if unread:
         made.figures.append(
             Figure(
-                "run-aside",
+                "run-unread",
                 "Objects that could not be read",
-                f"{text.amount_of(len(aside), 'object')} could not be read to the end; their rows"
+                f"{text.amount_of(len(unread), 'object')} could not be read to the end; their rows"
                 " are not in these numbers.",
-                Table([("Object", "text"), ("What", "text"), ("Why", "text")], aside[:100]),
+                Table([("Object", "text"), ("What", "text"), ("Why", "text")], unread[:100]),
             )
         )
     return made
 
 
 def headline(receipt: dict[str, Any]) -> str:
-    """Say how the run ended."""
+    """Write how the run ended."""
     ended = _OUTCOMES.get(receipt["outcome"], receipt["outcome"])
-    said = f"The run of {text.clean(receipt['pipeline'])} {text.clean(ended)}"
+    sentence = f"The run of {text.clean(receipt['pipeline'])} {text.clean(ended)}"
     error = receipt.get("error")
     if error:
-        said += f": {text.clean(error.get('message', ''), 300)}"
-    return said.rstrip(".") + "."
+        sentence += f": {text.clean(error.get('message', ''), 300)}"
+    return sentence.rstrip(".") + "."
 
 
 def _ledger(receipt: dict[str, Any], ledger: dict[str, Any]) -> Figure:
@@ -115,6 +115,6 @@ def _ledger(receipt: dict[str, Any], ledger: dict[str, Any]) -> Figure:
             ],
             rows,
         ),
-        about="At every stage what comes in is what goes out, what was filtered, and"
-        " what was rejected. A rollup gives fewer rows with the same sums.",
+        about="At every stage, rows in are rows out, filtered and rejected rows together. A rollup"
+        " makes fewer rows with the same sums.",
     )

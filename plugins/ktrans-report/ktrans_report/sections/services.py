@@ -7,7 +7,7 @@ from __future__ import annotations
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Section
-from ktrans_report.sections.common import COUNTED, measure, needs, ranking
+from ktrans_report.sections.common import COUNTED, measure, needs, total, traffic_ranking
 
 NAME = (
     "CASE WHEN port IS NOT NULL THEN coalesce(service || ' ', '') || coalesce(proto, 'port') || '/'"
@@ -31,24 +31,22 @@ def section(lake: Lake, top: int) -> Section:
         f" FROM flows WHERE {COUNTED} GROUP BY 1 ORDER BY v DESC NULLS LAST, name LIMIT {top}"
     )
     made.data["services"] = rows
-    total = lake.one(f"SELECT sum({unit.column}) AS v FROM flows WHERE {COUNTED}")["v"] or 0
+    whole = total(lake, unit.column)
     finding = "There are no flows in this period."
     if rows:
         parts = [
-            f"{text.clean(row['name'])} ({text.share(row['v'] or 0, total)})" for row in rows[:3]
+            f"{text.clean(row['name'])} ({text.share(row['v'] or 0, whole)})" for row in rows[:3]
         ]
         finding = f"The most traffic is {text.listed(parts)}."
     made.figures.append(
-        ranking(
+        traffic_ranking(
             "services-top",
             "Services that move the most",
             finding,
             rows,
-            [("v", unit.unit.capitalize())],
             unit.unit,
-            first="Service",
-            more=[("n", "Flows", "flows")],
-            about="Both directions of a service count for its port. The server is the end whose"
+            "Service",
+            "Both directions of a service count for its port. The server is the end whose"
             " port has a registered name or, where neither or both have one, is below 1024.",
         )
     )

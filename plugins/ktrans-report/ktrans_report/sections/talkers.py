@@ -7,9 +7,7 @@ from __future__ import annotations
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Section
-from ktrans_report.sections.common import COUNTED, measure, needs, ranking
-
-TOTAL_OF_ALL = "SELECT sum({column}) AS v FROM flows WHERE " + COUNTED
+from ktrans_report.sections.common import COUNTED, measure, needs, ranking, total, traffic_ranking
 
 
 def section(lake: Lake, top: int) -> Section:
@@ -44,14 +42,14 @@ def _addresses(lake: Lake, top: int, made: Section) -> Figure:
     for row in rows:
         row["name"] = f"{row['addr']} ({row['label']})" if row["label"] else row["addr"]
     made.data["addresses"] = rows
-    total = lake.one(TOTAL_OF_ALL.format(column=unit.column))["v"] or 0
+    whole = total(lake, unit.column)
     finding = "No flow names its addresses."
     if rows:
         first = rows[0]
         both = (first["sent"] or 0) + (first["received"] or 0)
         finding = (
             f"{text.clean(first['name'])} moved the most: {text.amount(both, unit.unit)},"
-            f" {text.share(both, total)} of all traffic."
+            f" {text.share(both, whole)} of all traffic."
         )
     return ranking(
         "talkers-addresses",
@@ -75,21 +73,19 @@ def _accounts(lake: Lake, top: int, made: Section) -> Figure:
     )
     made.data["accounts"] = rows
     count = lake.one("SELECT count(DISTINCT account_id) AS n FROM flows")["n"]
-    total = lake.one(TOTAL_OF_ALL.format(column=unit.column))["v"] or 0
+    whole = total(lake, unit.column)
     finding = "No account has counted flows."
     if rows:
         finding = (
             f"{text.clean(rows[0]['name'])} logged the most of {text.amount_of(count, 'account')}:"
-            f" {text.amount(rows[0]['v'] or 0, unit.unit)}, {text.share(rows[0]['v'] or 0, total)}."
+            f" {text.amount(rows[0]['v'] or 0, unit.unit)}, {text.share(rows[0]['v'] or 0, whole)}."
         )
-    return ranking(
+    return traffic_ranking(
         "talkers-accounts",
         "Traffic by account",
         finding,
         rows,
-        [("v", unit.unit.capitalize())],
         unit.unit,
-        first="Account",
-        more=[("n", "Flows", "flows")],
-        about="By the account that logged the flow.",
+        "Account",
+        "By the account that logged the flow.",
     )

@@ -10,11 +10,10 @@ from typing import Any
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Section, Table
-from ktrans_report.sections.common import COUNTED, FLOWS, measure, needs
+from ktrans_report.sections.common import FLOWS, measure, needs, total
 
 _STEPS_MINUTES = (1, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 10_080)
 _MOST_BARS = 100
-_VERDICTS = {"accept": "accepted", "reject": "rejected", None: "no verdict"}
 _COLOURS = {"accepted": "var(--c1)", "rejected": "var(--c2)", "no verdict": "var(--c4)"}
 
 
@@ -77,10 +76,9 @@ def _amounts(
 
         return charts.over_time(drawn, step, ["traffic"], axis, width)
 
-    total = lake.one(f"SELECT sum({column}) AS v FROM flows WHERE {COUNTED}")["v"]
     busiest = max(values, key=lambda pair: pair[1], default=(0, 0.0))
     finding = (
-        f"{text.amount(total or 0, unit)} in all; the most in the {one} from"
+        f"{text.amount(total(lake, column), unit)} in all; the most in the {one} from"
         f" {text.when(busiest[0])} UTC"
         + (f", with {text.amount(busiest[1], name)} on average." if rated else ".")
         if values

@@ -9,7 +9,7 @@ from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans.kit.objects.source import ObjectSource, ObjectSourceConfig
 from ktrans.registry.catalogue import Catalogue
 from ktrans.testing.contracts.sources import PlainMemory
-from ktrans.testing.objects import MemoryBucket
+from ktrans.testing.memory_bucket import MemoryBucket
 
 NOW = datetime(2026, 11, 5, 12, 0, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""A bucket in memory, for state stores: it keeps to conditions, and fails when it is told to."""
+"""A bucket in memory for state stores, with conditional writes and failures on demand."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ktrans.kit.objects.store import ObjectInfo, StoredObject
 from ktrans.kit.state.bucket import BucketState, BucketStateConfig
 
 
-class MemoryBucket:
+class MemoryStateBucket:
     """Objects by name (`ktrans.kit.objects.store.ConditionalStore`).
 
     Attributes:
-        objects: what there is.
-        losing: how many of the next writes are carried out, and then answered with an error.
+        objects: the objects.
+        losing: how many of the next writes are done but answered with an error.
         failing: how many of the next requests fail without any effect.
     """
 
@@ -29,19 +29,19 @@ class MemoryBucket:
         self._guard = threading.RLock()
 
     def read(self, key: str) -> StoredObject | None:
-        """Return an object."""
+        """Return an object, None if there is none."""
         with self._guard:
             self._fail()
             return self.objects.get(key)
 
     def create(self, key: str, data: bytes) -> str | None:
-        """Write an object that is not there."""
+        """Write an object that does not exist."""
         with self._guard:
             self._fail()
             return None if key in self.objects else self._put(key, data)
 
     def replace(self, key: str, data: bytes, version: str) -> str | None:
-        """Write over a version."""
+        """Replace an object in this version."""
         with self._guard:
             self._fail()
             there = self.objects.get(key)
@@ -72,11 +72,11 @@ class MemoryBucket:
         return f"memory://bucket/{key}"
 
     def check(self) -> None:
-        """Fail if told to."""
+        """Fail on demand."""
         self._fail()
 
     def close(self) -> None:
-        """Keep the objects: another process would find them."""
+        """Do nothing: another process would find the objects."""
 
     def _put(self, key: str, data: bytes) -> str:
         found = StoredObject(data, str(next(self._versions)))
@@ -95,11 +95,11 @@ class MemoryBucket:
 class MemoryBucketState(BucketState[BucketStateConfig]):
     """A state store over a bucket in memory."""
 
-    def __init__(self, bucket: MemoryBucket, **options: object) -> None:
+    def __init__(self, bucket: MemoryStateBucket, **options: object) -> None:
         config = BucketStateConfig.model_validate({"type": "memory", **options})
         super().__init__(config, Context())
         self.memory = bucket
 
-    def make_bucket(self) -> MemoryBucket:
+    def make_bucket(self) -> MemoryStateBucket:
         """Return the bucket."""
         return self.memory

@@ -1,83 +1,24 @@
-"""Parquet objects by the tables of JSON logs: nested columns become values by path."""
+"""Finds the values of Parquet columns by path, as a reader of JSON records would have found them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import ComponentConfig, Payload, RejectError
-from ktrans.decoders.frames.block import Block
-from ktrans.decoders.mapped.decoder import MappedDecoder
-from ktrans.decoders.mapped.frames import Parquet
-from ktrans.decoders.read.parquet_aws import BATCH_ROWS, refuse_torn
-from ktrans.decoders.read.raw_columns import Path, RawColumns
+from ktrans.decoders.read.raw_columns import Path
 from ktrans.flow.maps import exploded
 from ktrans.flow.schema import ATTRS
 
-C = TypeVar("C", bound=ComponentConfig)
 _compute: Any = pc
 _PAIR = 2
 
 
-class TableDecoder(MappedDecoder[C]):
-    """Decodes records of Parquet files and of other frames by one table."""
-
-    def blocks(self, payload: Payload) -> Iterator[Block]:
-        """Cut an object into blocks."""
-        if isinstance(self.frame_of(payload), Parquet):
-            return self._row_groups(payload)
-        return super().blocks(payload)
-
-    def _row_groups(self, payload: Payload) -> Iterator[Block]:
-        import pyarrow.parquet as pq
-
-        with payload.random_access() as stream:
-            refuse_torn(payload, stream)
-            try:
-                file = pq.ParquetFile(stream)
-                names = self._wanted_of(file.schema_arrow)
-                if not names:
-                    shown = ", ".join(file.schema_arrow.names[:8])
-                    raise RejectError(
-                        f"{payload.uri}: a Parquet file without the columns of "
-                        f"{self.config.type}; it has {shown}",
-                        code="no_layout",
-                    )
-                first = 1
-                for batch in file.iter_batches(BATCH_ROWS, columns=names):
-                    yield Block(payload.uri, first, batch.num_rows, table=batch)
-                    first += batch.num_rows
-            except (pa.ArrowException, OSError) as error:
-                raise RejectError(f"{payload.uri}: not a readable Parquet file: {error}") from error
-
-    def _wanted_of(self, schema: pa.Schema) -> list[str]:
-        """Give the columns to read: those of the table's values, or all if the rest is kept."""
-        names = schema.names
-        known = {path[0] for each in self.table.columns for path in each.paths}
-        if not known & set(names):
-            return []
-        paths = self._builder.shape.paths
-        if paths is None:
-            hidden = {path[0] for path in self.table.hidden if len(path) == 1}
-            hidden -= {path[0] for path in self.table.reads}
-            return [name for name in names if name not in hidden or name in known]
-        found = [_leaf(schema, path) for path in paths if path[0] in names]
-        return list(dict.fromkeys(found)) or names[:1]
-
-    def values(self, block: Block) -> RawColumns:
-        """Return the values of a block."""
-        if block.table is None:
-            return super().values(block)
-        return RawColumns(block.records, None, native_columns(block.table))
-
-
-def _leaf(schema: pa.Schema, path: Path) -> str:
-    """Give the dotted name of a value's column: as far down as there are structs."""
+def leaf_name(schema: pa.Schema, path: Path) -> str:
+    """Return the dotted name of the column of a value, as deep as there are structs."""
     kind: Any = schema.field(path[0]).type
     depth = 1
     while depth < len(path) and pa.types.is_struct(kind):
@@ -88,8 +29,8 @@ def _leaf(schema: pa.Schema, path: Path) -> str:
     return ".".join(path[:depth])
 
 
-def native_columns(batch: pa.RecordBatch) -> dict[Path, pa.Array]:
-    """Give the values of nested columns by path."""
+def values_by_path(batch: pa.RecordBatch) -> dict[Path, pa.Array]:
+    """Return the values of nested columns by path."""
     found: dict[Path, pa.Array] = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         _add(found, (name,), column)
@@ -119,7 +60,7 @@ def _add(found: dict[Path, pa.Array], path: Path, column: pa.Array) -> None:
 
 
 def _scalar(column: pa.Array) -> pa.Array:  # noqa: PLR0911 - one return a type reads best
-    """Bring a column to what a JSON parser would have made of it."""
+    """Return a column in the type that a JSON parser would have made of it."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return _scalar(column.cast(kind.value_type))
@@ -144,7 +85,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _add_pairs(found: dict[Path, pa.Array], path: Path, column: pa.Array) -> None:
-    """Read lists of (name, value) pairs, as some tools write maps, like a map."""
+    """Add lists of (name, value) pairs, as some tools write maps, like a map."""
     pairs = column.flatten()
     texts = pairs.flatten()
     two = np.asarray(_compute.list_value_length(pairs).fill_null(0)) == _PAIR
@@ -164,7 +105,7 @@ def _add_pairs(found: dict[Path, pa.Array], path: Path, column: pa.Array) -> Non
 
 
 def _texts_as_json(column: pa.Array) -> pa.Array:
-    """Give lists of plain texts as JSON; an empty list says nothing."""
+    """Return lists of texts as JSON; an empty list is null."""
     values = column.flatten()
     if pa.types.is_dictionary(values.type):
         plain = pa.list_(pa.string())
@@ -181,7 +122,7 @@ def _texts_as_json(column: pa.Array) -> pa.Array:
 
 
 def _as_json(column: pa.Array) -> pa.Array:
-    """Give any values as JSON, one by one: only for what flow logs hardly hold."""
+    """Return values of any type as JSON, one by one: for what is rare in flow logs."""
     texts = [
         None if value is None else msgspec.json.encode(value, enc_hook=str).decode()
         for value in column.to_pylist()

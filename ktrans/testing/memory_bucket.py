@@ -1,7 +1,7 @@
-"""An object store in memory that behaves like the real ones, counts requests and fails on demand.
+"""An object store in memory that behaves like real ones, counts requests and fails on demand.
 
-`MemoryBucket` is both an `ObjectStore` and an `ObjectTarget`. Uploads stay unseen until they are
-published, reads are of an exact version, listings come in pages in the order of UTF-8 bytes.
+`MemoryBucket` is both an `ObjectStore` and an `ObjectTarget`. Uploads are hidden until they are
+published, reads are of an exact version, listings are pages in the order of UTF-8 bytes.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class MemoryBucket:
     Attributes:
         name: of the bucket.
         page_size: how many objects a listing's page has.
-        part_bytes: what uploads are told to send at a time.
+        part_bytes: the size of an upload's parts.
         requests: how many requests there were, by kind.
-        fail: called with the kind of each request and its key or prefix; what it returns is raised.
+        fail: called with the kind of each request and its key or prefix; an error it returns is raised.
             Kinds: list, level, stat, open, read, begin, write, stage, publish, discard, leftovers.
-        cut: by key, after how many bytes the connection breaks, for one reading each.
+        cut: by key, after how many bytes the connection breaks, each for one read.
         now: the bucket's clock.
     """
 
@@ -64,7 +64,7 @@ class MemoryBucket:
         modified: datetime | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> ObjectInfo:
-        """Place an object at once, as other writers do."""
+        """Write an object at once, as other writers do."""
         with self._lock:
             info = ObjectInfo(key, len(data), f"v{next(self._versions)}", modified or self.now())
             if key not in self.objects:
@@ -85,7 +85,7 @@ class MemoryBucket:
     # -- reading ------------------------------------------------------------------------------
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
-        """List page by page; what is added behind the current page is seen."""
+        """List page by page, including what is added after the current page meanwhile."""
         low = prefix.encode()
         last = after.encode()
         while True:
@@ -100,7 +100,7 @@ class MemoryBucket:
             last = page[-1].key.encode()
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Return what is right below a folder."""
+        """List one level of a folder."""
         self._request("level", prefix)
         seen: set[str] = set()
         with self._lock:
@@ -114,7 +114,7 @@ class MemoryBucket:
                 yield f"{prefix}{name}/"
 
     def stat(self, key: str) -> ObjectInfo | None:
-        """Look at an object."""
+        """Return the info of an object."""
         self._request("stat", key)
         stored = self.objects.get(key)
         return stored.info if stored else None
@@ -124,7 +124,7 @@ class MemoryBucket:
         self._request("open", key)
         stored = self.objects.get(key)
         if stored is None:
-            raise SplitChangedError(f"{self.uri(key)} is gone", code="split_vanished")
+            raise SplitChangedError(f"{self.uri(key)} has disappeared", code="split_vanished")
         if stored.info.version != version:
             raise SplitChangedError(f"{self.uri(key)} was replaced after it was planned")
         cuts = self.cut.get(key)
@@ -141,7 +141,7 @@ class MemoryBucket:
             raise ConfigError(f"there is no bucket {self.name}", code="bucket_missing")
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Do nothing."""
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -172,7 +172,7 @@ class MemoryBucket:
         self.staged.pop(token, None)
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
-        """Return what is staged."""
+        """List what is staged."""
         self._request("leftovers", prefix)
         with self._lock:
             found = [(token, key) for token, (key, _, _) in self.staged.items()]
@@ -226,7 +226,7 @@ class _Upload:
     def write(self, part: bytes, /) -> None:
         self._bucket._request("write", self._new.key)  # noqa: SLF001
         assert len(part) <= self._bucket.part_bytes, "a part is too large"
-        assert self._last in (None, self._bucket.part_bytes), "a part amid others is too small"
+        assert self._last in (None, self._bucket.part_bytes), "a part before the last is too small"
         self._last = len(part)
         self._data += bytes(part)
 
