@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -11,13 +11,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from ktrans.api import Enricher
 from ktrans.kit import log_events
+from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.columns import (
-    add_fields,
     coded,
     distinct,
-    option,
     require_text,
     side_of,
     spread,
@@ -27,7 +25,6 @@ from ktrans_aws.client import AwsConfig
 from ktrans_aws.ec2_inventory import Interface, Snapshot, load, take
 
 _TIME = pa.timestamp("us", tz="UTC")
-_WHAT = "aws_metadata"
 
 Column = Literal[
     "name",
@@ -141,23 +138,28 @@ class _Tables:
     vpcs: list[str | None]
 
 
-class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
+class AwsMetadataEnricher(ColumnEnricher[AwsMetadataEnricherConfig]):
     """Looks up the distinct ids and addresses of each batch."""
 
+    replaces = ()
+    names_option = "naming"
     _tables: _Tables | None = None
-    _schema: pa.Schema
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._lock = threading.Lock()
 
+    def reads(self) -> Sequence[str]:
+        """Return the columns to look up."""
+        return self._keys()
+
     def needs(self) -> Sequence[str]:
         """Return the columns to look up, and that of the VPC, which separates equal addresses."""
         return [*self._keys(), *(["vpc_id"] if self.config.addresses else [])]
 
-    def adds(self) -> Sequence[str]:
-        """Return the names of the new columns."""
-        return [field.name for field in self._fields()]
+    def columns(self) -> Mapping[str, pa.Field]:
+        """Return the new columns."""
+        return {field.name: field for field in self._fields()}
 
     def check(self) -> None:
         """Read the snapshot, or ask EC2."""
@@ -171,23 +173,21 @@ class AwsMetadataEnricher(Enricher[AwsMetadataEnricherConfig]):
         """
         if self.config.snapshot is not None:
             self._loaded()
-        require_text(schema, self._keys(), _WHAT)
-        with option("naming"):
-            self._schema = add_fields(schema, self._fields(), _WHAT)
-        return self._schema
+        require_text(schema, self._keys(), self.config.type)
+        return super().bind(schema)
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Add the columns."""
+    def compute(self, batch: pa.RecordBatch) -> Mapping[str, pa.Array]:
+        """Look up the interfaces of a batch."""
         tables = self._loaded()
-        columns = batch.columns
+        found: list[pa.Array] = []
         for key in self._keys():
             interfaces = self._interfaces(tables, batch, key)
             for name in self._wanted():
                 codes, values = tables.columns[name]
-                columns.append(coded(codes[interfaces], values))
+                found.append(coded(codes[interfaces], values))
         if self.config.time_column:
-            columns.append(pa.repeat(pa.scalar(tables.taken, _TIME), batch.num_rows))
-        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+            found.append(pa.repeat(pa.scalar(tables.taken, _TIME), batch.num_rows))
+        return dict(zip(self.columns(), found, strict=True))
 
     def _fields(self) -> list[pa.Field]:
         fields = []

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ktrans.config.reference_mapping import native_fields
 from ktrans_generate import catalogue
 from ktrans_generate.objects import pieces
 from ktrans_generate.source import GenerateSourceConfig
