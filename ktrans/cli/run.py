@@ -103,6 +103,7 @@ receipt).
 @click.option(
     "--stale-after",
     type=DURATION,
+    metavar="DURATION",
     default="15m",
     show_default=True,
     help="With --http: not ready after this time without an epoch or a check for new input.",

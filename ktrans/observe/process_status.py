@@ -40,7 +40,7 @@ class ProcessStatus:
         self._reloads = Counter(
             "ktrans_reloads", "Reloads of the configuration", ("outcome",), registry=registry
         )
-        for outcome in ("taken", "failed"):
+        for outcome in ("applied", "failed"):
             self._reloads.labels(outcome)
         Gauge(
             "ktrans_config_generation",
@@ -82,7 +82,7 @@ class ProcessStatus:
 
     def reloaded(self, generation: int) -> None:
         """Record that a new configuration was applied."""
-        self._reloads.labels("taken").inc()
+        self._reloads.labels("applied").inc()
         with self._lock:
             self.generation, self._loaded = generation, self._clock()
             self._failed, self._failed_at = [], None

@@ -266,7 +266,7 @@ def test_reloads_are_shown(process, get, clock):
     assert result["pipelines"][0]["generation"] == 2
     assert 'data-generation="2"' in get("")[1]
     lines = get("metrics")[1].splitlines()
-    assert 'ktrans_reloads_total{outcome="taken"} 1.0' in lines
+    assert 'ktrans_reloads_total{outcome="applied"} 1.0' in lines
     assert 'ktrans_reloads_total{outcome="failed"} 1.0' in lines
 
 
