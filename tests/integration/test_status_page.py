@@ -129,7 +129,7 @@ def test_the_page_follows_a_reload(following, page):
     page.get_by_text("ready", exact=True).wait_for(timeout=60_000)
     config.write_text(text.replace("aws_vpc", "aws_vpn"))
     process.send_signal(signal.SIGHUP)
-    page.get_by_text("was refused").wait_for(timeout=60_000)
+    page.get_by_text("reload failed").wait_for(timeout=60_000)
     page.get_by_text("p.yaml:3").wait_for(timeout=60_000)
     assert page.get_by_text("ready", exact=True).count() == 1
     assert page.problems == []
