@@ -11,7 +11,7 @@ import click
 
 from ktrans.cli.failures import error_json, show_error
 from ktrans.cli.pipelines import catalogue, chosen_profile, profile_option
-from ktrans.kit.cli import debug_option, json_option, show_json
+from ktrans.kit.cli import DURATION, debug_option, json_option, show_json
 
 if TYPE_CHECKING:
     from ktrans.cli.signals import Signals
@@ -101,9 +101,10 @@ receipt).
     "machine only.",
 )
 @click.option(
-    "--stale-secs",
-    type=click.FloatRange(min=1),
-    default=900,
+    "--stale-after",
+    type=DURATION,
+    metavar="DURATION",
+    default="15m",
     show_default=True,
     help="With --http: not ready after this time without an epoch or a check for new input.",
 )
@@ -139,7 +140,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     receipt_file: str | None,
     metrics_file: str | None,
     address: str | None,
-    stale_secs: float,
+    stale_after: float,
     as_json: bool,
     summary: bool | None,
     no_progress: bool,
@@ -185,7 +186,7 @@ def command(  # noqa: PLR0917 - click passes options by name
             observer.open(
                 progress=wants_progress(quiet=quiet, no_progress=no_progress),
                 address=address,
-                stale_secs=stale_secs,
+                stale_after=stale_after,
                 metrics_file=metrics_file,
             )
         )

@@ -73,14 +73,14 @@ class RunObserver(FleetObserver):
 
     @contextmanager
     def open(
-        self, *, progress: bool, address: str | None, stale_secs: float, metrics_file: str | None
+        self, *, progress: bool, address: str | None, stale_after: float, metrics_file: str | None
     ) -> Iterator[None]:
         """Set up what the options ask for, while inside.
 
         Args:
             progress: show progress lines.
             address: the address of the status page, if there is one.
-            stale_secs: the time without activity after which a pipeline is not ready.
+            stale_after: the seconds without activity after which a pipeline is not ready.
             metrics_file: the file to write at the end of each run.
 
         Raises:
@@ -92,7 +92,7 @@ class RunObserver(FleetObserver):
                 from ktrans.observe.status_server import parse_address
 
                 self._address = parse_address(address)
-                self._status = ProcessStatus(stale_secs)
+                self._status = ProcessStatus(stale_after)
             if progress:
                 from ktrans.observe.progress import ProgressObserver
 

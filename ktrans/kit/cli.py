@@ -52,6 +52,25 @@ json_option = click.option(
 )
 
 
+class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
+    """A duration such as `90s` or `10m`; the value is a number of seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        from ktrans.kit.units import parse_duration
+
+        try:
+            return value if isinstance(value, float) else parse_duration(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a duration such as 90s or 10m", param, ctx)
+
+
+DURATION = _Duration()
+
+
 def show_json(value: Any) -> None:
     """Print the JSON document of a command that was called with `--json`."""
     import json

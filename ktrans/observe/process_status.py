@@ -22,12 +22,12 @@ class ProcessStatus:
     """The pipelines of a process; they may be added, removed and changed at any time.
 
     Args:
-        stale_secs: see `StatusObserver`.
+        stale_after: see `StatusObserver`.
         clock: seconds since 1970.
     """
 
-    def __init__(self, stale_secs: float, clock: Callable[[], float] = time.time) -> None:
-        self._stale_secs = stale_secs
+    def __init__(self, stale_after: float, clock: Callable[[], float] = time.time) -> None:
+        self._stale_after = stale_after
         self._clock = clock
         self._lock = threading.Lock()
         self._observers: dict[str, StatusObserver] = {}
@@ -40,7 +40,7 @@ class ProcessStatus:
         self._reloads = Counter(
             "ktrans_reloads", "Reloads of the configuration", ("outcome",), registry=registry
         )
-        for outcome in ("taken", "failed"):
+        for outcome in ("applied", "failed"):
             self._reloads.labels(outcome)
         Gauge(
             "ktrans_config_generation",
@@ -64,7 +64,7 @@ class ProcessStatus:
         """Return the observer of a pipeline, the same one for all its runs."""
         with self._lock:
             if name not in self._observers:
-                self._observers[name] = StatusObserver(name, self._stale_secs, self._clock)
+                self._observers[name] = StatusObserver(name, self._stale_after, self._clock)
             return self._observers[name]
 
     def show(self, name: str, graph: Graph) -> None:
@@ -82,7 +82,7 @@ class ProcessStatus:
 
     def reloaded(self, generation: int) -> None:
         """Record that a new configuration was applied."""
-        self._reloads.labels("taken").inc()
+        self._reloads.labels("applied").inc()
         with self._lock:
             self.generation, self._loaded = generation, self._clock()
             self._failed, self._failed_at = [], None

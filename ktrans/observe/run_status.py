@@ -23,8 +23,8 @@ class StatusObserver(Observer):
 
     Args:
         pipeline: the name of the pipeline.
-        stale_secs: a run that has neither recorded an epoch nor checked for new input for this time
-            is not ready.
+        stale_after: a run that has neither recorded an epoch nor checked for new input for so many
+            seconds is not ready.
         clock: seconds since 1970.
 
     Attributes:
@@ -32,10 +32,10 @@ class StatusObserver(Observer):
     """
 
     def __init__(
-        self, pipeline: str, stale_secs: float, clock: Callable[[], float] = time.time
+        self, pipeline: str, stale_after: float, clock: Callable[[], float] = time.time
     ) -> None:
         self.pipeline = pipeline
-        self.stale_secs = stale_secs
+        self.stale_after = stale_after
         self.generation = 1
         self.metrics = Metrics(pipeline)
         self._clock = clock
@@ -164,8 +164,8 @@ class StatusObserver(Observer):
             if self._failing is not None:
                 return f"failing: {self._failing['text']}"
             since = self._clock() - (self._checked or self._started)
-        if since > self.stale_secs:
-            return f"no activity for {since:.0f} s (limit {self.stale_secs:.0f} s)"
+        if since > self.stale_after:
+            return f"no activity for {since:.0f} s (limit {self.stale_after:.0f} s)"
         return ""
 
     def to_json(self) -> dict[str, Any]:

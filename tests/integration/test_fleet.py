@@ -176,7 +176,7 @@ def test_one_that_fails_leaves_the_others_alone(site):
     assert {line["pipeline"] for line in site.events("epoch_committed")} == {"good"}
 
 
-def test_a_wrong_file_stops_all_before_anything_starts_unless_told_to_keep_going(site):
+def test_an_invalid_file_stops_all_before_anything_starts_unless_keep_going_is_set(site):
     site.write("good")
     site.add_logs("good", 0, 1)
     (site.pipelines / "wrong.yaml").write_text("source: {type: nope}\n")
@@ -274,8 +274,8 @@ def test_watched_files_are_loaded_again_and_pipelines_come_and_go(site):
     url = f"http://127.0.0.1:{site.port}/metrics"
     with urllib.request.urlopen(url, timeout=30) as answer:
         metrics = answer.read().decode().splitlines()
-    taken = next(line for line in metrics if 'ktrans_reloads_total{outcome="taken"}' in line)
-    assert float(taken.split()[-1]) >= 3
+    applied = next(line for line in metrics if 'ktrans_reloads_total{outcome="applied"}' in line)
+    assert float(applied.split()[-1]) >= 3
     assert "ktrans_config_reload_failing 1.0" in metrics
     assert 'ktrans_rows_received_total{pipeline="one"} 160.0' in metrics
     assert sum(line == "# TYPE ktrans_rows_received_total counter" for line in metrics) == 1

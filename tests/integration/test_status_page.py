@@ -119,17 +119,17 @@ def test_the_page_fits_a_phone_and_says_when_the_process_is_gone(following, page
 def test_the_page_follows_a_reload(following, page):
     logs, url, process = following
     page.goto(url)
-    page.get_by_text("configuration 1, taken").wait_for(timeout=60_000)
+    page.get_by_text("configuration 1, applied").wait_for(timeout=60_000)
     config = logs.parent / "p.yaml"
     text = config.read_text()
     config.write_text(text.replace("id: lake", "id: pond"))
     process.send_signal(signal.SIGHUP)
-    page.get_by_text("configuration 2, taken").wait_for(timeout=60_000)
+    page.get_by_text("configuration 2, applied").wait_for(timeout=60_000)
     page.locator("svg text", has_text="pond").first.wait_for(timeout=60_000)
     page.get_by_text("ready", exact=True).wait_for(timeout=60_000)
     config.write_text(text.replace("aws_vpc", "aws_vpn"))
     process.send_signal(signal.SIGHUP)
-    page.get_by_text("was refused").wait_for(timeout=60_000)
+    page.get_by_text("reload failed").wait_for(timeout=60_000)
     page.get_by_text("p.yaml:3").wait_for(timeout=60_000)
     assert page.get_by_text("ready", exact=True).count() == 1
     assert page.problems == []

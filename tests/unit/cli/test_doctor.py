@@ -18,9 +18,9 @@ def ran(*args, **environment):
 
 def findings(*args, **environment):
     code, text = ran("--json", *args, **environment)
-    told = json.loads(text)
-    assert bool(told["failed"]) == bool(code)
-    return {f["subject"]: f for f in told["findings"]}
+    result = json.loads(text)
+    assert bool(result["failed"]) == bool(code)
+    return {f["subject"]: f for f in result["findings"]}
 
 
 def test_a_machine_that_can_run_pipelines_passes():
@@ -49,7 +49,7 @@ def test_a_pipeline_is_examined_with_all_that_it_reaches(tmp_path):
     assert found[f"{config}: state"]["verdict"] == "ok"
 
 
-def test_a_wrong_file_is_told_with_its_place(tmp_path):
+def test_a_wrong_file_is_reported_with_its_place(tmp_path):
     config = tmp_path / "p.yaml"
     config.write_text("source: {type: flie}\nsinks: [{type: file, path: out/}]\n")
     found = findings(config)
@@ -62,7 +62,7 @@ def test_a_plugin_that_does_not_load_is_a_failure(tmp_path):
     assert "no_such_sdk" in found["plugin bad.py"]["message"]
 
 
-def test_a_clock_that_cannot_be_right_is_told():
+def test_a_wrong_clock_is_reported():
     assert doctor._clock(86_400.0).verdict == "failed"
 
 

@@ -1,4 +1,4 @@
-"""How failures are told, to people and to programs."""
+"""How failures are result, to people and to programs."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def test_json_gives_one_object_with_every_error(project, ktrans_json):
     (project / "demo.yaml").write_text(
         "source: {type: flie}\nsinks: [{type: blackhole, a: 1}]\ndecoder: {type: aws_vpc}\n"
     )
-    code, told = ktrans_json("run", "demo.yaml")
+    code, result = ktrans_json("run", "demo.yaml")
     assert code == 78
-    assert told["error"]["code"] == "config_errors"
-    assert [(e["code"], e["line"], e["column"]) for e in told["error"]["errors"]] == [
+    assert result["error"]["code"] == "config_errors"
+    assert [(e["code"], e["line"], e["column"]) for e in result["error"]["errors"]] == [
         ("unknown_component", 1, 16),
         ("unknown_option", 2, 27),
     ]
 
 
 def test_json_of_one_error_is_flat(ktrans_json):
-    code, told = ktrans_json("run", "nowhere.yaml")
+    code, result = ktrans_json("run", "nowhere.yaml")
     assert code == 78
-    assert told == {
+    assert result == {
         "error": {
             "code": "config_not_found",
             "message": "no such file",
@@ -65,10 +65,10 @@ def test_json_of_one_error_is_flat(ktrans_json):
 
 
 def test_json_speaks_of_usage_errors_too(ktrans_json):
-    code, told = ktrans_json("run")
+    code, result = ktrans_json("run")
     assert code == 2
-    assert told["error"]["code"] == "usage"
-    assert "CONFIG" in told["error"]["message"]
+    assert result["error"]["code"] == "usage"
+    assert "CONFIG" in result["error"]["message"]
 
 
 def test_a_component_is_named_where_there_is_no_place(capfd):
@@ -79,7 +79,7 @@ def test_a_component_is_named_where_there_is_no_place(capfd):
     assert err == "error[access]: permission denied\n  in sinks[0] box\n  hint: ask for it\n"
 
 
-def test_several_errors_are_told_one_after_the_other(capfd):
+def test_several_errors_are_shown_one_after_the_other(capfd):
     one = ConfigError("first", where=Where("a.yaml", 1, 2, "1 | x\n  | ^"))
     two = ConfigError("second", where=Where("a.yaml", 3))
     assert guarded(failing(ConfigErrors([one, two])), []) == 78

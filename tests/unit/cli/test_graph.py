@@ -33,14 +33,14 @@ def config(tmp_path):
     return str(path)
 
 
-def told(*args):
+def as_json(*args):
     result = CliRunner().invoke(cli, ["graph", *args], standalone_mode=False)
     assert result.exception is None, result.output
     return result.stdout
 
 
 def test_every_component_and_all_that_flows_between_them(config):
-    graph = json.loads(told("--json", config))
+    graph = json.loads(as_json("--json", config))
     assert [(n["kind"], n["type"]) for n in graph["nodes"]] == [
         ("source", "generate"),
         ("decoder", "auto"),
@@ -61,14 +61,14 @@ def test_every_component_and_all_that_flows_between_them(config):
 
 
 def test_mermaid_names_components_columns_and_conditions(config):
-    text = told(config)
+    text = as_json(config)
     assert text.startswith("flowchart LR\n")
     assert "n3 -->|\"2 columns<br/>where action = 'reject'\"| n5" in text
-    assert "src_addr text<br/>bytes int64" in told("--columns", config)
+    assert "src_addr text<br/>bytes int64" in as_json("--columns", config)
 
 
 def test_the_picture_is_svg_by_the_name_of_the_file(config, tmp_path):
-    told(config, "-o", str(tmp_path / "p.svg"))
+    as_json(config, "-o", str(tmp_path / "p.svg"))
     root = ET.parse(tmp_path / "p.svg").getroot()
     space = "{http://www.w3.org/2000/svg}"
     assert root.tag == f"{space}svg"
@@ -80,7 +80,7 @@ def test_the_picture_is_svg_by_the_name_of_the_file(config, tmp_path):
 
 
 def test_dot_is_well_formed(config):
-    text = told("--format", "dot", config)
+    text = as_json("--format", "dot", config)
     assert text.count("->") == 6
     assert text.count("{") == text.count("}")
     if shutil.which("dot"):

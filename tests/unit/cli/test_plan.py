@@ -29,12 +29,12 @@ def ran(*args):
     return result.stdout
 
 
-def told(config):
+def as_json(config):
     return json.loads(ran("plan", "--json", config))
 
 
 def test_the_estimate_is_what_the_run_reads(config):
-    plan = told(config)
+    plan = as_json(config)
     assert (plan["splits"], plan["epochs"], plan["unfinished"]) == (4, 1, "")
     assert plan["rows"] == pytest.approx(4000, rel=0.05)
     assert [(s["id"], s["type"], s["delivery"]) for s in plan["sinks"]] == [
@@ -46,19 +46,19 @@ def test_the_estimate_is_what_the_run_reads(config):
 
 def test_nothing_is_touched_by_it(config):
     before = sorted(config.parent.rglob("*"))
-    told(config)
+    as_json(config)
     assert sorted(config.parent.rglob("*")) == before
 
 
 def test_after_a_run_nothing_waits(config):
     ran("run", config)
-    assert told(config)["splits"] == 0
+    assert as_json(config)["splits"] == 0
     assert "nothing new" in ran("plan", config)
 
 
 def test_input_that_the_run_would_refuse_is_a_warning(config):
     config.write_text(PIPELINE.format(more=", bad_ratio: 0.5"))
-    plan = told(config)
+    plan = as_json(config)
     assert plan["rejects_ratio"] > 0.25
     assert any("ktrans preview" in warning for warning in plan["warnings"])
 

@@ -44,12 +44,12 @@ def test_a_run_that_could_not_begin_leaves_a_receipt_too(project, ktrans):
     (project / "logs").rename(project / "gone")
     code, _, err = ktrans("run", "demo.yaml", "--receipt", "receipt.json")
     assert (code, "error[path_missing]" in err) == (78, True)
-    told = json.loads((project / "receipt.json").read_text())
-    assert (told["outcome"], told["exit_code"]) == ("failed", 78)
-    assert told["error"]["code"] == "path_missing"
+    result = json.loads((project / "receipt.json").read_text())
+    assert (result["outcome"], result["exit_code"]) == ("failed", 78)
+    assert result["error"]["code"] == "path_missing"
 
 
-def test_rejects_are_told_in_one_line_even_without_a_summary(project, ktrans, add_bad_line):
+def test_rejects_are_reported_in_one_line_even_without_a_summary(project, ktrans, add_bad_line):
     add_bad_line()
     code, out, err = ktrans("run", "demo.yaml")
     assert (code, out) == (0, "")
@@ -64,11 +64,11 @@ def test_a_second_run_says_that_there_is_nothing_to_do(project, ktrans):
 
 
 def test_the_receipt_as_json_on_stdout_and_in_a_file(project, ktrans_json):
-    code, told = ktrans_json("run", "demo.yaml", "--receipt", "receipt.json")
+    code, result = ktrans_json("run", "demo.yaml", "--receipt", "receipt.json")
     assert code == 0
-    assert told == json.loads((project / "receipt.json").read_text())
-    assert (told["outcome"], told["ledger"]["decoded"]["rows"]) == ("done", 9)
-    assert [sink["rows"] for sink in told["sinks"]] == [8, 4]
+    assert result == json.loads((project / "receipt.json").read_text())
+    assert (result["outcome"], result["ledger"]["decoded"]["rows"]) == ("done", 9)
+    assert [sink["rows"] for sink in result["sinks"]] == [8, 4]
 
 
 def test_metrics_grow_from_run_to_run(project, ktrans, lines):
@@ -149,11 +149,11 @@ def test_validate_tells_stages_and_guarantees(project, ktrans, ktrans_json):
     assert (
         "sink      lines (file): 2 columns, where action = 'reject'; every row exactly once" in out
     )
-    code, told = ktrans_json("validate", "demo.yaml", "nowhere.yaml")
+    code, result = ktrans_json("validate", "demo.yaml", "nowhere.yaml")
     assert code == 78
-    assert [entry["ok"] for entry in told["pipelines"]] == [True, False]
-    assert told["pipelines"][0]["sinks"][1]["columns"] == ["start_time", "bytes"]
-    assert told["pipelines"][1]["errors"][0]["code"] == "config_not_found"
+    assert [entry["ok"] for entry in result["pipelines"]] == [True, False]
+    assert result["pipelines"][0]["sinks"][1]["columns"] == ["start_time", "bytes"]
+    assert result["pipelines"][1]["errors"][0]["code"] == "config_not_found"
 
 
 def test_validate_finds_what_does_not_fit_together(project, ktrans):
@@ -182,9 +182,9 @@ def test_preview_shows_rows_with_types(project, ktrans, ktrans_json):
     assert types.split()[:3] == ["text", "text", "int16"]
     assert "2026-01-01T00:00:01Z" in first
     assert "no values in these rows: " in out
-    code, told = ktrans_json("preview", "demo.yaml", "--after", "lines", "--rows", "1")
-    assert told["rows"] == [{"start_time": "2026-01-01T00:00:02Z", "bytes": 200}]
-    assert told["schema"][1] == {"name": "bytes", "type": "int64"}
+    code, result = ktrans_json("preview", "demo.yaml", "--after", "lines", "--rows", "1")
+    assert result["rows"] == [{"start_time": "2026-01-01T00:00:02Z", "bytes": 200}]
+    assert result["schema"][1] == {"name": "bytes", "type": "int64"}
     assert not (project / ".ktrans").exists()
 
 
@@ -202,23 +202,23 @@ def test_state_is_shown_and_forgotten(project, ktrans, ktrans_json):
     assert [line.split()[:2] for line in out.splitlines()][-1] == ["1", "done"]
     assert ktrans_json("state", "show", "demo.yaml")[1]["remembered"] == 1
     assert ktrans("state", "reset", "demo.yaml", "--yes")[0] == 0
-    _, told = ktrans_json("run", "demo.yaml")
-    assert told["splits"] == 1
+    _, result = ktrans_json("run", "demo.yaml")
+    assert result["splits"] == 1
 
 
 def test_rejects_are_listed_shown_and_replayed(project, ktrans, ktrans_json, add_bad_line, lines):
     assert ktrans("rejects", "list", "demo.yaml")[2] == "no rejects\n"
     add_bad_line()
     ktrans("run", "demo.yaml")
-    code, told = ktrans_json("rejects", "list", "demo.yaml")
-    (group,) = told["rejects"]
+    code, result = ktrans_json("rejects", "list", "demo.yaml")
+    (group,) = result["rejects"]
     assert (code, group["count"]) == (0, 1)
     assert group["example"].endswith("two.log:3")
     _, out, _ = ktrans("rejects", "show", "demo.yaml", "--reason", group["reason"])
     assert lines.bad in out
     assert ktrans("rejects", "show", "demo.yaml", "--reason", "other")[1] == ""
-    code, told = ktrans_json("rejects", "replay", "demo.yaml")
-    assert (code, told["ledger"]["rejected"]) == (0, {group["reason"]: 1})
+    code, result = ktrans_json("rejects", "replay", "demo.yaml")
+    assert (code, result["ledger"]["rejected"]) == (0, {group["reason"]: 1})
     assert ktrans_json("rejects", "list", "demo.yaml")[1]["rejects"][0]["count"] == 1
 
 
@@ -233,11 +233,11 @@ def test_components_and_plugins_are_listed(ktrans, ktrans_json):
     code, out, _ = ktrans("components", "sink")
     assert code == 0
     assert "Files in partitioned folders" in out
-    code, told = ktrans_json("components", "sink", "file")
-    assert next(o for o in told["options"] if o["name"] == "path")["required"]
+    code, result = ktrans_json("components", "sink", "file")
+    assert next(o for o in result["options"] if o["name"] == "path")["required"]
     assert ktrans("components", "sink", "flie")[0] == 78
-    code, told = ktrans_json("plugins")
-    assert told["plugins"][0]["distribution"] == "ktrans"
+    code, result = ktrans_json("plugins")
+    assert result["plugins"][0]["distribution"] == "ktrans"
 
 
 def test_schemas_are_json(ktrans):
@@ -313,7 +313,7 @@ def test_inputs_within_the_output_folder_are_read(project, ktrans_json):
     assert ktrans_json("run", path)[1]["splits"] == 1
 
 
-def test_notes_are_told_without_a_terminal_unless_it_is_quiet(project, ktrans):
+def test_notes_are_shown_without_a_terminal_unless_it_is_quiet(project, ktrans):
     (project / "logs/torn.log").write_text("no line end")
     path = config(project, extra=", tail_wait: 900")
     ktrans("run", path)
@@ -349,7 +349,7 @@ def test_state_reset_of_a_pipeline_that_does_not_fit_together_only_warns(project
     assert "were not deleted" in err
 
 
-def test_a_hang_up_while_pipelines_are_loaded_is_kept_until_it_is_known_what_it_means():
+def test_a_hangup_while_pipelines_are_loaded_is_handled_once_they_are_loaded():
     from ktrans.cli.signals import Signals
 
     ended = []

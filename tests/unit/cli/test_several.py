@@ -33,14 +33,14 @@ def several(project):
 
 
 def test_each_has_a_receipt_and_one_alone_is_no_list(several, ktrans_json):
-    code, told = ktrans_json("run", "both.yaml")
+    code, result = ktrans_json("run", "both.yaml")
     assert code == 0
-    assert [(r["pipeline"], r["ledger"]["decoded"]["rows"]) for r in told] == [
+    assert [(r["pipeline"], r["ledger"]["decoded"]["rows"]) for r in result] == [
         ("one", 9),
         ("two", 9),
     ]
-    code, told = ktrans_json("run", "both.yaml", "--pipeline", "two")
-    assert (code, told["pipeline"], told["outcome"]) == (0, "two", "nothing_to_do")
+    code, result = ktrans_json("run", "both.yaml", "--pipeline", "two")
+    assert (code, result["pipeline"], result["outcome"]) == (0, "two", "nothing_to_do")
 
 
 def test_a_folder_is_a_list_even_of_one(several, ktrans_json):
@@ -48,8 +48,8 @@ def test_a_folder_is_a_list_even_of_one(several, ktrans_json):
     (several / "folder/p.yaml").write_text(
         "source: {type: generate, rows: 5}\nsinks: [{type: blackhole}]\n"
     )
-    code, [told] = ktrans_json("run", "folder")
-    assert (code, told["pipeline"]) == (0, "p")
+    code, [result] = ktrans_json("run", "folder")
+    assert (code, result["pipeline"]) == (0, "p")
 
 
 def test_files_of_a_run_are_for_all_of_them(several, ktrans):
@@ -70,10 +70,10 @@ def test_the_summary_proposes_commands_for_the_one_it_is_about(several, ktrans):
     assert "ktrans state show both.yaml --pipeline two" in " ".join(err.split())
 
 
-def test_each_profile_is_validated_and_its_own_mistakes_told_once(several, ktrans, ktrans_json):
-    code, told = ktrans_json("validate", "both.yaml")
+def test_each_profile_is_validated_and_its_own_errors_reported_once(several, ktrans, ktrans_json):
+    code, result = ktrans_json("validate", "both.yaml")
     assert code == 0
-    assert [(p["name"], p["profile"]) for p in told["pipelines"]] == [
+    assert [(p["name"], p["profile"]) for p in result["pipelines"]] == [
         ("one", None),
         ("one", "dev"),
         ("one", "prod"),
@@ -81,13 +81,13 @@ def test_each_profile_is_validated_and_its_own_mistakes_told_once(several, ktran
     ]
     text = (several / "both.yaml").read_text()
     (several / "both.yaml").write_text(text.replace("max_line_size: 4096", "max_line: 4096"))
-    code, told = ktrans_json("validate", "both.yaml")
-    wrong = [p for p in told["pipelines"] if not p["ok"]]
+    code, result = ktrans_json("validate", "both.yaml")
+    wrong = [p for p in result["pipelines"] if not p["ok"]]
     assert (code, [p["profile"] for p in wrong], wrong[0]["errors"][0]["line"]) == (78, ["prod"], 9)
     assert ktrans("validate", "both.yaml", "--profile", "dev")[0] == 0
     (several / "both.yaml").write_text(text.replace("aws_vpc", "aws_vpcs", 1))
-    code, told = ktrans_json("validate", "both.yaml")
-    assert [len(p["errors"]) for p in told["pipelines"]] == [1, 0]
+    code, result = ktrans_json("validate", "both.yaml")
+    assert [len(p["errors"]) for p in result["pipelines"]] == [1, 0]
 
 
 def test_an_error_in_an_included_file_says_where_it_was_included(several, ktrans, ktrans_json):
@@ -96,8 +96,8 @@ def test_an_error_in_an_included_file_says_where_it_was_included(several, ktrans
     assert code == 78
     assert "--> pieces/enrichers.yaml:1" in err
     assert "included from both.yaml:5" in err
-    _, told = ktrans_json("validate", "both.yaml")
-    assert told["pipelines"][0]["errors"][0]["included_from"].startswith("both.yaml:5")
+    _, result = ktrans_json("validate", "both.yaml")
+    assert result["pipelines"][0]["errors"][0]["included_from"].startswith("both.yaml:5")
 
 
 @pytest.mark.parametrize(
@@ -134,13 +134,17 @@ def test_the_merged_pipeline_says_where_each_value_stands(several, ktrans):
 def test_tests_of_all_pipelines_of_a_file_are_run(several, ktrans_json, lines):
     case = f"tests: [{{name: t, input: '{lines.head}\n\n      {lines.good[0]}', count: 1}}]\n"
     (several / "both.yaml").write_text(f"{ONE}{case}---\n{TWO}{case}")
-    code, told = ktrans_json("test", "both.yaml")
-    assert (code, told["passed"], [p["name"] for p in told["pipelines"]]) == (0, 2, ["one", "two"])
+    code, result = ktrans_json("test", "both.yaml")
+    assert (code, result["passed"], [p["name"] for p in result["pipelines"]]) == (
+        0,
+        2,
+        ["one", "two"],
+    )
 
 
 def test_doctor_looks_at_all_of_them(several, ktrans_json):
-    _, told = ktrans_json("doctor", "both.yaml")
-    subjects = {finding["subject"] for finding in told["findings"]}
+    _, result = ktrans_json("doctor", "both.yaml")
+    subjects = {finding["subject"] for finding in result["findings"]}
     assert {"both.yaml (one)", "both.yaml (two)"} <= subjects
 
 
@@ -148,7 +152,7 @@ def test_doctor_looks_at_all_of_them(several, ktrans_json):
     ("args", "said"),
     [
         (("--from", "2026-01-01"), "--from is for one pipeline"),
-        (("--watch",), "--watch is for a run that follows"),
+        (("--watch",), "--watch needs a run that follows"),
         (("--pipeline", "three"), "no pipeline named three"),
     ],
 )

@@ -43,7 +43,7 @@ def test_all_exit_codes_are_in_the_help_of_run(ktrans):
     assert {str(int(code)) for code in ExitCode} <= {words[0] for words in lines if words}
 
 
-def test_a_misspelt_verb_is_told_with_what_was_meant(ktrans):
+def test_a_misspelled_verb_is_reported_with_a_suggestion(ktrans):
     code, _, err = ktrans("valdiate", "x.yaml")
     assert code == 2
     assert "No such command 'valdiate'. Did you mean 'validate'?" in err
@@ -51,9 +51,9 @@ def test_a_misspelt_verb_is_told_with_what_was_meant(ktrans):
 
 def test_versions(ktrans, ktrans_json):
     assert ktrans("--version")[1].startswith("ktrans 0.")
-    code, told = ktrans_json("version")
+    code, result = ktrans_json("version")
     assert code == 0
-    assert {"ktrans", "python", "pyarrow", "plugins"} <= told.keys()
+    assert {"ktrans", "python", "pyarrow", "plugins"} <= result.keys()
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

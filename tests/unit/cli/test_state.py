@@ -53,16 +53,16 @@ def test_show_tells_how_far_one_can_go_back_and_looks_splits_up(project, ktrans,
     assert code == 0
     assert "as far as the beginning" in out
     assert str(project / "logs/one.log") in out
-    code, told = ktrans_json("state", "show", "demo.yaml", "--prefix", "/nowhere")
-    assert (told["matching"], told["splits"], told["reach"]) == (0, [], "the beginning")
+    code, result = ktrans_json("state", "show", "demo.yaml", "--prefix", "/nowhere")
+    assert (result["matching"], result["splits"], result["reach"]) == (0, [], "the beginning")
 
 
 def test_rewind_reads_again_what_came_later(project, ktrans, ktrans_json, later):
     before = lines(project)
-    code, told = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--dry-run")
+    code, result = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--dry-run")
     assert code == 0
-    assert told["rewound"] is False
-    assert (told["epochs"], told["splits"], told["rows"], told["epoch"]) == ([2], 2, 2, 1)
+    assert result["rewound"] is False
+    assert (result["epochs"], result["splits"], result["rows"], result["epoch"]) == ([2], 2, 2, 1)
     assert ktrans_json("state", "show", "demo.yaml")[1]["remembered"] == 3
     code, out, err = ktrans("state", "rewind", "demo.yaml", "--to", later, "--yes")
     assert code == 0
@@ -77,8 +77,8 @@ def test_rewind_reads_again_what_came_later(project, ktrans, ktrans_json, later)
 
 def test_rewind_names_the_files_that_would_be_there_twice(project, ktrans, ktrans_json, later):
     before = lines(project)
-    _, told = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--yes")
-    for sink in told["sinks"]:
+    _, result = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--yes")
+    for sink in result["sinks"]:
         for path in list(project.rglob(f"*{sink['files'][0]}*")):
             path.unlink()
     assert ktrans("run", "demo.yaml")[0] == 0
@@ -86,16 +86,16 @@ def test_rewind_names_the_files_that_would_be_there_twice(project, ktrans, ktran
 
 
 def test_rewind_tells_apart_what_replayed_rejects(project, ktrans, ktrans_json, add_bad_line):
-    """Their files are gone, so nobody may be told to remove what came of them."""
+    """Their input is gone, so nothing may suggest to remove their output."""
     add_bad_line()
     ktrans("run", "demo.yaml")
     between = move_back(project)
     assert ktrans("rejects", "replay", "demo.yaml")[0] == 0
     way = ("state", "rewind", "demo.yaml", "--to", between, "--dry-run")
     assert "Keep what was published by epoch 2, which replayed rejects" in ktrans(*way)[1]
-    code, told = ktrans_json(*way)
-    assert (code, told["epochs"], told["replays"], told["splits"]) == (0, [2], [2], 0)
-    assert [sink["files"] for sink in told["sinks"]] == [[], []]
+    code, result = ktrans_json(*way)
+    assert (code, result["epochs"], result["replays"], result["splits"]) == (0, [2], [2], 0)
+    assert [sink["files"] for sink in result["sinks"]] == [[], []]
 
 
 def test_rewind_asks_first(project, ktrans, ktrans_json, later, monkeypatch):
@@ -110,26 +110,26 @@ def test_rewind_asks_first(project, ktrans, ktrans_json, later, monkeypatch):
 
 
 def test_rewind_refuses_what_it_cannot_do(project, ktrans, ktrans_json, later):
-    code, told = ktrans_json("state", "rewind", "demo.yaml", "--to", "soon")
-    assert (code, told["error"]["code"]) == (2, "usage")
+    code, result = ktrans_json("state", "rewind", "demo.yaml", "--to", "soon")
+    assert (code, result["error"]["code"]) == (2, "usage")
     text = (project / "demo.yaml").read_text()
     stdin = text.replace("{type: file, paths: [logs/]}", "{type: stdin}")
     (project / "demo.yaml").write_text(stdin)
-    code, told = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--yes")
-    assert (code, told["error"]["code"]) == (2, "cannot_rewind")
+    code, result = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--yes")
+    assert (code, result["error"]["code"]) == (2, "cannot_rewind")
     generate = text.replace("{type: file, paths: [logs/]}", "{type: generate, rows: 10}")
     (project / "demo.yaml").write_text(generate)
-    code, told = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--yes")
-    assert (code, told["error"]["code"]) == (78, "cannot_rewind")
-    assert "read from file then" in told["error"]["message"]
+    code, result = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--yes")
+    assert (code, result["error"]["code"]) == (78, "cannot_rewind")
+    assert "read from file then" in result["error"]["message"]
 
 
 def test_forget_lets_one_file_be_read_again(project, ktrans, ktrans_json, later):
     before = lines(project)
     key = str(project / "logs/2.log")
-    code, told = ktrans_json("state", "forget", "demo.yaml", key, "--dry-run")
-    assert (code, told["forgotten"]) == (0, False)
-    assert [split["key"] for split in told["splits"]] == [key]
+    code, result = ktrans_json("state", "forget", "demo.yaml", key, "--dry-run")
+    assert (code, result["forgotten"]) == (0, False)
+    assert [split["key"] for split in result["splits"]] == [key]
     code, out, err = ktrans("state", "forget", "demo.yaml", key, "--yes")
     assert code == 0
     assert key in out
@@ -140,18 +140,18 @@ def test_forget_lets_one_file_be_read_again(project, ktrans, ktrans_json, later)
 
 def test_forget_by_prefix_and_of_what_was_quarantined(project, ktrans, ktrans_json, later):
     prefix = str(project / "logs")
-    _, told = ktrans_json("state", "forget", "demo.yaml", "--prefix", prefix, "--yes")
-    assert len(told["splits"]) == 3
-    code, told = ktrans_json("state", "forget", "demo.yaml", "--quarantined", "--yes")
-    assert (code, told["splits"], told["forgotten"]) == (0, [], False)
+    _, result = ktrans_json("state", "forget", "demo.yaml", "--prefix", prefix, "--yes")
+    assert len(result["splits"]) == 3
+    code, result = ktrans_json("state", "forget", "demo.yaml", "--quarantined", "--yes")
+    assert (code, result["splits"], result["forgotten"]) == (0, [], False)
 
 
 def test_forget_says_what_it_does_not_know(project, ktrans_json, later):
-    code, told = ktrans_json("state", "forget", "demo.yaml", "logs/2.log", "--yes")
-    assert (code, told["error"]["code"]) == (2, "split_unknown")
-    assert "--prefix" in told["error"]["hint"]
-    code, told = ktrans_json("state", "forget", "demo.yaml", "--yes")
-    assert (code, told["error"]["code"]) == (2, "usage")
+    code, result = ktrans_json("state", "forget", "demo.yaml", "logs/2.log", "--yes")
+    assert (code, result["error"]["code"]) == (2, "split_unknown")
+    assert "--prefix" in result["error"]["hint"]
+    code, result = ktrans_json("state", "forget", "demo.yaml", "--yes")
+    assert (code, result["error"]["code"]) == (2, "usage")
 
 
 def test_an_export_moves_a_pipeline_to_another_store(project, ktrans, ktrans_json, later):
@@ -165,10 +165,10 @@ def test_an_export_moves_a_pipeline_to_another_store(project, ktrans, ktrans_jso
     after = ktrans_json("state", "show", "demo.yaml")[1]
     assert {**after, "state": ""} == {**before, "state": ""}
     rows = lines(project)
-    code, told = ktrans_json("run", "demo.yaml")
-    assert (code, told["outcome"], lines(project)) == (0, "nothing_to_do", rows)
-    code, told = ktrans_json("state", "import", "demo.yaml", "state.jsonl")
-    assert (code, told["error"]["code"]) == (78, "state_exists")
+    code, result = ktrans_json("run", "demo.yaml")
+    assert (code, result["outcome"], lines(project)) == (0, "nothing_to_do", rows)
+    code, result = ktrans_json("state", "import", "demo.yaml", "state.jsonl")
+    assert (code, result["error"]["code"]) == (78, "state_exists")
     assert ktrans("state", "import", "demo.yaml", "state.jsonl", "--replace")[0] == 0
 
 

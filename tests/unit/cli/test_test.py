@@ -84,8 +84,8 @@ def test_a_wrong_value_is_shown_in_a_table_with_row_and_column(config):
     rows = [line.split(maxsplit=3) for line in text.splitlines()]
     assert ["1", "src_addr", "10.0.0.9", "10.0.0.1"] in rows
     assert ["2", "nothing", "1", "no such column"] in rows
-    told = json.loads(ran(path, "--json")[1])
-    assert (told["passed"], told["failed"]) == (0, 1)
+    result = json.loads(ran(path, "--json")[1])
+    assert (result["passed"], result["failed"]) == (0, 1)
 
 
 def test_rejects_have_to_be_expected(config):

@@ -95,7 +95,7 @@ def test_while_following_what_could_not_be_read_is_tried_again(bench):
     assert len(bench.names()) == 10
 
 
-def test_the_source_is_told_what_was_rejected_whole():
+def test_the_source_is_notified_of_splits_that_were_rejected_completely():
     why = {
         "bad": Quarantine("bad", "x://bad", "rejected", "unknown_format", "?"),
         "shut": Quarantine("shut", "x://shut", "waiting", "access", "?"),
@@ -131,7 +131,7 @@ def test_an_epoch_that_may_be_published_in_part_is_not_dropped_for_another_sourc
     )
 
 
-def test_what_may_be_published_is_not_left_out_when_it_is_processed_again(bench):
+def test_a_split_that_may_be_published_is_not_quarantined_when_it_is_processed_again(bench):
     """Or it would come twice, once it can be read again."""
     lose_the_stage(bench)
     bench.world.errors["object-000"] = [SplitChangedError("gone")] * 100

@@ -1,4 +1,4 @@
-"""What plugins that look on are told of a run, and that they cannot harm it."""
+"""The hooks that observe a run: what they receive, and that their errors do not stop it."""
 
 from __future__ import annotations
 
@@ -33,35 +33,35 @@ def spying(*, failing=False):
     """Make a plugin that writes down every call, with the context of its thread."""
     calls, lock = [], threading.Lock()
 
-    def told(hook, run, what):
+    def record(hook, run, what):
         with lock:
             calls.append((hook, run, what, dict(bound())))
         if failing:
             raise RuntimeError(f"{hook} broke")
 
     def ktrans_run_opened(run):
-        told("ktrans_run_opened", run, None)
+        record("ktrans_run_opened", run, None)
 
     def ktrans_run_started(run):
-        told("ktrans_run_started", run, None)
+        record("ktrans_run_started", run, None)
 
     def ktrans_epoch_started(run, epoch):
-        told("ktrans_epoch_started", run, epoch)
+        record("ktrans_epoch_started", run, epoch)
 
     def ktrans_task_finished(run, task):
-        told("ktrans_task_finished", run, task)
+        record("ktrans_task_finished", run, task)
 
     def ktrans_retrying(run, retry):
-        told("ktrans_retrying", run, retry)
+        record("ktrans_retrying", run, retry)
 
     def ktrans_epoch_committed(run, epoch):
-        told("ktrans_epoch_committed", run, epoch)
+        record("ktrans_epoch_committed", run, epoch)
 
     def ktrans_caught_up(run):
-        told("ktrans_caught_up", run, None)
+        record("ktrans_caught_up", run, None)
 
     def ktrans_run_finished(run, receipt):
-        told("ktrans_run_finished", run, receipt)
+        record("ktrans_run_finished", run, receipt)
 
     plugin = types.ModuleType("spy")
     for function in list(locals().values()):
@@ -88,7 +88,7 @@ def of(calls, hook):
     return [what for name, _, what, _ in calls if name == hook]
 
 
-def test_a_run_is_told_from_its_opening_to_its_end(bench, watch):
+def test_a_run_is_reported_from_its_opening_to_its_end(bench, watch):
     bench.fill(objects=6, lines=5)
     bench.world.objects["object-001"] += "bad\n"
     receipt, calls = watch()
@@ -135,7 +135,7 @@ def test_every_key_that_hooks_are_given_is_documented(bench, watch):
         assert set(what or ()) <= documented | {"torn", "access"}, name
 
 
-def test_a_retry_is_told_when_it_happens_and_with_its_task(bench, watch):
+def test_a_retry_is_reported_when_it_happens_and_with_its_task(bench, watch):
     bench.fill(objects=2)
     bench.world.errors["object-000"] = [RetryableError("slow down", code="busy")]
     bench.world.plan_errors.append(RetryableError("no answer", code="silent"))
@@ -149,7 +149,7 @@ def test_a_retry_is_told_when_it_happens_and_with_its_task(bench, watch):
     assert task["error"] is None
 
 
-def test_a_failed_run_is_told_with_its_error_and_the_next_one_as_resuming(bench, watch):
+def test_a_failed_run_is_reported_with_its_error_and_the_next_one_as_resuming(bench, watch):
     bench.fill(objects=2)
     bench.world.write_errors.append(ValueError("the disk ate it"))
     receipt, calls = watch()

@@ -19,9 +19,11 @@ WHOLE = [False, False, False, True, False, False]
 
 
 def rejects():
-    told = [True, True, True, True, False, True]
+    result = [True, True, True, True, False, True]
     details = ["", "", "", "", "no JSON; its first 1 bytes are kept", "the number"]
-    return reject_batch("u", range(1, 7), REASONS, RAW, details=details, decoder="d", complete=told)
+    return reject_batch(
+        "u", range(1, 7), REASONS, RAW, details=details, decoder="d", complete=result
+    )
 
 
 def test_reasons_and_decoders_say_that_there_is_but_a_part():

@@ -242,12 +242,12 @@ def test_a_crash_at_any_step_leaves_the_same_rows(bench, crashing_store, tmp_pat
     bench.world.objects.update(texts)
     run_to_the_end(rolled, [step])
 
-    def told(one):
+    def totals_of(one):
         return sorted(
             str({k: v for k, v in row.items() if k != "task"}) for row in one.rows()
         )  # fmt: skip
 
-    assert told(rolled) == told(undisturbed)
+    assert totals_of(rolled) == totals_of(undisturbed)
     assert rolled.open() == undisturbed.open()
     assert not bench.world.staged
 

@@ -99,9 +99,9 @@ def test_a_run_that_stands_by_for_long_says_so_once(bench, bucket):
         found = read(key)
         if key.endswith("lease.json"):
             looks.append(key)
-            told = json.loads(found.data)
-            later = datetime.fromisoformat(told["until"]) + timedelta(seconds=1)
-            data = json.dumps({**told, "until": later.isoformat()}).encode()
+            result = json.loads(found.data)
+            later = datetime.fromisoformat(result["until"]) + timedelta(seconds=1)
+            data = json.dumps({**result, "until": later.isoformat()}).encode()
             bucket.replace(key, data, found.version)
             if len(looks) == 5:
                 stop.set()

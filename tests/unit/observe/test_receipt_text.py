@@ -100,7 +100,7 @@ def test_colours_change_nothing_but_colours(receipt):
 
 
 @pytest.mark.parametrize("lost", ["records", "enricher", "sink"])
-def test_a_breach_is_told(receipt, lost):
+def test_a_wrong_sum_is_reported(receipt, lost):
     assert receipt.ledger.rows_agree()
     if lost == "records":
         receipt.ledger.records += 1

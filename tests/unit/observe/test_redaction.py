@@ -173,11 +173,11 @@ def test_tracebacks_of_debug_show_no_secret(tmp_path):
         "    raise RuntimeError('no ' + secret_local)\n"
         "failures.guarded(cli, ['--debug'])\n"
     )
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert "RuntimeError" in told.stderr
-    assert "open sesame" not in told.stderr
+    assert "RuntimeError" in result.stderr
+    assert "open sesame" not in result.stderr
 
 
 @pytest.mark.parametrize(

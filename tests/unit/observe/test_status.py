@@ -126,13 +126,13 @@ def test_status_adds_up_epochs(get, status):
     status.run_started("p", "r1", Meter(splits_known=9, splits_done=4))
     status.epoch_committed(1, SUMMARY)
     status.epoch_committed(2, SUMMARY)
-    [told] = json.loads(get("status.json")[1])["pipelines"]
-    assert told["totals"] == {"records": 200, "rows": 180, "skipped": 4, "input_bytes": 10_000}
-    assert told["rejects"] == {"bad_integer": 16, "record_too_large": 2}
-    assert told["stages"][0]["refused"] == 2
-    assert told["sinks"] == [{"id": "lake", "rows": 178, "bytes": 1400, "outputs": 2}]
-    assert told["waiting_splits"] == 5
-    assert told["errors"][0]["code"] == "access"
+    [result] = json.loads(get("status.json")[1])["pipelines"]
+    assert result["totals"] == {"records": 200, "rows": 180, "skipped": 4, "input_bytes": 10_000}
+    assert result["rejects"] == {"bad_integer": 16, "record_too_large": 2}
+    assert result["stages"][0]["refused"] == 2
+    assert result["sinks"] == [{"id": "lake", "rows": 178, "bytes": 1400, "outputs": 2}]
+    assert result["waiting_splits"] == 5
+    assert result["errors"][0]["code"] == "access"
 
 
 def test_metrics_are_in_the_text_format(get, status):
@@ -253,20 +253,20 @@ def test_a_page_may_show_several_pipelines_that_come_and_go(process, get, clock)
 def test_reloads_are_shown(process, get, clock):
     clock.now += 5
     process.reload_failed(["p.yaml:3: unknown source nope"])
-    told = json.loads(get("status.json")[1])["config"]
-    assert told["generation"] == 1
-    assert told["failed"] == {"time": clock.now, "errors": ["p.yaml:3: unknown source nope"]}
+    result = json.loads(get("status.json")[1])["config"]
+    assert result["generation"] == 1
+    assert result["failed"] == {"time": clock.now, "errors": ["p.yaml:3: unknown source nope"]}
     assert "ktrans_config_reload_failing 1.0" in get("metrics")[1]
     clock.now += 5
     process.reloaded(2)
     process.show("p", GRAPH)
-    told = json.loads(get("status.json")[1])
-    assert told["config"]["failed"] is None
-    assert (told["config"]["generation"], told["config"]["loaded"]) == (2, clock.now)
-    assert told["pipelines"][0]["generation"] == 2
+    result = json.loads(get("status.json")[1])
+    assert result["config"]["failed"] is None
+    assert (result["config"]["generation"], result["config"]["loaded"]) == (2, clock.now)
+    assert result["pipelines"][0]["generation"] == 2
     assert 'data-generation="2"' in get("")[1]
     lines = get("metrics")[1].splitlines()
-    assert 'ktrans_reloads_total{outcome="taken"} 1.0' in lines
+    assert 'ktrans_reloads_total{outcome="applied"} 1.0' in lines
     assert 'ktrans_reloads_total{outcome="failed"} 1.0' in lines
 
 

@@ -46,7 +46,7 @@ def write(tmp_path):
     return write
 
 
-class Witness(FleetObserver):
+class Recorder(FleetObserver):
     def __init__(self):
         self.seen = []
         self.happened = threading.Condition()
@@ -61,13 +61,13 @@ class Witness(FleetObserver):
             assert self.happened.wait_for(lambda: what in self.seen, 60), (what, self.seen)
 
     def observer(self, pipeline):
-        witness = self
+        recorder = self
 
-        class Told(Observer):
+        class CaughtUp(Observer):
             def caught_up(self):
-                witness.note("caught_up", pipeline.name)
+                recorder.note("caught_up", pipeline.name)
 
-        return Told()
+        return CaughtUp()
 
     def starting(self, member):
         self.note("starting", member.name)
@@ -90,8 +90,8 @@ class Running:
     """A fleet that runs in a thread."""
 
     def __init__(self, order, catalogue):
-        self.witness = Witness()
-        self.fleet = Fleet(order, catalogue, self.witness)
+        self.recorder = Recorder()
+        self.fleet = Fleet(order, catalogue, self.recorder)
         self.fleet.prepare()
         self.events = stop, abandon, reload = [threading.Event() for _ in range(3)]
         self.stop, self.reload = stop, reload
@@ -178,12 +178,12 @@ def test_two_that_would_share_a_standard_stream_are_refused(
 def test_an_observer_that_ends_the_thread_is_a_failure_of_that_one_only(write, tmp_path, catalogue):
     class Ends(FleetObserver):
         def observer(self, pipeline):
-            class Told(Observer):
+            class CaughtUp(Observer):
                 def run_started(self, *_):
                     if pipeline.name == "a":
                         raise SystemExit(3)
 
-            return Told()
+            return CaughtUp()
 
     write("a")
     write("b")
@@ -202,14 +202,14 @@ def test_a_reload_touches_only_what_has_changed(write, running):
     write("a", **FOLLOW)
     write("b", **FOLLOW)
     one = running(once=False)
-    one.witness.until("caught_up", "a")
-    one.witness.until("caught_up", "b")
+    one.recorder.until("caught_up", "a")
+    one.recorder.until("caught_up", "b")
     run_of_b = one.fleet.members["b"].receipt.run_id
     write("a", "generate, rows: 60", **FOLLOW)
     write("c", **FOLLOW)
     one.reload.set()
-    one.witness.until("caught_up", "c")
-    change = one.witness.change
+    one.recorder.until("caught_up", "c")
+    change = one.recorder.change
     assert (change.new, change.changed, change.unchanged) == (("c",), ("a",), ("b",))
     members = one.end()
     assert members["b"].receipt.run_id == run_of_b
@@ -219,29 +219,29 @@ def test_a_reload_touches_only_what_has_changed(write, running):
 def test_a_wrong_reload_leaves_everything_as_it_is(write, running):
     path = write("a", **FOLLOW)
     one = running(once=False)
-    one.witness.until("caught_up", "a")
+    one.recorder.until("caught_up", "a")
     run_id = one.fleet.members["a"].receipt.run_id
     path.write_text("name: a\nsource: {type: nope}\nsinks: [{type: blackhole}]\n")
     one.reload.set()
-    one.witness.until("reload_failed", "unknown_component")
+    one.recorder.until("reload_failed", "unknown_component")
     assert one.fleet.members["a"].receipt.run_id == run_id
     assert not one.fleet.members["a"].ended
     write("a", "generate, rows: 51", **FOLLOW)
     one.reload.set()
-    one.witness.until("reloaded", 2)
-    one.witness.until("ended", "a")
+    one.recorder.until("reloaded", 2)
+    one.recorder.until("ended", "a")
     assert one.end()["a"].receipt.run_id != run_id
 
 
 def test_a_renamed_pipeline_is_one_that_leaves_and_one_that_comes_after_it(write, running):
     path = write("a", **FOLLOW)
     one = running(once=False)
-    one.witness.until("caught_up", "a")
+    one.recorder.until("caught_up", "a")
     path.write_text(path.read_text().replace("name: a", "name: z"))
     one.reload.set()
-    one.witness.until("starting", "z")
-    one.witness.until("removed", "a")
-    seen = one.witness.seen
+    one.recorder.until("starting", "z")
+    one.recorder.until("removed", "a")
+    seen = one.recorder.seen
     assert seen.index(("ended", "a")) < seen.index(("starting", "z"))
 
 
@@ -252,15 +252,15 @@ def test_what_has_failed_is_started_again_by_a_reload(write, running, tmp_path):
     write("a", text, "decoder: {type: aws_vpc}\nrejects: {type: blackhole, limit: {count: 1}}")
     write("b", **FOLLOW)
     one = running(once=False)
-    one.witness.until("ended", "a")
-    one.witness.until("caught_up", "b")
+    one.recorder.until("ended", "a")
+    one.recorder.until("caught_up", "b")
     assert one.fleet.members["a"].receipt.exit_code == ExitCode.DATA
     (tmp_path / "logs/a.log").unlink()
-    one.witness.seen.remove(("ended", "a"))
+    one.recorder.seen.remove(("ended", "a"))
     one.reload.set()
-    one.witness.until("reloaded", 2)
-    assert one.witness.change.changed == ("a",)
-    assert one.witness.change.unchanged == ("b",)
+    one.recorder.until("reloaded", 2)
+    assert one.recorder.change.changed == ("a",)
+    assert one.recorder.change.unchanged == ("b",)
 
 
 class Slow:
@@ -295,13 +295,13 @@ def test_the_epoch_under_way_is_completed_before_the_change(write, running, slow
     old = one.fleet.members["a"]
     write("a", "generate, rows: 50", HELD + "engine: {poll_interval: 0.06, grace_period: 0}")
     one.reload.set()
-    one.witness.until("reloaded", 2)
+    one.recorder.until("reloaded", 2)
     assert not old.ended
     slow.go.set()
-    one.witness.until("ended", "a")
+    one.recorder.until("ended", "a")
     assert (old.receipt.outcome, old.receipt.epochs) == ("stopped", 1)
     assert old.receipt.ledger.decoded.rows == 50
-    one.witness.until("caught_up", "a")
+    one.recorder.until("caught_up", "a")
     new = one.end()["a"]
     assert new is not old
     assert not new.receipt.resumed
@@ -315,14 +315,14 @@ def test_a_call_to_stop_overtakes_a_change(write, running, slow):
     old = one.fleet.members["a"]
     write("a", "generate, rows: 50", HELD + "engine: {poll_interval: 0.06, grace_period: 60}")
     one.reload.set()
-    one.witness.until("reloaded", 2)
+    one.recorder.until("reloaded", 2)
     one.stop.set()
     slow.go.set()
     assert one.end()["a"] is old
     assert old.receipt.ledger.decoded.rows == 50
 
 
-def test_a_changed_pipeline_that_is_taken_out_before_its_edge_leaves(write, running, slow):
+def test_a_changed_pipeline_that_is_then_removed_ends_after_its_epoch(write, running, slow):
     write("b", **FOLLOW)
     write("a", "generate, rows: 50", HELD + "engine: {poll_interval: 0.05, grace_period: 60}")
     one = running(once=False)
@@ -331,28 +331,28 @@ def test_a_changed_pipeline_that_is_taken_out_before_its_edge_leaves(write, runn
         "a", "generate, rows: 50", HELD + "engine: {poll_interval: 0.06, grace_period: 60}"
     )
     one.reload.set()
-    one.witness.until("reloaded", 2)
+    one.recorder.until("reloaded", 2)
     path.unlink()
     one.reload.set()
-    one.witness.until("reloaded", 3)
-    assert one.witness.change.removed == ("a",)
+    one.recorder.until("reloaded", 3)
+    assert one.recorder.change.removed == ("a",)
     slow.go.set()
-    one.witness.until("removed", "a")
+    one.recorder.until("removed", "a")
 
 
 def test_a_state_that_moves_is_refused_since_all_would_be_read_again(write, running):
     path = write("a", **FOLLOW)
     one = running(once=False)
-    one.witness.until("caught_up", "a")
+    one.recorder.until("caught_up", "a")
     text = path.read_text()
     path.write_text(text.replace("state.db", "other/state.db"))
     one.reload.set()
-    one.witness.until("reload_failed", "state_moved")
+    one.recorder.until("reload_failed", "state_moved")
     assert not one.fleet.members["a"].ended
     path.write_text(text.replace("state: {", "state: {type: sqlite, "))
     write("b", **FOLLOW)
     one.reload.set()
-    one.witness.until("reloaded", 2)
+    one.recorder.until("reloaded", 2)
     assert one.end()["a"].receipt.ledger.decoded.rows == 50
 
 
@@ -360,10 +360,10 @@ def test_a_state_that_moves_is_refused_since_all_would_be_read_again(write, runn
 def test_no_file_whatever_is_in_it_ends_those_that_run(write, running, tmp_path, value):
     write("a", **FOLLOW)
     one = running(once=False)
-    one.witness.until("caught_up", "a")
+    one.recorder.until("caught_up", "a")
     (tmp_path / "b.yaml").write_text(f"x-a: {value}\n")
     one.reload.set()
-    one.witness.until("reload_failed", "yaml_too_large")
+    one.recorder.until("reload_failed", "yaml_too_large")
     assert not one.fleet.members["a"].ended
 
 
@@ -381,24 +381,24 @@ def test_a_defect_in_a_reload_ends_nothing(write, tmp_path, monkeypatch):
     write("a", **FOLLOW)
     one = Running(Broken(paths=(str(tmp_path),), once=False), catalogue)
     try:
-        one.witness.until("caught_up", "a")
+        one.recorder.until("caught_up", "a")
         monkeypatch.setattr(catalogue, "broken", True, raising=False)
         one.reload.set()
-        one.witness.until("reload_failed", "defect")
+        one.recorder.until("reload_failed", "defect")
         assert not one.fleet.members["a"].ended
     finally:
         one.end()
 
 
-def test_a_reload_that_was_taken_in_part_is_told_as_failing(write, running, tmp_path):
+def test_a_partial_reload_is_reported_as_failing(write, running, tmp_path):
     write("a", **FOLLOW)
     one = running(once=False, keep_going=True)
-    one.witness.until("caught_up", "a")
+    one.recorder.until("caught_up", "a")
     (tmp_path / "b.yaml").write_text("name: b\nsource: {type: nope}\nsinks: [{type: blackhole}]\n")
     write("c", **FOLLOW)
     one.reload.set()
-    one.witness.until("caught_up", "c")
-    seen = one.witness.seen
+    one.recorder.until("caught_up", "c")
+    seen = one.recorder.seen
     assert seen.index(("reloaded", 2)) < seen.index(("reload_failed", "unknown_component"))
 
 
