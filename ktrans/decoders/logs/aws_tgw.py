@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from ktrans.decoders.aws.fields import TGW_DEFAULT, TGW_FIELDS
 from ktrans.decoders.aws.log import TextLog
-from ktrans.decoders.aws.sniff import sniff_aws
+from ktrans.decoders.aws.recognise import sniff_aws
 
 
 def _per_row(column: pa.DictionaryArray, per_value: pa.Array, *, null: bool) -> np.ndarray:

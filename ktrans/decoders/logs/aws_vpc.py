@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ktrans.decoders.aws.default_only import has_version
 from ktrans.decoders.aws.fields import VPC_DEFAULT, VPC_FIELDS
 from ktrans.decoders.aws.log import TextLog
-from ktrans.decoders.aws.sniff import sniff_aws
+from ktrans.decoders.aws.recognise import has_version, sniff_aws
 
 _DEFAULT_VERSION = 2
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ktrans.decoders.aws.default_only import has_version, matching, sniff_records
 from ktrans.decoders.aws.fields import VPC_DEFAULT, VPC_FIELDS
 from ktrans.decoders.aws.fields import Field as NativeField
 from ktrans.decoders.aws.log import TextLog
+from ktrans.decoders.aws.recognise import has_version, matching, sniff_records
 
 _UUID = r"^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 _PROJECT = r"^[0-9A-Fa-f]{32}$"

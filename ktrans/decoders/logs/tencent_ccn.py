@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from ktrans.decoders.aws.default_only import matching, sniff_records
 from ktrans.decoders.aws.fields import VPC_FIELDS, Field
 from ktrans.decoders.aws.log import TextLog
+from ktrans.decoders.aws.recognise import matching, sniff_records
 from ktrans.decoders.logs.tencent_vpc import NULLS
 
 _MARKS = {"ccn-id": r"^ccn-[0-9a-z]+$"}

@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import partial
 
 from ktrans.api import Head, Sniff
-from ktrans.decoders.aws.default_only import matching, sniff_records
 from ktrans.decoders.aws.fields import VPC_DEFAULT, VPC_FIELDS
 from ktrans.decoders.aws.layout import Dialect
 from ktrans.decoders.aws.log import TextLog
+from ktrans.decoders.aws.recognise import matching, sniff_records
 
 NULLS = ("-", "-1")
 _MARKS = {"account-id": r"^[0-9]{9,12}$", "interface-id": r"^eni-[0-9a-z]{8}$"}
