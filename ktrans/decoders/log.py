@@ -37,13 +37,12 @@ the page on mappings and the tests follow from it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, create_model
-
-from ktrans.api import ComponentConfig, Decoder, Head, Sniff
+from ktrans.api import Decoder, Head, Sniff
+from ktrans.decoders.declared import DeclaredLog
 from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Frame, Json, JsonInLogEvents, Parquet, ZeekText
 from ktrans.decoders.mapped.table import Table, col, each_text, where
@@ -66,7 +65,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Log(Table):
+class Log(Table, DeclaredLog):
     """A flow log: a table of columns, how its records are stored, and how `auto` recognises it.
 
     Attributes:
@@ -75,6 +74,7 @@ class Log(Table):
         log_type: of every row; None if records have their own.
         frames: how records may be stored; the first that accepts an object is used, or the last.
         sniff: makes a claim on an object by its first bytes.
+        base: the class that reads the log, if the general one would be slower.
     """
 
     name: str = field(kw_only=False)
@@ -82,6 +82,7 @@ class Log(Table):
     log_type: str | None
     frames: tuple[Frame, ...]
     sniff: Sniffer
+    base: type[MappedDecoder[Any]] = MappedDecoder
 
     def __post_init__(self) -> None:
         own = {"provider": self.provider, "log_type": self.log_type}
@@ -89,33 +90,13 @@ class Log(Table):
         object.__setattr__(self, "constants", {**constants, **self.constants})
         super().__post_init__()
 
-    @cached_property
-    def config(self) -> type[ComponentConfig]:
-        """The model of the decoder's options: its type alone."""
-        only: Any = Literal[self.name]
-        of_type = Field(
-            default=self.name, description="Which component this is.", examples=[self.name]
-        )
-        return create_model(
-            f"{self._class_name}Config",
-            __base__=ComponentConfig,
-            __doc__=f"Options of the `{self.name}` decoder.",
-            type=(only, of_type),
-        )
+    def decoder_base(self) -> type[Decoder[Any]]:
+        """Return the class that reads such logs."""
+        return self.base
 
-    @cached_property
-    def decoder(self) -> type[Decoder[Any]]:
-        """The class of the decoder."""
-        members = {
-            "__doc__": f"Decodes records of {self.name}.",
-            "table": self,
-            "frames": self.frames,
-        }
-        return type(self._class_name, (MappedDecoder,), members)
-
-    @property
-    def _class_name(self) -> str:
-        return f"{self.name.title().replace('_', '')}Decoder"
+    def decoder_members(self) -> Mapping[str, Any]:
+        """Return the table and the frames."""
+        return {"table": self, "frames": self.frames}
 
     def recognise(self, head: Head) -> Sniff | None:
         """Make a claim on an object, looking at the records inside whatever carries them."""

@@ -95,13 +95,9 @@ DECODERS = [
     ),
     _log("aws_vpc", "AWS VPC flow logs, versions 2 to 11, text and Parquet", stability="stable"),
     _log("aws_tgw", "AWS Transit Gateway flow logs, text and Parquet", stability="stable"),
-    _spec(
-        "decoder",
+    _log(
         "gcp_vpc",
-        "gcp_vpc",
-        "GcpVpcDecoder",
         "Google Cloud VPC flow logs: log entries as JSON lines, arrays or Pub/Sub messages",
-        sniff="ktrans.decoders.logs.gcp_vpc:sniff",
     ),
     _log("gcp_firewall", "Google Cloud firewall rules logs: log entries, one connection each"),
     _log("zeek_conn", "Zeek conn.log, tab-separated text and JSON"),

@@ -14,20 +14,18 @@ sniff=...,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, create_model
-
-from ktrans.api import Head, Sniff
+from ktrans.api import Decoder, Head, Sniff
 from ktrans.decoders.aws.decoder import AwsDecoder, AwsTextConfig
 from ktrans.decoders.aws.layout import Dialect
+from ktrans.decoders.declared import DeclaredLog
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TextLog(Dialect):
+class TextLog(Dialect, DeclaredLog):
     """A text log in the format of AWS.
 
     Attributes:
@@ -36,31 +34,19 @@ class TextLog(Dialect):
 
     sniff: Callable[[Head, Dialect], Sniff | None]
 
-    @cached_property
-    def config(self) -> type[AwsTextConfig]:
-        """The model of the decoder's options."""
-        only: Any = Literal[self.name]
-        of_type = Field(
-            default=self.name, description="Which component this is.", examples=[self.name]
-        )
-        model = create_model(
-            f"{self._class_name}Config",
-            __base__=AwsTextConfig,
-            __doc__=f"Options of the `{self.name}` decoder.",
-            type=(only, of_type),
-        )
-        model.dialect = self
-        return model
+    options = AwsTextConfig
 
-    @cached_property
-    def decoder(self) -> type[AwsDecoder[Any]]:
-        """The class of the decoder."""
-        members = {"__doc__": f"Decodes records of {self.name}.", "dialect": self}
-        return type(self._class_name, (AwsDecoder,), members)
+    def config_members(self) -> Mapping[str, Any]:
+        """Return the dialect, by which the options are checked."""
+        return {"dialect": self}
 
-    @property
-    def _class_name(self) -> str:
-        return f"{self.name.title().replace('_', '')}Decoder"
+    def decoder_base(self) -> type[Decoder[Any]]:
+        """Return the class that reads such logs."""
+        return AwsDecoder
+
+    def decoder_members(self) -> Mapping[str, Any]:
+        """Return the dialect."""
+        return {"dialect": self}
 
     def recognise(self, head: Head) -> Sniff | None:
         """Make a claim on an object."""

@@ -1,70 +1,48 @@
 """Google Cloud VPC flow logs: Cloud Logging entries as JSON lines, arrays, or Pub/Sub messages.
 
-Source: Google Cloud documentation, "About VPC Flow Logs records".
+Counters are Google's estimates from samples, and bytes those of the payload only. A flow is logged by
+each side and by each configuration that covers it; all of these are kept, and differ in `reporter` and
+the attribute `resource.labels.name`. Of a drop record whose attribute
+`jsonPayload.throughput_inclusion` is INCLUDED, the dropped amount is also part of another record's
+counters.
+
+Source: Google Cloud documentation, "About VPC Flow Logs records" and "LogEntry".
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
 
 import pyarrow as pa
-from pydantic import Field
 
-from ktrans.api import (
-    BytesPayload,
-    ComponentConfig,
-    Head,
-    Limits,
-    Payload,
-    Sniff,
-    Split,
-)
-from ktrans.decoders.base import FlowDecoder
+from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.frames.block import Block
-from ktrans.decoders.frames.json import cut_json
-from ktrans.decoders.logs.gcp_table import TABLE
+from ktrans.decoders.log import WEAK, Json, Log, col, pattern, where
+from ktrans.decoders.logs.gcp_derived import HIDDEN, READS, derive
+from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.read.gcp import GcpReader
 from ktrans.decoders.read.gcp_members import Wanted
 from ktrans.decoders.rows import DecodedRows, RowBuilder, joined
 from ktrans.flow.schema import project
 
-_NAMED = re.compile(
-    rb'"logName"\s*:\s*"[^"]*(?:compute|networkmanagement)\.googleapis\.com(?:%2[Ff]|/)vpc_flows"'
+_NAME = r"(?:compute|networkmanagement)\.googleapis\.com(?:%2F|%2f|/)vpc_flows"
+_BY_NAME = pattern(rb'"logName"\s*:\s*"[^"]*' + _NAME.encode() + b'"', "logName ends in vpc_flows")
+_BY_CONNECTION = pattern(
+    rb'(?s)"jsonPayload"\s*:\s*\{.{0,4096}?"connection"\s*:\s*\{',
+    "jsonPayload.connection, without a log name",
+    score=WEAK,
 )
-_CONNECTION = re.compile(rb'"jsonPayload"\s*:\s*\{.{0,4096}?"connection"\s*:\s*\{', re.DOTALL)
 
 
-class GcpVpcDecoderConfig(ComponentConfig):
-    """Options of the `gcp_vpc` decoder."""
-
-    type: Literal["gcp_vpc"] = Field(
-        default="gcp_vpc", description="Which component this is.", examples=["gcp_vpc"]
-    )
-
-
-class GcpVpcDecoder(FlowDecoder[GcpVpcDecoderConfig]):
-    """Decodes Google Cloud VPC flow logs.
-
-    Counters are Google's estimates from samples, and bytes those of the payload only. A flow is
-    logged by each side and by each configuration that covers it; all of these are kept, told apart
-    by `reporter` and the attribute `resource.labels.name`. Of a drop record whose attribute
-    `jsonPayload.throughput_inclusion` is INCLUDED, the dropped amount is also part of another
-    record's counters.
-    """
+class GcpVpcDecoder(MappedDecoder[ComponentConfig]):
+    """Decodes log entries by a reader that parses repeated metadata once."""
 
     def prepare(self, schema: pa.Schema) -> None:
         """Prepare to build the columns of this schema."""
-        self._builder = RowBuilder(TABLE, schema)
-        self._placed = RowBuilder(TABLE, project([*schema.names, "source_pos"]))
+        self._builder = RowBuilder(self.table, schema)
+        self._placed = RowBuilder(self.table, project([*schema.names, "source_pos"]))
         everything = "attrs" in schema.names
-        self._reader = GcpReader(Wanted(TABLE.needed(schema.names), everything=everything))
-
-    def blocks(self, payload: Payload) -> Iterator[Block]:
-        """Cut an object into blocks of one log entry a line, taken out of Pub/Sub messages."""
-        return cut_json(payload, self.context.limits, pubsub=True)
+        self._reader = GcpReader(Wanted(self.table.needed(schema.names), everything=everything))
 
     def rows(self, block: Block) -> DecodedRows:
         """Return the rows of log entries."""
@@ -76,21 +54,57 @@ class GcpVpcDecoder(FlowDecoder[GcpVpcDecoderConfig]):
         return replace(rows, batch=rows.batch.select(self._schema.names))
 
 
-def sniff(head: Head) -> Sniff | None:
-    """Claim JSON whose log names are those of VPC flow logs."""
-    if head.columns is not None:
-        return None
-    data = _unwrapped(head)
-    if _NAMED.search(data):
-        return Sniff(100, "logName ends in vpc_flows")
-    if b'"logName"' not in data and _CONNECTION.search(data):
-        return Sniff(60, "jsonPayload.connection, without a log name")
-    return None
+def _sniff(head: Head) -> Sniff | None:
+    """Claim entries of VPC flow logs, or weakly entries with a connection and no log name."""
+    return _BY_NAME(head) or (None if b'"logName"' in head.data else _BY_CONNECTION(head))
 
 
-def _unwrapped(head: Head) -> bytes:
-    """Give the first bytes, taken out of Pub/Sub messages if they are in any."""
-    if b'"message"' not in head.data or b'"data"' not in head.data:
-        return head.data
-    payload = BytesPayload(Split(head.uri, head.uri), head.data)
-    return b"".join(block.data for block in cut_json(payload, Limits(), pubsub=True))
+def _service(side: str) -> tuple[str, ...]:
+    return (
+        f"jsonPayload.{side}_google_service.service_name",
+        f"jsonPayload.{side}_gke_details.pod.workload.workload_name",
+        f"jsonPayload.{side}_gke_details.pod.pod_workload.workload_name",
+    )
+
+
+LOG = Log(
+    "gcp_vpc",
+    provider="gcp",
+    log_type="gcp.vpc",
+    frames=(Json(pubsub=True),),
+    columns=(
+        col("record_id", "insertId"),
+        col("start_time", "jsonPayload.start_time"),
+        col("end_time", "jsonPayload.end_time"),
+        col("logged_at", "timestamp"),
+        col("src_addr", "jsonPayload.connection.src_ip"),
+        col("dst_addr", "jsonPayload.connection.dest_ip"),
+        col("src_port", "jsonPayload.connection.src_port"),
+        col("dst_port", "jsonPayload.connection.dest_port"),
+        col("protocol", "jsonPayload.connection.protocol"),
+        col("packets", "jsonPayload.packets_sent"),
+        col("bytes", "jsonPayload.bytes_sent"),
+        col("packets_dropped", "jsonPayload.packets_dropped"),
+        col("bytes_dropped", "jsonPayload.bytes_dropped"),
+        col("action_reason", "jsonPayload.drop_reason"),
+        col(
+            "rtt_us",
+            "jsonPayload.round_trip_time.median_msec",
+            "jsonPayload.rtt_msec",
+            multiply=1000,
+        ),
+        col("account_id", "resource.labels.project_id"),
+        col("src_vpc", "jsonPayload.src_vpc.vpc_name"),
+        col("dst_vpc", "jsonPayload.dest_vpc.vpc_name"),
+        col("src_service", *_service("src")),
+        col("dst_service", *_service("dest")),
+    ),
+    constants={"log_status": "OK"},
+    evidence=("src_addr", "dst_addr"),
+    reads=READS,
+    hidden=HIDDEN,
+    skip=where("logName", unlike=_NAME + "$"),
+    derive=derive,
+    sniff=_sniff,
+    base=GcpVpcDecoder,
+)

@@ -41,7 +41,10 @@ BESIDE = (".expected.jsonl", ".rejects.jsonl", ".options.json")
 UNMARKED = {"ibm_vpc/empty.json", "ibm_vpc/invalid.json"}
 """Golden inputs without the names by which their log is recognised."""
 
-REASONS = {"bad_json", "wrong_type", "out_of_range", "bad_address", "too_few_fields", "bad_record"}
+REASONS = {
+    "bad_json", "wrong_type", "out_of_range", "bad_address", "bad_timestamp", "bad_record",
+    "too_few_fields", "no_flow_fields",
+}  # fmt: skip
 SMALL = Limits(block_bytes=4096)
 
 

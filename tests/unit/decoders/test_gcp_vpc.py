@@ -16,12 +16,12 @@ from ktrans_generate.source import GenerateSourceConfig, write_files
 
 from ktrans.api import BytesPayload, Context, Head, Limits, RejectError, Split, TruncatedError
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
-from ktrans.decoders.logs.gcp_vpc import GcpVpcDecoder, GcpVpcDecoderConfig, sniff
+from ktrans.decoders.logs.gcp_vpc import LOG
 from ktrans.decoders.read import gcp as _gcp_read
 from ktrans.flow.schema import NAMES
 from ktrans.registry.catalogue import Catalogue
 
-LOG = "projects/shop/logs/compute.googleapis.com%2Fvpc_flows"
+LOG_NAME = "projects/shop/logs/compute.googleapis.com%2Fvpc_flows"
 SMALL = Limits(block_bytes=1500)
 SLIM = (
     "start_time",
@@ -35,7 +35,7 @@ SLIM = (
 )
 
 
-def entry(payload=None, log=LOG, connection=None, **more):
+def entry(payload=None, log=LOG_NAME, connection=None, **more):
     """Make an entry; `payload` adds to a plain flow, and takes away what it says is None."""
     flow = {
         "connection": connection
@@ -73,7 +73,7 @@ def decode(data, columns=None, limits=None, final=True):
         lines = [d if isinstance(d, str) else json.dumps(d) for d in data]
         data = "".join(f"{line}\n" for line in lines)
     data = data.encode() if isinstance(data, str) else data
-    decoder = GcpVpcDecoder(GcpVpcDecoderConfig(), Context(limits=limits or Limits()))
+    decoder = LOG.decoder(LOG.config(), Context(limits=limits or Limits()))
     schema = decoder.schema(columns)
     payload = BytesPayload(Split("k", "gs://bucket/object"), data)
     payload.final_attempt = final
@@ -169,7 +169,7 @@ def test_34_the_configuration_that_logged_is_kept():
     labels = {"location": "global", "name": "all-of-it", "resource_container": "projects/1"}
     row = one(resource={"type": "vpc_flow_logs_config", "labels": labels})
     assert row["attrs"]["resource.labels.name"] == "all-of-it"
-    assert row["attrs"]["logName"] == LOG
+    assert row["attrs"]["logName"] == LOG_NAME
     assert row["account_id"] == "shop"
 
 
@@ -415,15 +415,15 @@ def test_generated_entries_are_recognised(tmp_path):
 def test_what_is_claimed():
     named = json.dumps(entry()).encode()
     unnamed = json.dumps({"jsonPayload": {"connection": {"src_ip": "::1"}}}).encode()
-    assert sniff(Head("x", named)).score == 100
-    assert sniff(Head("x", json.dumps([entry()], indent=2).encode())).score == 100
-    assert sniff(Head("x", named.replace(b"%2F", b"/"))).score == 100
+    assert LOG.recognise(Head("x", named)).score == 100
+    assert LOG.recognise(Head("x", json.dumps([entry()], indent=2).encode())).score == 100
+    assert LOG.recognise(Head("x", named.replace(b"%2F", b"/"))).score == 100
     push = {"message": {"data": base64.b64encode(named).decode()}}
-    assert sniff(Head("x", json.dumps(push).encode())).score == 100
-    assert sniff(Head("x", unnamed)).score == 60
-    assert sniff(Head("x", named.replace(b"vpc_flows", b"firewall"))) is None
-    assert sniff(Head("x", b"2 123 eni-1 10.0.0.1")) is None
-    assert sniff(Head("x", b"", ("logName",))) is None
+    assert LOG.recognise(Head("x", json.dumps(push).encode())).score == 100
+    assert LOG.recognise(Head("x", unnamed)).score == 60
+    assert LOG.recognise(Head("x", named.replace(b"vpc_flows", b"firewall"))) is None
+    assert LOG.recognise(Head("x", b"2 123 eni-1 10.0.0.1")) is None
+    assert LOG.recognise(Head("x", b"", ("logName",))) is None
 
 
 def test_a_torn_stream_keeps_its_complete_entries():
@@ -502,7 +502,7 @@ def test_batches_are_of_the_flow_schema(tmp_path):
 
 def test_a_member_that_another_thread_meets_meanwhile_does_no_harm(monkeypatch):
     """Whenever one thread looks up what members are known, another one learns more right after."""
-    decoder = GcpVpcDecoder(GcpVpcDecoderConfig(), Context())
+    decoder = LOG.decoder(LOG.config(), Context())
     decoder.schema(None)
 
     def block(*lines):

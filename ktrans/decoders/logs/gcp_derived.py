@@ -1,4 +1,4 @@
-"""How GCP VPC flow log entries become flow rows.
+"""Flow columns that are computed from several values of a Google Cloud VPC flow log entry.
 
 Source: Google Cloud documentation, "About VPC Flow Logs records" and "LogEntry".
 """
@@ -12,13 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.mapped.table import Table, col, parse_path
+from ktrans.decoders.mapped.table import parse_path
 from ktrans.decoders.partial_rows import PartialRows
-from ktrans.decoders.read.raw_columns import Path, RawColumns
-from ktrans.decoders.values import marked, text_of
+from ktrans.decoders.read.raw_columns import Path
 from ktrans.flow.columns import coalesce_text, recode
 
-LOG_NAME = re.compile(r"(?:compute|networkmanagement)\.googleapis\.com(?:%2F|%2f|/)vpc_flows$")
 _PROJECT = re.compile(r"^projects/([^/]+)/logs/")
 _ZONE = re.compile(r"^([a-z]+(?:-[a-z]+)*-[a-z]+[0-9]+)-[a-z]$")
 _LOG_NAME_PATH = ("logName",)
@@ -47,13 +45,8 @@ def _inside(path: str) -> Path:
     return _PAYLOAD + parse_path(path)
 
 
-def _other_records(native: RawColumns) -> np.ndarray | None:
-    """Mark entries of other logs, which sinks of Cloud Logging mix with flows."""
-    names = native.columns.get(_LOG_NAME_PATH)
-    return None if names is None else marked(text_of(names), lambda name: not LOG_NAME.search(name))
-
-
-def _derive(work: PartialRows) -> None:
+def derive(work: PartialRows) -> None:
+    """Fill reporter, direction, places, verdict and account, each from several values."""
     reporter = work.text("jsonPayload", "reporter")
     _reporter(work, reporter)
     _sides(work, reporter)
@@ -169,9 +162,8 @@ def _project(name: str) -> str | None:
     return None if match is None else match[1]
 
 
-def _uses() -> dict[Path, tuple[str, ...]]:
-    uses: dict[Path, tuple[str, ...]] = {
-        _LOG_NAME_PATH: (),
+def _reads() -> dict[Path, tuple[str, ...]]:
+    reads: dict[Path, tuple[str, ...]] = {
         ("resource", "labels", "location"): ("region", "zone"),
         ("resource", "labels", "subnetwork_name"): ("subnet_id",),
         _inside("reporter"): ("reporter", "direction", *SIDED),
@@ -180,50 +172,12 @@ def _uses() -> dict[Path, tuple[str, ...]]:
     for column, paths in SIDED.items():
         for path in paths:
             for side in ("src", "dest"):
-                uses[_inside(f"{side}_{path}")] = (column,)
-    return uses
+                reads[_inside(f"{side}_{path}")] = (column,)
+    return reads
 
 
-def _service(side: str) -> tuple[str, ...]:
-    return (
-        f"jsonPayload.{side}_google_service.service_name",
-        f"jsonPayload.{side}_gke_details.pod.workload.workload_name",
-        f"jsonPayload.{side}_gke_details.pod.pod_workload.workload_name",
-    )
+READS = _reads()
+"""Values that `derive` reads, with the flow columns that depend on them."""
 
-
-TABLE = Table(
-    columns=(
-        col("record_id", "insertId"),
-        col("start_time", "jsonPayload.start_time"),
-        col("end_time", "jsonPayload.end_time"),
-        col("logged_at", "timestamp"),
-        col("src_addr", "jsonPayload.connection.src_ip"),
-        col("dst_addr", "jsonPayload.connection.dest_ip"),
-        col("src_port", "jsonPayload.connection.src_port"),
-        col("dst_port", "jsonPayload.connection.dest_port"),
-        col("protocol", "jsonPayload.connection.protocol"),
-        col("packets", "jsonPayload.packets_sent"),
-        col("bytes", "jsonPayload.bytes_sent"),
-        col("packets_dropped", "jsonPayload.packets_dropped"),
-        col("bytes_dropped", "jsonPayload.bytes_dropped"),
-        col("action_reason", "jsonPayload.drop_reason"),
-        col(
-            "rtt_us",
-            "jsonPayload.round_trip_time.median_msec",
-            "jsonPayload.rtt_msec",
-            multiply=1000,
-        ),
-        col("account_id", "resource.labels.project_id"),
-        col("src_vpc", "jsonPayload.src_vpc.vpc_name"),
-        col("dst_vpc", "jsonPayload.dest_vpc.vpc_name"),
-        col("src_service", *_service("src")),
-        col("dst_service", *_service("dest")),
-    ),
-    constants={"provider": "gcp", "log_type": "gcp.vpc", "log_status": "OK"},
-    evidence=("src_addr", "dst_addr"),
-    reads=_uses(),
-    hidden=frozenset({_inside("disposition")} | {path for path in _uses() if path[:1] == _PAYLOAD}),
-    skip=_other_records,
-    derive=_derive,
-)
+HIDDEN = frozenset({_inside("disposition")} | {path for path in READS if path[:1] == _PAYLOAD})
+"""Those that are not put in attrs."""

@@ -1,0 +1,71 @@
+"""The base of declared logs: options, a decoder and claims for `auto`, as a Spec refers to them.
+
+A Spec names them as attributes: `build="acme.firewall:LOG.decoder"`, `config="acme.firewall:LOG.config"`,
+`sniff="acme.firewall:LOG.recognise"`.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Literal, cast
+
+from pydantic import Field, create_model
+
+from ktrans.api import ComponentConfig, Decoder, Head, Sniff
+
+
+class DeclaredLog(abc.ABC):
+    """A log that is declared; a subclass says which decoder reads it.
+
+    Attributes:
+        name: the decoder's type.
+        options: the options of the decoder, besides its type.
+    """
+
+    name: str
+    options: ClassVar[type[ComponentConfig]] = ComponentConfig
+
+    @cached_property
+    def config(self) -> type[ComponentConfig]:
+        """The model of the decoder's options."""
+        only: Any = Literal[self.name]
+        of_type = Field(
+            default=self.name, description="Which component this is.", examples=[self.name]
+        )
+        model: Any = create_model(
+            f"{self._class_name}Config",
+            __base__=self.options,
+            __doc__=f"Options of the `{self.name}` decoder.",
+            type=(only, of_type),
+        )
+        for name, value in self.config_members().items():
+            setattr(model, name, value)
+        return cast("type[ComponentConfig]", model)
+
+    @cached_property
+    def decoder(self) -> type[Decoder[Any]]:
+        """The class of the decoder."""
+        members = {"__doc__": f"Decodes records of {self.name}.", **self.decoder_members()}
+        return type(self._class_name, (self.decoder_base(),), members)
+
+    @property
+    def _class_name(self) -> str:
+        return f"{self.name.title().replace('_', '')}Decoder"
+
+    @abc.abstractmethod
+    def decoder_base(self) -> type[Decoder[Any]]:
+        """Return the class that reads such logs."""
+
+    @abc.abstractmethod
+    def decoder_members(self) -> Mapping[str, Any]:
+        """Return what the class of the decoder knows of this log."""
+
+    def config_members(self) -> Mapping[str, Any]:
+        """Return what the model of the options knows of this log."""
+        return {}
+
+    @abc.abstractmethod
+    def recognise(self, head: Head) -> Sniff | None:
+        """Make a claim on an object by its first bytes."""
