@@ -81,7 +81,7 @@ class AzureRows:
         self.rows = len(positions)
         group = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         self.group = group if tuples.lines is None else group[tuples.lines]
-        self.record = np.array(records.owners, dtype=np.int32)[self.group]
+        self.record = np.array([owner for owner, *_ in records.groups], dtype=np.int32)[self.group]
         self.places = [place_of(fields, uri, records.kind) for fields in records.fields]
         self.odd_times: dict[int, str] = {}
         self.columns: dict[str, pa.Array] = {}
@@ -161,7 +161,7 @@ class AzureRows:
         unspecified = np.array(
             [
                 (acl or "").lower() == _UNSPECIFIED or (rule or "").lower() == _UNSPECIFIED
-                for acl, rule in zip(records.acls, records.rules, strict=True)
+                for _, rule, acl, _ in records.groups
             ],
             dtype=bool,
         )
@@ -200,13 +200,12 @@ class AzureRows:
         """Fill what the groups of tuples say."""
         records, places = self.records, self.places
         if "rule" in self.wanted:
-            self._spread("rule", records.rules, self.group)
-        owned = list(zip(records.owners, records.acls, records.macs, strict=True))
+            self._spread("rule", [rule for _, rule, _, _ in records.groups], self.group)
         if "acl_id" in self.wanted:
-            acls = [acl or places[owner].acl for owner, acl, _ in owned]
+            acls = [acl or places[owner].acl for owner, _, acl, _ in records.groups]
             self._spread("acl_id", acls, self.group)
         if "interface_id" in self.wanted:
-            macs = [mac or places[owner].mac for owner, _, mac in owned]
+            macs = [mac or places[owner].mac for owner, _, _, mac in records.groups]
             named = [mac and (normal_mac(mac) or mac) for mac in macs]
             self._spread("interface_id", named, self.group)
 

@@ -36,9 +36,11 @@ def read_loosely(value: Any, default: Kind) -> tuple[list[Records], int]:
         texts = [(name, json_text(value)) for name, value in fields.items()]
         times = [text for name, text in texts if name.lower() == "time"]
         others = tuple(pair for pair in texts if pair[0].lower() != "time")
-        parts[-1].add_record(others, times[-1] if times else None)
+        parts[-1].fields.append(others)
+        parts[-1].times.append(times[-1] if times else None)
         for rule, acl, mac, tuples in groups:
-            parts[-1].add_group(rule, acl, mac, tuples)
+            parts[-1].groups.append((len(parts[-1].fields) - 1, rule, acl, mac))
+            parts[-1].lists.append(tuples)
             parts[-1].tuples += len(tuples)
     return parts, skipped
 
