@@ -89,7 +89,7 @@ def sniff(head: Head) -> Sniff | None:
 
 
 def _unwrapped(head: Head) -> bytes:
-    """Give the first bytes, taken out of Pub/Sub messages if they are in any."""
+    """Return the first bytes, without the Pub/Sub messages around them."""
     if b'"message"' not in head.data or b'"data"' not in head.data:
         return head.data
     payload = BytesPayload(Split(head.uri, head.uri), head.data)
