@@ -1,4 +1,4 @@
-"""What stands in the fields of Azure flow tuples: names, types, and the letters of coded ones.
+"""The fields of Azure flow tuples: names, types, and the codes that some of them hold.
 
 The layouts are those of Azure Network Watcher's network security group flow logs, version 1 (8
 fields) and 2 (13), and of its virtual network flow logs (13, fields 8 and 9 of another meaning).
@@ -20,8 +20,8 @@ NAMES = (
     "direction", "verdict", "state", "packets_sent", "bytes_sent", "packets_received",
     "bytes_received",
 )  # fmt: skip
-"""Our names of the fields, by place. In the 8th place is the decision (network security groups) or
-the flow state (virtual networks), in the 9th the flow state or the encryption."""
+"""The fields in order. The 8th is the decision (network security groups) or the flow state (virtual
+networks), the 9th the flow state or the encryption."""
 
 SHARED_MAPPING: dict[str, str] = {
     "start_time": "tuple field 1",
@@ -38,7 +38,7 @@ SHARED_MAPPING: dict[str, str] = {
     "packets_rev": "tuple field 12",
     "bytes_rev": "tuple field 13",
 }
-"""The flow columns that both kinds of log fill alike, and where from, for the reference."""
+"""The flow columns that both kinds of log fill from the same fields, for the reference."""
 
 _KINDS: dict[str, FieldKind] = {
     "time": "time",
@@ -67,7 +67,7 @@ _MAX_PROTOCOL = 255
 
 
 def protocol_number(text: str) -> int | None:
-    """Give the IANA number of a protocol field; None if it is neither a number nor a letter."""
+    """Return the IANA number of a protocol field; None if it is neither a number nor a letter."""
     if text in PROTOCOL_LETTERS:
         return PROTOCOL_LETTERS[text]
     plain = text.isascii() and text.isdigit() and len(text) <= len("255")
@@ -104,7 +104,7 @@ _WORDS = {
     "out_of_range": "not a protocol number of 0 to 255",
     "unknown_direction": "neither I nor O",
     "unknown_decision": "neither A nor D",
-    "unknown_state": "no flow state (B, C or E; in virtual networks also D)",
+    "unknown_state": "not a flow state (B, C or E; in virtual networks also D)",
 }
 _CALLED: dict[Kind, dict[str, str]] = {
     "nsg": {"verdict": "decision", "state": "flow state"},
@@ -113,7 +113,7 @@ _CALLED: dict[Kind, dict[str, str]] = {
 
 
 def check_codes(name: str, column: pa.DictionaryArray, kind: Kind) -> Wrong | None:
-    """Check a coded field by its distinct values; the state alone may be missing."""
+    """Check a coded field by its distinct values; only the state may be missing."""
     check, optional = _CHECKS[kind][name], name == "state"
     reasons = [None if text is None else check(text) for text in column.dictionary.to_pylist()]
     missing = not optional and column.null_count > 0
@@ -133,7 +133,7 @@ def words(name: str, kind: Kind, reason: str, text: str) -> str:
 
 
 def code_values(column: pa.DictionaryArray, meaning: Mapping[str, str]) -> pa.Array:
-    """Give what each distinct value of a coded field means; null where it means nothing."""
+    """Return the meaning of each distinct value of a coded field; null where it has none."""
     return pa.array(
         [None if text is None else meaning.get(text) for text in column.dictionary.to_pylist()],
         pa.string(),

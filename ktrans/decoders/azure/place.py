@@ -1,7 +1,7 @@
-"""What the fields of an Azure flow-log record, and the name of its object, say about its place.
+"""Find the account, region, network and interface of an Azure flow-log record.
 
-Sources: Azure Resource Manager resource ids, and the paths that Azure Network Watcher gives its
-objects. Those come in several spellings, so only parts of them are looked for.
+Sources: Azure Resource Manager resource ids, and the paths of the objects of Azure Network Watcher.
+These are spelled in several ways, so only parts of them are matched.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAC_IN_PATH = re.compile(r"/macAddress=([^/]+)/", re.IGNORECASE)
 
 @lru_cache(maxsize=1 << 14)
 def normal_mac(text: str) -> str | None:
-    """Give a MAC address as 12 upper-case hex digits; None if it is none."""
+    """Return a MAC address as 12 upper-case hex digits; None if the text is not one."""
     bare = text.translate(_MAC_SEPARATORS).upper()
     return bare if _MAC.fullmatch(bare) else None
 
@@ -46,7 +46,7 @@ def _first(pattern: re.Pattern[str], *texts: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What the fields of a record, and the name of its object, say about where it is from."""
+    """Where a record is from, and the fields that no column takes."""
 
     version: int | None
     account: str | None
@@ -60,7 +60,7 @@ class Place:
 
 @lru_cache(maxsize=4096)
 def place_of(fields: Fields, uri: str, kind: Kind) -> Place:
-    """Look at a record's fields; the records of an interface share them."""
+    """Read the place of a record from its fields and the name of its object."""
     lower = {name.lower(): value for name, value in fields}
     target, log = lower.get("targetresourceid"), lower.get("flowlogresourceid")
     resource = lower.get("resourceid")

@@ -14,6 +14,7 @@ import msgspec
 Kind = Literal["nsg", "vnet"]
 Fields = tuple[tuple[str, str], ...]
 """Native names and texts of the fields of a record, without its time and its flows."""
+Group = tuple[int, str | None, str | None, str | None]
 
 CATEGORIES: dict[str, Kind] = {
     "networksecuritygroupflowevent": "nsg",
@@ -41,8 +42,8 @@ class Records:
         kind: the layout of the tuples.
         fields: the fields of each record.
         times: the time of each record, as written.
-        owners: the index of the record that each group is part of.
-        rules, acls, macs: of each group, as written.
+        groups: for each group the index of its record, the rule, the access list and the MAC
+            address, as written.
         lists: the tuples of each group: the bytes of a JSON array, or the decoded array.
         tuples: number of tuples in all groups.
     """
@@ -50,25 +51,9 @@ class Records:
     kind: Kind
     fields: list[Fields] = field(default_factory=list)
     times: list[str | None] = field(default_factory=list)
-    owners: list[int] = field(default_factory=list)
-    rules: list[str | None] = field(default_factory=list)
-    acls: list[str | None] = field(default_factory=list)
-    macs: list[str | None] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
     lists: list[Any] = field(default_factory=list)
     tuples: int = 0
-
-    def add_record(self, fields: Fields, time: str | None) -> None:
-        """Add a record; the groups that follow are part of it."""
-        self.fields.append(fields)
-        self.times.append(time)
-
-    def add_group(self, rule: str | None, acl: str | None, mac: str | None, tuples: Any) -> None:
-        """Add a group of tuples to the last record."""
-        self.owners.append(len(self.fields) - 1)
-        self.rules.append(rule)
-        self.acls.append(acl)
-        self.macs.append(mac)
-        self.lists.append(tuples)
 
     @property
     def nbytes(self) -> int:
@@ -80,10 +65,9 @@ class Records:
 
     def layout_text(self, group: int) -> str:
         """Return the record that a group is part of, without tuples, for the replay of its tuples."""
-        owner = self.owners[group]
+        owner, rule, acl, mac = self.groups[group]
         time = self.times[owner]
         fields = {**({} if time is None else {"time": time}), **dict(sorted(self.fields[owner]))}
-        rule, acl, mac = self.rules[group], self.acls[group], self.macs[group]
         inner: dict[str, Any] = {"flowTuples": []}
         if self.kind == "nsg":
             if mac is not None:

@@ -1,4 +1,4 @@
-"""From checked Azure flow tuples and their records' fields to batches of the flow schema."""
+"""Build batches of the flow schema from checked Azure flow tuples and the fields of their records."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "packets_rev": ("packets_received",),
     "bytes_rev": ("bytes_received",),
 }
-"""The tuple fields that a flow column is made of, where they are not coded ones."""
+"""The tuple fields that a flow column is made of, without the coded ones."""
 
 _COUNTERS = {
     "packets": "packets_sent",
@@ -81,13 +81,13 @@ class AzureRows:
         self.rows = len(positions)
         group = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         self.group = group if tuples.lines is None else group[tuples.lines]
-        self.record = np.array(records.owners, dtype=np.int32)[self.group]
+        self.record = np.array([owner for owner, *_ in records.groups], dtype=np.int32)[self.group]
         self.places = [place_of(fields, uri, records.kind) for fields in records.fields]
         self.odd_times: dict[int, str] = {}
         self.columns: dict[str, pa.Array] = {}
 
     def batch(self) -> pa.RecordBatch:
-        """Fill the columns, and put them together."""
+        """Fill the columns, and return them as a batch."""
         self._constants()
         self._times()
         self._sides()
@@ -140,7 +140,7 @@ class AzureRows:
         self._coded("direction", native["direction"], _DIRECTIONS)
 
     def _verdicts(self) -> None:
-        """Fill what depends on the fields 8 and 9."""
+        """Fill the columns that depend on the fields 8 and 9."""
         native, kind = self.tuples.columns, self.records.kind
         verdict, second = native["verdict"], native.get("state")
         self._coded("action", verdict, _ACTIONS[kind])
@@ -156,12 +156,12 @@ class AzureRows:
             self._encryption_denies(verdict, second)
 
     def _encryption_denies(self, verdict: pa.DictionaryArray, code: pa.DictionaryArray) -> None:
-        """A flow that no rule denied was denied for its encryption: give the code as the reason."""
+        """Fill the reason of flows that no rule denied: they were denied for their encryption."""
         records = self.records
         unspecified = np.array(
             [
                 (acl or "").lower() == _UNSPECIFIED or (rule or "").lower() == _UNSPECIFIED
-                for acl, rule in zip(records.acls, records.rules, strict=True)
+                for _, rule, acl, _ in records.groups
             ],
             dtype=bool,
         )
@@ -178,7 +178,7 @@ class AzureRows:
             self.columns[name] = recode(column, code_values(column, meaning))
 
     def _counters(self) -> None:
-        """Fill the counters: zeros of flows that begin or are denied were never measured."""
+        """Fill the counters; zeros of flows that begin or are denied were not measured."""
         native = self.tuples.columns
         there = [name for name in _COUNTERS if name in self.wanted and _COUNTERS[name] in native]
         if not there:
@@ -197,21 +197,20 @@ class AzureRows:
             self.columns[name] = column
 
     def _groups(self) -> None:
-        """Fill what the groups of tuples say."""
+        """Fill the columns that depend on the group of a tuple."""
         records, places = self.records, self.places
         if "rule" in self.wanted:
-            self._spread("rule", records.rules, self.group)
-        owned = list(zip(records.owners, records.acls, records.macs, strict=True))
+            self._spread("rule", [rule for _, rule, _, _ in records.groups], self.group)
         if "acl_id" in self.wanted:
-            acls = [acl or places[owner].acl for owner, acl, _ in owned]
+            acls = [acl or places[owner].acl for owner, _, acl, _ in records.groups]
             self._spread("acl_id", acls, self.group)
         if "interface_id" in self.wanted:
-            macs = [mac or places[owner].mac for owner, _, mac in owned]
+            macs = [mac or places[owner].mac for owner, _, _, mac in records.groups]
             named = [mac and (normal_mac(mac) or mac) for mac in macs]
             self._spread("interface_id", named, self.group)
 
     def _records(self) -> None:
-        """Fill what the records say."""
+        """Fill the columns that depend on the record of a tuple."""
         of = {
             "account_id": [place.account for place in self.places],
             "region": [place.region for place in self.places],
@@ -248,13 +247,13 @@ class AzureRows:
 
 
 def _spread_text(values: pa.StringArray, index: np.ndarray) -> pa.DictionaryArray:
-    """Give the text of each row from the texts of the records or groups."""
+    """Repeat the text of each record or group for its rows."""
     coded = values.dictionary_encode()
     return pa.DictionaryArray.from_arrays(coded.indices.take(pa.array(index)), coded.dictionary)
 
 
 def _is(column: pa.DictionaryArray, code: str) -> np.ndarray:
-    """Mark the rows with this code."""
+    """Return a mask of the rows with this code."""
     matching = np.array([text == code for text in column.dictionary.to_pylist()] + [False])
     codes = raw_values(column.indices)
     if column.null_count:
@@ -264,6 +263,6 @@ def _is(column: pa.DictionaryArray, code: str) -> np.ndarray:
 
 
 def _protocol_numbers(column: pa.DictionaryArray) -> pa.Array:
-    """Give IANA numbers; the dictionary may still hold texts that no row has any more."""
+    """Return IANA numbers; the dictionary may hold texts that no row has any more."""
     numbers = [protocol_number(text or "") or 0 for text in column.dictionary.to_pylist()]
     return pa.array(np.array(numbers, dtype=np.int16)[raw_values(column.indices)])

@@ -1,9 +1,9 @@
-"""Azure flow-log objects to blocks: pieces cut between records, positions counted, damage set aside.
+"""Cut Azure flow-log objects into blocks of whole records, and count the tuples in them.
 
 An object is `{"records":[...]}`, and grows while it is being written: what is read of it may begin
-behind a record and end within one. A piece ends where a record seems to begin, told by the key that
-the first record began with. Whether that was right shows when the piece is parsed; if it was not,
-brackets are counted.
+behind a record and end within one. A piece ends where a record seems to begin, by the key that the
+first record began with. A piece that is not valid JSON was cut in the wrong place, or is damaged: then
+brackets are counted. The tuples themselves are parsed by the decoder.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CLOSERS = 5
 
 
 def first_position(payload: Payload) -> int:
-    """Give the ordinal of a payload's first tuple.
+    """Return the ordinal of a payload's first tuple.
 
     A source that reads a growing object part by part may not know how many tuples came before. Then
     counting begins at the part's byte offset: a tuple is longer than a byte, so that positions
@@ -50,12 +50,12 @@ def first_position(payload: Payload) -> int:
 
 
 class Cutter:
-    """Turns the bytes of one payload into blocks.
+    """Cuts the bytes of one payload into blocks.
 
     Args:
         payload: where they come from.
         limits: sizes of blocks and records.
-        default: the kind of tuples of which nothing else tells it.
+        default: the kind of records that do not name theirs.
     """
 
     def __init__(self, payload: Payload, limits: Limits, default: Kind) -> None:
@@ -71,7 +71,7 @@ class Cutter:
         self._skipping = False
 
     def blocks(self, chunks: Iterable[bytes]) -> Iterator[Block]:
-        """Cut all but what the stream ends with."""
+        """Cut the stream up to the last whole record of its last piece."""
         wait = self._limits.block_bytes
         fresh = True
         gathered: list[bytes] = []
@@ -92,7 +92,7 @@ class Cutter:
             self._buffer = self._buffer.removeprefix(_BOM)
 
     def end(self, problem: Problem | None) -> Iterator[Block]:
-        """Take what the stream ended with.
+        """Cut the end of the stream.
 
         Raises:
             TruncatedError: it ended within a record, and there may be more.
@@ -124,7 +124,7 @@ class Cutter:
         yield self._refuse(problem.reason, last, problem.message)
 
     def _advance(self) -> Iterator[Block]:
-        """Take as many whole records from the buffer as there are."""
+        """Cut the whole records of the buffer."""
         if self._skipping and not self._resume():
             return
         self._open()
@@ -152,14 +152,14 @@ class Cutter:
             self._buffer = self._buffer[-_TAIL:]
 
     def _resume(self) -> bool:
-        """Look for the next record after one that was too long."""
+        """Skip to the record behind one that is too long."""
         border = self._borders.find(self._buffer, 0)
         self._skipping = border < 0
         self._buffer = self._buffer[-_TAIL:] if self._skipping else self._buffer[border:]
         return not self._skipping
 
     def _open(self) -> None:
-        """Step into the document's list of records, and learn how records begin."""
+        """Skip the begin of the document, and remember the first key of the first record."""
         if self._place is Place.TOP and (match := _HEADER.match(self._buffer)):
             self._buffer = self._buffer[match.end() :]
             self._place = Place.WRAPPED
@@ -182,7 +182,7 @@ class Cutter:
         return 0
 
     def _try(self, text: bytes, end: int | None = None) -> list[Block] | None:
-        """Read the records, with commas between them, up to `end`; None if that cannot be."""
+        """Read records with commas between them, up to `end`; None if they are not valid."""
         end = len(text) if end is None else end
         start = 0
         while start < end and text[start] in _PUNCTUATION:
@@ -213,7 +213,7 @@ class Cutter:
         return blocks
 
     def _scan(self) -> Iterator[Block]:
-        """Count brackets: take the whole records of the buffer, and leave what is behind them."""
+        """Cut the whole records of the buffer by counting brackets, and keep the rest."""
         found = scan(self._buffer, self._place, _WRAPPER)
         data, done = self._buffer, 0
         self._buffer = data[found.rest :]
@@ -232,7 +232,7 @@ class Cutter:
         yield from self._records(pending)
 
     def _records(self, texts: list[bytes]) -> Iterator[Block]:
-        """Take records, together if they are good, else one by one."""
+        """Read records together, or one by one if one of them is damaged."""
         blocks = self._try(b",".join(texts))
         if blocks is not None:
             yield from blocks
@@ -241,7 +241,7 @@ class Cutter:
             yield from self._record(text)
 
     def _record(self, text: bytes) -> Iterator[Block]:
-        """Take something that should be a record; if it is none, the records that it swallowed."""
+        """Read a record; if it is damaged, read the records that seem to be inside it."""
         text = _without_closers(text.strip(_PUNCTUATION))
         if _BETWEEN.fullmatch(text):
             return
@@ -269,7 +269,7 @@ class Cutter:
 
 
 def _without_closers(text: bytes) -> bytes:
-    """Take brackets that belong to what is around a record from its end, if that makes it one."""
+    """Remove closing brackets of the document from the end of a record, if it is valid without."""
     shorter = text
     for _ in range(_CLOSERS):
         if reads(shorter):

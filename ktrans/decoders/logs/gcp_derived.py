@@ -73,7 +73,7 @@ def _known(word: str) -> tuple[str | None, str | None]:
 
 
 def _sides(work: PartialRows, reporter: pa.DictionaryArray | None) -> None:
-    """Take what describes the capture point from the reporter's side."""
+    """Fill the columns that describe the capture point from the reporter's side."""
     if reporter is None:
         return
     words = [*reporter.dictionary.to_pylist(), None]
@@ -97,7 +97,7 @@ def _sides(work: PartialRows, reporter: pa.DictionaryArray | None) -> None:
 
 
 def _place(work: PartialRows) -> None:
-    """Take region, zone and subnet from the resource where the record has none."""
+    """Fill region, zone and subnet from the resource where the record has none."""
     location = work.text("resource", "labels", "location")
     if "zone" in work.wanted:
         _fill(work, "zone", location, lambda word: word if _ZONE.match(word) else None)
@@ -110,7 +110,7 @@ def _place(work: PartialRows) -> None:
 
 
 def _region(location: str) -> str | None:
-    """Give the region of a location, which is a region or a zone of it, or no place at all."""
+    """Return the region of a location; None if it is neither a region nor a zone."""
     zone = _ZONE.match(location)
     if zone is not None:
         return zone[1]
@@ -118,7 +118,7 @@ def _region(location: str) -> str | None:
 
 
 def _verdict(work: PartialRows) -> None:
-    """Tell drop records from others, which carry no verdict."""
+    """Fill the action of drop records; others have no verdict."""
     disposition = work.text("jsonPayload", "disposition")
     if disposition is None:
         return
@@ -147,7 +147,7 @@ def _fill(
     text: pa.DictionaryArray | None,
     change: Callable[[str], str | None] | None = None,
 ) -> None:
-    """Put a text where a column has none yet, perhaps changed by distinct value."""
+    """Fill a column where it is null with a text, changed by distinct value if asked for."""
     given = work.columns.get(column)
     if text is None or (given is not None and given.null_count == 0):
         return

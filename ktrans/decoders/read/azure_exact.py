@@ -109,16 +109,18 @@ def read_exactly(text: bytes) -> list[Records] | None:
 
 def _add(records: Records, record: _Record, body: _NsgBody | _VnetBody) -> None:
     """Add a record and its groups."""
+    owner = len(records.fields)
+    version = body.version if isinstance(body, _NsgBody) else None
+    records.fields.append(_fields(_VALUES(record), version))
+    records.times.append(record.time)
     if isinstance(body, _NsgBody):
-        records.add_record(_fields(_VALUES(record), body.version), record.time)
-        for flow in body.flows:
-            for found in flow.groups:
-                records.add_group(flow.rule, None, found.mac, found.tuples)
+        for rule in body.flows:
+            records.groups += [(owner, rule.rule, None, group.mac) for group in rule.groups]
+            records.lists += [group.tuples for group in rule.groups]
     else:
-        records.add_record(_fields(_VALUES(record), None), record.time)
         for acl in body.flows:
-            for group in acl.groups:
-                records.add_group(group.rule, acl.acl, None, group.tuples)
+            records.groups += [(owner, group.rule, acl.acl, None) for group in acl.groups]
+            records.lists += [group.tuples for group in acl.groups]
 
 
 @lru_cache(maxsize=4096)

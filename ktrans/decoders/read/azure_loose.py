@@ -1,4 +1,4 @@
-"""Azure flow-log records of any shape: keys in any case, records within records, odd tuples."""
+"""Read Azure flow-log records of any shape: keys in any case, nested records, odd tuples."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def read_loosely(value: Any, default: Kind) -> tuple[list[Records], int]:
     """Read a decoded JSON value: a record, or a list of records.
 
     Returns:
-        Sheets, and how many records there were that are no flow logs.
+        The records, and the number of records that are not flow logs.
 
     Raises:
-        Fault: part of it makes no sense.
+        Fault: part of it is neither.
     """
     parts: list[Records] = []
     skipped = 0
@@ -36,15 +36,17 @@ def read_loosely(value: Any, default: Kind) -> tuple[list[Records], int]:
         texts = [(name, json_text(value)) for name, value in fields.items()]
         times = [text for name, text in texts if name.lower() == "time"]
         others = tuple(pair for pair in texts if pair[0].lower() != "time")
-        parts[-1].add_record(others, times[-1] if times else None)
+        parts[-1].fields.append(others)
+        parts[-1].times.append(times[-1] if times else None)
         for rule, acl, mac, tuples in groups:
-            parts[-1].add_group(rule, acl, mac, tuples)
+            parts[-1].groups.append((len(parts[-1].fields) - 1, rule, acl, mac))
+            parts[-1].lists.append(tuples)
             parts[-1].tuples += len(tuples)
     return parts, skipped
 
 
 def _bodies(value: Any) -> Iterator[tuple[dict[str, Any], Mapping[str, Any] | None]]:
-    """Give the fields and the flows of each record, those inside others too."""
+    """Yield the fields and the flows of each record, nested ones included."""
     if isinstance(value, list):
         for item in value:
             yield from _bodies(item)
@@ -83,10 +85,10 @@ def _has_flows(body: Any) -> bool:
 def _groups(
     node: Any, known: Mapping[str, str]
 ) -> Iterator[tuple[str | None, str | None, str | None, list[Any]]]:
-    """Walk down from a body to the lists of tuples, taking along rule, list and MAC.
+    """Yield the lists of tuples in a body, with the rule, the access list and the MAC address.
 
-    Tuples that are neither a list nor null stand as one tuple that fails, so that the other groups
-    are not lost with them.
+    A value that is neither a list nor null becomes one tuple that fails, so that the other groups
+    are not lost with it.
     """
     if not isinstance(node, dict):
         raise Fault("bad_record", "a group of flows has to be a JSON object")
@@ -114,7 +116,7 @@ def _groups(
 
 
 def _kind_of(fields: Mapping[str, Any], groups: list[Any]) -> Kind | None:
-    """Tell the layout of a record's tuples: by category, else version, else the protocol field."""
+    """Return the layout of a record's tuples: by category, version, or the protocol field."""
     lower = {name.lower(): value for name, value in fields.items()}
     kind = CATEGORIES.get(str(lower.get("category", "")).lower())
     if kind is not None:
@@ -133,7 +135,7 @@ def decode_or_fault(text: bytes) -> object:
     """Decode JSON.
 
     Raises:
-        Fault: it is none.
+        Fault: it is not valid.
     """
     try:
         return decode_json(text)

@@ -1,4 +1,4 @@
-"""Azure flow tuples to checked columns: one call of the CSV reader for all tuples of a block."""
+"""Read Azure flow tuples into checked columns, all tuples of a block in one call of the CSV reader."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PARSE = csv.ParseOptions(quote_char=False, double_quote=False, ignore_empty_lin
 
 @dataclass(slots=True)
 class Tuples:
-    """The checked fields of tuples, by name, and their indexes in the sheet (None: all)."""
+    """The checked fields of tuples, by name, and their indexes in the block (None: all)."""
 
     columns: dict[str, pa.Array]
     lines: np.ndarray | None = None
@@ -88,9 +88,9 @@ def _read(
 
 
 def _has_hex(data: bytes | bytearray, table: pa.Table) -> bool:
-    """Tell whether a number may have been written as 0X1F, which Arrow reads as hexadecimal.
+    """Return whether a number may be written as 0X1F, which Arrow reads as hexadecimal.
 
-    An X may only come from the coded fields, where it stands for encryption.
+    An X may only be in the coded fields, where it means encryption.
     """
     accounted = 0
     for name in CODES:
@@ -173,7 +173,7 @@ def _read_good(
     kind: Kind,
     faults: Faults,
 ) -> Tuples:
-    """Read the lines of the right width; note the first thing that is wrong with each."""
+    """Read the lines of the right width, and note the first fault of each."""
     offsets = np.append(starts, len(plain)).astype(np.int32)
     texts = pa.Array.from_buffers(
         pa.binary(), len(starts), [None, pa.py_buffer(offsets), pa.py_buffer(plain)]
@@ -213,7 +213,7 @@ def _empty(name: str) -> pa.Array:
 
 
 def _content(texts: pa.BinaryArray) -> pa.Buffer:
-    """Give the bytes of all texts, one after the other."""
+    """Return the bytes of all texts, one after the other."""
     _, offsets, data = texts.buffers()
     if not len(texts) or data is None:
         return pa.py_buffer(b"")

@@ -1,10 +1,10 @@
-"""Reading GCP log entries: the flow's own values by column, its metadata by distinct value.
+"""Read Google Cloud log entries: the values of the flow by column, its metadata by distinct value.
 
-An entry's bulk is metadata (machines, networks, places) that repeats from entry to entry. It is left
-as the bytes it came as: a side's metadata are gathered on one line, written by the JSON encoder at
-once for the whole block, and only the different lines are parsed. This takes half the time that a
-parser needs which builds a column for every member. Members that are not known yet are noticed by
-the parser itself, and kept from then on.
+Most of an entry is metadata (machines, networks, places) that repeats from entry to entry. It is left
+as JSON text: the encoder writes the metadata of a side on one line, at once for the whole block, and
+only distinct lines are parsed. This takes half the time of a parser that builds a column for every
+member. The parser refuses members that it does not know; these are looked up in the entries and known
+from then on.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _MAX_TRIES = 3
 _REMEMBERED_BYTES = 4096
 """Longer groups are parsed in each block, or remembering them would take much memory."""
 _NO_NAME = re.compile(r'[\x00-\x1f"\\]')
-"""What a member of a parser's object cannot have in its name."""
+"""Characters that the name of a member of a parser's object cannot have."""
 
 
 class GcpReader:
-    """Reads blocks of entries, and remembers the members that it meets.
+    """Reads blocks of entries, and remembers the members in them.
 
     Args:
-        wanted: what is wanted of an entry.
+        wanted: the values to read.
     """
 
     def __init__(self, wanted: Wanted) -> None:
@@ -61,7 +61,7 @@ class GcpReader:
         self._members = Members(wanted, {})
 
     def read(self, data: bytes, records: int) -> RawColumns | None:
-        """Read a block of one entry a line; None if anything in it is out of order."""
+        """Read a block of one entry a line; None if one of them is not as expected."""
         native = self._read(data)
         return native if native is not None and native.rows == records else None
 
@@ -78,7 +78,7 @@ class GcpReader:
         return None
 
     def _native(self, members: Members, entries: list[Any]) -> RawColumns:
-        """Give the columns of entries that the decoder of the same members has parsed."""
+        """Return the columns of entries that the decoder of the same members has parsed."""
         columns = dict(_columns(members, entries))
         if members.groups and entries:
             columns.update(_grouped(members, entries))
@@ -86,7 +86,7 @@ class GcpReader:
         return RawColumns(len(entries), None, columns)
 
     def _learn(self, members: Members, data: bytes) -> bool:
-        """Take the members of a block into account that the parser does not know.
+        """Make a parser for the members of a block that the present one does not know.
 
         Returns:
             Whether there are any, and not more than it can take.
@@ -111,7 +111,11 @@ class GcpReader:
         return bool(unknown)
 
     def sort_out(self, data: bytes) -> tuple[RawColumns | None, RawColumns]:
-        """Read a block with entries that are out of order: the others, and those, by line."""
+        """Read a block in which some entries are not as expected.
+
+        Returns:
+            The entries that are as expected, and the others, by line.
+        """
         lines = data.removesuffix(b"\n").split(b"\n")
         members = self._members  # once: another thread may replace them meanwhile
         decode = members.decoder.decode
@@ -169,7 +173,7 @@ def _column(kind: Any, values: list[Any]) -> pa.Array:
 
 
 def _instants(column: pa.StringArray) -> pa.Array:
-    """Give times of the usual form as nanoseconds; others are left to be looked at one by one."""
+    """Return times of the usual form as nanoseconds, and others as they are."""
     shortest = pc.min(pc.binary_length(column)).as_py()
     if shortest < _STAMP_BYTES or not pc.all(pc.ends_with(column, "Z")).as_py():
         return column
@@ -182,7 +186,7 @@ def _instants(column: pa.StringArray) -> pa.Array:
 def _by_distinct(
     shape: Shape, path: Path, values: list[msgspec.Raw]
 ) -> Iterator[tuple[Path, pa.Array]]:
-    """Parse the different values of a member, and give the columns of what is in them."""
+    """Parse the distinct values of a member, and yield the columns of the values in them."""
     coded = _binary(values).dictionary_encode()
     name = path[-1]
     raws = coded.dictionary.to_pylist()
@@ -194,7 +198,7 @@ def _by_distinct(
 
 
 def _grouped(members: Members, entries: Sequence[Any]) -> Iterator[tuple[Path, pa.Array]]:
-    """Parse the different groups of members, and give the columns of what is in them."""
+    """Parse the distinct groups of members, and yield the columns of the values in them."""
     lines = _lines_of(encode_lines(entries))
     if len(lines) != len(entries) * members.lines:
         raise msgspec.DecodeError("a member has the name of a line break")
@@ -214,7 +218,7 @@ def _grouped(members: Members, entries: Sequence[Any]) -> Iterator[tuple[Path, p
 def _spread_values(
     shape: Shape, path: Path, values: list[Any], coded: pa.DictionaryArray
 ) -> Iterator[tuple[Path, pa.Array]]:
-    """Give the columns of a member that was parsed by distinct group."""
+    """Yield the columns of a member that was parsed by distinct group."""
     kinds = set(map(type, values)) - {type(None)}
     if not kinds:
         return
@@ -231,7 +235,7 @@ def _spread_values(
 
 
 def _group(line: bytes, end: bytes) -> dict[str, Any]:
-    """Parse a group: its members that are there, objects as compact JSON bytes."""
+    """Parse the members of a group that are not null; objects become compact JSON."""
     found = decode_json(b"{" + line[1 : -len(end)] + b"}")
     return {
         name: encode_json(value) if type(value) is dict else value
@@ -244,12 +248,12 @@ _known_group = lru_cache(maxsize=REMEMBERED)(_group)
 
 
 def _binary(values: list[msgspec.Raw]) -> pa.Array:
-    """Give values as an array, each with a newline behind it; there is none within a record."""
+    """Return values as an array, each with a newline behind it; there is none in a record."""
     return _lines_of(b"\n".join((*values, b"")))
 
 
 def _lines_of(text: bytes) -> pa.Array:
-    """Give the lines of a text as an array, each with its newline."""
+    """Return the lines of a text as an array, each with its newline."""
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
     offsets = np.zeros(len(ends) + 1, dtype=np.int32)
     offsets[1:] = ends

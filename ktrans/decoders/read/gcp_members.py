@@ -1,4 +1,4 @@
-"""What is known of the members of GCP log entries, and the parser made of it.
+"""The known members of Google Cloud log entries, and the parser made from them.
 
 Source: Google Cloud documentation, "About VPC Flow Logs records" and "LogEntry".
 """
@@ -25,8 +25,8 @@ WHOLE_KIND = int | str | None
 ABSENT = msgspec.Raw(b"")
 _NEWLINE = repeat(msgspec.Raw(b"\n")).__next__
 _BREAK = "ktrans:line"
-"""Members that no entry has: each is by default a newline, which the encoder writes as it is. An
-entry that has one after all gives fewer lines, and so the block is read entry by entry."""
+"""Members that no entry has: each is by default a newline, which the encoder writes as it is. If an
+entry has one all the same, the number of lines is wrong, and the block is read entry by entry."""
 _SIDES = ("instance", "vpc", "location", "gke_details", "google_service", "gateway")
 
 MEMBERS: Mapping[Path, Mapping[str, Any]] = {
@@ -63,7 +63,7 @@ MEMBERS: Mapping[Path, Mapping[str, Any]] = {
     },
     ("jsonPayload", "round_trip_time"): {"median_msec": float | None},
 }
-"""Members of an entry by the object they are in; what is Raw is parsed by distinct value."""
+"""Members of an entry by the object they are in; those of type Raw are parsed by distinct value."""
 
 NUMBERS: frozenset[Path] = frozenset(
     (*place, name)
@@ -111,15 +111,15 @@ UNREADABLE = (
 
 
 class Wanted:
-    """What to read of an entry.
+    """The values to read from an entry.
 
     Args:
-        paths: values that flow columns draw on.
+        paths: values that flow columns are made of.
         everything: whether all others are wanted too, for attrs.
 
     Attributes:
-        shape: the values and objects at the surface.
-        inner: for each object kept as text, what to take out of it.
+        shape: the values that are not inside an object kept as text.
+        inner: the values inside each object kept as text.
     """
 
     def __init__(self, paths: Iterable[Path], *, everything: bool) -> None:
@@ -134,12 +134,12 @@ class Wanted:
         self.shape = Shape(PARENTS, None if everything else surface, NUMBERS)
 
     def has(self, path: Path) -> bool:
-        """Tell whether a member is wanted, or something in it."""
+        """Return whether a member is wanted, or a value in it."""
         paths = self.shape.paths
         return paths is None or any(wanted[: len(path)] == path for wanted in paths)
 
     def expand(self, columns: dict[Path, pa.Array]) -> None:
-        """Add what is taken out of objects to the columns of these."""
+        """Add the columns of the values inside objects kept as text."""
         for path, inner in self.inner.items():
             column = columns.get(path)
             if column is None:
@@ -163,7 +163,7 @@ def _object(text: str | None) -> dict[str, Any] | None:
 
 
 def spread(values: pa.Array, codes: pa.Array) -> pa.DictionaryArray:
-    """Give each row the text of its distinct value."""
+    """Repeat the text of each distinct value for its rows."""
     text = text_of(values)
     return pa.DictionaryArray.from_arrays(text.indices.take(codes), text.dictionary)
 
@@ -176,7 +176,7 @@ class Group:
         place: the object that they are in.
         names: the members.
         line: which line of an entry's text they are on.
-        end: what stands behind them on that line.
+        end: the text behind them on that line.
     """
 
     place: Path
@@ -186,17 +186,17 @@ class Group:
 
 
 class Members:
-    """The parser for what is known of entries, and how to get at it.
+    """The parser of entries with certain members, and access to the parsed values.
 
     Args:
-        wanted: what is wanted of an entry.
-        learned: members that were met although nothing documents them.
+        wanted: the values to read.
+        learned: members that are not documented but were found in entries.
 
     Attributes:
         known: the members that it knows, by the object they are in.
-        decoder: makes an object of an entry.
-        groups: members that are in no column of `values`; written as JSON again, the objects have
-            each group on a line of its own.
+        decoder: parses an entry into an object.
+        groups: members that `values` does not yield; each is on a line of its own when the object
+            is written as JSON again.
         lines: how many lines that text of an entry has.
     """
 
@@ -256,7 +256,7 @@ class Members:
         )
 
     def _groups(self, place: Path) -> list[tuple[str, ...]]:
-        """Give the groups in an object that are worth it: those with more than texts."""
+        """Return the groups in an object that do not only hold texts."""
         members = self._wanted[place]
         groups = [tuple(n for n in names if n in members) for names in GROUPS.get(place, ())]
         return [names for names in groups if any(members[name] is msgspec.Raw for name in names)]
@@ -264,7 +264,7 @@ class Members:
     def values(
         self, objects: Sequence[Any], place: Path = ()
     ) -> Iterator[tuple[Path, Any, list[Any]]]:
-        """Give path, kind and values of each member."""
+        """Yield path, type and values of each member."""
         for name, kind in self._wanted[place].items():
             yield (*place, name), kind, list(map(attrgetter(_attribute(name)), objects))
         for name in self._below(place):
@@ -273,5 +273,5 @@ class Members:
 
 
 def _attribute(name: str) -> str:
-    """Make a Python name that no two members share."""
+    """Return a Python name that is unique to a member."""
     return "m" + name.encode("utf-8", "surrogatepass").hex()
