@@ -10,27 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.expressions import tree
 from ktrans.expressions.errors import ExpressionError, did_you_mean
 from ktrans.expressions.functions import Function, find_function
 from ktrans.expressions.ops import Op
 from ktrans.expressions.parser import parse_time
 from ktrans.expressions.patterns import like_pattern
-from ktrans.expressions.tree import (
-    Between,
-    Binary,
-    Call,
-    Case,
-    Cast,
-    In,
-    Index,
-    IsNull,
-    Like,
-    Literal,
-    Logic,
-    Name,
-    Node,
-    Unary,
-)
+from ktrans.expressions.tree import Node
 from ktrans.expressions.values import (
     ARROW,
     Kind,
@@ -71,40 +57,40 @@ class Compiler:
 
     def visit(self, node: Node) -> Op:  # noqa: C901, PLR0911, PLR0912 - one case a node type
         match node:
-            case Literal():
+            case tree.Literal():
                 return self.literal(node)
-            case Name():
+            case tree.Name():
                 return self.column(node)
-            case Index():
+            case tree.Index():
                 return self.index(node)
-            case Unary(op="-"):
+            case tree.Unary(op="-"):
                 operand = self.of_kind(self.visit(node.operand), ("int", "float"), "-")
                 return self.op(operand.kind, negative, [operand], node)
-            case Unary():
+            case tree.Unary():
                 return self.op("bool", pc.invert, [self.boolean(node.operand, "not")], node)
-            case Logic():
+            case tree.Logic():
                 return self.logic(node)
-            case Binary(op="||"):
+            case tree.Binary(op="||"):
                 return self.concatenation(node)
-            case Binary() if node.op in _COMPARE:
+            case tree.Binary() if node.op in _COMPARE:
                 return self.comparison(node, node.op, node.left, node.right)
-            case Binary():
+            case tree.Binary():
                 return self.arithmetic(node)
-            case IsNull():
+            case tree.IsNull():
                 return self.op("bool", pc.is_null, [self.visit(node.operand)], node)
-            case In():
+            case tree.In():
                 return self.membership(node)
-            case Between():
+            case tree.Between():
                 low = self.comparison(node, ">=", node.operand, node.low)
                 high = self.comparison(node, "<=", node.operand, node.high)
                 return self.op("bool", pc.and_kleene, [low, high], node)
-            case Like():
+            case tree.Like():
                 return self.like(node)
-            case Case():
+            case tree.Case():
                 return self.case(node)
-            case Cast():
+            case tree.Cast():
                 return self.cast(node)
-            case Call():
+            case tree.Call():
                 return self.call(node)
         raise AssertionError(node)
 
@@ -115,11 +101,11 @@ class Compiler:
             return Op(kind, value=value, pos=node.pos)
         return Op(kind, function, tuple(args), pos=node.pos)
 
-    def literal(self, node: Literal) -> Op:
+    def literal(self, node: tree.Literal) -> Op:
         kind = _LITERAL_KINDS[type(node.value)]
         return Op(kind, value=pa.scalar(node.value, ARROW[kind]), pos=node.pos)
 
-    def column(self, node: Name) -> Op:
+    def column(self, node: tree.Name) -> Op:
         if node.name not in self.schema.names:
             raise self.error(
                 f"unknown column {node.name!r}",
@@ -136,7 +122,7 @@ class Compiler:
         self.kinds[node.name] = kind
         return Op(kind, column=node.name, pos=node.pos)
 
-    def index(self, node: Index) -> Op:
+    def index(self, node: tree.Index) -> Op:
         column = self.column(node.column)
         if column.kind != "attrs":
             raise self.error(
@@ -193,7 +179,7 @@ class Compiler:
         time = parse_time(op.value.as_py(), self.text, op.pos)
         return Op("timestamp", value=pa.scalar(time, ARROW["timestamp"]), pos=op.pos)
 
-    def logic(self, node: Logic) -> Op:
+    def logic(self, node: tree.Logic) -> Op:
         function = pc.and_kleene if node.op == "and" else pc.or_kleene
         items = [self.boolean(item, node.op) for item in node.items]
         return self.op("bool", lambda *values: reduce(function, values), items, node)
@@ -207,7 +193,7 @@ class Compiler:
             sides = [self.as_kind(side, "bool") for side in sides]
         return self.op("bool", _COMPARE[op], sides, node)
 
-    def arithmetic(self, node: Binary) -> Op:
+    def arithmetic(self, node: tree.Binary) -> Op:
         sides = [self.visit(node.left), self.visit(node.right)]
         for side in sides:
             if side.kind == "timestamp":
@@ -222,7 +208,7 @@ class Compiler:
             sides = [self.as_kind(side, "float") for side in sides]
         return self.op(sides[0].kind, lambda a, b: arithmetic(node.op, a, b), sides, node)
 
-    def concatenation(self, node: Binary) -> Op:
+    def concatenation(self, node: tree.Binary) -> Op:
         sides = [
             self.of_kind(self.visit(side), ("text", "int", "bool"), "||")
             for side in (node.left, node.right)
@@ -233,7 +219,7 @@ class Compiler:
 
         return self.op("text", join, sides, node)
 
-    def membership(self, node: In) -> Op:
+    def membership(self, node: tree.In) -> Op:
         value, *items = self.alike([self.visit(node.operand), *map(self.visit, node.items)], "in")
         if value.kind == "attrs":
             raise self.error("in does not compare attrs", node.pos)
@@ -248,7 +234,7 @@ class Compiler:
 
         return self.op("bool", any_equal, [value, *items], node)
 
-    def like(self, node: Like) -> Op:
+    def like(self, node: tree.Like) -> Op:
         value = self.of_kind(self.visit(node.operand), ("text",), "like")
         pattern = like_pattern(node.pattern, node.escape)
         return self.op(
@@ -258,7 +244,7 @@ class Compiler:
             node,
         )
 
-    def case(self, node: Case) -> Op:
+    def case(self, node: tree.Case) -> Op:
         conditions = [self.boolean(when, "when") for when, _ in node.whens]
         results = [self.visit(result) for _, result in node.whens]
         results = self.alike([*results, self.visit(node.otherwise)], "case")
@@ -275,7 +261,7 @@ class Compiler:
             raise self.error("case cannot give a map", node.pos)
         return self.op(results[0].kind, choose, [*conditions, *results], node)
 
-    def cast(self, node: Cast) -> Op:
+    def cast(self, node: tree.Cast) -> Op:
         value = self.visit(node.operand)
         target: Kind = node.target  # type: ignore[assignment]
         kind = value.kind
@@ -284,7 +270,7 @@ class Compiler:
             raise self.error(f"cannot cast {kind} to {target}", node.pos, hint)
         return self.op(target, lambda v: cast(v, kind, target), [value], node)
 
-    def call(self, node: Call) -> Op:
+    def call(self, node: tree.Call) -> Op:
         function: Function = find_function(node.name, self.text, node.pos)
         args = [self.visit(arg) for arg in node.args]
         if not function.least <= len(args) <= function.most:

@@ -9,25 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from ktrans.expressions import tree
 from ktrans.expressions.errors import ExpressionError
 from ktrans.expressions.lexer import Token, tokens
-from ktrans.expressions.tree import (
-    Between,
-    Binary,
-    Call,
-    Case,
-    Cast,
-    In,
-    Index,
-    IsNull,
-    Like,
-    Literal,
-    Logic,
-    Name,
-    Node,
-    Unary,
-    children,
-)
+from ktrans.expressions.tree import Node, children
 
 MAX_BRACKETS = 32
 """How deep brackets may nest: far beyond what people write, and safe for Python's stack."""
@@ -51,10 +36,10 @@ def parse(text: str) -> Node:
         ExpressionError: it is not an expression.
     """
     parser = _Parser(text)
-    tree = parser.expression()
+    root = parser.expression()
     parser.expect_end()
-    parser.check_depth(tree)
-    return tree
+    parser.check_depth(root)
+    return root
 
 
 def columns_of(text: str) -> frozenset[str]:
@@ -67,7 +52,7 @@ def columns_of(text: str) -> frozenset[str]:
     stack = [parse(text)]
     while stack:
         node = stack.pop()
-        if isinstance(node, Name):
+        if isinstance(node, tree.Name):
             found.add(node.name)
         stack.extend(children(node))
     return frozenset(found)
@@ -115,9 +100,9 @@ class _Parser:
             hint = "comparisons do not chain: join them with `and`" if chained else None
             raise self.error(f"unexpected {self.found()}", self.token.pos, hint)
 
-    def check_depth(self, tree: Node) -> None:
+    def check_depth(self, root: Node) -> None:
         """Refuse left-leaning chains too: `1 + 1 + 1 ...` nests without any bracket."""
-        stack = [(tree, 1)]
+        stack = [(root, 1)]
         while stack:
             node, depth = stack.pop()
             if depth > MAX_DEPTH:
@@ -139,7 +124,7 @@ class _Parser:
             items.append(part())
         if len(items) == 1:
             return first
-        return Logic(first.pos, "and" if op == "and" else "or", tuple(items))
+        return tree.Logic(first.pos, "and" if op == "and" else "or", tuple(items))
 
     def negation(self) -> Node:
         nots = []
@@ -147,7 +132,7 @@ class _Parser:
             nots.append(token.pos)
         node = self.predicate()
         for pos in reversed(nots):
-            node = Unary(pos, "not", node)
+            node = tree.Unary(pos, "not", node)
         return node
 
     def predicate(self) -> Node:
@@ -155,22 +140,24 @@ class _Parser:
         while token := self.keyword("is"):
             negated = self.keyword("not") is not None
             self.expect("keyword", "null")
-            node = self.negated(IsNull(node.pos, node), negated, token.pos)
+            node = self.negated(tree.IsNull(node.pos, node), negated, token.pos)
         return node
 
     def comparison(self, left: Node) -> Node:
         if token := self.take("op", *COMPARISONS):
             op = "!=" if token.value == "<>" else token.value
-            return Binary(token.pos, op, left, self.concatenation())
+            return tree.Binary(token.pos, op, left, self.concatenation())
         start = self.token.pos
         negated = self.keyword("not") is not None
         if self.keyword("in"):
             self.expect("op", "(")
-            return self.negated(In(left.pos, left, self.items("in")), negated, start)
+            return self.negated(tree.In(left.pos, left, self.items("in")), negated, start)
         if self.keyword("between"):
             low = self.concatenation()
             self.expect("keyword", "and")
-            return self.negated(Between(left.pos, left, low, self.concatenation()), negated, start)
+            return self.negated(
+                tree.Between(left.pos, left, low, self.concatenation()), negated, start
+            )
         if token := self.keyword("like", "ilike"):
             return self.negated(self.like(left, token), negated, start)
         if negated:
@@ -180,9 +167,9 @@ class _Parser:
         return left
 
     def negated(self, node: Node, negated: bool, pos: int) -> Node:
-        return Unary(pos, "not", node) if negated else node
+        return tree.Unary(pos, "not", node) if negated else node
 
-    def like(self, left: Node, token: Token) -> Like:
+    def like(self, left: Node, token: Token) -> tree.Like:
         pattern = self.literal_text("a pattern must be a 'text' literal")
         escape = None
         if self.keyword("escape"):
@@ -190,7 +177,7 @@ class _Parser:
             escape = self.literal_text("the escape character must be a 'text' literal")
             if len(escape) != 1:
                 raise self.error("the escape must be one character", pos)
-        return Like(left.pos, left, pattern, escape, token.value == "ilike")
+        return tree.Like(left.pos, left, pattern, escape, token.value == "ilike")
 
     def literal_text(self, problem: str) -> str:
         if self.token.kind != "text":
@@ -215,7 +202,7 @@ class _Parser:
             return self.signed()
         node = self.concatenation(level + 1)
         while token := self.take("op", *_BINARY[level]):
-            node = Binary(token.pos, token.value, node, self.concatenation(level + 1))
+            node = tree.Binary(token.pos, token.value, node, self.concatenation(level + 1))
         return node
 
     def signed(self) -> Node:
@@ -229,16 +216,16 @@ class _Parser:
             raise self.error(f"nested more than {MAX_BRACKETS} deep", sign.pos)
         operand = self.signed()
         self.depth -= 1
-        return Unary(sign.pos, "-", operand) if sign.value == "-" else operand
+        return tree.Unary(sign.pos, "-", operand) if sign.value == "-" else operand
 
     def primary(self) -> Node:  # noqa: PLR0911 - one return a form
         token = self.advance()
         if token.kind == "number":
             return self.number(token)
         if token.kind == "text":
-            return Literal(token.pos, token.value)
+            return tree.Literal(token.pos, token.value)
         if token.kind == "keyword" and token.value in _CONSTANTS:
-            return Literal(token.pos, _CONSTANTS[token.value])
+            return tree.Literal(token.pos, _CONSTANTS[token.value])
         if token.kind == "keyword" and token.value == "case":
             return self.case(token)
         if token.kind == "keyword" and token.value == "cast":
@@ -252,28 +239,28 @@ class _Parser:
         problem = "the end" if token.kind == "end" else repr(token.value)
         raise self.error(f"expected a value, found {problem}", token.pos)
 
-    def number(self, token: Token, sign: Token | None = None) -> Literal:
+    def number(self, token: Token, sign: Token | None = None) -> tree.Literal:
         pos = sign.pos if sign else token.pos
         factor = -1 if sign else 1
         if not token.value.isdigit():
-            return Literal(pos, factor * float(token.value))
+            return tree.Literal(pos, factor * float(token.value))
         value = factor * int(token.value)
         if not -_INT64_MAX - 1 <= value <= _INT64_MAX:
             raise self.error("this number does not fit 64 bits", pos)
-        return Literal(pos, value)
+        return tree.Literal(pos, value)
 
     def named(self, token: Token) -> Node:
         if not token.quoted:
             if token.value.lower() == "timestamp" and self.token.kind == "text":
                 time = self.advance()
-                return Literal(token.pos, parse_time(time.value, self.text, time.pos))
+                return tree.Literal(token.pos, parse_time(time.value, self.text, time.pos))
             if self.take("op", "("):
                 return self.call(token)
         if self.take("op", "["):
             key = self.literal_text("a key must be a 'text' literal, as in attrs['name']")
             self.expect("op", "]")
-            return Index(token.pos, Name(token.pos, token.value), key)
-        return Name(token.pos, token.value)
+            return tree.Index(token.pos, tree.Name(token.pos, token.value), key)
+        return tree.Name(token.pos, token.value)
 
     def call(self, token: Token) -> Node:
         name = token.value.lower()
@@ -281,12 +268,16 @@ class _Parser:
         if not self.take("op", ")"):
             args = self.items(name)
         if name != "attr":
-            return Call(token.pos, name, args)
-        if len(args) != 1 or not isinstance(args[0], Literal) or not isinstance(args[0].value, str):
+            return tree.Call(token.pos, name, args)
+        if (
+            len(args) != 1
+            or not isinstance(args[0], tree.Literal)
+            or not isinstance(args[0].value, str)
+        ):
             raise self.error("attr takes one 'text' literal, as in attr('name')", token.pos)
-        return Index(token.pos, Name(token.pos, "attrs"), args[0].value)
+        return tree.Index(token.pos, tree.Name(token.pos, "attrs"), args[0].value)
 
-    def cast(self, token: Token) -> Cast:
+    def cast(self, token: Token) -> tree.Cast:
         self.expect("op", "(")
         operand = self.expression()
         self.expect("keyword", "as")
@@ -298,9 +289,9 @@ class _Parser:
                 hint=f"the types are {', '.join(CAST_TARGETS)}",
             )
         self.expect("op", ")")
-        return Cast(token.pos, operand, target.value.lower())
+        return tree.Cast(token.pos, operand, target.value.lower())
 
-    def case(self, token: Token) -> Case:
+    def case(self, token: Token) -> tree.Case:
         subject = None
         if not (self.token.kind == "keyword" and self.token.value == "when"):
             subject = self.expression()
@@ -308,16 +299,16 @@ class _Parser:
         while when := self.keyword("when"):
             condition = self.expression()
             if subject is not None:
-                condition = Binary(when.pos, "=", subject, condition)
+                condition = tree.Binary(when.pos, "=", subject, condition)
             self.expect("keyword", "then")
             whens.append((condition, self.expression()))
         if not whens:
             raise self.error(f"expected 'when' in case, found {self.found()}", self.token.pos)
-        otherwise: Node = Literal(token.pos, None)
+        otherwise: Node = tree.Literal(token.pos, None)
         if self.keyword("else"):
             otherwise = self.expression()
         self.expect("keyword", "end")
-        return Case(token.pos, tuple(whens), otherwise)
+        return tree.Case(token.pos, tuple(whens), otherwise)
 
 
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}

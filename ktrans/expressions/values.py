@@ -7,6 +7,7 @@ does not fit 64 bits, text that is not a number) is null.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ ARROW: dict[str, pa.DataType] = {
 """What each kind is while it is computed; text leaves as a dictionary."""
 
 _INT64 = np.iinfo(np.int64)
+_WIDE = pa.decimal256(19)
 
 
 def kind_of(dtype: pa.DataType) -> Kind | None:  # noqa: PLR0911 - one return a kind
@@ -76,14 +78,14 @@ def arithmetic(op: str, left: Value, right: Value) -> Value:
     if op == "/":
         return pc.divide(left, right)
     if op == "%":
-        return _by_numpy(_remainder, left, right)
+        return _remainder(left, right)
     checked, plain = _CHECKED[op]
     if pa.types.is_floating(left.type):
         return plain(left, right)
     try:
         return checked(left, right)
     except pa.ArrowInvalid:
-        return _by_numpy(_OVERFLOWING[op], left, right)
+        return _exactly(plain, left, right)
 
 
 _CHECKED: dict[str, tuple[Callable[..., Value], Callable[..., Value]]] = {
@@ -107,19 +109,17 @@ def absolute(value: Value) -> Value:
     return pc.if_else(pc.less(value, pa.scalar(0, pa.int64())), negative(value), value)
 
 
-def _by_numpy(
-    function: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]],
-    left: Value,
-    right: Value,
-) -> Value:
-    """Run a numpy function that also says which results are null."""
+def _remainder(left: Value, right: Value) -> Value:
+    """Compute the remainder with the sign of the dividend, as SQL does."""
     scalar = isinstance(left, pa.Scalar) and isinstance(right, pa.Scalar)
     size = 1 if scalar else len(right if isinstance(left, pa.Scalar) else left)
     first, second = (_spread(value, size) for value in (left, right))
     gone = pc.or_(first.is_null(), second.is_null()).to_numpy(zero_copy_only=False)
+    dividend, divisor = _filled(first), _filled(second)
+    if dividend.dtype == np.int64:
+        divisor = np.where(divisor == -1, 1, divisor)  # the same remainder, and no overflow
     with np.errstate(all="ignore"):
-        result, wrong = function(*(_filled(value) for value in (first, second)))
-    array = pa.array(result, left.type, mask=gone if wrong is None else gone | wrong)
+        array = pa.array(np.fmod(dividend, divisor), left.type, mask=gone)
     return array[0] if scalar else array
 
 
@@ -133,31 +133,15 @@ def _filled(array: pa.Array) -> np.ndarray:
     return np.asarray(filled.to_numpy(zero_copy_only=False))
 
 
-def _remainder(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, None]:
-    """Take the remainder with the sign of the dividend, as SQL does."""
-    if left.dtype == np.int64:
-        right = np.where(right == -1, 1, right)  # the same remainder, and no overflow
-    return np.fmod(left, right), None
+def _exactly(plain: Callable[..., Value], left: Value, right: Value) -> Value:
+    """Compute integers with more digits than overflow; null where the result does not fit int64."""
+    result = plain(left.cast(_WIDE), right.cast(_WIDE))
+    low, high = (
+        pa.scalar(Decimal(int(bound))).cast(result.type) for bound in (_INT64.min, _INT64.max)
+    )
+    fits = pc.and_(pc.greater_equal(result, low), pc.less_equal(result, high))
+    return pc.if_else(fits, result, pa.scalar(None, result.type)).cast(pa.int64())
 
-
-def _add(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    result = left + right
-    return result, ((left ^ result) & (right ^ result)) < 0
-
-
-def _subtract(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    result = left - right
-    return result, ((left ^ right) & (left ^ result)) < 0
-
-
-def _multiply(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    result = left * right
-    lowest = (right == -1) & (left == _INT64.min)
-    divisor = np.where((right == 0) | lowest, 1, right)
-    return result, lowest | ((right != 0) & (result // divisor != left))
-
-
-_OVERFLOWING = {"+": _add, "-": _subtract, "*": _multiply}
 
 _INT_TEXT = r"^\s*[+-]?[0-9]+\s*$"
 _FLOAT_TEXT = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"

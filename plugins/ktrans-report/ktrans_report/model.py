@@ -123,7 +123,7 @@ class Report:
             "made": self.made.isoformat(),
             "summary": self.numbers,
             "sections": {section.id: section.data for section in self.sections},
-            "left_out": [sentence for section in self.sections for sentence in section.missing],
+            "not_shown": [sentence for section in self.sections for sentence in section.missing],
             "notes": self.notes,
         }
 

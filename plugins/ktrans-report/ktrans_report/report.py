@@ -90,26 +90,26 @@ def _fill(
 def _notes(lake: Lake, numbers: dict[str, Any], options: Options) -> list[str]:
     """Write what was counted, and what is uncertain about it."""
     made = list(lake.notes)
-    made.append("All times are UTC; 1 GB is 10^9 bytes. A row counts whole at its beginning.")
+    made.append("All times are UTC; 1 GB is 10^9 bytes. A row counts at the time when it begins.")
     if numbers["second_reports"]:
         logged = text.amount(numbers["bytes_as_logged"], "bytes")
         made.append(
             f"{text.amount(numbers['second_reports'], 'rows')}"
-            f" ({text.share(numbers['second_reports'], numbers['rows'])}) are second reports: of the same"
-            " two addresses, verdict and hour, another capture point logged too. Only the report of"
-            " one of them counts, at the source if there is one. As logged, the sum is"
-            f" {logged}; --all-reports counts that. Networks that use the same private addresses"
-            " cannot be numbers apart by this."
+            f" ({text.share(numbers['second_reports'], numbers['rows'])}) are second reports: another"
+            " capture point logged the same two addresses with the same verdict in the same hour."
+            " Only the reports of one capture point count, at the source if there is one. The sum"
+            f" of all reports is {logged}; --all-reports counts them all. Flows of networks that use"
+            " the same private addresses look the same."
         )
     elif lake.totals:
         made.append(
             "The rows are totals of a rollup: sums are added up, and flows are those of the"
-            " column `flows`. Where both ends of a flow were logged, totals hold it twice."
+            " column `flows`. A flow that both ends logged is in the totals twice."
         )
     elif options.all_reports:
-        made.append("Each report counts, also where both ends of a flow logged it.")
+        made.append("Each report counts, also if both ends of a flow logged it.")
     else:
-        made.append("No two capture points logged the same flows, as far as the rows tell.")
+        made.append("No two capture points logged the same flow.")
     if lake.have.get("sample_weight"):
         made.append("Rows are a sample; counters are multiplied by `sample_weight`.")
     if lake.have.get("bytes_rev"):
@@ -118,8 +118,8 @@ def _notes(lake: Lake, numbers: dict[str, Any], options: Options) -> list[str]:
         made.append("NODATA and SKIPDATA rows are not flows; only coverage counts them.")
     made += _lacking(lake, numbers)
     made.append(
-        "Counters are what the logs say. Some clouds and exporters sample before they log"
-        " (Google Cloud, NetFlow); what they do not scale up themselves is less than the truth."
+        "Counters are those of the logs. Some clouds and exporters sample before they log"
+        " (Google Cloud, NetFlow); if they do not scale their counters up, these are too low."
     )
     return made
 

@@ -46,54 +46,30 @@ def figures(lake: Lake) -> dict[str, Any]:
 
 def tiles(lake: Lake, numbers: dict[str, Any], sections: list[Section]) -> list[Tile]:
     """Lay the numbers out."""
-    by_id = {section.id: section for section in sections}
-    made = [_period(lake), _rows(lake, numbers)]
-    made.append(
-        Tile(
-            "Bytes",
-            text.amount(numbers["bytes"], "bytes"),
-            "each flow counted once"
-            if numbers["second_reports"]
-            else text.number(numbers["bytes"])
-            if numbers["bytes"] is not None
-            else "",
-        )
-    )
-    made.append(
-        Tile(
-            "Packets",
-            "not reported" if numbers["packets"] is None else _short(numbers["packets"]),
-            "each flow counted once" if numbers["second_reports"] else "",
-        )
-    )
-    made.append(
-        Tile(
-            "Accounts",
-            text.number(numbers["accounts"]) if lake.has("account_id") else "not reported",
-            text.amount_of(numbers["interfaces"], "interface") if lake.has("interface_id") else "",
-        )
-    )
+    by_id = {section.id: section.data for section in sections}
+    size, packets = numbers["bytes"], numbers["packets"]
+    exact = "" if size is None else text.number(size)
+    once = "each flow counted once" if numbers["second_reports"] else ""
+    accounts = text.number(numbers["accounts"]) if lake.has("account_id") else "not reported"
+    interfaces = text.amount_of(numbers["interfaces"], "interface")
     rejected, judged = numbers["rejected"] or 0, numbers["judged"] or 0
-    made.append(
-        Tile(
-            "Rejected",
-            text.share(rejected, judged) if judged else "not reported",
-            text.amount(rejected, "flows") if judged else "the rows have no verdict",
-        )
-    )
-    made.append(_coverage(by_id["coverage"].data, numbers))
-    if numbers["busiest_hour"]:
-        at = numbers["busiest_hour"]
-        made.append(
-            Tile(
-                "Busiest hour",
-                f"{at[11:16]} UTC",
-                f"{at[:10]}, {text.amount(numbers['busiest_hour_amount'], numbers['measured_in'])}",
-            )
-        )
-    if "cost" in by_id and "by_report" in by_id["cost"].data:
-        total = by_id["cost"].data["by_report"]["total_usd"]
-        made.append(Tile("Cost estimate", text.money(total), "at the prices given, not a bill"))
+    made = [
+        _period(lake),
+        _rows(lake, numbers),
+        Tile("Bytes", text.amount(size, "bytes"), once or exact),
+        Tile("Packets", "not reported" if packets is None else _short(packets), once),
+        Tile("Accounts", accounts, interfaces if lake.has("interface_id") else ""),
+        Tile("Rejected", text.share(rejected, judged), text.amount(rejected, "flows"))
+        if judged
+        else Tile("Rejected", "not reported", "the rows have no verdict"),
+        _coverage(by_id["coverage"], numbers),
+    ]
+    if at := numbers["busiest_hour"]:
+        amount = text.amount(numbers["busiest_hour_amount"], numbers["measured_in"])
+        made.append(Tile("Busiest hour", f"{at[11:16]} UTC", f"{at[:10]}, {amount}"))
+    if prices := by_id.get("cost", {}).get("by_report"):
+        cost = text.money(prices["total_usd"])
+        made.append(Tile("Cost estimate", cost, "at the prices given, not a bill"))
     return made
 
 

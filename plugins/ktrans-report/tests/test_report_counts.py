@@ -112,7 +112,7 @@ def test_totals_of_a_rollup_are_added_up(numbers):
     assert told["summary"]["rejected"] == 1
     assert told["sections"]["services"]["services"][0]["name"] == "https tcp/443"
     assert any("rollup" in note for note in told["notes"])
-    assert any("Top addresses: not shown" in said for said in told["left_out"])
+    assert any("Top addresses: not shown" in said for said in told["not_shown"])
 
 
 def test_services_go_by_the_servers_port_in_both_directions(numbers):
@@ -216,7 +216,7 @@ def test_costs_only_with_prices(numbers):
     assert "cost" not in numbers(rows)["sections"]
     told = numbers(rows, prices=Prices(internet=0.1, zone=0.01, region=0.02))
     assert told["sections"]["cost"]["by_report"]["total_usd"] == pytest.approx(0.2 + 0.1)
-    assert any("src_region" in said for said in told["left_out"])
+    assert any("src_region" in said for said in told["not_shown"])
 
 
 def test_only_the_period_asked_for(numbers):

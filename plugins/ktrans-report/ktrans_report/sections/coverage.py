@@ -106,11 +106,11 @@ def _grid(
         _finding(cut, noun, gaps, absent, states),
         _table(cut, noun, shown, states, len(seen) + len(absent)),
         (lambda width: _draw(cells, across, shown, width)) if shown and cut.count else None,
-        f"Rows count for the {cut.word} in which they begin. NODATA says that the interface had"
-        " no traffic. Nothing (a cross) means that no row came: the log may be switched off, late,"
-        " or not delivered, or the interface may not have existed then."
+        f"A row counts in the {cut.word} in which it begins. NODATA: the interface had no traffic."
+        " A cross: there is no row, so the log may be off, late or not delivered, or the interface"
+        " may not have existed."
         + (
-            " Totals leave NODATA rows out, so quiet hours look like missing ones."
+            " Totals have no NODATA rows, so quiet hours look like missing ones."
             if lake.totals
             else ""
         ),
@@ -118,12 +118,12 @@ def _grid(
 
 
 def _chosen(seen: list[str], gaps: Mapping[str, int], absent: list[str], most: int) -> list[str]:
-    """Choose who is shown: the expected and absent, those with the most gaps, then the busiest.
+    """Choose the rows to show: expected and absent ones, those with most gaps, then the busiest.
 
     Args:
         seen: the busiest first.
         gaps: how many slots each lacks.
-        absent: those that should be there.
+        absent: expected ones without rows.
         most: how many in all.
     """
     room = max(most - len(absent), 2)

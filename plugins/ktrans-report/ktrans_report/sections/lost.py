@@ -25,8 +25,8 @@ def figure(lake: Lake, made: Section) -> Figure:
         )
     elif lost:
         sentence = (
-            f"{text.amount(lost, 'rows')} of status SKIPDATA: the cloud lost records there, so"
-            f" the traffic of these windows is more than what is counted."
+            f"{text.amount(lost, 'rows')} of status SKIPDATA: the cloud lost records, so there"
+            " was more traffic in these windows than is counted."
         )
     else:
         sentence = "No row says that the cloud lost records (SKIPDATA)."
