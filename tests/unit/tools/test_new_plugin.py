@@ -1,0 +1,27 @@
+"""What `ktrans new-plugin` writes imports only what a plugin may, and that exists."""
+
+import ast
+import importlib
+
+import pytest
+
+from ktrans.api import KINDS
+from ktrans.tools.new_plugin import write_plugin
+
+OFFERED = [kind for kind in KINDS if kind != "state"]
+
+
+@pytest.mark.parametrize("kind", OFFERED)
+def test_a_new_plugin_imports_the_public_names_only(tmp_path, kind):
+    write_plugin(f"new-{kind}", kind, tmp_path)
+    imported = [
+        (node.module, alias.name)
+        for path in tmp_path.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ktrans.")
+        for alias in node.names
+    ]
+    assert imported
+    for module, name in imported:
+        assert module.startswith(("ktrans.api", "ktrans.kit", "ktrans.testing")), module
+        assert hasattr(importlib.import_module(module), name), f"{module} has no {name}"
