@@ -12,6 +12,8 @@ from ruamel.yaml import YAML
 from ktrans.config.draft import LoadedFile
 from ktrans.config.yaml_document import Document, Text
 from ktrans.config.yaml_read import NodeReader
+from ktrans.kit.units import Unit
+from ktrans.registry.options import unit_of
 from ktrans.registry.values import MASK, Resolved
 
 WIDE = 1 << 20
@@ -89,15 +91,21 @@ def with_origins(tree: dict[str, Any], loaded: LoadedFile) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _shown(value: Any, raw: Any) -> Any:  # noqa: PLR0911 - one return a case reads best
+def _shown(  # noqa: PLR0911 - one return a case reads best
+    value: Any, raw: Any, unit: Unit | None = None
+) -> Any:
     if isinstance(value, SecretStr | SecretBytes):
         return MASK
     if isinstance(raw, Resolved) and not raw.from_env:
         return raw.reference
+    if unit and isinstance(value, int | float):
+        return unit.format(value)
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         shown = {
-            info.alias or name: _shown(getattr(value, name), _at(raw, info.alias or name))
+            info.alias or name: _shown(
+                getattr(value, name), _at(raw, info.alias or name), unit_of(info)
+            )
             for name, info in fields.items()
         }
         return {"type": shown.pop("type"), **shown} if "type" in shown else shown

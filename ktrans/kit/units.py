@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -89,7 +90,7 @@ def format_duration(seconds: float) -> str:
     for name, factor in DURATION_UNITS.items():
         if exact >= factor and (exact / factor).denominator == 1:
             return f"{exact / factor}{name}"
-    return f"{seconds:g}s"
+    return f"{Decimal(str(seconds)):f}s"
 
 
 @dataclass(frozen=True, slots=True)

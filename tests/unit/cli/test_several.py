@@ -126,7 +126,7 @@ def test_the_merged_pipeline_says_where_each_value_stands(several, ktrans):
     lines = {line.split("  # ")[0].strip(): line.split("  # ")[-1] for line in out.splitlines()}
     assert lines["path: bad/"] == "pieces/base.yaml:1"
     assert lines["- type: filter"] == "pieces/enrichers.yaml:1"
-    assert lines["max_line_size: 4096"] == "both.yaml:9"
+    assert lines["max_line_size: 4 KiB"] == "both.yaml:9"
     assert lines["max_inflate_ratio: 200"] == "default"
     assert lines["path: out/one/"] == "both.yaml:6"
 
