@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -36,15 +36,13 @@ _MARKS: dict[Kind, tuple[bytes, ...]] = {
 }
 _EMPTY = re.compile(rb'\s*\{\s*"records"\s*:\s*(?:\[[\s\]}]*)?\Z')
 
-T = TypeVar("T", bound=ComponentConfig)
 
-
-class AzureDecoder(FlowDecoder[T]):
+class AzureDecoder(FlowDecoder[ComponentConfig]):
     """Decodes Azure flow logs: whole objects, and parts of growing ones."""
 
     kind: ClassVar[Kind]
 
-    def __init__(self, config: T, context: Context | None = None) -> None:
+    def __init__(self, config: ComponentConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self._bad_blocks = 0
 

@@ -6,14 +6,8 @@ Source: Azure Network Watcher, "Flow logging for network security groups". A tup
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
-from pydantic import Field
-
-from ktrans.api import ComponentConfig, Head, Sniff
-from ktrans.decoders.azure.decoder import AzureDecoder, sniff_azure
 from ktrans.decoders.azure.fields import SHARED_MAPPING
-from ktrans.decoders.azure.records import Kind
+from ktrans.decoders.azure.log import AzureLog
 
 MAPPING: dict[str, str] = {
     **SHARED_MAPPING,
@@ -29,21 +23,4 @@ MAPPING: dict[str, str] = {
 }
 """The flow columns, and the fields they are taken from, for the reference."""
 
-
-class AzureNsgDecoderConfig(ComponentConfig):
-    """Options of the `azure_nsg` decoder."""
-
-    type: Literal["azure_nsg"] = Field(
-        default="azure_nsg", description="Which component this is.", examples=["azure_nsg"]
-    )
-
-
-class AzureNsgDecoder(AzureDecoder[AzureNsgDecoderConfig]):
-    """Decodes Azure NSG flow logs; records of virtual network flow logs are read as what they are."""
-
-    kind: ClassVar[Kind] = "nsg"
-
-
-def sniff(head: Head) -> Sniff | None:
-    """Claim objects whose records are those of NSG flow logs."""
-    return sniff_azure(head, "nsg")
+LOG = AzureLog(name="azure_nsg", kind="nsg")

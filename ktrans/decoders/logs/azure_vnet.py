@@ -7,14 +7,8 @@ nothing was measured.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
-from pydantic import Field
-
-from ktrans.api import ComponentConfig, Head, Sniff
-from ktrans.decoders.azure.decoder import AzureDecoder, sniff_azure
 from ktrans.decoders.azure.fields import SHARED_MAPPING
-from ktrans.decoders.azure.records import Kind
+from ktrans.decoders.azure.log import AzureLog
 
 MAPPING: dict[str, str] = {
     **SHARED_MAPPING,
@@ -34,21 +28,4 @@ MAPPING: dict[str, str] = {
 }
 """The flow columns, and the fields they are taken from, for the reference."""
 
-
-class AzureVnetDecoderConfig(ComponentConfig):
-    """Options of the `azure_vnet` decoder."""
-
-    type: Literal["azure_vnet"] = Field(
-        default="azure_vnet", description="Which component this is.", examples=["azure_vnet"]
-    )
-
-
-class AzureVnetDecoder(AzureDecoder[AzureVnetDecoderConfig]):
-    """Decodes Azure VNet flow logs; records of NSG flow logs are read as what they are."""
-
-    kind: ClassVar[Kind] = "vnet"
-
-
-def sniff(head: Head) -> Sniff | None:
-    """Claim objects whose records are those of virtual network flow logs."""
-    return sniff_azure(head, "vnet")
+LOG = AzureLog(name="azure_vnet", kind="vnet")

@@ -7,10 +7,8 @@ import pytest
 
 from ktrans.api import Head
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
-from ktrans.decoders.logs.azure_nsg import AzureNsgDecoder, AzureNsgDecoderConfig
-from ktrans.decoders.logs.azure_nsg import sniff as sniff_nsg
-from ktrans.decoders.logs.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
-from ktrans.decoders.logs.azure_vnet import sniff as sniff_vnet
+from ktrans.decoders.logs.azure_nsg import LOG as NSG
+from ktrans.decoders.logs.azure_vnet import LOG as VNET
 
 NSG_ID = "/SUBSCRIPTIONS/AB00AB00-1111-4222-8333-000000000001/RESOURCEGROUPS/R/PROVIDERS/MICROSOFT.NETWORK/NETWORKSECURITYGROUPS/N"
 LOG_ID = "/SUBSCRIPTIONS/AB00AB00-1111-4222-8333-000000000001/RESOURCEGROUPS/NETWORKWATCHERRG/PROVIDERS/MICROSOFT.NETWORK/NETWORKWATCHERS/NETWORKWATCHER_WESTUS3/FLOWLOGS/F"
@@ -53,8 +51,8 @@ def decode(request, collect, payload):
 
     def go(*records, kind="vnet", uri="mem://o"):
         cls, config = {
-            "vnet": (AzureVnetDecoder, AzureVnetDecoderConfig),
-            "nsg": (AzureNsgDecoder, AzureNsgDecoderConfig),
+            "vnet": (VNET.decoder, VNET.config),
+            "nsg": (NSG.decoder, NSG.config),
         }[kind]
         records = list(records)
         if request.param == "careful":
@@ -394,7 +392,7 @@ def test_records_of_a_shape_that_makes_no_sense_are_rejects(collect, payload):
     ]
     broken = vnet()
     broken["flowRecords"]["flows"][0]["flowGroups"] = "none"
-    decoder = AzureVnetDecoder(AzureVnetDecoderConfig())
+    decoder = VNET.decoder(VNET.config())
     result = collect(
         decoder, decoder.blocks(payload("o", json.dumps({"records": [*records, broken]}).encode()))
     )
@@ -405,12 +403,12 @@ def test_records_of_a_shape_that_makes_no_sense_are_rejects(collect, payload):
 def test_sniffers_tell_the_two_apart():
     of_nsg = json.dumps({"records": [nsg(NSG_TUPLE)]}).encode()
     of_vnet = json.dumps({"records": [vnet(VNET_TUPLE)]}, indent=2).encode()
-    assert sniff_nsg(Head("x", of_nsg)).score == sniff_vnet(Head("x", of_vnet)).score == 100
-    assert sniff_vnet(Head("x", of_nsg)) is sniff_nsg(Head("x", of_vnet)) is None
-    assert sniff_vnet(Head("x", b"," + of_vnet[len('{ "records": [') :])).score == 100
-    assert sniff_vnet(Head("a/insights-logs-flowlogflowevent/x", b'{"records":[')).score > 50
+    assert NSG.recognise(Head("x", of_nsg)).score == VNET.recognise(Head("x", of_vnet)).score == 100
+    assert VNET.recognise(Head("x", of_nsg)) is NSG.recognise(Head("x", of_vnet)) is None
+    assert VNET.recognise(Head("x", b"," + of_vnet[len('{ "records": [') :])).score == 100
+    assert VNET.recognise(Head("a/insights-logs-flowlogflowevent/x", b'{"records":[')).score > 50
     for other in (b'{"records":[{"category":"AuditEvent"}]}', b"2 1 eni", b"", b"[1]"):
-        assert sniff_nsg(Head("x", other)) is sniff_vnet(Head("x", other)) is None
+        assert NSG.recognise(Head("x", other)) is VNET.recognise(Head("x", other)) is None
 
 
 def test_auto_picks_the_decoder(make, collect, payload):
@@ -430,7 +428,7 @@ def test_a_group_whose_tuples_are_no_list_is_a_reject_and_the_others_are_kept(
     record = vnet(VNET_TUPLE)
     groups = record["flowRecords"]["flows"][0]["flowGroups"]
     groups += [{"rule": "bad", "flowTuples": bad}, {"rule": "last", "flowTuples": [VNET_TUPLE]}]
-    decoder = AzureVnetDecoder(AzureVnetDecoderConfig())
+    decoder = VNET.decoder(VNET.config())
     data = json.dumps({"records": [record]}).encode()
     result = collect(decoder, decoder.blocks(payload("o", data)))
     assert [(row["rule"], row["source_pos"]) for row in result.rows] == [("rule-1", 1), ("last", 3)]
@@ -444,7 +442,7 @@ def test_a_group_whose_tuples_are_null_is_empty(collect, payload, name):
     record = vnet(VNET_TUPLE)
     groups = record["flowRecords"]["flows"][0]["flowGroups"]
     groups.append({"rule": "none", name: None})
-    decoder = AzureVnetDecoder(AzureVnetDecoderConfig())
+    decoder = VNET.decoder(VNET.config())
     data = json.dumps({"records": [record]}).encode()
     result = collect(decoder, decoder.blocks(payload("o", data)))
     assert [row["rule"] for row in result.rows] == ["rule-1"]

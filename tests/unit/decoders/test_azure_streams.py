@@ -14,8 +14,8 @@ from ktrans_generate.source import GenerateSourceConfig
 
 from ktrans.api import Limits, RejectError, TruncatedError
 from ktrans.api.component import Context
-from ktrans.decoders.logs.azure_nsg import AzureNsgDecoder, AzureNsgDecoderConfig
-from ktrans.decoders.logs.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
+from ktrans.decoders.logs.azure_nsg import LOG as NSG
+from ktrans.decoders.logs.azure_vnet import LOG as VNET
 from ktrans.decoders.read.azure_exact import read_exactly
 from ktrans.decoders.read.azure_lines import tuple_lines
 from ktrans.decoders.read.azure_loose import read_loosely
@@ -24,9 +24,9 @@ quick = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 BUILT = {
-    "azure_nsg_v1": (AzureNsgDecoder, AzureNsgDecoderConfig),
-    "azure_nsg_v2": (AzureNsgDecoder, AzureNsgDecoderConfig),
-    "azure_vnet": (AzureVnetDecoder, AzureVnetDecoderConfig),
+    "azure_nsg_v1": (NSG.decoder, NSG.config),
+    "azure_nsg_v2": (NSG.decoder, NSG.config),
+    "azure_vnet": (VNET.decoder, VNET.config),
 }
 
 
@@ -203,7 +203,7 @@ def test_case_50_a_torn_record_is_read_again_or_a_reject(run, end):
 
 def test_case_50_complete_records_before_the_tear_come_first(run, collect, payload):
     data = generated("azure_vnet", 800)[:-400]
-    decoder = AzureVnetDecoder(AzureVnetDecoderConfig(), Context())
+    decoder = VNET.decoder(VNET.config(), Context())
     blocks = decoder.blocks(payload("o", data, final=False))
     assert len(decoder.decode(next(blocks)).batch) == 640
     with pytest.raises(TruncatedError):
@@ -273,9 +273,7 @@ def test_a_record_beyond_all_bounds_is_a_reject_and_the_next_ones_are_read(run):
 def test_memory_does_not_follow_the_size_of_the_object(payload):
     part = generated("azure_vnet", 8000)[len(b'{"records":[') : -2]
     data = b'{"records":[' + b",".join([part] * 40) + b"]}"
-    decoder = AzureVnetDecoder(
-        AzureVnetDecoderConfig(), Context(limits=Limits(block_bytes=1 << 18))
-    )
+    decoder = VNET.decoder(VNET.config(), Context(limits=Limits(block_bytes=1 << 18)))
     rows = 0
     tracemalloc.start()
     for block in decoder.blocks(payload("o", data)):
@@ -338,7 +336,7 @@ def test_rejected_tuples_can_be_replayed_into_full_rows(run, collect, payload, l
 def test_rejected_records_can_be_replayed_line_by_line(collect, payload):
     records = json.loads(generated("azure_vnet", 320))["records"]
     lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
-    decoder = AzureVnetDecoder(AzureVnetDecoderConfig())
+    decoder = VNET.decoder(VNET.config())
     result = collect(decoder, decoder.replay(payload("o", lines + b"{broken\n"), None))
     assert set(result.positions) == {1, 2}
     assert len(result.rows) == 320

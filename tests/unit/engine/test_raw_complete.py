@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from ktrans.api import BytesPayload, Context, Limits, Split, reject_batch
 from ktrans.cli.root import cli
-from ktrans.decoders.logs.azure_vnet import AzureVnetDecoder, AzureVnetDecoderConfig
+from ktrans.decoders.logs.azure_vnet import LOG as VNET
 from ktrans.engine.rejects.read import read_file
 from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA, to_stored
 
@@ -34,7 +34,7 @@ def test_reasons_and_decoders_say_that_there_is_but_a_part():
 
 def test_a_decoder_that_shortens_a_record_says_so():
     """The reason is that it is no flow, not that it is long."""
-    decoder = AzureVnetDecoder(AzureVnetDecoderConfig(), Context(limits=Limits(max_line_bytes=100)))
+    decoder = VNET.decoder(VNET.config(), Context(limits=Limits(max_line_bytes=100)))
     decoder.schema(None)
     data = b'{"records":[{"time": oops},{"time": ' + b"y" * 300 + b"}]}"
     found = [
