@@ -20,7 +20,10 @@ NO_FLOW_STATUSES = ("NODATA", "SKIPDATA")
 
 SIDES = ("src", "dst")
 
-# -- which end is the server ------------------------------------------------------------------------
+# -- which end is the server
+
+PORT_PROTOCOLS = PROTOCOLS_WITH_PORTS
+"""The protocols that have ports."""
 
 SYSTEM_PORTS = 1024
 """Ports below are IANA's system ports: what listens there is a server (RFC 6335, section 6)."""
@@ -58,7 +61,7 @@ def protocol_keywords() -> pa.Table:
     return pa.table({"protocol": pa.array(numbers, pa.int64()), "keyword": pa.array(words)})
 
 
-# -- which addresses are inside ---------------------------------------------------------------------
+# -- which addresses are inside
 
 _RANGES_OF = {
     "public": "0.0.0.0/0 64:ff9b::/96 2000::/3",
@@ -114,11 +117,11 @@ def address_classes(addresses: Addresses | pa.Array) -> np.ndarray:
 
 def is_class(codes: np.ndarray, names: frozenset[str]) -> np.ndarray:
     """Return which codes, as `address_classes` returns them, are of these classes."""
-    wanted = [code for code, name in enumerate(ADDRESS_CLASSES) if name in names]
-    return np.isin(codes, wanted)
+    wanted = np.array([*(name in names for name in ADDRESS_CLASSES), False])
+    return np.asarray(wanted[codes])
 
 
-# -- which report of a flow counts ------------------------------------------------------------------
+# -- which report of a flow counts
 
 PREFERRED_LOG_TYPES = ("azure.vnet", "azure.nsg", "aws.vpc", "aws.tgw", "aws.nfw")
 """Whose report of a flow to keep, the best first; then all other log types."""
@@ -134,7 +137,7 @@ REPORTER_SIDES = {"source": 0, "source_gateway": 0, "destination": 1, "destinati
 DIRECTION_SIDES = {"egress": 0, "ingress": 1}
 """The end of the flow at which it was captured, by direction; where the reporter does not say."""
 
-# -- kinds of path ----------------------------------------------------------------------------------
+# -- kinds of path
 
 PATH_CLASSES = (
     "same_zone", "inter_zone", "same_region", "inter_region", "inter_cloud", "internet_in",

@@ -217,7 +217,7 @@ def _server(lake: Lake) -> tuple[str, str, str]:
         )
     src, dst = "coalesce(src.claim, 0)", "coalesce(dst.claim, 0)"
     of = f"CASE WHEN {dst} > {src} THEN {{dst}} WHEN {src} > {dst} THEN {{src}}{{same}} END"
-    same = " WHEN src_port = dst_port AND src.claim > 0 THEN "
+    same = f" WHEN src_port = dst_port AND r.protocol IN {flow_rules.PORT_PROTOCOLS} THEN "
     return (
         of.format(dst="'dst'", src="'src'", same=""),
         of.format(dst="dst_port", src="src_port", same=f"{same}dst_port"),
