@@ -96,7 +96,7 @@ def test_the_command_line_works_on_state_in_a_bucket(s3, tmp_path):
     assert told["state"] == f"s3://{s3.cloud.bucket}/ktrans/state/"
     assert [epoch["status"] for epoch in told["epochs"]] == ["done"]
     found = json.loads(ktrans("doctor", "--json", "p.yaml"))["findings"]
-    verdicts = {item["verdict"] for item in found if item["about"] == "p.yaml: state"}
+    verdicts = {item["verdict"] for item in found if item["subject"] == "p.yaml: state"}
     assert verdicts == {"ok"}
     ktrans("state", "reset", "--yes", "p.yaml")
     assert json.loads(ktrans("state", "show", "--json", "p.yaml"))["epochs"] == []
