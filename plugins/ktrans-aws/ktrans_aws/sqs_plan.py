@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans.api import Budget, Memory, Split
 from ktrans.kit.objects.message_hold import QueueMessage
 from ktrans.kit.objects.names import is_included
+from ktrans.kit.objects.options import ObjectReadConfig
 from ktrans_aws.s3_events import CreatedObject, NotAnEventError, created_objects
 from ktrans_aws.s3_store import BY_ID
-
-if TYPE_CHECKING:
-    from ktrans_aws.sqs_source import SqsSourceConfig
 
 _SHOWN_CHARS = 10_000
 
@@ -27,7 +25,10 @@ class SqsPlan:
         latest: when the last message was received.
     """
 
-    def __init__(self, config: SqsSourceConfig, memory: Memory, budget: Budget) -> None:
+    def __init__(
+        self, queue_url: str, config: ObjectReadConfig, memory: Memory, budget: Budget
+    ) -> None:
+        self._queue_url = queue_url
         self._config = config
         self._memory = memory
         self._budget = budget
@@ -69,7 +70,7 @@ class SqsPlan:
         if self._memory.recall([key]):
             self.done.append(message)
         elif key not in self._budget.skip:
-            uri = f"{self._config.queue_url}#{message.id}"
+            uri = f"{self._queue_url}#{message.id}"
             data = {"why": why, "body": message.text[:_SHOWN_CHARS]}
             self._take(message, 1, key, uri, 0, data)
 

@@ -134,7 +134,7 @@ class SqsSource(Source[SqsSourceConfig]):
         """Receive messages until the queue is empty, the budget is used up or time is over."""
         expiry = Expiry((position or {}).get("queue"), memory)
         expiry.quarantined()  # their messages come again by themselves
-        found = SqsPlan(self.config, memory, budget)
+        found = SqsPlan(self.config.queue_url, self.config, memory, budget)
         for message in self._held.values():
             if not found.full:
                 found.add(message)

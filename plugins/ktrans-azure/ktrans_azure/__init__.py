@@ -12,7 +12,7 @@ def ktrans_components() -> list[Spec]:
         Spec(
             kind="source",
             type="azure_blob",
-            build="ktrans_azure.blob_source:build",
+            build="ktrans_azure.build_source:build",
             config="ktrans_azure.blob_source_config:AzureBlobSourceConfig",
             summary="Azure Blob Storage: blobs, and growing hour blobs of flow logs",
         ),

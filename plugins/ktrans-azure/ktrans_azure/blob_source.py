@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from ktrans.api import Context, Plan
+from ktrans.api import Plan
 from ktrans.kit.objects.source import ObjectSource
 from ktrans.kit.objects.store import ObjectStore
 from ktrans_azure.account import Account, lineage_name
@@ -56,16 +56,3 @@ class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
-
-
-def build(config: AzureBlobSourceConfig, context: Context | None = None) -> AzureBlobSource:
-    """Build the source for the layout of the container, with or without events."""
-    if config.tails:
-        from ktrans_azure.flow_log_source import FlowLogSource
-
-        return FlowLogSource(config, context)
-    if config.queue is not None:
-        from ktrans_azure.announced_source import AnnouncedBlobSource
-
-        return AnnouncedBlobSource(config, context)
-    return AzureBlobSource(config, context)

@@ -6,8 +6,8 @@ import sys
 import pytest
 from ktrans_azure.account import Account
 from ktrans_azure.blob_sink import AzureBlobSinkConfig
-from ktrans_azure.blob_source import build
 from ktrans_azure.blob_source_config import AzureBlobSourceConfig
+from ktrans_azure.build_source import build
 from pydantic import ValidationError
 
 from ktrans.api import ConfigError, Context

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from ktrans_azure.blob_source import build
 from ktrans_azure.blob_source_config import AzureBlobSourceConfig
+from ktrans_azure.build_source import build
 from ktrans_azure.grid_events import CREATED, NotAnEventError, blobs_of
 
 from ktrans.api import Budget, ConfigError, Context, RejectError, UsageError

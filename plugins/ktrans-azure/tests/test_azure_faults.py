@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from ktrans_azure.account import Account
 from ktrans_azure.blob_container import BlobContainer
-from ktrans_azure.blob_source import build
 from ktrans_azure.blob_source_config import AzureBlobSourceConfig
+from ktrans_azure.build_source import build
 
 from ktrans.api import (
     AccessError,

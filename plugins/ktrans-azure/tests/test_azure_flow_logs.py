@@ -5,8 +5,8 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from ktrans_azure.blob_source import build
 from ktrans_azure.blob_source_config import AzureBlobSourceConfig
+from ktrans_azure.build_source import build
 
 from ktrans.api import Budget, Context, SplitChangedError
 from ktrans.testing.contracts.sources import PlainMemory, SourceCase, SourceContract, read

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 from ktrans_azure.blob_container import BlockList
-from ktrans_azure.blob_source import build
 from ktrans_azure.blob_source_config import AzureBlobSourceConfig
+from ktrans_azure.build_source import build
 
 from ktrans.api import (
     AccessError,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import ConfigError
-from ktrans_postgres.errors import is_lost
 
 if TYPE_CHECKING:
     import psycopg
@@ -31,6 +30,20 @@ _SESSION = {
 
 NOTICED_SECS = 60
 """How long that takes: the idle time, and all probes."""
+
+
+_LOST = ("08", "57P", "58")
+"""Connection exceptions, an operator's intervention, and errors of the server's system."""
+
+
+def is_lost(error: psycopg.Error) -> bool:
+    """Return whether the connection is lost, so that a new one may help."""
+    import psycopg
+
+    state = error.sqlstate
+    if state is not None:
+        return state.startswith(_LOST)
+    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
 
 
 class Place:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ktrans.api import FencedError, LockedError
 from ktrans.kit.retry import Retry, with_retries
-from ktrans_postgres.connection import NOTICED_SECS
-from ktrans_postgres.errors import is_lost, not_connected, statement_failed
+from ktrans_postgres.connection import NOTICED_SECS, is_lost
+from ktrans_postgres.errors import not_connected, statement_failed
 from ktrans_postgres.tables import ensure, lock_key
 
 if TYPE_CHECKING:

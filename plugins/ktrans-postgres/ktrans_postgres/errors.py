@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from ktrans.api import AccessError, KtransError, RetryableError, StateError, UnavailableError
 from ktrans.kit.errors import ErrorTable, row
+from ktrans_postgres.connection import Place, is_lost
 
 if TYPE_CHECKING:
     import psycopg
-
-    from ktrans_postgres.connection import Place
 
 _STATEMENTS = ErrorTable(
     (
@@ -52,19 +51,6 @@ _STATEMENTS = ErrorTable(
     ),
 )
 """By SQLSTATE, or by its class (the first two characters)."""
-
-_LOST = ("08", "57P", "58")
-"""Connection exceptions, an operator's intervention, and errors of the server's system."""
-
-
-def is_lost(error: psycopg.Error) -> bool:
-    """Return whether the connection is lost, so that a new one may help."""
-    import psycopg
-
-    state = error.sqlstate
-    if state is not None:
-        return state.startswith(_LOST)
-    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
 
 
 def not_connected(error: psycopg.Error, place: Place) -> KtransError:
