@@ -189,11 +189,9 @@ def reading(found: Found) -> Iterator[None]:
     except OSError as error:
         raise UnavailableError(f"cannot read the lake: {str(error).splitlines()[0]}") from None
     except duckdb.Error as error:
-        text = str(error).splitlines()[0]
-        names = {file.path.rsplit("/", 1)[-1]: file.name for file in found.files}
-        at = next((full for short, full in names.items() if short in text), None)
+        place = found.files[0].name if len(found.files) == 1 else "the lake"
         raise RunError(
-            f"cannot read {at or 'the lake'}: {text}",
+            f"cannot read {place}: {str(error).splitlines()[0]}",
             code=_ERROR_CODE,
             hint="a file may be damaged, or of another format than its name says",
         ) from None

@@ -222,11 +222,14 @@ def system_of(scheme: str, path: str, endpoint: str | None) -> tuple[Any, str]:
 
 
 def refused(place: str, error: OSError) -> AccessError | UnavailableError:
-    """Turn what a file system says into an error for people."""
-    text = str(error).splitlines()[0]
-    if "ACCESS_DENIED" in text or "403" in text or "PERMISSION" in text.upper():
-        return AccessError(
-            f"cannot list {place}: access denied",
-            hint="the credentials of the environment need to list the prefix and read its objects",
-        )
-    return UnavailableError(f"cannot list {place}: {text}")
+    """Return the error for a place that cannot be listed.
+
+    The file systems of pyarrow say "access denied" in a text only, which is not parsed.
+    """
+    if isinstance(error, PermissionError):
+        return AccessError(f"cannot list {place}: permission denied")
+    return UnavailableError(
+        f"cannot list {place}: {str(error).splitlines()[0]}",
+        hint="is the store reachable, and may the credentials of the environment list the prefix "
+        "and read its objects?",
+    )
