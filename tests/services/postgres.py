@@ -8,12 +8,14 @@ import pwd
 import secrets
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 from tests.services._launch import (
     MissingServerError,
     Server,
+    ServerFailedError,
     accepts_tcp,
     find,
     launch,
@@ -23,6 +25,8 @@ from tests.services._launch import (
 _DEBIAN = Path("/usr/lib/postgresql")
 _ACCOUNT = "postgres"
 """Who runs the server when the tests run as root, which PostgreSQL refuses to do."""
+_CHILDREN_SECS = 30
+"""How long the children of a killed server may take to end."""
 
 
 class PostgresServer:
@@ -65,15 +69,26 @@ class PostgresServer:
     def restart(self) -> None:
         """Kill it with all its connections, and start it again on what it has kept."""
         self._server.kill()
-        self._server.start()
+        self.start()
 
     def stop(self) -> None:
         """Kill it with all its connections, and leave it so."""
         self._server.kill()
 
     def start(self) -> None:
-        """Start it again after `stop`."""
-        self._server.start()
+        """Start it again after `stop`.
+
+        The old server's children have sessions of their own, so that they end only when they notice
+        that it is gone. Until then they hold its shared memory, and a new server refuses to start.
+        """
+        deadline = time.monotonic() + _CHILDREN_SECS
+        while True:
+            try:
+                return self._server.start()
+            except ServerFailedError as error:
+                if "is still in use" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def close(self) -> None:
         """Stop it. What it has is of no use to anybody, so that it need not be told nicely."""

@@ -175,7 +175,7 @@ def _table(kind, data):
 
 
 def test_files_that_come_out_too_large_are_halved(topic, tmp_path):
-    sink = build(topic, tmp_path, rows_per_message=40, max_message_bytes=400)
+    sink = build(topic, tmp_path, rows_per_message=40, max_message_size=400)
     publish(sink, FIRST)
     sink.close()
     found, sizes = [], []
@@ -189,7 +189,7 @@ def test_files_that_come_out_too_large_are_halved(topic, tmp_path):
 
 @pytest.mark.parametrize("together", [1, 2])
 def test_rows_that_no_message_can_hold_are_refused(topic, tmp_path, together):
-    sink = build(topic, tmp_path, rows_per_message=together, max_message_bytes=500)
+    sink = build(topic, tmp_path, rows_per_message=together, max_message_size=500)
     rows = pa.RecordBatch.from_pydict(
         {"account": pa.array(["a", "b" * 600, "c"]).dictionary_encode(), "n": [1, 2, 3]},
         schema=SCHEMA,
