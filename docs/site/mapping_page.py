@@ -1,8 +1,8 @@
-"""The page that says where each flow column comes from in every log, and where it goes.
+"""The page of the fields that each flow column is read from, and of the attributes it is written to.
 
-What comes in is read off the decoders' own tables: a decoder's module may have a `MAPPING` of flow
-columns to native fields in words; otherwise the fields of its class's `dialect` (text logs) or
-`table`, or the module's `TABLE` (JSON logs), tell. What goes out is read off `ktrans.flow.target_schemas`.
+The fields of logs come from the decoders' own tables: a `MAPPING` of flow columns to descriptions of
+fields in the decoder's module, the `dialect` of its class (text logs), or the `table` of its class
+or the `TABLE` of its module (JSON logs). The fields of targets come from `ktrans.flow.target_schemas`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def native_fields() -> dict[str, dict[str, str]]:
-    """Give the native fields of each flow column in words, by decoder.
+    """Return descriptions of the fields of each flow column, by decoder.
 
-    Decoders that tell nothing, such as `auto`, are left out.
+    Decoders without tables, such as `auto`, are omitted.
     """
     found = {}
     for spec in DECODERS:
@@ -34,9 +34,9 @@ def native_fields() -> dict[str, dict[str, str]]:
 
 
 def _fields_of(module: Any, decoder: Any) -> dict[str, str]:
-    told = getattr(module, "MAPPING", None)
-    if told is not None:
-        return dict(told)
+    mapping = getattr(module, "MAPPING", None)
+    if mapping is not None:
+        return dict(mapping)
     if (dialect := getattr(decoder, "dialect", None)) is not None:
         return _joined(_from_dialect(dialect))
     if (table := getattr(decoder, "table", None) or getattr(module, "TABLE", None)) is not None:
@@ -106,7 +106,7 @@ def _page() -> Iterator[str]:
 
 
 def shown_path(target: str, attribute: Attribute) -> str:
-    """Give an attribute's path; that of OpenTelemetry's without the struct it lies in."""
+    """Return the path of an attribute, for OpenTelemetry without the struct that contains it."""
     if target == "OpenTelemetry" and len(attribute.path) > 1:
         return attribute.path[-1]
     return attribute.name

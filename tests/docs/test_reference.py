@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from ktrans.config.model import SECTIONS
+from ktrans.decoders.azure.log import AzureLog
+from ktrans.decoders.azure.rows import NEEDS
 from ktrans.flow.schema import COLUMNS
 from ktrans.registry.builtin import DECODERS
 from ktrans.registry.catalogue import first_party
@@ -62,7 +64,9 @@ def test_every_column_that_a_declared_log_fills_is_on_the_page_on_mappings():
     natives = native_fields()
     for spec in DECODERS:
         module = importlib.import_module(spec.build.partition(":")[0])
-        if hasattr(module, "LOG"):
-            fields = getattr(module.LOG, "columns", ()) or module.LOG.fields
+        if isinstance(log := getattr(module, "LOG", None), AzureLog):
+            assert set(NEEDS) <= set(natives[spec.type])
+        elif log is not None:
+            fields = getattr(log, "columns", ()) or log.fields
             filled = {each.column for each in fields} - {None}
             assert filled <= set(natives[spec.type])

@@ -56,9 +56,17 @@ def test_a_column_that_the_table_lacks_is_named_before_any_row(tmp_path):
 def test_a_pipeline_fills_the_table_once(tmp_path):
     (tmp_path / "p.yaml").write_text(
         "name: p\n"
-        "source: {type: generate, log: aws_vpc_v2, rows: 5000, rows_per_object: 1000}\n"
+        "source: {type: file, paths: [logs], tail_wait: 0}\n"
+        "decoder: {type: aws_vpc}\n"
         "sinks: [{type: duckdb, database: flows.duckdb}]\n"
     )
+    record = (
+        "2 123456789012 eni-0a 10.0.0.1 10.0.0.2 {} 443 6 1 40 1767225600 1767225660 ACCEPT OK\n"
+    )
+    records = "".join(record.format(port) for port in range(1, 1001))
+    (tmp_path / "logs").mkdir()
+    for number in range(5):
+        (tmp_path / "logs" / f"{number}.log").write_text(records)
     for _ in range(2):
         command = [sys.executable, "-m", "ktrans", "run", "--json", str(tmp_path / "p.yaml")]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -68,4 +76,4 @@ def test_a_pipeline_fills_the_table_once(tmp_path):
             "select count(*), count(distinct (source_uri, source_pos)) from flows"
         )
         rows, different = found.fetchone()
-    assert rows == different > 4900
+    assert rows == different == 5000
