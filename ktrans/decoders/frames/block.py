@@ -81,7 +81,7 @@ class Block:
             rows = self.table.take(pa.array(lines)).to_pylist()
             raw = [json_bytes(row) for row in rows]
         else:
-            starts, ends = line_bounds(self.data)
+            starts, ends = faults.bounds or line_bounds(self.data)
             raw = [self.data[starts[line] : ends[line]] for line in lines]
         return [
             Refused(self.first + line, reason, text, detail, layout=layout)

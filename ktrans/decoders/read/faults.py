@@ -9,11 +9,19 @@ import numpy as np
 
 @dataclass(slots=True)
 class Faults:
-    """The bad lines of a block: their indexes, reasons, and words for people."""
+    """The bad lines of a block.
+
+    Attributes:
+        lines: their indexes.
+        reasons: the reason code of each.
+        details: what is wrong with each, for people.
+        bounds: where all lines of the block begin and end, if the reader had to find them.
+    """
 
     lines: list[int] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
+    bounds: tuple[np.ndarray, np.ndarray] | None = None
 
     def add(self, line: int, reason: str, detail: str) -> None:
         """Add one bad line."""

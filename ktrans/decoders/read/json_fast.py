@@ -216,11 +216,15 @@ def _nested_texts(data: bytes, paths: Sequence[Path]) -> dict[Path, pa.Array] | 
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     columns = {}
+    read: dict[Path, list[Any]] = {(): records}
     for path in paths:
-        raws: list[Any] = records
-        for name in path:
-            attribute = _attribute(name)
-            raws = [None if raw is None else getattr(raw, attribute) for raw in raws]
+        for depth, name in enumerate(path):
+            here = path[: depth + 1]
+            if here not in read:
+                attribute = _attribute(name)
+                above = read[path[:depth]]
+                read[here] = [None if raw is None else getattr(raw, attribute) for raw in above]
+        raws = read[path]
         column = pa.array([raw and bytes(raw) for raw in raws], pa.binary()).dictionary_encode()
         try:
             texts = [_compact(raw) for raw in column.dictionary.to_pylist()]

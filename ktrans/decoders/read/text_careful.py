@@ -51,6 +51,7 @@ def read_carefully(plan: TextPlan, bare: TextPlan, block: Block) -> DecodedRows:
     """
     faults = Faults()
     text, skipped = _tidy(block.data, block.records, faults)
+    faults.bounds = text.known if text.data is block.data else None
     prepended = np.empty(0, dtype=np.int64)
     chosen = plan if block.layout.prefixed else bare
     columns, wrong_width = _read_strings(chosen, text.data)
