@@ -7,7 +7,7 @@ from ktrans.api import Spec, hookimpl
 
 @hookimpl
 def ktrans_components() -> list[Spec]:
-    """List what this plugin offers."""
+    """List the components of this plugin."""
     return [
         Spec(
             kind="enricher",
@@ -21,7 +21,7 @@ def ktrans_components() -> list[Spec]:
 
 @hookimpl
 def ktrans_error_codes() -> list[str]:
-    """Explain the error codes of this plugin."""
+    """Return the explanations of this plugin's error codes."""
     from importlib.resources import files
 
     return [files(__name__).joinpath("codes.toml").read_text("utf-8")]

@@ -1,4 +1,4 @@
-"""MaxMind DB files: opening them with errors that help, and picking values from their records.
+"""Opens MaxMind DB files and looks up addresses in them.
 
 The layout of the records is that of MaxMind's GeoIP2 and GeoLite2 databases (MaxMind developer
 portal, "GeoIP and GeoLite Databases"); DB-IP's files follow it.
@@ -19,13 +19,13 @@ KINDS: dict[str, tuple[str, ...]] = {
     "country": ("country", "city", "enterprise"),
     "asn": ("asn", "isp", "enterprise"),
 }
-"""For each option, words of which the database's own type must contain one."""
+"""For each option, words one of which the database type must contain."""
 
 Values = tuple[Any, ...]
 
 
 def open_database(kind: str, path: Path) -> Any:
-    """Open a database and check that it is of the kind that the option needs.
+    """Open a database and check its type.
 
     Args:
         kind: "city", "country" or "asn".
@@ -35,7 +35,7 @@ def open_database(kind: str, path: Path) -> Any:
         A `maxminddb.Reader`.
 
     Raises:
-        ConfigError: the file is missing, no MaxMind DB, or a database of another kind.
+        ConfigError: the file is missing, not a MaxMind DB, or of another type.
     """
     import maxminddb
 
@@ -46,7 +46,7 @@ def open_database(kind: str, path: Path) -> Any:
             f"geoip: the {kind} database {path} does not exist",
             field=kind,
             code="database_missing",
-            hint="a relative path starts from the pipeline file's folder",
+            hint="a relative path starts at the folder of the pipeline file",
         ) from None
     except OSError as error:
         raise ConfigError(
@@ -68,13 +68,13 @@ def open_database(kind: str, path: Path) -> Any:
             f"geoip: {path} is a {found!r} database, which does not fit the option {kind!r}",
             field=kind,
             code="database_type",
-            hint=f"its type should have {' or '.join(KINDS[kind])} in its name",
+            hint=f"the name of its type should contain {' or '.join(KINDS[kind])}",
         )
     return reader
 
 
 def describe(reader: Any) -> str:
-    """Give a database's type and build date."""
+    """Return the type and build date of a database."""
     metadata = reader.metadata()
     built = datetime.fromtimestamp(metadata.build_epoch, UTC)
     return f"{metadata.database_type}, built {built:%Y-%m-%d}"
@@ -83,16 +83,16 @@ def describe(reader: Any) -> str:
 def lookup(
     readers: Mapping[str, Any], columns: tuple[str, ...], language: str
 ) -> Callable[[str], Values]:
-    """Make the function that looks an address up in all databases.
+    """Return a function that looks up an address in all databases.
 
     Args:
         readers: by kind.
-        columns: which values to give, in this order.
-        language: of names.
+        columns: the values to return, in this order.
+        language: the language of names.
 
     Returns:
-        A function of an address's text; it gives None for each value that is not known, and for
-        every value of an address that is not globally routed.
+        A function of an address as text. It returns None for unknown values, and for all values
+        of an address that is not globally routed.
     """
     nothing: Values = (None,) * len(columns)
 

@@ -1,8 +1,8 @@
-"""The `geoip` enricher: country, city and network operator, looked up once per distinct address."""
+"""The `geoip` enricher: country, city and network operator of addresses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, Self
 
@@ -10,11 +10,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
+from ktrans.api import ComponentConfig, ConfigError, Context
 from ktrans.kit import log_events
+from ktrans.kit.column_enricher import ColumnEnricher
+from ktrans.kit.columns import distinct, option, require_text, side_of
+from ktrans.kit.flow import TEXT
 from ktrans_geoip.database import Values, describe, lookup, open_database
 
-TEXT = pa.dictionary(pa.int32(), pa.string())
 Column = Literal["country", "region", "city", "latitude", "longitude", "asn", "as_org"]
 TYPES: dict[str, tuple[pa.DataType, str]] = {
     "country": (TEXT, "ISO 3166-1 code of the country"),
@@ -33,7 +35,7 @@ PROVIDES: dict[str, tuple[Column, ...]] = {
 
 
 class GeoipEnricherConfig(ComponentConfig):
-    """Adds where an address is and who operates its network, from MaxMind DB files.
+    """Adds the location and the network operator of addresses, from MaxMind DB files.
 
     Addresses that are not globally routed (private, shared, loopback and the like) get null.
     """
@@ -43,36 +45,36 @@ class GeoipEnricherConfig(ComponentConfig):
     )
     city: str | None = Field(
         None,
-        description="A city database: gives country, region, city, latitude and longitude.",
+        description="City database: for country, region, city, latitude and longitude.",
         examples=["GeoLite2-City.mmdb"],
     )
     country: str | None = Field(
         None,
-        description="A country database; not needed beside a city database.",
+        description="Country database; not needed with a city database.",
         examples=["GeoLite2-Country.mmdb"],
     )
     asn: str | None = Field(
         None,
-        description="A database of autonomous systems: gives asn and as_org.",
+        description="Database of autonomous systems: for asn and as_org.",
         examples=["GeoLite2-ASN.mmdb"],
     )
     addresses: list[str] = Field(
         default=["src_addr", "dst_addr"],
         min_length=1,
-        description="The address columns to look up.",
+        description="Address columns to look up.",
         examples=[["src_pkt_addr", "dst_pkt_addr"]],
     )
     columns: list[Column] | None = Field(
         None,
         min_length=1,
-        description="What to add; by default all that the databases give but the position.",
+        description="Values to add; by default all that the databases have except the position.",
         examples=[["country", "asn"]],
     )
     naming: str = Field(
         "{side}_{column}",
         description=(
-            "How to name a new column: {side} is the address column without `_addr`, "
-            "{column} what it holds."
+            "Name of a new column: {side} is the address column without `_addr`, "
+            "{column} the value."
         ),
         examples=["{side}_geo_{column}"],
     )
@@ -80,14 +82,14 @@ class GeoipEnricherConfig(ComponentConfig):
     cache_entries: int = Field(
         200_000,
         ge=0,
-        description="Addresses whose answer is remembered between batches (about 400 bytes each).",
+        description="Maximum number of cached addresses (about 400 bytes each).",
         examples=[50_000],
     )
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
         if not self.databases:
-            raise ValueError("give at least one of city, country and asn")
+            raise ValueError("set at least one of city, country and asn")
         given = {column for kind in self.databases for column in PROVIDES[kind]}
         for column in self.columns or ():
             if column not in given:
@@ -97,37 +99,43 @@ class GeoipEnricherConfig(ComponentConfig):
 
     @property
     def databases(self) -> dict[str, str]:
-        """Give the paths by kind, of those that are set."""
+        """The paths of the configured databases, by kind."""
         paths = {"country": self.country, "city": self.city, "asn": self.asn}
         return {kind: path for kind, path in paths.items() if path is not None}
 
 
-class GeoipEnricher(Enricher[GeoipEnricherConfig]):
+class GeoipEnricher(ColumnEnricher[GeoipEnricherConfig]):
     """Country, city and network operator of addresses."""
+
+    replaces = ()
+    names_option = "naming"
+    _lookup: Callable[[str], Values]
 
     def __init__(self, config: GeoipEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self._readers: dict[str, Any] = {}
-        self._lookup: Callable[[str], Values]
-        self._schema: pa.Schema
 
-    def needs(self) -> Sequence[str]:
-        """Name the address columns."""
+    def reads(self) -> Sequence[str]:
+        """Return the address columns."""
         return self.config.addresses
 
-    def adds(self) -> Sequence[str]:
-        """Name the new columns."""
-        return [
-            self._name(address, column)
-            for address in self.config.addresses
-            for column in self._columns()
-        ]
+    def columns(self) -> Mapping[str, pa.Field]:
+        """Return the new columns."""
+        fields = {}
+        for address in self.config.addresses:
+            for column in self._columns():
+                name = self.config.naming.replace("{side}", side_of(address))
+                name = name.replace("{column}", column)
+                dtype, description = TYPES[column]
+                metadata = {"description": f"{address}: {description}"}
+                fields[name] = pa.field(name, dtype, metadata=metadata)
+        return fields
 
     def check(self) -> None:
         """Open the databases.
 
         Raises:
-            ConfigError: one is missing, damaged or of the wrong kind.
+            ConfigError: one is missing, damaged or of the wrong type.
         """
         self._open()
 
@@ -135,23 +143,20 @@ class GeoipEnricher(Enricher[GeoipEnricherConfig]):
         """Open the databases and add the columns.
 
         Raises:
-            ConfigError: a database is missing, damaged or of the wrong kind; an address column is
-                missing or not text; a new column would have the name of an old one.
+            ConfigError: a database is missing, damaged or of the wrong type; an address column is
+                missing or not text; a new column has the name of an existing one.
         """
         self._open()
-        for address in self.config.addresses:
-            self._check_address(schema, address)
-            for column in self._columns():
-                schema = self._append(schema, address, column)
-        self._schema = schema
-        return schema
+        with option("addresses"):
+            require_text(schema, self.config.addresses, self.config.type)
+        return super().bind(schema)
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Look the distinct addresses up, then give each row its values."""
-        columns = batch.columns
+    def compute(self, batch: pa.RecordBatch) -> Mapping[str, pa.Array]:
+        """Look up the distinct addresses of each column."""
+        found: list[pa.Array] = []
         for address in self.config.addresses:
-            columns.extend(self._values(batch.column(address)))
-        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+            found += self._values(batch.column(address))
+        return dict(zip(self.columns(), found, strict=True))
 
     def close(self) -> None:
         """Close the databases."""
@@ -177,7 +182,7 @@ class GeoipEnricher(Enricher[GeoipEnricherConfig]):
             self.close()
             raise
         find = lookup(self._readers, self._columns(), self.config.language)
-        # Finding an address takes microseconds, since the reader builds dicts; most come again.
+        # A lookup takes microseconds, since the reader builds dicts; most addresses come again.
         self._lookup = lru_cache(maxsize=self.config.cache_entries)(find)
 
     def _columns(self) -> tuple[Column, ...]:
@@ -188,67 +193,23 @@ class GeoipEnricher(Enricher[GeoipEnricherConfig]):
             column for column in dict.fromkeys(given) if column not in ("latitude", "longitude")
         )
 
-    def _name(self, address: str, column: str) -> str:
-        side = address.removesuffix("_addr") or address
-        return self.config.naming.replace("{side}", side).replace("{column}", column)
-
-    def _check_address(self, schema: pa.Schema, address: str) -> None:
-        if address not in schema.names:
-            raise ConfigError(
-                f"geoip: there is no column {address!r}",
-                field="addresses",
-                code="unknown_column",
-                hint=f"there are: {', '.join(schema.names)}",
-            )
-        dtype = schema.field(address).type
-        value_type = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
-        if value_type not in (pa.string(), pa.large_string(), pa.string_view(), pa.null()):
-            raise ConfigError(
-                f"geoip: column {address!r} holds {dtype}, where text is needed",
-                field="addresses",
-                code="column_type",
-            )
-
-    def _append(self, schema: pa.Schema, address: str, column: Column) -> pa.Schema:
-        name = self._name(address, column)
-        if name in schema.names:
-            raise ConfigError(
-                f"geoip: there is already a column {name!r}",
-                field="naming",
-                code="column_exists",
-                hint="set `naming`, or leave the column out of `columns`",
-            )
-        dtype, description = TYPES[column]
-        metadata = {"description": f"{address}: {description}"}
-        return schema.append(pa.field(name, dtype, metadata=metadata))
-
     def _values(self, addresses: pa.Array) -> list[pa.Array]:
-        """Give the new columns for one address column."""
-        if not pa.types.is_dictionary(addresses.type):
-            addresses = addresses.cast(pa.string()).dictionary_encode()
-        if (
-            len(addresses.dictionary) > 2 * len(addresses) + 16
-        ):  # mostly unused: a filter's leftovers
-            texts = addresses.dictionary.cast(pa.string()).take(addresses.indices)
-            addresses = texts.dictionary_encode()
+        """Return the new columns of one address column."""
+        texts, positions = distinct(addresses)
         nothing: Values = (None,) * len(self._columns())
         find = self._lookup
-        rows = [
-            nothing if text is None else find(text) for text in addresses.dictionary.to_pylist()
-        ]
+        rows = [nothing if text is None else find(text) for text in texts.to_pylist()]
         rows.append(nothing)  # for rows without an address
-        indices = addresses.indices.cast(pa.int64()).fill_null(len(rows) - 1)
-        place = np.asarray(indices.to_numpy())
         return [
-            _spread(values, TYPES[column][0], place)
+            _column(values, TYPES[column][0], positions)
             for column, values in zip(self._columns(), zip(*rows, strict=True), strict=True)
         ]
 
 
-def _spread(values: Sequence[Any], dtype: pa.DataType, place: np.ndarray) -> pa.Array:
-    """Make a column from the values of the distinct addresses."""
+def _column(values: Sequence[Any], dtype: pa.DataType, positions: np.ndarray) -> pa.Array:
+    """Return a column with the value of each row's distinct address."""
     if dtype != TEXT:
-        return pa.array(values, dtype).take(pa.array(place))
+        return pa.array(values, dtype).take(pa.array(positions))
     encoded = pa.array(values, pa.string()).dictionary_encode()
-    indices = encoded.indices.take(pa.array(place))
+    indices = encoded.indices.take(pa.array(positions))
     return pa.DictionaryArray.from_arrays(indices, encoded.dictionary)

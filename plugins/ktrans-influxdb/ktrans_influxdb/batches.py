@@ -1,4 +1,4 @@
-"""Rows as lines, cut into requests, and found again by the number of a line."""
+"""Batches of lines for requests, which keep the row of each line."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Lines:
 
     Attributes:
         rows: the rows, one for each line.
-        data: all lines, one after the other, line ends included.
-        starts: int64, shape (rows + 1,): where each line begins in `data`, and the end of the last.
+        data: all lines, including line ends.
+        starts: int64, shape (rows + 1,): the start of each line in `data`, and the end of the last.
     """
 
     rows: pa.RecordBatch
@@ -26,7 +26,7 @@ class Lines:
 
     @classmethod
     def of(cls, rows: pa.RecordBatch, texts: pa.Array) -> Lines:
-        """Take an array with the line of each row."""
+        """Make lines from an array with the text of each row."""
         wide = pa.types.is_large_string(texts.type)
         _, offsets, data = texts.buffers()
         starts = np.frombuffer(offsets, np.int64 if wide else np.int32)
@@ -36,7 +36,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Neighbouring lines: those from `first` to just before `last`."""
+    """Adjacent lines, from `first` to before `last`."""
 
     lines: Lines
     first: int
@@ -44,16 +44,16 @@ class Part:
 
     @property
     def count(self) -> int:
-        """How many lines."""
+        """The number of lines."""
         return self.last - self.first
 
     @property
     def size(self) -> int:
-        """How many bytes."""
+        """The number of bytes."""
         return int(self.lines.starts[self.last] - self.lines.starts[self.first])
 
     def rows(self) -> pa.RecordBatch:
-        """Give the rows of the lines."""
+        """Return the rows of the lines."""
         return self.lines.rows.slice(self.first, self.count)
 
 
@@ -65,27 +65,27 @@ class Batch:
 
     @property
     def count(self) -> int:
-        """How many lines."""
+        """The number of lines."""
         return sum(part.count for part in self.parts)
 
     @property
     def size(self) -> int:
-        """How many bytes."""
+        """The number of bytes."""
         return sum(part.size for part in self.parts)
 
     def body(self) -> bytes:
-        """Give the lines."""
+        """Return the body of the request."""
         return b"".join(
             part.lines.data[part.lines.starts[part.first] : part.lines.starts[part.last]]
             for part in self.parts
         )
 
     def rows(self) -> list[pa.RecordBatch]:
-        """Give the rows of the lines."""
+        """Return the rows of the lines."""
         return [part.rows() for part in self.parts]
 
     def slice(self, first: int, last: int) -> Batch:
-        """Give the lines from number `first`, counted from 0, to just before `last`."""
+        """Return the lines from number `first`, counted from 0, to before `last`."""
         parts, at = [], 0
         for part in self.parts:
             begin, end = max(first - at, 0), min(last - at, part.count)
@@ -95,12 +95,12 @@ class Batch:
         return Batch(tuple(parts))
 
     def halves(self) -> tuple[Batch, Batch]:
-        """Cut it in the middle."""
+        """Split the batch in the middle."""
         middle = self.count // 2
         return self.slice(0, middle), self.slice(middle, self.count)
 
-    def parted(self, numbers: np.ndarray) -> tuple[Batch, Batch]:
-        """Give the lines of these numbers, sorted and counted from 0, and then all the others."""
+    def partition(self, numbers: np.ndarray) -> tuple[Batch, Batch]:
+        """Return the lines with these numbers, sorted and counted from 0, and the other lines."""
         ends = np.concatenate(([-1], numbers, [self.count]))
         others = [
             part
@@ -110,8 +110,8 @@ class Batch:
         named = [part for one in numbers for part in self.slice(int(one), int(one) + 1).parts]
         return Batch(tuple(named)), Batch(tuple(others))
 
-    def having(self, column: str) -> np.ndarray:
-        """Give the numbers of the lines whose row has a value in a column; none without it."""
+    def lines_with(self, column: str) -> np.ndarray:
+        """Return the numbers of the lines whose row has a value in a column."""
         found, at = [], 0
         for part in self.parts:
             rows = part.rows()
@@ -123,12 +123,12 @@ class Batch:
 
 
 @dataclass(slots=True)
-class Cutter:
-    """Cuts lines into batches; what is too little for one waits for more.
+class Batcher:
+    """Collects lines into batches.
 
     Attributes:
-        batch_lines: most lines of a batch.
-        batch_bytes: most bytes of a batch; a longer line is a batch of its own.
+        batch_lines: maximum lines of a batch.
+        batch_bytes: maximum bytes of a batch; a longer line is a batch by itself.
     """
 
     batch_lines: int
@@ -138,7 +138,7 @@ class Cutter:
     _size: int = 0
 
     def add(self, lines: Lines) -> Iterator[Batch]:
-        """Take lines and give the batches that are full."""
+        """Add lines, and yield the batches that are full."""
         starts: Any = lines.starts
         first, count = 0, len(starts) - 1
         while first < count:
@@ -159,7 +159,7 @@ class Cutter:
                 yield self.flush()
 
     def flush(self) -> Batch:
-        """Give what waits, perhaps nothing."""
+        """Return the remaining lines, possibly none."""
         batch = Batch(tuple(self._parts))
         self._parts, self._count, self._size = [], 0, 0
         return batch

@@ -1,4 +1,4 @@
-"""One server of InfluxDB: where to write, as whom, and what its answers mean."""
+"""A client of the write API of InfluxDB."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isal import igzip
 
 from ktrans.api import Context, KtransError, RetryableError, RunError, UnavailableError
 from ktrans_influxdb.config import InfluxdbSinkConfig
-from ktrans_influxdb.errors import RefusedError, of_status
+from ktrans_influxdb.errors import RefusedError, error_of_answer
 
 _GZIP_LEVEL = 1
 _UNITS_V1 = {"ns": "n", "us": "u", "ms": "ms", "s": "s"}
@@ -18,7 +18,7 @@ _NO_LINES = ("requires points", "empty", "no lines", "no points", "no data")
 
 
 class Client:
-    """Sends lines. Safe for several threads."""
+    """Sends lines. Thread-safe."""
 
     def __init__(self, config: InfluxdbSinkConfig, context: Context) -> None:
         self._config = config
@@ -33,9 +33,9 @@ class Client:
         """Send lines.
 
         Raises:
-            RefusedError: the server does not take some of the points.
-            RetryableError: it may pass.
-            AccessError: token or user may not write there.
+            RefusedError: the server refuses some of the points.
+            RetryableError: a retry may succeed.
+            AccessError: token or user have no write permission.
             RunError: anything else, such as a bucket that does not exist.
         """
         headers = {"Content-Type": "text/plain; charset=utf-8"}
@@ -45,11 +45,11 @@ class Client:
         self._call("POST", self._path, self._query, headers, lines)
 
     def check(self) -> None:
-        """Find out whether the server is there and lets us write; no point is written.
+        """Check that the server answers and permits writing; no point is written.
 
         Raises:
             UnavailableError: it does not answer.
-            AccessError: token or user may not write there.
+            AccessError: token or user have no write permission.
             RunError: the bucket or database does not exist.
         """
         try:
@@ -65,13 +65,13 @@ class Client:
         except RefusedError:
             return
         except RunError as error:
-            # To have no points is the only thing wrong with the request.
+            # The only fault of the request is that it has no points.
             refused = error.code == "write_refused"
             if not refused or not any(words in error.message for words in _NO_LINES):
                 raise
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         with self._lock:
             if self._sdk is not None:
                 self._sdk.close()
@@ -93,10 +93,10 @@ class Client:
                 _request_timeout=int(self._config.timeout * 1000),
             )
         except ApiException as error:
-            raise self._meaning(error) from None
+            raise self._converted(error) from None
         except UnicodeDecodeError:
             raise RunError(
-                f"{self._config.url} answers with what is no text", code="write_refused"
+                f"the answer of {self._config.url} is not text", code="write_refused"
             ) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise RetryableError(
@@ -104,14 +104,14 @@ class Client:
                 hint="check `url`, and that the server is up",
             ) from None
 
-    def _meaning(self, error: Any) -> KtransError | RefusedError:
-        if not error.status:  # the SDK's own form of a TLS error
+    def _converted(self, error: Any) -> KtransError | RefusedError:
+        if not error.status:  # how the SDK reports a TLS error
             return UnavailableError(
                 f"no secure connection to {self._config.url}: {self._scrubbed(error.reason or '')}",
-                hint="name the authority that signed its certificate in `ca_file`",
+                hint="set `ca_file` to the CA certificate of the server",
             )
         body = error.body if isinstance(error.body, str) else ""
-        return of_status(
+        return error_of_answer(
             error.status,
             self._scrubbed(body),
             error.headers or {},
@@ -120,7 +120,7 @@ class Client:
         )
 
     def _scrubbed(self, text: str) -> str:
-        """Take secrets out of what a server or a library says."""
+        """Replace secrets in a message of a server or a library."""
         for secret in self._secrets:
             if secret:
                 text = text.replace(secret, "***")
@@ -155,7 +155,7 @@ class Client:
 
 
 def _endpoint(config: InfluxdbSinkConfig) -> tuple[str, list[tuple[str, str]]]:
-    """Give path and parameters of the write API."""
+    """Return the path and the parameters of the write API."""
     if config.api == "v1":
         query = [("db", config.database or ""), ("precision", _UNITS_V1[config.precision])]
         if config.retention_policy:
@@ -172,7 +172,7 @@ def _endpoint(config: InfluxdbSinkConfig) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _cause(error: BaseException) -> str:
-    """Give the innermost words of a library's error."""
+    """Return the message of the innermost cause of a library's error."""
     reason = getattr(error, "reason", None)
     if isinstance(reason, BaseException):
         return _cause(reason)

@@ -1,4 +1,4 @@
-"""Options of the influxdb sink: those of line protocol, and where and how to send it."""
+"""Options of the `influxdb` sink: those of line protocol, and of the connection."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _NEEDED: dict[str, tuple[str, ...]] = {
 
 
 class InfluxdbSinkConfig(InfluxFormatConfig):
-    """Options of the influxdb sink; which columns become what is said as for line protocol."""
+    """Options of the `influxdb` sink; tags, fields and time as in the format `influx`."""
 
     type: Literal["influxdb"] = Field(  # type: ignore[assignment]  # the format's own is influx
         "influxdb", description="InfluxDB, versions 1 to 3.", examples=["influxdb"]
     )
     url: str = Field(
-        description="Address of the server, without the path of its API.",
+        description="URL of the server, without the path of its API.",
         examples=["http://localhost:8086", "https://eu-central-1-1.aws.cloud2.influxdata.com"],
     )
     api: Api = Field(
         "v2",
         description="Version of the write API. v1: InfluxDB 1. v2: InfluxDB 2, InfluxDB Cloud,"
-        " VictoriaMetrics. v3: InfluxDB 3, by its endpoint for clients of version 2.",
+        " VictoriaMetrics. v3: InfluxDB 3, through its v2-compatible endpoint.",
         examples=["v2", "v1"],
     )
     org: str | None = Field(
@@ -48,7 +48,7 @@ class InfluxdbSinkConfig(InfluxFormatConfig):
     )
     token: SecretStr | None = Field(
         None,
-        description="Token that may write to the bucket or database, for v2 and v3.",
+        description="Token with write permission for the bucket or database, for v2 and v3.",
         examples=["${env:INFLUX_TOKEN}"],
     )
     database: str | None = Field(
@@ -57,63 +57,59 @@ class InfluxdbSinkConfig(InfluxFormatConfig):
     retention_policy: str | None = Field(
         None,
         min_length=1,
-        description="Retention policy of the database, for v1; None takes its default one.",
+        description="Retention policy of the database, for v1; by default the database's default policy.",
         examples=["thirty_days"],
     )
     user: str | None = Field(
         None,
         min_length=1,
-        description="User who may write to the database, for v1.",
+        description="User with write permission for the database, for v1.",
         examples=["ktrans"],
     )
     password: SecretStr | None = Field(
         None, description="Password of that user.", examples=["${env:INFLUX_PASSWORD}"]
     )
-    verify_tls: bool = Field(
-        True, description="Whether to check the server's certificate.", examples=[True]
-    )
+    verify_tls: bool = Field(True, description="Verify the server's certificate.", examples=[True])
     ca_file: str | None = Field(
         None,
-        description="File of the certificate authorities to trust, in place of the system's.",
+        description="CA certificates to verify the server with (PEM); by default those of the system.",
         examples=["/etc/ssl/private-ca.pem"],
     )
     precision: Literal["ns", "us", "ms", "s"] = Field(
-        "ns", description="Unit of the times.", examples=["ns", "s"]
+        "ns", description="Precision of the timestamps.", examples=["ns", "s"]
     )
-    gzip: bool = Field(True, description="Whether to compress what is sent.", examples=[True])
+    gzip: bool = Field(True, description="Compress requests with gzip.", examples=[True])
     batch_lines: int = Field(
         5000,
         ge=1,
         le=1_000_000,
-        description="Most points in one request. InfluxDB's documentation advises 5000.",
+        description="Maximum points of a request. InfluxDB's documentation recommends 5000.",
         examples=[5000],
     )
     batch_size: Size = Field(
         4 << 20,
         ge=1024,
         le=64 << 20,
-        description="Most bytes in one request, before compression.",
+        description="Maximum size of a request, before compression.",
         examples=[4194304],
     )
     connections: int = Field(
-        2, ge=1, le=16, description="Requests under way at a time.", examples=[2]
+        2, ge=1, le=16, description="Maximum concurrent requests.", examples=[2]
     )
-    timeout: Duration = Field(
-        30, gt=0, description="How long to wait for the answer to one request.", examples=[30]
-    )
+    timeout: Duration = Field(30, gt=0, description="Timeout of a request.", examples=[30])
     retry_timeout: Duration = Field(
         120,
         ge=0,
-        description="How long to try one request again while the server is busy, unreachable or"
-        " asks to wait; then the task fails and the engine's own retries begin.",
+        description="How long to retry a request while the server is busy or unreachable; then the"
+        " task fails and the engine retries it.",
         examples=[120],
     )
     max_series: int | None = Field(
         1_000_000,
         ge=1,
-        description="Most series, that is, different combinations of tag values, that one run may"
-        " write. A run that would pass it stops, as an index that outgrows the server's memory is"
-        " hard to get rid of. None counts nothing.",
+        description="Maximum number of series (distinct combinations of tag values) of a run. A run"
+        " that would exceed it stops, since an index that outgrows the server's memory is hard to"
+        " reduce. null turns the check off.",
         examples=[1_000_000, None],
     )
 
@@ -122,11 +118,11 @@ class InfluxdbSinkConfig(InfluxFormatConfig):
     def _address(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("an address begins with http:// or https:// and names a host")
+            raise ValueError("a URL begins with http:// or https:// and has a host")
         if parts.username is not None or parts.password is not None:
-            raise ValueError("leave user and password out of the address: there are options")
+            raise ValueError("put user and password into their options, not into the URL")
         if parts.query or parts.fragment:
-            raise ValueError("an address has no query: name bucket or database by the options")
+            raise ValueError("put bucket or database into their options, not into the URL")
         return value.rstrip("/")
 
     @model_validator(mode="after")
@@ -136,14 +132,14 @@ class InfluxdbSinkConfig(InfluxFormatConfig):
                 raise ValueError(f"api: {self.api} needs `{name}`")
         for name in sorted({name for names in _OF.values() for name in names}):
             if name not in _OF[self.api] and getattr(self, name) is not None:
-                raise ValueError(f"`{name}` is no option of api: {self.api}")
+                raise ValueError(f"`{name}` is not an option of api: {self.api}")
         if (self.user is None) != (self.password is None):
             raise ValueError("`user` and `password` go together")
         return self
 
     @property
     def target(self) -> str:
-        """What is written to, for messages."""
+        """The bucket or database, for messages."""
         if self.api == "v2":
             return f"bucket {self.bucket!r} of organisation {self.org!r}"
         policy = f", retention policy {self.retention_policy!r}" if self.retention_policy else ""

@@ -1,8 +1,8 @@
 """Counts the series that a run writes, and stops it before they are too many.
 
-InfluxDB keeps an index of all series, and one tag with many values (an address, a port) multiplies
-their number. They are told apart by 64-bit hashes in sorted arrays: 8 bytes for each, and no more
-than the budget allows. The hashes hold within a process only, as does the count.
+InfluxDB indexes all series, and a tag with many values (an address, a port) multiplies their number.
+Series are identified by 64-bit hashes in sorted arrays: 8 bytes each, and no more than the budget
+allows. Hashes and count are only valid within a process.
 """
 
 from __future__ import annotations
@@ -20,29 +20,31 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Hashes of what a batch holds: of its series, and of the values of each tag. Sorted."""
+class SeriesHashes:
+    """Sorted hashes of a batch's series, and of the values of each tag."""
 
     series: np.ndarray
     tags: dict[str, np.ndarray]
 
 
-def look(batch: pa.RecordBatch, columns: Sequence[str], position: str | None) -> Seen:
+def hash_series(
+    batch: pa.RecordBatch, columns: Sequence[str], position: str | None
+) -> SeriesHashes:
     """Hash the series of a batch.
 
     Args:
         batch: rows.
-        columns: columns that make the series: the tags, and the object where it is one.
-        position: an integer column that makes each row a series, if there is one.
+        columns: the columns that identify the series: the tags, and the object if it is a tag.
+        position: an integer column that makes each row a series, if any.
     """
     series, tags = _hashes(batch, columns, position)
-    return Seen(np.unique(series), tags)
+    return SeriesHashes(np.unique(series), tags)
 
 
 def _hashes(
     batch: pa.RecordBatch, columns: Sequence[str], position: str | None
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Give the hash of each row's series, and the different ones of each tag."""
+    """Return the hash of each row's series, and the distinct hashes of each tag."""
     series = np.zeros(batch.num_rows, np.uint64)
     tags = {}
     for name in columns:
@@ -58,13 +60,13 @@ def _hashes(
 def estimate(
     rows: pa.Table, columns: Sequence[str], position: str | None
 ) -> tuple[int, dict[str, int]]:
-    """Estimate from a sample how many series there are in all.
+    """Estimate the total number of series from a sample.
 
     By Chao's lower bound (A. Chao, Nonparametric estimation of the number of classes in a
-    population, 1984): those seen once tell, beside those seen twice, how many were not seen.
+    population, 1984): the numbers seen once and seen twice show how many were not seen.
 
     Returns:
-        The estimate, and the number of different values of each tag in the sample.
+        The estimate, and the number of distinct values of each tag in the sample.
     """
     found, tags = [], dict[str, set[int]]()
     for batch in rows.to_batches():
@@ -79,7 +81,7 @@ def estimate(
 
 
 def _hashed(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Give a code for each row, and the hash for each code; null is the code 0."""
+    """Return the code of each row, and the hash of each code; null is code 0."""
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     codes = np.asarray(column.indices.fill_null(-1)).astype(np.int64) + 1
@@ -89,7 +91,7 @@ def _hashed(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 class SeriesBudget:
-    """What a run has written so far. Several threads may add to it."""
+    """Counts the series of a run. Thread-safe."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -97,8 +99,8 @@ class SeriesBudget:
         self._series = np.empty(0, np.uint64)
         self._tags: dict[str, np.ndarray] = {}
 
-    def add(self, seen: Seen) -> None:
-        """Count what a batch holds, before it is sent.
+    def add(self, seen: SeriesHashes) -> None:
+        """Count the series of a batch before it is sent.
 
         Raises:
             RunError: there are more series than the budget allows.
@@ -112,25 +114,25 @@ class SeriesBudget:
                 raise self._error()
 
     def _error(self) -> RunError:
-        worst, hint = blame({name: len(values) for name, values in self._tags.items()})
+        worst, hint = largest_tags({name: len(values) for name, values in self._tags.items()})
         return RunError(
-            f"the points of this run are more than max_series = {self._limit:,} series{worst}",
+            f"the points of this run have more than max_series = {self._limit:,} series{worst}",
             code="too_many_series",
             hint=hint,
         )
 
 
-def blame(tags: dict[str, int]) -> tuple[str, str]:
-    """Name the tags with the most values, and say what to do about them."""
+def largest_tags(tags: dict[str, int]) -> tuple[str, str]:
+    """Return a text with the largest tags, and a hint."""
     counts = sorted(((count, name) for name, count in tags.items()), reverse=True)
-    told = ", ".join(f"{name} ({count:,})" for count, name in counts[:3] if count > 1)
-    worst = f"; the tags with the most values so far: {told}" if told else ""
+    largest = ", ".join(f"{name} ({count:,})" for count, name in counts[:3] if count > 1)
+    worst = f"; the tags with the most values so far: {largest}" if largest else ""
     hint = "raise max_series if the server can index so many"
-    return worst, f"make `{counts[0][1]}` a field instead of a tag, or {hint}" if told else hint
+    return worst, f"make `{counts[0][1]}` a field instead of a tag, or {hint}" if largest else hint
 
 
 def _merged(known: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """Add what is new to a sorted array without repetitions."""
+    """Merge new values into a sorted array of distinct values."""
     at = np.searchsorted(known, more)
     new = np.ones(len(more), bool)
     within = at < len(known)

@@ -23,26 +23,29 @@ def test_a_token_is_never_printed():
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({**V2, "bucket": None}, "api: v2 needs `bucket`"),
         ({**V2, "org": None}, "api: v2 needs `org`"),
-        ({**V2, "database": "d"}, "`database` is no option of api: v2"),
+        ({**V2, "database": "d"}, "`database` is not an option of api: v2"),
         ({"url": "http://h", "api": "v1"}, "api: v1 needs `database`"),
         ({"url": "http://h", "api": "v3"}, "api: v3 needs `database`"),
-        ({"url": "http://h", "api": "v1", "database": "d", "token": "t"}, "`token` is no option"),
+        (
+            {"url": "http://h", "api": "v1", "database": "d", "token": "t"},
+            "`token` is not an option",
+        ),
         ({"url": "http://h", "api": "v1", "database": "d", "user": "u"}, "go together"),
         ({**V2, "url": "host:8086"}, "http:// or https://"),
-        ({**V2, "url": "http://me:hidden@host"}, "leave user and password out"),
-        ({**V2, "url": "http://host/?bucket=b"}, "no query"),
+        ({**V2, "url": "http://me:hidden@host"}, "not into the URL"),
+        ({**V2, "url": "http://host/?bucket=b"}, "into their options, not into the URL"),
         ({**V2, "uniqueness": "sequence", "precision": "s"}, "needs precision: ns"),
         ({**V2, "batch_lines": 0}, "greater than or equal to 1"),
     ],
 )
-def test_what_does_not_go_together_is_said(options, said):
+def test_incompatible_options_are_rejected(options, message):
     with pytest.raises(ValidationError) as caught:
         InfluxdbSinkConfig(**options)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "hidden" not in str(caught.value)
     assert "secret-token" not in str(caught.value)
 

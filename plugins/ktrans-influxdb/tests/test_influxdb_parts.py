@@ -7,10 +7,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ktrans_influxdb.batches import Batch, Cutter, Lines, Part
+from ktrans_influxdb.batches import Batch, Batcher, Lines, Part
 from ktrans_influxdb.config import InfluxdbSinkConfig
-from ktrans_influxdb.errors import retry_after
-from ktrans_influxdb.series import SeriesBudget, estimate, look
+from ktrans_influxdb.series import SeriesBudget, estimate, hash_series
 from ktrans_influxdb.sink import InfluxdbSink
 
 from ktrans.api import ConfigError, RunError
@@ -26,10 +25,10 @@ def lines_of(values):
 @settings(max_examples=50, deadline=None)
 @given(st.lists(texts, max_size=5), st.integers(1, 20), st.integers(1, 100))
 def test_batches_hold_all_lines_in_order_within_their_bounds(groups, most_lines, most_bytes):
-    cutter, batches = Cutter(most_lines, most_bytes), []
+    batcher, batches = Batcher(most_lines, most_bytes), []
     for values in groups:
-        batches += cutter.add(lines_of(values))
-    batches.append(cutter.flush())
+        batches += batcher.add(lines_of(values))
+    batches.append(batcher.flush())
     assert b"".join(batch.body() for batch in batches).decode() == "".join(map("".join, groups))
     for batch in batches:
         assert batch.count <= most_lines
@@ -47,7 +46,7 @@ def test_named_lines_and_the_others_make_the_whole(groups, data):
     values = list(itertools.chain(*groups))
     chosen = sorted(data.draw(st.sets(st.integers(0, max(len(values) - 1, 0)))))
     chosen = [number for number in chosen if number < len(values)]
-    named, others = batch.parted(np.array(chosen, np.int64))
+    named, others = batch.partition(np.array(chosen, np.int64))
     assert named.body().decode() == "".join(values[n] for n in chosen)
     assert others.body().decode() == "".join(
         v for n, v in enumerate(values) if n not in set(chosen)
@@ -80,7 +79,7 @@ def test_as_many_series_are_counted_as_there_are_combinations(groups):
                     "number": pa.array([row[1] for row in group], pa.int64()),
                 }
             )
-            budget.add(look(batch, ["text", "number"], None))
+            budget.add(hash_series(batch, ["text", "number"], None))
 
     fill(distinct)
     if distinct > 1:
@@ -96,22 +95,14 @@ def test_the_tag_with_the_most_values_is_named():
         }
     )
     with pytest.raises(RunError, match=r"src_addr \(100\), action \(2\)") as caught:
-        SeriesBudget(99).add(look(batch, ["action", "src_addr"], None))
+        SeriesBudget(99).add(hash_series(batch, ["action", "src_addr"], None))
     assert "`src_addr`" in caught.value.hint
 
 
 def test_a_tag_for_each_row_makes_each_row_a_series():
     batch = pa.record_batch({"uri": pa.array(["a"] * 10), "pos": pa.array(range(10))})
-    assert len(look(batch, ["uri"], "pos").series) == 10
-    assert len(look(batch, ["uri"], None).series) == 1
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [("7", 7), ("1.5", 1.5), ("-3", 0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("soon", None)],
-)
-def test_retry_after_is_seconds_or_a_date(value, seconds):
-    assert retry_after({"Retry-After": value}) == seconds
+    assert len(hash_series(batch, ["uri"], "pos").series) == 10
+    assert len(hash_series(batch, ["uri"], None).series) == 1
 
 
 def sampled(rows, **options):

@@ -1,4 +1,4 @@
-"""Registers what ktrans-kafka offers. Imports no SDK."""
+"""Registers the `kafka` source and sink. Imports no SDK."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from ktrans.api import Spec, hookimpl
 
 @hookimpl
 def ktrans_components() -> list[Spec]:
-    """List what this plugin offers."""
+    """List the components of this plugin."""
     return [
         Spec(
             kind="sink",
             type="kafka",
             build="ktrans_kafka.sink:KafkaSink",
             config="ktrans_kafka.sink_config:KafkaSinkConfig",
-            summary="topics of Apache Kafka, one transaction a task: JSON, Avro, Protobuf, Arrow",
+            summary="Topics of Apache Kafka, one transaction per task: JSON, Avro, Protobuf, Arrow",
             delivery="exactly_once",
         ),
         Spec(
@@ -22,14 +22,14 @@ def ktrans_components() -> list[Spec]:
             type="kafka",
             build="ktrans_kafka.source:KafkaSource",
             config="ktrans_kafka.source_config:KafkaSourceConfig",
-            summary="topics of Apache Kafka, each record once, alone or shared by a group",
+            summary="Topics of Apache Kafka, each record once, alone or shared by a consumer group",
         ),
     ]
 
 
 @hookimpl
 def ktrans_error_codes() -> list[str]:
-    """Explain the error codes of this plugin."""
+    """Return the explanations of this plugin's error codes."""
     from importlib.resources import files
 
     return [files(__name__).joinpath("codes.toml").read_text("utf-8")]
@@ -37,5 +37,5 @@ def ktrans_error_codes() -> list[str]:
 
 @hookimpl
 def ktrans_log_events() -> list[str]:
-    """Name the module that declares the log events of this plugin."""
+    """Return the module that declares the log events of this plugin."""
     return ["ktrans_kafka.log_events"]

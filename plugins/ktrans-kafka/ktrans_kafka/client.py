@@ -1,10 +1,9 @@
-"""What source and sink have in common: how to reach a Kafka cluster, and with which credentials."""
+"""Connection options and client settings that the source and the sink share."""
 
 from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -25,68 +24,67 @@ _CONNECTION = {
     "sasl.mechanisms": "sasl_mechanism",
     "sasl.username": "username",
 }
-_TELLING = ("_AUTHENTICATION", "_SSL", "_RESOLVE")
+_CAUSES = ("_AUTHENTICATION", "_SSL", "_RESOLVE")
 
 
-class KafkaOptions(ComponentConfig):
-    """How to reach a Kafka cluster. The base of the source's and of the sink's options."""
+class KafkaConfig(ComponentConfig):
+    """Connection options of a Kafka cluster; the base of the source's and the sink's options."""
 
     owned: ClassVar[dict[str, str]] = {}
-    """librdkafka settings that the component sets itself, and the option (or reason) instead."""
+    """librdkafka settings that users may not set, with the option to use instead or the reason."""
 
     bootstrap_servers: list[str] = Field(
         min_length=1,
-        description="Brokers to ask first, host:port; the others are learnt from them. One entry"
-        " may hold several, with commas in between.",
+        description="Bootstrap brokers, host:port; the other brokers are discovered. One entry"
+        " may hold several, separated by commas.",
         examples=[["kafka-1:9092", "kafka-2:9092"], ["${env:KAFKA_BROKERS}"]],
     )
     client_id: str | None = Field(
         None,
-        description="What the brokers' logs and quotas call this client; by default"
-        " `ktrans-<pipeline>`.",
+        description="Client name in the brokers' logs and quotas; by default `ktrans-<pipeline>`.",
         examples=["ktrans-flows"],
     )
-    tls: bool = Field(
-        False, description="Whether the connection is encrypted by TLS.", examples=[True]
-    )
+    tls: bool = Field(False, description="Encrypt the connection with TLS.", examples=[True])
     tls_ca_file: str | None = Field(
         None,
-        description="Certificates of the authorities that the brokers' ones are signed by (PEM);"
-        " by default those that the system trusts.",
+        description="CA certificates to verify the brokers with (PEM); by default those of the"
+        " system.",
         examples=["/etc/ktrans/kafka-ca.pem"],
     )
     tls_certificate_file: str | None = Field(
         None,
-        description="The client's own certificate (PEM), for brokers that ask for one.",
+        description="Client certificate (PEM), for brokers that require one.",
         examples=["/etc/ktrans/client.pem"],
     )
     tls_key_file: str | None = Field(
-        None, description="Its private key (PEM).", examples=["/etc/ktrans/client.key"]
+        None,
+        description="Private key of the client certificate (PEM).",
+        examples=["/etc/ktrans/client.key"],
     )
     tls_key_password: SecretStr | None = Field(
         None,
-        description="The password of the private key.",
+        description="Password of the private key.",
         examples=["${file:/run/secrets/kafka-key}"],
     )
     tls_verify_hostname: bool = Field(
         True,
-        description="Whether a broker's certificate must name the host that was asked.",
+        description="Check that a broker's certificate matches its host name.",
         examples=[True],
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = (
         Field(
             None,
-            description="How to log in; without it the client stays anonymous (or is known by its"
-            " certificate).",
+            description="SASL mechanism; without it the client is anonymous, or identified by its"
+            " certificate.",
             examples=["SCRAM-SHA-512", "PLAIN", "OAUTHBEARER"],
         )
     )
     username: str | None = Field(
-        None, description="Who logs in (PLAIN, SCRAM).", examples=["ktrans", "$$ConnectionString"]
+        None, description="User name (PLAIN, SCRAM).", examples=["ktrans", "$$ConnectionString"]
     )
     password: SecretStr | None = Field(
         None,
-        description="The password (PLAIN, SCRAM).",
+        description="Password (PLAIN, SCRAM).",
         examples=["${env:KAFKA_PASSWORD}", "${file:/run/secrets/kafka}"],
     )
     oauth_token_url: str | None = Field(
@@ -94,30 +92,30 @@ class KafkaOptions(ComponentConfig):
         description="Token endpoint of the identity provider (OAUTHBEARER, client credentials).",
         examples=["https://login.example.com/oauth2/token"],
     )
-    oauth_client_id: str | None = Field(
-        None, description="The client's id there.", examples=["ktrans"]
-    )
+    oauth_client_id: str | None = Field(None, description="OAuth client id.", examples=["ktrans"])
     oauth_client_secret: SecretStr | None = Field(
-        None, description="The client's secret there.", examples=["${env:OAUTH_SECRET}"]
+        None, description="OAuth client secret.", examples=["${env:OAUTH_SECRET}"]
     )
     oauth_scope: str | None = Field(
-        None, description="Scope to ask for.", examples=["kafka", "https://ns.example/.default"]
+        None,
+        description="OAuth scope to request.",
+        examples=["kafka", "https://ns.example/.default"],
     )
     oauth_extensions: dict[str, str] = Field(
         default={},
-        description="SASL extensions sent with the token; some clouds need them.",
+        description="SASL extensions to send with the token; some clouds require them.",
         examples=[{"logicalCluster": "lkc-1", "identityPoolId": "pool-1"}],
     )
     connect_timeout: Duration = Field(
         30.0,
         gt=0,
-        description="How long to wait for the cluster's answer about itself and its topics.",
+        description="How long to wait for the cluster's metadata and coordinators.",
         examples=[30, 10],
     )
     librdkafka: dict[str, Setting] = Field(
         default={},
-        description="Any further settings of librdkafka by their own names (its CONFIGURATION.md),"
-        " for what has no option here.",
+        description="Further settings of librdkafka (see its CONFIGURATION.md) that have no option"
+        " here.",
         examples=[{"socket.keepalive.enable": True, "broker.address.family": "v4"}],
     )
 
@@ -154,39 +152,39 @@ class KafkaOptions(ComponentConfig):
         return self
 
     @model_validator(mode="after")
-    def _leaves_ours_alone(self) -> Self:
+    def _no_owned_settings(self) -> Self:
         for name in self.librdkafka:
             instead = (_CONNECTION | self.owned).get(name)
             if instead is not None:
                 raise ValueError(f"{name} cannot be set under librdkafka: {instead}")
             if _SECRET.search(name):
                 raise ValueError(
-                    f"{name} looks like a secret, which does not belong under librdkafka, where it"
-                    " would be printed; there are options of their own for passwords"
+                    f"{name} looks like a secret: settings under librdkafka are printed; use the"
+                    " options for passwords"
                 )
         return self
 
 
-def connection(config: KafkaOptions, context: Context) -> dict[str, Any]:
-    """Give the client's settings for reaching the cluster, the free ones of the user included.
+def connection(config: KafkaConfig, context: Context) -> dict[str, Any]:
+    """Return the client settings for the connection, including the user's `librdkafka` settings.
 
     Args:
         config: the component's options.
-        context: its place, for relative paths, its name and its logger.
+        context: for relative paths, names and the logger.
 
     Returns:
-        A dict for `confluent_kafka.Producer`, `Consumer` or `AdminClient`, secrets in clear: never
-        to be printed. Components add their own settings and an `error_cb`.
+        A dict for `confluent_kafka.Producer`, `Consumer` or `AdminClient`, with secrets in clear
+        text: never print it. Components add their own settings and an `error_cb`.
     """
     settings: dict[str, Any] = {
         "bootstrap.servers": ",".join(config.bootstrap_servers),
         "client.id": config.client_id or f"ktrans-{context.pipeline}",
         "logger": context.log,
-        # Each lost connection is reported to `error_cb` too, and told when it ends in an error; as
-        # log lines they come many times a second.
+        # Lost connections are reported to `error_cb` too, and part of the error if they cause one;
+        # librdkafka would log them many times a second.
         "log_level": 2,
         "socket.keepalive.enable": True,
-        # Names resolve to several addresses in most clusters; the first may not be reachable.
+        # A name may resolve to several addresses, and the first may be unreachable.
         "client.dns.lookup": "use_all_dns_ips",
     }
     settings |= _security(config, context)
@@ -194,7 +192,7 @@ def connection(config: KafkaOptions, context: Context) -> dict[str, Any]:
     return settings
 
 
-def _security(config: KafkaOptions, context: Context) -> dict[str, Any]:
+def _security(config: KafkaConfig, context: Context) -> dict[str, Any]:
     made: dict[str, Any] = {}
     sasl = config.sasl_mechanism
     protocol = ("SASL_" if sasl else "") + ("SSL" if config.tls else "PLAINTEXT")
@@ -235,11 +233,11 @@ def _plain(name: str, secret: SecretStr | None) -> dict[str, str]:
     return {} if secret is None else {name: secret.get_secret_value()}
 
 
-class Troubles:
-    """Remembers what a client says about its connections, to explain a timeout later.
+class ConnectionErrors:
+    """Collects the connection errors of a client, to explain later timeouts.
 
-    Give it to a client as `error_cb`. librdkafka reports a refused login or a bad certificate there
-    and only there: the call that waited for the broker merely times out.
+    Pass it to a client as `error_cb`. librdkafka reports a refused login or a bad certificate only
+    there: the call that waits for the broker just times out.
     """
 
     def __init__(self) -> None:
@@ -247,67 +245,27 @@ class Troubles:
         self._last: dict[str, Any] = {}
 
     def __call__(self, error: Any) -> None:
-        """Take an error; called by the client while it is polled."""
+        """Record an error; the client calls this while it is polled."""
         with self._lock:
             self._last[name_of(error)] = error
 
     def clear(self) -> None:
-        """Forget: the cluster has answered."""
+        """Forget all errors, since the cluster has answered."""
         with self._lock:
             self._last.clear()
 
     @property
     def access(self) -> Any | None:
-        """A refused login or certificate, if there was one: waiting will not help."""
+        """The last refused login or certificate, which no retry will fix; None without one."""
         with self._lock:
             return next((e for e in self._last.values() if is_access(e)), None)
 
     def explain(self, error: Any, doing: str, *, connecting: bool = False) -> KtransError:
-        """Translate an error; a mere timeout by what was reported before, which says more."""
+        """Translate an error; replace a timeout by the recorded error that explains it."""
         inner = kafka_error(error)
         with self._lock:
             known = dict(self._last)
         if name_of(inner) in ("_TRANSPORT", "_TIMED_OUT", "_MSG_TIMED_OUT", "_ALL_BROKERS_DOWN"):
-            names = [*_TELLING, "_TRANSPORT", "_ALL_BROKERS_DOWN"]
+            names = [*_CAUSES, "_TRANSPORT", "_ALL_BROKERS_DOWN"]
             inner = next((known[name] for name in names if name in known), inner)
         return translate(inner, doing, connecting=connecting)
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What a cluster says about a topic: its partitions, or why there are none."""
-
-    topic: str
-    partitions: list[int]
-    error: str | None = None
-    error_name: str = ""
-
-
-def topic_metadata(client: Any, troubles: Troubles, topic: str, timeout_secs: float) -> Metadata:
-    """Ask the cluster about one topic.
-
-    Args:
-        client: a Producer, Consumer or AdminClient.
-        troubles: its error_cb.
-        topic: the name.
-        timeout_secs: how long to wait for an answer.
-
-    Raises:
-        KtransError: the cluster cannot be reached, or refuses the login.
-    """
-    import confluent_kafka
-
-    try:
-        found = client.list_topics(topic, timeout_secs)
-    except confluent_kafka.KafkaException as error:
-        if hasattr(client, "poll"):
-            client.poll(0)  # lets the client report why
-        raise troubles.explain(error, "kafka: asking the cluster", connecting=True) from error
-    about = found.topics.get(topic)
-    if about is None:
-        return Metadata(topic=topic, partitions=[], error_name="UNKNOWN_TOPIC_OR_PART")
-    if about.error is not None:
-        return Metadata(
-            topic=topic, partitions=[], error=about.error.str(), error_name=about.error.name()
-        )
-    return Metadata(topic=topic, partitions=sorted(about.partitions))

@@ -1,4 +1,4 @@
-"""Batches as records: one a row in JSON, Avro or Protobuf, or one a batch in Arrow or Parquet."""
+"""Encodes batches as records: one per row (JSON, Avro, Protobuf) or per batch (Arrow, Parquet)."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from ktrans.kit.rows.json import check_json, object_pieces
 from ktrans.kit.rows.pieces import Piece, texts_of
 from ktrans_kafka.encode_binary import sizes
 from ktrans_kafka.encode_parts import Header, header_lists, key_texts, milliseconds
-from ktrans_kafka.encode_topic import parse_topic, topic_name
 from ktrans_kafka.sink_config import BY_BATCH, KafkaSinkConfig
+from ktrans_kafka.topic_template import parse_topic, topic_name
 
 TOO_LARGE = "record_too_large"
 _ENVELOPE = 100
 _HEADER_ENVELOPE = 10
-"""At most these bytes around a record alone in its batch, and around each header (Apache Kafka,
-"Message Format": record batch 61 bytes, record up to 36; two lengths of up to 5 a header)."""
+"""Upper bounds of the overhead of a record that is alone in its batch, and of each header (Apache
+Kafka, "Message Format": record batch 61 bytes, record up to 36, two lengths of up to 5 a header)."""
 
 
 @dataclass(slots=True)
 class Records:
-    """Records of one batch for one topic, ready to be sent; lists are of one length.
+    """Records of one batch for one topic, ready to be sent; all lists have the same length.
 
     Attributes:
-        topic: where they go.
-        values: as bytes.
+        topic: their topic.
+        values: their values.
         rows: how many rows they hold.
         nbytes: size of the values.
-        keys: texts or None, if there is a key.
-        timestamps: milliseconds since 1970, 0 for now, if a column has them.
+        keys: their keys, if the sink sets keys.
+        timestamps: milliseconds since 1970 (0 means now), if a column has them.
         headers: name and value pairs, if there are any.
     """
 
@@ -52,7 +52,7 @@ class Records:
 
 @dataclass(slots=True)
 class Outgoing:
-    """What a batch became: records by topic, and rows that are too large for any."""
+    """The records of a batch by topic, and the rows that are too large."""
 
     records: list[Records] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
@@ -60,33 +60,33 @@ class Outgoing:
 
 @dataclass(slots=True)
 class Values:
-    """Rows as bytes, and their sizes: int64, shape (rows,)."""
+    """Encoded rows and their sizes: int64, shape (rows,)."""
 
     items: list[bytes]
     sizes: np.ndarray
 
 
 class RowEncoder(Protocol):
-    """Makes one value of each row."""
+    """Encodes each row as one value."""
 
     def bind(self, schema: pa.Schema) -> None:
         """Check that all columns can be encoded."""
 
     def values(self, batch: pa.RecordBatch, topic: str) -> Values:
-        """Encode the rows for a topic. Pure, but that a schema may have to be looked up."""
+        """Encode the rows for a topic. Pure, except for looking up a schema."""
 
     def check(self, topics: Sequence[str]) -> None:
-        """Find out whether the outside world (a schema registry) is ready."""
+        """Check that the schema registry, if there is one, is ready."""
 
 
 class JsonEncoder:
-    """One JSON object a row, as the jsonl format writes it."""
+    """Encodes each row as a JSON object, like the `jsonl` format."""
 
     def __init__(self, config: KafkaSinkConfig) -> None:
         self._nulls = config.json_nulls == "write"
 
     def bind(self, schema: pa.Schema) -> None:
-        """Check that all columns have a form in JSON."""
+        """Check that JSON can represent all columns."""
         check_json(schema)
 
     def values(self, batch: pa.RecordBatch, topic: str) -> Values:  # noqa: ARG002  same for all
@@ -100,14 +100,14 @@ class JsonEncoder:
         return Values(items, np.concatenate(lengths))
 
     def check(self, topics: Sequence[str]) -> None:
-        """JSON needs nothing."""
+        """Do nothing."""
 
     def _pieces(self, batch: pa.RecordBatch) -> list[Piece]:
         return object_pieces(batch.schema.names, batch.columns, self._nulls)
 
 
 class Encoder:
-    """Makes records of batches, as the sink's options say. Its methods may run in any thread."""
+    """Encodes batches as records, according to the sink's options. Thread-safe."""
 
     def __init__(self, config: KafkaSinkConfig, context: Context, rows: RowEncoder | None) -> None:
         self._config = config
@@ -118,11 +118,11 @@ class Encoder:
             self._format = build_format(ComponentConfig(type=config.encoding), context)
 
     def bind(self, schema: pa.Schema) -> None:
-        """Check the columns of values."""
+        """Check that the columns can be encoded."""
         (self._rows or self._format).bind(schema)
 
     def encode(self, batch: pa.RecordBatch) -> Outgoing:
-        """Make records of a batch, grouped by topic."""
+        """Encode a batch as records, grouped by topic."""
         made = Outgoing()
         if not batch.num_rows:
             return made
@@ -144,7 +144,7 @@ class Encoder:
         for key, indices in zip(keys, groups, strict=True):
             yield topic_name(self._template, key), take(batch, indices)
 
-    # -- one record a row ---------------------------------------------------------------------
+    # -- one record per row ---------------------------------------------------------------------
 
     def _by_row(self, topic: str, batch: pa.RecordBatch, made: Outgoing) -> None:
         assert self._rows is not None
@@ -177,10 +177,10 @@ class Encoder:
         detail = f"a record of up to {size} bytes; max_record_size is {limit}"
         return Refused(rows, TOO_LARGE, detail)
 
-    # -- one record a batch -------------------------------------------------------------------
+    # -- one record per batch -------------------------------------------------------------------
 
     def _batches(self, topic: str, batch: pa.RecordBatch, made: Outgoing) -> None:
-        """Encode a batch whole, or else in as many parts as it takes."""
+        """Encode a batch as one record, or as several if it is too large."""
         data = self._file(batch)
         limit = self._config.max_record_size
         size = len(data) + _ENVELOPE

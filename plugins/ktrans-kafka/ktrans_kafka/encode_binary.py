@@ -1,8 +1,8 @@
-"""Rows as bytes, by columns: the binary counterpart of the text formats' pieces.
+"""Encodes rows as bytes, column by column; shared by Avro and Protobuf.
 
-Each column becomes a `binary` array of one datum a row, and the columns are joined row by row in
-Arrow. A column with few distinct values stays in coded form (codes and distinct values) until the
-join, and neighbours with few combinations become one: encoding is then done once a value.
+Each column becomes a `binary` array with one datum per row, and Arrow joins the columns row by row. A
+column with few distinct values stays dictionary-coded until the join, and adjacent columns with few
+combinations are combined, so that each distinct value is encoded once.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _compute: Any = pc
 _MICROS = {"s": 10**6, "ms": 10**3, "us": 1}
 
 BytesOf = Callable[[pa.Array], pa.Array]
-"""Bytes of each value as a `binary` array, null where the value is null."""
+"""Encodes values as a `binary` array; nulls stay null."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """A column by distinct bytes: int64 codes, shape (rows,), into values without nulls."""
+    """A dictionary-coded column: int64 codes, shape (rows,), into values without nulls."""
 
     codes: np.ndarray
     values: pa.Array
@@ -32,24 +32,24 @@ class Coded:
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """A column with bytes of its own in each row: a `binary` array without nulls."""
+    """A column with one value per row: a `binary` array without nulls."""
 
     values: pa.Array
 
 
 Piece = bytes | Coded | Plain
-"""The same bytes in every row; a column by distinct bytes; bytes of each row."""
+"""Constant bytes; a dictionary-coded column; a plain column."""
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Say whether a type holds text, in any of Arrow's layouts."""
+    """Return whether a type is text, in any of Arrow's layouts."""
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
 
 
 def varints(values: np.ndarray) -> pa.Array:
-    """Encode unsigned numbers in base 128, low groups first.
+    """Encode unsigned numbers as varints: base 128, least significant group first.
 
     Source: Protocol Buffers, "Encoding", base 128 varints; Avro specification, int and long.
 
@@ -76,14 +76,14 @@ def varints(values: np.ndarray) -> pa.Array:
 
 
 def zigzag(values: np.ndarray) -> np.ndarray:
-    """Map signed to unsigned numbers so that small ones stay small (uint64)."""
+    """Map signed to unsigned numbers (uint64) by zigzag encoding: small ones stay small."""
     values = values.astype(np.int64, copy=False)
     mapped: np.ndarray = ((values << 1) ^ (values >> 63)).view(np.uint64)
     return mapped
 
 
 def from_lengths(lengths: np.ndarray, data: np.ndarray) -> pa.Array:
-    """Make a `binary` array of values that lie one after another."""
+    """Make a `binary` array from lengths and the concatenated values."""
     offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
     np.cumsum(lengths, out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(data))]
@@ -91,25 +91,25 @@ def from_lengths(lengths: np.ndarray, data: np.ndarray) -> pa.Array:
 
 
 def fixed(values: np.ndarray) -> pa.Array:
-    """Give numbers as they lie in memory, little-endian."""
+    """Encode numbers in their fixed-width, little-endian form."""
     values = np.ascontiguousarray(values)
     width = values.dtype.itemsize
     return from_lengths(np.full(len(values), width), values.view(np.uint8))
 
 
 def concat(*parts: pa.Array | bytes) -> pa.Array:
-    """Join bytes element by element; null where one of them is null."""
+    """Concatenate bytes element by element; null if one of them is null."""
     operands = [pa.scalar(p, pa.binary()) if isinstance(p, bytes) else p for p in parts]
     return _compute.binary_join_element_wise(*operands, pa.scalar(b"", pa.binary()))
 
 
 def sizes(values: pa.Array) -> np.ndarray:
-    """Give the length of each value, 0 for null: int64."""
+    """Return the length of each value, 0 for null: int64."""
     return np.asarray(_compute.binary_length(values).fill_null(0)).astype(np.int64)
 
 
 def prefixed(values: pa.Array, length: BytesOf) -> pa.Array:
-    """Put each value's own length before it.
+    """Encode values with their length before them.
 
     Args:
         values: binary or text.
@@ -120,9 +120,9 @@ def prefixed(values: pa.Array, length: BytesOf) -> pa.Array:
 
 
 def run_offsets(array: pa.Array, children: pa.Array) -> np.ndarray:
-    """Give where the children of each list or map begin and end: int64, shape (rows + 1,).
+    """Return the offsets of each list's or map's children: int64, shape (rows + 1,).
 
-    Some releases of pyarrow cut the children of a slice, others give those of the whole array.
+    For a slice, some releases of pyarrow return its children, others those of the whole array.
     """
     offsets = np.asarray(array.offsets).astype(np.int64)
     cut = len(children) == offsets[-1] - offsets[0]
@@ -130,7 +130,7 @@ def run_offsets(array: pa.Array, children: pa.Array) -> np.ndarray:
 
 
 def grouped(values: pa.Array, offsets: np.ndarray) -> pa.Array:
-    """Join runs of values: run i is from offsets[i] to offsets[i + 1]; without a copy.
+    """Join runs of values without a copy; run i is from offsets[i] to offsets[i + 1].
 
     Args:
         values: a `binary` array without nulls.
@@ -144,18 +144,18 @@ def grouped(values: pa.Array, offsets: np.ndarray) -> pa.Array:
 
 
 def where_valid(array: pa.Array, values: pa.Array) -> pa.Array:
-    """Put nulls where the array has them."""
+    """Set values to null where the array is null."""
     if not array.null_count:
         return values
     return _compute.if_else(array.is_valid(), values, pa.scalar(None, pa.binary()))
 
 
 def scalars(array: pa.Array, integers: BytesOf) -> pa.Array:
-    """Encode text, bytes, booleans and numbers, as Avro and Protobuf both do; null stays null.
+    """Encode text, bytes, booleans and numbers as both Avro and Protobuf do; nulls stay null.
 
     Args:
         array: the values.
-        integers: how the encoding writes whole numbers, lengths and times.
+        integers: encodes integers, lengths and times.
     """
     kind = array.type
     if is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
@@ -170,7 +170,7 @@ def scalars(array: pa.Array, integers: BytesOf) -> pa.Array:
 
 
 def whole_numbers(array: pa.Array) -> np.ndarray:
-    """Give integers, days and times (in microseconds) as int64, shape (n,); null is 0."""
+    """Return integers, dates (days) and times (microseconds) as int64, shape (n,); null is 0."""
     kind = array.type
     if pa.types.is_date32(kind):
         array = array.cast(pa.int32())
@@ -179,7 +179,7 @@ def whole_numbers(array: pa.Array) -> np.ndarray:
 
 
 def piece(array: pa.Array, bytes_of: BytesOf, before: bytes = b"", absent: bytes = b"") -> Piece:
-    """Turn a column into a piece: its bytes behind `before`, or `absent` where it is null."""
+    """Encode a column: its bytes after `before`, or `absent` where it is null."""
     if array.null_count == len(array):
         return absent
     coded = _coded(array)
@@ -194,7 +194,7 @@ def piece(array: pa.Array, bytes_of: BytesOf, before: bytes = b"", absent: bytes
 
 
 def joined(pieces: Iterable[Piece], rows: int) -> pa.Array:
-    """Join pieces row by row: a `binary` array, shape (rows,)."""
+    """Join pieces row by row into a `binary` array, shape (rows,)."""
     merged: list[Piece] = []
     for part in pieces:
         pair = _pair(merged[-1], part, rows) if merged else None
@@ -215,7 +215,7 @@ def _spread(part: Piece) -> Any:
 
 
 def _pair(left: Piece, right: Piece, rows: int) -> Piece | None:
-    """Make one piece of two neighbours, or None if that would cost more than it saves."""
+    """Combine two adjacent pieces; None if that would cost more than it saves."""
     if isinstance(left, bytes) and isinstance(right, bytes):
         return left + right
     if isinstance(left, bytes) and isinstance(right, Coded):
@@ -245,7 +245,7 @@ def _coded(array: pa.Array) -> tuple[np.ndarray, pa.Array] | None:
         return None
     values, indices = array.dictionary, array.indices
     codes = np.asarray(indices.fill_null(0)).astype(np.int64)
-    if len(values) > len(codes):  # leave out what no row uses
+    if len(values) > len(codes):  # drop unused values
         used = np.zeros(len(values), dtype=bool)
         used[codes] = True
         codes = (np.cumsum(used) - 1)[codes]

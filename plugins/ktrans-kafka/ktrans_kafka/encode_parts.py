@@ -1,4 +1,4 @@
-"""What stands beside a record's value: keys, headers and timestamps, by columns."""
+"""Makes keys, headers and timestamps of records from columns."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def check_column(schema: pa.Schema, column: str, option: str) -> None:
-    """Find out whether a column is there and can be written as plain text.
+    """Check that a column exists and can be written as plain text.
 
     Raises:
-        ConfigError: it is missing, or of a type with no plain text.
+        ConfigError: it is missing, or its type has no plain text form.
     """
     kind = _type_of(schema, column, option)
     if not has_plain_text(kind):
@@ -30,15 +30,15 @@ def check_column(schema: pa.Schema, column: str, option: str) -> None:
             f"kafka: column {column!r} of type {kind} cannot be used in {option}",
             field=option,
             code="type_not_supported",
-            hint="take a text, integer or boolean column",
+            hint="use a text, integer or boolean column",
         )
 
 
 def check_time(schema: pa.Schema, column: str, option: str) -> None:
-    """Find out whether a column is there and holds times.
+    """Check that a column exists and holds times.
 
     Raises:
-        ConfigError: it is missing, or holds no times.
+        ConfigError: it is missing, or does not hold times.
     """
     kind = _type_of(schema, column, option)
     if not pa.types.is_timestamp(kind):
@@ -46,7 +46,7 @@ def check_time(schema: pa.Schema, column: str, option: str) -> None:
             f"kafka: column {column!r} is not a time but {kind}",
             field=option,
             code="type_not_supported",
-            hint="take a time column, such as end_time",
+            hint="use a time column, such as end_time",
         )
 
 
@@ -63,14 +63,14 @@ def _type_of(schema: pa.Schema, column: str, option: str) -> pa.DataType:
 
 
 def text(array: pa.Array) -> pa.Array:
-    """Give each value as plain text, null where it is null: a `string` array."""
+    """Return the values as plain text (`string`); nulls stay null."""
     if pa.types.is_dictionary(array.type):
         return text(array.dictionary).take(array.indices)
     return array.cast(pa.string())
 
 
 def key_texts(batch: pa.RecordBatch, columns: Sequence[str], separator: str) -> pa.Array:
-    """Join columns to keys: a `binary` array, null where all of the columns are null."""
+    """Join columns into keys: a `binary` array, null where all columns are null."""
     parts = [text(batch.column(name)) for name in columns]
     if len(parts) == 1:
         return parts[0].cast(pa.binary())
@@ -86,7 +86,7 @@ def key_texts(batch: pa.RecordBatch, columns: Sequence[str], separator: str) -> 
 def header_lists(
     batch: pa.RecordBatch, fixed: Mapping[str, str], columns: Sequence[str]
 ) -> tuple[list[list[Header]], np.ndarray]:
-    """Give the headers of each row; rows with the same headers share one list.
+    """Return the headers of each row; rows with equal headers share one list.
 
     Returns:
         The lists, and the size of each row's headers in bytes: int64, shape (rows,).
@@ -95,11 +95,11 @@ def header_lists(
     lists: list[list[Header]] = [[(name, value.encode()) for name, value in fixed.items()]]
     for name in columns:
         column = text(batch.column(name)).dictionary_encode()
-        words: list[str | None] = [*column.dictionary.to_pylist(), None]
-        own = np.asarray(column.indices.cast(pa.int64()).fill_null(len(words) - 1))
-        codes, present = dense(codes * len(words) + own)
-        pairs = [divmod(at, len(words)) for at in present.tolist()]
-        lists = [_with(lists[before], name, words[word]) for before, word in pairs]
+        texts: list[str | None] = [*column.dictionary.to_pylist(), None]
+        own = np.asarray(column.indices.cast(pa.int64()).fill_null(len(texts) - 1))
+        codes, present = dense(codes * len(texts) + own)
+        pairs = [divmod(at, len(texts)) for at in present.tolist()]
+        lists = [_with(lists[before], name, texts[text]) for before, text in pairs]
     sizes = np.array(
         [sum(len(name.encode()) + len(value) for name, value in headers) for headers in lists],
         dtype=np.int64,
@@ -112,7 +112,7 @@ def _with(headers: list[Header], name: str, value: str | None) -> list[Header]:
 
 
 def milliseconds(column: pa.Array) -> np.ndarray:
-    """Give times as milliseconds since 1970, 0 (which Kafka takes for now) where there is none."""
+    """Return times as milliseconds since 1970; null becomes 0, which Kafka takes for now."""
     ticks = np.asarray(column.cast(pa.int64()).fill_null(0))
     per_second = _PER_SECOND[column.type.unit]
     scaled = ticks * 1000 if per_second == 1 else ticks // (per_second // 1000)

@@ -1,8 +1,8 @@
-"""One producer and what it is in the middle of: sending records, and its transaction.
+"""The producer of a task: sends records in a transaction.
 
-librdkafka's transactional API tells three kinds of errors apart (its INTRODUCTION.md,
-"Transactional producer"): retriable, where the same call is made again; abortable, after which only
-an abort helps; fatal, after which the instance is of no more use.
+librdkafka's transactional API has three kinds of errors (its INTRODUCTION.md, "Transactional
+producer"): retriable (repeat the call), abortable (abort the transaction) and fatal (the instance
+cannot be used any more).
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from ktrans_kafka.sink_config import KafkaSinkConfig
 Outcome = Literal["committed", "aborted", "unknown", "fenced"]
 
 CHUNK = 10_000
-"""Records handed over between two looks at what the brokers say."""
+"""Records to hand over between two polls."""
 _QUEUE_WAIT_SECS = 0.1
 _CALL_SECS = 10.0
 _CONSEQUENCES = ("_PURGE_QUEUE", "_PURGE_INFLIGHT", "_STATE", "_FATAL", "_INCONSISTENT")
 _TOPIC_WAIT_SECS = 10.0
 
 
-class Lane:
-    """A producer that serves one task at a time. Used by one thread at a time.
+class TaskProducer:
+    """A producer for one task at a time. Used by one thread at a time.
 
     Attributes:
-        marks: epochs known to be committed, by group of the mark.
-        state: "idle", "open" (a transaction takes records) or "sealed" (it waits for its commit).
+        marks: the last epoch known to be committed, by group of the mark.
+        state: "idle", "open" (a transaction accepts records) or "sealed" (it waits for its commit).
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Lane:
         except confluent_kafka.KafkaException as error:
             raise translate(error, "kafka: the options of librdkafka") from error
 
-    def _undelivered(self, error: Any, message: Any) -> None:  # noqa: ARG002  the client's form
+    def _undelivered(self, error: Any, message: Any) -> None:  # noqa: ARG002  the client's signature
         self._failures += 1
         if self._failed is None or name_of(self._failed).startswith("_PURGE"):
             self._failed = error
@@ -69,7 +69,7 @@ class Lane:
     # -- transactions -------------------------------------------------------------------------
 
     def recover(self) -> None:
-        """Have the broker end whatever an earlier holder of the transactional id left, once.
+        """Have the broker end what an earlier user of the transactional id left open; once.
 
         Raises:
             KtransError: it cannot be reached, or refuses.
@@ -95,14 +95,14 @@ class Lane:
         self.state = "open"
 
     def seal(self, mark: Any, metadata: Any) -> None:
-        """Have everything in the log, with the mark, and leave the transaction open.
+        """Wait until all records are in the log, and add the mark to the open transaction.
 
         Args:
             mark: a TopicPartition.
-            metadata: of the group that the mark belongs to.
+            metadata: of the mark's group.
 
         Raises:
-            KtransError: something was not taken.
+            KtransError: the brokers refused something.
         """
         self.drain()
         self._call(
@@ -115,13 +115,13 @@ class Lane:
         self.state = "sealed"
 
     def commit(self) -> Outcome:
-        """Commit the transaction, as often as it takes within the delivery timeout.
+        """Commit the transaction; retry within the delivery timeout.
 
         Returns:
-            "unknown" and "fenced" mean that only the mark can tell.
+            With "unknown" and "fenced", only the mark shows whether it was committed.
 
         Raises:
-            RetryableError: the broker did not answer in time; the same call may be made again.
+            RetryableError: the broker did not answer in time; the call may be repeated.
         """
         import confluent_kafka
 
@@ -145,7 +145,7 @@ class Lane:
             return "committed"
 
     def abort(self) -> bool:
-        """Abort the transaction, if there is one; tell whether the lane can go on."""
+        """Abort the transaction, if there is one; return whether the producer remains usable."""
         import confluent_kafka
 
         if self.state == "idle":
@@ -163,12 +163,12 @@ class Lane:
     # -- records ------------------------------------------------------------------------------
 
     def send(self, records: Records) -> None:
-        """Hand records over; waits while the queue is full.
+        """Send records; waits while the queue is full.
 
         Raises:
             KtransError: the brokers refused records, or could not be reached in time.
         """
-        self._know(records.topic)
+        self._require_topic(records.topic)
         columns = columns_of(records)
         for start in range(0, len(records.values), CHUNK):
             self._send([cut(column, start, start + CHUNK) for column in columns], records.topic)
@@ -180,43 +180,43 @@ class Lane:
         while columns[0]:
             left = iter(columns[0])
             try:
-                # A loop in C. A list's iterator knows how far it got when the queue is full.
+                # A loop in C. When the queue is full, the list's iterator shows how far it got.
                 deque(map(producer.produce, repeat(topic), left, *columns[1:]), maxlen=0)
             except BufferError:
                 done = len(columns[0]) - length_hint(left) - 1
                 columns = [cut(column, done, CHUNK) for column in columns]
                 self._poll(_QUEUE_WAIT_SECS)
             except confluent_kafka.KafkaException as error:
-                self._poll(0)  # which may know more
-                raise self._told(error, f"kafka: writing to {topic}") from error
+                self._poll(0)  # may report the cause
+                raise self._explain(error, f"kafka: writing to {topic}") from error
             else:
                 columns = [[]]
         self._poll(0)
 
     def drain(self) -> None:
-        """Wait until everything was acknowledged.
+        """Wait until all records are acknowledged.
 
         Raises:
-            KtransError: something was not.
+            KtransError: a record was not delivered.
         """
-        # Not by `flush`: confluent-kafka 2.16 loses there the exception of a fatal error.
+        # Not `flush`: in confluent-kafka 2.16 it loses the exception of a fatal error.
         while len(self._producer):
             self._poll(_QUEUE_WAIT_SECS)
         self._poll(0)
 
     def _poll(self, secs: float) -> None:
-        """Let the client report; raise if a record was not delivered."""
+        """Poll the client; raise if a record was not delivered."""
         import confluent_kafka
 
         try:
             self._producer.poll(secs)
         except confluent_kafka.KafkaException as error:
-            raise self._told(error, "kafka: writing") from error
+            raise self._explain(error, "kafka: writing") from error
         if self._failed is not None:
-            raise self._told(self._failed, "kafka: writing")
+            raise self._explain(self._failed, "kafka: writing")
 
-    def _know(self, topic: str) -> None:
-        """Find out whether a topic is there, which may make the broker create it; once."""
+    def _require_topic(self, topic: str) -> None:
+        """Check once that a topic exists; the broker may create it."""
         import confluent_kafka
 
         if topic in self._topics:
@@ -224,22 +224,22 @@ class Lane:
         deadline = time.monotonic() + _TOPIC_WAIT_SECS
         while True:
             try:
-                about = self._producer.list_topics(topic, self._config.connect_timeout)
+                metadata = self._producer.list_topics(topic, self._config.connect_timeout)
             except confluent_kafka.KafkaException as error:
-                raise self._told(error, "kafka: asking for the topic") from error
-            wrong = about.topics[topic].error
+                raise self._explain(error, "kafka: looking up the topic") from error
+            wrong = metadata.topics[topic].error
             if wrong is None:
                 break
             coming = wrong.name() == "UNKNOWN_TOPIC_OR_PART" or may_pass(wrong)
             if not coming or time.monotonic() > deadline:
-                raise self._told(wrong, f"kafka: topic {topic}")
+                raise self._explain(wrong, f"kafka: topic {topic}")
             self._poll(_QUEUE_WAIT_SECS)
         self._topics.add(topic)
 
     # -- errors -------------------------------------------------------------------------------
 
     def _call(self, name: str, doing: str, secs: float, *arguments: Any) -> None:
-        """Call a method of the transactional API, again while it says that this may help."""
+        """Call a method of the transactional API; repeat it while the error is retriable."""
         import confluent_kafka
 
         deadline = time.monotonic() + secs
@@ -250,10 +250,10 @@ class Lane:
             except confluent_kafka.KafkaException as error:
                 if kafka_error(error).retriable() and time.monotonic() < deadline:
                     continue
-                raise self._told(error, doing) from error
+                raise self._explain(error, doing) from error
             return
 
-    def _told(self, error: Any, doing: str) -> KtransError:
+    def _explain(self, error: Any, doing: str) -> KtransError:
         error = self._cause(error)
         if is_fenced(error) and self.state != "idle" and self._outlived():
             secs = self._config.transaction_timeout
@@ -264,17 +264,17 @@ class Lane:
                 hint="raise transaction_timeout (and transaction.max.timeout.ms of the"
                 " brokers), or make epochs smaller by engine.epoch_size",
             )
-        told = translate(error, doing)
+        made = translate(error, doing)
         if name_of(error) == "MSG_SIZE_TOO_LARGE":
-            told.hint = "set max_record_size to no more than the topic's max.message.bytes"
+            made.hint = "set max_record_size to no more than the topic's max.message.bytes"
         if self._failures > 1:
-            told.message += f" (and {self._failures - 1} more records)"
-        return told
+            made.message += f" (and {self._failures - 1} more records)"
+        return made
 
     def _cause(self, error: Any) -> Any:
-        """Find the error behind one that only says that something went wrong before.
+        """Return the cause of an error that only reports an earlier failure.
 
-        Aborting, which comes next in any case, tells it if it was fatal.
+        The abort, which comes next in any case, raises the cause if it was fatal.
         """
         import confluent_kafka
 
@@ -288,11 +288,11 @@ class Lane:
         return error
 
     def close(self) -> None:
-        """Abort what is open, as far as the broker answers, and let go."""
+        """Abort the open transaction, if the broker answers, and release the producer."""
         import confluent_kafka
 
         self.abort()
-        with contextlib.suppress(confluent_kafka.KafkaException):  # fatal, and told before
+        with contextlib.suppress(confluent_kafka.KafkaException):  # fatal, and reported before
             self._producer.purge()
             self._producer.poll(0)
-        self._producer = None  # destroyed now, and not when its cycle of references is found
+        self._producer = None  # destroyed now, not by the garbage collector

@@ -1,4 +1,4 @@
-"""What a producer is made with, and the arguments that records become."""
+"""Settings of a producer, and the arguments of `produce`."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from ktrans_kafka.sink_config import KafkaSinkConfig
 
 
 def producer_settings(config: KafkaSinkConfig, context: Context) -> dict[str, Any]:
-    """Give the settings of a producer, without what makes it transactional."""
+    """Return the settings of a producer without those of transactions."""
     return connection(config, context) | {
         "enable.idempotence": config.idempotence,
         "acks": "all",
         "compression.type": config.compression,
         "linger.ms": round(config.linger * 1000),
         "batch.size": config.batch_size,
-        "batch.num.messages": 1_000_000,  # the size is what bounds a batch
+        "batch.num.messages": 1_000_000,  # only the size limits a batch
         "message.max.bytes": config.max_record_size,
-        "queue.buffering.max.messages": 0,  # the size is what bounds the queue
+        "queue.buffering.max.messages": 0,  # only the size limits the queue
         "queue.buffering.max.kbytes": max(1024, config.buffer_size // 1024),
         "partitioner": config.partitioner,
         "message.timeout.ms": int(config.delivery_timeout * 1000),
-        # A callback a record costs half of the speed: only failures are told.
+        # A callback per record halves the speed, so only failures are reported.
         "delivery.report.only.error": True,
     }
 
 
 def columns_of(records: Records) -> list[Any]:
-    """Give the arguments of `produce` after the topic, by columns, no more than are needed."""
+    """Return the arguments of `produce` after the topic as columns, as many as are needed."""
     columns: list[Any] = [records.values]
     if records.timestamps is None and records.headers is None:
         return columns if records.keys is None else [*columns, records.keys]
@@ -42,5 +42,5 @@ def columns_of(records: Records) -> list[Any]:
 
 
 def cut(column: Any, start: int, end: int) -> Any:
-    """Give a part of such an argument; one that is the same in every record is as it is."""
+    """Return a slice of an argument column; a constant one is returned unchanged."""
     return column if isinstance(column, repeat) else column[start:end]

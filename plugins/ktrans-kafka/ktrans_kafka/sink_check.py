@@ -1,4 +1,4 @@
-"""`validate --connect` of the sink: brokers, topics, permissions and limits, without a trace."""
+"""Checks brokers, topics, permissions and limits for `validate --connect`, without writing."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any
 
 from ktrans.api import AccessError, ConfigError, Context, KtransError, UnavailableError
 from ktrans_kafka.errors import is_access, name_of, translate
-from ktrans_kafka.producer import Lane
-from ktrans_kafka.producer_mark import Marks
+from ktrans_kafka.producer import TaskProducer
+from ktrans_kafka.producer_marks import EpochMarks
 from ktrans_kafka.sink_config import KafkaSinkConfig
 
 _MISSING = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC")
 
 
 def check_cluster(
-    config: KafkaSinkConfig, context: Context, marks: Marks, topics: Sequence[str]
+    config: KafkaSinkConfig, context: Context, marks: EpochMarks, topics: Sequence[str]
 ) -> None:
-    """Ask the cluster everything that a run would find out.
+    """Check all that a run needs of the cluster.
 
     Args:
         config: the sink's options.
-        context: its place.
-        marks: its admin client.
-        topics: what it is certain to write to.
+        context: the sink's context.
+        marks: provides the admin client.
+        topics: the topics known before a run.
 
     Raises:
         KtransError: as `KafkaSink.check`.
@@ -35,18 +35,20 @@ def check_cluster(
         _check_transactions(config, context, marks, topics)
 
 
-def _check_topic(config: KafkaSinkConfig, marks: Marks, topic: str, broker: int) -> None:
+def _check_topic(config: KafkaSinkConfig, marks: EpochMarks, topic: str, broker: int) -> None:
     import confluent_kafka
     from confluent_kafka.admin import ConfigResource
 
-    # Asked by the admin API: a producer that asks for a topic may bring it into being.
+    # Use the admin API: asking with a producer may create the topic.
     wanted = confluent_kafka.TopicCollection([topic])
     futures = marks.admin.describe_topics(wanted, request_timeout=config.connect_timeout)
     try:
         futures[topic].result(timeout=2 * config.connect_timeout)
     except confluent_kafka.KafkaException as error:
         if name_of(error) not in _MISSING:
-            raise marks.troubles.explain(error, f"kafka: topic {topic}", connecting=True) from error
+            raise marks.connection_errors.explain(
+                error, f"kafka: topic {topic}", connecting=True
+            ) from error
         made = _setting(config, marks, ConfigResource("BROKER", str(broker)), "auto.create.topics")
         if made == "true":
             return
@@ -54,12 +56,12 @@ def _check_topic(config: KafkaSinkConfig, marks: Marks, topic: str, broker: int)
             f"kafka: topic {topic} does not exist",
             field="topic",
             code="topic_missing",
-            hint="create it; this cluster does not create topics by itself, or does not say so",
+            hint="create it; the cluster does not create topics automatically, or hides the setting",
         ) from error
     limit = _setting(config, marks, ConfigResource("TOPIC", topic), "max.message.bytes")
     if limit is not None and int(limit) < config.max_record_size:
         raise ConfigError(
-            f"kafka: topic {topic} takes record batches of {limit} bytes, which is less than"
+            f"kafka: topic {topic} accepts record batches of {limit} bytes, which is less than"
             f" max_record_size, {config.max_record_size}",
             field="max_record_size",
             code="max_message_bytes",
@@ -67,8 +69,8 @@ def _check_topic(config: KafkaSinkConfig, marks: Marks, topic: str, broker: int)
         )
 
 
-def _setting(config: KafkaSinkConfig, marks: Marks, resource: Any, beginning: str) -> str | None:
-    """Give a setting of a broker or topic; None if the principal may not ask."""
+def _setting(config: KafkaSinkConfig, marks: EpochMarks, resource: Any, prefix: str) -> str | None:
+    """Return a setting of a broker or topic; None if the principal may not read it."""
     import confluent_kafka
 
     futures = marks.admin.describe_configs([resource], request_timeout=config.connect_timeout)
@@ -77,27 +79,27 @@ def _setting(config: KafkaSinkConfig, marks: Marks, resource: Any, beginning: st
     except confluent_kafka.KafkaException as error:
         if is_access(error):
             return None
-        raise translate(error, f"kafka: asking for the settings of {resource}") from error
-    return next((entry.value for name, entry in found.items() if name.startswith(beginning)), None)
+        raise translate(error, f"kafka: reading the settings of {resource}") from error
+    return next((entry.value for name, entry in found.items() if name.startswith(prefix)), None)
 
 
 def _check_transactions(
-    config: KafkaSinkConfig, context: Context, marks: Marks, topics: Sequence[str]
+    config: KafkaSinkConfig, context: Context, marks: EpochMarks, topics: Sequence[str]
 ) -> None:
-    """Claim a transactional id that no task uses, and read a mark that nobody wrote."""
-    lane = Lane(config, context, marks.transactional_id("check"))
+    """Claim a transactional id that no task uses, and read a mark that does not exist."""
+    producer = TaskProducer(config, context, marks.transactional_id("check"))
     try:
-        lane.recover()
+        producer.recover()
     except (AccessError, ConfigError):
         raise
     except KtransError as error:
         raise UnavailableError(
             error.message,
-            hint="the cluster answers, but not its transaction coordinator: it may have fewer"
-            " brokers than transaction.state.log.replication.factor asks for; or set delivery:"
+            hint="the cluster answers, but not its transaction coordinator: there may be fewer"
+            " brokers than transaction.state.log.replication.factor requires; or set delivery:"
             " at_least_once",
         ) from error
     finally:
-        lane.close()
+        producer.close()
     for topic in topics:
         marks.read(marks.group("check", 0), topic)

@@ -7,19 +7,19 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ktrans.kit.units import Duration, Size, WholeSeconds
-from ktrans_kafka.client import KafkaOptions
-from ktrans_kafka.encode_topic import parse_topic
+from ktrans_kafka.client import KafkaConfig
+from ktrans_kafka.topic_template import parse_topic
 
 Encoding = Literal["json", "avro", "protobuf", "arrow", "parquet"]
 BY_BATCH = ("arrow", "parquet")
 WITH_SCHEMA = ("avro", "protobuf")
 
 
-class KafkaSinkConfig(KafkaOptions):
+class KafkaSinkConfig(KafkaConfig):
     """Options of the Kafka sink."""
 
     owned: ClassVar[dict[str, str]] = {
-        "transactional.id": "it follows from the names of pipeline and sink",
+        "transactional.id": "it is derived from the names of pipeline and sink",
         "enable.idempotence": "idempotence",
         "acks": "always all",
         "request.required.acks": "always all",
@@ -39,34 +39,34 @@ class KafkaSinkConfig(KafkaOptions):
 
     type: Literal["kafka"] = Field("kafka", description="A Kafka topic.", examples=["kafka"])
     topic: str = Field(
-        description="Where records go. {column} takes a row's own text or number, behind a prefix"
-        " of fixed text; characters that no topic name has become _, and a missing value"
+        description="Topic of the records. {column} is replaced by the row's value, after a prefix of"
+        " fixed text; characters that are invalid in topic names become _, and null becomes"
         " `unknown`.",
         examples=["flows", "flows-{provider}"],
     )
     max_topics: int = Field(
         100,
         ge=1,
-        description="The run stops when the rows name more topics than this: most likely the wrong"
-        " column makes them.",
+        description="The run stops when the rows have more topics than this, which is most likely a"
+        " wrong column.",
         examples=[100],
     )
     encoding: Encoding = Field(
         "json",
-        description="What a record holds: one row as JSON, Avro or Protobuf, or a batch of rows as"
+        description="Content of a record: one row as JSON, Avro or Protobuf, or a batch of rows as"
         " an Arrow stream or a Parquet file.",
         examples=["json", "avro", "protobuf", "arrow", "parquet"],
     )
     json_nulls: Literal["omit", "write"] = Field(
         "omit",
-        description="Whether members without a value are left out of JSON or written as null.",
+        description="Whether nulls are omitted from JSON objects or written.",
         examples=["omit", "write"],
     )
     framing: Literal["auto", "registry", "single_object", "raw"] = Field(
         "auto",
-        description="What stands before an Avro or Protobuf datum: the schema's number in the"
-        " registry; Avro's single-object header with the schema's fingerprint; nothing. By default"
-        " `registry` with a registry_url, without one `single_object` for Avro and `raw` for"
+        description="Prefix of an Avro or Protobuf datum: the schema id of the registry (`registry`);"
+        " Avro's single-object header with the schema's fingerprint; nothing (`raw`). The default"
+        " is `registry` with a registry_url, otherwise `single_object` for Avro and `raw` for"
         " Protobuf.",
         examples=["auto", "raw"],
     )
@@ -79,27 +79,26 @@ class KafkaSinkConfig(KafkaOptions):
     registry_url: str | None = Field(
         None,
         pattern=r"^https?://",
-        description="Address of a Confluent Schema Registry, or of what speaks its protocol.",
+        description="URL of a Confluent Schema Registry, or a compatible one.",
         examples=["https://registry.example.com:8081"],
     )
     registry_username: str | None = Field(
-        None, description="Who logs in there (HTTP Basic).", examples=["ktrans"]
+        None, description="User name for the registry (HTTP Basic).", examples=["ktrans"]
     )
     registry_password: SecretStr | None = Field(
-        None, description="The password there.", examples=["${env:REGISTRY_PASSWORD}"]
+        None, description="Password for the registry.", examples=["${env:REGISTRY_PASSWORD}"]
     )
     registry_token: SecretStr | None = Field(
-        None, description="A bearer token instead of both.", examples=["${env:REGISTRY_TOKEN}"]
+        None, description="Bearer token for the registry.", examples=["${env:REGISTRY_TOKEN}"]
     )
     registry_ca_file: str | None = Field(
         None,
-        description="Certificates of the authorities that the registry's one is signed by (PEM).",
+        description="CA certificates to verify the registry with (PEM).",
         examples=["/etc/ktrans/registry-ca.pem"],
     )
     register_schemas: bool = Field(
         True,
-        description="Whether schemas that the registry does not have are registered; otherwise"
-        " they must be there.",
+        description="Register schemas that the registry does not have; otherwise they must exist.",
         examples=[True, False],
     )
     subject_strategy: Literal["topic_name", "record_name", "topic_record_name"] = Field(
@@ -110,27 +109,27 @@ class KafkaSinkConfig(KafkaOptions):
     )
     key: list[str] = Field(
         default=[],
-        description="Columns that make a record's key, as text; records of equal keys go to one"
-        " partition. A row without any of them has no key.",
+        description="Columns that form a record's key, as text; records with equal keys go to the same"
+        " partition. The key is null if all of them are null.",
         examples=[["account_id", "interface_id"]],
     )
     key_separator: str = Field(
-        "|", description="What stands between the columns of a key.", examples=["|"]
+        "|", description="Separator between the columns of a key.", examples=["|"]
     )
     headers: dict[str, str] = Field(
         default={},
-        description="Headers that every record gets.",
+        description="Headers of every record.",
         examples=[{"producer": "ktrans"}],
     )
     header_columns: list[str] = Field(
         default=[],
-        description="Columns that become headers under their own names, where they have a value.",
+        description="Columns that become headers with the column's name; nulls are omitted.",
         examples=[["provider", "log_type"]],
     )
     timestamp_column: str | None = Field(
         None,
-        description="The time column that makes a record's timestamp; by default the time of"
-        " sending. Retention of a topic goes by it.",
+        description="Time column for a record's timestamp, which the topic's retention depends on; by"
+        " default the time of sending.",
         examples=["end_time"],
     )
     partitioner: Literal[
@@ -143,21 +142,21 @@ class KafkaSinkConfig(KafkaOptions):
         "random",
     ] = Field(
         "murmur2_random",
-        description="How a key chooses its partition; `murmur2_random` does as Java clients do."
-        " Those with `_random` spread records without a key.",
+        description="How a key determines the partition; `murmur2_random` is what Java clients use."
+        " Those with `_random` distribute records without a key randomly.",
         examples=["murmur2_random"],
     )
     delivery: Literal["exactly_once", "at_least_once"] = Field(
         "exactly_once",
-        description="Whether records come in transactions, so that readers with"
-        " `isolation.level=read_committed` see each row once; or without, at once, for brokers that"
-        " have none: a crash then sends the rows of an epoch again.",
+        description="`exactly_once` writes in transactions: consumers with"
+        " `isolation.level=read_committed` see each row once. `at_least_once` is for brokers without"
+        " transactions: after a crash the rows of an epoch are sent again.",
         examples=["exactly_once", "at_least_once"],
     )
     idempotence: bool = Field(
         True,
-        description="Whether brokers leave out what a retry sends a second time. To be turned off"
-        " only for brokers that cannot do so, with delivery at_least_once.",
+        description="Let brokers drop duplicates of retried requests. Turn it off only for brokers"
+        " that do not support it, with delivery at_least_once.",
         examples=[True],
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
@@ -169,44 +168,43 @@ class KafkaSinkConfig(KafkaOptions):
         0.05,
         ge=0,
         le=900,
-        description="How long a record waits for others to be sent in the same batch.",
+        description="How long a record waits to be batched with others.",
         examples=[0.05],
     )
     batch_size: Size = Field(
         1_000_000,
         ge=1,
         le=2_000_000_000,
-        description="Size of a record batch before compression; max_record_size bounds it too.",
+        description="Maximum size of a record batch before compression; max_record_size limits it too.",
         examples=[1_000_000],
     )
     max_record_size: Size = Field(
         1_000_000,
         ge=1000,
         le=1_000_000_000,
-        description="The largest record, with key, headers and Kafka's own envelope, before"
-        " compression. No more than the topic's max.message.bytes. Larger rows become rejects"
-        " `record_too_large`.",
+        description="Maximum size of a record with key, headers and overhead, before compression; not"
+        " above the topic's max.message.bytes. Larger rows become rejects `record_too_large`.",
         examples=[1_000_000],
     )
     buffer_size: Size = Field(
         64 << 20,
         ge=1 << 20,
         le=2_000_000_000,
-        description="Records of one task that wait to be acknowledged; writing pauses beyond it.",
+        description="Maximum size of a task's unacknowledged records; writing waits above it.",
         examples=[67_108_864],
     )
     delivery_timeout: Duration = Field(
         120.0,
         ge=1,
-        description="How long a record, or a commit, is tried before the attempt has failed.",
+        description="How long to retry sending a record, or a commit.",
         examples=[120],
     )
     transaction_timeout: WholeSeconds = Field(
         900,
         ge=10,
-        description="After this time the broker aborts a transaction by itself, so an epoch must"
-        " not take longer; and readers wait for it if a run dies and is not started again. The"
-        " broker's transaction.max.timeout.ms bounds it.",
+        description="The broker aborts a transaction after this time, so an epoch must not take"
+        " longer. Consumers wait this long if a run dies and is not restarted. The broker's"
+        " transaction.max.timeout.ms is the upper limit.",
         examples=[900, 3600],
     )
 
@@ -222,8 +220,8 @@ class KafkaSinkConfig(KafkaOptions):
             for name in ("key", "header_columns", "timestamp_column"):
                 if getattr(self, name):
                     raise ValueError(
-                        f"{name} is a row's, but a record of encoding {self.encoding} holds many"
-                        " rows; leave it out"
+                        f"{name} needs one row per record; records of encoding {self.encoding} hold"
+                        " many rows"
                     )
         if self.delivery == "exactly_once" and not self.idempotence:
             raise ValueError("delivery: exactly_once needs idempotence: true")
@@ -239,11 +237,11 @@ class KafkaSinkConfig(KafkaOptions):
         elif self.framing == "registry" and self.registry_url is None:
             raise ValueError("framing: registry needs registry_url")
         elif self.framing == "single_object" and self.encoding == "protobuf":
-            raise ValueError("framing: single_object is Avro's; take raw or registry for protobuf")
+            raise ValueError("framing: single_object is for avro; use raw or registry for protobuf")
         elif self.framing in ("single_object", "raw") and self.registry_url:
             raise ValueError(f"framing: {self.framing} does not use the registry_url")
         if (self.registry_username is None) != (self.registry_password is None):
             raise ValueError("registry_username and registry_password go together")
         if self.registry_token is not None and self.registry_username is not None:
-            raise ValueError("give registry_token or registry_username, not both")
+            raise ValueError("set registry_token or registry_username, not both")
         return self

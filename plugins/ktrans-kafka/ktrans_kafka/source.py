@@ -1,4 +1,4 @@
-"""The `kafka` source: ranges of offsets of topics, alone or shared with others by a group."""
+"""The `kafka` source: reads ranges of offsets, alone or shared with others by a consumer group."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans_kafka import log_events
-from ktrans_kafka.consumer_clients import Clients
-from ktrans_kafka.consumer_cluster import Cluster, Topic
-from ktrans_kafka.consumer_payload import RangePayload
-from ktrans_kafka.consumer_reader import Readers
-from ktrans_kafka.groups_shared import Shared
+from ktrans_kafka.group_share import GroupShare
+from ktrans_kafka.source_clients import Clients
+from ktrans_kafka.source_cluster import Cluster, Topic
 from ktrans_kafka.source_config import KafkaSourceConfig
 from ktrans_kafka.source_framing import Framing
-from ktrans_kafka.source_horizon import Horizon
+from ktrans_kafka.source_offsets import WaitingOffsets
+from ktrans_kafka.source_payload import RangePayload
 from ktrans_kafka.source_position import Position, parse_from, start_of
 from ktrans_kafka.source_ranges import Range, cut
+from ktrans_kafka.source_reader import Readers
 
 if TYPE_CHECKING:
     from ktrans_kafka.source_ranges import Part
@@ -39,16 +39,16 @@ __all__ = ["KafkaSource", "KafkaSourceConfig"]
 
 FIRST_RECORD_BYTES = 300
 _LOST_HINT = (
-    "lengthen the topic's retention; set `on_lost: skip` to go on with what is there (the receipt "
-    "says what was lost)"
+    "extend the topic's retention; set `on_lost: skip` to continue with the remaining records (the "
+    "receipt lists what was lost)"
 )
 
 
 class KafkaSource(Source[KafkaSourceConfig]):
-    """Plans ranges of offsets up to where the partitions ended when a round began.
+    """Plans ranges of offsets up to the ends of the partitions when a round began.
 
-    So a run without --follow ends although records keep coming. Ranges that could not be read
-    are kept in the position and planned again.
+    So a run without --follow ends even if more records arrive. Ranges that could not be read are
+    kept in the position and planned again.
     """
 
     def __init__(self, config: KafkaSourceConfig, context: Context | None = None) -> None:
@@ -56,7 +56,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
         self._clients = Clients(config, self.context)
         self._cluster = Cluster(
             self._clients.admin,
-            self._clients.troubles,
+            self._clients.connection_errors,
             config.connect_timeout,
             committed_only=config.isolation == "read_committed",
         )
@@ -65,10 +65,10 @@ class KafkaSource(Source[KafkaSourceConfig]):
             config.framing == "lines", config.strip_schema_id, self.context.limits
         )
         self._per_split = 1 if config.framing == "object" else config.max_records_per_split
-        self._shared: Shared | None = None
+        self._shared: GroupShare | None = None
         if config.group is not None:
-            self._shared = Shared(config, self._clients, self._starts, self.context.stopping)
-        self._horizon = Horizon(self._cluster, self._lost)
+            self._shared = GroupShare(config, self._clients, self._starts, self.context.stopping)
+        self._offsets = WaitingOffsets(self._cluster, self._lost)
         self._reporter: Any = None
         self._pinned: dict[Part, int] = {}
         self._looked = False
@@ -78,30 +78,30 @@ class KafkaSource(Source[KafkaSourceConfig]):
 
     @property
     def lag(self) -> dict[Part, int]:
-        """Records that waited in each partition when the last plan was made, its own included."""
-        return self._horizon.lag
+        """Unread records of each partition at the last plan, including those planned."""
+        return self._offsets.lag
 
     # -- planning -----------------------------------------------------------------------------
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
-        """Cut what waits into ranges, up to the budget.
+        """Divide the unread records into ranges, up to the budget.
 
         Raises:
-            RunError: records are gone that were not read yet (`on_lost: error`).
+            RunError: records were deleted before they were read (`on_lost: error`).
         """
         here = Position.of(position, start_of(self.config.start))
         topics = self._cluster.topics(self.config.topics)
-        renewed = self._forget_recreated(here, topics, memory)
+        recreated = self._forget_recreated(here, topics, memory)
         if self._shared is not None and not (here.member or self.context.ephemeral):
-            return self._name(here, topics)
+            return self._plan_member(here, topics)
         again = self._retried(here, memory, topics)
-        standing = self._standing(here, topics, renewed)
-        if standing is None:
-            self._note("the group has not settled yet: nothing is assigned to this process")
+        next_offsets = self._next_offsets(here, topics, recreated)
+        if next_offsets is None:
+            self._note("the group is still rebalancing: no partitions are assigned to this process")
             return self._nothing(here)
         unnamed = {topic.name for topic in topics.values() if not topic.id}
-        waiting = self._horizon.waiting(standing, unnamed)
-        again = self._horizon.still_there(again, budget.skip, self._record_bytes())
+        waiting = self._offsets.waiting(next_offsets, unnamed)
+        again = self._offsets.drop_deleted(again, budget.skip, self._record_bytes())
         ranges = cut(
             waiting,
             budget,
@@ -109,12 +109,12 @@ class KafkaSource(Source[KafkaSourceConfig]):
             records=self._per_split,
             record_bytes=self._record_bytes(),
         )
-        # A partition that has lost its last records: an empty range writes down where it goes on.
-        back = (part for part, (begin, end) in waiting.items() if begin == end < standing[part])
+        # A partition that lost its last records: an empty range records where to continue.
+        back = (part for part, (begin, end) in waiting.items() if begin == end < next_offsets[part])
         ranges = sorted([*ranges, *(Range(*part, *waiting[part]) for part in back)])
         more: Mapping[str, Any] = {}
         if ranges and self._shared is not None and not self.context.ephemeral:
-            more = self._shared.claim(here, ranges, standing)
+            more = self._shared.claim(here, ranges, next_offsets)
         return self._make(here, topics, again, ranges, waiting, more, budget)
 
     def _make(
@@ -132,11 +132,11 @@ class KafkaSource(Source[KafkaSourceConfig]):
         )
         tried = [split for split in again if split.key not in budget.skip]
         if not ranges and not tried:
-            self._horizon.over()
-            self._readers.rest()
+            self._offsets.end_round()
+            self._readers.pause()
             if self._shared is not None or here.next or here.start != "latest" or not waiting:
                 return self._nothing(here)
-            # An epoch without records, so that "latest" is written down as of now.
+            # An epoch without records, to record what "latest" is now.
             part = min(waiting)
             ranges = [Range(*part, waiting[part][0], waiting[part][0])]
         if self._shared is not None:
@@ -157,13 +157,13 @@ class KafkaSource(Source[KafkaSourceConfig]):
                 -(-(end - start) // self._per_split) for start, end in waiting.values()
             )
             + len(tried),
-            notes=self._told(),
+            notes=self._take_notes(),
         )
 
-    def _name(self, here: Position, topics: Mapping[str, Topic]) -> Plan | None:
-        """Plan an epoch without records, which puts this process' name into the state store.
+    def _plan_member(self, here: Position, topics: Mapping[str, Topic]) -> Plan | None:
+        """Plan an epoch without records that stores this process' member name.
 
-        Claims go by that name: it must be there for good before the first of them is made.
+        Claims use that name, so it must be durable before the first claim.
         """
         parts = _parts(topics)
         if not parts:
@@ -175,20 +175,20 @@ class KafkaSource(Source[KafkaSourceConfig]):
         return Plan((split,), after.to_json(), here.remember([split], [split]))
 
     def _nothing(self, here: Position) -> Plan | None:
-        notes = self._told()
+        notes = self._take_notes()
         return Plan((), here.to_json(), notes=notes) if notes else None
 
-    def _standing(
-        self, here: Position, topics: Mapping[str, Topic], renewed: set[str]
+    def _next_offsets(
+        self, here: Position, topics: Mapping[str, Topic], recreated: set[str]
     ) -> dict[Part, int] | None:
-        """Give the next offset to read of each partition that is this process'."""
+        """Return the next offset of each partition of this process; None while the group rebalances."""
         if self._shared is not None:
             if self.context.ephemeral:
-                return self._shared.looking(topics, renewed)
-            return self._shared.standing(topics, renewed)
+                return self._shared.peek_offsets(topics, recreated)
+            return self._shared.next_offsets(topics, recreated)
         parts = _parts(topics)
         new = [part for part in parts if part not in here.next and part not in self._pinned]
-        # Topics that a pattern finds later are new: "latest" is as of the first look.
+        # Topics that match a pattern later are new: "latest" is fixed at the first plan.
         later = here.next or (self._looked and here.start == "latest")
         start = "earliest" if later else here.start
         self._looked = True
@@ -198,18 +198,20 @@ class KafkaSource(Source[KafkaSourceConfig]):
     def _forget_recreated(
         self, here: Position, topics: Mapping[str, Topic], memory: Memory
     ) -> set[str]:
-        """Begin again with topics that bear an old name but are not the old topics; name them."""
-        renewed = set()
+        """Forget the offsets of topics that were deleted and created again; return their names."""
+        recreated = set()
         for topic in topics.values():
             before = here.ids.get(topic.name, "")
             if before and topic.id and before != topic.id:
-                self._lost(f"the topic {topic.name} was made anew since it was read")
+                self._lost(
+                    f"the topic {topic.name} was deleted and created again since it was read"
+                )
                 here.forget(topic.name, memory)
                 here.ids[topic.name] = topic.id
-                renewed.add(topic.name)
+                recreated.add(topic.name)
                 self._pinned = {p: at for p, at in self._pinned.items() if p[0] != topic.name}
-                self._horizon.over()  # what is known of its end was of the old one
-        return renewed
+                self._offsets.end_round()  # the known end is that of the old topic
+        return recreated
 
     def _starts(self, parts: Iterable[Part], start: str | int) -> dict[Part, int]:
         if isinstance(start, int):
@@ -217,7 +219,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
         return self._cluster.starts(parts) if start == "earliest" else self._cluster.ends(parts)
 
     def _retried(self, here: Position, memory: Memory, topics: Mapping[str, Topic]) -> list[Split]:
-        """Give the splits of earlier plans that have not been read."""
+        """Return the splits of earlier plans that were not read."""
         unread = here.unread(memory)
         if self._shared is None or self.context.ephemeral:
             return unread
@@ -227,10 +229,10 @@ class KafkaSource(Source[KafkaSourceConfig]):
             for split in unread
             if self._shared.is_mine(split)
         ]
-        forgotten = self._shared.recover(here, topics)
+        unrecorded = self._shared.recover(here, topics)
         mine += [
             piece.split(self._record_bytes(), more)
-            for one in forgotten
+            for one in unrecorded
             for piece in one.pieces(self._per_split)
         ]
         return mine
@@ -249,27 +251,27 @@ class KafkaSource(Source[KafkaSourceConfig]):
     # -- reading ------------------------------------------------------------------------------
 
     def open(self, split: Split) -> Payload:
-        """Open a range; one that another member of the group has taken meanwhile is empty.
+        """Open a range; it is empty if another member of the group has claimed it.
 
         Raises:
-            SplitChangedError: records of the range are gone (while it is read).
+            SplitChangedError: records of the range were deleted (raised while reading).
             RetryableError: the brokers do not answer.
         """
         shared = None if self.context.ephemeral else self._shared
         if shared is not None and not shared.is_mine(split):
             one = Range.of(split)
             self._note(
-                f"{one.topic}/{one.partition} went to another member of the group, which reads what "
-                "was planned here"
+                f"{one.topic}/{one.partition} was assigned to another member of the group, which "
+                "reads the records planned here"
             )
             return BytesPayload(split, b"")
         if split.data["start"] == split.data["end"]:
             return BytesPayload(split, b"")
-        return RangePayload(split, self._readers, self._framing, self._tell)
+        return RangePayload(split, self._readers, self._framing, self._count_read)
 
-    def _tell(self, topic: str, records: int, size: int, tombstones: int) -> None:
+    def _count_read(self, topic: str, records: int, size: int, tombstones: int) -> None:
         if tombstones:
-            self._note(f"records without a value (tombstones) of {topic} are left out")
+            self._note(f"records without a value (tombstones) of {topic} are skipped")
         with self._lock:
             self._records += records
             self._bytes += size
@@ -279,15 +281,15 @@ class KafkaSource(Source[KafkaSourceConfig]):
             if text not in self._notes:
                 self._notes.append(text)
 
-    def _told(self) -> tuple[str, ...]:
+    def _take_notes(self) -> tuple[str, ...]:
         with self._lock:
             notes, self._notes = self._notes, []
         return tuple(notes)
 
-    # -- the rest -----------------------------------------------------------------------------
+    # -- commit, rewind, check -----------------------------------------------------------------------------
 
     def commit(self, plan: Plan) -> None:
-        """Tell `report_group` how far this has come. A failure is logged, and does no harm."""
+        """OnRead `report_group` how far this has come. A failure is logged, and does no harm."""
         group = self.config.report_group
         if group is None or self._shared is not None:
             return
@@ -300,43 +302,43 @@ class KafkaSource(Source[KafkaSourceConfig]):
         if self._reporter is None:
             self._reporter = self._clients.reporter(group)
         try:
-            self._reporter.poll(0)  # hears of the last one
+            self._reporter.poll(0)  # serves the callback of the last commit
             self._reporter.commit(offsets=places, asynchronous=True)
         except KafkaException as error:
             self.context.log.warning(
-                "cannot report to group %s: %s",
+                "cannot commit offsets for group %s: %s",
                 group,
                 error,
                 extra={"event": log_events.POSITION_NOT_REPORTED, "group": group},
             )
 
     def check_rewind(self) -> None:
-        """Refuse while a group is shared: what its members have read is for the brokers to know."""
+        """Refuse to rewind with `group`: the brokers keep the group's offsets."""
         if self._shared is not None:
             raise UsageError(
-                "kafka cannot go back while it shares a group",
+                "kafka cannot rewind with `group`",
                 code="cannot_rewind",
                 hint=f"move the group {self.config.group} with your cluster's tools "
                 "(kafka-consumer-groups --reset-offsets) while no process is running",
             )
 
     def position_from(self, text: str) -> Any:
-        """Turn `--from` into a position: earliest, latest, a time, or offsets by partition."""
+        """Parse `--from` into a position: earliest, latest, a time, or offsets by partition."""
         if self._shared is not None:
             raise UsageError(
-                "kafka cannot start from a place of your choice while it shares a group",
+                "kafka does not support --from with `group`",
                 hint=f"move the group {self.config.group} with your cluster's tools "
                 "(kafka-consumer-groups --reset-offsets) while no process is running",
             )
         return parse_from(text)
 
     def datasets(self) -> list[Dataset]:
-        """Name the topics."""
+        """Return the topics."""
         space = f"kafka://{self.config.bootstrap_servers[0]}"
         return [Dataset(space, topic) for topic in self.config.topics]
 
     def check(self) -> None:
-        """Find out whether the topics are there, and may be read, and whether the group may."""
+        """Check that the topics exist and that topics and group may be read."""
         topics = self._cluster.topics(self.config.topics)
         self._cluster.ends(_parts(topics))
         if self._shared is not None:

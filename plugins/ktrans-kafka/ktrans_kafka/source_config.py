@@ -9,18 +9,18 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from ktrans.kit.units import Duration, Size
-from ktrans_kafka.client import KafkaOptions
+from ktrans_kafka.client import KafkaConfig
 
-_GROUP = "the source uses groups by itself; see `group` and `report_group`"
-_ITS_OWN = "the source sets it by itself, since its guarantees rest on it"
+_GROUP = "the source manages groups itself; see `group` and `report_group`"
+_ITS_OWN = "the source sets it, since its guarantees depend on it"
 
 
-class KafkaSourceConfig(KafkaOptions):
+class KafkaSourceConfig(KafkaConfig):
     """Topics of an Apache Kafka cluster, each record read exactly once.
 
-    Without `group` this pipeline reads all partitions and keeps its place in its own state store.
-    With it, several processes share the topics: each has a state store of its own, and all of them
-    name the same group.
+    Without `group`, this pipeline reads all partitions and keeps its position in its state store.
+    With it, several processes share the topics: each has its own state store, and all have the same
+    group.
     """
 
     owned: ClassVar[dict[str, str]] = {
@@ -41,79 +41,78 @@ class KafkaSourceConfig(KafkaOptions):
     )
     topics: list[str] = Field(
         min_length=1,
-        description="Topics by name; an entry that begins with ^ is a regular expression, for all "
-        "topics that match it, also those that are created later.",
+        description="Topic names; an entry that begins with ^ is a regular expression that also matches "
+        "topics created later.",
         examples=[["vpc-flows"], ["flows-eu", "^flows-us-.*"]],
     )
     start: str = Field(
         default="earliest",
-        description="Where to begin when nothing is known of an earlier run: `earliest`, `latest`, "
-        "or a time (ISO 8601, UTC unless it says otherwise). Partitions that are added later are "
-        "read from their beginning.",
+        description="Where the first run begins: `earliest`, `latest`, or a time (ISO 8601, by default "
+        "UTC). Partitions that are added later are read from their beginning.",
         examples=["latest", "2026-01-31T00:00:00Z"],
     )
     group: str | None = Field(
         default=None,
         min_length=1,
-        description="Share the topics with the other processes that name this consumer group.",
+        description="Consumer group, to share the topics with other processes.",
         examples=["flows-to-lake"],
     )
     report_group: str | None = Field(
         default=None,
         min_length=1,
-        description="Without `group`: commit what was read for this consumer group, so that tools "
-        "which watch lag see it. It is only told; nothing is read from there.",
+        description="Without `group`: also commit offsets for this consumer group, for tools that "
+        "monitor lag. They are never read.",
         examples=["ktrans-flows"],
     )
     isolation: Literal["read_committed", "read_uncommitted"] = Field(
         default="read_committed",
-        description="Whether records of transactions wait for their commit, and aborted ones are "
-        "left out.",
+        description="`read_committed` reads records of transactions after their commit, and skips "
+        "aborted ones.",
         examples=["read_uncommitted"],
     )
     framing: Literal["lines", "object"] = Field(
         default="lines",
-        description="lines: values are texts or JSON, gzip and zstd inflated, put one after the "
-        "other on lines of their own. object: each value is a whole object of its own, such as a "
-        "Parquet file or a CSV file with its header; slower.",
+        description="lines: values are text or JSON, decompressed (gzip, zstd) and joined by line feeds. "
+        "object: each value is a whole object, such as a Parquet file or a CSV file with a header; "
+        "slower.",
         examples=["object"],
     )
     strip_schema_id: bool = Field(
         default=False,
-        description="Take the five bytes off the front of values that schema registry serializers "
-        "(JSON Schema) put there.",
+        description="Remove the five-byte prefix of schema registry serializers (JSON Schema) from "
+        "values.",
         examples=[True],
     )
     max_records_per_split: int = Field(
         default=100_000,
         ge=1,
-        description="A range of offsets that is handed out at once holds no more than this many.",
+        description="Maximum offsets of one split.",
         examples=[20_000],
     )
     record_size: Annotated[Size, Field(ge=1)] | None = Field(
         default=None,
-        description="Expected size of a record, by which epochs are filled and work is divided; "
-        "learnt while reading if not given (300 to begin with).",
+        description="Expected size of a record, to size epochs and tasks; by default measured while "
+        "reading (300 at first).",
         examples=[1200],
     )
     on_lost: Literal["error", "skip"] = Field(
         default="error",
-        description="What to do when records were deleted before they were read (retention, a "
-        "topic that was made anew): stop, or say so in the receipt and go on with what is there.",
+        description="When records were deleted before they were read (retention, recreated topic): stop, "
+        "or continue with the remaining records and report it in the receipt.",
         examples=["skip"],
     )
     fetch_timeout: Duration = Field(
         default=60.0,
         gt=0,
-        description="How long the brokers may give nothing of a planned range before the attempt "
-        "is given up.",
+        description="How long the brokers may send nothing of a planned range before the attempt "
+        "fails.",
         examples=[120.0],
     )
     session_timeout: Duration = Field(
         default=45.0,
         gt=0,
-        description="With `group`: after this long without a sign of life a process loses its "
-        "partitions to the others.",
+        description="With `group`: after this long without a heartbeat, a process loses its partitions "
+        "to the others.",
         examples=[10.0],
     )
 
@@ -122,7 +121,7 @@ class KafkaSourceConfig(KafkaOptions):
     def _patterns(cls, value: list[str]) -> list[str]:
         for name in value:
             if not name:
-                raise ValueError("a topic's name is not empty")
+                raise ValueError("a topic name must not be empty")
             if name.startswith("^"):
                 try:
                     re.compile(name)
@@ -140,17 +139,19 @@ class KafkaSourceConfig(KafkaOptions):
     @model_validator(mode="after")
     def _one_way_to_share(self) -> Self:
         if self.group is not None and self.report_group is not None:
-            raise ValueError("report_group is for pipelines without group: a group commits anyway")
+            raise ValueError(
+                "report_group is for pipelines without group, which commits offsets itself"
+            )
         if self.group is not None and self.isolation != "read_committed":
             raise ValueError("group needs isolation: read_committed")
         return self
 
 
 def milliseconds(text: str) -> int:
-    """Turn a time into milliseconds since 1970; without a zone it is UTC.
+    """Parse a time into milliseconds since 1970; without a zone it is UTC.
 
     Raises:
-        ValueError: it is no time.
+        ValueError: it is not a time.
     """
     try:
         moment = datetime.fromisoformat(text)

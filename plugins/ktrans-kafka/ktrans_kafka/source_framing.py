@@ -1,4 +1,4 @@
-"""From the values of Kafka records to the bytes that a decoder reads."""
+"""Joins the values of Kafka records into the byte stream that a decoder reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ktrans.api import Limits, RejectError
 from ktrans.kit.text.inflate import Inflater, codec_of
 
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
-"""What gzip and zstd begin with (RFC 1952, RFC 8878); no text does."""
+"""First bytes of gzip and zstd (RFC 1952, RFC 8878), which no text begins with."""
 _SCHEMA_ID_BYTES = 5
 """A zero byte and the schema's id (Confluent documentation, "Formats, Serializers, and
 Deserializers", wire format)."""
@@ -18,13 +18,13 @@ Deserializers", wire format)."""
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How values become a stream.
+    """How to join values into a stream.
 
     Attributes:
-        lines: each value stands on lines of its own, inflated if it is compressed; otherwise the
-            one value is passed on as it is.
-        strip_schema_id: whether to take off what a schema registry's serializers put in front.
-        limits: how far a compressed value may inflate.
+        lines: whether to put each value on its own lines, decompressed; otherwise the only value
+            is passed on unchanged.
+        strip_schema_id: whether to remove the prefix of schema registry serializers.
+        limits: limits of decompression.
     """
 
     lines: bool
@@ -32,7 +32,7 @@ class Framing:
     limits: Limits
 
     def join(self, values: Sequence[bytes | None]) -> tuple[bytes, int]:
-        """Give the stream of some values, and how many had none (tombstones)."""
+        """Return the stream of some values, and the number of tombstones."""
         kept = [value for value in values if value is not None]
         empty = len(values) - len(kept)
         if self.strip_schema_id:
@@ -45,18 +45,18 @@ class Framing:
         if any(magic in data for magic in _COMPRESSED):
             kept = [self._inflated(value) for value in kept]
             data = b"\n".join(kept)
-        if b"\n\n" in data:  # values that bring their own line end
+        if b"\n\n" in data:  # values that end with a line feed
             data = b"\n".join([value.removesuffix(b"\n") for value in kept])
         if not data.endswith(b"\n"):
             data += b"\n"
         return data, empty
 
     def begin(self, data: bytes) -> bytes:
-        """Keep the first value of a stream of lines from making all of it look compressed."""
+        """Add a line feed before a first value that would make the whole stream look compressed."""
         return b"\n" + data if self.lines and codec_of(data[:4]) != "plain" else data
 
     def _inflated(self, value: bytes) -> bytes:
-        """Inflate a compressed value; one that is damaged stays as it is, for the decoder to refuse."""
+        """Decompress a value; a damaged one is returned unchanged, for the decoder to reject."""
         if not value.startswith(_COMPRESSED):
             return value
         inflater = Inflater(lambda: io.BytesIO(value), self.limits, "a record's value")

@@ -1,4 +1,4 @@
-"""Where the `kafka` source stands: its position as the state store keeps it, and what waits."""
+"""The position of the `kafka` source, with its conversion to and from JSON and `--from`."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Position:
 
     Attributes:
         next: the next offset to plan, by partition (without a group).
-        ids: the topics' ids when they were last planned.
-        start: `earliest`, `latest` or milliseconds, for partitions that `next` does not name.
+        ids: topic ids at the last plan.
+        start: `earliest`, `latest` or milliseconds, for partitions that are not in `next`.
         pending: splits of the last plan, and earlier ones that could not be read.
-        token: marks what is remembered as this position's own, not that of an earlier `--from`.
-        member: this state store's name among the members of the group; "" until it has one.
-        claim: the number of the last claim that is part of an epoch.
-        settled: keys of splits that wait no longer but are remembered; not kept.
+        token: distinguishes remembered splits from those before a `--from` or a recreated topic.
+        member: the member name of this state store; "" until it has one.
+        claim: the number of the last claim in an epoch.
+        settled: keys of splits that are remembered but no longer pending; not stored.
     """
 
     next: dict[Part, int] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Position:
     settled: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that the state store keeps."""
+        """Return the position as JSON for the state store."""
         offsets: dict[str, dict[str, int]] = {}
         for (topic, number), offset in sorted(self.next.items()):
             offsets.setdefault(topic, {})[str(number)] = offset
@@ -56,7 +56,7 @@ class Position:
 
     @classmethod
     def of(cls, value: Mapping[str, Any] | None, start: str | int) -> Position:
-        """Rebuild a position; `start` is for a source that has none yet."""
+        """Parse a stored position; `start` is for a source without one."""
         if value is None:
             return cls(start=start)
         return cls(
@@ -74,7 +74,7 @@ class Position:
         )
 
     def unread(self, memory: Memory) -> list[Split]:
-        """Give the splits of earlier plans that were set aside, to be tried again."""
+        """Return the splits of earlier plans that were quarantined, to be retried."""
         found = memory.recall([split.key for split in self.pending])
         return [
             split
@@ -83,20 +83,20 @@ class Position:
         ]
 
     def forget(self, topic: str, memory: Memory) -> None:
-        """Let go of all that is known of a topic, so that its offsets can be read once more."""
+        """Forget a topic, so that its offsets can be read again."""
         unread = [split for split in self.unread(memory) if split.data["topic"] != topic]
         self.settled += tuple(split.key for split in self.pending)
         self.pending = tuple(unread)
-        # The ranges to come have the same keys as those that are remembered.
+        # New ranges may have the keys of remembered ones.
         self.token = uuid.uuid4().hex[:12]
         self.next = {part: offset for part, offset in self.next.items() if part[0] != topic}
 
     def remember(self, planned: Iterable[Split], waiting: Iterable[Split]) -> dict[str, Any]:
-        """Say what to keep of a plan: an entry a split, until the next plan has seen it."""
+        """Return what the memory keeps of a plan: one entry per split, until the next plan."""
         waits = {split.key for split in waiting}
         known = [*self.settled, *(split.key for split in self.pending)]
-        forgotten: dict[str, Any] = {key: None for key in known if key not in waits}
-        return forgotten | {split.key: {"token": self.token} for split in planned}
+        unrecorded: dict[str, Any] = {key: None for key in known if key not in waits}
+        return unrecorded | {split.key: {"token": self.token} for split in planned}
 
 
 def _to_list(split: Split) -> list[Any]:
@@ -113,19 +113,19 @@ def _from_list(
 
 
 def start_of(text: str) -> str | int:
-    """Turn the option `start` into what a position keeps."""
+    """Parse the option `start`."""
     return text if text in ("earliest", "latest") else milliseconds(text)
 
 
 def parse_from(text: str) -> dict[str, Any]:
-    """Turn what was given to `--from` into a position.
+    """Parse the value of `--from` into a position.
 
     Args:
-        text: `earliest`, `latest`, a time, or offsets: `topic/partition=offset`, with commas in
-            between; partitions that are not named begin at their first record.
+        text: `earliest`, `latest`, a time, or offsets: `topic/partition=offset`, separated by
+            commas; other partitions begin at their first record.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: the value is invalid.
     """
     position = Position(token=uuid.uuid4().hex[:12])
     if "=" not in text:
@@ -134,7 +134,7 @@ def parse_from(text: str) -> dict[str, Any]:
         except ValueError as error:
             raise UsageError(
                 f"kafka cannot start from {text!r}",
-                hint="give earliest, latest, a time such as 2026-01-31T12:00:00Z, or offsets such "
+                hint="use earliest, latest, a time such as 2026-01-31T12:00:00Z, or offsets such "
                 "as flows/0=1200,flows/1=900",
             ) from error
         return position.to_json()

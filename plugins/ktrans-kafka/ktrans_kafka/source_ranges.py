@@ -1,4 +1,4 @@
-"""Ranges of offsets: what the `kafka` source hands out, and how they are cut for an epoch."""
+"""Ranges of offsets, which are the splits of the `kafka` source, and their division into epochs."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ class Range:
 
     @property
     def part(self) -> Part:
-        """Whose records they are."""
+        """The partition."""
         return self.topic, self.partition
 
     @property
     def key(self) -> str:
-        """A name that is unique in the topic's life."""
+        """A key that is unique within the topic."""
         return f"{self.topic}/{self.partition}@{self.start}-{self.end}"
 
     @property
     def uri(self) -> str:
-        """What people and the `source_uri` column see."""
+        """The URI for messages and the column `source_uri`."""
         return f"kafka://{quote(self.topic, '')}/{self.partition}?offset={self.start}"
 
     def split(self, record_bytes: float, more: Mapping[str, Any] | None = None) -> Split:
-        """Give the split of this range.
+        """Return the split of this range.
 
         Args:
             record_bytes: expected size of a record.
-            more: what else the split's data holds.
+            more: further data of the split.
         """
         data = {
             "topic": self.topic,
@@ -54,7 +54,7 @@ class Range:
         return Split(self.key, self.uri, size, {**data, **(more or {})})
 
     def pieces(self, records: int) -> list[Range]:
-        """Cut it into ranges of no more than so many offsets."""
+        """Divide it into ranges of at most so many offsets."""
         return [
             Range(self.topic, self.partition, start, min(start + records, self.end))
             for start in range(self.start, self.end, records)
@@ -62,7 +62,7 @@ class Range:
 
     @classmethod
     def of(cls, split: Split) -> Range:
-        """Give the range of a split."""
+        """Return the range of a split."""
         data = split.data
         return cls(data["topic"], data["partition"], data["start"], data["end"])
 
@@ -75,17 +75,17 @@ def cut(
     records: int,
     record_bytes: float,
 ) -> list[Range]:
-    """Cut what waits into ranges, taking from every partition in turn until the budget is full.
+    """Divide unread offsets into ranges, from each partition in turn, until the budget is full.
 
     Args:
-        waiting: first offset and the one behind the last, by partition.
-        budget: how much one epoch may hold.
-        taken: splits that are in it already.
-        records: offsets in a range at most.
+        waiting: first offset and end, by partition.
+        budget: the limits of the epoch.
+        taken: splits that are already in the epoch.
+        records: maximum offsets of a range.
         record_bytes: expected size of a record.
 
     Returns:
-        Ranges in the order of partitions and offsets, so that a reader goes straight on.
+        Ranges ordered by partition and offset, so that readers read sequentially.
     """
     before = list(taken)
     count, size = len(before), sum(split.size or 0 for split in before)
@@ -107,7 +107,7 @@ def cut(
 
 
 def extents(ranges: Iterable[Range]) -> dict[Part, tuple[int, int]]:
-    """Give the first offset and the one behind the last of each partition's ranges."""
+    """Return the first offset and the end of each partition's ranges."""
     found: dict[Part, tuple[int, int]] = {}
     for one in ranges:
         start, end = found.get(one.part, (one.start, one.end))

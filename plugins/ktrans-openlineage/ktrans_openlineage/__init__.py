@@ -1,8 +1,8 @@
-"""OpenLineage events of runs. Does nothing, and imports nothing, unless the environment asks.
+"""OpenLineage events of runs. Does and imports nothing unless the settings enable it.
 
-The client's own standard settings say where events go: OPENLINEAGE_URL, OPENLINEAGE__TRANSPORT__...,
+The client's standard settings configure the receiver: OPENLINEAGE_URL, OPENLINEAGE__TRANSPORT__...,
 OPENLINEAGE_CONFIG, an `openlineage.yml` in the working folder or in ~/.openlineage.
-OPENLINEAGE_DISABLED=true switches it off.
+OPENLINEAGE_DISABLED=true turns it off.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _lineage: Lineage | None = None
 
 
 def configured(environ: Mapping[str, str]) -> bool:
-    """Tell whether the settings name a place for events."""
+    """Return whether the settings configure a receiver of events."""
     if environ.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true":
         return False
     if environ.get("OPENLINEAGE_URL") or environ.get("OPENLINEAGE_CONFIG"):
@@ -38,7 +38,7 @@ def configured(environ: Mapping[str, str]) -> bool:
 
 @hookimpl
 def ktrans_run_started(run: dict[str, Any]) -> None:
-    """Send START, if lineage is wanted."""
+    """Send START, if lineage is enabled."""
     global _lineage  # noqa: PLW0603 - one sender for all runs of the process
     if run["dry_run"]:
         return
@@ -54,19 +54,19 @@ def ktrans_run_started(run: dict[str, Any]) -> None:
 
 @hookimpl
 def ktrans_epoch_committed(run: dict[str, Any], epoch: dict[str, Any]) -> None:
-    """Send RUNNING now and then, with what was written so far."""
+    """Send RUNNING from time to time, with the totals so far."""
     if _lineage is not None:
         _lineage.epoch_committed(run, epoch)
 
 
 @hookimpl
 def ktrans_run_finished(run: dict[str, Any], receipt: dict[str, Any]) -> None:
-    """Send COMPLETE, ABORT or FAIL, and give the sender a moment."""
+    """Send COMPLETE, ABORT or FAIL, and wait briefly for the sender."""
     if _lineage is not None:
         _lineage.run_finished(run, receipt)
 
 
 @hookimpl
 def ktrans_log_events() -> list[str]:
-    """Name the module that declares the log events of this plugin."""
+    """Return the module that declares the log events of this plugin."""
     return ["ktrans_openlineage.log_events"]

@@ -1,6 +1,6 @@
-"""Makes events of the OpenLineage client from what a run tells. Imported in the sender's thread.
+"""Creates events of the OpenLineage client. Imported in the sender's thread.
 
-Facets by the OpenLineage specification: jobType; processing_engine, parent, errorMessage; schema;
+Facets of the OpenLineage specification: jobType; processing_engine, parent, errorMessage; schema;
 inputStatistics, outputStatistics.
 """
 
@@ -32,59 +32,59 @@ from openlineage.client.facet_v2 import (
 )
 from openlineage.client.uuid import generate_static_uuid
 
-from ktrans_openlineage.lineage import Told
+from ktrans_openlineage.lineage import EventData
 
 PRODUCER = f"https://pypi.org/project/ktrans-openlineage/{version('ktrans-openlineage')}"
 set_producer(PRODUCER)
 
 _FILES = ("file", "s3://", "gs://", "abfss://")
-"""Namespaces of stores where what is written are files."""
+"""Namespaces of stores whose datasets consist of files."""
 
 
-def event(told: Told) -> RunEvent:
-    """Make an event."""
-    run = told.run
+def event(data: EventData) -> RunEvent:
+    """Create an event."""
+    run = data.run
     return RunEvent(
-        eventType=RunState[told.state],
-        eventTime=told.at.isoformat(),
-        run=Run(runId=run_id(run), facets=_run_facets(told)),
-        job=Job(namespace=told.namespace, name=run["pipeline"], facets=_job_facets(run)),
+        eventType=RunState[data.state],
+        eventTime=data.at.isoformat(),
+        run=Run(runId=run_id(run), facets=_run_facets(data)),
+        job=Job(namespace=data.namespace, name=run["pipeline"], facets=_job_facets(run)),
         producer=PRODUCER,
-        inputs=_inputs(told),
-        outputs=_outputs(told),
+        inputs=_inputs(data),
+        outputs=_outputs(data),
     )
 
 
 def run_id(run: Mapping[str, Any]) -> str:
-    """Give a run's UUID: the same for all its events, made of its start and its own id."""
+    """Return the UUID of a run, derived from its start and id: the same in all its events."""
     started = dt.datetime.fromisoformat(run["started"])
     return str(generate_static_uuid(started, f"{run['pipeline']}/{run['run_id']}".encode()))
 
 
-def _run_facets(told: Told) -> dict[str, Any]:
+def _run_facets(data: EventData) -> dict[str, Any]:
     facets: dict[str, Any] = {
         "processing_engine": processing_engine_run.ProcessingEngineRunFacet(
-            version=told.run["version"],
+            version=data.run["version"],
             name="ktrans",
             openlineageAdapterVersion=version("ktrans-openlineage"),
         )
     }
-    if told.parent is not None:
-        space, name, identity = told.parent
+    if data.parent is not None:
+        space, name, identity = data.parent
         root = None
-        if told.root is not None:
+        if data.root is not None:
             root = parent_run.Root(
-                run=parent_run.RootRun(runId=told.root[2]),
-                job=parent_run.RootJob(namespace=told.root[0], name=told.root[1]),
+                run=parent_run.RootRun(runId=data.root[2]),
+                job=parent_run.RootJob(namespace=data.root[0], name=data.root[1]),
             )
         facets["parent"] = parent_run.ParentRunFacet(
             run=parent_run.Run(runId=identity),
             job=parent_run.Job(namespace=space, name=name),
             root=root,
         )
-    if told.error is not None:
+    if data.error is not None:
         facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(
-            message=told.error, programmingLanguage="PYTHON"
+            message=data.error, programmingLanguage="PYTHON"
         )
     return facets
 
@@ -98,18 +98,18 @@ def _job_facets(run: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _inputs(told: Told) -> list[InputDataset]:
-    """Name what is read; the counts are of all of it, so they need it to be one."""
-    parts = [part for part in told.run["inputs"] if part["namespace"]]
+def _inputs(data: EventData) -> list[InputDataset]:
+    """Return the input datasets; the statistics need a single one, since they are totals."""
+    parts = [part for part in data.run["inputs"] if part["namespace"]]
     found = []
     for part in parts:
         facets = {}
-        if told.input and len(parts) == 1:
+        if data.input and len(parts) == 1:
             facets["inputStatistics"] = (
                 input_statistics_input_dataset.InputStatisticsInputDatasetFacet(
-                    rowCount=told.input["rows"],
-                    size=told.input["bytes"],
-                    fileCount=_files(part, told.input),
+                    rowCount=data.input["rows"],
+                    size=data.input["bytes"],
+                    fileCount=_files(part, data.input),
                 )
             )
         found.append(
@@ -118,8 +118,8 @@ def _inputs(told: Told) -> list[InputDataset]:
     return found
 
 
-def _outputs(told: Told) -> list[OutputDataset]:
-    parts = [part for part in told.run["outputs"] if part["namespace"]]
+def _outputs(data: EventData) -> list[OutputDataset]:
+    parts = [part for part in data.run["outputs"] if part["namespace"]]
     datasets = Counter(part["component"] for part in parts)
     found = []
     for part in parts:
@@ -132,7 +132,7 @@ def _outputs(told: Told) -> list[OutputDataset]:
             )
             for number, column in enumerate(part["columns"], 1)
         ]
-        counts = told.outputs.get(part["component"])
+        counts = data.outputs.get(part["component"])
         statistics = {}
         if counts and datasets[part["component"]] == 1:
             statistics["outputStatistics"] = (

@@ -1,7 +1,7 @@
-"""Which event is sent when: START, RUNNING, then COMPLETE, ABORT or FAIL.
+"""Decides which events to send: START, RUNNING, then COMPLETE, ABORT or FAIL.
 
-Without the client: what an event says is put together here as plain data, and made an event in the
-sender's thread.
+Independent of the client: events are plain data here; the sender's thread creates the client's events
+from them.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from typing import Any, Protocol
 from uuid import UUID
 
 RUNNING_SECS = 60.0
-"""RUNNING is sent after an epoch, but not more often than this."""
+"""Minimum interval of RUNNING events, which are sent after epochs."""
 
 
 @dataclass(slots=True)
-class Told:
-    """What an event says.
+class EventData:
+    """The data of an event.
 
     Attributes:
         state: START, RUNNING, COMPLETE, ABORT or FAIL.
-        at: when.
+        at: its time.
         run: as in `ktrans.api.hooks`.
-        namespace: of the job.
-        parent, root: namespace, name and run id of the job that started this one, and of the first
-            of them all.
-        error: the message of a run that failed.
+        namespace: the namespace of the job.
+        parent, root: namespace, name and run id of the job that started this one, and of the root
+            job.
+        error: the message of a failed run.
         input: rows, bytes and files read so far; empty at the start.
-        outputs: the same of what was written, by sink.
+        outputs: rows, bytes and files written so far, by sink.
     """
 
     state: str
@@ -45,19 +45,19 @@ class Told:
     outputs: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
-class Sends(Protocol):
-    """What takes events."""
+class EventSender(Protocol):
+    """Sends events."""
 
-    def send(self, told: Told) -> None:
-        """Take an event; no waiting."""
+    def send(self, data: EventData) -> None:
+        """Send an event, without waiting."""
 
     def flush(self) -> None:
-        """Wait a moment for those that were taken."""
+        """Wait briefly for the events to be sent."""
 
 
 @dataclass(slots=True)
-class _Sums:
-    """What a run has read and written so far."""
+class _Totals:
+    """Totals of a run so far."""
 
     sent: float
     input: dict[str, int] = field(default_factory=lambda: {"rows": 0, "bytes": 0, "files": 0})
@@ -65,70 +65,70 @@ class _Sums:
 
 
 class Lineage:
-    """The events of all runs of this process; any thread.
+    """The events of all runs of this process. Thread-safe.
 
     Args:
-        sender: takes the events.
-        environ: for the job's namespace and its parents.
-        clock: in seconds, for tests.
+        sender: sends the events.
+        environ: the environment, with the job's namespace and parents.
+        clock: a monotonic clock in seconds, for tests.
     """
 
     def __init__(
         self,
-        sender: Sends,
+        sender: EventSender,
         environ: Mapping[str, str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sender = sender
         self._clock = clock
         self._namespace = environ.get("OPENLINEAGE_NAMESPACE") or "ktrans"
-        self._parent = parent_of(environ.get("OPENLINEAGE_PARENT_ID", ""))
-        self._root = parent_of(environ.get("OPENLINEAGE_ROOT_PARENT_ID", "")) or self._parent
-        self._runs: dict[str, _Sums] = {}
+        self._parent = parse_parent(environ.get("OPENLINEAGE_PARENT_ID", ""))
+        self._root = parse_parent(environ.get("OPENLINEAGE_ROOT_PARENT_ID", "")) or self._parent
+        self._runs: dict[str, _Totals] = {}
         self._lock = threading.Lock()
 
     def run_started(self, run: Mapping[str, Any]) -> None:
         """Send START."""
         with self._lock:
-            self._runs[run["run_id"]] = _Sums(self._clock())
+            self._runs[run["run_id"]] = _Totals(self._clock())
         self._send("START", run)
 
     def epoch_committed(self, run: Mapping[str, Any], epoch: Mapping[str, Any]) -> None:
-        """Add up an epoch, and send RUNNING if the last event is long ago."""
-        sums = self._runs.get(run["run_id"])
-        if sums is None:
+        """Add an epoch to the totals, and send RUNNING if the last event is old enough."""
+        totals = self._runs.get(run["run_id"])
+        if totals is None:
             return
         ledger = epoch["ledger"]
         rows = ledger["records"] - ledger["skipped"]
-        _add(sums.input, rows, epoch["input_bytes"], epoch["splits"])
-        for sink, told in epoch["sinks"].items():
-            into = sums.outputs.setdefault(sink, {"rows": 0, "bytes": 0, "files": 0})
-            _add(into, told["rows"], told["bytes"], told["outputs"])
-        if self._clock() - sums.sent >= RUNNING_SECS:
-            sums.sent = self._clock()
-            self._send("RUNNING", run, sums)
+        _add(totals.input, rows, epoch["input_bytes"], epoch["splits"])
+        for sink, counts in epoch["sinks"].items():
+            into = totals.outputs.setdefault(sink, {"rows": 0, "bytes": 0, "files": 0})
+            _add(into, counts["rows"], counts["bytes"], counts["outputs"])
+        if self._clock() - totals.sent >= RUNNING_SECS:
+            totals.sent = self._clock()
+            self._send("RUNNING", run, totals)
 
     def run_finished(self, run: Mapping[str, Any], receipt: Mapping[str, Any]) -> None:
-        """Send how it ended. A run that follows its source is complete when it is told to stop."""
+        """Send the last event. A stopped run is complete if it follows its source."""
         with self._lock:
-            sums = self._runs.pop(str(run["run_id"]), None)
-        if sums is None:
-            return  # it never began: another run holds the lock
+            totals = self._runs.pop(str(run["run_id"]), None)
+        if totals is None:
+            return  # it never started: another run holds the lock
         if receipt["error"]:
-            self._send("FAIL", run, sums, error=receipt["error"]["message"])
+            self._send("FAIL", run, totals, error=receipt["error"]["message"])
         else:
-            cut_off = receipt["outcome"] == "stopped" and not run["follow"]
-            self._send("ABORT" if cut_off else "COMPLETE", run, sums)
+            aborted = receipt["outcome"] == "stopped" and not run["follow"]
+            self._send("ABORT" if aborted else "COMPLETE", run, totals)
         self._sender.flush()
 
     def _send(
         self,
         state: str,
         run: Mapping[str, Any],
-        sums: _Sums | None = None,
+        totals: _Totals | None = None,
         error: str | None = None,
     ) -> None:
-        told = Told(
+        data = EventData(
             state,
             dt.datetime.now(dt.UTC),
             run,
@@ -137,16 +137,16 @@ class Lineage:
             self._root,
             error,
         )
-        if sums is not None:
-            told.input = dict(sums.input)
-            told.outputs = {sink: dict(counts) for sink, counts in sums.outputs.items()}
-        self._sender.send(told)
+        if totals is not None:
+            data.input = dict(totals.input)
+            data.outputs = {sink: dict(counts) for sink, counts in totals.outputs.items()}
+        self._sender.send(data)
 
 
-def parent_of(text: str) -> tuple[str, str, str] | None:
-    """Take `namespace/name/run id` apart, as OPENLINEAGE_PARENT_ID has it; None if it is not that.
+def parse_parent(text: str) -> tuple[str, str, str] | None:
+    """Parse `namespace/name/run id`, the form of OPENLINEAGE_PARENT_ID; None if it is invalid.
 
-    A namespace may hold slashes, a name may not, and the id is a UUID.
+    A namespace may contain slashes, a name may not; the id is a UUID.
     """
     above, _, identity = text.rpartition("/")
     namespace, _, name = above.rpartition("/")

@@ -1,6 +1,6 @@
-"""Sends events in a thread of its own.
+"""Sends events in a separate thread.
 
-Neither the client's import nor a receiver that does not answer holds up a run.
+So neither the import of the client nor an unresponsive receiver delays a run.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import threading
 from typing import Any
 
 from ktrans_openlineage import log_events
-from ktrans_openlineage.lineage import Told
+from ktrans_openlineage.lineage import EventData
 
 FLUSH_SECS = 5.0
-"""What the end of a run waits for the receiver, unless the environment says otherwise."""
+"""How long the end of a run waits for the receiver by default."""
 
 FLUSH_NAME = "KTRANS_OPENLINEAGE_FLUSH_SECS"
 
-WAITING = 100
-"""Events that may wait; a run sends two, and one a minute."""
+MAX_WAITING = 100
+"""Maximum waiting events; a run sends two, and one per minute."""
 
 _THREAD = "openlineage"
 _CLIENT = "openlineage"
@@ -29,35 +29,35 @@ _log = logging.getLogger("ktrans.openlineage")
 
 
 class Sender:
-    """Takes events, and sends them one after the other.
+    """Sends events one by one.
 
     Args:
-        flush_secs: what the end of a run waits, as the environment has it.
+        flush_secs: how long the end of a run waits, as text; empty for the default.
     """
 
     def __init__(self, flush_secs: str = "") -> None:
         try:
-            self._patience = float(flush_secs or FLUSH_SECS)
+            self._flush_secs = float(flush_secs or FLUSH_SECS)
         except ValueError:
-            self._patience = FLUSH_SECS
-        self._queue: queue.Queue[Told] = queue.Queue(WAITING)
+            self._flush_secs = FLUSH_SECS
+        self._queue: queue.Queue[EventData] = queue.Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
         self._failing = False
         self._lock = threading.Lock()
 
-    def send(self, told: Told) -> None:
-        """Take an event; it is dropped if too many wait."""
+    def send(self, data: EventData) -> None:
+        """Queue an event; it is dropped if too many wait."""
         if self._thread is None:
-            _calm()
+            _silence_client()
             self._thread = threading.Thread(target=self._work, name=_THREAD, daemon=True)
             self._thread.start()
         try:
-            self._queue.put_nowait(told)
+            self._queue.put_nowait(data)
         except queue.Full:
-            self._told("too many events wait")
+            self._warn("too many events are waiting")
 
     def flush(self) -> None:
-        """Wait a moment for the events that were taken."""
+        """Wait for the queued events, for a limited time."""
         done = threading.Event()
 
         def wait() -> None:
@@ -65,40 +65,40 @@ class Sender:
             done.set()
 
         threading.Thread(target=wait, name="openlineage-flush", daemon=True).start()
-        if not done.wait(self._patience):
-            self._told(f"it did not answer within {self._patience:g} s")
+        if not done.wait(self._flush_secs):
+            self._warn(f"it did not answer within {self._flush_secs:g} s")
 
     def _work(self) -> None:
         client: Any = None
         while True:
-            told = self._queue.get()
+            data = self._queue.get()
             try:
                 from openlineage.client import OpenLineageClient
 
                 from ktrans_openlineage.events import event
 
                 client = client or OpenLineageClient()
-                client.emit(event(told))
+                client.emit(event(data))
                 self._failing = False
             except Exception as error:  # noqa: BLE001 - whatever the client does
-                self._told(f"{type(error).__name__}: {error}")
+                self._warn(f"{type(error).__name__}: {error}")
             finally:
                 self._queue.task_done()
 
-    def _told(self, why: str) -> None:
-        """Say that events are lost: once, until one arrives again."""
+    def _warn(self, why: str) -> None:
+        """Log a warning that events are lost; once until an event succeeds again."""
         with self._lock:
-            news, self._failing = not self._failing, True
-        if news:
+            warn, self._failing = not self._failing, True
+        if warn:
             _log.warning(
-                "the OpenLineage receiver does not take the events; the run goes on: %s",
+                "the OpenLineage receiver does not accept the events; the run continues: %s",
                 why,
                 extra={"event": log_events.LINEAGE_NOT_SENT},
             )
 
 
-def _calm() -> None:
-    """Keep the client from telling each of its attempts; `-vv` shows them."""
+def _silence_client() -> None:
+    """Suppress the client's log of each attempt; `-vv` shows it."""
     if logging.getLogger().isEnabledFor(logging.DEBUG):
         return
     logging.getLogger(_CLIENT).setLevel(logging.CRITICAL)

@@ -93,8 +93,8 @@ def clean(project):
 def ktrans(project, clean):
     """Run ktrans in a process of its own."""
 
-    def run(*args, patience_secs=60, **environ):
-        environ["KTRANS_OPENLINEAGE_FLUSH_SECS"] = str(patience_secs)
+    def run(*args, flush_secs=60, **environ):
+        environ["KTRANS_OPENLINEAGE_FLUSH_SECS"] = str(flush_secs)
         return subprocess.run(
             [sys.executable, "-m", "ktrans", *args],
             cwd=project,

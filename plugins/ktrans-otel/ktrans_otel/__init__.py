@@ -1,8 +1,8 @@
-"""OpenTelemetry traces of runs. Does nothing, and imports nothing, unless the environment asks.
+"""OpenTelemetry traces of runs. Does and imports nothing unless the environment enables it.
 
-The standard variables say where traces go: OTEL_EXPORTER_OTLP_ENDPOINT (or its _TRACES_ form), or
-OTEL_TRACES_EXPORTER=otlp for a collector at its usual place. OTEL_SDK_DISABLED=true and
-OTEL_TRACES_EXPORTER=none switch them off.
+The standard variables configure the exporter: OTEL_EXPORTER_OTLP_ENDPOINT (or its _TRACES_ form), or
+OTEL_TRACES_EXPORTER=otlp for a collector at its default address. OTEL_SDK_DISABLED=true and
+OTEL_TRACES_EXPORTER=none turn traces off.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _traces: Traces | None = None
 
 
 def configured(environ: Mapping[str, str]) -> bool:
-    """Tell whether the environment asks for traces."""
+    """Return whether the environment enables traces."""
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     exporters = {name.strip() for name in environ.get("OTEL_TRACES_EXPORTER", "").split(",")}
@@ -32,7 +32,7 @@ def configured(environ: Mapping[str, str]) -> bool:
 
 @hookimpl
 def ktrans_run_opened(run: dict[str, Any]) -> None:
-    """Begin the run's span, if traces are wanted; the SDK is imported with the first one."""
+    """Start the span of a run, if traces are enabled; the first call imports the SDK."""
     global _traces  # noqa: PLW0603 - one exporter for all runs of the process
     if _traces is None:
         if not configured(os.environ):
@@ -46,40 +46,40 @@ def ktrans_run_opened(run: dict[str, Any]) -> None:
 
 @hookimpl
 def ktrans_epoch_started(run: dict[str, Any], epoch: dict[str, Any]) -> None:
-    """Begin an epoch's span."""
+    """Start the span of an epoch."""
     if _traces is not None:
         _traces.epoch_started(run, epoch)
 
 
 @hookimpl
 def ktrans_task_finished(run: dict[str, Any], task: dict[str, Any]) -> None:
-    """Write the spans of a task and of its stages."""
+    """Create the spans of a task and of its stages."""
     if _traces is not None:
         _traces.task_finished(run, task)
 
 
 @hookimpl
 def ktrans_retrying(run: dict[str, Any], retry: dict[str, Any]) -> None:
-    """Note an attempt at the listing that failed; those of tasks are told with the task."""
+    """Record a failed attempt to list the source; those of tasks come with the task."""
     if _traces is not None:
         _traces.retrying(run, retry)
 
 
 @hookimpl
 def ktrans_epoch_committed(run: dict[str, Any], epoch: dict[str, Any]) -> None:
-    """End an epoch's span."""
+    """End the span of an epoch."""
     if _traces is not None:
         _traces.epoch_committed(run, epoch)
 
 
 @hookimpl
 def ktrans_run_finished(run: dict[str, Any], receipt: dict[str, Any]) -> None:
-    """End the run's span, and give the exporter a moment to send what it has."""
+    """End the span of a run, and wait briefly for the exporter to send its spans."""
     if _traces is not None:
         _traces.run_finished(run, receipt)
 
 
 @hookimpl
 def ktrans_log_events() -> list[str]:
-    """Name the module that declares the log events of this plugin."""
+    """Return the module that declares the log events of this plugin."""
     return ["ktrans_otel.log_events"]

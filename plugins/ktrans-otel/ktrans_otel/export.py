@@ -1,7 +1,7 @@
-"""The way out: the SDK's provider and OTLP exporter, and a limit on what a run waits for them.
+"""Creates the SDK's provider and OTLP exporter, and limits how long a run waits for them.
 
-Both read the standard OTEL_* variables themselves. The SDK's own words about a collector that does
-not answer come with every batch; here it is said once, as the event `traces_not_sent`.
+Both read the standard OTEL_* variables. The SDK logs an error of the collector with every batch; here
+it is logged once, as the event `traces_not_sent`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from ktrans_otel import log_events
 
 FLUSH_SECS = 3.0
-"""What the end of a run waits for the collector, unless OTEL_BSP_EXPORT_TIMEOUT says otherwise."""
+"""How long the end of a run waits for the collector, unless OTEL_BSP_EXPORT_TIMEOUT is set."""
 
 _log = logging.getLogger("ktrans.otel")
 
 
 def make_provider(run: Mapping[str, Any]) -> tuple[TracerProvider, Callable[[], None]]:
-    """Make the process's provider of spans, and what sends those that wait."""
+    """Return the provider of spans for the process, and a function that sends waiting spans."""
     logger = logging.getLogger("opentelemetry")
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
         logger.setLevel(logging.CRITICAL)
@@ -39,14 +39,14 @@ def make_provider(run: Mapping[str, Any]) -> tuple[TracerProvider, Callable[[], 
     )
     if protocol != "http/protobuf":
         _warn(f"OTLP over {protocol} is not supported; traces are sent as http/protobuf")
-    exporter = TellingExporter(OTLPSpanExporter())
+    exporter = WarningExporter(OTLPSpanExporter())
     provider = TracerProvider(resource=Resource.create(own), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider, lambda: flush(provider, exporter)
 
 
-class TellingExporter(SpanExporter):  # type: ignore[misc]  # the SDK's types are not followed
-    """Passes spans on, and says once when they are not taken, until they are again."""
+class WarningExporter(SpanExporter):  # type: ignore[misc]  # the SDK's types are not followed
+    """Passes spans on, and logs a warning at the first failure after a success."""
 
     def __init__(self, inner: SpanExporter) -> None:
         self._inner = inner
@@ -54,37 +54,37 @@ class TellingExporter(SpanExporter):  # type: ignore[misc]  # the SDK's types ar
         self._lock = threading.Lock()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans; any failure is a result."""
+        """Send spans; return failures instead of raising them."""
         try:
             result = self._inner.export(spans)
         except Exception:  # noqa: BLE001 - whatever the exporter does
             result = SpanExportResult.FAILURE
-        self.told(failed=result is not SpanExportResult.SUCCESS)
+        self.record(failed=result is not SpanExportResult.SUCCESS)
         return result
 
-    def told(self, *, failed: bool) -> None:
-        """Take note of how it went."""
+    def record(self, *, failed: bool) -> None:
+        """Record a result, and log a warning if failures begin."""
         with self._lock:
-            news = failed and not self._failing
+            warn = failed and not self._failing
             self._failing = failed
-        if news:
-            _warn("the OpenTelemetry collector does not take the traces; the run goes on")
+        if warn:
+            _warn("the OpenTelemetry collector does not accept the traces; the run continues")
 
     def shutdown(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._inner.shutdown()
 
 
-def flush(provider: TracerProvider, exporter: TellingExporter) -> None:
-    """Send what waits, within a moment: the SDK's own flush knows no limit."""
+def flush(provider: TracerProvider, exporter: WarningExporter) -> None:
+    """Send the waiting spans, for a limited time: the SDK's own flush has no limit."""
     thread = threading.Thread(target=provider.force_flush, name="otel-flush", daemon=True)
     thread.start()
-    thread.join(_patience(os.environ.get("OTEL_BSP_EXPORT_TIMEOUT", "")))
+    thread.join(_flush_secs(os.environ.get("OTEL_BSP_EXPORT_TIMEOUT", "")))
     if thread.is_alive():
-        exporter.told(failed=True)
+        exporter.record(failed=True)
 
 
-def _patience(milliseconds: str) -> float:
+def _flush_secs(milliseconds: str) -> float:
     return int(milliseconds) / 1000 if milliseconds.strip().isdecimal() else FLUSH_SECS
 
 

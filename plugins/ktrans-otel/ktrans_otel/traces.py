@@ -1,8 +1,8 @@
-"""From the hooks of a run to spans: run > epoch > task > stage.
+"""Creates spans from the hooks of a run: run > epoch > task > stage.
 
-Tasks and stages are told when they are over, with their times; their spans are made then. So nothing
-has to be carried through the threads of the engine, and a run waits for nothing but the making of a
-few objects for each task.
+The hooks report tasks and stages when they have ended, with their times; the spans are created then.
+So the engine's threads carry no context, and a run only waits for the creation of a few objects per
+task.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class _Run:
 
 
 class Traces:
-    """The traces of all runs of this process; any thread.
+    """The traces of all runs of this process. Thread-safe.
 
     Args:
-        provider: where spans go.
-        flush: sends what waits, and takes no longer than a moment.
+        provider: the provider of spans.
+        flush: sends waiting spans, for a limited time.
     """
 
     def __init__(self, provider: TracerProvider, flush: Callable[[], None]) -> None:
@@ -44,18 +44,18 @@ class Traces:
         self._lock = threading.Lock()
 
     def run_opened(self, run: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-        """Begin the span of a run, below the span that TRACEPARENT names, if it does.
+        """Start the span of a run, as a child of the span in TRACEPARENT, if that is set.
 
-        A run that stays would keep its span open for weeks: each of its epochs is a trace of its
-        own, with a link to the run's.
+        With `--follow` the span of a run may stay open for weeks: each epoch is a separate trace,
+        with a link to the run's span.
         """
         carrier = {
             name.lower(): environ[name] for name in ("TRACEPARENT", "TRACESTATE") if name in environ
         }
-        above = TraceContextTextMapPropagator().extract(carrier)
+        parent = TraceContextTextMapPropagator().extract(carrier)
         span = self._tracer.start_span(
             f"run {run['pipeline']}",
-            context=above,
+            context=parent,
             start_time=_ns(run["began"]),
             attributes={
                 "ktrans.pipeline": run["pipeline"],
@@ -70,12 +70,12 @@ class Traces:
                 "ktrans.sinks": [_place(part) for part in run["outputs"]],
             },
         )
-        below = None if run["follow"] else set_span_in_context(span)
+        parent_of_epochs = None if run["follow"] else set_span_in_context(span)
         with self._lock:
-            self._runs[run["run_id"]] = _Run(span, below)
+            self._runs[run["run_id"]] = _Run(span, parent_of_epochs)
 
     def epoch_started(self, run: Mapping[str, Any], epoch: Mapping[str, Any]) -> None:
-        """Begin the span of an epoch."""
+        """Start the span of an epoch."""
         if (known := self._known(run)) is None:
             return
         linked = known.parent_of_epochs is None
@@ -98,7 +98,7 @@ class Traces:
         )
 
     def task_finished(self, run: Mapping[str, Any], task: Mapping[str, Any]) -> None:
-        """Write the span of a task, with those of its stages below it."""
+        """Create the span of a task, with its stages as children."""
         known = self._known(run)
         above = None if known is None else known.epochs.get(task["epoch"])
         if above is None:
@@ -119,18 +119,18 @@ class Traces:
             },
         )
         for retry in task["retries"]:
-            _note_retry(span, retry)
+            _add_retry(span, retry)
         self._stages(span, task["stages"])
         _end(span, task["ended"], task["error"])
 
     def retrying(self, run: Mapping[str, Any], retry: Mapping[str, Any]) -> None:
-        """Note an attempt at listing the source that failed."""
+        """Record a failed attempt to list the source."""
         known = self._known(run)
         if known is not None and retry["task"] is None:
-            _note_retry(known.span, retry)
+            _add_retry(known.span, retry)
 
     def epoch_committed(self, run: Mapping[str, Any], epoch: Mapping[str, Any]) -> None:
-        """End the span of an epoch, with the commits of its sinks below it."""
+        """End the span of an epoch, with the commits of its sinks as children."""
         known = self._known(run)
         span = None if known is None else known.epochs.pop(epoch["id"], None)
         if span is None:
@@ -143,14 +143,14 @@ class Traces:
                 "ktrans.quarantined": len(epoch["quarantined"]),
             }
         )
-        for sink, told in epoch["sinks"].items():
-            span.set_attribute(f"ktrans.sink.{sink}.rows", told["rows"])
-            span.set_attribute(f"ktrans.sink.{sink}.bytes", told["bytes"])
+        for sink, counts in epoch["sinks"].items():
+            span.set_attribute(f"ktrans.sink.{sink}.rows", counts["rows"])
+            span.set_attribute(f"ktrans.sink.{sink}.bytes", counts["bytes"])
         self._stages(span, epoch["stages"])
         _end(span, epoch["ended"], None)
 
     def run_finished(self, run: Mapping[str, Any], receipt: Mapping[str, Any]) -> None:
-        """End the span of a run, and that of an epoch that it could not finish; send them."""
+        """End the span of a run and of unfinished epochs, and send them."""
         with self._lock:
             known = self._runs.pop(str(run["run_id"]), None)
         if known is None:
@@ -198,7 +198,7 @@ class Traces:
             span.end(_ns(stage["ended"]))
 
 
-def _note_retry(span: Span, retry: Mapping[str, Any]) -> None:
+def _add_retry(span: Span, retry: Mapping[str, Any]) -> None:
     span.add_event(
         "retry",
         {
@@ -213,13 +213,13 @@ def _note_retry(span: Span, retry: Mapping[str, Any]) -> None:
 
 
 def _end(span: Span, ended: float | None, error: Mapping[str, Any] | None) -> None:
-    """End a span; an error becomes its status and an event, by the semantic conventions."""
+    """End a span; record an error as status and event (semantic conventions)."""
     if error is not None:
         span.set_status(Status(StatusCode.ERROR, error["message"]))
         span.set_attribute("error.type", error["code"])
-        told = {"exception.message": error["message"]}
-        told["exception.type"] = error.get("type") or error["code"]
-        span.add_event("exception", told, None if ended is None else _ns(ended))
+        details = {"exception.message": error["message"]}
+        details["exception.type"] = error.get("type") or error["code"]
+        span.add_event("exception", details, None if ended is None else _ns(ended))
     span.end(None if ended is None else _ns(ended))
 
 

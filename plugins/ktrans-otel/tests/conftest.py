@@ -111,8 +111,8 @@ def project(tmp_path):
 def ktrans(project):
     """Run ktrans in a process of its own, with nothing of OpenTelemetry's but what is given."""
 
-    def run(*args, patience_secs=60, **environ):
-        environ["OTEL_BSP_EXPORT_TIMEOUT"] = str(1000 * patience_secs)
+    def run(*args, flush_secs=60, **environ):
+        environ["OTEL_BSP_EXPORT_TIMEOUT"] = str(1000 * flush_secs)
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "TRACE"))}
         return subprocess.run(
             [sys.executable, "-m", "ktrans", *args],

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 from ktrans_otel import configured
-from ktrans_otel.export import TellingExporter
+from ktrans_otel.export import WarningExporter
 from ktrans_otel.traces import Traces
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -50,6 +50,7 @@ def test_without_an_endpoint_the_sdk_is_not_imported(project):
     assert told.stdout.split() == ["True", "False"]
 
 
+@pytest.mark.slow
 def test_a_run_is_one_tree_of_spans(collector, ktrans):
     told = ktrans(
         "run", "--workers", "2", "watched.yaml", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url
@@ -88,6 +89,7 @@ def test_a_run_is_one_tree_of_spans(collector, ktrans):
     assert read["ktrans.stage.busy_seconds"] > 0
 
 
+@pytest.mark.slow
 def test_a_run_is_part_of_the_trace_that_started_it(collector, ktrans):
     ktrans(
         "run",
@@ -102,6 +104,7 @@ def test_a_run_is_part_of_the_trace_that_started_it(collector, ktrans):
     assert collector.resource["service.name"] == "flows"
 
 
+@pytest.mark.slow
 def test_a_failed_run_says_why(collector, ktrans, project):
     (project / "out").write_text("in the way of the folder")
     told = ktrans("run", "watched.yaml", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
@@ -120,7 +123,7 @@ def test_a_failed_run_says_why(collector, ktrans, project):
 def test_a_run_that_follows_links_its_epochs_to_itself():
     memory = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(TellingExporter(memory)))
+    provider.add_span_processor(SimpleSpanProcessor(WarningExporter(memory)))
     traces = Traces(provider, lambda: None)
     run = {
         "pipeline": "p", "run_id": "r", "began": 1.0, "dry_run": False, "replay": False,
@@ -160,6 +163,7 @@ def nobody():
     return holder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["down", "refuses", "silent"])
 def test_a_collector_that_is_no_help_changes_nothing(collector, ktrans, project, how):
     with nobody() as holder:
@@ -169,7 +173,7 @@ def test_a_collector_that_is_no_help_changes_nothing(collector, ktrans, project,
         collector.status = 500
         url = collector.url if how == "refuses" else f"http://127.0.0.1:{port}"
         told = ktrans("run", "--receipt", "receipt.json", "watched.yaml",
-                      OTEL_EXPORTER_OTLP_ENDPOINT=url, patience_secs=1)  # fmt: skip
+                      OTEL_EXPORTER_OTLP_ENDPOINT=url, flush_secs=1)  # fmt: skip
     receipt = json.loads((project / "receipt.json").read_text())
     assert told.returncode == 0
     assert (receipt["outcome"], receipt["ledger"]["decoded"]["rows"]) == ("done", 80)
@@ -177,6 +181,7 @@ def test_a_collector_that_is_no_help_changes_nothing(collector, ktrans, project,
     assert (line["event"], line["level"]) == ("traces_not_sent", "warning")
 
 
+@pytest.mark.slow
 def test_no_secret_leaves_the_machine(collector, ktrans, project):
     pipeline = (project / "watched.yaml").read_text()
     kafka = (

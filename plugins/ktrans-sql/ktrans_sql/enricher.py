@@ -1,4 +1,4 @@
-"""The enricher `sql`: each batch goes through a query of DuckDB, without being copied on the way in."""
+"""The `sql` enricher: runs a DuckDB query on each batch, without copying its input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class SqlEnricherConfig(ComponentConfig):
     """Options of the `sql` enricher."""
 
-    type: Literal["sql"] = Field("sql", description="This enricher.", examples=["sql"])
+    type: Literal["sql"] = Field("sql", description="Which component this is.", examples=["sql"])
     query: str = Field(
         min_length=1,
         description="A SELECT in DuckDB's SQL over the table `flows`, which is one batch of rows: "
@@ -29,14 +29,14 @@ class SqlEnricherConfig(ComponentConfig):
     )
     reads: list[str] | None = Field(
         default=None,
-        description="The columns that the query reads; others are then not even decoded, and `*` "
-        "stands for these alone. All columns if not given.",
+        description="The columns that the query reads; others are then not decoded, and `*` "
+        "means these columns only. By default all columns.",
         examples=[["bytes", "packets", "action"]],
     )
     drops_rows: bool = Field(
         default=False,
-        description="Whether the query may leave out rows (WHERE). If not, a batch that comes back "
-        "shorter stops the run. It may never come back longer.",
+        description="Whether the query may drop rows (WHERE). If not, a result with fewer rows stops "
+        "the run. A result may never have more rows.",
         examples=[True],
     )
     changes_counters: bool = Field(
@@ -46,7 +46,7 @@ class SqlEnricherConfig(ComponentConfig):
     )
     files: bool = Field(
         default=False,
-        description="Whether the query may read files and addresses (read_csv and the like).",
+        description="Whether the query may read files and URLs (read_csv and similar functions).",
         examples=[True],
     )
 
@@ -54,8 +54,8 @@ class SqlEnricherConfig(ComponentConfig):
 class SqlEnricher(Enricher[SqlEnricherConfig]):
     """Runs one query on each batch.
 
-    The order of rows is kept as long as the query does not sort. Text comes back in dictionaries,
-    times in UTC.
+    The order of rows is kept unless the query sorts. Text columns of the result are dictionaries,
+    times are in UTC.
     """
 
     def __init__(self, config: SqlEnricherConfig, context: Context | None = None) -> None:
@@ -68,14 +68,14 @@ class SqlEnricher(Enricher[SqlEnricherConfig]):
         self._schema = pa.schema([])
 
     def needs(self) -> list[str] | None:
-        """Name the columns that the query reads, as far as they were told."""
+        """Return the configured columns that the query reads."""
         return self.config.reads
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Run the query on no rows, and give the schema of its result.
+        """Run the query on an empty batch, and return the schema of its result.
 
         Raises:
-            ConfigError: DuckDB does not accept the query; says what it said.
+            ConfigError: a column is missing, or DuckDB does not accept the query.
         """
         import duckdb
 
@@ -105,7 +105,7 @@ class SqlEnricher(Enricher[SqlEnricherConfig]):
         """Run the query on a batch.
 
         Raises:
-            RunError: it fails on values of these rows (a cast, say).
+            RunError: it fails on values of these rows, for example in a cast.
         """
         import duckdb
 
@@ -115,7 +115,7 @@ class SqlEnricher(Enricher[SqlEnricherConfig]):
             raise RunError(
                 f"the query fails on these rows: {str(error).splitlines()[0]}",
                 code="sql",
-                hint="try_cast and try(...) give null where a value does not fit",
+                hint="try_cast and try(...) return null for values that do not fit",
             ) from error
         columns = [
             fitted(column, field.type)
@@ -139,7 +139,7 @@ class SqlEnricher(Enricher[SqlEnricherConfig]):
             connection.unregister("flows")
 
     def _connection(self) -> duckdb.DuckDBPyConnection:
-        """Give this thread's connection; batches go through several at a time."""
+        """Return this thread's connection; several threads run batches at the same time."""
         import duckdb
 
         found: duckdb.DuckDBPyConnection | None = getattr(self._local, "connection", None)
@@ -147,7 +147,9 @@ class SqlEnricher(Enricher[SqlEnricherConfig]):
             options = {"threads": 1, "enable_external_access": self.config.files}
             found = duckdb.connect(":memory:", config=options)
             found.execute("set timezone = 'UTC'")
-            with contextlib.suppress(duckdb.CatalogException):  # releases before 2 give null anyway
+            with contextlib.suppress(
+                duckdb.CatalogException
+            ):  # releases before 2 always return null
                 found.execute("set error_on_division_by_zero = false")
             self._local.connection = found
             with self._lock:
@@ -156,17 +158,17 @@ class SqlEnricher(Enricher[SqlEnricherConfig]):
 
 
 def _field(field: pa.Field, before: pa.Schema) -> pa.Field:
-    """Give a result's field: text in a dictionary; what was there keeps type and description."""
+    """Return the field of a result column; existing columns keep their type and description."""
     index = before.get_field_index(field.name)
     plain = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     kind = TEXT if pa.types.is_string(plain) or pa.types.is_large_string(plain) else plain
-    if index >= 0 and _alike(before.field(index).type, kind):
+    if index >= 0 and _keeps_type(before.field(index).type, kind):
         return before.field(index)
     return pa.field(field.name, kind)
 
 
-def _alike(old: pa.DataType, new: pa.DataType) -> bool:
-    """Tell whether a column that the query passes on should stay of its type."""
+def _keeps_type(old: pa.DataType, new: pa.DataType) -> bool:
+    """Return whether a column that the query passes on should keep its type."""
     return bool(
         old == new
         or (pa.types.is_timestamp(old) and pa.types.is_timestamp(new))

@@ -101,9 +101,13 @@ class Cluster:
         return read(self.bootstrap, topic, isolation=isolation)
 
     def is_open(self):
-        """Tell whether the latest sink of any name has a transaction that waits for its commit."""
+        """OnRead whether the latest sink of any name has a transaction that waits for its commit."""
         latest = [sinks[-1] for sinks in self.sinks.values()]
-        return any(lane.state != "idle" for sink in latest for lane in sink.fleet._lanes.values())
+        return any(
+            producer.state != "idle"
+            for sink in latest
+            for producer in sink.producers._producers.values()
+        )
 
     def settle(self, topic):
         """Wait until readers of committed records are let up to the end of the log.

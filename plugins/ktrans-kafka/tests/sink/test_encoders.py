@@ -12,9 +12,9 @@ from fastavro.schema import to_parsing_canonical_form
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ktrans_kafka.avro import avro_schema, datums, fingerprint
+from ktrans_kafka.encode_avro import avro_schema, datums, fingerprint
 from ktrans_kafka.encode_binary import varints, zigzag
-from ktrans_kafka.protobuf import messages, proto_fields, proto_text
+from ktrans_kafka.encode_protobuf import messages, proto_fields, proto_text
 
 from ktrans.api import ConfigError
 from ktrans.flow.schema import FLOW_SCHEMA

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from ktrans_kafka.client import connection
 from ktrans_kafka.encode import Encoder
-from ktrans_kafka.encode_topic import parse_topic, topic_name
 from ktrans_kafka.errors import translate
 from ktrans_kafka.sink_config import KafkaSinkConfig
+from ktrans_kafka.topic_template import parse_topic, topic_name
 from pydantic import ValidationError
 
 from ktrans.api import AccessError, ConfigError, Context, RetryableError, RunError, UnavailableError
@@ -50,7 +50,7 @@ def build(**options):
         ({"encoding": "arrow", "key": ["account"]}, "many rows"),
         ({"framing": "raw"}, "avro and protobuf"),
         ({"encoding": "avro", "framing": "registry"}, "registry_url"),
-        ({"encoding": "protobuf", "framing": "single_object"}, "Avro"),
+        ({"encoding": "protobuf", "framing": "single_object"}, "is for avro"),
         ({"encoding": "avro", "framing": "raw", "registry_url": "http://r"}, "does not use"),
         ({"delivery_timeout": 1000}, "transaction_timeout"),
         ({"idempotence": False}, "exactly_once"),

@@ -241,7 +241,7 @@ def test_a_topic_that_was_made_anew(topics):
     topics.put(topic, numbered(100, 110))
     with Reader(topics, topic) as reader:
         reader.position = position
-        with pytest.raises(RunError, match="made anew"):
+        with pytest.raises(RunError, match="created again"):
             reader.plan()
     with Reader(topics, topic, on_lost="skip") as reader:
         reader.position = position

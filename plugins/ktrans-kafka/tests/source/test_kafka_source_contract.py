@@ -49,7 +49,7 @@ class Alone(SourceCase):
         self.built.clear()
 
 
-class Shared(Alone):
+class GroupShare(Alone):
     """A member of a group; each new process takes over from the one before.
 
     The first plan of each is that of a process whose name is in its state store already; an epoch
@@ -86,7 +86,7 @@ class TestAlone(_InAnyOrder):
 class TestInAGroup(_InAnyOrder):
     @pytest.fixture
     def case(self, topics, topic, request):
-        case = Shared(topics, topic, group=f"group of {request.node.name}")
+        case = GroupShare(topics, topic, group=f"group of {request.node.name}")
         yield case
         case.close()
 
@@ -105,7 +105,7 @@ def test_a_look_at_a_shared_topic_leaves_no_trace(topics, topic):
     assert topics.members("looked at") < 1
     assert topics.committed("looked at", topic, 2) == [-1001, -1001]
     case.close()
-    member = Shared(topics, topic, group="looked at")
+    member = GroupShare(topics, topic, group="looked at")
     assert len(_lines(drain(member))) == 2 * 29
     member.close()
 

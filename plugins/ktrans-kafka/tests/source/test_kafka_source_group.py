@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
-from ktrans_kafka.consumer_clients import Clients
+from ktrans_kafka.source_clients import Clients
 from ktrans_kafka.source_position import Position
 
 from ktrans.api import Budget, RetryableError, RunError, Split
@@ -315,14 +315,14 @@ class Unanswered:
 def test_a_claim_whose_answer_was_lost_is_found_to_be_made(topics, topic, process, monkeypatch):
     fill(topics, topic, 0, 100)
     one = process()
-    claimer, made = Clients.claimer, []
+    claim_producer, made = Clients.claim_producer, []
 
     def first_unanswered(self, name):
         made.append(name)
-        producer = claimer(self, name)
+        producer = claim_producer(self, name)
         return Unanswered(producer) if len(made) == 1 else producer
 
-    monkeypatch.setattr(Clients, "claimer", first_unanswered)
+    monkeypatch.setattr(Clients, "claim_producer", first_unanswered)
     one.plan()
     with pytest.raises(RetryableError):
         one.open_first()

@@ -1,12 +1,12 @@
-"""Plans of the `kafka` source when topics are made anew, cut short or appear late, without a broker.
+"""Plans of the `kafka` source when topics are created again, cut short or appear late, without a broker.
 
 Brokers do these things seldom and at times of their own, so the cluster's answers are given here.
 """
 
 import pytest
 from ktrans_kafka.client import connection
-from ktrans_kafka.consumer_cluster import Topic
 from ktrans_kafka.source import KafkaSource
+from ktrans_kafka.source_cluster import Topic
 from ktrans_kafka.source_config import KafkaSourceConfig
 
 from ktrans.api import Budget, Context, RunError
@@ -39,13 +39,13 @@ class Group:
     def __init__(self):
         self.at = {("t", 0): 0}
 
-    def standing(self, topics, renewed):
+    def next_offsets(self, topics, recreated):
         return dict(self.at)
 
     def recover(self, here, topics):
         return []
 
-    def claim(self, here, ranges, standing):
+    def claim(self, here, ranges, next_offsets):
         here.claim += 1
         return {"claim": f"m:{here.claim}"}
 
@@ -60,7 +60,7 @@ class Plans:
         raw = {"bootstrap_servers": ["kafka:9092"], "topics": ["^t"], **options}
         raw |= {} if group is None else {"group": "g"}
         self.source = KafkaSource(KafkaSourceConfig.model_validate(raw))
-        self.source._cluster = self.source._horizon._cluster = cluster
+        self.source._cluster = self.source._offsets._cluster = cluster
         self.source._shared = group
         self.position = None
         self.memory = PlainMemory()
@@ -87,7 +87,7 @@ def test_a_range_of_a_topic_made_anew_is_tried_again_after_a_failure():
     assert plans() == []
     cluster.ids["t"] = "B"
     assert plans(fails=True) == ["t/0@0-100"]
-    assert any("made anew" in note for note in plans.notes)
+    assert any("created again" in note for note in plans.notes)
     assert plans() == ["t/0@0-100"]
     assert plans() == []
 
@@ -108,7 +108,7 @@ def test_a_topic_that_was_gone_for_a_while_is_known_by_its_id():
     cluster.last["to"] = 110
     assert plans() == ["to/0@100-110"]
     cluster.ids["t"] = "B"
-    with pytest.raises(RunError, match="t was made anew"):
+    with pytest.raises(RunError, match="t was deleted and created again"):
         plans()
 
 
@@ -120,7 +120,7 @@ def test_a_group_notices_a_topic_that_was_made_anew(on_lost):
     assert plans(fails=True) == ["t/0@0-100"]
     cluster.ids["t"], cluster.last["t"] = "B", 30
     if on_lost == "error":
-        with pytest.raises(RunError, match="made anew"):
+        with pytest.raises(RunError, match="created again"):
             plans()
     else:
         assert plans() == ["t/0@0-30"]  # and no range of the old one again

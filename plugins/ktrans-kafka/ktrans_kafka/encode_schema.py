@@ -1,4 +1,4 @@
-"""Values with a schema: Avro and Protobuf, framed as the reader expects."""
+"""Encodes rows as Avro or Protobuf, with the framing that the consumer expects."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans.api import Context
-from ktrans_kafka.avro import avro_schema, datums, fingerprint
 from ktrans_kafka.encode import Values
+from ktrans_kafka.encode_avro import avro_schema, datums, fingerprint
 from ktrans_kafka.encode_binary import sizes
-from ktrans_kafka.protobuf import ProtoField, messages, proto_fields, proto_text
-from ktrans_kafka.schemas_registry import SchemaRegistry
+from ktrans_kafka.encode_protobuf import ProtoField, messages, proto_fields, proto_text
+from ktrans_kafka.schema_registry import SchemaRegistry
 from ktrans_kafka.sink_config import KafkaSinkConfig
 
 _SINGLE_OBJECT = b"\xc3\x01"
 """Avro specification, "Single object encoding specification": marker, then the fingerprint."""
 
 _FIRST_MESSAGE = b"\x00"
-"""Confluent wire format for Protobuf: the list of indices [0] is written as one zero."""
+"""Confluent wire format for Protobuf: the message index list [0] is one zero byte."""
 
 
 class SchemaEncoder:
-    """Makes one Avro datum or Protobuf message of each row.
+    """Encodes each row as an Avro datum or a Protobuf message.
 
-    With a registry a value is a zero byte, the schema's number in four bytes, big-endian, for
-    Protobuf the place of the message in its file, and the datum (Confluent documentation,
-    "Schema Registry, wire format").
+    With a registry, a value is a zero byte, the schema id (four bytes, big-endian), for Protobuf the
+    index of the message in its file, and the datum (Confluent documentation, "Schema Registry, wire
+    format").
     """
 
     def __init__(self, config: KafkaSinkConfig, context: Context) -> None:
@@ -43,16 +43,11 @@ class SchemaEncoder:
         if config.registry_url is not None:
             self._registry = SchemaRegistry(config, context)
 
-    @property
-    def schema_text(self) -> str:
-        """The schema as the registry keeps it."""
-        return self._text
-
     def bind(self, schema: pa.Schema) -> None:
-        """Make the schema of the values.
+        """Create the schema of the values.
 
         Raises:
-            ConfigError: a column has no form there.
+            ConfigError: the encoding cannot represent a column.
         """
         if self._config.encoding == "protobuf":
             self._fields = proto_fields(schema)
@@ -64,7 +59,7 @@ class SchemaEncoder:
             self._plain_header = _SINGLE_OBJECT + fingerprint(record)
 
     def values(self, batch: pa.RecordBatch, topic: str) -> Values:
-        """Encode the rows; the first time for a topic the registry is asked for the number."""
+        """Encode the rows; ask the registry for the schema id once per subject."""
         if not batch.num_rows:
             return Values([], np.zeros(0, dtype=np.int64))
         header = self._header(topic)
@@ -75,11 +70,11 @@ class SchemaEncoder:
         return Values(made.to_pylist(), sizes(made))
 
     def check(self, topics: Sequence[str]) -> None:
-        """Find out whether the registry has the schema or would take it; registers nothing."""
+        """Check that the registry has the schema or would accept it; registers nothing."""
         if self._registry is None:
             return
         if not topics and "topic" in self._config.subject_strategy:
-            self._registry.check("", "", self._kind)  # the rows will tell the subjects
+            self._registry.check("", "", self._kind)  # subjects depend on the rows
             return
         for subject in {self._subject(topic) for topic in topics or [""]}:
             self._registry.check(subject, self._text, self._kind)
@@ -94,8 +89,8 @@ class SchemaEncoder:
         subject = self._subject(topic)
         with self._lock:
             if subject not in self._headers:
-                number = self._registry.number(subject, self._text, self._kind)
-                header = b"\x00" + number.to_bytes(4, "big")
+                schema_id = self._registry.schema_id(subject, self._text, self._kind)
+                header = b"\x00" + schema_id.to_bytes(4, "big")
                 if self._config.encoding == "protobuf":
                     header += _FIRST_MESSAGE
                 self._headers[subject] = header

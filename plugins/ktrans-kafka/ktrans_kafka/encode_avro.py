@@ -1,7 +1,7 @@
-"""Rows as Avro datums, by columns (Apache Avro 1.12 specification, "Binary Encoding").
+"""Encodes rows as Avro datums, column by column (Apache Avro 1.12, "Binary Encoding").
 
-Every column is a union of null and its type, with null as default, so that readers with an older or
-newer schema get along.
+Each column is a union of null and its type with default null, so that readers with an older or newer
+schema can read it.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _EMPTY_FINGERPRINT = 0xC15D213AA4D7A795
 
 
 def avro_schema(schema: pa.Schema, name: str) -> dict[str, Any]:
-    """Give the Avro schema of rows.
+    """Return the Avro schema of rows.
 
     Args:
-        schema: of the rows.
-        name: full name of the record.
+        schema: the schema of the rows.
+        name: the full name of the record.
 
     Raises:
-        ConfigError: a column has no form in Avro, or a name that Avro does not allow.
+        ConfigError: Avro cannot represent a column's type, or does not allow its name.
     """
     space, _, short = name.rpartition(".")
     fields = []
@@ -69,7 +69,7 @@ def avro_schema(schema: pa.Schema, name: str) -> dict[str, Any]:
 
 
 def fingerprint(schema: dict[str, Any]) -> bytes:
-    """Give the CRC-64-AVRO of a schema's parsing canonical form, as a single object has it.
+    """Return the CRC-64-AVRO fingerprint of a schema's parsing canonical form.
 
     Source: Avro specification, "Parsing Canonical Form for Schemas", "Single-object encoding".
     """
@@ -139,18 +139,18 @@ def datums(batch: pa.RecordBatch, header: bytes) -> pa.Array:
     """Encode rows.
 
     Args:
-        batch: of columns that `avro_schema` takes.
-        header: what stands before each datum.
+        batch: rows whose schema `avro_schema` accepts.
+        header: the bytes before each datum.
 
     Returns:
-        A `binary` array of one datum a row.
+        A `binary` array with one datum per row.
     """
     pieces = [header, *(piece(column, _plain, _VALUE, _NULL) for column in batch.columns)]
     return joined(pieces, batch.num_rows)
 
 
 def _plain(array: pa.Array) -> pa.Array:
-    """Encode values without their union; null where they are null."""
+    """Encode values without the union index; nulls stay null."""
     kind = array.type
     if pa.types.is_dictionary(kind):
         return _plain(array.dictionary).take(array.indices)
@@ -172,7 +172,7 @@ def _union(array: pa.Array) -> pa.Array:
 
 
 def _blocks(array: pa.Array, items: pa.Array) -> pa.Array:
-    """Give maps and arrays: one block with its count, then the end; or only the end."""
+    """Encode maps and arrays: one block with its count, then the end marker; or only that."""
     offsets = run_offsets(array, items)
     counts = np.diff(offsets)
     length = varints(zigzag(counts))

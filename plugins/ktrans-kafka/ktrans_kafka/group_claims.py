@@ -1,13 +1,13 @@
-"""Claims: how members of a group take ranges of offsets for good, before they read them.
+"""Claims: members of a group take ranges of offsets permanently before they read them.
 
-A claim moves the group's committed offsets to the ends of the planned ranges. In the same Kafka
-transaction it writes a marker: the same offsets, with the claim's name, committed for a group that
-has no members, `ktrans.claims.<member>`. So
+A claim moves the group's committed offsets to the ends of the planned ranges. The same Kafka
+transaction writes a marker: the same offsets with the claim's name, committed for a group without
+members, `ktrans.claims.<member>`. So
 
-- either the ranges are this member's for ever and the marker says so, or nothing has happened;
-- a member that has lost a partition is refused by its generation, and its claim with it;
-- a process that died after the claim finds the marker, and reads the ranges that its state store
-  knows, whoever is assigned the partitions by then.
+- either the ranges belong to this member permanently and the marker shows it, or nothing happened;
+- the broker refuses the claim of a member that lost a partition, by its generation;
+- a process that died after the claim finds the marker, and reads the ranges in its state store even
+  if the partitions are assigned to another process by then.
 
 Transactions by which offsets of groups are committed: Apache Kafka KIP-98, KIP-447 (fencing by the
 group's generation, and waiting for offsets of open transactions).
@@ -21,19 +21,19 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import RunError
-from ktrans_kafka.client import Troubles
+from ktrans_kafka.client import ConnectionErrors
 from ktrans_kafka.errors import is_access, is_fenced, kafka_error, name_of
-from ktrans_kafka.groups import Membership
+from ktrans_kafka.group_membership import Membership
 from ktrans_kafka.source_ranges import Range
 
 if TYPE_CHECKING:
     from ktrans_kafka.source_ranges import Part
 
-_LOST_PLACE = {"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID"}
+_LOST_MEMBERSHIP = {"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID"}
 
 
 def marker_group(member: str) -> str:
-    """Give the name of the group that keeps a member's markers."""
+    """Return the name of the group of a member's markers."""
     return f"ktrans.claims.{member}"
 
 
@@ -41,13 +41,13 @@ class Claims:
     """The claims of one member.
 
     Args:
-        member: its name, which stays the same for as long as its state store lives.
-        group: whose offsets it claims.
-        membership: where it is a member.
-        asker: a consumer of the same group that is no member, to ask for committed offsets.
-        make_producer: makes a transactional producer of a transactional.id.
-        make_asker: makes a consumer of a group.id, to ask for committed offsets.
-        troubles: their error_cb.
+        member: its name, which is stored in its state store.
+        group: the group whose offsets it claims.
+        membership: its membership of the group.
+        offset_reader: a consumer of the group without membership, to read committed offsets.
+        make_producer: creates a producer with a transactional.id.
+        make_offset_reader: creates a consumer with a group.id, to read committed offsets.
+        connection_errors: their error_cb.
         timeout_secs: how long to wait for each answer.
     """
 
@@ -56,19 +56,19 @@ class Claims:
         member: str,
         group: str,
         membership: Membership,
-        asker: Any,
+        offset_reader: Any,
         make_producer: Callable[[str], Any],
-        make_asker: Callable[[str], Any],
-        troubles: Troubles,
+        make_offset_reader: Callable[[str], Any],
+        connection_errors: ConnectionErrors,
         timeout_secs: float,
     ) -> None:
         self.member = member
         self._group = group
         self._membership = membership
         self._make_producer = make_producer
-        self._asker = asker
-        self._make_asker = make_asker
-        self._troubles = troubles
+        self._offset_reader = offset_reader
+        self._make_offset_reader = make_offset_reader
+        self._connection_errors = connection_errors
         self._timeout = timeout_secs
         self._lock = threading.Lock()
         self._producer: Any = None
@@ -78,50 +78,50 @@ class Claims:
         self._settled: dict[tuple[str, Part], bool] = {}
 
     def name(self, number: int) -> str:
-        """Give the name of the member's n-th claim."""
+        """Return the name of the member's n-th claim."""
         return f"{self.member}:{number}"
 
     def plan(self, name: str, spans: Mapping[Part, tuple[int, int]]) -> None:
-        """Keep in mind what a plan wants to claim, once it is recorded and its first split opened."""
+        """Store what to claim once the plan is recorded and its first split is opened."""
         with self._lock:
             self._planned = (name, dict(spans))
             self._settled = {key: mine for key, mine in self._settled.items() if key[0] == name}
 
-    def mine(self, name: str, part: Part) -> bool:
-        """Tell whether a claim on a partition holds, after making it if it was not made yet.
+    def holds(self, name: str, part: Part) -> bool:
+        """Return whether a claim on a partition was successful; make it if necessary.
 
         Raises:
-            KtransError: this cannot be told now.
+            KtransError: the result cannot be determined now.
         """
         with self._lock:
             if (name, part) not in self._settled:
                 self._settle(name, part)
             return self._settled[name, part]
 
-    def forgotten(self, parts: Iterable[Part], number: int) -> tuple[list[Range], int]:
-        """Find claims later than the member's n-th: made, but part of no recorded epoch.
+    def unrecorded(self, parts: Iterable[Part], number: int) -> tuple[list[Range], int]:
+        """Return the ranges of claims after the member's n-th, which no recorded epoch contains.
 
-        This happens when a planned epoch is dropped because the source's options have changed.
+        They exist if a planned epoch was dropped because the source's options changed.
 
         Returns:
-            Their ranges, and the number of the last claim that was ever made.
+            The ranges, and the number of the last claim.
         """
         found, last = [], number
         with self._lock:
-            for part, (end, about) in self._markers(parts).items():
-                later = int(about["claim"].rpartition(":")[2])
+            for part, (end, marker) in self._markers(parts).items():
+                later = int(marker["claim"].rpartition(":")[2])
                 last = max(last, later)
-                if later > number and about["group"] == self._group:
-                    found.append(Range(*part, about["start"], end))
+                if later > number and marker["group"] == self._group:
+                    found.append(Range(*part, marker["start"], end))
         return sorted(found), last
 
     def check(self, parts: Iterable[Part]) -> None:
-        """Find out whether markers can be read and claims be made."""
+        """Check that markers can be read and claims can be made."""
         with self._lock:
             self._markers(parts)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         with self._lock:
             if self._marker is not None:
                 self._marker.close()
@@ -134,17 +134,19 @@ class Claims:
         if name != planned:
             self._settled[name, part] = part in self._made(name, [part])
             return
-        # An attempt that failed may have got through all the same.
+        # A failed attempt may have been committed nevertheless.
         mine = self._made(name, spans) if name in self._tried else set()
         mine |= self._claim(name, {each: span for each, span in spans.items() if each not in mine})
         for each in spans:
             self._settled[name, each] = each in mine
 
     def _made(self, name: str, parts: Iterable[Part]) -> set[Part]:
-        return {part for part, (_, about) in self._markers(parts).items() if about["claim"] == name}
+        return {
+            part for part, (_, marker) in self._markers(parts).items() if marker["claim"] == name
+        }
 
     def _markers(self, parts: Iterable[Part]) -> dict[Part, tuple[int, dict[str, Any]]]:
-        """Give offset and words of the markers, once an unfinished transaction of ours is over."""
+        """Return offset and metadata of the markers, after ending an open transaction of this member."""
         self._begin()
         found = {}
         for place in self._committed(self._marker, parts):
@@ -154,21 +156,21 @@ class Claims:
         return found
 
     def _begin(self) -> None:
-        """Get a producer; this ends what an earlier process of this member has left open."""
+        """Create the producer, which ends an open transaction of an earlier process of this member."""
         from confluent_kafka import KafkaException
 
         if self._marker is None:
-            self._marker = self._make_asker(marker_group(self.member))
+            self._marker = self._make_offset_reader(marker_group(self.member))
         if self._producer is None:
             producer = self._make_producer(marker_group(self.member))
             try:
                 producer.init_transactions(self._timeout)
             except KafkaException as error:
-                raise self._troubles.explain(error, "kafka: preparing to claim") from error
+                raise self._connection_errors.explain(error, "kafka: preparing to claim") from error
             self._producer = producer
 
     def _claim(self, name: str, spans: Mapping[Part, tuple[int, int]]) -> set[Part]:
-        """Claim what is still this member's and where the planned ranges begin."""
+        """Claim the spans whose partition is still assigned and whose start is the committed offset."""
         from confluent_kafka import KafkaException
 
         self._begin()
@@ -176,7 +178,7 @@ class Claims:
         with self._membership.held() as owned:
             at = {
                 (place.topic, place.partition): place.offset
-                for place in self._committed(self._asker, owned & set(spans))
+                for place in self._committed(self._offset_reader, owned & set(spans))
             }
             claimed = {part: spans[part] for part in at if at[part] == spans[part][0]}
             if not claimed:
@@ -184,18 +186,18 @@ class Claims:
             try:
                 self._transact(name, claimed)
             except KafkaException as error:
-                if self._undone(error):
+                if self._aborted(error):
                     return set()
-                raise self._given_up(error) from error
+                raise self._dropped(error) from error
         return set(claimed)
 
     def _transact(self, name: str, spans: Mapping[Part, tuple[int, int]]) -> None:
         from confluent_kafka import TopicPartition
 
         ends = [TopicPartition(*part, end) for part, (_, end) in spans.items()]
-        about = {"claim": name, "group": self._group}
+        shared = {"claim": name, "group": self._group}
         markers = [
-            TopicPartition(*part, end, metadata=json.dumps({**about, "start": start}))
+            TopicPartition(*part, end, metadata=json.dumps({**shared, "start": start}))
             for part, (start, end) in spans.items()
         ]
         producer = self._producer
@@ -208,20 +210,20 @@ class Claims:
         )
         producer.commit_transaction(self._timeout)
 
-    def _undone(self, error: Exception) -> bool:
-        """Abort a claim that was refused because the member has lost its place."""
+    def _aborted(self, error: Exception) -> bool:
+        """Abort a claim that was refused because the member lost its membership."""
         from confluent_kafka import KafkaException
 
-        if name_of(error) not in _LOST_PLACE:
+        if name_of(error) not in _LOST_MEMBERSHIP:
             return False
         try:
             self._producer.abort_transaction(self._timeout)
         except KafkaException as failed:
-            raise self._given_up(failed) from failed
+            raise self._dropped(failed) from failed
         return True
 
-    def _given_up(self, error: Exception) -> Exception:
-        """Leave the transaction to the next producer, which ends it either way."""
+    def _dropped(self, error: Exception) -> Exception:
+        """Drop the producer and return the error; the next producer ends the transaction."""
         self._producer = None
         if is_fenced(error):
             return RunError(
@@ -230,34 +232,34 @@ class Claims:
                 code="fenced",
                 hint="each process of a group needs a state store (state.path) of its own",
             )
-        return self._troubles.explain(error, "kafka: claiming offsets")
+        return self._connection_errors.explain(error, "kafka: claiming offsets")
 
     def _committed(self, consumer: Any, parts: Iterable[Part]) -> list[Any]:
-        return committed(consumer, parts, self._troubles, self._timeout)
+        return committed(consumer, parts, self._connection_errors, self._timeout)
 
 
 def committed(
-    consumer: Any, parts: Iterable[Part], troubles: Troubles, timeout_secs: float
+    consumer: Any, parts: Iterable[Part], connection_errors: ConnectionErrors, timeout_secs: float
 ) -> list[Any]:
-    """Give the committed offsets of a consumer's group, once no transaction on them is open."""
+    """Return the committed offsets of a consumer's group, after open transactions on them end."""
     from confluent_kafka import KafkaException, TopicPartition
 
     wanted = [TopicPartition(*part) for part in parts]
     if not wanted:
         return []
-    doing = "kafka: asking for committed offsets"
+    doing = "kafka: reading committed offsets"
     try:
         places: list[Any] = consumer.committed(wanted, timeout_secs)
     except KafkaException as error:
-        raise troubles.explain(_reason(consumer) or error, doing) from error
+        raise connection_errors.explain(_access_error(consumer) or error, doing) from error
     for place in places:
         if place.error is not None:
-            raise troubles.explain(place.error, doing)
+            raise connection_errors.explain(place.error, doing)
     return places
 
 
-def _reason(consumer: Any) -> Any:
-    """Give what a consumer was refused, if that is why it got no answer; it says so as a message."""
+def _access_error(consumer: Any) -> Any:
+    """Return the access error that a consumer reports as a message, if there is one."""
     message = consumer.poll(0)
     refused = message is not None and message.error() is not None and is_access(message.error())
     return message.error() if refused else None

@@ -1,4 +1,4 @@
-"""Topics named by the rows: `flows-{provider}`."""
+"""Topic names with columns in them: `flows-{provider}`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _LEGAL = re.compile(r"[A-Za-z0-9._-]+")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9._-]")
 MISSING = "unknown"
 MAX_TOPIC_CHARS = 249
-"""Apache Kafka, `org.apache.kafka.common.internals.Topic`: characters and length of names."""
+"""Apache Kafka, `org.apache.kafka.common.internals.Topic`: allowed characters and length."""
 
 
 def parse_topic(text: str) -> PathTemplate:
-    """Take a topic's template apart.
+    """Parse the template of a topic.
 
     Returns:
-        A template with the parts in `name`, as `ktrans.kit.files.partition` groups rows by.
+        A template with its parts in `name`, for `ktrans.kit.files.partition`.
 
     Raises:
-        ValueError: it is no topic name, or does not begin with fixed text; says how to fix it.
+        ValueError: it is not a valid topic name, or does not begin with fixed text.
     """
     parts: list[str | Slot] = []
     try:
@@ -45,11 +45,13 @@ def parse_topic(text: str) -> PathTemplate:
 
 
 def topic_name(template: PathTemplate, values: tuple[str, ...]) -> str:
-    """Fill the slots with a group's values, made fit for a topic name."""
+    """Return the topic name for a group's values, with invalid characters replaced."""
     rest = iter(values)
-    name = "".join(part if isinstance(part, str) else _fit(next(rest)) for part in template.name)
+    name = "".join(
+        part if isinstance(part, str) else _sanitized(next(rest)) for part in template.name
+    )
     return name[:MAX_TOPIC_CHARS]
 
 
-def _fit(value: str) -> str:
+def _sanitized(value: str) -> str:
     return MISSING if value == NULL_PARTITION else _ILLEGAL.sub("_", value)

@@ -1,4 +1,4 @@
-"""What the `kafka` source asks a cluster about: topics, their partitions, where these begin and end."""
+"""Queries topics, partitions and offsets of a cluster for the `kafka` source."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import tenacity
-
 from ktrans.api import ConfigError, RetryableError
-from ktrans_kafka.client import Troubles
+from ktrans.kit.retry import Retry, with_retries
+from ktrans_kafka.client import ConnectionErrors
 
 if TYPE_CHECKING:
     from ktrans_kafka.source_ranges import Part
 
-_AGAIN_SECS = 0.5
+_RETRY_SECS = 0.5
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
-"""A topic id of zeros, from brokers that know none."""
+"""The all-zero topic id, which brokers without topic ids return."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Topic:
 
     Attributes:
         name: its name.
-        id: drawn by the cluster when it was created; "" if the brokers know of no such ids.
+        id: the unique id of the topic; "" if the brokers have no topic ids.
         partitions: their numbers.
     """
 
@@ -36,35 +35,35 @@ class Topic:
 
 
 class Cluster:
-    """Questions to a cluster, each answered for all partitions at once.
+    """Queries a cluster, for all partitions at once.
 
     Args:
-        make: makes the AdminClient, on the first question.
-        troubles: its error_cb.
+        make: creates the AdminClient, on the first query.
+        connection_errors: its error_cb.
         timeout_secs: how long to wait for an answer.
-        committed_only: whether a partition ends where its first open transaction begins.
+        committed_only: whether a partition ends at its first open transaction.
     """
 
     def __init__(
         self,
         make: Callable[[], Any],
-        troubles: Troubles,
+        connection_errors: ConnectionErrors,
         timeout_secs: float,
         *,
         committed_only: bool,
     ) -> None:
         self._make = make
-        self._troubles = troubles
+        self._connection_errors = connection_errors
         self._timeout = timeout_secs
         self._committed_only = committed_only
         self._client: Any = None
 
     def topics(self, wanted: Sequence[str]) -> dict[str, Topic]:
-        """Give the topics of these names, and those that match patterns (which begin with ^).
+        """Return the topics with these names, and those that match patterns (which begin with ^).
 
         Raises:
-            ConfigError: a topic that was named does not exist.
-            AccessError, UnavailableError, RetryableError: as their names say.
+            ConfigError: a named topic does not exist.
+            KtransError: the cluster cannot be reached, or denies access.
         """
         from confluent_kafka import TopicCollection
 
@@ -81,32 +80,32 @@ class Cluster:
         if not names:
             return {}
         answers = self._ask(
-            "kafka: looking for topic {}",
+            "kafka: looking up topic {}",
             "describe_topics",
             TopicCollection(names),
             request_timeout=self._timeout,
         )
         found = {}
-        for name, about in answers.items():
-            number = tuple(sorted(part.id for part in about.partitions))
-            identity = str(about.topic_id)
+        for name, description in answers.items():
+            number = tuple(sorted(part.id for part in description.partitions))
+            identity = str(description.topic_id)
             found[name] = Topic(name, "" if identity == _NO_ID else identity, number)
         return found
 
     def starts(self, parts: Iterable[Part]) -> dict[Part, int]:
-        """Give the first offset that each partition still has."""
+        """Return the first available offset of each partition."""
         from confluent_kafka.admin import OffsetSpec
 
         return self._offsets(dict.fromkeys(parts, OffsetSpec.earliest()))
 
     def ends(self, parts: Iterable[Part]) -> dict[Part, int]:
-        """Give the offset behind the last record that can be read."""
+        """Return the offset after the last readable record of each partition."""
         from confluent_kafka.admin import OffsetSpec
 
         return self._offsets(dict.fromkeys(parts, OffsetSpec.latest()))
 
     def at_time(self, parts: Iterable[Part], milliseconds: int) -> dict[Part, int]:
-        """Give the first offset whose record is not older than a time, the end if there is none."""
+        """Return the first offset at or after a time; the end if there is none."""
         from confluent_kafka.admin import OffsetSpec
 
         parts = list(parts)
@@ -115,7 +114,7 @@ class Cluster:
         return {**found, **later}
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connections."""
         self._client = None
 
     def _all(self) -> list[str]:
@@ -124,7 +123,7 @@ class Cluster:
         try:
             return list(self._admin().list_topics(timeout=self._timeout).topics)
         except KafkaException as error:
-            raise self._explain(error, "kafka: asking the cluster for its topics") from error
+            raise self._explain(error, "kafka: listing the topics") from error
 
     def _offsets(self, asked: Mapping[Part, Any]) -> dict[Part, int]:
         from confluent_kafka import IsolationLevel, TopicPartition
@@ -137,7 +136,7 @@ class Cluster:
             else IsolationLevel.READ_UNCOMMITTED
         )
         answers = self._ask(
-            "kafka: asking for offsets of {}",
+            "kafka: looking up offsets of {}",
             "list_offsets",
             {TopicPartition(*part): spec for part, spec in asked.items()},
             isolation_level=level,
@@ -151,28 +150,18 @@ class Cluster:
         return self._client
 
     def _ask(self, doing: str, name: str, *arguments: Any, **options: Any) -> dict[Any, Any]:
-        """Call a method of the client that gives futures; wait for all their answers.
+        """Call a method of the client that returns futures, and wait for their results.
 
-        Plans are not tried again by the engine, so what passes by itself (a partition that changes
-        its leader) is waited for here.
+        The engine does not retry plans, so transient errors (a partition changes its leader) are
+        retried here.
         """
-        trying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(RetryableError),
-            stop=tenacity.stop_after_delay(self._timeout),
-            wait=tenacity.wait_fixed(_AGAIN_SECS),
-            before_sleep=self._learn,
-            reraise=True,
+        answers = with_retries(
+            lambda: self._once(doing, name, *arguments, **options),
+            Retry(None, self._timeout, first_wait_secs=_RETRY_SECS, max_wait_secs=_RETRY_SECS),
+            before_wait=lambda _: self._all(),  # refreshes the client's knowledge of leaders
         )
-        for attempt in trying:
-            with attempt:
-                answers = self._once(doing, name, *arguments, **options)
-        self._troubles.clear()
+        self._connection_errors.clear()
         return answers
-
-    def _learn(self, state: tenacity.RetryCallState) -> None:
-        """Ask for all topics, by which the client learns of new leaders."""
-        del state
-        self._all()
 
     def _once(self, doing: str, name: str, *arguments: Any, **options: Any) -> dict[Any, Any]:
         from confluent_kafka import KafkaException
@@ -193,9 +182,9 @@ class Cluster:
         return answers
 
     def _explain(self, error: Exception, doing: str) -> Exception:
-        self._admin().poll(0)  # lets the client report why
-        told = self._troubles.explain(error, doing, connecting=True)
-        if isinstance(told, ConfigError):
-            told.field = told.field or "topics"
-            told.hint = "create the topic, or correct the name under `topics`"
-        return told
+        self._admin().poll(0)  # serves error_cb, which may have the cause
+        made = self._connection_errors.explain(error, doing, connecting=True)
+        if isinstance(made, ConfigError):
+            made.field = made.field or "topics"
+            made.hint = "create the topic, or correct the name under `topics`"
+        return made

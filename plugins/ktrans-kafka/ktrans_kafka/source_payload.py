@@ -1,4 +1,4 @@
-"""The bytes of a range of offsets, as decoders read them: streamed, never whole in memory."""
+"""The payload of a range of offsets: a stream that is never whole in memory."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, cast
 
 from ktrans.api import Payload, Split
-from ktrans_kafka.consumer_reader import Readers
 from ktrans_kafka.source_framing import Framing
 from ktrans_kafka.source_ranges import Range
+from ktrans_kafka.source_reader import Readers
 
-Tell = Callable[[str, int, int, int], None]
+OnRead = Callable[[str, int, int, int], None]
 """Called with a topic, the records of a range, their bytes, and how many had no value."""
 
 
 class RangePayload(Payload):
     """The records of a range.
 
-    The first piece is kept until a stream goes past it, so that whoever looks at the start of the
-    stream and opens it again to read it costs no second fetch.
+    The first piece is kept until a stream reads beyond it, so that opening the stream to sniff its
+    start and opening it again to read it needs one fetch.
 
     Args:
-        split: what was planned.
-        readers: whom to ask for a reader.
-        framing: how values become a stream.
-        tell: who wants to know what there was.
+        split: the split to read.
+        readers: the pool of readers.
+        framing: how to join values into a stream.
+        on_read: called when the range has been read.
     """
 
-    def __init__(self, split: Split, readers: Readers, framing: Framing, tell: Tell) -> None:
+    def __init__(self, split: Split, readers: Readers, framing: Framing, on_read: OnRead) -> None:
         super().__init__(split)
         self._range = Range.of(split)
         self._readers = readers
         self._framing = framing
-        self._tell = tell
+        self._on_read = on_read
         self._begun: tuple[bytes, Iterator[bytes]] | None = None
 
     def open(self) -> BinaryIO:
@@ -41,7 +41,7 @@ class RangePayload(Payload):
         return cast("BinaryIO", PiecesStream(self._pieces()))
 
     def close(self) -> None:
-        """Give the reader back."""
+        """Release the reader."""
         begun, self._begun = self._begun, None
         if begun is not None:
             _end(begun[1])
@@ -54,7 +54,7 @@ class RangePayload(Payload):
         yield first
         if self._begun is begun:
             self._begun, rest = None, b""
-        else:  # another stream went on with it; a new fetch may cut elsewhere
+        else:  # another stream continued it; a new fetch may return other pieces
             rest, live = self._begin()
             while len(rest) < len(first) and (piece := next(live, b"")):
                 rest += piece
@@ -71,7 +71,7 @@ class RangePayload(Payload):
         return self._framing.begin(next(live, b"")), live
 
     def _read(self) -> Iterator[bytes]:
-        reader = self._readers.take(self._range)
+        reader = self._readers.acquire(self._range)
         records = size = tombstones = 0
         try:
             for values in reader.values(self._range):
@@ -84,13 +84,13 @@ class RangePayload(Payload):
                 if data:
                     yield data
         except GeneratorExit:
-            self._readers.give(reader)
+            self._readers.release(reader)
             raise
         except BaseException:
             reader.close()
             raise
-        self._readers.give(reader)
-        self._tell(self._range.topic, records, size, tombstones)
+        self._readers.release(reader)
+        self._on_read(self._range.topic, records, size, tombstones)
 
 
 def _end(pieces: Any) -> None:
@@ -98,18 +98,18 @@ def _end(pieces: Any) -> None:
 
 
 class PiecesStream(io.RawIOBase):
-    """A stream of pieces that come one after the other."""
+    """A stream of successive pieces of bytes."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._piece = memoryview(b"")
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return true."""
         return True
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read up to `size` bytes, or all that is left."""
+        """Read up to `size` bytes, or all remaining bytes."""
         if size is None or size < 0:
             rest = [bytes(self._piece), *self._pieces]
             self._piece = memoryview(b"")
@@ -123,13 +123,13 @@ class PiecesStream(io.RawIOBase):
         return bytes(out)
 
     def readinto(self, buffer: Any) -> int:
-        """Read into a buffer; give how many bytes."""
+        """Read into a buffer; return the number of bytes."""
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
-        """Give the reader back."""
+        """Release the reader."""
         if not self.closed:
             _end(self._pieces)
         super().close()

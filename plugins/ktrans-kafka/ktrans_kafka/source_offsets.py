@@ -1,4 +1,4 @@
-"""How far a round of the `kafka` source reads, and what retention has taken before it was read."""
+"""Which offsets a round of the `kafka` source reads, and which were deleted unread."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ktrans.api import Split
-from ktrans_kafka.consumer_cluster import Cluster
+from ktrans_kafka.source_cluster import Cluster
 from ktrans_kafka.source_ranges import Range
 
 if TYPE_CHECKING:
     from ktrans_kafka.source_ranges import Part
 
 
-class Horizon:
-    """The partitions' ends as they were when the round began.
+class WaitingOffsets:
+    """The unread offsets of each partition, up to its end when the round began.
 
     Args:
-        cluster: whom to ask.
-        lost: called with what is gone; raises if the run is to stop then.
+        cluster: the cluster to query.
+        lost: called with a description of lost records; may raise to stop the run.
 
     Attributes:
-        lag: records that waited in each partition when last looked at.
+        lag: unread records of each partition at the last query.
     """
 
     def __init__(self, cluster: Cluster, lost: Callable[[str], None]) -> None:
@@ -31,31 +31,31 @@ class Horizon:
         self._ends: dict[Part, int] = {}
         self.lag: dict[Part, int] = {}
 
-    def over(self) -> None:
-        """End the round: the next one looks at the ends again."""
+    def end_round(self) -> None:
+        """End the round: the next one queries the ends again."""
         self._ends.clear()
 
     def waiting(
-        self, standing: Mapping[Part, int], anew: Collection[str] = ()
+        self, next_offsets: Mapping[Part, int], maybe_recreated: Collection[str] = ()
     ) -> dict[Part, tuple[int, int]]:
-        """Give the first offset that waits in each partition, and the one behind the last.
+        """Return the first unread offset of each partition, and its end.
 
         Args:
-            standing: the next offset to read of each partition.
-            anew: topics that may have been made anew if they end before that, having no ids to
-                tell by: they are read from their start. Others have lost their last records and
-                go on at their end.
+            next_offsets: the next offset to read of each partition.
+            maybe_recreated: topics without ids: if they end before the next offset, they
+                are taken for recreated and read from their start. Others have lost their last
+                records and continue at their end.
         """
-        self._ends = {part: end for part, end in self._ends.items() if part in standing}
-        behind = [part for part, at in standing.items() if self._ends.get(part, -1) < at]
+        self._ends = {part: end for part, end in self._ends.items() if part in next_offsets}
+        behind = [part for part, at in next_offsets.items() if self._ends.get(part, -1) < at]
         self._ends |= self._cluster.ends(behind)
-        first = self._cluster.starts(standing)
+        first = self._cluster.starts(next_offsets)
         found = {}
-        for part, at in standing.items():
+        for part, at in next_offsets.items():
             name, end, begin = f"{part[0]}/{part[1]}", self._ends[part], at
             if at > end:
-                self._lost(f"{name} ends at offset {end}, but was read up to {at} before")
-                begin = first[part] if part[0] in anew else end
+                self._lost(f"{name} ends at offset {end}, but was already read up to {at}")
+                begin = first[part] if part[0] in maybe_recreated else end
             elif at < first[part]:
                 self._lost(_deleted(name, at, first[part]))
                 begin = first[part]
@@ -63,10 +63,10 @@ class Horizon:
         self.lag = {part: end - begin for part, (begin, end) in found.items()}
         return found
 
-    def still_there(
+    def drop_deleted(
         self, again: Sequence[Split], skip: Collection[str], record_bytes: float
     ) -> list[Split]:
-        """Leave out, with a word, what has been deleted of splits that are tried again."""
+        """Report and drop the deleted offsets of splits that are retried."""
         first = self._cluster.starts({Range.of(s).part for s in again if s.key not in skip})
         found = []
         for split in again:

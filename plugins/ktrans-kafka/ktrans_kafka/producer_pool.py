@@ -1,4 +1,4 @@
-"""The sink's producers: one for each task of an epoch, kept from epoch to epoch."""
+"""The pool of the sink's producers: one per task of an epoch, reused by later epochs."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from ktrans.api import Context, KtransError, RetryableError, RunError, StageLostError, TaskId
-from ktrans_kafka.producer import Lane, Outcome
-from ktrans_kafka.producer_mark import UNDECIDED, Marks
+from ktrans_kafka.producer import Outcome, TaskProducer
+from ktrans_kafka.producer_marks import UNDECIDED, EpochMarks
 from ktrans_kafka.sink_config import KafkaSinkConfig
 
-_PATIENCE_SECS = 5.0
+_ANSWER_SECS = 5.0
 
 
-class Fleet:
-    """Lanes by task index.
+class ProducerPool:
+    """Producers by task index.
 
     A task's transaction stays open until the epoch is committed, so tasks cannot share a producer.
-    Its transactional id is that of its index: whoever comes after a crash with the same id has the
-    broker abort what the dead process left open, and shuts it out should it be alive after all.
+    The transactional id depends on the task's index: after a crash, claiming the same id makes the
+    broker abort what the dead process left open, and fences that process if it is still alive.
     """
 
-    def __init__(self, config: KafkaSinkConfig, context: Context, marks: Marks) -> None:
+    def __init__(self, config: KafkaSinkConfig, context: Context, marks: EpochMarks) -> None:
         self._config = config
         self._context = context
         self._marks = marks
         self._lock = threading.Lock()
-        self._lanes: dict[int, Lane] = {}
+        self._producers: dict[int, TaskProducer] = {}
         self._metadata: dict[str, Any] = {}
 
     @property
@@ -35,56 +35,56 @@ class Fleet:
         """Whether there are transactions."""
         return self._config.delivery == "exactly_once"
 
-    def take(self, task: TaskId, topic: str) -> tuple[Lane, bool]:
-        """Give the lane of a task, and whether the task was committed before.
+    def take(self, task: TaskId, topic: str) -> tuple[TaskProducer, bool]:
+        """Return the producer of a task, and whether the task was committed before.
 
         Args:
             task: whose rows are to be written.
-            topic: where its first row goes.
+            topic: the topic of its first row.
 
         Raises:
             KtransError: the broker cannot be reached, or refuses.
         """
-        lane = self._lane(task.index)
+        producer = self._producer_of(task.index)
         if not self.exactly_once:
-            return lane, False
+            return producer, False
         try:
-            if self._mark(lane, task.epoch.history, task.index, topic) >= task.epoch.number:
-                return lane, True
-            lane.begin()
+            if self._mark(producer, task.epoch.history, task.index, topic) >= task.epoch.number:
+                return producer, True
+            producer.begin()
         except KtransError:
             self._discard(task.index)
             raise
-        return lane, False
+        return producer, False
 
-    def seal(self, lane: Lane, task: TaskId, topic: str) -> None:
-        """Have a task's records durable, and its mark with them."""
+    def seal(self, producer: TaskProducer, task: TaskId, topic: str) -> None:
+        """Wait until a task's records and its mark are acknowledged."""
         import confluent_kafka
 
         if not self.exactly_once:
-            lane.drain()
+            producer.drain()
             return
         group = self._marks.group(task.epoch.history, task.index)
         if group not in self._metadata:
             self._metadata[group] = self._marks.metadata(group)
         mark = confluent_kafka.TopicPartition(topic, 0, task.epoch.number)
-        lane.seal(mark, self._metadata[group])
+        producer.seal(mark, self._metadata[group])
 
     def drop(self, index: int) -> None:
-        """Abort what a task wrote; its producer is kept if it is still of use."""
+        """Abort what a task wrote; keep its producer if it remains usable."""
         with self._lock:
-            lane = self._lanes.get(index)
-        if lane is not None and (not self.exactly_once or not lane.abort()):
+            producer = self._producers.get(index)
+        if producer is not None and (not self.exactly_once or not producer.abort()):
             self._discard(index)
 
     def drop_all(self) -> None:
-        """Abort everything that is not committed."""
-        for index in list(self._lanes):
-            if self._lanes[index].state != "idle":
+        """Abort all transactions that are not committed."""
+        for index in list(self._producers):
+            if self._producers[index].state != "idle":
                 self.drop(index)
 
     def commit(self, staged: Mapping[str, Any]) -> None:
-        """Commit a task's transaction, or make sure that it is.
+        """Commit a task's transaction, unless it is committed already.
 
         Args:
             staged: the receipt's data: task, epoch, history and topic.
@@ -96,14 +96,14 @@ class Fleet:
         """
         index, number = int(staged["task"]), int(staged["epoch"])
         group = self._marks.group(staged["history"], index)
-        lane = self._lanes.get(index)
+        producer = self._producers.get(index)
         outcome: Outcome = "unknown"
-        if lane is not None and lane.state == "sealed":
-            outcome = lane.commit()
+        if producer is not None and producer.state == "sealed":
+            outcome = producer.commit()
             if outcome == "committed":
-                lane.marks[group] = number
+                producer.marks[group] = number
                 return
-        elif lane is not None and lane.marks.get(group, -1) >= number:
+        elif producer is not None and producer.marks.get(group, -1) >= number:
             return
         if outcome != "aborted":
             self._settle(staged, index, group, outcome)
@@ -111,7 +111,7 @@ class Fleet:
         raise _lost(index, number)
 
     def _settle(self, staged: Mapping[str, Any], index: int, group: str, outcome: Outcome) -> None:
-        """Decide by the mark, when the commit was fenced, has no known end, or is another run's."""
+        """Decide by the mark: the commit was fenced, has no known result, or is another run's."""
         number, topic = int(staged["epoch"]), str(staged["topic"])
         if outcome == "fenced":
             self._discard(index)
@@ -124,46 +124,46 @@ class Fleet:
                 " them, or give them different names",
             )
         self._discard(index)
-        lane = self._lane(index)
-        if self._mark(lane, staged["history"], index, topic) < number:
+        producer = self._producer_of(index)
+        if self._mark(producer, staged["history"], index, topic) < number:
             raise _lost(index, number)
 
     def _committed_by_other(self, group: str, topic: str, number: int) -> bool:
         try:
-            return self._marks.read(group, topic, wait_secs=_PATIENCE_SECS) >= number
+            return self._marks.read(group, topic, wait_secs=_ANSWER_SECS) >= number
         except RetryableError as error:
-            if error.code == UNDECIDED:  # the other process is in the middle of the same task
+            if error.code == UNDECIDED:  # the other process is writing the same task
                 return False
             raise
 
-    def _mark(self, lane: Lane, history: str, index: int, topic: str) -> int:
-        """Give the mark of a task: read once, when its lane is new, and known from then on."""
+    def _mark(self, producer: TaskProducer, history: str, index: int, topic: str) -> int:
+        """Return the mark of a task; it is read once for a new producer."""
         group = self._marks.group(history, index)
-        if group not in lane.marks:
-            lane.recover()
-            lane.marks[group] = self._marks.read(group, topic)
-        return lane.marks[group]
+        if group not in producer.marks:
+            producer.recover()
+            producer.marks[group] = self._marks.read(group, topic)
+        return producer.marks[group]
 
-    def _lane(self, index: int) -> Lane:
+    def _producer_of(self, index: int) -> TaskProducer:
         with self._lock:
-            lane = self._lanes.get(index)
-        if lane is None:
+            producer = self._producers.get(index)
+        if producer is None:
             self._marks.reach()
             name = self._marks.transactional_id(index) if self.exactly_once else None
-            lane = Lane(self._config, self._context, name)
+            producer = TaskProducer(self._config, self._context, name)
             with self._lock:
-                self._lanes[index] = lane
-        return lane
+                self._producers[index] = producer
+        return producer
 
     def _discard(self, index: int) -> None:
         with self._lock:
-            lane = self._lanes.pop(index, None)
-        if lane is not None:
-            lane.close()
+            producer = self._producers.pop(index, None)
+        if producer is not None:
+            producer.close()
 
     def close(self) -> None:
-        """Abort what is open and let go of all producers."""
-        for index in list(self._lanes):
+        """Abort open transactions and release all producers."""
+        for index in list(self._producers):
             self._discard(index)
         self._metadata.clear()
 
@@ -171,6 +171,6 @@ class Fleet:
 def _lost(index: int, number: int) -> KtransError:
     return StageLostError(
         f"kafka: the transaction of task {index} of epoch {number} was aborted before its commit",
-        hint="if this comes again, raise transaction_timeout or make epochs smaller by"
+        hint="if this happens again, raise transaction_timeout or make epochs smaller by"
         " engine.epoch_size",
     )

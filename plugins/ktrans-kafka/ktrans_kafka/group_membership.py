@@ -1,4 +1,4 @@
-"""Membership of a consumer group: which partitions are this process' to claim, at any moment."""
+"""Membership of a consumer group: which partitions are assigned to this process."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ktrans_kafka.client import Troubles
+from ktrans_kafka.client import ConnectionErrors
 from ktrans_kafka.errors import is_access, kafka_error
 
 if TYPE_CHECKING:
     from ktrans_kafka.source_ranges import Part
 
 POLL_SECS = 0.05
-OWN = {
+SETTINGS = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    # A broker holds back offsets of transactions that are still open only for such readers.
+    # Only with this the broker waits for offsets of open transactions.
     "isolation.level": "read_committed",
     "partition.assignment.strategy": "range,roundrobin",
     "topic.metadata.refresh.interval.ms": 10_000,
 }
-"""Settings of the member. It reads nothing, so it needs no cooperative rebalance: data that was
-claimed stays claimed, whoever is assigned what."""
+"""Settings of the member. It reads nothing and needs no cooperative rebalance: claimed ranges stay
+claimed after a rebalance."""
 
 
 class Membership:
-    """A member of a consumer group that reads nothing: it only holds partitions.
+    """A member of a consumer group that reads nothing: it is only assigned partitions.
 
-    A thread polls it for as long as it lives, so that slow epochs cost no membership. Whoever
-    claims something does so in `held`: no rebalance passes meanwhile. The consumer is used with the
-    lock held only: its calls wait for each other, in ways that its documentation leaves open.
+    A thread polls the consumer, so that slow epochs do not end the membership. Claims are made inside
+    `held`, which blocks rebalances. The consumer is only used with the lock held, since its calls may
+    block each other in undocumented ways.
 
     Args:
-        make: makes the consumer.
-        troubles: its error_cb.
+        make: creates the consumer.
+        connection_errors: its error_cb.
     """
 
-    def __init__(self, make: Callable[[], Any], troubles: Troubles) -> None:
+    def __init__(self, make: Callable[[], Any], connection_errors: ConnectionErrors) -> None:
         self._make = make
         self._topics: list[str] = []
-        self._troubles = troubles
+        self._connection_errors = connection_errors
         self._lock = threading.Condition()
         self._owned: frozenset[Part] | None = None
         self._error: Any = None
@@ -51,7 +51,7 @@ class Membership:
         self.consumer: Any = None
 
     def join(self, topics: Sequence[str]) -> None:
-        """Become a member for these topics, in the background; harmless when it is one already."""
+        """Join the group for these topics in the background; do nothing if it has joined already."""
         if self.consumer is None:
             self.consumer = self._make()
         with self._lock:
@@ -70,10 +70,10 @@ class Membership:
             self._thread.start()
 
     def wait(self, secs: float, stopping: Callable[[], bool]) -> frozenset[Part] | None:
-        """Wait until the group has settled; give what is this member's, None if it takes longer.
+        """Wait for the assignment and return it; None if it takes longer.
 
         Raises:
-            KtransError: the group or a topic refuses this member.
+            KtransError: access to the group or a topic is denied.
         """
         end = time.monotonic() + secs
         with self._lock:
@@ -84,12 +84,12 @@ class Membership:
                 self._lock.wait(min(left, POLL_SECS))
             if self._error is not None:
                 error, self._error = self._error, None
-                raise self._troubles.explain(error, "kafka: joining the group")
+                raise self._connection_errors.explain(error, "kafka: joining the group")
             return self._owned
 
     @contextmanager
     def held(self) -> Iterator[frozenset[Part]]:
-        """Keep rebalances out, and give what is this member's now."""
+        """Block rebalances, and yield the current assignment."""
         with self._lock:
             yield self._owned or frozenset()
 
@@ -104,7 +104,7 @@ class Membership:
             self.consumer = None
 
     def _poll(self) -> None:
-        """Let the client tell of rebalances. It never waits in there: other calls would with it."""
+        """Poll the client for rebalances, without waiting: other calls would have to wait too."""
         from confluent_kafka import KafkaException
 
         while not self._over.wait(POLL_SECS):
@@ -114,15 +114,15 @@ class Membership:
                     error = None if message is None else message.error()
                 except KafkaException as raised:
                     error = kafka_error(raised)
-                # A topic that a broker does not know of yet is none of these: it is assigned later.
+                # Not for a topic that a broker does not know yet: it is assigned later.
                 if error is not None and (is_access(error) or error.fatal()):
                     self._error = error
                 self._lock.notify_all()
 
-    # Called by `poll`, with the lock held, and by `close`.
+    # Callbacks of `poll` (with the lock held) and `close`.
 
     def _assigned(self, consumer: Any, parts: Sequence[Any]) -> None:
-        consumer.assign([])  # nothing is to be fetched
+        consumer.assign([])  # fetch nothing
         self._owned = frozenset((part.topic, part.partition) for part in parts)
 
     def _revoked(self, consumer: Any, parts: Sequence[Any]) -> None:

@@ -1,4 +1,4 @@
-"""A client of Confluent Schema Registry's HTTP API, no more of it than a producer needs.
+"""A client of the HTTP API of Confluent Schema Registry, as far as a producer needs it.
 
 Source: Confluent documentation, "Schema Registry API Reference": subjects, compatibility, errors.
 """
@@ -15,19 +15,29 @@ import urllib.request
 from typing import Any
 
 from ktrans.api import AccessError, ConfigError, Context, RetryableError
+from ktrans.kit.errors import ErrorTable, retry_after, row
 from ktrans_kafka.sink_config import KafkaSinkConfig
 
 _MEDIA = "application/vnd.schemaregistry.v1+json"
 _TIMEOUT_SECS = 30
 _MISSING, _INCOMPATIBLE, _INVALID = 404, 409, 422
-_DENIED = (401, 403)
-_BUSY = 429
-_SERVER = 500
 _MAX_ANSWER_BYTES = 16 << 20
+_ERRORS = ErrorTable(
+    (
+        row(
+            AccessError,
+            *(401, 403),
+            hint="check registry_username and registry_password (or registry_token), and that it"
+            " may read and write the subject",
+        ),
+        row(RetryableError, 429, *range(500, 600), code="schema_registry"),
+    )
+)
+"""By HTTP status; other answers are results."""
 
 
 class SchemaRegistry:
-    """Looks schemas up and registers them. Its methods may run in any thread."""
+    """Looks up and registers schemas. Thread-safe."""
 
     def __init__(self, config: KafkaSinkConfig, context: Context) -> None:
         assert config.registry_url is not None
@@ -38,17 +48,17 @@ class SchemaRegistry:
             None if config.registry_ca_file is None else context.path(config.registry_ca_file)
         )
 
-    def number(self, subject: str, schema: str, kind: str) -> int:
-        """Give the number of a schema, registering it if it is new and that is allowed.
+    def schema_id(self, subject: str, schema: str, kind: str) -> int:
+        """Return the id of a schema; register a new one if the options allow it.
 
         Args:
-            subject: under which it stands.
+            subject: the subject of the schema.
             schema: its text.
             kind: "AVRO" or "PROTOBUF".
 
         Raises:
-            ConfigError: it is not there and may not be registered, or does not fit its forerunner.
-            AccessError: the registry refuses the login.
+            ConfigError: it is missing and may not be registered, or is not compatible.
+            AccessError: the registry denies access.
             RetryableError: the registry cannot be reached, or is busy.
         """
         body = {"schema": schema, "schemaType": kind}
@@ -59,30 +69,30 @@ class SchemaRegistry:
             status, answer = self._post(path, body)
         if status == _MISSING:
             raise ConfigError(
-                f"kafka: the schema registry has no such schema under subject {subject}",
+                f"kafka: the schema registry does not have the schema under subject {subject}",
                 field="register_schemas",
                 code="schema_missing",
-                hint="register it there, or set register_schemas: true",
+                hint="register it, or set register_schemas: true",
             )
         if status in (_INCOMPATIBLE, _INVALID):
             raise ConfigError(
-                f"kafka: the schema registry does not take the schema for subject {subject}:"
+                f"kafka: the schema registry rejects the schema for subject {subject}:"
                 f" {answer.get('message', 'no reason given')}",
                 code="schema_incompatible",
                 hint="the columns changed in a way that the subject's compatibility level does not"
-                " allow: select the columns as they were, or take another topic or schema_name",
+                " allow: select the columns as they were, or use another topic or schema_name",
             )
-        number = answer.get("id")
-        if not isinstance(number, int):
+        schema_id = answer.get("id")
+        if not isinstance(schema_id, int):
             raise RetryableError(
-                f"kafka: the schema registry answered {status} without a number for {subject}",
+                f"kafka: the schema registry answered {status} without a schema id for {subject}",
                 code="schema_registry",
             )
-        return number
+        return schema_id
 
     def check(self, subject: str, schema: str, kind: str) -> None:
-        """Find out whether `number` would succeed, without registering anything."""
-        if not schema:  # not bound yet: at least the registry itself answers
+        """Check that `schema_id` would succeed, without registering anything."""
+        if not schema:  # not bound yet: only check that the registry answers
             self._request("GET", "/subjects", None)
             return
         body = {"schema": schema, "schemaType": kind}
@@ -90,7 +100,7 @@ class SchemaRegistry:
         if status < 400:  # noqa: PLR2004  it is there
             return
         if not self._register:
-            self.number(subject, schema, kind)
+            self.schema_id(subject, schema, kind)
         path = f"/compatibility/subjects/{_quoted(subject)}/versions/latest?verbose=true"
         status, answer = self._post(path, body)
         if answer.get("is_compatible") is False or status == _INVALID:
@@ -99,7 +109,7 @@ class SchemaRegistry:
                 f"kafka: the schema is not compatible with the latest one of subject {subject}"
                 + (f": {reasons[:500]}" if reasons else ""),
                 code="schema_incompatible",
-                hint="select the columns as they were, or take another topic or schema_name",
+                hint="select the columns as they were, or use another topic or schema_name",
             )
 
     def _post(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -123,7 +133,13 @@ class SchemaRegistry:
         except urllib.error.HTTPError as error:
             with error:
                 answer_body = _parsed(error.read(_MAX_ANSWER_BYTES))
-            return self._refused(error, answer_body)
+            if _ERRORS.find(error.code) is None:
+                return error.code, answer_body
+            raise _ERRORS.error(
+                f"kafka: the schema registry refuses the request ({error.code})",
+                error.code,
+                retry_after_secs=retry_after(error.headers),
+            ) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             reason = getattr(error, "reason", error)
             raise RetryableError(
@@ -131,24 +147,6 @@ class SchemaRegistry:
                 code="schema_registry",
                 hint="check registry_url (and registry_ca_file)",
             ) from error
-
-    def _refused(
-        self, error: urllib.error.HTTPError, answer: dict[str, Any]
-    ) -> tuple[int, dict[str, Any]]:
-        if error.code in _DENIED:
-            raise AccessError(
-                f"kafka: the schema registry refuses ({error.code})",
-                hint="check registry_username and registry_password (or registry_token), and that"
-                " it may read and write the subject",
-            ) from error
-        if error.code == _BUSY or error.code >= _SERVER:
-            wait = error.headers.get("Retry-After", "")
-            raise RetryableError(
-                f"kafka: the schema registry is not ready ({error.code})",
-                code="schema_registry",
-                retry_after_secs=float(wait) if wait.isdigit() else None,
-            ) from error
-        return error.code, answer
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

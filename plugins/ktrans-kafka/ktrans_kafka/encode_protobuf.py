@@ -1,8 +1,7 @@
-"""Rows as Protobuf messages, by columns (Protocol Buffers documentation, "Encoding", proto3).
+"""Encodes rows as Protobuf messages, column by column (Protocol Buffers, "Encoding", proto3).
 
-Fields are `optional`: a null is a field that is not there. Field numbers stay what they are when
-columns come and go: a flow column has its place in the flow schema, any other one a number that
-follows from its name.
+Fields are `optional`: null is an absent field. Field numbers do not change when columns are added or
+removed: a flow column has its position in the flow schema, any other column a hash of its name.
 """
 
 from __future__ import annotations
@@ -39,34 +38,34 @@ _compute: Any = pc
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
 _FIRST_OTHER, _OTHERS = 20_000, 200_000
-"""Numbers of columns beyond the flow schema: above those that Protobuf keeps for itself."""
+"""Field numbers of columns outside the flow schema; they are above Protobuf's reserved range."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProtoField:
-    """A field of the message: its name, type as in a .proto file, number and what it means."""
+    """A field of the message: name, type as in a .proto file, number and description."""
 
     name: str
     type: str
     number: int
-    about: str
+    description: str
 
     def tag(self, kind: pa.DataType) -> bytes:
-        """Give the bytes that stand before each value."""
+        """Return the bytes before each value."""
         return _tag(self.number, _wire(kind))
 
     def line(self) -> str:
-        """Give the field as a .proto file has it."""
+        """Return the line of the field in a .proto file."""
         label = "" if self.type.startswith("map<") else "optional "
-        comment = f"  // {self.about}" if self.about else ""
+        comment = f"  // {self.description}" if self.description else ""
         return f"  {label}{self.type} {self.name} = {self.number};{comment}"
 
 
 def proto_fields(schema: pa.Schema) -> list[ProtoField]:
-    """Give the fields of the message for rows, in the order of the columns.
+    """Return the message fields for rows, in the order of the columns.
 
     Raises:
-        ConfigError: a column has no form in Protobuf, or a name that it does not allow.
+        ConfigError: Protobuf cannot represent a column's type, or does not allow its name.
     """
     made: dict[int, ProtoField] = {}
     for field in schema:
@@ -83,15 +82,15 @@ def proto_fields(schema: pa.Schema) -> list[ProtoField]:
                 code="field_number",
                 hint="rename one of them with a select enricher",
             )
-        about = (field.metadata or {}).get(b"description", b"").decode().replace("\n", " ")
+        description = (field.metadata or {}).get(b"description", b"").decode().replace("\n", " ")
         if pa.types.is_timestamp(field.type):
-            about = f"{about}, microseconds since 1970 UTC".removeprefix(", ")
-        made[number] = ProtoField(field.name, _type(field.type, field.name), number, about)
+            description = f"{description}, microseconds since 1970 UTC".removeprefix(", ")
+        made[number] = ProtoField(field.name, _type(field.type, field.name), number, description)
     return list(made.values())
 
 
 def proto_text(fields: list[ProtoField], name: str) -> str:
-    """Give the .proto file of the message."""
+    """Return the .proto file of the message."""
     space, _, short = name.rpartition(".")
     package = f"package {space};\n\n" if space else ""
     lines = "\n".join(field.line() for field in fields)
@@ -102,12 +101,12 @@ def messages(batch: pa.RecordBatch, fields: list[ProtoField], header: bytes) -> 
     """Encode rows.
 
     Args:
-        batch: of the columns that the fields were made from.
-        fields: by `proto_fields`.
-        header: what stands before each message.
+        batch: rows with the columns of the fields.
+        fields: from `proto_fields`.
+        header: the bytes before each message.
 
     Returns:
-        A `binary` array of one message a row.
+        A `binary` array with one message per row.
     """
     pieces: list[Piece] = [header]
     for field, column in zip(fields, batch.columns, strict=True):
@@ -173,14 +172,14 @@ def _tag(number: int, wire: int) -> bytes:
 
 
 def _plain(array: pa.Array) -> pa.Array:
-    """Encode values without their tags; null where they are null."""
+    """Encode values without their tags; nulls stay null."""
     if pa.types.is_dictionary(array.type):
         return _plain(array.dictionary).take(array.indices)
     return scalars(array, _numbers)
 
 
 def _numbers(array: pa.Array) -> pa.Array:
-    """Encode integers and times; negative ones as 64 bits in two's complement."""
+    """Encode integers and times; negative numbers as 64-bit two's complement."""
     if pa.types.is_uint64(array.type):
         return where_valid(array, varints(np.asarray(array.fill_null(0))))
     numbers = np.ascontiguousarray(whole_numbers(array)).view(np.uint64)
@@ -188,9 +187,9 @@ def _numbers(array: pa.Array) -> pa.Array:
 
 
 def _map(array: pa.Array, tag: bytes) -> pa.Array:
-    """Give maps: each entry a message of key (1) and value (2) behind the field's tag.
+    """Encode maps: each entry is a message with key (1) and value (2), after the field's tag.
 
-    A value of null is left out, which readers see as their type's zero.
+    A null value is omitted; readers see the zero of its type.
     """
     keys = concat(_tag(1, _LEN), prefixed(array.keys, _numbers))
     items = array.items

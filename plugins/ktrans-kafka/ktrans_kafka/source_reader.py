@@ -1,8 +1,8 @@
-"""Reading a range of offsets: a consumer that is put at a place, and goes on from there.
+"""Reads ranges of offsets with consumers that are assigned to a partition.
 
-The end of a range is a position, not a count: offsets of transaction markers, of aborted and of
-compacted records give no messages. A range is through once a message at or behind its end, or the
-end of the partition's stable part, has been seen.
+The end of a range is an offset, not a count: transaction markers, aborted and compacted records have
+offsets but no messages. A range is done once a message at or after its end, or the end of the
+partition's stable part, was received.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import InterruptedRunError, SplitChangedError
-from ktrans_kafka.client import Troubles
+from ktrans_kafka.client import ConnectionErrors
 from ktrans_kafka.errors import name_of
 
 if TYPE_CHECKING:
     from ktrans_kafka.source_ranges import Part, Range
 
 BATCH = 10_000
-"""Messages asked for at a time."""
+"""Maximum messages per call."""
 WAIT_SECS = 0.1
-"""How long to wait for so many; what has come by then is taken."""
+"""How long to wait for a full batch."""
 STOP_SECS = 5.0
-"""A run that is told to stop, or whose login is refused, waits no longer for a silent broker."""
+"""How long to wait for a silent broker if the run is to stop or the login was refused."""
 
 _GONE = {"_AUTO_OFFSET_RESET", "OFFSET_OUT_OF_RANGE", "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_PARTITION"}
 _GOES_ON = {
@@ -33,30 +33,30 @@ _GOES_ON = {
     "_RESOLVE",
     "_TIMED_OUT",
     "_MAX_POLL_EXCEEDED",
-    # Reading by assignment needs no group, yet the client always asks for its coordinator.
+    # Reading by assignment needs no group, but the client always looks up its coordinator.
     "GROUP_AUTHORIZATION_FAILED",
 }
 
 
 class Reader:
-    """One consumer, at one place of one partition.
+    """A consumer at one offset of one partition.
 
     Args:
         consumer: a confluent_kafka.Consumer that reports partition ends and resets no offsets.
-        troubles: its error_cb.
-        timeout_secs: how long a broker may give nothing before the attempt is given up.
+        connection_errors: its error_cb.
+        timeout_secs: how long a broker may be silent before the attempt fails.
         stopping: whether the run has been told to stop.
     """
 
     def __init__(
         self,
         consumer: Any,
-        troubles: Troubles,
+        connection_errors: ConnectionErrors,
         timeout_secs: float,
         stopping: Callable[[], bool],
     ) -> None:
         self._consumer = consumer
-        self._troubles = troubles
+        self._connection_errors = connection_errors
         self._timeout = timeout_secs
         self._stopping = stopping
         self._rest: list[Any] = []
@@ -64,10 +64,10 @@ class Reader:
         self.at = -1
 
     def values(self, wanted: Range) -> Iterator[list[bytes | None]]:
-        """Give the values of a range's records, some at a time; None is a tombstone.
+        """Yield the values of a range's records in batches; None is a tombstone.
 
         Raises:
-            SplitChangedError: records of the range are gone.
+            SplitChangedError: records of the range were deleted.
             RetryableError: the brokers do not answer.
         """
         self._go_to(wanted)
@@ -80,20 +80,20 @@ class Reader:
             self._rest = []
             values = self._take(messages, wanted)
             if values or self.at > before:
-                self._troubles.clear()
+                self._connection_errors.clear()
                 if values:
                     yield values
                 heard = time.monotonic()
             else:
-                self._patience(wanted, time.monotonic() - heard)
+                self._check_silence(wanted, time.monotonic() - heard)
 
-    def rest(self) -> None:
-        """Fetch nothing until the next range."""
+    def pause(self) -> None:
+        """Stop fetching until the next range."""
         self._consumer.unassign()
         self._rest, self.part = [], None
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connections."""
         self._consumer.close()
 
     def _go_to(self, wanted: Range) -> None:
@@ -106,7 +106,7 @@ class Reader:
         self.part, self.at = wanted.part, wanted.start
 
     def _take(self, messages: list[Any], wanted: Range) -> list[bytes | None]:
-        """Take messages up to the end of the range or the first event; keep the others."""
+        """Return the values up to the end of the range or the first event; keep the rest."""
         for index, message in enumerate(messages):
             if message.error() is not None:
                 self._rest = messages[index + 1 :]
@@ -135,27 +135,29 @@ class Reader:
         name = name_of(error)
         if name == "_PARTITION_EOF":
             self.at = max(self.at, min(message.offset(), wanted.end))
-            if message.offset() > wanted.end:  # said once: the next range needs to know too
+            if message.offset() > wanted.end:  # reported only once: keep it for the next range
                 self._rest.insert(0, message)
         elif name in _GONE:
             raise SplitChangedError(
-                f"{wanted.uri}: offsets {self.at} to {wanted.end - 1} are not there any more",
+                f"{wanted.uri}: offsets {self.at} to {wanted.end - 1} do not exist any more",
                 code="split_vanished",
-                hint="the topic's retention deleted them, or the topic was made anew; `on_lost` "
-                "says what happens then",
+                hint="the topic's retention deleted them, or the topic was deleted and created again; "
+                "see the option `on_lost`",
             ) from None
         elif name not in _GOES_ON:
-            raise self._troubles.explain(error, f"kafka: reading {wanted.uri}")
+            raise self._connection_errors.explain(error, f"kafka: reading {wanted.uri}")
 
-    def _patience(self, wanted: Range, waited: float) -> None:
-        if waited > STOP_SECS and self._troubles.access is not None:
-            raise self._troubles.explain(self._troubles.access, f"kafka: reading {wanted.uri}")
+    def _check_silence(self, wanted: Range, waited: float) -> None:
+        if waited > STOP_SECS and self._connection_errors.access is not None:
+            raise self._connection_errors.explain(
+                self._connection_errors.access, f"kafka: reading {wanted.uri}"
+            )
         if self._stopping() and waited > STOP_SECS:
-            raise InterruptedRunError(f"{wanted.uri}: no records came and the run is to stop")
+            raise InterruptedRunError(f"{wanted.uri}: stopped while waiting for records")
         if waited > self._timeout:
             from confluent_kafka import KafkaError
 
-            raise self._troubles.explain(
+            raise self._connection_errors.explain(
                 KafkaError(
                     KafkaError._TIMED_OUT,  # noqa: SLF001  the client's own name for it
                     f"no records for {waited:.0f} s at offset {self.at}",
@@ -165,15 +167,15 @@ class Reader:
 
 
 class Readers:
-    """Readers that wait for their next range: each keeps its connections and what it prefetched."""
+    """A pool of idle readers, which keep their connections and prefetched records."""
 
     def __init__(self, make: Callable[[], Reader]) -> None:
         self._make = make
         self._idle: list[Reader] = []
         self._lock = threading.Lock()
 
-    def take(self, wanted: Range) -> Reader:
-        """Give a reader, the one that stands at the range's start if there is such a one."""
+    def acquire(self, wanted: Range) -> Reader:
+        """Return a reader, preferably one that is at the start of the range."""
         with self._lock:
             for reader in self._idle:
                 if reader.part == wanted.part and reader.at == wanted.start:
@@ -183,16 +185,16 @@ class Readers:
                 return self._idle.pop(0)
         return self._make()
 
-    def give(self, reader: Reader) -> None:
-        """Take a reader back that can go on."""
+    def release(self, reader: Reader) -> None:
+        """Put a usable reader back."""
         with self._lock:
             self._idle.append(reader)
 
-    def rest(self) -> None:
-        """Let idle readers fetch nothing, while there is nothing to read."""
+    def pause(self) -> None:
+        """Stop the idle readers from fetching while there is nothing to read."""
         with self._lock:
             for reader in self._idle:
-                reader.rest()
+                reader.pause()
 
     def close(self) -> None:
         """Close all readers that are idle."""
