@@ -21,7 +21,7 @@ test: $(VENV)/.test ## Set all up and run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
 unit: $(VENV)/.test ## Run the tests that need neither a server nor much time
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not service" tests/unit tests/contract tests/golden plugins $(ARGS)
+	KTRANS_TESTS=quick $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not service" tests/unit tests/contract tests/golden plugins $(ARGS)
 
 coverage: $(VENV)/.test ## Run all tests and show what they miss; takes half as long again
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)

@@ -22,6 +22,7 @@ from ktrans.api import (
 from ktrans.flow.schema import FLOW_SCHEMA, NAMES
 from ktrans.registry.catalogue import Catalogue
 from ktrans.testing.contracts import DecoderContract
+from tests.examples import examples
 
 CATALOGUE = Catalogue()
 DECODERS = [spec.type for spec in CATALOGUE.specs("decoder")]
@@ -187,7 +188,7 @@ def test_the_schema_is_the_flow_schema_before_anything_is_read(kind):
 
 
 @pytest.mark.parametrize("kind", DECODERS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     data=st.one_of(
         st.binary(max_size=300),

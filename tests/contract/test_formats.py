@@ -18,6 +18,7 @@ from ktrans.flow.schema import FLOW_SCHEMA, TEXT, TIME
 from ktrans.registry.builtin import FORMATS
 from ktrans.testing.contracts import FormatContract
 from ktrans.testing.contracts.formats import flow_batch, write
+from tests.examples import examples
 
 SPECS = {spec.type: spec for spec in FORMATS}
 
@@ -153,7 +154,7 @@ def json_rows(batches, *, nulls):
 # --- reading back ---
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(tables(), st.booleans())
 def test_json_lines_say_what_the_json_module_would_say(table, nulls):
     schema, batches = table
@@ -163,7 +164,7 @@ def test_json_lines_say_what_the_json_module_would_say(table, nulls):
     assert [json.loads(line) for line in lines] == json_rows(batches, nulls=nulls)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(tables(), st.sampled_from([",", ";", "\t", "-", "1"]), st.sampled_from(["lf", "crlf"]))
 def test_csv_reads_back_with_the_csv_module(table, delimiter, line_end):
     schema, batches = table
@@ -182,7 +183,7 @@ def test_csv_reads_back_with_the_csv_module(table, delimiter, line_end):
                 assert cell == (str(value) if type(value) is int else expected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(tables())
 def test_arrow_streams_read_back_equal(table):
     schema, batches = table
@@ -192,7 +193,7 @@ def test_arrow_streams_read_back_equal(table):
     assert read.to_pylist() == rows_of(batches)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(tables(), st.integers(1, 5), st.sampled_from(["zstd", "snappy", "gzip", "none"]))
 def test_parquet_reads_back_equal(table, row_group_rows, compression):
     schema, batches = table

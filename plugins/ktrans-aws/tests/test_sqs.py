@@ -14,6 +14,7 @@ from ktrans_aws.s3_events import NotAnEventError, created_objects
 from ktrans.api import Budget, ConfigError, RejectError
 from ktrans.testing.contracts import SourceCase, SourceContract
 from ktrans.testing.contracts.sources import PlainMemory
+from tests.examples import examples
 
 pytestmark = pytest.mark.service("s3")
 
@@ -82,7 +83,7 @@ def test_other_messages_are_told_apart(text):
         created_objects(text)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),

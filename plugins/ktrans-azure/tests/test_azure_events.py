@@ -14,6 +14,7 @@ from ktrans_azure.grid_events import CREATED, NotAnEventError, blobs_of
 
 from ktrans.api import Budget, ConfigError, Context, RejectError, UsageError
 from ktrans.testing.contracts.sources import PlainMemory, SourceCase, SourceContract, read
+from tests.examples import examples
 
 HOUR = timedelta(hours=1)
 
@@ -96,7 +97,7 @@ _DOCUMENTS = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.text(max_size=50) | _DOCUMENTS.map(json.dumps) | _DOCUMENTS.map(packed))
 @example(json.dumps({"type": CREATED, "subject": "x", "data": {"url": "http://["}}))
 def test_any_message_is_either_read_or_poison(text):

@@ -11,6 +11,7 @@ from ktrans_azure.hour_blob_tail import Known, next_part
 from ktrans_azure.hour_blobs import Root, find_roots, first_hour, hour_of, last_hour, list_hours
 
 from ktrans.testing.memory_bucket import MemoryBucket
+from tests.examples import examples
 
 HOUR = timedelta(hours=1)
 NOON = datetime(2026, 2, 16, 12, tzinfo=UTC)
@@ -41,7 +42,7 @@ def test_days_and_times_give_hours():
     assert last_hour(NOON + timedelta(minutes=5)) == NOON
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(-30_000, 30)), max_size=30),
     st.none() | st.integers(-30_000, 0),
@@ -84,7 +85,7 @@ class Blob:
         return BlockList(str(blocks), sum(size for _, size in blocks), blocks)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.integers(200, 5000) | st.integers(-9000, -1), max_size=30))
 def test_growth_is_read_once_whatever_the_room_and_moment(steps):
     """Positive steps add a block, negative ones read with that much room."""

@@ -30,6 +30,7 @@ from ktrans.api import (
     UnavailableError,
 )
 from ktrans.kit.spool.segments import Spool
+from tests.examples import examples
 
 
 def told(error, **options):
@@ -176,7 +177,7 @@ class TestSeen:
         assert not any(again.new([str(number) for number in range(1, 301)]))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.sets(st.integers(0, 60), min_size=1))
 def test_numbers_as_spans_and_back(numbers):
     spans = _spans(sorted(numbers))

@@ -13,6 +13,7 @@ from ktrans_influxdb.series import SeriesBudget, estimate, hash_series
 from ktrans_influxdb.sink import InfluxdbSink
 
 from ktrans.api import ConfigError, RunError
+from tests.examples import examples
 
 texts = st.lists(st.text(alphabet="abcé", max_size=40).map(lambda t: f"{t}\n"), max_size=60)
 
@@ -22,7 +23,7 @@ def lines_of(values):
     return Lines.of(rows, pa.array(values, pa.string()))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(texts, max_size=5), st.integers(1, 20), st.integers(1, 100))
 def test_batches_hold_all_lines_in_order_within_their_bounds(groups, most_lines, most_bytes):
     batcher, batches = Batcher(most_lines, most_bytes), []
@@ -38,7 +39,7 @@ def test_batches_hold_all_lines_in_order_within_their_bounds(groups, most_lines,
     assert numbers == [n for values in groups for n in range(len(values))]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(texts, min_size=1, max_size=4), st.data())
 def test_named_lines_and_the_others_make_the_whole(groups, data):
     parts = [Part(lines_of(values), 0, len(values)) for values in groups if values]
@@ -59,7 +60,7 @@ def test_sliced_and_large_texts_are_read_right():
     assert Batch((Part(Lines.of(rows, texts), 0, 2),)).body() == b"a\nbb\n"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     st.lists(
         st.lists(st.tuples(st.sampled_from("ab") | st.none(), st.integers(0, 5)), max_size=20),

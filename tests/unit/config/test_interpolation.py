@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ktrans.config.interpolate import Interpolator
 from ktrans.config.load import load_pipeline
+from tests.examples import examples
 
 
 def fill(tree, environ=None, base_dir="/", secrets=None):
@@ -75,7 +76,7 @@ def test_a_file_gives_its_text_without_the_last_newline(tmp_path, content, value
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(value=VALUES)
 def test_a_value_is_one_text_whatever_it_holds(value):
     tree = {"a": "${env:V}", "b": ["<${env:V}>"], "c": {"d": 1}}
@@ -84,13 +85,13 @@ def test_a_value_is_one_text_whatever_it_holds(value):
     assert problems == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(value=VALUES)
 def test_doubling_every_dollar_gives_any_text_back(value):
     assert fill({"a": value.replace("$", "$$")}) == ({"a": value}, [])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(text=st.text(alphabet="${}:-envA $x\n", max_size=30))
 def test_any_text_is_filled_in_or_a_problem_and_never_a_crash(text):
     filled, problems = fill(text, {"A": "1"})

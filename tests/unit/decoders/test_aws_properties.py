@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from ktrans.api import Limits, RejectError, TruncatedError
 from ktrans.decoders.aws.fields import TGW_FIELDS, VPC_FIELDS
+from tests.examples import examples
 
 quick = settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 word = st.text(
     "abcdefghijklmnopqrstuvwxyzABCDEFXYZ0123456789-_./:", min_size=1, max_size=12

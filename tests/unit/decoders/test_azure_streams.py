@@ -19,9 +19,12 @@ from ktrans.decoders.logs.azure_vnet import LOG as VNET
 from ktrans.decoders.read.azure_exact import read_exactly
 from ktrans.decoders.read.azure_lines import tuple_lines
 from ktrans.decoders.read.azure_loose import read_loosely
+from tests.examples import examples
 
 quick = settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 BUILT = {
     "azure_nsg_v1": (NSG.decoder, NSG.config),

@@ -19,6 +19,7 @@ from ktrans.decoders import logs
 from ktrans.decoders.log import Log
 from ktrans.flow.schema import NAMES
 from ktrans.registry.catalogue import Catalogue
+from tests.examples import examples
 
 CATALOGUE = Catalogue()
 DECLARED = {
@@ -227,7 +228,7 @@ def test_a_torn_gzip_is_tried_again_and_then_kept_as_far_as_it_goes(run, log):
 
 
 @pytest.mark.parametrize("log", LOGS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(data=st.data())
 def test_garbage_never_does_more_than_be_refused(log, data):
     from ktrans.api import BytesPayload, Context, Split

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ktrans.api import BytesPayload, Limits, RejectError, Split, TruncatedError
 from ktrans.decoders.logs.flow_csv import FlowCsvDecoder, FlowCsvDecoderConfig
 from ktrans.decoders.read.csv import CsvParser, Dialect
+from tests.examples import examples
 
 FIELDS = {"start_time": "ts", "src_addr": "src", "dst_port": "port", "bytes": "n"}
 HEAD = "ts,src,port,n,more"
@@ -145,7 +146,7 @@ def test_small_blocks_give_the_same_rows(run, bad):
 CELLS = st.text(st.sampled_from('a1,"- x\t'), max_size=5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=6))
 def test_both_ways_of_reading_give_the_same_values(rows):
     out = io.StringIO()
@@ -158,7 +159,7 @@ def test_both_ways_of_reading_give_the_same_values(rows):
     assert {p: c.to_pylist() for p, c in quick.columns.items()} == want
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(data=st.binary(max_size=200))
 def test_garbage_is_counted_and_refused(data):
     decoder = FlowCsvDecoder(FlowCsvDecoderConfig(fields=FIELDS))

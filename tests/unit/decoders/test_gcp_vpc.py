@@ -20,6 +20,7 @@ from ktrans.decoders.logs.gcp_vpc import LOG
 from ktrans.decoders.read import gcp as _gcp_read
 from ktrans.flow.schema import NAMES
 from ktrans.registry.catalogue import Catalogue
+from tests.examples import examples
 
 LOG_NAME = "projects/shop/logs/compute.googleapis.com%2Fvpc_flows"
 SMALL = Limits(block_bytes=1500)
@@ -447,7 +448,7 @@ PLACES = ["bytes_sent", "connection", "reporter", "src_instance", "dest_vpc", "s
           "round_trip_time", "rtt_msec", "disposition", "new"]  # fmt: skip
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     payloads=st.lists(st.dictionaries(st.sampled_from(PLACES), VALUES, max_size=4), max_size=6),
     tops=st.dictionaries(
@@ -486,7 +487,7 @@ def test_metadata_longer_than_is_remembered():
     assert [row["instance_id"] for row in rows] == [long["vm_name"]] * 3
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(data=st.binary(max_size=200), columns=st.sampled_from([None, SLIM]))
 def test_garbage_raises_nothing_but_what_is_allowed(data, columns):
     good = json.dumps(entry()).encode() + b"\n"

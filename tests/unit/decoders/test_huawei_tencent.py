@@ -13,6 +13,7 @@ from ktrans.api import Budget, BytesPayload, Context, Head, Limits, RejectError,
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
 from ktrans.decoders.logs import huawei_vpc, tencent_ccn, tencent_vpc
 from ktrans.registry.catalogue import Catalogue
+from tests.examples import examples
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 UUID = "1b2c3d4e-0001-4002-8003-0a0b0c0d0e0f"
@@ -124,7 +125,7 @@ def test_a_header_line_of_huawei_is_recognised_and_one_of_aws_is_not_tencents():
 
 
 @pytest.mark.parametrize("decoder", GOOD)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(junk=st.binary(max_size=300), small=st.booleans())
 def test_any_bytes_give_rows_or_rejects(decoder, junk, small):
     data = f"{GOOD[decoder]}\n".encode() + junk

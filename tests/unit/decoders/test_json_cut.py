@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ktrans.api import BytesPayload, Limits, Split, TruncatedError
 from ktrans.decoders.frames.json import cut_json
+from tests.examples import examples
 
 SMALL = Limits(block_bytes=64, max_line_bytes=4096)
 
@@ -90,7 +91,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     records=st.lists(
         st.dictionaries(st.text(max_size=5), JSON, max_size=4), min_size=1, max_size=12
@@ -110,7 +111,7 @@ def test_any_records_survive_any_way_of_writing_and_any_block_size(
     assert good(text.encode(), limits, unwrap=("records",)) == records
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.binary(max_size=300) | st.text('{}[]"\\,:\n a1', max_size=200).map(str.encode))
 def test_no_bytes_whatever_break_it_and_nothing_but_punctuation_is_lost(data):
     records, rejects = cut(data, unwrap=("records",))

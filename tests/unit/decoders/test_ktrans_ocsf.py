@@ -23,6 +23,7 @@ from ktrans.flow.schema import FLOW_SCHEMA, NAMES, TEXT
 from ktrans.formats.jsonl import JsonlFormat, JsonlFormatConfig
 from ktrans.formats.parquet import ParquetFormat, ParquetFormatConfig
 from ktrans.registry.catalogue import Catalogue
+from tests.examples import examples
 
 BUILT = {
     "ktrans": (ktrans.LOG.decoder, ktrans.LOG.config),
@@ -325,7 +326,7 @@ def test_a_parquet_file_of_something_else_is_refused_and_a_torn_one_tried_again(
 
 
 @pytest.mark.parametrize("decoder", ["ktrans", "ocsf"])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(junk=st.binary(max_size=300), small=st.booleans(), parquet=st.booleans())
 def test_any_bytes_give_rows_or_rejects(decoder, junk, small, parquet):
     data = (b"PAR1" + junk) if parquet else as_lines(LAKE) + junk

@@ -15,6 +15,7 @@ from ktrans.decoders.read import json_fast as _json_map_parse
 from ktrans.decoders.read.json_careful import read_carefully
 from ktrans.decoders.read.json_fast import Parser
 from ktrans.decoders.read.raw_columns import Shape
+from tests.examples import examples
 
 SHAPE = Shape(frozenset({("o",), ("o", "p")}))
 SCALARS = st.one_of(
@@ -48,7 +49,7 @@ def plain(native):
     return {path: (str(column.type), column.to_pylist()) for path, column in native.columns.items()}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(RECORDS)
 @example([{"a": 1}, {"a": 1.0}])
 @example([{"o": {"p": {"q": 1}}}, {"o": {"p": 3}}])
@@ -64,7 +65,7 @@ def test_both_ways_of_reading_give_the_same_columns(records):
     assert plain(quick) == plain(exact)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(RECORDS, RECORDS)
 def test_what_was_read_before_changes_nothing(first, second):
     fresh, seasoned = Parser(SHAPE), Parser(SHAPE)
@@ -73,7 +74,7 @@ def test_what_was_read_before_changes_nothing(first, second):
     assert plain(seasoned.read(data, len(second))) == plain(fresh.read(data, len(second)))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(RECORDS, st.integers(0, 6))
 @example([{"a": 2**60}, {"a": 0.5}, {"a": 1}, {"a": 0.5}], 1)
 @example([{"a": 1}, {"a": 1}, {"a": 1.5}, {"a": 1}], 4)

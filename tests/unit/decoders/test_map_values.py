@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ktrans.decoders.read.json_careful import json_column
 from ktrans.decoders.times import coerce_times
 from ktrans.decoders.values import Rule, coerce, kind_of
+from tests.examples import examples
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 SECONDS = 1772366400
@@ -148,7 +149,7 @@ def test_a_unit_that_is_named_is_not_guessed(unit, factor):
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.integers(0, 4_000_000_000), min_size=1, max_size=8))
 def test_times_are_the_same_from_numbers_and_texts(seconds):
     want, bad = coerce_times(pa.array(seconds), "s")

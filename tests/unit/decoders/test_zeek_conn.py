@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import Limits, TruncatedError
+from tests.examples import examples
 
 NAMES = [
     "ts",
@@ -95,7 +96,9 @@ FIELD = st.sampled_from(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(rows=st.lists(st.lists(FIELD, min_size=9, max_size=11), min_size=1, max_size=6))
 def test_lines_mean_the_same_alone_and_beside_others(run, rows):

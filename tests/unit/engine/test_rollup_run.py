@@ -22,6 +22,7 @@ from ktrans.state.snapshots import open_totals
 from ktrans.state.store import Store
 from ktrans.testing import fakes
 from ktrans.testing.fakes import Crash, FakeSink
+from tests.examples import examples
 
 BEGIN = 1_767_225_600
 SCHEMA = pa.schema(
@@ -208,7 +209,9 @@ OBJECTS = st.lists(st.lists(ROWS, min_size=1, max_size=6), min_size=1, max_size=
     workers=st.integers(1, 2),
 )
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_totals_are_those_of_the_whole_input(
     bench, crashing_store, objects, crashes, emit, lateness, splits, workers

@@ -17,6 +17,7 @@ from ktrans.api import ConfigError
 from ktrans.enrichers.community_id import CommunityIdEnricher, CommunityIdEnricherConfig
 from ktrans.enrichers.hashes.sha1 import sha1
 from ktrans.flow.schema import TEXT
+from tests.examples import examples
 
 SCHEMA = pa.schema(
     [
@@ -142,7 +143,7 @@ ROWS = st.lists(
 
 
 @given(ROWS, st.sampled_from([0, 1, 65_535]), st.integers(0, 60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_it_agrees_with_a_plain_model_however_the_batch_is_cut(rows, seed, cut):
     batch = batch_of(rows)
     expected = [model(row, seed) for row in rows]
@@ -164,7 +165,7 @@ def test_many_flows_of_both_families_each_in_both_directions():
 
 
 @given(st.lists(st.binary(max_size=55), max_size=20))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_sha1_of_short_messages(messages):
     words = np.zeros((16, len(messages)), np.uint32)
     for i, message in enumerate(messages):

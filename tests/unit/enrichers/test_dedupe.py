@@ -15,6 +15,7 @@ from ktrans.enrichers.dedupe import IDENTITY, DedupeEnricher, DedupeEnricherConf
 from ktrans.enrichers.hashes.hash_sets import Hashes, HashSet
 from ktrans.enrichers.hashes.hashing import hash_column
 from ktrans.flow.schema import FLOW_SCHEMA, TEXT, project
+from tests.examples import examples
 
 TASK = TaskId(EpochId("p", 1), 0)
 SCHEMA = project([*IDENTITY, "source_uri", "source_pos"])
@@ -136,7 +137,7 @@ def model(batches):
         max_size=6,
     )
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_agrees_with_a_plain_model(batches):
     assert kept([batch_of(rows) for rows in batches]) == model(batches)
 

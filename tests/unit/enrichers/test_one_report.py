@@ -17,6 +17,7 @@ from ktrans.enrichers.one_report import (
 from ktrans.flow.schema import FLOW_SCHEMA
 from ktrans.kit.flow_rules import PREFERRED_LOG_TYPES as LOG_TYPES
 from ktrans.kit.flow_rules import PREFERRED_REPORTERS as SIDES
+from tests.examples import examples
 
 TASK = TaskId(EpochId("p", 1), 0)
 DAY = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -251,7 +252,7 @@ REPORTS = st.builds(
     st.sampled_from([0, 1, 10]),
     st.lists(st.integers(0, 15), max_size=6),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_it_agrees_with_a_plain_model_however_the_rows_are_cut(rows, slack, sizes):
     expected = model(rows, slack)
     assert run(rows, sizes, slack=slack) == expected

@@ -22,6 +22,7 @@ from ktrans.api import (
 from ktrans.enrichers.rollup import RollupEnricher, RollupEnricherConfig
 from ktrans.enrichers.totals import rows_to_totals
 from ktrans.enrichers.totals import state as stored_state
+from tests.examples import examples
 
 BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SCHEMA = pa.schema(
@@ -178,7 +179,7 @@ def as_duckdb(rows, group_by):
     st.lists(st.integers(1, 12), max_size=4),
     st.sampled_from([(), ("group",), ("group", "port", "inside")]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_every_aggregate_is_what_duckdb_says(rows, sizes, group_by):
     ours = roll(rows, sizes, group_by=group_by, aggregates=ALL)
     assert as_duckdb(ours, group_by) == by_duckdb(rows, group_by)
@@ -189,7 +190,7 @@ def test_every_aggregate_is_what_duckdb_says(rows, sizes, group_by):
     st.lists(st.booleans(), min_size=6, max_size=6),
     st.integers(1, 40),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_state_read_back_gives_the_same_as_state_kept_in_memory(epochs, afresh, slack):
     """Whatever the log of totals was cut into, and whenever it was put together anew."""
     options = {"group_by": ("group",), "aggregates": ALL, "lateness": "1d"}
@@ -320,7 +321,7 @@ def test_the_ledger_counts_weighted_rows_once():
     st.integers(1, 4),
     st.sampled_from([(), ("inside",)]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_the_rest_beside_the_top_keeps_the_sums(rows, limit, within):
     options = {"group_by": ("group", "port", "inside"), "aggregates": ALL}
     every = roll(rows, **options)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ktrans.api import ConfigError, EpochId, TaskId
 from ktrans.enrichers.stitch import StitchEnricher, StitchEnricherConfig
 from ktrans.flow.schema import FLOW_SCHEMA
+from tests.examples import examples
 
 TASK = TaskId(EpochId("p", 1), 0)
 DAY = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -272,7 +273,7 @@ RECORDS = st.builds(
     st.sampled_from([0, 1, 4]),
     st.lists(st.integers(0, 15), max_size=6),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_it_agrees_with_a_plain_model_however_the_rows_are_cut(rows, slack, sizes):
     rows = [{**row, "bytes": 1 << number} for number, row in enumerate(rows)]
     out = run(rows, sizes, slack=slack)

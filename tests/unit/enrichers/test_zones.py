@@ -13,6 +13,7 @@ from ktrans.api import ConfigError, Context
 from ktrans.enrichers.zones import ZonesEnricher, ZonesEnricherConfig
 from ktrans.flow.schema import FLOW_SCHEMA
 from ktrans.kit.flow_rules import PATH_CLASSES as CLASSES
+from tests.examples import examples
 
 NETWORKS = """prefix,cloud,region,zone,vpc
 10.1.0.0/16,aws,eu-1,eu-1-a,vpc-1
@@ -279,7 +280,7 @@ ROWS = st.builds(
 
 
 @given(st.lists(ROWS, max_size=40), st.integers(0, 40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_it_agrees_with_a_plain_model_however_the_batch_is_cut(tmp_path_factory, rows, cut):
     folder = tmp_path_factory.getbasetemp()
     (folder / "networks.csv").write_text(NETWORKS)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrans.expressions import compile_expression
+from tests.examples import examples
 
 TEXTS = ["", "a", "A", "ab", "Abc", "b%", "a_c", "it's", "x\ny", "\\", "é", "10", "-3", "7 "]
 FLOATS = [0.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.25, -7.75, 100.125]
@@ -203,7 +204,7 @@ def close(left, right) -> bool:
     data=rows,
     pairs=st.lists(st.one_of(bools(3), ints(3), floats(2), texts(3)), min_size=4, max_size=8),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_agrees_with_duckdb(engine, data, pairs):
     batch = as_batch(data)
     table = pa.Table.from_pylist(data, schema=pa.schema(list(TYPES.items())))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrans.expressions.prefixes import PrefixIndex, parse_addresses, parse_prefix
+from tests.examples import examples
 
 
 def number(addresses, i):
@@ -39,7 +40,7 @@ def test_two_wrongs_do_not_make_two_addresses():
 
 
 @given(st.lists(st.ip_addresses(), min_size=1), st.integers(0, 5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_reads_what_ipaddress_writes(addresses, start):
     texts = pa.array([str(a) for a in addresses])[start:]
     parsed = parse_addresses(texts)
@@ -79,7 +80,7 @@ def nested(kind):
     ),
     probes=st.lists(st.ip_addresses(), max_size=20),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_longest_prefix_matches_a_plain_search(prefixes, probes):
     mapped = ipaddress.ip_network("::ffff:0:0/96")
     prefixes = [p for p in prefixes if p.version == 4 or not p.overlaps(mapped)]

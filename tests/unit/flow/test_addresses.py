@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrans.flow.addresses import canonical_addresses, canonical_ipv6, ip_versions, with_colon
+from tests.examples import examples
 
 
 def test_valid_ipv4_passes_untouched():
@@ -26,7 +27,7 @@ def test_what_is_no_address_is_marked(text):
     assert canonical.to_pylist() == ["10.0.0.1", None]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.ip_addresses(v=6))
 def test_ipv6_comes_out_the_same_from_every_spelling(address):
     forms = {

@@ -20,6 +20,7 @@ from ktrans.flow.columns import (
 from ktrans.flow.maps import build_attrs
 from ktrans.flow.protocols import blank_ports, portless
 from ktrans.flow.schema import FLOW_SCHEMA, TEXT, project
+from tests.examples import examples
 
 texts = st.lists(st.one_of(st.none(), st.sampled_from(["a", "b", "", "é"])), max_size=8)
 
@@ -44,7 +45,7 @@ def test_recoded_values_that_meet_are_held_once():
     assert lower_text(text(["ACCEPT", None])).to_pylist() == ["accept", None]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.tuples(*[st.one_of(st.none(), st.sampled_from("abc"))] * 2), max_size=8))
 def test_coalesced_texts_fall_back_row_by_row(pairs):
     first, second = (text([pair[place] for pair in pairs]) for place in (0, 1))
@@ -59,7 +60,7 @@ def test_unix_times_of_all_units_and_nulls():
     assert unix_times(column.slice(1, 2)).to_pylist() == [None, moment]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     st.lists(
         st.lists(st.one_of(st.none(), st.sampled_from(["v", "w"])), min_size=3, max_size=3),

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ktrans.api import ConfigError, RunError
 from ktrans.flow.schema import TEXT, TIME
 from ktrans.formats.influx import InfluxFormat, InfluxFormatConfig
+from tests.examples import examples
 
 
 def make(schema, **options):
@@ -130,7 +131,7 @@ def as_read(text, *, tag):
     return "".join(controls.get(char, char) for char in text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(awkward, awkward)
 def test_awkward_text_reads_back_and_never_breaks_a_line(tag, field):
     batch = batch_of(t=pa.array([tag], TEXT), f=pa.array([field], TEXT))
@@ -276,7 +277,7 @@ def batch_from(rows):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     data_sets(),
     st.integers(1, 7),

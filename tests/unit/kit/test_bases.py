@@ -26,6 +26,7 @@ from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.line_decoder import LineDecoder, Parsed
 from ktrans.testing.contracts import SinkCase, SinkContract
 from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, batches, numbers, run
+from tests.examples import examples
 
 WITH_EXAMPLES = [
     *(
@@ -93,7 +94,7 @@ def test_lines_become_rows_rejects_and_skipped_ones():
     assert (skipped, records) == (2, 7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(st.sampled_from([b"a 1", b"", b"#", b"bad", b"\xff", b"long " + b"9" * 30])),
     st.sampled_from([b"\n", b"\r\n"]),

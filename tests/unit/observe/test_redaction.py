@@ -19,6 +19,7 @@ from ktrans.registry import redaction
 from ktrans.registry.catalogue import Catalogue
 from ktrans.registry.redaction import Redactor, redact
 from ktrans.registry.values import MASK
+from tests.examples import examples
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,9 @@ def written(capsys):
 
 
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     secret=st.text(st.characters(codec="utf-8"), min_size=3, max_size=40),

@@ -23,6 +23,7 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans.sources.file import FileSource, FileSourceConfig
+from tests.examples import examples
 
 
 class Files:
@@ -179,7 +180,7 @@ def test_growth_is_read_on_from_the_last_line_with_its_line_number(tmp_path):
         assert files.read() == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(pieces=st.lists(st.text("ab\n", max_size=12).map(str.encode), min_size=1, max_size=8))
 def test_however_a_log_grows_each_byte_is_read_once_and_lines_are_numbered(pieces):
     with tempfile.TemporaryDirectory() as name:

@@ -19,6 +19,7 @@ from ktrans.api import AccessError, Budget, Context, SplitChangedError
 from ktrans.kit.spool.segments import Segment, Spool
 from ktrans.sources.stdin import StdinSource, StdinSourceConfig
 from ktrans.testing.contracts.sources import PlainMemory
+from tests.examples import examples
 
 
 def recorded(plan):
@@ -136,7 +137,9 @@ def test_what_a_killed_process_was_reading_is_not_lost(tmp_path):
 
 
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     lines=st.lists(st.integers(0, 30).map(lambda n: b"x" * n), max_size=30),
@@ -229,7 +232,9 @@ def test_streams_of_unusual_shape(tmp_path, data):
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(30),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     lines=st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"")), max_size=40),

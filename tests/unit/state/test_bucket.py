@@ -21,6 +21,7 @@ from ktrans.testing.clock import MovableClock
 from ktrans.testing.contracts.state import QUARANTINED, an_epoch, staged, told
 from ktrans.testing.contracts.state_bucket import expire
 from ktrans.testing.memory_state import MemoryBucketState, MemoryStateBucket
+from tests.examples import examples
 
 ROOT = "ktrans/state/p/"
 FILE = Path("flows.yaml")
@@ -483,7 +484,7 @@ class Twins:
 ALL = [*OPERATIONS, *ANY_TIME, *EVENTS]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(events=st.lists(st.sampled_from([*ALL, "plan", "stage", "record", "finish"]), max_size=60))
 def test_any_sequence_of_operations_and_crashes_gives_what_a_file_has(events):
     with pytest.MonkeyPatch.context() as patch:

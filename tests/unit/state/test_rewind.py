@@ -14,6 +14,7 @@ from ktrans.state.epochs import Epoch, Quarantine, Status
 from ktrans.state.rewind import bound, parse_time, plan_rewind, reach
 from ktrans.state.snapshots import open_totals, snapshot
 from ktrans.state.store import Store
+from tests.examples import examples
 
 NOW = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
 
@@ -102,7 +103,7 @@ def test_it_can_be_gone_back_again_and_over_what_was_gone_back(line):
     assert line.memory() == then
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     st.lists(
         st.one_of(

@@ -18,6 +18,7 @@ from ktrans_kafka.encode_protobuf import messages, proto_fields, proto_text
 
 from ktrans.api import ConfigError
 from ktrans.flow.schema import FLOW_SCHEMA
+from tests.examples import examples
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 TIME = pa.timestamp("us", tz="UTC")
@@ -69,7 +70,7 @@ def read_avro(values, schema):
     return [fastavro.schemaless_reader(io.BytesIO(value), parsed) for value in values]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(tables)
 def test_fastavro_reads_what_was_in_the_columns(rows):
     batch = batch_of(rows)
@@ -77,7 +78,7 @@ def test_fastavro_reads_what_was_in_the_columns(rows):
     assert read_avro(made, avro_schema(SCHEMA, "a.b.Row")) == [plain(row) for row in rows]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(tables)
 def test_fastavro_writes_the_very_same_bytes(rows):
     schema = pa.schema([field for field in SCHEMA if field.name != "map"])
@@ -90,7 +91,7 @@ def test_fastavro_writes_the_very_same_bytes(rows):
     assert datums(batch_of(rows, schema), b"").to_pylist() == expected
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(tables, st.integers(0, 10))
 def test_slices_give_the_rows_of_the_slice(rows, start):
     batch = batch_of(rows)
@@ -137,7 +138,7 @@ def test_single_objects_are_read_by_fastavro():
     assert read_avro([value[10:]], made) == [{"n": 5}]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=30))
 def test_varints_read_back(numbers):
     import numpy as np
@@ -202,7 +203,7 @@ def as_protobuf(row):
     return made
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(tables)
 def test_protobuf_reads_what_was_in_the_columns(rows):
     fields = proto_fields(SCHEMA)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from ktrans.api import Budget, Limits, Split, UsageError
 from ktrans.registry.catalogue import Catalogue
+from tests.examples import examples
 
 LINES = Framing(lines=True, strip_schema_id=False, limits=Limits())
 
@@ -79,7 +80,7 @@ spans = st.dictionaries(
 
 
 @given(spans, st.integers(1, 30), st.integers(1, 40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_ranges_go_on_where_the_last_ones_ended_and_leave_nothing_out(waiting, records, splits):
     left, seen = dict(waiting), set()
     while ranges := cut(left, Budget(splits=splits), records=records, record_bytes=10):

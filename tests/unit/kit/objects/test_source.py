@@ -18,6 +18,7 @@ from ktrans.api import (
 )
 from ktrans.kit.objects.source import ObjectSourceConfig
 from ktrans.kit.retry import Retry
+from tests.examples import examples
 from tests.unit.kit.objects.conftest import NOW, Site
 
 AWS = "AWSLogs/{}/vpcflowlogs/eu-1/{:%Y/%m/%d}/"
@@ -253,7 +254,7 @@ def test_the_state_does_not_grow_with_the_bucket(site):
     assert max(sizes[-48:]) <= max(sizes[48:96]) + 10
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seed=st.integers(0, 10**6), dated=st.booleans())
 def test_each_version_of_each_object_is_read_once_whatever_happens(seed, dated):
     """Objects come in any order, are replaced, fail and come back; budgets are small."""
