@@ -52,10 +52,9 @@ def _derive(work: PartialRows) -> None:
     _protocol(work)
     if "tcp_flags" in work.wanted:
         _tcp_flags(work)
-    for side in ("source", "destination"):
-        column = "src_service" if side == "source" else "dst_service"
-        service = _service(work, side)
-        if column in work.wanted and service is not None:
+    for side, column in zip(("source", "destination"), _SERVICES, strict=True):
+        service = _service(work, side) if column in work.wanted else None
+        if service is not None:
             work.columns[column] = service
     direction = work.columns.get("direction")
     if "reporter" in work.wanted and direction is not None:
