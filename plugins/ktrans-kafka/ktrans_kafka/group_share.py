@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
 
 from ktrans.api import Split
 from ktrans_kafka.group_claims import Claims, committed
 from ktrans_kafka.group_membership import Membership
 from ktrans_kafka.source_clients import Clients
-from ktrans_kafka.source_ranges import Range, extents
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from collections.abc import Set as AbstractSet
-
-    from ktrans_kafka.source_cluster import Topic
-    from ktrans_kafka.source_config import KafkaSourceConfig
-    from ktrans_kafka.source_position import Position
-    from ktrans_kafka.source_ranges import Part
+from ktrans_kafka.source_cluster import Topic
+from ktrans_kafka.source_config import KafkaSourceConfig
+from ktrans_kafka.source_position import Position, start_of
+from ktrans_kafka.source_ranges import Part, Range, extents
 
 
 class GroupShare:
@@ -47,6 +43,7 @@ class GroupShare:
         self._stopping = stopping
         self._membership = Membership(clients.member, clients.connection_errors)
         self._claims: Claims | None = None
+        self._lock = threading.RLock()
         self.new_member = uuid.uuid4().hex
         self._offset_reader: Any = None
         self._unrecorded: list[Range] | None = None
@@ -130,25 +127,28 @@ class GroupShare:
             self._offset_reader = None
 
     def _claims_of(self, member: str) -> Claims:
-        if self._claims is None or self._claims.member != member:
-            if self._claims is not None:
-                self._claims.close()
-            self._claims = Claims(
-                member,
-                self._group,
-                self._membership,
-                self._ask(),
-                self._clients.claim_producer,
-                self._clients.offset_reader,
-                self._clients.connection_errors,
-                self._config.connect_timeout,
-            )
-        return self._claims
+        """Return the claims of a member; a second producer of the member would fence the first."""
+        with self._lock:
+            if self._claims is None or self._claims.member != member:
+                if self._claims is not None:
+                    self._claims.close()
+                self._claims = Claims(
+                    member,
+                    self._group,
+                    self._membership,
+                    self._group_reader(),
+                    self._clients.claim_producer,
+                    self._clients.offset_reader,
+                    self._clients.connection_errors,
+                    self._config.connect_timeout,
+                )
+            return self._claims
 
-    def _ask(self) -> Any:
-        if self._offset_reader is None:
-            self._offset_reader = self._clients.offset_reader(self._group)
-        return self._offset_reader
+    def _group_reader(self) -> Any:
+        with self._lock:
+            if self._offset_reader is None:
+                self._offset_reader = self._clients.offset_reader(self._group)
+            return self._offset_reader
 
     def _settle_secs(self) -> float:
         """Return how long a rebalance may take: until dead members have timed out."""
@@ -171,19 +171,17 @@ class GroupShare:
         read = {part[0] for part in self._committed(begun)} | recreated
         grown = {part for part in new if part[0] in read}
         first = self._starts(grown, "earliest")
-        first |= self._starts(new - grown, self._first_start())
+        first |= self._starts(new - grown, start_of(self._config.start))
         if keep:
             self._keep(first)
         return found | first
 
-    def _first_start(self) -> str | int:
-        from ktrans_kafka.source_position import start_of
-
-        return start_of(self._config.start)
-
     def _committed(self, parts: set[Part]) -> dict[Part, int]:
         places = committed(
-            self._ask(), sorted(parts), self._clients.connection_errors, self._settle_secs()
+            self._group_reader(),
+            sorted(parts),
+            self._clients.connection_errors,
+            self._settle_secs(),
         )
         return {
             (place.topic, place.partition): place.offset for place in places if place.offset >= 0

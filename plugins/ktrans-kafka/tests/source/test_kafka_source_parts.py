@@ -1,12 +1,18 @@
 """Framing, cutting, positions and options of the `kafka` source, without a broker."""
 
+import contextlib
 import gzip
 import json
+import threading
+import types
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ktrans_kafka.client import ConnectionErrors
+from ktrans_kafka.group_share import GroupShare
 from ktrans_kafka.source import KafkaSource
 from ktrans_kafka.source_config import KafkaSourceConfig, milliseconds
 from ktrans_kafka.source_framing import Framing
@@ -185,3 +191,38 @@ def test_a_group_cannot_be_started_from_a_place():
     source = KafkaSource(config(group="shared"))
     with pytest.raises(UsageError, match="`group`"):
         source.position_from("earliest")
+
+
+# -- groups -------------------------------------------------------------------------------------
+
+
+class Offline:
+    """Clients of a cluster without a group, which count the producers of claims."""
+
+    def __init__(self):
+        self.connection_errors = ConnectionErrors()
+        self.producers = []
+        self._both = threading.Barrier(2)
+
+    def offset_reader(self, group):
+        del group
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self._both.wait(0.5)  # two threads are here at once, unless one keeps the other out
+        return types.SimpleNamespace(committed=lambda wanted, secs: [])
+
+    def claim_producer(self, name):
+        self.producers.append(name)
+        return types.SimpleNamespace(init_transactions=lambda secs: None)
+
+    def member(self):
+        raise AssertionError
+
+
+def test_threads_that_open_splits_at_once_share_one_producer_of_claims():
+    """Or one producer fences the other, and a process that resumes an epoch stops as `fenced`."""
+    clients = Offline()
+    share = GroupShare(config(group="g"), clients, lambda parts, start: {}, lambda: False)
+    splits = [Range("flows", part, 0, 5).split(1, {"claim": "me:1"}) for part in (0, 1)]
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(share.is_mine, splits)) == [False, False]
+    assert clients.producers == ["ktrans.claims.me"]
