@@ -50,6 +50,7 @@ def test_input_is_counted_whole_and_without_its_malformed_lines(harness):
     assert clean.bytes > bad.bytes > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["duckdb", "polars"])
 def test_the_output_of_a_peer_is_checked(harness, tmp_path, library):
     pytest.importorskip(library)

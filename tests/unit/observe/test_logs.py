@@ -186,6 +186,7 @@ def logged(path):
         yield f"{path.relative_to(ROOT)}:{node.lineno}", ast.unparse(extra) if extra else ""
 
 
+@pytest.mark.slow
 def test_every_line_that_is_logged_names_an_event_and_every_event_is_logged():
     found = {place: extra for path in PYTHON for place, extra in logged(path)}
     assert len(found) > 10

@@ -44,6 +44,7 @@ def written(capsys):
     ),
     log_format=st.sampled_from(["json", "text"]),
 )
+@pytest.mark.slow
 def test_a_known_secret_is_in_no_line(capsys, secret, before, form, log_format):
     redaction._process = Redactor()
     log = logging.getLogger("ktrans.x")

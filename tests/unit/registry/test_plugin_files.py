@@ -58,6 +58,7 @@ def folder(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_file_is_a_plugin_and_works_in_a_pipeline(folder, tmp_path):
     (tmp_path / "p.yaml").write_text(
         "name: p\n"

@@ -127,6 +127,7 @@ def test_many_differences_are_cut_short():
     assert len(told.splitlines()) < 30
 
 
+@pytest.mark.slow
 def test_a_plain_assert_on_batches_shows_the_rows(tmp_path):
     (tmp_path / "test_it.py").write_text(
         "import pyarrow as pa\n\n"
