@@ -104,7 +104,7 @@ def sink(world):
 
 
 def test_blocks_are_sent_as_they_fill_and_the_blob_carries_what_was_asked(world, sink):
-    one = sink(block_bytes=1 << 16, access_tier="cool", compression="gzip", path="out/a-{task}.gz")
+    one = sink(block_size=1 << 16, access_tier="cool", compression="gzip", path="out/a-{task}.gz")
     one.prepare(EPOCH)
     one.commit(EPOCH, [run(one, FIRST)])
     (blob,) = world.container.list_blobs(include=["metadata"])
@@ -116,7 +116,7 @@ def test_blocks_are_sent_as_they_fill_and_the_blob_carries_what_was_asked(world,
 def test_a_large_object_is_many_blocks(world, sink):
     import pyarrow as pa
 
-    one = sink(block_bytes=1 << 16, path="out/")
+    one = sink(block_size=1 << 16, path="out/")
     one.prepare(EPOCH)
     writer = one.writer(FIRST)
     rows = pa.record_batch(
@@ -158,7 +158,7 @@ def test_a_blob_of_somebody_else_is_replaced_or_not(world, sink, if_absent):
     world.container.upload_blob(key, b"theirs", overwrite=True)
     receipts = [run(one, FIRST)]
     if if_absent:
-        with pytest.raises(RunError, match="is there already"):
+        with pytest.raises(RunError, match="exists already"):
             one.commit(EPOCH, receipts)
         assert contents(world)[key] == b"theirs"
     else:
