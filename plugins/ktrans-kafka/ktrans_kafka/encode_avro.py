@@ -142,8 +142,6 @@ def datums(batch: pa.RecordBatch, header: bytes) -> pa.Array:
 def _plain(array: pa.Array) -> pa.Array:
     """Encode values without the union index; nulls stay null."""
     kind = array.type
-    if pa.types.is_dictionary(kind):
-        return _plain(array.dictionary).take(array.indices)
     if pa.types.is_map(kind):
         entries = concat(prefixed(array.keys, _longs), _union(array.items))
         return _blocks(array, entries)

@@ -185,6 +185,8 @@ def scalars(array: pa.Array, integers: BytesOf) -> pa.Array:
         integers: encodes integers, lengths and times.
     """
     kind = array.type
+    if pa.types.is_dictionary(kind):
+        return scalars(array.dictionary, integers).take(array.indices)
     if is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return prefixed(array, integers)
     if pa.types.is_boolean(kind):

@@ -164,8 +164,6 @@ def _tag(number: int, wire: int) -> bytes:
 
 def _plain(array: pa.Array) -> pa.Array:
     """Encode values without their tags; nulls stay null."""
-    if pa.types.is_dictionary(array.type):
-        return _plain(array.dictionary).take(array.indices)
     return scalars(array, _numbers)
 
 
