@@ -182,7 +182,7 @@ class GeoipEnricher(ColumnEnricher[GeoipEnricherConfig]):
             self.close()
             raise
         find = lookup(self._readers, self._columns(), self.config.language)
-        # A lookup takes microseconds, since the reader builds dicts; most addresses come again.
+        # A lookup takes microseconds, since the reader builds dicts; most addresses recur.
         self._lookup = lru_cache(maxsize=self.config.cache_entries)(find)
 
     def _columns(self) -> tuple[Column, ...]:

@@ -39,7 +39,7 @@ def write_mmdb(
 
 
 def bits_of(network: Any, ip_version: int) -> list[int]:
-    """Give the path through the tree; IPv4 is below ::/96 of an IPv6 tree."""
+    """Return the path through the tree; IPv4 is below ::/96 of an IPv6 tree."""
     number, length = int(network.network_address), network.prefixlen
     width = 128 if ip_version == 6 else 32
     if network.version == 4 and ip_version == 6:
@@ -60,7 +60,7 @@ def insert(nodes: list[list[Any]], bits: list[int], leaf: tuple[str, int]) -> No
 
 
 def pointer(child: Any, count: int) -> int:
-    """Give a record: another node, nothing, or data."""
+    """Return a record: another node, nothing, or data."""
     if child is None:
         return count
     return child if isinstance(child, int) else count + 16 + child[1]
@@ -97,7 +97,7 @@ def encode_metadata(metadata: dict[str, Any]) -> bytes:
 
 
 def control(kind: int, size: int) -> bytes:
-    """Give the control byte, with the extended type and size that it may need."""
+    """Return the control byte, with the extended type and size if necessary."""
     extra = b""
     if size >= 29:
         size, extra = 29, bytes([size - 29])

@@ -67,7 +67,7 @@ class Client:
         except RunError as error:
             # The only fault of the request is that it has no points.
             refused = error.code == "write_refused"
-            if not refused or not any(words in error.message for words in _NO_LINES):
+            if not refused or not any(text in error.message for text in _NO_LINES):
                 raise
 
     def close(self) -> None:

@@ -12,12 +12,12 @@ from ktrans.kit.units import Duration, Size
 
 Api = Literal["v1", "v2", "v3"]
 
-_OF: dict[str, tuple[str, ...]] = {
+_OPTIONS: dict[str, tuple[str, ...]] = {
     "v1": ("database", "retention_policy", "user", "password"),
     "v2": ("org", "bucket", "token"),
     "v3": ("database", "token"),
 }
-_NEEDED: dict[str, tuple[str, ...]] = {
+_REQUIRED: dict[str, tuple[str, ...]] = {
     "v1": ("database",),
     "v2": ("org", "bucket"),
     "v3": ("database",),
@@ -115,7 +115,7 @@ class InfluxdbSinkConfig(InfluxFormatConfig):
 
     @field_validator("url")
     @classmethod
-    def _address(cls, value: str) -> str:
+    def _url(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("a URL begins with http:// or https:// and has a host")
@@ -126,12 +126,12 @@ class InfluxdbSinkConfig(InfluxFormatConfig):
         return value.rstrip("/")
 
     @model_validator(mode="after")
-    def _belongs(self) -> InfluxdbSinkConfig:
-        for name in _NEEDED[self.api]:
+    def _options_match_api(self) -> InfluxdbSinkConfig:
+        for name in _REQUIRED[self.api]:
             if getattr(self, name) is None:
                 raise ValueError(f"api: {self.api} needs `{name}`")
-        for name in sorted({name for names in _OF.values() for name in names}):
-            if name not in _OF[self.api] and getattr(self, name) is not None:
+        for name in sorted({name for names in _OPTIONS.values() for name in names}):
+            if name not in _OPTIONS[self.api] and getattr(self, name) is not None:
                 raise ValueError(f"`{name}` is not an option of api: {self.api}")
         if (self.user is None) != (self.password is None):
             raise ValueError("`user` and `password` go together")

@@ -212,7 +212,7 @@ def test_influxdb_1_checks_password_database_and_policy(influx1_server, v1, flow
 
 
 class Stamped(InfluxdbSink):
-    """Gives the contract's rows, which have neither time nor origin, what points need."""
+    """Adds the time and the origin that points need to the contract's rows."""
 
     def writer(self, task):
         writer = super().writer(task)

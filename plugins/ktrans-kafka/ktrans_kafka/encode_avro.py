@@ -7,7 +7,6 @@ schema can read it.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import ConfigError
 from ktrans_kafka.encode_binary import (
+    check_name,
     concat,
     grouped,
     is_text,
@@ -25,6 +24,7 @@ from ktrans_kafka.encode_binary import (
     prefixed,
     run_offsets,
     scalars,
+    type_not_supported,
     varints,
     where_valid,
     whole_numbers,
@@ -32,7 +32,6 @@ from ktrans_kafka.encode_binary import (
 )
 
 _compute: Any = pc
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NULL, _VALUE = b"\x00", b"\x02"
 _EMPTY_FINGERPRINT = 0xC15D213AA4D7A795
 
@@ -50,17 +49,12 @@ def avro_schema(schema: pa.Schema, name: str) -> dict[str, Any]:
     space, _, short = name.rpartition(".")
     fields = []
     for field in schema:
-        if not _NAME.fullmatch(field.name):
-            raise ConfigError(
-                f"column {field.name!r} has a name that Avro does not allow",
-                code="column_name",
-                hint="rename it with a select enricher: letters, digits and underscores",
-            )
+        check_name(field.name, "Avro")
         made: dict[str, Any] = {"name": field.name, "type": ["null", _type(field.type, field.name)]}
         made["default"] = None
-        about = (field.metadata or {}).get(b"description")
-        if about:
-            made["doc"] = about.decode()
+        description = (field.metadata or {}).get(b"description")
+        if description:
+            made["doc"] = description.decode()
         fields.append(made)
     record: dict[str, Any] = {"type": "record", "name": short}
     if space:
@@ -128,11 +122,7 @@ def _type(kind: pa.DataType, column: str) -> Any:
         return {"type": "map", "values": ["null", _type(kind.item_type, column)]}
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return {"type": "array", "items": ["null", _type(kind.value_type, column)]}
-    raise ConfigError(
-        f"column {column!r} of type {kind} has no form in Avro here",
-        code="type_not_supported",
-        hint="leave it out or cast it with a select or derive enricher, or take encoding json",
-    )
+    raise type_not_supported(column, kind, "avro")
 
 
 def datums(batch: pa.RecordBatch, header: bytes) -> pa.Array:
@@ -152,8 +142,6 @@ def datums(batch: pa.RecordBatch, header: bytes) -> pa.Array:
 def _plain(array: pa.Array) -> pa.Array:
     """Encode values without the union index; nulls stay null."""
     kind = array.type
-    if pa.types.is_dictionary(kind):
-        return _plain(array.dictionary).take(array.indices)
     if pa.types.is_map(kind):
         entries = concat(prefixed(array.keys, _longs), _union(array.items))
         return _blocks(array, entries)

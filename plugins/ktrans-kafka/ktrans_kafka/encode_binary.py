@@ -7,6 +7,7 @@ combinations are combined, so that each distinct value is encoded once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.api import ConfigError
+
 _compute: Any = pc
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MICROS = {"s": 10**6, "ms": 10**3, "us": 1}
 
 BytesOf = Callable[[pa.Array], pa.Array]
@@ -45,6 +49,29 @@ def is_text(kind: pa.DataType) -> bool:
     """Return whether a type is text, in any of Arrow's layouts."""
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def check_name(column: str, encoding: str) -> None:
+    """Check that an encoding allows a column's name.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if not _NAME.fullmatch(column):
+        raise ConfigError(
+            f"column {column!r} has a name that {encoding} does not allow",
+            code="column_name",
+            hint="rename it with a select enricher: letters, digits and underscores",
+        )
+
+
+def type_not_supported(column: str, kind: pa.DataType, encoding: str) -> ConfigError:
+    """Make the error for a column whose type an encoding cannot represent."""
+    return ConfigError(
+        f"column {column!r} has type {kind}, which encoding {encoding} does not support",
+        code="type_not_supported",
+        hint="drop it or cast it with a select or derive enricher, or use encoding json",
     )
 
 
@@ -158,6 +185,8 @@ def scalars(array: pa.Array, integers: BytesOf) -> pa.Array:
         integers: encodes integers, lengths and times.
     """
     kind = array.type
+    if pa.types.is_dictionary(kind):
+        return scalars(array.dictionary, integers).take(array.indices)
     if is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return prefixed(array, integers)
     if pa.types.is_boolean(kind):

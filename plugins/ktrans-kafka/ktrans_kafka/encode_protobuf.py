@@ -6,7 +6,6 @@ removed: a flow column has its position in the flow schema, any other column a h
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from ktrans.api import ConfigError
 from ktrans.kit.flow import NAMES
 from ktrans_kafka.encode_binary import (
     Piece,
+    check_name,
     concat,
     grouped,
     is_text,
@@ -29,13 +29,13 @@ from ktrans_kafka.encode_binary import (
     prefixed,
     run_offsets,
     scalars,
+    type_not_supported,
     varints,
     where_valid,
     whole_numbers,
 )
 
 _compute: Any = pc
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
 _FIRST_OTHER, _OTHERS = 20_000, 200_000
 """Field numbers of columns outside the flow schema; they are above Protobuf's reserved range."""
@@ -69,12 +69,7 @@ def proto_fields(schema: pa.Schema) -> list[ProtoField]:
     """
     made: dict[int, ProtoField] = {}
     for field in schema:
-        if not _NAME.fullmatch(field.name):
-            raise ConfigError(
-                f"column {field.name!r} has a name that Protobuf does not allow",
-                code="column_name",
-                hint="rename it with a select enricher: letters, digits and underscores",
-            )
+        check_name(field.name, "Protobuf")
         number = _number(field.name)
         if number in made:
             raise ConfigError(
@@ -149,11 +144,7 @@ def _type(kind: pa.DataType, column: str) -> str:
             return name
     if pa.types.is_map(kind) and is_text(kind.key_type) and not pa.types.is_map(kind.item_type):
         return f"map<string, {_type(kind.item_type, column)}>"
-    raise ConfigError(
-        f"column {column!r} of type {kind} has no form in Protobuf here",
-        code="type_not_supported",
-        hint="leave it out or cast it with a select or derive enricher, or take encoding json",
-    )
+    raise type_not_supported(column, kind, "protobuf")
 
 
 def _wire(kind: pa.DataType) -> int:
@@ -173,8 +164,6 @@ def _tag(number: int, wire: int) -> bytes:
 
 def _plain(array: pa.Array) -> pa.Array:
     """Encode values without their tags; nulls stay null."""
-    if pa.types.is_dictionary(array.type):
-        return _plain(array.dictionary).take(array.indices)
     return scalars(array, _numbers)
 
 

@@ -33,138 +33,88 @@ _UNREACHABLE = row(
     hint="check bootstrap_servers, and that the addresses that the brokers advertise"
     " (advertised.listeners) can be reached from here",
 )
+_ACCESS = {
+    "TOPIC_AUTHORIZATION_FAILED": "grant the principal the operations that the plugin's README"
+    " lists, on this topic",
+    "GROUP_AUTHORIZATION_FAILED": "grant the principal Read on the consumer group",
+    "CLUSTER_AUTHORIZATION_FAILED": "grant the principal IdempotentWrite on the cluster",
+    "TRANSACTIONAL_ID_AUTHORIZATION_FAILED": "grant the principal Write and Describe on"
+    " transactional ids that begin with `ktrans.`",
+    "SASL_AUTHENTICATION_FAILED": "check sasl_mechanism, username and password",
+    "UNSUPPORTED_SASL_MECHANISM": "set sasl_mechanism to one that the listener offers",
+    "_AUTHENTICATION": "check sasl_mechanism, username and password (or the oauth_ options)",
+    "_SSL": "check the tls options against the listener: its certificate must be signed by"
+    " tls_ca_file and name the host, and the port must be one that speaks TLS",
+}
+_CONFIG = {
+    "UNKNOWN_TOPIC_OR_PART": "create the topic, or let the broker create it"
+    " (auto.create.topics.enable)",
+    "_UNKNOWN_TOPIC": "create the topic, or let the broker create it (auto.create.topics.enable)",
+    "_UNKNOWN_PARTITION": "the topic has fewer partitions than that",
+    "TOPIC_EXCEPTION": "topic names have letters, digits, dots, dashes and underscores, 249 at"
+    " most",
+    "INVALID_TRANSACTION_TIMEOUT": "set transaction_timeout to no more than the broker's"
+    " transaction.max.timeout.ms (15 minutes by default)",
+    "UNSUPPORTED_VERSION": "the broker is too old for this, or does not offer it",
+    "UNSUPPORTED_FOR_MESSAGE_FORMAT": "the topic keeps an old message format; set"
+    " message.format.version to 0.11 or later",
+    "INVALID_REPLICATION_FACTOR": "there are fewer brokers than replicas asked for",
+    "POLICY_VIOLATION": "the cluster's own policy forbids it",
+    "UNSUPPORTED_COMPRESSION_TYPE": "set another compression",
+    "_INVALID_ARG": "check the options under librdkafka",
+    "_UNSUPPORTED_FEATURE": "the brokers, or this build of librdkafka, lack that; for brokers"
+    " without transactions set delivery: at_least_once, and idempotence: false if they lack that"
+    " as well",
+}
+# INVALID_PRODUCER_ID_MAPPING: expired in a long pause; a new producer gets another
+# INVALID_TXN_STATE: a transaction that timed out unseen; a new producer begins another
+_RETRYABLE = [
+    "_TRANSPORT",
+    "_ALL_BROKERS_DOWN",
+    "_RESOLVE",
+    "_TIMED_OUT",
+    "_TIMED_OUT_QUEUE",
+    "_MSG_TIMED_OUT",
+    "_RETRY",
+    "_WAIT_COORD",
+    "_IN_PROGRESS",
+    "_QUEUE_FULL",
+    "_NODE_UPDATE",
+    "REQUEST_TIMED_OUT",
+    "BROKER_NOT_AVAILABLE",
+    "LEADER_NOT_AVAILABLE",
+    "NOT_LEADER_FOR_PARTITION",
+    "REPLICA_NOT_AVAILABLE",
+    "NETWORK_EXCEPTION",
+    "COORDINATOR_LOAD_IN_PROGRESS",
+    "COORDINATOR_NOT_AVAILABLE",
+    "NOT_COORDINATOR",
+    "NOT_CONTROLLER",
+    "NOT_ENOUGH_REPLICAS",
+    "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+    "KAFKA_STORAGE_ERROR",
+    "CONCURRENT_TRANSACTIONS",
+    "TRANSACTION_ABORTABLE",
+    "UNSTABLE_OFFSET_COMMIT",
+    "OFFSET_NOT_AVAILABLE",
+    "FENCED_LEADER_EPOCH",
+    "UNKNOWN_LEADER_EPOCH",
+    "LISTENER_NOT_FOUND",
+    "THROTTLING_QUOTA_EXCEEDED",
+    "REBALANCE_IN_PROGRESS",
+    "INVALID_PRODUCER_ID_MAPPING",
+    "INVALID_TXN_STATE",
+]
 _TABLE = ErrorTable(
     (
-        row(
-            AccessError,
-            "TOPIC_AUTHORIZATION_FAILED",
-            hint="grant the principal the operations that the plugin's README lists, on this topic",
-        ),
-        row(
-            AccessError,
-            "GROUP_AUTHORIZATION_FAILED",
-            hint="grant the principal Read on the consumer group",
-        ),
-        row(
-            AccessError,
-            "CLUSTER_AUTHORIZATION_FAILED",
-            hint="grant the principal IdempotentWrite on the cluster",
-        ),
-        row(
-            AccessError,
-            "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
-            hint="grant the principal Write and Describe on transactional ids that begin with"
-            " `ktrans.`",
-        ),
-        row(
-            AccessError,
-            "SASL_AUTHENTICATION_FAILED",
-            hint="check sasl_mechanism, username and password",
-        ),
-        row(
-            AccessError,
-            "UNSUPPORTED_SASL_MECHANISM",
-            hint="set sasl_mechanism to one that the listener offers",
-        ),
-        row(
-            AccessError,
-            "_AUTHENTICATION",
-            hint="check sasl_mechanism, username and password (or the oauth_ options)",
-        ),
-        row(
-            AccessError,
-            "_SSL",
-            hint="check the tls options against the listener: its certificate must be signed by"
-            " tls_ca_file and name the host, and the port must be one that speaks TLS",
-        ),
+        *(row(AccessError, name, hint=hint) for name, hint in _ACCESS.items()),
         _FENCED,
-        row(
-            ConfigError,
-            "UNKNOWN_TOPIC_OR_PART",
-            "_UNKNOWN_TOPIC",
-            hint="create the topic, or let the broker create it (auto.create.topics.enable)",
-        ),
-        row(ConfigError, "_UNKNOWN_PARTITION", hint="the topic has fewer partitions than that"),
-        row(
-            ConfigError,
-            "TOPIC_EXCEPTION",
-            hint="topic names have letters, digits, dots, dashes and underscores, 249 at most",
-        ),
-        row(
-            ConfigError,
-            "INVALID_TRANSACTION_TIMEOUT",
-            hint="set transaction_timeout to no more than the broker's"
-            " transaction.max.timeout.ms (15 minutes by default)",
-        ),
-        row(
-            ConfigError,
-            "UNSUPPORTED_VERSION",
-            hint="the broker is too old for this, or does not offer it",
-        ),
-        row(
-            ConfigError,
-            "UNSUPPORTED_FOR_MESSAGE_FORMAT",
-            hint="the topic keeps an old message format; set message.format.version to 0.11 or"
-            " later",
-        ),
-        row(
-            ConfigError,
-            "INVALID_REPLICATION_FACTOR",
-            hint="there are fewer brokers than replicas asked for",
-        ),
-        row(ConfigError, "POLICY_VIOLATION", hint="the cluster's own policy forbids it"),
-        row(ConfigError, "UNSUPPORTED_COMPRESSION_TYPE", hint="set another compression"),
-        row(ConfigError, "_INVALID_ARG", hint="check the options under librdkafka"),
-        row(
-            ConfigError,
-            "_UNSUPPORTED_FEATURE",
-            hint="the brokers, or this build of librdkafka, lack that; for brokers without"
-            " transactions set delivery: at_least_once, and idempotence: false if they lack"
-            " that as well",
-        ),
-        row(
-            RetryableError,
-            "_TRANSPORT",
-            "_ALL_BROKERS_DOWN",
-            "_RESOLVE",
-            "_TIMED_OUT",
-            "_TIMED_OUT_QUEUE",
-            "_MSG_TIMED_OUT",
-            "_RETRY",
-            "_WAIT_COORD",
-            "_IN_PROGRESS",
-            "_QUEUE_FULL",
-            "_NODE_UPDATE",
-            "REQUEST_TIMED_OUT",
-            "BROKER_NOT_AVAILABLE",
-            "LEADER_NOT_AVAILABLE",
-            "NOT_LEADER_FOR_PARTITION",
-            "REPLICA_NOT_AVAILABLE",
-            "NETWORK_EXCEPTION",
-            "COORDINATOR_LOAD_IN_PROGRESS",
-            "COORDINATOR_NOT_AVAILABLE",
-            "NOT_COORDINATOR",
-            "NOT_CONTROLLER",
-            "NOT_ENOUGH_REPLICAS",
-            "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
-            "KAFKA_STORAGE_ERROR",
-            "CONCURRENT_TRANSACTIONS",
-            "TRANSACTION_ABORTABLE",
-            "INVALID_PRODUCER_ID_MAPPING",  # expired in a long pause; a new producer gets another
-            "INVALID_TXN_STATE",  # a transaction that timed out unseen; a new producer begins another
-            "UNSTABLE_OFFSET_COMMIT",
-            "OFFSET_NOT_AVAILABLE",
-            "FENCED_LEADER_EPOCH",
-            "UNKNOWN_LEADER_EPOCH",
-            "LISTENER_NOT_FOUND",
-            "THROTTLING_QUOTA_EXCEEDED",
-            "REBALANCE_IN_PROGRESS",
-        ),
+        *(row(ConfigError, name, hint=hint) for name, hint in _CONFIG.items()),
+        row(RetryableError, *_RETRYABLE),
     ),
     otherwise=row(RunError),
 )
 _CONNECTING = _TABLE.extended(_UNREACHABLE)
-_RETRYABLE = row(RetryableError)
 
 
 def kafka_error(error: Any) -> Any:
@@ -211,7 +161,7 @@ def translate(error: Any, doing: str, *, connecting: bool = False) -> KtransErro
     name = name_of(inner)
     text = str(inner.str()) if hasattr(inner, "str") else str(inner)
     table = _CONNECTING if connecting else _TABLE
-    found = table.find(name) or (_RETRYABLE if may_pass(inner) else table.otherwise)
+    found = table.find(name) or (row(RetryableError) if may_pass(inner) else table.otherwise)
     if found.code is None and found.kind in (ConfigError, RetryableError, RunError):
         found = replace(found, code=f"kafka_{name.lower().lstrip('_')}" if name else "kafka")
     return found.error(f"{doing}: {text or name}")

@@ -18,16 +18,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans.api import RunError
 from ktrans_kafka.client import ConnectionErrors
 from ktrans_kafka.errors import is_access, is_fenced, kafka_error, name_of
 from ktrans_kafka.group_membership import Membership
-from ktrans_kafka.source_ranges import Range
-
-if TYPE_CHECKING:
-    from ktrans_kafka.source_ranges import Part
+from ktrans_kafka.source_ranges import Part, Range
 
 _LOST_MEMBERSHIP = {"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID"}
 
@@ -230,7 +227,7 @@ class Claims:
                 "kafka: another process uses the same state store, or a copy of it: "
                 f"{kafka_error(error).str()}",
                 code="fenced",
-                hint="each process of a group needs a state store (state.path) of its own",
+                hint="each process of a group needs its own state store (state.path)",
             )
         return self._connection_errors.explain(error, "kafka: claiming offsets")
 

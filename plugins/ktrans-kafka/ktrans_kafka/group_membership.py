@@ -6,13 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans_kafka.client import ConnectionErrors
 from ktrans_kafka.errors import is_access, kafka_error
-
-if TYPE_CHECKING:
-    from ktrans_kafka.source_ranges import Part
+from ktrans_kafka.source_ranges import Part
 
 POLL_SECS = 0.05
 SETTINGS = {

@@ -25,7 +25,7 @@ class GroupShare:
         config: the source's options.
         clients: creates clients.
         starts: resolves a start (`earliest`, `latest`, milliseconds) for partitions.
-        stopping: whether the run has been told to stop.
+        stopping: whether the run is to stop.
     """
 
     def __init__(

@@ -13,21 +13,21 @@ from ktrans_kafka.sink_config import KafkaSinkConfig
 
 def producer_settings(config: KafkaSinkConfig, context: Context) -> dict[str, Any]:
     """Return the settings of a producer without those of transactions."""
-    return connection(config, context) | {
+    defaults = {"partitioner": "murmur2_random"}  # as Java clients have it
+    own = {
         "enable.idempotence": config.idempotence,
         "acks": "all",
         "compression.type": config.compression,
         "linger.ms": round(config.linger * 1000),
-        "batch.size": config.batch_size,
         "batch.num.messages": 1_000_000,  # only the size limits a batch
         "message.max.bytes": config.max_record_size,
         "queue.buffering.max.messages": 0,  # only the size limits the queue
         "queue.buffering.max.kbytes": max(1024, config.buffer_size // 1024),
-        "partitioner": config.partitioner,
         "message.timeout.ms": int(config.delivery_timeout * 1000),
         # A callback per record halves the speed, so only failures are reported.
         "delivery.report.only.error": True,
     }
+    return defaults | connection(config, context) | own
 
 
 def columns_of(records: Records) -> list[Any]:

@@ -138,7 +138,7 @@ class SchemaRegistry:
             raise _ERRORS.error(
                 f"kafka: the schema registry refuses the request ({error.code})",
                 error.code,
-                retry_after_secs=retry_after(error.headers),
+                retry_after_secs=retry_after(dict(error.headers)),
             ) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             reason = getattr(error, "reason", error)

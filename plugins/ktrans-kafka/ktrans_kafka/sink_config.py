@@ -34,7 +34,6 @@ class KafkaSinkConfig(KafkaConfig):
         "queue.buffering.max.ms": "linger",
         "queue.buffering.max.kbytes": "buffer_size",
         "queue.buffering.max.messages": "buffer_size",
-        "partitioner": "partitioner",
     }
 
     type: Literal["kafka"] = Field("kafka", description="A Kafka topic.", examples=["kafka"])
@@ -132,20 +131,6 @@ class KafkaSinkConfig(KafkaConfig):
         " default the time of sending.",
         examples=["end_time"],
     )
-    partitioner: Literal[
-        "murmur2_random",
-        "murmur2",
-        "consistent_random",
-        "consistent",
-        "fnv1a_random",
-        "fnv1a",
-        "random",
-    ] = Field(
-        "murmur2_random",
-        description="How a key determines the partition; `murmur2_random` is what Java clients use."
-        " Those with `_random` distribute records without a key randomly.",
-        examples=["murmur2_random"],
-    )
     delivery: Literal["exactly_once", "at_least_once"] = Field(
         "exactly_once",
         description="`exactly_once` writes in transactions: consumers with"
@@ -170,13 +155,6 @@ class KafkaSinkConfig(KafkaConfig):
         le=900,
         description="How long a record waits to be batched with others.",
         examples=[0.05],
-    )
-    batch_size: Size = Field(
-        1_000_000,
-        ge=1,
-        le=2_000_000_000,
-        description="Maximum size of a record batch before compression; max_record_size limits it too.",
-        examples=[1_000_000],
     )
     max_record_size: Size = Field(
         1_000_000,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans.api import (
     Budget,
@@ -29,11 +29,8 @@ from ktrans_kafka.source_framing import Framing
 from ktrans_kafka.source_offsets import WaitingOffsets
 from ktrans_kafka.source_payload import RangePayload
 from ktrans_kafka.source_position import Position, parse_from, start_of
-from ktrans_kafka.source_ranges import Range, cut
+from ktrans_kafka.source_ranges import Part, Range, cut
 from ktrans_kafka.source_reader import Readers
-
-if TYPE_CHECKING:
-    from ktrans_kafka.source_ranges import Part
 
 __all__ = ["KafkaSource", "KafkaSourceConfig"]
 

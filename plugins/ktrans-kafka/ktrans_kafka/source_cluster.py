@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans.api import ConfigError, RetryableError
 from ktrans.kit.retry import Retry, with_retries
 from ktrans_kafka.client import ConnectionErrors
-
-if TYPE_CHECKING:
-    from ktrans_kafka.source_ranges import Part
+from ktrans_kafka.source_ranges import Part
 
 _RETRY_SECS = 0.5
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ktrans.api import Split
 from ktrans_kafka.source_cluster import Cluster
-from ktrans_kafka.source_ranges import Range
-
-if TYPE_CHECKING:
-    from ktrans_kafka.source_ranges import Part
+from ktrans_kafka.source_ranges import Part, Range
 
 
 class WaitingOffsets:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans.api import Memory, Split, UsageError
 from ktrans_kafka.source_config import milliseconds
-from ktrans_kafka.source_ranges import Range
-
-if TYPE_CHECKING:
-    from ktrans_kafka.source_ranges import Part
+from ktrans_kafka.source_ranges import Part, Range
 
 
 @dataclass(slots=True)

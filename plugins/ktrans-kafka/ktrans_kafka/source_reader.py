@@ -10,14 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans.api import InterruptedRunError, SplitChangedError
 from ktrans_kafka.client import ConnectionErrors
 from ktrans_kafka.errors import name_of
-
-if TYPE_CHECKING:
-    from ktrans_kafka.source_ranges import Part, Range
+from ktrans_kafka.source_ranges import Part, Range
 
 BATCH = 10_000
 """Maximum messages per call."""
@@ -45,7 +43,7 @@ class Reader:
         consumer: a confluent_kafka.Consumer that reports partition ends and resets no offsets.
         connection_errors: its error_cb.
         timeout_secs: how long a broker may be silent before the attempt fails.
-        stopping: whether the run has been told to stop.
+        stopping: whether the run is to stop.
     """
 
     def __init__(

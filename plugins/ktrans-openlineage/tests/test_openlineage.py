@@ -89,17 +89,17 @@ def test_without_settings_the_client_is_not_imported(project, clean):
         "assert guarded(cli, ['run', 'watched.yaml']) == 0\n"
         "print('ktrans_openlineage' in sys.modules, 'openlineage' in sys.modules)"
     )
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=project, env=clean, capture_output=True, text=True,
         check=True,
     )  # fmt: skip
-    assert told.stdout.split() == ["True", "False"]
+    assert result.stdout.split() == ["True", "False"]
 
 
 @pytest.mark.slow
 def test_a_run_starts_and_completes(receiver, ktrans, project):
-    told = ktrans("run", "watched.yaml", OPENLINEAGE_URL=receiver.url)
-    assert (told.returncode, told.stderr) == (0, "")
+    result = ktrans("run", "watched.yaml", OPENLINEAGE_URL=receiver.url)
+    assert (result.returncode, result.stderr) == (0, "")
     assert receiver.paths == {"/api/v1/lineage"}
     start, complete = receiver.events
     for event in receiver.events:
@@ -142,14 +142,14 @@ def test_each_run_is_a_run_of_its_own(receiver, ktrans):
 @pytest.mark.slow
 def test_a_failed_run_says_why(receiver, ktrans, project):
     (project / "out").write_text("in the way of the folder")
-    told = ktrans("run", "watched.yaml", OPENLINEAGE_URL=receiver.url)
-    assert told.returncode != 0
+    result = ktrans("run", "watched.yaml", OPENLINEAGE_URL=receiver.url)
+    assert result.returncode != 0
     start, fail = receiver.events
     check(fail)
     assert (start["eventType"], fail["eventType"]) == ("START", "FAIL")
     error = fail["run"]["facets"]["errorMessage"]
     assert error["programmingLanguage"] == "PYTHON"
-    assert error["message"] in told.stderr
+    assert error["message"] in result.stderr
 
 
 @pytest.mark.slow
@@ -182,15 +182,15 @@ def test_an_invalid_parent_is_ignored(text):
 
 
 @pytest.mark.slow
-def test_events_go_to_a_file_if_the_client_is_told_so(ktrans, project):
-    told = ktrans(
+def test_events_go_to_a_file_with_the_file_transport(ktrans, project):
+    result = ktrans(
         "run",
         "watched.yaml",
         OPENLINEAGE__TRANSPORT__TYPE="file",
         OPENLINEAGE__TRANSPORT__LOG_FILE_PATH=str(project / "lineage.jsonl"),
         OPENLINEAGE__TRANSPORT__APPEND="true",
     )
-    assert (told.returncode, told.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
     lines = (project / "lineage.jsonl").read_text().splitlines()
     events = [json.loads(line) for line in lines if line]
     for event in events:
@@ -207,21 +207,21 @@ def test_a_receiver_that_is_no_help_changes_nothing(receiver, ktrans, project, h
             holder.listen()
         receiver.status = 500
         url = receiver.url if how == "refuses" else f"http://127.0.0.1:{holder.getsockname()[1]}"
-        told = ktrans(
+        result = ktrans(
             "run", "--receipt", "receipt.json", "watched.yaml", OPENLINEAGE_URL=url, flush_secs=1
         )
     receipt = json.loads((project / "receipt.json").read_text())
-    assert told.returncode == 0
+    assert result.returncode == 0
     assert (receipt["outcome"], receipt["ledger"]["decoded"]["rows"]) == ("done", 80)
-    (line,) = [json.loads(line) for line in told.stderr.splitlines()]
+    (line,) = [json.loads(line) for line in result.stderr.splitlines()]
     assert (line["event"], line["level"]) == ("lineage_not_sent", "warning")
 
 
 @pytest.mark.slow
 def test_settings_that_make_no_sense_are_said_once(ktrans):
-    told = ktrans("run", "watched.yaml", OPENLINEAGE__TRANSPORT__TYPE="pigeon")
-    assert told.returncode == 0
-    (line,) = [json.loads(line) for line in told.stderr.splitlines()]
+    result = ktrans("run", "watched.yaml", OPENLINEAGE__TRANSPORT__TYPE="pigeon")
+    assert result.returncode == 0
+    (line,) = [json.loads(line) for line in result.stderr.splitlines()]
     assert line["event"] == "lineage_not_sent"
 
 
@@ -236,27 +236,27 @@ def test_no_secret_leaves_the_machine(receiver, ktrans, project):
     (project / "watched.yaml").write_text(
         pipeline.replace("rejects:", kafka + "rejects:") + "engine: {attempts: 1}\n"
     )
-    told = ktrans("run", "watched.yaml", SECRET="open sesame", OPENLINEAGE_URL=receiver.url)
-    assert told.returncode != 0
+    result = ktrans("run", "watched.yaml", SECRET="open sesame", OPENLINEAGE_URL=receiver.url)
+    assert result.returncode != 0
     assert [event["eventType"] for event in receiver.events] == ["START", "FAIL"]
     outputs = receiver.events[0]["outputs"]
     assert ("kafka://127.0.0.1:1", "t") in {(one["namespace"], one["name"]) for one in outputs}
     assert b"sesame" not in b"".join(receiver.bodies)
 
 
-class Kept:
+class FakeSender:
     def __init__(self):
-        self.told = []
+        self.events = []
 
-    def send(self, told):
-        self.told.append(told)
+    def send(self, event):
+        self.events.append(event)
 
     def flush(self):
         """Nothing waits."""
 
 
 def test_running_is_sent_now_and_then_with_what_was_written_so_far():
-    now, sender = [0.0], Kept()
+    now, sender = [0.0], FakeSender()
     lineage = Lineage(sender, {}, lambda: now[0])
     run = {"run_id": "r", "pipeline": "p", "follow": True}
     epoch = {
@@ -270,8 +270,8 @@ def test_running_is_sent_now_and_then_with_what_was_written_so_far():
         now[0] = seconds
         lineage.epoch_committed(run, epoch)
     lineage.run_finished(run, {"error": None, "outcome": "stopped"})
-    assert [one.state for one in sender.told] == ["START", "RUNNING", "RUNNING", "COMPLETE"]
-    assert [one.outputs.get("lake", {}).get("rows") for one in sender.told] == [None, 18, 36, 36]
+    assert [one.state for one in sender.events] == ["START", "RUNNING", "RUNNING", "COMPLETE"]
+    assert [one.outputs.get("lake", {}).get("rows") for one in sender.events] == [None, 18, 36, 36]
 
 
 @pytest.mark.parametrize(
@@ -284,16 +284,16 @@ def test_running_is_sent_now_and_then_with_what_was_written_so_far():
     ],
 )
 def test_how_a_run_ended(outcome, follow, state):
-    sender = Kept()
+    sender = FakeSender()
     lineage = Lineage(sender, {})
     run = {"run_id": "r", "pipeline": "p", "follow": follow}
     lineage.run_started(run)
     lineage.run_finished(run, {"error": None, "outcome": outcome})
-    assert sender.told[-1].state == state
+    assert sender.events[-1].state == state
 
 
 def test_a_run_that_never_began_sends_nothing():
-    sender = Kept()
+    sender = FakeSender()
     lineage = Lineage(sender, {})
     lineage.run_finished({"run_id": "r"}, {"error": None, "outcome": "skipped"})
-    assert not sender.told
+    assert not sender.events

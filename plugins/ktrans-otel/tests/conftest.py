@@ -58,7 +58,7 @@ class Collector(ThreadingHTTPServer):
 
     @staticmethod
     def attributes(thing):
-        """Give the attributes of a span, an event or a resource as plain values."""
+        """Return the attributes of a span, an event or a resource as plain values."""
         found = {}
         for item in thing.attributes:
             kind = item.value.WhichOneof("value")
@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(service.ExportTraceServiceResponse().SerializeToString())
 
     def log_message(self, *args):
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture

@@ -43,19 +43,19 @@ def test_without_an_endpoint_the_sdk_is_not_imported(project):
         "print('ktrans_otel' in sys.modules, any('opentelemetry' in m for m in sys.modules))"
     )
     environ = {"PATH": "", "HOME": str(project)}
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=project, env=environ, capture_output=True, text=True,
         check=True,
     )  # fmt: skip
-    assert told.stdout.split() == ["True", "False"]
+    assert result.stdout.split() == ["True", "False"]
 
 
 @pytest.mark.slow
 def test_a_run_is_one_tree_of_spans(collector, ktrans):
-    told = ktrans(
+    result = ktrans(
         "run", "--workers", "2", "watched.yaml", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url
     )
-    assert (told.returncode, told.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
     spans = collector.spans
     by_id = {span.span_id: span for span in spans}
     assert len({span.trace_id for span in spans}) == 1
@@ -107,15 +107,15 @@ def test_a_run_is_part_of_the_trace_that_started_it(collector, ktrans):
 @pytest.mark.slow
 def test_a_failed_run_says_why(collector, ktrans, project):
     (project / "out").write_text("in the way of the folder")
-    told = ktrans("run", "watched.yaml", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
-    assert told.returncode != 0
+    result = ktrans("run", "watched.yaml", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+    assert result.returncode != 0
     (run,) = [span for span in collector.spans if span.name == "run watched"]
     assert run.status.code == ERROR
     assert "out" in run.status.message
     seen = collector.attributes(run)
     assert seen["ktrans.run.outcome"] == "failed"
-    assert seen["process.exit.code"] == told.returncode
-    assert f"error[{seen['error.type']}]" in told.stderr
+    assert seen["process.exit.code"] == result.returncode
+    assert f"error[{seen['error.type']}]" in result.stderr
     (event,) = [event for event in run.events if event.name == "exception"]
     assert collector.attributes(event)["exception.message"] == run.status.message
 
@@ -157,7 +157,7 @@ def test_a_run_that_follows_links_its_epochs_to_itself():
 
 
 def nobody():
-    """Give an address where nobody listens, held so that nobody will."""
+    """Return a bound socket that does not listen."""
     holder = socket.socket()
     holder.bind(("127.0.0.1", 0))
     return holder
@@ -172,12 +172,12 @@ def test_a_collector_that_is_no_help_changes_nothing(collector, ktrans, project,
             holder.listen()
         collector.status = 500
         url = collector.url if how == "refuses" else f"http://127.0.0.1:{port}"
-        told = ktrans("run", "--receipt", "receipt.json", "watched.yaml",
+        result = ktrans("run", "--receipt", "receipt.json", "watched.yaml",
                       OTEL_EXPORTER_OTLP_ENDPOINT=url, flush_secs=1)  # fmt: skip
     receipt = json.loads((project / "receipt.json").read_text())
-    assert told.returncode == 0
+    assert result.returncode == 0
     assert (receipt["outcome"], receipt["ledger"]["decoded"]["rows"]) == ("done", 80)
-    (line,) = [json.loads(line) for line in told.stderr.splitlines()]
+    (line,) = [json.loads(line) for line in result.stderr.splitlines()]
     assert (line["event"], line["level"]) == ("traces_not_sent", "warning")
 
 
@@ -192,9 +192,9 @@ def test_no_secret_leaves_the_machine(collector, ktrans, project):
     (project / "watched.yaml").write_text(
         pipeline.replace("rejects:", kafka + "rejects:") + "engine: {attempts: 1}\n"
     )
-    told = ktrans(
+    result = ktrans(
         "run", "watched.yaml", SECRET="open sesame", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url
     )
-    assert told.returncode != 0
+    assert result.returncode != 0
     assert any(span.status.code == ERROR for span in collector.spans)
     assert b"sesame" not in b"".join(collector.bodies)

@@ -35,7 +35,7 @@ def build(
 
 
 def read(bootstrap, topic, *, isolation="read_committed"):
-    """Give the messages of a topic that a reader sees now, by partition and offset."""
+    """Return the messages of a topic that a consumer sees now, by partition and offset."""
     consumer = confluent_kafka.Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -94,7 +94,7 @@ class Cluster:
         return made
 
     def read(self, topic=None, *, isolation="read_committed"):
-        """Give the messages of a topic, once no transaction is being decided."""
+        """Return the messages of a topic, once no transaction is open."""
         topic = topic or self.topic
         if isolation == "read_committed" and not self.is_open():
             self.settle(topic)
@@ -137,7 +137,7 @@ class Cluster:
         return [found[part].result(timeout=90).offset for part in parts]
 
     def rows(self, topic=None):
-        """Give `n` of all rows that a reader of committed records sees, sorted."""
+        """Return `n` of all rows that a read_committed consumer sees, sorted."""
         return sorted(json.loads(message.value())["n"] for message in self.read(topic))
 
     def close(self):

@@ -106,7 +106,7 @@ class Topics:
         consumer.close()
 
     def members(self, group):
-        """Give how many members a group has, once it is stable."""
+        """Return the number of members of a group; -1 unless it is stable."""
         found = self.admin.describe_consumer_groups([group])[group].result(WAIT)
         return len(found.members) if found.state == ConsumerGroupState.STABLE else -1
 
@@ -162,7 +162,7 @@ engine: {json.dumps(settings)}
         return json.loads((self.folder / "receipt.json").read_text())
 
     def rows(self):
-        """Give the published rows' numbers (`bytes`), as a multiset."""
+        """Return the published rows' numbers (`bytes`), as a multiset."""
         found = Counter()
         for path in self._visible("lines"):
             found.update(json.loads(line)["bytes"] for line in path.read_text().splitlines())
@@ -182,7 +182,7 @@ engine: {json.dumps(settings)}
 
 
 def record(number):
-    """Give a record whose number can be found again."""
+    """Return a record whose number can be found again."""
     return b'{"src": "10.0.%d.%d", "n": %d, "p": 1}' % (number // 250 % 250, number % 250, number)
 
 
@@ -212,7 +212,7 @@ def make_site(tmp_path, topics):
 @pytest.fixture
 def kill():
     def kill_within(process, secs):
-        """Kill a run unless it ends before; tell whether it was still there."""
+        """Kill a run unless it ends before; return whether it was killed."""
         try:
             process.communicate(timeout=secs)
         except subprocess.TimeoutExpired:

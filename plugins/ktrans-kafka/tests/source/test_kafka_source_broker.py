@@ -210,7 +210,7 @@ def test_records_deleted_before_they_were_planned(topics):
 
 @pytest.mark.parametrize(("cut", "left"), [(7, [b"7", b"8", b"9"]), (10, [])])
 def test_records_deleted_between_plan_and_open(topics, cut, left):
-    """The split is set aside; the next plan takes what is left of it, and says what is not."""
+    """The split is quarantined; the next plan takes what is left of it, and says what is not."""
     topic = topics.create()
     topics.put(topic, numbered(0, 10))
     with Reader(topics, topic, on_lost="skip") as reader:

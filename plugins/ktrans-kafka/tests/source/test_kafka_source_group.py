@@ -272,7 +272,7 @@ def test_records_deleted_after_they_were_claimed(topics, topic, process):
     topics.delete_before(topic, 20, 0)
     topics.delete_before(topic, 50, 1)
     one.memory.record(one.planned)
-    one.memory.clear()  # both splits were set aside
+    one.memory.clear()  # both splits were quarantined
     one.position = one.planned.position
     one.start()
     assert sorted(one.drain().got, key=int) == numbered(0, 100)[40::2]

@@ -67,7 +67,7 @@ class Plans:
         self.notes = ()
 
     def __call__(self, *, fails=False):
-        """Give the keys of what is planned; a plan that fails is set aside."""
+        """Return the keys of the planned splits; quarantine those that fail."""
         plan = self.source.plan(self.position, self.memory, Budget())
         self.notes = plan.notes if plan else ()
         if plan is None or not plan.splits:

@@ -25,7 +25,7 @@ WAIT = 60
 
 
 def values(topics, topic, partitions):
-    """Give all committed values of a topic."""
+    """Return all committed values of a topic."""
     consumer = Consumer(
         {
             "bootstrap.servers": topics.bootstrap,
