@@ -14,6 +14,7 @@ import yaml
 
 from ktrans.api import ExitCode
 from ktrans.cli.root import cli
+from ktrans.kit.units import parse_duration
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "examples/helm/ktrans"
@@ -195,8 +196,8 @@ def test_what_a_pipeline_writes_lies_on_a_volume_that_it_may_write_to(
         local += [one["path"] for one in (rejects, *pipeline["sinks"]) if one["type"] == "file"]
         for place in local:
             assert any(place.startswith(f"{folder}/") for folder in writable), place
-        grace = pipeline.get("engine", {}).get("grace_period", 25)
-        assert pod["terminationGracePeriodSeconds"] > grace
+        grace = pipeline.get("engine", {}).get("grace_period", "25s")
+        assert pod["terminationGracePeriodSeconds"] > parse_duration(grace)
 
 
 @pytest.mark.service("helm")
@@ -211,7 +212,7 @@ def test_the_chart_has_nothing_for_helms_linter(helm, values):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "say the pipeline"),
+        ([], "set the pipeline"),
         (["--set", "pipeline=x", "--set", "mode=daemonset"], "'cronjob', 'deployment'"),
         (["--set", "pipeline=x", "--set", "resources.limits.cpu=null"], "cpu"),
         (["--set", "pipeline=x", "--set", "cronjob.shedule=x"], "shedule"),
