@@ -20,7 +20,6 @@ from ktrans.api import (
     Split,
     UsageError,
 )
-from ktrans_kafka import log_events
 from ktrans_kafka.group_share import GroupShare
 from ktrans_kafka.source_clients import Clients
 from ktrans_kafka.source_cluster import Cluster, Topic
@@ -31,6 +30,7 @@ from ktrans_kafka.source_payload import RangePayload
 from ktrans_kafka.source_position import Position, parse_from, start_of
 from ktrans_kafka.source_ranges import Part, Range, cut
 from ktrans_kafka.source_reader import Readers
+from ktrans_kafka.source_report import OffsetReporter
 
 __all__ = ["KafkaSource", "KafkaSourceConfig"]
 
@@ -66,7 +66,10 @@ class KafkaSource(Source[KafkaSourceConfig]):
         if config.group is not None:
             self._shared = GroupShare(config, self._clients, self._starts, self.context.stopping)
         self._offsets = WaitingOffsets(self._cluster, self._lost)
-        self._reporter: Any = None
+        self._reporter: OffsetReporter | None = None
+        if config.report_group is not None:
+            log = self.context.log
+            self._reporter = OffsetReporter(config.report_group, self._clients.reporter, log)
         self._pinned: dict[Part, int] = {}
         self._looked = False
         self._notes: list[str] = []
@@ -283,37 +286,18 @@ class KafkaSource(Source[KafkaSourceConfig]):
             notes, self._notes = self._notes, []
         return tuple(notes)
 
-    # -- commit, rewind, check -----------------------------------------------------------------------------
+    # -- commit, rewind, check ----------------------------------------------------------------
 
     def commit(self, plan: Plan) -> None:
-        """OnRead `report_group` how far this has come. A failure is logged, and does no harm."""
-        group = self.config.report_group
-        if group is None or self._shared is not None:
-            return
-        from confluent_kafka import KafkaException, TopicPartition
-
-        places = [
-            TopicPartition(*part, offset)
-            for part, offset in Position.of(plan.position, "earliest").next.items()
-        ]
-        if self._reporter is None:
-            self._reporter = self._clients.reporter(group)
-        try:
-            self._reporter.poll(0)  # serves the callback of the last commit
-            self._reporter.commit(offsets=places, asynchronous=True)
-        except KafkaException as error:
-            self.context.log.warning(
-                "cannot commit offsets for group %s: %s",
-                group,
-                error,
-                extra={"event": log_events.POSITION_NOT_REPORTED, "group": group},
-            )
+        """Commit the position for `report_group`. A failure is only logged."""
+        if self._reporter is not None:
+            self._reporter.report(Position.of(plan.position, "earliest").next)
 
     def check_rewind(self) -> None:
         """Refuse to rewind with `group`: the brokers keep the group's offsets."""
         if self._shared is not None:
             raise UsageError(
-                "kafka cannot rewind with `group`",
+                "kafka cannot start from another position with `group`",
                 code="cannot_rewind",
                 hint=f"move the group {self.config.group} with your cluster's tools "
                 "(kafka-consumer-groups --reset-offsets) while no process is running",
@@ -321,12 +305,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
 
     def position_from(self, text: str) -> Any:
         """Parse `--from` into a position: earliest, latest, a time, or offsets by partition."""
-        if self._shared is not None:
-            raise UsageError(
-                "kafka does not support --from with `group`",
-                hint=f"move the group {self.config.group} with your cluster's tools "
-                "(kafka-consumer-groups --reset-offsets) while no process is running",
-            )
+        self.check_rewind()
         return parse_from(text)
 
     def datasets(self) -> list[Dataset]:
@@ -348,7 +327,6 @@ class KafkaSource(Source[KafkaSourceConfig]):
         self._readers.close()
         if self._reporter is not None:
             self._reporter.close()
-            self._reporter = None
         self._cluster.close()
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ktrans.api import Context
-from ktrans_kafka import group_membership, log_events
+from ktrans_kafka import group_membership
 from ktrans_kafka.client import ConnectionErrors, connection
 from ktrans_kafka.source_config import KafkaSourceConfig
 from ktrans_kafka.source_reader import Reader
@@ -77,23 +78,11 @@ class Clients:
         }
         return Consumer({**self._settings(), **own})
 
-    def reporter(self, group: str) -> Any:
-        """Create a consumer that commits offsets for a group, and logs failures."""
+    def reporter(self, group: str, on_commit: Callable[..., None]) -> Any:
+        """Create a consumer that commits offsets for a group."""
         from confluent_kafka import Consumer
 
-        log = self._context.log
-
-        def log_failure(error: Any, places: Any) -> None:
-            del places
-            if error is not None:
-                log.warning(
-                    "cannot commit offsets for group %s: %s",
-                    group,
-                    error,
-                    extra={"event": log_events.POSITION_NOT_REPORTED, "group": group},
-                )
-
-        own = {"group.id": group, "enable.auto.commit": False, "on_commit": log_failure}
+        own = {"group.id": group, "enable.auto.commit": False, "on_commit": on_commit}
         return Consumer({**self._settings(), **own})
 
     def member(self) -> Any:

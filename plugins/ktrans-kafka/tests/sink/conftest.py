@@ -101,7 +101,7 @@ class Cluster:
         return read(self.bootstrap, topic, isolation=isolation)
 
     def is_open(self):
-        """OnRead whether the latest sink of any name has a transaction that waits for its commit."""
+        """Return whether the latest sink of any name has a transaction that waits for its commit."""
         latest = [sinks[-1] for sinks in self.sinks.values()]
         return any(
             producer.state != "idle"
