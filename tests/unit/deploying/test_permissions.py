@@ -151,5 +151,5 @@ def test_kafkas_rights_are_those_of_the_plugin():
     """The same resources and operations, whatever words explain them."""
     readme = (ROOT / "plugins/ktrans-kafka/README.md").read_text()
     operations = "Read|Write|Describe|DescribeConfigs|IdempotentWrite"
-    for name in re.findall(rf"\b({operations})\b", readme.split("### Rights", 1)[1]):
+    for name in re.findall(rf"\b({operations})\b", readme.split("### Permissions", 1)[1]):
         assert name in section("Kafka")
