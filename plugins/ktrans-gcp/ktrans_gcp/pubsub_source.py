@@ -162,7 +162,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
             path.unlink()
 
     def close(self) -> None:
-        """Give back messages that are not acknowledged, and close the connection."""
+        """Release messages that are not acknowledged, and close the connection."""
         if self._intake is not None:
             self._intake.close()
             self._intake = None
