@@ -14,7 +14,7 @@ EDITABLE := -e . $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
 help: ## List what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
-demo: $(VENV)/.run ## Set all up and translate the example logs
+demo: $(VENV)/.run ## Set everything up and convert the example logs
 	$(BIN)/ktrans run --summary configs/quickstart.yaml
 
 test: $(VENV)/.test ## Set all up and run all tests
