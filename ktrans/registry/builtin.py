@@ -120,7 +120,7 @@ DECODERS = [
 ]
 ENRICHERS = [
     _spec("enricher", "rollup", "rollup", "RollupEnricher", "Totals by window of time and group"),
-    _spec("enricher", "filter", "filter", "FilterEnricher", "Keeps rows for which it holds"),
+    _spec("enricher", "filter", "filter", "FilterEnricher", "Keeps rows that match an expression"),
     _spec("enricher", "derive", "derive", "DeriveEnricher", "Computes columns from others"),
     _spec("enricher", "select", "select", "SelectEnricher", "Keeps, drops and renames columns"),
     _spec("enricher", "cidr", "cidr", "CidrEnricher", "Looks addresses up in a prefix table"),
@@ -183,7 +183,9 @@ SINKS = [
         delivery="exactly_once",
     ),
     _spec("sink", "stdout", "stdout", "StdoutSink", "Standard output", delivery="at_least_once"),
-    _spec("sink", "blackhole", "blackhole", "BlackholeSink", "Nowhere", delivery="exactly_once"),
+    _spec(
+        "sink", "blackhole", "blackhole", "BlackholeSink", "Discards rows", delivery="exactly_once"
+    ),
 ]
 STATES = [
     Spec(
