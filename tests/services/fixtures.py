@@ -52,8 +52,14 @@ _FIXTURES = {
 }
 
 
-WHOLE_SUITE = "test_every_component_is_held_to_the_contract_of_its_kind"
-"""Collects all tests of a package in a process of its own: no quick test."""
+SLOW = frozenset(
+    {
+        "test_every_component_is_held_to_the_contract_of_its_kind",
+        "test_rubbish_is_rejected_and_never_raises_anything_else",
+        "test_the_size_of_the_blocks_changes_nothing",
+    }
+)
+"""Tests of contracts that take seconds for each component: no quick tests."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -77,7 +83,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name, fixture in _FIXTURES.items():
             if fixture in names and name not in marked:
                 item.add_marker(pytest.mark.service(name))
-        if item.name == WHOLE_SUITE:
+        if getattr(item, "originalname", "") in SLOW:
             item.add_marker("slow")
 
 
