@@ -87,12 +87,14 @@ def test_a_task_without_rows_asks_for_nothing(stub, sink, deliver):
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 408])
+@pytest.mark.slow
 def test_a_busy_server_is_asked_again(stub, sink, flows, deliver, status):
     stub.in_turn((status, {}, '{"error":"engine: cache full"}'), (status, {}, ""))
     receipt, refused = deliver(sink(), flows(10))
     assert (receipt.rows, list(refused), len(stub.requests)) == (10, [], 3)
 
 
+@pytest.mark.slow
 def test_retry_after_is_waited_for(stub, sink, flows, deliver):
     stub.in_turn((429, {"Retry-After": "2"}, ""))
     deliver(sink(), flows(10))

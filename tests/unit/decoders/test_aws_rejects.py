@@ -133,6 +133,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("rate", [1e-4, 1e-2, 0.2, 0.9])
+@pytest.mark.slow
 def test_trap_07_exactly_the_bad_lines_are_rejects_at_any_rate(run, v2, record, rate):
     lines = [record(packets=number, srcport=number % 60000) for number in range(20_000)]
     spoiled, wrong = mistakes(lines, rate, seed=7)

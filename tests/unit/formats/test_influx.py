@@ -299,6 +299,7 @@ def test_no_row_is_lost_and_batches_make_no_difference(rows, size, how):
     assert all(parse(line)[3] // (10**9 if precision == "ns" else 1) == SECOND for line in together)
 
 
+@pytest.mark.slow
 def test_a_million_rows_of_one_object_in_one_second_stay_a_million_points():
     rows = 1_000_000
     positions = list(range(1, rows + 1))

@@ -3,9 +3,12 @@
 import stat
 import threading
 
+import pytest
+
 from ktrans.kit.state.sqlite_database import SqliteDatabase
 
 
+@pytest.mark.slow
 def test_many_who_make_the_same_file_at_once_all_come_to_use_it(tmp_path):
     for attempt in range(80):
         path = tmp_path / str(attempt) / "state.db"

@@ -195,6 +195,7 @@ def test_a_stranger_is_told_from_another_epoch_and_another_task_of_ours(site):
         assert not new.ours(mark)
 
 
+@pytest.mark.slow
 def test_what_is_held_in_memory_and_under_way_is_bounded(site, monkeypatch):
     """A hundred folders, parts that take their time, and room for a few of them."""
     monkeypatch.setattr("ktrans.kit.files.file_writer._MAX_BUFFERED_BYTES", 400_000)

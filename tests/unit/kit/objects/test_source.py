@@ -240,6 +240,7 @@ def test_only_as_many_pages_are_fetched_as_the_budget_needs(site):
     assert site.bucket.requests["list"] <= 2
 
 
+@pytest.mark.slow
 def test_the_state_does_not_grow_with_the_bucket(site):
     """Twenty days of objects that come in, and a state that holds the last day of them."""
     sizes = []
@@ -307,6 +308,7 @@ def one(site, data, **options):
 
 
 @pytest.mark.parametrize("part_size", [1 << 16, 1 << 20])
+@pytest.mark.slow
 def test_a_broken_connection_is_taken_up_where_it_broke(site, part_size):
     data = random.Random(1).randbytes(300_000)
     source, split = one(site, data, part_size=part_size)
