@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ktrans.api.errors import ConfigError
 from ktrans.flow.schema import BY_NAME, TEXT
+from ktrans.kit.rows import pieces
 
 MISSING = np.int32(-1)
 """The code for null in numpy arrays of codes."""
@@ -98,12 +99,7 @@ def is_text(dtype: pa.DataType) -> bool:
     """Return whether a type is text, plain or as a dictionary; an all-null column passes as text."""
     if pa.types.is_dictionary(dtype):
         dtype = dtype.value_type
-    return bool(
-        pa.types.is_string(dtype)
-        or pa.types.is_large_string(dtype)
-        or pa.types.is_string_view(dtype)
-        or pa.types.is_null(dtype)
-    )
+    return pieces.is_text(dtype) or bool(pa.types.is_null(dtype))
 
 
 def distinct(array: pa.Array) -> tuple[pa.Array, np.ndarray]:

@@ -210,7 +210,7 @@ class SqsSource(Source[SqsSourceConfig]):
         )
 
     def close(self) -> None:
-        """Give back messages that are part of no epoch, and release connections."""
+        """Release messages that are part of no epoch, and connections."""
         if "queue" in self.__dict__:
             if not self.context.ephemeral:
                 for split in self._planned:  # the next run finds their epoch, and goes on with it

@@ -41,7 +41,7 @@ def forbid(bucket, *names):
 
 
 def announced(*names):
-    """Give a queue whose messages tell of blobs, and come again until they are deleted."""
+    """Return a queue whose messages announce blobs, and come again until they are deleted."""
     held = []
     for name in names:
         event = {

@@ -111,7 +111,7 @@ class Intake:
             self._again = 0
 
     def close(self) -> None:
-        """Give back messages that are in no segment; after a preview, all of them."""
+        """Release messages that are in no segment; after a preview, all of them."""
         self._puller.release([*self._gathered.batches, *self._looked_at])
         self._gathered = _Gathered()
         self._looked_at = []

@@ -142,13 +142,13 @@ class Puller:
         list(self._pool.map(send, batches))
 
     def release(self, batches: Sequence[Batch]) -> None:
-        """Give messages back, for others to receive at once, if possible."""
+        """Release messages, for others to receive at once, if possible."""
         for batch in batches:
             self._let_go(batch)
             self._extend(batch, 0)
 
     def close(self) -> None:
-        """Give back what is held, and end the threads."""
+        """Release what is held, and end the threads."""
         self._done.set()
         for future in self._flying:
             future.cancel()

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.kit.rows.pieces import is_text
 from ktrans_kafka.encode_binary import (
     check_name,
     concat,
     grouped,
-    is_text,
     joined,
     piece,
     prefixed,

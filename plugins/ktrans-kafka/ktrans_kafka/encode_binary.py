@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import ConfigError
+from ktrans.kit.rows.pieces import is_text
 
 _compute: Any = pc
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -43,13 +44,6 @@ class Plain:
 
 Piece = bytes | Coded | Plain
 """Constant bytes; a dictionary-coded column; a plain column."""
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Return whether a type is text, in any of Arrow's layouts."""
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
 
 
 def check_name(column: str, encoding: str) -> None:

@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 
 from ktrans.api import ConfigError
 from ktrans.kit.flow import NAMES
+from ktrans.kit.rows.pieces import is_text
 from ktrans_kafka.encode_binary import (
     Piece,
     check_name,
     concat,
     grouped,
-    is_text,
     joined,
     piece,
     prefixed,
