@@ -13,6 +13,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -73,9 +74,7 @@ class Staging:
     def discard_until(self, epoch: EpochId) -> None:
         """Remove the staged files of this epoch and of earlier ones of its history."""
         with os_errors(self._base):
-            if not self._base.is_dir():
-                return
-            for entry in self._base.iterdir():
+            for entry in _entries(self._base):
                 history, number = _whose(entry.name)
                 if history == epoch.history and 0 < number <= epoch.number:
                     _remove(entry)
@@ -89,25 +88,26 @@ class Staging:
 
         Raises:
             StageLostError: a file is neither staged nor, in its size, published. Nothing has been
-                renamed then.
+                renamed then, unless something removed the file meanwhile.
         """
-        waiting: list[tuple[Path, Path]] = []
+        waiting: list[tuple[Path, Path, int]] = []
         folders: set[Path] = set()
         for file in files:
             staged, final = Path(file["staged"]), Path(file["final"])
             folders.update(_below(self.root, final.parent))
-            if staged.is_file() and staged.stat().st_size == file["bytes"]:
-                waiting.append((staged, final))
-            elif staged.exists() or not final.is_file() or final.stat().st_size != file["bytes"]:
-                raise StageLostError(
-                    f"{final} was staged as {staged}, but neither is there in its size of"
-                    f" {file['bytes']} bytes",
-                    hint="something else removes files there; the epoch is processed again",
-                )
-        for staged, final in waiting:
+            if _size(staged) == file["bytes"]:
+                waiting.append((staged, final, file["bytes"]))
+            elif _size(staged) is not None or _size(final) != file["bytes"]:
+                raise _lost(staged, final, file["bytes"])
+        for staged, final, size in waiting:
             with os_errors(final):
                 final.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(staged, final)  # noqa: PTH105  # says what happens to an existing file
+                try:
+                    os.replace(staged, final)  # noqa: PTH105  # an existing file is replaced
+                except FileNotFoundError:
+                    # A run that was fenced amid its commit goes on with it, beside this one.
+                    if _size(final) != size:
+                        raise _lost(staged, final, size) from None
         for folder in sorted(folders):
             sync_folder(folder)
 
@@ -268,8 +268,31 @@ def _below(root: Path, folder: Path) -> Iterator[Path]:
         yield folder
 
 
+def _lost(staged: Path, final: Path, size: int) -> StageLostError:
+    return StageLostError(
+        f"{final} was staged as {staged}, but neither is there in its size of {size} bytes",
+        hint="something else removes files there; the epoch is processed again",
+    )
+
+
+def _size(path: Path) -> int | None:
+    """Return the size of a regular file in bytes; None if there is none."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        found = path.stat()
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+    return None
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    """Remove a file or a folder, which another process may be removing as well."""
+    while path.is_dir() and not path.is_symlink():
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(path)
+    path.unlink(missing_ok=True)
