@@ -1,12 +1,17 @@
 """The `zones` enricher: where both ends of a flow are, the kind of path between them, its price.
 
 Clouds charge for traffic by the path it takes: between zones, between regions, to the internet.
-The place of each end is, column by column:
+The place of each end is looked for in these origins, in this order:
 
-1. what the record says, for the end at which it was captured (`reporter`, else `direction`):
-   `provider`, `region`, `zone`, `vpc_id`; and what the log says of both ends in `src_vpc`, `dst_vpc`
-   and, for Google Cloud, in attributes such as `jsonPayload.dest_instance`;
-2. else what the user's table says of the longest prefix that holds the address.
+1. the record, for the end at which it was captured (`reporter`, else `direction`): `provider`,
+   `region`, `zone`, `vpc_id`;
+2. what the log says of both ends: `src_vpc` and `dst_vpc`, the zones of Transit Gateway flow logs
+   (in the record's region) and, for Google Cloud, attributes such as `jsonPayload.dest_instance`;
+3. the user's table: the longest prefix that holds the address.
+
+Region and zone of an end come from one origin: the first that names either, or a later one that
+names the same and adds what is missing. An origin that contradicts an earlier one in cloud, region
+or zone adds nothing to that end.
 
 An end is *known* if its cloud, region, zone or network was found; *outside* if none was and its
 address is public, that is none of private, shared, unique local, link-local, loopback, multicast or

@@ -34,7 +34,8 @@ _ATTRS = {
 }
 _ATTRS_SIDE = ("src", "dest")
 """What Google Cloud says of either side is left in the attributes, as JSON objects."""
-_ATTRS_PROVIDER = "gcp"
+_TRANSIT_GATEWAY_ZONES = ("tgw-src-az-id", "tgw-dst-az-id")
+"""Attributes of Transit Gateway flow logs: the zone of either side, in the record's region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +122,30 @@ class Places:
         words = {what: _Words(self._words[what]) for what in PLACE}
         looked = [self._address(batch.column(f"{side}_addr")) for side in SIDES]
         captured = _captured(batch)
-        of_record = {
-            what: _coded(batch.column(name), words[what]) for what, name in _RECORD.items()
-        }
-        attrs = attrs and "attrs" in batch.schema.names and _has_attrs(batch)
+        record = {what: _coded(batch.column(name), words[what]) for what, name in _RECORD.items()}
+        providers = _providers(batch) if attrs and "attrs" in batch.schema.names else frozenset()
         codes: dict[tuple[str, str], np.ndarray] = {}
         for number, side in enumerate(SIDES):
             rows, indices, _, _ = looked[number]
             here = captured == number
-            for what in PLACE:
-                found = np.where(here, of_record[what], MISSING)
-                if what == "vpc":
-                    _fill(found, _coded(batch.column(f"{side}_vpc"), words[what]))
-                codes[side, what] = found
-            if attrs:
-                for what, values, at in _attributes(batch.column("attrs"), number):
-                    _fill(codes[side, what], spread(words[what].codes(values), at))
-            for what in PLACE:
-                if len(self._cells[what]) > 1:
-                    _fill(codes[side, what], spread(self._cells[what][rows], indices))
+            place = {what: np.where(here, found, MISSING) for what, found in record.items()}
+            _fill(place["vpc"], _coded(batch.column(f"{side}_vpc"), words["vpc"]))
+            if "aws" in providers:
+                zone = pc.map_lookup(batch.column("attrs"), _TRANSIT_GATEWAY_ZONES[number], "first")
+                zones = _coded(zone, words["zone"])
+                region = np.where(zones >= 0, record["region"], MISSING)
+                _complete(place, {"region": region, "zone": zones})
+            if "gcp" in providers:
+                for found in _attributes(batch.column("attrs"), number):
+                    origin = {
+                        what: spread(words[what].codes(texts), at)
+                        for what, (texts, at) in found.items()
+                    }
+                    _complete(place, origin)
+            table = {what: cells for what, cells in self._cells.items() if len(cells) > 1}
+            if table:
+                _complete(place, {w: spread(cells[rows], indices) for w, cells in table.items()})
+            codes.update({(side, what): found for what, found in place.items()})
         texts = {what: words[what].texts() for what in PLACE}
         places = {key: Coded(array, texts[key[1]]) for key, array in codes.items()}
         outside = []
@@ -173,6 +179,29 @@ def _fill(found: np.ndarray, more: np.ndarray) -> None:
     np.copyto(found, more, where=found < 0)
 
 
+def _complete(place: dict[str, np.ndarray], origin: dict[str, np.ndarray]) -> None:
+    """Take over, in place, what the next origin says of rows that it does not contradict.
+
+    Region and zone come from one origin, so that a zone is never read within a region that
+    another origin had in mind: from the first that names either, or from a later one that names
+    the same and the other one too.
+    """
+    none = np.full(len(place["region"]), MISSING, np.int32)
+    region, zone = origin.get("region", none), origin.get("zone", none)
+    agrees = np.ones(len(none), bool)
+    for what in ("cloud", "region", "zone"):
+        mine, other = place[what], origin.get(what, none)
+        agrees &= (mine < 0) | (other < 0) | (mine == other)
+    nothing_yet = (place["region"] < 0) & (place["zone"] < 0)
+    says_more = (region >= 0) & (zone >= 0) & ((place["region"] >= 0) ^ (place["zone"] >= 0))
+    taken = agrees & (nothing_yet | says_more)
+    for what, found in (("region", region), ("zone", zone)):
+        np.copyto(place[what], found, where=taken)
+    for what in ("cloud", "vpc"):
+        if what in origin:
+            np.copyto(place[what], origin[what], where=agrees & (place[what] < 0))
+
+
 def _coded(column: pa.Array, words: _Words) -> np.ndarray:
     values, indices = distinct(column)
     return spread(words.codes(values), indices)
@@ -188,17 +217,19 @@ def _captured(batch: pa.RecordBatch) -> np.ndarray:
     return ends
 
 
-def _has_attrs(batch: pa.RecordBatch) -> bool:
-    values, _ = distinct(batch.column("provider"))
+def _providers(batch: pa.RecordBatch) -> frozenset[str | None]:
+    """Return the providers of a batch that has attributes."""
     column = batch.column("attrs")
-    return column.null_count < len(column) and _ATTRS_PROVIDER in values.to_pylist()
+    if column.null_count == len(column):
+        return frozenset()
+    return frozenset(distinct(batch.column("provider"))[0].to_pylist())
 
 
-def _attributes(attrs: pa.Array, side: int) -> Iterator[tuple[str, pa.Array, np.ndarray]]:
-    """Return what the attributes say of one side.
+def _attributes(attrs: pa.Array, side: int) -> Iterator[dict[str, tuple[pa.Array, np.ndarray]]]:
+    """Return what the attributes of Google Cloud say of one side, one origin after another.
 
     Returns:
-        The kind of place, the texts of the distinct JSON objects, and for each row which of them.
+        By kind of place the texts of the distinct JSON objects, and for each row which of them.
     """
     for name, members in _ATTRS.items():
         found = pc.map_lookup(attrs, name.format(side=_ATTRS_SIDE[side]), "first")
@@ -206,9 +237,11 @@ def _attributes(attrs: pa.Array, side: int) -> Iterator[tuple[str, pa.Array, np.
             continue
         values, indices = distinct(found)
         objects = [_json_object(text) for text in values.to_pylist()]
+        origin = {}
         for member, what in members.items():
             texts = [item.get(member) for item in objects]
-            yield what, pa.array([t if isinstance(t, str) else None for t in texts]), indices
+            origin[what] = pa.array([t if isinstance(t, str) else None for t in texts]), indices
+        yield origin
 
 
 def _json_object(text: str | None) -> dict[str, Any]:

@@ -137,9 +137,37 @@ def test_the_record_is_believed_for_the_end_where_it_was_captured(folder, captur
             assert found == expected
 
 
-def test_what_the_record_leaves_out_comes_from_the_table(folder):
-    (row,) = run(folder, [flow(A, US, reporter="source", zone="z")])
-    assert (row["src_region"], row["src_zone"]) == ("eu-1", "z")
+@pytest.mark.parametrize(
+    ("record", "region", "zone", "path"),
+    [
+        ({"zone": "z"}, None, "z", "internal_unknown"),
+        ({"zone": "eu-1-a"}, "eu-1", "eu-1-a", "inter_region"),
+        ({"region": "eu-1"}, "eu-1", "eu-1-a", "inter_region"),
+        ({"region": "us-1"}, "us-1", None, "same_region"),
+        ({"provider": "azure"}, None, None, "inter_cloud"),
+        ({"provider": "aws"}, "eu-1", "eu-1-a", "inter_region"),
+        ({"region": "us-1", "zone": "us-1-a"}, "us-1", "us-1-a", "same_zone"),
+    ],
+    ids=str,
+)
+def test_region_and_zone_of_an_end_come_from_one_origin(folder, record, region, zone, path):
+    (row,) = run(folder, [flow(A, US, reporter="source", **record)])
+    assert (row["src_region"], row["src_zone"], row["path_class"]) == (region, zone, path)
+
+
+def test_transit_gateway_flow_logs_name_the_zones_of_both_ends(folder):
+    attrs = [("tgw-src-az-id", "euc1-az1"), ("tgw-dst-az-id", "euc1-az2")]
+    record = {"provider": "aws", "region": "eu-central-1", "direction": "ingress"}
+    rows = [
+        flow(PRIVATE, "192.168.0.2", attrs=attrs, **record),
+        flow(PRIVATE, "192.168.0.2", attrs=attrs[:1], **record),
+        flow(A, PRIVATE, attrs=attrs, **record),
+    ]
+    whole, half, known = run(folder, rows)
+    assert (whole["src_zone"], whole["dst_zone"]) == ("euc1-az1", "euc1-az2")
+    assert (whole["src_region"], whole["path_class"]) == ("eu-central-1", "inter_zone")
+    assert (half["dst_zone"], half["path_class"]) == (None, "same_region")
+    assert (known["src_region"], known["src_zone"]) == ("eu-central-1", "euc1-az1")
 
 
 def test_networks_that_the_log_names_stay(folder):
@@ -230,6 +258,17 @@ def test_a_price_without_prices_and_a_table_that_is_not_there(folder):
 TABLE = [line.split(",") for line in NETWORKS.splitlines()[1:]]
 
 
+def complete(own, cells):
+    """Say what an end's place is, by the record and by the table."""
+    if any(a and b and a != b for a, b in zip(own[:3], cells[:3], strict=True)):
+        return own
+    place = [a or b for a, b in zip(own, cells, strict=True)]
+    half = (own[1] is None) != (own[2] is None)
+    if (own[1] or own[2]) and not (half and cells[1] and cells[2]):
+        place[1:3] = own[1:3]
+    return place
+
+
 def model(row):
     """Say the class of one row in plain Python."""
     sides = []
@@ -248,7 +287,7 @@ def model(row):
         ]
         if fitting:
             _, cells = max(fitting, key=lambda item: item[0].prefixlen)
-            place = [own or cell or None for own, cell in zip(place, cells, strict=True)]
+            place = complete(place, [cell or None for cell in cells])
         sides.append((place, not any(place) and address.is_global))
     (src, src_out), (dst, dst_out) = sides
     if src_out or dst_out:
