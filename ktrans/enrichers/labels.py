@@ -28,6 +28,11 @@ _DESCRIPTIONS: dict[Output, str] = {
     "dst_class": "Class of the destination address, as in src_class",
     "flow_scope": f"Whether the ends are in the own networks: {', '.join(SCOPES)}",
 }
+_VALUES: dict[Output, tuple[str, ...]] = {
+    "src_class": ADDRESS_CLASSES,
+    "dst_class": ADDRESS_CLASSES,
+    "flow_scope": SCOPES,
+}
 
 
 class LabelsEnricherConfig(ComponentConfig):
@@ -84,7 +89,7 @@ class LabelsEnricher(ColumnEnricher[LabelsEnricherConfig]):
     def columns(self) -> dict[str, pa.Field]:
         """Name the output columns."""
         return {
-            column: text_field(column, _DESCRIPTIONS[output])
+            column: text_field(column, _DESCRIPTIONS[output], _VALUES[output])
             for output, column in self.config.columns.items()
         }
 

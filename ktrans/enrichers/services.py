@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig
-from ktrans.flow.protocols import PROTOCOLS_WITH_PORTS
+from ktrans.flow.protocols import PROTOCOL_KEYWORDS, PROTOCOLS_WITH_PORTS
 from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.columns import (
     MISSING,
@@ -32,6 +32,10 @@ _DESCRIPTIONS: dict[Output, str] = {
     "service": "IANA service name of the server's port",
     "server": "Which end is the server: src or dst; null if the ports do not tell",
     "server_port": "The server's port",
+}
+_VALUES: dict[Output, tuple[str, ...]] = {
+    "protocol_name": tuple(PROTOCOL_KEYWORDS.values()),
+    "server": SIDES,
 }
 
 
@@ -68,7 +72,7 @@ class ServicesEnricher(ColumnEnricher[ServicesEnricherConfig]):
     def columns(self) -> dict[str, pa.Field]:
         """Name the output columns."""
         fields = {
-            column: text_field(column, _DESCRIPTIONS[output])
+            column: text_field(column, _DESCRIPTIONS[output], _VALUES.get(output, ()))
             for output, column in self.config.columns.items()
         }
         if port := self.config.columns.get("server_port"):

@@ -146,7 +146,7 @@ class ZonesEnricher(ColumnEnricher[ZonesEnricherConfig]):
                 name = f"{side}_{what}"
                 fields[name] = text_field(name, f"{what.capitalize()} of the {end}")
             fields[f"{side}_vpc"] = TEXT  # described by the flow schema
-        fields["path_class"] = text_field("path_class", _PATH_CLASS)
+        fields["path_class"] = text_field("path_class", _PATH_CLASS, PATH_CLASSES)
         cost = pa.field("cost_estimate", pa.float64(), metadata={"description": _COST})
         fields["cost_estimate"] = cost
         wanted = self.config.columns

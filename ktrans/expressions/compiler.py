@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from ktrans.expressions import tree
 from ktrans.expressions.errors import ExpressionError, did_you_mean
 from ktrans.expressions.functions import Function, find_function
+from ktrans.expressions.known_values import problem_of
 from ktrans.expressions.ops import Op
 from ktrans.expressions.parser import parse_time
 from ktrans.expressions.patterns import like_pattern
@@ -153,6 +154,17 @@ class Compiler:
         target, pos = ARROW[kind], op.pos
         return self.op(kind, lambda value: value.cast(target, safe=False), [op], Node(pos))
 
+    def compared(self, nodes: Sequence[Node], what: str) -> list[Op]:
+        """Visit what is compared for equality, and check that each column can have the values."""
+        ops = [self.visit(node) for node in nodes]
+        for column in (op.column for op in ops if op.column is not None):
+            for other in ops:
+                if other.kind == "text" and other.is_constant and other.value.is_valid:
+                    problem = problem_of(self.schema.field(column), other.value.as_py())
+                    if problem is not None:
+                        raise self.error(problem[0], other.pos, problem[1])
+        return self.alike(ops, what)
+
     def alike(self, ops: Sequence[Op], what: str) -> list[Op]:
         """Cast operations to one kind: null to any, int to float, a time in quotes to a time."""
         kinds = {op.kind for op in ops} - {"null"}
@@ -185,7 +197,10 @@ class Compiler:
         return self.op("bool", lambda *values: reduce(function, values), items, node)
 
     def comparison(self, node: Node, op: str, left: Node, right: Node) -> Op:
-        sides = self.alike([self.visit(left), self.visit(right)], op)
+        if op in ("=", "!="):
+            sides = self.compared([left, right], op)
+        else:
+            sides = self.alike([self.visit(left), self.visit(right)], op)
         kind = sides[0].kind
         if kind == "attrs" or (kind == "bool" and op not in ("=", "!=")):
             raise self.error(f"{op} does not compare {kind}", node.pos)
@@ -220,7 +235,7 @@ class Compiler:
         return self.op("text", join, sides, node)
 
     def membership(self, node: tree.In) -> Op:
-        value, *items = self.alike([self.visit(node.operand), *map(self.visit, node.items)], "in")
+        value, *items = self.compared([node.operand, *node.items], "in")
         if value.kind == "attrs":
             raise self.error("in does not compare attrs", node.pos)
         if value.kind == "null":

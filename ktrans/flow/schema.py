@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+VALUES, KNOWN_VALUES = "values", "known_values"
+"""Metadata of a text field: its only values, or some besides which there are others; words."""
 SCHEMA_VERSION = "1"
 """Raised when a column changes its meaning or type; new columns at the end do not raise it."""
 
@@ -33,6 +35,8 @@ class Column:
         description: what it means.
         source: where AWS, as the most common cloud, has it; other decoders document their own.
         role: "counter" for what the ledger sums, "lineage" for where the row came from, or "".
+        values: the only values that the column has; empty if they cannot be listed.
+        known: values that the column has, among others.
     """
 
     name: str
@@ -41,11 +45,14 @@ class Column:
     description: str
     source: str = ""
     role: str = ""
+    values: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 COLUMNS: tuple[Column, ...] = (
     Column("provider", TEXT, "aws, gcp, azure, oci, ibm, alibaba, huawei, tencent, k8s, cloudflare",
-        "Who wrote the log"),
+        "Who wrote the log", known=("aws", "gcp", "azure", "oci", "ibm", "alibaba", "huawei",
+        "tencent", "k8s", "cloudflare", "zeek", "goflow2")),
     Column("log_type", TEXT,
         "aws.vpc, aws.tgw, aws.nfw, gcp.vpc, azure.nsg, azure.vnet, oci.vcn, ibm.vpc, ...",
         "Which log of that provider"),
@@ -86,19 +93,24 @@ COLUMNS: tuple[Column, ...] = (
     Column("tcp_flags", pa.int16(), "bit mask: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32",
         "OR over the window; 0 means that none was reported, not that there was no packet",
         "tcp-flags"),
-    Column("direction", TEXT, "ingress, egress", "As seen by the capture point", "flow-direction"),
+    Column("direction", TEXT, "ingress, egress", "As seen by the capture point", "flow-direction",
+        values=("ingress", "egress")),
     Column("reporter", TEXT,
         "source, destination, source_gateway, destination_gateway, interface, firewall",
-        "Which side of the flow the capture point is on", "flow-direction"),
-    Column("action", TEXT, "accept, reject, drop", "The verdict, where the log has one", "action"),
+        "Which side of the flow the capture point is on", "flow-direction",
+        values=("source", "destination", "source_gateway", "destination_gateway", "interface",
+        "firewall")),
+    Column("action", TEXT, "accept, reject, drop", "The verdict, where the log has one", "action",
+        values=("accept", "reject", "drop")),
     Column("action_reason", TEXT, "BPA, EC, FIREWALL_DENY, ...", "Why, in the provider's own code",
         "reject-reason"),
     Column("rule", TEXT, "text", "The rule that decided"),
     Column("acl_id", TEXT, "text", "Network security group, access list or firewall"),
-    Column("flow_state", TEXT, "begin, continue, end, deny", "Where in its life the flow is"),
+    Column("flow_state", TEXT, "begin, continue, end, deny", "Where in its life the flow is",
+        values=("begin", "continue", "end", "deny")),
     Column("log_status", TEXT, "OK, NODATA, SKIPDATA",
         "NODATA and SKIPDATA rows are not flows; SKIPDATA says that records were lost",
-        "log-status"),
+        "log-status", values=("OK", "NODATA", "SKIPDATA")),
     Column("encryption", TEXT, "the provider's code", "Encryption in transit", "encryption-status"),
     Column("rtt_us", pa.int64(), "microseconds", "Round trip time"),
     Column("account_id", TEXT, "text, zeros kept", "Account, project, subscription or compartment",
@@ -137,12 +149,28 @@ def _field(column: Column) -> pa.Field:
     metadata = {"description": column.description, "unit": column.unit}
     if column.source:
         metadata["source"] = column.source
+    if column.values:
+        metadata[VALUES] = " ".join(column.values)
+    if column.known:
+        metadata[KNOWN_VALUES] = " ".join(column.known)
     return pa.field(column.name, column.type, metadata=metadata)
 
 
 FLOW_SCHEMA: pa.Schema = pa.schema(
     [_field(column) for column in COLUMNS], metadata={"ktrans.flow.version": SCHEMA_VERSION}
 )
+
+
+def with_other_values(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
+    """Return a schema in which these columns may have other values than the flow schema's."""
+    for name in names:
+        at = schema.get_field_index(name)
+        metadata = {} if at < 0 else dict(schema.field(at).metadata or {})
+        values = metadata.pop(VALUES.encode(), None)
+        if values is not None:
+            metadata[KNOWN_VALUES.encode()] = values
+            schema = schema.set(at, schema.field(at).with_metadata(metadata))
+    return schema
 
 
 def project(columns: Iterable[str] | None) -> pa.Schema:

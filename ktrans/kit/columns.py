@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans.api.errors import ConfigError
-from ktrans.flow.schema import BY_NAME, TEXT
+from ktrans.flow.schema import BY_NAME, TEXT, VALUES
 from ktrans.kit.rows import pieces
 
 MISSING = np.int32(-1)
@@ -172,9 +172,10 @@ def column_exists(name: str, what: str) -> ConfigError:
     )
 
 
-def text_field(name: str, description: str) -> pa.Field:
-    """Describe a new text column."""
-    return pa.field(name, TEXT, metadata={"description": description})
+def text_field(name: str, description: str, values: Sequence[str] = ()) -> pa.Field:
+    """Describe a new text column; `values` are the only ones that it has."""
+    more = {VALUES: " ".join(values)} if values else {}
+    return pa.field(name, TEXT, metadata={"description": description, **more})
 
 
 def rebuild(batch: pa.RecordBatch, schema: pa.Schema, new: dict[str, pa.Array]) -> pa.RecordBatch:

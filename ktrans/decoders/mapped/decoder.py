@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from ktrans.decoders.base import FlowDecoder
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.csv import DelimitedLayout
 from ktrans.decoders.frames.head import first_bytes
+from ktrans.decoders.mapped.config import MappingConfig
 from ktrans.decoders.mapped.frames import Frame, Parquet
 from ktrans.decoders.mapped.table import Table
 from ktrans.decoders.read.csv import CsvParser
@@ -21,6 +22,7 @@ from ktrans.decoders.read.parquet import parquet_blocks
 from ktrans.decoders.read.parquet_values import leaf_name, values_by_path
 from ktrans.decoders.read.raw_columns import RawColumns, added_column
 from ktrans.decoders.rows import DecodedRows, RowBuilder
+from ktrans.flow.schema import with_other_values
 
 C = TypeVar("C", bound=ComponentConfig)
 
@@ -35,6 +37,14 @@ class MappedDecoder(FlowDecoder[C]):
 
     table: Table
     frames: tuple[Frame, ...]
+
+    def schema(self, columns: Sequence[str] | None) -> pa.Schema:
+        """Return the flow schema, narrowed to `columns`; only these are built."""
+        schema = super().schema(columns)
+        if isinstance(self.config, MappingConfig):  # the log's own words, unless they are mapped
+            schema = with_other_values(schema, [*self.config.fields, *self.config.constants])
+            self._schema = schema
+        return schema
 
     def prepare(self, schema: pa.Schema) -> None:
         """Prepare to build the columns of this schema."""
