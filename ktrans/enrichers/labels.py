@@ -30,7 +30,7 @@ _DESCRIPTIONS: dict[Output, str] = {
 }
 
 
-class LabelsEnricherConfig(ComponentConfig):
+class LabelsEnricherConfig(ComponentConfig, type="labels"):
     """Adds the class of each address, and whether the flow crosses the own network's edge.
 
     `flow_scope` is `internal` if both ends are inside, `outbound` if only the source is, `inbound`
@@ -38,9 +38,6 @@ class LabelsEnricherConfig(ComponentConfig):
     multicast and broadcast destinations never leave, so they count as inside.
     """
 
-    type: Literal["labels"] = Field(
-        "labels", description="Which component this is.", examples=["labels"]
-    )
     networks: list[str] | None = Field(
         None,
         description=(
