@@ -1,10 +1,8 @@
 """The base class of a component's options.
 
->>> from typing import Literal
 >>> from pydantic import Field
 >>> from ktrans.api import ComponentConfig
->>> class AcmeConfig(ComponentConfig):
-...     type: Literal["acme"] = Field("acme", description="The Acme API.", examples=["acme"])
+>>> class AcmeConfig(ComponentConfig, type="acme"):
 ...     batch_rows: int = Field(1000, ge=1, description="Rows a request.", examples=[500])
 >>> AcmeConfig.model_validate({"type": "acme", "batch_rows": 50}).batch_rows
 50
@@ -12,7 +10,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from inspect import get_annotations
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,8 +21,8 @@ from ktrans.api.spec import Kind
 class ComponentConfig(BaseModel):
     """Options of one component; a strict pydantic model that never prints its input.
 
-    Subclass it, narrow `type` to a Literal, and give every field a description and an example: the
-    reference page and `ktrans schema` are made from them.
+    Subclass it with the `type` of the component, and give every field a description and an example:
+    the reference page and `ktrans schema` are made from them.
 
     A field that holds another component (a sink's `format`) is annotated `ComponentConfig` and
     listed in `nested` with that component's kind; the loader validates it first.
@@ -35,4 +34,12 @@ class ComponentConfig(BaseModel):
 
     nested: ClassVar[dict[str, Kind]] = {}
 
-    type: str = Field(description="Which component this is.")
+    type: str = Field("", min_length=1, description="Which component this is.")
+
+    def __init_subclass__(cls, type: str | None = None, **options: Any) -> None:  # noqa: A002
+        """Narrow `type` to the given one, which becomes the default."""
+        super().__init_subclass__(**options)
+        if type:
+            cls.__annotations__ = {**get_annotations(cls), "type": Literal[type]}
+            named = Field(type, description="Which component this is.", examples=[type])
+            setattr(cls, "type", named)  # noqa: B010 - pydantic takes it as the field's default

@@ -72,7 +72,7 @@ def _one(found: Catalogue, kind: Kind, name: str, *, as_json: bool) -> None:
     model = found.model(kind, name)
     listed = list_options(model, model.nested)
     if as_json:
-        show_json({**_json(found, spec), "options": [option.to_json() for option in listed]})
+        show_json({**_json(found, spec), "options": listed})
         return
     plugin = found.origin(kind, name)
     click.echo(f"{click.style(f'{kind} {name}', bold=True)}: {spec.summary}")

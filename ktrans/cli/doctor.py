@@ -37,7 +37,7 @@ def command(configs: tuple[str, ...], as_json: bool) -> int:
                 click.echo(f"         {finding.hint}")
     failed = sum(finding.verdict == "failed" for finding in findings)
     if as_json:
-        show_json({"failed": failed, "findings": [finding.to_json() for finding in findings]})
+        show_json({"failed": failed, "findings": findings})
     elif not failed:
         click.echo("no problems found")
     return 1 if failed else 0

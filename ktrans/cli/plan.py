@@ -35,7 +35,7 @@ def command(config: str, start: str | None, workers: int | None, as_json: bool) 
     count = workers or pipeline.engine.workers or usable_cores()
     preview = preview_plan(pipeline, found, count, start)
     if as_json:
-        show_json(preview.to_json())
+        show_json(preview)
         return 0
     for line in _lines(preview):
         click.echo(line)

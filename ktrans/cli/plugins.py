@@ -20,7 +20,7 @@ def command(as_json: bool) -> int:
     """
     plugins = catalogue().plugins()
     if as_json:
-        show_json({"plugins": [plugin.to_json() for plugin in plugins]})
+        show_json({"plugins": plugins})
         return 0
     rows = [
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -49,7 +50,7 @@ def show(config: str, prefix: str | None, limit: int, as_json: bool) -> int:
         shown = {**store.describe(pipeline.name), "state": state.where}
         shown["reach"] = reach(store, pipeline.name)
         if prefix is not None:
-            splits = [one.to_json() for one in matching(store, pipeline.name, prefix=prefix)]
+            splits = [asdict(one) for one in matching(store, pipeline.name, prefix=prefix)]
             shown["matching"] = len(splits)
             shown["splits"] = splits[:limit]
     if as_json:

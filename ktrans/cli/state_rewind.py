@@ -240,8 +240,7 @@ def forget(
         if doing:
             splits.forget(store, pipeline.name, hits)
     if as_json:
-        matched = [hit.to_json() for hit in hits]
-        show_json({"pipeline": pipeline.name, "splits": matched, "forgotten": doing})
+        show_json({"pipeline": pipeline.name, "splits": hits, "forgotten": doing})
     elif doing:
         click.echo(f"\nthe next run reads {len(hits):,} splits again", err=True)
     return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 from pydantic import Field
@@ -37,12 +37,9 @@ _MAX_CHOICES = 100
 _SHOWN_BYTES = 60
 
 
-class AutoDecoderConfig(ComponentConfig):
+class AutoDecoderConfig(ComponentConfig, type="auto"):
     """Options of the `auto` decoder."""
 
-    type: Literal["auto"] = Field(
-        default="auto", description="Which component this is.", examples=["auto"]
-    )
     format: str | None = Field(
         default=None,
         description=(

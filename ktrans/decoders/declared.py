@@ -9,9 +9,9 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
-from pydantic import Field, create_model
+from pydantic import create_model
 
 from ktrans.api import ComponentConfig, Decoder, Head, Sniff
 
@@ -30,15 +30,11 @@ class DeclaredLog(abc.ABC):
     @cached_property
     def config(self) -> type[ComponentConfig]:
         """The model of the decoder's options."""
-        only: Any = Literal[self.name]
-        of_type = Field(
-            default=self.name, description="Which component this is.", examples=[self.name]
-        )
         model: Any = create_model(
             f"{self._class_name}Config",
             __base__=self.options,
             __doc__=f"Options of the `{self.name}` decoder.",
-            type=(only, of_type),
+            __cls_kwargs__={"type": self.name},
         )
         for name, value in self.config_members().items():
             setattr(model, name, value)

@@ -8,14 +8,14 @@ different origin.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from ktrans.api import LedgerError
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """A number of rows and the sums of their counters (nulls count as 0)."""
 
     rows: int = 0
@@ -32,21 +32,11 @@ class Tally:
         """Return the difference."""
         return Tally(self.rows - other.rows, self.bytes - other.bytes, self.packets - other.packets)
 
-    def to_json(self) -> dict[str, int]:
-        """Return the JSON form of receipts."""
-        return {"rows": self.rows, "bytes": self.bytes, "packets": self.packets}
-
     def __str__(self) -> str:
         return f"{self.rows} rows ({self.bytes} bytes, {self.packets} packets)"
 
-    @classmethod
-    def from_json(cls, value: dict[str, int]) -> Tally:
-        """Rebuild a tally from `to_json`."""
-        return cls(value["rows"], value["bytes"], value["packets"])
 
-
-@dataclass(slots=True)
-class StageLedger:
+class StageLedger(msgspec.Struct):
     """One stage after the decoder: in = out + filtered + refused.
 
     Attributes:
@@ -67,12 +57,12 @@ class StageLedger:
 
     name: str
     kind: str
-    came_in: Tally = field(default_factory=Tally)
-    went_out: Tally = field(default_factory=Tally)
-    filtered: Tally = field(default_factory=Tally)
-    refused: Tally = field(default_factory=Tally)
-    held: Tally = field(default_factory=Tally)
-    closed: Tally = field(default_factory=Tally)
+    came_in: Tally = msgspec.field(default_factory=Tally, name="in")
+    went_out: Tally = msgspec.field(default_factory=Tally, name="out")
+    filtered: Tally = msgspec.field(default_factory=Tally)
+    refused: Tally = msgspec.field(default_factory=Tally)
+    held: Tally = msgspec.field(default_factory=Tally)
+    closed: Tally = msgspec.field(default_factory=Tally)
     late: int = 0
     may_drop: bool = False
     may_change: bool = False
@@ -90,12 +80,8 @@ class StageLedger:
 
     def add(self, other: StageLedger) -> None:
         """Add the ledger of the same stage of another task or epoch."""
-        self.came_in.add(other.came_in)
-        self.went_out.add(other.went_out)
-        self.filtered.add(other.filtered)
-        self.refused.add(other.refused)
-        self.held.add(other.held)
-        self.closed.add(other.closed)
+        for name in ("came_in", "went_out", "filtered", "refused", "held", "closed"):
+            getattr(self, name).add(getattr(other, name))
         self.late += other.late
 
     def unaccounted(self) -> Tally:
@@ -125,44 +111,8 @@ class StageLedger:
                 "published. Please report it with the receipt",
             )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON form of receipts."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "in": self.came_in.to_json(),
-            "out": self.went_out.to_json(),
-            "filtered": self.filtered.to_json(),
-            "refused": self.refused.to_json(),
-            "held": self.held.to_json(),
-            "closed": self.closed.to_json(),
-            "late": self.late,
-            "may_drop": self.may_drop,
-            "may_change": self.may_change,
-            "sums_up": self.sums_up,
-        }
 
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> StageLedger:
-        """Rebuild a stage from `to_json`."""
-        return cls(
-            value["name"],
-            value["kind"],
-            Tally.from_json(value["in"]),
-            Tally.from_json(value["out"]),
-            Tally.from_json(value["filtered"]),
-            Tally.from_json(value["refused"]),
-            Tally.from_json(value["held"]),
-            Tally.from_json(value["closed"]),
-            value["late"],
-            may_drop=value["may_drop"],
-            may_change=value["may_change"],
-            sums_up=value["sums_up"],
-        )
-
-
-@dataclass(slots=True)
-class Ledger:
+class Ledger(msgspec.Struct):
     """The ledger of all stages, for a task, an epoch or a run.
 
     Attributes:
@@ -178,12 +128,12 @@ class Ledger:
 
     records: int = 0
     skipped: int = 0
-    rejected: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, int] = field(default_factory=dict)
-    decoded: Tally = field(default_factory=Tally)
+    rejected: dict[str, int] = msgspec.field(default_factory=dict)
+    refused: dict[str, int] = msgspec.field(default_factory=dict)
+    decoded: Tally = msgspec.field(default_factory=Tally)
     nodata: int = 0
     skipdata: int = 0
-    stages: list[StageLedger] = field(default_factory=list)
+    stages: list[StageLedger] = msgspec.field(default_factory=list)
 
     @property
     def rejects(self) -> int:
@@ -242,29 +192,10 @@ class Ledger:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form of receipts and of the state store."""
-        return {
-            "records": self.records,
-            "skipped": self.skipped,
-            "rejected": dict(sorted(self.rejected.items())),
-            "refused": dict(sorted(self.refused.items())),
-            "decoded": self.decoded.to_json(),
-            "nodata": self.nodata,
-            "skipdata": self.skipdata,
-            "stages": [stage.to_json() for stage in self.stages],
-        }
+        found: dict[str, Any] = msgspec.to_builtins(self, order="deterministic")
+        return found
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Ledger:
         """Rebuild a ledger from `to_json`; an empty mapping gives an empty ledger."""
-        if not value:
-            return cls()
-        return cls(
-            value["records"],
-            value["skipped"],
-            dict(value["rejected"]),
-            dict(value["refused"]),
-            Tally.from_json(value["decoded"]),
-            value["nodata"],
-            value["skipdata"],
-            [StageLedger.from_json(stage) for stage in value["stages"]],
-        )
+        return msgspec.convert(value, cls)

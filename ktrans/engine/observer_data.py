@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -67,7 +68,7 @@ def summarize_epoch(epoch: Epoch, seconds: float) -> dict[str, Any]:
             }
             for sink, receipts in epoch.receipts.items()
         },
-        "quarantined": [item.to_json() for item in quarantined],
+        "quarantined": [asdict(item) for item in quarantined],
         "access": any(is_access_code(item.code) for item in quarantined),
         "torn": epoch.extra.get("torn", []),
         **({"replay": True} if epoch.replay else {}),

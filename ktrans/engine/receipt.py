@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from ktrans.api import ExitCode, KtransError
 from ktrans.engine.assembly import BoundSink
 from ktrans.engine.ledger import Ledger
@@ -51,54 +53,6 @@ class SinkOutput:
             self.count += len(receipt.outputs)
             self.outputs.extend(receipt.outputs[: LISTED_OUTPUTS - len(self.outputs)])
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON form, as part of the receipt."""
-        return {
-            "id": self.id,
-            "type": self.type,
-            "delivery": self.delivery,
-            "rows": self.rows,
-            "bytes": self.bytes,
-            "count": self.count,
-            "outputs": self.outputs,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinedSplit:
-    """A split that could not be read.
-
-    Attributes:
-        uri: its name.
-        kind: "rejected" (it is among the rejects, and is not read again) or "waiting" (the next run
-            tries again).
-        code: the error code.
-        reason: the error message.
-        key: the key of the split in the state store.
-    """
-
-    uri: str
-    kind: str
-    code: str
-    reason: str
-    key: str = ""
-
-    @classmethod
-    def of(cls, quarantine: Quarantine) -> QuarantinedSplit:
-        """Return the receipt's form of a quarantined split of an epoch."""
-        q = quarantine
-        return cls(q.uri, q.kind, q.code, q.reason, q.key)
-
-    def to_json(self) -> dict[str, str]:
-        """Return the JSON form, as part of the receipt."""
-        return {
-            "uri": self.uri,
-            "kind": self.kind,
-            "code": self.code,
-            "reason": self.reason,
-            "key": self.key,
-        }
-
 
 @dataclass(slots=True)
 class RunReceipt:
@@ -128,7 +82,7 @@ class RunReceipt:
     ledger: Ledger = field(default_factory=Ledger)
     sinks: list[SinkOutput] = field(default_factory=list)
     rejects: SinkOutput | None = None
-    quarantined: list[QuarantinedSplit] = field(default_factory=list)
+    quarantined: list[Quarantine] = field(default_factory=list)
     torn: list[str] = field(default_factory=list)
     choices: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -152,7 +106,7 @@ class RunReceipt:
             if output is not None:
                 output.add_epoch(epoch)
         self.quarantined = [q for q in self.quarantined if q.key not in epoch.quarantined]
-        self.quarantined += [QuarantinedSplit.of(q) for q in epoch.quarantined.values()]
+        self.quarantined += epoch.quarantined.values()
         self.torn += [uri for uri in summary["torn"] if uri not in self.torn]
         if summary["access"]:
             self.exit_code = ExitCode.ACCESS
@@ -175,26 +129,9 @@ class RunReceipt:
         """Return the documented JSON form that `--receipt` and `--json` write."""
         return {
             "version": 1,
-            "pipeline": self.pipeline,
-            "run_id": self.run_id,
-            "dry_run": self.dry_run,
+            **msgspec.to_builtins(self),
             "started": self.started.isoformat(),
             "finished": self.finished.isoformat() if self.finished else None,
             "seconds": round(self.seconds, 3),
-            "outcome": self.outcome,
-            "exit_code": int(self.exit_code),
-            "epochs": self.epochs,
-            "resumed": self.resumed,
-            "splits": self.splits,
-            "input_bytes": self.input_bytes,
             "ledger": self.ledger.to_json(),
-            "sinks": [sink.to_json() for sink in self.sinks],
-            "rejects": self.rejects.to_json() if self.rejects else None,
-            "quarantined": [item.to_json() for item in self.quarantined],
-            "torn": self.torn,
-            "choices": self.choices,
-            "notes": self.notes,
-            "retries": self.retries,
-            "workers": self.workers,
-            "error": self.error,
         }

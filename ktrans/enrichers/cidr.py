@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,14 +26,13 @@ from ktrans.kit.columns import (
 )
 
 
-class CidrEnricherConfig(ComponentConfig):
+class CidrEnricherConfig(ComponentConfig, type="cidr"):
     """Adds what a table of prefixes knows about each address.
 
     The table is CSV with a header, JSON or YAML (a list of rows, or a mapping of prefix to row).
     Where prefixes overlap, the longest one wins; an address in none of them gives null.
     """
 
-    type: Literal["cidr"] = Field("cidr", description="Which component this is.", examples=["cidr"])
     table: str = Field(
         min_length=1,
         description="The table: a .csv, .json, .yaml or .yml file, read when the run starts.",

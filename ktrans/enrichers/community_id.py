@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -51,7 +50,7 @@ _PORTS = 1 << 16
 _TYPES = 256
 
 
-class CommunityIdEnricherConfig(ComponentConfig):
+class CommunityIdEnricherConfig(ComponentConfig, type="community_id"):
     """Adds the Community ID (version 1), by which other tools name the same connection.
 
     Both directions have the same. It is made of addresses and ports for TCP, UDP and SCTP, of
@@ -61,9 +60,6 @@ class CommunityIdEnricherConfig(ComponentConfig):
     (`::ffff:10.0.0.1`) counts as IPv4.
     """
 
-    type: Literal["community_id"] = Field(
-        "community_id", description="Which component this is.", examples=["community_id"]
-    )
     seed: int = Field(
         0,
         ge=0,

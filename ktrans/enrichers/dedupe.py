@@ -16,7 +16,6 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
 
 from ktrans.api import ComponentConfig, Context, Enricher, TaskId
 from ktrans.enrichers.hashes.hash_sets import Hashes, HashSet, Positions, new_seeds
@@ -32,16 +31,12 @@ IDENTITY = (
 )  # fmt: skip
 
 
-class DedupeEnricherConfig(ComponentConfig):
+class DedupeEnricherConfig(ComponentConfig, type="dedupe"):
     """Drops replayed rows, and rows that another object of the same epoch holds as well.
 
     It sees one epoch: the state is made anew for each, 32 bytes a row. A record that is delivered
     again in a later epoch is kept.
     """
-
-    type: Literal["dedupe"] = Field(
-        "dedupe", description="Which component this is.", examples=["dedupe"]
-    )
 
 
 class DedupeEnricher(Enricher[DedupeEnricherConfig]):

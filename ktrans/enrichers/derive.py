@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import pyarrow as pa
 from pydantic import Field, StringConstraints
@@ -16,12 +16,9 @@ from ktrans.kit.columns import option
 Name = Annotated[str, StringConstraints(min_length=1)]
 
 
-class DeriveEnricherConfig(ComponentConfig):
+class DeriveEnricherConfig(ComponentConfig, type="derive"):
     """Computes columns by expressions, in the order written; later ones may use earlier ones."""
 
-    type: Literal["derive"] = Field(
-        "derive", description="Which component this is.", examples=["derive"]
-    )
     columns: dict[Name, str] = Field(
         min_length=1,
         description=(

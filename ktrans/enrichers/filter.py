@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,12 +13,9 @@ from ktrans.expressions import Expression, columns_of, compile_expression
 from ktrans.kit.columns import option
 
 
-class FilterEnricherConfig(ComponentConfig):
+class FilterEnricherConfig(ComponentConfig, type="filter"):
     """Keeps the rows for which `where` is true; false and unknown (null) rows are filtered out."""
 
-    type: Literal["filter"] = Field(
-        "filter", description="Which component this is.", examples=["filter"]
-    )
     where: str = Field(
         description="Condition that a row must meet, in ktrans's expression language.",
         examples=["action = 'reject' or bytes > 0", "not in_cidr(dst_addr, '10.0.0.0/8')"],

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Sequence
-from typing import Literal
 
 import pyarrow as pa
 from pydantic import Field, SecretStr
@@ -22,12 +21,9 @@ from ktrans.kit.columns import distinct, option, require, require_text, text_fie
 ADDRESSES = ("src_addr", "dst_addr", "src_pkt_addr", "dst_pkt_addr")
 
 
-class HashAddressesEnricherConfig(ComponentConfig):
+class HashAddressesEnricherConfig(ComponentConfig, type="hash_addresses"):
     """Replaces addresses by tokens: the same address and salt give the same token in every run."""
 
-    type: Literal["hash_addresses"] = Field(
-        "hash_addresses", description="Which component this is.", examples=["hash_addresses"]
-    )
     salt: SecretStr = Field(
         min_length=16,
         description="The secret key, at least 16 characters. With it the hashing can be undone.",

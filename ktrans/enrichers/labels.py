@@ -35,7 +35,7 @@ _VALUES: dict[Output, tuple[str, ...]] = {
 }
 
 
-class LabelsEnricherConfig(ComponentConfig):
+class LabelsEnricherConfig(ComponentConfig, type="labels"):
     """Adds the class of each address, and whether the flow crosses the own network's edge.
 
     `flow_scope` is `internal` if both ends are inside, `outbound` if only the source is, `inbound`
@@ -43,9 +43,6 @@ class LabelsEnricherConfig(ComponentConfig):
     multicast and broadcast destinations never leave, so they count as inside.
     """
 
-    type: Literal["labels"] = Field(
-        "labels", description="Which component this is.", examples=["labels"]
-    )
     networks: list[str] | None = Field(
         None,
         description=(

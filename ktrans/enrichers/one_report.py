@@ -26,7 +26,6 @@ the same capture point stay too: `dedupe` drops what was delivered twice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +48,7 @@ POINT = ("log_type", "reporter", "interface_id", "instance_id", "account_id")
 Point = tuple[str | None, ...]
 
 
-class OneReportEnricherConfig(HeldConfig):
+class OneReportEnricherConfig(HeldConfig, type="one_report"):
     """Keeps one report of each flow where several capture points logged it.
 
     For Google Cloud's two sides and overlapping configurations, for Azure's NSG and VNet flow logs
@@ -59,9 +58,6 @@ class OneReportEnricherConfig(HeldConfig):
     It works within an epoch.
     """
 
-    type: Literal["one_report"] = Field(
-        "one_report", description="Which component this is.", examples=["one_report"]
-    )
     slack: Duration = Field(
         60,
         ge=0,

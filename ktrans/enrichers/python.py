@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 from pydantic import Field
@@ -13,10 +13,9 @@ from pydantic import Field
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher, RunError
 
 
-class PythonEnricherConfig(ComponentConfig):
+class PythonEnricherConfig(ComponentConfig, type="python"):
     """Options of the `python` enricher."""
 
-    type: Literal["python"] = Field("python", description="This enricher.", examples=["python"])
     function: str = Field(
         pattern=r"^[\w.]+:[\w.]+$",
         description="`module:function` of a module that is installed beside ktrans. It takes a "

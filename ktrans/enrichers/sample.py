@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,16 +16,13 @@ from ktrans.kit.columns import rebuild, require_flow, require_integer
 _SEED = 0x6B7472616E73  # part of the result: another seed keeps other flows
 
 
-class SampleEnricherConfig(ComponentConfig):
+class SampleEnricherConfig(ComponentConfig, type="sample"):
     """Keeps 1 in `one_in` flows by a hash of addresses, ports and protocol.
 
     All rows of a flow stay or go together, in both directions, in every run and on every machine.
     Multiply a counter by the weight to estimate the total.
     """
 
-    type: Literal["sample"] = Field(
-        "sample", description="Which component this is.", examples=["sample"]
-    )
     one_in: int = Field(
         ge=1, le=1_000_000_000, description="Keep one flow in this many.", examples=[100]
     )

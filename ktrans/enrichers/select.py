@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import pyarrow as pa
 from pydantic import Field, StringConstraints, model_validator
@@ -16,12 +16,9 @@ from ktrans.kit.columns import option, require, unknown_column
 Name = Annotated[str, StringConstraints(min_length=1)]
 
 
-class SelectEnricherConfig(ComponentConfig):
+class SelectEnricherConfig(ComponentConfig, type="select"):
     """Keeps or drops columns by name or pattern, then renames."""
 
-    type: Literal["select"] = Field(
-        "select", description="Which component this is.", examples=["select"]
-    )
     keep: list[Name] | None = Field(
         None,
         min_length=1,

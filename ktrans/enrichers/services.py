@@ -39,7 +39,7 @@ _VALUES: dict[Output, tuple[str, ...]] = {
 }
 
 
-class ServicesEnricherConfig(ComponentConfig):
+class ServicesEnricherConfig(ComponentConfig, type="services"):
     """Adds the names of the protocol and of the service, and which end offers it.
 
     The server is the end whose port has a registered service name, if only one has; otherwise the
@@ -47,9 +47,6 @@ class ServicesEnricherConfig(ComponentConfig):
     same, the service is known and the server is not.
     """
 
-    type: Literal["services"] = Field(
-        "services", description="Which component this is.", examples=["services"]
-    )
     columns: dict[Output, str] = Field(
         default={name: name for name in _DESCRIPTIONS},
         min_length=1,

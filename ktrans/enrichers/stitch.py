@@ -28,7 +28,6 @@ The totals of packets and bytes in both directions do not change.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -54,7 +53,7 @@ _SYN, _ACK = 2, 16
 _PORT_KINDS = (1024, 32768)
 
 
-class StitchEnricherConfig(HeldConfig):
+class StitchEnricherConfig(HeldConfig, type="stitch"):
     """Joins the two one-way records of a connection, as one capture point logged them, into one row.
 
     The row of the side that began gets `packets_rev` and `bytes_rev`. Packets and bytes of both
@@ -62,9 +61,6 @@ class StitchEnricherConfig(HeldConfig):
     epoch.
     """
 
-    type: Literal["stitch"] = Field(
-        "stitch", description="Which component this is.", examples=["stitch"]
-    )
     slack: Duration = Field(
         1,
         ge=0,

@@ -20,7 +20,7 @@ _TYPES = (("connection",), ("connection", "allowed"), ("connection", "denied"))
 _VERDICTS = {"accept": 1, "reject": 2, "drop": 2}
 
 
-class ToEcsEnricherConfig(ReshapeConfig):
+class ToEcsEnricherConfig(ReshapeConfig, type="to_ecs"):
     """Turns flow rows into documents of the Elastic Common Schema (ECS).
 
     source and destination are the flow's ends, with what each of them sent; their ip is the
@@ -32,9 +32,6 @@ class ToEcsEnricherConfig(ReshapeConfig):
     from which it makes document ids.
     """
 
-    type: Literal["to_ecs"] = Field(
-        "to_ecs", description="Which component this is.", examples=["to_ecs"]
-    )
     version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")] = Field(
         "8.17.0", description="What `ecs.version` says.", examples=["8.17.0", "9.2.0"]
     )

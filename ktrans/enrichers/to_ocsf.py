@@ -30,7 +30,7 @@ _TRAFFIC_PATHS = {str(path): path + 3 for path in range(1, 9)}
 """AWS VPC User Guide, `traffic-path`: 1 to 8, which OCSF's boundary_id has as 4 to 11."""
 
 
-class ToOcsfEnricherConfig(ReshapeConfig):
+class ToOcsfEnricherConfig(ReshapeConfig, type="to_ocsf"):
     """Turns flow rows into records of OCSF's Network Activity class (4001).
 
     The record holds all that the schema requires, and what the log reports of the rest. Rows
@@ -48,9 +48,6 @@ class ToOcsfEnricherConfig(ReshapeConfig):
     `ext/{source}/region={region}/accountId={account_id}/eventDay={time_dt:%Y%m%d}/`.
     """
 
-    type: Literal["to_ocsf"] = Field(
-        "to_ocsf", description="Which component this is.", examples=["to_ocsf"]
-    )
     version: Literal["1.1.0", "1.2.0", "1.3.0", "1.4.0", "1.5.0", "1.6.0", "1.9.0"] = Field(
         "1.6.0",
         description="Version of the OCSF schema; attributes that it does not have are left out.",

@@ -15,7 +15,7 @@ from ktrans.flow.target_schemas.attribute import Attribute
 from ktrans.flow.target_schemas.otel import OTEL
 
 
-class ToOtelEnricherConfig(ReshapeConfig):
+class ToOtelEnricherConfig(ReshapeConfig, type="to_otel"):
     """Turns flow rows into log records of OpenTelemetry's data model.
 
     A record has timeUnixNano, observedTimeUnixNano, severityNumber, body (native fields without an
@@ -25,9 +25,6 @@ class ToOtelEnricherConfig(ReshapeConfig):
     Rows without any address are filtered.
     """
 
-    type: Literal["to_otel"] = Field(
-        "to_otel", description="Which component this is.", examples=["to_otel"]
-    )
     parts: list[Literal["vendor", "flow", "attrs", "lineage"]] = Field(
         ["vendor", "flow", "attrs"],
         description=(

@@ -69,7 +69,7 @@ _PATH_CLASS = f"Kind of path between the ends: {', '.join(PATH_CLASSES)}"
 _COST = "Estimate of what the cloud charges for these bytes, in the table's currency"
 
 
-class ZonesEnricherConfig(ComponentConfig):
+class ZonesEnricherConfig(ComponentConfig, type="zones"):
     """Adds cloud, region, zone and network of both ends, the class of the path, and its price.
 
     The record comes first, for the end that it was captured at; the other end, and what the record
@@ -78,9 +78,6 @@ class ZonesEnricherConfig(ComponentConfig):
     divided by 10^9, times the price of the path; `bytes_rev` is charged for the way back.
     """
 
-    type: Literal["zones"] = Field(
-        "zones", description="Which component this is.", examples=["zones"]
-    )
     table: str | None = Field(
         None,
         min_length=1,

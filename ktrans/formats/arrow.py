@@ -14,10 +14,9 @@ _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 """A continuation marker and a length of 0 (Arrow columnar format, "IPC Streaming Format")."""
 
 
-class ArrowFormatConfig(ComponentConfig):
+class ArrowFormatConfig(ComponentConfig, type="arrow"):
     """Options of Arrow IPC."""
 
-    type: Literal["arrow"] = Field("arrow", description="Arrow IPC.", examples=["arrow"])
     compression: Literal["none", "lz4", "zstd"] = Field(
         "zstd",
         description="Codec of the buffers inside the stream.",

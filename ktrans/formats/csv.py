@@ -19,10 +19,9 @@ _compute: Any = pc
 _FORMULA = r"^([=+\-@\t\r\n])"
 
 
-class CsvFormatConfig(ComponentConfig):
+class CsvFormatConfig(ComponentConfig, type="csv"):
     """Options of CSV."""
 
-    type: Literal["csv"] = Field("csv", description="CSV with a header.", examples=["csv"])
     delimiter: str = Field(
         ",",
         min_length=1,

@@ -22,12 +22,9 @@ _HASH_BYTES = 12
 _HOUR_SECS = 3600
 
 
-class EsBulkFormatConfig(ComponentConfig):
+class EsBulkFormatConfig(ComponentConfig, type="es_bulk"):
     """Options of bodies for the bulk API of Elasticsearch and OpenSearch."""
 
-    type: Literal["es_bulk"] = Field(
-        "es_bulk", description="Elasticsearch bulk requests.", examples=["es_bulk"]
-    )
     index: str = Field(
         "logs-ktrans.flow-default",
         description=(

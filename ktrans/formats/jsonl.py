@@ -13,10 +13,9 @@ from ktrans.kit.rows.pieces import Piece
 from ktrans.kit.rows.row_format import TextFormat
 
 
-class JsonlFormatConfig(ComponentConfig):
+class JsonlFormatConfig(ComponentConfig, type="jsonl"):
     """Options of JSON lines."""
 
-    type: Literal["jsonl"] = Field("jsonl", description="JSON lines.", examples=["jsonl"])
     nulls: Literal["omit", "write"] = Field(
         "omit",
         description="Whether members without a value are left out or written as null.",

@@ -23,10 +23,9 @@ _FIRST_GUESS = 0.25
 """Size in the file over size in memory, before the first row group (flow logs: 0.15 to 0.3)."""
 
 
-class ParquetFormatConfig(ComponentConfig):
+class ParquetFormatConfig(ComponentConfig, type="parquet"):
     """Options of Parquet files."""
 
-    type: Literal["parquet"] = Field("parquet", description="Apache Parquet.", examples=["parquet"])
     compression: Literal["zstd", "snappy", "gzip", "none"] = Field(
         "zstd", description="Codec of the pages inside the file.", examples=["zstd", "snappy"]
     )

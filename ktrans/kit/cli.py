@@ -72,10 +72,16 @@ DURATION = _Duration()
 
 
 def show_json(value: Any) -> None:
-    """Print the JSON document of a command that was called with `--json`."""
+    """Print the JSON document of a command that was called with `--json`; it may hold dataclasses."""
     import json
 
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    from dataclasses import asdict, is_dataclass
+
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 def width() -> int:

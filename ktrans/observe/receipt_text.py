@@ -16,7 +16,7 @@ from click import style, unstyle
 
 from ktrans.engine.epoch_limits import quarantine_note
 from ktrans.engine.ledger import StageLedger
-from ktrans.engine.receipt import QuarantinedSplit, RunReceipt, SinkOutput
+from ktrans.engine.receipt import RunReceipt, SinkOutput
 from ktrans.observe import human
 
 WIDTH = 80
@@ -229,7 +229,7 @@ class _Writer:
 
     def _quarantined(self) -> Iterator[str]:
         again = {"waiting": "not read, tried again in the next run", "rejected": "cannot be read"}
-        items: list[QuarantinedSplit] = self.receipt.quarantined
+        items = self.receipt.quarantined
         for item in items[:SHOWN]:
             what = again.get(item.kind, item.kind)
             reason = item.reason.removeprefix(f"{item.uri}: ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ktrans.api.spec import Spec, hookimpl
+from ktrans.api.spec import Kind, Spec, hookimpl
 
 
 @hookimpl
@@ -34,22 +34,24 @@ def ktrans_known_types() -> dict[str, str]:
     return WELL_KNOWN
 
 
-def _spec(kind: str, name: str, module: str, cls: str, summary: str, **more: object) -> Spec:
-    folder = "decoders.logs" if kind == "decoder" and module != "auto" else f"{kind}s"
-    where = f"ktrans.{folder}.{module}"
-    return Spec(
-        kind=kind,  # type: ignore[arg-type]
-        type=name,
-        build=f"{where}:{cls}",
-        config=f"{where}:{cls}Config",
-        summary=summary,
-        **more,  # type: ignore[arg-type]
-    )
+def _specs(kind: Kind, summaries: dict[str, str], **more: Any) -> list[Spec]:
+    """Return the Specs of components that are in a module of their name each."""
+    return [
+        _spec(kind, f"ktrans.{kind}s.{name}", name, text, **more)
+        for name, text in summaries.items()
+    ]
+
+
+def _spec(kind: Kind, module: str, name: str, summary: str, **more: Any) -> Spec:
+    """Return the Spec of a component, whose class is named for its type and kind: `ToOcsfEnricher`."""
+    words = f"{name}_{kind}".split("_")
+    build = f"{module}:{''.join(word.capitalize() for word in words)}"
+    return Spec(kind=kind, type=name, build=build, config=f"{build}Config", summary=summary, **more)
 
 
 def _log(name: str, summary: str, **more: Any) -> Spec:
     """Return the Spec of a log that `ktrans.decoders.logs` declares in a module of its name."""
-    where = f"ktrans.decoders.logs.{name}:LOG"
+    where = f"{LOGS}.{name}:LOG"
     return Spec(
         kind="decoder",
         type=name,
@@ -61,6 +63,7 @@ def _log(name: str, summary: str, **more: Any) -> Spec:
     )
 
 
+LOGS = "ktrans.decoders.logs"
 CODE_FILES = (
     *("config", "plugins", "tables", "input", "records", "run", "state"),
     *("services", "line_protocol"),
@@ -81,18 +84,11 @@ WELL_KNOWN = {
     "sqs": "ktrans-aws",
 }
 SOURCES = [
-    _spec("source", "file", "file", "FileSource", "Files by path and glob", stability="stable"),
-    _spec("source", "stdin", "stdin", "StdinSource", "Standard input, spooled so that it resumes"),
+    *_specs("source", {"file": "Files by path and glob"}, stability="stable"),
+    *_specs("source", {"stdin": "Standard input, spooled so that it resumes"}),
 ]
 DECODERS = [
-    _spec(
-        "decoder",
-        "auto",
-        "auto",
-        "AutoDecoder",
-        "Looks at each object and picks the decoder",
-        stability="stable",
-    ),
+    *_specs("decoder", {"auto": "Looks at each object and picks the decoder"}, stability="stable"),
     _log("aws_vpc", "AWS VPC flow logs, versions 2 to 11, text and Parquet", stability="stable"),
     _log("aws_tgw", "AWS Transit Gateway flow logs, text and Parquet", stability="stable"),
     _log(
@@ -110,90 +106,67 @@ DECODERS = [
     _log("hubble", "Cilium Hubble flows, JSON"),
     _log("cloudflare_network_analytics", "Cloudflare Network Analytics logs, JSON from Logpush"),
     _log("goflow2", "NetFlow, IPFIX and sFlow as JSON from goflow2"),
-    _spec("decoder", "flow_json", "flow_json", "FlowJsonDecoder", "Any JSON log, by a mapping"),
-    _spec("decoder", "flow_csv", "flow_csv", "FlowCsvDecoder", "Any CSV log, by a mapping"),
+    _spec("decoder", f"{LOGS}.flow_json", "flow_json", "Any JSON log, by a mapping"),
+    _spec("decoder", f"{LOGS}.flow_csv", "flow_csv", "Any CSV log, by a mapping"),
     _log("huawei_vpc", "Huawei Cloud and Open Telekom Cloud VPC flow logs"),
     _log("tencent_vpc", "Tencent Cloud flow logs of network interfaces"),
     _log("tencent_ccn", "Tencent Cloud flow logs of cross-region traffic"),
     _log("ktrans", "Flow rows that ktrans wrote, Parquet and JSON lines"),
     _log("ocsf", "OCSF Network Activity (Amazon Security Lake), Parquet and JSON"),
 ]
-ENRICHERS = [
-    _spec("enricher", "rollup", "rollup", "RollupEnricher", "Totals by window of time and group"),
-    _spec("enricher", "filter", "filter", "FilterEnricher", "Keeps rows that match an expression"),
-    _spec("enricher", "derive", "derive", "DeriveEnricher", "Computes columns from others"),
-    _spec("enricher", "select", "select", "SelectEnricher", "Keeps, drops and renames columns"),
-    _spec("enricher", "cidr", "cidr", "CidrEnricher", "Looks addresses up in a prefix table"),
-    _spec("enricher", "services", "services", "ServicesEnricher", "Names protocols and services"),
-    _spec("enricher", "labels", "labels", "LabelsEnricher", "Classes of addresses, direction"),
-    _spec(
-        "enricher",
-        "hash_addresses",
-        "hash_addresses",
-        "HashAddressesEnricher",
-        "Replaces addresses by keyed hashes",
-    ),
-    _spec("enricher", "python", "python", "PythonEnricher", "A function of an installed module"),
-    _spec("enricher", "sample", "sample", "SampleEnricher", "Keeps 1 flow in N, with a weight"),
-    _spec("enricher", "dedupe", "dedupe", "DedupeEnricher", "Drops redelivered rows"),
-    _spec(
-        "enricher",
-        "one_report",
-        "one_report",
-        "OneReportEnricher",
-        "Keeps one report of a flow that several capture points saw",
-    ),
-    _spec(
-        "enricher", "stitch", "stitch", "StitchEnricher", "Joins both directions of a connection"
-    ),
-    _spec(
-        "enricher",
-        "community_id",
-        "community_id",
-        "CommunityIdEnricher",
-        "Community IDs, by which other tools name the same connection",
-    ),
-    _spec(
-        "enricher",
-        "zones",
-        "zones",
-        "ZonesEnricher",
-        "Region, zone and network of both ends, class and price of the path",
-    ),
-    _spec("enricher", "to_ocsf", "to_ocsf", "ToOcsfEnricher", "OCSF Network Activity records"),
-    _spec("enricher", "to_ecs", "to_ecs", "ToEcsEnricher", "Elastic Common Schema documents"),
-    _spec("enricher", "to_otel", "to_otel", "ToOtelEnricher", "OpenTelemetry log records"),
-]
+ENRICHERS = _specs(
+    "enricher",
+    {
+        "rollup": "Totals by window of time and group",
+        "filter": "Keeps rows that match an expression",
+        "derive": "Computes columns from others",
+        "select": "Keeps, drops and renames columns",
+        "cidr": "Looks addresses up in a prefix table",
+        "services": "Names protocols and services",
+        "labels": "Classes of addresses, direction",
+        "hash_addresses": "Replaces addresses by keyed hashes",
+        "python": "A function of an installed module",
+        "sample": "Keeps 1 flow in N, with a weight",
+        "dedupe": "Drops redelivered rows",
+        "one_report": "Keeps one report of a flow that several capture points saw",
+        "stitch": "Joins both directions of a connection",
+        "community_id": "Community IDs, by which other tools name the same connection",
+        "zones": "Region, zone and network of both ends, class and price of the path",
+        "to_ocsf": "OCSF Network Activity records",
+        "to_ecs": "Elastic Common Schema documents",
+        "to_otel": "OpenTelemetry log records",
+    },
+)
+STABLE_FORMATS = {
+    "parquet": "Apache Parquet",
+    "jsonl": "JSON lines",
+    "csv": "CSV with a header",
+}
+OTHER_FORMATS = {
+    "arrow": "Arrow IPC",
+    "influx": "InfluxDB line protocol",
+    "es_bulk": "Elasticsearch bulk requests",
+}
 FORMATS = [
-    _spec("format", "parquet", "parquet", "ParquetFormat", "Apache Parquet", stability="stable"),
-    _spec("format", "jsonl", "jsonl", "JsonlFormat", "JSON lines", stability="stable"),
-    _spec("format", "csv", "csv", "CsvFormat", "CSV with a header", stability="stable"),
-    _spec("format", "arrow", "arrow", "ArrowFormat", "Arrow IPC"),
-    _spec("format", "influx", "influx", "InfluxFormat", "InfluxDB line protocol"),
-    _spec("format", "es_bulk", "es_bulk", "EsBulkFormat", "Elasticsearch bulk requests"),
+    *_specs("format", STABLE_FORMATS, stability="stable"),
+    *_specs("format", OTHER_FORMATS),
 ]
 SINKS = [
-    _spec(
+    *_specs(
         "sink",
-        "file",
-        "file",
-        "FileSink",
-        "Files in partitioned folders",
+        {"file": "Files in partitioned folders"},
         stability="stable",
         delivery="exactly_once",
     ),
-    _spec("sink", "stdout", "stdout", "StdoutSink", "Standard output", delivery="at_least_once"),
-    _spec(
-        "sink", "blackhole", "blackhole", "BlackholeSink", "Discards rows", delivery="exactly_once"
-    ),
+    *_specs("sink", {"stdout": "Standard output"}, delivery="at_least_once"),
+    *_specs("sink", {"blackhole": "Discards rows"}, delivery="exactly_once"),
 ]
 STATES = [
-    Spec(
-        kind="state",
-        type="sqlite",
-        build="ktrans.state.sqlite:SqliteState",
-        config="ktrans.state.sqlite:SqliteStateConfig",
-        summary="A SQLite file, for all runs of one machine",
+    _spec(
+        "state",
+        "ktrans.state.sqlite",
+        "sqlite",
+        "A SQLite file, for all runs of one machine",
         stability="stable",
-    ),
+    )
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import types
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel, SecretStr
@@ -37,10 +37,6 @@ class Option:
     default: Any
     description: str
     examples: list[Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the form that `ktrans components --json` prints."""
-        return asdict(self)
 
 
 def list_options(model: type[BaseModel], nested: dict[str, Kind] | None = None) -> list[Option]:

@@ -61,21 +61,6 @@ class PluginInfo:
         """Return distribution and version, for messages."""
         return f"{self.distribution} {self.version}".strip()
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the form that `ktrans plugins --json` prints."""
-        return {
-            "name": self.name,
-            "distribution": self.distribution,
-            "version": self.version,
-            "module": self.module,
-            "status": self.status,
-            "error": self.error,
-            "components": self.components,
-            "hooks": self.hooks,
-            "unknown_hooks": self.unknown_hooks,
-            "conflicts": self.conflicts,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Offer:

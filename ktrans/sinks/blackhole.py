@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import pyarrow as pa
-from pydantic import Field
 
 from ktrans.api import ComponentConfig, EpochId, Receipt, Sink, TaskId, Writer
 
 
-class BlackholeSinkConfig(ComponentConfig):
+class BlackholeSinkConfig(ComponentConfig, type="blackhole"):
     """Options of the blackhole sink."""
-
-    type: Literal["blackhole"] = Field(
-        "blackhole", description="Counts rows and discards them.", examples=["blackhole"]
-    )
 
 
 class BlackholeSink(Sink[BlackholeSinkConfig]):

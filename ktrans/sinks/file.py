@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
-
-from pydantic import Field
 
 from ktrans.api import Dataset, EpochId, Receipt, TaskId
 from ktrans.kit.files.partitioned_sink import PartitionedSink, PartitionedSinkConfig
 from ktrans.kit.files.staging import StagedFiles, Staging, check_writable
 
 
-class FileSinkConfig(PartitionedSinkConfig):
+class FileSinkConfig(PartitionedSinkConfig, type="file"):
     """Options of the file sink."""
-
-    type: Literal["file"] = Field("file", description="Local files.", examples=["file"])
 
 
 class FileSink(PartitionedSink[FileSinkConfig]):

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from pydantic import Field
@@ -34,12 +34,11 @@ from ktrans.kit.rows.row_format import RowFormat
 _IN_MEMORY_BYTES = 8 << 20
 
 
-class StdoutSinkConfig(ComponentConfig):
+class StdoutSinkConfig(ComponentConfig, type="stdout"):
     """Options of the stdout sink."""
 
     nested: ClassVar[dict[str, Kind]] = {"format": "format"}
 
-    type: Literal["stdout"] = Field("stdout", description="Standard output.", examples=["stdout"])
     format: ComponentConfig = Field(
         ComponentConfig(type="jsonl"),
         description="How rows look: a format of rows, such as jsonl, csv or influx.",

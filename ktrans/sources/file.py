@@ -43,7 +43,7 @@ _CHUNK = 5_000
 _Path = Annotated[str, Field(min_length=1)]
 
 
-class FileSourceConfig(ComponentConfig):
+class FileSourceConfig(ComponentConfig, type="file"):
     """Files by path, folder and glob.
 
     Names that begin with a dot, and names that end in .tmp, .part or .inprogress, are skipped
@@ -52,9 +52,6 @@ class FileSourceConfig(ComponentConfig):
     A file that is renamed is a new file: let a glob match either the live log or the rotated ones.
     """
 
-    type: Literal["file"] = Field(
-        default="file", description="Which component this is.", examples=["file"]
-    )
     paths: _Path | Annotated[list[_Path], Field(min_length=1)] = Field(
         description="Files, folders and globs, one or a list, relative to the pipeline file's "
         "folder. `*` stays within a folder, `**` stands for any number of folders; a glob matches "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import Field
@@ -26,7 +26,7 @@ from ktrans.kit.units import Duration, Size
 from ktrans.sources.files.stream_reader import StreamReader
 
 
-class StdinSourceConfig(ComponentConfig):
+class StdinSourceConfig(ComponentConfig, type="stdin"):
     """Standard input, spooled to disk so that a killed run resumes with the same bytes.
 
     Plain text is cut at line ends; compressed input and Parquet become one segment whatever their
@@ -34,9 +34,6 @@ class StdinSourceConfig(ComponentConfig):
     finished is read first by the next one: all input is in the spool before more is read.
     """
 
-    type: Literal["stdin"] = Field(
-        default="stdin", description="Which component this is.", examples=["stdin"]
-    )
     spool_dir: str | None = Field(
         default=None,
         min_length=1,

@@ -9,6 +9,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import astuple
 from typing import Any
 
 from ktrans.api import Receipt, Split
@@ -118,7 +119,7 @@ class EpochStore:
             )
             db.execute(
                 "INSERT INTO epoch_quarantined VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (pipeline, epoch.number, *one.to_json().values()),
+                (pipeline, epoch.number, *astuple(one)),
             )
 
     def clear_quarantine(self, pipeline: str, epoch: Epoch) -> None:

@@ -43,16 +43,6 @@ class Quarantine:
     code: str
     reason: str
 
-    def to_json(self) -> dict[str, str]:
-        """Return it as it is stored."""
-        return {
-            "key": self.key,
-            "uri": self.uri,
-            "kind": self.kind,
-            "code": self.code,
-            "reason": self.reason,
-        }
-
 
 @dataclass(slots=True)
 class Epoch:

@@ -31,15 +31,6 @@ class KnownSplit:
     epoch: int = 0
     quarantined: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as `--json` prints it."""
-        return {
-            "key": self.key,
-            "value": self.value,
-            "epoch": self.epoch,
-            "quarantined": self.quarantined,
-        }
-
 
 def matching(
     store: Store,

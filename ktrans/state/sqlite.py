@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Literal
 
 from pydantic import Field
 
@@ -16,12 +15,9 @@ from ktrans.kit.state.tables import STATE_VERSION
 from ktrans.state.lock import lock
 
 
-class SqliteStateConfig(ComponentConfig):
+class SqliteStateConfig(ComponentConfig, type="sqlite"):
     """A SQLite file, with lock files beside it."""
 
-    type: Literal["sqlite"] = Field(
-        "sqlite", description="Which component this is.", examples=["sqlite"]
-    )
     path: str = Field(
         default=".ktrans/state.db",
         min_length=1,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -65,10 +65,9 @@ SCHEMA = pa.schema(
 )
 
 
-class FakeSourceConfig(FakeConfig):
+class FakeSourceConfig(FakeConfig, type="fake"):
     """Options of the fake source."""
 
-    type: Literal["fake"] = "fake"
     tag: str = ""
     """A source with another tag counts as another source."""
 
@@ -120,10 +119,9 @@ class FakeBlock:
     nbytes: int = 1 << 20
 
 
-class FakeDecoderConfig(ComponentConfig):
+class FakeDecoderConfig(ComponentConfig, type="fake"):
     """Options of the fake decoder."""
 
-    type: Literal["fake"] = "fake"
     block_lines: int = Field(default=2, description="Lines a block.", examples=[2])
 
 
@@ -164,10 +162,8 @@ class FakeDecoder(Decoder[FakeDecoderConfig]):
         return Decoded(batch, len(block.lines), rejects)
 
 
-class FakeEnricherConfig(ComponentConfig):
+class FakeEnricherConfig(ComponentConfig, type="fake_loser"):
     """Options of the fake enricher."""
-
-    type: Literal["fake_loser"] = "fake_loser"
 
 
 class FakeLoser(Enricher[FakeEnricherConfig]):
@@ -182,10 +178,8 @@ class FakeLoser(Enricher[FakeEnricherConfig]):
         return batch.slice(1)
 
 
-class FakeSinkConfig(FakeConfig):
+class FakeSinkConfig(FakeConfig, type="fake"):
     """Options of the fake sink."""
-
-    type: Literal["fake"] = "fake"
 
 
 class FakeSink(Sink[FakeSinkConfig]):

@@ -58,10 +58,7 @@ class TestResult:
             "name": self.case.name,
             "passed": self.passed,
             "rows": self.rows,
-            "differences": [
-                {"row": d.row, "column": d.column, "expected": d.expected, "actual": d.actual}
-                for d in self.differences
-            ],
+            "differences": self.differences,
         }
 
 

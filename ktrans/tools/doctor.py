@@ -57,15 +57,6 @@ class Finding:
     message: str
     hint: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON form that `ktrans doctor --json` prints."""
-        return {
-            "verdict": self.verdict,
-            "subject": self.subject,
-            "message": self.message,
-            "hint": self.hint,
-        }
-
 
 def check_machine(catalogue: Catalogue) -> Iterator[Finding]:
     """Check the machine, the installation and the plugins."""

@@ -51,10 +51,6 @@ class PlanPreview:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON form that `ktrans plan --json` prints."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
 
 def preview_plan(
     pipeline: Pipeline, catalogue: Catalogue, workers: int, start: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pydantic import Field
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
-class DuckdbSinkConfig(ComponentConfig):
+class DuckdbSinkConfig(ComponentConfig, type="duckdb"):
     """Options of the sink."""
 
-    type: Literal["duckdb"] = Field("duckdb", description="This sink.", examples=["duckdb"])
     database: str = Field(
         description="The DuckDB file; made if it is not there.", examples=["flows.duckdb"]
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -20,14 +20,11 @@ from ktrans.decoders.mapped.frames import Delimited
 from ktrans.decoders.read.csv import Dialect
 
 
-class FlowCsvDecoderConfig(MappingConfig):
+class FlowCsvDecoderConfig(MappingConfig, type="flow_csv"):
     """Options of the `flow_csv` decoder."""
 
     dotted: ClassVar[bool] = False
 
-    type: Literal["flow_csv"] = Field(
-        default="flow_csv", description="Which component this is.", examples=["flow_csv"]
-    )
     fields: Mapping[str, Given] = Field(
         description=(
             "The column of the text that each flow column is read from: its name, several of which "

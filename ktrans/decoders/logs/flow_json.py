@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from pydantic import Field
 
@@ -13,12 +12,9 @@ from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Json
 
 
-class FlowJsonDecoderConfig(MappingConfig):
+class FlowJsonDecoderConfig(MappingConfig, type="flow_json"):
     """Options of the `flow_json` decoder."""
 
-    type: Literal["flow_json"] = Field(
-        default="flow_json", description="Which component this is.", examples=["flow_json"]
-    )
     fields: Mapping[str, Given] = Field(
         description=(
             "The values that each flow column is read from: a dotted path, several of which the "

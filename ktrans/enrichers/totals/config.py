@@ -43,15 +43,12 @@ class Top(BaseModel):
     )
 
 
-class RollupEnricherConfig(ComponentConfig):
+class RollupEnricherConfig(ComponentConfig, type="rollup"):
     """Sums rows up by window of event time and by columns; totals come out in place of the rows.
 
     What is in windows that are still open is kept in the state store, as part of each epoch.
     """
 
-    type: Literal["rollup"] = Field(
-        "rollup", description="Which component this is.", examples=["rollup"]
-    )
     window: WholeSeconds = Field(
         ge=1,
         le=CENTURY,

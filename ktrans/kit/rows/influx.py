@@ -24,12 +24,9 @@ _RESERVED = ("time", "_field", "_measurement")
 _OBJECT_TAG, _ROW_TAG = "object", "flow"
 
 
-class InfluxFormatConfig(ComponentConfig):
+class InfluxFormatConfig(ComponentConfig, type="influx"):
     """Options of line protocol."""
 
-    type: Literal["influx"] = Field(
-        "influx", description="InfluxDB line protocol.", examples=["influx"]
-    )
     measurement: str = Field(
         "flow", min_length=1, description="Name of the measurement.", examples=["flow", "vpc_flow"]
     )

@@ -55,15 +55,12 @@ _VALUES: dict[str, tuple[Callable[[Interface], str | None], str]] = {
 }
 
 
-class AwsMetadataEnricherConfig(AwsConfig):
+class AwsMetadataEnricherConfig(AwsConfig, type="aws_metadata"):
     """Adds data of EC2 about the interfaces at both ends of a flow.
 
     From a snapshot file, or from the API of EC2 when a run begins. Unknown values are null.
     """
 
-    type: Literal["aws_metadata"] = Field(
-        "aws_metadata", description="Which component this is.", examples=["aws_metadata"]
-    )
     snapshot: str | None = Field(
         None,
         description="Snapshot file, written by `python -m ktrans_aws.snapshot`; by default EC2 is"

@@ -15,10 +15,9 @@ from ktrans_aws.s3_target import S3Target
 _MAX_PARTS = 10_000
 
 
-class S3SinkConfig(S3Config, ObjectSinkConfig):
+class S3SinkConfig(S3Config, ObjectSinkConfig, type="s3"):
     """Objects in an S3 bucket, or in a store that speaks its language."""
 
-    type: Literal["s3"] = Field("s3", description="Which component this is.", examples=["s3"])
     part_size: Size = Field(
         8 << 20,
         ge=5 << 20,

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import Field
-
 from ktrans.kit.objects.source import ObjectSource, ObjectSourceConfig
 from ktrans_aws.client import S3Config
 from ktrans_aws.s3_store import S3Store
 
 
-class S3SourceConfig(S3Config, ObjectSourceConfig):
+class S3SourceConfig(S3Config, ObjectSourceConfig, type="s3"):
     """Objects of an S3 bucket, or of a store that speaks its language.
 
     Read once each, oldest day first; new ones are found by listing the days that matter.
     """
-
-    type: Literal["s3"] = Field("s3", description="Which component this is.", examples=["s3"])
 
 
 class S3Source(ObjectSource[S3SourceConfig]):

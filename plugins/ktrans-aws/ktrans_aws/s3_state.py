@@ -6,8 +6,6 @@ and If-Match of PutObject); its data consistency model is strong for reads and l
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from ktrans.kit.state.bucket import BucketState, BucketStateConfig
@@ -18,14 +16,13 @@ from ktrans_aws.s3_store import S3Store
 CONNECTIONS = 12
 
 
-class S3StateConfig(S3Config, BucketStateConfig):
+class S3StateConfig(S3Config, BucketStateConfig, type="s3"):
     """Keeps what pipelines remember in an S3 bucket, for runs that share nothing else.
 
     Needs conditional writes, which S3 has, and only some of the servers that speak its language:
     `ktrans validate --connect` tries them.
     """
 
-    type: Literal["s3"] = Field("s3", description="Which component this is.", examples=["s3"])
     kms_key: str | None = Field(
         None,
         min_length=1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -37,7 +37,7 @@ from ktrans_aws.sqs_queue import SqsQueue
 _LOOK_SECS = 5
 
 
-class SqsSourceConfig(S3Access, ObjectReadConfig):
+class SqsSourceConfig(S3Access, ObjectReadConfig, type="sqs"):
     """Objects of S3 buckets, announced by notifications in an SQS queue.
 
     Notifications may come straight from S3, by way of an SNS topic (raw or not) or from
@@ -45,7 +45,6 @@ class SqsSourceConfig(S3Access, ObjectReadConfig):
     objects than `include` and `exclude` let in are deleted at once.
     """
 
-    type: Literal["sqs"] = Field("sqs", description="Which component this is.", examples=["sqs"])
     queue_url: str = Field(
         min_length=1,
         description="URL of the queue.",

@@ -13,16 +13,13 @@ from ktrans_azure.blob_container import BlobContainer
 from ktrans_azure.blob_target import BlobTarget
 
 
-class AzureBlobSinkConfig(AccountConfig, ObjectSinkConfig):
+class AzureBlobSinkConfig(AccountConfig, ObjectSinkConfig, type="azure_blob"):
     """Block blobs in one container of Azure Blob Storage.
 
     Blobs that an interrupted run had not committed are never visible; Azure removes their blocks
     within a week.
     """
 
-    type: Literal["azure_blob"] = Field(
-        default="azure_blob", description="Which component this is.", examples=["azure_blob"]
-    )
     container: str = Field(
         min_length=1, description="The container to write to; it must exist.", examples=["lake"]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -46,16 +46,13 @@ class EventQueueConfig(BaseModel):
     )
 
 
-class AzureBlobSourceConfig(AccountConfig, ObjectSourceConfig):
+class AzureBlobSourceConfig(AccountConfig, ObjectSourceConfig, type="azure_blob"):
     """Blobs of one container of Azure Blob Storage.
 
     Hour blobs of flow logs (`layout: flow_logs`) are read on while they grow. There `lookback`
     and `min_age` have no meaning.
     """
 
-    type: Literal["azure_blob"] = Field(
-        default="azure_blob", description="Which component this is.", examples=["azure_blob"]
-    )
     container: str = Field(
         min_length=1,
         description="The container to read.",

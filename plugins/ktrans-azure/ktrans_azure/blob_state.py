@@ -5,8 +5,6 @@ Source: Microsoft Learn, "Specifying conditional headers for Blob service operat
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from ktrans.kit.state.bucket import BucketState, BucketStateConfig
@@ -14,12 +12,9 @@ from ktrans_azure.account import Account, AccountConfig
 from ktrans_azure.blob_container import BlobContainer
 
 
-class AzureBlobStateConfig(AccountConfig, BucketStateConfig):
+class AzureBlobStateConfig(AccountConfig, BucketStateConfig, type="azure_blob"):
     """Keeps what pipelines remember in a blob container, for runs that share nothing else."""
 
-    type: Literal["azure_blob"] = Field(
-        default="azure_blob", description="Which component this is.", examples=["azure_blob"]
-    )
     container: str = Field(
         min_length=1, description="The container; it must exist.", examples=["ktrans"]
     )

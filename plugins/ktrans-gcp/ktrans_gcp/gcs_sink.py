@@ -12,14 +12,13 @@ from ktrans_gcp.gcs_bucket import WRITE_ACCESS, Bucket, BucketConfig
 from ktrans_gcp.gcs_target import PART_STEP, GcsTarget
 
 
-class GcsSinkConfig(BucketConfig, ObjectSinkConfig):
+class GcsSinkConfig(BucketConfig, ObjectSinkConfig, type="gcs"):
     """Writes objects to a Cloud Storage bucket, exactly once.
 
     Objects are staged below `.ktrans-staging/` in the same bucket and rewritten to their own keys
     at the commit, which copies no data.
     """
 
-    type: Literal["gcs"] = Field("gcs", description="Which component this is.", examples=["gcs"])
     storage_class: Literal["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"] | None = Field(
         None,
         description="Storage class of the objects; by default that of the bucket.",

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import Field
-
 from ktrans.kit.objects.source import ObjectSource, ObjectSourceConfig
 from ktrans_gcp.gcs_bucket import READ_ACCESS, Bucket, BucketConfig
 from ktrans_gcp.gcs_store import GcsStore
 
 
-class GcsSourceConfig(BucketConfig, ObjectSourceConfig):
+class GcsSourceConfig(BucketConfig, ObjectSourceConfig, type="gcs"):
     """Reads the objects of a Cloud Storage bucket, each at the generation that was planned.
 
     The folders of a log sink of Cloud Logging (`<log>/2026/11/05/`) are found automatically, so only
     days within the look-back are listed. Late entries are objects of their own (`..._A0:....json`)
     in the folder of their day.
     """
-
-    type: Literal["gcs"] = Field("gcs", description="Which component this is.", examples=["gcs"])
 
 
 class GcsSource(ObjectSource[GcsSourceConfig]):

@@ -6,10 +6,6 @@ object), "Consistency", "Quotas and limits" (one write a second to the same obje
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import Field
-
 from ktrans.kit.state.bucket import BucketState, BucketStateConfig
 from ktrans_gcp.gcs_bucket import WRITE_ACCESS, Bucket, BucketConfig
 from ktrans_gcp.gcs_store import GcsStore
@@ -18,10 +14,8 @@ THREADS = 12
 RETRY_SECS = 20.0
 
 
-class GcsStateConfig(BucketConfig, BucketStateConfig):
+class GcsStateConfig(BucketConfig, BucketStateConfig, type="gcs"):
     """Keeps what pipelines remember in a Cloud Storage bucket, for runs that share nothing else."""
-
-    type: Literal["gcs"] = Field("gcs", description="Which component this is.", examples=["gcs"])
 
 
 class GcsState(BucketState[GcsStateConfig]):

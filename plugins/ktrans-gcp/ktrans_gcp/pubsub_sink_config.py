@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ from ktrans.kit.units import Size
 from ktrans_gcp.google_auth import GoogleConfig
 
 
-class PubsubSinkConfig(GoogleConfig):
+class PubsubSinkConfig(GoogleConfig, type="pubsub"):
     """Publishes rows to a Pub/Sub topic, at least once.
 
     Rows wait on the local disk until their epoch is decided, then they are published. A run that
@@ -20,9 +20,6 @@ class PubsubSinkConfig(GoogleConfig):
 
     nested: ClassVar[dict[str, Kind]] = {"format": "format"}
 
-    type: Literal["pubsub"] = Field(
-        "pubsub", description="Which component this is.", examples=["pubsub"]
-    )
     project: str = Field(
         min_length=1, description="The project of the topic.", examples=["my-project"]
     )

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from ktrans.kit.units import Duration, Size
 from ktrans_gcp.google_auth import GoogleConfig
 
 
-class PubsubSourceConfig(GoogleConfig):
+class PubsubSourceConfig(GoogleConfig, type="pubsub"):
     """Messages of a Pub/Sub subscription, spooled to disk before they are acknowledged.
 
     A message's data becomes one line, or as many as it has itself. A run without --follow ends once
     no message has come for `idle_timeout`.
     """
 
-    type: Literal["pubsub"] = Field(
-        "pubsub", description="Which component this is.", examples=["pubsub"]
-    )
     project: str = Field(
         min_length=1, description="The project of the subscription.", examples=["my-project"]
     )

@@ -7,7 +7,7 @@ import io
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self, cast
+from typing import Any, BinaryIO, Self, cast
 
 import msgspec
 from pydantic import Field, field_validator, model_validator
@@ -31,16 +31,13 @@ from ktrans_generate.objects import Compression, Container, PieceReader, Recipe,
 _NAMES = sorted(LOGS)
 
 
-class GenerateSourceConfig(ComponentConfig):
+class GenerateSourceConfig(ComponentConfig, type="generate"):
     """Synthetic flow logs: the same options always give the same bytes.
 
     The traffic is that of some hundred hosts among themselves and with other addresses: mostly TCP,
     with heavy tails. All addresses are of private, documentation and test ranges.
     """
 
-    type: Literal["generate"] = Field(
-        default="generate", description="Which component this is.", examples=["generate"]
-    )
     log: str = Field(
         default="aws_vpc_v2",
         description=f"Which log to generate: {', '.join(_NAMES)}.",

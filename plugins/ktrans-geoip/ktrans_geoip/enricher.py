@@ -34,15 +34,12 @@ PROVIDES: dict[str, tuple[Column, ...]] = {
 }
 
 
-class GeoipEnricherConfig(ComponentConfig):
+class GeoipEnricherConfig(ComponentConfig, type="geoip"):
     """Adds the location and the network operator of addresses, from MaxMind DB files.
 
     Addresses that are not globally routed (private, shared, loopback and the like) get null.
     """
 
-    type: Literal["geoip"] = Field(
-        "geoip", description="Which component this is.", examples=["geoip"]
-    )
     city: str | None = Field(
         None,
         description="City database: for country, region, city, latitude and longitude.",

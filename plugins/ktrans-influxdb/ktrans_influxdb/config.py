@@ -24,12 +24,9 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
 }
 
 
-class InfluxdbSinkConfig(InfluxFormatConfig):
+class InfluxdbSinkConfig(InfluxFormatConfig, type="influxdb"):
     """Options of the `influxdb` sink; tags, fields and time as in the format `influx`."""
 
-    type: Literal["influxdb"] = Field(  # type: ignore[assignment]  # the format's own is influx
-        "influxdb", description="InfluxDB, versions 1 to 3.", examples=["influxdb"]
-    )
     url: str = Field(
         description="URL of the server, without the path of its API.",
         examples=["http://localhost:8086", "https://eu-central-1-1.aws.cloud2.influxdata.com"],

@@ -15,7 +15,7 @@ BY_BATCH = ("arrow", "parquet")
 WITH_SCHEMA = ("avro", "protobuf")
 
 
-class KafkaSinkConfig(KafkaConfig):
+class KafkaSinkConfig(KafkaConfig, type="kafka"):
     """Options of the Kafka sink."""
 
     owned: ClassVar[dict[str, str]] = {
@@ -36,7 +36,6 @@ class KafkaSinkConfig(KafkaConfig):
         "queue.buffering.max.messages": "buffer_size",
     }
 
-    type: Literal["kafka"] = Field("kafka", description="A Kafka topic.", examples=["kafka"])
     topic: str = Field(
         description="Topic of the records. {column} is replaced by the row's value, after a prefix of"
         " fixed text; characters that are invalid in topic names become _, and null becomes"

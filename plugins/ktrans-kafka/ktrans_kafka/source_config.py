@@ -15,7 +15,7 @@ _GROUP = "the source manages groups itself; see `group` and `report_group`"
 _ITS_OWN = "the source sets it, since its guarantees depend on it"
 
 
-class KafkaSourceConfig(KafkaConfig):
+class KafkaSourceConfig(KafkaConfig, type="kafka"):
     """Topics of an Apache Kafka cluster, each record read exactly once.
 
     Without `group`, this pipeline reads all partitions and keeps its position in its state store.
@@ -36,9 +36,6 @@ class KafkaSourceConfig(KafkaConfig):
         "transactional.id": _ITS_OWN,
     }
 
-    type: Literal["kafka"] = Field(
-        default="kafka", description="Which component this is.", examples=["kafka"]
-    )
     topics: list[str] = Field(
         min_length=1,
         description="Topic names; an entry that begins with ^ is a regular expression that also matches "

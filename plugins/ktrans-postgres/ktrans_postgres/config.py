@@ -12,12 +12,9 @@ from ktrans.kit.units import Duration, WholeSeconds
 _PARTS = ("host", "port", "dbname", "user", "password", "sslmode")
 
 
-class PostgresStateConfig(ComponentConfig):
+class PostgresStateConfig(ComponentConfig, type="postgres"):
     """A PostgreSQL database, for runs of several machines."""
 
-    type: Literal["postgres"] = Field(
-        "postgres", description="A PostgreSQL database.", examples=["postgres"]
-    )
     url: SecretStr | None = Field(
         None,
         description="Address of the database, with any parameters of libpq: sslmode, sslrootcert, "

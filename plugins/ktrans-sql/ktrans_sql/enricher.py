@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pydantic import Field
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     import duckdb
 
 
-class SqlEnricherConfig(ComponentConfig):
+class SqlEnricherConfig(ComponentConfig, type="sql"):
     """Options of the `sql` enricher."""
 
-    type: Literal["sql"] = Field("sql", description="Which component this is.", examples=["sql"])
     query: str = Field(
         min_length=1,
         description="A SELECT in DuckDB's SQL over the table `flows`, which is one batch of rows: "

@@ -16,10 +16,9 @@ from ktrans.registry.catalogue import Catalogue
 MODULE = "ktrans_test_parts"
 
 
-class ShopConfig(ComponentConfig):
+class ShopConfig(ComponentConfig, type="shop"):
     """A source with one of everything."""
 
-    type: Literal["shop"] = "shop"
     paths: list[str] = Field(description="Where to look.", examples=[["logs/"]])
     depth: int = Field(default=3, ge=0, le=9, description="How deep.", examples=[3])
     ratio: float = Field(default=0.5, description="How much.", examples=[0.5])
@@ -36,27 +35,24 @@ class ShopConfig(ComponentConfig):
         return value
 
 
-class PackConfig(ComponentConfig):
-    type: Literal["pack"] = "pack"
+class PackConfig(ComponentConfig, type="pack"):
     level: int | None = Field(default=None, description="How tight.", examples=[1])
 
 
-class BoxConfig(ComponentConfig):
+class BoxConfig(ComponentConfig, type="box"):
     nested: ClassVar = {"format": "format"}
-    type: Literal["box"] = "box"
     path: str = Field(description="Where to put it.", examples=["out/"])
     format: ComponentConfig = Field(
         default=PackConfig(), description="How rows look.", examples=[{"type": "pack"}]
     )
 
 
-class TrimConfig(ComponentConfig):
-    type: Literal["trim"] = "trim"
+class TrimConfig(ComponentConfig, type="trim"):
     rename: dict[str, str] = Field(default={}, description="Names.", examples=[{"a": "b"}])
 
 
-class AutoConfig(ComponentConfig):
-    type: Literal["auto"] = "auto"
+class AutoConfig(ComponentConfig, type="auto"):
+    pass
 
 
 class Part(Component):
@@ -87,13 +83,12 @@ def ktrans_components() -> list[Spec]:
     ]
 
 
-class JsonlConfig(ComponentConfig):
-    type: Literal["jsonl"] = "jsonl"
+class JsonlConfig(ComponentConfig, type="jsonl"):
+    pass
 
 
-class FileConfig(ComponentConfig):
+class FileConfig(ComponentConfig, type="file"):
     nested: ClassVar = {"format": "format"}
-    type: Literal["file"] = "file"
     path: str = Field(description="Where to.", examples=["out/"])
     format: ComponentConfig = Field(description="How.", examples=[{"type": "pack"}])
 

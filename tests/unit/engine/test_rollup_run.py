@@ -6,7 +6,6 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 import pyarrow as pa
@@ -38,10 +37,8 @@ SCHEMA = pa.schema(
 )
 
 
-class TimedConfig(fakes.FakeDecoderConfig):
+class TimedConfig(fakes.FakeDecoderConfig, type="timed"):
     """Options of the decoder of this test."""
-
-    type: Literal["timed"] = "timed"
 
 
 class TimedDecoder(fakes.FakeDecoder):
@@ -62,10 +59,8 @@ class TimedDecoder(fakes.FakeDecoder):
         return Decoded(batch, decoded.records, decoded.rejects)
 
 
-class LatestSinkConfig(fakes.FakeSinkConfig):
+class LatestSinkConfig(fakes.FakeSinkConfig, type="latest"):
     """Options of a sink that replaces rows."""
-
-    type: Literal["latest"] = "latest"
 
 
 class LatestSink(FakeSink):

@@ -8,8 +8,9 @@ import pytest
 
 from ktrans.api import ExitCode
 from ktrans.engine.ledger import StageLedger, Tally
-from ktrans.engine.receipt import QuarantinedSplit, RunReceipt, SinkOutput
+from ktrans.engine.receipt import RunReceipt, SinkOutput
 from ktrans.observe.receipt_text import one_line, receipt_text
+from ktrans.state.epochs import Quarantine
 
 
 @pytest.fixture
@@ -59,8 +60,8 @@ def test_what_needs_a_look_is_named(receipt):
     receipt.exit_code = ExitCode.DATA
     receipt.ledger.skipdata = 3
     receipt.quarantined = [
-        QuarantinedSplit("file:///logs/a.gz", "rejected", "unreadable", "not gzip"),
-        QuarantinedSplit("file:///logs/b.gz", "waiting", "access", "permission denied"),
+        Quarantine("a", "file:///logs/a.gz", "rejected", "unreadable", "not gzip"),
+        Quarantine("b", "file:///logs/b.gz", "waiting", "access", "permission denied"),
     ]
     receipt.torn = ["file:///logs/c.gz"]
     receipt.notes = ["3 files are not settled yet"]

@@ -13,10 +13,9 @@ from ktrans.registry.entry_points import installed_points
 
 GOOD = """
     from ktrans.api import Component, ComponentConfig, Spec, hookimpl
-    from typing import Literal
 
-    class Config(ComponentConfig):
-        type: Literal["{type}"] = "{type}"
+    class Config(ComponentConfig, type="{type}"):
+        pass
 
     class Part(Component):
         pass

@@ -10,7 +10,6 @@ from ktrans.api import PluginError
 from ktrans.registry.catalogue import Catalogue
 
 PLUGIN = """
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,8 +18,8 @@ from ktrans.api import ComponentConfig, Spec, hookimpl
 from ktrans.kit.column_enricher import ColumnEnricher
 
 
-class BitsConfig(ComponentConfig):
-    type: Literal["bits"] = "bits"
+class BitsConfig(ComponentConfig, type="bits"):
+    pass
 
 
 class Bits(ColumnEnricher):
