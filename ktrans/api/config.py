@@ -1,14 +1,4 @@
-"""The base class of a component's options.
-
->>> from typing import Literal
->>> from pydantic import Field
->>> from ktrans.api import ComponentConfig
->>> class AcmeConfig(ComponentConfig):
-...     type: Literal["acme"] = Field("acme", description="The Acme API.", examples=["acme"])
-...     batch_rows: int = Field(1000, ge=1, description="Rows a request.", examples=[500])
->>> AcmeConfig.model_validate({"type": "acme", "batch_rows": 50}).batch_rows
-50
-"""
+"""The base class of a component's options."""
 
 from __future__ import annotations
 
