@@ -12,18 +12,26 @@ from typing import Any
 
 import pyarrow as pa
 
-from ktrans.api import (
-    EpochId,
-    Receipt,
-    RetryableError,
-    Sink,
-    StageLostError,
-    TaskId,
-    Writer,
-)
+from ktrans.api import EpochId, KtransError, Receipt, Refused, Sink, StageLostError, TaskId, Writer
 from ktrans.api.component import C
 from ktrans.kit.files.path_template import slug
 from ktrans.kit.files.private_folder import private_folder
+from ktrans.kit.files.staging import os_errors, replace_file, sync_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of a batch of rows until the commit.
+
+    Attributes:
+        batch: of the schema that `bind` took.
+        rows: how many rows it stands for.
+        refused: rows that the destination will never accept.
+    """
+
+    batch: pa.RecordBatch
+    rows: int
+    refused: Sequence[Refused] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,8 @@ class Delivery:
         mark: names pipeline, sink, epoch and task; the same when the same rows are sent again.
         rows: their number.
         schema: their schema, as `bind` saw it when they were staged.
-        path: the Arrow stream file that holds them.
+        path: the Arrow stream file that holds them. Other files may be put beside it, with another
+            suffix; they are removed with it.
     """
 
     mark: str
@@ -95,21 +104,26 @@ class BufferedSink(Sink[C]):
         """Take the schema; extend this to refuse columns that cannot be stored."""
         self._schema = schema
 
+    def encode(self, batch: pa.RecordBatch) -> Kept:
+        """Return what to keep of a batch, by default the rows themselves. Pure; any thread."""
+        return Kept(batch, batch.num_rows)
+
     def prepare(self, epoch: EpochId) -> None:
         """Remove files of attempts at this epoch and at earlier ones."""
-        if not self._folder.is_dir():
+        if not self.folder.is_dir():
             return
-        for path in self._folder.iterdir():
+        for path in self.folder.iterdir():
             history, _, rest = path.stem.rpartition("-")[0].rpartition("-")
             if history == epoch.history and rest.isdigit() and int(rest) <= epoch.number:
                 path.unlink(missing_ok=True)
 
     def writer(self, task: TaskId) -> Writer:
         """Return a writer that keeps the task's rows."""
-        private_folder(self._folder)
-        # A unique name: files of other attempts, finished or not, must not be taken for this one.
-        name = f"{task}.{secrets.token_hex(4)}.arrow"
-        return _Stager(self._folder / name, self._schema)
+        with os_errors(self.folder):
+            private_folder(self.folder)
+            # A unique name: files of other attempts, finished or not, must not be taken for this one.
+            path = self.folder / f"{task}.{secrets.token_hex(4)}.arrow"
+            return _Stager(self, path, self._schema)
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
         """Deliver the staged files that have not been delivered.
@@ -119,85 +133,91 @@ class BufferedSink(Sink[C]):
         Raises:
             StageLostError: a file has disappeared without having been delivered.
         """
-        for receipt in receipts:
-            name = receipt.data["file"]
-            if name is None:
-                continue
-            path, done = self._folder / name, self._folder / f"{name}.done"
+        staged = [receipt for receipt in receipts if receipt.data["file"]]
+        settled = self._settled(epoch)
+        for receipt in staged:
+            path = self.folder / receipt.data["file"]
+            if not (settled or path.exists() or _done(path).exists()):
+                raise StageLostError(f"{path} has disappeared with {receipt.rows} rows")
+        for receipt in staged:
+            path = self.folder / receipt.data["file"]
             if path.exists():
                 task = path.stem.partition(".")[0]
                 mark = f"{self.context.pipeline}/{self.context.name}/{task}"
                 with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
                     schema = reader.schema  # as it was staged, whatever the pipeline says now
                 self.deliver(Delivery(mark, receipt.rows, schema, path))
-                path.replace(done)
-            elif not done.exists() and not self._settled(epoch):
-                raise StageLostError(f"{path} has disappeared with {receipt.rows} rows")
-        self._settle(epoch, receipts)
+                path.replace(_done(path))
+        if staged:
+            replace_file(self._note(epoch), str(epoch.number).encode())
+        for receipt in staged:
+            for path in self.folder.glob(f"{Path(receipt.data['file']).stem}.*"):
+                path.unlink(missing_ok=True)
+
+    def outputs(self) -> tuple[str, ...]:
+        """Return the destination's names, for receipts."""
+        return ()
 
     @property
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
+        """The folder in which rows wait."""
         name = f"{slug(self.context.pipeline)}.{slug(self.context.name)}"
         return self.context.path(".ktrans") / "staged" / name
 
+    def _note(self, epoch: EpochId) -> Path:
+        """Return the file with the number of the last epoch of a history that was delivered."""
+        return self.folder / f"last{epoch.history and '-'}{epoch.history}"
+
     def _settled(self, epoch: EpochId) -> bool:
         """Return whether this epoch was delivered completely."""
-        note = self._folder / f"last{epoch.history and '-'}{epoch.history}"
+        note = self._note(epoch)
         return note.exists() and int(note.read_text() or 0) >= epoch.number
 
-    def _settle(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
-        """Record that the epoch is delivered, then remove its files."""
-        if any(receipt.data["file"] for receipt in receipts):
-            note = self._folder / f"last{epoch.history and '-'}{epoch.history}"
-            fresh = note.with_suffix(".new")
-            with fresh.open("w") as stream:
-                stream.write(str(epoch.number))
-                stream.flush()
-                os.fsync(stream.fileno())
-            fresh.replace(note)
-            _sync(self._folder)
-        for receipt in receipts:
-            if receipt.data["file"]:
-                (self._folder / f"{receipt.data['file']}.done").unlink(missing_ok=True)
 
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+def _done(path: Path) -> Path:
+    return path.with_name(f"{path.name}.done")
 
 
 class _Stager(Writer):
     """Keeps the rows of a task in an Arrow stream file."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, sink: BufferedSink[Any], path: Path, schema: pa.Schema) -> None:
+        self._sink = sink
         self._path = path
         self._rows = 0
+        self._refused: list[Refused] = []
         self._file: Any = path.open("wb")
         options = pa.ipc.IpcWriteOptions(compression="lz4", emit_dictionary_deltas=True)
         self._stream = pa.ipc.new_stream(self._file, schema, options=options)
 
-    def write(self, encoded: pa.RecordBatch) -> None:
+    def encode(self, batch: pa.RecordBatch) -> Kept:
+        return self._sink.encode(batch)
+
+    def write(self, encoded: Kept) -> None:
         try:
-            self._stream.write_batch(encoded)
-        except OSError as error:
+            with os_errors(self._path):
+                self._stream.write_batch(encoded.batch)
+        except KtransError:
             self.abort()
-            raise RetryableError(f"cannot stage rows in {self._path}: {error}") from error
-        self._rows += encoded.num_rows
+            raise
+        self._rows += encoded.rows
+        self._refused += encoded.refused
 
     def finish(self) -> Receipt:
-        self._stream.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        if not self._rows:
-            self._path.unlink()
-            return Receipt(0, data={"file": None})
+        with os_errors(self._path):
+            self._stream.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            if not self._rows:
+                self._path.unlink()
+                return Receipt(0, data={"file": None})
+            sync_folder(self._path.parent)
         size = self._path.stat().st_size
-        return Receipt(self._rows, size, {"file": self._path.name}, (str(self._path),))
+        return Receipt(self._rows, size, {"file": self._path.name}, self._sink.outputs())
+
+    def refused(self) -> Sequence[Refused]:
+        return self._refused
 
     def abort(self) -> None:
         self._file.close()

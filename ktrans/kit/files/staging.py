@@ -234,6 +234,17 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a small file whole or not at all, durably."""
+    fresh = path.with_suffix(".tmp")
+    with fresh.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
 def sync_tree(folder: Path) -> None:
     """Make the names in a folder and in all folders below it durable."""
     for path, _, _ in os.walk(folder):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ktrans.api import AccessError
 from ktrans.kit.files.private_folder import private_folder
+from ktrans.kit.files.staging import replace_file, sync_folder
 
 HEAD_BYTES = 64 << 10
 """How much of a stream's beginning is kept for its later segments."""
@@ -138,13 +139,7 @@ class Spool:
 
     def write_head(self, stream: int, data: bytes) -> None:
         """Write the first bytes of a stream, durably."""
-        path = self.head_path(stream)
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_file(self.head_path(stream), data)
 
     def _found(self) -> list[tuple[Segment, str]]:
         found = []
@@ -161,11 +156,7 @@ class Spool:
         with path.open("rb+") as file:
             os.fsync(file.fileno())
         path.replace(self.path(segment))
-        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.folder)
 
 
 class SegmentWriter:

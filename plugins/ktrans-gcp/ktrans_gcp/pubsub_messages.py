@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import ConfigError, Format, Refused
+from ktrans.kit.buffered_sink import Kept
 
 MAX_ATTRIBUTE_BYTES = 1024
 ORDERING_KEY = "ordering_key"
@@ -30,14 +31,6 @@ class RowTexts(Protocol):
 
     def texts(self, batch: pa.RecordBatch) -> list[pa.Array]:
         """Return each row's text, with its row end, as arrays that follow each other."""
-
-
-@dataclass(slots=True)
-class Messages:
-    """A batch as messages: the columns of `schema_of`, and the rows that are too large."""
-
-    batch: pa.RecordBatch
-    refused: list[Refused] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +81,7 @@ def check_column(schema: pa.Schema, column: str, option: str) -> None:
         )
 
 
-def encode(shape: Shape, batch: pa.RecordBatch) -> Messages:
+def encode(shape: Shape, batch: pa.RecordBatch) -> Kept:
     """Turn a batch into messages. Pure."""
     if shape.rows_per_message > 1:
         return _sliced(shape, batch)
@@ -107,7 +100,7 @@ def encode(shape: Shape, batch: pa.RecordBatch) -> Messages:
     return _without_refused(shape, batch, made)
 
 
-def _without_refused(shape: Shape, batch: pa.RecordBatch, made: pa.RecordBatch) -> Messages:
+def _without_refused(shape: Shape, batch: pa.RecordBatch, made: pa.RecordBatch) -> Kept:
     sizes = _lengths(made.column(0))
     longest = np.zeros(len(sizes), np.int64)
     for index in range(2, made.num_columns):
@@ -128,14 +121,14 @@ def _without_refused(shape: Shape, batch: pa.RecordBatch, made: pa.RecordBatch) 
         refused.append(_refuse(batch, too_long, "attribute_too_long", detail))
     if refused:
         made = made.filter(pa.array(~(too_large | too_long)))
-    return Messages(made, refused)
+    return Kept(made, _compute.sum(made.column(1)).as_py() or 0, refused)
 
 
 def _refuse(batch: pa.RecordBatch, flags: np.ndarray, reason: str, detail: str) -> Refused:
     return Refused(batch.filter(pa.array(flags)), reason, detail)
 
 
-def _sliced(shape: Shape, batch: pa.RecordBatch) -> Messages:
+def _sliced(shape: Shape, batch: pa.RecordBatch) -> Kept:
     """Make a message of each slice of rows; slices that are too large are halved."""
     data: list[bytes] = []
     counts: list[int] = []
@@ -165,7 +158,7 @@ def _sliced(shape: Shape, batch: pa.RecordBatch) -> Messages:
         ],
         schema=schema_of(()),
     )
-    return Messages(made, refused)
+    return Kept(made, _compute.sum(made.column(1)).as_py() or 0, refused)
 
 
 def _file(made: Format[Any], rows: pa.RecordBatch) -> bytes:

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+import numpy as np
 import pyarrow as pa
 
-from ktrans.api import (
-    AccessError,
-    ConfigError,
-    Dataset,
-    EpochId,
-    Format,
-    Receipt,
-    Refused,
-    Sink,
-    StageLostError,
-    TaskId,
-    Writer,
-)
+from ktrans.api import AccessError, ConfigError, Dataset, Format
+from ktrans.kit.buffered_sink import BufferedSink, Delivery, Kept
 from ktrans.kit.files.format_option import build_format
+from ktrans.kit.files.staging import check_writable
 from ktrans_gcp.errors import google_errors
-from ktrans_gcp.message_stage import MessageStage
 from ktrans_gcp.pubsub_client import publisher
-from ktrans_gcp.pubsub_messages import Messages, RowTexts, Shape, check_column, encode, schema_of
+from ktrans_gcp.pubsub_messages import RowTexts, Shape, check_column, encode, schema_of
 from ktrans_gcp.pubsub_publisher import ACCESS, MISSING, Publisher
 from ktrans_gcp.pubsub_sink_config import PubsubSinkConfig
 
 _CHECK_SECS = 15.0
 
 
-class PubsubSink(Sink[PubsubSinkConfig]):
-    """Stages messages on the local disk, and publishes them at the commit."""
+class PubsubSink(BufferedSink[PubsubSinkConfig]):
+    """Stages messages on the local disk, and publishes them at the commit.
+
+    Beside the messages of a task, `.sent` has the numbers of those that were published: `first end`
+    a line.
+    """
 
     def __init__(self, config: PubsubSinkConfig, context: Any = None) -> None:
         super().__init__(config, context)
@@ -48,13 +40,11 @@ class PubsubSink(Sink[PubsubSinkConfig]):
         """The format of the messages."""
         return build_format(self.config.format, self.context)
 
-    @cached_property
-    def stage(self) -> MessageStage:
+    @property
+    def folder(self) -> Path:
         """The folder in which messages wait."""
-        if self.config.stage_dir:
-            return MessageStage(self.context.path(self.config.stage_dir))
-        base = Path(self.context.base_dir) / ".ktrans/stage"
-        return MessageStage(base / quote(self.context.pipeline, "") / quote(self.context.name, ""))
+        chosen = self.config.stage_dir
+        return self.context.path(chosen) if chosen else super().folder
 
     @cached_property
     def shape(self) -> Shape:
@@ -84,7 +74,7 @@ class PubsubSink(Sink[PubsubSinkConfig]):
             AccessError: no permission for it, or for the stage's folder.
             UnavailableError: Pub/Sub does not answer.
         """
-        self.stage.check()
+        check_writable(self.folder)
         with google_errors(f"topic {self._topic}", missing=MISSING, access=ACCESS, checking=True):
             self._check_topic()
 
@@ -129,43 +119,40 @@ class PubsubSink(Sink[PubsubSinkConfig]):
                 hint="take jsonl, csv or influx, or set rows_per_message to more than 1",
             )
         self.format.bind(schema)
+        super().bind(schema_of(list(self.config.attributes)))
 
-    def prepare(self, epoch: EpochId) -> None:
-        """Remove the messages of attempts at this epoch and at earlier ones."""
-        self.stage.discard_until(epoch)
+    def encode(self, batch: pa.RecordBatch) -> Kept:
+        """Turn rows into messages. Pure."""
+        return encode(self.shape, batch)
 
-    def writer(self, task: TaskId) -> Writer:
-        """Return a writer that stages the task's messages."""
-        self.stage.check()
-        return _Staging(self, task)
+    def outputs(self) -> tuple[str, ...]:
+        """Return the topic's name."""
+        return (f"pubsub://{self.config.project}/{self.config.topic}",)
 
-    def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
-        """Publish the staged messages, except those that an earlier attempt is known to have published.
+    def deliver(self, delivery: Delivery) -> None:
+        """Publish a task's messages, except those that an earlier attempt is known to have published.
 
         Raises:
-            StageLostError: a task's messages are gone from the stage.
             RunError: Pub/Sub refuses a message, for example since it does not fit the topic's
                 schema.
         """
-        if self.stage.is_published(epoch):
-            return
-        tasks = [receipt.data for receipt in receipts if receipt.data["messages"]]
-        for task in tasks:
-            if not self.stage.messages(_name(task)).is_file():
-                raise StageLostError(
-                    f"the staged messages {self.stage.messages(_name(task))} are gone",
-                    hint="something else removes files there; the epoch is processed again",
-                )
-        if tasks:
-            with google_errors(f"topic {self._topic}", missing=MISSING, access=ACCESS):
-                self._connect()
-            sender = self._publisher()
-            try:
-                for task in tasks:
-                    self._publish(sender, task["task"], _name(task), task["messages"])
-            finally:
-                sender.close()
-            self.stage.mark_published(epoch)
+        name = self.config.id_attribute
+        origin = delivery.mark.replace("/", ".")
+        notes = delivery.path.with_suffix(".sent")
+
+        def identify(number: int) -> dict[str, str]:
+            return {name: f"{origin}-{number}"} if name else {}
+
+        def note(spans: list[tuple[int, int]]) -> None:
+            with notes.open("ab", buffering=0) as file:
+                file.write(b"".join(b"%d %d\n" % span for span in spans))
+
+        first, sent = 0, _sent(notes)
+        with closing(self._publisher()) as sender:
+            for batch in delivery.batches():
+                end = first + batch.num_rows
+                sender.send(batch, first, np.isin(np.arange(first, end), sent), identify, note)
+                first = end
 
     def close(self) -> None:
         """Close the connection."""
@@ -180,8 +167,10 @@ class PubsubSink(Sink[PubsubSinkConfig]):
 
     def _publisher(self) -> Publisher:
         config = self.config
+        with google_errors(f"topic {self._topic}", missing=MISSING, access=ACCESS):
+            client = self._connect()
         return Publisher(
-            self._client,
+            client,
             self._topic,
             width=config.publishers,
             batch_bytes=config.batch_size,
@@ -189,84 +178,12 @@ class PubsubSink(Sink[PubsubSinkConfig]):
             extra=config.fixed_attributes,
         )
 
-    def _publish(self, sender: Publisher, task: str, staged: str, messages: int) -> None:
-        name = self.config.id_attribute
-        origin = f"{self.context.pipeline}.{self.context.name}.{task}"
 
-        def identify(number: int) -> dict[str, str]:
-            return {name: f"{origin}-{number}"} if name else {}
-
-        def note(spans: list[tuple[int, int]]) -> None:
-            self.stage.note_sent(staged, spans)
-
-        first = 0
-        sent = self.stage.sent(staged, messages)
-        with (
-            pa.memory_map(str(self.stage.messages(staged))) as file,
-            pa.ipc.open_stream(file) as it,
-        ):
-            for batch in it:
-                end = first + batch.num_rows
-                sender.send(batch, first, sent[first:end], identify, note)
-                first = end
-
-
-def _name(data: Mapping[str, Any]) -> str:
-    """Return the name in the stage of the messages of a receipt."""
-    return str(data["staged"])
-
-
-class _Staging(Writer):
-    """Writes the messages of one task to the stage."""
-
-    def __init__(self, sink: PubsubSink, task: TaskId) -> None:
-        self._shape = sink.shape
-        self._stage = sink.stage
-        self._task = task
-        # Files of other attempts must not be taken for the decided one.
-        self._name = f"{task}.{secrets.token_hex(4)}"
-        self._path = sink.stage.messages(self._name)
-        self._file = self._path.open("wb")
-        self._ipc = pa.ipc.new_stream(self._file, schema_of(list(sink.config.attributes)))
-        self._refused: list[Refused] = []
-        self._rows = 0
-        self._messages = 0
-        self._bytes = 0
-        self._target = f"pubsub://{sink.config.project}/{sink.config.topic}"
-
-    def encode(self, batch: pa.RecordBatch) -> Messages:
-        """Turn rows into messages. Pure."""
-        return encode(self._shape, batch)
-
-    def write(self, encoded: Messages) -> None:
-        """Add messages to the stage."""
-        self._refused += encoded.refused
-        batch = encoded.batch
-        if batch.num_rows:
-            self._ipc.write_batch(batch)
-            self._rows += pa.compute.sum(batch.column("rows")).as_py()
-            self._messages += batch.num_rows
-            self._bytes += batch.column("data").nbytes
-
-    def finish(self) -> Receipt:
-        """Make the messages durable, still on this machine."""
-        self._ipc.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        if self._messages:
-            self._stage.sync()
-        else:
-            self._stage.discard(self._name)
-        data = {"task": str(self._task), "staged": self._name, "messages": self._messages}
-        outputs = (self._target,) if self._messages else ()
-        return Receipt(self._rows, self._bytes, data, outputs)
-
-    def refused(self) -> Sequence[Refused]:
-        """Return the rows that are too large for a message."""
-        return self._refused
-
-    def abort(self) -> None:
-        """Remove what is staged."""
-        self._file.close()
-        self._stage.discard(self._name)
+def _sent(notes: Path) -> np.ndarray:
+    """Return the numbers of the messages that were published."""
+    numbers: list[int] = []
+    for line in notes.read_text("ascii").splitlines(keepends=True) if notes.exists() else ():
+        begin, _, end = line.partition(" ")
+        if end.endswith("\n"):  # the last line may be torn
+            numbers += range(int(begin), int(end))
+    return np.array(numbers, np.int64)

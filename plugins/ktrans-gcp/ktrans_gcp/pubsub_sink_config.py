@@ -100,7 +100,7 @@ class PubsubSinkConfig(GoogleConfig, type="pubsub"):
         None,
         min_length=1,
         description="Folder for rows that wait, on a disk that survives a restart; by default "
-        ".ktrans/stage/<pipeline>/<sink> next to the pipeline file.",
+        ".ktrans/staged/<pipeline>.<sink> next to the pipeline file.",
         examples=["/var/spool/ktrans/out"],
     )
 

@@ -7,9 +7,10 @@ acknowledged and come again.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from ktrans.kit.files.staging import replace_file
 
 _MANY_FILES = 256
 Key = int | str
@@ -64,7 +65,7 @@ class SeenMessages:
         """Write the ids of a segment durably, before its data becomes visible."""
         if not self._limit:
             return
-        _write(self._path(number), ids)
+        replace_file(self._path(number), "\n".join(ids).encode())
         self._take(number, list(ids))
 
     def trim(self, first: int) -> None:
@@ -108,7 +109,7 @@ class SeenMessages:
             return
         ids = [one for number in group for one in self._by_number.pop(number)]
         self._by_number[group[-1]] = ids
-        _write(self._path(group[-1]), ids)
+        replace_file(self._path(group[-1]), "\n".join(ids).encode())
         for number in group[:-1]:
             self._path(number).unlink(missing_ok=True)
 
@@ -123,17 +124,3 @@ class SeenMessages:
 
 def _key(text: str) -> Key:
     return int(text) if text.isdecimal() else text
-
-
-def _write(path: Path, ids: Sequence[str]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write("\n".join(ids))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -271,7 +271,7 @@ def test_a_refusal_and_a_lost_stage_are_told(topic, proxy, tmp_path):
     receipts = [run(sink, FIRST)]
     with pytest.raises(RunError):
         sink.commit(EPOCH, receipts)
-    sink.stage.discard_until(EPOCH)
+    sink.prepare(EPOCH)
     with pytest.raises(StageLostError):
         sink.commit(EPOCH, receipts)
     sink.close()
@@ -282,7 +282,7 @@ def test_the_marks_of_old_epochs_do_not_pile_up(topic, tmp_path):
     for number in range(1, 5):
         publish(sink, TaskId(EpochId("flows", number), 0))
     sink.close()
-    assert len(list((tmp_path / ".ktrans/stage").rglob("*.published"))) == 1
+    assert len(list((tmp_path / ".ktrans/staged").rglob("last*"))) == 1
 
 
 class TestConfig:
