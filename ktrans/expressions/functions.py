@@ -1,62 +1,69 @@
-"""The functions of the expression language: what they take, what they give, how they compute."""
+"""The functions and operators of expressions: what they take, what they give, how they compute."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Container
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.expressions.errors import ExpressionError, did_you_mean
-from ktrans.expressions.patterns import check_regex
+from ktrans.expressions.patterns import check_regex, like_pattern
 from ktrans.expressions.prefixes import PrefixIndex, in_prefixes, parse_prefix
-from ktrans.expressions.values import Kind, Value, absolute
+from ktrans.expressions.values import Kind, Value, absolute, arithmetic, negative
 from ktrans.flow.schema import TIME
 
 Kinds = tuple[Kind, ...]
-_MANY = 1000
+_MANY = sys.maxsize
 _UNITS = ("second", "minute", "hour", "day", "week", "month", "quarter", "year")
+HINTS: dict[Kind, str] = {"timestamp": "use epoch(...), which gives seconds"}
+"""What to do where a kind is not taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function.
+    """One function or operator.
 
     Attributes:
         usage: how it is written.
-        args: the kinds that each argument takes, the last standing for all further ones; or
-            "alike" if they must be of one kind, whichever.
+        args: the kinds that each argument takes, the last standing for all further ones; any kind
+            if there are none.
         gives: the kind of the result; "same" is the first argument's.
         bind: takes the constant arguments, gives the function of the others. Raises ValueError.
         least, most: how many arguments.
         fixed: the positions of arguments that must be constants.
-        never: kinds that "alike" does not extend to.
+        alike: its arguments must be of one kind.
+        never: kinds that it does not take.
+        verb: what it does not do with these kinds.
     """
 
     usage: str
-    args: tuple[Kinds, ...] | Literal["alike"]
+    args: tuple[Kinds, ...]
     gives: Kind | Literal["same"]
     bind: Callable[..., Callable[..., Value]]
-    least: int
-    most: int
-    fixed: Container[int]
-    never: Kinds
+    least: int = 1
+    most: int = 1
+    fixed: Container[int] = ()
+    alike: bool = False
+    never: Kinds = ()
+    verb: str = "take"
 
     def kinds(self, position: int) -> Kinds:
         """Return the kinds that the argument at a position may have."""
-        assert self.args != "alike"
         return self.args[min(position, len(self.args) - 1)]
 
 
 def find_function(name: str, text: str, pos: int) -> Function:
-    """Look a function up by its lower-case name.
+    """Look a function up by its lower-case name, or an operator.
 
     Raises:
         ExpressionError: no function has that name.
     """
-    found = FUNCTIONS.get(name)
+    found = OPERATORS.get(name) or FUNCTIONS.get(name)
     if found is None:
         hint = did_you_mean(name, FUNCTIONS) or f"there are: {', '.join(sorted(FUNCTIONS))}"
         raise ExpressionError(f"unknown function {name!r}", text, pos, hint=hint)
@@ -129,55 +136,90 @@ def _in_cidr(*prefixes: str) -> Callable[[Value], Value]:
     return lambda value: in_prefixes(value, index)
 
 
-def _function(
-    usage: str,
-    args: str,
-    gives: Kind | Literal["same"],
-    bind: Callable[..., Callable[..., Value]],
-    *,
-    count: tuple[int, int] = (1, 1),
-    fixed: Container[int] = (),
-    never: Kinds = ("attrs",),
-) -> tuple[str, Function]:
-    kinds: tuple[Kinds, ...] | Literal["alike"] = "alike"
-    if args != "alike":
-        kinds = tuple(_KINDS[arg] for arg in args.split())
-    return usage.partition("(")[0], Function(usage, kinds, gives, bind, *count, fixed, never)
+def _entry(key: str) -> Callable[[Value], Value]:
+    return lambda value: pc.map_lookup(value, key, "first").cast(pa.string())
 
 
-_KINDS: dict[str, Kinds] = {
-    "text": ("text",),
-    "int": ("int",),
-    "number": ("int", "float"),
-    "time": ("timestamp",),
+def _chain(function: Callable[..., Value]) -> Callable[..., Value]:
+    return lambda *values: reduce(function, values)
+
+
+def _like(pattern: str, escape: str | None = None, *, ignore_case: bool = False) -> Any:
+    regex = like_pattern(pattern, escape)
+    return lambda value: pc.match_substring_regex(value, regex, ignore_case=ignore_case)
+
+
+def _join(left: Value, right: Value) -> Value:
+    return pc.binary_join_element_wise(left.cast(pa.string()), right.cast(pa.string()), "")
+
+
+def _calculate(op: str) -> Callable[..., Value]:
+    return lambda *values: arithmetic(op, *values) if len(values) > 1 else negative(*values)
+
+
+_BOOL: Kinds = ("bool",)
+_TEXT: Kinds = ("text",)
+_INT: Kinds = ("int",)
+_NUMBER: Kinds = ("int", "float")
+_TIME: Kinds = ("timestamp",)
+_COMPARE: dict[str, Callable[..., Value]] = {
+    "=": pc.equal,
+    "!=": pc.not_equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
 }
-_SECOND: Any = {"count": (2, 2), "fixed": (1,)}
 
-FUNCTIONS: dict[str, Function] = dict([
-    _function("lower(text)", "text", "text", lambda: pc.utf8_lower),
-    _function("upper(text)", "text", "text", lambda: pc.utf8_upper),
-    _function("length(text)", "text", "int", lambda: _length),
-    _function("substr(text, start[, length])", "text int", "text", _substr, count=(2, 3),
-        fixed=(1, 2)),
-    _function("replace(text, 'old', 'new')", "text", "text", _replace, count=(3, 3), fixed=(1, 2)),
-    _function("starts_with(text, 'prefix')", "text", "bool",
-        lambda part: lambda v: pc.starts_with(v, part), **_SECOND),
-    _function("ends_with(text, 'suffix')", "text", "bool",
-        lambda part: lambda v: pc.ends_with(v, part), **_SECOND),
-    _function("contains(text, 'part')", "text", "bool",
-        lambda part: lambda v: pc.match_substring(v, part), **_SECOND),
-    _function("regexp_matches(text, 'pattern')", "text", "bool", _matches, **_SECOND),
-    _function("abs(number)", "number", "same", lambda: absolute),
-    _function("floor(number)", "number", "same", lambda: _floor),
-    _function("round(number[, digits])", "number int", "same", _round, count=(1, 2), fixed=(1,)),
-    _function("coalesce(value, ...)", "alike", "same", lambda: pc.coalesce, count=(1, _MANY)),
-    _function("least(value, ...)", "alike", "same", lambda: pc.min_element_wise, count=(1, _MANY),
-        never=("attrs", "bool")),
-    _function("greatest(value, ...)", "alike", "same", lambda: pc.max_element_wise,
-        count=(1, _MANY), never=("attrs", "bool")),
-    _function("date_trunc('unit', time)", "text time", "timestamp", _date_trunc, count=(2, 2),
-        fixed=(0,)),
-    _function("epoch(time)", "time", "float", lambda: _epoch),
-    _function("in_cidr(address, '10.0.0.0/8', ...)", "text", "bool", _in_cidr, count=(2, _MANY),
-        fixed=range(1, _MANY)),
-])  # fmt: skip
+OPERATORS: dict[str, Function] = {
+    "not": Function("not a", (_BOOL,), "bool", lambda: pc.invert),
+    "and": Function("a and b", (_BOOL,), "bool", lambda: _chain(pc.and_kleene), 2, _MANY),
+    "or": Function("a or b", (_BOOL,), "bool", lambda: _chain(pc.or_kleene), 2, _MANY),
+    "is null": Function("a is null", (), "bool", lambda: pc.is_null),
+    "like": Function("a like 'b'", (_TEXT,), "bool", _like, 2, 3, (1, 2)),
+    "ilike": Function("a ilike 'b'", (_TEXT,), "bool", partial(_like, ignore_case=True), 2, 3, (1, 2)),
+    "[]": Function("a['b']", (("attrs",), _TEXT), "text", _entry, 2, 2, (1,)),
+    "||": Function("a || b", (("text", "int", "bool"),), "text", lambda: _join, 2, 2),
+    **{
+        op: Function(f"a {op} b", (), "bool", partial(lambda function: function, function), 2, 2,
+            alike=True, never=("attrs",) if op in {"=", "!="} else ("attrs", "bool"), verb="compare")
+        for op, function in _COMPARE.items()
+    },
+    **{
+        op: Function(f"a {op} b", (_NUMBER,), "float" if op == "/" else "same",
+            partial(_calculate, op), 1, 2, alike=True, never=_TIME, verb="compute with")
+        for op in "+-*/%"
+    },
+}  # fmt: skip
+"""All operators but `in`, `case` and `cast`. Nobody can call them: their names are not names."""
+
+FUNCTIONS: dict[str, Function] = {
+    function.usage.partition("(")[0]: function
+    for function in (
+        Function("lower(text)", (_TEXT,), "text", lambda: pc.utf8_lower),
+        Function("upper(text)", (_TEXT,), "text", lambda: pc.utf8_upper),
+        Function("length(text)", (_TEXT,), "int", lambda: _length),
+        Function("substr(text, start[, length])", (_TEXT, _INT), "text", _substr, 2, 3, (1, 2)),
+        Function("replace(text, 'old', 'new')", (_TEXT,), "text", _replace, 3, 3, (1, 2)),
+        Function("starts_with(text, 'prefix')", (_TEXT,), "bool",
+            lambda part: lambda v: pc.starts_with(v, part), 2, 2, (1,)),
+        Function("ends_with(text, 'suffix')", (_TEXT,), "bool",
+            lambda part: lambda v: pc.ends_with(v, part), 2, 2, (1,)),
+        Function("contains(text, 'part')", (_TEXT,), "bool",
+            lambda part: lambda v: pc.match_substring(v, part), 2, 2, (1,)),
+        Function("regexp_matches(text, 'pattern')", (_TEXT,), "bool", _matches, 2, 2, (1,)),
+        Function("abs(number)", (_NUMBER,), "same", lambda: absolute),
+        Function("floor(number)", (_NUMBER,), "same", lambda: _floor),
+        Function("round(number[, digits])", (_NUMBER, _INT), "same", _round, 1, 2, (1,)),
+        Function("coalesce(value, ...)", (), "same", lambda: pc.coalesce, 1, _MANY, alike=True,
+            never=("attrs",)),
+        Function("least(value, ...)", (), "same", lambda: pc.min_element_wise, 1, _MANY, alike=True,
+            never=("attrs", "bool")),
+        Function("greatest(value, ...)", (), "same", lambda: pc.max_element_wise, 1, _MANY,
+            alike=True, never=("attrs", "bool")),
+        Function("date_trunc('unit', time)", (_TEXT, _TIME), "timestamp", _date_trunc, 2, 2, (0,)),
+        Function("epoch(time)", (_TIME,), "float", lambda: _epoch),
+        Function("in_cidr(address, '10.0.0.0/8', ...)", (_TEXT,), "bool", _in_cidr, 2, _MANY,
+            range(1, _MANY)),
+    )
+}  # fmt: skip

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ktrans.expressions import tree
 from ktrans.expressions.errors import ExpressionError
 from ktrans.expressions.lexer import Token, tokens
-from ktrans.expressions.tree import Node, children
+from ktrans.expressions.tree import Call, Literal, Name, Node, children
 
 MAX_BRACKETS = 32
 """How deep brackets may nest: far beyond what people write, and safe for Python's stack."""
@@ -52,7 +51,7 @@ def columns_of(text: str) -> frozenset[str]:
     stack = [parse(text)]
     while stack:
         node = stack.pop()
-        if isinstance(node, tree.Name):
+        if isinstance(node, Name):
             found.add(node.name)
         stack.extend(children(node))
     return frozenset(found)
@@ -118,13 +117,10 @@ class _Parser:
         return node
 
     def chain(self, op: str, part: Callable[[], Node]) -> Node:
-        first = part()
-        items = [first]
+        items = [part()]
         while self.keyword(op):
             items.append(part())
-        if len(items) == 1:
-            return first
-        return tree.Logic(first.pos, "and" if op == "and" else "or", tuple(items))
+        return items[0] if len(items) == 1 else Call(items[0].pos, op, tuple(items))
 
     def negation(self) -> Node:
         nots = []
@@ -132,7 +128,7 @@ class _Parser:
             nots.append(token.pos)
         node = self.predicate()
         for pos in reversed(nots):
-            node = tree.Unary(pos, "not", node)
+            node = Call(pos, "not", (node,))
         return node
 
     def predicate(self) -> Node:
@@ -140,24 +136,23 @@ class _Parser:
         while token := self.keyword("is"):
             negated = self.keyword("not") is not None
             self.expect("keyword", "null")
-            node = self.negated(tree.IsNull(node.pos, node), negated, token.pos)
+            node = self.negated(Call(node.pos, "is null", (node,)), negated, token.pos)
         return node
 
     def comparison(self, left: Node) -> Node:
         if token := self.take("op", *COMPARISONS):
             op = "!=" if token.value == "<>" else token.value
-            return tree.Binary(token.pos, op, left, self.concatenation())
+            return Call(token.pos, op, (left, self.concatenation()))
         start = self.token.pos
         negated = self.keyword("not") is not None
         if self.keyword("in"):
             self.expect("op", "(")
-            return self.negated(tree.In(left.pos, left, self.items("in")), negated, start)
+            return self.negated(Call(left.pos, "in", (left, *self.items("in"))), negated, start)
         if self.keyword("between"):
-            low = self.concatenation()
+            low = Call(left.pos, ">=", (left, self.concatenation()))
             self.expect("keyword", "and")
-            return self.negated(
-                tree.Between(left.pos, left, low, self.concatenation()), negated, start
-            )
+            high = Call(left.pos, "<=", (left, self.concatenation()))
+            return self.negated(Call(left.pos, "and", (low, high)), negated, start)
         if token := self.keyword("like", "ilike"):
             return self.negated(self.like(left, token), negated, start)
         if negated:
@@ -167,22 +162,22 @@ class _Parser:
         return left
 
     def negated(self, node: Node, negated: bool, pos: int) -> Node:
-        return tree.Unary(pos, "not", node) if negated else node
+        return Call(pos, "not", (node,)) if negated else node
 
-    def like(self, left: Node, token: Token) -> tree.Like:
-        pattern = self.literal_text("a pattern must be a 'text' literal")
-        escape = None
+    def like(self, left: Node, token: Token) -> Call:
+        args = [left, self.literal_text("a pattern must be a 'text' literal")]
         if self.keyword("escape"):
-            pos = self.token.pos
             escape = self.literal_text("the escape character must be a 'text' literal")
-            if len(escape) != 1:
-                raise self.error("the escape must be one character", pos)
-        return tree.Like(left.pos, left, pattern, escape, token.value == "ilike")
+            if len(str(escape.value)) != 1:
+                raise self.error("the escape must be one character", escape.pos)
+            args.append(escape)
+        return Call(left.pos, token.value, tuple(args))
 
-    def literal_text(self, problem: str) -> str:
+    def literal_text(self, problem: str) -> Literal:
         if self.token.kind != "text":
             raise self.error(problem, self.token.pos)
-        return self.advance().value
+        token = self.advance()
+        return Literal(token.pos, token.value)
 
     def items(self, what: str) -> tuple[Node, ...]:
         """Parse `a, b, ...)` with at least one item."""
@@ -202,7 +197,7 @@ class _Parser:
             return self.signed()
         node = self.concatenation(level + 1)
         while token := self.take("op", *_BINARY[level]):
-            node = tree.Binary(token.pos, token.value, node, self.concatenation(level + 1))
+            node = Call(token.pos, token.value, (node, self.concatenation(level + 1)))
         return node
 
     def signed(self) -> Node:
@@ -216,16 +211,16 @@ class _Parser:
             raise self.error(f"nested more than {MAX_BRACKETS} deep", sign.pos)
         operand = self.signed()
         self.depth -= 1
-        return tree.Unary(sign.pos, "-", operand) if sign.value == "-" else operand
+        return Call(sign.pos, "-", (operand,)) if sign.value == "-" else operand
 
     def primary(self) -> Node:  # noqa: PLR0911 - one return a form
         token = self.advance()
         if token.kind == "number":
             return self.number(token)
         if token.kind == "text":
-            return tree.Literal(token.pos, token.value)
+            return Literal(token.pos, token.value)
         if token.kind == "keyword" and token.value in _CONSTANTS:
-            return tree.Literal(token.pos, _CONSTANTS[token.value])
+            return Literal(token.pos, _CONSTANTS[token.value])
         if token.kind == "keyword" and token.value == "case":
             return self.case(token)
         if token.kind == "keyword" and token.value == "cast":
@@ -239,28 +234,28 @@ class _Parser:
         problem = "the end" if token.kind == "end" else repr(token.value)
         raise self.error(f"expected a value, found {problem}", token.pos)
 
-    def number(self, token: Token, sign: Token | None = None) -> tree.Literal:
+    def number(self, token: Token, sign: Token | None = None) -> Literal:
         pos = sign.pos if sign else token.pos
         factor = -1 if sign else 1
         if not token.value.isdigit():
-            return tree.Literal(pos, factor * float(token.value))
+            return Literal(pos, factor * float(token.value))
         value = factor * int(token.value)
         if not -_INT64_MAX - 1 <= value <= _INT64_MAX:
             raise self.error("this number does not fit 64 bits", pos)
-        return tree.Literal(pos, value)
+        return Literal(pos, value)
 
     def named(self, token: Token) -> Node:
         if not token.quoted:
             if token.value.lower() == "timestamp" and self.token.kind == "text":
                 time = self.advance()
-                return tree.Literal(token.pos, parse_time(time.value, self.text, time.pos))
+                return Literal(token.pos, parse_time(time.value, self.text, time.pos))
             if self.take("op", "("):
                 return self.call(token)
         if self.take("op", "["):
             key = self.literal_text("a key must be a 'text' literal, as in attrs['name']")
             self.expect("op", "]")
-            return tree.Index(token.pos, tree.Name(token.pos, token.value), key)
-        return tree.Name(token.pos, token.value)
+            return Call(token.pos, "[]", (Name(token.pos, token.value), key))
+        return Name(token.pos, token.value)
 
     def call(self, token: Token) -> Node:
         name = token.value.lower()
@@ -268,16 +263,13 @@ class _Parser:
         if not self.take("op", ")"):
             args = self.items(name)
         if name != "attr":
-            return tree.Call(token.pos, name, args)
-        if (
-            len(args) != 1
-            or not isinstance(args[0], tree.Literal)
-            or not isinstance(args[0].value, str)
-        ):
-            raise self.error("attr takes one 'text' literal, as in attr('name')", token.pos)
-        return tree.Index(token.pos, tree.Name(token.pos, "attrs"), args[0].value)
+            return Call(token.pos, name, args)
+        match args:
+            case (Literal(value=str()) as key,):
+                return Call(token.pos, "[]", (Name(token.pos, "attrs"), key))
+        raise self.error("attr takes one 'text' literal, as in attr('name')", token.pos)
 
-    def cast(self, token: Token) -> tree.Cast:
+    def cast(self, token: Token) -> Call:
         self.expect("op", "(")
         operand = self.expression()
         self.expect("keyword", "as")
@@ -289,26 +281,24 @@ class _Parser:
                 hint=f"the types are {', '.join(CAST_TARGETS)}",
             )
         self.expect("op", ")")
-        return tree.Cast(token.pos, operand, target.value.lower())
+        return Call(token.pos, "cast", (operand, Literal(target.pos, target.value.lower())))
 
-    def case(self, token: Token) -> tree.Case:
+    def case(self, token: Token) -> Call:
         subject = None
         if not (self.token.kind == "keyword" and self.token.value == "when"):
             subject = self.expression()
-        whens: list[tuple[Node, Node]] = []
+        parts: list[Node] = []
         while when := self.keyword("when"):
             condition = self.expression()
             if subject is not None:
-                condition = tree.Binary(when.pos, "=", subject, condition)
+                condition = Call(when.pos, "=", (subject, condition))
             self.expect("keyword", "then")
-            whens.append((condition, self.expression()))
-        if not whens:
+            parts += [condition, self.expression()]
+        if not parts:
             raise self.error(f"expected 'when' in case, found {self.found()}", self.token.pos)
-        otherwise: Node = tree.Literal(token.pos, None)
-        if self.keyword("else"):
-            otherwise = self.expression()
+        parts.append(self.expression() if self.keyword("else") else Literal(token.pos, None))
         self.expect("keyword", "end")
-        return tree.Case(token.pos, tuple(whens), otherwise)
+        return Call(token.pos, "case", tuple(parts))
 
 
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}

@@ -146,11 +146,6 @@ class Prefix:
     first: int
     length: int
 
-    @property
-    def last(self) -> int:
-        """The last address as a number."""
-        return self.first | ((1 << (_BITS[self.family] - self.length)) - 1)
-
 
 def parse_prefix(text: str) -> Prefix:
     """Read `10.0.0.0/8`, `2001:db8::/32`, or a single address.

@@ -71,7 +71,9 @@ def normal(array: pa.Array, kind: Kind) -> pa.Array:
 
 
 def arithmetic(op: str, left: Value, right: Value) -> Value:
-    """Compute `+ - * %` on two ints or two floats, and `/` on two floats."""
+    """Compute `+ - * %` on two ints or two floats, and `/` as floats."""
+    if op == "/":
+        left, right = (value.cast(pa.float64(), safe=False) for value in (left, right))
     if op in "/%":
         zero = pa.scalar(0, right.type)
         right = pc.if_else(pc.equal(right, zero), pa.scalar(None, right.type), right)
@@ -203,11 +205,6 @@ def _int64_or_none(text: pa.Scalar) -> pa.Scalar:
     number = None if text.as_py() is None else int(text.as_py()[:40])
     fits = number is not None and _INT64.min <= number <= _INT64.max
     return pa.scalar(number if fits else None, pa.int64())
-
-
-def to_text(value: Value) -> Value:
-    """Print ints and bools as text, for `||`."""
-    return value if value.type == pa.string() else value.cast(pa.string())
 
 
 def is_in(value: Value, items: pa.Array) -> Value:

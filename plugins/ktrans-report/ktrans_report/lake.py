@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -75,6 +75,15 @@ class Lake:
     def one(self, sql: str) -> dict[str, Any]:
         """Run a query that gives one row."""
         return self.ask(sql)[0]
+
+    @contextlib.contextmanager
+    def chosen(self, names: Iterable[str]) -> Iterator[None]:
+        """Make names the column `x` of a table `chosen` for some queries."""
+        import pyarrow as pa
+
+        self.db.register("chosen", pa.table({"x": pa.array(list(names), pa.string())}))
+        yield
+        self.db.unregister("chosen")
 
     def store(self, sql: str, name: str) -> None:
         """Run a query into a temporary Parquet file, and make it the view of this name."""

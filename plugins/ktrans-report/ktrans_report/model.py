@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Cell = str | int | float | None
 Align = Literal["text", "number"]
 
 

@@ -6,12 +6,23 @@ import datetime as dt
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ktrans.api import ConfigError, UsageError
 from ktrans.kit.units import format_size, parse_size
 
 LEAST_MEMORY = 128 << 20
+_EXPECTED = """write accounts: ["111122223333"] and interfaces: [eni-0a1b]; an account without quotes \
+is a number and loses its leading zeros"""
+
+
+class Expected(BaseModel):
+    """The accounts and interfaces that should have rows."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    accounts: list[str] = []
+    interfaces: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +69,27 @@ class Options:
                 hint="--to is the first moment after the period",
             )
 
-    def expected(self) -> dict[str, list[str]]:
+    def expected(self) -> Expected:
         """Read the accounts and interfaces that should have rows.
 
         Raises:
             ConfigError: the file cannot be read, or has another content.
         """
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import YAMLError
+
         if self.expect is None:
-            return {}
-        found = _yaml(self.expect)
-        if not isinstance(found, dict):
-            raise ConfigError(f"{self.expect} is not a mapping", code="bad_table", hint=_EXPECTED)
-        for name, value in found.items():
-            if name not in {"accounts", "interfaces"} or not isinstance(value, list):
-                raise ConfigError(
-                    f"{self.expect}: {name!r} is not a list of accounts or interfaces",
-                    code="bad_table",
-                    hint=_EXPECTED,
-                )
-            for one in value:
-                if not isinstance(one, str):
-                    raise ConfigError(
-                        f"{self.expect}: {one!r} in {name} is not text",
-                        code="bad_table",
-                        hint="put quotes around it: a number loses its leading zeros",
-                    )
-        return found
+            return Expected()
+        try:
+            return Expected.model_validate(
+                YAML(typ="safe").load(Path(self.expect).read_text("utf-8"))
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"cannot read {self.expect}: {error.strerror or error}", code="table_unreadable"
+            ) from None
+        except (UnicodeDecodeError, YAMLError, ValidationError) as error:
+            raise ConfigError(f"{self.expect}: {error}", code="bad_table", hint=_EXPECTED) from None
 
 
 def moment(text: str | None, option: str) -> int | None:
@@ -117,20 +123,3 @@ def memory(text: str) -> int:
     if size < LEAST_MEMORY:
         raise UsageError(f"--memory must be at least {format_size(LEAST_MEMORY)}, not {text}")
     return size
-
-
-_EXPECTED = 'write accounts: ["111122223333"] and interfaces: [eni-0a1b]'
-
-
-def _yaml(path: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe").load(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"cannot read {path}: {error.strerror or error}", code="table_unreadable"
-        ) from None
-    except (UnicodeDecodeError, YAMLError) as error:
-        raise ConfigError(f"{path}: {error}", code="bad_table") from None

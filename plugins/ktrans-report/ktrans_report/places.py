@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,7 @@ def find(places: Sequence[str], endpoint: str | None = None) -> Found:
     files: list[File] = []
     other: dict[str, int] = {}
     for place in places:
-        listed = _remote(place, endpoint) if place.startswith(REMOTE) else _local(place)
-        for file in listed:
+        for file in files_in(place, endpoint):
             if file.format:
                 files.append(file)
             else:
@@ -133,16 +133,14 @@ def _one_lake(found: Found) -> None:
 def _merged(keys: Sequence[tuple[str, str, str]]) -> list[list[tuple[str, str, str]]]:
     """Put together what has the same format and the same root or sink."""
     lakes: list[list[tuple[str, str, str]]] = []
-    for key in keys:
+    for kind, root, sink in keys:
         near = [
             lake
             for lake in lakes
-            if any(
-                key[0] == other[0] and (key[1] == other[1] or key[2] == other[2]) for other in lake
-            )
+            if any(kind == other and (root == r or sink == s) for other, r, s in lake)
         ]
         lakes = [lake for lake in lakes if lake not in near]
-        lakes.append([*(one for lake in near for one in lake), key])
+        lakes.append([*(one for lake in near for one in lake), (kind, root, sink)])
     return lakes
 
 
@@ -158,8 +156,18 @@ def _hidden(below: str) -> bool:
     return any(part.startswith((".", "_")) for part in below.split("/"))
 
 
+def local_path(place: str) -> Path:
+    """Return the path of a place on this machine."""
+    return Path(place.removeprefix("file://"))
+
+
+def files_in(place: str, endpoint: str | None) -> Iterator[File]:
+    """List the files of a place, a file or a folder; those without a format are of no use."""
+    return _remote(place, endpoint) if place.startswith(REMOTE) else _local(place)
+
+
 def _local(place: str) -> Iterator[File]:
-    path = Path(place.removeprefix("file://"))
+    path = local_path(place)
     if path.is_file():
         kind = kind_of(path.name)
         yield File(str(path), kind, str(path), below=path.name, size=path.stat().st_size)
@@ -186,7 +194,9 @@ def _remote(place: str, endpoint: str | None) -> Iterator[File]:
     scheme, _, path = place.partition("://")
     path = path.rstrip("/")
     try:
-        system, path = system_of(scheme, path, endpoint)
+        account, _, rest = path.partition("/")
+        system = _system_of(scheme, account if scheme == "az" else "", endpoint)
+        path = rest if scheme == "az" else path
         one = system.get_file_info(path)
         if one.type == FileType.File:
             listed, base = [one], path.rsplit("/", 1)[0]
@@ -195,7 +205,14 @@ def _remote(place: str, endpoint: str | None) -> Iterator[File]:
         else:
             listed, base = system.get_file_info(FileSelector(path, recursive=True)), path
     except OSError as error:
-        raise refused(place, error) from None
+        # The file systems of pyarrow say "access denied" in a text only, which is not parsed.
+        if isinstance(error, PermissionError):
+            raise AccessError(f"cannot list {place}: permission denied") from None
+        raise UnavailableError(
+            f"cannot list {place}: {str(error).splitlines()[0]}",
+            hint="is the store reachable, and may the credentials of the environment list the"
+            " prefix and read its objects?",
+        ) from None
     for info in sorted(listed, key=lambda info: str(info.path)):
         below = info.path[len(base) + 1 :]
         if info.type == FileType.File and not _hidden(below):
@@ -203,33 +220,15 @@ def _remote(place: str, endpoint: str | None) -> Iterator[File]:
             yield File(name, kind_of(info.path), info.path, system, below, info.size or 0)
 
 
-def system_of(scheme: str, path: str, endpoint: str | None) -> tuple[Any, str]:
-    """Return pyarrow's file system for a scheme, and the path in it."""
+@cache
+def _system_of(scheme: str, account: str, endpoint: str | None) -> Any:
+    """Return pyarrow's file system for a scheme; on Azure, that of an account."""
     from pyarrow import fs
 
     if scheme == "s3":
-        given: dict[str, Any] = {}
-        if endpoint:
-            where, _, host = endpoint.rpartition("://")
-            given = {"endpoint_override": host.rstrip("/"), "scheme": where or "https"}
-        return fs.S3FileSystem(**given), path
+        where, _, host = (endpoint or "").rpartition("://")
+        address = {"endpoint_override": host.rstrip("/"), "scheme": where or "https"}
+        return fs.S3FileSystem(**address if endpoint else {})
     if endpoint:
         raise UsageError("--endpoint is for s3:// places")
-    if scheme in {"gs", "gcs"}:
-        return fs.GcsFileSystem(), path
-    account, _, rest = path.partition("/")
-    return fs.AzureFileSystem(account), rest
-
-
-def refused(place: str, error: OSError) -> AccessError | UnavailableError:
-    """Return the error for a place that cannot be listed.
-
-    The file systems of pyarrow say "access denied" in a text only, which is not parsed.
-    """
-    if isinstance(error, PermissionError):
-        return AccessError(f"cannot list {place}: permission denied")
-    return UnavailableError(
-        f"cannot list {place}: {str(error).splitlines()[0]}",
-        hint="is the store reachable, and may the credentials of the environment list the prefix "
-        "and read its objects?",
-    )
+    return fs.AzureFileSystem(account) if scheme == "az" else fs.GcsFileSystem()

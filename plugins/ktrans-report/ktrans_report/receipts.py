@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ktrans.api import ConfigError, UsageError
-from ktrans_report.places import REMOTE, File, Found, kind_of, refused, system_of
+from ktrans_report.places import REMOTE, File, Found, files_in, kind_of, local_path
 
 
 def of_receipt(
@@ -58,30 +58,14 @@ def of_receipt(
 
 
 def _outputs(names: Iterable[str], endpoint: str | None) -> Iterator[File]:
-    systems: dict[str, Any] = {}
     for name in names:
-        kind = kind_of(name)
-        if not kind:
-            continue
-        if not name.startswith(REMOTE):
-            path = Path(name.removeprefix("file://"))
-            if not path.is_file():
-                raise UsageError(
-                    f"the receipt names {path}, which is not there any more",
-                    code="no_lake",
-                    hint="name the place of the rows: ktrans report --receipt FILE PLACE",
-                )
-            yield File(str(path), kind, str(path), below=path.name, size=path.stat().st_size)
-            continue
-        scheme, _, path_text = name.partition("://")
-        account = path_text.split("/", 1)[0] if scheme == "az" else ""
-        key = f"{scheme}://{account}"
-        try:
-            system, path_text = system_of(scheme, path_text, endpoint)
-        except OSError as error:
-            raise refused(name, error) from None
-        system = systems.setdefault(key, system)
-        yield File(name, kind, path_text, system, path_text.rsplit("/", 1)[-1])
+        if not name.startswith(REMOTE) and not local_path(name).is_file():
+            raise UsageError(
+                f"the receipt names {local_path(name)}, which is not there any more",
+                code="no_lake",
+                hint="name the place of the rows: ktrans report --receipt FILE PLACE",
+            )
+        yield from (file for file in files_in(name, endpoint) if file.format)
 
 
 def load_receipt(path: str) -> dict[str, Any]:

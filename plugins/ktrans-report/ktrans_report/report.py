@@ -10,7 +10,7 @@ from ktrans_report import summary, text
 from ktrans_report.counting import count
 from ktrans_report.lake import Lake, open_lake, reading
 from ktrans_report.model import Report, Tile
-from ktrans_report.options import Options
+from ktrans_report.options import Expected, Options
 from ktrans_report.places import Found, find
 from ktrans_report.receipts import load_receipt, of_receipt
 from ktrans_report.sections import (
@@ -61,7 +61,7 @@ def _fill(
     report: Report,
     lake: Lake,
     options: Options,
-    expected: dict[str, list[str]],
+    expected: Expected,
     found: Found,
 ) -> None:
     count(lake, all_reports=options.all_reports)

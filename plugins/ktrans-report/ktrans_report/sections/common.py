@@ -1,15 +1,15 @@
-"""Shared by sections: the measure of traffic, rankings, sentences on missing columns."""
+"""Shared by sections: the measure of traffic, queries, tables, rankings, sentences on what is missing."""
 
 # ruff: noqa: S608 - queries are built of our own names; values never become part of them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ktrans_report import text
 from ktrans_report.lake import Lake
-from ktrans_report.model import Align, Figure, Measure, Table
+from ktrans_report.model import Figure, Measure, Table
 
 FLOWS = "state = 'flow'"
 COUNTED = "state = 'flow' AND counted"
@@ -21,6 +21,9 @@ _ADDED_BY = {
     "src_addr": "totals of a rollup have it if they are grouped by it",
     "dst_port": "totals of a rollup have `server_port` or `service` if they are grouped by it",
 }
+
+Column = tuple[str, str, str]
+"""Of a table: the key of its values, its heading, and their unit; without one they are texts."""
 
 
 def measure(lake: Lake) -> Measure:
@@ -40,19 +43,63 @@ def needs(what: str, *columns: str) -> str:
     return f"{what}: not shown. It needs {names}{hint}, and {have}."
 
 
-def ranking(  # noqa: PLR0913 - a figure has many parts
+def total(lake: Lake, column: str, where: str = COUNTED) -> Any:
+    """Return the sum of a column over the flows that count, 0 if there are none."""
+    return lake.one(f"SELECT sum({column}) AS v FROM flows WHERE {where}")["v"] or 0
+
+
+def ranked(
+    lake: Lake, name: str, sums: Mapping[str, str], *, where: str = COUNTED, limit: int = 1 << 31
+) -> list[dict[str, Any]]:
+    """Return sums of flows by `name`, an expression: those with the most of the first sum first."""
+    columns = ", ".join(f"{expression} AS {key}" for key, expression in sums.items())
+    return lake.ask(
+        f"SELECT {name} AS name, {columns} FROM flows WHERE {where} GROUP BY 1"
+        f" ORDER BY {next(iter(sums))} DESC NULLS LAST, name LIMIT {limit}"
+    )
+
+
+def traffic(lake: Lake) -> dict[str, str]:
+    """Return the sums of traffic, `v`, and of flows, `n`, for `ranked`."""
+    return {"v": f"sum({measure(lake).column})", "n": "sum(n)"}
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[Column], note: str = "") -> Table:
+    """Write rows as a table."""
+    return Table(
+        [(head, "number" if unit else "text") for _, head, unit in columns],
+        [[_cell(row[key], unit) for key, _, unit in columns] for row in rows],
+        note,
+    )
+
+
+def _cell(value: Any, unit: str) -> str:
+    write = _WRITERS.get(unit)
+    return text.amount(value, unit) if write is None else write(value)
+
+
+_WRITERS: dict[str, Callable[[Any], str]] = {
+    "": lambda value: "" if value is None else text.clean(value, 200),
+    "count": lambda value: text.number(value or 0),
+    "money": "{:,.2f}".format,
+    "USD": text.money,
+    "USD/GB": "{:g} USD/GB".format,
+}
+"""How values are written that are not simply amounts of their unit."""
+
+
+def bars(  # noqa: PLR0913 - a figure has many parts
     id: str,  # noqa: A002 - the figure's
     title: str,
     finding: str,
     rows: Sequence[dict[str, Any]],
-    series: Sequence[tuple[str, str]],
     unit: str,
     *,
-    first: str = "Name",
-    more: Sequence[tuple[str, str, str]] = (),
+    first: str,
+    series: Sequence[tuple[str, str]] = (),
+    more: Sequence[Column] = (("n", "Flows", "count"),),
     about: str = "",
     colours: Sequence[str] = (),
-    note: str = "",
 ) -> Figure:
     """Make a figure of bars side by side.
 
@@ -61,38 +108,27 @@ def ranking(  # noqa: PLR0913 - a figure has many parts
         title: of the figure.
         finding: of the figure.
         rows: with `name` and the series' keys.
-        series: key and name of each part of a bar.
         unit: of the values.
         first: heads the table's first column.
-        more: key, heading and unit of further columns of the table.
+        series: key and name of each part of a bar; `v` if not given.
+        more: further columns of the table.
         about: of the figure.
         colours: of the series.
-        note: under the table.
     """
-    totals = [sum(row[key] or 0 for key, _ in series) for row in rows]
-    size, axis = text.scale(max(totals, default=0), unit)
+    series = series or [("v", unit.capitalize())]
+    rows = [{**row, "total": sum(row[key] or 0 for key, _ in series)} for row in rows]
+    size, axis = text.scale(max((row["total"] for row in rows), default=0), unit)
     drawn = [
         {
             "name": text.clean(row["name"]),
             "parts": [(row[key] or 0) / size for key, _ in series],
-            "shown": text.amount(total, unit),
+            "shown": text.amount(row["total"], unit),
         }
-        for row, total in zip(rows, totals, strict=True)
+        for row in rows
     ]
-    kinds: list[tuple[str, Align]] = [(first, "text"), *((name, "number") for _, name in series)]
-    several = len(series) > 1
-    if several:
-        kinds.append(("Total", "number"))
-    kinds += [(head, "number" if unit_ else "text") for _, head, unit_ in more]
-    cells = [
-        [
-            text.clean(row["name"]),
-            *(text.amount(row[key], unit) for key, _ in series),
-            *([text.amount(total, unit)] if several else []),
-            *(_cell(row[key], unit_) for key, _, unit_ in more),
-        ]
-        for row, total in zip(rows, totals, strict=True)
-    ]
+    columns = [("name", first, ""), *((key, name, unit) for key, name in series)]
+    if len(series) > 1:
+        columns.append(("total", "Total", unit))
 
     def chart(width: int) -> Any:
         from ktrans_report import charts
@@ -100,31 +136,5 @@ def ranking(  # noqa: PLR0913 - a figure has many parts
         names = [name for _, name in series]
         return charts.bars(drawn, names, axis, width, colours or charts.SERIES)
 
-    return Figure(id, title, finding, Table(kinds, cells, note), chart if rows else None, about)
-
-
-def traffic_ranking(
-    id: str,  # noqa: A002 - the figure's
-    title: str,
-    finding: str,
-    rows: Sequence[dict[str, Any]],
-    unit: str,
-    first: str,
-    about: str,
-) -> Figure:
-    """Make a ranking of the traffic `v`, with the number of flows `n` in the table."""
-    series, more = [("v", unit.capitalize())], [("n", "Flows", "flows")]
-    return ranking(id, title, finding, rows, series, unit, first=first, more=more, about=about)
-
-
-def total(lake: Lake, column: str, where: str = COUNTED) -> Any:
-    """Return the sum of a column over the flows that count, 0 if there are none."""
-    return lake.one(f"SELECT sum({column}) AS v FROM flows WHERE {where}")["v"] or 0
-
-
-def _cell(value: Any, unit: str) -> str:
-    if value is None:
-        return ""
-    if unit in {"count", "flows"}:
-        return text.number(value)
-    return text.amount(value, unit) if unit else text.clean(value)
+    numbers = table(rows, [*columns, *more])
+    return Figure(id, title, finding, numbers, chart if rows else None, about)

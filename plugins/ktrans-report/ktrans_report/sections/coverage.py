@@ -11,8 +11,8 @@ from typing import Any
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Section, Table
-from ktrans_report.sections import lost
-from ktrans_report.sections.common import needs
+from ktrans_report.options import Expected
+from ktrans_report.sections.common import needs, table
 
 HOUR_US = 3_600_000_000
 _QUARTER_US = HOUR_US // 4
@@ -58,21 +58,21 @@ def slots(lake: Lake) -> Slots:
     return Slots(first, max(-(-end // step) - first, 0), step)
 
 
-def section(lake: Lake, top: int, expected: Mapping[str, Sequence[str]]) -> Section:
+def section(lake: Lake, top: int, expected: Expected) -> Section:
     """Show where rows are missing."""
     made = Section("coverage", "Coverage: missing hours")
     cut = slots(lake)
     made.data |= {"slot_secs": cut.step // 1_000_000, "slots": cut.count}
-    for column, noun, option in (
-        ("account_id", "account", "accounts"),
-        ("interface_id", "interface", "interfaces"),
+    for column, noun, names in (
+        ("account_id", "account", expected.accounts),
+        ("interface_id", "interface", expected.interfaces),
     ):
-        wanted = list(dict.fromkeys(expected.get(option, ())))
+        wanted = list(dict.fromkeys(names))
         if lake.has(column) or wanted:
             made.figures.append(_grid(lake, cut, column, noun, wanted, top, made))
         else:
             made.missing.append(needs(f"Coverage by {noun}", column))
-    made.figures.append(lost.figure(lake, made))
+    made.figures.append(_lost(lake, made))
     return made
 
 
@@ -134,15 +134,12 @@ def _chosen(seen: list[str], gaps: Mapping[str, int], absent: list[str], most: i
 
 
 def _states(lake: Lake, cut: Slots, column: str, keys: Sequence[str]) -> dict[str, dict[int, str]]:
-    import pyarrow as pa
-
-    lake.db.register("chosen", pa.table({"x": pa.array(list(keys), pa.string())}))
-    rows = lake.ask(
-        f"SELECT {column} AS key, us // {cut.step} AS slot, bool_or(state = 'flow') AS flow,"
-        f" bool_or(state = 'skipdata') AS lost FROM flows"
-        f" WHERE {column} IN (SELECT x FROM chosen) GROUP BY 1, 2"
-    )
-    lake.db.unregister("chosen")
+    with lake.chosen(keys):
+        rows = lake.ask(
+            f"SELECT {column} AS key, us // {cut.step} AS slot, bool_or(state = 'flow') AS flow,"
+            f" bool_or(state = 'skipdata') AS lost FROM flows"
+            f" WHERE {column} IN (SELECT x FROM chosen) GROUP BY 1, 2"
+        )
     states: dict[str, dict[int, str]] = {key: {} for key in keys}
     has, idle, _, skipped, _ = STATES
     for row in rows:
@@ -242,29 +239,23 @@ def _table(
     states: Mapping[str, Mapping[int, str]],
     in_all: int,
 ) -> Table:
-    has, idle, _, skipped, _ = STATES
     rows = []
     for key in keys[:_MOST_LISTED]:
-        of = list(states[key].values())
-        rows.append(
-            [
-                text.clean(key),
-                *(text.number(of.count(state)) for state in (has, idle, skipped)),
-                text.number(cut.count - len(of)),
-                _ranges(cut, states[key]),
-            ]
-        )
+        of = states[key]
+        counts = {state: list(of.values()).count(state) for state in STATES}
+        gaps = {"nothing": cut.count - len(of), "gaps": _ranges(cut, of)}
+        rows.append({"key": key, **counts, **gaps})
     left = in_all - len(keys)
-    return Table(
-        [
-            (noun.capitalize(), "text"),
-            ("Has rows", "number"),
-            ("NODATA only", "number"),
-            ("SKIPDATA", "number"),
-            ("Nothing", "number"),
-            (f"Missing {cut.word}s (UTC)", "text"),
-        ],
+    return table(
         rows,
+        [
+            ("key", noun.capitalize(), ""),
+            ("has rows", "Has rows", "count"),
+            ("NODATA only", "NODATA only", "count"),
+            ("SKIPDATA: records lost", "SKIPDATA", "count"),
+            ("nothing", "Nothing", "count"),
+            ("gaps", f"Missing {cut.word}s (UTC)", ""),
+        ],
         f"{left:,} more with fewer flows are not shown." if left > 0 else "",
     )
 
@@ -284,3 +275,44 @@ def _ranges(cut: Slots, of: Mapping[int, str], most: int = 3) -> str:
         for low, high in gaps
     ]
     return text.listed(names, most) if names else ""
+
+
+def _lost(lake: Lake, made: Section) -> Figure:
+    """Count the rows of status SKIPDATA, by which the cloud says that it lost records, and NODATA."""
+    rows = lake.ask(
+        "SELECT coalesce(account_id, 'no account') AS account,"
+        " count(*) FILTER (state = 'skipdata') AS skipdata,"
+        " count(*) FILTER (state = 'nodata') AS nodata, count(*) AS rows,"
+        " count(DISTINCT interface_id) FILTER (state = 'skipdata') AS interfaces"
+        " FROM flows GROUP BY 1 ORDER BY skipdata DESC, account LIMIT 50"
+    )
+    made.data["log_status"] = rows
+    lost = sum(row["skipdata"] for row in rows)
+    quiet = sum(row["nodata"] for row in rows)
+    if not lake.has("log_status"):
+        sentence = (
+            "Whether the cloud lost records is not known: no row has a value in `log_status`."
+        )
+    elif lost:
+        sentence = (
+            f"{text.amount(lost, 'rows')} of status SKIPDATA: the cloud lost records, so there"
+            " was more traffic in these windows than is counted."
+        )
+    else:
+        sentence = "No row says that the cloud lost records (SKIPDATA)."
+    sentence += f" {text.amount(quiet, 'rows')} of status NODATA." if quiet else ""
+    return Figure(
+        "coverage-lost",
+        "Records that the cloud lost",
+        sentence,
+        table(
+            rows,
+            [
+                ("account", "Account", ""),
+                ("rows", "Rows", "count"),
+                ("nodata", "NODATA", "count"),
+                ("skipdata", "SKIPDATA", "count"),
+                ("interfaces", "Interfaces with SKIPDATA", "count"),
+            ],
+        ),
+    )

@@ -6,8 +6,16 @@ from __future__ import annotations
 
 from ktrans_report import text
 from ktrans_report.lake import Lake
-from ktrans_report.model import Align, Figure, Section, Table
-from ktrans_report.sections.common import COUNTED, measure, needs, ranking, traffic_ranking
+from ktrans_report.model import Figure, Section
+from ktrans_report.sections.common import (
+    COUNTED,
+    bars,
+    measure,
+    needs,
+    ranked,
+    table,
+    traffic,
+)
 from ktrans_report.sections.services import NAME
 
 SCOPES = {
@@ -19,10 +27,6 @@ SCOPES = {
 _REACHED = (
     f"{COUNTED} AND scope = 'inbound' AND verdict IS DISTINCT FROM 'reject'"
     " AND (serving = 'dst' OR (serving IS NULL AND syn))"
-)
-_ABOUT = (
-    "Inside are private, shared, unique local, link-local and loopback addresses, or what"
-    " `flow_scope` says; everything else is taken for the internet."
 )
 
 
@@ -43,54 +47,50 @@ def section(lake: Lake, top: int) -> Section:
 
 
 def _scopes(lake: Lake, made: Section) -> Figure:
-    unit = measure(lake)
-    rows = lake.ask(
-        f"SELECT scope, sum({unit.column}) AS v, sum(n) AS n FROM flows"
-        f" WHERE {COUNTED} GROUP BY 1 ORDER BY v DESC NULLS LAST"
-    )
+    rows = made.data["scopes"] = ranked(lake, "scope", traffic(lake))
     for row in rows:
+        row["scope"] = row["name"]
         row["name"] = SCOPES.get(row["scope"] or "", "not known")
-    made.data["scopes"] = rows
     total = sum(row["v"] or 0 for row in rows)
     crossing = sum(row["v"] or 0 for row in rows if row["scope"] in {"inbound", "outbound"})
-    return traffic_ranking(
+    return bars(
         "exposure-scopes",
         "Inside and outside",
         f"{text.share(crossing, total)} of the traffic crossed between inside and the internet.",
         rows,
-        unit.unit,
-        "Path",
-        _ABOUT,
+        measure(lake).unit,
+        first="Path",
+        about="Inside are private, shared, unique local, link-local and loopback addresses, or what"
+        " `flow_scope` says; everything else is taken for the internet.",
     )
 
 
 def _services(lake: Lake, top: int, made: Section) -> Figure:
-    rows = lake.ask(
-        f"SELECT {NAME} AS name, sum(n) AS n, count(DISTINCT dst) AS hosts,"
-        f" approx_count_distinct(src) AS sources FROM flows WHERE {_REACHED}"
-        f" GROUP BY 1 ORDER BY n DESC, name LIMIT {top}"
+    rows = made.data["services"] = ranked(
+        lake,
+        NAME,
+        {"n": "sum(n)", "hosts": "count(DISTINCT dst)", "sources": "approx_count_distinct(src)"},
+        where=_REACHED,
+        limit=top,
     )
-    made.data["services"] = rows
     hosts = lake.one(f"SELECT count(DISTINCT dst) AS n FROM flows WHERE {_REACHED}")["n"]
     made.data["hosts_reached"] = hosts
-    verdicts = (
-        "" if lake.has("action") else " There is no `action`: rejected flows may be included."
-    )
+    finding = "No flow from the internet to a service inside was accepted."
     if rows:
         addresses = f"{text.number(hosts)} inside address" + ("" if hosts == 1 else "es")
         finding = (
             f"The internet reached {addresses}, the most by {text.clean(rows[0]['name'])} on"
             f" {text.number(rows[0]['hosts'])} of them."
         )
-    else:
-        finding = "No flow from the internet to a service inside was accepted."
-    return ranking(
+    if not lake.has("action"):
+        finding += " There is no `action`: rejected flows may be included."
+    return bars(
         "exposure-services",
         "Services reached from the internet",
-        finding + verdicts,
+        finding,
         rows,
-        [("n", "Flows")],
         "flows",
+        series=[("n", "Flows")],
         first="Service",
         more=[("hosts", "Addresses inside", "count"), ("sources", "Sources (about)", "count")],
         about="Accepted flows from outside to a server inside. Answers to flows that began inside"
@@ -101,32 +101,26 @@ def _services(lake: Lake, top: int, made: Section) -> Figure:
 
 
 def _hosts(lake: Lake, top: int, made: Section) -> Figure:
-    rows = lake.ask(
+    rows = made.data["endpoints"] = lake.ask(
         f"SELECT dst, any_value(coalesce(dst_name, dst_service)) AS label, {NAME} AS service,"
         " sum(n) AS n, approx_count_distinct(src) AS sources FROM flows"
         f" WHERE {_REACHED} GROUP BY dst, {NAME} ORDER BY n DESC, dst, service LIMIT {top}"
     )
-    made.data["endpoints"] = rows
-    named = any(row["label"] for row in rows)
-    cells = [
-        [
-            text.clean(row["dst"]),
-            *([text.clean(row["label"] or "")] if named else []),
-            text.clean(row["service"]),
-            text.number(row["n"]),
-            text.number(row["sources"]),
-        ]
-        for row in rows
-    ]
-    head: list[tuple[str, Align]] = [("Address", "text")]
-    if named:
-        head.append(("Name", "text"))
-    head += [("Service", "text"), ("Flows", "number"), ("Sources (about)", "number")]
+    name = [("label", "Name", "")] if any(row["label"] for row in rows) else []
     return Figure(
         "exposure-hosts",
         "Addresses reached from the internet",
-        f"The {text.amount_of(len(cells), 'endpoint')} with the most accepted flows from outside."
-        if cells
+        f"The {text.amount_of(len(rows), 'endpoint')} with the most accepted flows from outside."
+        if rows
         else "There are none.",
-        Table(head, cells),
+        table(
+            rows,
+            [
+                ("dst", "Address", ""),
+                *name,
+                ("service", "Service", ""),
+                ("n", "Flows", "count"),
+                ("sources", "Sources (about)", "count"),
+            ],
+        ),
     )

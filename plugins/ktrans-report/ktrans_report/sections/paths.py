@@ -9,8 +9,8 @@ from typing import Any
 
 from ktrans_report import text
 from ktrans_report.lake import Lake
-from ktrans_report.model import Figure, Measure, Section, Table
-from ktrans_report.sections.common import COUNTED, measure, needs, traffic_ranking
+from ktrans_report.model import Figure, Measure, Section
+from ktrans_report.sections.common import COUNTED, bars, measure, needs, ranked, table, traffic
 
 _KINDS = (
     ("zone", "Between zones", "zone"),
@@ -37,14 +37,11 @@ def section(lake: Lake, top: int) -> Section:
         elif column in {"zone", "region"}:
             made.missing.append(needs(f"The matrix of {column}s", f"src_{column}", f"dst_{column}"))
     if lake.has("path_class"):
-        rows = lake.ask(
-            f"SELECT coalesce(path_class, '{_UNKNOWN}') AS name, sum({unit.column}) AS v,"
-            f" sum(n) AS n FROM flows WHERE {COUNTED} GROUP BY 1 ORDER BY v DESC NULLS LAST, name"
-        )
+        rows = ranked(lake, f"coalesce(path_class, '{_UNKNOWN}')", traffic(lake))
         made.data["path_class"] = rows
         total = sum(row["v"] or 0 for row in rows)
         made.figures.append(
-            traffic_ranking(
+            bars(
                 "paths-class",
                 "Kinds of path",
                 f"{rows[0]['name']} carries the most: {text.share(rows[0]['v'] or 0, total)}."
@@ -52,8 +49,8 @@ def section(lake: Lake, top: int) -> Section:
                 else "There are no flows in this period.",
                 rows[:top],
                 unit.unit,
-                "Kind of path",
-                "As the enricher `zones` classified them.",
+                first="Kind of path",
+                about="As the enricher `zones` classified them.",
             )
         )
     return made
@@ -76,17 +73,16 @@ def _matrix(lake: Lake, unit: Measure, column: str, title: str, noun: str, made:
         f" WHERE {COUNTED} AND {dst} IS NOT NULL) GROUP BY x ORDER BY v DESC NULLS LAST, x"
     )
     names = [row["x"] for row in ends[:_MOST]]
-    lake.db.register("chosen", _one_column(names))
     fold = (
-        "CASE WHEN {0} IS NULL THEN '" + _UNKNOWN + "' WHEN {0} IN (SELECT x FROM chosen)"
-        " THEN {0} ELSE '" + _REST + "' END"
+        f"CASE WHEN {{0}} IS NULL THEN '{_UNKNOWN}' WHEN {{0}} IN (SELECT x FROM chosen)"
+        f" THEN {{0}} ELSE '{_REST}' END"
     )
-    rows = lake.ask(
-        f"SELECT {fold.format(src)} AS a, {fold.format(dst)} AS b, sum({unit.column}) AS v,"
-        f" sum(n) AS n FROM flows WHERE {COUNTED} AND {known} GROUP BY 1, 2"
-        " ORDER BY v DESC NULLS LAST, a, b"
-    )
-    lake.db.unregister("chosen")
+    with lake.chosen(names):
+        rows = lake.ask(
+            f"SELECT {fold.format(src)} AS a, {fold.format(dst)} AS b, sum({unit.column}) AS v,"
+            f" sum(n) AS n FROM flows WHERE {COUNTED} AND {known} GROUP BY 1, 2"
+            " ORDER BY v DESC NULLS LAST, a, b"
+        )
     made.data[column] = [{"from": row["a"], "to": row["b"], unit.unit: row["v"], "flows": row["n"]}
                          for row in rows]  # fmt: skip
     present = {end for row in rows for end in (row["a"], row["b"])}
@@ -95,21 +91,13 @@ def _matrix(lake: Lake, unit: Measure, column: str, title: str, noun: str, made:
         f"paths-{column}",
         title,
         _finding(rows, unit, noun, {_UNKNOWN, _REST}),
-        Table(
+        table(
+            rows,
             [
-                ("From", "text"),
-                ("To", "text"),
-                (unit.unit.capitalize(), "number"),
-                ("Flows", "number"),
-            ],
-            [
-                [
-                    text.clean(row["a"]),
-                    text.clean(row["b"]),
-                    text.amount(row["v"], unit.unit),
-                    text.number(row["n"]),
-                ]
-                for row in rows
+                ("a", "From", ""),
+                ("b", "To", ""),
+                ("v", unit.unit.capitalize(), unit.unit),
+                ("n", "Flows", "count"),
             ],
             f"The {_MOST} with the most traffic; the others are put together."
             if len(ends) > _MOST
@@ -119,12 +107,6 @@ def _matrix(lake: Lake, unit: Measure, column: str, title: str, noun: str, made:
         f"Rows are where flows begin, columns where they end. Flows of which neither {noun} is"
         " known are not shown. Each step of colour is ten times more.",
     )
-
-
-def _one_column(names: list[str]) -> Any:
-    import pyarrow as pa
-
-    return pa.table({"x": pa.array(names, pa.string())})
 
 
 def _finding(rows: list[dict[str, Any]], unit: Measure, noun: str, unnamed: set[str]) -> str:
@@ -147,25 +129,18 @@ def _draw(rows: list[dict[str, Any]], order: list[str], unit: Measure, width: in
     most = max((float(row["v"] or 0) for row in rows), default=0.0)
     top = math.floor(math.log10(most)) if most >= 1 else 0
     steps = [top - back for back in range(3, -1, -1)]
-    names = [
-        "nothing",
-        "less",
-        *(f"{text.amount(10**step, unit.unit)} and more" for step in steps if step >= 0),
-    ]
-    states = dict(
-        zip(
-            names,
-            (charts.STEPS[0], *charts.STEPS[len(charts.STEPS) - len(names) + 1 :]),
-            strict=True,
-        )
-    )
+    steps = [step for step in steps if step >= 0]
+    amounts = [f"{text.amount(10**step, unit.unit)} and more" for step in steps]
+    names = ["nothing", "less", *amounts]
+    shades = charts.STEPS[len(charts.STEPS) - len(names) + 1 :]
+    states = dict(zip(names, (charts.STEPS[0], *shades), strict=True))
     by_place = {(row["a"], row["b"]): row for row in rows}
     cells = []
     for y, a in enumerate(order):
         for x, b in enumerate(order):
             row = by_place.get((a, b))
             value = float(row["v"] or 0) if row else 0.0
-            passed = sum(1 for step in steps if step >= 0 and value >= 10**step)
+            passed = sum(value >= 10**step for step in steps)
             state = names[passed + 1] if value else names[0]
             shown = text.amount(row["v"], unit.unit) if row else "nothing"
             cells.append(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ktrans_report import text
-from ktrans_report.model import Figure, Section, Table
-from ktrans_report.sections.common import ranking
+from ktrans_report.model import Figure, Section
+from ktrans_report.sections.common import bars, table
 
 _OUTCOMES = {
     "done": "is done",
@@ -22,23 +22,24 @@ def section(receipt: dict[str, Any], top: int) -> Section:
     made = Section("run", "The run that wrote this", data={"receipt": receipt})
     ledger = receipt["ledger"]
     made.figures.append(_ledger(receipt, ledger))
-    reasons = [
+    reasons: list[dict[str, Any]] = [
         {"name": f"{reason} ({what})", "n": count}
-        for what, counts in (("rejected", ledger["rejected"]), ("refused", ledger["refused"]))
-        for reason, count in counts.items()
+        for what in ("rejected", "refused")
+        for reason, count in ledger[what].items()
     ]
     if reasons:
-        reasons.sort(key=lambda row: (-int(str(row["n"])), str(row["name"])))
-        total = sum(int(str(row["n"])) for row in reasons)
+        reasons.sort(key=lambda row: (-row["n"], row["name"]))
+        total = sum(row["n"] for row in reasons)
         made.figures.append(
-            ranking(
+            bars(
                 "run-rejects",
                 "Records that could not become rows",
                 f"{text.share(total, ledger['records'])} of"
                 f" {text.amount(ledger['records'], 'records')} were rejected.",
                 reasons[:top],
-                [("n", "Records")],
                 "records",
+                series=[("n", "Records")],
+                more=(),
                 first="Reason",
                 about="`ktrans rejects list` shows one of each; `ktrans explain REASON` says what"
                 " to do.",
@@ -46,9 +47,12 @@ def section(receipt: dict[str, Any], top: int) -> Section:
             )
         )
     unread = [
-        [text.clean(one["uri"]), text.clean(one["kind"]), text.clean(one["reason"])]
-        for one in receipt.get("quarantined", [])
-    ] + [[text.clean(uri), "torn", "it ends in the middle"] for uri in receipt.get("torn", [])]
+        *receipt.get("quarantined", []),
+        *(
+            {"uri": uri, "kind": "torn", "reason": "it ends in the middle"}
+            for uri in receipt.get("torn", [])
+        ),
+    ]
     if unread:
         made.figures.append(
             Figure(
@@ -56,13 +60,16 @@ def section(receipt: dict[str, Any], top: int) -> Section:
                 "Objects that could not be read",
                 f"{text.amount_of(len(unread), 'object')} could not be read to the end; their rows"
                 " are not in these numbers.",
-                Table([("Object", "text"), ("What", "text"), ("Why", "text")], unread[:100]),
+                table(
+                    unread[:100],
+                    [("uri", "Object", ""), ("kind", "What", ""), ("reason", "Why", "")],
+                ),
             )
         )
     return made
 
 
-def headline(receipt: dict[str, Any]) -> str:
+def _headline(receipt: dict[str, Any]) -> str:
     """Write how the run ended."""
     ended = _OUTCOMES.get(receipt["outcome"], receipt["outcome"])
     sentence = f"The run of {text.clean(receipt['pipeline'])} {text.clean(ended)}"
@@ -73,47 +80,38 @@ def headline(receipt: dict[str, Any]) -> str:
 
 
 def _ledger(receipt: dict[str, Any], ledger: dict[str, Any]) -> Figure:
-    rows = [
-        [
-            "decoder",
-            text.number(ledger["records"]),
-            text.number(ledger["decoded"]["rows"]),
-            text.number(ledger["skipped"]),
-            text.number(sum(ledger["rejected"].values())),
-            text.amount(ledger["decoded"]["bytes"], "bytes"),
-        ]
+    decoder = {
+        "stage": "decoder",
+        "in": ledger["records"],
+        "out": ledger["decoded"]["rows"],
+        "filtered": ledger["skipped"],
+        "refused": sum(ledger["rejected"].values()),
+        "bytes": ledger["decoded"]["bytes"],
+    }
+    stages = [
+        {"stage": stage["name"], "bytes": stage["out"]["bytes"]}
+        | {key: stage[key]["rows"] for key in ("in", "out", "filtered", "refused")}
+        for stage in ledger["stages"]
+        if stage["kind"] != "rejects"
     ]
-    for stage in ledger["stages"]:
-        if stage["kind"] == "rejects":
-            continue
-        rows.append(
-            [
-                text.clean(stage["name"]),
-                text.number(stage["in"]["rows"]),
-                text.number(stage["out"]["rows"]),
-                text.number(stage["filtered"]["rows"]),
-                text.number(stage["refused"]["rows"]),
-                text.amount(stage["out"]["bytes"], "bytes"),
-            ]
-        )
     started = str(receipt["started"]).replace("T", " ")[:16]
     return Figure(
         "run-ledger",
         "The ledger",
-        f"{headline(receipt)} It began {started} UTC, took"
+        f"{_headline(receipt)} It began {started} UTC, took"
         f" {text.amount_of(round(receipt['seconds'], 1), 'second')} and read"
         f" {text.amount_of(receipt['splits'], 'object')} with"
         f" {text.amount(ledger['records'], 'records')}.",
-        Table(
+        table(
+            [decoder, *stages],
             [
-                ("Stage", "text"),
-                ("In", "number"),
-                ("Out", "number"),
-                ("Filtered", "number"),
-                ("Rejected", "number"),
-                ("Bytes of flows out", "number"),
+                ("stage", "Stage", ""),
+                ("in", "In", "count"),
+                ("out", "Out", "count"),
+                ("filtered", "Filtered", "count"),
+                ("refused", "Rejected", "count"),
+                ("bytes", "Bytes of flows out", "bytes"),
             ],
-            rows,
         ),
         about="At every stage, rows in are rows out, filtered and rejected rows together. A rollup"
         " makes fewer rows with the same sums.",

@@ -1,13 +1,11 @@
 """Top ports and services: what the traffic is for."""
 
-# ruff: noqa: S608 - queries are built of our own names; values never become part of them
-
 from __future__ import annotations
 
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Section
-from ktrans_report.sections.common import COUNTED, measure, needs, total, traffic_ranking
+from ktrans_report.sections.common import bars, measure, needs, ranked, total, traffic
 
 NAME = (
     "CASE WHEN port IS NOT NULL THEN coalesce(service || ' ', '') || coalesce(proto, 'port') || '/'"
@@ -16,6 +14,7 @@ NAME = (
     " WHEN proto IS NOT NULL THEN proto || ' (no ports)' ELSE 'not reported' END"
 )
 """The service of a flow for people; ICMP and its like have no ports."""
+_HOSTS = "approx_count_distinct(CASE serving WHEN 'dst' THEN dst WHEN 'src' THEN src END)"
 
 
 def section(lake: Lake, top: int) -> Section:
@@ -25,28 +24,20 @@ def section(lake: Lake, top: int) -> Section:
         made.missing.append(needs("Traffic by service", "dst_port"))
         return made
     unit = measure(lake)
-    rows = lake.ask(
-        f"SELECT {NAME} AS name, sum({unit.column}) AS v, sum(n) AS n,"
-        " approx_count_distinct(CASE serving WHEN 'dst' THEN dst WHEN 'src' THEN src END) AS hosts"
-        f" FROM flows WHERE {COUNTED} GROUP BY 1 ORDER BY v DESC NULLS LAST, name LIMIT {top}"
-    )
-    made.data["services"] = rows
+    rows = made.data["services"] = ranked(lake, NAME, {**traffic(lake), "hosts": _HOSTS}, limit=top)
     whole = total(lake, unit.column)
-    finding = "There are no flows in this period."
-    if rows:
-        parts = [
-            f"{text.clean(row['name'])} ({text.share(row['v'] or 0, whole)})" for row in rows[:3]
-        ]
-        finding = f"The most traffic is {text.listed(parts)}."
+    parts = [f"{text.clean(row['name'])} ({text.share(row['v'] or 0, whole)})" for row in rows[:3]]
     made.figures.append(
-        traffic_ranking(
+        bars(
             "services-top",
             "Services that move the most",
-            finding,
+            f"The most traffic is {text.listed(parts)}."
+            if parts
+            else "There are no flows in this period.",
             rows,
             unit.unit,
-            "Service",
-            "Both directions of a service count for its port. The server is the end whose"
+            first="Service",
+            about="Both directions of a service count for its port. The server is the end whose"
             " port has a registered name or, where neither or both have one, is below 1024.",
         )
     )

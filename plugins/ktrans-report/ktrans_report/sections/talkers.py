@@ -7,7 +7,15 @@ from __future__ import annotations
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Section
-from ktrans_report.sections.common import COUNTED, measure, needs, ranking, total, traffic_ranking
+from ktrans_report.sections.common import (
+    COUNTED,
+    bars,
+    measure,
+    needs,
+    ranked,
+    total,
+    traffic,
+)
 
 
 def section(lake: Lake, top: int) -> Section:
@@ -26,66 +34,58 @@ def section(lake: Lake, top: int) -> Section:
 
 def _addresses(lake: Lake, top: int, made: Section) -> Figure:
     unit = measure(lake)
-    name = "any_value(coalesce({0}_name, {0}_service))"
-    src, dst = name.format("src"), name.format("dst")
-    rows = lake.ask(
+    ends = " UNION ALL ".join(
+        f"SELECT {end} AS addr, any_value(coalesce({end}_name, {end}_service)) AS label,"
+        f" sum({sent}) AS sent, sum({received}) AS received, sum(n) AS n"
+        f" FROM flows WHERE {COUNTED} AND {end} IS NOT NULL GROUP BY 1"
+        for end, sent, received in (("src", unit.there, unit.back), ("dst", unit.back, unit.there))
+    )
+    rows = made.data["addresses"] = lake.ask(
         "SELECT addr, any_value(label) AS label, sum(sent) AS sent, sum(received) AS received,"
-        " sum(n) AS n FROM ("
-        f" SELECT src AS addr, {src} AS label, sum({unit.there}) AS sent,"
-        f" sum({unit.back}) AS received, sum(n) AS n FROM flows WHERE {COUNTED} AND src IS NOT NULL"
-        " GROUP BY src UNION ALL"
-        f" SELECT dst, {dst}, sum({unit.back}), sum({unit.there}), sum(n) FROM flows"
-        f" WHERE {COUNTED} AND dst IS NOT NULL GROUP BY dst)"
+        f" sum(n) AS n FROM ({ends})"
         " GROUP BY addr ORDER BY coalesce(sum(sent), 0) + coalesce(sum(received), 0) DESC, addr"
         f" LIMIT {top}"
     )
     for row in rows:
         row["name"] = f"{row['addr']} ({row['label']})" if row["label"] else row["addr"]
-    made.data["addresses"] = rows
-    whole = total(lake, unit.column)
     finding = "No flow names its addresses."
     if rows:
         first = rows[0]
         both = (first["sent"] or 0) + (first["received"] or 0)
         finding = (
             f"{text.clean(first['name'])} moved the most: {text.amount(both, unit.unit)},"
-            f" {text.share(both, whole)} of all traffic."
+            f" {text.share(both, total(lake, unit.column))} of all traffic."
         )
-    return ranking(
+    return bars(
         "talkers-addresses",
         "Addresses that move the most",
         finding,
         rows,
-        [("sent", "Sent"), ("received", "Received")],
         unit.unit,
+        series=[("sent", "Sent"), ("received", "Received")],
         first="Address",
-        more=[("n", "Flows", "flows")],
         about="Each flow counts for both of its ends, so the bars add up to more than the total.",
     )
 
 
 def _accounts(lake: Lake, top: int, made: Section) -> Figure:
     unit = measure(lake)
-    rows = lake.ask(
-        f"SELECT coalesce(account_id, 'no account') AS name, sum({unit.column}) AS v, sum(n) AS n"
-        f" FROM flows WHERE {COUNTED}"
-        f" GROUP BY 1 ORDER BY v DESC NULLS LAST, name LIMIT {top}"
-    )
-    made.data["accounts"] = rows
-    count = lake.one("SELECT count(DISTINCT account_id) AS n FROM flows")["n"]
-    whole = total(lake, unit.column)
+    name = "coalesce(account_id, 'no account')"
+    rows = made.data["accounts"] = ranked(lake, name, traffic(lake), limit=top)
     finding = "No account has counted flows."
     if rows:
+        count = lake.one("SELECT count(DISTINCT account_id) AS n FROM flows")["n"]
+        most = rows[0]["v"] or 0
         finding = (
             f"{text.clean(rows[0]['name'])} logged the most of {text.amount_of(count, 'account')}:"
-            f" {text.amount(rows[0]['v'] or 0, unit.unit)}, {text.share(rows[0]['v'] or 0, whole)}."
+            f" {text.amount(most, unit.unit)}, {text.share(most, total(lake, unit.column))}."
         )
-    return traffic_ranking(
+    return bars(
         "talkers-accounts",
         "Traffic by account",
         finding,
         rows,
         unit.unit,
-        "Account",
-        "By the account that logged the flow.",
+        first="Account",
+        about="By the account that logged the flow.",
     )

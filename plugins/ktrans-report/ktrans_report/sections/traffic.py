@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ktrans_report import text
 from ktrans_report.lake import Lake
-from ktrans_report.model import Figure, Section, Table
-from ktrans_report.sections.common import FLOWS, measure, needs, total
+from ktrans_report.model import Figure, Section
+from ktrans_report.sections.common import FLOWS, Column, measure, needs, table, total
 
 _STEPS_MINUTES = (1, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 10_080)
 _MOST_BARS = 100
@@ -20,10 +20,8 @@ _COLOURS = {"accepted": "var(--c1)", "rejected": "var(--c2)", "no verdict": "var
 def step_us(lake: Lake) -> int:
     """Choose the width of the bars."""
     length = (lake.end_us or 0) - (lake.start_us or 0)
-    for minutes in _STEPS_MINUTES:
-        if length / (minutes * 60_000_000) <= _MOST_BARS:
-            return minutes * 60_000_000
-    return _STEPS_MINUTES[-1] * 60_000_000
+    fitting = (m for m in _STEPS_MINUTES if length / (m * 60_000_000) <= _MOST_BARS)
+    return next(fitting, _STEPS_MINUTES[-1]) * 60_000_000
 
 
 def section(lake: Lake) -> Section:
@@ -42,6 +40,8 @@ def section(lake: Lake) -> Section:
         | {unit.unit: row["v"]}  # by the measure's own name too
         for row in rows
     ]
+    for row in rows:
+        row["from"] = text.when(row["since"])
     made.figures.append(_amounts(lake, rows, step, unit.unit, unit.column))
     if lake.has("action") and rows:
         made.figures.append(_verdicts(rows, step))
@@ -53,80 +53,33 @@ def section(lake: Lake) -> Section:
 def _amounts(
     lake: Lake, rows: Sequence[dict[str, Any]], step: int, unit: str, column: str
 ) -> Figure:
-    seconds = step / 1_000_000
     rated = unit == "bytes"
-    factor, name = (8 / seconds, "bit/s") if rated else (1.0, unit)
-    values = [(row["since"], float(row["v"] or 0) * factor) for row in rows]
-    most = max((value for _, value in values), default=0.0)
-    size, axis = text.scale(most, name)
+    factor, name = (8e6 / step, "bit/s") if rated else (1.0, unit)
+    for row in rows:
+        row["rate"] = float(row["v"] or 0) * factor
     each = text.length(step)
-    one = each.removeprefix("1 ")
-    drawn = [
-        {
-            "at": at,
-            "series": "traffic",
-            "value": value / size,
-            "shown": f"{text.when(at)} UTC: {text.amount(value, name)}",
-        }
-        for at, value in values
-    ]
-
-    def chart(width: int) -> Any:
-        from ktrans_report import charts
-
-        return charts.over_time(drawn, step, ["traffic"], axis, width)
-
-    busiest = max(values, key=lambda pair: pair[1], default=(0, 0.0))
-    finding = (
-        f"{text.amount(total(lake, column), unit)} in all; the most in the {one} from"
-        f" {text.when(busiest[0])} UTC"
-        + (f", with {text.amount(busiest[1], name)} on average." if rated else ".")
-        if values
-        else "There are no flows in this period."
-    )
-    cells = [
-        [
-            text.when(row["since"]),
-            text.amount(row["v"], unit),
-            *([text.amount(value, name)] if rated else []),
-        ]
-        for row, (_, value) in zip(rows, values, strict=True)
-    ]
-    head = [("From (UTC)", "text"), (unit.capitalize(), "number")]
+    finding = "There are no flows in this period."
+    if rows:
+        busiest = max(rows, key=lambda row: row["rate"])
+        finding = (
+            f"{text.amount(total(lake, column), unit)} in all; the most in the"
+            f" {each.removeprefix('1 ')} from {busiest['from']} UTC"
+            + (f", with {text.amount(busiest['rate'], name)} on average." if rated else ".")
+        )
+    rate: list[Column] = [("rate", "Average rate", name)] if rated else []
     return Figure(
         "traffic-amount",
         "Average rate" if rated else unit.capitalize(),
         finding,
-        Table([*head, ("Average rate", "number")] if rated else head, cells),  # type: ignore[list-item, arg-type]
-        chart if values else None,
+        table(rows, [("from", "From (UTC)", ""), ("v", unit.capitalize(), unit), *rate]),
+        _chart(rows, step, {"rate": ""}, name) if rows else None,
         f"A row counts whole at the time when it begins. Each bar is {each}.",
     )
 
 
 def _verdicts(rows: Sequence[dict[str, Any]], step: int) -> Figure:
     keys = {"accept": "accepted", "reject": "rejected", "other": "no verdict"}
-    used = [(key, name) for key, name in keys.items() if any(row[key] for row in rows)]
-    most = max(sum(row[key] or 0 for key in keys) for row in rows)
-    size, axis = text.scale(most, "flows")
-    drawn = [
-        {
-            "at": row["since"],
-            "series": name,
-            "value": row[key] / size,
-            "shown": f"{text.when(row['since'])} UTC, {name}: {text.amount(row[key], 'flows')}",
-        }
-        for row in rows
-        for key, name in used
-        if row[key]
-    ]
-
-    def chart(width: int) -> Any:
-        from ktrans_report import charts
-
-        names = [name for _, name in used]
-        colours = [_COLOURS[name] for name in names]
-        return charts.over_time(drawn, step, names, axis, width, colours)
-
+    used = {key: name for key, name in keys.items() if any(row[key] for row in rows)}
     rejected = sum(row["reject"] or 0 for row in rows)
     judged = rejected + sum(row["accept"] or 0 for row in rows)
     finding = (
@@ -135,16 +88,47 @@ def _verdicts(rows: Sequence[dict[str, Any]], step: int) -> Figure:
     )
     if rejected:
         worst = max(rows, key=lambda row: row["reject"] or 0)
-        finding += f" The most rejections came from {text.when(worst['since'])} UTC on."
-    cells = [
-        [text.when(row["since"]), *(text.number(row[key] or 0) for key, _ in used)] for row in rows
-    ]
-    head = [("From (UTC)", "text"), *((name.capitalize(), "number") for _, name in used)]
+        finding += f" The most rejections came from {worst['from']} UTC on."
+    counts = [(key, name.capitalize(), "count") for key, name in used.items()]
     return Figure(
         "traffic-verdict",
         "Flows by verdict",
         finding,
-        Table(head, cells),  # type: ignore[arg-type]
-        chart,
+        table(rows, [("from", "From (UTC)", ""), *counts]),
+        _chart(rows, step, used, "flows"),
         "Every report counts here, also second reports of a flow.",
     )
+
+
+def _chart(
+    rows: Sequence[dict[str, Any]], step: int, series: Mapping[str, str], unit: str
+) -> Callable[[int], Any]:
+    """Prepare bars over time.
+
+    Args:
+        rows: with `since`, `from` and the series' keys.
+        step: the width of a bar.
+        series: key and name of each part of a bar; without a name if there is only one.
+        unit: of the values.
+    """
+    size, axis = text.scale(max(sum(row[key] or 0 for key in series) for row in rows), unit)
+    drawn = [
+        {
+            "at": row["since"],
+            "series": name,
+            "value": row[key] / size,
+            "shown": f"{row['from']} UTC{name and ', '}{name}: {text.amount(row[key], unit)}",
+        }
+        for row in rows
+        for key, name in series.items()
+        if row[key] or len(series) == 1
+    ]
+
+    def chart(width: int) -> Any:
+        from ktrans_report import charts
+
+        names = list(series.values())
+        colours = [_COLOURS.get(name, charts.SERIES[0]) for name in names]
+        return charts.over_time(drawn, step, names, axis, width, colours)
+
+    return chart
