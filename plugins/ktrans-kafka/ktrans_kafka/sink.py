@@ -128,7 +128,7 @@ class KafkaSink(Sink[KafkaSinkConfig]):
     def close(self) -> None:
         """Abort open transactions and close the connections."""
         self.producers.close()
-        self.marks.close()
+        self.marks.admin.close()
 
     def count_topic(self, topic: str) -> None:
         """Count a topic.
