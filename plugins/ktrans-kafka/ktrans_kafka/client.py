@@ -18,7 +18,6 @@ _SECRET = re.compile(r"password|secret|\.key\.pem|token|jaas")
 _CONNECTION = {
     "bootstrap.servers": "bootstrap_servers",
     "metadata.broker.list": "bootstrap_servers",
-    "client.id": "client_id",
     "security.protocol": "tls and sasl_mechanism",
     "sasl.mechanism": "sasl_mechanism",
     "sasl.mechanisms": "sasl_mechanism",
@@ -38,11 +37,6 @@ class KafkaConfig(ComponentConfig):
         description="Bootstrap brokers, host:port; the other brokers are discovered. One entry"
         " may hold several, separated by commas.",
         examples=[["kafka-1:9092", "kafka-2:9092"], ["${env:KAFKA_BROKERS}"]],
-    )
-    client_id: str | None = Field(
-        None,
-        description="Client name in the brokers' logs and quotas; by default `ktrans-<pipeline>`.",
-        examples=["ktrans-flows"],
     )
     tls: bool = Field(False, description="Encrypt the connection with TLS.", examples=[True])
     tls_ca_file: str | None = Field(
@@ -101,22 +95,17 @@ class KafkaConfig(ComponentConfig):
         description="OAuth scope to request.",
         examples=["kafka", "https://ns.example/.default"],
     )
-    oauth_extensions: dict[str, str] = Field(
-        default={},
-        description="SASL extensions to send with the token; some clouds require them.",
-        examples=[{"logicalCluster": "lkc-1", "identityPoolId": "pool-1"}],
-    )
     connect_timeout: Duration = Field(
         30.0,
         gt=0,
-        description="How long to wait for the cluster's metadata and coordinators.",
+        description="How long to wait for answers of the cluster.",
         examples=[30, 10],
     )
     librdkafka: dict[str, Setting] = Field(
         default={},
         description="Further settings of librdkafka (see its CONFIGURATION.md) that have no option"
         " here.",
-        examples=[{"socket.keepalive.enable": True, "broker.address.family": "v4"}],
+        examples=[{"client.id": "flows", "broker.address.family": "v4"}],
     )
 
     @field_validator("bootstrap_servers")
@@ -168,17 +157,11 @@ class KafkaConfig(ComponentConfig):
 def connection(config: KafkaConfig, context: Context) -> dict[str, Any]:
     """Return the client settings for the connection, including the user's `librdkafka` settings.
 
-    Args:
-        config: the component's options.
-        context: for relative paths, names and the logger.
-
-    Returns:
-        A dict for `confluent_kafka.Producer`, `Consumer` or `AdminClient`, with secrets in clear
-        text: never print it. Components add their own settings and an `error_cb`.
+    They have secrets in clear text: never print them. Components add their own, and an `error_cb`.
     """
     settings: dict[str, Any] = {
         "bootstrap.servers": ",".join(config.bootstrap_servers),
-        "client.id": config.client_id or f"ktrans-{context.pipeline}",
+        "client.id": f"ktrans-{context.pipeline}",
         "logger": context.log,
         # Lost connections are reported to `error_cb` too, and part of the error if they cause one;
         # librdkafka would log them many times a second.
@@ -220,9 +203,6 @@ def _security(config: KafkaConfig, context: Context) -> dict[str, Any]:
         made |= _plain("sasl.oauthbearer.client.secret", config.oauth_client_secret)
         if config.oauth_scope is not None:
             made["sasl.oauthbearer.scope"] = config.oauth_scope
-        if config.oauth_extensions:
-            pairs = (f"{key}={value}" for key, value in config.oauth_extensions.items())
-            made["sasl.oauthbearer.extensions"] = ",".join(pairs)
     elif sasl is not None:
         made["sasl.username"] = config.username
         made |= _plain("sasl.password", config.password)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ def key_texts(batch: pa.RecordBatch, columns: Sequence[str], separator: str) -> 
 
 
 def header_lists(
-    batch: pa.RecordBatch, fixed: Mapping[str, str], columns: Sequence[str]
+    batch: pa.RecordBatch, fixed: list[Header], columns: Sequence[str]
 ) -> tuple[list[list[Header]], np.ndarray]:
     """Return the headers of each row; rows with equal headers share one list.
 
@@ -92,7 +92,7 @@ def header_lists(
         The lists, and the size of each row's headers in bytes: int64, shape (rows,).
     """
     codes = np.zeros(batch.num_rows, dtype=np.int64)
-    lists: list[list[Header]] = [[(name, value.encode()) for name, value in fixed.items()]]
+    lists = [fixed]
     for name in columns:
         column = text(batch.column(name)).dictionary_encode()
         texts: list[str | None] = [*column.dictionary.to_pylist(), None]

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ktrans.api import RunError
-from ktrans_kafka.client import ConnectionErrors
-from ktrans_kafka.errors import is_access, is_fenced, kafka_error, name_of
+from ktrans_kafka.errors import is_fenced, kafka_error, name_of
 from ktrans_kafka.group_membership import Membership
+from ktrans_kafka.source_clients import Clients
 from ktrans_kafka.source_ranges import Part, Range
 
 _LOST_MEMBERSHIP = {"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID"}
@@ -39,44 +39,26 @@ class Claims:
 
     Args:
         member: its name, which is stored in its state store.
-        group: the group whose offsets it claims.
-        membership: its membership of the group.
-        offset_reader: a consumer of the group without membership, to read committed offsets.
-        make_producer: creates a producer with a transactional.id.
-        make_offset_reader: creates a consumer with a group.id, to read committed offsets.
-        connection_errors: their error_cb.
-        timeout_secs: how long to wait for each answer.
+        membership: its membership of the group whose offsets it claims.
+        offset_reader: a consumer of that group without membership, to read committed offsets.
+        clients: creates clients.
     """
 
     def __init__(
-        self,
-        member: str,
-        group: str,
-        membership: Membership,
-        offset_reader: Any,
-        make_producer: Callable[[str], Any],
-        make_offset_reader: Callable[[str], Any],
-        connection_errors: ConnectionErrors,
-        timeout_secs: float,
+        self, member: str, membership: Membership, offset_reader: Any, clients: Clients
     ) -> None:
         self.member = member
-        self._group = group
+        self._group = clients.config.group
         self._membership = membership
-        self._make_producer = make_producer
         self._offset_reader = offset_reader
-        self._make_offset_reader = make_offset_reader
-        self._connection_errors = connection_errors
-        self._timeout = timeout_secs
+        self._clients = clients
+        self._timeout = clients.config.connect_timeout
         self._lock = threading.Lock()
         self._producer: Any = None
         self._marker: Any = None
         self._planned: tuple[str, dict[Part, tuple[int, int]]] = ("", {})
         self._tried: set[str] = set()
         self._settled: dict[tuple[str, Part], bool] = {}
-
-    def name(self, number: int) -> str:
-        """Return the name of the member's n-th claim."""
-        return f"{self.member}:{number}"
 
     def plan(self, name: str, spans: Mapping[Part, tuple[int, int]]) -> None:
         """Store what to claim once the plan is recorded and its first split is opened."""
@@ -118,7 +100,6 @@ class Claims:
             self._markers(parts)
 
     def close(self) -> None:
-        """Close the connections."""
         with self._lock:
             if self._marker is not None:
                 self._marker.close()
@@ -146,9 +127,8 @@ class Claims:
         """Return offset and metadata of the markers, after ending an open transaction of this member."""
         self._begin()
         found = {}
-        for place in self._committed(self._marker, parts):
-            if place.offset >= 0 and place.metadata:
-                part = (place.topic, place.partition)
+        for part, place in self._clients.committed(self._marker, parts, self._timeout).items():
+            if place.metadata:
                 found[part] = (place.offset, json.loads(place.metadata))
         return found
 
@@ -157,13 +137,13 @@ class Claims:
         from confluent_kafka import KafkaException
 
         if self._marker is None:
-            self._marker = self._make_offset_reader(marker_group(self.member))
+            self._marker = self._clients.consumer(marker_group(self.member))
         if self._producer is None:
-            producer = self._make_producer(marker_group(self.member))
+            producer = self._clients.claim_producer(marker_group(self.member))
             try:
                 producer.init_transactions(self._timeout)
             except KafkaException as error:
-                raise self._connection_errors.explain(error, "kafka: preparing to claim") from error
+                raise self._clients.errors.explain(error, "kafka: preparing to claim") from error
             self._producer = producer
 
     def _claim(self, name: str, spans: Mapping[Part, tuple[int, int]]) -> set[Part]:
@@ -173,11 +153,9 @@ class Claims:
         self._begin()
         self._tried.add(name)
         with self._membership.held() as owned:
-            at = {
-                (place.topic, place.partition): place.offset
-                for place in self._committed(self._offset_reader, owned & set(spans))
-            }
-            claimed = {part: spans[part] for part in at if at[part] == spans[part][0]}
+            parts = owned & set(spans)
+            at = self._clients.committed(self._offset_reader, parts, self._timeout)
+            claimed = {part: spans[part] for part in at if at[part].offset == spans[part][0]}
             if not claimed:
                 return set()
             try:
@@ -229,34 +207,4 @@ class Claims:
                 code="fenced",
                 hint="each process of a group needs its own state store (state.path)",
             )
-        return self._connection_errors.explain(error, "kafka: claiming offsets")
-
-    def _committed(self, consumer: Any, parts: Iterable[Part]) -> list[Any]:
-        return committed(consumer, parts, self._connection_errors, self._timeout)
-
-
-def committed(
-    consumer: Any, parts: Iterable[Part], connection_errors: ConnectionErrors, timeout_secs: float
-) -> list[Any]:
-    """Return the committed offsets of a consumer's group, after open transactions on them end."""
-    from confluent_kafka import KafkaException, TopicPartition
-
-    wanted = [TopicPartition(*part) for part in parts]
-    if not wanted:
-        return []
-    doing = "kafka: reading committed offsets"
-    try:
-        places: list[Any] = consumer.committed(wanted, timeout_secs)
-    except KafkaException as error:
-        raise connection_errors.explain(_access_error(consumer) or error, doing) from error
-    for place in places:
-        if place.error is not None:
-            raise connection_errors.explain(place.error, doing)
-    return places
-
-
-def _access_error(consumer: Any) -> Any:
-    """Return the access error that a consumer reports as a message, if there is one."""
-    message = consumer.poll(0)
-    refused = message is not None and message.error() is not None and is_access(message.error())
-    return message.error() if refused else None
+        return self._clients.errors.explain(error, "kafka: claiming offsets")

@@ -4,43 +4,34 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ktrans_kafka.client import ConnectionErrors
 from ktrans_kafka.errors import is_access, kafka_error
+from ktrans_kafka.source_clients import Clients
 from ktrans_kafka.source_ranges import Part
 
 POLL_SECS = 0.05
-SETTINGS = {
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    # Only with this the broker waits for offsets of open transactions.
-    "isolation.level": "read_committed",
+_SETTINGS = {
     "partition.assignment.strategy": "range,roundrobin",
     "topic.metadata.refresh.interval.ms": 10_000,
 }
-"""Settings of the member. It reads nothing and needs no cooperative rebalance: claimed ranges stay
-claimed after a rebalance."""
 
 
 class Membership:
     """A member of a consumer group that reads nothing: it is only assigned partitions.
 
-    A thread polls the consumer, so that slow epochs do not end the membership. Claims are made inside
-    `held`, which blocks rebalances. The consumer is only used with the lock held, since its calls may
-    block each other in undocumented ways.
-
-    Args:
-        make: creates the consumer.
-        connection_errors: its error_cb.
+    It needs no cooperative rebalance: claimed ranges stay claimed after a rebalance. A thread polls
+    the consumer, so that slow epochs do not end the membership. Claims are made inside `held`, which
+    blocks rebalances. The consumer is only used with the lock held, since its calls may block each
+    other in undocumented ways.
     """
 
-    def __init__(self, make: Callable[[], Any], connection_errors: ConnectionErrors) -> None:
-        self._make = make
+    def __init__(self, group: str, clients: Clients) -> None:
+        self._group = group
+        self._clients = clients
         self._topics: list[str] = []
-        self._connection_errors = connection_errors
         self._lock = threading.Condition()
         self._owned: frozenset[Part] | None = None
         self._error: Any = None
@@ -51,7 +42,9 @@ class Membership:
     def join(self, topics: Sequence[str]) -> None:
         """Join the group for these topics in the background; do nothing if it has joined already."""
         if self.consumer is None:
-            self.consumer = self._make()
+            session_ms = self._clients.config.session_secs * 1000
+            own = {**_SETTINGS, "heartbeat.interval.ms": int(session_ms / 6) + 1}
+            self.consumer = self._clients.consumer(self._group, own)
         with self._lock:
             if self._topics == list(topics):
                 return
@@ -67,7 +60,7 @@ class Membership:
             self._thread = threading.Thread(target=self._poll, name="kafka-group", daemon=True)
             self._thread.start()
 
-    def wait(self, secs: float, stopping: Callable[[], bool]) -> frozenset[Part] | None:
+    def wait(self, secs: float) -> frozenset[Part] | None:
         """Wait for the assignment and return it; None if it takes longer.
 
         Raises:
@@ -77,12 +70,12 @@ class Membership:
         with self._lock:
             while self._owned is None and self._error is None:
                 left = end - time.monotonic()
-                if left <= 0 or stopping():
+                if left <= 0 or self._clients.context.stopping():
                     return None
                 self._lock.wait(min(left, POLL_SECS))
             if self._error is not None:
                 error, self._error = self._error, None
-                raise self._connection_errors.explain(error, "kafka: joining the group")
+                raise self._clients.errors.explain(error, "kafka: joining the group")
             return self._owned
 
     @contextmanager

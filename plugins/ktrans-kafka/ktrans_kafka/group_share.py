@@ -9,11 +9,10 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ktrans.api import Split
-from ktrans_kafka.group_claims import Claims, committed
+from ktrans_kafka.group_claims import Claims
 from ktrans_kafka.group_membership import Membership
 from ktrans_kafka.source_clients import Clients
 from ktrans_kafka.source_cluster import Topic
-from ktrans_kafka.source_config import KafkaSourceConfig
 from ktrans_kafka.source_position import Position, start_of
 from ktrans_kafka.source_ranges import Part, Range, extents
 
@@ -22,26 +21,23 @@ class GroupShare:
     """The share of this process in a consumer group.
 
     Args:
-        config: the source's options.
+        group: the group.
         clients: creates clients.
         starts: resolves a start (`earliest`, `latest`, milliseconds) for partitions.
-        stopping: whether the run is to stop.
     """
 
     def __init__(
         self,
-        config: KafkaSourceConfig,
+        group: str,
         clients: Clients,
         starts: Callable[[Iterable[Part], str | int], dict[Part, int]],
-        stopping: Callable[[], bool],
     ) -> None:
-        assert config.group is not None
-        self._group = config.group
-        self._config = config
+        self._group = group
         self._clients = clients
         self._starts = starts
-        self._stopping = stopping
-        self._membership = Membership(clients.member, clients.connection_errors)
+        # How long a rebalance may take: until dead members have timed out.
+        self._settle_secs = clients.config.session_secs + clients.config.connect_timeout
+        self._membership = Membership(group, clients)
         self._claims: Claims | None = None
         self._lock = threading.RLock()
         self.new_member = uuid.uuid4().hex
@@ -63,25 +59,27 @@ class GroupShare:
         if not topics:
             return {}
         self._membership.join(sorted(topics))
-        owned = self._membership.wait(self._settle_secs(), self._stopping)
+        owned = self._membership.wait(self._settle_secs)
         if owned is None:
             return None
         known = {part for part in owned if part[0] in topics}
-        return self._next_offsets(known, topics, recreated, keep=True)
+        found, first = self._next_offsets(known, topics, recreated)
+        self._keep(first)
+        return found | first
 
     def peek_offsets(
         self, topics: Mapping[str, Topic], recreated: AbstractSet[str] = frozenset()
     ) -> dict[Part, int]:
         """Return the group's next offset of each partition, without joining the group."""
-        parts = {part for topic in topics.values() for part in _all(topic)}
-        return self._next_offsets(parts, topics, recreated, keep=False)
+        found, first = self._next_offsets(set(_parts(topics)), topics, recreated)
+        return found | first
 
     def recover(self, position: Position, topics: Mapping[str, Topic]) -> list[Range]:
         """Return ranges that this member claimed but no epoch contains, until one does."""
         if self._unrecorded is None:
-            parts = [part for topic in topics.values() for part in _all(topic)]
             claims = self._claims_of(position.member)
-            self._unrecorded, self.last_claim = claims.unrecorded(parts, position.claim)
+            found = claims.unrecorded(_parts(topics), position.claim)
+            self._unrecorded, self.last_claim = found
         return self._unrecorded if position.claim < self.last_claim else []
 
     def claim(
@@ -98,10 +96,9 @@ class GroupShare:
             The data to add to their splits.
         """
         position.claim = max(position.claim, self.last_claim) + 1
-        claims = self._claims_of(position.member)
-        name = claims.name(position.claim)
+        name = f"{position.member}:{position.claim}"
         spans = {part: (next_offsets[part], end) for part, (_, end) in extents(ranges).items()}
-        claims.plan(name, spans)
+        self._claims_of(position.member).plan(name, spans)
         return {"claim": name}
 
     def is_mine(self, split: Split) -> bool:
@@ -115,7 +112,7 @@ class GroupShare:
     def check(self, topics: Mapping[str, Topic]) -> None:
         """Check that the group can be read and claims can be made (as the member `check`)."""
         self.peek_offsets(topics)
-        self._claims_of("check").check(part for topic in topics.values() for part in _all(topic))
+        self._claims_of("check").check(_parts(topics))
 
     def close(self) -> None:
         """Leave the group."""
@@ -132,60 +129,34 @@ class GroupShare:
             if self._claims is None or self._claims.member != member:
                 if self._claims is not None:
                     self._claims.close()
-                self._claims = Claims(
-                    member,
-                    self._group,
-                    self._membership,
-                    self._group_reader(),
-                    self._clients.claim_producer,
-                    self._clients.offset_reader,
-                    self._clients.connection_errors,
-                    self._config.connect_timeout,
-                )
+                reader = self._group_reader()
+                self._claims = Claims(member, self._membership, reader, self._clients)
             return self._claims
 
     def _group_reader(self) -> Any:
         with self._lock:
             if self._offset_reader is None:
-                self._offset_reader = self._clients.offset_reader(self._group)
+                self._offset_reader = self._clients.consumer(self._group)
             return self._offset_reader
 
-    def _settle_secs(self) -> float:
-        """Return how long a rebalance may take: until dead members have timed out."""
-        return self._config.session_timeout + self._config.connect_timeout
-
     def _next_offsets(
-        self,
-        parts: set[Part],
-        topics: Mapping[str, Topic],
-        recreated: AbstractSet[str],
-        *,
-        keep: bool,
-    ) -> dict[Part, int]:
+        self, parts: set[Part], topics: Mapping[str, Topic], recreated: AbstractSet[str]
+    ) -> tuple[dict[Part, int], dict[Part, int]]:
+        """Return the committed offsets, and where to begin partitions without one."""
         found = self._committed(parts)
         new = parts - set(found)
         if not new:
-            return found
+            return found, {}
         # New partitions of a topic that the group already reads are read from their start.
-        begun = {part for topic in {part[0] for part in new} for part in _all(topics[topic])}
+        begun = {part for topic in {part[0] for part in new} for part in topics[topic].parts}
         read = {part[0] for part in self._committed(begun)} | recreated
         grown = {part for part in new if part[0] in read}
         first = self._starts(grown, "earliest")
-        first |= self._starts(new - grown, start_of(self._config.start))
-        if keep:
-            self._keep(first)
-        return found | first
+        return found, first | self._starts(new - grown, start_of(self._clients.config.start))
 
     def _committed(self, parts: set[Part]) -> dict[Part, int]:
-        places = committed(
-            self._group_reader(),
-            sorted(parts),
-            self._clients.connection_errors,
-            self._settle_secs(),
-        )
-        return {
-            (place.topic, place.partition): place.offset for place in places if place.offset >= 0
-        }
+        places = self._clients.committed(self._group_reader(), sorted(parts), self._settle_secs)
+        return {part: place.offset for part, place in places.items()}
 
     def _keep(self, first: Mapping[Part, int]) -> None:
         """Commit the first offsets, so that `latest` stays fixed."""
@@ -198,10 +169,9 @@ class GroupShare:
             try:
                 self._membership.consumer.commit(offsets=places, asynchronous=False)
             except KafkaException as error:
-                raise self._clients.connection_errors.explain(
-                    error, "kafka: committing the first offsets"
-                ) from error
+                doing = "kafka: committing the first offsets"
+                raise self._clients.errors.explain(error, doing) from error
 
 
-def _all(topic: Topic) -> list[Part]:
-    return [(topic.name, number) for number in topic.partitions]
+def _parts(topics: Mapping[str, Topic]) -> list[Part]:
+    return [part for topic in topics.values() for part in topic.parts]

@@ -148,7 +148,7 @@ class ProducerPool:
         with self._lock:
             producer = self._producers.get(index)
         if producer is None:
-            self._marks.reach()
+            self._marks.admin.reach()
             name = self._marks.transactional_id(index) if self.exactly_once else None
             producer = TaskProducer(self._config, self._context, name)
             with self._lock:

@@ -21,13 +21,13 @@ from ktrans.api import (
     TaskId,
     Writer,
 )
-from ktrans_kafka.encode import Encoder, JsonEncoder, Outgoing, RowEncoder
+from ktrans_kafka.encode import Encoder, Outgoing
 from ktrans_kafka.encode_parts import check_column, check_time
 from ktrans_kafka.producer import TaskProducer
 from ktrans_kafka.producer_marks import EpochMarks
 from ktrans_kafka.producer_pool import ProducerPool
 from ktrans_kafka.sink_check import check_cluster
-from ktrans_kafka.sink_config import BY_BATCH, KafkaSinkConfig
+from ktrans_kafka.sink_config import KafkaSinkConfig
 from ktrans_kafka.topic_template import parse_topic
 
 _COMMITS_AT_ONCE = 16
@@ -55,18 +55,7 @@ class KafkaSink(Sink[KafkaSinkConfig]):
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder of batches."""
-        return Encoder(self.config, self.context, self.rows)
-
-    @cached_property
-    def rows(self) -> RowEncoder | None:
-        """The encoder of rows; None if a record holds a batch."""
-        if self.config.encoding in BY_BATCH:
-            return None
-        if self.config.encoding == "json":
-            return JsonEncoder(self.config)
-        from ktrans_kafka.encode_schema import SchemaEncoder
-
-        return SchemaEncoder(self.config, self.context)
+        return Encoder(self.config, self.context)
 
     @cached_property
     def topics(self) -> set[str]:
@@ -92,8 +81,7 @@ class KafkaSink(Sink[KafkaSinkConfig]):
         """
         fixed = [] if parse_topic(self.config.topic).slots else [self.config.topic]
         check_cluster(self.config, self.context, self.marks, fixed)
-        if self.rows is not None:
-            self.rows.check(fixed)
+        self.encoder.check(fixed)
 
     def bind(self, schema: pa.Schema) -> None:
         """Check the columns that are used in records.
@@ -140,7 +128,7 @@ class KafkaSink(Sink[KafkaSinkConfig]):
     def close(self) -> None:
         """Abort open transactions and close the connections."""
         self.producers.close()
-        self.marks.close()
+        self.marks.admin.close()
 
     def count_topic(self, topic: str) -> None:
         """Count a topic.

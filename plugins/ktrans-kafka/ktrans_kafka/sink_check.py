@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ktrans.api import AccessError, ConfigError, Context, KtransError, UnavailableError
-from ktrans_kafka.errors import is_access, name_of, translate
+from ktrans_kafka.cluster import Admin
+from ktrans_kafka.errors import name_of
 from ktrans_kafka.producer import TaskProducer
 from ktrans_kafka.producer_marks import EpochMarks
 from ktrans_kafka.sink_config import KafkaSinkConfig
@@ -17,39 +18,29 @@ _MISSING = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC")
 def check_cluster(
     config: KafkaSinkConfig, context: Context, marks: EpochMarks, topics: Sequence[str]
 ) -> None:
-    """Check all that a run needs of the cluster.
-
-    Args:
-        config: the sink's options.
-        context: the sink's context.
-        marks: provides the admin client.
-        topics: the topics known before a run.
+    """Check all that a run needs of the cluster; `topics` are those known before a run.
 
     Raises:
         KtransError: as `KafkaSink.check`.
     """
-    broker = next(iter(marks.reach(connecting=True).brokers), 0)
+    broker = next(iter(marks.admin.reach(connecting=True).brokers), 0)
     for topic in topics:
-        _check_topic(config, marks, topic, broker)
+        _check_topic(config, marks.admin, topic, broker)
     if config.delivery == "exactly_once":
         _check_transactions(config, context, marks, topics)
 
 
-def _check_topic(config: KafkaSinkConfig, marks: EpochMarks, topic: str, broker: int) -> None:
-    import confluent_kafka
+def _check_topic(config: KafkaSinkConfig, admin: Admin, topic: str, broker: int) -> None:
+    from confluent_kafka import TopicCollection
     from confluent_kafka.admin import ConfigResource
 
-    # Use the admin API: asking with a producer may create the topic.
-    wanted = confluent_kafka.TopicCollection([topic])
-    futures = marks.admin.describe_topics(wanted, request_timeout=config.connect_timeout)
     try:
-        futures[topic].result(timeout=2 * config.connect_timeout)
-    except confluent_kafka.KafkaException as error:
-        if name_of(error) not in _MISSING:
-            raise marks.connection_errors.explain(
-                error, f"kafka: topic {topic}", connecting=True
-            ) from error
-        made = _setting(config, marks, ConfigResource("BROKER", str(broker)), "auto.create.topics")
+        # Use the admin API: asking with a producer may create the topic.
+        admin.ask("kafka: topic {}", "describe_topics", TopicCollection([topic]))
+    except ConfigError as error:
+        if name_of(error.__cause__) not in _MISSING:
+            raise
+        made = _setting(admin, ConfigResource("BROKER", str(broker)), "auto.create.topics")
         if made == "true":
             return
         raise ConfigError(
@@ -58,7 +49,7 @@ def _check_topic(config: KafkaSinkConfig, marks: EpochMarks, topic: str, broker:
             code="topic_missing",
             hint="create it; the cluster does not create topics automatically, or hides the setting",
         ) from error
-    limit = _setting(config, marks, ConfigResource("TOPIC", topic), "max.message.bytes")
+    limit = _setting(admin, ConfigResource("TOPIC", topic), "max.message.bytes")
     if limit is not None and int(limit) < config.max_record_size:
         raise ConfigError(
             f"kafka: topic {topic} accepts record batches of {limit} bytes, which is less than"
@@ -69,18 +60,14 @@ def _check_topic(config: KafkaSinkConfig, marks: EpochMarks, topic: str, broker:
         )
 
 
-def _setting(config: KafkaSinkConfig, marks: EpochMarks, resource: Any, prefix: str) -> str | None:
+def _setting(admin: Admin, resource: Any, prefix: str) -> str | None:
     """Return a setting of a broker or topic; None if the principal may not read it."""
-    import confluent_kafka
-
-    futures = marks.admin.describe_configs([resource], request_timeout=config.connect_timeout)
     try:
-        found = futures[resource].result(timeout=2 * config.connect_timeout)
-    except confluent_kafka.KafkaException as error:
-        if is_access(error):
-            return None
-        raise translate(error, f"kafka: reading the settings of {resource}") from error
-    return next((entry.value for name, entry in found.items() if name.startswith(prefix)), None)
+        answers = admin.ask("kafka: reading the settings of {}", "describe_configs", [resource])
+    except AccessError:
+        return None
+    found = answers[resource].items()
+    return next((entry.value for name, entry in found if name.startswith(prefix)), None)
 
 
 def _check_transactions(

@@ -22,17 +22,13 @@ from ktrans.api import (
 )
 from ktrans_kafka.group_share import GroupShare
 from ktrans_kafka.source_clients import Clients
-from ktrans_kafka.source_cluster import Cluster, Topic
+from ktrans_kafka.source_cluster import Cluster, Topic, WaitingOffsets
 from ktrans_kafka.source_config import KafkaSourceConfig
-from ktrans_kafka.source_framing import Framing
-from ktrans_kafka.source_offsets import WaitingOffsets
-from ktrans_kafka.source_payload import RangePayload
+from ktrans_kafka.source_payload import Framing, RangePayload
 from ktrans_kafka.source_position import Position, parse_from, start_of
 from ktrans_kafka.source_ranges import Part, Range, cut
 from ktrans_kafka.source_reader import Readers
 from ktrans_kafka.source_report import OffsetReporter
-
-__all__ = ["KafkaSource", "KafkaSourceConfig"]
 
 FIRST_RECORD_BYTES = 300
 _LOST_HINT = (
@@ -50,36 +46,24 @@ class KafkaSource(Source[KafkaSourceConfig]):
 
     def __init__(self, config: KafkaSourceConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        self._clients = Clients(config, self.context)
-        self._cluster = Cluster(
-            self._clients.admin,
-            self._clients.connection_errors,
-            config.connect_timeout,
-            committed_only=config.isolation == "read_committed",
-        )
-        self._readers = Readers(self._clients.reader)
+        self._clients = clients = Clients(config, self.context)
+        committed_only = config.isolation == "read_committed"
+        self._cluster = Cluster(clients.admin, committed_only=committed_only)
+        self._readers = Readers(clients)
         self._framing = Framing(
             config.framing == "lines", config.strip_schema_id, self.context.limits
         )
         self._per_split = 1 if config.framing == "object" else config.max_records_per_split
         self._shared: GroupShare | None = None
         if config.group is not None:
-            self._shared = GroupShare(config, self._clients, self._starts, self.context.stopping)
+            self._shared = GroupShare(config.group, clients, self._starts)
         self._offsets = WaitingOffsets(self._cluster, self._lost)
-        self._reporter: OffsetReporter | None = None
-        if config.report_group is not None:
-            log = self.context.log
-            self._reporter = OffsetReporter(config.report_group, self._clients.reporter, log)
+        self._reporter = OffsetReporter(clients)
         self._pinned: dict[Part, int] = {}
         self._looked = False
         self._notes: list[str] = []
         self._lock = threading.Lock()
         self._records = self._bytes = 0
-
-    @property
-    def lag(self) -> dict[Part, int]:
-        """Unread records of each partition at the last plan, including those planned."""
-        return self._offsets.lag
 
     # -- planning -----------------------------------------------------------------------------
 
@@ -243,8 +227,6 @@ class KafkaSource(Source[KafkaSourceConfig]):
         self._note(f"lost: {what}")
 
     def _record_bytes(self) -> float:
-        if self.config.record_size is not None:
-            return self.config.record_size
         with self._lock:
             return self._bytes / self._records if self._records else FIRST_RECORD_BYTES
 
@@ -290,7 +272,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
 
     def commit(self, plan: Plan) -> None:
         """Commit the position for `report_group`. A failure is only logged."""
-        if self._reporter is not None:
+        if self.config.report_group is not None:
             self._reporter.report(Position.of(plan.position, "earliest").next)
 
     def check_rewind(self) -> None:
@@ -325,10 +307,9 @@ class KafkaSource(Source[KafkaSourceConfig]):
         if self._shared is not None:
             self._shared.close()
         self._readers.close()
-        if self._reporter is not None:
-            self._reporter.close()
-        self._cluster.close()
+        self._reporter.close()
+        self._clients.admin.close()
 
 
 def _parts(topics: Mapping[str, Topic]) -> list[Part]:
-    return [(topic.name, number) for topic in topics.values() for number in topic.partitions]
+    return [part for topic in topics.values() for part in topic.parts]

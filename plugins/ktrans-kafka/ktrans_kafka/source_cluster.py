@@ -1,20 +1,20 @@
-"""Queries topics, partitions and offsets of a cluster for the `kafka` source."""
+"""What the `kafka` source asks a cluster: topics, their offsets, and what was deleted unread."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ktrans.api import ConfigError, RetryableError
-from ktrans.kit.retry import Retry, with_retries
-from ktrans_kafka.client import ConnectionErrors
-from ktrans_kafka.source_ranges import Part
+from ktrans.api import ConfigError, Split
+from ktrans_kafka.cluster import Admin
+from ktrans_kafka.source_ranges import Part, Range
 
-_RETRY_SECS = 0.5
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 """The all-zero topic id, which brokers without topic ids return."""
+
+_MARKS = ("claim", "claimed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +31,23 @@ class Topic:
     id: str
     partitions: tuple[int, ...]
 
+    @property
+    def parts(self) -> list[Part]:
+        """Its partitions."""
+        return [(self.name, number) for number in self.partitions]
+
 
 class Cluster:
     """Queries a cluster, for all partitions at once.
 
     Args:
-        make: creates the AdminClient, on the first query.
-        connection_errors: its error_cb.
-        timeout_secs: how long to wait for an answer.
+        admin: the client.
         committed_only: whether a partition ends at its first open transaction.
     """
 
-    def __init__(
-        self,
-        make: Callable[[], Any],
-        connection_errors: ConnectionErrors,
-        timeout_secs: float,
-        *,
-        committed_only: bool,
-    ) -> None:
-        self._make = make
-        self._connection_errors = connection_errors
-        self._timeout = timeout_secs
+    def __init__(self, admin: Admin, *, committed_only: bool) -> None:
+        self._admin = admin
         self._committed_only = committed_only
-        self._client: Any = None
 
     def topics(self, wanted: Sequence[str]) -> dict[str, Topic]:
         """Return the topics with these names, and those that match patterns (which begin with ^).
@@ -70,119 +63,127 @@ class Cluster:
         if patterns:
             names += sorted(
                 name
-                for name in self._all()
+                for name in self._admin.reach(connecting=True).topics
                 if name not in names
                 and not name.startswith("__")
                 and any(pattern.match(name) for pattern in patterns)
             )
         if not names:
             return {}
-        answers = self._ask(
-            "kafka: looking up topic {}",
-            "describe_topics",
-            TopicCollection(names),
-            request_timeout=self._timeout,
-        )
+        doing = "kafka: looking up topic {}"
         found = {}
-        for name, description in answers.items():
-            number = tuple(sorted(part.id for part in description.partitions))
-            identity = str(description.topic_id)
-            found[name] = Topic(name, "" if identity == _NO_ID else identity, number)
+        for name, answer in self._ask(doing, "describe_topics", TopicCollection(names)).items():
+            numbers = tuple(sorted(part.id for part in answer.partitions))
+            identity = str(answer.topic_id)
+            found[name] = Topic(name, "" if identity == _NO_ID else identity, numbers)
         return found
 
     def starts(self, parts: Iterable[Part]) -> dict[Part, int]:
         """Return the first available offset of each partition."""
         from confluent_kafka.admin import OffsetSpec
 
-        return self._offsets(dict.fromkeys(parts, OffsetSpec.earliest()))
+        return self._offsets(parts, OffsetSpec.earliest())
 
     def ends(self, parts: Iterable[Part]) -> dict[Part, int]:
         """Return the offset after the last readable record of each partition."""
         from confluent_kafka.admin import OffsetSpec
 
-        return self._offsets(dict.fromkeys(parts, OffsetSpec.latest()))
+        return self._offsets(parts, OffsetSpec.latest())
 
     def at_time(self, parts: Iterable[Part], milliseconds: int) -> dict[Part, int]:
         """Return the first offset at or after a time; the end if there is none."""
         from confluent_kafka.admin import OffsetSpec
 
-        parts = list(parts)
-        found = self._offsets(dict.fromkeys(parts, OffsetSpec.for_timestamp(milliseconds)))
-        later = self.ends(part for part in parts if found[part] < 0)
-        return {**found, **later}
+        found = self._offsets(parts, OffsetSpec.for_timestamp(milliseconds))
+        return {**found, **self.ends(part for part, offset in found.items() if offset < 0)}
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._client = None
-
-    def _all(self) -> list[str]:
-        from confluent_kafka import KafkaException
-
-        try:
-            return list(self._admin().list_topics(timeout=self._timeout).topics)
-        except KafkaException as error:
-            raise self._explain(error, "kafka: listing the topics") from error
-
-    def _offsets(self, asked: Mapping[Part, Any]) -> dict[Part, int]:
+    def _offsets(self, parts: Iterable[Part], spec: Any) -> dict[Part, int]:
         from confluent_kafka import IsolationLevel, TopicPartition
 
+        asked = {TopicPartition(*part): spec for part in parts}
         if not asked:
             return {}
-        level = (
-            IsolationLevel.READ_COMMITTED
-            if self._committed_only
-            else IsolationLevel.READ_UNCOMMITTED
-        )
+        levels = (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
         answers = self._ask(
             "kafka: looking up offsets of {}",
             "list_offsets",
-            {TopicPartition(*part): spec for part, spec in asked.items()},
-            isolation_level=level,
-            request_timeout=self._timeout,
+            asked,
+            isolation_level=levels[self._committed_only],
         )
         return {(part.topic, part.partition): answer.offset for part, answer in answers.items()}
 
-    def _admin(self) -> Any:
-        if self._client is None:
-            self._client = self._make()
-        return self._client
-
     def _ask(self, doing: str, name: str, *arguments: Any, **options: Any) -> dict[Any, Any]:
-        """Call a method of the client that returns futures, and wait for their results.
-
-        The engine does not retry plans, so transient errors (a partition changes its leader) are
-        retried here.
-        """
-        answers = with_retries(
-            lambda: self._once(doing, name, *arguments, **options),
-            Retry(None, self._timeout, first_wait_secs=_RETRY_SECS, max_wait_secs=_RETRY_SECS),
-            before_wait=lambda _: self._all(),  # refreshes the client's knowledge of leaders
-        )
-        self._connection_errors.clear()
-        return answers
-
-    def _once(self, doing: str, name: str, *arguments: Any, **options: Any) -> dict[Any, Any]:
-        from confluent_kafka import KafkaException
-
         try:
-            futures = getattr(self._admin(), name)(*arguments, **options)
-        except KafkaException as error:
-            raise self._explain(error, "kafka: asking the cluster") from error
-        answers = {}
-        for key, future in futures.items():
-            what = doing.format(getattr(key, "topic", key))
-            try:
-                answers[key] = future.result(self._timeout + 10)
-            except KafkaException as error:
-                raise self._explain(error, what) from error
-            except TimeoutError as error:
-                raise RetryableError(f"{what}: no answer in {self._timeout:.0f} s") from error
-        return answers
+            return self._admin.ask(doing, name, *arguments, **options)
+        except ConfigError as error:
+            error.field = error.field or "topics"
+            error.hint = "create the topic, or correct the name under `topics`"
+            raise
 
-    def _explain(self, error: Exception, doing: str) -> Exception:
-        self._admin().poll(0)  # serves error_cb, which may have the cause
-        made = self._connection_errors.explain(error, doing, connecting=True)
-        if isinstance(made, ConfigError):
-            made.field = made.field or "topics"
-            made.hint = "create the topic, or correct the name under `topics`"
-        return made
+
+class WaitingOffsets:
+    """The unread offsets of each partition, up to its end when the round began.
+
+    Args:
+        cluster: the cluster to query.
+        lost: called with a description of lost records; may raise to stop the run.
+    """
+
+    def __init__(self, cluster: Cluster, lost: Callable[[str], None]) -> None:
+        self._cluster = cluster
+        self._lost = lost
+        self._ends: dict[Part, int] = {}
+
+    def end_round(self) -> None:
+        """End the round: the next one queries the ends again."""
+        self._ends.clear()
+
+    def waiting(
+        self, next_offsets: Mapping[Part, int], maybe_recreated: Collection[str] = ()
+    ) -> dict[Part, tuple[int, int]]:
+        """Return the first unread offset of each partition, and its end.
+
+        Args:
+            next_offsets: the next offset to read of each partition.
+            maybe_recreated: topics without ids: if they end before the next offset, they
+                are taken for recreated and read from their start. Others have lost their last
+                records and continue at their end.
+        """
+        self._ends = {part: end for part, end in self._ends.items() if part in next_offsets}
+        behind = [part for part, at in next_offsets.items() if self._ends.get(part, -1) < at]
+        self._ends |= self._cluster.ends(behind)
+        first = self._cluster.starts(next_offsets)
+        found = {}
+        for part, at in next_offsets.items():
+            name, end, begin = f"{part[0]}/{part[1]}", self._ends[part], at
+            if at > end:
+                self._lost(f"{name} ends at offset {end}, but was already read up to {at}")
+                begin = first[part] if part[0] in maybe_recreated else end
+            elif at < first[part]:
+                self._lost(_deleted(name, at, first[part]))
+                begin = first[part]
+            found[part] = (min(begin, end), end)
+        return found
+
+    def drop_deleted(
+        self, again: Sequence[Split], skip: Collection[str], record_bytes: float
+    ) -> list[Split]:
+        """Report and drop the deleted offsets of splits that are retried."""
+        first = self._cluster.starts({Range.of(s).part for s in again if s.key not in skip})
+        found = []
+        for split in again:
+            one = Range.of(split)
+            begin = max(one.start, first.get(one.part, 0))
+            if split.key in skip or begin == one.start:
+                found.append(split)
+                continue
+            name = f"{one.topic}/{one.partition}"
+            self._lost(_deleted(name, one.start, min(begin, one.end)))
+            if begin < one.end:
+                more = {name: split.data[name] for name in _MARKS if name in split.data}
+                found.append(replace(one, start=begin).split(record_bytes, more))
+        return found
+
+
+def _deleted(name: str, start: int, end: int) -> str:
+    return f"offsets {start} to {end - 1} of {name} were deleted before they were read"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ktrans.kit.units import Duration, Size
 from ktrans_kafka.client import KafkaConfig
 
 _GROUP = "the source manages groups itself; see `group` and `report_group`"
+_SESSION_MS = 45_000
+"""The default of librdkafka."""
+
 _ITS_OWN = "the source sets it, since its guarantees depend on it"
 
 
@@ -86,32 +88,17 @@ class KafkaSourceConfig(KafkaConfig, type="kafka"):
         description="Maximum offsets of one split.",
         examples=[20_000],
     )
-    record_size: Annotated[Size, Field(ge=1)] | None = Field(
-        default=None,
-        description="Expected size of a record, to size epochs and tasks; by default measured while "
-        "reading (300 at first).",
-        examples=[1200],
-    )
     on_lost: Literal["error", "skip"] = Field(
         default="error",
         description="When records were deleted before they were read (retention, recreated topic): stop, "
         "or continue with the remaining records and report it in the receipt.",
         examples=["skip"],
     )
-    fetch_timeout: Duration = Field(
-        default=60.0,
-        gt=0,
-        description="How long the brokers may send nothing of a planned range before the attempt "
-        "fails.",
-        examples=[120.0],
-    )
-    session_timeout: Duration = Field(
-        default=45.0,
-        gt=0,
-        description="With `group`: after this long without a heartbeat, a process loses its partitions "
-        "to the others.",
-        examples=[10.0],
-    )
+
+    @property
+    def session_secs(self) -> float:
+        """How long a process of a group keeps its partitions without a heartbeat."""
+        return float(self.librdkafka.get("session.timeout.ms", _SESSION_MS)) / 1000
 
     @field_validator("topics")
     @classmethod

@@ -1,18 +1,83 @@
-"""The payload of a range of offsets: a stream that is never whole in memory."""
+"""The payload of a range of offsets: a stream of its records' values, never whole in memory."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
-from ktrans.api import Payload, Split
-from ktrans_kafka.source_framing import Framing
+from ktrans.api import Limits, Payload, RejectError, Split
+from ktrans.kit.text.inflate import Inflater, codec_of
 from ktrans_kafka.source_ranges import Range
 from ktrans_kafka.source_reader import Readers
 
+Pieces = Generator[bytes, None, None]
 OnRead = Callable[[str, int, int, int], None]
 """Called with a topic, the records of a range, their bytes, and how many had no value."""
+
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+"""First bytes of gzip and zstd (RFC 1952, RFC 8878), which no text begins with."""
+
+_SCHEMA_ID_BYTES = 5
+"""A zero byte and the schema's id (Confluent documentation, "Formats, Serializers, and
+Deserializers", wire format)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How to join values into a stream.
+
+    Attributes:
+        lines: whether to put each value on its own lines, decompressed; otherwise the only value
+            is passed on unchanged.
+        strip_schema_id: whether to remove the prefix of schema registry serializers.
+        limits: limits of decompression.
+    """
+
+    lines: bool
+    strip_schema_id: bool
+    limits: Limits
+
+    def join(self, values: Sequence[bytes | None]) -> tuple[bytes, int]:
+        """Return the stream of some values, and the number of tombstones."""
+        kept = [value for value in values if value is not None]
+        empty = len(values) - len(kept)
+        if self.strip_schema_id:
+            kept = [_without_schema_id(value) for value in kept]
+        if not kept:
+            return b"", empty
+        if not self.lines:
+            return b"".join(kept), empty
+        data = b"\n".join(kept)
+        if any(magic in data for magic in _COMPRESSED):
+            kept = [self._inflated(value) for value in kept]
+            data = b"\n".join(kept)
+        if b"\n\n" in data:  # values that end with a line feed
+            data = b"\n".join([value.removesuffix(b"\n") for value in kept])
+        if not data.endswith(b"\n"):
+            data += b"\n"
+        return data, empty
+
+    def begin(self, data: bytes) -> bytes:
+        """Add a line feed before a first value that would make the whole stream look compressed."""
+        return b"\n" + data if self.lines and codec_of(data[:4]) != "plain" else data
+
+    def _inflated(self, value: bytes) -> bytes:
+        """Decompress a value; a damaged one is returned unchanged, for the decoder to reject."""
+        if not value.startswith(_COMPRESSED):
+            return value
+        inflater = Inflater(lambda: io.BytesIO(value), self.limits, "a record's value")
+        try:
+            data = b"".join(inflater.chunks())
+        except RejectError:
+            return value
+        return value if inflater.problem else data
+
+
+def _without_schema_id(value: bytes) -> bytes:
+    framed = value[:1] == b"\0" and len(value) >= _SCHEMA_ID_BYTES
+    return value[_SCHEMA_ID_BYTES:] if framed else value
 
 
 class RangePayload(Payload):
@@ -20,12 +85,6 @@ class RangePayload(Payload):
 
     The first piece is kept until a stream reads beyond it, so that opening the stream to sniff its
     start and opening it again to read it needs one fetch.
-
-    Args:
-        split: the split to read.
-        readers: the pool of readers.
-        framing: how to join values into a stream.
-        on_read: called when the range has been read.
     """
 
     def __init__(self, split: Split, readers: Readers, framing: Framing, on_read: OnRead) -> None:
@@ -34,19 +93,19 @@ class RangePayload(Payload):
         self._readers = readers
         self._framing = framing
         self._on_read = on_read
-        self._begun: tuple[bytes, Iterator[bytes]] | None = None
+        self._begun: tuple[bytes, Pieces] | None = None
 
     def open(self) -> BinaryIO:
         """Open the stream from the start of the range."""
-        return cast("BinaryIO", PiecesStream(self._pieces()))
+        return cast("BinaryIO", _PiecesStream(self._pieces()))
 
     def close(self) -> None:
         """Release the reader."""
         begun, self._begun = self._begun, None
         if begun is not None:
-            _end(begun[1])
+            begun[1].close()
 
-    def _pieces(self) -> Iterator[bytes]:
+    def _pieces(self) -> Pieces:
         if self._begun is None:
             self._begun = self._begin()
         begun = self._begun
@@ -64,23 +123,21 @@ class RangePayload(Payload):
                 yield rest
             yield from live
         finally:
-            _end(live)
+            live.close()
 
-    def _begin(self) -> tuple[bytes, Iterator[bytes]]:
+    def _begin(self) -> tuple[bytes, Pieces]:
         live = self._read()
         return self._framing.begin(next(live, b"")), live
 
-    def _read(self) -> Iterator[bytes]:
+    def _read(self) -> Pieces:
         reader = self._readers.acquire(self._range)
         records = size = tombstones = 0
         try:
             for values in reader.values(self._range):
                 data, empty = self._framing.join(values)
-                records, size, tombstones = (
-                    records + len(values),
-                    size + len(data),
-                    tombstones + empty,
-                )
+                records += len(values)
+                size += len(data)
+                tombstones += empty
                 if data:
                     yield data
         except GeneratorExit:
@@ -93,43 +150,29 @@ class RangePayload(Payload):
         self._on_read(self._range.topic, records, size, tombstones)
 
 
-def _end(pieces: Any) -> None:
-    pieces.close()
-
-
-class PiecesStream(io.RawIOBase):
+class _PiecesStream(io.RawIOBase):
     """A stream of successive pieces of bytes."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Pieces) -> None:
         self._pieces = pieces
         self._piece = memoryview(b"")
 
     def readable(self) -> bool:
-        """Return true."""
         return True
 
-    def read(self, size: int | None = -1) -> bytes:
-        """Read up to `size` bytes, or all remaining bytes."""
-        if size is None or size < 0:
-            rest = [bytes(self._piece), *self._pieces]
-            self._piece = memoryview(b"")
-            return b"".join(rest)
+    def readinto(self, buffer: Any) -> int:
         while not self._piece:
             piece = next(self._pieces, None)
             if piece is None:
-                return b""
+                return 0
             self._piece = memoryview(piece)
-        out, self._piece = self._piece[:size], self._piece[size:]
-        return bytes(out)
-
-    def readinto(self, buffer: Any) -> int:
-        """Read into a buffer; return the number of bytes."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+        count = min(len(buffer), len(self._piece))
+        buffer[:count] = self._piece[:count]
+        self._piece = self._piece[count:]
+        return count
 
     def close(self) -> None:
         """Release the reader."""
         if not self.closed:
-            _end(self._pieces)
+            self._pieces.close()
         super().close()

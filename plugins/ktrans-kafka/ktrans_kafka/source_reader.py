@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from ktrans.api import InterruptedRunError, SplitChangedError
-from ktrans_kafka.client import ConnectionErrors
 from ktrans_kafka.errors import name_of
+from ktrans_kafka.source_clients import Clients
 from ktrans_kafka.source_ranges import Part, Range
 
 BATCH = 10_000
@@ -24,6 +24,7 @@ WAIT_SECS = 0.1
 STOP_SECS = 5.0
 """How long to wait for a silent broker if the run is to stop or the login was refused."""
 
+_DAY_MS = 24 * 3600 * 1000
 _GONE = {"_AUTO_OFFSET_RESET", "OFFSET_OUT_OF_RANGE", "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_PARTITION"}
 _GOES_ON = {
     "_TRANSPORT",
@@ -37,26 +38,21 @@ _GOES_ON = {
 
 
 class Reader:
-    """A consumer at one offset of one partition.
+    """A consumer at one offset of one partition; it resets no offsets, and reports ends."""
 
-    Args:
-        consumer: a confluent_kafka.Consumer that reports partition ends and resets no offsets.
-        connection_errors: its error_cb.
-        timeout_secs: how long a broker may be silent before the attempt fails.
-        stopping: whether the run is to stop.
-    """
-
-    def __init__(
-        self,
-        consumer: Any,
-        connection_errors: ConnectionErrors,
-        timeout_secs: float,
-        stopping: Callable[[], bool],
-    ) -> None:
-        self._consumer = consumer
-        self._connection_errors = connection_errors
-        self._timeout = timeout_secs
-        self._stopping = stopping
+    def __init__(self, clients: Clients) -> None:
+        config, context = clients.config, clients.context
+        group = config.group or config.report_group or f"ktrans-{context.pipeline}"
+        own = {
+            "isolation.level": config.isolation,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+            "max.poll.interval.ms": _DAY_MS,
+        }
+        self._consumer = clients.consumer(group, own)
+        self._errors = clients.errors
+        self._silence_secs = 2 * config.connect_timeout
+        self._stopping = context.stopping
         self._rest: list[Any] = []
         self.part: Part | None = None
         self.at = -1
@@ -78,7 +74,7 @@ class Reader:
             self._rest = []
             values = self._take(messages, wanted)
             if values or self.at > before:
-                self._connection_errors.clear()
+                self._errors.clear()
                 if values:
                     yield values
                 heard = time.monotonic()
@@ -86,12 +82,10 @@ class Reader:
                 self._check_silence(wanted, time.monotonic() - heard)
 
     def pause(self) -> None:
-        """Stop fetching until the next range."""
         self._consumer.unassign()
         self._rest, self.part = [], None
 
     def close(self) -> None:
-        """Close the connections."""
         self._consumer.close()
 
     def _go_to(self, wanted: Range) -> None:
@@ -143,32 +137,26 @@ class Reader:
                 "see the option `on_lost`",
             ) from None
         elif name not in _GOES_ON:
-            raise self._connection_errors.explain(error, f"kafka: reading {wanted.uri}")
+            raise self._errors.explain(error, f"kafka: reading {wanted.uri}")
 
     def _check_silence(self, wanted: Range, waited: float) -> None:
-        if waited > STOP_SECS and self._connection_errors.access is not None:
-            raise self._connection_errors.explain(
-                self._connection_errors.access, f"kafka: reading {wanted.uri}"
-            )
+        if waited > STOP_SECS and self._errors.access is not None:
+            raise self._errors.explain(self._errors.access, f"kafka: reading {wanted.uri}")
         if self._stopping() and waited > STOP_SECS:
             raise InterruptedRunError(f"{wanted.uri}: stopped while waiting for records")
-        if waited > self._timeout:
+        if waited > self._silence_secs:
             from confluent_kafka import KafkaError
 
-            raise self._connection_errors.explain(
-                KafkaError(
-                    KafkaError._TIMED_OUT,  # noqa: SLF001  the client's own name for it
-                    f"no records for {waited:.0f} s at offset {self.at}",
-                ),
-                f"kafka: reading {wanted.uri}",
-            )
+            silence = f"no records for {waited:.0f} s at offset {self.at}"
+            error = KafkaError(KafkaError._TIMED_OUT, silence)  # noqa: SLF001  the client's own name
+            raise self._errors.explain(error, f"kafka: reading {wanted.uri}")
 
 
 class Readers:
     """A pool of idle readers, which keep their connections and prefetched records."""
 
-    def __init__(self, make: Callable[[], Reader]) -> None:
-        self._make = make
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
         self._idle: list[Reader] = []
         self._lock = threading.Lock()
 
@@ -181,7 +169,7 @@ class Readers:
                     return reader
             if self._idle:
                 return self._idle.pop(0)
-        return self._make()
+        return Reader(self._clients)
 
     def release(self, reader: Reader) -> None:
         """Put a usable reader back."""
@@ -195,7 +183,6 @@ class Readers:
                 reader.pause()
 
     def close(self) -> None:
-        """Close all readers that are idle."""
         with self._lock:
             idle, self._idle = self._idle, []
         for reader in idle:

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ktrans_kafka import log_events
+from ktrans_kafka.source_clients import Clients
 from ktrans_kafka.source_ranges import Part
 
 
 class OffsetReporter:
-    """Commits offsets for a consumer group that nobody reads. Failures are only logged.
+    """Commits offsets for `report_group`, which nobody reads. Failures are only logged."""
 
-    Args:
-        group: the group.
-        make: creates a consumer of the group with an `on_commit`, on the first report.
-        log: for failures.
-    """
-
-    def __init__(
-        self, group: str, make: Callable[[str, Callable[..., None]], Any], log: logging.Logger
-    ) -> None:
-        self._group = group
-        self._make = make
-        self._log = log
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._group = clients.config.report_group or ""
         self._consumer: Any = None
 
     def report(self, offsets: Mapping[Part, int]) -> None:
@@ -32,7 +23,8 @@ class OffsetReporter:
         from confluent_kafka import KafkaException, TopicPartition
 
         if self._consumer is None:
-            self._consumer = self._make(self._group, self._committed)
+            own = {"on_commit": self._committed}
+            self._consumer = self._clients.consumer(self._group, own)
         places = [TopicPartition(*part, offset) for part, offset in offsets.items()]
         try:
             self._consumer.poll(0)  # serves the callback of the last commit
@@ -41,7 +33,6 @@ class OffsetReporter:
             self._committed(error)
 
     def close(self) -> None:
-        """Close the connection."""
         if self._consumer is not None:
             self._consumer.close()
             self._consumer = None
@@ -49,7 +40,7 @@ class OffsetReporter:
     def _committed(self, error: Any, places: Any = None) -> None:
         del places
         if error is not None:
-            self._log.warning(
+            self._clients.context.log.warning(
                 "cannot commit offsets for group %s: %s",
                 self._group,
                 error,

@@ -7,14 +7,11 @@ import re
 import fastavro
 import pyarrow as pa
 import pytest
-from fastavro.schema import fingerprint as their_fingerprint
-from fastavro.schema import to_parsing_canonical_form
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ktrans_kafka.encode_avro import avro_schema, datums, fingerprint
 from ktrans_kafka.encode_binary import varints, zigzag
-from ktrans_kafka.encode_protobuf import messages, proto_fields, proto_text
+from ktrans_kafka.encode_schema import AvroCodec, ProtobufCodec
 
 from ktrans.api import ConfigError
 from ktrans.flow.schema import FLOW_SCHEMA
@@ -65,50 +62,48 @@ def plain(row):
             for name, value in row.items()}  # fmt: skip
 
 
-def read_avro(values, schema):
-    parsed = fastavro.parse_schema(schema)
+def read_avro(values, codec):
+    parsed = fastavro.parse_schema(codec.schema)
     return [fastavro.schemaless_reader(io.BytesIO(value), parsed) for value in values]
 
 
 @settings(max_examples=examples(40), deadline=None)
 @given(tables)
 def test_fastavro_reads_what_was_in_the_columns(rows):
-    batch = batch_of(rows)
-    made = datums(batch, b"").to_pylist()
-    assert read_avro(made, avro_schema(SCHEMA, "a.b.Row")) == [plain(row) for row in rows]
+    codec = AvroCodec(SCHEMA, "a.b.Row")
+    made = codec.encode(batch_of(rows), b"").to_pylist()
+    assert read_avro(made, codec) == [plain(row) for row in rows]
 
 
 @settings(max_examples=examples(20), deadline=None)
 @given(tables)
 def test_fastavro_writes_the_very_same_bytes(rows):
     schema = pa.schema([field for field in SCHEMA if field.name != "map"])
-    parsed = fastavro.parse_schema(avro_schema(schema, "Row"))
+    codec = AvroCodec(schema, "Row")
+    parsed = fastavro.parse_schema(codec.schema)
     expected = []
     for row in rows:
         stream = io.BytesIO()
         fastavro.schemaless_writer(stream, parsed, {k: v for k, v in row.items() if k != "map"})
         expected.append(stream.getvalue())
-    assert datums(batch_of(rows, schema), b"").to_pylist() == expected
+    assert codec.encode(batch_of(rows, schema), b"").to_pylist() == expected
 
 
 @settings(max_examples=examples(20), deadline=None)
 @given(tables, st.integers(0, 10))
 def test_slices_give_the_rows_of_the_slice(rows, start):
     batch = batch_of(rows)
-    whole = datums(batch, b"h").to_pylist()
-    assert datums(batch.slice(start), b"h").to_pylist() == whole[start:]
-    fields = proto_fields(SCHEMA)
-    assert (
-        messages(batch.slice(start), fields, b"").to_pylist()
-        == (messages(batch, fields, b"").to_pylist()[start:])
-    )
+    for codec in (AvroCodec(SCHEMA, "Row"), ProtobufCodec(SCHEMA, "Row")):
+        whole = codec.encode(batch, b"h").to_pylist()
+        assert codec.encode(batch.slice(start), b"h").to_pylist() == whole[start:]
 
 
 def test_lists_are_avro_arrays():
     schema = pa.schema([("ports", pa.list_(pa.int32()))])
     values = [[1, None, -3], [], None, [7]]
     batch = pa.record_batch({"ports": pa.array(values, schema[0].type)}, schema=schema)
-    read = read_avro(datums(batch.slice(1), b"").to_pylist(), avro_schema(schema, "Row"))
+    codec = AvroCodec(schema, "Row")
+    read = read_avro(codec.encode(batch.slice(1), b"").to_pylist(), codec)
     assert [row["ports"] for row in read] == values[1:]
 
 
@@ -116,26 +111,21 @@ def test_the_whole_flow_schema_has_forms_in_both():
     batch = pa.RecordBatch.from_arrays(
         [pa.nulls(3, f.type) for f in FLOW_SCHEMA], schema=FLOW_SCHEMA
     )
-    read = read_avro(datums(batch, b"").to_pylist(), avro_schema(FLOW_SCHEMA, "ktrans.Flow"))
+    codec = AvroCodec(FLOW_SCHEMA, "ktrans.Flow")
+    read = read_avro(codec.encode(batch, b"").to_pylist(), codec)
     assert read == [dict.fromkeys(FLOW_SCHEMA.names)] * 3
-    assert messages(batch, proto_fields(FLOW_SCHEMA), b"").to_pylist() == [b""] * 3
-
-
-def test_fingerprints_are_those_that_fastavro_computes():
-    for schema in (SCHEMA, FLOW_SCHEMA, pa.schema([("ports", pa.list_(pa.int32()))])):
-        made = avro_schema(schema, "one.two.Row")
-        expected = their_fingerprint(to_parsing_canonical_form(made), "CRC-64-AVRO")
-        assert fingerprint(made).hex() == expected or fingerprint(made)[::-1].hex() == expected
+    protobuf = ProtobufCodec(FLOW_SCHEMA, "ktrans.Flow")
+    assert protobuf.encode(batch, b"").to_pylist() == [b""] * 3
 
 
 def test_single_objects_are_read_by_fastavro():
     schema = pa.schema([("n", pa.int64())])
-    made = avro_schema(schema, "Row")
-    header = b"\xc3\x01" + fingerprint(made)
+    codec = AvroCodec(schema, "Row")
     batch = pa.record_batch({"n": [5]}, schema=schema)
-    value = datums(batch, header)[0].as_py()
-    assert value[:2] == b"\xc3\x01"
-    assert read_avro([value[10:]], made) == [{"n": 5}]
+    value = codec.encode(batch, b"\xc3\x01" + codec.fingerprint())[0].as_py()
+    # The marker, and the CRC-64-AVRO of {"name":"Row","type":"record","fields":[...]}.
+    assert value[:10].hex() == "c301d03f244b3a6f16e2"
+    assert read_avro([value[10:]], codec) == [{"n": 5}]
 
 
 @settings(max_examples=examples(50), deadline=None)
@@ -206,9 +196,9 @@ def as_protobuf(row):
 @settings(max_examples=examples(40), deadline=None)
 @given(tables)
 def test_protobuf_reads_what_was_in_the_columns(rows):
-    fields = proto_fields(SCHEMA)
-    kind = message_class(proto_text(fields, "x.y.Row"))
-    for row, data in zip(rows, messages(batch_of(rows), fields, b"").to_pylist(), strict=True):
+    codec = ProtobufCodec(SCHEMA, "x.y.Row")
+    kind = message_class(codec.text)
+    for row, data in zip(rows, codec.encode(batch_of(rows), b"").to_pylist(), strict=True):
         read = kind.FromString(data)
         found = {
             name: dict(read.map)
@@ -223,21 +213,21 @@ def test_protobuf_reads_what_was_in_the_columns(rows):
 def test_field_numbers_do_not_depend_on_the_other_columns():
     extra = pa.schema([*FLOW_SCHEMA, pa.field("src_geo_city", TEXT), pa.field("tag", TEXT)])
     fewer = pa.schema([pa.field("tag", TEXT), extra.field("bytes"), extra.field("provider")])
-    numbers = {field.name: field.number for field in proto_fields(extra)}
-    assert {field.name: field.number for field in proto_fields(fewer)} == {
+    numbers = ProtobufCodec(extra, "Row").numbers
+    assert ProtobufCodec(fewer, "Row").numbers == {
         name: numbers[name] for name in ("tag", "bytes", "provider")
     }
     assert numbers["provider"] == 1
     assert not any(19_000 <= number < 20_000 for number in numbers.values())
 
 
-@pytest.mark.parametrize("make", [lambda s: avro_schema(s, "Row"), proto_fields])
+@pytest.mark.parametrize("codec", [AvroCodec, ProtobufCodec])
 @pytest.mark.parametrize(
     "field",
     [pa.field("a-b", pa.int64()), pa.field("u", pa.month_day_nano_interval())],
     ids=["name", "type"],
 )
-def test_what_has_no_form_is_named(make, field):
+def test_what_has_no_form_is_named(codec, field):
     with pytest.raises(ConfigError, match=field.name) as caught:
-        make(pa.schema([field]))
+        codec(pa.schema([field]), "Row")
     assert caught.value.hint

@@ -158,7 +158,7 @@ def test_a_schema_that_must_not_be_registered_has_to_be_there(registry):
     assert caught.value.field == "register_schemas"
     values(encoder(registry))
     assert values(encoder(registry, register_schemas=False))
-    encoder(registry, register_schemas=False).rows.check(["flows"])
+    encoder(registry, register_schemas=False).encoder.check(["flows"])
     assert len(registry.subjects["flows-value"]) == 1
 
 
@@ -193,14 +193,14 @@ def test_a_busy_registry_is_asked_again_later(registry):
 
 
 def test_check_registers_nothing_and_finds_what_does_not_fit(registry):
-    encoder(registry).rows.check(["flows"])
+    encoder(registry).encoder.check(["flows"])
     assert registry.subjects == {}
     with pytest.raises(ConfigError, match="not so"):
-        encoder(registry, topic="strict").rows.check(["strict"])
+        encoder(registry, topic="strict").encoder.check(["strict"])
 
 
 def test_check_of_topics_that_the_rows_will_tell_only_asks_whether_there_is_a_registry(registry):
-    encoder(registry, topic="f-{provider}").rows.check([])
+    encoder(registry, topic="f-{provider}").encoder.check([])
     assert [path for path, _ in registry.requests] == ["/subjects"]
 
 

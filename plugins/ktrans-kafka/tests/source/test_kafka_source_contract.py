@@ -38,7 +38,7 @@ class Alone(SourceCase):
         self.built = []
 
     def build(self):
-        options = {"max_records_per_split": 20, "record_size": 300, **self.options}
+        options = {"max_records_per_split": 20, **self.options}
         source = self.topics.source(self.topic, **options)
         self.built.append(source)
         return source

@@ -24,7 +24,11 @@ class Process:
     """One of the group's processes: a source, and the state store that outlives it."""
 
     def __init__(self, cluster, topic, **options):
-        self.options = {"group": f"of {topic}", "session_timeout": 6, **options}
+        self.options = {
+            "group": f"of {topic}",
+            "librdkafka": {"session.timeout.ms": 6000},
+            **options,
+        }
         self.cluster, self.topic = cluster, topic
         self.position = Position(member=uuid.uuid4().hex).to_json()
         self.memory = PlainMemory()

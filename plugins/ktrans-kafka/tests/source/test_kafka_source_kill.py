@@ -44,7 +44,7 @@ def test_kills_of_processes_that_share_a_group(topics, records, make_site, kill)
             topic,
             name,
             group=f"of {topic}",
-            session_timeout=2,
+            librdkafka={"session.timeout.ms": 2000},
             max_records_per_split=100,
             engine={"epoch_splits": 6, "task_size": 50_000},
         )

@@ -15,7 +15,7 @@ from ktrans_kafka.client import ConnectionErrors
 from ktrans_kafka.group_share import GroupShare
 from ktrans_kafka.source import KafkaSource
 from ktrans_kafka.source_config import KafkaSourceConfig, milliseconds
-from ktrans_kafka.source_framing import Framing
+from ktrans_kafka.source_payload import Framing
 from ktrans_kafka.source_position import Position, parse_from
 from ktrans_kafka.source_ranges import Range, cut, extents
 from pydantic import ValidationError
@@ -200,28 +200,29 @@ class Offline:
     """Clients of a cluster without a group, which count the producers of claims."""
 
     def __init__(self):
-        self.connection_errors = ConnectionErrors()
+        self.config = config(group="g")
+        self.errors = ConnectionErrors()
         self.producers = []
         self._both = threading.Barrier(2)
 
-    def offset_reader(self, group):
-        del group
+    def consumer(self, group, own=None):
+        del group, own
         with contextlib.suppress(threading.BrokenBarrierError):
             self._both.wait(0.5)  # two threads are here at once, unless one keeps the other out
-        return types.SimpleNamespace(committed=lambda wanted, secs: [])
+        return object()
+
+    def committed(self, consumer, parts, secs):
+        return {}
 
     def claim_producer(self, name):
         self.producers.append(name)
         return types.SimpleNamespace(init_transactions=lambda secs: None)
 
-    def member(self):
-        raise AssertionError
-
 
 def test_threads_that_open_splits_at_once_share_one_producer_of_claims():
     """Or one producer fences the other, and a process that resumes an epoch stops as `fenced`."""
     clients = Offline()
-    share = GroupShare(config(group="g"), clients, lambda parts, start: {}, lambda: False)
+    share = GroupShare("g", clients, lambda parts, start: {})
     splits = [Range("flows", part, 0, 5).split(1, {"claim": "me:1"}) for part in (0, 1)]
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(share.is_mine, splits)) == [False, False]

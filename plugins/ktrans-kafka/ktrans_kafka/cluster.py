@@ -1,0 +1,111 @@
+"""An admin client of a cluster, for the questions of the source and the sink."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from ktrans.api import Context, RetryableError
+from ktrans.kit.retry import Retry, with_retries
+from ktrans_kafka.client import ConnectionErrors, KafkaConfig, connection
+from ktrans_kafka.errors import may_pass, translate
+
+_ANSWER_SECS = 1.0
+_RETRY_SECS = 0.5
+
+
+class Admin:
+    """An admin client, which connects on first use. Thread-safe.
+
+    Attributes:
+        errors: the connection errors that it reports.
+    """
+
+    def __init__(self, config: KafkaConfig, context: Context) -> None:
+        self._config = config
+        self._context = context
+        self._timeout = config.connect_timeout
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self.errors = ConnectionErrors()
+
+    def reach(self, *, connecting: bool = False) -> Any:
+        """Wait for the cluster to answer, and return its metadata.
+
+        Args:
+            connecting: as in `translate`.
+
+        Raises:
+            KtransError: it cannot be reached, or refuses the login or certificate (raised at once).
+        """
+        from confluent_kafka import KafkaException
+
+        client = self._connected()
+
+        def passes(error: BaseException) -> bool:
+            client.poll(0)  # serves error_cb
+            return may_pass(error) and self.errors.access is None
+
+        try:
+            return with_retries(
+                lambda: client.list_topics(timeout=min(_ANSWER_SECS, self._timeout)),
+                Retry(None, self._timeout, first_wait_secs=0.05, max_wait_secs=0.05),
+                retry_if=passes,
+            )
+        except KafkaException as error:
+            where = ", ".join(self._config.bootstrap_servers)
+            raise self.errors.explain(
+                error, f"kafka: reaching {where}", connecting=connecting
+            ) from error
+
+    def ask(self, doing: str, name: str, *arguments: Any, **options: Any) -> dict[Any, Any]:
+        """Call a method of the client that returns futures, and wait for their results.
+
+        The engine does not retry plans, so transient errors (a partition changes its leader) are
+        retried here. In `doing`, {} stands for what a future is about.
+        """
+        answers = with_retries(
+            lambda: self.ask_once(doing, name, *arguments, connecting=True, **options),
+            Retry(None, self._timeout, first_wait_secs=_RETRY_SECS, max_wait_secs=_RETRY_SECS),
+            before_wait=lambda _: self.reach(connecting=True),  # refreshes what it knows of leaders
+        )
+        self.errors.clear()
+        return answers
+
+    def ask_once(
+        self, doing: str, name: str, *arguments: Any, connecting: bool = False, **options: Any
+    ) -> dict[Any, Any]:
+        """Like `ask`, without another attempt."""
+        from confluent_kafka import KafkaException
+
+        client, key = self._connected(), ""
+        answers = {}
+        try:
+            futures = getattr(client, name)(*arguments, request_timeout=self._timeout, **options)
+            for key, future in futures.items():
+                answers[key] = future.result(self._timeout + 10)
+        except KafkaException as error:
+            client.poll(0)  # serves error_cb, which may have the cause
+            what = doing.format(getattr(key, "topic", key))
+            raise self.errors.explain(error, what, connecting=connecting) from error
+        except TimeoutError as error:
+            raise RetryableError(
+                f"{doing.format(key)}: no answer in {self._timeout:.0f} s"
+            ) from error
+        return answers
+
+    def close(self) -> None:
+        self._client = None
+
+    def _connected(self) -> Any:
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AdminClient
+
+        with self._lock:
+            if self._client is None:
+                settings = connection(self._config, self._context) | {"error_cb": self.errors}
+                try:
+                    self._client = AdminClient(settings)
+                except KafkaException as error:
+                    raise translate(error, "kafka: the options of librdkafka") from error
+            return self._client
