@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, Literal, cast
 
 from pydantic import Field, create_model
 
@@ -21,11 +21,9 @@ class DeclaredLog(abc.ABC):
 
     Attributes:
         name: the decoder's type.
-        options: the options of the decoder, besides its type.
     """
 
     name: str
-    options: ClassVar[type[ComponentConfig]] = ComponentConfig
 
     @cached_property
     def config(self) -> type[ComponentConfig]:
@@ -36,7 +34,7 @@ class DeclaredLog(abc.ABC):
         )
         model: Any = create_model(
             f"{self._class_name}Config",
-            __base__=self.options,
+            __base__=self.config_base(),
             __doc__=f"Options of the `{self.name}` decoder.",
             type=(only, of_type),
         )
@@ -61,6 +59,10 @@ class DeclaredLog(abc.ABC):
     @abc.abstractmethod
     def decoder_members(self) -> Mapping[str, Any]:
         """Return what the class of the decoder knows of this log."""
+
+    def config_base(self) -> type[ComponentConfig]:
+        """Return the model of the decoder's options, besides its type."""
+        return ComponentConfig
 
     def config_members(self) -> Mapping[str, Any]:
         """Return what the model of the options knows of this log."""
