@@ -8,7 +8,7 @@ the page on mappings and the tests follow from it.
 ...     "acme_firewall",
 ...     provider="acme",
 ...     log_type="acme.firewall",
-...     frames=(Json(arrays=("events",)),),
+...     frames=(Json(arrays=(("events",),)),),
 ...     columns=(
 ...         col("start_time", "when", unit="ms"),
 ...         col("src_addr", "from.ip"),

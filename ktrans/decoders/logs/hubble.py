@@ -56,7 +56,7 @@ def _derive(work: PartialRows) -> None:
         for _, column in work.values(_LOST):
             lost |= np.asarray(column.is_valid())
         work.columns["log_status"] = pa.DictionaryArray.from_arrays(
-            pa.array(lost.astype(np.int32)), pa.array(["OK", "SKIPDATA"])
+            pa.array(np.zeros(work.rows, dtype=np.int32), mask=~lost), pa.array(["SKIPDATA"])
         )
     _protocol(work)
     if "tcp_flags" in work.wanted:
@@ -153,7 +153,7 @@ LOG = Log(
         col("instance_id", "node_name"),
         col("interface_id", "interface.name"),
     ),
-    defaults={"reporter": "interface"},
+    defaults={"log_status": "OK", "reporter": "interface"},
     envelopes=_ENVELOPES,
     objects=(("source",), ("destination",), ("ethernet",), ("l4", "TCP", "flags")),
     reads={

@@ -76,7 +76,7 @@ LOG = Log(
     "oci_vcn",
     provider="oci",
     log_type="oci.vcn",
-    frames=(Json(arrays=("results",)),),
+    frames=(Json(arrays=(("results",),)),),
     columns=(
         col("log_version", "data.version"),
         col("record_id", "id"),
