@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from pydantic import create_model
 
@@ -21,18 +21,16 @@ class DeclaredLog(abc.ABC):
 
     Attributes:
         name: the decoder's type.
-        options: the options of the decoder, besides its type.
     """
 
     name: str
-    options: ClassVar[type[ComponentConfig]] = ComponentConfig
 
     @cached_property
     def config(self) -> type[ComponentConfig]:
         """The model of the decoder's options."""
         model: Any = create_model(
             f"{self._class_name}Config",
-            __base__=self.options,
+            __base__=self.config_base(),
             __doc__=f"Options of the `{self.name}` decoder.",
             __cls_kwargs__={"type": self.name},
         )
@@ -57,6 +55,10 @@ class DeclaredLog(abc.ABC):
     @abc.abstractmethod
     def decoder_members(self) -> Mapping[str, Any]:
         """Return what the class of the decoder knows of this log."""
+
+    def config_base(self) -> type[ComponentConfig]:
+        """Return the model of the decoder's options, besides its type."""
+        return ComponentConfig
 
     def config_members(self) -> Mapping[str, Any]:
         """Return what the model of the options knows of this log."""

@@ -8,7 +8,7 @@ the page on mappings and the tests follow from it.
 ...     "acme_firewall",
 ...     provider="acme",
 ...     log_type="acme.firewall",
-...     frames=(Json(arrays=("events",)),),
+...     frames=(Json(arrays=(("events",),)),),
 ...     columns=(
 ...         col("start_time", "when", unit="ms"),
 ...         col("src_addr", "from.ip"),
@@ -41,9 +41,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ktrans.api import Decoder, Head, Sniff
+from ktrans.api import ComponentConfig, Decoder, Head, Sniff
 from ktrans.decoders.declared import DeclaredLog
-from ktrans.decoders.mapped.decoder import MappedDecoder
+from ktrans.decoders.mapped.decoder import MappedDecoder, SampledConfig, SampledDecoder
 from ktrans.decoders.mapped.frames import Frame, Json, JsonInLogEvents, Parquet, ZeekText
 from ktrans.decoders.mapped.table import Table, col, each_text, where
 from ktrans.decoders.sniffing import (
@@ -92,7 +92,11 @@ class Log(Table, DeclaredLog):
 
     def decoder_base(self) -> type[Decoder[Any]]:
         """Return the class that reads such logs."""
-        return self.base
+        return SampledDecoder if self.rate else self.base
+
+    def config_base(self) -> type[ComponentConfig]:
+        """Return the options: whether to scale counters, if records have a sampling rate."""
+        return SampledConfig if self.rate else ComponentConfig
 
     def decoder_members(self) -> Mapping[str, Any]:
         """Return the table and the frames."""

@@ -17,6 +17,7 @@ from ktrans.decoders.mapped.table import Col, Table
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
+from ktrans.decoders.sampling import COUNTERS, sampling_rates, scale
 from ktrans.decoders.values import coerce, explain, text_of
 from ktrans.flow.addresses import ip_versions
 from ktrans.flow.columns import coalesce_text, constant_text, flow_batch, nulls
@@ -60,6 +61,11 @@ class RowBuilder:
         paths = None if self._attrs else self._needed
         self.shape = Shape(table.all_parents(), paths, table.numbers())
         self._taken = self._taken_paths()
+        self._counters = {
+            each.column: ".".join(each.paths[0])
+            for each in table.columns
+            if each.column in COUNTERS
+        }
         self._filled = self._wanted | table.always
         if self._wanted & {"src_port", "dst_port"}:
             self._filled |= {"protocol"}
@@ -98,6 +104,8 @@ class RowBuilder:
         for each in self._table.columns:
             self._fill(rows, each)
         self._table.derive(rows)
+        if self._table.scale:
+            scale(rows, sampling_rates(rows, self._table.rate), self._counters)
         return rows
 
     def finished(self, rows: PartialRows, positions: np.ndarray) -> pa.RecordBatch:

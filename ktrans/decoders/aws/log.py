@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ktrans.api import Decoder, Head, Sniff
+from ktrans.api import ComponentConfig, Decoder, Head, Sniff
 from ktrans.decoders.aws.decoder import AwsDecoder, AwsTextConfig
 from ktrans.decoders.aws.layout import Dialect
 from ktrans.decoders.declared import DeclaredLog
@@ -34,7 +34,9 @@ class TextLog(Dialect, DeclaredLog):
 
     sniff: Callable[[Head, Dialect], Sniff | None]
 
-    options = AwsTextConfig
+    def config_base(self) -> type[ComponentConfig]:
+        """Return the options of text logs."""
+        return AwsTextConfig
 
     def config_members(self) -> Mapping[str, Any]:
         """Return the dialect, by which the options are checked."""

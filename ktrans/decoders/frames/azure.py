@@ -15,7 +15,7 @@ from ktrans.api import Limits, Payload
 from ktrans.decoders.azure.block import TupleBlock
 from ktrans.decoders.azure.records import Fault, Kind, Records
 from ktrans.decoders.frames.block import Block, Refused
-from ktrans.decoders.frames.json_scan import Borders, Place, one_line, reads, scan, wrapper_pattern
+from ktrans.decoders.frames.json_scan import Borders, Place, Wrapper, one_line, reads, scan
 from ktrans.decoders.read.azure_exact import read_exactly
 from ktrans.decoders.read.azure_loose import decode_or_fault, read_loosely
 from ktrans.kit.text.inflate import Problem, wait_for_more
@@ -27,7 +27,7 @@ an interface over a minute or more."""
 
 _BOM = b"\xef\xbb\xbf"
 _PUNCTUATION = b" \t\r\n,"
-_WRAPPER = wrapper_pattern(("records",))
+_WRAPPER = Wrapper(("records",))
 _HEADER = re.compile(rb'\s*\{[^{}\[\]]*?"records"\s*:\s*\[', re.IGNORECASE)
 _CLOSER = re.compile(rb"\]\s*\}\s*\Z")
 _BETWEEN = re.compile(rb'(?:[\s,\[\]}]|\{[^{}\[\]]*?"records"\s*:\s*\[)*', re.IGNORECASE)

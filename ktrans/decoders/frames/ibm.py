@@ -23,10 +23,10 @@ from ktrans.decoders.frames.json import cut_json
 from ktrans.decoders.frames.json_scan import (
     Borders,
     Place,
+    Wrapper,
     one_line,
     reads,
     scan,
-    wrapper_pattern,
 )
 from ktrans.decoders.mapped.frames import Frame
 from ktrans.decoders.read.json_values import decode_json, json_text
@@ -219,7 +219,7 @@ def _flows(text: bytes) -> tuple[list[bytes], bytes, bool]:
     borders = Borders()
     rows: list[bytes] = []
     for _ in range(_MAX_UNENDED):
-        found = scan(text, Place.WRAPPED, wrapper_pattern((ROWS,)))
+        found = scan(text, Place.WRAPPED, Wrapper((ROWS,)))
         for begin, end in found.spans:
             row = text[begin:end]
             if reads(row):

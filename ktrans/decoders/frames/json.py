@@ -20,6 +20,7 @@ from ktrans.decoders.frames.json_cutter import Cutter
 from ktrans.decoders.frames.json_documents import Documents
 from ktrans.decoders.frames.json_pubsub import unwrap_push
 from ktrans.decoders.frames.json_scan import Found, Place, reads, scan
+from ktrans.decoders.read.raw_columns import Path
 from ktrans.kit.text.inflate import Inflater
 from ktrans.kit.text.lines import Lines, Overlong, cut_lines
 
@@ -32,14 +33,14 @@ _BLANK = b" \t\r\n"
 
 
 def cut_json(
-    payload: Payload, limits: Limits, *, unwrap: tuple[str, ...] = (), pubsub: bool = False
+    payload: Payload, limits: Limits, *, unwrap: tuple[Path, ...] = (), pubsub: bool = False
 ) -> Iterator[Block]:
     """Cut a payload into blocks of one JSON record a line.
 
     Args:
         payload: gzip, zstd, bzip2 or plain, told apart by their first bytes.
         limits: sizes of blocks and records, and how far a stream may inflate.
-        unwrap: a document with an array under one of these keys is not a record; the array's
+        unwrap: a document with an array at one of these paths is not a record; the array's
             elements are.
         pubsub: replace the body of a Pub/Sub push request by the record in it.
 
@@ -51,7 +52,7 @@ def cut_json(
     return map(unwrap_push, blocks) if pubsub else blocks
 
 
-def _cut(payload: Payload, limits: Limits, unwrap: tuple[str, ...]) -> Iterator[Block]:
+def _cut(payload: Payload, limits: Limits, unwrap: tuple[Path, ...]) -> Iterator[Block]:
     inflater = Inflater(payload.open, limits, payload.uri)
     chunks = inflater.chunks()
     head = _head(chunks)
@@ -77,14 +78,14 @@ def _head(chunks: Iterator[bytes]) -> bytes:
     return head
 
 
-def _is_lines(head: bytes, unwrap: tuple[str, ...]) -> bool:
+def _is_lines(head: bytes, unwrap: tuple[Path, ...]) -> bool:
     """Return whether each line is a document, by the first ones, of which a few may be damaged."""
     if not head.startswith(b"{"):
         return not head.startswith(b"[") and b"\n{" in head[:_LOOKED_AT]
     lines = head[:_LOOKED_AT].split(b"\n")
     whole = lines if len(head) < _LOOKED_AT or len(lines) == 1 else lines[:-1]
     whole = [line for line in whole if line.strip()][:_LOOKED_AT_LINES]
-    if any(f'"{key}"'.encode() in whole[0] for key in unwrap):
+    if any(f'"{path[-1]}"'.encode() in whole[0] for path in unwrap):
         return False
     good = [line for line in whole if line.lstrip().startswith(b"{") and reads(line)]
     return whole[0] in good or len(good) * 2 > len(whole)

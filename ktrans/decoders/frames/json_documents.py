@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.json_cutter import Cutter
-from ktrans.decoders.frames.json_scan import Borders, Place, reads, scan, wrapper_pattern
+from ktrans.decoders.frames.json_scan import Borders, Levels, Place, Wrapper, reads, scan
+from ktrans.decoders.read.raw_columns import Path
 from ktrans.kit.text.inflate import Problem
 from ktrans.kit.text.lines import SHOWN_BYTES, Overlong
 
@@ -18,14 +19,15 @@ class Documents:
 
     Args:
         cutter: makes blocks of them.
-        unwrap: keys of the arrays whose elements are the records.
+        unwrap: paths of the arrays whose elements are the records.
     """
 
-    def __init__(self, cutter: Cutter, unwrap: tuple[str, ...]) -> None:
+    def __init__(self, cutter: Cutter, unwrap: tuple[Path, ...]) -> None:
         self._cutter = cutter
-        self._wrapper = wrapper_pattern(unwrap)
+        self._wrapper = Wrapper(*unwrap) if unwrap else None
         self._borders = Borders()
         self._place = Place.TOP
+        self._levels: Levels = ()
         self._opened = False
         self._rest = b""
         self._lost: Overlong | None = None
@@ -42,10 +44,10 @@ class Documents:
             length = self._lost.length + border - len(self._rest)
             yield from self._cutter.refuse_long(self._lost.start, length)
             self._lost, data = None, data[border:]
-        found = scan(data, self._place, self._wrapper)
+        found = scan(data, self._place, self._wrapper, self._levels)
         for start, end in found.spans:
             yield from self._span(data[start:end])
-        self._place, self._opened = found.place, found.opened
+        self._place, self._opened, self._levels = found.place, found.opened, found.levels
         self._rest = data[found.rest :]
         if len(self._rest) > self._cutter.limits.max_line_bytes:
             yield from self._bound()

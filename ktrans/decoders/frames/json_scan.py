@@ -16,6 +16,8 @@ from enum import IntEnum
 import msgspec
 import numpy as np
 
+from ktrans.decoders.read.raw_columns import Path
+
 _QUOTE, _BACKSLASH, _OPEN, _CLOSE = 1, 2, 3, 4
 _BYTES = {'"': _QUOTE, "\\": _BACKSLASH, "{": _OPEN, "[": _OPEN, "}": _CLOSE, "]": _CLOSE}
 _CLASSES = bytes(_BYTES.get(chr(byte), 0) for byte in range(256))
@@ -40,7 +42,38 @@ class Place(IntEnum):
     """Behind such an array, in the document around it."""
 
 
-_DEPTH = {Place.TOP: 0, Place.ARRAY: 1, Place.WRAPPED: 2, Place.TAIL: 1}
+Levels = tuple[Path | None, ...]
+"""The open brackets around a place, from the outermost: the path of each within its document, or None
+if no array of records can be inside it."""
+
+
+class Wrapper:
+    """The arrays of a document that hold its records.
+
+    Args:
+        paths: keys that lead to each; arrays in between may be passed.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        self._paths = frozenset(paths)
+        self._inside = {path[:end] for path in paths for end in range(len(path) + 1)}
+        names = b"|".join(sorted(re.escape(name.encode()) for path in paths for name in path))
+        self._key = re.compile(rb'"(' + names + rb')"\s*:\s*\Z')
+        self.depth = 2 * max(map(len, paths))
+        first = paths[0]
+        self.levels: Levels = tuple(first[:end] for end in range(len(first) + 1))
+
+    def child(self, parent: Path | None, before: bytes) -> Path | None:
+        """Return the path of a bracket by that of the one around it, and the text before it."""
+        if parent is None or not before.rstrip().endswith(b":"):
+            return parent
+        key = self._key.search(before)
+        path = None if key is None else (*parent, key[1].decode())
+        return path if path in self._inside else None
+
+    def holds(self, path: Path | None) -> bool:
+        """Return whether an array there is one of records."""
+        return path in self._paths
 
 
 @dataclass(slots=True)
@@ -53,42 +86,46 @@ class Found:
         rest: where the part begins that goes on behind the buffer.
         place: where that is.
         opened: whether a record has begun there.
+        levels: the open brackets around that place.
     """
 
     spans: list[tuple[int, int]]
     rest: int
     place: Place
     opened: bool
+    levels: Levels = ()
 
 
-def wrapper_pattern(keys: tuple[str, ...]) -> re.Pattern[bytes] | None:
-    """Return a pattern for the key before an array of records."""
-    if not keys:
-        return None
-    names = b"|".join(re.escape(key.encode()) for key in keys)
-    return re.compile(rb'"(?:' + names + rb')"\s*:\s*\Z')
-
-
-def scan(data: bytes, place: Place, wrapper: re.Pattern[bytes] | None) -> Found:
+def scan(data: bytes, place: Place, wrapper: Wrapper | None, levels: Levels | None = None) -> Found:
     """Find the records in a buffer that begins between records.
 
     Args:
         data: the text.
         place: where it begins.
-        wrapper: what the text before an array of records inside a document ends with.
+        wrapper: the arrays inside a document that hold records.
+        levels: the open brackets around its beginning, where the place alone does not tell.
     """
-    walk = _Walk(data, place, wrapper)
-    limit = 2 if wrapper is not None or place is Place.WRAPPED else 1
-    for at, opens, depth in _brackets(data, _DEPTH[place], limit):
+    if levels is None:
+        levels = _levels(place, wrapper)
+    walk = _Walk(data, place, wrapper, levels)
+    limit = 1 if wrapper is None else wrapper.depth
+    for at, opens, depth in _brackets(data, len(levels), limit):
         if walk.start is not None:
             walk.inside(at, opens, depth)
-        elif depth == _DEPTH[walk.place]:
-            if opens:
-                walk.begin(at)
-            else:
-                walk.leave(at)
+        elif opens:
+            walk.begin(at)
+        else:
+            walk.leave(at)
     rest = walk.done if walk.start is None else walk.start
-    return Found(walk.spans, rest, walk.place, walk.start is not None)
+    return Found(walk.spans, rest, walk.place, walk.start is not None, walk.around())
+
+
+def _levels(place: Place, wrapper: Wrapper | None) -> Levels:
+    if place is Place.TOP:
+        return ()
+    if place is Place.ARRAY or wrapper is None:
+        return (None,)
+    return wrapper.levels if place is Place.WRAPPED else wrapper.levels[:-1]
 
 
 class _Walk:
@@ -96,15 +133,19 @@ class _Walk:
 
     Attributes:
         place: where it is, outside of records.
+        levels: the open brackets there.
         start: where the record begins in which it is, or None.
         done: up to where all is taken.
         spans: what was found.
     """
 
-    def __init__(self, data: bytes, place: Place, wrapper: re.Pattern[bytes] | None) -> None:
+    def __init__(self, data: bytes, place: Place, wrapper: Wrapper | None, levels: Levels) -> None:
         self._data = data
         self._wrapper = wrapper
+        self._inner: list[Path | None] = []
+        self._home = len(levels)
         self.place = place
+        self.levels = list(levels)
         self.start: int | None = None
         self.done = 0
         self.spans: list[tuple[int, int]] = []
@@ -112,23 +153,37 @@ class _Walk:
     def inside(self, at: int, opens: bool, depth: int) -> None:
         """Pass a bracket within a record."""
         assert self.start is not None
-        if not opens and depth == _DEPTH[self.place] + 1:
+        if not opens and depth == len(self.levels) + 1:
             self.spans.append((self.start, at + 1))
             self.start, self.done = None, at + 1
-        elif opens and self.place is Place.TOP and depth == 1 and self._wraps(self.start, at):
-            self.place, self.start, self.done = Place.WRAPPED, None, at + 1
+        elif self._wrapper is None or self.place is not Place.TOP:
+            return
+        elif not opens:
+            self._inner.pop()
+        else:
+            path = self._child(self._inner[-1], self.start, at)
+            if self._is_wrapper(path, at):
+                self.levels += [*self._inner, path]
+                self.place, self.start, self.done = Place.WRAPPED, None, at + 1
+            else:
+                self._inner.append(path)
 
     def begin(self, at: int) -> None:
         """Pass a bracket that opens between records."""
         if self.place is Place.TAIL:
-            if self._wraps(self.done, at):
-                self.place, self.done = Place.WRAPPED, at + 1
+            path = self._child(self.levels[-1], self.done, at)
+            if self._is_wrapper(path, at):
+                self.place = Place.WRAPPED
+                self.done = at + 1
+            self.levels.append(path)
             return
         self._gap(at)
         if self.place is Place.TOP and self._data[at : at + 1] == b"[":
             self.place, self.done = Place.ARRAY, at + 1
+            self.levels.append(None)
         else:
             self.start = self.done = at
+            self._inner = [()]
 
     def leave(self, at: int) -> None:
         """Pass a bracket that closes what the records are in; between documents it is stray."""
@@ -136,20 +191,29 @@ class _Walk:
             return
         if self.place is not Place.TAIL:
             self._gap(at)
-        self.place = Place.TAIL if self.place is Place.WRAPPED else Place.TOP
-        self.done = at + 1
+            self._home = len(self.levels)
+        self.levels.pop()
+        if len(self.levels) < self._home:
+            self._home, self.done = len(self.levels), at + 1
+            self.place = Place.TAIL if self.levels else Place.TOP
+
+    def around(self) -> Levels:
+        """Return the open brackets around what is left; behind records, what opens there is left."""
+        return tuple(self.levels[: self._home] if self.place is Place.TAIL else self.levels)
 
     def _gap(self, end: int) -> None:
         if self._data[self.done : end].strip(_PUNCTUATION):
             self.spans.append((self.done, end))
 
-    def _wraps(self, begin: int, at: int) -> bool:
-        """Return whether a bracket opens the array of records of the document around it."""
-        return (
-            self._wrapper is not None
-            and self._data[at : at + 1] == b"["
-            and self._wrapper.search(self._data[max(begin, at - _KEY_REACH) : at]) is not None
-        )
+    def _child(self, parent: Path | None, begin: int, at: int) -> Path | None:
+        """Return the path of a bracket that opens in a document."""
+        assert self._wrapper is not None
+        return self._wrapper.child(parent, self._data[max(begin, at - _KEY_REACH) : at])
+
+    def _is_wrapper(self, path: Path | None, at: int) -> bool:
+        """Return whether a bracket opens an array of records."""
+        assert self._wrapper is not None
+        return self._wrapper.holds(path) and self._data[at : at + 1] == b"["
 
 
 def _brackets(data: bytes, depth: int, limit: int) -> Iterator[tuple[int, bool, int]]:

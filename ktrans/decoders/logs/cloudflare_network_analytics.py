@@ -8,34 +8,28 @@ Source: Cloudflare documentation, Logpush datasets, "Network Analytics Logs".
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.decoders.log import Json, Log, col, keys
 from ktrans.decoders.partial_rows import PartialRows
-from ktrans.decoders.values import Coerced, Rule, Wrong, coerce
+from ktrans.decoders.sampling import sampling_rates, scale
+from ktrans.decoders.values import Coerced, Rule, coerce
 
 _OUTCOMES = {"pass": "accept", "drop": "drop"}
 _APPLIES = {"TCP": (6,), "UDP": (17,), "ICMP": (1, 58), "GRE": (47,)}
 """Protocols by the prefix of their fields, which are 0 in records of other protocols."""
 
 _COUNT = Rule("count")
-_LARGEST = (1 << 63) - 1
+_INTERVAL = ("SampleInterval",)
 
 
 def _derive(work: PartialRows) -> None:
     """Scale sampled packets up by their interval, and null the fields that do not apply to them."""
-    interval = pa.array(np.ones(work.rows, dtype=np.int64))
-    for name, column in work.values("SampleInterval"):
-        given = work.take(name, lambda values: coerce(_COUNT, values), column)
-        # An interval of 0 is not defined; the packet was seen, so it counts as one.
-        given = pc.if_else(pc.equal(given, 0), pa.scalar(None, pa.int64()), given)
-        interval = pc.coalesce(given, interval)
+    interval = sampling_rates(work, [_INTERVAL])
     if "packets" in work.wanted:
         work.columns["packets"] = interval
-    if "bytes" in work.columns:
-        work.columns["bytes"] = _scaled(work, work.columns["bytes"], interval)
+    scale(work, interval, {"bytes": "IPTotalLength"})
     protocol = work.columns.get("protocol")
     if protocol is None:
         return
@@ -51,16 +45,6 @@ def _derive(work: PartialRows) -> None:
             nothing = pa.scalar(None, column.type)
             work.raw.columns[path] = pc.if_else(applies, column, nothing)
     _blank_versions(work)
-
-
-def _scaled(work: PartialRows, lengths: pa.Int64Array, interval: pa.Int64Array) -> pa.Int64Array:
-    """Multiply lengths by their intervals, and note products beyond int64."""
-    most = pc.divide(pa.scalar(_LARGEST, pa.int64()), interval)
-    beyond = pc.greater(lengths, most).fill_null(False)
-    wrong = Wrong.of(np.asarray(beyond), "out_of_range")
-    if wrong is not None:
-        work.wrong.append(("IPTotalLength", wrong, lambda row: f"{lengths[row]} * {interval[row]}"))
-    return pc.multiply(pc.if_else(beyond, pa.scalar(None, pa.int64()), lengths), interval)
 
 
 def _blank_versions(work: PartialRows) -> None:
@@ -107,7 +91,7 @@ LOG = Log(
         col("account_id", "AccountID"),
     ),
     constants={"log_status": "OK", "reporter": "firewall"},
-    reads={("SampleInterval",): ()},
+    reads={_INTERVAL: ()},
     always=frozenset({"protocol"}),
     derive=_derive,
     sniff=keys("SampleInterval", "IPSourceAddress"),

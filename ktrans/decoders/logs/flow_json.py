@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ktrans.api import Context
 from ktrans.decoders.mapped.config import Given, MappingConfig
 from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Json
+from ktrans.decoders.mapped.table import parse_path
 
 
 class FlowJsonDecoderConfig(MappingConfig, type="flow_json"):
@@ -30,9 +31,19 @@ class FlowJsonDecoderConfig(MappingConfig, type="flow_json"):
     )
     records: str | None = Field(
         default=None,
-        description="Key of the array with the records, for documents that wrap them.",
-        examples=["records"],
+        description=(
+            "Path of the array with the records, for documents that wrap them; arrays that lie "
+            "between are passed."
+        ),
+        examples=["hits.hits"],
     )
+
+    @field_validator("records")
+    @classmethod
+    def _is_path(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_path(value)
+        return value
 
 
 class FlowJsonDecoder(MappedDecoder[FlowJsonDecoderConfig]):
@@ -40,5 +51,6 @@ class FlowJsonDecoder(MappedDecoder[FlowJsonDecoderConfig]):
 
     def __init__(self, config: FlowJsonDecoderConfig, context: Context | None = None) -> None:
         self.table = config.table()
-        self.frames = (Json(arrays=() if config.records is None else (config.records,)),)
+        arrays = () if config.records is None else (parse_path(config.records),)
+        self.frames = (Json(arrays=arrays),)
         super().__init__(config, context)

@@ -1,7 +1,9 @@
 """NetFlow, IPFIX and sFlow from the collector goflow2: JSON, one flow a line.
 
-Counters stay as the exporter sent them; `sampling_rate` is kept in attrs, since some exporters have
-already multiplied by it.
+Counters stay as the exporter sent them, unless the option `scale` multiplies them by the sampling rate:
+some exporters have done so already. The rate is kept in attrs.
+
+Times come in seconds, milliseconds and nanoseconds, by the version of goflow2; the most exact one counts.
 
 Source: netsampler/goflow2, docs/protocols.md (version 2, snake case) and its version 1 (camel case).
 """
@@ -13,6 +15,7 @@ import pyarrow.compute as pc
 
 from ktrans.decoders.integers import to_integers
 from ktrans.decoders.log import LIKELY, Json, Log, col, first_of, keys
+from ktrans.decoders.mapped.table import Col
 from ktrans.decoders.times import TimeUnit
 from ktrans.decoders.values import Coerced, Convert, Rule, coerce
 
@@ -29,18 +32,24 @@ def _time(unit: TimeUnit) -> Convert:
     return read
 
 
+def _times(column: str, name: str, old: str) -> tuple[Col, ...]:
+    """Map a time to its names in both versions of goflow2, the most exact unit first."""
+    return (
+        col(column, f"{name}_ns", f"{old}Ns", convert=_time("ns")),
+        col(column, f"{name}_ms", f"{old}Ms", convert=_time("ms")),
+        col(column, name, old, convert=_time("auto")),
+    )
+
+
 LOG = Log(
     "goflow2",
     provider="goflow2",
     log_type="goflow2",
     frames=(Json(),),
     columns=(
-        col("start_time", "time_flow_start_ns", convert=_time("ns")),
-        col("start_time", "time_flow_start", "TimeFlowStart", convert=_time("auto")),
-        col("end_time", "time_flow_end_ns", convert=_time("ns")),
-        col("end_time", "time_flow_end", "TimeFlowEnd", convert=_time("auto")),
-        col("logged_at", "time_received_ns", convert=_time("ns")),
-        col("logged_at", "time_received", "TimeReceived", convert=_time("auto")),
+        *_times("start_time", "time_flow_start", "TimeFlowStart"),
+        *_times("end_time", "time_flow_end", "TimeFlowEnd"),
+        *_times("logged_at", "time_received", "TimeReceived"),
         col("src_addr", "src_addr", "SrcAddr"),
         col("dst_addr", "dst_addr", "DstAddr"),
         col("src_port", "src_port", "SrcPort"),
@@ -49,11 +58,13 @@ LOG = Log(
         col("ip_version", "etype", "Etype"),
         col("packets", "packets", "Packets"),
         col("bytes", "bytes", "Bytes"),
-        col("tcp_flags", "tcp_flags", "TCPFlags"),
+        col("tcp_flags", "tcp_flags", "TCPFlags", "TcpFlags"),
     ),
+    rate=(("sampling_rate",), ("SamplingRate",)),
     constants={"log_status": "OK", "reporter": "interface"},
     sniff=first_of(
         keys("time_flow_start_ns", "sampler_address", score=LIKELY),
         keys("TimeFlowStart", "SamplerAddress", score=LIKELY),
+        keys("time_flow_start", "sampler_address", score=LIKELY),
     ),
 )

@@ -1,6 +1,7 @@
 """Cilium Hubble flows: JSON, one event a record, as `hubble observe -o json` and its exporter write.
 
-Hubble has no counters, so a row is an event without packets and bytes.
+Hubble has no counters, so a row is an event without packets and bytes. Where Hubble lost events, it
+writes how many (`lost_events`): that is a row with the status SKIPDATA.
 
 Source: Cilium documentation, "Network Observability with Hubble"; cilium/cilium, api/v1/flow.
 """
@@ -18,7 +19,8 @@ from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.flow.columns import coalesce_text, recode
 
 _ENVELOPES = (("flow",), ("flow", "flow"), ("result", "flow"), ("result",), ())
-_OTHER_EVENTS = ("lost_events", "agent_event", "debug_event", "node_status")
+_LOST = "lost_events"
+_OTHER_EVENTS = ("agent_event", "debug_event", "node_status")
 _PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132, "ICMPv4": 1, "ICMPv6": 58}
 _FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
 _VERDICTS = {
@@ -48,7 +50,14 @@ def _other_records(native: RawColumns) -> np.ndarray | None:
 
 
 def _derive(work: PartialRows) -> None:
-    """Fill protocol, flags, services and reporter, each from several values."""
+    """Fill status, protocol, flags, services and reporter, each from several values."""
+    if "log_status" in work.wanted:
+        lost = np.zeros(work.rows, dtype=bool)
+        for _, column in work.values(_LOST):
+            lost |= np.asarray(column.is_valid())
+        work.columns["log_status"] = pa.DictionaryArray.from_arrays(
+            pa.array(np.zeros(work.rows, dtype=np.int32), mask=~lost), pa.array(["SKIPDATA"])
+        )
     _protocol(work)
     if "tcp_flags" in work.wanted:
         _tcp_flags(work)
@@ -144,15 +153,14 @@ LOG = Log(
         col("instance_id", "node_name"),
         col("interface_id", "interface.name"),
     ),
-    constants={"log_status": "OK"},
-    defaults={"reporter": "interface"},
+    defaults={"log_status": "OK", "reporter": "interface"},
     envelopes=_ENVELOPES,
     objects=(("source",), ("destination",), ("ethernet",), ("l4", "TCP", "flags")),
     reads={
         **dict.fromkeys(_SIDES, _SERVICES),
         **{("l4", "TCP", "flags", name): () for name in _FLAGS},
         **{("l4", name): () for name in ("ICMPv4", "ICMPv6")},
-        **{(name,): () for name in _OTHER_EVENTS},
+        **{(name,): () for name in (_LOST, *_OTHER_EVENTS)},
     },
     always=frozenset({"direction", "src_port", "dst_port"}),
     hidden=frozenset(("l4", "TCP", "flags", name) for name in _FLAGS),

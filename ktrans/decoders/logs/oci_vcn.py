@@ -13,6 +13,7 @@ import re
 import pyarrow as pa
 
 from ktrans.decoders.log import Json, Log, col, texts, where
+from ktrans.decoders.oci_regions import REGIONS
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.values import Coerced, Wrong, marked, text_of
 from ktrans.flow.columns import coalesce_text, recode
@@ -64,16 +65,18 @@ def _derive(work: PartialRows) -> None:
 
 
 def _region(ocid: str | None) -> str | None:
-    """Return the region in an OCID: ocid1.<type>.<realm>.<region>.<unique>."""
+    """Return the region in an OCID: ocid1.<type>.<realm>.<region or its short key>.<unique>."""
     parts = (ocid or "").split(".")
-    return parts[3] or None if len(parts) >= 5 else None  # noqa: PLR2004
+    if len(parts) < 5 or not parts[3]:  # noqa: PLR2004
+        return None
+    return REGIONS.get(parts[3].lower(), parts[3])
 
 
 LOG = Log(
     "oci_vcn",
     provider="oci",
     log_type="oci.vcn",
-    frames=(Json(arrays=("results",)),),
+    frames=(Json(arrays=(("results",),)),),
     columns=(
         col("log_version", "data.version"),
         col("record_id", "id"),

@@ -105,7 +105,7 @@ LOG = Log(
     "ocsf",
     provider=None,
     log_type=None,
-    frames=(Parquet(), Json(arrays=("records", "Records"))),
+    frames=(Parquet(), Json(arrays=(("records",), ("Records",)))),
     columns=(
         col("provider", "cloud.provider", lower=True, values=_PROVIDERS),
         col("log_version", "metadata.log_version", "metadata.product.version"),

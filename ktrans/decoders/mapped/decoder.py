@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 import pyarrow as pa
+from pydantic import Field
 
-from ktrans.api import ComponentConfig, Payload
+from ktrans.api import ComponentConfig, Context, Payload
 from ktrans.decoders.base import FlowDecoder
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.csv import DelimitedLayout
@@ -119,3 +120,24 @@ class MappedDecoder(FlowDecoder[C]):
         if isinstance(layout, DelimitedLayout):
             return layout.text
         return layout if isinstance(layout, str) else None
+
+
+class SampledConfig(ComponentConfig):
+    """Options of logs whose records may have a sampling rate."""
+
+    scale: bool = Field(
+        default=False,
+        description=(
+            "Multiply packets and bytes by the sampling rate of the record, where it has one. "
+            "Leave it off if the exporter has multiplied them already."
+        ),
+        examples=[True],
+    )
+
+
+class SampledDecoder(MappedDecoder[SampledConfig]):
+    """Decodes records that may have a sampling rate."""
+
+    def __init__(self, config: SampledConfig, context: Context | None = None) -> None:
+        self.table = replace(self.table, scale=config.scale)
+        super().__init__(config, context)

@@ -15,6 +15,7 @@ from ktrans.decoders.frames.json import cut_json
 from ktrans.decoders.frames.json_log_events import cut_events, holds_events, messages_of
 from ktrans.decoders.frames.zeek import Header, cut_zeek, header_of
 from ktrans.decoders.read.csv import Dialect
+from ktrans.decoders.read.raw_columns import Path
 
 _PARQUET = b"PAR1"
 _CSV = Dialect(",", '"', ("", "-"))
@@ -51,11 +52,11 @@ class Json(Frame):
     """JSON objects: one a line, one after the other, in an array, or in an array of a document.
 
     Attributes:
-        arrays: keys of the arrays that hold the records of a document.
+        arrays: paths of the arrays that hold the records of a document.
         pubsub: whether records also come in the body of Pub/Sub push requests.
     """
 
-    arrays: tuple[str, ...] = ()
+    arrays: tuple[Path, ...] = ()
     pubsub: bool = False
 
     def accepts(self, head: bytes) -> bool:

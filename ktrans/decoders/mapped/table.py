@@ -161,6 +161,8 @@ class Table:
         evidence: flow columns of which a flow has at least one; other records are rejected.
         skip: marks the records that are not flows: they are counted and left out.
         derive: fills flow columns that are computed from several values.
+        rate: values that are the sampling rate; the first that is there counts.
+        scale: whether counters are multiplied by the sampling rate.
         rest: whether values that no column reads are put in attrs.
         all_text: whether every value is a text.
         stored: whether records are flow rows already, whose ports and IP version stay as they are.
@@ -177,6 +179,8 @@ class Table:
     evidence: tuple[str, ...] = EVIDENCE
     skip: Where | Callable[[RawColumns], np.ndarray | None] | None = None
     derive: Callable[[PartialRows], None] = _derive_nothing
+    rate: tuple[Path, ...] = ()
+    scale: bool = False
     rest: bool = True
     all_text: bool = False
     stored: bool = False
@@ -184,6 +188,8 @@ class Table:
     def __post_init__(self) -> None:
         if isinstance(self.skip, Where):
             object.__setattr__(self, "reads", {self.skip.path: (), **self.reads})
+        if self.scale:
+            object.__setattr__(self, "reads", {**dict.fromkeys(self.rate, ()), **self.reads})
 
     def other_records(self, native: RawColumns) -> np.ndarray | None:
         """Return a mask of the records that are not flows, or None if all are."""

@@ -19,6 +19,39 @@ def test_times_are_nanoseconds_and_0_is_none(run):
     assert row["logged_at"].timestamp() == 1772359201
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"time_flow_start": 1772359200, "time_flow_start_ms": 1772359200123},
+        {"TimeFlowStart": 1772359200, "TimeFlowStartMs": 1772359200123},
+        {"time_flow_start_ms": 1772359200000, "time_flow_start_ns": 1772359200123000000},
+        {"TimeFlowStartMs": "1772359200000", "TimeFlowStartNs": "1772359200123000000"},
+        {"TimeFlowStartMs": 1772359200123, "TimeFlowStartNs": 0},
+    ],
+)
+def test_the_most_exact_time_counts(run, times):
+    line = json.dumps({"src_addr": "10.0.0.1", "dst_addr": "10.0.0.2", **times})
+    [row] = run(line, "goflow2").rows
+    assert (row["start_time"].second, row["start_time"].microsecond) == (0, 123000)
+    assert row["attrs"] is None
+
+
+@pytest.mark.parametrize(
+    ("rate", "factor"), [(1000, 1000), ("1000", 1000), (0, 1), (None, 1), (1, 1)]
+)
+def test_counters_are_multiplied_by_the_rate_if_that_is_wanted(run, rate, factor):
+    line = json.dumps({**FLOW, "bytes": 100, "packets": 2, "sampling_rate": rate})
+    [row] = run(line, "goflow2", scale=True).rows
+    assert (row["bytes"], row["packets"]) == (100 * factor, 2 * factor)
+    [some] = run(line, "goflow2", columns=["bytes"], scale=True).rows
+    assert some["bytes"] == 100 * factor
+
+
+def test_scaled_counters_that_are_too_large_are_refused(run):
+    line = json.dumps({**FLOW, "bytes": 1 << 62, "sampling_rate": 1000})
+    assert run(line, "goflow2", scale=True).reasons == {1: "out_of_range"}
+
+
 def test_counters_stay_as_they_are_and_the_rate_goes_along(run):
     row = one(run, bytes=100, packets="2", sampling_rate=1000)
     assert (row["bytes"], row["packets"]) == (100, 2)

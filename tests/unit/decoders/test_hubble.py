@@ -92,8 +92,25 @@ def test_ends_are_named_after_workloads_or_pods(run, end, name):
 def test_what_is_no_flow_is_skipped(run):
     lines = [
         json.dumps({"flow": FLOW}),
-        '{"lost_events":{"num_events_lost":"3"}}',
+        '{"agent_event":{"type":"AGENT_STARTED"}}',
         '{"node_status":{}}',
     ]
     done = run(lines, "hubble")
     assert (len(done.rows), done.skipped) == (1, 2)
+
+
+@pytest.mark.parametrize("wrapped", [lambda event: event, lambda event: {"result": event}])
+def test_lost_events_are_a_row_that_says_that_records_were_lost(run, wrapped):
+    lost = {
+        "lost_events": {"source": "HUBBLE_RING_BUFFER", "num_events_lost": "12"},
+        "node_name": "n1",
+        "time": "2026-03-01T10:00:02Z",
+    }
+    done = run([json.dumps({"flow": FLOW}), json.dumps(wrapped(lost))], "hubble")
+    assert [row["log_status"] for row in done.rows] == ["OK", "SKIPDATA"]
+    row = done.rows[1]
+    assert row["instance_id"] == "n1"
+    assert row["start_time"].second == 2
+    assert "12" in dict(row["attrs"])["lost_events"]
+    [some] = run(json.dumps(lost), "hubble", columns=["log_status"]).rows
+    assert some["log_status"] == "SKIPDATA"

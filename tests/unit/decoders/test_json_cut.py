@@ -79,7 +79,7 @@ WRITERS = {
 @pytest.mark.parametrize("block_bytes", [1, 50, 1 << 20])
 def test_every_way_of_writing_gives_the_same_records(way, block_bytes):
     limits = Limits(block_bytes=block_bytes, max_line_bytes=4096)
-    assert good(WRITERS[way](RECORDS).encode(), limits, unwrap=("records",)) == RECORDS
+    assert good(WRITERS[way](RECORDS).encode(), limits, unwrap=(("records",),)) == RECORDS
 
 
 JSON = st.recursive(
@@ -108,13 +108,13 @@ def test_any_records_survive_any_way_of_writing_and_any_block_size(
     if not ascii_only:
         text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     limits = Limits(block_bytes=block_bytes, max_line_bytes=1 << 16)
-    assert good(text.encode(), limits, unwrap=("records",)) == records
+    assert good(text.encode(), limits, unwrap=(("records",),)) == records
 
 
 @settings(max_examples=examples(60), deadline=None)
 @given(data=st.binary(max_size=300) | st.text('{}[]"\\,:\n a1', max_size=200).map(str.encode))
 def test_no_bytes_whatever_break_it_and_nothing_but_punctuation_is_lost(data):
-    records, rejects = cut(data, unwrap=("records",))
+    records, rejects = cut(data, unwrap=(("records",),))
     kept = b"".join([line for _, line in records] + [raw for _, _, raw in rejects])
     if not rejects and data[:2] != b"\x1f\x8b" and data[:3] != b"BZh":
         for byte in b"a1":
@@ -143,7 +143,7 @@ def test_positions_follow_the_first_line_of_a_split():
 
 def test_nothing_gives_nothing():
     for data in (b"", b"\n \n", b"[]", b'{"records":[]}', gzip.compress(b"")):
-        assert cut(data, unwrap=("records",)) == ([], [])
+        assert cut(data, unwrap=(("records",),)) == ([], [])
 
 
 def test_damaged_lines_do_not_touch_their_neighbours():
@@ -192,8 +192,8 @@ def test_a_stream_cut_off_keeps_its_complete_records(way):
     broken = payload(torn)
     broken.final_attempt = False
     with pytest.raises(TruncatedError):
-        list(cut_json(broken, SMALL, unwrap=("records",)))
-    records, rejects = cut(torn, unwrap=("records",))
+        list(cut_json(broken, SMALL, unwrap=(("records",),)))
+    records, rejects = cut(torn, unwrap=(("records",),))
     assert [json.loads(line) for _, line in records] == RECORDS[: len(records)]
     assert records
     assert [(position, reason) for position, reason, _ in rejects] == [
@@ -248,3 +248,34 @@ def test_a_push_request_that_is_not_base64_is_left_for_the_decoder_to_refuse():
     text = json.dumps(push({"a": 1})) + "\n" + json.dumps({"message": {"data": "?!"}})
     records, _ = cut(text.encode(), pubsub=True)
     assert [line.replace(b" ", b"") for _, line in records] == [b'{"a":1}', b"?!"]
+
+
+def nested(records, **options):
+    """Write records into an array deep in a document, between other members."""
+    hits = {"n": {"hits": [1]}, "hits": records, "more": [{"hits": [2]}, "]}"]}
+    return dumps({"took": 1, "other": {"x": [{"a": "["}]}, "hits": hits, "z": {"q": []}}, **options)
+
+
+def listed(records, **options):
+    """Write records into arrays within arrays of a document."""
+    parts = [{"m": 1, "in": [{"x": {"y": 1}, "out": records[:2]}]}, {"in": [{"out": records[2:]}]}]
+    return dumps({"top": parts, "in": [{"out": [3]}], "end": 1}, **options)
+
+
+@pytest.mark.parametrize(
+    ("write", "path"), [(nested, ("hits", "hits")), (listed, ("top", "in", "out"))]
+)
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("longest", [*range(700, 760, 7), 1 << 20])
+@pytest.mark.parametrize("times", [1, 3])
+def test_records_may_be_anywhere_in_a_document(write, path, indent, longest, times):
+    limits = Limits(block_bytes=1, max_line_bytes=longest)
+    text = "\n".join([write(RECORDS * 9, indent=indent)] * times)
+    assert good(text.encode(), limits, unwrap=(path,)) == RECORDS * 9 * times
+
+
+def test_arrays_of_the_name_elsewhere_in_a_document_are_no_records():
+    text = dumps({"a": {"records": [1]}, "b": [{"records": [2]}], "records": [{"c": 3}]})
+    assert good(text.encode(), unwrap=(("records",),)) == [{"c": 3}]
+    other = dumps({"a": {"records": [{"c": 3}]}})
+    assert good(other.encode(), unwrap=(("records",),)) == [json.loads(other)]

@@ -68,3 +68,19 @@ def test_a_type_that_is_no_event_name_is_refused_whatever_stands_beside_it(run, 
     assert alone.reasons == {1: "wrong_type"}
     done = run([json.dumps(line) for line in lines], "oci_vcn", columns=columns)
     assert (done.positions, done.reasons) == ([1], {2: "wrong_type", 3: "wrong_type"})
+
+
+@pytest.mark.parametrize(
+    ("key", "region"),
+    [
+        ("iad", "us-ashburn-1"),
+        ("phx", "us-phoenix-1"),
+        ("eu-frankfurt-1", "eu-frankfurt-1"),
+        ("xx-new-1", "xx-new-1"),
+        ("", None),
+    ],
+)
+def test_short_keys_of_regions_become_their_names(run, key, region):
+    line = record(oracle={"vnicocid": f"ocid1.vnic.oc1.{key}.abc"})
+    [row] = run(json.dumps(line), "oci_vcn").rows
+    assert row["region"] == region

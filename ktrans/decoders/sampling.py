@@ -1,0 +1,54 @@
+"""Scales counters of sampled packets: what was counted times the sampling rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import Path
+from ktrans.decoders.values import Rule, Wrong, coerce
+
+COUNTERS = ("packets", "bytes", "packets_rev", "bytes_rev")
+_COUNT = Rule("count")
+_LARGEST = (1 << 63) - 1
+
+
+def sampling_rates(rows: PartialRows, paths: Iterable[Path]) -> pa.Int64Array:
+    """Return how many packets each counted packet stands for; 1 where the record does not say."""
+    rates = pa.array(np.ones(rows.rows, dtype=np.int64))
+    for path in paths:
+        for name, column in rows.values(*path):
+            given = rows.take(name, lambda values: coerce(_COUNT, values), column)
+            # A rate of 0 is not defined: the packet was seen, so it counts as one.
+            given = pc.if_else(pc.equal(given, 0), pa.scalar(None, pa.int64()), given)
+            rates = pc.coalesce(given, rates)
+    return rates
+
+
+def scale(rows: PartialRows, rates: pa.Int64Array, names: Mapping[str, str]) -> None:
+    """Multiply counters by the sampling rate, and note the products that are too large.
+
+    Args:
+        rows: the rows.
+        rates: the sampling rate of each.
+        names: the counters to multiply, each with the name of its value in the record.
+    """
+    most = pc.divide(pa.scalar(_LARGEST, pa.int64()), rates)
+    for column, name in names.items():
+        counts = rows.columns.get(column)
+        if counts is None:
+            continue
+        beyond = pc.greater(counts, most).fill_null(False)
+        wrong = Wrong.of(np.asarray(beyond), "out_of_range")
+        if wrong is not None:
+            rows.wrong.append((name, wrong, _product(counts, rates)))
+            counts = pc.if_else(beyond, pa.scalar(None, pa.int64()), counts)
+        rows.columns[column] = pc.multiply(counts, rates)
+
+
+def _product(counts: pa.Int64Array, rates: pa.Int64Array) -> Callable[[int], str]:
+    return lambda row: f"{counts[row]} * {rates[row]}"
