@@ -1,7 +1,8 @@
 """Inflates streams within limits; gzip, zstd and bzip2 are recognised by their first bytes.
 
-Names and HTTP headers can be wrong about compression; magic bytes are not. Of a stream that ends
-early or is damaged, every byte before the damage is returned.
+Names and HTTP headers can be wrong about compression; magic bytes are not. What is inflated may be
+compressed again, or be base64 of something compressed, or UTF-16: the answer is the innermost content, as
+UTF-8. Of a stream that ends early or is damaged, every byte before the damage is returned.
 
 Formats: RFC 1952 (gzip, several members), RFC 8878 (zstd, several frames), bzip2 (several streams).
 """
@@ -13,13 +14,25 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, Protocol
+from itertools import chain
+from typing import Any, BinaryIO, Literal, Protocol, cast
 
 from ktrans.api.component import Limits
 from ktrans.api.errors import RejectError, TruncatedError
 from ktrans.api.payload import Payload
+from ktrans.kit.text.encodings import (
+    BASE64_MAGIC,
+    UTF8_BOM,
+    UTF16_MAGIC,
+    PiecesStream,
+    from_base64,
+    from_utf16,
+)
 
-Codec = Literal["plain", "gzip", "zstd", "bz2"]
+Codec = Literal["plain", "gzip", "zstd", "bz2", "base64", "utf-16"]
+
+MAX_LAYERS = 4
+"""How often content may be compressed or encoded again."""
 
 READ_BYTES = 256 << 10
 OUT_BYTES = 256 << 10
@@ -31,11 +44,13 @@ _MAGIC: dict[bytes, Codec] = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"BZh": "bz2",
+    **dict.fromkeys(BASE64_MAGIC, "base64"),
+    **dict.fromkeys(UTF16_MAGIC, "utf-16"),
 }
 
 
 def codec_of(start: bytes) -> Codec:
-    """Return the compression of a stream by its first bytes (4 are enough)."""
+    """Return the compression or encoding of a stream by its first bytes (4 are enough)."""
     for magic, codec in _MAGIC.items():
         if start.startswith(magic):
             return codec
@@ -77,44 +92,99 @@ class Inflater:
     Args:
         opener: opens the raw stream from its start; called again only to read a damaged zstd
             stream up to the damage.
-        limits: `max_inflate_ratio` limits the output.
+        limits: `max_inflate_ratio` limits the output, over all layers together.
         name: the stream's name in errors.
+        outer: inflates the stream around this one.
 
     Attributes:
-        codec: how the stream is compressed, known once `chunks` has begun.
+        codec: how the stream is compressed or encoded on the outside, known once `chunks` has begun.
         problem: why it ended early, set after `chunks`; None if it did not.
+        layer: how many layers there are down to this one.
+        bytes_in: how many bytes of the stream were read.
     """
 
     def __init__(
-        self, opener: Callable[[], BinaryIO], limits: Limits | None = None, name: str = "stream"
+        self,
+        opener: Callable[[], BinaryIO],
+        limits: Limits | None = None,
+        name: str = "stream",
+        outer: Inflater | None = None,
     ) -> None:
+        self.outer = outer
+        self.layer: int = 1 if outer is None else outer.layer + 1
         self._opener = opener
         self._limits = limits or Limits()
         self._name = name
-        self._bytes_in = 0
+        self.bytes_in = 0
         self._bytes_out = 0
         self.codec: Codec = "plain"
         self.problem: Problem | None = None
 
     def chunks(self) -> Iterator[bytes]:
-        """Return the inflated bytes, piece by piece, each at most a few MB.
+        """Return the innermost bytes, piece by piece, each at most a few MB.
 
         Raises:
             RejectError: `max_inflate_ratio` is exceeded (code `inflate_ratio`).
         """
+        pieces = self._own_layer()
+        start = b""
+        for piece in pieces:
+            start += piece
+            if len(start) >= len(UTF8_BOM) + 1:
+                break
+        if self.codec == "plain" or codec_of(start) == "plain":
+            if start := start.removeprefix(UTF8_BOM):
+                yield start
+            yield from pieces
+        elif self.layer < MAX_LAYERS:
+            yield from self._inner_layers(start, pieces)
+        else:
+            message = f"compressed or encoded more than {MAX_LAYERS} times"
+            self.problem = Problem("corrupt_stream", message)
+
+    def _inner_layers(self, start: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Return the innermost bytes of a stream of which one layer is inflated."""
+        begun = [chain([start], pieces)]
+
+        def opener() -> BinaryIO:
+            again = Inflater(self._opener, self._limits, self._name)
+            return cast("BinaryIO", PiecesStream(begun.pop() if begun else again._own_layer()))
+
+        inner = Inflater(opener, self._limits, self._name, self)
+        yield from inner.chunks()
+        self.problem = self.problem or inner.problem
+
+    def _own_layer(self) -> Iterator[bytes]:
+        """Return the bytes below the outermost layer."""
         stream = self._opener()
         try:
             start = _read(stream, 4)
             self.codec = codec_of(start)
-            self._bytes_in += len(start)
+            self.bytes_in += len(start)
             if self.codec == "plain":
                 yield from self._plain(start, stream)
             elif self.codec == "zstd":
                 yield from self._bounded(self._zstd(start, stream))
+            elif self.codec in ("base64", "utf-16"):
+                yield from self._bounded(self._encoded(start, stream))
             else:
                 yield from self._bounded(self._members(start, stream))
         finally:
             stream.close()
+
+    def _encoded(self, start: bytes, stream: BinaryIO) -> Iterator[bytes]:
+        """Return the bytes of a stream of text in another encoding."""
+        decode = from_base64 if self.codec == "base64" else from_utf16
+        try:
+            yield from decode(self._raw(start, stream))
+        except ValueError as error:
+            self.problem = Problem("corrupt_stream", f"{self.codec}: {error}")
+
+    def _raw(self, start: bytes, stream: BinaryIO) -> Iterator[bytes]:
+        yield start
+        while piece := stream.read(READ_BYTES):
+            self.bytes_in += len(piece)
+            yield piece
 
     def _plain(self, start: bytes, stream: BinaryIO) -> Iterator[bytes]:
         if start:
@@ -123,13 +193,17 @@ class Inflater:
             yield piece
 
     def _bounded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        outermost = self
+        while outermost.outer is not None:
+            outermost = outermost.outer
         for piece in pieces:
             self._bytes_out += len(piece)
-            allowed = max(RATIO_FREE_BYTES, self._limits.max_inflate_ratio * self._bytes_in)
+            size = outermost.bytes_in
+            allowed = max(RATIO_FREE_BYTES, self._limits.max_inflate_ratio * size)
             if self._bytes_out > allowed:
                 raise RejectError(
                     f"{self._name} inflates to more than {self._limits.max_inflate_ratio} times "
-                    f"its size ({self._bytes_in} bytes gave {self._bytes_out} so far)",
+                    f"its size ({size} bytes gave {self._bytes_out} so far)",
                     code="inflate_ratio",
                     hint="raise limits.max_inflate_ratio if the object is known to be harmless",
                 )
@@ -157,7 +231,7 @@ class Inflater:
         while not decompressor.eof:
             if not pending and not full:
                 pending = stream.read(READ_BYTES)
-                self._bytes_in += len(pending)
+                self.bytes_in += len(pending)
                 if not pending:
                     message = f"the {self.codec} stream ends in the middle"
                     self.problem = Problem("truncated", message)
@@ -177,7 +251,7 @@ class Inflater:
         pending = pending.lstrip(b"\0")
         while len(pending) < size:
             more = stream.read(READ_BYTES)
-            self._bytes_in += len(more)
+            self.bytes_in += len(more)
             if not more:
                 break
             pending = (pending + more).lstrip(b"\0")
@@ -266,7 +340,7 @@ class _Counted(io.RawIOBase):
             return start + (self._stream.read(max(size - len(start), 0)) or b"")
         data = self._stream.read(size) or b""
         self.ended = not data
-        self._owner._bytes_in += len(data)  # noqa: SLF001
+        self._owner.bytes_in += len(data)
         return data
 
 
