@@ -1,4 +1,14 @@
-"""The base class of all components, and the context that the host gives them."""
+"""The base class of all components, and the context that the host gives them.
+
+>>> from ktrans.api import Component, ComponentConfig, Context
+>>> class Acme(Component[ComponentConfig]):
+...     def check(self):
+...         print(f"{self.context.name} of {self.context.pipeline} can be reached")
+>>> context = Context(pipeline="flows", name="lake")
+>>> with Acme(ComponentConfig(type="acme"), context) as acme:
+...     acme.check()
+lake of flows can be reached
+"""
 
 from __future__ import annotations
 

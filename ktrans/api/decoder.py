@@ -2,6 +2,22 @@
 
 `blocks` runs in one thread and does only what needs order: decompress, cut at record ends, follow
 headers, count positions. `decode` turns one block into rows; it is pure and runs in many threads.
+
+>>> from ktrans.api import BytesPayload, Decoded, Decoder, ComponentConfig, Split
+>>> import pyarrow as pa
+>>> class PortDecoder(Decoder[ComponentConfig]):
+...     def schema(self, columns):
+...         return pa.schema({"dst_port": pa.int32()})
+...     def blocks(self, payload):
+...         with payload.open() as stream:
+...             yield memoryview(stream.read())
+...     def decode(self, block):
+...         ports = [int(line) for line in bytes(block).split()]
+...         return Decoded(pa.record_batch({"dst_port": pa.array(ports, pa.int32())}), len(ports))
+>>> decoder = PortDecoder(ComponentConfig(type="ports"))
+>>> [block] = decoder.blocks(BytesPayload(Split("a", "a"), b"22 443"))
+>>> decoder.decode(block).batch["dst_port"].to_pylist()
+[22, 443]
 """
 
 from __future__ import annotations

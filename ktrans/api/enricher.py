@@ -1,4 +1,21 @@
-"""Enrichers take a record batch and return a record batch."""
+"""Enrichers take a record batch and return a record batch.
+
+>>> import pyarrow as pa
+>>> import pyarrow.compute as pc
+>>> from ktrans.api import ComponentConfig, Enricher
+>>> class BitsEnricher(Enricher[ComponentConfig]):
+...     def needs(self):
+...         return ["bytes"]
+...     def adds(self):
+...         return ["bits"]
+...     def bind(self, schema):
+...         return schema.append(pa.field("bits", pa.int64()))
+...     def apply(self, batch):
+...         return batch.append_column("bits", pc.multiply(batch["bytes"], 8))
+>>> enricher = BitsEnricher(ComponentConfig(type="bits"))
+>>> enricher.apply(pa.record_batch({"bytes": [100, None]}))["bits"].to_pylist()
+[800, None]
+"""
 
 from __future__ import annotations
 

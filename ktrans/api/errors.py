@@ -19,6 +19,11 @@ KtransError
    |- LedgerError        70   rows in and rows out do not agree
    |- StageLostError     70   what a task had staged is gone; the epoch is processed again
    |- InterruptedRunError 75  the run was stopped before it was done
+
+>>> from ktrans.api import ConfigError
+>>> error = ConfigError("no such table", field="table", hint="create it first")
+>>> error.code, int(error.exit_code), error.hint
+('config', 78, 'create it first')
 """
 
 from __future__ import annotations

@@ -1,4 +1,21 @@
-"""Formats turn rows into bytes, for files or messages."""
+r"""Formats turn rows into bytes, for files or messages.
+
+>>> import io
+>>> import pyarrow as pa
+>>> from ktrans.api import ComponentConfig, Encoded
+>>> from ktrans.kit.rows.row_format import RowFormat
+>>> class PortsFormat(RowFormat[ComponentConfig]):
+...     extension = ".ports"
+...     def bind(self, schema):
+...         pass
+...     def encode(self, batch):
+...         data = "".join(f"{port}\n" for port in batch["dst_port"].to_pylist()).encode()
+...         return Encoded(data, batch.num_rows, len(data))
+>>> writer = PortsFormat(ComponentConfig(type="ports")).open(file := io.BytesIO())
+>>> writer.write(PortsFormat(ComponentConfig(type="ports")).encode(pa.record_batch({"dst_port": [22]})))
+>>> writer.finish(), file.getvalue()
+(1, b'22\n')
+"""
 
 from __future__ import annotations
 

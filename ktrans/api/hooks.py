@@ -23,6 +23,13 @@ Times named `began`, `ended` and `at` are seconds since 1970, on a clock that ne
                           delivery; columns, each with name, type and description
 
 `namespace` and `name` are those of `ktrans.api.Dataset`, None where a component has none.
+
+>>> from ktrans.api import hookimpl
+>>> @hookimpl
+... def ktrans_epoch_committed(run, epoch):
+...     print(run["pipeline"], epoch["id"], epoch["seconds"])
+>>> ktrans_epoch_committed({"pipeline": "flows"}, {"id": 7, "seconds": 1.5})
+flows 7 1.5
 """
 
 from __future__ import annotations

@@ -1,4 +1,13 @@
-"""Splits name a piece of input; payloads hold its bytes."""
+r"""Splits name a piece of input; payloads hold its bytes.
+
+>>> from ktrans.api import BytesPayload, Split
+>>> payload = BytesPayload(Split(key="a.log", uri="file:///a.log"), b"one\ntwo\n")
+>>> with payload.open() as stream:
+...     stream.readline()
+b'one\n'
+>>> payload.head(3)
+b'one'
+"""
 
 from __future__ import annotations
 

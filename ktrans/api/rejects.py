@@ -1,4 +1,12 @@
-"""Rejects (dead letters): input that could not become a row, with all that a replay needs."""
+"""Rejects (dead letters): input that could not become a row, with all that a replay needs.
+
+>>> from ktrans.api import reject_batch
+>>> batch = reject_batch(
+...     "file:///a.log", [3], ["bad_number"], [b"22 x"], details=["port: 'x'"], decoder="ports"
+... )
+>>> batch["reason"].to_pylist(), batch["raw_complete"].to_pylist()
+(['bad_number'], [True])
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,28 @@
-"""Sinks write rows: a writer stages the rows of a task, `commit` publishes an epoch."""
+"""Sinks write rows: a writer stages the rows of a task, `commit` publishes an epoch.
+
+>>> import pyarrow as pa
+>>> from ktrans.api import ComponentConfig, EpochId, Receipt, Sink, TaskId, Writer
+>>> class CountWriter(Writer):
+...     rows = 0
+...     def write(self, encoded):
+...         self.rows += encoded.num_rows
+...     def finish(self):
+...         return Receipt(rows=self.rows)
+...     def abort(self):
+...         self.rows = 0
+>>> class CountSink(Sink[ComponentConfig]):
+...     def bind(self, schema):
+...         pass
+...     def writer(self, task):
+...         return CountWriter()
+...     def commit(self, epoch, receipts):
+...         print(epoch, sum(receipt.rows for receipt in receipts), "rows")
+>>> sink, epoch = CountSink(ComponentConfig(type="count")), EpochId("flows", 1)
+>>> writer = sink.writer(TaskId(epoch, 0))
+>>> writer.write(writer.encode(pa.record_batch({"bytes": [1, 2]})))
+>>> sink.commit(epoch, [writer.finish()])
+00000001 2 rows
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,19 @@
-"""Sources list input as splits, and open them."""
+"""Sources list input as splits, and open them.
+
+>>> from ktrans.api import BytesPayload, ComponentConfig, Plan, Source, Split
+>>> class NumberSource(Source[ComponentConfig]):
+...     def plan(self, position, memory, budget):
+...         start = position or 0
+...         if start == 3:
+...             return None
+...         return Plan((Split(str(start), f"number:{start}"),), position=start + 1)
+...     def open(self, split):
+...         return BytesPayload(split, split.key.encode())
+>>> source = NumberSource(ComponentConfig(type="numbers"))
+>>> plan = source.plan(None, None, None)
+>>> source.open(plan.splits[0]).data, plan.position
+(b'0', 1)
+"""
 
 from __future__ import annotations
 

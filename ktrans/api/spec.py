@@ -1,5 +1,19 @@
 """How a plugin declares a component, and the markers for its hooks.
 
+>>> from ktrans.api import Spec, hookimpl
+>>> @hookimpl
+... def ktrans_components():
+...     return [
+...         Spec(
+...             kind="sink",
+...             type="acme",
+...             build="ktrans_acme.sink:AcmeSink",
+...             config="ktrans_acme.sink:AcmeSinkConfig",
+...             summary="Rows to the Acme API",
+...             delivery="at_least_once",
+...         )
+...     ]
+
 Every plugin's registration module imports this, even for `ktrans --help`: nothing heavy here.
 """
 

@@ -1,5 +1,26 @@
 """State stores: they keep what a pipeline remembers, and let one run at a time write it.
 
+>>> from contextlib import contextmanager
+>>> from ktrans.api import ComponentConfig, StateStore
+>>> from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
+>>> class MemoryState(StateStore[ComponentConfig]):
+...     '''Keeps nothing beyond the process, and hands out a copy to look at.'''
+...     where = "memory"
+...     database = SqliteDatabase(MEMORY)
+...     @contextmanager
+...     def hold(self, pipeline, run=""):
+...         yield self.database
+...     @contextmanager
+...     def look(self, pipeline):
+...         yield SqliteDatabase(MEMORY, self.database.connection.serialize())
+...     def pipelines(self):
+...         return [name for (name,) in self.database.rows("SELECT name FROM pipelines")]
+>>> state = MemoryState(ComponentConfig(type="memory"))
+>>> with state.hold("flows") as database, database.transaction() as transaction:
+...     _ = transaction.execute("INSERT INTO pipelines VALUES ('flows', 'f', 'h', NULL, NULL, 't')")
+>>> state.pipelines()
+['flows']
+
 Once another run has taken over a pipeline, every further transaction of the earlier holder raises
 FencedError and changes nothing. What the tables hold is the engine's concern.
 """

@@ -2,6 +2,25 @@
 
 The state update is recorded in the same transaction as the epoch. An epoch that is done again
 begins with the state after the last recorded one.
+
+>>> from ktrans.api import ComponentConfig, EpochAccounting, StatefulEnricher, StateUpdate
+>>> class CountEnricher(StatefulEnricher[ComponentConfig]):
+...     state_id, rows, total = "count", 0, 0
+...     def bind(self, schema):
+...         return schema
+...     def resume(self, task, snapshot, context):
+...         run = CountEnricher(self.config, self.context)
+...         run.total = sum(int(part) for part in snapshot.read())
+...         return run
+...     def prepare(self, batch):
+...         return batch
+...     def take(self, prepared):
+...         self.rows += prepared.num_rows
+...         return prepared
+...     def accounting(self):
+...         return EpochAccounting(held=(0, 0, 0), closed=(self.rows, 0, 0), filtered=(0, 0, 0), late=0)
+...     def state_update(self):
+...         return StateUpdate((str(self.total + self.rows).encode(),), whole=True, open=0)
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""The contract: its names are what they say, and registration stays light."""
+"""The contract: its examples run, its names are what they say, and registration stays light."""
 
 import ast
+import doctest
 import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 import pytest
 
 import ktrans.api
+
+MODULES = sorted(module.name for module in pkgutil.iter_modules(ktrans.api.__path__))
+WITHOUT_EXAMPLE = {"clock", "log_events"}
 
 
 def listed():
@@ -22,6 +27,14 @@ def listed():
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_kind_opens_with_an_example_that_runs(name):
+    module = importlib.import_module(f"ktrans.api.{name}")
+    has_example = bool(doctest.DocTestParser().get_examples(module.__doc__))
+    assert has_example != (name in WITHOUT_EXAMPLE)
+    assert doctest.testmod(module).failed == 0
 
 
 def test_names_are_those_of_the_modules_that_define_them():
