@@ -170,8 +170,7 @@ class Compiler:
             if arg.kind in function.never:
                 problem = f"{node.name} does not {function.verb} {arg.kind}"
                 raise self.error(problem, node.pos, HINTS.get(arg.kind))
-        if node.name in {"=", "!="}:
-            self.check_values(args)
+        self.check_values(args if node.name in {"=", "!="} else ())
         if function.args:
             args = [self.of_kind(arg, function.kinds(i), node.name) for i, arg in enumerate(args)]
         if function.alike:

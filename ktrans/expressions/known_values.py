@@ -27,7 +27,6 @@ def problem_of(field: pa.Field, text: str) -> tuple[str, str | None] | None:
     if meant is not None:
         return f"{field.name} is never {text!r}", f"write '{meant}'"
     if only:
-        few = len(only) <= MOST_LISTED
-        hint = f"it is one of {', '.join(only)}" if few else did_you_mean(text, only)
-        return f"{field.name} is never {text!r}", hint
+        listed = f"it is one of {', '.join(only)}" if len(only) <= MOST_LISTED else None
+        return f"{field.name} is never {text!r}", listed or did_you_mean(text, only)
     return None
