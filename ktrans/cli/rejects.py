@@ -186,7 +186,7 @@ def replay(config: str, as_json: bool, no_progress: bool) -> int:
     """
     from ktrans.cli.run_memory import garbage_collection
     from ktrans.cli.run_observer import run_observer, wants_progress
-    from ktrans.cli.run_result import exit_code, show_receipt
+    from ktrans.cli.run_result import show_receipt
     from ktrans.cli.signals import Signals
     from ktrans.engine.run import replay as replay_rejects
 
@@ -198,9 +198,9 @@ def replay(config: str, as_json: bool, no_progress: bool) -> int:
         signals.handle_stop(),
         run_observer(found, config, progress=progress) as observer,
     ):
-        receipt = replay_rejects(pipeline, found, observer, signals.stop)
+        receipt = replay_rejects(pipeline, found, observer, signals.stop, signals.abandon)
     shown = sys.stderr.isatty() and not as_json
     if as_json:
         show_json(receipt.to_json())
     show_receipt(receipt, config, summary=shown, one_line=not as_json)
-    return exit_code(receipt, signals)
+    return receipt.exit_code

@@ -14,7 +14,6 @@ from ktrans.cli.pipelines import catalogue, chosen_profile, profile_option
 from ktrans.kit.cli import DURATION, debug_option, json_option, show_json
 
 if TYPE_CHECKING:
-    from ktrans.cli.signals import Signals
     from ktrans.engine.fleet.fleet import Fleet
     from ktrans.engine.fleet.member import Member
     from ktrans.observe.logs import LogFormat
@@ -32,7 +31,7 @@ Exit codes:
   130  interrupted twice
 
 The exit code of several pipelines is the first of these that occurred:
-70, 78, 77, 65, 69, 75, 0.
+130, 70, 78, 77, 65, 69, 75, 0.
 
 On a terminal a run shows its progress and ends with a receipt. Elsewhere it
 prints nothing if there are no problems, which suits cron (--summary shows the
@@ -164,7 +163,12 @@ def command(  # noqa: PLR0917 - click passes options by name
     choose_allocator()
     found = catalogue(-1 if quiet else verbose, log_format)
     options = RunOptions(
-        limit=limit, dry_run=dry_run, start=start, workers=workers, if_locked=if_locked
+        limit=limit,
+        dry_run=dry_run,
+        start=start,
+        workers=workers,
+        if_locked=if_locked,
+        fail_on_rejects=fail_on_rejects,
     )
     request = FleetRequest(
         paths=configs,
@@ -211,7 +215,7 @@ def command(  # noqa: PLR0917 - click passes options by name
         show_receipt(member.receipt, label, summary=shown, one_line=verbose > 0, warn=not quiet)
     if as_json:
         show_json(receipts)
-    return _exit_code(fleet, members, signals, fail_on_rejects=fail_on_rejects)
+    return _exit_code(fleet, members)
 
 
 def _label(member: Member, members: list[Member]) -> str:
@@ -236,13 +240,8 @@ def _receipts(fleet: Fleet, members: list[Member]) -> list[dict[str, Any]]:
     return [*(member.receipt.to_json() for member in members), *wrong]
 
 
-def _exit_code(
-    fleet: Fleet, members: list[Member], signals: Signals, *, fail_on_rejects: bool
-) -> int:
-    from ktrans.cli.run_result import exit_code
+def _exit_code(fleet: Fleet, members: list[Member]) -> int:
     from ktrans.engine.fleet.allocation import worst_exit_code
 
-    codes = [
-        exit_code(member.receipt, signals, fail_on_rejects=fail_on_rejects) for member in members
-    ]
+    codes = [member.receipt.exit_code for member in members]
     return worst_exit_code([*codes, *(error.exit_code for _, error in fleet.wrong)])

@@ -12,7 +12,6 @@ from ktrans.api import ExitCode
 from ktrans.cli.failures import REPORT, show_parts
 
 if TYPE_CHECKING:
-    from ktrans.cli.signals import Signals
     from ktrans.engine.receipt import RunReceipt
 
 
@@ -76,13 +75,3 @@ def write_receipt(path: str, receipt: Any) -> None:
     from ktrans.observe.metrics import write_atomically
 
     write_atomically(Path(path), f"{json.dumps(receipt, indent=2, ensure_ascii=False)}\n")
-
-
-def exit_code(receipt: RunReceipt, signals: Signals, *, fail_on_rejects: bool = False) -> int:
-    """Return the exit code of a run."""
-    if signals.abandon.is_set():
-        return ExitCode.INTERRUPTED
-    refused = receipt.ledger.rejects or receipt.ledger.refused
-    if fail_on_rejects and receipt.exit_code == ExitCode.OK and refused:
-        return ExitCode.DATA
-    return receipt.exit_code

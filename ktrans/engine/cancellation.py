@@ -32,6 +32,8 @@ class Cancellation:
     failed: threading.Event = field(default_factory=threading.Event)
     stop_after_epoch: threading.Event = field(default_factory=threading.Event)
     clock: Clock = CLOCK
+    grace_over: bool = False
+    """Whether the grace period ended before the epoch did, so that it was abandoned."""
 
     def child(self) -> Cancellation:
         """Return a cancellation for one attempt, with a `failed` of its own."""
@@ -56,7 +58,8 @@ class Cancellation:
         def watch() -> None:
             while not over.is_set():
                 if self.stop.wait(TICK_SECS):
-                    if not over.wait(secs):
+                    if not over.wait(secs) and not self.abandon.is_set():
+                        self.grace_over = True
                         self.abandon.set()
                     return
 

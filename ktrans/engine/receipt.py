@@ -17,6 +17,9 @@ from ktrans.state.epochs import Epoch, Quarantine
 LISTED_OUTPUTS = 1000
 """How many outputs of a sink a receipt names."""
 
+MANY_ROWS = 1000
+"""From how many rows on it is remarkable that a condition is true for none."""
+
 
 @dataclass(slots=True)
 class SinkOutput:
@@ -125,6 +128,29 @@ class RunReceipt:
             "place": str(error.where) if error.where else None,
         }
 
+    def finish(self, *, fail_on_rejects: bool, abandoned: bool) -> None:
+        """Settle the exit code, which everything else reports.
+
+        Args:
+            fail_on_rejects: whether any reject makes it that of bad data.
+            abandoned: whether the run was interrupted twice.
+        """
+        self.finished = dt.datetime.now(dt.UTC)
+        refused = self.ledger.rejects or self.ledger.refused
+        if abandoned:
+            self.exit_code = ExitCode.INTERRUPTED
+        elif fail_on_rejects and refused and self.exit_code == ExitCode.OK:
+            self.exit_code = ExitCode.DATA
+
+    @property
+    def kept_nothing(self) -> list[str]:
+        """Filters and sinks whose condition was true for none of many rows."""
+        return [
+            stage.name
+            for stage in self.ledger.stages
+            if not stage.sums_up and stage.filtered.rows == stage.came_in.rows >= MANY_ROWS
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Return the documented JSON form that `--receipt` and `--json` write."""
         return {
@@ -133,5 +159,6 @@ class RunReceipt:
             "started": self.started.isoformat(),
             "finished": self.finished.isoformat() if self.finished else None,
             "seconds": round(self.seconds, 3),
+            "kept_nothing": self.kept_nothing,
             "ledger": self.ledger.to_json(),
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import threading
 import uuid
@@ -70,6 +69,7 @@ def replay(
     catalogue: Catalogue,
     observer: Observer | None = None,
     stop: threading.Event | None = None,
+    abandon: threading.Event | None = None,
 ) -> RunReceipt:
     """Run a pipeline with its stored rejects as input.
 
@@ -77,7 +77,7 @@ def replay(
         UsageError: the rejects are not files.
         ConfigError, PluginError: the components do not fit together.
     """
-    cancellation = Cancellation(stop or threading.Event())
+    cancellation = Cancellation(stop or threading.Event(), abandon or threading.Event())
     run = Run(pipeline, catalogue, RunOptions(), observer or Observer(), cancellation)
     return run.run(replay=True)
 
@@ -243,5 +243,9 @@ class Run:
 
     def _finish(self) -> None:
         self.receipt.retries = self.meter.retries
-        self.receipt.finished = dt.datetime.now(dt.UTC)
+        cancellation = self.cancellation
+        self.receipt.finish(
+            fail_on_rejects=self.options.fail_on_rejects,
+            abandoned=cancellation.abandon.is_set() and not cancellation.grace_over,
+        )
         self.observer.run_finished(self.receipt.to_json())

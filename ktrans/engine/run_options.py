@@ -20,6 +20,7 @@ class RunOptions:
         start: where to start instead of where the last run ended (`--from`); the source parses it.
         workers: overrides the pipeline's `engine.workers`.
         if_locked: overrides the pipeline's `engine.if_locked`.
+        fail_on_rejects: whether any reject makes the exit code that of bad data.
         clock: the clock of the run and its components; tests use one that they move.
     """
 
@@ -29,4 +30,5 @@ class RunOptions:
     start: str | None = None
     workers: int | None = None
     if_locked: str | None = None
+    fail_on_rejects: bool = False
     clock: Clock = CLOCK

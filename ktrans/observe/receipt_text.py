@@ -22,7 +22,6 @@ from ktrans.observe import human
 WIDTH = 80
 LABELS = (10, 24)
 """The smallest and the largest width of the label column."""
-
 SPEED_ROWS = 10_000
 """The speed is only shown for this many rows or more."""
 
@@ -63,10 +62,15 @@ def receipt_text(
 def one_line(receipt: RunReceipt) -> str:
     """Return a receipt as one line, for logs."""
     out = sum(sink.rows for sink in receipt.sinks)
+    written = f"{human.count(out)} written"
+    if receipt.dry_run:
+        sinks = {sink.id for sink in receipt.sinks}
+        out = sum(stage.went_out.rows for stage in receipt.ledger.stages if stage.name in sinks)
+        written = f"{human.count(out)} would be written (dry run)"
     return (
         f"{receipt.pipeline}: {_HEADS[receipt.outcome][0]} in {human.duration(receipt.seconds)}: "
         f"{human.count(receipt.splits, 'file')}, "
-        f"{human.count(receipt.ledger.decoded.rows, 'row')} in, {human.count(out)} written, "
+        f"{human.count(receipt.ledger.decoded.rows, 'row')} in, {written}, "
         f"{human.count(receipt.ledger.rejects, 'reject')}, exit code {int(receipt.exit_code)}"
     )
 
@@ -169,7 +173,7 @@ class _Writer:
         stages = {stage.name: stage for stage in self.ledger.stages}
         for sink in self.receipt.sinks:
             yield from self._sink(sink, stages.get(sink.id))
-        if self.receipt.rejects and self.receipt.rejects.rows:
+        if self.receipt.rejects and self.receipt.rejects.rows and not self.receipt.dry_run:
             yield from self._sink(self.receipt.rejects, None)
 
     def _sink(self, sink: SinkOutput, stage: StageLedger | None) -> Iterator[str]:
@@ -211,6 +215,8 @@ class _Writer:
                 f"{human.count(ledger.skipdata, 'row')} of log status SKIPDATA: the cloud itself "
                 "lost flow records there"
             )
+        for name in receipt.kept_nothing:
+            yield from self._warn(f"{name} kept none of its rows: check its condition")
         yield from self._quarantined()
         for uri in receipt.torn[:SHOWN]:
             yield from self._warn(
@@ -241,7 +247,7 @@ class _Writer:
 
     def _next(self) -> Iterator[str]:
         receipt, config = self.receipt, self.config
-        if receipt.rejects and receipt.rejects.rows:
+        if receipt.rejects and receipt.rejects.rows and not receipt.dry_run:
             yield self._line("next", f"ktrans rejects list {config}")
         if receipt.quarantined:
             yield self._line("next", f"ktrans state show {config}")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ktrans.config.model import Pipeline
 
 ORDER = (
+    ExitCode.INTERRUPTED,
     ExitCode.SOFTWARE,
     ExitCode.CONFIG,
     ExitCode.ACCESS,

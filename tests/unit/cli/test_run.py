@@ -81,9 +81,36 @@ def test_metrics_grow_from_run_to_run(project, ktrans, lines):
     assert 'ktrans_exit_code{pipeline="demo"} 0.0' in text
 
 
-def test_fail_on_rejects(project, ktrans, add_bad_line):
+def test_with_fail_on_rejects_everything_reports_the_exit_code(project, ktrans, add_bad_line):
     add_bad_line()
-    assert ktrans("run", "demo.yaml", "--fail-on-rejects", "-q")[0] == 65
+    options = ("--fail-on-rejects", "--json", "-v", "--metrics-file", "ktrans.prom")
+    code, out, err = ktrans("run", "demo.yaml", "--receipt", "receipt.json", *options)
+    assert code == 65
+    assert json.loads(out)["exit_code"] == 65
+    assert json.loads((project / "receipt.json").read_text())["exit_code"] == 65
+    assert "1 reject, exit code 65" in err
+    assert 'ktrans_exit_code{pipeline="demo"} 65.0' in (project / "ktrans.prom").read_text()
+
+
+def test_a_dry_run_off_a_terminal_says_what_would_be_written(project, ktrans, add_bad_line):
+    add_bad_line()
+    _, _, err = ktrans("run", "demo.yaml", "--dry-run")
+    assert "13 would be written (dry run)" in err
+    _, _, receipt = ktrans("run", "demo.yaml", "--dry-run", "--summary")
+    assert "rejects list" not in receipt
+    assert "-> rejects" not in receipt
+
+
+def test_a_condition_that_keeps_none_of_many_rows_is_remarked(project, ktrans, lines):
+    (project / "logs/many.log").write_text("\n".join([lines.head, *lines.good * 400]) + "\n")
+    text = (
+        (project / "demo.yaml").read_text().replace("action = 'reject' or bytes > 0", "bytes < 0")
+    )
+    (project / "demo.yaml").write_text(text)
+    code, out, err = ktrans("run", "demo.yaml", "--summary", "--json")
+    assert code == 0
+    assert json.loads(out)["kept_nothing"] == ["enrichers[0] filter"]
+    assert "enrichers[0] filter kept none of its rows" in " ".join(err.split())
 
 
 def test_a_dry_run_writes_nothing(project, ktrans):
@@ -246,7 +273,6 @@ def test_schemas_are_json(ktrans):
 
 
 def test_the_second_signal_abandons_and_is_130():
-    from ktrans.cli.run_result import exit_code
     from ktrans.cli.signals import Signals
     from ktrans.engine.receipt import RunReceipt
 
@@ -256,10 +282,11 @@ def test_the_second_signal_abandons_and_is_130():
         signal.raise_signal(signal.SIGINT)
         assert stopping.stop.is_set()
         assert not stopping.abandon.is_set()
-        assert exit_code(RunReceipt("demo", "x"), stopping) == 0
         signal.raise_signal(signal.SIGTERM)
         assert stopping.abandon.is_set()
-    assert exit_code(RunReceipt("demo", "x"), stopping) == 130
+    receipt = RunReceipt("demo", "x")
+    receipt.finish(fail_on_rejects=False, abandoned=stopping.abandon.is_set())
+    assert receipt.to_json()["exit_code"] == 130
     assert signal.getsignal(signal.SIGINT) is before
 
 
