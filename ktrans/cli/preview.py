@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktrans.cli.pipelines import config_argument, load
-from ktrans.kit.cli import debug_option, json_option, show_json, width
+from ktrans.kit.cli import json_option, show_json, width
 from ktrans.observe.human import count
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ CELL = 40
     help="decoder, an enricher's type or number, or a sink's id; default: the last enricher.",
 )
 @json_option
-@debug_option
-def command(config: str, rows: int, after: str | None, as_json: bool) -> int:
+def command(config: str, rows: int, after: str | None, as_json: bool) -> None:
     """Show some rows after any stage; writes nothing and records nothing."""
     from ktrans.tools.preview import preview
 
@@ -48,14 +47,13 @@ def command(config: str, rows: int, after: str | None, as_json: bool) -> int:
                 "rejects": [_jsonable(row) for row in rejects.to_pylist()],
             }
         )
-        return 0
+        return
     click.echo(as_text(table, width()))
     if rejects.num_rows:
         click.echo(f"{count(rejects.num_rows, 'reject')}:", err=True)
         for row in rejects.slice(0, 5).to_pylist():
             click.echo(f"  {row['reason']}: {row['detail'] or ''}", err=True)
             click.echo(f"    {row['source_uri']}:{row['source_pos'] or ''}", err=True)
-    return 0
 
 
 def as_text(table: pa.Table, room: int) -> str:
