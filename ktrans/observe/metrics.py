@@ -24,11 +24,7 @@ M = TypeVar("M", Counter, Gauge)
 
 
 class Metrics:
-    """The metrics of one pipeline, in their own registry.
-
-    Args:
-        pipeline: the value of the label `pipeline`.
-    """
+    """The metrics of one pipeline, in their own registry."""
 
     def __init__(self, pipeline: str) -> None:
         self.pipeline = pipeline
@@ -66,9 +62,7 @@ class Metrics:
     def add(self, receipt: dict[str, Any], *, now: float) -> None:
         """Add a finished run.
 
-        Args:
-            receipt: its JSON form (`RunReceipt.to_json`).
-            now: when it ended, in seconds since 1970.
+        The receipt is in its JSON form; `now` is in seconds since 1970.
         """
         sinks = [*receipt["sinks"], *([receipt["rejects"]] if receipt["rejects"] else [])]
         self.add_epoch({**receipt, "sinks": {sink["id"]: sink for sink in sinks}})
@@ -128,11 +122,7 @@ class Metrics:
 
 
 class MetricsFile:
-    """The metrics file of the runs of one process; counters continue from an existing file.
-
-    Args:
-        path: the path of the file.
-    """
+    """The metrics file of the runs of one process; counters continue from an existing file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -98,9 +98,7 @@ class Store(EpochStore):
     def position(self, pipeline: str, source: str | None = None) -> Any:
         """Return the source's position after the last recorded epoch, or None.
 
-        Args:
-            pipeline: whose position.
-            source: the type of the source that asks; a position of another type is not returned.
+        A position of another type of source than the one that asks is not returned.
         """
         rows = self.rows("SELECT position, source FROM pipelines WHERE name=?", pipeline)
         if not rows or not rows[0][0] or (source is not None and rows[0][1] != source):
