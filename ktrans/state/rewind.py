@@ -88,11 +88,6 @@ class RewindPlan:
     epochs: tuple[dict[str, Any], ...]
     source: str
 
-    @property
-    def last(self) -> int:
-        """The number of the last epoch that is read again."""
-        return int(self.epochs[-1]["number"]) if self.epochs else self.to
-
 
 def plan_rewind(database: Queryable, pipeline: str, time: dt.datetime) -> RewindPlan:
     """Plan a rewind to a time; nothing is changed.

@@ -11,16 +11,13 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans.api import StateError
 from ktrans.api.state import StateStore
 from ktrans.kit.state.tables import TABLES, pipeline_column
 from ktrans.state import snapshots
 from ktrans.state.epoch_store import EpochStore, now_text
-
-if TYPE_CHECKING:
-    from typing import Self
 
 RECALL_CHUNK = 500
 
@@ -41,21 +38,6 @@ def view_store(state: StateStore[Any], pipeline: str) -> Iterator[Store]:
 
 class Store(EpochStore):
     """Remembers positions, epochs and splits of pipelines."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
-
-    @property
-    def where(self) -> str:
-        """The database's name for messages."""
-        return self.database.where
-
-    def close(self) -> None:
-        """Close the database; safe to call twice."""
-        self.database.close()
 
     def confirm(self) -> None:
         """Check that this process may still write.
