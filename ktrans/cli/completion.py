@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import click
 
-from ktrans.kit.cli import debug_option
-
 SHELLS = ("bash", "zsh", "fish")
 
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(SHELLS), metavar="SHELL")
-@debug_option
-def command(shell: str) -> int:
+def command(shell: str) -> None:
     """Print the completion script for a shell: bash, zsh or fish.
 
     \b
@@ -27,4 +24,3 @@ def command(shell: str) -> int:
     complete = get_completion_class(shell)
     assert complete is not None
     click.echo(complete(cli, {}, "ktrans", "_KTRANS_COMPLETE").source())
-    return 0

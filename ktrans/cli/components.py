@@ -10,7 +10,7 @@ import click
 
 from ktrans.api.spec import KINDS
 from ktrans.cli.pipelines import catalogue
-from ktrans.kit.cli import debug_option, json_option, show_json, table, width
+from ktrans.kit.cli import json_option, show_json, table, width
 
 if TYPE_CHECKING:
     from ktrans.api.spec import Kind, Spec
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 @click.argument("kind", type=click.Choice(KINDS), required=False, metavar="[KIND]")
 @click.argument("name", required=False, metavar="[TYPE]")
 @json_option
-@debug_option
-def command(kind: Kind | None, name: str | None, as_json: bool) -> int:
+def command(kind: Kind | None, name: str | None, as_json: bool) -> None:
     """List the available sources, decoders, enrichers, formats, sinks and state stores.
 
     KIND is source, decoder, enricher, format, sink or state. With KIND and TYPE: the options of that
@@ -32,11 +31,11 @@ def command(kind: Kind | None, name: str | None, as_json: bool) -> int:
     found = catalogue()
     if kind and name:
         _one(found, kind, name, as_json=as_json)
-        return 0
+        return
     specs = [spec for k in KINDS if kind in {None, k} for spec in found.specs(k)]
     if as_json:
         show_json({"components": [_json(found, spec) for spec in specs]})
-        return 0
+        return
     rows = [
         [
             spec.kind,
@@ -48,7 +47,6 @@ def command(kind: Kind | None, name: str | None, as_json: bool) -> int:
         for spec in specs
     ]
     click.echo(table(["kind", "type", "stability", "delivery", "summary"], rows))
-    return 0
 
 
 def _json(found: Catalogue, spec: Spec) -> dict[str, Any]:

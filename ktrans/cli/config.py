@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ktrans.cli.pipelines import catalogue, config_argument, load_config
-from ktrans.kit.cli import debug_option, json_option, show_json
+from ktrans.kit.cli import json_option, show_json
 
 
 @click.group("config")
@@ -21,8 +21,7 @@ def command() -> None:
     help="Add a comment to each value: the line where it is set, or # default.",
 )
 @json_option
-@debug_option
-def print_(config: str, origin: bool, as_json: bool) -> int:
+def print_(config: str, origin: bool, as_json: bool) -> None:
     """Print a pipeline with all defaults filled in and all secrets masked.
 
     Included files and the chosen profile are merged. Environment variables are filled in; references
@@ -38,4 +37,3 @@ def print_(config: str, origin: bool, as_json: bool) -> int:
         click.echo(with_origins(tree, loaded), nl=False)
     else:
         click.echo(as_yaml(tree), nl=False)
-    return 0

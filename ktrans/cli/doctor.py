@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ktrans.cli.pipelines import catalogue, chosen_profile, profile_option
-from ktrans.kit.cli import debug_option, json_option, show_json
+from ktrans.kit.cli import json_option, show_json
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
@@ -14,7 +14,6 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 @click.argument("configs", type=click.Path(), nargs=-1, metavar="[CONFIG]...")
 @profile_option
 @json_option
-@debug_option
 def command(configs: tuple[str, ...], as_json: bool) -> int:
     """Check the machine, the installation and, if named, pipelines and what they connect to.
 

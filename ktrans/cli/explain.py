@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ktrans.cli.pipelines import catalogue
-from ktrans.kit.cli import debug_option, json_option, show_json
+from ktrans.kit.cli import json_option, show_json
 
 JSON_KEYS = ("code", "cause", "cure", "distribution")
 
@@ -13,8 +13,7 @@ JSON_KEYS = ("code", "cause", "cure", "distribution")
 @click.command("explain")
 @click.argument("codes", nargs=-1, metavar="[CODE]...")
 @json_option
-@debug_option
-def command(codes: tuple[str, ...], as_json: bool) -> int:
+def command(codes: tuple[str, ...], as_json: bool) -> None:
     """Explain what an error code or a reject reason means, and what to do about it.
 
     Codes are in brackets in messages (`error[reject_limit]`), and in receipts, rejects and
@@ -34,7 +33,6 @@ def command(codes: tuple[str, ...], as_json: bool) -> int:
     chosen = [one for code in codes for one in explained if one.code == code] or explained
     if as_json:
         show_json({"codes": [{n: getattr(one, n) for n in JSON_KEYS} for one in chosen]})
-        return 0
+        return
     for one in chosen:
         click.echo(f"{click.style(one.code, bold=True)}: {one.cause}\n    {one.cure}")
-    return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ktrans.cli.pipelines import config_argument, load
-from ktrans.kit.cli import debug_option, json_option, show_json
+from ktrans.kit.cli import json_option, show_json
 
 FORMATS = ("mermaid", "dot", "svg")
 
@@ -25,10 +25,9 @@ FORMATS = ("mermaid", "dot", "svg")
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file."
 )
 @json_option
-@debug_option
 def command(
     config: str, notation: str | None, columns: bool, output: Path | None, as_json: bool
-) -> int:
+) -> None:
     """Draw a pipeline: its components, and the columns that pass from one to the next.
 
     GitHub, GitLab and most wikis display Mermaid; DOT is for Graphviz; SVG is a complete picture,
@@ -46,7 +45,7 @@ def command(
         assembly.close()
     if as_json:
         show_json(graph.to_json())
-        return 0
+        return
     suffix = {".svg": "svg", ".dot": "dot", ".gv": "dot"}.get(output.suffix if output else "")
     chosen = notation or suffix or "mermaid"
     if chosen == "svg":
@@ -58,4 +57,3 @@ def command(
     else:
         output.write_text(text, "utf-8")
         click.echo(f"{output}: {len(graph.nodes)} components", err=True)
-    return 0

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from ktrans.cli.pipelines import catalogue
-from ktrans.kit.cli import debug_option
 
 if TYPE_CHECKING:
     from ktrans.registry.catalogue import Catalogue
@@ -28,10 +27,9 @@ SAMPLED = 20
 )
 @click.option("--name", help="The pipeline's name; the file's name by default.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
-@debug_option
 def command(
     output: Path, origin: str | None, targets: tuple[str, ...], name: str | None, force: bool
-) -> int:
+) -> None:
     """Write a pipeline file with comments, and the JSON Schema of pipeline files for editors.
 
     A PLACE is a path, s3://bucket/prefix, gs://bucket/prefix, az://account/container/prefix,
@@ -54,7 +52,7 @@ def command(
     _write_schema(output.with_name("ktrans.schema.json"), found)
     click.echo(f"{output} written")
     _show_missing_plugins([source, *sinks], found)
-    return _validate(output, found)
+    _validate(output, found)
 
 
 def _ask(question: str, default: str, option: str) -> str:
@@ -101,11 +99,10 @@ def _show_missing_plugins(sections: list[Section], found: Catalogue) -> None:
         click.echo(f"it needs plugins: pip install {' '.join(missing)}")
 
 
-def _validate(output: Path, found: Catalogue) -> int:
+def _validate(output: Path, found: Catalogue) -> None:
     """Validate the new file, so that errors show now."""
     from ktrans.config.load import load_pipeline
     from ktrans.engine.assemble import assemble
 
     assemble(load_pipeline(output, found), found).close()
     click.echo(f"it is valid; next: ktrans preview {output}")
-    return 0

@@ -8,7 +8,6 @@ from typing import cast
 import click
 
 from ktrans.api.spec import KINDS, Kind
-from ktrans.kit.cli import debug_option
 
 TEMPLATE_KINDS = [kind for kind in KINDS if kind != "state"]
 """The kinds of components that there are templates for."""
@@ -25,8 +24,7 @@ TEMPLATE_KINDS = [kind for kind in KINDS if kind != "state"]
     default=Path(),
     help="Create the plugin's folder in this folder; default: the current one.",
 )
-@debug_option
-def command(name: str, kind: str, into: Path) -> int:
+def command(name: str, kind: str, into: Path) -> None:
     """Write a working plugin: code, options, tests, packaging, README.
 
     It can be installed, and passes its tests. Change it into what you need.
@@ -42,4 +40,3 @@ def command(name: str, kind: str, into: Path) -> int:
         "  .venv/bin/pip install -e '.[test]'\n  .venv/bin/pytest",
         err=True,
     )
-    return 0

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-
-from ktrans.kit.cli import DEBUG
 
 if TYPE_CHECKING:
     from ktrans.config.draft import LoadedFile
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PIPELINE, PROFILE = "ktrans.pipeline", "ktrans.profile"
-"""The keys of `--pipeline` and `--profile` in the metadata of a command's context."""
+PIPELINE, PROFILE, DEBUG = "ktrans.pipeline", "ktrans.profile", "ktrans.debug"
+"""The keys of `--pipeline`, `--profile` and `--debug` in the metadata of a command's context."""
 
 
 def _keep(key: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
@@ -42,6 +41,21 @@ _pipeline_option = click.option(
     callback=_keep(PIPELINE),
     help="The pipeline to use, if the file has several.",
 )
+output_option = click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write to this file instead of stdout.",
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+
+
+def limit_option(what: str) -> Callable[[F], F]:
+    """Return the option `--limit` of a command that lists something."""
+    about = f"The largest number of {what}."
+    return click.option(
+        "--limit", type=click.IntRange(min=1), default=20, show_default=True, help=about
+    )
 
 
 def config_argument(command: F) -> F:

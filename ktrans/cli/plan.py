@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ktrans.cli.pipelines import config_argument, load
-from ktrans.kit.cli import debug_option, json_option, show_json
+from ktrans.kit.cli import json_option, show_json
 from ktrans.observe import human
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 @click.option("--from", "start", metavar="WHERE", help="As for `ktrans run --from`.")
 @click.option("--workers", type=click.IntRange(min=1), help="As for `ktrans run --workers`.")
 @json_option
-@debug_option
-def command(config: str, start: str | None, workers: int | None, as_json: bool) -> int:
+def command(config: str, start: str | None, workers: int | None, as_json: bool) -> None:
     """Show what a run would read and write, without running it.
 
     Lists the new input of the source, decodes a sample to estimate the number of rows, and shows the
@@ -36,10 +35,9 @@ def command(config: str, start: str | None, workers: int | None, as_json: bool) 
     preview = preview_plan(pipeline, found, count, start)
     if as_json:
         show_json(preview)
-        return 0
+        return
     for line in _lines(preview):
         click.echo(line)
-    return 0
 
 
 def _lines(preview: PlanPreview) -> Iterator[str]:

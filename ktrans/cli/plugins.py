@@ -5,13 +5,12 @@ from __future__ import annotations
 import click
 
 from ktrans.cli.pipelines import catalogue
-from ktrans.kit.cli import debug_option, json_option, show_json, table
+from ktrans.kit.cli import json_option, show_json, table
 
 
 @click.command("plugins")
 @json_option
-@debug_option
-def command(as_json: bool) -> int:
+def command(as_json: bool) -> None:
     """List the installed plugins and whether they work.
 
     KTRANS_PLUGINS=a,b loads only these and the built-in components; KTRANS_DISABLE_PLUGINS=a,b loads
@@ -21,7 +20,7 @@ def command(as_json: bool) -> int:
     plugins = catalogue().plugins()
     if as_json:
         show_json({"plugins": plugins})
-        return 0
+        return
     rows = [
         [
             plugin.distribution,
@@ -38,7 +37,6 @@ def command(as_json: bool) -> int:
             click.echo(f"\n{plugin.origin} ({plugin.name}): {plugin.error}")
         for conflict in plugin.conflicts:
             click.echo(f"\n{plugin.origin} ({plugin.name}): also claimed: {conflict}")
-    return 0
 
 
 def _counts(components: list[str]) -> str:

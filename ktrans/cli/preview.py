@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktrans.cli.pipelines import config_argument, load
-from ktrans.kit.cli import debug_option, json_option, show_json, width
+from ktrans.kit.cli import json_option, show_json, width
 from ktrans.observe.human import count
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ CELL = 40
     help="decoder, an enricher's type or number, or a sink's id; default: the last enricher.",
 )
 @json_option
-@debug_option
-def command(config: str, rows: int, after: str | None, as_json: bool) -> int:
+def command(config: str, rows: int, after: str | None, as_json: bool) -> None:
     """Show some rows after any stage; writes nothing and records nothing."""
+    from ktrans.flow.descriptions import type_text
     from ktrans.tools.preview import preview
 
     pipeline, found = load(config)
@@ -43,19 +43,18 @@ def command(config: str, rows: int, after: str | None, as_json: bool) -> int:
     if as_json:
         show_json(
             {
-                "schema": [{"name": f.name, "type": _type(f.type)} for f in table.schema],
-                "rows": [_jsonable(row) for row in table.to_pylist()],
-                "rejects": [_jsonable(row) for row in rejects.to_pylist()],
+                "schema": [{"name": f.name, "type": type_text(f.type)} for f in table.schema],
+                "rows": _rows(table),
+                "rejects": _rows(rejects),
             }
         )
-        return 0
+        return
     click.echo(as_text(table, width()))
     if rejects.num_rows:
         click.echo(f"{count(rejects.num_rows, 'reject')}:", err=True)
         for row in rejects.slice(0, 5).to_pylist():
             click.echo(f"  {row['reason']}: {row['detail'] or ''}", err=True)
             click.echo(f"    {row['source_uri']}:{row['source_pos'] or ''}", err=True)
-    return 0
 
 
 def as_text(table: pa.Table, room: int) -> str:
@@ -63,10 +62,12 @@ def as_text(table: pa.Table, room: int) -> str:
 
     Columns without any value are only listed by name.
     """
+    from ktrans.flow.descriptions import type_text
+
     if table.num_rows == 0:
         return "no rows"
     full = [
-        (f.name, _type(f.type), [_cell(v) for v in table.column(f.name).to_pylist()])
+        (f.name, type_text(f.type), [_cell(v) for v in table.column(f.name).to_pylist()])
         for f in table.schema
         if table.column(f.name).null_count < table.num_rows
     ]
@@ -93,12 +94,6 @@ def as_text(table: pa.Table, room: int) -> str:
     return "\n\n".join(texts)
 
 
-def _type(kind: pa.DataType) -> str:
-    from ktrans.flow.descriptions import type_text
-
-    return type_text(kind)
-
-
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
@@ -116,8 +111,8 @@ def _is_map(value: list[Any]) -> bool:
     return all(isinstance(item, tuple) for item in value)
 
 
-def _jsonable(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: _json(value) for name, value in row.items()}
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    return [{name: _json(value) for name, value in row.items()} for row in table.to_pylist()]
 
 
 def _json(value: Any) -> Any:

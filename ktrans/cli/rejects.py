@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktrans.cli.pipelines import config_argument, load
-from ktrans.kit.cli import debug_option, json_option, output_file, show_json, table
+from ktrans.cli.pipelines import config_argument, limit_option, load, output_option
+from ktrans.kit.cli import json_option, output_file, show_json, table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,8 +28,7 @@ def command() -> None:
 @config_argument
 @reason_option
 @json_option
-@debug_option
-def list_(config: str, reason: str | None, as_json: bool) -> int:
+def list_(config: str, reason: str | None, as_json: bool) -> None:
     """Count the stored rejects by reason, each with an example."""
     from ktrans.engine.rejects.read import read_rejects
     from ktrans.observe.human import printable
@@ -38,10 +37,10 @@ def list_(config: str, reason: str | None, as_json: bool) -> int:
     groups = _by_reason(read_rejects(pipeline, found, reason, None))
     if as_json:
         show_json({"pipeline": pipeline.name, "rejects": groups})
-        return 0
+        return
     if not groups:
         click.echo("no rejects", err=True)
-        return 0
+        return
     rows = [
         [
             f"{group['count']:,}",
@@ -52,7 +51,6 @@ def list_(config: str, reason: str | None, as_json: bool) -> int:
     ]
     click.echo(table(["count", "reason", "example"], rows))
     click.echo(f"\nktrans rejects show {config} --reason {groups[0]['reason']}", err=True)
-    return 0
 
 
 def _by_reason(rejects: pa.Table) -> list[dict[str, Any]]:
@@ -81,16 +79,9 @@ def _by_reason(rejects: pa.Table) -> list[dict[str, Any]]:
 @command.command("show")
 @config_argument
 @reason_option
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="The largest number of rejects to show.",
-)
+@limit_option("rejects to show")
 @json_option
-@debug_option
-def show(config: str, reason: str | None, limit: int, as_json: bool) -> int:
+def show(config: str, reason: str | None, limit: int, as_json: bool) -> None:
     """Show stored rejects one by one, with their raw bytes."""
     from ktrans.engine.rejects.read import read_rejects
     from ktrans.observe.human import printable
@@ -101,7 +92,7 @@ def show(config: str, reason: str | None, limit: int, as_json: bool) -> int:
     rows = rows[:limit]
     if as_json:
         show_json({"pipeline": pipeline.name, "rejects": rows})
-        return 0
+        return
     if not rows:
         click.echo("no rejects", err=True)
     for row in rows:
@@ -118,23 +109,16 @@ def show(config: str, reason: str | None, limit: int, as_json: bool) -> int:
             f"\nthere are more: use --limit, or `ktrans rejects export {config}` to write all of them",
             err=True,
         )
-    return 0
 
 
 @command.command("export")
 @config_argument
 @reason_option
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write to this file instead of stdout.",
-)
+@output_option
 @click.option(
     "--raw", is_flag=True, help="Write only the original bytes of each record, one per line."
 )
-@debug_option
-def export(config: str, reason: str | None, output: Path | None, raw: bool) -> int:
+def export(config: str, reason: str | None, output: Path | None, raw: bool) -> None:
     """Write all stored rejects as JSON lines, or their original bytes.
 
     Use it to look at rejects with other tools, or to send them to the producer of the logs. Bytes
@@ -159,7 +143,6 @@ def export(config: str, reason: str | None, output: Path | None, raw: bool) -> i
         click.echo(
             f"{without_bytes:,} rejects have no bytes: export without --raw to see them", err=True
         )
-    return 0
 
 
 def _bytes(row: dict[str, Any]) -> bytes | None:
@@ -178,7 +161,6 @@ def _place(row: dict[str, Any]) -> str:
 @config_argument
 @json_option
 @click.option("--no-progress", is_flag=True, help="No progress line, even on a terminal.")
-@debug_option
 def replay(config: str, as_json: bool, no_progress: bool) -> int:
     """Decode the stored rejects again, after a fix, and write the rows to the sinks.
 

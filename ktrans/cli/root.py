@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Callable
 
 import click
 
 from ktrans import __version__
-from ktrans.kit.cli import note_debug
+from ktrans.cli.pipelines import DEBUG, F
 
 VERBS: dict[str, str] = {
     "init": "Write a pipeline file with comments, and the JSON Schema of pipeline files for editors.",
@@ -43,6 +44,28 @@ Begin with:
 """
 
 
+def _note_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    """Keep `--debug` in the context; it may come before or after the verb."""
+    if value:
+        ctx.meta[DEBUG] = True
+
+
+def _debug_option(about: str) -> Callable[[F], F]:
+    return click.option(
+        "--debug", is_flag=True, expose_value=False, callback=_note_debug, help=about
+    )
+
+
+def _with_debug(command: click.Command) -> click.Command:
+    """Add `--debug` to a verb, or to the verbs of a group."""
+    if isinstance(command, click.Group):
+        for verb in command.commands.values():
+            _with_debug(verb)
+    elif all(parameter.name != "debug" for parameter in command.params):
+        _debug_option("Show tracebacks and the complete log.")(command)
+    return command
+
+
 class LazyGroup(click.Group):
     """Imports the module of a verb (`ktrans.cli.<verb>:command`) when that verb is used.
 
@@ -62,9 +85,9 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name in VERBS:
             module = importlib.import_module(f"ktrans.cli.{cmd_name.replace('-', '_')}")
-            command: click.Command = module.command
-            return command
-        return self._plugin_verbs().get(cmd_name)
+            return _with_debug(module.command)
+        found = self._plugin_verbs().get(cmd_name)
+        return found and _with_debug(found)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -127,13 +150,7 @@ def _plugins_dir(_ctx: click.Context, _parameter: click.Parameter, value: str | 
     callback=_plugins_dir,
     help="Load every *.py of this folder as a plugin; also KTRANS_PLUGINS_DIR.",
 )
-@click.option(
-    "--debug",
-    is_flag=True,
-    expose_value=False,
-    callback=note_debug,
-    help="Show tracebacks and the complete log; also after the verb.",
-)
+@_debug_option("Show tracebacks and the complete log; also after the verb.")
 def cli() -> None:
     """Translate flow logs of any cloud for data lakes, databases and queues.
 

@@ -11,7 +11,7 @@ import click
 
 from ktrans.cli.failures import error_json, show_error
 from ktrans.cli.pipelines import catalogue, chosen_profile, profile_option
-from ktrans.kit.cli import DURATION, debug_option, json_option, show_json
+from ktrans.kit.cli import DURATION, json_option, show_json
 
 if TYPE_CHECKING:
     from ktrans.engine.fleet.fleet import Fleet
@@ -123,7 +123,6 @@ receipt).
     show_default=True,
     help="auto: text on a terminal, JSON lines elsewhere.",
 )
-@debug_option
 def command(  # noqa: PLR0917 - click passes options by name
     configs: tuple[str, ...],
     names: tuple[str, ...],

@@ -58,9 +58,7 @@ def run_observer(catalogue: Catalogue, config: str, *, progress: bool) -> Iterat
 class RunObserver(FleetObserver):
     """Shows what happens to the pipelines of `ktrans run`.
 
-    Args:
-        catalogue: has the plugins, whose hooks are called.
-        stdout_taken: whether the receipt goes to stdout, so that no sink may.
+    If the receipt goes to stdout (`stdout_taken`), no sink may.
     """
 
     def __init__(self, catalogue: Catalogue, *, stdout_taken: bool) -> None:
@@ -76,12 +74,6 @@ class RunObserver(FleetObserver):
         self, *, progress: bool, address: str | None, stale_after: float, metrics_file: str | None
     ) -> Iterator[None]:
         """Set up what the options ask for, while inside.
-
-        Args:
-            progress: show progress lines.
-            address: the address of the status page, if there is one.
-            stale_after: the seconds without activity after which a pipeline is not ready.
-            metrics_file: the file to write at the end of each run.
 
         Raises:
             UsageError: the address is not valid.
@@ -107,9 +99,6 @@ class RunObserver(FleetObserver):
     @contextmanager
     def serve_status(self, members: Iterable[Member]) -> Iterator[None]:
         """Serve the status page while inside, if there is an address.
-
-        Args:
-            members: the pipelines that are about to start.
 
         Raises:
             UnavailableError: the address cannot be used.

@@ -5,15 +5,14 @@ from __future__ import annotations
 import click
 
 from ktrans.cli.pipelines import catalogue
-from ktrans.kit.cli import debug_option, show_json
+from ktrans.kit.cli import show_json
 
 
 @click.command("schema")
 @click.argument(
     "what", type=click.Choice(["config", "flow", "log"]), default="config", metavar="[WHAT]"
 )
-@debug_option
-def command(what: str) -> int:
+def command(what: str) -> None:
     """Print the JSON Schema of pipeline files, or the flow schema.
 
     WHAT is `config` (the default), `flow` or `log`. `config`: the JSON Schema of pipeline files with
@@ -26,14 +25,13 @@ def command(what: str) -> int:
         from ktrans.flow.schema import SCHEMA_VERSION
 
         show_json({"version": SCHEMA_VERSION, "columns": describe_columns()})
-        return 0
+        return
     if what == "log":
         from ktrans.observe.log_schema import log_schema
         from ktrans.registry.explanations import log_events
 
         show_json(log_schema(log_events(catalogue())))
-        return 0
+        return
     from ktrans.config.schema import pipeline_schema
 
     show_json(pipeline_schema(catalogue()))
-    return 0

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ktrans.cli.pipelines import config_argument, load
+from ktrans.cli.pipelines import config_argument, limit_option, load, output_option, yes_option
 from ktrans.cli.state_rewind import forget, rewind
-from ktrans.kit.cli import debug_option, json_option, output_file, show_json, table
+from ktrans.kit.cli import json_option, output_file, show_json, table
 
 if TYPE_CHECKING:
     from ktrans.api.state import StateStore
@@ -29,16 +29,9 @@ def command() -> None:
 @click.option(
     "--prefix", metavar="TEXT", help="List remembered splits whose keys start with this text."
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="The largest number of splits to list.",
-)
+@limit_option("splits to list")
 @json_option
-@debug_option
-def show(config: str, prefix: str | None, limit: int, as_json: bool) -> int:
+def show(config: str, prefix: str | None, limit: int, as_json: bool) -> None:
     """Show the position of a pipeline, its last epochs, and quarantined splits."""
     from ktrans.engine.assemble import build_state
     from ktrans.state.rewind import reach
@@ -57,7 +50,6 @@ def show(config: str, prefix: str | None, limit: int, as_json: bool) -> int:
         show_json(shown)
     else:
         click.echo(_text(shown))
-    return 0
 
 
 def _text(state: dict[str, Any]) -> str:
@@ -112,14 +104,8 @@ def _epoch(epoch: dict[str, Any]) -> list[str]:
 
 @command.command("export")
 @config_argument
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write to this file instead of stdout.",
-)
-@debug_option
-def export(config: str, output: Path | None) -> int:
+@output_option
+def export(config: str, output: Path | None) -> None:
     """Write the state of a pipeline as JSON lines.
 
     For support, and to move a pipeline to another state store. It is a consistent snapshot, also
@@ -140,7 +126,6 @@ def export(config: str, output: Path | None) -> int:
                 count += 1
     if output is not None:
         click.echo(f"{count:,} records in {output}", err=True)
-    return 0
 
 
 @command.command("import")
@@ -148,8 +133,7 @@ def export(config: str, output: Path | None) -> int:
 @click.argument("file", type=click.File("r", encoding="utf-8"), metavar="FILE")
 @click.option("--replace", is_flag=True, help="Overwrite existing state of the pipeline.")
 @json_option
-@debug_option
-def import_(config: str, file: TextIO, replace: bool, as_json: bool) -> int:
+def import_(config: str, file: TextIO, replace: bool, as_json: bool) -> None:
     """Import what `state export` wrote, so that the pipeline continues from there.
 
     To move a pipeline: stop it, export, change `state` in its file, import, start it again. Files
@@ -168,7 +152,6 @@ def import_(config: str, file: TextIO, replace: bool, as_json: bool) -> int:
         click.echo(
             f"{pipeline.name} continues from the imported state: {count:,} records", err=True
         )
-    return 0
 
 
 def _never_ran(pipeline: Pipeline, state: StateStore[Any]) -> Exception:
@@ -183,47 +166,36 @@ def _never_ran(pipeline: Pipeline, state: StateStore[Any]) -> Exception:
 
 @command.command("reset")
 @config_argument
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @json_option
-@debug_option
-def reset(config: str, yes: bool, as_json: bool) -> int:
+def reset(config: str, yes: bool, as_json: bool) -> None:
     """Delete the state of a pipeline: the next run reads everything again.
 
     The sinks keep what they have; those that append would have these rows twice.
     """
     from ktrans.engine.assemble import build_state
-
-    pipeline, found = load(config)
-    with build_state(pipeline, found) as state:
-        return _reset(pipeline, found, state, yes=yes, as_json=as_json)
-
-
-def _reset(
-    pipeline: Pipeline, found: Catalogue, state: StateStore[Any], *, yes: bool, as_json: bool
-) -> int:
     from ktrans.state.store import hold_store, view_store
 
-    with view_store(state, pipeline.name) as store:
-        known = pipeline.name in store.pipelines()
-    if not known:
-        if yes:
+    pipeline, found = load(config)
+    name = pipeline.name
+    with build_state(pipeline, found) as state:
+        with view_store(state, name) as store:
+            known = name in store.pipelines()
+        if known:
+            if not yes:
+                question = f"Delete the state of {name}? The next run reads everything again."
+                click.confirm(question, abort=True, err=True)
+            with hold_store(state, name) as store:
+                store.reset(name)
+                _reset_source(pipeline, found)
+        elif yes:
             _reset_source(pipeline, found)  # it may have kept files before the first run
-        if as_json:
-            show_json({"pipeline": pipeline.name, "reset": False})
-        else:
-            click.echo(f"{pipeline.name} has not run yet: there is no state to delete", err=True)
-        return 0
-    if not yes:
-        question = f"Delete the state of {pipeline.name}? The next run reads everything again."
-        click.confirm(question, abort=True, err=True)
-    with hold_store(state, pipeline.name) as store:
-        store.reset(pipeline.name)
-        _reset_source(pipeline, found)
     if as_json:
-        show_json({"pipeline": pipeline.name, "reset": True})
+        show_json({"pipeline": name, "reset": known})
+    elif known:
+        click.echo(f"the next run of {name} starts from the beginning", err=True)
     else:
-        click.echo(f"the next run of {pipeline.name} starts from the beginning", err=True)
-    return 0
+        click.echo(f"{name} has not run yet: there is no state to delete", err=True)
 
 
 def _reset_source(pipeline: Pipeline, catalogue: Catalogue) -> None:

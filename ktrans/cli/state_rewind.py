@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktrans.cli.pipelines import config_argument, load
-from ktrans.kit.cli import debug_option, json_option, show_json, table
+from ktrans.cli.pipelines import config_argument, load, yes_option
+from ktrans.kit.cli import json_option, show_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 dry_option = click.option("--dry-run", is_flag=True, help="Only show what would happen.")
-yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 @click.command("rewind")
@@ -40,8 +39,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmati
 @dry_option
 @yes_option
 @json_option
-@debug_option
-def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> int:
+def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Rewind to a time: the next run reads again what was recorded after it.
 
     The sinks keep what they have. Rows are published again with the numbers of new epochs, so files
@@ -75,7 +73,6 @@ def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> i
         show_json({**plan, "rewound": doing})
     elif doing:
         click.echo(f"\n{pipeline.name} continues after epoch {way.to}", err=True)
-    return 0
 
 
 @contextmanager
@@ -197,7 +194,6 @@ def _published(sink: dict[str, Any]) -> str:
 @dry_option
 @yes_option
 @json_option
-@debug_option
 def forget(
     config: str,
     keys: Sequence[str],
@@ -206,7 +202,7 @@ def forget(
     dry_run: bool,
     yes: bool,
     as_json: bool,
-) -> int:
+) -> None:
     """Forget splits, so that the next run reads them again from their beginning.
 
     A key is what `ktrans state show --prefix` lists: the path of a file, the URI of an object. The
@@ -243,7 +239,6 @@ def forget(
         show_json({"pipeline": pipeline.name, "splits": hits, "forgotten": doing})
     elif doing:
         click.echo(f"\nthe next run reads {len(hits):,} splits again", err=True)
-    return 0
 
 
 def _hits_text(pipeline: str, hits: Sequence[KnownSplit]) -> str:

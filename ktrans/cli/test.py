@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktrans.cli.pipelines import catalogue, chosen_profile, profile_option
-from ktrans.kit.cli import debug_option, json_option, show_json, table
+from ktrans.kit.cli import json_option, show_json, table
 
 if TYPE_CHECKING:
     from ktrans.tools.config_tests import TestResult
@@ -19,7 +19,6 @@ FAILED = 1
 @click.argument("configs", type=click.Path(), nargs=-1, required=True, metavar="CONFIG...")
 @profile_option
 @json_option
-@debug_option
 def command(configs: tuple[str, ...], as_json: bool) -> int:
     """Run the tests of pipelines: `tests:` in the file, and FILE.tests.yaml beside FILE.yaml.
 

@@ -9,7 +9,7 @@ import click
 from ktrans.api import ConfigErrors, KtransError
 from ktrans.cli.failures import error_json, show_error
 from ktrans.cli.pipelines import catalogue, chosen_profile, profile_option
-from ktrans.kit.cli import debug_option, json_option, show_json
+from ktrans.kit.cli import json_option, show_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,6 @@ _DELIVERY = {
 @click.option("--connect", is_flag=True, help="Also check paths, hosts, permissions and tables.")
 @profile_option
 @json_option
-@debug_option
 def command(configs: tuple[str, ...], connect: bool, as_json: bool) -> int:
     """Check pipeline files without moving any data.
 

@@ -8,15 +8,14 @@ import click
 
 from ktrans import __version__
 from ktrans.cli.pipelines import catalogue
-from ktrans.kit.cli import debug_option, json_option, show_json
+from ktrans.kit.cli import json_option, show_json
 
 _LIBRARIES = ("pyarrow", "numpy", "pydantic", "pluggy", "click", "ruamel.yaml", "isal", "msgspec")
 
 
 @click.command("version")
 @json_option
-@debug_option
-def command(as_json: bool) -> int:
+def command(as_json: bool) -> None:
     """Print the versions of ktrans, its libraries and its plugins."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -34,7 +33,6 @@ def command(as_json: bool) -> int:
     }
     if as_json:
         show_json({**versions, "plugins": plugins})
-        return 0
+        return
     for name, text in {**versions, **plugins}.items():
         click.echo(f"{name:12} {text}")
-    return 0

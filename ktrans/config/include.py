@@ -62,10 +62,8 @@ def merge_document(
 ) -> MergedDocument:
     """Merge the includes of a document, and apply a profile.
 
-    Args:
-        document: the document as read.
-        profile: the profile to use; ignored if the pipeline has no `profiles`.
-        seen: a set to which the paths of all included files are added, also on errors.
+    The profile is ignored if the pipeline has no `profiles`. The paths of all included files
+    are added to `seen`, also on errors.
 
     Raises:
         ConfigError, ConfigErrors: a file is missing or has the wrong structure, files include each

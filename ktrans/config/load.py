@@ -58,12 +58,8 @@ def load_pipeline(
 ) -> Pipeline:
     """Read, interpolate and validate a pipeline file.
 
-    Args:
-        path: the file.
-        catalogue: the components; only those named in the file are imported.
-        environ: for `${env:...}`; the process's own by default.
-        profile: the profile to use.
-        name: the pipeline, if the file holds several.
+    Only the components that the file names are imported. `name` chooses the pipeline if the
+    file holds several.
 
     Raises:
         ConfigError: the file has an error; `where` has its place.
@@ -106,11 +102,7 @@ def load_all(
 ) -> Loaded:
     """Load all pipelines of files and folders; errors of one do not affect the others.
 
-    Args:
-        paths: files and folders.
-        catalogue: the components.
-        options: profile and environment.
-        names: only the pipelines of these names; all by default.
+    With `names`, only the pipelines of these names are loaded.
 
     Raises:
         UsageError: one of the names does not exist.
@@ -165,11 +157,7 @@ def take_name(
 ) -> None:
     """Record the name of a pipeline, which must be unique.
 
-    Args:
-        taken: the places of the names so far, by profile and name; the new one is added.
-        profile: the profile.
-        name: the pipeline's name.
-        document: the document of the pipeline.
+    `taken` has the places of the names so far, by profile and name; the new one is added.
 
     Raises:
         ConfigError: another pipeline has the name.

@@ -231,9 +231,7 @@ def with_pieces(sections: Json, definitions: Json) -> Json:
     A pipeline without includes and default profile is checked strictly. Otherwise, and in a profile,
     any option may be missing, since another file may have it.
 
-    Args:
-        sections: the schema of each section.
-        definitions: of the components; `part.KIND` is added for each kind that is a section.
+    `part.KIND` is added to the definitions for each kind that is a section.
     """
     for kind in (*KINDS, "rejects"):
         definitions[f"part.{kind}"] = _part(kind, definitions)

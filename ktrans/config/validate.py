@@ -40,12 +40,7 @@ Path_ = tuple[str | int, ...]
 class PipelineValidator(SectionValidator):
     """Validates a merged document; reports all problems at once.
 
-    Args:
-        document: the file merged with its includes.
-        catalogue: the components.
-        path: the pipeline file.
-        environ: for `${env:...}`.
-        nameless: whether the pipeline needs no `name`, because its file holds no other.
+    It needs no `name` if it is `nameless`, because its file holds no other pipeline.
     """
 
     path: Path

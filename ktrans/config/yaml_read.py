@@ -58,10 +58,8 @@ def read_documents(
 ) -> list[Document]:
     """Read and parse a file, whose documents are separated by `---`.
 
-    Args:
-        path: the file.
-        secrets: texts to mask in snippets; shared with the documents.
-        included: the place of the `include` of the file.
+    `secrets` are masked in snippets, and shared with the documents; `included` is the place of
+    the `include` of the file.
 
     Raises:
         ConfigError: as for `read_document`.

@@ -53,12 +53,7 @@ def assemble(
 ) -> Assembly:
     """Build and bind the components of a pipeline; reads no data and connects to nothing.
 
-    Args:
-        pipeline: what to build.
-        catalogue: the installed components.
-        stopping: returns to components whether the run is stopping.
-        ephemeral: whether components must leave no trace, as for a preview.
-        clock: the clock of the components.
+    Components that are `ephemeral` leave no trace, as for a preview.
 
     Raises:
         ConfigErrors: all errors, each with its place in the pipeline file.

@@ -54,12 +54,8 @@ class BlockResult:
 class BlockProcessor:
     """Processes groups of blocks; safe to use from several threads.
 
-    Args:
-        assembly: the components.
-        enrichers: those that need no order.
-        then: the first enricher that needs order, if there is one.
-        writers: one for each sink.
-        reject_writer: the writer of rejects.
+    It applies the enrichers that need no order; `then` is the first one that does, if there is
+    one.
     """
 
     def __init__(

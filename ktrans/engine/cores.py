@@ -25,9 +25,7 @@ def usable_cores() -> int:
 def cpu_quota(root: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> float | None:
     """Return the CPU quota of this process's control groups in cores; None if there is none.
 
-    Args:
-        root: where control groups are mounted.
-        own: the file that names the groups of this process.
+    Control groups are mounted at `root`; the file `own` names those of this process.
     """
     found = [quota for folder in _folders(root, own) if (quota := _quota(folder)) is not None]
     return min(found, default=None)

@@ -24,11 +24,7 @@ LIMITED_BUDGET = Budget(splits=8, bytes=8 << 20)
 class EpochLoop:
     """Runs the epochs of a run, one after another.
 
-    Args:
-        context: what the tasks of the run share.
-        options: the options of the run.
-        receipt: epochs are added to it.
-        note: called with what a person should know.
+    Epochs are added to the receipt; `note` is called with what a person should know.
 
     Attributes:
         processing: whether an epoch is being processed or committed.

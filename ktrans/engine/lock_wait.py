@@ -24,13 +24,8 @@ def hold_when_free(
 ) -> Store:
     """Hold a pipeline, if need be after waiting for another run's lease to expire or be released.
 
-    Args:
-        stack: releases the pipeline when it is closed.
-        hold: tries to hold it; see `hold_store`.
-        wait: whether to wait at all. A lock without an expiry time is never waited for.
-        poll_interval: the time between attempts, at most `LONGEST_POLL_SECS`.
-        cancellation: ends the wait; has the clock.
-        note: called once, with the reason for the wait.
+    A lock without an expiry time is never waited for. `note` is called once, with the reason
+    for the wait.
 
     Raises:
         LockedError: another run holds it.

@@ -54,10 +54,6 @@ class ComponentLogger(logging.Logger):
     """A component's logger: a logger of the standard library whose lines name the component.
 
     Its parent is the logger of its name, whose level and handlers apply to it too.
-
-    Args:
-        name: the logger's name, such as `ktrans.sink.s3`.
-        fields: the fields of its lines: `pipeline` and `component`.
     """
 
     def __init__(self, name: str, fields: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ktrans.engine.assembly import Assembly, BoundSink
 from ktrans.engine.failures import is_access_code, to_ktrans_error
+from ktrans.flow.descriptions import type_text
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch
 
@@ -75,13 +76,6 @@ def summarize_epoch(epoch: Epoch, seconds: float) -> dict[str, Any]:
     }
 
 
-def type_name(kind: pa.DataType) -> str:
-    """Return the name of a column type as people write it: a dictionary of text is text."""
-    if pa.types.is_dictionary(kind):
-        return type_name(kind.value_type)
-    return "text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else str(kind)
-
-
 def _datasets(kind: str, name: str, component: Any) -> list[dict[str, Any]]:
     part = {"component": name, "kind": kind, "type": component.config.type}
     return [
@@ -100,4 +94,4 @@ def _outputs(kind: str, bound: BoundSink) -> list[dict[str, Any]]:
 
 def _column(field: pa.Field) -> dict[str, str]:
     text = (field.metadata or {}).get(b"description", b"").decode(errors="replace")
-    return {"name": field.name, "type": type_name(field.type), "description": text}
+    return {"name": field.name, "type": type_text(field.type), "description": text}

@@ -33,12 +33,7 @@ def retry_until_stopped(
 ) -> T:
     """Call something until it succeeds, fails for good, or fails too often.
 
-    Args:
-        call: raises RetryableError for failures that may pass.
-        what: names the work for the observer.
-        retry: how often, and how long to wait.
-        cancellation: ends the retries.
-        observer: is notified of each failed attempt.
+    The observer is notified of each failed attempt.
 
     Raises:
         InterruptedRunError: the run was stopped meanwhile.

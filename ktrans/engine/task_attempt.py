@@ -48,12 +48,7 @@ _Ready = tuple[_Group, Future[BlockResult]]
 class TaskAttempt:
     """One attempt at a task.
 
-    Args:
-        context: what the tasks of the run share.
-        epoch: the epoch; its quarantined splits are not read.
-        task: the task within the epoch.
-        limits: is notified of counts, and raises when too much was rejected.
-        final: whether no attempt will follow.
+    If it is `final`, no attempt will follow.
     """
 
     def __init__(

@@ -17,11 +17,7 @@ def group_splits(
     There are as many tasks as it takes to keep each near `task_size`, but at least one for each
     worker if there are enough splits. An unknown size counts as `task_size`.
 
-    Args:
-        splits: the splits of an epoch.
-        task_size: the desired size of a task.
-        workers: the number of threads.
-        serial: put all splits into one task.
+    A `serial` epoch is one task.
     """
     if not splits:
         return []

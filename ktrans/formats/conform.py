@@ -16,10 +16,7 @@ _REFUSED = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 def storable(schema: pa.Schema, target: str, attempt: Callable[[pa.Schema], object]) -> None:
     """Check that a container can store all columns, by writing an empty file.
 
-    Args:
-        schema: of the rows to come.
-        target: the container, for the message.
-        attempt: writes an empty file with a schema, or raises.
+    `attempt` writes an empty file with a schema, or raises; `target` is for the message.
 
     Raises:
         ConfigError: names the first column that cannot be stored.

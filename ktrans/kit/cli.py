@@ -1,16 +1,14 @@
 """Options and output that all verbs of the command line share, those of plugins included.
 
 A plugin adds a verb with the hook `ktrans_add_commands`. It reports an error by raising a KtransError:
-the command line shows it, as text or JSON, and exits with its code.
+the command line shows it, as text or JSON, and exits with its code. Every verb has `--debug`.
 
     @click.command("greet")
     @json_option
-    @debug_option
-    def command(as_json: bool) -> int:
+    def command(as_json: bool) -> None:
         \"\"\"Print a greeting.\"\"\"
         if as_json:
             show_json({"greeting": "hello"})
-        return 0
 """
 
 from __future__ import annotations
@@ -27,26 +25,10 @@ import click
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEBUG = "ktrans.debug"
-"""The key of `--debug` in the metadata of a command's context."""
-
 UNLIMITED = 10_000
 """The width of output that is not a terminal: nothing is wrapped or cut."""
 
 
-def note_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    """Keep `--debug` in the context; it may come before or after the verb."""
-    if value:
-        ctx.meta[DEBUG] = True
-
-
-debug_option = click.option(
-    "--debug",
-    is_flag=True,
-    expose_value=False,
-    callback=note_debug,
-    help="Show tracebacks and the complete log.",
-)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document to stdout, errors included."
 )

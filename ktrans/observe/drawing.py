@@ -27,9 +27,7 @@ _LISTED = 60
 def mermaid(graph: Graph, *, columns: bool = False) -> str:
     """Draw for Mermaid, which GitHub, GitLab and most wikis display.
 
-    Args:
-        graph: the graph.
-        columns: label each edge with the columns, not only with their number.
+    With `columns`, each edge is labelled with the columns, not only with their number.
     """
     lines = ["flowchart LR"]
     for node in graph.nodes:

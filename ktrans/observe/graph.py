@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from ktrans.engine.assembly import Assembly
-from ktrans.engine.observer_data import type_name
+from ktrans.flow.descriptions import type_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,5 +103,5 @@ def graph_of(assembly: Assembly) -> Graph:
 
 
 def _row_edge(start: str, end: str, schema: pa.Schema, where: str = "") -> Edge:
-    columns = tuple((field.name, type_name(field.type)) for field in schema)
+    columns = tuple((field.name, type_text(field.type)) for field in schema)
     return Edge(start, end, f"{len(columns)} columns", columns, where)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,82 +20,49 @@ from prometheus_client.parser import text_string_to_metric_families
 from ktrans.api import StateError
 from ktrans.observe.prometheus_text import merge, without_created
 
-Key = tuple[str, tuple[tuple[str, str], ...]]
-_P = ("pipeline",)
+M = TypeVar("M", Counter, Gauge)
 
 
 class Metrics:
-    """The metrics of one pipeline, in their own registry.
-
-    Args:
-        pipeline: the value of the label `pipeline`.
-    """
+    """The metrics of one pipeline, in their own registry."""
 
     def __init__(self, pipeline: str) -> None:
         self.pipeline = pipeline
-        self.registry = registry = CollectorRegistry()
-        self.runs = Counter("ktrans_runs", "Runs by outcome", (*_P, "outcome"), registry=registry)
-        self.records = Counter(
-            "ktrans_records_received", "Records read by the decoder", _P, registry=registry
+        self.registry = CollectorRegistry()
+        count, gauge = partial(self._metric, Counter), partial(self._metric, Gauge)
+        self.runs = count("ktrans_runs", "Runs by outcome", "outcome")
+        self.records = count("ktrans_records_received", "Records read by the decoder")
+        self.rows = count("ktrans_rows_received", "Rows made by the decoder")
+        self.bytes_in = count("ktrans_bytes_received", "Stored bytes of the input")
+        self.splits = count("ktrans_splits_read", "Splits recorded")
+        self.rows_out = count("ktrans_rows_sent", "Rows written, by sink", "sink")
+        self.bytes_out = count("ktrans_bytes_sent", "Bytes written, by sink", "sink")
+        self.rejects = count("ktrans_rejects", "Records that could not be decoded", "reason")
+        self.filtered = count("ktrans_rows_filtered", "Rows that enrichers filtered")
+        self.quarantined = count("ktrans_splits_quarantined", "Splits not read, by code", "code")
+        self.skipdata = count(
+            "ktrans_skipdata_rows", "Rows by which the cloud says it lost records"
         )
-        self.rows = Counter(
-            "ktrans_rows_received", "Rows made by the decoder", _P, registry=registry
+        self.retries = count("ktrans_retries", "Attempts beyond the first")
+        self.errors = count("ktrans_errors", "Runs that failed, by error code", "code")
+        self.seconds = gauge("ktrans_run_seconds", "How long the last run took")
+        self.exit_code = gauge("ktrans_exit_code", "Exit code of the last run")
+        self.finished = gauge("ktrans_last_run_timestamp_seconds", "When the last run ended")
+        self.success = gauge(
+            "ktrans_last_success_timestamp_seconds", "When a run last ended with exit code 0"
         )
-        self.bytes_in = Counter(
-            "ktrans_bytes_received", "Stored bytes of the input", _P, registry=registry
-        )
-        self.splits = Counter("ktrans_splits_read", "Splits recorded", _P, registry=registry)
-        self.rows_out = Counter(
-            "ktrans_rows_sent", "Rows written, by sink", (*_P, "sink"), registry=registry
-        )
-        self.bytes_out = Counter(
-            "ktrans_bytes_sent", "Bytes written, by sink", (*_P, "sink"), registry=registry
-        )
-        self.rejects = Counter(
-            "ktrans_rejects",
-            "Records that could not be decoded",
-            (*_P, "reason"),
-            registry=registry,
-        )
-        self.filtered = Counter(
-            "ktrans_rows_filtered", "Rows that enrichers filtered", _P, registry=registry
-        )
-        self.quarantined = Counter(
-            "ktrans_splits_quarantined",
-            "Splits not read, by code",
-            (*_P, "code"),
-            registry=registry,
-        )
-        self.skipdata = Counter(
-            "ktrans_skipdata_rows", "Rows by which the cloud says it lost records", _P,
-            registry=registry,
-        )  # fmt: skip
-        self.retries = Counter("ktrans_retries", "Attempts beyond the first", _P, registry=registry)
-        self.errors = Counter(
-            "ktrans_errors", "Runs that failed, by error code", (*_P, "code"), registry=registry
-        )
-        self.seconds = Gauge(
-            "ktrans_run_seconds", "How long the last run took", _P, registry=registry
-        )
-        self.exit_code = Gauge(
-            "ktrans_exit_code", "Exit code of the last run", _P, registry=registry
-        )
-        self.finished = Gauge(
-            "ktrans_last_run_timestamp_seconds", "When the last run ended", _P, registry=registry
-        )
-        self.success = Gauge(
-            "ktrans_last_success_timestamp_seconds",
-            "When a run last ended with exit code 0",
-            _P,
-            registry=registry,
-        )
+
+    def _metric(self, kind: type[M], name: str, about: str, *labels: str) -> M:
+        return kind(name, about, ("pipeline", *labels), registry=self.registry)
+
+    def gauge(self, name: str, about: str, read: Callable[[], float]) -> None:
+        """Add a gauge whose value is read when it is asked for."""
+        self._metric(Gauge, name, about).labels(self.pipeline).set_function(read)
 
     def add(self, receipt: dict[str, Any], *, now: float) -> None:
         """Add a finished run.
 
-        Args:
-            receipt: its JSON form (`RunReceipt.to_json`).
-            now: when it ended, in seconds since 1970.
+        The receipt is in its JSON form; `now` is in seconds since 1970.
         """
         sinks = [*receipt["sinks"], *([receipt["rejects"]] if receipt["rejects"] else [])]
         self.add_epoch({**receipt, "sinks": {sink["id"]: sink for sink in sinks}})
@@ -136,16 +104,17 @@ class Metrics:
         by_name = {
             metric.describe()[0].name: metric
             for metric in vars(self).values()
-            if _is_metric(metric)
+            if isinstance(metric, Counter | Gauge)
         }
-        for family, sample, labels, value in _samples(text):
-            metric = by_name.get(family)
-            if metric is None or labels.get("pipeline") != self.pipeline:
-                continue
-            if isinstance(metric, Counter) and sample.endswith("_total"):
-                metric.labels(**labels).inc(value)
-            elif metric is self.success:
-                self.success.labels(**labels).set(value)
+        for family in text_string_to_metric_families(text):
+            metric = by_name.get(family.name)
+            for sample in family.samples if metric is not None else ():
+                if sample.labels.get("pipeline") != self.pipeline:
+                    continue
+                if isinstance(metric, Counter) and sample.name.endswith("_total"):
+                    metric.labels(**sample.labels).inc(sample.value)
+                elif metric is self.success:
+                    self.success.labels(**sample.labels).set(sample.value)
 
     def text(self) -> str:
         """Return the text format, without the `_created` series."""
@@ -153,11 +122,7 @@ class Metrics:
 
 
 class MetricsFile:
-    """The metrics file of the runs of one process; counters continue from an existing file.
-
-    Args:
-        path: the path of the file.
-    """
+    """The metrics file of the runs of one process; counters continue from an existing file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -204,13 +169,3 @@ def write_atomically(path: Path, text: str) -> None:
         raise StateError(
             f"cannot write {path}: {error.strerror or error}", code="cannot_write"
         ) from error
-
-
-def _samples(text: str) -> Iterator[tuple[str, str, dict[str, str], float]]:
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            yield family.name, sample.name, dict(sample.labels), sample.value
-
-
-def _is_metric(value: object) -> bool:
-    return isinstance(value, Counter | Gauge)

@@ -19,12 +19,7 @@ Shown = tuple[StatusObserver, "Graph"]
 
 
 class ProcessStatus:
-    """The pipelines of a process; they may be added, removed and changed at any time.
-
-    Args:
-        stale_after: see `StatusObserver`.
-        clock: seconds since 1970.
-    """
+    """The pipelines of a process; they may be added, removed and changed at any time."""
 
     def __init__(self, stale_after: float, clock: Callable[[], float] = time.time) -> None:
         self._stale_after = stale_after

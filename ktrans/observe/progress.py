@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -32,7 +33,7 @@ class ProgressObserver(Observer):
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._progress = Progress(
+        self._progress = _Lines(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -40,58 +41,42 @@ class ProgressObserver(Observer):
             TimeRemainingColumn(compact=True),
             console=console or Console(stderr=True),
             transient=True,
-            auto_refresh=False,
+            refresh_per_second=REFRESHES_A_SECOND,
         )
-        self._over = threading.Event()
         self._lock = threading.Lock()
-        self._lines: dict[str, tuple[TaskID, Meter]] = {}
-        self._thread: threading.Thread | None = None
+        self._lines: dict[str, TaskID] = {}
 
     def run_started(self, pipeline: str, run_id: str, meter: Meter) -> None:
         """Show the meter."""
         del run_id
         with self._lock:
             if pipeline in self._lines:
-                self._progress.remove_task(self._lines.pop(pipeline)[0])
-            line = self._progress.add_task(pipeline, total=None, meter=meter)
-            self._lines[pipeline] = (line, meter)
-            if self._thread is None and not self._over.is_set():
-                self._progress.start()
-                self._thread = threading.Thread(target=self._refresh, name="progress", daemon=True)
-                self._thread.start()
-
-    def _refresh(self) -> None:
-        while not self._over.wait(1 / REFRESHES_A_SECOND):
-            with self._lock:
-                for line, meter in self._lines.values():
-                    done, total = advance(meter)
-                    self._progress.update(line, completed=done, total=total)
-            self._progress.refresh()
+                self._progress.remove_task(self._lines.pop(pipeline))
+            self._lines[pipeline] = self._progress.add_task(pipeline, total=None, meter=meter)
+            self._progress.start()
 
     def run_finished(self, receipt: dict[str, Any]) -> None:
         """Remove the line of the run; the last one ends the display."""
         with self._lock:
             line = self._lines.pop(receipt["pipeline"], None)
-            if line is not None and self._lines:
-                self._progress.remove_task(line[0])
-            thread = None if self._lines else self._thread
-            if thread is not None:
-                self._thread = None
-                self._over.set()
-        if line is not None and thread is not None:
-            thread.join()
-            self._progress.stop()
-            self._progress.remove_task(line[0])
-            self._over.clear()
+            if line is None:
+                return
+            if not self._lines:
+                self._progress.stop()
+            self._progress.remove_task(line)
 
     def close(self) -> None:
         """Remove all lines; may be called twice."""
         with self._lock:
-            thread, self._thread = self._thread, None
-            self._over.set()
-        if thread is not None:
-            thread.join()
             self._progress.stop()
+
+
+class _Lines(Progress):
+    def get_renderables(self) -> Iterable[RenderableType]:
+        for task in self.tasks:
+            done, total = advance(task.fields["meter"])
+            self.update(task.id, completed=done, total=total)
+        return super().get_renderables()
 
 
 def advance(meter: Meter) -> tuple[float, float | None]:

@@ -48,11 +48,7 @@ def receipt_text(
 ) -> str:
     """Return a receipt as text.
 
-    Args:
-        receipt: the receipt.
-        config: the pipeline file as the user named it, for the proposed commands.
-        width: the width of the terminal.
-        colour: whether to use terminal colours.
+    `config` is the pipeline file as the user named it, for the proposed commands.
     """
     writer = _Writer(receipt, config, max(width, 60))
     text = "\n".join(writer.lines())

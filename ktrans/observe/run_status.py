@@ -8,8 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from prometheus_client import Gauge
-
 from ktrans.engine.observer import Meter, Observer
 from ktrans.observe.metrics import Metrics
 from ktrans.registry.redaction import redact
@@ -54,26 +52,14 @@ class StatusObserver(Observer):
         self._stages: dict[str, dict[str, Any]] = {}
         self._sinks: dict[str, dict[str, int]] = {}
         self._outcome = "starting"
-        self._gauges()
-
-    def _gauges(self) -> None:
-        registry, label = self.metrics.registry, ("pipeline",)
-        waiting = Gauge(
-            "ktrans_splits_waiting",
-            "Known splits that are still to be read",
-            label,
-            registry=registry,
-        )
-        waiting.labels(self.pipeline).set_function(self.waiting)
-        ready = Gauge("ktrans_ready", "1 if the run is ready", label, registry=registry)
-        ready.labels(self.pipeline).set_function(lambda: not self.unready())
-        recorded = Gauge(
+        gauge = self.metrics.gauge
+        gauge("ktrans_splits_waiting", "Known splits that are still to be read", self.waiting)
+        gauge("ktrans_ready", "1 if the run is ready", lambda: not self.unready())
+        gauge(
             "ktrans_last_epoch_timestamp_seconds",
             "When an epoch was last recorded",
-            label,
-            registry=registry,
+            lambda: self._recorded or 0.0,
         )
-        recorded.labels(self.pipeline).set_function(lambda: self._recorded or 0.0)
 
     # -- updated by the run ----------------------------------------------------------------------
 

@@ -64,9 +64,7 @@ def is_local(host: str) -> bool:
 class StatusServer:
     """Serves the status of a process until it is closed.
 
-    Args:
-        address: host and port; port 0 chooses a free one.
-        status: the status to serve.
+    Port 0 chooses a free one.
 
     Attributes:
         local: whether it is for this machine only.

@@ -50,11 +50,7 @@ class PluginPoint:
 
 
 def installed_points(paths: Iterable[str] | None = None) -> list[PluginPoint]:
-    """List the entry points of all distributions, those of ktrans itself first.
-
-    Args:
-        paths: the folders to search; `sys.path` by default.
-    """
+    """List the entry points of all distributions, those of ktrans itself first."""
     paths = dict.fromkeys(sys.path if paths is None else paths)
     found: dict[str, list[PluginPoint]] = {}
     for path in paths:

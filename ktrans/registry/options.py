@@ -42,9 +42,7 @@ class Option:
 def list_options(model: type[BaseModel], nested: dict[str, Kind] | None = None) -> list[Option]:
     """List a model's options, required ones first, without `type`.
 
-    Args:
-        model: the model.
-        nested: the options that hold a component, and its kind.
+    `nested` has the options that hold a component, and its kind.
     """
     found = []
     for name, info in model.model_fields.items():

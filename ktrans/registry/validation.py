@@ -73,11 +73,7 @@ def validate_component(
 ) -> tuple[ComponentConfig | None, list[Problem]]:
     """Validate a raw mapping with `type` by the component's model, nested components first.
 
-    Args:
-        catalogue: the components.
-        kind: the expected kind.
-        raw: the mapping, from a file or a program.
-        also: options that are not in the model, for "did you mean".
+    `also` has options that are not in the model, for "did you mean".
 
     Returns:
         The config, or None and the problems.
@@ -124,11 +120,7 @@ def validate_model(
 ) -> tuple[M | None, list[Problem]]:
     """Validate options by a model.
 
-    Args:
-        model: the model.
-        raw: the options; values may be models already.
-        owner: whose options they are, for messages: "sink file", "section engine".
-        also: see `validate_component`.
+    Values may be models already. `owner` is for messages: "sink file", "section engine".
     """
     learn_secrets(secret_values(model, raw))
     try:

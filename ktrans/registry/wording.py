@@ -64,12 +64,7 @@ _LIMITS: dict[str, str] = {
 
 
 def expectation(detail: Mapping[str, Any], unit: Unit | None = None) -> str:
-    """Complete the sentence "must be ..." for one detail of a pydantic ValidationError.
-
-    Args:
-        detail: of the error.
-        unit: of the option's number, if it has one.
-    """
+    """Complete the sentence "must be ..." for one detail of a pydantic ValidationError."""
     code = detail["type"]
     if code in _LIMITS:
         context = detail.get("ctx", {})

@@ -21,11 +21,7 @@ KEPT_EPOCHS = 1000
 
 
 class EpochStore:
-    """Records how far each epoch got.
-
-    Args:
-        database: where; closed with the store.
-    """
+    """Records how far each epoch got."""
 
     def __init__(self, database: Database) -> None:
         self.database = database

@@ -98,13 +98,6 @@ def load(
 ) -> int:
     """Import what `export` returned, in one transaction.
 
-    Args:
-        store: the store, held by this process.
-        pipeline: its new name.
-        config_path: the pipeline file.
-        lines: the records, one a line.
-        replace: whether to replace what the store has of the pipeline.
-
     Returns:
         The number of records.
 

@@ -88,19 +88,11 @@ class RewindPlan:
     epochs: tuple[dict[str, Any], ...]
     source: str
 
-    @property
-    def last(self) -> int:
-        """The number of the last epoch that is read again."""
-        return int(self.epochs[-1]["number"]) if self.epochs else self.to
-
 
 def plan_rewind(database: Queryable, pipeline: str, time: dt.datetime) -> RewindPlan:
     """Plan a rewind to a time; nothing is changed.
 
-    Args:
-        database: the database.
-        pipeline: its name.
-        time: epochs that were recorded later are read again.
+    Epochs that were recorded after `time` are read again.
 
     Raises:
         StateError: an epoch is unfinished, the time is too far back, or open totals cannot be
@@ -175,11 +167,7 @@ def _reach(
 def rewind(database: Database, pipeline: str, plan: RewindPlan, now: dt.datetime) -> None:
     """Rewind a pipeline, in one transaction.
 
-    Args:
-        database: the database, held by this process since `plan_rewind`.
-        pipeline: its name.
-        plan: what `plan_rewind` returned.
-        now: the time.
+    The database has to be held by this process since `plan_rewind`.
     """
     later = (pipeline, plan.to)
     with database.transaction() as db:

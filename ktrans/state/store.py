@@ -11,16 +11,13 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ktrans.api import StateError
 from ktrans.api.state import StateStore
 from ktrans.kit.state.tables import TABLES, pipeline_column
 from ktrans.state import snapshots
 from ktrans.state.epoch_store import EpochStore, now_text
-
-if TYPE_CHECKING:
-    from typing import Self
 
 RECALL_CHUNK = 500
 
@@ -41,21 +38,6 @@ def view_store(state: StateStore[Any], pipeline: str) -> Iterator[Store]:
 
 class Store(EpochStore):
     """Remembers positions, epochs and splits of pipelines."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
-
-    @property
-    def where(self) -> str:
-        """The database's name for messages."""
-        return self.database.where
-
-    def close(self) -> None:
-        """Close the database; safe to call twice."""
-        self.database.close()
 
     def confirm(self) -> None:
         """Check that this process may still write.
@@ -98,9 +80,7 @@ class Store(EpochStore):
     def position(self, pipeline: str, source: str | None = None) -> Any:
         """Return the source's position after the last recorded epoch, or None.
 
-        Args:
-            pipeline: whose position.
-            source: the type of the source that asks; a position of another type is not returned.
+        A position of another type of source than the one that asks is not returned.
         """
         rows = self.rows("SELECT position, source FROM pipelines WHERE name=?", pipeline)
         if not rows or not rows[0][0] or (source is not None and rows[0][1] != source):

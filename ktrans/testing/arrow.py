@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
+from itertools import zip_longest
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -18,7 +19,6 @@ _SHOWN_COLUMNS = 8
 _SHOWN_TEXT = 36
 _ALIGNED_ROWS = 5000
 """With more rows than this, rows are compared by their numbers only."""
-_PAIRED_ROWS = 200
 
 
 def assert_batches_equal(
@@ -159,12 +159,9 @@ def _ordered(expected: list[Row], actual: list[Row]) -> list[Pair]:
 
 
 def _side_by_side(expected: list[Row], actual: list[Row]) -> list[Pair]:
-    longest = max(len(expected), len(actual))
-    left = [*expected, *[None] * (longest - len(expected))]
-    right = [*actual, *[None] * (longest - len(actual))]
     return [
         (a, b)
-        for a, b in zip(left, right, strict=True)
+        for a, b in zip_longest(expected, actual)
         if a is None or b is None or _key(a[1]) != _key(b[1])
     ]
 
@@ -173,19 +170,12 @@ def _unordered(expected: list[Row], actual: list[Row]) -> list[Pair]:
     missing = Counter(_key(row) for _, row in expected)
     extra = Counter(_key(row) for _, row in actual)
     missing, extra = missing - extra, extra - missing
-    left, right = _take(expected, missing), _take(actual, extra)
-    if max(len(left), len(right)) > _PAIRED_ROWS:
-        return [*((row, None) for row in left), *((None, row) for row in right)]
-    pairs: list[Pair] = []
-    lone = len(left) == len(right) == 1
-    for row in left:
-        best = max(right, key=lambda other: _alike(row, other), default=None)
-        if best is None or (2 * _alike(row, best) < len(row[1]) and not lone):
-            pairs.append((row, None))
-        else:
-            right.remove(best)
-            pairs.append((row, best))
-    return [*pairs, *((None, row) for row in right)]
+    # Rows that are almost the same are neighbours once sorted, and are shown as a pair.
+    left, right = (
+        sorted(_take(rows, counts), key=lambda row: repr(_key(row[1])))
+        for rows, counts in ((expected, missing), (actual, extra))
+    )
+    return _ordered(left, right)
 
 
 def _take(rows: list[Row], counts: Counter[Any]) -> list[Row]:
@@ -198,34 +188,32 @@ def _take(rows: list[Row], counts: Counter[Any]) -> list[Row]:
     return taken
 
 
-def _alike(one: Row, other: Row) -> int:
-    return sum(_key(a) == _key(b) for a, b in zip(one[1], other[1], strict=True))
-
-
 def _told(names: Sequence[str], pairs: list[Pair], expected: int, actual: int) -> str:
     count = len(pairs)
     differing = Counter(
-        place
-        for one, other in pairs
-        if one is not None and other is not None
-        for place in range(len(names))
-        if _key(one[1][place]) != _key(other[1][place])
+        place for one, other in pairs if one and other for place in _differing(one, other)
     )
     differ = "1 row differs" if count == 1 else f"{count} rows differ"
     lines = [f"{differ}: expected {expected} row{'' if expected == 1 else 's'}, got {actual}"]
     if differing:
         told = ", ".join(f"{names[place]} ({n})" for place, n in sorted(differing.items()))
         lines.append(f"columns that differ: {told}")
-    first = sorted(differing)
-    rest = [place for place in range(len(names)) if place not in differing]
     rows = [row[1] for pair in pairs[:_SHOWN_ROWS] for row in pair if row is not None]
-    # What is null everywhere tells no row from another.
-    rest.sort(key=lambda place: all(row[place] is None for row in rows))
-    shown = [*first, *rest]
-    lines += ["", *_drawn(names, shown[: max(_SHOWN_COLUMNS, 0)], pairs[:_SHOWN_ROWS])]
+    # Last what is null everywhere: it tells no row from another.
+    shown = sorted(
+        range(len(names)),
+        key=lambda place: (place not in differing, all(row[place] is None for row in rows)),
+    )
+    lines += ["", *_drawn(names, shown[:_SHOWN_COLUMNS], pairs[:_SHOWN_ROWS])]
     if count > _SHOWN_ROWS:
         lines.append(f"  and {count - _SHOWN_ROWS} more")
     return "\n".join(lines)
+
+
+def _differing(one: Row, other: Row) -> set[int]:
+    """Return the places of the cells that differ."""
+    cells = enumerate(zip(one[1], other[1], strict=True))
+    return {place for place, (a, b) in cells if _key(a) != _key(b)}
 
 
 def _drawn(names: Sequence[str], shown: Sequence[int], pairs: list[Pair]) -> list[str]:
@@ -235,13 +223,8 @@ def _drawn(names: Sequence[str], shown: Sequence[int], pairs: list[Pair]) -> lis
         for sign, row, against in (("-", one, other), ("+", other, one)):
             if row is None:
                 continue
-            cells = [
-                (
-                    _text(row[1][place]),
-                    against is not None and _key(row[1][place]) != _key(against[1][place]),
-                )
-                for place in shown
-            ]
+            differs = set() if against is None else _differing(row, against)
+            cells = [(_text(row[1][place]), place in differs) for place in shown]
             table.append((sign, str(row[0]), cells))
     numbers = max(3, *(len(number) for _, number, _ in table))
     marked = [any(cells[i][1] for _, _, cells in table) for i in range(len(shown))]

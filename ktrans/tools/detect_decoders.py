@@ -14,11 +14,8 @@ def detect_decoders(
 ) -> dict[str, str]:
     """Return the decoder of some files, or `unknown`, by URI.
 
-    Args:
-        origin: a file, folder or glob.
-        base_dir: the folder to which `origin` is relative.
-        catalogue: the installed components.
-        limit: the largest number of files to look at.
+    `origin` is a file, folder or glob, relative to `base_dir`; at most `limit` files are looked
+    at.
     """
     context = Context(base_dir=base_dir, registry=catalogue, ephemeral=True)
     config = catalogue.config("source", {"type": "file", "paths": [origin], "tail_wait": 0})

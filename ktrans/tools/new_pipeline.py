@@ -114,12 +114,7 @@ def pipeline_text(
 ) -> str:
     """Return the text of a pipeline file.
 
-    Args:
-        name: the name of the pipeline.
-        source: the source.
-        sinks: the sinks.
-        decoder: the type of the decoder, or `auto`.
-        comments: comment lines about the decoder.
+    The comments are about the decoder.
     """
     lines = [
         "# yaml-language-server: $schema=ktrans.schema.json",

@@ -33,10 +33,7 @@ _EXAMPLE: dict[Kind, str] = {
 def write_plugin(name: str, kind: Kind, folder: Path) -> list[Path]:
     """Write a distribution.
 
-    Args:
-        name: its name, with or without the prefix `ktrans-`: lower case and hyphens.
-        kind: the kind of its component.
-        folder: the folder in which the folder of the distribution is created.
+    `name` may have the prefix `ktrans-`. The folder of the distribution is created in `folder`.
 
     Returns:
         The files, in the order in which to read them.

@@ -57,12 +57,6 @@ def preview_plan(
 ) -> PlanPreview:
     """Find out what a run would do; nothing is written, acknowledged or recorded.
 
-    Args:
-        pipeline: the pipeline.
-        catalogue: the installed components.
-        workers: the number of workers that the run would have.
-        start: as `--from` of `ktrans run`.
-
     Raises:
         KtransError: the source cannot be listed.
     """

@@ -42,12 +42,8 @@ def preview(
 ) -> tuple[pa.Table, pa.Table]:
     """Read the first rows of the source, from its beginning.
 
-    Args:
-        pipeline: the pipeline.
-        catalogue: the installed components.
-        rows: the largest number of rows.
-        after: a stage: `decoder`, an enricher by type or number, or a sink's id (with its filter and
-            columns); None means after the last enricher.
+    `after` names a stage: `decoder`, an enricher by type or number, or a sink's id (with its
+    filter and columns); None means after the last enricher.
 
     Returns:
         The rows, and the rejects that were found (STORED_REJECT_SCHEMA).

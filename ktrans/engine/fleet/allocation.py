@@ -27,11 +27,8 @@ def allocate_workers(
 ) -> dict[str, int]:
     """Return the number of workers of each pipeline, by name.
 
-    Args:
-        pipelines: the pipelines of the process.
-        cores: the number of cores, shared by the pipelines without `engine.workers`, at least one
-            worker each.
-        total: the number of workers for all pipelines together; overrides `engine.workers`.
+    Pipelines without `engine.workers` share the cores, at least one worker each. A total for
+    all pipelines together overrides `engine.workers`.
     """
     own = {} if total else {p.name: p.engine.workers for p in pipelines if p.engine.workers}
     others = [pipeline.name for pipeline in pipelines if pipeline.name not in own]

@@ -30,13 +30,7 @@ def build_members(
 ) -> list[Member]:
     """Build the members of some of the loaded files; errors are added to `loaded.wrong`.
 
-    Args:
-        loaded: all files of the configuration.
-        files: those to build.
-        request: the options.
-        catalogue: the installed components.
-        observer: returns the observer of each run.
-        previous: the members of the configuration before, by name; None at the start.
+    `previous` has the members of the configuration before, by name; it is None at the start.
     """
     workers = allocate_workers(
         [file.pipeline for file in loaded.files], usable_cores(), request.run.workers

@@ -32,9 +32,7 @@ Snapshot = dict[Path, str | None]
 class ConfigWatch:
     """Watches the files of a configuration.
 
-    Args:
-        paths: files and folders, as on the command line; folders are listed each time.
-        clock: a monotonic clock, in seconds.
+    Folders are listed each time.
     """
 
     def __init__(

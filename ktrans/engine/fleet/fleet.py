@@ -33,11 +33,6 @@ TICK_SECS = 0.2
 class Fleet:
     """The pipelines of one process.
 
-    Args:
-        request: what to run.
-        catalogue: the installed components.
-        observer: is notified of what happens.
-
     Attributes:
         wrong: the pipelines that could not be loaded at the start, with `keep_going`.
         members: the latest run of each present or former pipeline, by name.
@@ -109,10 +104,9 @@ class Fleet:
     ) -> list[Member]:
         """Run all pipelines until each has ended.
 
-        Args:
-            stop: no pipeline starts another epoch; each has its grace period for the current one.
-            abandon: current epochs are undone at once.
-            reload: load the configuration again; cleared when that begins.
+        After `stop` no pipeline starts another epoch, and each has its grace period for the
+        current one; `abandon` undoes current epochs at once. `reload` is cleared when that
+        begins.
 
         Returns:
             The latest run of each pipeline, in the order of their files.

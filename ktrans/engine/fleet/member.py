@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 class Member:
     """A pipeline of a fleet: it is built, then it runs, then it has ended.
 
-    Args:
-        file: the pipeline.
-        catalogue: the installed components.
-        options: the options of its run.
-        observer: is notified of what happens in the run.
-
     Attributes:
         cancellation: stops this pipeline.
         after: members that have to end before it may start.

@@ -102,12 +102,6 @@ def read_rejects(
 ) -> pa.Table:
     """Read a pipeline's stored rejects.
 
-    Args:
-        pipeline: the pipeline.
-        catalogue: the installed components.
-        reason: only those with this reason code.
-        limit: at most this many rows.
-
     Returns:
         STORED_REJECT_SCHEMA and `file`, the path of the file of each row.
     """

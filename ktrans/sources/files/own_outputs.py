@@ -15,10 +15,6 @@ class OwnOutputs:
 
     An output folder within an input folder belongs to its sink as a whole. If it is the input
     folder itself or one above it, only the files with the sink's names are its own.
-
-    Args:
-        outputs: the sinks that write files.
-        paths: absolute paths and globs of the input.
     """
 
     def __init__(self, outputs: Sequence[WritesFolder], paths: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ktrans.kit.cli import debug_option, json_option, show_json
+from ktrans.kit.cli import json_option, show_json
 
 EPILOG = """\b
 Examples:
@@ -67,8 +67,7 @@ _price = click.FloatRange(min=0)
     help="Memory for the aggregation; the rest goes to a temporary folder.",
 )
 @json_option
-@debug_option
-def command(places: tuple[str, ...], output: str | None, as_json: bool, **given: Any) -> int:
+def command(places: tuple[str, ...], output: str | None, as_json: bool, **given: Any) -> None:
     """Draw a lake of flows, or the output of a run, as one HTML page.
 
     PLACE is a folder or file of Parquet, JSON lines or CSV, as the sinks write them, or a prefix
@@ -99,16 +98,15 @@ def command(places: tuple[str, ...], output: str | None, as_json: bool, **given:
     if as_json:
         show_json(report.to_json())
         if output is None:
-            return 0
+            return
     page = render(report)
     if output == "-":
         sys.stdout.buffer.write(page.encode())
-        return 0
+        return
     path = Path(output or "ktrans-report.html")
     _write(path, page)
     if not as_json:
         click.echo(f"{path}: {report.headline()}", err=True)
-    return 0
 
 
 def _write(path: Path, page: str) -> None:

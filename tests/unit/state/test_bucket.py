@@ -497,4 +497,4 @@ def test_any_sequence_of_operations_and_crashes_gives_what_a_file_has(events):
         with view_store(state(twins.bucket), "p") as copy:
             assert timeless(copy) == timeless(twins.file)
         twins.held.close()
-        twins.file.close()
+        twins.file.database.close()

@@ -1,6 +1,7 @@
 """Exports: all that is known comes back, in another store too; half a file is not taken."""
 
 import json
+from contextlib import closing
 
 import pytest
 
@@ -15,7 +16,8 @@ from ktrans.state.store import Store
 @pytest.fixture
 def store(tmp_path):
     """A store with a done epoch, one that is decided, and something in every table."""
-    with Store(SqliteDatabase(MEMORY)) as store:
+    with closing(SqliteDatabase(MEMORY)) as database:
+        store = Store(database)
         store.claim("p", tmp_path / "p.yaml")
         for number in (1, 2):
             one = Epoch(number, [[Split("a", "x://a", 1, {"v": 1})]], None, {"a": {"n": number}})
@@ -42,7 +44,8 @@ def lines(store):
 
 @pytest.fixture
 def other():
-    with Store(SqliteDatabase(MEMORY)) as other:
+    with closing(SqliteDatabase(MEMORY)) as database:
+        other = Store(database)
         yield other
 
 

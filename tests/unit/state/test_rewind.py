@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
@@ -59,7 +60,8 @@ class Line:
 
 @pytest.fixture
 def line(tmp_path):
-    with Store(SqliteDatabase(MEMORY)) as store:
+    with closing(SqliteDatabase(MEMORY)) as database:
+        store = Store(database)
         store.claim("p", tmp_path / "p.yaml")
         yield Line(store)
 
@@ -115,7 +117,8 @@ def test_it_can_be_gone_back_again_and_over_what_was_gone_back(line):
 )
 def test_any_history_can_be_gone_back_over(steps):
     """Epochs, and numbers for going back to that many epochs ago."""
-    with Store(SqliteDatabase(MEMORY)) as store:
+    with closing(SqliteDatabase(MEMORY)) as database:
+        store = Store(database)
         with store.transaction() as db:
             db.execute("INSERT INTO pipelines VALUES ('p', '', 'h', NULL, NULL, '')")
         line = Line(store)
@@ -197,7 +200,8 @@ def test_epochs_of_an_older_ktrans_cannot_be_gone_back_over(tmp_path):
         db.execute("INSERT INTO pipelines VALUES ('p', '', 'h', 'file', '7', '')")
         db.execute("INSERT INTO remembered VALUES ('p', 'a', '1', 1)")
     old.close()
-    with Store(SqliteDatabase(path)) as store:
+    with closing(SqliteDatabase(path)) as database:
+        store = Store(database)
         line = Line(store)
         assert line.memory() == (7, [("a", 1, 1)])
         assert reach(store, "p") is None

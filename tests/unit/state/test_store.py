@@ -1,6 +1,7 @@
 """What the state store keeps, and how it refuses."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -13,7 +14,8 @@ from ktrans.state.store import Store, view_store
 
 @pytest.fixture
 def store(tmp_path):
-    with Store(SqliteDatabase(tmp_path / "state.db")) as store:
+    with closing(SqliteDatabase(tmp_path / "state.db")) as database:
+        store = Store(database)
         store.claim("p", tmp_path / "p.yaml")
         yield store
 
@@ -137,7 +139,8 @@ def test_a_file_of_an_older_version_keeps_what_it_holds(tmp_path):
         )
         db.execute("INSERT INTO kept VALUES ('p', 'totals', 1, 0, 1, 7, ?)", (b"1",))
     old.close()
-    with Store(SqliteDatabase(path)) as store:
+    with closing(SqliteDatabase(path)) as database:
+        store = Store(database)
         assert [(one["key"], one["tries"]) for one in store.quarantined("p")] == [("b", 2)]
         assert store.describe("p")["open"] == {"totals": 7}
 
