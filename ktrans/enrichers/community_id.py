@@ -21,7 +21,7 @@ from pydantic import Field
 from ktrans.api import ComponentConfig
 from ktrans.enrichers.hashes.address_order import AddressTable, both_ends
 from ktrans.enrichers.hashes.combinations import combined, first_rows
-from ktrans.enrichers.hashes.digests import as_texts, write_digests
+from ktrans.enrichers.hashes.digests import as_texts
 from ktrans.enrichers.hashes.sha1 import BLOCK_WORDS, sha1
 from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.columns import (
@@ -188,11 +188,11 @@ class CommunityIdEnricher(ColumnEnricher[CommunityIdEnricherConfig]):
         ]
         numbers = combined(parts)
         rows = rows[first_rows(numbers)]
-        pieces = []
-        for start in range(0, rows.size, _CHUNK):
-            words = self._message(flow, rows[start : start + _CHUNK], table, halves)
-            pieces.append(write_digests(sha1(words)))
-        return numbers, as_texts(pieces)
+        digests = [
+            sha1(self._message(flow, rows[start : start + _CHUNK], table, halves))
+            for start in range(0, rows.size, _CHUNK)
+        ]
+        return numbers, as_texts(np.concatenate(digests, axis=1))
 
     def _message(
         self, flow: _Flow, rows: np.ndarray, table: AddressTable, halves: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal
@@ -65,11 +65,8 @@ class PythonEnricher(Enricher[PythonEnricherConfig]):
         Raises:
             ConfigError: it cannot be imported, or cannot be called.
         """
-        module, _, path = self.config.function.partition(":")
         try:
-            found: Any = importlib.import_module(module)
-            for name in path.split("."):
-                found = getattr(found, name)
+            found: Any = pkgutil.resolve_name(self.config.function)
         except (ImportError, AttributeError) as error:
             raise ConfigError(
                 f"{self.config.function} cannot be imported: {error}",
