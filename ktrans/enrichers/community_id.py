@@ -103,11 +103,7 @@ class CommunityIdEnricher(ColumnEnricher[CommunityIdEnricherConfig]):
         return {name: text_field(name, "Community ID of the flow, version 1")}
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Check the columns and add the new one.
-
-        Raises:
-            ConfigError: a column is missing or of the wrong type, or the new one exists already.
-        """
+        """Check the columns and add the new one."""
         require_flow(schema, _FLOW, "community_id")
         for name in ("icmp_type_column", "icmp_code_column"):
             if column := getattr(self.config, name):

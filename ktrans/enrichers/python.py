@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher, RunError
+from ktrans.kit.columns import option, require
 
 
 class PythonEnricherConfig(ComponentConfig):
@@ -84,17 +85,10 @@ class PythonEnricher(Enricher[PythonEnricherConfig]):
         return self.config.reads
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Call the function with no rows, and return the schema of the result.
-
-        Raises:
-            ConfigError: it fails, or returns something else than a RecordBatch.
-        """
+        """Call the function with no rows, and return the schema of the result."""
         if self.config.reads is not None:
-            missing = [name for name in self.config.reads if name not in schema.names]
-            if missing:
-                raise ConfigError(
-                    f"the rows have no column {missing[0]!r}", field="reads", code="column_missing"
-                )
+            with option("reads"):
+                require(schema, self.config.reads, "python")
         try:
             given = self._call(pa.RecordBatch.from_pylist([], schema=schema))
         except Exception as error:

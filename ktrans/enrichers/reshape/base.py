@@ -151,11 +151,7 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
         return self.config.keep
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Lay out the record. Attributes all of whose columns are missing are left out.
-
-        Raises:
-            ConfigError: a column to keep or an extra one is missing, or a name is taken.
-        """
+        """Lay out the record. Attributes all of whose columns are missing are left out."""
         what = self.config.type
         require(schema, ADDRESSES[:2], what)
         self._root = {}
