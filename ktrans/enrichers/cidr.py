@@ -98,12 +98,7 @@ class CidrEnricher(ColumnEnricher[CidrEnricherConfig]):
         }
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Read the table and add its columns.
-
-        Raises:
-            ConfigError: an address column is missing or not text, the table is unreadable or has a
-                bad row, or a new column would have the name of an old one or of another new one.
-        """
+        """Read the table and add its columns."""
         with option("addresses"):
             require_text(schema, self.config.addresses, "cidr")
         names = [self._name(a, c) for a in self.config.addresses for c in self._table.columns]

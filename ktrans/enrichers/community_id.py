@@ -11,7 +11,6 @@ in network byte order, where the lower end is the one with the smaller address, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,7 @@ from pydantic import Field
 from ktrans.api import ComponentConfig
 from ktrans.enrichers.hashes.address_order import AddressTable, both_ends
 from ktrans.enrichers.hashes.combinations import combined, first_rows
-from ktrans.enrichers.hashes.digests import as_texts, write_digests
+from ktrans.enrichers.hashes.digests import as_texts
 from ktrans.enrichers.hashes.sha1 import BLOCK_WORDS, sha1
 from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.columns import (
@@ -99,11 +98,7 @@ class CommunityIdEnricher(ColumnEnricher[CommunityIdEnricherConfig]):
         return {name: text_field(name, "Community ID of the flow, version 1")}
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Check the columns and add the new one.
-
-        Raises:
-            ConfigError: a column is missing or of the wrong type, or the new one exists already.
-        """
+        """Check the columns and add the new one."""
         require_flow(schema, _FLOW, "community_id")
         for name in ("icmp_type_column", "icmp_code_column"):
             if column := getattr(self.config, name):
@@ -114,22 +109,29 @@ class CommunityIdEnricher(ColumnEnricher[CommunityIdEnricherConfig]):
     def compute(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
         """Hash the distinct flows of both families, and return each row's ID."""
         lower, higher, table = both_ends(batch)
-        flow = self._flow(batch, lower, higher)
+        flow, valid = self._flow(batch, lower, higher)
         codes = np.full(batch.num_rows, MISSING, np.int32)
         texts = []
         done = 0
         for family, halves in ((4, 2), (6, 8)):
-            rows = np.flatnonzero(flow.valid & (table.family[flow.lower] == family))
+            rows = np.flatnonzero(valid & (table.family[flow[0]] == family))
             if rows.size:
-                numbers, ids = self._hashed(flow, rows, table, halves)
+                numbers, ids = self._hashed(flow[:, rows], table, halves)
                 codes[rows] = numbers + done
                 texts.append(ids)
                 done += len(ids)
         values = pa.concat_arrays(texts) if texts else pa.array([], pa.string())
         return {self.config.column: coded(codes, values)}
 
-    def _flow(self, batch: pa.RecordBatch, src: np.ndarray, dst: np.ndarray) -> _Flow:
-        """Put the lower end first, and find out which rows can have an ID."""
+    def _flow(
+        self, batch: pa.RecordBatch, src: np.ndarray, dst: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Put the lower end first, and find out which rows can have an ID.
+
+        Returns:
+            Six numbers a row: lower end, higher end, what is hashed as their ports, the protocol,
+            and whether ports are hashed; and which rows can have an ID.
+        """
         protocol, _ = plain_integers(batch.column("protocol"))
         ports = [plain_integers(batch.column(name))[0] for name in ("src_port", "dst_port")]
         ported = np.isin(protocol, PORT_PROTOCOLS)
@@ -143,15 +145,9 @@ class CommunityIdEnricher(ColumnEnricher[CommunityIdEnricherConfig]):
         valid = (src >= 0) & (dst >= 0) & (protocol >= 0) & (protocol < _TYPES)
         valid &= (first >= 0) & (first < _PORTS) & (second >= 0) & (second < _PORTS)
         swap = ((src > dst) | ((src == dst) & (first > second))) & ~one_way
-        return _Flow(
-            lower=np.where(swap, dst, src),
-            higher=np.where(swap, src, dst),
-            first=np.where(swap, second, first),
-            second=np.where(swap, first, second),
-            protocol=protocol,
-            ported=ported,
-            valid=valid,
-        )
+        ends = (np.where(swap, dst, src), np.where(swap, src, dst))
+        ports = [np.where(swap, second, first), np.where(swap, first, second)]
+        return np.stack([*ends, *ports, protocol, ported]), valid
 
     def _icmp(
         self, batch: pa.RecordBatch, rows: np.ndarray, protocol: np.ndarray
@@ -168,63 +164,49 @@ class CommunityIdEnricher(ColumnEnricher[CommunityIdEnricherConfig]):
         return kind, np.where(answer >= 0, answer, code), answer < 0
 
     def _hashed(
-        self, flow: _Flow, rows: np.ndarray, table: AddressTable, halves: int
+        self, flow: np.ndarray, table: AddressTable, halves: int
     ) -> tuple[np.ndarray, pa.Array]:
-        """Number the distinct flows of some rows, of one family, and write their IDs.
+        """Number the distinct flows of rows of one family, and write their IDs.
 
         Returns:
             The number of each row's flow, and a text for each number.
         """
+        lower, higher, first, second, protocol, _ = flow
         count = len(table.family)
-        kinds = np.unique(flow.protocol[rows])
+        kinds = np.unique(protocol)
         parts = [
-            (flow.lower[rows] * count + flow.higher[rows], count * count),
-            ((flow.first[rows] << 16) | flow.second[rows], 1 << 32),
-            (np.searchsorted(kinds, flow.protocol[rows]), len(kinds)),
+            (lower * count + higher, count * count),
+            ((first << 16) | second, 1 << 32),
+            (np.searchsorted(kinds, protocol), len(kinds)),
         ]
         numbers = combined(parts)
-        rows = rows[first_rows(numbers)]
-        pieces = []
-        for start in range(0, rows.size, _CHUNK):
-            words = self._message(flow, rows[start : start + _CHUNK], table, halves)
-            pieces.append(write_digests(sha1(words)))
-        return numbers, as_texts(pieces)
+        flow = flow[:, first_rows(numbers)]
+        digests = [
+            sha1(self._message(flow[:, start : start + _CHUNK], table, halves))
+            for start in range(0, flow.shape[1], _CHUNK)
+        ]
+        return numbers, as_texts(np.concatenate(digests, axis=1))
 
-    def _message(
-        self, flow: _Flow, rows: np.ndarray, table: AddressTable, halves: int
-    ) -> np.ndarray:
+    def _message(self, flow: np.ndarray, table: AddressTable, halves: int) -> np.ndarray:
         """Write the block that each flow is hashed from: uint32, 16 words by as many flows."""
-        ported = flow.ported[rows]
+        lower, higher, first, second, protocol, ported = flow
         end = 1 + 2 * halves
         # In 16-bit halves, since the seed puts everything off the 32-bit boundary.
         parts: list[np.ndarray | np.uint32] = [
             np.uint32(self.config.seed),
-            *table.halves[:halves, flow.lower[rows]],
-            *table.halves[:halves, flow.higher[rows]],
-            (flow.protocol[rows] << 8).astype(np.uint32),
-            np.where(ported, flow.first[rows], _END).astype(np.uint32),
-            np.where(ported, flow.second[rows], 0).astype(np.uint32),
+            *table.halves[:halves, lower],
+            *table.halves[:halves, higher],
+            (protocol << 8).astype(np.uint32),
+            np.where(ported, first, _END).astype(np.uint32),
+            np.where(ported, second, 0).astype(np.uint32),
             np.where(ported, np.uint32(_END), np.uint32(0)),
             np.uint32(0),
         ]
-        words = np.zeros((BLOCK_WORDS, rows.size), np.uint32)
+        words = np.zeros((BLOCK_WORDS, flow.shape[1]), np.uint32)
         for i in range(len(parts) // 2):
             words[i] = (parts[2 * i] << np.uint32(16)) | parts[2 * i + 1]
         words[-1] = 16 * np.where(ported, end + 3, end + 1)  # the message's length in bits
         return words
-
-
-@dataclass(slots=True)
-class _Flow:
-    """The flow of each row, lower end first, with what is hashed as ports."""
-
-    lower: np.ndarray
-    higher: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    protocol: np.ndarray
-    ported: np.ndarray
-    valid: np.ndarray
 
 
 def _answers() -> np.ndarray:

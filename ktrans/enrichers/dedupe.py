@@ -57,11 +57,7 @@ class DedupeEnricher(Enricher[DedupeEnricherConfig]):
         return [*IDENTITY, "source_uri", "source_pos"]
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Check the columns; the schema stays as it is.
-
-        Raises:
-            ConfigError: the columns that say where a row came from, or its addresses, are missing.
-        """
+        """Check the columns; the schema stays as it is."""
         require_text(schema, ["source_uri", "src_addr", "dst_addr"], "dedupe")
         require_integer(schema, ["source_pos"], "dedupe")
         return schema

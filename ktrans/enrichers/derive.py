@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
 from ktrans.expressions import Expression, columns_of, compile_expression
 from ktrans.flow.schema import COUNTERS
-from ktrans.kit.columns import option
+from ktrans.kit.columns import option, rebuild
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 
@@ -35,7 +35,7 @@ class DeriveEnricher(Enricher[DeriveEnricherConfig]):
     def __init__(self, config: DeriveEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self.changes_counters = any(name in COUNTERS for name in config.columns)
-        self._steps: list[tuple[str, Expression]] = []
+        self._steps: list[tuple[str, Expression, pa.Schema]] = []
 
     def needs(self) -> Sequence[str]:
         """Name what the expressions read and no earlier one made."""
@@ -52,12 +52,7 @@ class DeriveEnricher(Enricher[DeriveEnricherConfig]):
         return list(self.config.columns)
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Compile the expressions, each against the columns before it.
-
-        Raises:
-            ExpressionError: one does not parse or does not fit the columns.
-            ConfigError: one is null in every row, so its column would have no type.
-        """
+        """Compile the expressions, each against the columns before it."""
         self._steps = []
         for name, text in self.config.columns.items():
             with option(f"columns.{name}"):
@@ -67,23 +62,15 @@ class DeriveEnricher(Enricher[DeriveEnricherConfig]):
                         f"derive: {name!r} is always null, so it has no type",
                         hint="say which: cast(null as int)",
                     )
-            self._steps.append((name, expression))
-            schema = _with_field(schema, name, expression)
+            about = {"description": f"= {expression.text}"}
+            field = pa.field(name, expression.type, metadata=about)
+            at = schema.get_field_index(name)
+            schema = schema.append(field) if at < 0 else schema.set(at, field)
+            self._steps.append((name, expression, schema))
         return schema
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Compute the columns, one after the other."""
-        for name, expression in self._steps:
-            values = expression.evaluate(batch)
-            schema = _with_field(batch.schema, name, expression)
-            columns = [
-                values if field.name == name else batch.column(field.name) for field in schema
-            ]
-            batch = pa.RecordBatch.from_arrays(columns, schema=schema)
+        for name, expression, schema in self._steps:
+            batch = rebuild(batch, schema, {name: expression.evaluate(batch)})
         return batch
-
-
-def _with_field(schema: pa.Schema, name: str, expression: Expression) -> pa.Schema:
-    field = pa.field(name, expression.type, metadata={"description": f"= {expression.text}"})
-    at = schema.get_field_index(name)
-    return schema.append(field) if at < 0 else schema.set(at, field)

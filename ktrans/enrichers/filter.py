@@ -34,11 +34,7 @@ class FilterEnricher(Enricher[FilterEnricherConfig]):
             return sorted(columns_of(self.config.where))
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Compile the condition.
-
-        Raises:
-            ExpressionError: it does not parse, does not fit the columns, or is not a condition.
-        """
+        """Compile the condition."""
         with option("where"):
             self._where = compile_expression(self.config.where, schema, require="bool")
         return schema

@@ -66,11 +66,7 @@ class HashAddressesEnricher(ColumnEnricher[HashAddressesEnricherConfig]):
         return {name: text_field(name, f"Keyed hash of {name}") for name in self._columns}
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Check the columns.
-
-        Raises:
-            ConfigError: a column is missing or is not text.
-        """
+        """Check the columns."""
         with option("columns"):
             require(schema, self.reads(), "hash_addresses")
         self._columns = [name for name in self.config.columns if name in schema.names]

@@ -91,11 +91,7 @@ class LabelsEnricher(ColumnEnricher[LabelsEnricherConfig]):
         }
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Check the address columns and add the outputs.
-
-        Raises:
-            ConfigError: a column is missing, is not text, or exists already.
-        """
+        """Check the address columns and add the outputs."""
         require_text(schema, self.reads(), "labels")
         if self.config.networks is not None:
             self._networks = PrefixIndex([parse_prefix(text) for text in self.config.networks])

@@ -104,11 +104,7 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
         return [*FLOW, *POINT, "start_time", "end_time", *attrs]
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Check the columns; the schema stays as it is.
-
-        Raises:
-            ConfigError: a column is missing or of the wrong type.
-        """
+        """Check the columns; the schema stays as it is."""
         require_flow(schema, [*FLOW, *POINT, "start_time", "end_time"], "one_report")
         self._schema = schema
         return schema

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher, RunError
+from ktrans.kit.columns import option, require
 
 
 class PythonEnricherConfig(ComponentConfig, type="python"):
@@ -64,11 +65,8 @@ class PythonEnricher(Enricher[PythonEnricherConfig]):
         Raises:
             ConfigError: it cannot be imported, or cannot be called.
         """
-        module, _, path = self.config.function.partition(":")
         try:
-            found: Any = importlib.import_module(module)
-            for name in path.split("."):
-                found = getattr(found, name)
+            found: Any = pkgutil.resolve_name(self.config.function)
         except (ImportError, AttributeError) as error:
             raise ConfigError(
                 f"{self.config.function} cannot be imported: {error}",
@@ -86,17 +84,10 @@ class PythonEnricher(Enricher[PythonEnricherConfig]):
         return self.config.reads
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Call the function with no rows, and return the schema of the result.
-
-        Raises:
-            ConfigError: it fails, or returns something else than a RecordBatch.
-        """
+        """Call the function with no rows, and return the schema of the result."""
         if self.config.reads is not None:
-            missing = [name for name in self.config.reads if name not in schema.names]
-            if missing:
-                raise ConfigError(
-                    f"the rows have no column {missing[0]!r}", field="reads", code="column_missing"
-                )
+            with option("reads"):
+                require(schema, self.config.reads, "python")
         try:
             given = self._call(pa.RecordBatch.from_pylist([], schema=schema))
         except Exception as error:

@@ -78,11 +78,7 @@ class RollupEnricher(StatefulEnricher[RollupEnricherConfig]):
         return ["window_start", "window_end", *self.config.aggregates, *revision]
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Determine what to compute.
-
-        Raises:
-            ConfigError: a column is missing, or of a type that cannot be aggregated or grouped by.
-        """
+        """Determine what to compute."""
         config = self.config
         times = [name for name in config.time if name in schema.names]
         if "time" in config.model_fields_set or not times:

@@ -52,11 +52,7 @@ class SampleEnricher(Enricher[SampleEnricherConfig]):
         return [self.config.weight_column]
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Check the key's columns and add the weight.
-
-        Raises:
-            ConfigError: a column is missing or of the wrong type.
-        """
+        """Check the key's columns and add the weight."""
         require_flow(schema, self.needs(), "sample")
         name = self.config.weight_column
         field = pa.field(

@@ -66,19 +66,13 @@ class SelectEnricher(Enricher[SelectEnricherConfig]):
     def keeps(self) -> Sequence[str]:
         """Name the flow columns that stay; what other enrichers make, they make in any case."""
         if self.config.keep is None:
-            gone = self.config.drop
-            return [n for n in NAMES if not any(fnmatchcase(n, pattern) for pattern in gone)]
+            gone = _hits(self.config.drop, NAMES)
+            return [name for name in NAMES if name not in gone]
         exact = [name for name in self.config.keep if not _is_pattern(name)]
-        patterns = [name for name in self.config.keep if _is_pattern(name)]
-        matched = [n for n in NAMES if any(fnmatchcase(n, pattern) for pattern in patterns)]
-        return list(dict.fromkeys([*exact, *matched]))
+        return list(dict.fromkeys([*exact, *_hits(self.config.keep, NAMES)]))
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Match the names with the columns that there are.
-
-        Raises:
-            ConfigError: a name or pattern matches no column, or two columns get one name.
-        """
+        """Match the names with the columns that there are."""
         names = schema.names
         if self.config.keep is not None:
             with option("keep"):
@@ -91,8 +85,17 @@ class SelectEnricher(Enricher[SelectEnricherConfig]):
         left = pa.schema([schema.field(name) for name in kept])
         with option("rename"):
             require(left, self.config.rename, "select: rename")
-        fields = [schema.field(name).with_name(self._renamed(name)) for name in kept]
-        self._refuse_twins([field.name for field in fields])
+        renamed = [self.config.rename.get(name, name) for name in kept]
+        twins = sorted({name for name in renamed if renamed.count(name) > 1})
+        if twins:
+            raise ConfigError(
+                f"select: two columns would be named {twins[0]!r}",
+                code="column_exists",
+                hint="drop one of them, or rename it to something else",
+            )
+        if not renamed:
+            raise ConfigError("select: no column is left", hint="keep at least one")
+        fields = [field.with_name(name) for field, name in zip(left, renamed, strict=True)]
         self._kept = kept
         self._schema = pa.schema(fields, metadata=schema.metadata)
         return self._schema
@@ -102,34 +105,22 @@ class SelectEnricher(Enricher[SelectEnricherConfig]):
         columns = [batch.column(name) for name in self._kept]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
-    def _renamed(self, name: str) -> str:
-        return self.config.rename.get(name, name)
-
-    def _refuse_twins(self, names: list[str]) -> None:
-        twins = sorted({name for name in names if names.count(name) > 1})
-        if twins:
-            raise ConfigError(
-                f"select: two columns would be named {twins[0]!r}",
-                code="column_exists",
-                hint="drop one of them, or rename it to something else",
-            )
-        if not names:
-            raise ConfigError("select: no column is left", hint="keep at least one")
-
 
 def _is_pattern(name: str) -> bool:
     return "*" in name or "?" in name
+
+
+def _hits(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the names that the patterns match, in the order of the patterns."""
+    return [name for pattern in patterns for name in names if fnmatchcase(name, pattern)]
 
 
 def _matching(
     patterns: Sequence[str], names: list[str], what: str, absent: Sequence[str] = ()
 ) -> list[str]:
     """Return the columns that the patterns match, in their order; each must match something."""
-    found: dict[str, None] = {}
     for pattern in patterns:
-        hits = [name for name in names if fnmatchcase(name, pattern)]
-        known = NAMES if _is_pattern(pattern) else absent
-        if not hits and not any(fnmatchcase(name, pattern) for name in known):
+        known = [*names, *(NAMES if _is_pattern(pattern) else absent)]
+        if not _hits([pattern], known):
             raise unknown_column(pattern, names, what)
-        found.update(dict.fromkeys(hits))
-    return list(found)
+    return list(dict.fromkeys(_hits(patterns, names)))

@@ -96,11 +96,7 @@ class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
         return list(dict.fromkeys([*ENDS, *SAME, *point, *times, *NUMBERS]))
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Check the columns; the schema stays as it is.
-
-        Raises:
-            ConfigError: a column is missing or of the wrong type.
-        """
+        """Check the columns; the schema stays as it is."""
         names = (*ENDS, *SAME, "log_status", "start_time", "end_time", *NUMBERS)
         require_flow(schema, names, "stitch")
         for name in ("packets_rev", "bytes_rev"):

@@ -2,60 +2,28 @@
 
 from __future__ import annotations
 
-import string
-from collections.abc import Sequence
+import binascii
 
 import numpy as np
 import pyarrow as pa
 
 VERSION = b"1:"
-_BITS, _PAIR_BITS = 160, 12
 
 
-def write_digests(digests: np.ndarray) -> np.ndarray:
+def as_texts(digests: np.ndarray) -> pa.Array:
     """Write the version and 160-bit digests in base64 (RFC 4648, section 4) with its padding.
 
     Args:
         digests: uint32, 5 words by n.
-
-    Returns:
-        uint16, n rows of two characters each.
     """
-    pairs = -(-_BITS // _PAIR_BITS)
-    codes = np.empty((pairs, digests.shape[1]), np.uint16)
-    mask = (1 << _PAIR_BITS) - 1
-    for i in range(pairs):
-        word, start = divmod(i * _PAIR_BITS, 32)
-        over = start + _PAIR_BITS - 32  # so many bits lie in the next word
-        if over <= 0:
-            codes[i] = (digests[word] >> np.uint32(-over)) & mask
-        else:
-            code = digests[word] << np.uint32(over)
-            if word + 1 < len(digests):
-                code |= digests[word + 1] >> np.uint32(32 - over)
-            codes[i] = code & mask
-    out = np.empty((digests.shape[1], 1 + pairs), np.uint16)
-    out[:, 0] = np.frombuffer(VERSION, np.uint16)
-    out[:, 1:] = _SYMBOL_PAIRS[codes].T
-    out.view(np.uint8)[:, -1] = ord("=")  # the last group has 16 bits: one symbol is padding
-    return out
-
-
-def as_texts(pieces: Sequence[np.ndarray]) -> pa.Array:
-    """Make a string array of texts of one length, given as rows of characters."""
-    rows = np.concatenate(pieces)
-    count, width = rows.shape[0], rows.shape[1] * rows.itemsize
-    offsets = np.arange(count + 1, dtype=np.int32) * np.int32(width)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows)]
+    count = digests.shape[1]
+    whole = np.zeros((count, 21), np.uint8)  # three bytes are four characters
+    whole[:, :20] = digests.T.astype(">u4", order="C").view(np.uint8)
+    characters = np.frombuffer(binascii.b2a_base64(whole.tobytes(), newline=False), np.uint8)
+    texts = np.empty((count, len(VERSION) + 28), np.uint8)
+    texts[:, : len(VERSION)] = np.frombuffer(VERSION, np.uint8)
+    texts[:, len(VERSION) :] = characters.reshape(count, 28)
+    texts[:, -1] = ord("=")
+    offsets = np.arange(count + 1, dtype=np.int32) * np.int32(texts.shape[1])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(texts)]
     return pa.Array.from_buffers(pa.string(), count, buffers)
-
-
-def _symbol_pairs() -> np.ndarray:
-    """Return the two bytes, as a uint16, of each pair of base64 symbols, in order."""
-    symbols = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
-    one = np.frombuffer(symbols.encode(), np.uint8)
-    pairs = np.stack([np.repeat(one, len(one)), np.tile(one, len(one))], axis=1)
-    return np.ascontiguousarray(pairs).view(np.uint16).ravel()
-
-
-_SYMBOL_PAIRS = _symbol_pairs()

@@ -14,19 +14,12 @@ from pydantic import Field
 from ktrans.api import ComponentConfig, Context, Enricher, TaskId
 from ktrans.enrichers.held_rows.spill import Hold
 from ktrans.kit.columns import distinct, plain_integers
-from ktrans.kit.units import Duration, Size
+from ktrans.kit.units import Size
 
 
 class HeldConfig(ComponentConfig):
     """Options of enrichers that hold rows back."""
 
-    slack: Duration = Field(
-        0,
-        ge=0,
-        le=86_400,
-        description="Windows overlap if they are no further apart than this.",
-        examples=[60],
-    )
     max_rows: int = Field(
         2_000_000,
         ge=1,

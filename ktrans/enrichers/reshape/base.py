@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -50,56 +49,34 @@ class ReshapeConfig(ComponentConfig):
 C = TypeVar("C", bound=ReshapeConfig)
 
 
-@dataclass(slots=True)
-class _Node:
-    """A struct of the record: its members by name, in order."""
-
-    members: dict[str, _Node | Attribute] = field(default_factory=dict)
-
-    def add(self, attribute: Attribute, path: tuple[str, ...]) -> None:
-        """Put an attribute in its place.
-
-        Raises:
-            ConfigError: its place is taken.
-        """
-        head, *rest = path
-        there = self.members.get(head)
-        if not rest:
-            if there is not None:
-                raise _taken(attribute)
-            self.members[head] = attribute
-            return
-        if there is None:
-            there = self.members[head] = _Node()
-        if not isinstance(there, _Node):
-            raise _taken(attribute)
-        there.add(attribute, tuple(rest))
-
-    @property
-    def type(self) -> pa.DataType:
-        """The struct type."""
-        return pa.struct([pa.field(name, kind_of(member)) for name, member in self.members.items()])
-
-    def leaves(self) -> Iterator[Attribute]:
-        """Yield the attributes in the order of the record."""
-        for member in self.members.values():
-            if isinstance(member, _Node):
-                yield from member.leaves()
-            else:
-                yield member
+Members = dict[str, Any]
+"""The members of a struct of the record by name, in order: attributes, or members of their own."""
 
 
-def kind_of(member: _Node | Attribute) -> pa.DataType:
+def _put(members: Members, attribute: Attribute, path: tuple[str, ...]) -> None:
+    """Put an attribute in its place.
+
+    Raises:
+        ConfigError: its place is taken.
+    """
+    *tops, last = path
+    inner: Any = members
+    for name in tops:
+        inner = inner.setdefault(name, {}) if isinstance(inner, dict) else inner
+    if not isinstance(inner, dict) or last in inner:
+        raise ConfigError(
+            f"there is already something at {attribute.name!r}",
+            code="column_exists",
+            hint="choose another path",
+        )
+    inner[last] = attribute
+
+
+def kind_of(member: Members | Attribute) -> pa.DataType:
     """Return the Arrow type of a struct or an attribute."""
-    return member.type if isinstance(member, _Node) else member.kind
-
-
-def _taken(attribute: Attribute) -> ConfigError:
-    return ConfigError(
-        f"there is already something at {attribute.name!r}",
-        code="column_exists",
-        hint="choose another path",
-    )
+    if isinstance(member, Attribute):
+        return member.kind
+    return pa.struct([pa.field(name, kind_of(inner)) for name, inner in member.items()])
 
 
 class ReshapeEnricher(Enricher[C], abc.ABC):
@@ -122,7 +99,7 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
     def __init__(self, config: C, context: Context | None = None) -> None:
         super().__init__(config, context)
         self.changes_counters = not {"bytes", "packets"} <= set(config.keep)
-        self._root = _Node()
+        self._root: Members = {}
         self._schema: pa.Schema
         self._inputs: list[str]
 
@@ -174,28 +151,29 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
         return self.config.keep
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
-        """Lay out the record. Attributes all of whose columns are missing are left out.
-
-        Raises:
-            ConfigError: a column to keep or an extra one is missing, or a name is taken.
-        """
+        """Lay out the record. Attributes all of whose columns are missing are left out."""
         what = self.config.type
         require(schema, ADDRESSES[:2], what)
-        self._root = _Node()
-        for each in self.attributes():
-            if not each.columns or any(name in schema.names for name in each.columns):
-                self._root.add(each, each.path)
+        self._root = {}
+        used = [
+            each
+            for each in self.attributes()
+            if not each.columns or any(name in schema.names for name in each.columns)
+        ]
+        for each in used:
+            _put(self._root, each, each.path)
         with option("extra"):
             require(schema, self.config.extra.values(), what)
             for path, column in self.config.extra.items():
                 kind = schema.field(column).type
                 place = self.extra_path(path)
-                self._root.add(Attribute(place, kind, (column,)), place)
-        fields = [pa.field(name, kind_of(member)) for name, member in self._root.members.items()]
+                used.append(Attribute(place, kind, (column,)))
+                _put(self._root, used[-1], place)
+        fields = [pa.field(name, kind_of(member)) for name, member in self._root.items()]
         with option("keep"):
             require(schema, self.config.keep, what)
             for name in dict.fromkeys(self.config.keep):
-                if name in self._root.members:
+                if name in self._root:
                     raise ConfigError(
                         f"{what}: the record has a {name!r} of its own, so the column of that "
                         "name cannot be kept beside it",
@@ -204,7 +182,7 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
                     )
                 fields.append(schema.field(name))
         self._schema = pa.schema(fields, metadata={"ktrans.target": self.target()})
-        read = {name for leaf in self._root.leaves() for name in (*leaf.columns, *leaf.by)}
+        read = {name for each in used for name in (*each.columns, *each.by)}
         read |= {*self.config.keep, *ADDRESSES}
         self._inputs = [name for name in schema.names if name in read]
         return self._schema
@@ -216,20 +194,18 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
         rules = {**RULES, **self.own_rules}
         arrays = [
             self._build(name, member, view, rules)
-            if (member := self._root.members.get(name)) is not None
+            if (member := self._root.get(name)) is not None
             else batch.column(name)
             for name in self._schema.names
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def _build(
-        self, name: str, member: _Node | Attribute, view: View, rules: Mapping[str, Rule]
+        self, name: str, member: Members | Attribute, view: View, rules: Mapping[str, Rule]
     ) -> pa.Array:
         if isinstance(member, Attribute):
             return rules[member.rule](view, member)
-        parts = {
-            inner: self._build(inner, each, view, rules) for inner, each in member.members.items()
-        }
+        parts = {inner: self._build(inner, each, view, rules) for inner, each in member.items()}
         telling = [parts[inner] for inner in self.identities.get(name, parts) if inner in parts]
         mask = None
         if all(part.null_count for part in telling):
@@ -237,9 +213,11 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
             for part in telling:
                 there |= valid(part)
             if not there.any():
-                return nulls(view.rows, member.type)
+                return nulls(view.rows, kind_of(member))
             mask = None if there.all() else pa.array(~there)
-        return pa.StructArray.from_arrays(list(parts.values()), fields=list(member.type), mask=mask)
+        return pa.StructArray.from_arrays(
+            list(parts.values()), fields=list(kind_of(member)), mask=mask
+        )
 
 
 def with_address(batch: pa.RecordBatch) -> pa.RecordBatch:

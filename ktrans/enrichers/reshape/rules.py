@@ -196,19 +196,15 @@ def text_lists(codes: np.ndarray, keep: np.ndarray, values: pa.Array) -> pa.Arra
 
 
 RULES: dict[str, Callable[[View, Attribute], pa.Array]] = {
-    "copy": copy,
-    "constant": constant,
-    "words": words,
-    "first_text": first_text,
-    "first_time": first_time,
-    "millis": millis,
-    "nanos": nanos,
-    "nanos_between": nanos_between,
-    "total": total,
-    "protocol_name": protocol_name,
-    "number_text": number_text,
+    **{
+        rule.__name__: rule
+        for rule in (
+            copy, constant, words, first_text, first_time, millis, nanos, nanos_between, total,
+            protocol_name, number_text,
+        )
+    },
     "distinct": distinct_texts,
     "only_aws": only_provider("aws"),
     "only_gcp": only_provider("gcp"),
-}
+}  # fmt: skip
 """The rules that targets share, by the name that their tables use."""

@@ -146,31 +146,10 @@ def sketched(plan: RollupPlan, totals: Totals) -> Totals:
 
 def group(table: pa.Table, keys: list[str], how: list[tuple[str, str]]) -> pa.Table:
     """Group by keys; the order is undefined."""
-    plain, words = _codes(table)
-    grouped = plain.group_by(keys, use_threads=False).aggregate(how)
-    columns = [grouped.column(name).combine_chunks() for name in keys]
-    for index, name in enumerate(keys):
-        if name in words:
-            columns[index] = texts(np.asarray(columns[index].fill_null(-1)), words[name])
-    columns += [grouped.column(f"{name}_{function}") for name, function in how]
-    kept = [table.schema.field(name) for name in [*keys, *(name for name, _ in how)]]
+    grouped = unified(table).group_by(keys, use_threads=False).aggregate(how)
+    columns = [grouped.column(name) for name in (*keys, *("_".join(one) for one in how))]
+    kept = [table.schema.field(name) for name in (*keys, *(name for name, _ in how))]
     return pa.Table.from_arrays(columns, schema=pa.schema(kept))
-
-
-def _codes(table: pa.Table) -> tuple[pa.Table, dict[str, pa.Array]]:
-    """Replace dictionary columns by codes; return them and the dictionaries."""
-    words: dict[str, pa.Array] = {}
-    names = [f.name for f in table.schema if pa.types.is_dictionary(f.type)]
-    if not names:
-        return table, words
-    table = unified(table)
-    for name in names:
-        index = table.schema.get_field_index(name)
-        chunks = table.column(index).chunks
-        words[name] = chunks[0].dictionary if chunks else pa.array([], pa.string())
-        codes = pa.chunked_array([chunk.indices for chunk in chunks], pa.int32())
-        table = table.set_column(index, name, codes)
-    return table, words
 
 
 def unified(table: pa.Table) -> pa.Table:
@@ -202,13 +181,12 @@ def texts(codes: np.ndarray, words: pa.Array) -> pa.DictionaryArray:
 
 def identify(tables: Sequence[pa.Table], keys: list[str]) -> list[np.ndarray]:
     """Number the rows of some tables by their keys, from 0."""
-    together = pa.concat_tables([table.select(keys) for table in tables])
-    plain, _ = _codes(together)
-    plain = plain.append_column("row", pa.array(np.arange(len(plain))))
-    lists = plain.group_by(keys, use_threads=False).aggregate([("row", "list")])
+    together = unified(pa.concat_tables([table.select(keys) for table in tables]))
+    together = together.append_column("row", pa.array(np.arange(len(together))))
+    lists = together.group_by(keys, use_threads=False).aggregate([("row", "list")])
     found = lists.column("row_list").combine_chunks()
     lengths = np.asarray(found.value_lengths())
-    numbers = np.empty(len(plain), np.int64)
+    numbers = np.empty(len(together), np.int64)
     numbers[np.asarray(found.flatten())] = np.repeat(np.arange(len(found)), lengths)
     ends = np.cumsum([len(table) for table in tables])
     return np.split(numbers, ends[:-1])

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from ktrans.enrichers.totals import sketch
 from ktrans.enrichers.totals.merge import Totals, identify, merge, slim, texts, unified
-from ktrans.enrichers.totals.order import order_of
 from ktrans.enrichers.totals.plan import WINDOW, Aggregate, RollupPlan
 from ktrans.flow.schema import TEXT, TIME
 from ktrans.kit.columns import spread
@@ -81,7 +80,7 @@ def rows(
         table = table.filter(only)
     if not table.num_rows:
         return
-    table = slim(table.take(pa.array(order_of(table, plan.keys))))
+    table = slim(table.take(pa.array(_order_of(table, plan.keys))))
     starts = table.column(WINDOW)
     columns: list[pa.ChunkedArray] = [
         starts.cast(pa.timestamp("us")).cast(TIME),
@@ -93,6 +92,18 @@ def rows(
         columns.append(pa.chunked_array([pa.array([revision], pa.int64()).take(_zeros(table))]))
     whole = pa.Table.from_arrays(columns, schema=schema).combine_chunks()
     yield from whole.to_batches(max_chunksize=BATCH_ROWS)
+
+
+def _order_of(table: pa.Table, keys: Sequence[str]) -> np.ndarray:
+    """Return the order of a table's rows by some columns: text by code points, nulls last."""
+    plain = unified(table.select(keys)).combine_chunks()
+    for index, column in enumerate(plain.columns):
+        if pa.types.is_dictionary(column.type) and len(column):
+            words, codes = column.chunk(0).dictionary, column.chunk(0).indices
+            ranks = pc.rank(words, tiebreaker="dense").take(codes)
+            plain = plain.set_column(index, keys[index], ranks)
+    order = pc.sort_indices(plain, sort_keys=[(name, "ascending") for name in keys])
+    return np.asarray(order).astype(np.int64)
 
 
 def _zeros(table: pa.Table) -> pa.Array:
@@ -141,7 +152,7 @@ def top(
         value = value.combine_chunks()
     ranked = np.asarray(pc.rank(value, sort_keys="descending", tiebreaker="min"))
     place = np.empty(len(ranked), np.int64)
-    place[order_of(totals.main, plan.keys)] = np.arange(len(ranked))
+    place[_order_of(totals.main, plan.keys)] = np.arange(len(ranked))
     order = np.lexsort((place, ranked, places))
     first = np.flatnonzero(np.diff(places[order], prepend=-1))
     position = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))

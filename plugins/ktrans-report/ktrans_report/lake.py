@@ -9,12 +9,11 @@ stays within `--memory`, whatever the lake's size.
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from ktrans.api import AccessError, RunError, UnavailableError, UsageError
 from ktrans_report.columns import TIMES, WANTED
@@ -53,15 +52,6 @@ class Lake:
     start_us: int | None = None
     end_us: int | None = None
 
-    def __enter__(self) -> Self:
-        """Return the lake."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it and remove its files."""
-        self.db.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def has(self, *columns: str) -> bool:
         """Return whether rows have values in all of these columns."""
         return all(self.have.get(column) for column in columns)
@@ -95,34 +85,31 @@ class Lake:
         )
 
 
+@contextlib.contextmanager
 def open_lake(
     found: Found, *, start_us: int | None, end_us: int | None, memory: int = 1 << 30
-) -> Lake:
-    """Read the files into the table `rows`.
+) -> Iterator[Lake]:
+    """Read the files into the view `read`; in the end close the lake and remove its files.
 
     Raises:
         UsageError: no row has a time.
     """
     import duckdb
 
-    folder = Path(tempfile.mkdtemp(prefix="ktrans-report-"))
-    db = duckdb.connect(
-        config={
+    with tempfile.TemporaryDirectory(prefix="ktrans-report-", ignore_cleanup_errors=True) as folder:
+        config = {
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "memory_limit": f"{memory}B",
-            "temp_directory": str(folder / "spill"),
+            "temp_directory": f"{folder}/spill",
             "preserve_insertion_order": "false",
         }
-    )
-    db.execute("SET TimeZone = 'UTC'")
-    lake = Lake(db, folder, notes=list(found.notes), start_us=start_us, end_us=end_us)
-    try:
-        _read(lake, found)
-    except BaseException:
-        lake.__exit__()
-        raise
-    return lake
+        with duckdb.connect(config=config) as db:
+            db.execute("SET TimeZone = 'UTC'")
+            notes = list(found.notes)
+            lake = Lake(db, Path(folder), notes=notes, start_us=start_us, end_us=end_us)
+            _read(lake, found)
+            yield lake
 
 
 def _read(lake: Lake, found: Found) -> None:

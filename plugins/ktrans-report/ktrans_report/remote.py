@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
-from ktrans_report.places import File
+from ktrans_report.places import PACKED, File
 
 
 class Numbered(AbstractFileSystem):  # type: ignore[misc]  # fsspec carries no types
@@ -23,9 +23,8 @@ class Numbered(AbstractFileSystem):  # type: ignore[misc]  # fsspec carries no t
         super().__init__()
         self._files: dict[str, File] = {}
         for number, file in enumerate(files):
-            name = file.path.rsplit("/", 1)[-1]
-            _, dot, extension = name.partition(f".{_extension(name)}")
-            self._files[f"{number}{dot}{extension}"] = file
+            packed = next((suffix for suffix in PACKED if file.path.endswith(suffix)), "")
+            self._files[f"{number}.{file.format}{packed}"] = file
         self.names = [f"lake://{name}" for name in self._files]
 
     @classmethod
@@ -57,10 +56,3 @@ class Numbered(AbstractFileSystem):  # type: ignore[misc]  # fsspec carries no t
         if file.filesystem is None:
             return open(file.path, "rb")  # noqa: PTH123 - DuckDB closes it
         return file.filesystem.open_input_file(file.path)
-
-
-def _extension(name: str) -> str:
-    for extension in ("parquet", "jsonl", "ndjson", "csv"):
-        if f".{extension}" in name:
-            return extension
-    return ""
