@@ -10,7 +10,7 @@ from isal import igzip
 
 from ktrans.api import Context, KtransError, RetryableError, RunError, UnavailableError
 from ktrans_influxdb.config import InfluxdbSinkConfig
-from ktrans_influxdb.errors import RefusedError, error_of_answer
+from ktrans_influxdb.errors import Refusal, error_of_answer
 
 _GZIP_LEVEL = 1
 _UNITS_V1 = {"ns": "n", "us": "u", "ms": "ms", "s": "s"}
@@ -33,16 +33,38 @@ class Client:
         """Send lines.
 
         Raises:
-            RefusedError: the server refuses some of the points.
+            Refusal: the server refuses some of the points.
             RetryableError: a retry may succeed.
             AccessError: token or user have no write permission.
             RunError: anything else, such as a bucket that does not exist.
         """
+        import urllib3.exceptions
+        from influxdb_client.rest import ApiException
+
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         if self._config.gzip and lines:
             lines = igzip.compress(lines, compresslevel=_GZIP_LEVEL)
             headers["Content-Encoding"] = "gzip"
-        self._call("POST", self._path, self._query, headers, lines)
+        try:
+            self._open().api_client.call_api(
+                self._path,
+                "POST",
+                query_params=self._query,
+                header_params=headers,
+                body=lines,
+                _request_timeout=int(self._config.timeout * 1000),
+            )
+        except ApiException as error:
+            raise self._converted(error) from None
+        except UnicodeDecodeError:
+            raise RunError(
+                f"the answer of {self._config.url} is not text", code="write_refused"
+            ) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise RetryableError(
+                f"{self._config.url} does not answer: {self._scrubbed(_cause(error))}",
+                hint="check `url`, and that the server is up",
+            ) from None
 
     def check(self) -> None:
         """Check that the server answers and permits writing; no point is written.
@@ -62,7 +84,7 @@ class Client:
     def _probe(self) -> None:
         try:
             self.write(b"")
-        except RefusedError:
+        except Refusal:
             return
         except RunError as error:
             # The only fault of the request is that it has no points.
@@ -77,34 +99,7 @@ class Client:
                 self._sdk.close()
                 self._sdk = None
 
-    def _call(
-        self, method: str, path: str, query: list[tuple[str, str]], headers: Any, body: bytes
-    ) -> None:
-        import urllib3.exceptions
-        from influxdb_client.rest import ApiException
-
-        try:
-            self._open().api_client.call_api(
-                path,
-                method,
-                query_params=query,
-                header_params=headers,
-                body=body,
-                _request_timeout=int(self._config.timeout * 1000),
-            )
-        except ApiException as error:
-            raise self._converted(error) from None
-        except UnicodeDecodeError:
-            raise RunError(
-                f"the answer of {self._config.url} is not text", code="write_refused"
-            ) from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise RetryableError(
-                f"{self._config.url} does not answer: {self._scrubbed(_cause(error))}",
-                hint="check `url`, and that the server is up",
-            ) from None
-
-    def _converted(self, error: Any) -> KtransError | RefusedError:
+    def _converted(self, error: Any) -> KtransError | Refusal:
         if not error.status:  # how the SDK reports a TLS error
             return UnavailableError(
                 f"no secure connection to {self._config.url}: {self._scrubbed(error.reason or '')}",
@@ -157,18 +152,13 @@ class Client:
 def _endpoint(config: InfluxdbSinkConfig) -> tuple[str, list[tuple[str, str]]]:
     """Return the path and the parameters of the write API."""
     if config.api == "v1":
-        query = [("db", config.database or ""), ("precision", _UNITS_V1[config.precision])]
-        if config.retention_policy:
-            query.append(("rp", config.retention_policy))
-        return "/write", query
-    if config.api == "v3":
-        return "/api/v2/write", [("bucket", config.database or ""), ("precision", config.precision)]
-    query = [
-        ("org", config.org or ""),
-        ("bucket", config.bucket or ""),
-        ("precision", config.precision),
-    ]
-    return "/api/v2/write", query
+        query = {"db": config.database, "precision": _UNITS_V1[config.precision]}
+        query["rp"] = config.retention_policy
+    else:
+        query = {"org": config.org, "bucket": config.bucket or config.database}
+        query["precision"] = config.precision
+    path = "/write" if config.api == "v1" else "/api/v2/write"
+    return path, [(name, value) for name, value in query.items() if value]
 
 
 def _cause(error: BaseException) -> str:
