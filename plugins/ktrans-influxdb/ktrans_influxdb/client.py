@@ -67,13 +67,7 @@ class Client:
             ) from None
 
     def check(self) -> None:
-        """Check that the server answers and permits writing; no point is written.
-
-        Raises:
-            UnavailableError: it does not answer.
-            AccessError: token or user have no write permission.
-            RunError: the bucket or database does not exist.
-        """
+        """Check that the server answers and permits writing; no point is written."""
         try:
             self._probe()
         except RetryableError as error:

@@ -59,11 +59,7 @@ class Sender:
         self.bytes = 0
 
     def send(self, batch: pa.Table) -> None:
-        """Send a batch in the pool; wait while too many are being sent.
-
-        Raises:
-            KtransError: this or an earlier batch could not be sent.
-        """
+        """Send a batch in the pool; wait while too many are being sent."""
         while len(self._under_way) > self._config.connections:
             self._under_way.popleft().result()
         self._under_way.append(self._pool.submit(self._deliver, batch))

@@ -85,11 +85,7 @@ class SeriesBudget:
         self._tags: dict[str, np.ndarray] = {}
 
     def add(self, hashes: Hashes) -> None:
-        """Count the series of a batch before it is sent.
-
-        Raises:
-            RunError: there are more series than the budget allows.
-        """
+        """Count the series of a batch before it is sent."""
         with self._lock:
             self._series = _merged(self._series, hashes[0])
             for name, values in hashes[1].items():

@@ -58,11 +58,7 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
         return self.format.needs()
 
     def bind(self, schema: pa.Schema) -> None:
-        """Check the columns of tags, fields and times.
-
-        Raises:
-            ConfigError: one is missing, or has an unsuitable type.
-        """
+        """Check the columns of tags, fields and times."""
         self.format.bind(schema)
         settled = self.format.config  # totals of a rollup have other defaults than flows
         origin = ["source_uri"] if settled.uniqueness in {"object_tag", "row_tag"} else []
@@ -81,11 +77,7 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
         self.client.check()
 
     def sample(self, rows: pa.Table) -> None:
-        """Estimate the number of series from a sample.
-
-        Raises:
-            ConfigError: it probably exceeds max_series.
-        """
+        """Estimate the number of series from a sample."""
         if self.config.max_series is None:
             return
         count, tags = estimate(rows, self.series_columns, self._position)
@@ -152,12 +144,7 @@ class _InfluxdbWriter(Writer):
         return lines, self._sink.hashes(batch)
 
     def write(self, encoded: _Encoded) -> None:
-        """Send full requests; the remaining lines wait for more.
-
-        Raises:
-            RunError: the points have more series than max_series.
-            KtransError: a request could not be sent.
-        """
+        """Send full requests; the remaining lines wait for more."""
         lines, hashes = encoded
         if hashes is not None and self._sink.budget is not None:
             self._sink.budget.add(hashes)
