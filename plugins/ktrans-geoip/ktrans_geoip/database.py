@@ -33,9 +33,6 @@ def open_database(kind: str, path: Path) -> Any:
 
     Returns:
         A `maxminddb.Reader`.
-
-    Raises:
-        ConfigError: the file is missing, not a MaxMind DB, or of another type.
     """
     import maxminddb
 

@@ -129,11 +129,7 @@ class GeoipEnricher(ColumnEnricher[GeoipEnricherConfig]):
         return fields
 
     def check(self) -> None:
-        """Open the databases.
-
-        Raises:
-            ConfigError: one is missing, damaged or of the wrong type.
-        """
+        """Open the databases."""
         self._open()
 
     def bind(self, schema: pa.Schema) -> pa.Schema:

@@ -10,7 +10,7 @@ from isal import igzip
 
 from ktrans.api import Context, KtransError, RetryableError, RunError, UnavailableError
 from ktrans_influxdb.config import InfluxdbSinkConfig
-from ktrans_influxdb.errors import RefusedError, error_of_answer
+from ktrans_influxdb.errors import Refusal, error_of_answer
 
 _GZIP_LEVEL = 1
 _UNITS_V1 = {"ns": "n", "us": "u", "ms": "ms", "s": "s"}
@@ -33,63 +33,25 @@ class Client:
         """Send lines.
 
         Raises:
-            RefusedError: the server refuses some of the points.
+            Refusal: the server refuses some of the points.
             RetryableError: a retry may succeed.
             AccessError: token or user have no write permission.
             RunError: anything else, such as a bucket that does not exist.
         """
+        import urllib3.exceptions
+        from influxdb_client.rest import ApiException
+
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         if self._config.gzip and lines:
             lines = igzip.compress(lines, compresslevel=_GZIP_LEVEL)
             headers["Content-Encoding"] = "gzip"
-        self._call("POST", self._path, self._query, headers, lines)
-
-    def check(self) -> None:
-        """Check that the server answers and permits writing; no point is written.
-
-        Raises:
-            UnavailableError: it does not answer.
-            AccessError: token or user have no write permission.
-            RunError: the bucket or database does not exist.
-        """
-        try:
-            self._probe()
-        except RetryableError as error:
-            raise UnavailableError(
-                error.message, hint="check `url`, and that the server is up"
-            ) from error
-
-    def _probe(self) -> None:
-        try:
-            self.write(b"")
-        except RefusedError:
-            return
-        except RunError as error:
-            # The only fault of the request is that it has no points.
-            refused = error.code == "write_refused"
-            if not refused or not any(text in error.message for text in _NO_LINES):
-                raise
-
-    def close(self) -> None:
-        """Close the connections."""
-        with self._lock:
-            if self._sdk is not None:
-                self._sdk.close()
-                self._sdk = None
-
-    def _call(
-        self, method: str, path: str, query: list[tuple[str, str]], headers: Any, body: bytes
-    ) -> None:
-        import urllib3.exceptions
-        from influxdb_client.rest import ApiException
-
         try:
             self._open().api_client.call_api(
-                path,
-                method,
-                query_params=query,
+                self._path,
+                "POST",
+                query_params=self._query,
                 header_params=headers,
-                body=body,
+                body=lines,
                 _request_timeout=int(self._config.timeout * 1000),
             )
         except ApiException as error:
@@ -104,7 +66,34 @@ class Client:
                 hint="check `url`, and that the server is up",
             ) from None
 
-    def _converted(self, error: Any) -> KtransError | RefusedError:
+    def check(self) -> None:
+        """Check that the server answers and permits writing; no point is written."""
+        try:
+            self._probe()
+        except RetryableError as error:
+            raise UnavailableError(
+                error.message, hint="check `url`, and that the server is up"
+            ) from error
+
+    def _probe(self) -> None:
+        try:
+            self.write(b"")
+        except Refusal:
+            return
+        except RunError as error:
+            # The only fault of the request is that it has no points.
+            refused = error.code == "write_refused"
+            if not refused or not any(text in error.message for text in _NO_LINES):
+                raise
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._lock:
+            if self._sdk is not None:
+                self._sdk.close()
+                self._sdk = None
+
+    def _converted(self, error: Any) -> KtransError | Refusal:
         if not error.status:  # how the SDK reports a TLS error
             return UnavailableError(
                 f"no secure connection to {self._config.url}: {self._scrubbed(error.reason or '')}",
@@ -157,18 +146,13 @@ class Client:
 def _endpoint(config: InfluxdbSinkConfig) -> tuple[str, list[tuple[str, str]]]:
     """Return the path and the parameters of the write API."""
     if config.api == "v1":
-        query = [("db", config.database or ""), ("precision", _UNITS_V1[config.precision])]
-        if config.retention_policy:
-            query.append(("rp", config.retention_policy))
-        return "/write", query
-    if config.api == "v3":
-        return "/api/v2/write", [("bucket", config.database or ""), ("precision", config.precision)]
-    query = [
-        ("org", config.org or ""),
-        ("bucket", config.bucket or ""),
-        ("precision", config.precision),
-    ]
-    return "/api/v2/write", query
+        query = {"db": config.database, "precision": _UNITS_V1[config.precision]}
+        query["rp"] = config.retention_policy
+    else:
+        query = {"org": config.org, "bucket": config.bucket or config.database}
+        query["precision"] = config.precision
+    path = "/write" if config.api == "v1" else "/api/v2/write"
+    return path, [(name, value) for name, value in query.items() if value]
 
 
 def _cause(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ktrans.api import AccessError, KtransError, RetryableError, RunError
@@ -64,8 +64,8 @@ _ERRORS = ErrorTable(
 """By HTTP status."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+@dataclass(eq=False)
+class Refusal(Exception):
     """The server permanently refuses some or all points of a request.
 
     Attributes:
@@ -73,45 +73,28 @@ class Refusal:
         detail: the server's message.
         lines: the refused lines that the answer names, from 1, with a message for each.
         dropped: the number of points that the server dropped while it accepted the others.
-        field: the field with the conflicting type, if the answer names one.
+        column: the field with the conflicting type, if the answer names one.
         too_large: whether the whole request was too large.
     """
 
     reason: str
     detail: str
-    lines: Mapping[int, str]
+    lines: Mapping[int, str] = field(default_factory=dict)
     dropped: int | None = None
-    field: str | None = None
+    column: str | None = None
     too_large: bool = False
-
-
-class RefusedError(Exception):
-    """Carries a Refusal to the sender."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.detail)
-        self.refusal = refusal
 
 
 def error_of_answer(
     status: int, text: str, headers: Mapping[str, str], where: str, target: str
-) -> KtransError | RefusedError:
-    """Return the error for an answer whose status is not 2xx.
-
-    Args:
-        status: of HTTP.
-        text: the body.
-        headers: of the answer.
-        where: the server's URL.
-        target: the bucket or database.
-    """
+) -> KtransError | Refusal:
+    """Return the error for an answer whose status is not 2xx."""
     message = message_of(text)
     reason = f"{status}: {message}" if message else str(status)
     if status == 413:  # noqa: PLR2004  # HTTP
-        refusal = Refusal("record_too_large", message or "too large", {}, too_large=True)
-        return RefusedError(refusal)
+        return Refusal("record_too_large", message or "too large", too_large=True)
     if status in {400, 422} and _OF_POINTS.search(text):
-        return RefusedError(_refusal(text, message))
+        return _refusal(text, message)
     if _ERRORS.find(status) is None:
         return _ERRORS.error(f"{where} refuses the request ({reason})")
     return _ERRORS.error(
@@ -122,19 +105,18 @@ def error_of_answer(
 
 
 def _refusal(text: str, message: str) -> Refusal:
-    reason = next((name for name, pattern in _REASONS if pattern.search(text)), "point_refused")
-    dropped, field = _DROPPED.search(text), _FIELD.search(text)
+    dropped, column = _DROPPED.search(text), _FIELD.search(text)
     return Refusal(
-        reason,
+        reason_of(text, "point_refused"),
         message,
         _lines(text),
         int(dropped.group(1)) if dropped else None,
-        field.group("name") if field else None,
+        column.group("name") if column else None,
     )
 
 
 def reason_of(message: str, otherwise: str) -> str:
-    """Return the reason for the server's message about one line."""
+    """Return the code of the reason in a message of the server."""
     return next((name for name, pattern in _REASONS if pattern.search(message)), otherwise)
 
 

@@ -20,8 +20,9 @@ import pyarrow as pa
 
 from ktrans.api import InterruptedRunError, Refused, RunError
 from ktrans.kit.retry import Retry, with_retries
-from ktrans_influxdb.batches import Batch
-from ktrans_influxdb.errors import Refusal, RefusedError, reason_of
+from ktrans_influxdb.batches import body, halves, rows_of
+from ktrans_influxdb.config import InfluxdbSinkConfig
+from ktrans_influxdb.errors import Refusal, reason_of
 
 MAX_REQUESTS = 1000
 """Maximum requests to find the refused lines of one batch."""
@@ -30,34 +31,26 @@ _TICK_SECS = 0.25
 
 
 class Sender:
-    """Sends batches of one attempt of a task."""
+    """Sends batches of one attempt of a task.
+
+    Args:
+        write: sends the lines of one request.
+        pool: runs the requests.
+        config: the options of the sink.
+        stopping: whether the run is to stop.
+    """
 
     def __init__(
         self,
         write: Callable[[bytes], None],
         pool: Executor,
-        *,
-        ahead: int,
-        retry_secs: float,
+        config: InfluxdbSinkConfig,
         stopping: Callable[[], bool],
-        count_field: str | None,
     ) -> None:
-        """Create a sender.
-
-        Args:
-            write: sends the lines of one request.
-            pool: runs the requests.
-            ahead: maximum batches that wait or are being sent.
-            retry_secs: how long a request is retried.
-            stopping: whether the run is to stop.
-            count_field: the field that every line has.
-        """
         self._write = write
         self._pool = pool
-        self._ahead = ahead
-        self._retry_secs = retry_secs
+        self._config = config
         self._stopping = stopping
-        self._count_field = count_field
         self._aborted = threading.Event()
         self._under_way: deque[Future[None]] = deque()
         self._lock = threading.Lock()
@@ -65,22 +58,14 @@ class Sender:
         self.rows = 0
         self.bytes = 0
 
-    def send(self, batch: Batch) -> None:
-        """Send a batch in the pool; wait while too many are being sent.
-
-        Raises:
-            KtransError: this or an earlier batch could not be sent.
-        """
-        while len(self._under_way) >= self._ahead:
+    def send(self, batch: pa.Table) -> None:
+        """Send a batch in the pool; wait while too many are being sent."""
+        while len(self._under_way) > self._config.connections:
             self._under_way.popleft().result()
         self._under_way.append(self._pool.submit(self._deliver, batch))
 
     def finish(self) -> None:
-        """Wait until all batches are sent.
-
-        Raises:
-            KtransError: a batch could not be sent.
-        """
+        """Wait until all batches are sent."""
         while self._under_way:
             self._under_way.popleft().result()
 
@@ -102,75 +87,72 @@ class Sender:
 
     # -- in the pool --------------------------------------------------------------------------
 
-    def _deliver(self, whole: Batch) -> None:
+    def _deliver(self, whole: pa.Table) -> None:
         waiting, message = [whole], ""
         for _ in range(MAX_REQUESTS):
             if not waiting:
                 return
             batch = waiting.pop()
-            refusal = self._attempts(batch)
-            if refusal is None:
-                with self._lock:
-                    self.rows += batch.count
-                    self.bytes += batch.size
-            else:
+            try:
+                self._attempts(batch)
+            except Refusal as refusal:
                 message = refusal.detail
                 waiting += self._split(batch, refusal)
         if waiting:
             raise RunError(
-                f"the server refuses some of {whole.count} points without naming them, and"
+                f"the server refuses some of {whole.num_rows} points without naming them, and"
                 f" {MAX_REQUESTS} requests did not find them all; its last message: {message}",
                 code="write_refused",
                 hint="correct what the message names, or lower batch_lines",
             )
 
-    def _split(self, batch: Batch, refusal: Refusal) -> list[Batch]:
+    def _split(self, batch: pa.Table, refusal: Refusal) -> list[pa.Table]:
         """Record the lines that are known to be refused, and return what to send again."""
-        if refusal.too_large and batch.count > 1:
-            return list(batch.halves())
-        if batch.count in {1, refusal.dropped}:
+        count = batch.num_rows
+        if refusal.too_large and count > 1:
+            return halves(batch)
+        if count in {1, refusal.dropped}:
             self._refuse(batch, refusal.reason, refusal.detail)
             return []
-        numbers = np.array(sorted(refusal.lines), np.int64) - 1
-        if len(numbers) and numbers[0] >= 0 and numbers[-1] < batch.count:
-            for number in numbers:
-                message = refusal.lines[int(number) + 1] or refusal.detail
-                line = batch.slice(int(number), int(number) + 1)
-                self._refuse(line, reason_of(message, refusal.reason), message)
-        else:
-            numbers = self._conflicting(batch, refusal)
-            if len(numbers) != refusal.dropped or len(numbers) == batch.count:
-                return list(batch.halves())
-            return list(batch.partition(numbers))
-        rest = batch.partition(numbers)[1]
-        return [rest] if rest.count else []
+        if refusal.lines and set(refusal.lines) <= set(range(1, count + 1)):
+            named = np.zeros(count, bool)
+            for number, text in sorted(refusal.lines.items()):
+                message = text or refusal.detail
+                reason = reason_of(message, refusal.reason)
+                self._refuse(batch.slice(number - 1, 1), reason, message)
+                named[number - 1] = True
+            rest = batch.filter(pa.array(~named))
+            return [rest] if rest.num_rows else []
+        named = self._conflicting(batch, refusal)
+        if named.sum() != refusal.dropped or named.all():
+            return halves(batch)
+        return [batch.filter(pa.array(named)), batch.filter(pa.array(~named))]
 
-    def _conflicting(self, batch: Batch, refusal: Refusal) -> np.ndarray:
-        """Return the numbers of the lines that have the field with the conflicting type."""
-        if refusal.field is None:
-            return np.empty(0, np.int64)
-        if refusal.field == self._count_field:
-            return np.arange(batch.count)
-        return batch.lines_with(refusal.field)
+    def _conflicting(self, batch: pa.Table, refusal: Refusal) -> np.ndarray:
+        """Return which lines have the field with the conflicting type."""
+        if refusal.column is not None and refusal.column == self._config.count_field:
+            return np.ones(batch.num_rows, bool)
+        if refusal.column in batch.column_names:
+            return np.asarray(batch.column(refusal.column).is_valid())
+        return np.zeros(batch.num_rows, bool)
 
-    def _refuse(self, batch: Batch, reason: str, detail: str) -> None:
+    def _refuse(self, batch: pa.Table, reason: str, detail: str) -> None:
         with self._lock:
-            self._refused.setdefault((reason, detail), []).extend(batch.rows())
+            self._refused.setdefault((reason, detail), []).extend(rows_of(batch))
 
-    def _attempts(self, batch: Batch) -> Refusal | None:
-        """Send a batch until the server accepts or refuses it; return the refusal."""
-        body = batch.body()
-        retry = Retry(None, self._retry_secs, first_wait_secs=0.5, max_wait_secs=15)
-        try:
-            with_retries(lambda: self._once(body), retry, sleep=self._sleep)
-        except RefusedError as error:
-            return error.refusal
-        return None
+    def _attempts(self, batch: pa.Table) -> None:
+        """Send a batch until the server accepts or refuses it."""
+        lines = body(batch)
+        retry = Retry(None, self._config.retry_timeout, first_wait_secs=0.5, max_wait_secs=15)
+        with_retries(lambda: self._once(lines), retry, sleep=self._sleep)
+        with self._lock:
+            self.rows += batch.num_rows
+            self.bytes += len(lines)
 
-    def _once(self, body: bytes) -> None:
+    def _once(self, lines: bytes) -> None:
         if self._aborted.is_set():
             raise InterruptedRunError("the task was aborted")
-        self._write(body)
+        self._write(lines)
 
     def _sleep(self, seconds: float) -> None:
         """Wait, unless the run is to stop or the task is aborted."""

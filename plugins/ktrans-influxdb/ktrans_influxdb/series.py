@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -19,32 +18,18 @@ from ktrans.api import RunError
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesHashes:
-    """Sorted hashes of a batch's series, and of the values of each tag."""
-
-    series: np.ndarray
-    tags: dict[str, np.ndarray]
+Hashes = tuple[np.ndarray, dict[str, np.ndarray]]
+"""The hashes of a batch's series, and the distinct ones of the values of each tag."""
 
 
-def hash_series(
-    batch: pa.RecordBatch, columns: Sequence[str], position: str | None
-) -> SeriesHashes:
-    """Hash the series of a batch.
+def hash_series(batch: pa.RecordBatch, columns: Sequence[str], position: str | None) -> Hashes:
+    """Hash the series of each row.
 
     Args:
         batch: rows.
         columns: the columns that identify the series: the tags, and the object if it is a tag.
         position: an integer column that makes each row a series, if any.
     """
-    series, tags = _hashes(batch, columns, position)
-    return SeriesHashes(np.unique(series), tags)
-
-
-def _hashes(
-    batch: pa.RecordBatch, columns: Sequence[str], position: str | None
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the hash of each row's series, and the distinct hashes of each tag."""
     series = np.zeros(batch.num_rows, np.uint64)
     tags = {}
     for name in columns:
@@ -70,7 +55,7 @@ def estimate(
     """
     found, tags = [], dict[str, set[int]]()
     for batch in rows.to_batches():
-        series, values = _hashes(batch, columns, position)
+        series, values = hash_series(batch, columns, position)
         found.append(series)
         for name, hashes in values.items():
             tags.setdefault(name, set()).update(hashes.tolist())
@@ -99,15 +84,11 @@ class SeriesBudget:
         self._series = np.empty(0, np.uint64)
         self._tags: dict[str, np.ndarray] = {}
 
-    def add(self, seen: SeriesHashes) -> None:
-        """Count the series of a batch before it is sent.
-
-        Raises:
-            RunError: there are more series than the budget allows.
-        """
+    def add(self, hashes: Hashes) -> None:
+        """Count the series of a batch before it is sent."""
         with self._lock:
-            self._series = _merged(self._series, seen.series)
-            for name, values in seen.tags.items():
+            self._series = _merged(self._series, hashes[0])
+            for name, values in hashes[1].items():
                 known = self._tags.get(name, self._series[:0])
                 self._tags[name] = _merged(known, values)
             if len(self._series) > self._limit:
@@ -132,7 +113,7 @@ def largest_tags(tags: dict[str, int]) -> tuple[str, str]:
 
 
 def _merged(known: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """Merge new values into a sorted array of distinct values."""
+    """Merge distinct new values into a sorted array of distinct values."""
     at = np.searchsorted(known, more)
     new = np.ones(len(more), bool)
     within = at < len(known)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import numpy as np
 import pyarrow as pa
 
 from ktrans.api import (
@@ -22,19 +22,14 @@ from ktrans.api import (
     Writer,
 )
 from ktrans.kit.rows.influx import InfluxFormat
-from ktrans_influxdb.batches import Batcher, Lines
+from ktrans_influxdb.batches import Batcher, with_lines
 from ktrans_influxdb.client import Client
 from ktrans_influxdb.config import InfluxdbSinkConfig
 from ktrans_influxdb.sender import Sender
-from ktrans_influxdb.series import SeriesBudget, SeriesHashes, estimate, hash_series, largest_tags
+from ktrans_influxdb.series import Hashes, SeriesBudget, estimate, hash_series, largest_tags
 
-
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    """A batch as lines, and its series if they are counted."""
-
-    lines: list[Lines]
-    seen: SeriesHashes | None
+_Encoded = tuple[list[pa.Table], Hashes | None]
+"""A batch as lines, and its series if they are counted."""
 
 
 class InfluxdbSink(Sink[InfluxdbSinkConfig]):
@@ -63,11 +58,7 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
         return self.format.needs()
 
     def bind(self, schema: pa.Schema) -> None:
-        """Check the columns of tags, fields and times.
-
-        Raises:
-            ConfigError: one is missing, or has an unsuitable type.
-        """
+        """Check the columns of tags, fields and times."""
         self.format.bind(schema)
         settled = self.format.config  # totals of a rollup have other defaults than flows
         origin = ["source_uri"] if settled.uniqueness in {"object_tag", "row_tag"} else []
@@ -86,11 +77,7 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
         self.client.check()
 
     def sample(self, rows: pa.Table) -> None:
-        """Estimate the number of series from a sample.
-
-        Raises:
-            ConfigError: it probably exceeds max_series.
-        """
+        """Estimate the number of series from a sample."""
         if self.config.max_series is None:
             return
         count, tags = estimate(rows, self.series_columns, self._position)
@@ -103,6 +90,13 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
                 code="too_many_series",
                 hint=hint,
             )
+
+    def hashes(self, batch: pa.RecordBatch) -> Hashes | None:
+        """Return the distinct hashes of a batch's series, if they are counted."""
+        if self.budget is None:
+            return None
+        series, tags = hash_series(batch, self.series_columns, self._position)
+        return np.unique(series), tags
 
     @property
     def _position(self) -> str | None:
@@ -139,42 +133,28 @@ class _InfluxdbWriter(Writer):
         config = sink.config
         self._sink = sink
         self._batcher = Batcher(config.batch_lines, config.batch_size)
-        self._sender = Sender(
-            sink.client.write,
-            sink.pool(),
-            ahead=config.connections + 1,
-            retry_secs=config.retry_timeout,
-            stopping=sink.context.stopping,
-            count_field=config.count_field,
-        )
+        self._sender = Sender(sink.client.write, sink.pool(), config, sink.context.stopping)
 
     def encode(self, batch: pa.RecordBatch) -> _Encoded:
         """Encode the lines, and hash the series."""
-        sink, lines, first = self._sink, [], 0
-        for texts in sink.format.texts(batch):
-            lines.append(Lines.of(batch.slice(first, len(texts)), texts))
+        lines, first = [], 0
+        for texts in self._sink.format.texts(batch):
+            lines.append(with_lines(batch.slice(first, len(texts)), texts))
             first += len(texts)
-        if sink.budget is None:
-            return _Encoded(lines, None)
-        return _Encoded(lines, hash_series(batch, sink.series_columns, sink._position))  # noqa: SLF001
+        return lines, self._sink.hashes(batch)
 
     def write(self, encoded: _Encoded) -> None:
-        """Send full requests; the remaining lines wait for more.
-
-        Raises:
-            RunError: the points have more series than max_series.
-            KtransError: a request could not be sent.
-        """
-        if encoded.seen is not None and self._sink.budget is not None:
-            self._sink.budget.add(encoded.seen)
-        for lines in encoded.lines:
-            for batch in self._batcher.add(lines):
+        """Send full requests; the remaining lines wait for more."""
+        lines, hashes = encoded
+        if hashes is not None and self._sink.budget is not None:
+            self._sink.budget.add(hashes)
+        for each in lines:
+            for batch in self._batcher.add(each):
                 self._sender.send(batch)
 
     def finish(self) -> Receipt:
         """Send the remaining lines and wait for all answers."""
-        rest = self._batcher.flush()
-        if rest.count:
+        for rest in self._batcher.flush():
             self._sender.send(rest)
         self._sender.finish()
         return Receipt(self._sender.rows, self._sender.bytes)

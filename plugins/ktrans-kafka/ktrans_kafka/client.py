@@ -23,6 +23,21 @@ _CONNECTION = {
     "sasl.mechanisms": "sasl_mechanism",
     "sasl.username": "username",
 }
+_SECURITY = {
+    "tls_ca_file": "ssl.ca.location",
+    "tls_certificate_file": "ssl.certificate.location",
+    "tls_key_file": "ssl.key.location",
+    "tls_key_password": "ssl.key.password",
+    "sasl_mechanism": "sasl.mechanisms",
+    "username": "sasl.username",
+    "password": "sasl.password",
+    "oauth_token_url": "sasl.oauthbearer.token.endpoint.url",
+    "oauth_client_id": "sasl.oauthbearer.client.id",
+    "oauth_client_secret": "sasl.oauthbearer.client.secret",
+    "oauth_scope": "sasl.oauthbearer.scope",
+}
+"""The librdkafka setting of each option."""
+
 _CAUSES = ("_AUTHENTICATION", "_SSL", "_RESOLVE")
 
 
@@ -177,40 +192,24 @@ def connection(config: KafkaConfig, context: Context) -> dict[str, Any]:
 
 def _security(config: KafkaConfig, context: Context) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    sasl = config.sasl_mechanism
-    protocol = ("SASL_" if sasl else "") + ("SSL" if config.tls else "PLAINTEXT")
+    protocol = ("SASL_" if config.sasl_mechanism else "") + ("SSL" if config.tls else "PLAINTEXT")
     if protocol != "PLAINTEXT":
         made["security.protocol"] = protocol
     if config.tls:
         made["ssl.endpoint.identification.algorithm"] = (
             "https" if config.tls_verify_hostname else "none"
         )
-        files = {
-            "ssl.ca.location": config.tls_ca_file,
-            "ssl.certificate.location": config.tls_certificate_file,
-            "ssl.key.location": config.tls_key_file,
-        }
-        made |= {name: str(context.path(path)) for name, path in files.items() if path is not None}
-        made |= _plain("ssl.key.password", config.tls_key_password)
-    if sasl is not None:
-        made["sasl.mechanisms"] = sasl
-    if sasl == "OAUTHBEARER":
-        made |= {
-            "sasl.oauthbearer.method": "oidc",
-            "sasl.oauthbearer.token.endpoint.url": config.oauth_token_url,
-            "sasl.oauthbearer.client.id": config.oauth_client_id,
-        }
-        made |= _plain("sasl.oauthbearer.client.secret", config.oauth_client_secret)
-        if config.oauth_scope is not None:
-            made["sasl.oauthbearer.scope"] = config.oauth_scope
-    elif sasl is not None:
-        made["sasl.username"] = config.username
-        made |= _plain("sasl.password", config.password)
+    if config.sasl_mechanism == "OAUTHBEARER":
+        made["sasl.oauthbearer.method"] = "oidc"
+    for option, name in _SECURITY.items():
+        value = getattr(config, option)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        elif value is not None and option.endswith("_file"):
+            value = str(context.path(value))
+        if value is not None:
+            made[name] = value
     return made
-
-
-def _plain(name: str, secret: SecretStr | None) -> dict[str, str]:
-    return {} if secret is None else {name: secret.get_secret_value()}
 
 
 class ConnectionErrors:

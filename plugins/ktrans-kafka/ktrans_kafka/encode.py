@@ -115,7 +115,7 @@ class Encoder:
         needed = value_sizes + _ENVELOPE
         keys = headers = timestamps = None
         if config.key:
-            texts = key_texts(batch, config.key, config.key_separator)
+            texts = key_texts(batch, config.key)
             keys = texts.to_pylist()
             needed = needed + sizes(texts)
         if config.headers or config.header_columns:

@@ -14,16 +14,13 @@ from ktrans.kit.files.partition import dense, has_plain_text
 
 Header = tuple[str, bytes]
 
+_SEPARATOR = "|"
 _compute: Any = pc
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def check_column(schema: pa.Schema, column: str, option: str) -> None:
-    """Check that a column exists and can be written as plain text.
-
-    Raises:
-        ConfigError: it is missing, or its type has no plain text form.
-    """
+    """Check that a column exists and can be written as plain text."""
     kind = _type_of(schema, column, option)
     if not has_plain_text(kind):
         raise ConfigError(
@@ -35,11 +32,7 @@ def check_column(schema: pa.Schema, column: str, option: str) -> None:
 
 
 def check_time(schema: pa.Schema, column: str, option: str) -> None:
-    """Check that a column exists and holds times.
-
-    Raises:
-        ConfigError: it is missing, or does not hold times.
-    """
+    """Check that a column exists and holds times."""
     kind = _type_of(schema, column, option)
     if not pa.types.is_timestamp(kind):
         raise ConfigError(
@@ -69,13 +62,13 @@ def text(array: pa.Array) -> pa.Array:
     return array.cast(pa.string())
 
 
-def key_texts(batch: pa.RecordBatch, columns: Sequence[str], separator: str) -> pa.Array:
+def key_texts(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
     """Join columns into keys: a `binary` array, null where all columns are null."""
     parts = [text(batch.column(name)) for name in columns]
     if len(parts) == 1:
         return parts[0].cast(pa.binary())
     joined = _compute.binary_join_element_wise(
-        *parts, pa.scalar(separator), null_handling="replace", null_replacement=""
+        *parts, pa.scalar(_SEPARATOR), null_handling="replace", null_replacement=""
     )
     absent = parts[0].is_null()
     for part in parts[1:]:

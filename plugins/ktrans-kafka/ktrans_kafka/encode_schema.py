@@ -90,9 +90,6 @@ class AvroCodec:
 
     Each column is a union of null and its type with default null, so that readers with an older or
     newer schema can read it.
-
-    Raises:
-        ConfigError: Avro cannot represent a column's type, or does not allow its name.
     """
 
     def __init__(self, schema: pa.Schema, name: str) -> None:
@@ -120,9 +117,6 @@ class ProtobufCodec:
     Fields are `optional`: null is an absent field. Field numbers do not change when columns are
     added or removed: a flow column has its position in the flow schema, any other column a hash of
     its name.
-
-    Raises:
-        ConfigError: Protobuf cannot represent a column's type, or does not allow its name.
     """
 
     def __init__(self, schema: pa.Schema, name: str) -> None:

@@ -66,11 +66,7 @@ class FramedRows:
         self._registry = SchemaRegistry(config, context) if config.registry_url else None
 
     def bind(self, schema: pa.Schema) -> None:
-        """Create the schema of the values.
-
-        Raises:
-            ConfigError: the encoding cannot represent a column.
-        """
+        """Create the schema of the values."""
         if self._config.encoding == "protobuf":
             self._codec = ProtobufCodec(schema, self._config.schema_name)
             return

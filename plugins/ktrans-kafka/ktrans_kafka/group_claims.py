@@ -24,7 +24,7 @@ from ktrans.api import RunError
 from ktrans_kafka.errors import is_fenced, kafka_error, name_of
 from ktrans_kafka.group_membership import Membership
 from ktrans_kafka.source_clients import Clients
-from ktrans_kafka.source_ranges import Part, Range
+from ktrans_kafka.source_position import Part, Range
 
 _LOST_MEMBERSHIP = {"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID"}
 
@@ -67,11 +67,7 @@ class Claims:
             self._settled = {key: mine for key, mine in self._settled.items() if key[0] == name}
 
     def holds(self, name: str, part: Part) -> bool:
-        """Return whether a claim on a partition was successful; make it if necessary.
-
-        Raises:
-            KtransError: the result cannot be determined now.
-        """
+        """Return whether a claim on a partition was successful; make it if necessary."""
         with self._lock:
             if (name, part) not in self._settled:
                 self._settle(name, part)

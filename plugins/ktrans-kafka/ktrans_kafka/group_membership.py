@@ -10,7 +10,7 @@ from typing import Any
 
 from ktrans_kafka.errors import is_access, kafka_error
 from ktrans_kafka.source_clients import Clients
-from ktrans_kafka.source_ranges import Part
+from ktrans_kafka.source_position import Part
 
 POLL_SECS = 0.05
 _SETTINGS = {
@@ -61,11 +61,7 @@ class Membership:
             self._thread.start()
 
     def wait(self, secs: float) -> frozenset[Part] | None:
-        """Wait for the assignment and return it; None if it takes longer.
-
-        Raises:
-            KtransError: access to the group or a topic is denied.
-        """
+        """Wait for the assignment and return it; None if it takes longer."""
         end = time.monotonic() + secs
         with self._lock:
             while self._owned is None and self._error is None:

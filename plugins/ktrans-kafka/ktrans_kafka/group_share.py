@@ -13,8 +13,8 @@ from ktrans_kafka.group_claims import Claims
 from ktrans_kafka.group_membership import Membership
 from ktrans_kafka.source_clients import Clients
 from ktrans_kafka.source_cluster import Topic
-from ktrans_kafka.source_position import Position, start_of
-from ktrans_kafka.source_ranges import Part, Range, extents
+from ktrans_kafka.source_config import start_of
+from ktrans_kafka.source_position import Part, Position, Range, extents
 
 
 class GroupShare:

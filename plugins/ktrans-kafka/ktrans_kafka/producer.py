@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from itertools import repeat
+from itertools import islice, repeat
 from operator import length_hint
 from typing import Any, Literal
 
 from ktrans.api import Context, KtransError, RunError
+from ktrans_kafka.client import connection
 from ktrans_kafka.encode import Records
 from ktrans_kafka.errors import is_fenced, kafka_error, may_pass, name_of, translate
-from ktrans_kafka.producer_settings import columns_of, cut, producer_settings
 from ktrans_kafka.sink_config import KafkaSinkConfig
 
 Outcome = Literal["committed", "aborted", "unknown", "fenced"]
@@ -51,8 +51,7 @@ class TaskProducer:
         self._topics: set[str] = set()
         self.marks: dict[str, int] = {}
         self.state: Literal["idle", "open", "sealed"] = "idle"
-        settings = producer_settings(config, context)
-        settings["on_delivery"] = self._undelivered
+        settings = _settings(config, context) | {"on_delivery": self._undelivered}
         if transactional_id is not None:
             settings["transactional.id"] = transactional_id
             settings["transaction.timeout.ms"] = config.transaction_timeout * 1000
@@ -69,11 +68,7 @@ class TaskProducer:
     # -- transactions -------------------------------------------------------------------------
 
     def recover(self) -> None:
-        """Have the broker end what an earlier user of the transactional id left open; once.
-
-        Raises:
-            KtransError: it cannot be reached, or refuses.
-        """
+        """Have the broker end what an earlier user of the transactional id left open; once."""
         if not self._ready:
             self._call(
                 "init_transactions",
@@ -83,11 +78,6 @@ class TaskProducer:
             self._ready = True
 
     def begin(self) -> None:
-        """Begin a transaction.
-
-        Raises:
-            KtransError: the broker cannot be reached, or refuses.
-        """
         self.recover()
         self._failed, self._failures = None, 0
         self._call("begin_transaction", "kafka: beginning a transaction", 0)
@@ -95,15 +85,7 @@ class TaskProducer:
         self.state = "open"
 
     def seal(self, mark: Any, metadata: Any) -> None:
-        """Wait until all records are in the log, and add the mark to the open transaction.
-
-        Args:
-            mark: a TopicPartition.
-            metadata: of the mark's group.
-
-        Raises:
-            KtransError: the brokers refused something.
-        """
+        """Wait until all records are in the log, and add the mark to the open transaction."""
         self.drain()
         self._call(
             "send_offsets_to_transaction",
@@ -163,42 +145,33 @@ class TaskProducer:
     # -- records ------------------------------------------------------------------------------
 
     def send(self, records: Records) -> None:
-        """Send records; waits while the queue is full.
-
-        Raises:
-            KtransError: the brokers refused records, or could not be reached in time.
-        """
-        self._require_topic(records.topic)
-        columns = columns_of(records)
-        for start in range(0, len(records.values), CHUNK):
-            self._send([cut(column, start, start + CHUNK) for column in columns], records.topic)
-
-    def _send(self, columns: list[Any], topic: str) -> None:
+        """Send records; waits while the queue is full."""
         import confluent_kafka
 
-        producer = self._producer
-        while columns[0]:
-            left = iter(columns[0])
+        self._require_topic(records.topic)
+        nothing, any_partition, now = repeat(None), repeat(-1), repeat(0)
+        others: list[Any] = [records.keys or nothing, any_partition, nothing, nothing]
+        others += [records.timestamps or now, records.headers or nothing]
+        done, count = 0, len(records.values)
+        while done < count:
+            values = records.values[done : done + CHUNK]
+            left = iter(values)
+            columns = (islice(column, done, None) for column in others)
             try:
                 # A loop in C. When the queue is full, the list's iterator shows how far it got.
-                deque(map(producer.produce, repeat(topic), left, *columns[1:]), maxlen=0)
+                deque(map(self._producer.produce, repeat(records.topic), left, *columns), maxlen=0)
             except BufferError:
-                done = len(columns[0]) - length_hint(left) - 1
-                columns = [cut(column, done, CHUNK) for column in columns]
+                done += len(values) - length_hint(left) - 1
                 self._poll(_QUEUE_WAIT_SECS)
             except confluent_kafka.KafkaException as error:
                 self._poll(0)  # may report the cause
-                raise self._explain(error, f"kafka: writing to {topic}") from error
+                raise self._explain(error, f"kafka: writing to {records.topic}") from error
             else:
-                columns = [[]]
-        self._poll(0)
+                done += len(values)
+                self._poll(0)
 
     def drain(self) -> None:
-        """Wait until all records are acknowledged.
-
-        Raises:
-            KtransError: a record was not delivered.
-        """
+        """Wait until all records are acknowledged."""
         # Not `flush`: in confluent-kafka 2.16 it loses the exception of a fatal error.
         while len(self._producer):
             self._poll(_QUEUE_WAIT_SECS)
@@ -230,7 +203,7 @@ class TaskProducer:
             wrong = metadata.topics[topic].error
             if wrong is None:
                 break
-            coming = wrong.name() == "UNKNOWN_TOPIC_OR_PART" or may_pass(wrong)
+            coming = name_of(wrong) == "UNKNOWN_TOPIC_OR_PART" or may_pass(wrong)
             if not coming or time.monotonic() > deadline:
                 raise self._explain(wrong, f"kafka: topic {topic}")
             self._poll(_QUEUE_WAIT_SECS)
@@ -296,3 +269,23 @@ class TaskProducer:
             self._producer.purge()
             self._producer.poll(0)
         self._producer = None  # destroyed now, not by the garbage collector
+
+
+def _settings(config: KafkaSinkConfig, context: Context) -> dict[str, Any]:
+    defaults = {
+        "partitioner": "murmur2_random",  # as Java clients have it
+        "linger.ms": 50,
+        "queue.buffering.max.kbytes": 64 << 10,
+    }
+    own = {
+        "enable.idempotence": config.idempotence,
+        "acks": "all",
+        "compression.type": config.compression,
+        "batch.num.messages": 1_000_000,  # only the size limits a batch
+        "message.max.bytes": config.max_record_size,
+        "queue.buffering.max.messages": 0,  # only the size limits the queue
+        "message.timeout.ms": int(config.delivery_timeout * 1000),
+        # A callback per record halves the speed, so only failures are reported.
+        "delivery.report.only.error": True,
+    }
+    return defaults | connection(config, context) | own

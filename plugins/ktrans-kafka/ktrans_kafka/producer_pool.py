@@ -36,20 +36,13 @@ class ProducerPool:
         return self._config.delivery == "exactly_once"
 
     def take(self, task: TaskId, topic: str) -> tuple[TaskProducer, bool]:
-        """Return the producer of a task, and whether the task was committed before.
-
-        Args:
-            task: whose rows are to be written.
-            topic: the topic of its first row.
-
-        Raises:
-            KtransError: the broker cannot be reached, or refuses.
-        """
+        """Return the producer of a task, and whether the task was committed before."""
         producer = self._producer_of(task.index)
         if not self.exactly_once:
             return producer, False
+        group = self._marks.group(task.epoch.history, task.index)
         try:
-            if self._mark(producer, task.epoch.history, task.index, topic) >= task.epoch.number:
+            if self._mark(producer, group, topic) >= task.epoch.number:
                 return producer, True
             producer.begin()
         except KtransError:
@@ -94,7 +87,7 @@ class ProducerPool:
             RunError: another process took over.
             RetryableError: the broker does not answer.
         """
-        index, number = int(staged["task"]), int(staged["epoch"])
+        index, number, topic = int(staged["task"]), int(staged["epoch"]), str(staged["topic"])
         group = self._marks.group(staged["history"], index)
         producer = self._producers.get(index)
         outcome: Outcome = "unknown"
@@ -102,31 +95,27 @@ class ProducerPool:
             outcome = producer.commit()
             if outcome == "committed":
                 producer.marks[group] = number
-                return
         elif producer is not None and producer.marks.get(group, -1) >= number:
-            return
-        if outcome != "aborted":
-            self._settle(staged, index, group, outcome)
-            return
-        raise _lost(index, number)
-
-    def _settle(self, staged: Mapping[str, Any], index: int, group: str, outcome: Outcome) -> None:
-        """Decide by the mark: the commit was fenced, has no known result, or is another run's."""
-        number, topic = int(staged["epoch"]), str(staged["topic"])
-        if outcome == "fenced":
+            outcome = "committed"
+        if outcome in ("unknown", "fenced"):  # the mark shows whether it was committed
             self._discard(index)
-            if self._committed_by_other(group, topic, number):
-                return
-            raise RunError(
-                "kafka: another process took over the transactions of this sink",
-                code="kafka_fenced",
-                hint="another run with the same pipeline name writes to this cluster: stop one of"
-                " them, or give them different names",
+        if outcome == "fenced":
+            if not self._committed_by_other(group, topic, number):
+                raise RunError(
+                    "kafka: another process took over the transactions of this sink",
+                    code="kafka_fenced",
+                    hint="another run with the same pipeline name writes to this cluster: stop one"
+                    " of them, or give them different names",
+                )
+        elif outcome == "aborted" or (
+            outcome == "unknown" and self._mark(self._producer_of(index), group, topic) < number
+        ):
+            raise StageLostError(
+                f"kafka: the transaction of task {index} of epoch {number} was aborted before its"
+                " commit",
+                hint="if this happens again, raise transaction_timeout or make epochs smaller by"
+                " engine.epoch_size",
             )
-        self._discard(index)
-        producer = self._producer_of(index)
-        if self._mark(producer, staged["history"], index, topic) < number:
-            raise _lost(index, number)
 
     def _committed_by_other(self, group: str, topic: str, number: int) -> bool:
         try:
@@ -136,9 +125,8 @@ class ProducerPool:
                 return False
             raise
 
-    def _mark(self, producer: TaskProducer, history: str, index: int, topic: str) -> int:
+    def _mark(self, producer: TaskProducer, group: str, topic: str) -> int:
         """Return the mark of a task; it is read once for a new producer."""
-        group = self._marks.group(history, index)
         if group not in producer.marks:
             producer.recover()
             producer.marks[group] = self._marks.read(group, topic)
@@ -166,11 +154,3 @@ class ProducerPool:
         for index in list(self._producers):
             self._discard(index)
         self._metadata.clear()
-
-
-def _lost(index: int, number: int) -> KtransError:
-    return StageLostError(
-        f"kafka: the transaction of task {index} of epoch {number} was aborted before its commit",
-        hint="if this happens again, raise transaction_timeout or make epochs smaller by"
-        " engine.epoch_size",
-    )

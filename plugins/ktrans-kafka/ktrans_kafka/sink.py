@@ -72,23 +72,13 @@ class KafkaSink(Sink[KafkaSinkConfig]):
         return [Dataset(f"kafka://{self.config.bootstrap_servers[0]}", self.config.topic)]
 
     def check(self) -> None:
-        """Check that the cluster can be reached and permits what the sink does.
-
-        Raises:
-            UnavailableError: no broker answers.
-            AccessError: a login, certificate or permission is missing.
-            ConfigError: a topic is missing, or a limit of the brokers does not fit the options.
-        """
+        """Check that the cluster can be reached and permits what the sink does."""
         fixed = [] if parse_topic(self.config.topic).slots else [self.config.topic]
         check_cluster(self.config, self.context, self.marks, fixed)
         self.encoder.check(fixed)
 
     def bind(self, schema: pa.Schema) -> None:
-        """Check the columns that are used in records.
-
-        Raises:
-            ConfigError: a column is missing, or its type does not fit.
-        """
+        """Check the columns that are used in records."""
         for slot in parse_topic(self.config.topic).slots:
             check_column(schema, slot.column, "topic")
         for option in ("key", "header_columns"):
@@ -131,11 +121,7 @@ class KafkaSink(Sink[KafkaSinkConfig]):
         self.marks.admin.close()
 
     def count_topic(self, topic: str) -> None:
-        """Count a topic.
-
-        Raises:
-            ConfigError: there are more than `max_topics`.
-        """
+        """Count a topic."""
         self.topics.add(topic)
         if len(self.topics) > self.config.max_topics:
             raise ConfigError(
@@ -166,11 +152,7 @@ class KafkaWriter(Writer):
         return self._sink.encoder.encode(batch)
 
     def write(self, encoded: Outgoing) -> None:
-        """Send records.
-
-        Raises:
-            KtransError: the brokers refuse records, or cannot be reached.
-        """
+        """Send records."""
         self._refused += encoded.refused
         for records in encoded.records:
             if records.topic not in self._topics:

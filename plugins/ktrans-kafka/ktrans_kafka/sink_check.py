@@ -18,11 +18,7 @@ _MISSING = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC")
 def check_cluster(
     config: KafkaSinkConfig, context: Context, marks: EpochMarks, topics: Sequence[str]
 ) -> None:
-    """Check all that a run needs of the cluster; `topics` are those known before a run.
-
-    Raises:
-        KtransError: as `KafkaSink.check`.
-    """
+    """Check all that a run needs of the cluster; `topics` are those known before a run."""
     broker = next(iter(marks.admin.reach(connecting=True).brokers), 0)
     for topic in topics:
         _check_topic(config, marks.admin, topic, broker)

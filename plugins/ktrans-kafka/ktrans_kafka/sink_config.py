@@ -30,10 +30,7 @@ class KafkaSinkConfig(KafkaConfig, type="kafka"):
         "message.max.bytes": "max_record_size",
         "compression.type": "compression",
         "compression.codec": "compression",
-        "linger.ms": "linger",
-        "queue.buffering.max.ms": "linger",
-        "queue.buffering.max.kbytes": "buffer_size",
-        "queue.buffering.max.messages": "buffer_size",
+        "queue.buffering.max.messages": "unlimited; see queue.buffering.max.kbytes",
     }
 
     topic: str = Field(
@@ -107,12 +104,9 @@ class KafkaSinkConfig(KafkaConfig, type="kafka"):
     )
     key: list[str] = Field(
         default=[],
-        description="Columns that form a record's key, as text; records with equal keys go to the same"
-        " partition. The key is null if all of them are null.",
+        description="Columns that form a record's key, as text with | between them; records with equal"
+        " keys go to the same partition. The key is null if all of them are null.",
         examples=[["account_id", "interface_id"]],
-    )
-    key_separator: str = Field(
-        "|", description="Separator between the columns of a key.", examples=["|"]
     )
     headers: dict[str, str] = Field(
         default={},
@@ -148,13 +142,6 @@ class KafkaSinkConfig(KafkaConfig, type="kafka"):
         description="Compression of record batches.",
         examples=["lz4", "zstd", "gzip"],
     )
-    linger: Duration = Field(
-        0.05,
-        ge=0,
-        le=900,
-        description="How long a record waits to be batched with others.",
-        examples=[0.05],
-    )
     max_record_size: Size = Field(
         1_000_000,
         ge=1000,
@@ -162,13 +149,6 @@ class KafkaSinkConfig(KafkaConfig, type="kafka"):
         description="Maximum size of a record with key, headers and overhead, before compression; not"
         " above the topic's max.message.bytes. Larger rows become rejects `record_too_large`.",
         examples=[1_000_000],
-    )
-    buffer_size: Size = Field(
-        64 << 20,
-        ge=1 << 20,
-        le=2_000_000_000,
-        description="Maximum size of a task's unacknowledged records; writing waits above it.",
-        examples=[67_108_864],
     )
     delivery_timeout: Duration = Field(
         120.0,

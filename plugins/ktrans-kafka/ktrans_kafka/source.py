@@ -21,14 +21,12 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans_kafka.group_share import GroupShare
-from ktrans_kafka.source_clients import Clients
+from ktrans_kafka.source_clients import Clients, OffsetReporter
 from ktrans_kafka.source_cluster import Cluster, Topic, WaitingOffsets
-from ktrans_kafka.source_config import KafkaSourceConfig
+from ktrans_kafka.source_config import KafkaSourceConfig, start_of
 from ktrans_kafka.source_payload import Framing, RangePayload
-from ktrans_kafka.source_position import Position, parse_from, start_of
-from ktrans_kafka.source_ranges import Part, Range, cut
+from ktrans_kafka.source_position import Part, Position, Range, cut, parse_from
 from ktrans_kafka.source_reader import Readers
-from ktrans_kafka.source_report import OffsetReporter
 
 FIRST_RECORD_BYTES = 300
 _LOST_HINT = (
@@ -68,11 +66,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
     # -- planning -----------------------------------------------------------------------------
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
-        """Divide the unread records into ranges, up to the budget.
-
-        Raises:
-            RunError: records were deleted before they were read (`on_lost: error`).
-        """
+        """Divide the unread records into ranges, up to the budget."""
         here = Position.of(position, start_of(self.config.start))
         topics = self._cluster.topics(self.config.topics)
         recreated = self._forget_recreated(here, topics, memory)
@@ -233,12 +227,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
     # -- reading ------------------------------------------------------------------------------
 
     def open(self, split: Split) -> Payload:
-        """Open a range; it is empty if another member of the group has claimed it.
-
-        Raises:
-            SplitChangedError: records of the range were deleted (raised while reading).
-            RetryableError: the brokers do not answer.
-        """
+        """Open a range; it is empty if another member of the group has claimed it."""
         shared = None if self.context.ephemeral else self._shared
         if shared is not None and not shared.is_mine(split):
             one = Range.of(split)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ktrans.api import ConfigError, Split
 from ktrans_kafka.cluster import Admin
-from ktrans_kafka.source_ranges import Part, Range
+from ktrans_kafka.source_position import Part, Range
 
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 """The all-zero topic id, which brokers without topic ids return."""
@@ -50,12 +50,7 @@ class Cluster:
         self._committed_only = committed_only
 
     def topics(self, wanted: Sequence[str]) -> dict[str, Topic]:
-        """Return the topics with these names, and those that match patterns (which begin with ^).
-
-        Raises:
-            ConfigError: a named topic does not exist.
-            KtransError: the cluster cannot be reached, or denies access.
-        """
+        """Return the topics with these names, and those that match patterns (which begin with ^)."""
         from confluent_kafka import TopicCollection
 
         names = [name for name in wanted if not name.startswith("^")]

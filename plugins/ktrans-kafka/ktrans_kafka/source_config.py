@@ -116,8 +116,7 @@ class KafkaSourceConfig(KafkaConfig, type="kafka"):
     @field_validator("start")
     @classmethod
     def _start(cls, value: str) -> str:
-        if value not in ("earliest", "latest"):
-            milliseconds(value)
+        start_of(value)
         return value
 
     @model_validator(mode="after")
@@ -131,12 +130,14 @@ class KafkaSourceConfig(KafkaConfig, type="kafka"):
         return self
 
 
-def milliseconds(text: str) -> int:
-    """Parse a time into milliseconds since 1970; without a zone it is UTC.
+def start_of(text: str) -> str | int:
+    """Return `earliest`, `latest`, or a time as milliseconds since 1970; without a zone it is UTC.
 
     Raises:
-        ValueError: it is not a time.
+        ValueError: it is neither.
     """
+    if text in ("earliest", "latest"):
+        return text
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -1,15 +1,105 @@
-"""The position of the `kafka` source, with its conversion to and from JSON and `--from`."""
+"""Ranges of offsets, which are the splits of the `kafka` source, and the position after them."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
-from ktrans.api import Memory, Split, UsageError
-from ktrans_kafka.source_config import milliseconds
-from ktrans_kafka.source_ranges import Part, Range
+from ktrans.api import Budget, Memory, Split, UsageError
+from ktrans_kafka.source_config import start_of
+
+Part = tuple[str, int]
+"""A partition: topic and number."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Range:
+    """The records of one partition whose offset is at least `start` and less than `end`."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+    @property
+    def part(self) -> Part:
+        """The partition."""
+        return self.topic, self.partition
+
+    @property
+    def uri(self) -> str:
+        """The URI for messages and the column `source_uri`."""
+        return f"kafka://{quote(self.topic, '')}/{self.partition}?offset={self.start}"
+
+    def split(self, record_bytes: float, more: Mapping[str, Any] | None = None) -> Split:
+        """Return the split of this range, with more data, from the expected size of a record."""
+        key = f"{self.topic}/{self.partition}@{self.start}-{self.end}"
+        size = round((self.end - self.start) * record_bytes)
+        return Split(key, self.uri, size, {**asdict(self), **(more or {})})
+
+    def pieces(self, records: int) -> list[Range]:
+        """Divide it into ranges of at most so many offsets."""
+        return [
+            Range(self.topic, self.partition, start, min(start + records, self.end))
+            for start in range(self.start, self.end, records)
+        ]
+
+    @classmethod
+    def of(cls, split: Split) -> Range:
+        """Return the range of a split."""
+        data = split.data
+        return cls(data["topic"], data["partition"], data["start"], data["end"])
+
+
+def cut(
+    waiting: Mapping[Part, tuple[int, int]],
+    budget: Budget,
+    *,
+    taken: Iterable[Split] = (),
+    records: int,
+    record_bytes: float,
+) -> list[Range]:
+    """Divide unread offsets into ranges, from each partition in turn, until the budget is full.
+
+    Args:
+        waiting: first offset and end, by partition.
+        budget: the limits of the epoch.
+        taken: splits that are already in the epoch.
+        records: maximum offsets of a range.
+        record_bytes: expected size of a record.
+
+    Returns:
+        Ranges ordered by partition and offset, so that readers read sequentially.
+    """
+    before = list(taken)
+    count, size = len(before), sum(split.size or 0 for split in before)
+    left = {part: span for part, span in sorted(waiting.items()) if span[0] < span[1]}
+    found: list[Range] = []
+    while left:
+        for part, (start, end) in list(left.items()):
+            if budget.full(count, size):
+                return sorted(found)
+            stop = min(start + records, end)
+            found.append(Range(*part, start, stop))
+            count += 1
+            size += round((stop - start) * record_bytes)
+            if stop == end:
+                del left[part]
+            else:
+                left[part] = (stop, end)
+    return sorted(found)
+
+
+def extents(ranges: Iterable[Range]) -> dict[Part, tuple[int, int]]:
+    """Return the first offset and the end of each partition's ranges."""
+    found: dict[Part, tuple[int, int]] = {}
+    for one in ranges:
+        start, end = found.get(one.part, (one.start, one.end))
+        found[one.part] = (min(start, one.start), max(end, one.end))
+    return found
 
 
 @dataclass(slots=True)
@@ -109,20 +199,12 @@ def _from_list(
     return replace(Range(topic, partition, start, end).split(1, more), size=size)
 
 
-def start_of(text: str) -> str | int:
-    """Parse the option `start`."""
-    return text if text in ("earliest", "latest") else milliseconds(text)
-
-
 def parse_from(text: str) -> dict[str, Any]:
     """Parse the value of `--from` into a position.
 
     Args:
         text: `earliest`, `latest`, a time, or offsets: `topic/partition=offset`, separated by
             commas; other partitions begin at their first record.
-
-    Raises:
-        UsageError: the value is invalid.
     """
     position = Position(token=uuid.uuid4().hex[:12])
     if "=" not in text:

@@ -15,7 +15,7 @@ from typing import Any
 from ktrans.api import InterruptedRunError, SplitChangedError
 from ktrans_kafka.errors import name_of
 from ktrans_kafka.source_clients import Clients
-from ktrans_kafka.source_ranges import Part, Range
+from ktrans_kafka.source_position import Part, Range
 
 BATCH = 10_000
 """Maximum messages per call."""

@@ -28,11 +28,9 @@ def configured(environ: Mapping[str, str]) -> bool:
         return True
     if any(name.startswith("OPENLINEAGE__TRANSPORT") for name in environ):
         return True
-    home = environ.get("HOME")
-    usual = [
-        Path("openlineage.yml"),
-        *([Path(home, ".openlineage/openlineage.yml")] if home else []),
-    ]
+    usual = [Path("openlineage.yml")]
+    if home := environ.get("HOME"):
+        usual.append(Path(home, ".openlineage/openlineage.yml"))
     return any(path.is_file() for path in usual)
 
 
@@ -45,8 +43,7 @@ def ktrans_run_started(run: dict[str, Any]) -> None:
     if _lineage is None:
         if not configured(os.environ):
             return
-        from ktrans_openlineage.lineage import Lineage
-        from ktrans_openlineage.sender import FLUSH_NAME, Sender
+        from ktrans_openlineage.lineage import FLUSH_NAME, Lineage, Sender
 
         _lineage = Lineage(Sender(os.environ.get(FLUSH_NAME, "")), os.environ)
     _lineage.run_started(run)

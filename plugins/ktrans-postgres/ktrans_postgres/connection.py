@@ -1,15 +1,30 @@
-"""Connections to the database."""
+"""Connections to the database, and its errors as errors of ktrans.
+
+The codes are SQLSTATEs: PostgreSQL documentation, appendix A, "Error Codes". A connection that fails
+has no code, so the server is asked whether it accepts connections (`PQping`).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ktrans.api import ConfigError
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import PGconn, Ping
 
-if TYPE_CHECKING:
-    import psycopg
+from ktrans.api import (
+    AccessError,
+    ConfigError,
+    KtransError,
+    RetryableError,
+    StateError,
+    UnavailableError,
+)
+from ktrans.kit.errors import ErrorTable, row
+from ktrans_postgres.config import PostgresStateConfig
 
-    from ktrans_postgres.config import PostgresStateConfig
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 _ALIVE = {
     "keepalives_idle": 30,
@@ -36,10 +51,48 @@ _LOST = ("08", "57P", "58")
 """Connection exceptions, an operator's intervention, and errors of the server's system."""
 
 
-def is_lost(error: psycopg.Error) -> bool:
-    """Return whether the connection is lost, so that a new one may help."""
-    import psycopg
+_STATEMENTS = ErrorTable(
+    (
+        row(
+            RetryableError,
+            "53100",
+            code="disk_full",
+            hint="make room on the database server, then run again: it resumes",
+        ),
+        row(
+            UnavailableError,
+            "25006",
+            code="state_unreachable",
+            hint="is this a read-only standby? With several hosts, add "
+            "target_session_attrs=read-write",
+        ),
+        row(
+            AccessError,
+            "42501",
+            hint="grant the user USAGE on the schema and SELECT, INSERT, UPDATE, DELETE on its "
+            "tables; at first use also CREATE on the database",
+        ),
+        # Conflicts of transactions, insufficient resources, a lock that is not available.
+        row(
+            RetryableError,
+            *("40", "53", "55P03"),
+            code="state_busy",
+            hint="run again: it resumes",
+        ),
+    ),
+    otherwise=row(
+        StateError,
+        code="state_unusable",
+        hint="do its tables belong to something else? Set another schema in `schema_name`",
+    ),
+)
+"""By SQLSTATE, or by its class (the first two characters)."""
 
+
+def is_lost(error: BaseException) -> bool:
+    """Return whether the connection is lost, so that a new one may help."""
+    if not isinstance(error, psycopg.Error):
+        return False
     state = error.sqlstate
     if state is not None:
         return state.startswith(_LOST)
@@ -47,26 +100,18 @@ def is_lost(error: psycopg.Error) -> bool:
 
 
 class Place:
-    """The database of a config.
-
-    Args:
-        config: the options.
-    """
+    """The database of a config."""
 
     def __init__(self, config: PostgresStateConfig) -> None:
         self._config = config
         self.schema = config.schema_name
 
     def parameters(self) -> dict[str, Any]:
-        """Return the parameters of libpq, secrets included.
-
-        Raises:
-            ConfigError: the url is not valid.
-        """
-        import psycopg
-        from psycopg.conninfo import conninfo_to_dict
-
-        url = self._config.url
+        """Return the parameters of libpq, secrets included."""
+        url, password = self._config.url, self._config.password
+        own: dict[str, Any] = {"connect_timeout": self._config.connect_timeout}
+        if password is not None:
+            own["password"] = password.get_secret_value()
         try:
             given = conninfo_to_dict(url.get_secret_value()) if url else {}
         except psycopg.Error as error:
@@ -77,7 +122,7 @@ class Place:
                 hint="postgresql://USER:PASSWORD@HOST:PORT/DATABASE; percent-encode special "
                 "characters of the password",
             ) from error
-        return {**_ALIVE, **self._config.parameters(), **given}
+        return {**_ALIVE, **own, **given}
 
     @property
     def where(self) -> str:
@@ -86,23 +131,18 @@ class Place:
             parameters = self.parameters()
         except ConfigError:
             return "the PostgreSQL database"
-        host, port = (
-            parameters.get("host") or parameters.get("hostaddr") or "",
-            parameters.get("port"),
-        )
+        host = parameters.get("host") or parameters.get("hostaddr") or ""
+        port = str(parameters.get("port") or "").strip(",")  # one for each host, perhaps empty
         name = f"{host}:{port}" if port else str(host)
         return f"postgresql://{name}/{parameters.get('dbname') or ''} (schema {self.schema})"
 
     def accepts_connections(self) -> bool:
         """Return whether the server accepts connections, also if it refuses this user."""
-        from psycopg.conninfo import make_conninfo
-        from psycopg.pq import PGconn, Ping
-
         # Without the C library psycopg returns a Ping, with it a number.
         answer = PGconn.ping(make_conninfo(**self.parameters()).encode())
         return Ping(answer) is Ping.OK
 
-    def connect(self, name: str) -> psycopg.Connection[tuple[Any, ...]]:
+    def connect(self, name: str) -> Connection:
         """Connect; statements commit by themselves unless between BEGIN and COMMIT.
 
         Args:
@@ -111,9 +151,6 @@ class Place:
         Raises:
             psycopg.Error: it cannot be reached.
         """
-        import psycopg
-        from psycopg import sql
-
         parameters = {**self.parameters(), "application_name": name}
         connection = psycopg.connect(autocommit=True, **parameters)
         # Tables grow by orders of magnitude during a connection: keep no plan of an empty one.
@@ -137,3 +174,34 @@ class Place:
             connection.close()
             raise
         return connection
+
+
+def not_connected(error: psycopg.Error, place: Place) -> KtransError:
+    """Return the error for a connection that failed."""
+    text = _first_line(error)
+    if place.accepts_connections():
+        return AccessError(
+            f"{place.where} refuses this user or database: {text}",
+            hint="check user, password and sslmode, and that pg_hba.conf admits this host; the "
+            "database and the user must exist: CREATE ROLE ... LOGIN; CREATE DATABASE ...",
+        )
+    return UnavailableError(
+        f"{place.where} cannot be reached: {text}",
+        code="state_unreachable",
+        hint="is the server running, and are host, port and certificates right? The next run "
+        "resumes",
+    )
+
+
+def statement_failed(error: psycopg.Error, place: Place) -> KtransError:
+    """Return the error for a statement that failed."""
+    state = error.sqlstate or ""
+    if is_lost(error) and _STATEMENTS.find(state) is None:
+        return not_connected(error, place)
+    return _STATEMENTS.error(f"{place.where}: {_first_line(error)}", state, state[:2])
+
+
+def _first_line(error: psycopg.Error) -> str:
+    """Return the first line of the text; libpq adds the attempts at each address below it."""
+    said = error.diag.message_primary or str(error) or type(error).__name__
+    return said.strip().splitlines()[0]

@@ -14,18 +14,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.errors import LockNotAvailable
+from psycopg.pq import TransactionStatus
 
 from ktrans.api import FencedError, LockedError
 from ktrans.kit.retry import Retry, with_retries
-from ktrans_postgres.connection import NOTICED_SECS, is_lost
-from ktrans_postgres.errors import not_connected, statement_failed
+from ktrans_postgres.connection import (
+    NOTICED_SECS,
+    Connection,
+    Place,
+    is_lost,
+    not_connected,
+    statement_failed,
+)
 from ktrans_postgres.tables import ensure, lock_key
-
-if TYPE_CHECKING:
-    import psycopg
-
-    from ktrans_postgres.connection import Place
 
 T = TypeVar("T")
 Statement = tuple[bytes, Sequence[Any], list[Sequence[Any]] | None]
@@ -64,7 +69,7 @@ class PostgresDatabase:
         self._retry_secs = retry_secs
         self._name = f"ktrans {token}"
         self._guard = threading.RLock()
-        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._connection: Connection | None = None
         self._term = self._serial = 0
         self._open: list[Statement] | None = None
         self._sent = 0
@@ -84,8 +89,6 @@ class PostgresDatabase:
             LockedError: another run holds it.
             KtransError: the database cannot be reached or used.
         """
-        import psycopg
-
         try:
             connection = self._connection = self._place.connect(self._name)
         except psycopg.Error as error:
@@ -107,11 +110,11 @@ class PostgresDatabase:
         assert found is not None
         self._term, self._serial = found[0], 0
 
-    def _locked(self, connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    def _locked(self, connection: Connection) -> bool:
         got = connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,)).fetchone()
         return bool(got and got[0])
 
-    def _taken(self, connection: psycopg.Connection[tuple[Any, ...]]) -> LockedError:
+    def _taken(self, connection: Connection) -> LockedError:
         found = connection.execute(
             "SELECT holder FROM holds WHERE pipeline = %s", (self._pipeline,)
         ).fetchone()
@@ -123,7 +126,7 @@ class PostgresDatabase:
             "with --follow a run waits",
         )
 
-    def _retake(self, connection: psycopg.Connection[tuple[Any, ...]]) -> int:
+    def _retake(self, connection: Connection) -> int:
         """Take the lock again on a new connection; returns the serial of the last transaction.
 
         The server may not know yet that the old connection is gone, and is told to end it.
@@ -132,8 +135,6 @@ class PostgresDatabase:
             FencedError: another run has taken over meanwhile.
             psycopg.Error: the lock is still held.
         """
-        from psycopg.errors import LockNotAvailable
-
         deadline = time.monotonic() + _GHOST_SECS
         while not self._locked(connection):
             self._check(connection)
@@ -147,7 +148,7 @@ class PostgresDatabase:
             time.sleep(_TICK_SECS)
         return self._check(connection)  # if it raises, the connection and its lock go
 
-    def _check(self, connection: psycopg.Connection[tuple[Any, ...]]) -> int:
+    def _check(self, connection: Connection) -> int:
         found = connection.execute(
             "SELECT term, serial, holder FROM holds WHERE pipeline = %s", (self._pipeline,)
         ).fetchone()
@@ -194,7 +195,7 @@ class PostgresDatabase:
         """Return all rows of a query."""
         text, given = _marks(sql), _clean(values)
 
-        def ask(connection: psycopg.Connection[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        def ask(connection: Connection) -> list[tuple[Any, ...]]:
             if self._open is not None:
                 self._send_on(connection)
             return [as_given(row) for row in connection.execute(text, given).fetchall()]
@@ -209,8 +210,6 @@ class PostgresDatabase:
 
     def close(self) -> None:
         """Release the pipeline, so that the next run need not wait for the session to end."""
-        import psycopg
-
         with self._guard:
             if self._connection is not None:
                 with suppress(psycopg.Error):
@@ -224,9 +223,8 @@ class PostgresDatabase:
         self._open.append(statement)
         self._do(self._send_on)
 
-    def _do(self, act: Callable[[psycopg.Connection[tuple[Any, ...]]], T]) -> T:
+    def _do(self, act: Callable[[Connection], T]) -> T:
         """Use the connection, and again a new one if it is lost."""
-        import psycopg
 
         def once() -> T:
             try:
@@ -238,12 +236,12 @@ class PostgresDatabase:
 
         retry = replace(_RECONNECT, total_secs=self._retry_secs)
         try:
-            return with_retries(once, retry, retry_if=_is_lost)
+            return with_retries(once, retry, retry_if=is_lost)
         except psycopg.Error as error:
             make = not_connected if is_lost(error) else statement_failed
             raise make(error, self._place) from error
 
-    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+    def _connected(self) -> Connection:
         if self._fenced is not None:
             raise self._fenced
         if self._connection is None:
@@ -256,7 +254,7 @@ class PostgresDatabase:
             self._connection = connection
         return self._connection
 
-    def _send_on(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    def _send_on(self, connection: Connection) -> None:
         """Begin if need be, and send the statements that this connection has not been sent."""
         assert self._open is not None
         if not _within(connection):
@@ -275,8 +273,6 @@ class PostgresDatabase:
 
     def _commit(self, statements: list[Statement]) -> None:
         """Commit. If no answer comes, the serial shows whether it took place."""
-        import psycopg
-
         while True:
             self._open = statements
             self._do(self._send_on)
@@ -294,8 +290,6 @@ class PostgresDatabase:
 
     def _undo(self) -> None:
         """Roll back, or close a connection that fails to; then the server does it."""
-        import psycopg
-
         if self._connection is not None:
             try:
                 if _within(self._connection):
@@ -309,19 +303,11 @@ class PostgresDatabase:
             self._connection = None
 
 
-def _is_lost(error: BaseException) -> bool:
-    import psycopg
-
-    return isinstance(error, psycopg.Error) and is_lost(error)
-
-
-def _within(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
-    from psycopg.pq import TransactionStatus
-
+def _within(connection: Connection) -> bool:
     return connection.info.transaction_status is not TransactionStatus.IDLE
 
 
-def _send(connection: psycopg.Connection[tuple[Any, ...]], statement: Statement) -> None:
+def _send(connection: Connection, statement: Statement) -> None:
     text, values, rows = statement
     if rows is None:
         connection.execute(text, values)

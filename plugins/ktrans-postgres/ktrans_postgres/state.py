@@ -8,22 +8,19 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ktrans.api import AccessError
+import psycopg
+from psycopg import sql
+
+from ktrans.api import AccessError, Context
 from ktrans.api.state import StateStore
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 from ktrans.kit.state.tables import STATE_VERSION, TABLES, pipeline_column, too_new
 from ktrans_postgres.config import PostgresStateConfig
-from ktrans_postgres.connection import Place
+from ktrans_postgres.connection import Connection, Place, not_connected, statement_failed
 from ktrans_postgres.database import PostgresDatabase, as_given
-from ktrans_postgres.errors import not_connected, statement_failed
 from ktrans_postgres.tables import version_of
-
-if TYPE_CHECKING:
-    import psycopg
-
-    from ktrans.api import Context
 
 _ROWS = 5000
 """Rows that are copied at a time."""
@@ -89,7 +86,7 @@ class PostgresState(StateStore[PostgresStateConfig]):
                     f"it: CREATE SCHEMA {self._place.schema} AUTHORIZATION ...",
                 )
 
-    def _check_tables(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    def _check_tables(self, connection: Connection) -> None:
         missing = [
             table
             for table in (*TABLES, "holds")
@@ -102,9 +99,7 @@ class PostgresState(StateStore[PostgresStateConfig]):
             )
 
     @contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-        import psycopg
-
+    def _connected(self) -> Iterator[Connection]:
         try:
             connection = self._place.connect("ktrans look")
         except psycopg.Error as error:
@@ -117,7 +112,7 @@ class PostgresState(StateStore[PostgresStateConfig]):
             connection.close()
 
     @contextmanager
-    def _reading(self) -> Iterator[psycopg.Connection[tuple[Any, ...]] | None]:
+    def _reading(self) -> Iterator[Connection | None]:
         """Return a connection with a view of one moment; None if there are no tables yet."""
         with self._connected() as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -139,17 +134,13 @@ _MAY_WRITE = (
 )
 
 
-def _one(connection: psycopg.Connection[tuple[Any, ...]], sql: str, name: str) -> Any:
+def _one(connection: Connection, sql: str, name: str) -> Any:
     found = connection.execute(sql.encode(), {"name": name}).fetchone()
     return found and found[0]
 
 
-def _copy(
-    connection: psycopg.Connection[tuple[Any, ...]], pipeline: str, copy: SqliteDatabase
-) -> None:
+def _copy(connection: Connection, pipeline: str, copy: SqliteDatabase) -> None:
     """Copy the rows of a pipeline into a database in memory with tables of the same version."""
-    from psycopg import sql
-
     for (table,) in copy.rows("SELECT name FROM sqlite_master WHERE type='table'"):
         key = pipeline_column(table)
         query = sql.SQL("SELECT * FROM {} WHERE {} = %s").format(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
 
 from ktrans.kit.state.tables import STATE_VERSION, too_new, versions
-
-if TYPE_CHECKING:
-    import psycopg
+from ktrans_postgres.connection import Connection
 
 _OWN = (
     "CREATE TABLE version (version INTEGER NOT NULL)",
@@ -29,7 +28,7 @@ def lock_key(schema: str, pipeline: str = "") -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def version_of(connection: psycopg.Connection[tuple[Any, ...]]) -> int | None:
+def version_of(connection: Connection) -> int | None:
     """Return the version of the tables; None if there are none."""
     found = connection.execute("SELECT to_regclass('version')::text").fetchone()
     if found is None or found[0] is None:
@@ -38,7 +37,7 @@ def version_of(connection: psycopg.Connection[tuple[Any, ...]]) -> int | None:
     return int(row[0]) if row else None
 
 
-def ensure(connection: psycopg.Connection[tuple[Any, ...]], schema: str, where: str) -> None:
+def ensure(connection: Connection, schema: str, where: str) -> None:
     """Create or migrate the tables; several processes may try at once.
 
     Raises:
@@ -58,9 +57,7 @@ def ensure(connection: psycopg.Connection[tuple[Any, ...]], schema: str, where: 
             connection.execute("SELECT pg_advisory_unlock(%s)", (lock_key(schema),))
 
 
-def _make(connection: psycopg.Connection[tuple[Any, ...]], schema: str) -> None:
-    from psycopg import sql
-
+def _make(connection: Connection, schema: str) -> None:
     have = version_of(connection)
     if have is None:
         exists = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
@@ -74,7 +71,7 @@ def _make(connection: psycopg.Connection[tuple[Any, ...]], schema: str) -> None:
     connection.execute("UPDATE version SET version = %s", (STATE_VERSION,))
 
 
-def _is_current(connection: psycopg.Connection[tuple[Any, ...]], where: str) -> bool:
+def _is_current(connection: Connection, where: str) -> bool:
     have = version_of(connection)
     if have is not None and have > STATE_VERSION:
         raise too_new(where, have)

@@ -20,9 +20,9 @@ def test_a_url_may_say_anything_that_libpq_takes():
     assert found["connect_timeout"] == 10
 
 
-def test_parts_say_the_same_and_what_is_missing_is_left_to_libpq():
-    found = told(host="db", port=6432, dbname="state", user="u", password="p@ss", sslmode="require")
-    assert (found["password"], found["port"], found["sslmode"]) == ("p@ss", 6432, "require")
+def test_a_password_may_be_an_option_and_what_is_missing_is_left_to_libpq():
+    found = told(url="postgresql://u@db:6432/state", password="p@ss")
+    assert (found["user"], found["password"], found["port"]) == ("u", "p@ss", "6432")
     assert not {"host", "dbname", "password"} & set(told())
 
 
@@ -30,7 +30,6 @@ def test_parts_say_the_same_and_what_is_missing_is_left_to_libpq():
     ("options", "what"),
     [
         ({"url": "mysql://db/state"}, "begins with postgresql://"),
-        ({"url": "postgresql://db/state", "user": "u"}, "leave out user"),
         ({"schema_name": "No Such"}, "schema_name"),
         ({"connect_timeout": 0}, "connect_timeout"),
         ({"passwort": "x"}, "passwort"),
@@ -42,6 +41,6 @@ def test_what_does_not_fit_is_refused(options, what):
 
 
 def test_the_place_is_named_without_secrets():
-    config = PostgresStateConfig(host="a,b", dbname="state", user="u", password="p@ss")
+    config = PostgresStateConfig(url="postgresql://u@a,b/state", password="p@ss")
     assert Place(config).where == "postgresql://a,b/state (schema ktrans)"
     assert "p@ss" not in repr(config)

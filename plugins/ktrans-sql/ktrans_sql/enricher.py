@@ -101,11 +101,7 @@ class SqlEnricher(Enricher[SqlEnricherConfig]):
         return self._schema
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Run the query on a batch.
-
-        Raises:
-            RunError: it fails on values of these rows, for example in a cast.
-        """
+        """Run the query on a batch."""
         import duckdb
 
         try:

@@ -139,7 +139,11 @@ def test_a_full_queue_pauses_and_loses_nothing(sink, kafka_mock):
         {"account": pa.array(["x" * 300] * rows).dictionary_encode(), "n": pa.array(range(rows))},
         schema=SCHEMA,
     )
-    made = sink(buffer_size=1 << 20, compression="none", delivery="at_least_once")
+    made = sink(
+        librdkafka={"queue.buffering.max.kbytes": 1024},
+        compression="none",
+        delivery="at_least_once",
+    )
     writer = made.writer(FIRST)
     writer.write(writer.encode(batch))
     assert writer.finish().rows == rows

@@ -93,7 +93,7 @@ def test_oauth_settings():
             oauth_token_url="https://id/t",
             oauth_client_id="i",
             oauth_client_secret="s",
-            oauth_extensions={"a": "b", "c": "d"},
+            librdkafka={"sasl.oauthbearer.extensions": "a=b,c=d"},
         ),
         Context("p"),
     )

@@ -33,7 +33,7 @@ def write_logs(folder, first, count):
         path.rename(folder / f"{number:05}.log")
 
 
-def configure(folder, cluster, options="linger: 5ms"):
+def configure(folder, cluster, options="librdkafka: {linger.ms: 5}"):
     engine = {"workers": 2, "epoch_splits": 8, "task_size": 40_000, "retry_wait": 0.05}
     path = folder / "pipeline.yaml"
     path.write_text(

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from ktrans_kafka.client import ConnectionErrors
 from ktrans_kafka.group_share import GroupShare
 from ktrans_kafka.source import KafkaSource
-from ktrans_kafka.source_config import KafkaSourceConfig, milliseconds
+from ktrans_kafka.source_config import KafkaSourceConfig, start_of
 from ktrans_kafka.source_payload import Framing
-from ktrans_kafka.source_position import Position, parse_from
-from ktrans_kafka.source_ranges import Range, cut, extents
+from ktrans_kafka.source_position import Position, Range, cut, extents, parse_from
 from pydantic import ValidationError
 
 from ktrans.api import Budget, Limits, Split, UsageError
@@ -155,7 +154,7 @@ def test_from_refuses_what_is_no_place(text):
 
 
 def test_times_without_a_zone_are_utc():
-    assert milliseconds("2026-01-31T01:00:00") == milliseconds("2026-01-31T02:00:00+01:00")
+    assert start_of("2026-01-31T01:00:00") == start_of("2026-01-31T02:00:00+01:00")
 
 
 # -- options ------------------------------------------------------------------------------------
