@@ -111,6 +111,9 @@ DECODERS = [
     _log("cloudflare_network_analytics", "Cloudflare Network Analytics logs, JSON from Logpush"),
     _log("goflow2", "NetFlow, IPFIX and sFlow as JSON from goflow2"),
     _spec("decoder", "flow_json", "flow_json", "FlowJsonDecoder", "Any JSON log, by a mapping"),
+    _spec(
+        "decoder", "flow_kv", "flow_kv", "FlowKvDecoder", "Any log of key=value pairs, by a mapping"
+    ),
     _spec("decoder", "flow_csv", "flow_csv", "FlowCsvDecoder", "Any CSV log, by a mapping"),
     _log("huawei_vpc", "Huawei Cloud and Open Telekom Cloud VPC flow logs"),
     _log("tencent_vpc", "Tencent Cloud flow logs of network interfaces"),
