@@ -5,17 +5,40 @@ Source: RFC 3339. Variants in use: no zone (read as UTC), `+0000`, seven to twel
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.api.clock import CLOCK
 from ktrans.decoders.integers import to_integers
+from ktrans.decoders.time_formats import TimeFormat, in_zone, read_times
 from ktrans.flow.columns import MICROS_FROM, MILLIS_FROM, NANOS_FROM, raw_values, unix_times
 from ktrans.flow.schema import TIME
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns", "rfc3339"]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How times are written as text, besides Unix and RFC 3339 times.
+
+    Attributes:
+        formats: tried in order, before the others.
+        zone: of times that have no zone themselves.
+        now: returns the current time.
+    """
+
+    formats: tuple[TimeFormat, ...] = ()
+    zone: str = "UTC"
+    now: Callable[[], datetime] = CLOCK.now
+
+
+PLAIN = Written()
 
 _LAST_MICROS = 253_402_300_799_999_999
 """The end of the year 9999: no later time can be printed."""
@@ -25,13 +48,14 @@ _STAMP_REGEX = (
     r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:[Zz]| ?UTC|[+-]\d\d(?::?\d\d)?)?$"
 )
 _RFC3339_REGEX = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$"
+_WITHOUT_ZONE_REGEX = r":\d\d(?:[.,]\d+)?$"
 _WIDE = 64
 _NUMBER_REGEX = r"^[0-9]{1,19}$"
 _FRACTION_REGEX = r"^[0-9]{1,17}\.[0-9]+$"
 
 
 def coerce_times(
-    column: pa.Array, unit: TimeUnit, *, strict: bool = False
+    column: pa.Array, unit: TimeUnit, *, strict: bool = False, written: Written = PLAIN
 ) -> tuple[pa.Array, np.ndarray | None]:
     """Convert a column to timestamps.
 
@@ -39,6 +63,7 @@ def coerce_times(
         column: integers, doubles, text or timestamps; values of any other type are wrong.
         unit: unit of numbers; auto finds it by the size of each number.
         strict: whether texts must be Unix times, or RFC 3339 if that is the unit.
+        written: other ways in which texts may be written.
 
     Returns:
         Timestamps, null where wrong, and a mask of the wrong rows (None if there are none).
@@ -55,7 +80,7 @@ def coerce_times(
     elif pa.types.is_floating(kind):
         times = _of_doubles(column.cast(pa.float64()), unit)
     elif pa.types.is_string(kind):
-        times = _of_strict_texts(column, unit) if strict else _of_texts(column, unit)
+        times = _of_strict_texts(column, unit) if strict else _of_texts(column, unit, written)
     else:
         times = pa.nulls(len(column), TIME)
     if times.null_count == column.null_count:
@@ -127,12 +152,17 @@ def _of_strict_texts(column: pa.StringArray, unit: TimeUnit) -> pa.Array:
     return _of_integers(numbers, unit)
 
 
-def _of_texts(column: pa.StringArray, unit: TimeUnit) -> pa.Array:
-    """Convert the distinct texts: numbers or RFC 3339 times."""
+def _of_texts(column: pa.StringArray, unit: TimeUnit, written: Written) -> pa.Array:
+    """Convert the distinct texts: times of a given format, numbers or RFC 3339 times."""
     coded = column.dictionary_encode()
     texts = pc.ascii_trim_whitespace(coded.dictionary)
     none = pa.scalar(None, pa.string())
-    times = _of_stamps(pc.if_else(pc.match_substring_regex(texts, _STAMP_REGEX), texts, none))
+    times = pa.nulls(len(texts), TIME)
+    for form in written.formats:
+        times = pc.coalesce(times, read_times(texts, form, written.zone, written.now()))
+    if times.null_count:
+        stamps = pc.if_else(pc.match_substring_regex(texts, _STAMP_REGEX), texts, none)
+        times = pc.coalesce(times, _of_stamps(stamps, written.zone))
     if times.null_count:
         digits = pc.if_else(pc.match_substring_regex(texts, _NUMBER_REGEX), texts, none)
         times = pc.coalesce(times, _of_integers(_integers(digits), unit))
@@ -150,10 +180,14 @@ def _integers(digits: pa.StringArray) -> pa.Array:
         return pc.if_else(short, digits, pa.scalar(None, pa.string())).cast(pa.int64())
 
 
-def _of_stamps(texts: pa.StringArray) -> pa.Array:
+def _of_stamps(texts: pa.StringArray, zone: str = "UTC") -> pa.Array:
     """Convert RFC 3339 times and their variants; every text has the right shape or is null."""
     if texts.null_count == len(texts):
         return pa.nulls(len(texts), TIME)
+    if zone != "UTC":
+        bare = pc.match_substring_regex(texts, _WITHOUT_ZONE_REGEX)
+        times = _of_stamps(texts)
+        return pc.if_else(bare, in_zone(times, zone), times)
     # Nine fraction digits are the most that Arrow reads; a time without a zone is UTC.
     texts = pc.replace_substring_regex(texts, r"[.,](\d{1,9})\d*", r".\1")
     texts = pc.replace_substring_regex(texts, r"^(\d{4}-\d\d-\d\d)[ t]", r"\1T")

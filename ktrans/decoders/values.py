@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.decoders.integers import to_integers, whole_texts
-from ktrans.decoders.times import TimeUnit, coerce_times
+from ktrans.decoders.times import PLAIN, TimeUnit, Written, coerce_times
 from ktrans.flow.addresses import canonical_addresses
 from ktrans.flow.columns import as_text, raw_values, recode
 from ktrans.flow.protocols import PROTOCOL_NAMES
 from ktrans.flow.schema import BY_NAME, TEXT, TIME
+from ktrans.flow.tcp_flags import read_tcp_flags
 
 Kind = Literal[
     "text", "address", "port", "protocol", "flags", "small", "ip_version", "count", "time"
@@ -108,6 +109,9 @@ class Rule:
         strict: whether numbers in text may hold nothing but digits, and times in text must be Unix
             times, or RFC 3339 if that is the unit.
         negative_is_null: whether counts below zero stand for null; otherwise they are out of range.
+        pattern: a regular expression with a group `value`, which is what counts of a text; a text
+            without a match has no value.
+        written: how times are written as text.
     """
 
     kind: Kind
@@ -119,6 +123,8 @@ class Rule:
     nulls: tuple[str, ...] = NULL_TEXTS
     strict: bool = False
     negative_is_null: bool = True
+    pattern: str | None = None
+    written: Written = PLAIN
 
 
 def kind_of(column: str) -> Kind:
@@ -143,6 +149,8 @@ def kind_of(column: str) -> Kind:
 
 def coerce(rule: Rule, column: pa.Array) -> Coerced:
     """Return a column in the type of its kind (TYPES), null where wrong, and the wrong rows."""
+    if rule.pattern is not None:
+        column = _extracted(text_of(column, rule.nulls), rule.pattern)
     if rule.convert is not None:
         return rule.convert(column)
     if rule.values is not None or rule.kind in ("text", "address"):
@@ -152,10 +160,13 @@ def coerce(rule: Rule, column: pa.Array) -> Coerced:
     if rule.kind == "address":
         return _addresses(column)
     if rule.kind == "time":
-        times, bad = coerce_times(_plain(column, rule.nulls), rule.unit, strict=rule.strict)
+        plain = _plain(column, rule.nulls)
+        times, bad = coerce_times(plain, rule.unit, strict=rule.strict, written=rule.written)
         return times, None if bad is None else Wrong.of(bad, "bad_timestamp")
     if rule.kind == "protocol" and not rule.strict:
-        column = _named(column, PROTOCOL_NAMES)
+        column = _named(column, lambda word: PROTOCOL_NAMES.get(word.strip().lower()))
+    elif rule.kind == "flags" and not rule.strict:
+        column = _named(column, _flags)
     elif rule.kind == "ip_version":
         return _ip_versions(column), None
     return _numbers(rule, _plain(column, rule.nulls))
@@ -215,7 +226,18 @@ def _reworded(rule: Rule, column: pa.DictionaryArray) -> pa.DictionaryArray:
     return column if words is column.dictionary else recode(column, words)
 
 
-def _named(column: pa.Array, numbers: Mapping[str, str]) -> pa.Array:
+def _extracted(column: pa.DictionaryArray, pattern: str) -> pa.DictionaryArray:
+    """Return the part of each text that a pattern wants."""
+    found = pc.extract_regex(column.dictionary, pattern)
+    return recode(column, pc.struct_field(found, "value"))
+
+
+def _flags(word: str) -> str | None:
+    mask = read_tcp_flags(word)
+    return None if mask is None else str(mask)
+
+
+def _named(column: pa.Array, number: Callable[[str], str | None]) -> pa.Array:
     """Replace names by numbers."""
     if not (pa.types.is_string(column.type) or pa.types.is_dictionary(column.type)):
         return column
@@ -223,7 +245,7 @@ def _named(column: pa.Array, numbers: Mapping[str, str]) -> pa.Array:
     words = text.dictionary.to_pylist()
     if all(word is None or word.isdigit() for word in words):
         return column
-    new = [None if word is None else numbers.get(word.strip().lower(), word) for word in words]
+    new = [word if word is None or word.isdigit() else number(word) or word for word in words]
     return recode(text, pa.array(new, pa.string()))
 
 

@@ -107,6 +107,7 @@ DECODERS = [
     _log("cloudflare_network_analytics", "Cloudflare Network Analytics logs, JSON from Logpush"),
     _log("goflow2", "NetFlow, IPFIX and sFlow as JSON from goflow2"),
     _spec("decoder", f"{LOGS}.flow_json", "flow_json", "Any JSON log, by a mapping"),
+    _spec("decoder", f"{LOGS}.flow_kv", "flow_kv", "Any log of key=value pairs, by a mapping"),
     _spec("decoder", f"{LOGS}.flow_csv", "flow_csv", "Any CSV log, by a mapping"),
     _log("huawei_vpc", "Huawei Cloud and Open Telekom Cloud VPC flow logs"),
     _log("tencent_vpc", "Tencent Cloud flow logs of network interfaces"),

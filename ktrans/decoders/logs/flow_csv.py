@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from ktrans.api import Context, Payload
 from ktrans.decoders import log_events
 from ktrans.decoders.frames.block import Block
-from ktrans.decoders.mapped.config import Given, MappingConfig
+from ktrans.decoders.mapped.config import Given, MappingConfig, mappings_of, texts_of
 from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Delimited
+from ktrans.decoders.mapped.from_config import mapping_table
 from ktrans.decoders.read.csv import Dialect
 
 
@@ -28,8 +29,8 @@ class FlowCsvDecoderConfig(MappingConfig, type="flow_csv"):
     fields: Mapping[str, Given] = Field(
         description=(
             "The column of the text that each flow column is read from: its name, several of which "
-            "the first with a value counts, or a name (`path`) with options (unit, multiply, "
-            "values, lower)."
+            "the first with a value counts, or a name (`path`) with options (unit, format, values, "
+            "pattern and so on)."
         ),
         examples=[{"start_time": {"path": "ts", "unit": "s"}, "src_addr": "srcip"}],
     )
@@ -60,10 +61,26 @@ class FlowCsvDecoderConfig(MappingConfig, type="flow_csv"):
         description="Character around values that contain a delimiter; null if there is none.",
         examples=["'"],
     )
-    null_values: tuple[str, ...] = Field(
-        default=("", "-"),
-        description="Texts that mean null.",
-        examples=[["", "N/A"]],
+
+    comments: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        description="Beginnings of lines that are no records; they are skipped and counted.",
+        examples=[["#"]],
+    )
+    skip_lines: int = Field(
+        default=0,
+        ge=0,
+        description="How many lines to skip at the top of each object, before the header line.",
+        examples=[2],
+    )
+    ragged: bool = Field(
+        default=False,
+        description=(
+            "Whether lines may have fewer or more values than there are columns: missing values "
+            "are null, and further ones go to attrs by their number. By default such lines are "
+            "rejects."
+        ),
+        examples=[True],
     )
 
     @model_validator(mode="after")
@@ -75,7 +92,7 @@ class FlowCsvDecoderConfig(MappingConfig, type="flow_csv"):
         doubled = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if doubled:
             raise ValueError(f"columns: {', '.join(doubled)} is named twice")
-        for name in (path[0] for each in self.table().columns for path in each.paths):
+        for name in self.paths():
             if name not in self.columns:
                 close = difflib.get_close_matches(name, self.columns, n=1, cutoff=0.6)
                 hint = f"did you mean {close[0]}?" if close else f"there are {self.columns}"
@@ -87,10 +104,14 @@ class FlowCsvDecoder(MappedDecoder[FlowCsvDecoderConfig]):
     """Decodes delimited text by the mapping in the pipeline file."""
 
     def __init__(self, config: FlowCsvDecoderConfig, context: Context | None = None) -> None:
-        self.table = config.table()
-        dialect = Dialect(config.delimiter, config.quote, config.null_values)
+        context = context or Context()
+        self.table = mapping_table(config, context.clock)
+        dialect = Dialect(
+            config.delimiter, config.quote, config.null_values, config.comments, config.ragged
+        )
         header = config.columns is None if config.header is None else config.header
-        self.frames = (Delimited(dialect, config.columns, header),)
+        mapped = frozenset(config.paths())
+        self.frames = (Delimited(dialect, config.columns, header, config.skip_lines, mapped),)
         self._missing: set[str] = set()
         super().__init__(config, context)
 
@@ -105,14 +126,14 @@ class FlowCsvDecoder(MappedDecoder[FlowCsvDecoderConfig]):
 
     def _log_missing(self, uri: str, names: tuple[str, ...]) -> None:
         """Log mapped columns that an object does not have, once each."""
-        for each in self.table.columns:
-            wanted = [path[0] for path in each.paths]
-            if each.column not in self._missing and not set(wanted) & set(names):
-                self._missing.add(each.column)
+        for column, given in self.config.fields.items():
+            wanted = [path for each in mappings_of(given) for path in texts_of(each.path)]
+            if column not in self._missing and not set(wanted) & set(names):
+                self._missing.add(column)
                 self.context.log.warning(
                     "flow_csv: %s has no column %s for %s",
                     uri,
                     " or ".join(wanted),
-                    each.column,
-                    extra={"event": log_events.COLUMN_MISSING, "uri": uri, "column": each.column},
+                    column,
+                    extra={"event": log_events.COLUMN_MISSING, "uri": uri, "column": column},
                 )

@@ -10,6 +10,7 @@ from ktrans.api import Context
 from ktrans.decoders.mapped.config import Given, MappingConfig
 from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Json
+from ktrans.decoders.mapped.from_config import mapping_table
 from ktrans.decoders.mapped.table import parse_path
 
 
@@ -19,7 +20,7 @@ class FlowJsonDecoderConfig(MappingConfig, type="flow_json"):
     fields: Mapping[str, Given] = Field(
         description=(
             "The values that each flow column is read from: a dotted path, several of which the "
-            "first with a value counts, or a path with options (unit, multiply, values, lower)."
+            "first with a value counts, or a path with options (unit, format, values, pattern and so on)."
         ),
         examples=[
             {
@@ -50,7 +51,8 @@ class FlowJsonDecoder(MappedDecoder[FlowJsonDecoderConfig]):
     """Decodes JSON records by the mapping in the pipeline file."""
 
     def __init__(self, config: FlowJsonDecoderConfig, context: Context | None = None) -> None:
-        self.table = config.table()
+        context = context or Context()
+        self.table = mapping_table(config, context.clock)
         arrays = () if config.records is None else (parse_path(config.records),)
         self.frames = (Json(arrays=arrays),)
         super().__init__(config, context)

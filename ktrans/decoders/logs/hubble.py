@@ -17,12 +17,12 @@ from ktrans.decoders.log import LIKELY, Json, Log, any_of, col, keys
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.flow.columns import coalesce_text, recode
+from ktrans.flow.tcp_flags import TCP_FLAGS
 
 _ENVELOPES = (("flow",), ("flow", "flow"), ("result", "flow"), ("result",), ())
 _LOST = "lost_events"
 _OTHER_EVENTS = ("agent_event", "debug_event", "node_status")
 _PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132, "ICMPv4": 1, "ICMPv6": 58}
-_FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
 _VERDICTS = {
     "forwarded": "accept",
     "redirected": "accept",
@@ -88,7 +88,7 @@ def _protocol(work: PartialRows) -> None:
 def _tcp_flags(work: PartialRows) -> None:
     """Fill the mask of TCP flags; a record has only those that are set."""
     numbers = np.zeros(work.rows, dtype=np.int16)
-    for name, bit in _FLAGS.items():
+    for name, bit in TCP_FLAGS.items():
         for _, column in work.values("l4", "TCP", "flags", name):
             if pa.types.is_boolean(column.type):
                 numbers |= np.asarray(column.fill_null(False)).astype(np.int16) * np.int16(bit)
@@ -158,12 +158,12 @@ LOG = Log(
     objects=(("source",), ("destination",), ("ethernet",), ("l4", "TCP", "flags")),
     reads={
         **dict.fromkeys(_SIDES, _SERVICES),
-        **{("l4", "TCP", "flags", name): () for name in _FLAGS},
+        **{("l4", "TCP", "flags", name): () for name in TCP_FLAGS},
         **{("l4", name): () for name in ("ICMPv4", "ICMPv6")},
         **{(name,): () for name in (_LOST, *_OTHER_EVENTS)},
     },
     always=frozenset({"direction", "src_port", "dst_port"}),
-    hidden=frozenset(("l4", "TCP", "flags", name) for name in _FLAGS),
+    hidden=frozenset(("l4", "TCP", "flags", name) for name in TCP_FLAGS),
     skip=_other_records,
     derive=_derive,
     sniff=keys(

@@ -14,42 +14,18 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.decoders.durations import end_from_duration, to_microseconds
 from ktrans.decoders.log import LIKELY, Json, Log, ZeekText, col, first_of, keys, pattern, where
 from ktrans.decoders.partial_rows import PartialRows
-from ktrans.decoders.values import Coerced, Wrong, text_of
 from ktrans.flow.addresses import ip_versions
-from ktrans.flow.schema import TIME
 
 _ICMP, _ICMP6 = 1, 58
 _IPV6 = 6
-_SECONDS = r"^[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
-_LONGEST = 1e9
-"""Seconds; no connection takes longer than thirty years."""
-
-
-def _microseconds(column: pa.Array) -> Coerced:
-    """Convert a duration in seconds to microseconds."""
-    if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type):
-        text = text_of(column).cast(pa.string())
-        digits = pc.match_substring_regex(text, _SECONDS)
-        column = text
-        seconds = pc.if_else(digits, text, pa.scalar(None, pa.string())).cast(pa.float64())
-    elif pa.types.is_boolean(column.type):
-        seconds = pa.nulls(len(column), pa.float64())
-    else:
-        seconds = column.cast(pa.float64())
-    good = pc.and_(pc.greater_equal(seconds, 0.0), pc.less(seconds, _LONGEST)).fill_null(False)
-    bad = pc.and_(column.is_valid(), pc.invert(good))
-    seconds = pc.if_else(good, seconds, pa.scalar(None, pa.float64()))
-    micros = pc.round(pc.multiply(seconds, 1e6)).cast(pa.int64())
-    return micros, Wrong.of(bad.to_numpy(zero_copy_only=False), "wrong_type")
 
 
 def _derive(rows: PartialRows) -> None:
     """Add the duration to the start, tell ICMPv6 from ICMP, and keep the types and codes of both."""
-    duration, start = rows.columns.pop("end_time", None), rows.columns.get("start_time")
-    if duration is not None and start is not None:
-        rows.columns["end_time"] = pc.add(start.cast(pa.int64()), duration).cast(TIME)
+    end_from_duration(rows)
     protocol = rows.columns.get("protocol")
     if protocol is None:
         return
@@ -75,7 +51,7 @@ LOG = Log(
     columns=(
         col("record_id", "uid"),
         col("start_time", "ts"),
-        col("end_time", "duration", convert=_microseconds),
+        col("end_time", "duration", convert=to_microseconds),
         col("src_addr", '"id.orig_h"'),
         col("dst_addr", '"id.resp_h"'),
         col("src_port", '"id.orig_p"'),

@@ -1,18 +1,22 @@
-"""Options of mappings in a pipeline file, their checks, and the tables that they make."""
+"""Options of mappings in a pipeline file, and their checks."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ktrans.api import ComponentConfig
-from ktrans.decoders.mapped.table import Col, Table, parse_path
-from ktrans.decoders.values import Rule, kind_of
-from ktrans.flow.schema import BY_NAME, TEXT
+from ktrans.decoders.mapped.table import parse_path
+from ktrans.decoders.time_formats import in_zone, time_format
+from ktrans.decoders.values import NULL_TEXTS, kind_of
+from ktrans.flow.schema import BY_NAME, TEXT, TIME
 
+OTHER_END = {"end_time": "start_time", "start_time": "end_time"}
 _NOT_MAPPED = {
     "attrs": "it has the values that are not mapped (`rest: attrs`)",
     "source_uri": "it is the name of the object",
@@ -49,9 +53,34 @@ class FieldMapping(BaseModel):
         examples=[{"allow": "accept", "deny": "reject"}],
     )
     lower: bool = Field(default=False, description="Convert texts to lower case.", examples=[True])
+    format: str | tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "Format of times, as `strptime` has them (%Y %m %d %b %H %M %S %f %z and so on), or "
+            "several. Unix and RFC 3339 times are read besides. A time without a year is of the "
+            "last year in which it is not more than a day ahead of now."
+        ),
+        examples=["%d/%b/%Y:%H:%M:%S %z"],
+    )
+    pattern: str | None = Field(
+        default=None,
+        description=(
+            "Regular expression (RE2): what it finds counts instead of the whole text, or what its "
+            "group `value` finds. A text without a match has no value. The text stays in attrs."
+        ),
+        examples=["^[^ ]+ (?P<value>[A-Z]+)"],
+    )
+    duration: bool = Field(
+        default=False,
+        description=(
+            "The value is a duration (in `unit`; seconds by default): `end_time` is `start_time` "
+            "plus the duration, or `start_time` is `end_time` minus it."
+        ),
+        examples=[True],
+    )
 
 
-Given = str | tuple[str, ...] | FieldMapping
+Given = str | FieldMapping | tuple[str | FieldMapping, ...]
 
 
 class MappingConfig(ComponentConfig):
@@ -68,6 +97,32 @@ class MappingConfig(ComponentConfig):
         description="Text columns with the same value in every row.",
         examples=[{"provider": "acme", "log_type": "acme.firewall"}],
     )
+    only: Mapping[str, str | tuple[str, ...]] = Field(
+        default_factory=dict,
+        description=(
+            "The text, or the texts, that a value of the record must have; other records are "
+            "skipped and counted. A record without the value is kept."
+        ),
+        examples=[{"event_type": "flow"}],
+    )
+    null_values: tuple[str, ...] = Field(
+        default=NULL_TEXTS,
+        description="Texts that mean null.",
+        examples=[["", "N/A", "0000-00-00 00:00:00"]],
+    )
+    time_zone: str = Field(
+        default="UTC",
+        description="Time zone of times that have none themselves.",
+        examples=["Europe/Berlin"],
+    )
+    scale_by: str | None = Field(
+        default=None,
+        description=(
+            "Value of the record that packets and bytes are multiplied by: the sampling rate of "
+            "exporters that do not multiply themselves."
+        ),
+        examples=["sampling_rate"],
+    )
     rest: Literal["attrs", "ignore"] = Field(
         default="attrs",
         description="Whether values that are not mapped go to attrs; nested ones become JSON.",
@@ -82,14 +137,43 @@ class MappingConfig(ComponentConfig):
 
     @field_validator("constants")
     @classmethod
-    def _names_texts(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+    def _namestexts_of(cls, value: Mapping[str, str]) -> Mapping[str, str]:
         check_constants(value)
         return value
 
-    def table(self) -> Table:
-        """Return the table of the mapping."""
-        rest = self.rest == "attrs"
-        return make_table(self.fields, self.constants, rest=rest, dotted=self.dotted)
+    @field_validator("only")
+    @classmethod
+    def _has_paths(cls, value: Mapping[str, str | tuple[str, ...]]) -> Mapping[str, Any]:
+        for path in value if cls.dotted else ():
+            parse_path(path)
+        return value
+
+    @field_validator("scale_by")
+    @classmethod
+    def _has_path(cls, value: str | None) -> str | None:
+        if value is not None and cls.dotted:
+            parse_path(value)
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        try:
+            in_zone(pa.array([0], TIME), value)
+        except pa.ArrowInvalid:
+            raise ValueError(
+                f"there is no time zone {value}; names are such as Europe/Berlin or UTC"
+            ) from None
+        return value
+
+    def paths(self) -> Iterator[str]:
+        """Yield the values that are read from the records."""
+        for given in self.fields.values():
+            for mapping in mappings_of(given):
+                yield from texts_of(mapping.path)
+        yield from self.only
+        if self.scale_by is not None:
+            yield self.scale_by
 
 
 def check_fields(fields: Mapping[str, Given], *, dotted: bool = True) -> None:
@@ -104,22 +188,46 @@ def check_fields(fields: Mapping[str, Given], *, dotted: bool = True) -> None:
     """
     if not fields:
         raise ValueError("name at least one flow column, such as `src_addr: srcip`")
+    durations = set()
     for column, given in fields.items():
         _check_column(column)
-        mapping = _mapping(given)
-        paths = (mapping.path,) if isinstance(mapping.path, str) else mapping.path
-        if not paths:
+        mappings = mappings_of(given)
+        if not mappings:
             raise ValueError(f"{column}: name at least one path")
-        for path in paths if dotted else ():
+        for mapping in mappings:
             try:
-                parse_path(path)
+                _check_mapping(column, mapping, dotted=dotted)
             except ValueError as error:
                 raise ValueError(f"{column}: {error}") from None
-        kind = kind_of(column)
-        if mapping.unit != "auto" and kind != "time":
-            raise ValueError(f"{column}: only times have a unit")
-        if mapping.multiply is not None and kind != "count":
-            raise ValueError(f"{column}: only counts can be multiplied")
+            if mapping.duration:
+                durations.add(column)
+        if column in durations and len(mappings) > 1:
+            raise ValueError(f"{column}: a duration cannot be one of several values")
+    for column in durations:
+        other = OTHER_END[column]
+        if other in durations or other not in fields:
+            raise ValueError(f"{column}: a duration needs {other}, as a time")
+
+
+def _check_mapping(column: str, mapping: FieldMapping, *, dotted: bool) -> None:
+    """Raise an error if a value cannot be mapped to a column so."""
+    if not texts_of(mapping.path):
+        raise ValueError("name at least one path")
+    for path in texts_of(mapping.path) if dotted else ():
+        parse_path(path)
+    kind = kind_of(column)
+    if kind != "time" and (mapping.unit != "auto" or mapping.format):
+        raise ValueError(f"only times have a {'unit' if mapping.unit != 'auto' else 'format'}")
+    for form in texts_of(mapping.format):
+        time_format(form)
+    if mapping.duration and column not in OTHER_END:
+        raise ValueError("only start_time and end_time can be made of a duration")
+    if mapping.duration and (mapping.format or mapping.unit == "rfc3339"):
+        raise ValueError("a duration has a unit: s, ms, us or ns")
+    if mapping.multiply is not None and kind != "count":
+        raise ValueError("only counts can be multiplied")
+    if mapping.pattern is not None:
+        value_pattern(mapping.pattern)
 
 
 def check_constants(constants: Mapping[str, str]) -> None:
@@ -143,38 +251,33 @@ def _check_column(column: str) -> None:
         raise ValueError(f"there is no flow column {column}; {hint}")
 
 
-def make_table(
-    fields: Mapping[str, Given],
-    constants: Mapping[str, str],
-    *,
-    rest: bool,
-    dotted: bool = True,
-) -> Table:
-    """Return the table of a checked mapping."""
-    return Table(
-        columns=tuple(
-            _field(column, _mapping(given), dotted=dotted) for column, given in fields.items()
-        ),
-        constants=constants,
-        rest=rest,
+def mappings_of(given: Given) -> tuple[FieldMapping, ...]:
+    """Return the mappings of a flow column, of which the first with a value counts."""
+    if isinstance(given, FieldMapping):
+        return (given,)
+    if isinstance(given, str):
+        return (FieldMapping(path=given),)
+    return tuple(
+        each if isinstance(each, FieldMapping) else FieldMapping(path=each) for each in given
     )
 
 
-def _mapping(given: Given) -> FieldMapping:
-    return given if isinstance(given, FieldMapping) else FieldMapping(path=given)
+def texts_of(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return one text or several as a tuple."""
+    return (given,) if isinstance(given, str) else given
 
 
-def _field(column: str, mapping: FieldMapping, *, dotted: bool) -> Col:
-    paths = (mapping.path,) if isinstance(mapping.path, str) else mapping.path
-    given = mapping.values
-    values = None if given is None else {
-        name.lower(): None if value is None else str(value) for name, value in given.items()
-    }  # fmt: skip
-    rule = Rule(
-        kind=kind_of(column),
-        unit=mapping.unit,
-        multiply=mapping.multiply,
-        values=values,
-        lower=mapping.lower,
-    )
-    return Col(column, tuple(parse_path(p) if dotted else (p,) for p in paths), rule)
+def value_pattern(text: str) -> str:
+    """Return a regular expression with the group `value`.
+
+    Raises:
+        ValueError: it is none, or has groups of other names.
+    """
+    whole = text if "(?P<value>" in text else f"(?P<value>{text})"
+    try:
+        pc.extract_regex(pa.array([], pa.string()), whole)
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"pattern {text!r}: {error}; groups are (?:...) or (?P<value>...)"
+        ) from None
+    return whole

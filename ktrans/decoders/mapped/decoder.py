@@ -19,6 +19,7 @@ from ktrans.decoders.mapped.frames import Frame, Parquet
 from ktrans.decoders.mapped.table import Table
 from ktrans.decoders.read.csv import CsvParser
 from ktrans.decoders.read.json_fast import Parser
+from ktrans.decoders.read.key_value import KeyValueLayout, KeyValueParser
 from ktrans.decoders.read.parquet import parquet_blocks
 from ktrans.decoders.read.parquet_values import leaf_name, values_by_path
 from ktrans.decoders.read.raw_columns import RawColumns, added_column
@@ -93,6 +94,8 @@ class MappedDecoder(FlowDecoder[C]):
         """Return the rows of a block."""
         if isinstance(block.layout, DelimitedLayout):
             raw, skipped = self._parser(block.layout).read(block.data, block.records)
+        elif isinstance(block.layout, KeyValueLayout):
+            raw, skipped = KeyValueParser(block.layout, self._names()).read(block.data)
         elif block.table is not None:
             raw, skipped = RawColumns(block.records, None, values_by_path(block.table)), 0
         else:
@@ -106,18 +109,22 @@ class MappedDecoder(FlowDecoder[C]):
         """Return the reader of a layout; blocks of one layout share what it has learnt."""
         parser = self._delimited.get(layout)
         if parser is None:
-            paths = self._builder.shape.paths
-            needed = None if paths is None else frozenset(path[0] for path in paths)
+            needed = self._names()
             types = self.table.needed(self._builder.schema.names)
             numbers = frozenset(path[0] for path, kind in types.items() if kind == pa.int64())
             parser = CsvParser(layout.dialect, layout.names, needed, numbers)
             self._delimited[layout] = parser
         return parser
 
+    def _names(self) -> frozenset[str] | None:
+        """Return the names of the values to read; None means all."""
+        paths = self._builder.shape.paths
+        return None if paths is None else frozenset(path[0] for path in paths)
+
     def layout_of(self, block: Block) -> str | None:
         """Return the layout that a replay of this block's bad records needs."""
         layout = block.layout
-        if isinstance(layout, DelimitedLayout):
+        if isinstance(layout, DelimitedLayout | KeyValueLayout):
             return layout.text
         return layout if isinstance(layout, str) else None
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import abc
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from ktrans.api import BytesPayload, Head, Limits, Payload, Split
+from ktrans.api import BytesPayload, Head, Limits, Payload, RejectError, Split
 from ktrans.decoders.frames.block import Block
-from ktrans.decoders.frames.csv import DelimitedLayout, cut_csv
+from ktrans.decoders.frames.csv import NO_TOP, DelimitedLayout, Top, cut_csv
 from ktrans.decoders.frames.head import first_bytes
 from ktrans.decoders.frames.json import cut_json
 from ktrans.decoders.frames.json_log_events import cut_events, holds_events, messages_of
 from ktrans.decoders.frames.zeek import Header, cut_zeek, header_of
 from ktrans.decoders.read.csv import Dialect
+from ktrans.decoders.read.key_value import KeyValueLayout
 from ktrans.decoders.read.raw_columns import Path
 
 _PARQUET = b"PAR1"
 _CSV = Dialect(",", '"', ("", "-"))
+_SHOWN = 80
 _NOT_RECORDS = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -129,34 +132,62 @@ class Delimited(Frame):
         dialect: how the values are separated.
         names: names of the columns in order; None takes them from the first line.
         header: whether the first line names the columns; with `names`, these replace it.
+        skip_lines: how many lines to skip at the top of an object.
+        mapped: names of columns of which a header line has at least one.
     """
 
     dialect: Dialect = _CSV
     names: tuple[str, ...] | None = None
     header: bool = True
+    skip_lines: int = 0
+    mapped: frozenset[str] = frozenset()
 
     def accepts(self, head: bytes) -> bool:
         """Return whether an object's first bytes are neither JSON nor a Parquet file."""
         return not _is_json(head) and not head.startswith(_PARQUET)
 
     def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
-        """Cut an object into blocks of whole lines."""
-        if self.header and not payload.offset:
-            return cut_csv(payload, limits, self._layout(self.names or ()), self._of_header)
-        names = self.names
-        if names is None:
-            names = self._names(first_bytes(payload, of_object=True).partition(b"\n")[0])
-        return cut_csv(payload, limits, self._layout(names), None)
+        """Cut an object into blocks of whole lines.
+
+        Raises:
+            RejectError: the header line names no column that is mapped.
+        """
+        layout = self._layout(self.names or ())
+        read = partial(self._of_header, payload.uri)
+        top = Top(read, self.skip_lines, self.dialect.comments)
+        if not self.header:
+            top = replace(top, header=None)
+        elif payload.offset:
+            if self.names is None:
+                head = first_bytes(payload, of_object=True)
+                head = head if b"\n" in head else head.replace(b"\r", b"\n")
+                _, _, line = top.ends(head, self.skip_lines)
+                layout = layout if line is None else read(line)
+            top = NO_TOP
+        return cut_csv(payload, limits, layout, top)
 
     def replay(self, payload: Payload, limits: Limits, layout: str) -> Iterator[Block]:
         """Cut rejected lines into blocks, by the names of their columns."""
-        return cut_csv(payload, limits, self._layout(tuple(json.loads(layout))), None)
+        return cut_csv(payload, limits, self._layout(tuple(json.loads(layout))))
 
     def _layout(self, names: tuple[str, ...]) -> DelimitedLayout:
         return DelimitedLayout(names, self.dialect, json.dumps(names) if names else None)
 
-    def _of_header(self, line: bytes) -> DelimitedLayout:
-        return self._layout(self._names(line) if self.names is None else self.names)
+    def _of_header(self, uri: str, line: bytes) -> DelimitedLayout:
+        if self.names is not None:
+            return self._layout(self.names)
+        names = self._names(line)
+        if self.mapped and not self.mapped & set(names):
+            raise RejectError(
+                f"{uri}: the first line names none of the columns that are mapped "
+                f"({', '.join(sorted(self.mapped))}); it begins with {line[:_SHOWN]!r}",
+                code="no_header",
+                hint=(
+                    "if the text has no header line, name its columns in order: `columns: [...]`; "
+                    "if there are lines before the header: `skip_lines` or `comments`"
+                ),
+            )
+        return self._layout(names)
 
     def _names(self, line: bytes) -> tuple[str, ...]:
         """Return the names in a header line; a name that is there twice gets a number."""
@@ -167,6 +198,32 @@ class Delimited(Frame):
             bare = name.strip()
             names.append(bare if bare not in names else f"{bare}.{len(names) + 1}")
         return tuple(names)
+
+
+@dataclass(frozen=True)
+class KeyValue(Frame):
+    """Lines of key=value pairs.
+
+    Attributes:
+        layout: how the pairs are written.
+        skip_lines: how many lines to skip at the top of an object.
+    """
+
+    layout: KeyValueLayout
+    skip_lines: int = 0
+
+    def accepts(self, head: bytes) -> bool:
+        """Return whether an object's first bytes are neither JSON nor a Parquet file."""
+        return not _is_json(head) and not head.startswith(_PARQUET)
+
+    def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
+        """Cut an object into blocks of whole lines."""
+        return cut_csv(payload, limits, self.layout, Top(skip_lines=self.skip_lines))
+
+    def replay(self, payload: Payload, limits: Limits, layout: str) -> Iterator[Block]:
+        """Cut rejected lines into blocks."""
+        del layout
+        return cut_csv(payload, limits, self.layout)
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ class Table:
     always: frozenset[str] = frozenset()
     hidden: frozenset[Path] = frozenset()
     evidence: tuple[str, ...] = EVIDENCE
-    skip: Where | Callable[[RawColumns], np.ndarray | None] | None = None
+    skip: Where | tuple[Where, ...] | Callable[[RawColumns], np.ndarray | None] | None = None
     derive: Callable[[PartialRows], None] = _derive_nothing
     rate: tuple[Path, ...] = ()
     scale: bool = False
@@ -187,15 +187,23 @@ class Table:
 
     def __post_init__(self) -> None:
         if isinstance(self.skip, Where):
-            object.__setattr__(self, "reads", {self.skip.path: (), **self.reads})
+            object.__setattr__(self, "skip", (self.skip,))
+        if isinstance(self.skip, tuple):
+            paths = [each.path for each in self.skip]
+            object.__setattr__(self, "reads", {**dict.fromkeys(paths, ()), **self.reads})
         if self.scale:
             object.__setattr__(self, "reads", {**dict.fromkeys(self.rate, ()), **self.reads})
 
     def other_records(self, native: RawColumns) -> np.ndarray | None:
         """Return a mask of the records that are not flows, or None if all are."""
-        if isinstance(self.skip, Where):
-            return self.skip.mask(native, self.envelopes)
-        return None if self.skip is None else self.skip(native)
+        if callable(self.skip):
+            return self.skip(native)
+        found: np.ndarray | None = None
+        for each in self.skip or ():
+            mask = each.mask(native, self.envelopes)
+            if mask is not None:
+                found = mask if found is None else found | mask
+        return found
 
     def all_parents(self) -> frozenset[Path]:
         """Return the paths of all objects to look into, from the top."""
@@ -244,8 +252,10 @@ class Table:
 
 
 def _likely(rule: Rule) -> pa.DataType:
-    if rule.kind in ("text", "address") or (
-        rule.kind == "time" and rule.unit in ("auto", "rfc3339")
+    if (
+        rule.pattern is not None
+        or rule.kind in ("text", "address")
+        or (rule.kind == "time" and rule.unit in ("auto", "rfc3339"))
     ):
         return pa.string()
     return pa.int64()
