@@ -102,7 +102,7 @@ class Metrics:
     def continue_from(self, text: str) -> None:
         """Continue from an earlier file: its counters, and the time of the last success."""
         by_name = {
-            metric.describe()[0].name: metric
+            next(iter(metric.describe())).name: metric
             for metric in vars(self).values()
             if isinstance(metric, Counter | Gauge)
         }

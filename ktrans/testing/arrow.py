@@ -234,10 +234,10 @@ def _drawn(names: Sequence[str], shown: Sequence[int], pairs: list[Pair]) -> lis
     lines = [f"    {'row':>{numbers}}  {head}".rstrip()]
     for sign, number, cells in table:
         drawn = []
-        for i, (text, differs) in enumerate(cells):
+        for i, (text, is_other) in enumerate(cells):
             padded = text.ljust(widths[i])
             if marked[i]:
-                padded = f"[{padded}]" if differs else f" {padded} "
+                padded = f"[{padded}]" if is_other else f" {padded} "
             drawn.append(padded.ljust(full[i]))
         lines.append(f"  {sign} {number:>{numbers}}  {'  '.join(drawn)}".rstrip())
     return lines

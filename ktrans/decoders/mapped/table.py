@@ -199,7 +199,7 @@ class Table:
         if callable(self.skip):
             return self.skip(native)
         found: np.ndarray | None = None
-        for each in self.skip or ():
+        for each in self.skip if isinstance(self.skip, tuple) else ():
             mask = each.mask(native, self.envelopes)
             if mask is not None:
                 found = mask if found is None else found | mask

@@ -107,7 +107,8 @@ class KeyValueParser:
         blank = np.isin(content[starts[~mask]], np.append(_BLANKS, _CR))
         for line in np.flatnonzero(~mask)[blank].tolist():
             mask[line] = not data[starts[line] : ends[line]].strip()
-        return mask | comment_lines(data, starts, self._comments)
+        mask |= comment_lines(data, starts, self._comments)
+        return mask
 
     def _tokens(
         self, content: np.ndarray, starts: np.ndarray, ends: np.ndarray

@@ -32,7 +32,7 @@ from openlineage.client.facet_v2 import (
 )
 from openlineage.client.uuid import generate_static_uuid
 
-from ktrans_openlineage.lineage import EventData
+from ktrans_openlineage.event_data import EventData
 
 PRODUCER = f"https://pypi.org/project/ktrans-openlineage/{version('ktrans-openlineage')}"
 set_producer(PRODUCER)

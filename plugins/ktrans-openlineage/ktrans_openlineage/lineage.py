@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from ktrans_openlineage import log_events
+from ktrans_openlineage.event_data import EventData
 
 RUNNING_SECS = 60.0
 """Minimum interval of RUNNING events, which are sent after epochs."""
@@ -34,33 +35,6 @@ _CLIENT = "openlineage"
 _HTTP = ("urllib3.connectionpool", "urllib3.util.retry")
 
 _log = logging.getLogger("ktrans.openlineage")
-
-
-@dataclass(slots=True)
-class EventData:
-    """The data of an event.
-
-    Attributes:
-        state: START, RUNNING, COMPLETE, ABORT or FAIL.
-        at: its time.
-        run: as in `ktrans.api.hooks`.
-        namespace: the namespace of the job.
-        parent, root: namespace, name and run id of the job that started this one, and of the root
-            job.
-        error: the message of a failed run.
-        input: rows, bytes and files read so far; empty at the start.
-        outputs: rows, bytes and files written so far, by sink.
-    """
-
-    state: str
-    at: dt.datetime
-    run: Mapping[str, Any]
-    namespace: str
-    parent: tuple[str, str, str] | None = None
-    root: tuple[str, str, str] | None = None
-    error: str | None = None
-    input: Mapping[str, int] = field(default_factory=dict)
-    outputs: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 class Sender:
