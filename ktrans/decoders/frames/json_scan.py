@@ -16,6 +16,8 @@ from enum import IntEnum
 import msgspec
 import numpy as np
 
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
+
 _QUOTE, _BACKSLASH, _OPEN, _CLOSE = 1, 2, 3, 4
 _BYTES = {'"': _QUOTE, "\\": _BACKSLASH, "{": _OPEN, "[": _OPEN, "}": _CLOSE, "]": _CLOSE}
 _CLASSES = bytes(_BYTES.get(chr(byte), 0) for byte in range(256))
@@ -198,7 +200,7 @@ def reads(text: bytes) -> bool:
     """Return whether a text is one JSON value."""
     try:
         _RAW.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE_JSON:
         return False
     return True
 

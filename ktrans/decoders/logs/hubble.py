@@ -16,6 +16,7 @@ from ktrans.decoders.log import LIKELY, Json, Log, any_of, col, keys
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.flow.columns import coalesce_text, recode
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _ENVELOPES = (("flow",), ("flow", "flow"), ("result", "flow"), ("result",), ())
 _OTHER_EVENTS = ("lost_events", "agent_event", "debug_event", "node_status")
@@ -109,7 +110,7 @@ def _service(work: PartialRows, side: str) -> pa.DictionaryArray | None:
 def _workload(text: str | None) -> str | None:
     try:
         some = msgspec.json.decode(text or "[]")
-    except msgspec.DecodeError:
+    except UNREADABLE_JSON:
         return None
     first = some[0] if isinstance(some, list) and some else None
     name = first.get("name") if isinstance(first, dict) else None
