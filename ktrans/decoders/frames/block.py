@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from ktrans.api import reject_batch
-from ktrans.decoders.read.faults import Faults, line_bounds
+from ktrans.decoders.read.faults import Faults
+from ktrans.kit.text.lines import line_bounds
 
 
 @dataclass(frozen=True, slots=True)

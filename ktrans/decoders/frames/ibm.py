@@ -31,6 +31,7 @@ from ktrans.decoders.frames.json_scan import (
 from ktrans.decoders.mapped.frames import Frame
 from ktrans.decoders.read.json_values import decode_json, json_text
 from ktrans.kit.text.inflate import Inflater, Problem, wait_for_more
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 from ktrans.kit.text.lines import shortened
 
 ROWS = "flow_logs"
@@ -51,8 +52,6 @@ _MAX_UNENDED = 100
 """So many flows that do not end are passed over; each costs another look at the text behind it."""
 _SKIPPED = "skip data"
 _WINDOW = {"start_time": "capture_start_time", "end_time": "capture_end_time"}
-
-_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class IbmDocument(Frame):
@@ -184,7 +183,7 @@ def read_document(data: bytes, problem: Problem | None) -> Document:
         strange = ROWS not in members and COLLECTOR not in members
         rows = _LIST.decode(members.pop(ROWS, msgspec.Raw(b"null")))
         header = _texts(members)
-    except _UNREADABLE as error:
+    except UNREADABLE_JSON as error:
         if problem is None:
             return _salvage(data, "bad_json", str(error))
         return _salvage(data, problem.reason, problem.message)
@@ -250,7 +249,7 @@ def _members(text: bytes) -> dict[str, str] | None:
     """Read the members before or behind the flows; None if they are damaged."""
     try:
         return _texts(_DOCUMENT.decode(text))
-    except _UNREADABLE:
+    except UNREADABLE_JSON:
         return None
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.json_scan import one_line
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 
 class _Message(msgspec.Struct):
@@ -41,7 +42,7 @@ def _unwrapped(line: bytes) -> bytes:
     """Return the record in a request; data that is not base64 is left for the decoder to reject."""
     try:
         text = _DECODER.decode(line).message.data
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE_JSON:
         return line
     try:
         record = base64.b64decode(text, validate=True)

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from ktrans.decoders.read.raw_columns import Path
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _QUOTE, _BACKSLASH, _OPEN, _CLOSE = 1, 2, 3, 4
 _BYTES = {'"': _QUOTE, "\\": _BACKSLASH, "{": _OPEN, "[": _OPEN, "}": _CLOSE, "]": _CLOSE}
@@ -262,7 +263,7 @@ def reads(text: bytes) -> bool:
     """Return whether a text is one JSON value."""
     try:
         _RAW.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE_JSON:
         return False
     return True
 

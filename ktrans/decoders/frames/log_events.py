@@ -19,6 +19,7 @@ import msgspec
 
 from ktrans.api import Limits
 from ktrans.kit.text.inflate import Inflater
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 from ktrans.kit.text.lines import SHOWN_BYTES, shortened
 
 _BORDER = re.compile(rb'\}\s*(?=\{\s*"[A-Za-z])')
@@ -156,7 +157,7 @@ def read_document(
     except msgspec.ValidationError as error:
         yield from _read_events(text, str(error), messages, limits, depth)
         return
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except UNREADABLE_JSON as error:
         yield from _read_mixed(text, str(error), messages, limits, depth)
         return
     wrapped = [found.awslogs.data] if found.awslogs else []
@@ -189,7 +190,7 @@ def _read_events(
     """Read an envelope's events one by one, since something in it has the wrong type."""
     try:
         envelope = _ENVELOPE.decode(text)
-    except (msgspec.DecodeError, UnicodeError):
+    except UNREADABLE_JSON:
         yield from _read_mixed(text, error, messages, limits, depth)
         return
     if envelope.messageType == "CONTROL_MESSAGE":
@@ -198,7 +199,7 @@ def _read_events(
     for raw in envelope.logEvents:
         try:
             messages.add(_EVENT.decode(raw))
-        except (msgspec.DecodeError, UnicodeError) as wrong:
+        except UNREADABLE_JSON as wrong:
             yield _bad(bytes(raw), "bad_json", str(wrong), limits)
 
 
@@ -218,7 +219,7 @@ def _read_mixed(
 def _reads(line: bytes) -> bool:
     try:
         _DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeError):
+    except UNREADABLE_JSON:
         return False
     return True
 

@@ -18,6 +18,7 @@ from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.flow.columns import coalesce_text, recode
 from ktrans.flow.tcp_flags import TCP_FLAGS
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _ENVELOPES = (("flow",), ("flow", "flow"), ("result", "flow"), ("result",), ())
 _LOST = "lost_events"
@@ -118,7 +119,7 @@ def _service(work: PartialRows, side: str) -> pa.DictionaryArray | None:
 def _workload(text: str | None) -> str | None:
     try:
         some = msgspec.json.decode(text or "[]")
-    except msgspec.DecodeError:
+    except UNREADABLE_JSON:
         return None
     first = some[0] if isinstance(some, list) and some else None
     name = first.get("name") if isinstance(first, dict) else None

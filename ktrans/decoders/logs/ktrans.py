@@ -16,6 +16,7 @@ from ktrans.decoders.log import SURE, Json, Log, Parquet, col
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.values import Rule, coerce, text_of
 from ktrans.flow.schema import NAMES
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _ADDRESSES = frozenset({"src_addr", "dst_addr", "src_pkt_addr", "dst_pkt_addr"})
 _LINEAGE = (("source_uri",), ("source_pos",))
@@ -47,7 +48,7 @@ def _sniff(head: Head) -> Sniff | None:
         return None
     try:
         record = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except UNREADABLE_JSON:
         return None
     return _claim(set(record), "the first line's members are")
 

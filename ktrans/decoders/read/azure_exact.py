@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from ktrans.decoders.azure.records import CATEGORIES, Fields, Records
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _QUOTE, _ZERO, _OPEN, _CLOSE = b'"0[]'
 _TOGETHER = 64
@@ -87,7 +88,7 @@ def read_exactly(text: bytes) -> list[Records] | None:
     """
     try:
         found = _DECODER.decode(text)
-    except (msgspec.DecodeError, UnicodeError):
+    except UNREADABLE_JSON:
         return None
     parts: list[Records] = []
     for record in found:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
-
 from ktrans.decoders.azure.records import CATEGORIES, Fault, Kind, Records
 from ktrans.decoders.read.json_values import decode_json, json_text
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _BODIES = ("properties", "flowrecords")
 _PROTOCOL_FIELD = 5
@@ -54,17 +53,16 @@ def _bodies(value: Any) -> Iterator[tuple[dict[str, Any], Mapping[str, Any] | No
     if not isinstance(value, dict):
         raise Fault("bad_record", "a record has to be a JSON object")
     lower = {name.lower(): name for name in value}
-    inner = value.get(lower.get("records", ""))
+    inner = value[lower["records"]] if "records" in lower else None
     if isinstance(inner, list):
         yield from _bodies(inner)
         if not any(name in lower for name in _BODIES):
             return
-    place = next(
-        (lower[name] for name in _BODIES if _has_flows(value.get(lower.get(name, "")))), ""
-    )
+    bodies = [lower[name] for name in _BODIES if name in lower]
+    place = next((name for name in bodies if _has_flows(value[name])), None)
     fields = {n: v for n, v in value.items() if n != place and v is not None and v is not inner}
-    if not place:
-        category = str(value.get(lower.get("category", ""), "")).lower()
+    if place is None:
+        category = str(value[lower["category"]]).lower() if "category" in lower else ""
         if category in CATEGORIES:
             raise Fault("no_flows", f"a record of category {category} without a list of flows")
         yield fields, None
@@ -142,5 +140,5 @@ def decode_or_fault(text: bytes) -> object:
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise Fault("invalid_utf8", f"byte {byte:#04x} of a text is not UTF-8") from error
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+    except UNREADABLE_JSON as error:
         raise Fault("bad_json", str(error)) from error

@@ -12,9 +12,10 @@ from pyarrow import csv
 from ktrans.decoders.azure.fields import CODES, NAMES, RULES, WIDTH, WIDTH_1, check_codes, words
 from ktrans.decoders.azure.records import Kind
 from ktrans.decoders.read.azure_lines import TupleLines
-from ktrans.decoders.read.faults import Faults, line_bounds
+from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.values import CSV_TYPES, NUMBERS, TYPES, Wrong, coerce
 from ktrans.decoders.values import Kind as FieldKind
+from ktrans.kit.text.lines import line_bounds
 
 _REQUIRED = ("time", "source_ip", "destination_ip")
 _MISSING = {"time": "bad_timestamp", "source_ip": "bad_address", "destination_ip": "bad_address"}

@@ -1,4 +1,4 @@
-"""The bad lines of a block of text, and where its lines begin and end."""
+"""The bad lines of a block of text."""
 
 from __future__ import annotations
 
@@ -37,15 +37,3 @@ class Faults:
             [self.reasons[place] for place in order],
             [self.details[place] for place in order],
         )
-
-
-def line_bounds(data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each line begins and ends, without its newline."""
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
-    if data and not data.endswith(b"\n"):
-        ends = np.append(ends, len(data))
-    starts = np.empty_like(ends)
-    if len(ends):
-        starts[0] = 0
-        starts[1:] = ends[:-1] + 1
-    return starts, ends

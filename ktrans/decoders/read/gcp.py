@@ -35,6 +35,7 @@ from ktrans.decoders.read.gcp_members import (
 from ktrans.decoders.read.json_careful import gather_objects, json_column, read_carefully
 from ktrans.decoders.read.json_values import decode_json, encode_json
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -126,7 +127,7 @@ class GcpReader:
             try:
                 entries.append(decode(line))
                 good.append(number)
-            except (msgspec.DecodeError, UnicodeError, RecursionError):
+            except UNREADABLE_JSON:
                 odd.append(number)
         native: RawColumns | None = None
         try:

@@ -19,6 +19,7 @@ from ktrans.decoders.read.json_careful import gather_objects
 from ktrans.decoders.read.json_values import decode_json
 from ktrans.decoders.read.raw_columns import Path, Shape
 from ktrans.decoders.values import text_of
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 TEXT_KIND = str | None
 WHOLE_KIND = int | str | None
@@ -102,10 +103,8 @@ GROUPS: Mapping[Path, tuple[tuple[str, ...], ...]] = {
 
 REMEMBERED = 1 << 13
 UNREADABLE = (
-    msgspec.DecodeError,
-    UnicodeError,
+    *UNREADABLE_JSON,
     OverflowError,
-    RecursionError,
     pa.ArrowException,
 )
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.read.faults import Faults, line_bounds
+from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.json_values import (
     Spelled,
     decode_json,
@@ -19,12 +18,12 @@ from ktrans.decoders.read.json_values import (
     json_text,
 )
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
+from ktrans.kit.text.arrow_json import MANY_BRACKETS, brackets, may_be_deep
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
+from ktrans.kit.text.lines import line_bounds
 
 EXACT = float(1 << 53)
 """From here on doubles do not hold every integer."""
-
-MANY = 1000
-"""Brackets in a record that may be nested so deeply that Arrow's parser runs out of stack."""
 
 _INT64_MAX = (1 << 63) - 1
 _INT64_MIN = -(1 << 63)
@@ -76,21 +75,6 @@ def _is_exact(integers: pa.Array) -> bool:
     return bounds["min"] is None or -EXACT < bounds["min"] <= bounds["max"] < EXACT
 
 
-def may_be_deep(data: bytes) -> bool:
-    """Return whether a line has very many brackets; they need two bytes each."""
-    starts, ends = line_bounds(data)
-    long = np.flatnonzero(ends - starts >= 2 * MANY)
-    return any(
-        brackets(data, start, end) > MANY
-        for start, end in zip(starts[long].tolist(), ends[long].tolist(), strict=True)
-    )
-
-
-def brackets(data: bytes, start: int, end: int) -> int:
-    """Count the opening brackets in a part of a text, those within strings included."""
-    return data.count(b"[", start, end) + data.count(b"{", start, end)
-
-
 def read_carefully(data: bytes, shape: Shape) -> RawColumns:
     """Read records one by one; lines that are no JSON objects become faults."""
     faults = Faults()
@@ -98,8 +82,8 @@ def read_carefully(data: bytes, shape: Shape) -> RawColumns:
         decoded: list[Any] = decode_json_lines(data)
         lines = list(range(len(decoded)))
         lines_there = data.count(b"\n") + (not data.endswith(b"\n"))
-        whole = len(decoded) == lines_there and not may_be_deep(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        whole = len(decoded) == lines_there and not may_be_deep(data, *line_bounds(data))
+    except UNREADABLE_JSON:
         whole = False
     if not whole:
         decoded, lines = _one_by_one(data, faults)
@@ -124,11 +108,11 @@ def _one_by_one(data: bytes, faults: Faults) -> tuple[list[Any], list[int]]:
     for line, text in enumerate(texts):
         try:
             record = decode_json(text)
-            if brackets(text, 0, len(text)) > MANY:
+            if brackets(text, 0, len(text)) > MANY_BRACKETS:
                 encode_json(record)  # what is nested too deeply shows here at the latest
             decoded.append(record)
             lines.append(line)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        except UNREADABLE_JSON as error:
             faults.add(line, "bad_json", str(error))
     return decoded, lines
 

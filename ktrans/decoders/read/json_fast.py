@@ -16,15 +16,17 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.read.faults import line_bounds
-from ktrans.decoders.read.json_careful import EXACT, joined, may_be_deep, read_carefully
+from ktrans.decoders.read.json_careful import EXACT, joined, read_carefully
 from ktrans.decoders.read.json_values import decode_json, json_text
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
+from ktrans.kit.text.arrow_json import read_json, suits_arrow
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
+from ktrans.kit.text.lines import line_bounds
 
 _PART_LINES = 256
 """A block that Arrow's parser refuses is tried again in parts, so that a bad record costs one."""
 
-_NOT_JSON = re.compile(rb"[:,\[]\s*-?(?:NaN|Inf)")
+_NO_FIELD_NAME = re.compile(r'[\x00-\x1f"\\]')
 
 
 class Parser:
@@ -56,7 +58,7 @@ class Parser:
         return joined(parts, _PART_LINES)
 
     def _quick(self, data: bytes, records: int) -> RawColumns | None:
-        if not _looks_clean(data):
+        if not suits_arrow(data, records):
             return None
         try:
             found = self._read_fast(data, records)
@@ -66,7 +68,7 @@ class Parser:
 
     def _read_fast(self, data: bytes, records: int) -> dict[Path, pa.Array] | None:
         for types, infer in self._attempts():
-            table = _arrow(data, types, infer=infer)
+            table = read_json(data, _schema(types), infer=infer)
             if table is None:
                 continue
             if table.num_rows != records:
@@ -76,7 +78,7 @@ class Parser:
                 # Arrow takes texts that look like times for times; the text is wanted as it is.
                 texts = dict.fromkeys(stamps, pa.string())
                 self._types = {**self._types, **texts}
-                table = _arrow(data, {**types, **texts}, infer=True)
+                table = read_json(data, _schema({**types, **texts}), infer=True)
                 if table is None:
                     return None
             return self._columns(table, data)
@@ -145,36 +147,10 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _looks_clean(data: bytes) -> bool:
-    """Return whether a block has none of the bytes that Arrow's parser would misread."""
-    if not data.isascii():
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError:
-            return False
-    if (b"NaN" in data or b"Inf" in data) and _NOT_JSON.search(data):
-        return False
-    return not may_be_deep(data)
-
-
-def _arrow(data: bytes, types: Mapping[Path, pa.DataType], *, infer: bool) -> pa.Table | None:
-    from pyarrow import json as arrow_json
-
-    try:
-        return arrow_json.read_json(
-            pa.BufferReader(data),
-            read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(data) + 16),
-            parse_options=arrow_json.ParseOptions(
-                explicit_schema=_schema(types) if types else None,
-                unexpected_field_behavior="infer" if infer else "ignore",
-            ),
-        )
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+def _schema(types: Mapping[Path, pa.DataType]) -> pa.Schema | None:
+    """Make the nested schema of values by path; None if there are no values."""
+    if not types:
         return None
-
-
-def _schema(types: Mapping[Path, pa.DataType]) -> pa.Schema:
-    """Make the nested schema of values by path."""
     tree: dict[str, Any] = {}
     for path, kind in types.items():
         place = tree
@@ -210,10 +186,15 @@ def _inexact(column: pa.Array) -> bool:
 
 
 def _nested_texts(data: bytes, paths: Sequence[Path]) -> dict[Path, pa.Array] | None:
-    """Return values that Arrow's parser does not keep unchanged as text, decoding nothing else."""
+    """Return values that Arrow's parser does not keep unchanged as text, decoding nothing else.
+
+    None if they cannot be read so, or have names that msgspec's types cannot have.
+    """
+    if any(_NO_FIELD_NAME.search(name) for path in paths for name in path):
+        return None
     try:
         records = msgspec.json.Decoder(_struct(paths, 0)).decode_lines(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE_JSON:
         return None
     columns = {}
     read: dict[Path, list[Any]] = {(): records}
@@ -228,7 +209,7 @@ def _nested_texts(data: bytes, paths: Sequence[Path]) -> dict[Path, pa.Array] | 
         column = pa.array([raw and bytes(raw) for raw in raws], pa.binary()).dictionary_encode()
         try:
             texts = [_compact(raw) for raw in column.dictionary.to_pylist()]
-        except RecursionError:
+        except UNREADABLE_JSON:
             return None
         columns[path] = pa.array(texts, pa.string()).take(column.indices)
     return columns

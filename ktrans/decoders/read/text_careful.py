@@ -16,11 +16,13 @@ from pyarrow import csv
 
 from ktrans.decoders.aws.layout import LOGGED_AT, is_time
 from ktrans.decoders.frames.block import Block
-from ktrans.decoders.read.faults import Faults, line_bounds
+from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.raw_columns import Path, RawColumns, added_column
 from ktrans.decoders.read.text_fast import TextPlan, has_blank_pair
 from ktrans.decoders.rows import DecodedRows
 from ktrans.decoders.values import Rule, coerce
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
+from ktrans.kit.text.lines import line_bounds
 
 _STAMP = Rule("time", unit="rfc3339", nulls=(), strict=True)
 _BOM = b"\xef\xbb\xbf"
@@ -160,7 +162,7 @@ def _unwrapped(line: bytes, number: int, faults: Faults) -> bytes | None:
     """Return the record in the `message` of a JSON object."""
     try:
         message = msgspec.json.decode(line, type=_Wrapped).message.encode()
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except UNREADABLE_JSON as error:
         faults.add(number, "bad_json", f"the line begins as JSON: {error}")
         return None
     if b"\0" in message:

@@ -9,12 +9,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import UsageError, WritesFolder
+from ktrans.api import RunError, UsageError, WritesFolder
 from ktrans.api.rejects import PARTIAL_REASONS
 from ktrans.config.model import Pipeline
 from ktrans.engine.assemble import assemble
 from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA
+from ktrans.kit.text.arrow_json import read_json, suits_arrow
 from ktrans.kit.text.inflate import Inflater
+from ktrans.kit.text.lines import count_lines
 from ktrans.registry.catalogue import Catalogue
 
 _SHORTENED = "bytes are kept"
@@ -57,24 +59,25 @@ def reject_files(sink: WritesFolder) -> list[Path]:
 
 
 def read_file(path: Path) -> pa.Table:
-    """Read one file of rejects into a table of STORED_REJECT_SCHEMA."""
+    """Read one file of rejects into a table of STORED_REJECT_SCHEMA.
+
+    Raises:
+        RunError: it is damaged.
+    """
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
         with path.open("rb") as stream:
             return _completed(pq.ParquetFile(stream).read())
-    import pyarrow.json as pj
-
     data = b"".join(Inflater(lambda: path.open("rb"), name=str(path)).chunks())
     if not data:
         return STORED_REJECT_SCHEMA.empty_table()
-    return _completed(
-        pj.read_json(
-            pa.BufferReader(data),
-            read_options=pj.ReadOptions(use_threads=False, block_size=max(len(data) + 1, 1 << 16)),
-            parse_options=pj.ParseOptions(explicit_schema=STORED_REJECT_SCHEMA),
-        )
-    )
+    table = None
+    if suits_arrow(data, count_lines(data)):
+        table = read_json(data, STORED_REJECT_SCHEMA, infer=True)
+    if table is None:
+        raise RunError(f"{path} is damaged: it does not hold rejects, one JSON object a line")
+    return _completed(table)
 
 
 def _completed(table: pa.Table) -> pa.Table:

@@ -23,6 +23,7 @@ from ktrans.kit.flow_rules import (
     address_classes,
     is_class,
 )
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 PLACE = ("cloud", "region", "zone", "vpc")
 _RECORD = {"cloud": "provider", "region": "region", "zone": "zone", "vpc": "vpc_id"}
@@ -247,6 +248,6 @@ def _attributes(attrs: pa.Array, side: int) -> Iterator[dict[str, tuple[pa.Array
 def _json_object(text: str | None) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(text or "{}")
-    except msgspec.DecodeError:
+    except UNREADABLE_JSON:
         return {}
     return value if isinstance(value, dict) else {}

@@ -57,6 +57,18 @@ def count_lines(data: bytes) -> int:
     return newlines + (not data.endswith(b"\n") and bool(data))
 
 
+def line_bounds(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each line begins and ends, without its newline."""
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    if data and not data.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    starts = np.empty_like(ends)
+    if len(ends):
+        starts[0] = 0
+        starts[1:] = ends[:-1] + 1
+    return starts, ends
+
+
 def cut_lines(chunks: Iterable[bytes], limits: Limits) -> Iterator[Lines | Overlong]:
     """Cut chunks at newlines into pieces of about `limits.block_bytes`.
 

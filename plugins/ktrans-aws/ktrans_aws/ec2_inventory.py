@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ktrans.api import AccessError, ConfigError
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 from ktrans_aws.client import AwsConfig, make_client, pages
 
 
@@ -90,7 +91,7 @@ def load(path: Path) -> Snapshot:
         raise ConfigError(f"there is no file {path}", field="snapshot", hint=hint) from None
     except PermissionError as error:
         raise AccessError(f"not allowed to read {path}") from error
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE_JSON) as error:
         message = f"{path} is not a snapshot of interfaces: {error}"
         raise ConfigError(message, field="snapshot", hint=hint) from error
     if snapshot.version != 1:

@@ -12,6 +12,8 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
+
 
 class NotAnEventError(Exception):
     """A message that is no notification of S3; the text says why."""
@@ -111,7 +113,7 @@ def _made(bucket: Any, entity: Any, etag: str, version: str, *, encoded: bool) -
 def _mapping(text: Any) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, TypeError, RecursionError) as error:
+    except (*UNREADABLE_JSON, TypeError) as error:
         raise NotAnEventError(f"it is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise NotAnEventError("it is no JSON object")
