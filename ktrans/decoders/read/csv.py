@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from ktrans.decoders.read.faults import Faults, line_bounds
+from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.key_value import comment_lines
 from ktrans.decoders.read.quotes import quoted
 from ktrans.decoders.read.raw_columns import Path, RawColumns
 from ktrans.flow.schema import TEXT
+from ktrans.kit.text.lines import line_bounds
 
 _BLANKS = re.compile(rb"[ \t]+")
 _BLANKS_AROUND = re.compile(rb"^ | $", re.MULTILINE)

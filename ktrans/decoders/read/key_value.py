@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.read.faults import Faults, line_bounds
+from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.quotes import quoted
 from ktrans.decoders.read.raw_columns import Path, RawColumns
+from ktrans.kit.text.lines import line_bounds
 
 PREFIX, WORDS = "_prefix", "_words"
 """Names of what has no key: the text before the first pair, and the words behind it."""

@@ -17,6 +17,8 @@ from ktrans.api import AccessError, ConfigError
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 from ktrans_aws.client import AwsConfig, make_client, pages
 
+_NO_SNAPSHOT: tuple[type[Exception], ...] = (OSError, *UNREADABLE_JSON)
+
 
 class Interface(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     """A network interface.
@@ -91,7 +93,7 @@ def load(path: Path) -> Snapshot:
         raise ConfigError(f"there is no file {path}", field="snapshot", hint=hint) from None
     except PermissionError as error:
         raise AccessError(f"not allowed to read {path}") from error
-    except (OSError, *UNREADABLE_JSON) as error:
+    except _NO_SNAPSHOT as error:
         message = f"{path} is not a snapshot of interfaces: {error}"
         raise ConfigError(message, field="snapshot", hint=hint) from error
     if snapshot.version != 1:

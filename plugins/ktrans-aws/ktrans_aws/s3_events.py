@@ -14,6 +14,8 @@ import msgspec
 
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
+_NOT_JSON: tuple[type[Exception], ...] = (*UNREADABLE_JSON, TypeError)
+
 
 class NotAnEventError(Exception):
     """A message that is no notification of S3; the text says why."""
@@ -113,7 +115,7 @@ def _made(bucket: Any, entity: Any, etag: str, version: str, *, encoded: bool) -
 def _mapping(text: Any) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(text)
-    except (*UNREADABLE_JSON, TypeError) as error:
+    except _NOT_JSON as error:
         raise NotAnEventError(f"it is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise NotAnEventError("it is no JSON object")
