@@ -45,9 +45,8 @@ class Interpolator:
         base_dir: relative paths of `${file:...}` are relative to it.
         resolve_secret: returns the value for other schemes, or None.
 
-    Attributes:
-        problems: the references that could not be filled in, with their paths.
-        files: the files that references name, missing ones included.
+    `problems` has the references that could not be filled in, `files` those that references
+    name, missing ones included.
     """
 
     def __init__(

@@ -14,18 +14,7 @@ from ktrans.state.store import Store
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What all tasks of a run share.
-
-    Attributes:
-        assembly: the components.
-        store: the state store, held by this run.
-        workers: the number of threads that decode and enrich.
-        pool: these threads.
-        byte_budget: bounds the bytes between reading and writing.
-        cancellation: says when to stop.
-        meter: counts for progress and metrics.
-        observer: is notified of what happens.
-    """
+    """What all tasks of a run share."""
 
     assembly: Assembly
     store: Store

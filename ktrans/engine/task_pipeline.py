@@ -21,11 +21,8 @@ from ktrans.engine.stage_times import StageTimes, now
 class TaskPipeline:
     """The decoder, enrichers and writers of one attempt.
 
-    Attributes:
-        processor: does what needs no order; may be used from any thread.
-        ledger: the counts of everything written so far.
-        torn: URIs of objects that end in the middle of a record.
-        times: how long the stages took.
+    The ledger has the counts of everything written so far. `torn` has the URIs of objects that
+    end in the middle of a record.
     """
 
     def __init__(self, assembly: Assembly, task: TaskId, states: EnricherStates) -> None:

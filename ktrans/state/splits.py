@@ -19,11 +19,7 @@ _CHUNK = 500
 class KnownSplit:
     """A split that is remembered or quarantined.
 
-    Attributes:
-        key: its key.
-        value: what the source remembers of it.
-        epoch: the number of the epoch that read it, or tried to.
-        quarantined: why it could not be read, if it could not.
+    `epoch` is the one that read it, or tried to; `quarantined` says why it could not be read.
     """
 
     key: str

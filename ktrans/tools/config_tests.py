@@ -35,13 +35,7 @@ class Difference:
 
 @dataclass(slots=True)
 class TestResult:
-    """The result of a test.
-
-    Attributes:
-        case: the test.
-        differences: the differences from what is expected; none if the test has passed.
-        rows: the number of resulting rows.
-    """
+    """The result of a test."""
 
     case: Case
     differences: list[Difference] = field(default_factory=list)

@@ -43,14 +43,7 @@ CREDENTIALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check.
-
-    Attributes:
-        verdict: ok, warning or failed.
-        subject: what was checked.
-        message: the result.
-        hint: what to do subject it, or "".
-    """
+    """The result of a check."""
 
     verdict: Verdict
     subject: str
