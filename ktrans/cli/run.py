@@ -158,7 +158,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     from ktrans.cli.signals import Signals
     from ktrans.engine.fleet.fleet import Fleet
     from ktrans.engine.fleet.request import FleetRequest
-    from ktrans.engine.run_options import RunOptions
+    from ktrans.engine.run_context import RunOptions
 
     choose_allocator()
     found = catalogue(-1 if quiet else verbose, log_format)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ktrans.api import UsageError
-from ktrans.cli import log_events
 from ktrans.engine.fleet.observer import FleetObserver
 from ktrans.engine.observer import Observer, Observers
+from ktrans.observe import log_events
 from ktrans.observe.observers import HookObserver, LogObserver
 from ktrans.registry.redaction import redact
 

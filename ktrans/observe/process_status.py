@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from ktrans.observe.prometheus_text import merge, without_created
+from ktrans.observe.metrics import merge, without_created
 from ktrans.observe.run_status import StatusObserver
 
 if TYPE_CHECKING:

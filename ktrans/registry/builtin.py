@@ -68,7 +68,7 @@ CODE_FILES = (
     *("config", "plugins", "tables", "input", "records", "run", "state"),
     *("services", "line_protocol"),
 )
-LOGGING_ROOMS = ("observe", "engine", "kit.state", "cli", "registry", "decoders", "kit")
+LOGGING_ROOMS = ("observe", "engine", "kit.state", "registry", "decoders", "kit")
 WELL_KNOWN = {
     "aws_metadata": "ktrans-aws",
     "azure_blob": "ktrans-azure",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ktrans.config.draft import LoadOptions
 from ktrans.config.load import Loaded, load_all
-from ktrans.engine.run_options import RunOptions
+from ktrans.engine.run_context import RunOptions
 
 if TYPE_CHECKING:
     from ktrans.config.model import Pipeline
