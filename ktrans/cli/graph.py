@@ -9,7 +9,7 @@ import click
 from ktrans.cli.pipelines import config_argument, load
 from ktrans.kit.cli import json_option, show_json
 
-FORMATS = ("mermaid", "dot", "svg")
+FORMATS = ("mermaid", "svg")
 
 
 @click.command("graph")
@@ -30,8 +30,8 @@ def command(
 ) -> None:
     """Draw a pipeline: its components, and the columns that pass from one to the next.
 
-    GitHub, GitLab and most wikis display Mermaid; DOT is for Graphviz; SVG is a complete picture,
-    with the columns as tooltips.
+    GitHub, GitLab and most wikis display Mermaid; SVG is a complete picture, with the columns as
+    tooltips.
     """
     from ktrans.engine.assemble import assemble
     from ktrans.observe import drawing
@@ -46,12 +46,8 @@ def command(
     if as_json:
         show_json(graph.to_json())
         return
-    suffix = {".svg": "svg", ".dot": "dot", ".gv": "dot"}.get(output.suffix if output else "")
-    chosen = notation or suffix or "mermaid"
-    if chosen == "svg":
-        text = drawing.svg(graph)
-    else:
-        text = (drawing.dot if chosen == "dot" else drawing.mermaid)(graph, columns=columns)
+    as_svg = notation == "svg" if notation else output is not None and output.suffix == ".svg"
+    text = drawing.svg(graph) if as_svg else drawing.mermaid(graph, columns=columns)
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -13,7 +13,7 @@ from ktrans.engine.assembly import Assembly
 from ktrans.engine.block_processor import BlockProcessor, BlockResult
 from ktrans.engine.enricher_state import EnricherStates
 from ktrans.engine.ledger import StageLedger, Tally
-from ktrans.engine.ledger_counts import add_accounting, apply_counted, measure, take_counted
+from ktrans.engine.ledger_counts import add_accounting, apply_counted, measure
 from ktrans.engine.rejects.stored_form import refused_rows, to_stored
 from ktrans.engine.stage_times import StageTimes, now
 
@@ -111,15 +111,10 @@ class TaskPipeline:
         for index, enricher in enumerate(self._ordered[start:], first + start):
             stage = result.ledger.stages[index]
             began = now()
-            if result.prepared is not None:
-                result.batch, result.tally = take_counted(
-                    enricher, stage, result.prepared, result.tally
-                )
-                result.prepared = None
-            else:
-                result.batch, result.tally = apply_counted(
-                    enricher, stage, result.batch, result.tally
-                )
+            result.batch, result.tally = apply_counted(
+                enricher, stage, result.batch, result.tally, result.prepared
+            )
+            result.prepared = None
             self._reject_refused_by(enricher, self.ledger.stages[index])
             result.times.note("enrich", stage.name, began, now())
         if result.batch.num_rows:
