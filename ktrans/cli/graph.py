@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -38,11 +39,8 @@ def command(
     from ktrans.observe.graph import graph_of
 
     pipeline, found = load(config)
-    assembly = assemble(pipeline, found)
-    try:
+    with closing(assemble(pipeline, found)) as assembly:
         graph = graph_of(assembly)
-    finally:
-        assembly.close()
     if as_json:
         show_json(graph.to_json())
         return

@@ -17,7 +17,6 @@ from ktrans.api import ConfigError, ConfigErrors, InterruptedRunError, LockedErr
 from ktrans.config.model import Pipeline
 from ktrans.engine import log_events
 from ktrans.engine.assemble import assemble
-from ktrans.engine.byte_budget import ByteBudget
 from ktrans.engine.cancellation import Cancellation
 from ktrans.engine.cores import usable_cores
 from ktrans.engine.dry_run import discard_output
@@ -29,7 +28,7 @@ from ktrans.engine.observer import Meter, Observer, Observers
 from ktrans.engine.observer_data import describe_components
 from ktrans.engine.receipt import RunReceipt, SinkOutput
 from ktrans.engine.rejects.replay import with_rejects_as_source
-from ktrans.engine.run_context import RunContext, RunOptions
+from ktrans.engine.run_context import ByteBudget, RunContext, RunOptions
 from ktrans.engine.stage_times import now
 from ktrans.registry.catalogue import Catalogue
 from ktrans.registry.redaction import redact

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ktrans.api import Clock
 from ktrans.api.clock import CLOCK
 from ktrans.engine.assembly import Assembly
-from ktrans.engine.byte_budget import ByteBudget
-from ktrans.engine.cancellation import Cancellation
+from ktrans.engine.cancellation import TICK_SECS, Cancellation
 from ktrans.engine.observer import Meter, Observer
 from ktrans.state.store import Store
 
@@ -36,6 +36,33 @@ class RunOptions:
     workers: int | None = None
     if_locked: str | None = None
     clock: Clock = CLOCK
+
+
+class ByteBudget:
+    """Bounds the bytes in memory to `limit`; a single larger block is admitted when it is alone."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._changed = threading.Condition()
+
+    def acquire(self, size: int, cancellation: Cancellation) -> None:
+        """Wait until there is room for `size` bytes.
+
+        Raises:
+            InterruptedRunError: the wait was cancelled.
+        """
+        with self._changed:
+            while self._used and self._used + size > self._limit:
+                cancellation.check()
+                self._changed.wait(TICK_SECS)
+            self._used += size
+
+    def release(self, size: int) -> None:
+        """Make room again."""
+        with self._changed:
+            self._used -= size
+            self._changed.notify_all()
 
 
 @dataclass(frozen=True, slots=True)

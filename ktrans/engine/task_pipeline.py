@@ -78,7 +78,8 @@ class TaskPipeline:
         for bound, writer in zip(self._sinks, self._writers, strict=False):
             with self.times.timed("finish", bound.entry.id):
                 receipts.append(writer.finish())
-        for writer, stage in zip(self._writers[:-1], self._sink_stages(), strict=True):
+        stages = self.ledger.stages[-len(self._writers) : -1]
+        for writer, stage in zip(self._writers[:-1], stages, strict=True):
             for refused in writer.refused():
                 self._reject_refused(stage.name, stage, refused)
         with self.times.timed("finish", "rejects"):
@@ -144,9 +145,6 @@ class TaskPipeline:
         self.ledger.stages[-1].came_in.rows += count
         rejects = to_stored(refused_rows(name, refused))
         self._reject_writer.write(self._reject_writer.encode(rejects))
-
-    def _sink_stages(self) -> list[StageLedger]:
-        return self.ledger.stages[-1 - len(self._sinks) : -1]
 
     def _close_ledger(self, receipts: list[Receipt]) -> None:
         for stage, receipt in zip(self.ledger.stages[-len(receipts) :], receipts, strict=True):

@@ -144,12 +144,12 @@ STABLE_FORMATS = {
 }
 OTHER_FORMATS = {
     "arrow": "Arrow IPC",
-    "influx": "InfluxDB line protocol",
     "es_bulk": "Elasticsearch bulk requests",
 }
 FORMATS = [
     *_specs("format", STABLE_FORMATS, stability="stable"),
     *_specs("format", OTHER_FORMATS),
+    _spec("format", "ktrans.kit.rows.influx", "influx", "InfluxDB line protocol"),
 ]
 SINKS = [
     *_specs(

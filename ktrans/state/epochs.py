@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from ktrans.api import Plan, Receipt, Split, StateUpdate
+
+_CHUNK = 500
 
 
 class Status(StrEnum):
@@ -29,6 +31,13 @@ class Status(StrEnum):
     DONE = "done"
     DROPPED = "dropped"
     REWOUND = "rewound"
+
+
+def chunks(keys: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield keys in pieces that fit into one statement, each after its placeholders."""
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        yield ", ".join("?" * len(chunk)), chunk
 
 
 @dataclass(frozen=True, slots=True)

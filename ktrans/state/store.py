@@ -19,8 +19,7 @@ from ktrans.api.state import StateStore
 from ktrans.kit.state.tables import TABLES, pipeline_column
 from ktrans.state import snapshots
 from ktrans.state.epoch_store import EpochStore, now_text
-
-RECALL_CHUNK = 500
+from ktrans.state.epochs import chunks
 
 
 @contextmanager
@@ -162,9 +161,7 @@ class StoredMemory:
     def recall(self, keys: Sequence[str]) -> dict[str, Any]:
         """Return the remembered value of each key that has one."""
         found: dict[str, Any] = {}
-        for start in range(0, len(keys), RECALL_CHUNK):
-            chunk = keys[start : start + RECALL_CHUNK]
-            marks = ",".join("?" * len(chunk))
+        for marks, chunk in chunks(keys):
             rows = self.store.rows(
                 f"SELECT key, value FROM remembered WHERE pipeline=? AND key IN ({marks})",  # noqa: S608
                 self.pipeline,

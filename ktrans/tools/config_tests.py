@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,11 +66,8 @@ def run_config_tests(pipeline: Pipeline, catalogue: Catalogue) -> Iterator[TestR
         ConfigError: the tests or the pipeline are not valid.
     """
     for case in read_cases(pipeline):
-        assembly = assemble(pipeline, catalogue, ephemeral=True)
-        try:
+        with closing(assemble(pipeline, catalogue, ephemeral=True)) as assembly:
             yield _run(case, assembly, pipeline.base_dir)
-        finally:
-            assembly.close()
 
 
 def read_cases(pipeline: Pipeline) -> list[Case]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ktrans.api import Budget, Context, KtransError, UsageError
 from ktrans.registry.catalogue import Catalogue
@@ -43,19 +43,10 @@ def source_at(place: str) -> Section:
         note = "files, folders and globs; relative to this file"
         return Section().add("type", "file").add("paths", [place], note)
     url = urlsplit(place)
-    path = url.path.lstrip("/")
-    if url.scheme == "s3":
-        section = Section(plugin="ktrans-aws").add("type", "s3").add("bucket", url.netloc)
-        return section.add(
-            "prefix", path, "day folders below it are detected, and listed day by day"
-        )
-    if url.scheme in {"gs", "gcs"}:
-        section = Section(plugin="ktrans-gcp").add("type", "gcs").add("bucket", url.netloc)
-        return section.add("prefix", path)
-    if url.scheme in {"az", "azure"}:
-        container, _, prefix = path.partition("/")
-        section = _azure(url.netloc, container)
-        return section.add("prefix", prefix) if prefix else section
+    section, path = _object_store(url)
+    if section is not None:
+        note = "day folders below it are detected, and listed day by day"
+        return section.add("prefix", path, note if url.scheme == "s3" else "") if path else section
     if url.scheme == "kafka":
         section = _kafka(url.netloc).add("topics", [path or "flows"])
         return section.add("start", "earliest", "where to start when nothing was read yet")
@@ -73,24 +64,17 @@ def sink_at(place: str) -> Section:
     if "://" not in place:
         return _files(Section().add("type", "file"), place, "")
     url = urlsplit(place)
-    path = url.path.lstrip("/")
-    if url.scheme == "s3":
-        section = Section(plugin="ktrans-aws").add("type", "s3").add("bucket", url.netloc)
-    elif url.scheme in {"gs", "gcs"}:
-        section = Section(plugin="ktrans-gcp").add("type", "gcs").add("bucket", url.netloc)
-    elif url.scheme in {"az", "azure"}:
-        container, _, path = path.partition("/")
-        section = _azure(url.netloc, container)
-    elif url.scheme == "kafka":
+    section, path = _object_store(url)
+    if section is not None:
+        return _files(section, path, "flows")
+    if url.scheme == "kafka":
         return _kafka(url.netloc).add("topic", path or "flows")
-    elif url.scheme in {"http", "https"}:
+    if url.scheme in {"http", "https"}:
         section = Section(plugin="ktrans-influxdb").add("type", "influxdb")
         section.add("url", f"{url.scheme}://{url.netloc}").add("org", path or "my-org")
         section.add("bucket", "flows")
         return section.add("token", "${env:INFLUX_TOKEN:-no-token}", "from the environment")
-    else:
-        raise UsageError(f"rows cannot be written to {place!r}", hint=HINT)
-    return _files(section, path, "flows")
+    raise UsageError(f"rows cannot be written to {place!r}", hint=HINT)
 
 
 def _files(section: Section, folder: str, default: str) -> Section:
@@ -101,10 +85,19 @@ def _files(section: Section, folder: str, default: str) -> Section:
     return section.add("format", {"type": "parquet"}, "or jsonl, csv, arrow, influx, es_bulk")
 
 
-def _azure(account: str, container: str) -> Section:
+def _object_store(url: SplitResult) -> tuple[Section | None, str]:
+    """Return the options that name an object store, if the URL is of one, and the path below."""
+    path = url.path.lstrip("/")
+    if url.scheme == "s3":
+        return Section(plugin="ktrans-aws").add("type", "s3").add("bucket", url.netloc), path
+    if url.scheme in {"gs", "gcs"}:
+        return Section(plugin="ktrans-gcp").add("type", "gcs").add("bucket", url.netloc), path
+    if url.scheme not in {"az", "azure"}:
+        return None, path
+    container, _, path = path.partition("/")
     section = Section(plugin="ktrans-azure").add("type", "azure_blob")
-    section.add("account", account, "signs in as the Azure CLI, a managed identity or a workload")
-    return section.add("container", container or "flows")
+    note = "signs in as the Azure CLI, a managed identity or a workload"
+    return section.add("account", url.netloc, note).add("container", container or "flows"), path
 
 
 def _kafka(servers: str) -> Section:

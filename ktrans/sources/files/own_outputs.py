@@ -32,7 +32,7 @@ class OwnOutputs:
         for sink in self.outputs:
             folder = str(sink.folder)
             shared = any(_is_below(path, folder) for path in read)
-            outputs.append((folder, sink.owns if shared else _any))
+            outputs.append((folder, sink.owns if shared else lambda _name: True))
         real = cache(os.path.realpath)
         own = []
         for path in files:
@@ -43,10 +43,6 @@ class OwnOutputs:
         for path in own:
             del files[path]
         return len(own)
-
-
-def _any(_name: str) -> bool:
-    return True
 
 
 def _is_below(path: str, folder: str) -> bool:
