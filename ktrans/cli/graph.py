@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import click
 from ktrans.cli.pipelines import config_argument, load
 from ktrans.kit.cli import json_option, show_json
 
-FORMATS = ("mermaid", "dot", "svg")
+FORMATS = ("mermaid", "svg")
 
 
 @click.command("graph")
@@ -30,28 +31,21 @@ def command(
 ) -> None:
     """Draw a pipeline: its components, and the columns that pass from one to the next.
 
-    GitHub, GitLab and most wikis display Mermaid; DOT is for Graphviz; SVG is a complete picture,
-    with the columns as tooltips.
+    GitHub, GitLab and most wikis display Mermaid; SVG is a complete picture, with the columns as
+    tooltips.
     """
     from ktrans.engine.assemble import assemble
     from ktrans.observe import drawing
     from ktrans.observe.graph import graph_of
 
     pipeline, found = load(config)
-    assembly = assemble(pipeline, found)
-    try:
+    with closing(assemble(pipeline, found)) as assembly:
         graph = graph_of(assembly)
-    finally:
-        assembly.close()
     if as_json:
         show_json(graph.to_json())
         return
-    suffix = {".svg": "svg", ".dot": "dot", ".gv": "dot"}.get(output.suffix if output else "")
-    chosen = notation or suffix or "mermaid"
-    if chosen == "svg":
-        text = drawing.svg(graph)
-    else:
-        text = (drawing.dot if chosen == "dot" else drawing.mermaid)(graph, columns=columns)
+    as_svg = notation == "svg" if notation else output is not None and output.suffix == ".svg"
+    text = drawing.svg(graph) if as_svg else drawing.mermaid(graph, columns=columns)
     if output is None:
         click.echo(text, nl=False)
     else:

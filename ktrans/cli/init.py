@@ -72,7 +72,7 @@ def _name_from(output: Path) -> str:
 
 def _sample_decoder(origin: str, output: Path, found: Catalogue) -> tuple[str, list[str]]:
     """Look at some local logs; return the decoder to use, and comments about what was found."""
-    from ktrans.tools.detect_decoders import detect_decoders
+    from ktrans.tools.new_pipeline import detect_decoders
 
     place = output.parent / origin
     if "://" in origin or origin == "-":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +168,7 @@ def replay(config: str, as_json: bool, no_progress: bool) -> int:
     Records that still cannot be decoded are rejected again. The replayed files are deleted.
     """
     from ktrans.cli.run_memory import garbage_collection
-    from ktrans.cli.run_observer import run_observer, wants_progress
+    from ktrans.cli.run_observer import RunObserver, wants_progress
     from ktrans.cli.run_result import show_receipt
     from ktrans.cli.signals import Signals
     from ktrans.engine.run import replay as replay_rejects
@@ -175,12 +176,10 @@ def replay(config: str, as_json: bool, no_progress: bool) -> int:
     pipeline, found = load(config)
     signals = Signals()
     progress = wants_progress(quiet=as_json, no_progress=no_progress)
-    with (
-        garbage_collection(),
-        signals.handle_stop(),
-        run_observer(found, config, progress=progress) as observer,
-    ):
-        receipt = replay_rejects(pipeline, found, observer, signals.stop, signals.abandon)
+    observer = RunObserver(found, stdout_taken=as_json, progress=progress)
+    with garbage_collection(), signals.handle_stop(), closing(observer):
+        stop = signals.stop, signals.abandon
+        receipt = replay_rejects(pipeline, found, observer.observer(pipeline), *stop)
     shown = sys.stderr.isatty() and not as_json
     if as_json:
         show_json(receipt.to_json())

@@ -126,7 +126,7 @@ def _load_plugin_verbs() -> dict[str, click.Command]:
     from ktrans.registry.catalogue import Catalogue
 
     found = click.Group()
-    Catalogue().add_commands(found)
+    Catalogue().tell("ktrans_add_commands", cli=found)
     return {name: command for name, command in found.commands.items() if name not in VERBS}
 
 

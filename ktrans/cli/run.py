@@ -157,7 +157,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     from ktrans.cli.signals import Signals
     from ktrans.engine.fleet.fleet import Fleet
     from ktrans.engine.fleet.request import FleetRequest
-    from ktrans.engine.run_options import RunOptions
+    from ktrans.engine.run_context import RunOptions
 
     choose_allocator()
     found = catalogue(-1 if quiet else verbose, log_format)
@@ -178,21 +178,21 @@ def command(  # noqa: PLR0917 - click passes options by name
         keep_going=keep_going,
         watch=watch,
     )
-    observer = RunObserver(found, stdout_taken=as_json)
+    observer = RunObserver(
+        found,
+        stdout_taken=as_json,
+        progress=wants_progress(quiet=quiet, no_progress=no_progress),
+        address=address,
+        stale_after=stale_after,
+        metrics_file=metrics_file,
+    )
     fleet = Fleet(request, found, observer)
     signals = Signals()
     with ExitStack() as stack:
         stack.enter_context(garbage_collection())
         stack.enter_context(signals.handle_stop())
         restore_hangup = stack.enter_context(signals.handle_reload())
-        stack.enter_context(
-            observer.open(
-                progress=wants_progress(quiet=quiet, no_progress=no_progress),
-                address=address,
-                stale_after=stale_after,
-                metrics_file=metrics_file,
-            )
-        )
+        stack.callback(observer.close)
         fleet.prepare()
         for _, error in fleet.wrong:
             show_error(error)

@@ -7,16 +7,16 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ktrans.api import UsageError
-from ktrans.cli import log_events
 from ktrans.engine.fleet.observer import FleetObserver
 from ktrans.engine.observer import Observer, Observers
+from ktrans.observe import log_events
 from ktrans.observe.observers import HookObserver, LogObserver
 from ktrans.registry.redaction import redact
 
@@ -39,62 +39,50 @@ def wants_progress(*, quiet: bool, no_progress: bool) -> bool:
     return sys.stderr.isatty() and not (quiet or no_progress or dumb)
 
 
-@contextmanager
-def run_observer(catalogue: Catalogue, config: str, *, progress: bool) -> Iterator[Observer]:
-    """Yield the observers of a single run: the log, the plugins, and progress if wanted."""
-    observers: list[Observer] = [LogObserver(), HookObserver(catalogue, config)]
-    if not progress:
-        yield Observers(*observers)
-        return
-    from ktrans.observe.progress import ProgressObserver
-
-    line = ProgressObserver()
-    try:
-        yield Observers(*observers, line)
-    finally:
-        line.close()
-
-
 class RunObserver(FleetObserver):
     """Shows what happens to the pipelines of `ktrans run`.
 
-    If the receipt goes to stdout (`stdout_taken`), no sink may.
+    If the receipt goes to stdout (`stdout_taken`), no sink may. A pipeline is not ready after
+    `stale_after` seconds without activity.
+
+    Raises:
+        UsageError: the address is not valid.
     """
 
-    def __init__(self, catalogue: Catalogue, *, stdout_taken: bool) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        stdout_taken: bool,
+        progress: bool,
+        address: str | None = None,
+        stale_after: float = 0,
+        metrics_file: str | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._stdout_taken = stdout_taken
         self._progress: ProgressObserver | None = None
         self._status: ProcessStatus | None = None
-        self._address = ("", 0)
         self._metrics: MetricsFile | None = None
+        if address is not None:
+            from ktrans.observe.process_status import ProcessStatus
+            from ktrans.observe.status_server import parse_address
 
-    @contextmanager
-    def open(
-        self, *, progress: bool, address: str | None, stale_after: float, metrics_file: str | None
-    ) -> Iterator[None]:
-        """Set up what the options ask for, while inside.
+            self._address = parse_address(address)
+            self._status = ProcessStatus(stale_after)
+        if progress:
+            from ktrans.observe.progress import ProgressObserver
 
-        Raises:
-            UsageError: the address is not valid.
-        """
-        with ExitStack() as stack:
-            if address is not None:
-                from ktrans.observe.process_status import ProcessStatus
-                from ktrans.observe.status_server import parse_address
+            self._progress = ProgressObserver()
+        if metrics_file is not None:
+            from ktrans.observe.metrics import MetricsFile
 
-                self._address = parse_address(address)
-                self._status = ProcessStatus(stale_after)
-            if progress:
-                from ktrans.observe.progress import ProgressObserver
+            self._metrics = MetricsFile(Path(metrics_file))
 
-                self._progress = ProgressObserver()
-                stack.callback(self._progress.close)
-            if metrics_file is not None:
-                from ktrans.observe.metrics import MetricsFile
-
-                self._metrics = MetricsFile(Path(metrics_file))
-            yield
+    def close(self) -> None:
+        """Remove the progress lines."""
+        if self._progress is not None:
+            self._progress.close()
 
     @contextmanager
     def serve_status(self, members: Iterable[Member]) -> Iterator[None]:

@@ -16,10 +16,8 @@ from types import FrameType
 class Signals:
     """What signals have asked for.
 
-    Attributes:
-        stop: finish the current epoch; set by the first SIGTERM or SIGINT.
-        abandon: undo the current epoch; set by the second one.
-        reload: load the configuration again; set by SIGHUP.
+    The first SIGTERM or SIGINT sets `stop`: finish the current epoch. The second one sets
+    `abandon`: undo it. SIGHUP sets `reload`: load the configuration again.
     """
 
     stop: threading.Event = field(default_factory=threading.Event)

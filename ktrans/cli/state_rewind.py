@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,8 +53,7 @@ def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> N
     now = dt.datetime.now(dt.UTC)
     to = parse_time(time, now)
     pipeline, found = load(config)
-    assembly = assemble(pipeline, found, ephemeral=True)
-    try:
+    with closing(assemble(pipeline, found, ephemeral=True)) as assembly:
         assembly.source.check_rewind()
         with _store(pipeline, found, dry_run=dry_run) as store:
             way = plan_rewind(store, pipeline.name, to)
@@ -67,8 +66,6 @@ def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> N
                 click.confirm("\nRewind?", abort=True, err=True)
             if doing:
                 go_back(store.database, pipeline.name, way, now)
-    finally:
-        assembly.close()
     if as_json:
         show_json({**plan, "rewound": doing})
     elif doing:

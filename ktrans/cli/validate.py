@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -94,14 +95,11 @@ def _check(
     from ktrans.engine.assemble import assemble
     from ktrans.tools.preview import check_samples
 
-    assembly = assemble(pipeline, found, ephemeral=connect)
-    try:
+    with closing(assemble(pipeline, found, ephemeral=connect)) as assembly:
         errors = assembly.check() if connect else []
         if connect and not errors:
             errors += check_samples(assembly)
         return {**entry, **_describe(pipeline, assembly)}, list(errors)
-    finally:
-        assembly.close()
 
 
 def _describe(pipeline: Pipeline, assembly: Assembly) -> dict[str, Any]:
@@ -136,8 +134,9 @@ def _show(entry: dict[str, Any], *, connect: bool) -> None:
     click.echo(f"{head}  {entry['config']} ({entry['name']}{profile}{connected})")
     click.echo(f"    source    {entry['source']}")
     for stage in entry["stages"]:
-        name = stage["name"]
-        text = f"decoder   {entry['decoder']}" if name == "decoder" else _enricher(name)
+        text = f"decoder   {entry['decoder']}"
+        if stage["name"] != "decoder":
+            text = f"enricher  {stage['name'].split(' ', 1)[-1]}"
         click.echo(f"    {text}: {len(stage['columns'])} columns")
     for sink in entry["sinks"]:
         kind = sink["type"] if sink["id"] == sink["type"] else f"{sink['id']} ({sink['type']})"
@@ -145,7 +144,3 @@ def _show(entry: dict[str, Any], *, connect: bool) -> None:
         where = f", where {sink['where']}" if sink["where"] else ""
         click.echo(f"    sink      {kind}: {len(sink['columns'])} columns{where}; {delivery}")
     click.echo(f"    rejects   {entry['rejects']}")
-
-
-def _enricher(name: str) -> str:
-    return f"enricher  {name.split(' ', 1)[-1]}"

@@ -27,11 +27,7 @@ PROFILE_VARIABLE = "KTRANS_PROFILE"
 class LoadedFile:
     """A validated pipeline with its document and data.
 
-    Attributes:
-        pipeline: the validated pipeline.
-        document: the file as written, merged with its includes.
-        tree: the file's data after interpolation.
-        profile: the profile that was used.
+    The document is merged with its includes; the tree has its data after interpolation.
     """
 
     pipeline: Pipeline
@@ -64,10 +60,7 @@ class LoadOptions:
 class Draft:
     """A document of a pipeline file.
 
-    Attributes:
-        path: the file.
-        document: the document as read.
-        several: whether the file has more documents.
+    It may be one of `several` of its file.
     """
 
     path: Path

@@ -44,11 +44,8 @@ class Node:
 class MergedDocument:
     """A pipeline merged from several files.
 
-    Attributes:
-        document: the merged tree; its places may be in several files.
-        profiles: the names of the pipeline's profiles.
-        default: the profile that is used if none is chosen.
-        profile: the profile that was used.
+    The places of the document may be in several files. `default` is the profile that is used if
+    none is chosen, `profile` the one that was used.
     """
 
     document: Document

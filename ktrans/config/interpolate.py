@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class _CannotResolve(Exception):
     """Carries the code, message and hint of a reference that has no value."""
 
 
+@dataclass(slots=True)
 class Interpolator:
     """Fills in the texts of a tree.
 
@@ -45,19 +47,15 @@ class Interpolator:
         base_dir: relative paths of `${file:...}` are relative to it.
         resolve_secret: returns the value for other schemes, or None.
 
-    Attributes:
-        problems: the references that could not be filled in, with their paths.
-        files: the files that references name, missing ones included.
+    `problems` has the references that could not be filled in, `files` those that references
+    name, missing ones included.
     """
 
-    def __init__(
-        self, environ: Mapping[str, str], base_dir: Path, resolve_secret: ResolveSecret
-    ) -> None:
-        self.problems: list[Problem] = []
-        self.files: set[Path] = set()
-        self._environ = environ
-        self._base_dir = base_dir
-        self._resolve_secret = resolve_secret
+    environ: Mapping[str, str]
+    base_dir: Path
+    resolve_secret: ResolveSecret
+    problems: list[Problem] = field(default_factory=list)
+    files: set[Path] = field(default_factory=set)
 
     def fill(self, tree: Any, path: Path_ = ()) -> Any:
         """Copy a tree with every text filled in; texts that changed become `Resolved`."""
@@ -117,7 +115,7 @@ class Interpolator:
                 f"`{name}` is not the name of an environment variable",
                 "a default follows `:-`, as in `${env:NAME:-default}`",
             )
-        value = self._environ.get(name)
+        value = self.environ.get(name)
         if has_default:
             return value or default
         if value is None:
@@ -132,7 +130,7 @@ class Interpolator:
         if "\0" in ref:
             raise _CannotResolve("missing_file", f"{ref!r} is not a path", None)
         path = Path(os.path.expanduser(ref))  # noqa: PTH111 - pathlib's raises for unknown users
-        path = path if path.is_absolute() else self._base_dir / path
+        path = path if path.is_absolute() else self.base_dir / path
         self.files.add(path)
         try:
             with path.open("rb") as file:
@@ -151,7 +149,7 @@ class Interpolator:
 
     def _secret(self, scheme: str, ref: str) -> str:
         try:
-            value = self._resolve_secret(scheme, ref)
+            value = self.resolve_secret(scheme, ref)
         except KtransError as error:
             raise _CannotResolve(error.code, error.message, error.hint) from error
         if value is None:

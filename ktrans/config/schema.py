@@ -265,27 +265,13 @@ def spliced(item: Json) -> Json:
 
 
 def _part(kind: str, definitions: Json) -> Json:
-    """Return a schema of all options of a kind, none of them required."""
-    options: dict[str, list[Json]] = {}
-    for name, definition in definitions.items():
-        group, _, rest = name.partition(".")
-        if (
-            group != kind
-            or "properties" not in definition
-            or "type" not in definition["properties"]
-        ):
-            continue
-        if "const" not in definition["properties"]["type"] or not rest:
-            continue
-        for option, schema in definition["properties"].items():
-            known = options.setdefault(option, [])
-            if schema not in known:
-                known.append(schema)
-    merged = {
-        option: known[0] if len(known) == 1 else {"anyOf": known}
-        for option, known in options.items()
-    }
-    return {"type": "object", "properties": merged, "additionalProperties": False}
+    """Return a schema of the components of a kind with any of their options, none required."""
+    parts = [
+        {**schema, "required": []}
+        for name, schema in definitions.items()
+        if name.startswith(f"{kind}.") and "const" in schema.get("properties", {}).get("type", {})
+    ]
+    return {"anyOf": parts}
 
 
 def _loose(name: str, schema: Json) -> Json:

@@ -25,11 +25,7 @@ M = TypeVar("M", bound=BaseModel)
 class SectionValidator:
     """Validates sections one by one.
 
-    Attributes:
-        document: the data as written, with places.
-        catalogue: the components.
-        tree: the data with references filled in.
-        problems: the problems so far.
+    The tree has the data of the document with references filled in.
     """
 
     document: Document

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -151,14 +152,14 @@ def _syntax_error(text: Text, error: MarkedYAMLError) -> ConfigError:
     return ConfigError(f"not YAML: {problem}", code="yaml", where=where, hint=hint)
 
 
+@dataclass(slots=True)
 class NodeReader:
     """Converts nodes to data, and records their places in the document."""
 
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        self.errors: list[ConfigError] = []
-        self.count = 0
-        self.open: list[Node] = []
+    document: Document
+    errors: list[ConfigError] = field(default_factory=list)
+    count: int = 0
+    open: list[Node] = field(default_factory=list)
 
     def read(self, node: Node) -> list[ConfigError]:
         """Fill the tree and the places of the document; return the errors."""

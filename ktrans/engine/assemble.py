@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, TypeVar
@@ -90,21 +90,14 @@ def _context(
     )
 
 
+@dataclass(slots=True)
 class _Assembler:
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        catalogue: Catalogue,
-        stopping: Callable[[], bool],
-        ephemeral: bool,
-        clock: Clock,
-    ) -> None:
-        self.ephemeral = ephemeral
-        self.clock = clock
-        self.stopping = stopping
-        self.pipeline = pipeline
-        self.catalogue = catalogue
-        self.errors: list[ConfigError] = []
+    pipeline: Pipeline
+    catalogue: Catalogue
+    stopping: Callable[[], bool]
+    ephemeral: bool
+    clock: Clock
+    errors: list[ConfigError] = field(default_factory=list)
 
     def assemble(self) -> Assembly:
         result = self._build()

@@ -12,8 +12,7 @@ from ktrans.engine.epoch import EpochRunner
 from ktrans.engine.receipt import RunReceipt
 from ktrans.engine.rejects.replay import with_rejects_as_source
 from ktrans.engine.retry import retry_of, retry_until_stopped
-from ktrans.engine.run_context import RunContext
-from ktrans.engine.run_options import RunOptions
+from ktrans.engine.run_context import RunContext, RunOptions
 from ktrans.engine.task_groups import source_fingerprint
 from ktrans.state.epochs import Epoch, Status
 

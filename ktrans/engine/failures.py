@@ -42,16 +42,12 @@ def quarantine_for(error: ReadError) -> Quarantine:
     """Return the record that quarantines a split that cannot be read."""
     split, cause = error.split, error.cause
     kind = "rejected" if isinstance(cause, RejectError) else "waiting"
-    reason = _message(cause).removeprefix(split.uri).lstrip(": ")  # the record has the name
+    converted = to_ktrans_error(cause)
+    reason = converted.message.removeprefix(split.uri).lstrip(": ")  # the record has the name
     hint = cause.hint if isinstance(cause, KtransError) else None
     return Quarantine(
-        split.key, split.uri, kind, _code(cause), f"{reason}; {hint}" if hint else reason
+        split.key, split.uri, kind, converted.code, f"{reason}; {hint}" if hint else reason
     )
-
-
-def is_access_code(code: str) -> bool:
-    """Return whether an error code is about permissions."""
-    return code == AccessError.default_code
 
 
 def to_ktrans_error(error: BaseException) -> KtransError:
@@ -80,14 +76,6 @@ def to_ktrans_error(error: BaseException) -> KtransError:
         )
     converted.__cause__ = error
     return converted
-
-
-def _code(error: Exception) -> str:
-    if isinstance(error, PermissionError):
-        return AccessError.default_code
-    if isinstance(error, KtransError):
-        return error.code
-    return "io" if isinstance(error, OSError) else "defect"
 
 
 def _message(error: BaseException) -> str:

@@ -30,24 +30,22 @@ def _sum(batch: pa.RecordBatch, name: str) -> int:
 
 
 def apply_counted(
-    enricher: Enricher[Any], stage: StageLedger, batch: pa.RecordBatch, tally: Tally
+    enricher: Enricher[Any],
+    stage: StageLedger,
+    batch: pa.RecordBatch,
+    tally: Tally,
+    prepared: Any = None,
 ) -> tuple[pa.RecordBatch, Tally]:
-    """Apply an enricher and count; counters are summed again only if it may have changed them."""
-    after = enricher.apply(batch)
-    same = after.num_rows == batch.num_rows and _shares_counters(batch, after)
-    measured = tally if same else measure(after)
-    stage.came_in.add(tally)
-    stage.went_out.add(measured)
-    return after, measured
-
-
-def take_counted(
-    enricher: Enricher[Any], stage: StageLedger, prepared: Any, tally: Tally
-) -> tuple[pa.RecordBatch, Tally]:
-    """Pass a stateful enricher what it has prepared of a batch, and count."""
-    assert isinstance(enricher, StatefulEnricher)
-    after = enricher.take(prepared)
-    measured = measure(after)
+    """Apply an enricher and count; a stateful one takes what it has prepared of the batch."""
+    if prepared is not None:
+        assert isinstance(enricher, StatefulEnricher)
+        after = enricher.take(prepared)
+        measured = measure(after)
+    else:
+        after = enricher.apply(batch)
+        # Counters are summed again only if the enricher may have changed them.
+        same = after.num_rows == batch.num_rows and _shares_counters(batch, after)
+        measured = tally if same else measure(after)
     stage.came_in.add(tally)
     stage.went_out.add(measured)
     return after, measured

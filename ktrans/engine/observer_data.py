@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from ktrans.api import AccessError
 from ktrans.engine.assembly import Assembly, BoundSink
-from ktrans.engine.failures import is_access_code, to_ktrans_error
+from ktrans.engine.failures import to_ktrans_error
 from ktrans.flow.descriptions import type_text
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch
@@ -70,7 +71,7 @@ def summarize_epoch(epoch: Epoch, seconds: float) -> dict[str, Any]:
             for sink, receipts in epoch.receipts.items()
         },
         "quarantined": [asdict(item) for item in quarantined],
-        "access": any(is_access_code(item.code) for item in quarantined),
+        "access": any(item.code == AccessError.default_code for item in quarantined),
         "torn": epoch.extra.get("torn", []),
         **({"replay": True} if epoch.replay else {}),
     }

@@ -25,14 +25,7 @@ MANY_ROWS = 1000
 class SinkOutput:
     """What a sink has published in a run.
 
-    Attributes:
-        id: the sink's id; `rejects` for the rejects.
-        type: its type.
-        delivery: its delivery guarantee.
-        rows: rows written.
-        bytes: bytes written.
-        outputs: the names of the first outputs, such as files; at most `LISTED_OUTPUTS`.
-        count: the number of outputs.
+    It names only the first outputs, such as files: at most `LISTED_OUTPUTS` of the `count`.
     """
 
     id: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -15,25 +16,25 @@ from ktrans.api import ConfigError, ConfigErrors, InterruptedRunError, LockedErr
 from ktrans.config.model import Pipeline
 from ktrans.engine import log_events
 from ktrans.engine.assemble import assemble
-from ktrans.engine.byte_budget import ByteBudget
 from ktrans.engine.cancellation import Cancellation
 from ktrans.engine.cores import usable_cores
 from ktrans.engine.dry_run import discard_output
 from ktrans.engine.enricher_state import check_open_totals
 from ktrans.engine.epoch_loop import EpochLoop
 from ktrans.engine.failures import to_ktrans_error
-from ktrans.engine.lock_wait import hold_when_free
 from ktrans.engine.log_context import bind
 from ktrans.engine.observer import Meter, Observer, Observers
 from ktrans.engine.observer_data import describe_components
 from ktrans.engine.receipt import RunReceipt, SinkOutput
 from ktrans.engine.rejects.replay import with_rejects_as_source
-from ktrans.engine.run_context import RunContext
-from ktrans.engine.run_options import RunOptions
+from ktrans.engine.run_context import ByteBudget, RunContext, RunOptions
 from ktrans.engine.stage_times import now
 from ktrans.registry.catalogue import Catalogue
 from ktrans.registry.redaction import redact
 from ktrans.state.store import Store, hold_store, view_store
+
+LONGEST_POLL_SECS = 5.0
+"""The longest time between two attempts."""
 
 
 def run(
@@ -249,3 +250,36 @@ class Run:
             abandoned=cancellation.abandon.is_set() and not cancellation.grace_over,
         )
         self.observer.run_finished(self.receipt.to_json())
+
+
+def hold_when_free(
+    stack: ExitStack,
+    hold: Callable[[], AbstractContextManager[Store]],
+    *,
+    wait: bool,
+    poll_interval: float,
+    cancellation: Cancellation,
+    note: Callable[[str], None],
+) -> Store:
+    """Hold a pipeline, if need be after waiting for another run's lease to expire or be released.
+
+    A lock without an expiry time is never waited for. `note` is called once, with the reason
+    for the wait.
+
+    Raises:
+        LockedError: another run holds it.
+        InterruptedRunError: the run was stopped while it waited.
+    """
+    noted = False
+    while True:
+        try:
+            return stack.enter_context(hold())
+        except LockedError as error:
+            if error.until is None or not wait:
+                raise
+            if cancellation.stop.is_set():
+                raise InterruptedRunError("stopped while waiting for the lock") from error
+            if not noted:  # once: the message has a time, which changes with each renewal
+                note(f"{error.message}; waiting to take over")
+            noted = True
+        cancellation.clock.wait(min(poll_interval, LONGEST_POLL_SECS), cancellation.stop)

@@ -1,31 +1,75 @@
-"""What all tasks of a run share."""
+"""The options of a run, and what all its tasks share."""
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from ktrans.api import Clock
+from ktrans.api.clock import CLOCK
 from ktrans.engine.assembly import Assembly
-from ktrans.engine.byte_budget import ByteBudget
-from ktrans.engine.cancellation import Cancellation
+from ktrans.engine.cancellation import TICK_SECS, Cancellation
 from ktrans.engine.observer import Meter, Observer
 from ktrans.state.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
-    """What all tasks of a run share.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The command line's options for a run.
 
     Attributes:
-        assembly: the components.
-        store: the state store, held by this run.
-        workers: the number of threads that decode and enrich.
-        pool: these threads.
-        byte_budget: bounds the bytes between reading and writing.
-        cancellation: says when to stop.
-        meter: counts for progress and metrics.
-        observer: is notified of what happens.
+        follow: stay and wait for new input; otherwise stop when the source is caught up.
+        limit: stop after the epoch in which this number of rows is reached. Epochs are small then;
+            splits are always read completely.
+        dry_run: read, decode and enrich, but write to no sink and record nothing.
+        start: where to start instead of where the last run ended (`--from`); the source parses it.
+        workers: overrides the pipeline's `engine.workers`.
+        if_locked: overrides the pipeline's `engine.if_locked`.
+        fail_on_rejects: whether any reject makes the exit code that of bad data.
+        clock: the clock of the run and its components; tests use one that they move.
     """
+
+    follow: bool = False
+    limit: int | None = None
+    dry_run: bool = False
+    start: str | None = None
+    workers: int | None = None
+    if_locked: str | None = None
+    fail_on_rejects: bool = False
+    clock: Clock = CLOCK
+
+
+class ByteBudget:
+    """Bounds the bytes in memory to `limit`; a single larger block is admitted when it is alone."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._changed = threading.Condition()
+
+    def acquire(self, size: int, cancellation: Cancellation) -> None:
+        """Wait until there is room for `size` bytes.
+
+        Raises:
+            InterruptedRunError: the wait was cancelled.
+        """
+        with self._changed:
+            while self._used and self._used + size > self._limit:
+                cancellation.check()
+                self._changed.wait(TICK_SECS)
+            self._used += size
+
+    def release(self, size: int) -> None:
+        """Make room again."""
+        with self._changed:
+            self._used -= size
+            self._changed.notify_all()
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What all tasks of a run share."""
 
     assembly: Assembly
     store: Store

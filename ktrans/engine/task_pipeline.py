@@ -13,7 +13,7 @@ from ktrans.engine.assembly import Assembly
 from ktrans.engine.block_processor import BlockProcessor, BlockResult
 from ktrans.engine.enricher_state import EnricherStates
 from ktrans.engine.ledger import StageLedger, Tally
-from ktrans.engine.ledger_counts import add_accounting, apply_counted, measure, take_counted
+from ktrans.engine.ledger_counts import add_accounting, apply_counted, measure
 from ktrans.engine.rejects.stored_form import refused_rows, to_stored
 from ktrans.engine.stage_times import StageTimes, now
 
@@ -21,11 +21,8 @@ from ktrans.engine.stage_times import StageTimes, now
 class TaskPipeline:
     """The decoder, enrichers and writers of one attempt.
 
-    Attributes:
-        processor: does what needs no order; may be used from any thread.
-        ledger: the counts of everything written so far.
-        torn: URIs of objects that end in the middle of a record.
-        times: how long the stages took.
+    The ledger has the counts of everything written so far. `torn` has the URIs of objects that
+    end in the middle of a record.
     """
 
     def __init__(self, assembly: Assembly, task: TaskId, states: EnricherStates) -> None:
@@ -81,7 +78,8 @@ class TaskPipeline:
         for bound, writer in zip(self._sinks, self._writers, strict=False):
             with self.times.timed("finish", bound.entry.id):
                 receipts.append(writer.finish())
-        for writer, stage in zip(self._writers[:-1], self._sink_stages(), strict=True):
+        stages = self.ledger.stages[-len(self._writers) : -1]
+        for writer, stage in zip(self._writers[:-1], stages, strict=True):
             for refused in writer.refused():
                 self._reject_refused(stage.name, stage, refused)
         with self.times.timed("finish", "rejects"):
@@ -114,15 +112,10 @@ class TaskPipeline:
         for index, enricher in enumerate(self._ordered[start:], first + start):
             stage = result.ledger.stages[index]
             began = now()
-            if result.prepared is not None:
-                result.batch, result.tally = take_counted(
-                    enricher, stage, result.prepared, result.tally
-                )
-                result.prepared = None
-            else:
-                result.batch, result.tally = apply_counted(
-                    enricher, stage, result.batch, result.tally
-                )
+            result.batch, result.tally = apply_counted(
+                enricher, stage, result.batch, result.tally, result.prepared
+            )
+            result.prepared = None
             self._reject_refused_by(enricher, self.ledger.stages[index])
             result.times.note("enrich", stage.name, began, now())
         if result.batch.num_rows:
@@ -152,9 +145,6 @@ class TaskPipeline:
         self.ledger.stages[-1].came_in.rows += count
         rejects = to_stored(refused_rows(name, refused))
         self._reject_writer.write(self._reject_writer.encode(rejects))
-
-    def _sink_stages(self) -> list[StageLedger]:
-        return self.ledger.stages[-1 - len(self._sinks) : -1]
 
     def _close_ledger(self, receipts: list[Receipt]) -> None:
         for stage, receipt in zip(self.ledger.stages[-len(receipts) :], receipts, strict=True):

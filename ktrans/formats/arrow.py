@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Encoded, Format, FormatWriter
 from ktrans.formats.conform import conform, storable
+from ktrans.kit.rows.row_format import RowWriter
 
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 """A continuation marker and a length of 0 (Arrow columnar format, "IPC Streaming Format")."""
@@ -64,24 +65,13 @@ class ArrowFormat(Format[ArrowFormatConfig]):
         return pa.ipc.IpcWriteOptions(compression=None if codec == "none" else codec)
 
 
-class _ArrowWriter(FormatWriter):
-    def __init__(self, stream: BinaryIO, head: bytes) -> None:
-        self._stream = stream
-        self._rows = 0
-        self._size = len(head) + len(_END_OF_STREAM)
-        stream.write(head)
-
-    def write(self, encoded: Encoded) -> None:
-        self._stream.write(encoded.data)
-        self._rows += encoded.rows
-        self._size += encoded.nbytes
-
+class _ArrowWriter(RowWriter):
     def tell(self) -> int:
-        return self._size
+        return super().tell() + len(_END_OF_STREAM)
 
     def finish(self) -> int:
-        self._stream.write(_END_OF_STREAM)
-        return self._rows
+        self.stream.write(_END_OF_STREAM)
+        return super().finish()
 
 
 def _serialised(schema: pa.Schema, batch: pa.RecordBatch | None, options: Any) -> pa.Buffer:

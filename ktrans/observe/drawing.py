@@ -1,4 +1,4 @@
-"""Draws the graph of a pipeline as Mermaid, DOT or SVG."""
+"""Draws the graph of a pipeline as Mermaid or SVG."""
 
 from __future__ import annotations
 
@@ -43,23 +43,6 @@ def mermaid(graph: Graph, *, columns: bool = False) -> str:
         for node in graph.nodes
     ]
     return "\n".join(lines) + "\n"
-
-
-def dot(graph: Graph, *, columns: bool = False) -> str:
-    """Draw for Graphviz."""
-    lines = [
-        f"digraph {_quoted(graph.name)} {{",
-        '    rankdir=LR; node [shape=box, style="rounded,filled", fontname="sans-serif"];',
-        '    edge [fontname="sans-serif", fontsize=10];',
-    ]
-    for node in graph.nodes:
-        label = _quoted("\n".join(_lines(node)))
-        lines.append(f'    {node.id} [label={label}, fillcolor="{_FILL[node.kind]}"];')
-    for edge in graph.edges:
-        label = _quoted("\n".join(_labels(edge, columns=columns)))
-        style = ", style=dashed" if edge.label == "rejects" else ""
-        lines.append(f"    {edge.start} -> {edge.end} [label={label}{style}];")
-    return "\n".join([*lines, "}"]) + "\n"
 
 
 def svg(graph: Graph) -> str:
@@ -110,11 +93,6 @@ def _labels(edge: Edge, *, columns: bool) -> list[str]:
 def _mermaid_text(text: str) -> str:
     """Escape text for Mermaid labels, where entities start with a hash."""
     return escape(text, quote=False).replace("&", "#").replace('"', "#quot;")
-
-
-def _quoted(text: str) -> str:
-    safe = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{safe}"'
 
 
 def _box(node: Node, left: float, top: float, wide: int, high: int) -> str:

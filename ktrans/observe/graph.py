@@ -15,12 +15,8 @@ from ktrans.flow.descriptions import type_text
 class Node:
     """A component of the pipeline.
 
-    Attributes:
-        id: unique within the graph, and valid in any notation: n0, n1, ...
-        kind: source, decoder, enricher, sink or rejects.
-        name: its name in the pipeline file.
-        type: its component type.
-        note: further information, such as the delivery guarantee of a sink.
+    Its id (n0, n1, ...) is valid in any notation; the note is such as the delivery guarantee of
+    a sink.
     """
 
     id: str

@@ -19,13 +19,11 @@ import traceback
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from ktrans.engine.log_context import bind, bound
+from ktrans.engine.log_context import bound
 from ktrans.observe import log_events
 
 if TYPE_CHECKING:
     from structlog.typing import Processor
-
-__all__ = ["LogFormat", "bind", "bound", "set_up"]
 
 LEVELS = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
 LogFormat = Literal["auto", "text", "json"]

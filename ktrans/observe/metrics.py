@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ktrans.api import StateError
-from ktrans.observe.prometheus_text import merge, without_created
 
 M = TypeVar("M", Counter, Gauge)
 
@@ -148,6 +147,36 @@ class MetricsFile:
         """
         text = merge(metrics.text() for metrics in self._metrics.values())
         write_atomically(self.path, text)
+
+
+def merge(texts: Iterable[str]) -> str:
+    """Merge several texts into one.
+
+    The format requires all lines of a metric to be together, with one explanation.
+    """
+    heads: dict[str, list[str]] = {}
+    samples: dict[str, list[str]] = {}
+    for text in texts:
+        name = ""
+        for line in text.splitlines(keepends=True):
+            if line.startswith("#"):
+                name = line.split(" ")[2]
+                head = heads.setdefault(name, [])
+                if line not in head:
+                    head.append(line)
+            else:
+                samples.setdefault(name, []).append(line)
+    return "".join("".join((*head, *samples.get(name, ()))) for name, head in heads.items())
+
+
+def without_created(text: str) -> str:
+    """Remove the `_created` series, which are of no use."""
+    return "".join(line for line in text.splitlines(keepends=True) if not _is_created(line))
+
+
+def _is_created(line: str) -> bool:
+    name = line.removeprefix("# HELP ").removeprefix("# TYPE ").split(" ")[0].split("{")[0]
+    return name.endswith("_created")
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from ktrans.observe.prometheus_text import merge, without_created
+from ktrans.observe.metrics import merge, without_created
 from ktrans.observe.run_status import StatusObserver
 
 if TYPE_CHECKING:
@@ -37,21 +37,22 @@ class ProcessStatus:
         )
         for outcome in ("applied", "failed"):
             self._reloads.labels(outcome)
-        Gauge(
-            "ktrans_config_generation",
-            "Number of configurations that were applied",
-            registry=registry,
-        ).set_function(lambda: self.generation)
-        Gauge(
-            "ktrans_config_loaded_timestamp_seconds",
-            "Time when the configuration was last applied",
-            registry=registry,
-        ).set_function(lambda: self._loaded)
-        Gauge(
-            "ktrans_config_reload_failing",
-            "1 if the current configuration files are invalid",
-            registry=registry,
-        ).set_function(lambda: bool(self._failed))
+        gauges: dict[str, tuple[str, Callable[[], float]]] = {
+            "config_generation": (
+                "Number of configurations that were applied",
+                lambda: self.generation,
+            ),
+            "config_loaded_timestamp_seconds": (
+                "Time when the configuration was last applied",
+                lambda: self._loaded,
+            ),
+            "config_reload_failing": (
+                "1 if the current configuration files are invalid",
+                lambda: bool(self._failed),
+            ),
+        }
+        for name, (about, read) in gauges.items():
+            Gauge(f"ktrans_{name}", about, registry=registry).set_function(read)
 
     # -- updated by the process --------------------------------------------------------------------
 

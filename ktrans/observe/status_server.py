@@ -6,7 +6,6 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Callable
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +22,7 @@ LOCAL = "127.0.0.1"
 HIGHEST_PORT = 0xFFFF
 IDLE_SECS = 30.0
 """An idle connection is closed after this time, since it uses a thread."""
+_TEXT = "text/plain; charset=utf-8"
 _SAFE = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -104,26 +104,23 @@ class StatusServer:
 
     # -- pages -----------------------------------------------------------------
 
-    def metrics(self) -> tuple[int, str, str]:
-        """Return the metrics in the text format of Prometheus."""
-        return HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", self._status.metrics()
+    def answer(self, path: str) -> tuple[int, str, str]:
+        """Return the status code, the content type and the text of a page."""
+        if path == "/":
+            return HTTPStatus.OK, "text/html; charset=utf-8", self._page()
+        if path == "/metrics":
+            return HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", self._status.metrics()
+        if path == "/healthz":
+            return HTTPStatus.OK, _TEXT, "ok\n"
+        if path == "/readyz":
+            reasons = self._status.unready()
+            code = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+            return code, _TEXT, reasons or "ready\n"
+        if path == "/status.json":
+            return HTTPStatus.OK, "application/json", json.dumps(self._status.to_json())
+        return HTTPStatus.NOT_FOUND, _TEXT, "not found\n"
 
-    def alive(self) -> tuple[int, str, str]:
-        """Return that the process is alive."""
-        return HTTPStatus.OK, "text/plain; charset=utf-8", "ok\n"
-
-    def ready(self) -> tuple[int, str, str]:
-        """Return whether all pipelines are ready, and if not, why."""
-        reasons = self._status.unready()
-        code = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-        return code, "text/plain; charset=utf-8", reasons or "ready\n"
-
-    def status(self) -> tuple[int, str, str]:
-        """Return everything as JSON, for programs and for the page."""
-        return HTTPStatus.OK, "application/json", json.dumps(self._status.to_json())
-
-    def page(self) -> tuple[int, str, str]:
-        """Return the status page."""
+    def _page(self) -> str:
         from ktrans.observe.drawing import svg
 
         page = files(__package__).joinpath("page.html").read_text("utf-8")
@@ -133,8 +130,7 @@ class StatusServer:
             f'<div class="graph">{svg(graph)}</div><div class="live"></div></section>'
             for status, graph in self._status.pipelines
         ]
-        text = page.replace("<!-- pipelines -->", "\n".join(parts))
-        return HTTPStatus.OK, "text/html; charset=utf-8", text
+        return page.replace("<!-- pipelines -->", "\n".join(parts))
 
 
 class _Server(ThreadingHTTPServer):
@@ -156,20 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
         owner = self.server.owner
         if owner.local and not is_local(self.headers.get("Host", LOCAL)):
             text = "this address is for this machine only: use localhost or 127.0.0.1\n"
-            self._answer(HTTPStatus.MISDIRECTED_REQUEST, "text/plain; charset=utf-8", text)
-            return
-        pages: dict[str, Callable[[], tuple[int, str, str]]] = {
-            "/": owner.page,
-            "/metrics": owner.metrics,
-            "/healthz": owner.alive,
-            "/readyz": owner.ready,
-            "/status.json": owner.status,
-        }
-        found = pages.get(self.path.partition("?")[0])
-        if found is None:
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", "not found\n")
+            self._answer(HTTPStatus.MISDIRECTED_REQUEST, _TEXT, text)
         else:
-            self._answer(*found())
+            self._answer(*owner.answer(self.path.partition("?")[0]))
 
     do_HEAD = do_GET  # noqa: N815
 

@@ -68,7 +68,7 @@ CODE_FILES = (
     *("config", "plugins", "tables", "input", "records", "run", "state"),
     *("services", "line_protocol"),
 )
-LOGGING_ROOMS = ("observe", "engine", "kit.state", "cli", "registry", "decoders", "kit")
+LOGGING_ROOMS = ("observe", "engine", "kit.state", "registry", "decoders", "kit")
 WELL_KNOWN = {
     "aws_metadata": "ktrans-aws",
     "azure_blob": "ktrans-azure",
@@ -145,12 +145,12 @@ STABLE_FORMATS = {
 }
 OTHER_FORMATS = {
     "arrow": "Arrow IPC",
-    "influx": "InfluxDB line protocol",
     "es_bulk": "Elasticsearch bulk requests",
 }
 FORMATS = [
     *_specs("format", STABLE_FORMATS, stability="stable"),
     *_specs("format", OTHER_FORMATS),
+    _spec("format", "ktrans.kit.rows.influx", "influx", "InfluxDB line protocol"),
 ]
 SINKS = [
     *_specs(

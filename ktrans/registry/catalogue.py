@@ -16,8 +16,6 @@ from ktrans.registry.plugins import Loaded, Offer, PluginInfo, load_plugins
 from ktrans.registry.suggest import listed, near
 
 if TYPE_CHECKING:
-    import click
-
     from ktrans.api.component import Context
     from ktrans.api.config import ComponentConfig
     from ktrans.registry.entry_points import PluginPoint
@@ -119,10 +117,6 @@ class Catalogue:
             return reduce(getattr, attr.split("."), found)
         except AttributeError as error:
             raise PluginError(f"{module} has no {attr}", code="plugin_import") from error
-
-    def add_commands(self, cli: click.Group) -> None:
-        """Let plugins add verbs; one that fails is logged and skipped."""
-        self.tell("ktrans_add_commands", cli=cli)
 
     def resolve_secret(self, scheme: str, ref: str) -> str | None:
         """Resolve `${scheme:ref}` by a plugin; None if no plugin knows the scheme.

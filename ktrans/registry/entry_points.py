@@ -28,11 +28,8 @@ _HEADER = re.compile(r"^(Name|Version):[ \t]*(.*?)\s*$", re.MULTILINE)
 class PluginPoint:
     """An entry point: a plugin that is installed, but not imported yet.
 
-    Attributes:
-        name: of the entry point.
-        value: `module` or `module:attr`, what to import.
-        distribution: the normalized name of the distribution that has it.
-        version: of that distribution.
+    `value` is what to import: `module` or `module:attr`. The name of the distribution is
+    normalized.
     """
 
     name: str

@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 class Explanation:
     """What an error code or reject reason means.
 
-    Attributes:
-        code: the code, as in errors, rejects and metrics.
-        cause: what it means.
-        cure: what to do about it.
-        title: the heading under which the documentation lists it.
-        distribution: the plugin that brings it.
+    `title` is the heading under which the documentation lists the code.
     """
 
     code: str

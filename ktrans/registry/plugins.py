@@ -7,24 +7,31 @@ own loader would stop at the first ImportError.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 import pluggy
 
 import ktrans.api.hooks
+from ktrans.api.errors import PluginError
 from ktrans.api.spec import API_VERSION, KINDS, Spec
 from ktrans.registry.entry_points import GROUP, PluginPoint, installed_points, normalized
-from ktrans.registry.plugin_files import FOLDER, import_file, plugin_files
 
 Status = Literal["ok", "broken", "disabled", "too_new"]
 
 ALLOW = "KTRANS_PLUGINS"
 DENY = "KTRANS_DISABLE_PLUGINS"
+FOLDER = "KTRANS_PLUGINS_DIR"
+PACKAGE = "ktrans_plugins_dir"
+"""The package of the imported modules: a Spec refers to them by `__name__`."""
 
 
 @dataclass(slots=True)
@@ -213,3 +220,41 @@ def _say_unknown_hook(name: str) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     meant = f" (did you mean {near[0]}?)" if near else ""
     return f"implements the hook {name}, which this version of ktrans does not know{meant}"
+
+
+def plugin_files(folder: str) -> list[Path]:
+    """List the plugin files of a folder by name; names that begin with _ or . are skipped.
+
+    Raises:
+        PluginError: the folder does not exist or cannot be read.
+    """
+    try:
+        found = sorted(Path(folder).expanduser().iterdir())
+    except OSError as error:
+        raise PluginError(
+            f"the folder of plugins {folder} cannot be read: {error.strerror}",
+            code="plugins_dir",
+            hint=f"{FOLDER} or --plugins-dir names a folder of Python files",
+        ) from error
+    return [path for path in found if path.suffix == ".py" and path.name[0] not in "._"]
+
+
+def import_file(path: Path) -> ModuleType:
+    """Import a file as a module; errors of the file are passed on."""
+    name = f"{PACKAGE}.{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}"
+    package = sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
+    package.__path__ = []
+    known = sys.modules.get(name)
+    if known is not None and known.__file__ == str(path):
+        return known
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

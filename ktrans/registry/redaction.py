@@ -74,7 +74,7 @@ class Redactor:
             self._pattern = None
 
     def text(self, text: str) -> str:
-        """Replace every secret in a text."""
+        """Replace every known secret, and every text that has the form of one."""
         text = _CREDENTIALS.sub(_masked, text)
         pattern = self._pattern or self._compiled()
         return text if pattern is None else pattern.sub(MASK, text)
@@ -109,19 +109,8 @@ class Redactor:
 _process = Redactor()
 
 
-def learn_secrets(secrets: Iterable[str]) -> None:
-    """Add secrets to those of this process."""
-    _process.learn(secrets)
-
-
-def redact(text: str) -> str:
-    """Replace every known secret, and every text that has the form of one."""
-    return _process.text(text)
-
-
-def redact_tree(value: Any) -> Any:
-    """Redact a tree of mappings, lists and scalars; other values become texts."""
-    return _process.tree(value)
+learn_secrets, redact, redact_tree = _process.learn, _process.text, _process.tree
+"""Add secrets to those of this process, and redact texts and trees with them."""
 
 
 def secrets_of(value: Any) -> Iterator[str]:

@@ -12,10 +12,11 @@ from contextlib import AbstractContextManager
 from dataclasses import astuple
 from typing import Any
 
-from ktrans.api import Receipt, Split
+import msgspec
+
 from ktrans.api.state import Database, Transaction
 from ktrans.state import rewind, snapshots
-from ktrans.state.epochs import Epoch, Quarantine, Status
+from ktrans.state.epochs import PLANNED, STAGED, Epoch, Quarantine, Status
 
 KEPT_EPOCHS = 1000
 
@@ -53,34 +54,25 @@ class EpochStore:
 
     def _epoch(self, pipeline: str, row: tuple[Any, ...]) -> Epoch:
         number, status, fingerprint, plan_text, staged_text = row
-        plan = json.loads(plan_text)
-        staged = json.loads(staged_text) if staged_text else {}
         quarantined = self.rows(
             "SELECT key, uri, kind, code, reason FROM epoch_quarantined "
             "WHERE pipeline=? AND number=?",
             pipeline,
             number,
         )
-        return Epoch(
-            number,
-            [[Split.from_json(split) for split in task] for task in plan["tasks"]],
-            plan["position"],
-            plan["remember"],
-            fingerprint,
-            Status(status),
-            {item[0]: Quarantine(*item) for item in quarantined},
+        epoch = msgspec.convert(
             {
-                sink: [Receipt.from_json(receipt) for receipt in receipts]
-                for sink, receipts in staged.get("receipts", {}).items()
+                "number": number,
+                "status": status,
+                "fingerprint": fingerprint,
+                "decided": staged_text is not None,
+                **json.loads(plan_text),
+                **json.loads(staged_text or "{}"),
             },
-            staged.get("ledger", {}),
-            staged.get("extra", {}),
-            replay=plan["replay"],
-            source=plan["source"],
-            last=plan["last"],
-            decided=staged_text is not None,
-            planned=dt.datetime.fromisoformat(plan["planned"]),
+            Epoch,
         )
+        epoch.quarantined = {item[0]: Quarantine(*item) for item in quarantined}
+        return epoch
 
     def plan(self, pipeline: str, epoch: Epoch) -> None:
         """Record the plan of an epoch, before any of its data is read."""
@@ -93,7 +85,7 @@ class EpochStore:
                     epoch.number,
                     Status.PLANNED.value,
                     epoch.fingerprint,
-                    json.dumps(epoch.plan_json()),
+                    json.dumps(epoch.to_json(PLANNED)),
                     now_text(),
                 ),
             )
@@ -143,7 +135,12 @@ class EpochStore:
         with self.transaction() as db:
             db.execute(
                 "UPDATE epochs SET status=?, staged=? WHERE pipeline=? AND number=?",
-                (Status.COMMITTING.value, json.dumps(epoch.staged_json()), pipeline, epoch.number),
+                (
+                    Status.COMMITTING.value,
+                    json.dumps(epoch.to_json(STAGED)),
+                    pipeline,
+                    epoch.number,
+                ),
             )
             snapshots.stage(db, pipeline, epoch.number, epoch.updates)
 

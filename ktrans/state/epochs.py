@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from ktrans.api import Plan, Receipt, Split, StateUpdate
+
+_CHUNK = 500
 
 
 class Status(StrEnum):
@@ -27,6 +31,13 @@ class Status(StrEnum):
     DONE = "done"
     DROPPED = "dropped"
     REWOUND = "rewound"
+
+
+def chunks(keys: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield keys in pieces that fit into one statement, each after its placeholders."""
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        yield ", ".join("?" * len(chunk)), chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +120,12 @@ class Epoch:
                 found[key] = {**value, "rejected": True} if isinstance(value, dict) else value
         return found
 
-    def plan_json(self) -> dict[str, Any]:
-        """Return the part that is fixed when the epoch is planned."""
-        return {
-            "tasks": [[split.to_json() for split in task] for task in self.tasks],
-            "position": self.position,
-            "remember": dict(self.remember),
-            "replay": self.replay,
-            "source": self.source,
-            "last": self.last,
-            "planned": self.planned.isoformat(),
-        }
+    def to_json(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Return some fields in the form that the state store keeps: `PLANNED` or `STAGED`."""
+        found: dict[str, Any] = msgspec.to_builtins({name: getattr(self, name) for name in names})
+        return found
 
-    def staged_json(self) -> dict[str, Any]:
-        """Return the part that is fixed when everything is staged."""
-        return {
-            "receipts": {
-                sink: [receipt.to_json() for receipt in receipts]
-                for sink, receipts in self.receipts.items()
-            },
-            "ledger": self.ledger,
-            "extra": self.extra,
-        }
+
+PLANNED = ("tasks", "position", "remember", "replay", "source", "last", "planned")
+STAGED = ("receipts", "ledger", "extra")
+"""The fields that are fixed when an epoch is planned, and when everything is staged."""

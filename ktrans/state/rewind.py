@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import StateError, UsageError
-from ktrans.state.epochs import Epoch, Status
+from ktrans.state.epochs import Epoch, Status, chunks
 
 if TYPE_CHECKING:
     from ktrans.api.state import Database, Queryable, Transaction
@@ -21,15 +21,11 @@ if TYPE_CHECKING:
 REPLACED_VALUES = 100_000
 """How many replaced values are kept of a pipeline; those of the oldest epochs are removed first."""
 
-_CHUNK = 500
-
 
 def note(db: Transaction, pipeline: str, epoch: Epoch) -> None:
     """Keep what rewinding an epoch needs, within the transaction that records it."""
     keys = list(epoch.remembered())
-    for start in range(0, len(keys), _CHUNK):
-        chunk = keys[start : start + _CHUNK]
-        marks = ", ".join("?" * len(chunk))
+    for marks, chunk in chunks(keys):
         db.execute(
             "INSERT INTO replaced (pipeline, number, key, value, written) "  # noqa: S608
             "SELECT pipeline, ?, key, value, number FROM remembered "

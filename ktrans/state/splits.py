@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import StateError
+from ktrans.state.epochs import chunks
 
 if TYPE_CHECKING:
     from ktrans.state.store import Store
-
-_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
 class KnownSplit:
     """A split that is remembered or quarantined.
 
-    Attributes:
-        key: its key.
-        value: what the source remembers of it.
-        epoch: the number of the epoch that read it, or tried to.
-        quarantined: why it could not be read, if it could not.
+    `epoch` is the one that read it, or tried to; `quarantined` says why it could not be read.
     """
 
     key: str
@@ -63,14 +58,11 @@ def matching(
     return [found[key] for key in sorted(found)]
 
 
-def _conditions(keys: Sequence[str], prefix: str | None) -> list[tuple[str, tuple[Any, ...]]]:
-    conditions: list[tuple[str, tuple[Any, ...]]] = []
-    for start in range(0, len(keys), _CHUNK):
-        chunk = tuple(keys[start : start + _CHUNK])
-        conditions.append((f"key IN ({', '.join('?' * len(chunk))})", chunk))
+def _conditions(keys: Sequence[str], prefix: str | None) -> Iterator[tuple[str, Sequence[str]]]:
+    for marks, chunk in chunks(keys):
+        yield f"key IN ({marks})", chunk
     if prefix is not None:
-        conditions.append((f"substr(key, 1, {len(prefix)})=?", (prefix,)))
-    return conditions
+        yield f"substr(key, 1, {len(prefix)})=?", (prefix,)
 
 
 def forget(store: Store, pipeline: str, found: Sequence[KnownSplit]) -> None:

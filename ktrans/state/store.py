@@ -10,6 +10,7 @@ import json
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ from ktrans.api.state import StateStore
 from ktrans.kit.state.tables import TABLES, pipeline_column
 from ktrans.state import snapshots
 from ktrans.state.epoch_store import EpochStore, now_text
-
-RECALL_CHUNK = 500
+from ktrans.state.epochs import chunks
 
 
 @contextmanager
@@ -151,22 +151,20 @@ class Store(EpochStore):
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
 class StoredMemory:
     """What committed epochs remembered for the source."""
 
-    def __init__(self, store: Store, pipeline: str) -> None:
-        self._store = store
-        self._pipeline = pipeline
+    store: Store
+    pipeline: str
 
     def recall(self, keys: Sequence[str]) -> dict[str, Any]:
         """Return the remembered value of each key that has one."""
         found: dict[str, Any] = {}
-        for start in range(0, len(keys), RECALL_CHUNK):
-            chunk = keys[start : start + RECALL_CHUNK]
-            marks = ",".join("?" * len(chunk))
-            rows = self._store.rows(
+        for marks, chunk in chunks(keys):
+            rows = self.store.rows(
                 f"SELECT key, value FROM remembered WHERE pipeline=? AND key IN ({marks})",  # noqa: S608
-                self._pipeline,
+                self.pipeline,
                 *chunk,
             )
             found.update((key, json.loads(value)) for key, value in rows)

@@ -223,8 +223,8 @@ def _drawn(names: Sequence[str], shown: Sequence[int], pairs: list[Pair]) -> lis
         for sign, row, against in (("-", one, other), ("+", other, one)):
             if row is None:
                 continue
-            differs = set() if against is None else _differing(row, against)
-            cells = [(_text(row[1][place]), place in differs) for place in shown]
+            other_cells = set() if against is None else _differing(row, against)
+            cells = [(_text(row[1][place]), place in other_cells) for place in shown]
             table.append((sign, str(row[0]), cells))
     numbers = max(3, *(len(number) for _, number, _ in table))
     marked = [any(cells[i][1] for _, _, cells in table) for i in range(len(shown))]

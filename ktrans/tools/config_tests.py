@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ktrans.api import BytesPayload, ConfigError, Decoded, KtransError, Split, UsageError
 from ktrans.config.model import Case, Pipeline
-from ktrans.config.pipeline_tests import read_cases
+from ktrans.config.yaml_read import read_document
 from ktrans.engine.assemble import assemble
 from ktrans.engine.assembly import Assembly
 from ktrans.registry.catalogue import Catalogue
+from ktrans.registry.validation import validate_model
+from ktrans.registry.wording import say
 from ktrans.tools.preview import run_stages
 
 
@@ -35,13 +38,7 @@ class Difference:
 
 @dataclass(slots=True)
 class TestResult:
-    """The result of a test.
-
-    Attributes:
-        case: the test.
-        differences: the differences from what is expected; none if the test has passed.
-        rows: the number of resulting rows.
-    """
+    """The result of a test."""
 
     case: Case
     differences: list[Difference] = field(default_factory=list)
@@ -69,11 +66,58 @@ def run_config_tests(pipeline: Pipeline, catalogue: Catalogue) -> Iterator[TestR
         ConfigError: the tests or the pipeline are not valid.
     """
     for case in read_cases(pipeline):
-        assembly = assemble(pipeline, catalogue, ephemeral=True)
-        try:
+        with closing(assemble(pipeline, catalogue, ephemeral=True)) as assembly:
             yield _run(case, assembly, pipeline.base_dir)
-        finally:
-            assembly.close()
+
+
+def read_cases(pipeline: Pipeline) -> list[Case]:
+    """Return the tests in the pipeline file, and those of `<its name>.tests.yaml` beside it.
+
+    The second file is read only if the pipeline file holds one pipeline.
+
+    Raises:
+        ConfigError: the second file is invalid.
+    """
+    if not pipeline.alone:
+        return [*pipeline.tests]
+    return [*pipeline.tests, *cases_of(pipeline.path.with_suffix(".tests.yaml"))]
+
+
+def cases_of(path: Path) -> list[Case]:
+    """Read a file of tests: a list, or a mapping with `tests`; empty if there is no file.
+
+    Raises:
+        ConfigError: the file is invalid.
+    """
+    if not path.exists():
+        return []
+    document = read_document(path)
+    tree = document.tree
+    place: tuple[str | int, ...] = ()
+    if isinstance(tree, dict) and set(tree) == {"tests"}:
+        tree, place = tree["tests"], ("tests",)
+    if not isinstance(tree, list):
+        raise ConfigError(
+            f"the file holds {say(tree)} instead of a list of tests",
+            code="wrong_type",
+            where=document.where(*place),
+        )
+    cases = []
+    for at, raw in enumerate(tree):
+        if not isinstance(raw, dict):
+            raise ConfigError(
+                f"a test must be a mapping, not {say(raw)}",
+                code="wrong_type",
+                where=document.where(*place, at),
+            )
+        case, wrong = validate_model(Case, raw, f"test {at + 1}")
+        for problem in wrong:
+            error = problem.error()
+            error.where = document.where(*place, at, *problem.path)
+            raise error
+        if case is not None:
+            cases.append(case)
+    return cases
 
 
 def _run(case: Case, assembly: Assembly, base_dir: Path) -> TestResult:

@@ -43,14 +43,7 @@ CREDENTIALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check.
-
-    Attributes:
-        verdict: ok, warning or failed.
-        subject: what was checked.
-        message: the result.
-        hint: what to do subject it, or "".
-    """
+    """The result of a check."""
 
     verdict: Verdict
     subject: str
@@ -65,7 +58,7 @@ def check_machine(catalogue: Catalogue) -> Iterator[Finding]:
     yield Finding("ok", "python", f"{platform.python_version()} on {platform.platform()}")
     pool = pa.default_memory_pool().backend_name
     yield Finding("ok", "pyarrow", f"{pa.__version__}, allocator {pool}")
-    yield _cores()
+    yield Finding("ok", "cores", f"{usable_cores()} of {os.cpu_count()} may be used")
     yield _clock(time.time())
     yield _open_files()
     yield from _memory()
@@ -155,10 +148,6 @@ def _state(config: str, state: StateStore[Any], name: str) -> Iterator[Finding]:
         return
     text = state.where if known else f"{state.where}: no state yet"
     yield Finding("ok", subject, text)
-
-
-def _cores() -> Finding:
-    return Finding("ok", "cores", f"{usable_cores()} of {os.cpu_count()} may be used")
 
 
 def _clock(now: float) -> Finding:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
-from ktrans.api import UsageError
+from ktrans.api import Budget, Context, KtransError, UsageError
+from ktrans.registry.catalogue import Catalogue
+from ktrans.tools.preview import NoMemory
 
 HINT = (
     "use a path, s3://bucket/prefix, gs://bucket/prefix, az://account/container/prefix, "
@@ -40,19 +43,10 @@ def source_at(place: str) -> Section:
         note = "files, folders and globs; relative to this file"
         return Section().add("type", "file").add("paths", [place], note)
     url = urlsplit(place)
-    path = url.path.lstrip("/")
-    if url.scheme == "s3":
-        section = Section(plugin="ktrans-aws").add("type", "s3").add("bucket", url.netloc)
-        return section.add(
-            "prefix", path, "day folders below it are detected, and listed day by day"
-        )
-    if url.scheme in {"gs", "gcs"}:
-        section = Section(plugin="ktrans-gcp").add("type", "gcs").add("bucket", url.netloc)
-        return section.add("prefix", path)
-    if url.scheme in {"az", "azure"}:
-        container, _, prefix = path.partition("/")
-        section = _azure(url.netloc, container)
-        return section.add("prefix", prefix) if prefix else section
+    section, path = _object_store(url)
+    if section is not None:
+        note = "day folders below it are detected, and listed day by day"
+        return section.add("prefix", path, note if url.scheme == "s3" else "") if path else section
     if url.scheme == "kafka":
         section = _kafka(url.netloc).add("topics", [path or "flows"])
         return section.add("start", "earliest", "where to start when nothing was read yet")
@@ -70,24 +64,17 @@ def sink_at(place: str) -> Section:
     if "://" not in place:
         return _files(Section().add("type", "file"), place, "")
     url = urlsplit(place)
-    path = url.path.lstrip("/")
-    if url.scheme == "s3":
-        section = Section(plugin="ktrans-aws").add("type", "s3").add("bucket", url.netloc)
-    elif url.scheme in {"gs", "gcs"}:
-        section = Section(plugin="ktrans-gcp").add("type", "gcs").add("bucket", url.netloc)
-    elif url.scheme in {"az", "azure"}:
-        container, _, path = path.partition("/")
-        section = _azure(url.netloc, container)
-    elif url.scheme == "kafka":
+    section, path = _object_store(url)
+    if section is not None:
+        return _files(section, path, "flows")
+    if url.scheme == "kafka":
         return _kafka(url.netloc).add("topic", path or "flows")
-    elif url.scheme in {"http", "https"}:
+    if url.scheme in {"http", "https"}:
         section = Section(plugin="ktrans-influxdb").add("type", "influxdb")
         section.add("url", f"{url.scheme}://{url.netloc}").add("org", path or "my-org")
         section.add("bucket", "flows")
         return section.add("token", "${env:INFLUX_TOKEN:-no-token}", "from the environment")
-    else:
-        raise UsageError(f"rows cannot be written to {place!r}", hint=HINT)
-    return _files(section, path, "flows")
+    raise UsageError(f"rows cannot be written to {place!r}", hint=HINT)
 
 
 def _files(section: Section, folder: str, default: str) -> Section:
@@ -98,15 +85,52 @@ def _files(section: Section, folder: str, default: str) -> Section:
     return section.add("format", {"type": "parquet"}, "or jsonl, csv, arrow, influx, es_bulk")
 
 
-def _azure(account: str, container: str) -> Section:
+def _object_store(url: SplitResult) -> tuple[Section | None, str]:
+    """Return the options that name an object store, if the URL is of one, and the path below."""
+    path = url.path.lstrip("/")
+    if url.scheme == "s3":
+        return Section(plugin="ktrans-aws").add("type", "s3").add("bucket", url.netloc), path
+    if url.scheme in {"gs", "gcs"}:
+        return Section(plugin="ktrans-gcp").add("type", "gcs").add("bucket", url.netloc), path
+    if url.scheme not in {"az", "azure"}:
+        return None, path
+    container, _, path = path.partition("/")
     section = Section(plugin="ktrans-azure").add("type", "azure_blob")
-    section.add("account", account, "signs in as the Azure CLI, a managed identity or a workload")
-    return section.add("container", container or "flows")
+    note = "signs in as the Azure CLI, a managed identity or a workload"
+    return section.add("account", url.netloc, note).add("container", container or "flows"), path
 
 
 def _kafka(servers: str) -> Section:
     section = Section(plugin="ktrans-kafka").add("type", "kafka")
     return section.add("bootstrap_servers", servers.split(",") if servers else ["localhost:9092"])
+
+
+def detect_decoders(
+    origin: str, base_dir: Path, catalogue: Catalogue, limit: int
+) -> dict[str, str]:
+    """Return the decoder of some files, or `unknown`, by URI.
+
+    `origin` is a file, folder or glob, relative to `base_dir`; at most `limit` files are looked
+    at.
+    """
+    context = Context(base_dir=base_dir, registry=catalogue, ephemeral=True)
+    config = catalogue.config("source", {"type": "file", "paths": [origin], "tail_wait": 0})
+    found: dict[str, str] = {}
+    with catalogue.build("source", config, context) as source:
+        plan = source.plan(None, NoMemory(), Budget(splits=limit))
+        for split in plan.splits if plan else ():
+            auto = catalogue.build(
+                "decoder", catalogue.config("decoder", {"type": "auto"}), context
+            )
+            auto.schema(None)
+            try:
+                with source.open(split) as payload:
+                    next(iter(auto.blocks(payload)), None)
+                choice = next(iter(auto.choices().values()), "unknown")
+            except (KtransError, OSError):
+                choice = "unknown"
+            found[split.uri] = choice.partition(":")[0]
+    return found
 
 
 def pipeline_text(

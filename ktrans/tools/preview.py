@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from difflib import get_close_matches
 from typing import Any
 
@@ -51,11 +52,8 @@ def preview(
     Raises:
         UsageError: there is no such stage.
     """
-    assembly = assemble(pipeline, catalogue, ephemeral=True)
-    try:
+    with closing(assemble(pipeline, catalogue, ephemeral=True)) as assembly:
         return _collect(assembly, rows, after)
-    finally:
-        assembly.close()
 
 
 def _collect(assembly: Assembly, rows: int, after: str | None) -> tuple[pa.Table, pa.Table]:

@@ -31,18 +31,7 @@ def referenced_files(pipeline: Pipeline) -> Iterator[Path]:
 
 def pipeline_fingerprint(pipeline: Pipeline) -> tuple[Any, ...]:
     """Return everything that a run of the pipeline depends on, to compare two loads of it."""
-    return (
-        pipeline.base_dir,
-        pipeline.source,
-        pipeline.decoder,
-        pipeline.enrichers,
-        pipeline.sinks,
-        pipeline.rejects,
-        pipeline.state,
-        pipeline.limits,
-        pipeline.engine,
-        tuple((path, file_digest(path)) for path in referenced_files(pipeline)),
-    )
+    return pipeline, tuple((path, file_digest(path)) for path in referenced_files(pipeline))
 
 
 def file_digest(path: Path) -> str | None:

@@ -15,12 +15,11 @@ from ktrans.api import KtransError, UsageError
 from ktrans.config.load import Loaded, flatten_errors
 from ktrans.engine.failures import to_ktrans_error
 from ktrans.engine.fleet.allocation import check_stdio_conflicts
-from ktrans.engine.fleet.build_members import build_members
 from ktrans.engine.fleet.config_watch import ConfigWatch
 from ktrans.engine.fleet.fingerprint import pipeline_fingerprint, referenced_files
 from ktrans.engine.fleet.member import Member
 from ktrans.engine.fleet.observer import FleetObserver, ReloadChange
-from ktrans.engine.fleet.request import FleetRequest
+from ktrans.engine.fleet.request import FleetRequest, build_members
 
 if TYPE_CHECKING:
     from ktrans.config.draft import LoadedFile

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ktrans.config.draft import LoadedFile
     from ktrans.engine.observer import Observer
     from ktrans.engine.receipt import RunReceipt
-    from ktrans.engine.run_options import RunOptions
+    from ktrans.engine.run_context import RunOptions
     from ktrans.registry.catalogue import Catalogue
 
 

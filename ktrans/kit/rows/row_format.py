@@ -26,25 +26,30 @@ class RowFormat(Format[C]):
 
     def open(self, stream: BinaryIO) -> FormatWriter:
         """Begin a file with the header."""
-        return _RowWriter(stream, self.header())
+        return RowWriter(stream, self.header())
 
 
-class _RowWriter(FormatWriter):
+class RowWriter(FormatWriter):
+    """Writes a header, then the rows as they are encoded."""
+
     def __init__(self, stream: BinaryIO, header: bytes) -> None:
-        self._stream = stream
+        self.stream = stream
         self._rows = 0
         self._size = len(header)
         stream.write(header)
 
     def write(self, encoded: Encoded) -> None:
-        self._stream.write(encoded.data)
+        """Append encoded rows."""
+        self.stream.write(encoded.data)
         self._rows += encoded.rows
         self._size += encoded.nbytes
 
     def tell(self) -> int:
+        """Return the size so far."""
         return self._size
 
     def finish(self) -> int:
+        """Return the number of rows."""
         return self._rows
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from ktrans.api import WritesFolder
 from ktrans.sources.files.listing import Found, fixed_part
 
 
+@dataclass(frozen=True, slots=True)
 class OwnOutputs:
     """The files that the pipeline's sinks write.
 
@@ -17,21 +19,20 @@ class OwnOutputs:
     folder itself or one above it, only the files with the sink's names are its own.
     """
 
-    def __init__(self, outputs: Sequence[WritesFolder], paths: Sequence[str]) -> None:
-        self._outputs = outputs
-        self._paths = paths
+    outputs: Sequence[WritesFolder]
+    paths: Sequence[str]
 
     def drop(self, files: dict[str, Found]) -> int:
         """Remove the pipeline's own files from a listing; return how many."""
         read = [
             os.path.realpath(path if os.path.lexists(path) else fixed_part(path))
-            for path in self._paths
+            for path in self.paths
         ]
         outputs = []
-        for sink in self._outputs:
+        for sink in self.outputs:
             folder = str(sink.folder)
             shared = any(_is_below(path, folder) for path in read)
-            outputs.append((folder, sink.owns if shared else _any))
+            outputs.append((folder, sink.owns if shared else lambda _name: True))
         real = cache(os.path.realpath)
         own = []
         for path in files:
@@ -42,10 +43,6 @@ class OwnOutputs:
         for path in own:
             del files[path]
         return len(own)
-
-
-def _any(_name: str) -> bool:
-    return True
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -14,11 +14,13 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
+from ktrans.api import Component
 from ktrans.api.spec import Kind
+from ktrans.testing.contracts.config import check_config
 
 _FILE = "KTRANS_COVERED_FILE"
 
@@ -33,6 +35,26 @@ class Contract:
 
     kind: ClassVar[Kind]
     covers: ClassVar[Iterable[str]] = ()
+
+
+class ComponentContract(Contract):
+    """What all components have in common; give a fixture `component`."""
+
+    @pytest.fixture
+    def component(self) -> Component[Any]:
+        """Return a component that was not used yet; to be overridden."""
+        raise NotImplementedError
+
+    def test_options_survive_a_round_trip_and_are_documented(
+        self, component: Component[Any]
+    ) -> None:
+        """The reference page is made of them."""
+        check_config(component.config)
+
+    def test_close_is_safe_twice_and_without_use(self, component: Component[Any]) -> None:
+        """A pipeline that could not start is closed all the same."""
+        component.close()
+        component.close()
 
 
 def covered(*folders: Path) -> set[tuple[Kind, str]]:

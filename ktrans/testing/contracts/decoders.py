@@ -24,8 +24,7 @@ from ktrans.api import (
 from ktrans.api.spec import Kind
 from ktrans.flow.schema import FLOW_SCHEMA, NAMES
 from ktrans.testing.arrow import assert_batches_equal
-from ktrans.testing.contracts.config import check_config
-from ktrans.testing.contracts.covered import Contract
+from ktrans.testing.contracts.covered import ComponentContract
 
 RUBBISH = 50
 """How many damaged logs are tried."""
@@ -88,10 +87,15 @@ def _saying(what: str) -> Iterator[None]:
         raise AssertionError(f"{what}\n{error}") from None
 
 
-class DecoderContract(Contract):
+class DecoderContract(ComponentContract):
     """Inherit this, and override `make` and `log`."""
 
     kind: ClassVar[Kind] = "decoder"
+
+    @pytest.fixture
+    def component(self) -> Decoder[Any]:
+        """Return a decoder."""
+        return self.make(Context())
 
     def make(self, context: Context) -> Decoder[Any]:
         """Build the decoder."""
@@ -189,13 +193,3 @@ class DecoderContract(Contract):
             assert self.decode(b"").rows.num_rows == 0
         except RejectError:
             return
-
-    def test_options_survive_a_round_trip_and_are_documented(self) -> None:
-        """The reference page is made of them."""
-        check_config(self.make(Context()).config)
-
-    def test_close_is_safe_twice(self) -> None:
-        """As of every component."""
-        decoder = self.make(Context())
-        decoder.close()
-        decoder.close()

@@ -14,8 +14,7 @@ from ktrans.api import Context, Enricher, EpochId, TaskId
 from ktrans.api.spec import Kind
 from ktrans.flow.schema import FLOW_SCHEMA, TEXT
 from ktrans.testing.arrow import assert_batches_equal
-from ktrans.testing.contracts.config import check_config
-from ktrans.testing.contracts.covered import Contract
+from ktrans.testing.contracts.covered import ComponentContract
 
 TASK = TaskId(EpochId("p", 1), 0)
 
@@ -105,7 +104,7 @@ def _total(batch: pa.RecordBatch, name: str) -> int:
     return sum(value or 0 for value in batch.column(name).to_pylist())
 
 
-class EnricherContract(Contract):
+class EnricherContract(ComponentContract):
     """Inherit this and override `make`."""
 
     kind: ClassVar[Kind] = "enricher"
@@ -113,6 +112,11 @@ class EnricherContract(Contract):
     def make(self, context: Context) -> Enricher[Any]:
         """Build the enricher; files that it needs may be written below `context.base_dir`."""
         raise NotImplementedError
+
+    @pytest.fixture
+    def component(self, enricher: Enricher[Any]) -> Enricher[Any]:
+        """Return the enricher."""
+        return enricher
 
     @pytest.fixture
     def enricher(self, tmp_path: Path) -> Iterator[Enricher[Any]]:
@@ -209,13 +213,3 @@ class EnricherContract(Contract):
         if keeps is not None:
             out = enricher.bind(FLOW_SCHEMA)
             assert set(out.names) <= {*keeps, *enricher.adds()}
-
-    def test_options_survive_a_round_trip_and_are_documented(self, enricher: Enricher[Any]) -> None:
-        """The reference page is made of them."""
-        check_config(enricher.config)
-
-    def test_close_is_safe_twice_and_without_use(self, tmp_path: Path) -> None:
-        """A pipeline that could not start is closed all the same."""
-        made = self.make(Context(base_dir=tmp_path))
-        made.close()
-        made.close()

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pytest
 
 from ktrans.api import Format
 from ktrans.api.spec import Kind
-from ktrans.flow.schema import FLOW_SCHEMA, TEXT
-from ktrans.testing.contracts.config import check_config
-from ktrans.testing.contracts.covered import Contract
+from ktrans.flow.schema import FLOW_SCHEMA
+from ktrans.testing.contracts.covered import ComponentContract
+from ktrans.testing.contracts.enrichers import plain, with_odd_dictionaries
 
 
 def flow_batch(rows: int = 50, seed: int = 0) -> pa.RecordBatch:
@@ -46,10 +47,15 @@ def write(made: Format[Any], batches: list[pa.RecordBatch]) -> bytes:
     return stream.getvalue()
 
 
-class FormatContract(Contract):
+class FormatContract(ComponentContract):
     """Inherit this and override `make`."""
 
     kind: ClassVar[Kind] = "format"
+
+    @pytest.fixture
+    def component(self) -> Format[Any]:
+        """Return a format."""
+        return self.make(FLOW_SCHEMA)
 
     def make(self, schema: pa.Schema) -> Format[Any]:
         """Build the format and bind it to a schema."""
@@ -77,23 +83,14 @@ class FormatContract(Contract):
     def test_plain_text_columns_do_as_well_as_dictionaries(self) -> None:
         """Other plugins' enrichers may bring either."""
         batch = flow_batch()
-        columns = [c.cast(pa.string()) if c.type == TEXT else c for c in batch.columns]
-        bare = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+        bare = plain(batch, pa.string())
         made = self.make(FLOW_SCHEMA)
         assert write(made, [bare]) == write(made, [batch])
 
     def test_values_that_no_row_uses_and_nulls_among_them_change_nothing(self) -> None:
         """Dictionaries differ from batch to batch."""
         clean = flow_batch()
-        columns = []
-        for column in clean.columns:
-            if column.type != TEXT:
-                columns.append(column)
-                continue
-            values = pa.concat_arrays([pa.array(["unused", None]), column.dictionary])
-            codes = [1 if i is None else i + 2 for i in column.indices.to_pylist()]
-            columns.append(pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), values))
-        odd = pa.RecordBatch.from_arrays(columns, schema=clean.schema)
+        odd = with_odd_dictionaries(clean)
         made = self.make(FLOW_SCHEMA)
         odd_rows, clean_rows = self.rows(write(made, [odd])), self.rows(write(made, [clean]))
         assert odd_rows == clean_rows
@@ -109,13 +106,3 @@ class FormatContract(Contract):
         """Header and footer are written all the same."""
         found = self.rows(write(self.make(FLOW_SCHEMA), []))
         assert not found
-
-    def test_options_survive_a_round_trip_and_are_documented(self) -> None:
-        """The reference page is made of them."""
-        check_config(self.make(FLOW_SCHEMA).config)
-
-    def test_close_is_safe_twice(self) -> None:
-        """Like every component."""
-        made = self.make(FLOW_SCHEMA)
-        made.close()
-        made.close()

@@ -11,8 +11,7 @@ import pytest
 
 from ktrans.api import Budget, Plan, Source, Split, UsageError
 from ktrans.api.spec import Kind
-from ktrans.testing.contracts.config import check_config
-from ktrans.testing.contracts.covered import Contract
+from ktrans.testing.contracts.covered import ComponentContract
 
 
 class PlainMemory(dict[str, Any]):
@@ -78,7 +77,7 @@ def drain(
         source.commit(plan)
 
 
-class SourceContract(Contract):
+class SourceContract(ComponentContract):
     """Inherit this and give a fixture `case` that returns a SourceCase."""
 
     kind: ClassVar[Kind] = "source"
@@ -213,13 +212,7 @@ class SourceContract(Contract):
         with pytest.raises(UsageError):
             case.build().position_from("banana")
 
-    def test_options_survive_a_round_trip_and_are_documented(self, case: SourceCase) -> None:
-        """The reference page is made of them."""
-        with case.build() as source:
-            check_config(source.config)
-
-    def test_close_is_safe_twice_and_without_use(self, case: SourceCase) -> None:
-        """A pipeline that could not start is closed all the same."""
-        source = case.build()
-        source.close()
-        source.close()
+    @pytest.fixture
+    def component(self, case: SourceCase) -> Source[Any]:
+        """Return a source."""
+        return case.build()

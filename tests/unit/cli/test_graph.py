@@ -1,8 +1,6 @@
 """`ktrans graph`: the picture shows what the pipeline does."""
 
 import json
-import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -77,11 +75,3 @@ def test_the_picture_is_svg_by_the_name_of_the_file(config, tmp_path):
     assert any("src_addr text" in title for title in titles)
     texts = [text.text for text in root.iter(f"{space}text")]
     assert {"generate", "auto", "filter", "services", "lake", "refused", "rejects"} <= set(texts)
-
-
-def test_dot_is_well_formed(config):
-    text = as_json("--format", "dot", config)
-    assert text.count("->") == 6
-    assert text.count("{") == text.count("}")
-    if shutil.which("dot"):
-        subprocess.run(["dot", "-Tsvg"], input=text, text=True, check=True, capture_output=True)

@@ -135,7 +135,7 @@ def test_more_rejects_than_allowed_is_65_with_a_remedy(project, ktrans, lines):
 
 
 def test_a_locked_pipeline_is_75_or_skipped(project, ktrans):
-    from ktrans.state.lock import lock
+    from ktrans.state.sqlite import lock
 
     with lock(project / ".ktrans/state.db", "demo"):
         code, _, err = ktrans("run", "demo.yaml")

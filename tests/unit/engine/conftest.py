@@ -2,13 +2,14 @@
 
 import threading
 import uuid
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import pytest
 
 from ktrans.config.model import EngineSettings, Pipeline, RejectLimit, RejectsEntry, SinkEntry
 from ktrans.engine.run import run
-from ktrans.engine.run_options import RunOptions
+from ktrans.engine.run_context import RunOptions
 from ktrans.kit.state.sqlite_database import SqliteDatabase
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.store import Store
@@ -61,8 +62,10 @@ class Bench:
     def state_path(self):
         return self.pipeline.base_dir / self.pipeline.state.path
 
+    @contextmanager
     def store(self):
-        return Store(SqliteDatabase(self.state_path))
+        with closing(SqliteDatabase(self.state_path)) as database:
+            yield Store(database)
 
     def names(self, sink="a"):
         return sorted(row[2] for row in self.world.rows(sink))

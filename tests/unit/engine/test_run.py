@@ -10,7 +10,7 @@ from ktrans.api import ExitCode, RejectError, RetryableError, SplitChangedError
 from ktrans.config.model import RejectLimit, RejectsEntry, SinkEntry
 from ktrans.engine.observer import Observer
 from ktrans.observe.receipt_text import receipt_text
-from ktrans.state.lock import lock
+from ktrans.state.sqlite import lock
 from ktrans.testing.fakes import Crash
 
 

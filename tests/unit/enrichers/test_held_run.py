@@ -12,7 +12,7 @@ import pytest
 
 from ktrans.config.load import load_pipeline
 from ktrans.engine.run import run
-from ktrans.engine.run_options import RunOptions
+from ktrans.engine.run_context import RunOptions
 from ktrans.registry.catalogue import Catalogue
 
 PIPELINE = """

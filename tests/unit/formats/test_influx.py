@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ktrans.api import ConfigError, RunError
 from ktrans.flow.schema import TEXT, TIME
-from ktrans.formats.influx import InfluxFormat, InfluxFormatConfig
+from ktrans.kit.rows.influx import InfluxFormat, InfluxFormatConfig
 from tests.examples import examples
 
 

@@ -16,9 +16,9 @@ import jsonschema
 import pytest
 import structlog
 
-from ktrans.engine.log_context import ComponentLogger
+from ktrans.engine.log_context import ComponentLogger, bind
 from ktrans.observe.log_schema import events_table, log_schema
-from ktrans.observe.logs import bind, set_up
+from ktrans.observe.logs import set_up
 from ktrans.registry.catalogue import first_party
 from ktrans.registry.explanations import log_events
 

@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from ktrans.api import RetryableError
+from ktrans.engine.log_context import bind
 from ktrans.engine.observer import Meter, Observer, Observers
 from ktrans.observe import human
-from ktrans.observe.logs import bind, set_up
+from ktrans.observe.logs import set_up
 from ktrans.observe.observers import LogObserver
 from ktrans.observe.progress import ProgressObserver, advance, counts_text
 

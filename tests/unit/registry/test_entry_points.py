@@ -68,5 +68,5 @@ def test_plugins_add_verbs_and_broken_ones_are_left_out(install, tmp_path, code,
     install("ktrans-acme", code)
     points = installed_points([str(tmp_path)])
     found = click.Group()
-    Catalogue(environ={}, entry_points=points).add_commands(found)
+    Catalogue(environ={}, entry_points=points).tell("ktrans_add_commands", cli=found)
     assert list(found.commands) == verbs

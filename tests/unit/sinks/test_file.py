@@ -24,10 +24,10 @@ from ktrans.api import (
     TaskId,
 )
 from ktrans.flow.schema import TEXT, TIME
-from ktrans.formats.influx import InfluxFormat, InfluxFormatConfig
 from ktrans.formats.jsonl import JsonlFormat, JsonlFormatConfig
 from ktrans.formats.parquet import ParquetFormat, ParquetFormatConfig
 from ktrans.kit.files.staging import Staging, os_errors
+from ktrans.kit.rows.influx import InfluxFormat, InfluxFormatConfig
 from ktrans.sinks.file import FileSink, FileSinkConfig
 
 EPOCH = EpochId("flows", 7)

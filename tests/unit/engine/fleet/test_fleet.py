@@ -149,7 +149,7 @@ def test_nothing_starts_if_one_is_wrong(write, tmp_path, catalogue):
 
 
 def test_what_is_for_one_or_for_those_that_stay_is_refused(write, tmp_path, catalogue):
-    from ktrans.engine.run_options import RunOptions
+    from ktrans.engine.run_context import RunOptions
 
     write("a")
     write("b")
