@@ -11,7 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ktrans.api import LedgerError
+from ktrans.api import RunError
+
+
+class LedgerError(RunError):
+    """Rows in are not rows out plus filtered plus rejected: a defect."""
+
+    default_code = "ledger"
 
 
 @dataclass(slots=True)
