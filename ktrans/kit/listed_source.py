@@ -35,21 +35,6 @@ class ListedSource(Source[C]):
 
     Subclasses implement `items` and `fetch`. What was read is remembered by name, which suits
     thousands of items; for the millions in a bucket see `ktrans.kit.objects`.
-
-    >>> from ktrans.api import ComponentConfig
-    >>> class Letters(ListedSource):
-    ...     def items(self):
-    ...         return [Item("b", "1"), Item("a", "1")]
-    ...
-    ...     def fetch(self, item):
-    ...         return f"letter {item.name}".encode()
-    >>> class Nothing:
-    ...     def recall(self, keys):
-    ...         return {}
-    >>> source = Letters(ComponentConfig(type="letters"))
-    >>> plan = source.plan(None, Nothing(), Budget())
-    >>> [source.open(split).open().read() for split in plan.splits]
-    [b'letter a', b'letter b']
     """
 
     @abc.abstractmethod

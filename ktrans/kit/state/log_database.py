@@ -16,8 +16,7 @@ from ktrans.api import ExitCode, FencedError, KtransError, StateError
 from ktrans.api.state import Transaction
 from ktrans.kit.retry import with_retries
 from ktrans.kit.state import log_events
-from ktrans.kit.state.lease import Lease
-from ktrans.kit.state.retries import RUNNING
+from ktrans.kit.state.lease import RUNNING, Lease
 from ktrans.kit.state.transaction_log import LoadedLog, Statement, TransactionLog, unsafe
 
 CHECKPOINT_BYTES = 4 << 20

@@ -27,7 +27,7 @@ from typing import Any
 from ktrans.api import StateError
 from ktrans.kit.objects.store import ConditionalStore
 from ktrans.kit.retry import with_retries
-from ktrans.kit.state.retries import OPENING, RUNNING
+from ktrans.kit.state.lease import OPENING, RUNNING
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 from ktrans.kit.state.tables import STATE_VERSION, too_new
 

@@ -181,14 +181,12 @@ class S3Upload:
     def _begun(self) -> str:
         if self._id is None:
             new = self._new
-            encoding = {"ContentEncoding": new.content_encoding} if new.content_encoding else {}
             with aws_errors(f"write {self._uri}"):
                 answer = self._target.client.create_multipart_upload(
                     **self._target.store.place(self._new.key),
                     **self._target.extra,
-                    **encoding,
                     ContentType=new.content_type,
-                    Metadata={**new.metadata, MARK: new.mark},
+                    Metadata={MARK: new.mark},
                 )
             self._id = answer["UploadId"]
         return self._id

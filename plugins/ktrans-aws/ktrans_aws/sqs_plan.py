@@ -8,7 +8,6 @@ from typing import Any
 
 from ktrans.api import Budget, Memory, Split
 from ktrans.kit.objects.message_hold import QueueMessage
-from ktrans.kit.objects.names import is_included
 from ktrans.kit.objects.options import ObjectReadConfig
 from ktrans_aws.s3_events import CreatedObject, NotAnEventError, created_objects
 from ktrans_aws.s3_store import BY_ID
@@ -108,7 +107,7 @@ class SqsPlan:
         return tuple(notes)
 
     def _is_wanted(self, new: CreatedObject) -> bool:
-        return new.size != 0 and is_included(new.key, self._config.include, self._config.exclude)
+        return new.size != 0 and self._config.includes(new.key)
 
 
 def _data(new: CreatedObject) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from ktrans_azure.errors import azure_errors
 
 _CONNECT_SECS, _READ_SECS = 20, 60
 _CONNECTIONS = 256
+PIECE_BYTES = 8 << 20
+"""Fetched at a time: one request each, so that a broken connection loses no more."""
 RETRY = Retry(attempts=4, first_wait_secs=0.5, max_wait_secs=30, max_asked_secs=60)
 
 R = TypeVar("R")
@@ -123,7 +125,12 @@ class Account:
         if self._service is None:
             from azure.storage.blob import BlobServiceClient
 
-            self._service = self._client(BlobServiceClient, self._endpoint("blob"))
+            self._service = self._client(
+                BlobServiceClient,
+                self._endpoint("blob"),
+                max_single_get_size=PIECE_BYTES,
+                max_chunk_get_size=PIECE_BYTES,
+            )
         return self._service
 
     @property
@@ -185,12 +192,9 @@ class Account:
             return config.endpoint.rstrip("/").replace(".blob.", f".{kind}.", 1)
         return f"https://{config.account}.{kind}.core.windows.net"
 
-    def _client(self, kind: Any, endpoint: str | None) -> Any:
-        options = {
-            "transport": _transport(),
-            # `call` repeats requests: the SDK ignores Retry-After.
-            "retry_total": 0,
-        }
+    def _client(self, kind: Any, endpoint: str | None, **options: Any) -> Any:
+        # `call` repeats requests: the SDK ignores Retry-After.
+        options |= {"transport": _transport(), "retry_total": 0}
         secret = self.config.connection_string
         if secret is None:
             client = kind(endpoint, credential=self._credential(endpoint or ""), **options)

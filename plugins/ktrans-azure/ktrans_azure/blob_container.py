@@ -24,9 +24,6 @@ TAKEN = frozenset({"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMe
 PAGE_BLOBS = 5000
 """The most that a listing's page may have (List Blobs, `maxresults`)."""
 
-PIECE_BYTES = 8 << 20
-"""Fetched at a time: one request each, so that a broken connection loses no more."""
-
 
 @dataclass(frozen=True, slots=True)
 class BlockList:
@@ -125,7 +122,22 @@ class BlobContainer:
 
     def open(self, key: str, version: str, start: int, end: int) -> BlobBody:
         """Read a range of a blob at one ETag."""
-        return BlobBody(self, self.blob(key), key, version, start, end)
+        from azure.core import MatchConditions
+
+        with self.reading(key):
+            stream = self.blob(key).download_blob(
+                offset=start,
+                length=end - start,
+                etag=f'"{version}"',
+                match_condition=MatchConditions.IfNotModified,
+                max_concurrency=1,
+            )
+        if stream.size != end - start:
+            raise SplitChangedError(
+                f"{self.uri(key)} ends at byte {start + stream.size}, before what was planned",
+                code="split_shrank",
+            )
+        return BlobBody(self, key, stream)
 
     @contextmanager
     def reading(self, key: str) -> Iterator[None]:
@@ -231,53 +243,21 @@ class BlobContainer:
 
 
 class BlobBody:
-    """A range of a blob, fetched piece by piece while its ETag stays the same."""
+    """A range of a blob, fetched piece by piece by the SDK while the ETag stays the same."""
 
-    def __init__(
-        self, store: BlobContainer, client: Any, key: str, version: str, start: int, end: int
-    ) -> None:
+    def __init__(self, store: BlobContainer, key: str, stream: Any) -> None:
         self._store = store
-        self._client = client
         self._key = key
-        self._version = version
-        self._at = start
-        self._end = end
-        self._piece = memoryview(b"")
+        self._stream = stream
 
     def read(self, size: int, /) -> bytes:
         """Read up to `size` bytes; nothing at the end."""
-        if not self._piece and self._at < self._end:
-            want = min(PIECE_BYTES, self._end - self._at)
-            with self._store.reading(self._key):
-                data = self._fetch(self._at, want)
-            if len(data) != want:
-                end = self._at + len(data)
-                raise SplitChangedError(
-                    f"{self._store.uri(self._key)} ends at byte {end}, before what was planned",
-                    code="split_shrank",
-                )
-            self._piece = memoryview(data)
-            self._at += want
-        given, self._piece = self._piece[:size], self._piece[size:]
-        return bytes(given)
-
-    def _fetch(self, start: int, size: int) -> bytes:
-        from azure.core import MatchConditions
-
-        stream = self._client.download_blob(
-            offset=start,
-            length=size,
-            etag=f'"{self._version}"',
-            match_condition=MatchConditions.IfNotModified,
-            max_concurrency=1,
-        )
-        data: bytes = stream.readall()
+        with self._store.reading(self._key):
+            data: bytes = self._stream.read(size)
         return data
 
     def close(self) -> None:
-        """Release the bytes."""
-        self._at = self._end
-        self._piece = memoryview(b"")
+        """Do nothing: each piece has its own request."""
 
 
 def _info(item: Any) -> ObjectInfo:

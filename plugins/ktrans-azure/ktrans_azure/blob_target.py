@@ -78,11 +78,8 @@ class BlobTarget:
         try:
             client.commit_block_list(
                 blocks,
-                content_settings=ContentSettings(
-                    content_type=token["content_type"],
-                    content_encoding=token["content_encoding"] or None,
-                ),
-                metadata={**token["metadata"], MARK: new.mark},
+                content_settings=ContentSettings(content_type=token["content_type"]),
+                metadata={MARK: new.mark},
                 standard_blob_tier=StandardBlobTier[self._tier.upper()] if self._tier else None,
                 **condition,
             )
@@ -150,8 +147,6 @@ class BlobUpload:
             # Another attempt's blocks have other ids.
             "attempt": secrets.token_hex(8),
             "content_type": new.content_type,
-            "content_encoding": new.content_encoding,
-            "metadata": dict(new.metadata),
         }
 
     def write(self, part: bytes, /) -> None:

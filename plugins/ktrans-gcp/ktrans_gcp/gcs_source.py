@@ -7,8 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.kit.objects.source import ObjectSource, ObjectSourceConfig
-from ktrans_gcp.gcs_bucket import READ_ACCESS, Bucket, BucketConfig
-from ktrans_gcp.gcs_store import GcsStore
+from ktrans_gcp.gcs_store import READ_ACCESS, BucketConfig, GcsStore
 
 
 class GcsSourceConfig(BucketConfig, ObjectSourceConfig):
@@ -31,5 +30,4 @@ class GcsSource(ObjectSource[GcsSourceConfig]):
 
     def make_store(self) -> GcsStore:
         """Connect to the bucket."""
-        threads = 2 * self.config.parallel_reads
-        return GcsStore(Bucket(self.config, self.context, threads, READ_ACCESS))
+        return GcsStore(self.config, self.context, 2 * self.config.parallel_reads, READ_ACCESS)

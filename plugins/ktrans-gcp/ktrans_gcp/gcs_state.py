@@ -11,8 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from ktrans.kit.state.bucket import BucketState, BucketStateConfig
-from ktrans_gcp.gcs_bucket import WRITE_ACCESS, Bucket, BucketConfig
-from ktrans_gcp.gcs_store import GcsStore
+from ktrans_gcp.gcs_store import WRITE_ACCESS, BucketConfig, GcsStore
 
 THREADS = 12
 RETRY_SECS = 20.0
@@ -29,4 +28,4 @@ class GcsState(BucketState[GcsStateConfig]):
 
     def make_bucket(self) -> GcsStore:
         """Connect to the bucket."""
-        return GcsStore(Bucket(self.config, self.context, THREADS, WRITE_ACCESS), RETRY_SECS)
+        return GcsStore(self.config, self.context, THREADS, WRITE_ACCESS, RETRY_SECS)

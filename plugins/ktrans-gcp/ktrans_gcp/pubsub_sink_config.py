@@ -107,6 +107,11 @@ class PubsubSinkConfig(GoogleConfig):
         examples=["/var/spool/ktrans/out"],
     )
 
+    @property
+    def full_name(self) -> str:
+        """The topic's name in requests."""
+        return f"projects/{self.project}/topics/{self.topic}"
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.rows_per_message > 1 and (self.attributes or self.ordering_key):

@@ -77,3 +77,8 @@ class PubsubSourceConfig(GoogleConfig):
         "delivered again; about 100 bytes of memory each. 0 keeps every delivery.",
         examples=[1_000_000],
     )
+
+    @property
+    def full_name(self) -> str:
+        """The subscription's name in requests."""
+        return f"projects/{self.project}/subscriptions/{self.subscription}"

@@ -85,10 +85,6 @@ class SeenMessages:
         if len(old) > _MANY_FILES:
             self._merge(old)
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self.load(0, ())
-
     def _merge(self, numbers: Sequence[int]) -> None:
         """Merge the ids of committed segments into the file of the last one.
 
