@@ -66,13 +66,20 @@ class S3Store:
 
     def stat(self, key: str) -> ObjectInfo | None:
         """Look at one object."""
-        try:
-            with aws_errors(f"look at {self.uri(key)}"):
-                found = self.client.head_object(**self.place(key))
-        except SplitChangedError:
+        found = self.head(key)
+        if found is None:
             return None
         etag = found["ETag"].strip('"')
         return ObjectInfo(key, found["ContentLength"], etag, found["LastModified"])
+
+    def head(self, key: str) -> dict[str, Any] | None:
+        """Return what S3 says about an object; None if it does not exist."""
+        try:
+            with aws_errors(f"look at {self.uri(key)}"):
+                found: dict[str, Any] = self.client.head_object(**self.place(key))
+        except SplitChangedError:
+            return None
+        return found
 
     def open(self, key: str, version: str, start: int, end: int) -> S3Body:
         """Read a range of one version: an ETag, or `id=` and a version id."""

@@ -135,13 +135,9 @@ class S3Target:
 
     def _published(self, new: NewObject) -> tuple[str | None, str]:
         """Return the mark of the object that is there, and its version."""
-        with aws_errors(f"look at {self.uri(new.key)}"):
-            try:
-                found = self.client.head_object(**self.store.place(new.key))
-            except Exception as error:
-                if code_of(error) in {"404", "NoSuchKey"}:
-                    return None, ""
-                raise
+        found = self.store.head(new.key)
+        if found is None:
+            return None, ""
         return found.get("Metadata", {}).get(MARK), found["ETag"]
 
 

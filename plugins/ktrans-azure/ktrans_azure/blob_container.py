@@ -117,7 +117,7 @@ class BlobContainer:
 
     def stat(self, key: str) -> ObjectInfo | None:
         """Look at a blob's properties."""
-        found = self._unless_gone(key, self.blob(key).get_blob_properties)
+        found = self.unless_gone(key, self.blob(key).get_blob_properties)
         return None if found is None else _info(found)
 
     def open(self, key: str, version: str, start: int, end: int) -> BlobBody:
@@ -181,7 +181,7 @@ class BlobContainer:
             stream = self.blob(key).download_blob(max_concurrency=1)
             return StoredObject(stream.readall(), stream.properties.etag)
 
-        return self._unless_gone(key, work)
+        return self.unless_gone(key, work)
 
     def create(self, key: str, data: bytes) -> str | None:
         """Write a blob that does not exist."""
@@ -198,7 +198,7 @@ class BlobContainer:
 
     def delete(self, key: str) -> None:
         """Remove a blob, if it exists."""
-        self._unless_gone(key, self.blob(key).delete_blob)
+        self.unless_gone(key, self.blob(key).delete_blob)
 
     def _put(self, key: str, data: bytes, condition: dict[str, Any]) -> str | None:
         from azure.core.exceptions import HttpResponseError
@@ -218,7 +218,7 @@ class BlobContainer:
         """Make requests for a blob (see `Account.call`)."""
         return self._account.call(self.uri(key), work, parent=self.title)
 
-    def _unless_gone(self, key: str, work: Callable[[], R]) -> R | None:
+    def unless_gone(self, key: str, work: Callable[[], R]) -> R | None:
         """Do something with a blob; returns None if the blob is gone."""
         try:
             return self.call(key, work)

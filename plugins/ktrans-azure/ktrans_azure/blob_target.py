@@ -92,9 +92,8 @@ class BlobTarget:
 
     def _published(self, key: str) -> tuple[str | None, str | None]:
         """Return the mark and the version of the blob that exists."""
-        try:
-            found = self._container.call(key, self._container.blob(key).get_blob_properties)
-        except SplitChangedError:
+        found = self._container.unless_gone(key, self._container.blob(key).get_blob_properties)
+        if found is None:
             return None, None
         return (found.metadata or {}).get(MARK), found.etag
 

@@ -72,14 +72,6 @@ def google_errors(
         access: which right is needed.
         checking: whether this is `validate --connect`, where a host that does not answer is
             unavailable; in a run it may answer later.
-
-    Raises:
-        RetryableError: it may pass (timeouts, 429, 5xx, no connection), with the wait that was
-            asked for.
-        UnavailableError: the service does not answer (`checking`).
-        AccessError: no permission, or no usable credentials.
-        ConfigError: it does not exist.
-        RunError: the request is refused.
     """
     try:
         yield

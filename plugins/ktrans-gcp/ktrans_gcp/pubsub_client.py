@@ -17,27 +17,25 @@ _CHECK_SECS = 15.0
 def subscriber(config: GoogleConfig, context: Context) -> Any:
     """Connect to receive: Google's own client, without its threads and caches."""
     from google.pubsub_v1 import SubscriberClient
-    from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-    return _client(SubscriberClient, SubscriberGrpcTransport, config, context)
+    return _client(SubscriberClient, config, context)
 
 
 def publisher(config: GoogleConfig, context: Context) -> Any:
     """Connect to publish."""
     from google.pubsub_v1 import PublisherClient
-    from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
-    return _client(PublisherClient, PublisherGrpcTransport, config, context)
+    return _client(PublisherClient, config, context)
 
 
-def _client(client: Any, transport: Any, config: GoogleConfig, context: Context) -> Any:
+def _client(client: Any, config: GoogleConfig, context: Context) -> Any:
     import grpc
 
     emulator = os.environ.get("PUBSUB_EMULATOR_HOST") if config.endpoint is None else None
     plain = (config.endpoint or "").removeprefix("http://")
     if emulator or plain != (config.endpoint or ""):
         channel = grpc.insecure_channel(emulator or plain.rstrip("/"), options=_ANY_SIZE)
-        return client(transport=transport(channel=channel))
+        return client(transport=client.get_transport_class("grpc")(channel=channel))
     options = {}
     if config.endpoint:
         options["api_endpoint"] = config.endpoint.removeprefix("https://").rstrip("/")
