@@ -37,9 +37,7 @@ class MessageHold(abc.ABC):
     """The base of queues: keeps messages hidden, in a thread that starts with the first of them.
 
     Args:
-        name: the queue, for log messages.
         hidden_secs: how long a message is hidden; a third of it is between two renewals.
-        context: for the clock and the log.
     """
 
     def __init__(self, name: str, hidden_secs: float, context: Context) -> None:

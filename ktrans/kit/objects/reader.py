@@ -28,13 +28,7 @@ _BYTES_AHEAD = 64 << 20
 
 
 class Reader:
-    """Reads ranges of one store's objects, several at a time.
-
-    Args:
-        store: the store.
-        config: how large parts are, how many requests run at a time, and which are slow.
-        clock: the time.
-    """
+    """Reads ranges of one store's objects, several at a time."""
 
     def __init__(self, store: Readable, config: ObjectReadConfig, clock: Clock) -> None:
         self._clock = clock

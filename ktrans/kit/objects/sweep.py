@@ -108,13 +108,7 @@ def by_day(
 def scopes(
     trees: Sequence[Tree], days: Mapping[date, Sequence[Calendar]], at: Any
 ) -> Iterator[Scope]:
-    """Return what is to be listed, oldest day first, from the cursor's scope on.
-
-    Args:
-        trees: what is below each prefix.
-        days: as `by_day` returns them.
-        at: the cursor (day, prefix, key), or None.
-    """
+    """Return what is to be listed, oldest day first, from the cursor's scope on."""
     begin = (at[0], at[1]) if at else ("", "")
     loose = sorted(scope for tree in trees for scope in tree.loose)
     yield from (scope for scope in loose if not begin[0] and scope.prefix >= begin[1])
@@ -129,14 +123,7 @@ def scopes(
 def walk(
     store: ObjectStore, listed: Iterator[Scope], at: Any, pool: Executor
 ) -> Generator[tuple[Scope, ObjectInfo], None, None]:
-    """List scopes in order, the first pages of the next ones side by side.
-
-    Args:
-        store: the bucket.
-        listed: the scopes, beginning with the cursor's if that still exists.
-        at: the cursor, or None.
-        pool: fetches the pages.
-    """
+    """List scopes in order, the first pages of the next ones side by side."""
     coming: list[tuple[Scope, Future[tuple[list[ObjectInfo], Iterator[ObjectInfo]]]]] = []
     try:
         while True:

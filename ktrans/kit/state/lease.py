@@ -39,15 +39,7 @@ _log = logging.getLogger("ktrans.state")
 
 
 class Lease:
-    """A hold on a pipeline that expires unless it is renewed.
-
-    Args:
-        bucket: the bucket.
-        key: the object's name.
-        secs: how long it lasts.
-        pipeline: for messages.
-        run: the run that holds it, for runs that find it held.
-    """
+    """A hold on a pipeline that expires unless it is renewed."""
 
     def __init__(
         self, bucket: ConditionalStore, key: str, secs: float, pipeline: str, run: str = ""

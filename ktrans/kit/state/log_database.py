@@ -34,11 +34,6 @@ class _UncertainError(StateError):
 class LogDatabase:
     """A database in memory that writes its transactions to a log before it commits them.
 
-    Args:
-        log: the log.
-        lease: the hold on the pipeline.
-        checkpoint_entries: after how many entries a checkpoint is written.
-
     Raises:
         StateError: the log is damaged, from a newer ktrans, or the server is not safe.
         FencedError: another run has taken over.

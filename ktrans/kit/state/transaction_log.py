@@ -64,12 +64,7 @@ class _MovedError(Exception):
 
 
 class TransactionLog:
-    """The log and the checkpoints of one pipeline.
-
-    Args:
-        bucket: the bucket.
-        folder: the beginning of the names of all objects.
-    """
+    """The log and the checkpoints of one pipeline."""
 
     def __init__(self, bucket: ConditionalStore, folder: str) -> None:
         self.bucket = bucket

@@ -65,11 +65,9 @@ class S3Sink(ObjectSink[S3SinkConfig]):
     """Writes to an S3 bucket."""
 
     def namespace(self) -> str:
-        """Return the name of the bucket."""
         return f"s3://{self.config.bucket}"
 
     def make_target(self) -> S3Target:
-        """Connect to the bucket."""
         config = self.config
         extra = {
             "ServerSideEncryption": config.sse,

@@ -41,7 +41,6 @@ class SqsPlan:
 
     @property
     def full(self) -> bool:
-        """Whether the budget is used up."""
         return self._budget.full(len(self.splits), self._size)
 
     def add(self, message: QueueMessage) -> None:
@@ -82,7 +81,6 @@ class SqsPlan:
         size: int | None,
         data: Mapping[str, Any],
     ) -> None:
-        """Add a split that a message of so many objects announces."""
         if key not in self.splits:
             self.splits[key] = Split(key, uri, size, data)
             self._messages[key] = []
@@ -98,7 +96,6 @@ class SqsPlan:
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Return what the user should know."""
         notes = []
         if self._known:
             notes.append(f"{self._known} messages came again for objects that were read")

@@ -19,10 +19,7 @@ class SqsQueue(MessageHold):
     """One queue.
 
     Args:
-        client: of SQS.
-        url: of the queue.
         hidden_secs: how long a message that was received is hidden from others.
-        context: for the clock and the log.
     """
 
     def __init__(self, client: Any, url: str, hidden_secs: int, context: Context) -> None:
@@ -56,7 +53,6 @@ class SqsQueue(MessageHold):
         return sum(len(answer.get("Failed", ())) for answer in answers)
 
     def close(self) -> None:
-        """Stop hiding messages, and release connections."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         super().close()
         self._client.close()

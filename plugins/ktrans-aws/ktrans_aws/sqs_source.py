@@ -100,7 +100,6 @@ class SqsSource(Source[SqsSourceConfig]):
 
     @once
     def queue(self) -> SqsQueue:
-        """The queue."""
         config = self.config
         client = make_client(config, "sqs", connections=10)
         return SqsQueue(client, config.queue_url, config.visibility_timeout, self.context)
@@ -124,7 +123,6 @@ class SqsSource(Source[SqsSourceConfig]):
         return [Dataset(f"sqs://{url.hostname}", url.path.strip("/"))]
 
     def check(self) -> None:
-        """Check whether the queue exists and may be read."""
         client = make_client(self.config, "sqs")
         with aws_errors(f"look at {self.config.queue_url}", checking=True):
             client.get_queue_attributes(QueueUrl=self.config.queue_url, AttributeNames=["QueueArn"])

@@ -106,12 +106,7 @@ class AccountConfig(ComponentConfig):
 
 
 class Account:
-    """The clients of one account, made on first use and closed with it.
-
-    Args:
-        config: the account and its authentication.
-        context: for the clock and the stop signal.
-    """
+    """The clients of one account, made on first use and closed with it."""
 
     def __init__(self, config: AccountConfig, context: Context) -> None:
         self.config = config
@@ -121,7 +116,6 @@ class Account:
 
     @property
     def service(self) -> Any:
-        """The `BlobServiceClient`."""
         if self._service is None:
             from azure.storage.blob import BlobServiceClient
 
@@ -139,16 +133,9 @@ class Account:
         return str(self.service.primary_endpoint).split("?", 1)[0].rstrip("/")
 
     def container(self, name: str) -> Any:
-        """Return the `ContainerClient` of a container."""
         return self.service.get_container_client(name)
 
     def queue(self, name: str, endpoint: str | None) -> Any:
-        """Return the `QueueClient` of a queue of the same account.
-
-        Args:
-            name: the queue.
-            endpoint: address of the queue service, if it does not follow from the account's.
-        """
         from azure.storage.queue import QueueServiceClient
 
         service = self._client(QueueServiceClient, endpoint or self._endpoint("queue"))
@@ -156,11 +143,6 @@ class Account:
 
     def call(self, what: str, work: Callable[[], R], **known: Any) -> R:
         """Make requests to the account, repeated with growing waits while errors may pass.
-
-        Args:
-            what: the thing that is used, for messages.
-            work: one or more requests.
-            known: passed on to `azure_errors`.
 
         Raises:
             KtransError: as `azure_errors` makes them.

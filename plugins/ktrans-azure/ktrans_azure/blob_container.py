@@ -46,13 +46,7 @@ class BlockList:
 
 
 class BlobContainer:
-    """The blobs of one container: an `ObjectStore` and a `ConditionalStore` (`ktrans.kit.objects`).
-
-    Args:
-        account: the account.
-        name: the container's name.
-        hierarchical: whether the account has a hierarchical namespace.
-    """
+    """The blobs of one container: an `ObjectStore` and a `ConditionalStore` (`ktrans.kit.objects`)."""
 
     def __init__(self, account: Account, name: str, *, hierarchical: bool = False) -> None:
         self._account = account
@@ -64,7 +58,6 @@ class BlobContainer:
         return self._account.container(self._name)
 
     def blob(self, key: str) -> Any:
-        """Return the SDK's client of a blob."""
         return self._client.get_blob_client(key)
 
     @property
@@ -77,7 +70,6 @@ class BlobContainer:
         return f"{self._account.url}/{self._name}/{key}"
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
-        """List blobs by prefix, in the order of their names."""
         if self._hierarchical:
             yield from self._descend(prefix, after)
             return
@@ -100,7 +92,6 @@ class BlobContainer:
                 yield from self._descend(name, after)
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Return what is directly in a folder."""
         pages = self._client.walk_blobs(
             name_starts_with=prefix, delimiter="/", results_per_page=PAGE_BLOBS
         )
@@ -116,12 +107,10 @@ class BlobContainer:
                 return
 
     def stat(self, key: str) -> ObjectInfo | None:
-        """Look at a blob's properties."""
         found = self.unless_gone(key, self.blob(key).get_blob_properties)
         return None if found is None else _info(found)
 
     def open(self, key: str, version: str, start: int, end: int) -> BlobBody:
-        """Read a range of a blob at one ETag."""
         from azure.core import MatchConditions
 
         with self.reading(key):
@@ -175,8 +164,6 @@ class BlobContainer:
         return BlockList(_bare(headers["etag"]), size, blocks)
 
     def read(self, key: str) -> StoredObject | None:
-        """Return a blob; None if it does not exist."""
-
         def work() -> StoredObject:
             stream = self.blob(key).download_blob(max_concurrency=1)
             return StoredObject(stream.readall(), stream.properties.etag)
@@ -184,20 +171,17 @@ class BlobContainer:
         return self.unless_gone(key, work)
 
     def create(self, key: str, data: bytes) -> str | None:
-        """Write a blob that does not exist."""
         from azure.core import MatchConditions
 
         return self._put(key, data, {"match_condition": MatchConditions.IfMissing})
 
     def replace(self, key: str, data: bytes, version: str) -> str | None:
-        """Overwrite one version of a blob."""
         from azure.core import MatchConditions
 
         condition = {"match_condition": MatchConditions.IfNotModified, "etag": version}
         return self._put(key, data, condition)
 
     def delete(self, key: str) -> None:
-        """Remove a blob, if it exists."""
         self.unless_gone(key, self.blob(key).delete_blob)
 
     def _put(self, key: str, data: bytes, condition: dict[str, Any]) -> str | None:
@@ -228,7 +212,6 @@ class BlobContainer:
             raise
 
     def check(self) -> None:
-        """Check whether the container exists and may be listed."""
         with self.checking():
             next(self._client.list_blobs(results_per_page=1).by_page(), None)
 
@@ -238,7 +221,6 @@ class BlobContainer:
         return azure_errors(self.title, authentication, parent=self.title, checking=True)
 
     def close(self) -> None:
-        """Release connections."""
         self._account.close()
 
 
@@ -251,7 +233,6 @@ class BlobBody:
         self._stream = stream
 
     def read(self, size: int, /) -> bytes:
-        """Read up to `size` bytes; nothing at the end."""
         with self._store.reading(self._key):
             data: bytes = self._stream.read(size)
         return data

@@ -21,13 +21,7 @@ _LOST = frozenset({"InvalidBlockList", "BlobNotFound"})
 
 
 class BlobTarget:
-    """Writes blobs to one container (`ktrans.kit.objects.store.ObjectTarget`).
-
-    Args:
-        container: the container.
-        block_bytes: size of the blocks.
-        tier: access tier of the blobs, or None for the account's default.
-    """
+    """Writes blobs to one container (`ktrans.kit.objects.store.ObjectTarget`)."""
 
     def __init__(self, container: BlobContainer, block_bytes: int, tier: str | None) -> None:
         self._container = container
@@ -39,7 +33,6 @@ class BlobTarget:
         return self._container.uri(key)
 
     def begin(self, new: NewObject) -> BlobUpload:
-        """Begin a blob; nothing is sent before its first block."""
         return BlobUpload(self._container, new)
 
     def publish(self, new: NewObject, token: Any) -> None:
@@ -130,7 +123,6 @@ class BlobTarget:
             raise
 
     def close(self) -> None:
-        """Release connections."""
         self._container.close()
 
 
@@ -149,7 +141,6 @@ class BlobUpload:
         }
 
     def write(self, part: bytes, /) -> None:
-        """Send the next block."""
         self._token["blocks"] += 1
         name = _block_ids(self._token)[-1]
         self._container.call(self._key, lambda: self._client.stage_block(name, part))

@@ -27,8 +27,6 @@ class EventQueue(MessageHold):
     """Receives and deletes messages; those that are held stay hidden.
 
     Args:
-        account: the account of the queue.
-        config: which queue, and how long messages stay hidden.
         context: if `ephemeral`, messages are only peeked at.
     """
 
@@ -49,7 +47,6 @@ class EventQueue(MessageHold):
         return str(self._client.url).split("?", 1)[0]
 
     def check(self) -> None:
-        """Check whether the queue exists and may be read."""
         self._call(lambda: self._client.peek_messages(1))
 
     def take(self) -> list[QueueMessage]:

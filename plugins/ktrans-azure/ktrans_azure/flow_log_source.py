@@ -60,11 +60,9 @@ class FlowLogSource(AzureBlobSource):
 
     @once
     def objects(self) -> PlannedParts:
-        """Opens parts of blobs."""
         return PlannedParts(PartReader(self.container, self.config, self.context.clock))
 
     def open(self, split: Split) -> ObjectPayload:
-        """Open a part of an hour blob."""
         refuse(split.data)
         if "refused" in split.data:
             self._look_again(split)

@@ -90,7 +90,6 @@ class PlannedParts(PlannedObjects):
         super().expect(splits)
 
     def open(self, split: Split) -> BlobPart:
-        """Open a part of an hour blob."""
         return BlobPart(split, self.reader, self.ahead)
 
 

@@ -42,7 +42,6 @@ class Known:
     rejected: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the state store keeps it."""
         return {name: value for name, value in asdict(self).items() if name != "rejected"}
 
     def covers(self, version: str) -> bool:
@@ -66,7 +65,6 @@ class Part:
 
     @property
     def size(self) -> int:
-        """The number of its bytes."""
         return self.known.end - self.start
 
 

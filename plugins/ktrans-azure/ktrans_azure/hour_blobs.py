@@ -48,7 +48,6 @@ def hour_of(name: str) -> datetime | None:
 
 
 def floor(moment: datetime) -> datetime:
-    """Return the hour that a moment is in."""
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
@@ -111,14 +110,7 @@ def list_hours(
 ) -> Iterator[tuple[datetime, list[ObjectInfo]]]:
     """List hour blobs, hour by hour, oldest first, for each hour that has any.
 
-    Lists only as far as it is iterated, a day at a time.
-
-    Args:
-        store: the container.
-        roots: the logs.
-        begin: the first hour; None for the oldest that exists.
-        end: the last one.
-        pool: lists several logs at a time.
+    Lists only as far as it is iterated, a day at a time. Without `begin` from the oldest on.
     """
     days = by_day(store, [Tree(list(roots))], begin and begin.date(), end.date(), pool)
     for day in sorted(days):

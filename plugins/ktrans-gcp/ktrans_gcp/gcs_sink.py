@@ -45,11 +45,9 @@ class GcsSink(ObjectSink[GcsSinkConfig]):
     """Stages objects and rewrites them to their keys at the commit."""
 
     def namespace(self) -> str:
-        """Return the bucket's name for lineage."""
         return f"gs://{self.config.bucket}"
 
     def make_target(self) -> GcsTarget:
-        """Connect to the bucket."""
         config = self.config
         store = GcsStore(config, self.context, config.parallel_uploads, WRITE_ACCESS)
         return GcsTarget(store, config.part_size, config.storage_class, config.kms_key)

@@ -25,9 +25,7 @@ class GcsSource(ObjectSource[GcsSourceConfig]):
     """Lists a bucket and reads its objects."""
 
     def namespace(self) -> str:
-        """Return the bucket's name for lineage."""
         return f"gs://{self.config.bucket}"
 
     def make_store(self) -> GcsStore:
-        """Connect to the bucket."""
         return GcsStore(self.config, self.context, 2 * self.config.parallel_reads, READ_ACCESS)

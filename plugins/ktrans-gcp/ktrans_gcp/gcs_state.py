@@ -27,5 +27,4 @@ class GcsState(BucketState[GcsStateConfig]):
     """Keeps state in a Cloud Storage bucket."""
 
     def make_bucket(self) -> GcsStore:
-        """Connect to the bucket."""
         return GcsStore(self.config, self.context, THREADS, WRITE_ACCESS, RETRY_SECS)

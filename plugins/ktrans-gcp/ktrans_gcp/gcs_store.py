@@ -52,11 +52,7 @@ class GcsStore:
     """The objects of a bucket: an `ObjectStore` and a `ConditionalStore` (`ktrans.kit.objects`).
 
     Args:
-        config: the bucket and its authentication.
-        context: for paths of credentials.
-        threads: how many requests run at a time.
         access: the right that is needed, for messages.
-        retry_secs: for how long requests are repeated.
 
     Raises:
         AccessError, ConfigError: there are no usable credentials.
@@ -95,7 +91,6 @@ class GcsStore:
         self.bucket = self.client.bucket(config.bucket, user_project=config.user_project)
 
     def errors(self, *, checking: bool = False) -> AbstractContextManager[None]:
-        """Convert Google's errors (see `google_errors`)."""
         return google_errors(
             f"bucket {self._name}",
             missing="create the bucket, or correct `bucket`",
@@ -104,7 +99,6 @@ class GcsStore:
         )
 
     def uri(self, key: str) -> str:
-        """Return an object's name for messages."""
         return f"gs://{self._name}/{key}"
 
     def _media(self, key: str, generation: str) -> tuple[str, dict[str, str]]:
@@ -132,7 +126,6 @@ class GcsStore:
                     yield _info(blob)
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Return the objects and folders directly in a folder."""
         with self.errors():
             found = self.client.list_blobs(
                 self.bucket,
@@ -148,7 +141,6 @@ class GcsStore:
                 yield from sorted(folder for folder in page.prefixes if folder != STAGED)
 
     def stat(self, key: str) -> ObjectInfo | None:
-        """Look at one object; None if it does not exist."""
         with self.errors():
             blob = self.bucket.get_blob(key, **self._options)
         return None if blob is None else _info(blob)
@@ -190,15 +182,12 @@ class GcsStore:
             return StoredObject(data, str(blob.generation))
 
     def create(self, key: str, data: bytes) -> str | None:
-        """Write an object that does not exist."""
         return self._put(key, data, 0)
 
     def replace(self, key: str, data: bytes, version: str) -> str | None:
-        """Overwrite one generation of an object."""
         return self._put(key, data, int(version))
 
     def delete(self, key: str) -> None:
-        """Remove an object, if it exists."""
         from google.api_core import exceptions as api
 
         with self.errors(), contextlib.suppress(api.NotFound):
@@ -221,13 +210,11 @@ class GcsStore:
             return str(blob.generation)
 
     def check(self) -> None:
-        """Check whether the bucket exists and may be listed."""
         with self.errors(checking=True):
             found = self.client.list_blobs(self.bucket, max_results=1, **call_options(10))
             next(iter(found), None)
 
     def close(self) -> None:
-        """Close the connections."""
         self._session.close()
 
     def _check_range(self, response: Any, key: str, start: int, end: int) -> None:
@@ -277,7 +264,6 @@ class GcsBody:
         return data
 
     def close(self) -> None:
-        """Release the connection."""
         self._response.close()
 
 

@@ -27,14 +27,7 @@ _STAGED_CLASS = "STANDARD"
 
 
 class GcsTarget:
-    """An `ObjectTarget` over one bucket.
-
-    Args:
-        store: the bucket.
-        part_bytes: size of the parts of a large upload; a multiple of 256 KiB.
-        storage_class: of the objects, or None for the bucket's default.
-        kms_key: full name of a key to encrypt with, or None for the bucket's default.
-    """
+    """An `ObjectTarget` over one bucket."""
 
     def __init__(
         self, store: GcsStore, part_bytes: int, storage_class: str | None, kms_key: str | None
@@ -45,7 +38,6 @@ class GcsTarget:
         self._kms_key = kms_key
 
     def begin(self, new: NewObject) -> GcsUpload:
-        """Begin an object; nothing is sent yet."""
         return GcsUpload(self, new)
 
     def publish(self, new: NewObject, token: Any) -> None:
@@ -67,7 +59,6 @@ class GcsTarget:
         raise RetryableError(f"{self.uri(new.key)} is replaced by another writer again and again")
 
     def discard(self, key: str, token: Any) -> None:
-        """Remove a staged object."""
         from google.api_core import exceptions as api
 
         del key
@@ -77,7 +68,6 @@ class GcsTarget:
             )
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
-        """Return staged objects whose own keys begin with a prefix."""
         with self.store.errors():
             found = self.store.client.list_blobs(
                 self.store.bucket,
@@ -90,7 +80,6 @@ class GcsTarget:
                 yield Leftover(key, {"staged": blob.name, "generation": blob.generation})
 
     def uri(self, key: str) -> str:
-        """Return the name of an object."""
         return self.store.uri(key)
 
     def check(self) -> None:
@@ -101,7 +90,6 @@ class GcsTarget:
             blob.delete(**call_options(10))
 
     def close(self) -> None:
-        """Close the connections."""
         self.store.close()
 
     def staged_blob(self, key: str) -> Any:
@@ -179,7 +167,6 @@ class GcsUpload:
             self._writer.write(part)
 
     def stage(self) -> Any:
-        """Complete the upload."""
         with self._target.store.errors():
             if self._writer is not None:
                 self._writer.close()

@@ -22,7 +22,6 @@ def subscriber(config: GoogleConfig, context: Context) -> Any:
 
 
 def publisher(config: GoogleConfig, context: Context) -> Any:
-    """Connect to publish."""
     from google.pubsub_v1 import PublisherClient
 
     return _client(PublisherClient, config, context)

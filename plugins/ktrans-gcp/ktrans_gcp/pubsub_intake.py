@@ -30,13 +30,6 @@ class _Gathered:
 class Intake:
     """Fills segments with what a subscription delivers.
 
-    Args:
-        spool: where segments go.
-        seen_folder: for the memory of message ids.
-        puller: where messages come from.
-        config: of the source.
-        context: of the source.
-
     Attributes:
         seen: the ids of earlier messages.
         slow: whether the last segment was closed although it was not full.

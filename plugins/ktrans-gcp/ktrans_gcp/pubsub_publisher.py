@@ -39,8 +39,6 @@ class Publisher:
     """Sends the messages of one task to one topic.
 
     Args:
-        client: Google's `PublisherClient`.
-        config: of the sink.
         origin: the beginning of the messages' ids; their numbers follow.
         note: called with the numbers that were sent, as spans.
     """
@@ -82,7 +80,6 @@ class Publisher:
             future.result()
 
     def close(self) -> None:
-        """End the threads."""
         self._pool.shutdown(wait=True)
 
     def _run(self, job: Sequence[_Request]) -> None:

@@ -51,13 +51,7 @@ class Batch:
 
 
 class Puller(MessageHold):
-    """Pull requests to one subscription; what they bring is held until it is acknowledged.
-
-    Args:
-        client: Google's `SubscriberClient`.
-        config: of the source.
-        context: of the source.
-    """
+    """Pull requests to one subscription; what they bring is held until it is acknowledged."""
 
     def __init__(self, client: Any, config: PubsubSourceConfig, context: Context) -> None:
         super().__init__(f"subscription {config.full_name}", _HELD_SECS, context)
@@ -73,7 +67,6 @@ class Puller(MessageHold):
 
     @property
     def flying(self) -> bool:
-        """Whether requests are under way."""
         return bool(self._flying)
 
     def launch(self, secs: float) -> None:

@@ -36,7 +36,6 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
 
     @cached_property
     def format(self) -> Format[Any]:
-        """The format of the messages."""
         return build_format(self.config.format, self.context)
 
     @property
@@ -46,7 +45,6 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
         return self.context.path(chosen) if chosen else super().folder
 
     def datasets(self) -> list[Dataset]:
-        """Return the topic."""
         return [Dataset("pubsub", f"topic:{self.config.project}:{self.config.topic}")]
 
     @property
@@ -54,7 +52,6 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
         return f"topic {self.config.full_name}"
 
     def check(self) -> None:
-        """Check whether the topic exists and may be published to, and the stage may be written."""
         name = self.config.full_name
         check_writable(self.folder)
         with google_errors(self._what, missing=MISSING, access=ACCESS, checking=True):
@@ -90,11 +87,9 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
         super().bind(schema_of(list(self.config.attributes)))
 
     def encode(self, batch: pa.RecordBatch) -> Kept:
-        """Turn rows into messages. Pure."""
         return encode(self.config, self.format, batch)
 
     def outputs(self) -> tuple[str, ...]:
-        """Return the topic's name."""
         return (f"pubsub://{self.config.project}/{self.config.topic}",)
 
     def deliver(self, delivery: Delivery) -> None:
@@ -121,7 +116,6 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
                 first = end
 
     def close(self) -> None:
-        """Close the connection."""
         if self._client is not None:
             self._client.transport.close()
             self._client = None

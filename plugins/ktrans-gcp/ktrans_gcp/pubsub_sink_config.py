@@ -109,7 +109,6 @@ class PubsubSinkConfig(GoogleConfig):
 
     @property
     def full_name(self) -> str:
-        """The topic's name in requests."""
         return f"projects/{self.project}/topics/{self.topic}"
 
     @model_validator(mode="after")

@@ -44,11 +44,9 @@ class PubsubSource(Source[PubsubSourceConfig]):
         return f"subscription {self.config.full_name}"
 
     def datasets(self) -> list[Dataset]:
-        """Return the subscription."""
         return [Dataset("pubsub", f"subscription:{self.config.project}:{self.config.subscription}")]
 
     def check(self) -> None:
-        """Check whether the subscription exists and may be read, and the spool may be written."""
         name = self.config.full_name
         self._spool.check()
         with google_errors(self._what, missing=MISSING, access=ACCESS, checking=True):
@@ -114,7 +112,6 @@ class PubsubSource(Source[PubsubSourceConfig]):
         return [segment for segment in left if self._uri(segment.number) not in budget.skip]
 
     def open(self, split: Split) -> SegmentPayload:
-        """Open a segment."""
         why = ": their messages are acknowledged"
         return SegmentPayload(split, self._spool.folder / split.data["file"], why)
 

@@ -80,5 +80,4 @@ class PubsubSourceConfig(GoogleConfig):
 
     @property
     def full_name(self) -> str:
-        """The subscription's name in requests."""
         return f"projects/{self.project}/subscriptions/{self.subscription}"

@@ -69,11 +69,7 @@ class SeenMessages:
         self._take(number, list(ids))
 
     def trim(self, first: int) -> None:
-        """Forget the oldest ids beyond the limit, and merge small files.
-
-        Args:
-            first: number of the first segment that is not committed.
-        """
+        """Forget the oldest ids beyond the limit, and merge small files."""
         for number in sorted(self._by_number):
             if self._count - len(self._by_number[number]) < self._limit:
                 break
