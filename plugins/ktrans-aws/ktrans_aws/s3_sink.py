@@ -36,11 +36,6 @@ class S3SinkConfig(S3Config, ObjectSinkConfig):
         description="KMS key to encrypt with, by id or ARN.",
         examples=["arn:aws:kms:eu-central-1:123456789012:key/1b2c3d4e-0000-4000-8000-000000000000"],
     )
-    sse_bucket_key: bool | None = Field(
-        None,
-        description="Whether one bucket key saves requests to KMS; by default as the bucket says.",
-        examples=[True],
-    )
     storage_class: str | None = Field(
         None, description="Storage class of the objects.", examples=["STANDARD_IA"]
     )
@@ -72,7 +67,6 @@ class S3Sink(ObjectSink[S3SinkConfig]):
         extra = {
             "ServerSideEncryption": config.sse,
             "SSEKMSKeyId": config.sse_kms_key_id,
-            "BucketKeyEnabled": config.sse_bucket_key,
             "StorageClass": config.storage_class,
             "ACL": config.acl,
         }

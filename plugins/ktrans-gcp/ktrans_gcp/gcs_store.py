@@ -148,7 +148,7 @@ class GcsStore:
     def open(self, key: str, version: str, start: int, end: int) -> GcsBody:
         """Read a range of one generation, as it is stored, without decoding its Content-Encoding.
 
-        Not by the client's own download, which keeps what came until all of the range has.
+        The client's own download returns nothing before all of the range has come.
         """
         url, parameters = self._media(key, version)
         with self.errors():
