@@ -31,11 +31,9 @@ if TYPE_CHECKING:
     from ktrans.api.errors import FencedError as FencedError
     from ktrans.api.errors import InterruptedRunError as InterruptedRunError
     from ktrans.api.errors import KtransError as KtransError
-    from ktrans.api.errors import LedgerError as LedgerError
     from ktrans.api.errors import LockedError as LockedError
     from ktrans.api.errors import PluginError as PluginError
     from ktrans.api.errors import RejectError as RejectError
-    from ktrans.api.errors import RejectLimitError as RejectLimitError
     from ktrans.api.errors import RetryableError as RetryableError
     from ktrans.api.errors import RunError as RunError
     from ktrans.api.errors import SplitChangedError as SplitChangedError

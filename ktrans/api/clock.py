@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime
-from typing import Protocol
-
-
-class Waitable(Protocol):
-    """Something that ends a wait: a `threading.Event`."""
-
-    def is_set(self) -> bool:
-        """Return whether it has happened."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for it; return whether it has happened."""
 
 
 class Clock:
@@ -33,7 +23,7 @@ class Clock:
         return time.monotonic()
 
     def wait(
-        self, seconds: float, over: Waitable | None = None, *, background: bool = False
+        self, seconds: float, over: threading.Event | None = None, *, background: bool = False
     ) -> bool:
         """Wait for some seconds or until `over` happens; return whether it has.
 

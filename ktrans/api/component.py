@@ -23,7 +23,6 @@ from ktrans.api.config import ComponentConfig
 from ktrans.api.spec import Kind, Spec
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
 C = TypeVar("C", bound=ComponentConfig)
@@ -135,10 +134,5 @@ class Component(Generic[C]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -1,4 +1,4 @@
-"""Every error that ktrans raises on purpose, with its exit code and how the engine reacts.
+"""The errors that components and their host raise, with exit codes and how the engine reacts.
 
 KtransError
 |- UsageError             2   the command line is wrong
@@ -15,8 +15,6 @@ KtransError
    |  |- SplitChangedError    it is not what was planned: planned again next time
    |- AccessError        77   no permission, or bad credentials
    |- UnavailableError   69   host or service not reachable
-   |- RejectLimitError   65   more rejects than the pipeline allows
-   |- LedgerError        70   rows in and rows out do not agree
    |- StageLostError     70   what a task had staged is gone; the epoch is processed again
    |- InterruptedRunError 75  the run was stopped before it was done
 
@@ -236,19 +234,6 @@ class UnavailableError(RunError):
 
     exit_code = ExitCode.UNAVAILABLE
     default_code = "unavailable"
-
-
-class RejectLimitError(RunError):
-    """More rows were rejected than the pipeline's limit allows."""
-
-    exit_code = ExitCode.DATA
-    default_code = "reject_limit"
-
-
-class LedgerError(RunError):
-    """Rows in are not rows out plus filtered plus rejected: a defect."""
-
-    default_code = "ledger"
 
 
 class StageLostError(RunError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ktrans.api import RejectLimitError, RunError
+from ktrans.api import ExitCode, RunError
 from ktrans.config.model import RejectLimit
 from ktrans.engine.ledger import Ledger
 from ktrans.engine.run_context import RunContext
@@ -16,6 +16,13 @@ EARLY_RECORDS = 100
 
 VANISHED = "split_vanished"
 """Splits that are gone by now do not count as unreadable."""
+
+
+class RejectLimitError(RunError):
+    """More rows were rejected than the pipeline's limit allows."""
+
+    exit_code = ExitCode.DATA
+    default_code = "reject_limit"
 
 
 class EpochLimits:

@@ -12,7 +12,13 @@ from typing import Any
 
 import msgspec
 
-from ktrans.api import LedgerError
+from ktrans.api import RunError
+
+
+class LedgerError(RunError):
+    """Rows in are not rows out plus filtered plus rejected: a defect."""
+
+    default_code = "ledger"
 
 
 class Tally(msgspec.Struct):

@@ -1,18 +1,7 @@
 """The toolbox of plugin authors; ktrans's own components are built with it too.
 
-Base classes:
-
-| to write | inherit | and implement |
-|---|---|---|
-| a decoder of text lines | `line_decoder.LineDecoder` | `parse`: lines in, columns out |
-| an enricher that adds columns | `column_enricher.ColumnEnricher` | `compute`: a batch in, columns out |
-| a source of things that can be listed | `listed_source.ListedSource` | `items` and `fetch` |
-| a sink of a database or an API | `buffered_sink.BufferedSink` | `deliver`: send the rows of one task |
-| a row format | `rows.row_format.TextFormat` | `pieces`: a batch in, pieces of text out |
-| a source of an object store | `objects.source.ObjectSource` | `make_store` |
-| a sink of an object store | `objects.sink.ObjectSink` | `make_target` |
-
-Tools:
+docs/writing-a-plugin.md lists the base classes, and `ktrans new-plugin` writes a plugin that uses
+them.
 
 | module | contents |
 |---|---|

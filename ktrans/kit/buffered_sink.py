@@ -68,25 +68,6 @@ class BufferedSink(Sink[C]):
     Rows wait in `.ktrans/staged/<pipeline>.<sink>/` beside the pipeline file, so the disk needs
     room for the rows of an epoch. A run on another machine does not find them, and processes the
     epoch again.
-
-    >>> import tempfile
-    >>> from ktrans.api import ComponentConfig, Context
-    >>> class Listed(BufferedSink):
-    ...     def deliver(self, delivery):
-    ...         for batch in delivery.batches():
-    ...             print(delivery.rows, "rows:", batch["n"].to_pylist())
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> context = Context("flows", "listed", base_dir=Path(folder.name))
-    >>> sink = Listed(ComponentConfig(type="listed"), context)
-    >>> batch = pa.record_batch({"n": [1, 2]})
-    >>> sink.bind(batch.schema)
-    >>> epoch = EpochId("flows", 1)
-    >>> writer = sink.writer(TaskId(epoch, 0))
-    >>> writer.write(writer.encode(batch))
-    >>> receipt = writer.finish()
-    >>> sink.commit(epoch, [receipt])
-    2 rows: [1, 2]
-    >>> folder.cleanup()
     """
 
     _schema: pa.Schema

@@ -17,24 +17,6 @@ from ktrans.kit.columns import column_exists, fitted, option, rebuild, require
 class ColumnEnricher(Enricher[C]):
     """Adds columns to each batch, or replaces them; rows stay as they are.
 
-    >>> import pyarrow.compute as pc
-    >>> from ktrans.api import ComponentConfig
-    >>> class Megabits(ColumnEnricher):
-    ...     def reads(self):
-    ...         return ["bytes"]
-    ...
-    ...     def columns(self):
-    ...         return {"megabits": pa.float64()}
-    ...
-    ...     def compute(self, batch):
-    ...         return {"megabits": pc.divide(pc.multiply(batch["bytes"], 8.0), 1e6)}
-    >>> enricher = Megabits(ComponentConfig(type="megabits"))
-    >>> batch = pa.record_batch({"bytes": [125_000, None]})
-    >>> enricher.bind(batch.schema).names
-    ['bytes', 'megabits']
-    >>> enricher.apply(batch)["megabits"].to_pylist()
-    [1.0, None]
-
     Attributes:
         replaces: the columns that it may replace if they exist; None means any.
         names_option: the option that names the columns, for error messages.

@@ -58,26 +58,6 @@ class LineDecoder(Decoder[C]):
 
     Compression is recognised by the first bytes (gzip, zstd, bzip2), lines end with LF or CRLF,
     blank lines are skipped, lines that are torn, too long or not UTF-8 are rejected.
-
-    >>> from ktrans.api import BytesPayload, ComponentConfig, Split
-    >>> class Pairs(LineDecoder):
-    ...     def parse(self, lines):
-    ...         parts = pc.extract_regex(lines, r"^(?P<src>\S+) (?P<bytes>\d+)$")
-    ...         return Parsed(
-    ...             columns={
-    ...                 "src_addr": pc.struct_field(parts, "src"),
-    ...                 "bytes": pc.struct_field(parts, "bytes").cast(pa.int64()),
-    ...             },
-    ...             bad=parts.is_null(),
-    ...         )
-    >>> decoder = Pairs(ComponentConfig(type="pairs"))
-    >>> _ = decoder.schema(["src_addr", "bytes", "source_pos"])
-    >>> payload = BytesPayload(Split("k", "mem://k"), b"10.0.0.1 5\nrubbish\n\n10.0.0.2 6\n")
-    >>> [decoded] = [decoder.decode(block) for block in decoder.blocks(payload)]
-    >>> decoded.batch["source_pos"].to_pylist(), decoded.batch["bytes"].to_pylist()
-    ([1, 4], [5, 6])
-    >>> decoded.records, decoded.rejects.num_rows, decoded.skipped
-    (4, 1, 1)
     """
 
     def __init__(self, config: C, context: Context | None = None) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import abc
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ktrans.api import Budget, Memory, Payload, Plan, Source, Split, UsageError
 from ktrans.api.component import C
 from ktrans.api.payload import Json
-
-_CHUNK = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +33,6 @@ class ListedSource(Source[C]):
 
     Subclasses implement `items` and `fetch`. What was read is remembered by name, which suits
     thousands of items; for the millions in a bucket see `ktrans.kit.objects`.
-
-    >>> from ktrans.api import ComponentConfig
-    >>> class Letters(ListedSource):
-    ...     def items(self):
-    ...         return [Item("b", "1"), Item("a", "1")]
-    ...
-    ...     def fetch(self, item):
-    ...         return f"letter {item.name}".encode()
-    >>> class Nothing:
-    ...     def recall(self, keys):
-    ...         return {}
-    >>> source = Letters(ComponentConfig(type="letters"))
-    >>> plan = source.plan(None, Nothing(), Budget())
-    >>> [source.open(split).open().read() for split in plan.splits]
-    [b'letter a', b'letter b']
     """
 
     @abc.abstractmethod
@@ -78,8 +61,9 @@ class ListedSource(Source[C]):
         listed = sorted((i for i in self.items() if i.name > after), key=lambda item: item.name)
         splits: list[Split] = []
         size = waiting = 0
-        for item in self._unread(listed, memory):
-            if item.name in budget.skip:
+        known = memory.recall([item.name for item in listed])
+        for item in listed:
+            if item.name in budget.skip or known.get(item.name, {}).get("version") == item.version:
                 continue
             waiting += 1
             if budget.full(len(splits), size):
@@ -108,15 +92,6 @@ class ListedSource(Source[C]):
                 hint="give the name of an item; those that sort after it are read",
             )
         return {"after": text}
-
-    @staticmethod
-    def _unread(items: list[Item], memory: Memory) -> Iterator[Item]:
-        for begin in range(0, len(items), _CHUNK):
-            chunk = items[begin : begin + _CHUNK]
-            known = memory.recall([item.name for item in chunk])
-            for item in chunk:
-                if known.get(item.name, {}).get("version") != item.version:
-                    yield item
 
 
 class _ItemPayload(Payload):

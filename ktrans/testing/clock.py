@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
-from ktrans.api.clock import Clock, Waitable
+from ktrans.api.clock import Clock
 
 _TICK_SECS = 0.01
 """How often a real wait checks whether it is over."""
@@ -64,7 +64,7 @@ class MovableClock(Clock):
             self._moved.notify_all()
 
     def wait(
-        self, seconds: float, over: Waitable | None = None, *, background: bool = False
+        self, seconds: float, over: threading.Event | None = None, *, background: bool = False
     ) -> bool:
         """Jump to the wait's end, or wait until the clock was moved there or `over` happened."""
         with self._moved:

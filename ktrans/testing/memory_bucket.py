@@ -186,12 +186,7 @@ class MemoryBucket:
             raise error
 
     def _stage(self, token: int, new: NewObject, data: bytes) -> None:
-        metadata = {
-            **new.metadata,
-            MARK: new.mark,
-            "content_type": new.content_type,
-            "content_encoding": new.content_encoding,
-        }
+        metadata = {MARK: new.mark, "content_type": new.content_type}
         with self._lock:
             self.staged[token] = (new.key, data, metadata)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any, BinaryIO, Literal, cast
 
@@ -10,16 +11,15 @@ Compression = Literal["none", "gzip", "zstd"]
 EXTENSIONS: dict[Compression, str] = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
-class OutputStream:
+class OutputStream(io.RawIOBase):
     """A binary stream that counts what is written. Formats and codecs cannot close what is below.
 
     Attributes:
         size: bytes written so far.
     """
 
-    closed = False
-
     def __init__(self, write: Callable[[Any], object]) -> None:
+        super().__init__()
         self._write: Callable[[Any], object] | None = write
         self.size = 0
 
@@ -39,23 +39,12 @@ class OutputStream:
         """Return `size`."""
         return self.size
 
-    def flush(self) -> None:
-        """Do nothing."""
-
     def close(self) -> None:
         """Do nothing."""
 
     def writable(self) -> bool:
         """Return True."""
         return True
-
-    def readable(self) -> bool:
-        """Return False."""
-        return False
-
-    def seekable(self) -> bool:
-        """Return False."""
-        return False
 
 
 def compressed(stream: OutputStream, compression: Compression) -> BinaryIO:

@@ -107,12 +107,8 @@ class FileWriter(Writer):
     """Writes the rows of one task into files, by the values that fill the template's slots.
 
     Args:
-        template: where files go.
-        format: how rows look in them.
-        area: where they wait.
         columns: the columns that go into the files; None means all.
         names: the beginning of their names, and their extension.
-        compression: of whole files.
         target_bytes: size at which a file is closed.
         max_open: how many are open at a time.
     """

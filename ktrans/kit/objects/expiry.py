@@ -20,7 +20,6 @@ class Expiry:
 
     Args:
         state: what `to_json` returned, or None.
-        memory: of the state store.
     """
 
     def __init__(self, state: Sequence[int] | None, memory: Memory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -49,6 +50,15 @@ class ObjectReadConfig(ComponentConfig):
         " reached.",
         examples=[60],
     )
+
+    def includes(self, key: str) -> bool:
+        """Return whether `include` and `exclude` let an object in."""
+
+        def matches(glob: str) -> bool:
+            return fnmatchcase(key if "/" in glob else key.rpartition("/")[2], glob)
+
+        included = not self.include or any(map(matches, self.include))
+        return included and not any(map(matches, self.exclude))
 
 
 class ObjectSourceConfig(ObjectReadConfig):

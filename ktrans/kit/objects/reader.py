@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ktrans.api import Clock, Payload, RetryableError, Split
-from ktrans.api.clock import CLOCK
 from ktrans.kit.objects.options import ObjectReadConfig
 from ktrans.kit.objects.store import Readable
 from ktrans.kit.retry import Retry, wait_secs
@@ -29,31 +28,15 @@ _BYTES_AHEAD = 64 << 20
 
 
 class Reader:
-    """Reads ranges of one store's objects, several at a time.
+    """Reads ranges of one store's objects, several at a time."""
 
-    Args:
-        store: the store.
-        part_bytes: larger ranges are read in parts of this size, side by side.
-        threads: how many requests run at a time.
-        slow_secs: a part that takes longer is requested again, from the byte that it has reached.
-        clock: the time.
-    """
-
-    def __init__(
-        self,
-        store: Readable,
-        *,
-        part_bytes: int,
-        threads: int,
-        slow_secs: float,
-        clock: Clock = CLOCK,
-    ) -> None:
+    def __init__(self, store: Readable, config: ObjectReadConfig, clock: Clock) -> None:
         self._clock = clock
         self.store = store
-        self.part_bytes = part_bytes
-        self._slow_secs = slow_secs
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="objects")
-        self.threads = threads
+        self.part_bytes = config.part_size
+        self.threads = config.parallel_reads
+        self._slow_secs = config.slow_read_after
+        self.pool = ThreadPoolExecutor(self.threads, thread_name_prefix="objects")
         self._closed = threading.Event()
 
     def fetch(self, split: Split, start: int, end: int) -> bytes:
@@ -177,19 +160,6 @@ class PlannedObjects:
         """Stop reading."""
         self.ahead.drop()
         self.reader.close()
-
-
-def planned_objects(store: Readable, config: ObjectReadConfig, clock: Clock) -> PlannedObjects:
-    """Return what opens the objects of a store, as options say."""
-    return PlannedObjects(
-        Reader(
-            store,
-            part_bytes=config.part_size,
-            threads=config.parallel_reads,
-            slow_secs=config.slow_read_after,
-            clock=clock,
-        )
-    )
 
 
 class ObjectPayload(Payload):

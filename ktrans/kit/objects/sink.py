@@ -12,12 +12,10 @@ from typing import Any, TypeVar
 from pydantic import Field, field_validator
 
 from ktrans.api import Dataset, EpochId, Receipt, TaskId
-from ktrans.kit.files.compression import Compression
 from ktrans.kit.files.partitioned_sink import PartitionedSink, PartitionedSinkConfig
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.store import NewObject, ObjectTarget
 from ktrans.kit.objects.uploads import UploadedFiles, UploadPool
-from ktrans.kit.units import Size
 
 _CONTENT_TYPES = {
     ".parquet": "application/vnd.apache.parquet",
@@ -27,7 +25,6 @@ _CONTENT_TYPES = {
     ".arrows": "application/vnd.apache.arrow.stream",
     ".lp": "text/plain; charset=utf-8",
 }
-_ENCODINGS: dict[Compression, str] = {"none": "", "gzip": "gzip", "zstd": "zstd"}
 
 
 class ObjectSinkConfig(PartitionedSinkConfig):
@@ -39,13 +36,6 @@ class ObjectSinkConfig(PartitionedSinkConfig):
         " Ends with a slash to have objects named for you; otherwise the name holds {task}.",
         examples=["flows/date={start_time:%Y-%m-%d}/", "flows/{account_id}/f-{task}.parquet"],
     )
-    target_file_size: Size = Field(
-        128 << 20,
-        ge=1,
-        description="Size at which an object is completed and the next one begun. Objects end with"
-        " a whole batch, so they come out somewhat larger.",
-        examples=[128 << 20],
-    )
     max_open_files: int = Field(
         64,
         ge=1,
@@ -56,17 +46,6 @@ class ObjectSinkConfig(PartitionedSinkConfig):
         False,
         description="Whether an object of another writer under one of our names stops the run, instead"
         " of being replaced.",
-        examples=[True],
-    )
-    content_type: str | None = Field(
-        None,
-        description="Content type of the objects, by default that of the format.",
-        examples=["application/octet-stream"],
-    )
-    content_encoding: bool = Field(
-        False,
-        description="Whether objects compressed as a whole say so in their Content-Encoding. Then"
-        " some clients inflate them unasked, though the name ends in .gz.",
         examples=[True],
     )
     parallel_uploads: int = Field(
@@ -196,19 +175,17 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
         self.target.publish(new, file["token"])
 
     def _new(self, key: str, owner: str) -> NewObject:
-        config = self.config
         return NewObject(
             key,
             # Another attempt at the same task is another upload with the same key.
             mark=f"{owner} {secrets.token_hex(8)}",
-            content_type=config.content_type or self._content_type,
-            content_encoding=_ENCODINGS[config.compression] if config.content_encoding else "",
-            if_absent=config.if_absent,
+            content_type=self._content_type,
+            if_absent=self.config.if_absent,
         )
 
     @property
     def _content_type(self) -> str:
         compression = self.config.compression
-        if compression != "none" and not self.config.content_encoding:
+        if compression != "none":
             return f"application/{compression}"
         return _CONTENT_TYPES.get(self.format.extension, "application/octet-stream")

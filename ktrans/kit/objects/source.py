@@ -26,11 +26,10 @@ from ktrans.api import (
 from ktrans.kit.files.path_template import slug
 from ktrans.kit.objects.days import Calendar, Scope, Tree, discover, expand
 from ktrans.kit.objects.expiry import Expiry
-from ktrans.kit.objects.names import is_included
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.options import ObjectSourceConfig, first_moment, last_moment
 from ktrans.kit.objects.plan_result import PlanResult
-from ktrans.kit.objects.reader import ObjectPayload, PlannedObjects, planned_objects
+from ktrans.kit.objects.reader import ObjectPayload, PlannedObjects, Reader
 from ktrans.kit.objects.store import ObjectInfo, ObjectStore
 from ktrans.kit.objects.sweep import SweepPosition, by_day, in_chunks, scopes, walk
 
@@ -83,7 +82,7 @@ class ObjectSource(Source[C], abc.ABC):
     @once
     def objects(self) -> PlannedObjects:
         """Opens the bucket's objects."""
-        return planned_objects(self.store, self.config, self.context.clock)
+        return PlannedObjects(Reader(self.store, self.config, self.context.clock))
 
     @cached_property
     def _listing(self) -> ThreadPoolExecutor:
@@ -100,8 +99,7 @@ class ObjectSource(Source[C], abc.ABC):
 
     def datasets(self) -> list[Dataset]:
         """Return the folders that the prefixes begin with."""
-        prefix, space = self.config.prefix, self.namespace()
-        prefixes = [prefix] if isinstance(prefix, str) else prefix
+        space, prefixes = self.namespace(), self.config.prefixes
         return [Dataset(space, one.rpartition("/")[0] or "/") for one in prefixes if space]
 
     def check(self) -> None:
@@ -268,7 +266,7 @@ class ObjectSource(Source[C], abc.ABC):
         if self._own.search(name):
             result.own += 1
             return False
-        return is_included(key, self.config.include, self.config.exclude)
+        return self.config.includes(key)
 
     @cached_property
     def _own(self) -> re.Pattern[str]:

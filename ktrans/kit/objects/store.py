@@ -12,8 +12,8 @@ Each plugin converts the errors of its SDK to those of `ktrans.api` (see `ktrans
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -135,18 +135,14 @@ class NewObject:
         mark: ASCII text, kept with the object as metadata under `MARK`, by which `publish`
             recognizes it: the task and its epoch, a space, and a text unique to this upload.
         content_type: its media type.
-        content_encoding: `gzip`, `zstd` or "".
         if_absent: whether an object that has this key already makes publishing it an error, unless
             it is `ours`.
-        metadata: more to keep with the object.
     """
 
     key: str
     mark: str
     content_type: str = "application/octet-stream"
-    content_encoding: str = ""
     if_absent: bool = False
-    metadata: Mapping[str, str] = field(default_factory=dict)
 
     def ours(self, mark: str | None) -> bool:
         """Return whether an object's mark is of any attempt at the same task of the same epoch.

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import chain, islice
 from typing import Any
+
+import msgspec
 
 from ktrans.kit.objects.days import (
     Calendar,
@@ -28,8 +29,7 @@ _AHEAD = 8
 _FIRST = 1000
 
 
-@dataclass(slots=True)
-class SweepPosition:
+class SweepPosition(msgspec.Struct, omit_defaults=True):
     """The position of the source.
 
     Attributes:
@@ -46,7 +46,7 @@ class SweepPosition:
     began: datetime | None = None
     at: tuple[str, str, str] | None = None
     horizon: datetime | None = None
-    waiting: list[str] = field(default_factory=list)
+    waiting: list[str] = []
     queue: list[int] | None = None
     since: datetime | None = None
     after: str = ""
@@ -55,31 +55,11 @@ class SweepPosition:
     @classmethod
     def from_json(cls, position: Any) -> SweepPosition:
         """Parse a position; None is the very beginning."""
-        have = position or {}
-        return cls(
-            _time(have.get("began")),
-            tuple(have["at"]) if have.get("at") else None,
-            _time(have.get("horizon")),
-            list(have.get("waiting", ())),
-            have.get("queue"),
-            _time(have.get("since")),
-            have.get("after", ""),
-            have.get("whole"),
-        )
+        return msgspec.convert(position or {}, cls)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Any:
         """Return it as JSON."""
-        made = {
-            "began": self.began and self.began.isoformat(),
-            "at": self.at and list(self.at),
-            "horizon": self.horizon and self.horizon.isoformat(),
-            "waiting": self.waiting,
-            "queue": self.queue,
-            "since": self.since and self.since.isoformat(),
-            "after": self.after,
-        }
-        kept = {name: value for name, value in made.items() if value}
-        return kept if self.whole is None else {**kept, "whole": self.whole}
+        return msgspec.json.decode(msgspec.json.encode(self))
 
     def begin(self, now: datetime) -> None:
         """Begin a sweep."""
@@ -128,13 +108,7 @@ def by_day(
 def scopes(
     trees: Sequence[Tree], days: Mapping[date, Sequence[Calendar]], at: Any
 ) -> Iterator[Scope]:
-    """Return what is to be listed, oldest day first, from the cursor's scope on.
-
-    Args:
-        trees: what is below each prefix.
-        days: as `by_day` returns them.
-        at: the cursor (day, prefix, key), or None.
-    """
+    """Return what is to be listed, oldest day first, from the cursor's scope on."""
     begin = (at[0], at[1]) if at else ("", "")
     loose = sorted(scope for tree in trees for scope in tree.loose)
     yield from (scope for scope in loose if not begin[0] and scope.prefix >= begin[1])
@@ -149,14 +123,7 @@ def scopes(
 def walk(
     store: ObjectStore, listed: Iterator[Scope], at: Any, pool: Executor
 ) -> Generator[tuple[Scope, ObjectInfo], None, None]:
-    """List scopes in order, the first pages of the next ones side by side.
-
-    Args:
-        store: the bucket.
-        listed: the scopes, beginning with the cursor's if that still exists.
-        at: the cursor, or None.
-        pool: fetches the pages.
-    """
+    """List scopes in order, the first pages of the next ones side by side."""
     coming: list[tuple[Scope, Future[tuple[list[ObjectInfo], Iterator[ObjectInfo]]]]] = []
     try:
         while True:
@@ -205,10 +172,3 @@ def in_chunks(
             chunk, hits = [], 0
     if chunk:
         yield chunk
-
-
-def _time(text: str | None) -> datetime | None:
-    if not text:
-        return None
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

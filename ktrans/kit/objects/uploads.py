@@ -40,8 +40,6 @@ class UploadedFiles:
     """The objects of one attempt at a task.
 
     Args:
-        target: the bucket.
-        uploads: the sink's.
         root: the beginning of all keys.
         new: makes the description of an object from its key.
     """

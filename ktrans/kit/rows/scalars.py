@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.kit.rows.pieces import as_text, is_text
 
 _compute: Any = pc
-
-_ALPHABET = np.frombuffer(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", dtype=np.uint8
-)
-_PAD = ord("=")
 
 
 def is_binary(kind: pa.DataType) -> bool:
@@ -95,29 +90,10 @@ def _timestamp_text(array: pa.Array) -> pa.Array:
 
 
 def base64_text(array: pa.Array) -> pa.Array:
-    """Return the standard base64 text (RFC 4648, padded) of each value, by whole-array arithmetic."""
-    missing = array.is_null()
-    array = array.cast(pa.large_binary()).fill_null(b"")
-    _, ends, data = array.buffers()
-    offsets = np.frombuffer(ends, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-    lengths = np.diff(offsets)
-    groups = (lengths + 2) // 3
-    starts = np.concatenate([[0], np.cumsum(groups)])
-    raw = np.zeros(int(starts[-1]) * 3, dtype=np.uint8)
-    if len(raw):
-        source = np.frombuffer(data, dtype=np.uint8)[offsets[0] : offsets[-1]]
-        shift = np.repeat(starts[:-1] * 3 - (offsets[:-1] - offsets[0]), lengths)
-        raw[np.arange(len(source)) + shift] = source
-    a, b, c = raw.reshape(-1, 3).T
-    text = np.empty((len(a), 4), dtype=np.uint8)
-    text[:, 0] = _ALPHABET[a >> 2]
-    text[:, 1] = _ALPHABET[(a & 3) << 4 | b >> 4]
-    text[:, 2] = _ALPHABET[(b & 15) << 2 | c >> 6]
-    text[:, 3] = _ALPHABET[c & 63]
-    last = starts[1:] - 1
-    text[last[lengths % 3 == 1], 2:] = _PAD
-    text[last[lengths % 3 > 1], 3] = _PAD
-    made = pa.LargeStringArray.from_buffers(
-        len(array), pa.py_buffer((starts * 4).astype(np.int64)), pa.py_buffer(text)
-    ).cast(pa.string())
-    return _compute.if_else(missing, pa.scalar(None, pa.string()), made)
+    """Return the base64 text (RFC 4648, padded) of each value.
+
+    Value by value: only the bytes of rejects are binary, no column of flows is.
+    """
+    values = array.to_pylist()
+    texts = [None if value is None else b64encode(value).decode("ascii") for value in values]
+    return pa.array(texts, pa.string())

@@ -21,8 +21,6 @@ class SegmentPayload(Payload):
     """One segment of a spool.
 
     Args:
-        split: what was opened.
-        path: its file.
         why: why it is needed, for the error if it is gone.
         offset: where the segment begins in its stream, in bytes.
         first_line: the 1-based number of its first line there.

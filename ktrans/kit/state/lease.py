@@ -20,9 +20,8 @@ from typing import Any
 
 from ktrans.api import FencedError, LockedError, StateError
 from ktrans.kit.objects.store import ConditionalStore, StoredObject
-from ktrans.kit.retry import with_retries
+from ktrans.kit.retry import Retry, with_retries
 from ktrans.kit.state import log_events
-from ktrans.kit.state.retries import OPENING
 
 RENEWALS = 3
 """How often a lease is renewed during the time that it lasts."""
@@ -30,19 +29,17 @@ RENEWALS = 3
 FAR_AHEAD = dt.timedelta(hours=2)
 """A lease that expires later than this was written with a wrong clock."""
 
+OPENING = Retry(attempts=5, max_asked_secs=10)
+"""For requests before a run has begun."""
+
+RUNNING = Retry(attempts=10, max_asked_secs=10)
+"""For requests during a run, whose epoch would be lost: for most of a minute."""
+
 _log = logging.getLogger("ktrans.state")
 
 
 class Lease:
-    """A hold on a pipeline that expires unless it is renewed.
-
-    Args:
-        bucket: the bucket.
-        key: the object's name.
-        secs: how long it lasts.
-        pipeline: for messages.
-        run: the run that holds it, for runs that find it held.
-    """
+    """A hold on a pipeline that expires unless it is renewed."""
 
     def __init__(
         self, bucket: ConditionalStore, key: str, secs: float, pipeline: str, run: str = ""

@@ -16,8 +16,7 @@ from ktrans.api import ExitCode, FencedError, KtransError, StateError
 from ktrans.api.state import Transaction
 from ktrans.kit.retry import with_retries
 from ktrans.kit.state import log_events
-from ktrans.kit.state.lease import Lease
-from ktrans.kit.state.retries import RUNNING
+from ktrans.kit.state.lease import RUNNING, Lease
 from ktrans.kit.state.transaction_log import LoadedLog, Statement, TransactionLog, unsafe
 
 CHECKPOINT_BYTES = 4 << 20
@@ -34,11 +33,6 @@ class _UncertainError(StateError):
 
 class LogDatabase:
     """A database in memory that writes its transactions to a log before it commits them.
-
-    Args:
-        log: the log.
-        lease: the hold on the pipeline.
-        checkpoint_entries: after how many entries a checkpoint is written.
 
     Raises:
         StateError: the log is damaged, from a newer ktrans, or the server is not safe.

@@ -27,7 +27,7 @@ from typing import Any
 from ktrans.api import StateError
 from ktrans.kit.objects.store import ConditionalStore
 from ktrans.kit.retry import with_retries
-from ktrans.kit.state.retries import OPENING, RUNNING
+from ktrans.kit.state.lease import OPENING, RUNNING
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 from ktrans.kit.state.tables import STATE_VERSION, too_new
 
@@ -64,12 +64,7 @@ class _MovedError(Exception):
 
 
 class TransactionLog:
-    """The log and the checkpoints of one pipeline.
-
-    Args:
-        bucket: the bucket.
-        folder: the beginning of the names of all objects.
-    """
+    """The log and the checkpoints of one pipeline."""
 
     def __init__(self, bucket: ConditionalStore, folder: str) -> None:
         self.bucket = bucket

@@ -147,7 +147,6 @@ class AwsMetadataEnricher(ColumnEnricher[AwsMetadataEnricherConfig]):
         self._lock = threading.Lock()
 
     def reads(self) -> Sequence[str]:
-        """Return the columns to look up."""
         return self._keys()
 
     def needs(self) -> Sequence[str]:
@@ -155,7 +154,6 @@ class AwsMetadataEnricher(ColumnEnricher[AwsMetadataEnricherConfig]):
         return [*self._keys(), *(["vpc_id"] if self.config.addresses else [])]
 
     def columns(self) -> Mapping[str, pa.Field]:
-        """Return the new columns."""
         return {field.name: field for field in self._fields()}
 
     def check(self) -> None:
@@ -174,7 +172,6 @@ class AwsMetadataEnricher(ColumnEnricher[AwsMetadataEnricherConfig]):
         return super().bind(schema)
 
     def compute(self, batch: pa.RecordBatch) -> Mapping[str, pa.Array]:
-        """Look up the interfaces of a batch."""
         tables = self._loaded()
         found: list[pa.Array] = []
         for key in self._keys():

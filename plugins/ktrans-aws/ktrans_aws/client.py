@@ -13,6 +13,7 @@ from ktrans_aws.errors import aws_errors
 
 ENDPOINT = r"^https?://[^\s/?#]+"
 """The pattern of addresses."""
+_CONNECT_SECS = 10
 
 
 class AwsConfig(ComponentConfig):
@@ -56,17 +57,11 @@ class AwsConfig(ComponentConfig):
     role_external_id: str | None = Field(
         None, description="External id that the role asks for.", examples=["ktrans-7f3a"]
     )
-    role_session_name: str = Field(
-        "ktrans", description="Name of the session in CloudTrail.", examples=["ktrans-prod"]
-    )
     sts_endpoint_url: str | None = Field(
         None,
         pattern=ENDPOINT,
         description="Address of STS, where the role is assumed, if it is not the usual one.",
         examples=["https://sts.eu-central-1.amazonaws.com"],
-    )
-    connect_timeout: Duration = Field(
-        10, gt=0, description="How long to wait for a connection.", examples=[5]
     )
     timeout: Duration = Field(
         60, gt=0, description="How long to wait for the next bytes of an answer.", examples=[30]
@@ -76,12 +71,6 @@ class AwsConfig(ComponentConfig):
         ge=1,
         description="How often a request is tried, with growing pauses, before the error counts.",
         examples=[10],
-    )
-    retry_mode: Literal["standard", "adaptive"] = Field(
-        "standard",
-        description="How the SDK paces retries; `adaptive` also slows all requests down when the"
-        " service throttles.",
-        examples=["adaptive"],
     )
 
 
@@ -160,8 +149,8 @@ def _settings(config: AwsConfig, service: str, connections: int) -> Any:
     from botocore.config import Config
 
     settings: dict[str, Any] = {
-        "retries": {"mode": config.retry_mode, "total_max_attempts": config.max_attempts},
-        "connect_timeout": config.connect_timeout,
+        "retries": {"mode": "standard", "total_max_attempts": config.max_attempts},
+        "connect_timeout": _CONNECT_SECS,
         "read_timeout": config.timeout,
         "max_pool_connections": connections,
         "tcp_keepalive": True,
@@ -203,7 +192,7 @@ def _in_role(config: AwsConfig, core: Any) -> Any:
     def create(*args: Any, **options: Any) -> Any:
         return core.create_client(*args, **options, endpoint_url=config.sts_endpoint_url)
 
-    extra = {"RoleSessionName": config.role_session_name}
+    extra = {"RoleSessionName": "ktrans"}
     if config.role_external_id:
         extra["ExternalId"] = config.role_external_id
     fetcher = AssumeRoleCredentialFetcher(

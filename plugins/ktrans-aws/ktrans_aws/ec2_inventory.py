@@ -60,10 +60,6 @@ class Snapshot(msgspec.Struct, frozen=True):
 def take(config: AwsConfig, regions: Sequence[str] | None = None) -> Snapshot:
     """Read all interfaces from EC2, page by page.
 
-    Args:
-        config: how to reach it.
-        regions: by default the one of the config or the environment.
-
     Raises:
         AccessError, RetryableError, ConfigError: as `aws_errors` makes them.
     """
@@ -108,7 +104,6 @@ def load(path: Path) -> Snapshot:
 
 
 def save(snapshot: Snapshot, path: Path) -> None:
-    """Write a snapshot file, whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(msgspec.json.format(msgspec.json.encode(snapshot), indent=1))
     temporary.replace(path)

@@ -43,7 +43,6 @@ class CreatedObject:
 
     @property
     def uri(self) -> str:
-        """Return its name for messages."""
         return f"s3://{self.bucket}/{self.key}"
 
     @property

@@ -35,11 +35,6 @@ class S3SinkConfig(S3Config, ObjectSinkConfig, type="s3"):
         description="KMS key to encrypt with, by id or ARN.",
         examples=["arn:aws:kms:eu-central-1:123456789012:key/1b2c3d4e-0000-4000-8000-000000000000"],
     )
-    sse_bucket_key: bool | None = Field(
-        None,
-        description="Whether one bucket key saves requests to KMS; by default as the bucket says.",
-        examples=[True],
-    )
     storage_class: str | None = Field(
         None, description="Storage class of the objects.", examples=["STANDARD_IA"]
     )
@@ -64,16 +59,13 @@ class S3Sink(ObjectSink[S3SinkConfig]):
     """Writes to an S3 bucket."""
 
     def namespace(self) -> str:
-        """Return the name of the bucket."""
         return f"s3://{self.config.bucket}"
 
     def make_target(self) -> S3Target:
-        """Connect to the bucket."""
         config = self.config
         extra = {
             "ServerSideEncryption": config.sse,
             "SSEKMSKeyId": config.sse_kms_key_id,
-            "BucketKeyEnabled": config.sse_bucket_key,
             "StorageClass": config.storage_class,
             "ACL": config.acl,
         }

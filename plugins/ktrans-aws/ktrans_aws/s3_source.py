@@ -18,9 +18,7 @@ class S3Source(ObjectSource[S3SourceConfig]):
     """Lists and reads an S3 bucket."""
 
     def namespace(self) -> str:
-        """Return the name of the bucket."""
         return f"s3://{self.config.bucket}"
 
     def make_store(self) -> S3Store:
-        """Connect to the bucket."""
         return S3Store(self.config, connections=2 * self.config.parallel_reads)

@@ -35,7 +35,6 @@ class S3State(BucketState[S3StateConfig]):
     """Keeps state in an S3 bucket."""
 
     def make_bucket(self) -> S3Store:
-        """Connect to the bucket."""
         config = self.config
         extra = (
             {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": config.kms_key}

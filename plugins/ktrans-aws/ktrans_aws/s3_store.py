@@ -25,7 +25,6 @@ class S3Body:
         self._uri = uri
 
     def read(self, size: int, /) -> bytes:
-        """Read up to `size` bytes."""
         with aws_errors(f"read {self._uri}"):
             piece: bytes = self._stream.read(size)
         return piece
@@ -39,8 +38,6 @@ class S3Store:
     """The objects of a bucket: an `ObjectStore` and a `ConditionalStore` (`ktrans.kit.objects`).
 
     Args:
-        config: how to reach the bucket.
-        connections: how many requests may run at a time.
         extra: options of every object that is written: encryption.
     """
 
@@ -53,26 +50,30 @@ class S3Store:
         self._extra = extra or {}
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
-        """Return objects in the order of their keys."""
         start = {"StartAfter": after} if after else {}
         for page in self._pages(prefix, start):
             yield from (_info(item) for item in page.get("Contents", ()))
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Return what is directly in a folder."""
         for page in self._pages(prefix, {"Delimiter": "/"}):
             yield from (folder["Prefix"] for folder in page.get("CommonPrefixes", ()))
             yield from (_info(item) for item in page.get("Contents", ()))
 
     def stat(self, key: str) -> ObjectInfo | None:
-        """Look at one object."""
-        try:
-            with aws_errors(f"look at {self.uri(key)}"):
-                found = self.client.head_object(**self.place(key))
-        except SplitChangedError:
+        found = self.head(key)
+        if found is None:
             return None
         etag = found["ETag"].strip('"')
         return ObjectInfo(key, found["ContentLength"], etag, found["LastModified"])
+
+    def head(self, key: str) -> dict[str, Any] | None:
+        """Return what S3 says about an object; None if it does not exist."""
+        try:
+            with aws_errors(f"look at {self.uri(key)}"):
+                found: dict[str, Any] = self.client.head_object(**self.place(key))
+        except SplitChangedError:
+            return None
+        return found
 
     def open(self, key: str, version: str, start: int, end: int) -> S3Body:
         """Read a range of one version: an ETag, or `id=` and a version id."""
@@ -90,20 +91,16 @@ class S3Store:
         return S3Body(answer["Body"], uri)
 
     def uri(self, key: str) -> str:
-        """Return the name of an object."""
         return f"s3://{self._bucket}/{key}"
 
     def check(self) -> None:
-        """Check whether the bucket may be listed."""
         with aws_errors(f"list {self.uri('')}", checking=True):
             self.client.list_objects_v2(Bucket=self._bucket, MaxKeys=1, **self._payer)
 
     def close(self) -> None:
-        """Close the connections."""
         self.client.close()
 
     def read(self, key: str) -> StoredObject | None:
-        """Return an object; None if it does not exist."""
         with aws_errors(f"read {self.uri(key)}"):
             try:
                 answer = self.client.get_object(**self.place(key))
@@ -114,15 +111,12 @@ class S3Store:
             return StoredObject(answer["Body"].read(), answer["ETag"])
 
     def create(self, key: str, data: bytes) -> str | None:
-        """Write an object that does not exist."""
         return self._put(key, data, {"IfNoneMatch": "*"})
 
     def replace(self, key: str, data: bytes, version: str) -> str | None:
-        """Overwrite one version of an object."""
         return self._put(key, data, {"IfMatch": version})
 
     def delete(self, key: str) -> None:
-        """Remove an object, if it exists."""
         with aws_errors(f"remove {self.uri(key)}"):
             self.client.delete_object(**self.place(key))
 
@@ -174,7 +168,6 @@ class NamedObjects(S3Store):
             ) from error
 
     def uri(self, key: str) -> str:
-        """Return the name of an object."""
         return f"s3://{key}"
 
     def place(self, key: str) -> dict[str, str]:

@@ -22,8 +22,6 @@ class S3Target:
     """Writes objects to a bucket (see `ktrans.kit.objects.store.ObjectTarget`).
 
     Args:
-        store: the bucket.
-        part_bytes: size of the parts.
         extra: options of every new object: encryption, storage class, ACL.
     """
 
@@ -34,7 +32,6 @@ class S3Target:
         self.client = store.client
 
     def begin(self, new: NewObject) -> S3Upload:
-        """Begin an object; nothing is sent yet."""
         return S3Upload(self, new)
 
     def publish(self, new: NewObject, token: Any) -> None:
@@ -61,7 +58,6 @@ class S3Target:
         )
 
     def discard(self, key: str, token: Any) -> None:
-        """Abort an upload."""
         with aws_errors(f"abort the upload of {self.uri(key)}"):
             try:
                 self.client.abort_multipart_upload(
@@ -72,7 +68,6 @@ class S3Target:
                     raise
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
-        """Return uploads that were neither completed nor aborted."""
         options = {**self.store.place(""), "Prefix": prefix}
         del options["Key"]
         what = f"list the unfinished uploads below {self.uri(prefix)}"
@@ -81,7 +76,6 @@ class S3Target:
                 yield Leftover(item["Key"], {"upload": item["UploadId"], "parts": []})
 
     def uri(self, key: str) -> str:
-        """Return the name of an object."""
         return self.store.uri(key)
 
     def check(self) -> None:
@@ -95,7 +89,6 @@ class S3Target:
             )
 
     def close(self) -> None:
-        """Close the connections."""
         self.store.close()
 
     def _not_completed(self, new: NewObject, token: Any, error: Exception) -> None:
@@ -135,13 +128,9 @@ class S3Target:
 
     def _published(self, new: NewObject) -> tuple[str | None, str]:
         """Return the mark of the object that is there, and its version."""
-        with aws_errors(f"look at {self.uri(new.key)}"):
-            try:
-                found = self.client.head_object(**self.store.place(new.key))
-            except Exception as error:
-                if code_of(error) in {"404", "NoSuchKey"}:
-                    return None, ""
-                raise
+        found = self.store.head(new.key)
+        if found is None:
+            return None, ""
         return found.get("Metadata", {}).get(MARK), found["ETag"]
 
 
@@ -156,7 +145,6 @@ class S3Upload:
         self._uri = target.uri(new.key)
 
     def write(self, part: bytes, /) -> None:
-        """Send a part."""
         with aws_errors(f"write {self._uri}"):
             answer = self._target.client.upload_part(
                 **self._target.store.place(self._new.key),
@@ -181,14 +169,12 @@ class S3Upload:
     def _begun(self) -> str:
         if self._id is None:
             new = self._new
-            encoding = {"ContentEncoding": new.content_encoding} if new.content_encoding else {}
             with aws_errors(f"write {self._uri}"):
                 answer = self._target.client.create_multipart_upload(
                     **self._target.store.place(self._new.key),
                     **self._target.extra,
-                    **encoding,
                     ContentType=new.content_type,
-                    Metadata={**new.metadata, MARK: new.mark},
+                    Metadata={MARK: new.mark},
                 )
             self._id = answer["UploadId"]
         return self._id

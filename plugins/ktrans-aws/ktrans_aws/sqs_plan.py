@@ -8,7 +8,6 @@ from typing import Any
 
 from ktrans.api import Budget, Memory, Split
 from ktrans.kit.objects.message_hold import QueueMessage
-from ktrans.kit.objects.names import is_included
 from ktrans.kit.objects.options import ObjectReadConfig
 from ktrans_aws.s3_events import CreatedObject, NotAnEventError, created_objects
 from ktrans_aws.s3_store import BY_ID
@@ -42,7 +41,6 @@ class SqsPlan:
 
     @property
     def full(self) -> bool:
-        """Whether the budget is used up."""
         return self._budget.full(len(self.splits), self._size)
 
     def add(self, message: QueueMessage) -> None:
@@ -83,7 +81,6 @@ class SqsPlan:
         size: int | None,
         data: Mapping[str, Any],
     ) -> None:
-        """Add a split that a message of so many objects announces."""
         if key not in self.splits:
             self.splits[key] = Split(key, uri, size, data)
             self._messages[key] = []
@@ -99,7 +96,6 @@ class SqsPlan:
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Return what the user should know."""
         notes = []
         if self._known:
             notes.append(f"{self._known} messages came again for objects that were read")
@@ -108,7 +104,7 @@ class SqsPlan:
         return tuple(notes)
 
     def _is_wanted(self, new: CreatedObject) -> bool:
-        return new.size != 0 and is_included(new.key, self._config.include, self._config.exclude)
+        return new.size != 0 and self._config.includes(new.key)
 
 
 def _data(new: CreatedObject) -> dict[str, Any]:

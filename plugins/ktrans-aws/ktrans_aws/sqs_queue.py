@@ -2,62 +2,45 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ktrans.api import Clock
+from ktrans.api import Context
 from ktrans.kit.objects.message_hold import MessageHold, QueueMessage
 from ktrans_aws.errors import aws_errors
 
 _BATCH = 10
 """Messages in a request, at most (SQS)."""
+_THREADS = 4
 
 
-class SqsQueue:
+class SqsQueue(MessageHold):
     """One queue.
 
     Args:
-        client: of SQS.
-        url: of the queue.
-        visibility_secs: how long a message that was received is hidden from others.
-        threads: how many requests run at a time.
-        clock: the time.
+        hidden_secs: how long a message that was received is hidden from others.
     """
 
-    def __init__(
-        self, client: Any, url: str, visibility_secs: int, threads: int, clock: Clock
-    ) -> None:
-        self._clock = clock
+    def __init__(self, client: Any, url: str, hidden_secs: int, context: Context) -> None:
+        super().__init__(url, hidden_secs, context)
         self._client = client
         self._url = url
-        self._visibility_secs = visibility_secs
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sqs")
-        log = logging.getLogger("ktrans.aws")
-        self._hold = MessageHold(self._renew, visibility_secs, url, clock, log)
+        self._visibility_secs = hidden_secs
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="sqs")
 
     def receive(self, wait_secs: int) -> list[QueueMessage]:
         """Receive and hold some messages; waits for the first one."""
         found = self._receive(wait_secs)
-        if len(found) == _BATCH and self._threads > 1:
-            more = self._pool.map(lambda _: self._receive(0), range(self._threads))
+        if len(found) == _BATCH:
+            more = self._pool.map(lambda _: self._receive(0), range(_THREADS))
             found = [*found, *(message for some in more for message in some)]
         self.hold({message.id: message.receipt for message in found})
         return found
 
-    def hold(self, receipts: Mapping[str, str]) -> None:
-        """Hide messages, by id and receipt, until they are deleted or released."""
-        self._hold.add(receipts)
-
-    def release(self, ids: Iterable[str]) -> None:
-        """Stop hiding messages: they reappear in time."""
-        self._hold.remove(ids)
-
     def give_back(self, ids: Sequence[str]) -> None:
         """Let others see messages at once."""
-        self._change(list(self._hold.remove(ids).values()), 0)
+        self._change(list(self.let_go(ids).values()), 0)
 
     def delete(self, receipts: Mapping[str, str]) -> int:
         """Delete messages, by id and receipt; returns how many the queue refused to delete.
@@ -65,14 +48,13 @@ class SqsQueue:
         A message that is deleted already, or whose receipt is too old, comes again and is known
         then.
         """
-        self.release(receipts)
+        self.let_go(receipts)
         answers = self._pool.map(self._delete, _batches(list(receipts.values())))
         return sum(len(answer.get("Failed", ())) for answer in answers)
 
     def close(self) -> None:
-        """Stop hiding messages, and release connections."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._hold.close()
+        super().close()
         self._client.close()
 
     def _receive(self, wait_secs: int) -> list[QueueMessage]:
@@ -83,7 +65,7 @@ class SqsQueue:
                 WaitTimeSeconds=wait_secs,
                 VisibilityTimeout=self._visibility_secs,
             )
-        now = self._clock.now()
+        now = self._context.clock.now()
         return [
             QueueMessage(item["MessageId"], item["ReceiptHandle"], item["Body"], now)
             for item in answer.get("Messages", ())
@@ -94,7 +76,7 @@ class SqsQueue:
         with aws_errors(f"remove messages from {self._url}"):
             return self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
 
-    def _renew(self, receipts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    def renew(self, receipts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """Hide messages for longer; receipts stay as they are."""
         self._change(list(receipts.values()), self._visibility_secs)
         yield from ()

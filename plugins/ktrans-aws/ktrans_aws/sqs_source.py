@@ -26,7 +26,7 @@ from ktrans.kit.objects.expiry import Expiry
 from ktrans.kit.objects.message_hold import QueueMessage
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.options import ObjectReadConfig
-from ktrans.kit.objects.reader import PlannedObjects, planned_objects
+from ktrans.kit.objects.reader import PlannedObjects, Reader
 from ktrans.kit.units import Duration, WholeSeconds
 from ktrans_aws.client import ENDPOINT, S3Access, make_client
 from ktrans_aws.errors import aws_errors
@@ -99,10 +99,9 @@ class SqsSource(Source[SqsSourceConfig]):
 
     @once
     def queue(self) -> SqsQueue:
-        """The queue."""
         config = self.config
         client = make_client(config, "sqs", connections=10)
-        return SqsQueue(client, config.queue_url, config.visibility_timeout, 4, self.context.clock)
+        return SqsQueue(client, config.queue_url, config.visibility_timeout, self.context)
 
     @once
     def _store(self) -> NamedObjects:
@@ -115,7 +114,7 @@ class SqsSource(Source[SqsSourceConfig]):
     @once
     def objects(self) -> PlannedObjects:
         """Opens objects of any bucket; keys are `bucket/key`."""
-        return planned_objects(self._store, self.config, self.context.clock)
+        return PlannedObjects(Reader(self._store, self.config, self.context.clock))
 
     def datasets(self) -> list[Dataset]:
         """Return the queue; its messages alone know the buckets."""
@@ -123,7 +122,6 @@ class SqsSource(Source[SqsSourceConfig]):
         return [Dataset(f"sqs://{url.hostname}", url.path.strip("/"))]
 
     def check(self) -> None:
-        """Check whether the queue exists and may be read."""
         client = make_client(self.config, "sqs")
         with aws_errors(f"look at {self.config.queue_url}", checking=True):
             client.get_queue_attributes(QueueUrl=self.config.queue_url, AttributeNames=["QueueArn"])
@@ -191,7 +189,7 @@ class SqsSource(Source[SqsSourceConfig]):
                 missing[one["id"]] = missing.get(one["id"], one["of"]) - 1
         for known in dealt_with:
             self._held.pop(known, None)
-        self.queue.release([*dealt_with, *handles])
+        self.queue.let_go([*dealt_with, *handles])
         done = {known: handle for known, handle in handles.items() if missing[known] <= 0}
         if self.queue.delete(done):
             self.context.log.info(

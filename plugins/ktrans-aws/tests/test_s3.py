@@ -233,7 +233,6 @@ def test_objects_say_what_they_are_and_how_they_are_kept(cloud):
         cloud.sink(
             format={"type": "jsonl"},
             compression="gzip",
-            content_encoding=True,
             sse="aws:kms",
             sse_kms_key_id="arn:aws:kms:us-east-1:123456789012:key/k",
             storage_class="STANDARD_IA",
@@ -241,8 +240,7 @@ def test_objects_say_what_they_are_and_how_they_are_kept(cloud):
     ) as sink:
         sink.commit(EPOCH, [run(sink, FIRST)])
     head = cloud.s3.head_object(Bucket=cloud.bucket, Key=cloud.keys()[0])
-    assert head["ContentType"] == "application/x-ndjson"
-    assert head["ContentEncoding"] == "gzip"
+    assert head["ContentType"] == "application/gzip"
     assert head["ServerSideEncryption"] == "aws:kms"
     assert head["StorageClass"] == "STANDARD_IA"
     assert head["Metadata"]["ktrans_mark"].startswith("flows.sink.00000001-0000 ")

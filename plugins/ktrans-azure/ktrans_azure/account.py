@@ -18,6 +18,8 @@ from ktrans_azure.errors import azure_errors
 
 _CONNECT_SECS, _READ_SECS = 20, 60
 _CONNECTIONS = 256
+PIECE_BYTES = 8 << 20
+"""Fetched at a time: one request each, so that a broken connection loses no more."""
 RETRY = Retry(attempts=4, first_wait_secs=0.5, max_wait_secs=30, max_asked_secs=60)
 
 R = TypeVar("R")
@@ -104,12 +106,7 @@ class AccountConfig(ComponentConfig):
 
 
 class Account:
-    """The clients of one account, made on first use and closed with it.
-
-    Args:
-        config: the account and its authentication.
-        context: for the clock and the stop signal.
-    """
+    """The clients of one account, made on first use and closed with it."""
 
     def __init__(self, config: AccountConfig, context: Context) -> None:
         self.config = config
@@ -119,11 +116,15 @@ class Account:
 
     @property
     def service(self) -> Any:
-        """The `BlobServiceClient`."""
         if self._service is None:
             from azure.storage.blob import BlobServiceClient
 
-            self._service = self._client(BlobServiceClient, self._endpoint("blob"))
+            self._service = self._client(
+                BlobServiceClient,
+                self._endpoint("blob"),
+                max_single_get_size=PIECE_BYTES,
+                max_chunk_get_size=PIECE_BYTES,
+            )
         return self._service
 
     @property
@@ -132,16 +133,9 @@ class Account:
         return str(self.service.primary_endpoint).split("?", 1)[0].rstrip("/")
 
     def container(self, name: str) -> Any:
-        """Return the `ContainerClient` of a container."""
         return self.service.get_container_client(name)
 
     def queue(self, name: str, endpoint: str | None) -> Any:
-        """Return the `QueueClient` of a queue of the same account.
-
-        Args:
-            name: the queue.
-            endpoint: address of the queue service, if it does not follow from the account's.
-        """
         from azure.storage.queue import QueueServiceClient
 
         service = self._client(QueueServiceClient, endpoint or self._endpoint("queue"))
@@ -149,11 +143,6 @@ class Account:
 
     def call(self, what: str, work: Callable[[], R], **known: Any) -> R:
         """Make requests to the account, repeated with growing waits while errors may pass.
-
-        Args:
-            what: the thing that is used, for messages.
-            work: one or more requests.
-            known: passed on to `azure_errors`.
 
         Raises:
             KtransError: as `azure_errors` makes them.
@@ -185,12 +174,9 @@ class Account:
             return config.endpoint.rstrip("/").replace(".blob.", f".{kind}.", 1)
         return f"https://{config.account}.{kind}.core.windows.net"
 
-    def _client(self, kind: Any, endpoint: str | None) -> Any:
-        options = {
-            "transport": _transport(),
-            # `call` repeats requests: the SDK ignores Retry-After.
-            "retry_total": 0,
-        }
+    def _client(self, kind: Any, endpoint: str | None, **options: Any) -> Any:
+        # `call` repeats requests: the SDK ignores Retry-After.
+        options |= {"transport": _transport(), "retry_total": 0}
         secret = self.config.connection_string
         if secret is None:
             client = kind(endpoint, credential=self._credential(endpoint or ""), **options)

@@ -25,7 +25,6 @@ class AnnouncedBlobSource(AzureBlobSource):
     """
 
     def open(self, split: Split) -> ObjectPayload:
-        """Open a blob at its version."""
         refuse(split.data)
         return super().open(split)
 

@@ -24,9 +24,6 @@ TAKEN = frozenset({"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMe
 PAGE_BLOBS = 5000
 """The most that a listing's page may have (List Blobs, `maxresults`)."""
 
-PIECE_BYTES = 8 << 20
-"""Fetched at a time: one request each, so that a broken connection loses no more."""
-
 
 @dataclass(frozen=True, slots=True)
 class BlockList:
@@ -49,13 +46,7 @@ class BlockList:
 
 
 class BlobContainer:
-    """The blobs of one container: an `ObjectStore` and a `ConditionalStore` (`ktrans.kit.objects`).
-
-    Args:
-        account: the account.
-        name: the container's name.
-        hierarchical: whether the account has a hierarchical namespace.
-    """
+    """The blobs of one container: an `ObjectStore` and a `ConditionalStore` (`ktrans.kit.objects`)."""
 
     def __init__(self, account: Account, name: str, *, hierarchical: bool = False) -> None:
         self._account = account
@@ -67,7 +58,6 @@ class BlobContainer:
         return self._account.container(self._name)
 
     def blob(self, key: str) -> Any:
-        """Return the SDK's client of a blob."""
         return self._client.get_blob_client(key)
 
     @property
@@ -80,7 +70,6 @@ class BlobContainer:
         return f"{self._account.url}/{self._name}/{key}"
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
-        """List blobs by prefix, in the order of their names."""
         if self._hierarchical:
             yield from self._descend(prefix, after)
             return
@@ -103,7 +92,6 @@ class BlobContainer:
                 yield from self._descend(name, after)
 
     def level(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """Return what is directly in a folder."""
         pages = self._client.walk_blobs(
             name_starts_with=prefix, delimiter="/", results_per_page=PAGE_BLOBS
         )
@@ -119,13 +107,26 @@ class BlobContainer:
                 return
 
     def stat(self, key: str) -> ObjectInfo | None:
-        """Look at a blob's properties."""
-        found = self._unless_gone(key, self.blob(key).get_blob_properties)
+        found = self.unless_gone(key, self.blob(key).get_blob_properties)
         return None if found is None else _info(found)
 
     def open(self, key: str, version: str, start: int, end: int) -> BlobBody:
-        """Read a range of a blob at one ETag."""
-        return BlobBody(self, self.blob(key), key, version, start, end)
+        from azure.core import MatchConditions
+
+        with self.reading(key):
+            stream = self.blob(key).download_blob(
+                offset=start,
+                length=end - start,
+                etag=f'"{version}"',
+                match_condition=MatchConditions.IfNotModified,
+                max_concurrency=1,
+            )
+        if stream.size != end - start:
+            raise SplitChangedError(
+                f"{self.uri(key)} ends at byte {start + stream.size}, before what was planned",
+                code="split_shrank",
+            )
+        return BlobBody(self, key, stream)
 
     @contextmanager
     def reading(self, key: str) -> Iterator[None]:
@@ -163,30 +164,25 @@ class BlobContainer:
         return BlockList(_bare(headers["etag"]), size, blocks)
 
     def read(self, key: str) -> StoredObject | None:
-        """Return a blob; None if it does not exist."""
-
         def work() -> StoredObject:
             stream = self.blob(key).download_blob(max_concurrency=1)
             return StoredObject(stream.readall(), stream.properties.etag)
 
-        return self._unless_gone(key, work)
+        return self.unless_gone(key, work)
 
     def create(self, key: str, data: bytes) -> str | None:
-        """Write a blob that does not exist."""
         from azure.core import MatchConditions
 
         return self._put(key, data, {"match_condition": MatchConditions.IfMissing})
 
     def replace(self, key: str, data: bytes, version: str) -> str | None:
-        """Overwrite one version of a blob."""
         from azure.core import MatchConditions
 
         condition = {"match_condition": MatchConditions.IfNotModified, "etag": version}
         return self._put(key, data, condition)
 
     def delete(self, key: str) -> None:
-        """Remove a blob, if it exists."""
-        self._unless_gone(key, self.blob(key).delete_blob)
+        self.unless_gone(key, self.blob(key).delete_blob)
 
     def _put(self, key: str, data: bytes, condition: dict[str, Any]) -> str | None:
         from azure.core.exceptions import HttpResponseError
@@ -206,7 +202,7 @@ class BlobContainer:
         """Make requests for a blob (see `Account.call`)."""
         return self._account.call(self.uri(key), work, parent=self.title)
 
-    def _unless_gone(self, key: str, work: Callable[[], R]) -> R | None:
+    def unless_gone(self, key: str, work: Callable[[], R]) -> R | None:
         """Do something with a blob; returns None if the blob is gone."""
         try:
             return self.call(key, work)
@@ -216,7 +212,6 @@ class BlobContainer:
             raise
 
     def check(self) -> None:
-        """Check whether the container exists and may be listed."""
         with self.checking():
             next(self._client.list_blobs(results_per_page=1).by_page(), None)
 
@@ -226,58 +221,24 @@ class BlobContainer:
         return azure_errors(self.title, authentication, parent=self.title, checking=True)
 
     def close(self) -> None:
-        """Release connections."""
         self._account.close()
 
 
 class BlobBody:
-    """A range of a blob, fetched piece by piece while its ETag stays the same."""
+    """A range of a blob, fetched piece by piece by the SDK while the ETag stays the same."""
 
-    def __init__(
-        self, store: BlobContainer, client: Any, key: str, version: str, start: int, end: int
-    ) -> None:
+    def __init__(self, store: BlobContainer, key: str, stream: Any) -> None:
         self._store = store
-        self._client = client
         self._key = key
-        self._version = version
-        self._at = start
-        self._end = end
-        self._piece = memoryview(b"")
+        self._stream = stream
 
     def read(self, size: int, /) -> bytes:
-        """Read up to `size` bytes; nothing at the end."""
-        if not self._piece and self._at < self._end:
-            want = min(PIECE_BYTES, self._end - self._at)
-            with self._store.reading(self._key):
-                data = self._fetch(self._at, want)
-            if len(data) != want:
-                end = self._at + len(data)
-                raise SplitChangedError(
-                    f"{self._store.uri(self._key)} ends at byte {end}, before what was planned",
-                    code="split_shrank",
-                )
-            self._piece = memoryview(data)
-            self._at += want
-        given, self._piece = self._piece[:size], self._piece[size:]
-        return bytes(given)
-
-    def _fetch(self, start: int, size: int) -> bytes:
-        from azure.core import MatchConditions
-
-        stream = self._client.download_blob(
-            offset=start,
-            length=size,
-            etag=f'"{self._version}"',
-            match_condition=MatchConditions.IfNotModified,
-            max_concurrency=1,
-        )
-        data: bytes = stream.readall()
+        with self._store.reading(self._key):
+            data: bytes = self._stream.read(size)
         return data
 
     def close(self) -> None:
-        """Release the bytes."""
-        self._at = self._end
-        self._piece = memoryview(b"")
+        """Do nothing: each piece has its own request."""
 
 
 def _info(item: Any) -> ObjectInfo:

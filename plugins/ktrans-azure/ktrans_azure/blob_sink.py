@@ -41,11 +41,9 @@ class AzureBlobSink(ObjectSink[AzureBlobSinkConfig]):
     """Writes files to a container, exactly once."""
 
     def namespace(self) -> str:
-        """Return the container's name for lineage."""
         return lineage_name(self.config, self.config.container)
 
     def make_target(self) -> BlobTarget:
-        """Connect to the container."""
         config = self.config
         container = BlobContainer(Account(config, self.context), config.container)
         return BlobTarget(container, config.block_size, config.access_tier)

@@ -18,17 +18,14 @@ class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
 
     @cached_property
     def container(self) -> BlobContainer:
-        """The container."""
         config = self.config
         account = Account(config, self.context)
         return BlobContainer(account, config.container, hierarchical=config.hierarchical)
 
     def namespace(self) -> str:
-        """Return the container's name for lineage."""
         return lineage_name(self.config, self.config.container)
 
     def make_store(self) -> ObjectStore:
-        """Connect to the container."""
         return self.container
 
     @cached_property
@@ -39,7 +36,6 @@ class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
         return EventQueue(Account(self.config, self.context), self.config.queue, self.context)
 
     def check(self) -> None:
-        """Check whether the container can be listed and the queue be read."""
         super().check()
         if self.queue is not None:
             self.queue.check()
@@ -50,7 +46,6 @@ class AzureBlobSource(ObjectSource[AzureBlobSourceConfig]):
             self.queue.delete((plan.position or {}).get("messages", {}))
 
     def close(self) -> None:
-        """Release messages, threads and connections."""
         super().close()
         for name in ("queue", "container"):
             part = self.__dict__.pop(name, None)

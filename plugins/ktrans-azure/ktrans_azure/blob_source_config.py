@@ -7,7 +7,6 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ktrans.kit.objects.days import check_template
-from ktrans.kit.objects.names import is_included
 from ktrans.kit.objects.source import ObjectSourceConfig
 from ktrans.kit.units import Duration, WholeSeconds
 from ktrans_azure.account import AccountConfig
@@ -117,5 +116,4 @@ class AzureBlobSourceConfig(AccountConfig, ObjectSourceConfig, type="azure_blob"
 
     def includes(self, key: str) -> bool:
         """Return whether `prefix`, `include` and `exclude` let a blob in."""
-        in_prefix = key.startswith(tuple(self.prefixes))
-        return in_prefix and is_included(key, self.include, self.exclude)
+        return key.startswith(tuple(self.prefixes)) and super().includes(key)

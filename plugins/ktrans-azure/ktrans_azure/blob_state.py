@@ -24,5 +24,4 @@ class AzureBlobState(BucketState[AzureBlobStateConfig]):
     """Keeps state in a container."""
 
     def make_bucket(self) -> BlobContainer:
-        """Connect to the container."""
         return BlobContainer(Account(self.config, self.context), self.config.container)

@@ -21,13 +21,7 @@ _LOST = frozenset({"InvalidBlockList", "BlobNotFound"})
 
 
 class BlobTarget:
-    """Writes blobs to one container (`ktrans.kit.objects.store.ObjectTarget`).
-
-    Args:
-        container: the container.
-        block_bytes: size of the blocks.
-        tier: access tier of the blobs, or None for the account's default.
-    """
+    """Writes blobs to one container (`ktrans.kit.objects.store.ObjectTarget`)."""
 
     def __init__(self, container: BlobContainer, block_bytes: int, tier: str | None) -> None:
         self._container = container
@@ -39,7 +33,6 @@ class BlobTarget:
         return self._container.uri(key)
 
     def begin(self, new: NewObject) -> BlobUpload:
-        """Begin a blob; nothing is sent before its first block."""
         return BlobUpload(self._container, new)
 
     def publish(self, new: NewObject, token: Any) -> None:
@@ -78,11 +71,8 @@ class BlobTarget:
         try:
             client.commit_block_list(
                 blocks,
-                content_settings=ContentSettings(
-                    content_type=token["content_type"],
-                    content_encoding=token["content_encoding"] or None,
-                ),
-                metadata={**token["metadata"], MARK: new.mark},
+                content_settings=ContentSettings(content_type=token["content_type"]),
+                metadata={MARK: new.mark},
                 standard_blob_tier=StandardBlobTier[self._tier.upper()] if self._tier else None,
                 **condition,
             )
@@ -95,9 +85,8 @@ class BlobTarget:
 
     def _published(self, key: str) -> tuple[str | None, str | None]:
         """Return the mark and the version of the blob that exists."""
-        try:
-            found = self._container.call(key, self._container.blob(key).get_blob_properties)
-        except SplitChangedError:
+        found = self._container.unless_gone(key, self._container.blob(key).get_blob_properties)
+        if found is None:
             return None, None
         return (found.metadata or {}).get(MARK), found.etag
 
@@ -134,7 +123,6 @@ class BlobTarget:
             raise
 
     def close(self) -> None:
-        """Release connections."""
         self._container.close()
 
 
@@ -150,12 +138,9 @@ class BlobUpload:
             # Another attempt's blocks have other ids.
             "attempt": secrets.token_hex(8),
             "content_type": new.content_type,
-            "content_encoding": new.content_encoding,
-            "metadata": dict(new.metadata),
         }
 
     def write(self, part: bytes, /) -> None:
-        """Send the next block."""
         self._token["blocks"] += 1
         name = _block_ids(self._token)[-1]
         self._container.call(self._key, lambda: self._client.stage_block(name, part))

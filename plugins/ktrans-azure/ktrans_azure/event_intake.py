@@ -15,11 +15,6 @@ from ktrans_azure.grid_events import NotAnEventError, blobs_of
 class Intake:
     """The messages that one plan processes.
 
-    Args:
-        queue: the queue.
-        container: blobs of other containers are skipped.
-        wanted: returns whether a blob is to be read, by its name.
-
     Attributes:
         names: of the blobs that are announced.
         splits: one for each message that is no event; opening it gives the reason.

@@ -23,24 +23,19 @@ _PAGE = 32
 _THREADS = 8
 
 
-class EventQueue:
+class EventQueue(MessageHold):
     """Receives and deletes messages; those that are held stay hidden.
 
     Args:
-        account: the account of the queue.
-        config: which queue, and how long messages stay hidden.
         context: if `ephemeral`, messages are only peeked at.
     """
 
     def __init__(self, account: Account, config: EventQueueConfig, context: Context) -> None:
+        self.title = f"the queue {config.name}"
+        super().__init__(self.title, config.visibility_timeout, context)
         self._account = account
         self._config = config
-        self._context = context
         self._messages: dict[str, QueueMessage] = {}
-        self.title = f"the queue {config.name}"
-        self._hold = MessageHold(
-            self._renew, config.visibility_timeout, self.title, context.clock, context.log
-        )
 
     @cached_property
     def _client(self) -> Any:
@@ -52,7 +47,6 @@ class EventQueue:
         return str(self._client.url).split("?", 1)[0]
 
     def check(self) -> None:
-        """Check whether the queue exists and may be read."""
         self._call(lambda: self._client.peek_messages(1))
 
     def take(self) -> list[QueueMessage]:
@@ -64,10 +58,10 @@ class EventQueue:
             room = min(_PAGE, self._config.max_messages - len(self._messages))
             page = [_message(item) for item in self._call(partial(self._receive, room))]
             self._messages.update((message.id, message) for message in page)
-            self._hold.add({message.id: message.receipt for message in page})
+            self.hold({message.id: message.receipt for message in page})
             if not page:
                 break
-        receipts = self._hold.receipts()
+        receipts = self.receipts()
         return [replace(one, receipt=receipts[one.id]) for one in self._messages.values()]
 
     def delete(self, receipts: Mapping[str, str]) -> None:
@@ -79,14 +73,14 @@ class EventQueue:
             return
         for one in receipts:
             self._messages.pop(one, None)
-        newest = {**receipts, **self._hold.remove(receipts)}
+        newest = {**receipts, **self.let_go(receipts)}
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="delete") as pool:
             for _ in pool.map(self._delete, newest, newest.values()):
                 pass
 
     def close(self) -> None:
         """Release connections: messages that are held reappear when their time is over."""
-        self._hold.close()
+        super().close()
         self._messages.clear()
         self._account.close()
 
@@ -112,7 +106,7 @@ class EventQueue:
 
         self._call(delete)
 
-    def _renew(self, receipts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    def renew(self, receipts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """Hide messages for longer; yields their new receipts."""
         failed: KtransError | None = None
         secs = self._config.visibility_timeout

@@ -50,16 +50,13 @@ class FlowLogPlan:
 
     @property
     def full(self) -> bool:
-        """Whether the budget is used up."""
         return self.cut is not None or self.budget.full(len(self.splits), self.bytes)
 
     @property
     def room(self) -> int:
-        """How many bytes the budget has left."""
         return max(self.budget.bytes - self.bytes, 0)
 
     def recalled(self, key: Callable[[str], str], names: Sequence[str]) -> dict[str, Known]:
-        """Return what is remembered of blobs, by name."""
         values = self.memory.recall([key(name) for name in names])
         return {name: Known(**value) for name in names if (value := values.get(key(name)))}
 

@@ -21,6 +21,7 @@ from ktrans.api import (
     UnavailableError,
     UsageError,
 )
+from ktrans.kit.objects.days import Calendar
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.reader import ObjectPayload
 from ktrans.kit.objects.store import ObjectInfo
@@ -32,7 +33,6 @@ from ktrans_azure.hour_blob_part import PartReader, PlannedParts
 from ktrans_azure.hour_blob_tail import Known, next_part
 from ktrans_azure.hour_blobs import (
     HOUR,
-    Root,
     find_roots,
     first_hour,
     floor,
@@ -56,24 +56,13 @@ class FlowLogSource(AzureBlobSource):
     the state does not grow with the years.
     """
 
-    _roots: tuple[list[Root], datetime, datetime] | None = None
+    _roots: tuple[list[Calendar], datetime, datetime] | None = None
 
     @once
     def objects(self) -> PlannedParts:
-        """Opens parts of blobs."""
-        config = self.config
-        return PlannedParts(
-            PartReader(
-                self.container,
-                part_bytes=config.part_size,
-                threads=config.parallel_reads,
-                slow_secs=config.slow_read_after,
-                clock=self.context.clock,
-            )
-        )
+        return PlannedParts(PartReader(self.container, self.config, self.context.clock))
 
     def open(self, split: Split) -> ObjectPayload:
-        """Open a part of an hour blob."""
         refuse(split.data)
         if "refused" in split.data:
             self._look_again(split)
@@ -186,7 +175,7 @@ class FlowLogSource(AzureBlobSource):
             if kept:
                 yield hour, kept
 
-    def _logs(self, now: datetime, final: datetime) -> list[Root]:
+    def _logs(self, now: datetime, final: datetime) -> list[Calendar]:
         """Return the logs; new ones are looked for every few minutes.
 
         And always before an hour is closed, so that no log's blobs are missed.

@@ -25,8 +25,8 @@ class PartReader(Reader):
 
     store: BlobContainer
 
-    def __init__(self, store: BlobContainer, **options: Any) -> None:
-        super().__init__(store, **options)
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self._versions: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -90,7 +90,6 @@ class PlannedParts(PlannedObjects):
         super().expect(splits)
 
     def open(self, split: Split) -> BlobPart:
-        """Open a part of an hour blob."""
         return BlobPart(split, self.reader, self.ahead)
 
 

@@ -9,7 +9,7 @@ Source: Microsoft Learn, "Read flow logs" (Network Watcher), and "Get Block List
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ktrans_azure.blob_container import BlockList
@@ -42,14 +42,7 @@ class Known:
     rejected: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the state store keeps it."""
-        return {
-            "version": self.version,
-            "end": self.end,
-            "count": self.count,
-            "digest": self.digest,
-            "more": self.more,
-        }
+        return {name: value for name, value in asdict(self).items() if name != "rejected"}
 
     def covers(self, version: str) -> bool:
         """Return whether the blob is the same, and was read completely."""
@@ -72,7 +65,6 @@ class Part:
 
     @property
     def size(self) -> int:
-        """The number of its bytes."""
         return self.known.end - self.start
 
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 
+from ktrans.kit.objects.days import Calendar, Tree, day_prefix
 from ktrans.kit.objects.store import ObjectInfo, ObjectStore
+from ktrans.kit.objects.sweep import by_day
 
 CONTAINERS = frozenset(
     {"insights-logs-networksecuritygroupflowevent", "insights-logs-flowlogflowevent"}
@@ -26,15 +27,12 @@ CONTAINERS = frozenset(
 HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 _MAX_DEPTH = 24
-_HOURS_BY_NAME = 6
-_DAYS_BY_NAME = 4
 
 _BLOB = re.compile(
     r"/y=(\d{4})/m=(\d{1,2})/d=(\d{1,2})/h=(\d{1,2})/m=\d{1,2}/macAddress=[^/]+/PT1H\.json\Z",
     re.IGNORECASE,
 )
 _YEAR = re.compile(r"(?:^|/)([yY])=\d{4}/")
-_NUMBER = re.compile(r"=(\d+)/\Z")
 
 
 def hour_of(name: str) -> datetime | None:
@@ -50,7 +48,6 @@ def hour_of(name: str) -> datetime | None:
 
 
 def floor(moment: datetime) -> datetime:
-    """Return the hour that a moment is in."""
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
@@ -73,32 +70,22 @@ def last_hour(value: date) -> datetime:
     return first if isinstance(value, datetime) else first + _DAY - HOUR
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Root:
-    """The part of the names of one log's blobs that comes before the year.
+def calendar(prefix: str, *, upper: bool = False) -> Calendar:
+    """Return the folders of one log by day.
 
-    Attributes:
-        prefix: that part, with the slash at its end.
+    Args:
+        prefix: the part of the names of its blobs that comes before the year.
         upper: whether the keys behind it are written as Y=, M=, D= and H=.
     """
-
-    prefix: str
-    upper: bool = False
-
-    def below(self, moment: datetime | date) -> str:
-        """Return the prefix of a day, or of an hour if it is a datetime."""
-        text = f"y={moment:%Y}/m={moment:%m}/d={moment:%d}/"
-        if isinstance(moment, datetime):
-            text += f"h={moment:%H}/"
-        return self.prefix + (text.upper() if self.upper else text)
+    return Calendar(prefix, "Y=%Y/M=%m/D=%d/" if upper else "y=%Y/m=%m/d=%d/")
 
 
-def find_roots(store: ObjectStore, prefix: str, pool: Executor) -> list[Root]:
+def find_roots(store: ObjectStore, prefix: str, pool: Executor) -> list[Calendar]:
     """Walk down the folders below a prefix to where years begin; reads no day's names."""
     cut = _YEAR.search(prefix)
     if cut is not None:
-        return [Root(prefix[: cut.start(1)], cut[1] == "Y")]
-    roots: list[Root] = []
+        return [calendar(prefix[: cut.start(1)], upper=cut[1] == "Y")]
+    roots: list[Calendar] = []
     level = [prefix]
     for _ in range(_MAX_DEPTH):
         below: list[str] = []
@@ -107,7 +94,7 @@ def find_roots(store: ObjectStore, prefix: str, pool: Executor) -> list[Root]:
             if year is None:
                 below.append(item)
             else:
-                roots.append(Root(item[: year.start(1)], year[1] == "Y"))
+                roots.append(calendar(item[: year.start(1)], upper=year[1] == "Y"))
         level = below
         if not level:
             break
@@ -116,36 +103,19 @@ def find_roots(store: ObjectStore, prefix: str, pool: Executor) -> list[Root]:
 
 def list_hours(
     store: ObjectStore,
-    roots: Iterable[Root],
+    roots: Iterable[Calendar],
     begin: datetime | None,
     end: datetime,
     pool: Executor,
 ) -> Iterator[tuple[datetime, list[ObjectInfo]]]:
     """List hour blobs, hour by hour, oldest first, for each hour that has any.
 
-    Lists only as far as it is iterated: a day at a time, or single hours if they are few.
-
-    Args:
-        store: the container.
-        roots: the logs.
-        begin: the first hour; None for the oldest that exists.
-        end: the last one.
-        pool: lists several logs at a time.
+    Lists only as far as it is iterated, a day at a time. Without `begin` from the oldest on.
     """
-    logs = list(roots)
-    if begin is not None and end - begin < _HOURS_BY_NAME * HOUR:
-        hour = begin
-        while hour <= end:
-            prefixes = [root.below(hour) for root in logs]
-            yield from _grouped(store, prefixes, begin, end, pool)
-            hour += HOUR
-        return
-    by_day: dict[date, list[str]] = {}
-    for days in pool.map(lambda root: list(_days(store, root, begin, end)), logs):
-        for day, prefix in days:
-            by_day.setdefault(day, []).append(prefix)
-    for day in sorted(by_day):
-        yield from _grouped(store, by_day[day], begin, end, pool)
+    days = by_day(store, [Tree(list(roots))], begin and begin.date(), end.date(), pool)
+    for day in sorted(days):
+        prefixes = [day_prefix(log, day) for log in days[day]]
+        yield from _grouped(store, prefixes, begin, end, pool)
 
 
 def _grouped(
@@ -163,38 +133,6 @@ def _grouped(
                 hours.setdefault(hour, []).append(found)
     for hour in sorted(hours):
         yield hour, sorted(hours[hour], key=lambda found: found.key)
-
-
-def _days(
-    store: ObjectStore, root: Root, begin: datetime | None, end: datetime
-) -> Iterator[tuple[date, str]]:
-    """Return the days of a log: all between two, if they are few, else those that exist."""
-    if begin is not None and end - begin < _DAYS_BY_NAME * _DAY:
-        day = begin.date()
-        while day <= end.date():
-            yield day, root.below(day)
-            day += _DAY
-        return
-    first = begin.date() if begin else date.min
-    for year, years in _numbered(store, root.prefix):
-        if not first.year <= year <= end.year:
-            continue
-        for month, months in _numbered(store, years):
-            if not (first.year, first.month) <= (year, month) <= (end.year, end.month):
-                continue
-            for number, prefix in _numbered(store, months):
-                try:
-                    day = date(year, month, number)
-                except ValueError:
-                    continue
-                if first <= day <= end.date():
-                    yield day, prefix
-
-
-def _numbered(store: ObjectStore, prefix: str) -> list[tuple[int, str]]:
-    """Return the folders right below one whose names end in a number (`m=05/`)."""
-    found = _folders(store, prefix)
-    return [(int(m[1]), item) for item in found if (m := _NUMBER.search(item))]
 
 
 def _folders(store: ObjectStore, prefix: str) -> list[str]:

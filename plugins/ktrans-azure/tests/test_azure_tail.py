@@ -8,8 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ktrans_azure.blob_container import BlockList
 from ktrans_azure.hour_blob_tail import Known, next_part
-from ktrans_azure.hour_blobs import Root, find_roots, first_hour, hour_of, last_hour, list_hours
+from ktrans_azure.hour_blobs import (
+    calendar,
+    find_roots,
+    first_hour,
+    hour_of,
+    last_hour,
+    list_hours,
+)
 
+from ktrans.kit.objects.days import day_prefix
 from ktrans.testing.memory_bucket import MemoryBucket
 from tests.examples import examples
 
@@ -49,7 +57,7 @@ def test_days_and_times_give_hours():
     st.integers(-100, 0),
 )
 def test_all_hours_between_two_are_listed_in_order(blobs, back, end):
-    roots = [Root("a/b/"), Root("a/c/"), Root("n/"), Root("z/u/", upper=True)]
+    roots = [*map(calendar, ("a/b/", "a/c/", "n/")), calendar("z/u/", upper=True)]
     bucket = MemoryBucket()
     bucket.put("n/readme.txt", b"x")
     bucket.put("other/y=2026/m=01/notes", b"x")
@@ -59,7 +67,8 @@ def test_all_hours_between_two_are_listed_in_order(blobs, back, end):
     for number, offset in blobs:
         hour, root = NOON + offset * HOUR, roots[number]
         tail = "m=00/macAddress=0022/PT1H.json"
-        key = root.below(hour) + (tail.upper() if root.upper else tail)
+        rest = f"h={hour:%H}/{tail}"
+        key = day_prefix(root, hour) + (rest.upper() if root.days.startswith("Y") else rest)
         bucket.put(key, b"x")
         if (begin is None or begin <= hour) and hour <= last:
             expected.setdefault(hour, set()).add(key)

@@ -10,7 +10,14 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ktrans.api import AccessError, ConfigError, KtransError, RetryableError, RunError
+from ktrans.api import (
+    AccessError,
+    ConfigError,
+    KtransError,
+    RejectError,
+    RetryableError,
+    RunError,
+)
 from ktrans.kit.errors import HTTP, ErrorTable, as_unavailable, retry_after, row
 
 _NETWORK_HINT = "check the endpoint, the name server and the firewall"
@@ -21,10 +28,16 @@ _SERVICE = HTTP.extended(
         *["ABORTED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "CANCELLED"],
         code="busy",
     ),
+    row(
+        RejectError,
+        "resourceIsEncryptedWithCustomerEncryptionKey",
+        code="encrypted",
+        hint="the object is encrypted with a key that only its owner has",
+    ),
     row(ConfigError, 404, code="not_found"),
     row(RunError, 409, 410, 412, 416, code="refused"),
 )
-"""By the name of the gRPC status, or by HTTP status."""
+"""By the reason of an HTTP answer, the name of the gRPC status, or by HTTP status."""
 
 _CLIENT = ErrorTable(
     (
@@ -59,14 +72,6 @@ def google_errors(
         access: which right is needed.
         checking: whether this is `validate --connect`, where a host that does not answer is
             unavailable; in a run it may answer later.
-
-    Raises:
-        RetryableError: it may pass (timeouts, 429, 5xx, no connection), with the wait that was
-            asked for.
-        UnavailableError: the service does not answer (`checking`).
-        AccessError: no permission, or no usable credentials.
-        ConfigError: it does not exist.
-        RunError: the request is refused.
     """
     try:
         yield
@@ -90,7 +95,7 @@ def converted(error: BaseException, what: str, *, missing: str, access: str) -> 
         return _CLIENT.of_exception(_reason(error), said)
     status = error.code if isinstance(error.code, int) else getattr(error.code, "value", None)
     name = getattr(error.grpc_status_code, "name", None)
-    made = _SERVICE.error(said, name, status, retry_after_secs=asked_wait(error))
+    made = _SERVICE.error(said, _why(error), name, status, retry_after_secs=asked_wait(error))
     if isinstance(made, AccessError):
         made.hint = access
     elif isinstance(made, ConfigError):
@@ -108,6 +113,12 @@ def asked_wait(error: Any) -> float | None:
         if delay is not None:
             return float(delay.seconds) + float(delay.nanos) / 1e9
     return None
+
+
+def _why(error: Any) -> str | None:
+    """Return the reason that the JSON of an HTTP answer gives, if it has one."""
+    given = next(iter(error.errors or ()), None)
+    return given.get("reason") if isinstance(given, dict) else None
 
 
 def _reason(error: BaseException) -> BaseException:

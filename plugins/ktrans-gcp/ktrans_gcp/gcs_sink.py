@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans.kit.units import Size
-from ktrans_gcp.gcs_bucket import WRITE_ACCESS, Bucket, BucketConfig
+from ktrans_gcp.gcs_store import WRITE_ACCESS, BucketConfig, GcsStore
 from ktrans_gcp.gcs_target import PART_STEP, GcsTarget
 
 
@@ -44,11 +44,9 @@ class GcsSink(ObjectSink[GcsSinkConfig]):
     """Stages objects and rewrites them to their keys at the commit."""
 
     def namespace(self) -> str:
-        """Return the bucket's name for lineage."""
         return f"gs://{self.config.bucket}"
 
     def make_target(self) -> GcsTarget:
-        """Connect to the bucket."""
         config = self.config
-        bucket = Bucket(config, self.context, config.parallel_uploads, WRITE_ACCESS)
-        return GcsTarget(bucket, config.part_size, config.storage_class, config.kms_key)
+        store = GcsStore(config, self.context, config.parallel_uploads, WRITE_ACCESS)
+        return GcsTarget(store, config.part_size, config.storage_class, config.kms_key)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ktrans.kit.objects.source import ObjectSource, ObjectSourceConfig
-from ktrans_gcp.gcs_bucket import READ_ACCESS, Bucket, BucketConfig
-from ktrans_gcp.gcs_store import GcsStore
+from ktrans_gcp.gcs_store import READ_ACCESS, BucketConfig, GcsStore
 
 
 class GcsSourceConfig(BucketConfig, ObjectSourceConfig, type="gcs"):
@@ -20,10 +19,7 @@ class GcsSource(ObjectSource[GcsSourceConfig]):
     """Lists a bucket and reads its objects."""
 
     def namespace(self) -> str:
-        """Return the bucket's name for lineage."""
         return f"gs://{self.config.bucket}"
 
     def make_store(self) -> GcsStore:
-        """Connect to the bucket."""
-        threads = 2 * self.config.parallel_reads
-        return GcsStore(Bucket(self.config, self.context, threads, READ_ACCESS))
+        return GcsStore(self.config, self.context, 2 * self.config.parallel_reads, READ_ACCESS)

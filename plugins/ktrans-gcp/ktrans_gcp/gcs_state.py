@@ -7,8 +7,7 @@ object), "Consistency", "Quotas and limits" (one write a second to the same obje
 from __future__ import annotations
 
 from ktrans.kit.state.bucket import BucketState, BucketStateConfig
-from ktrans_gcp.gcs_bucket import WRITE_ACCESS, Bucket, BucketConfig
-from ktrans_gcp.gcs_store import GcsStore
+from ktrans_gcp.gcs_store import WRITE_ACCESS, BucketConfig, GcsStore
 
 THREADS = 12
 RETRY_SECS = 20.0
@@ -22,5 +21,4 @@ class GcsState(BucketState[GcsStateConfig]):
     """Keeps state in a Cloud Storage bucket."""
 
     def make_bucket(self) -> GcsStore:
-        """Connect to the bucket."""
-        return GcsStore(Bucket(self.config, self.context, THREADS, WRITE_ACCESS), RETRY_SECS)
+        return GcsStore(self.config, self.context, THREADS, WRITE_ACCESS, RETRY_SECS)

@@ -17,7 +17,7 @@ from typing import Any
 
 from ktrans.api import RetryableError, StageLostError
 from ktrans.kit.objects.store import MARK, Leftover, NewObject, object_exists
-from ktrans_gcp.gcs_bucket import STAGED, Bucket, call_options
+from ktrans_gcp.gcs_store import STAGED, GcsStore, call_options
 
 PART_STEP = 256 << 10
 _FIELDS = "items(name,generation),nextPageToken"
@@ -27,36 +27,28 @@ _STAGED_CLASS = "STANDARD"
 
 
 class GcsTarget:
-    """An `ObjectTarget` over one bucket.
-
-    Args:
-        bucket: where to.
-        part_bytes: size of the parts of a large upload; a multiple of 256 KiB.
-        storage_class: of the objects, or None for the bucket's default.
-        kms_key: full name of a key to encrypt with, or None for the bucket's default.
-    """
+    """An `ObjectTarget` over one bucket."""
 
     def __init__(
-        self, bucket: Bucket, part_bytes: int, storage_class: str | None, kms_key: str | None
+        self, store: GcsStore, part_bytes: int, storage_class: str | None, kms_key: str | None
     ) -> None:
         self.part_bytes = part_bytes
-        self.bucket = bucket
+        self.store = store
         self._storage_class = storage_class
         self._kms_key = kms_key
 
     def begin(self, new: NewObject) -> GcsUpload:
-        """Begin an object; nothing is sent yet."""
         return GcsUpload(self, new)
 
     def publish(self, new: NewObject, token: Any) -> None:
         """Rewrite a staged object to its own key, and remove the staged one."""
-        with self.bucket.errors():
+        with self.store.errors():
             expected = 0
             for _ in range(_ATTEMPTS):
                 if self._rewrite(new, token, expected):
                     self.discard(new.key, token)
                     return
-                there = self.bucket.bucket.get_blob(new.key, **call_options())
+                there = self.store.bucket.get_blob(new.key, **call_options())
                 mark = None if there is None else (there.metadata or {}).get(MARK)
                 if mark == new.mark:
                     self.discard(new.key, token)
@@ -67,20 +59,18 @@ class GcsTarget:
         raise RetryableError(f"{self.uri(new.key)} is replaced by another writer again and again")
 
     def discard(self, key: str, token: Any) -> None:
-        """Remove a staged object."""
         from google.api_core import exceptions as api
 
         del key
-        with self.bucket.errors(), contextlib.suppress(api.NotFound, api.PreconditionFailed):
-            self.bucket.bucket.blob(token["staged"]).delete(
+        with self.store.errors(), contextlib.suppress(api.NotFound, api.PreconditionFailed):
+            self.store.bucket.blob(token["staged"]).delete(
                 if_generation_match=token["generation"], **call_options()
             )
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
-        """Return staged objects whose own keys begin with a prefix."""
-        with self.bucket.errors():
-            found = self.bucket.client.list_blobs(
-                self.bucket.bucket,
+        with self.store.errors():
+            found = self.store.client.list_blobs(
+                self.store.bucket,
                 prefix=STAGED + prefix,
                 fields=_FIELDS,
                 **call_options(),
@@ -90,24 +80,22 @@ class GcsTarget:
                 yield Leftover(key, {"staged": blob.name, "generation": blob.generation})
 
     def uri(self, key: str) -> str:
-        """Return the name of an object."""
-        return self.bucket.uri(key)
+        return self.store.uri(key)
 
     def check(self) -> None:
         """Write an object below the staging prefix and remove it."""
-        with self.bucket.errors(checking=True):
+        with self.store.errors(checking=True):
             blob = self.staged_blob("check")
             blob.upload_from_string(b"", **call_options(10))
             blob.delete(**call_options(10))
 
     def close(self) -> None:
-        """Close the connections."""
-        self.bucket.close()
+        self.store.close()
 
     def staged_blob(self, key: str) -> Any:
         """Return a new staged object for a key."""
         name = f"{STAGED}{key}~{secrets.token_hex(8)}"
-        blob = self.bucket.bucket.blob(name, chunk_size=self.part_bytes, kms_key_name=self._kms_key)
+        blob = self.store.bucket.blob(name, chunk_size=self.part_bytes, kms_key_name=self._kms_key)
         blob.storage_class = _STAGED_CLASS
         return blob
 
@@ -119,14 +107,12 @@ class GcsTarget:
         """
         from google.api_core import exceptions as api
 
-        bucket = self.bucket.bucket
+        bucket = self.store.bucket
         source = bucket.blob(token["staged"], generation=token["generation"])
         final = bucket.blob(new.key, kms_key_name=self._kms_key)
         # Once any of these is set, what is not set is not copied.
         final.content_type = token["type"]
-        if token["encoding"]:
-            final.content_encoding = token["encoding"]
-        final.metadata = {**token["metadata"], MARK: new.mark}
+        final.metadata = {MARK: new.mark}
         if self._storage_class:
             final.storage_class = self._storage_class
         progress = None
@@ -168,7 +154,7 @@ class GcsUpload:
         if self._first is None and self._writer is None:
             self._first = part
             return
-        with self._target.bucket.errors():
+        with self._target.store.errors():
             if self._writer is None:
                 self._writer = self._begin().open(
                     "wb",
@@ -181,8 +167,7 @@ class GcsUpload:
             self._writer.write(part)
 
     def stage(self) -> Any:
-        """Complete the upload."""
-        with self._target.bucket.errors():
+        with self._target.store.errors():
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
@@ -199,8 +184,6 @@ class GcsUpload:
             "staged": self._blob.name,
             "generation": self._blob.generation,
             "type": self._new.content_type,
-            "encoding": self._new.content_encoding,
-            "metadata": dict(self._new.metadata),
         }
 
     def abort(self) -> None:

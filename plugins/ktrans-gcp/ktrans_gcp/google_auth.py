@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -82,6 +82,8 @@ def credentials(config: GoogleConfig, context: Context) -> Any:
 
 def _from_file(path: Path) -> Any:
     """Read a credentials file, by its `type`."""
+    from google.auth.exceptions import GoogleAuthError
+
     try:
         info = json.loads(path.read_bytes())
         match info.get("type"):
@@ -101,7 +103,7 @@ def _from_file(path: Path) -> Any:
                 problem = "its type is not service_account, authorized_user or external_account"
     except OSError as error:
         problem = error.strerror or "it cannot be read"
-    except (ValueError, TypeError, AttributeError, google_auth_errors()) as error:
+    except (ValueError, TypeError, AttributeError, GoogleAuthError) as error:
         # Without the library's message, which may quote the file.
         problem = f"its content is not valid ({type(error).__name__})"
     raise ConfigError(
@@ -110,10 +112,3 @@ def _from_file(path: Path) -> Any:
         code="credentials_file",
         hint="give the JSON key file of a service account, readable by this user",
     )
-
-
-def google_auth_errors() -> type[Exception]:
-    """Return the root of google-auth's errors, imported late."""
-    from google.auth.exceptions import GoogleAuthError
-
-    return cast("type[Exception]", GoogleAuthError)

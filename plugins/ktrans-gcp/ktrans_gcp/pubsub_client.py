@@ -11,36 +11,53 @@ from ktrans_gcp.google_auth import GoogleConfig, credentials
 
 _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 RETRY_SECS = 60.0
+_CHECK_SECS = 15.0
 
 
 def subscriber(config: GoogleConfig, context: Context) -> Any:
     """Connect to receive: Google's own client, without its threads and caches."""
     from google.pubsub_v1 import SubscriberClient
-    from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-    return _client(SubscriberClient, SubscriberGrpcTransport, config, context)
+    return _client(SubscriberClient, config, context)
 
 
 def publisher(config: GoogleConfig, context: Context) -> Any:
-    """Connect to publish."""
     from google.pubsub_v1 import PublisherClient
-    from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
-    return _client(PublisherClient, PublisherGrpcTransport, config, context)
+    return _client(PublisherClient, config, context)
 
 
-def _client(client: Any, transport: Any, config: GoogleConfig, context: Context) -> Any:
+def _client(client: Any, config: GoogleConfig, context: Context) -> Any:
     import grpc
 
     emulator = os.environ.get("PUBSUB_EMULATOR_HOST") if config.endpoint is None else None
     plain = (config.endpoint or "").removeprefix("http://")
     if emulator or plain != (config.endpoint or ""):
         channel = grpc.insecure_channel(emulator or plain.rstrip("/"), options=_ANY_SIZE)
-        return client(transport=transport(channel=channel))
+        return client(transport=client.get_transport_class("grpc")(channel=channel))
     options = {}
     if config.endpoint:
         options["api_endpoint"] = config.endpoint.removeprefix("https://").rstrip("/")
     return client(credentials=credentials(config, context), client_options=options)
+
+
+def look(get: Callable[..., Any], client: Any, name: str, right: str) -> Any:
+    """Look at a topic or subscription; None if only the right to use it was given.
+
+    That does not include the right to look: then the right to use it is tested.
+
+    Raises:
+        google.api_core.exceptions.PermissionDenied: it may not be used.
+    """
+    from google.api_core import exceptions as api
+
+    try:
+        return get(retry=None, timeout=_CHECK_SECS)
+    except api.PermissionDenied:
+        request = {"resource": name, "permissions": [right]}
+        if not client.test_iam_permissions(request=request, timeout=_CHECK_SECS).permissions:
+            raise
+        return None
 
 
 def retrying(stopping: Callable[[], bool], secs: float = RETRY_SECS, *, timeouts: bool) -> Any:

@@ -8,6 +8,7 @@ from ktrans.api import Context
 from ktrans.kit import log_events
 from ktrans.kit.spool.segments import Segment, Spool
 from ktrans_gcp.pubsub_puller import Batch, Puller
+from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
 from ktrans_gcp.seen_messages import SeenMessages
 
 
@@ -29,16 +30,6 @@ class _Gathered:
 class Intake:
     """Fills segments with what a subscription delivers.
 
-    Args:
-        spool: where segments go.
-        seen_folder: for the memory of message ids.
-        puller: where messages come from.
-        segment_bytes: a segment is closed at this size,
-        segment_secs: or this long after its first message.
-        idle_timeout: how long to wait for a first message.
-        dedupe_messages: how many ids are remembered.
-        context: of the source.
-
     Attributes:
         seen: the ids of earlier messages.
         slow: whether the last segment was closed although it was not full.
@@ -49,24 +40,17 @@ class Intake:
         spool: Spool,
         seen_folder: Path,
         puller: Puller,
-        *,
-        segment_bytes: int,
-        segment_secs: float,
-        idle_timeout: float,
-        dedupe_messages: int,
+        config: PubsubSourceConfig,
         context: Context,
     ) -> None:
-        self.seen = SeenMessages(seen_folder, dedupe_messages)
+        self.seen = SeenMessages(seen_folder, config.dedupe_messages)
         self.slow = False
         self._spool = spool
         self._puller = puller
-        self._segment_bytes = segment_bytes
-        self._segment_secs = segment_secs
-        self._idle_secs = idle_timeout
+        self._config = config
         self._context = context
         self._gathered = _Gathered()
         self._again = 0
-        self._looked_at: list[Batch] = []
 
     def fill(self, number: int) -> Segment | None:
         """Fill the next segment, under this number; None if nothing came for `idle_timeout`."""
@@ -74,16 +58,16 @@ class Intake:
         idle_since = self._context.clock.monotonic()
         while not self._context.stopping():
             now = self._context.clock.monotonic()
-            if self._gathered.size >= self._segment_bytes or self._gathered.ordered:
+            if self._gathered.size >= self._config.segment_size or self._gathered.ordered:
                 return self._seal(number) or self.fill(number)
-            left = self._gathered.began + self._segment_secs - now
+            left = self._gathered.began + self._config.segment_age - now
             if self._gathered and left <= 0:
-                self.slow = self._gathered.size < self._segment_bytes // 4
+                self.slow = self._gathered.size < self._config.segment_size // 4
                 segment = self._seal(number)
                 if segment is not None:
                     return segment
                 continue
-            idle_left = idle_since + self._idle_secs - now
+            idle_left = idle_since + self._config.idle_timeout - now
             if self._gathered or idle_left > 0:
                 self._puller.launch(left if self._gathered else idle_left)
             elif not self._puller.flying:
@@ -112,9 +96,7 @@ class Intake:
 
     def close(self) -> None:
         """Release messages that are in no segment; after a preview, all of them."""
-        self._puller.release([*self._gathered.batches, *self._looked_at])
         self._gathered = _Gathered()
-        self._looked_at = []
         self._puller.close()
 
     def _add(self, batch: Batch) -> None:
@@ -150,8 +132,6 @@ class Intake:
             writer.write(b"".join(gathered.parts))
             segment = writer.finish()
         self._gathered = _Gathered()
-        if self._context.ephemeral:
-            self._looked_at += gathered.batches
-        else:
+        if not self._context.ephemeral:
             self._puller.acknowledge(gathered.batches)
         return segment

@@ -8,9 +8,8 @@ attribute, 1 KB an ordering key.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,10 @@ import pyarrow.compute as pc
 
 from ktrans.api import ConfigError, Format, Refused
 from ktrans.kit.buffered_sink import Kept
+from ktrans.kit.columns import option, require
+from ktrans.kit.rows.row_format import TextFormat
+from ktrans.kit.rows.scalars import is_binary, is_scalar, scalar_text
+from ktrans_gcp.pubsub_sink_config import PubsubSinkConfig
 
 MAX_ATTRIBUTE_BYTES = 1024
 ORDERING_KEY = "ordering_key"
@@ -25,93 +28,59 @@ _FIXED = [("data", pa.large_binary()), ("rows", pa.int32()), (ORDERING_KEY, pa.s
 _compute: Any = pc
 
 
-@runtime_checkable
-class RowTexts(Protocol):
-    """A format that gives each row's text by itself, as jsonl, csv and influx do."""
-
-    def texts(self, batch: pa.RecordBatch) -> list[pa.Array]:
-        """Return each row's text, with its row end, as arrays that follow each other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How rows become messages.
-
-    Attributes:
-        format: makes the text.
-        rows_per_message: 1 for a message a row.
-        attributes: columns by name of attribute.
-        ordering_key: the column, if any.
-        max_bytes: of a message, its attributes included.
-    """
-
-    format: Format[Any]
-    rows_per_message: int
-    attributes: Mapping[str, str]
-    ordering_key: str | None
-    max_bytes: int
-
-
 def schema_of(attributes: Sequence[str]) -> pa.Schema:
     """Return the schema of staged messages; attributes are the columns behind the fixed ones."""
     return pa.schema([*_FIXED, *((f"a:{name}", pa.string()) for name in attributes)])
 
 
-def check_column(schema: pa.Schema, column: str, option: str) -> None:
-    """Check whether a column can be an attribute or an ordering key.
+def check_column(schema: pa.Schema, column: str, name: str) -> None:
+    """Check whether a column can be an attribute or an ordering key, as the option `name` says.
 
     Raises:
         ConfigError: it is missing, or its values have no plain text.
     """
-    if column not in schema.names:
-        raise ConfigError(
-            f"there is no column {column!r}",
-            field=option,
-            code="column_missing",
-            hint=f"the rows have: {', '.join(schema.names)}",
-        )
-    kind = schema.field(column).type
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        raise ConfigError(
-            f"column {column!r} of type {kind} cannot be an attribute",
-            field=option,
-            code="type_not_supported",
-            hint="take a text, number, boolean or time column",
-        )
+    with option(name):
+        require(schema, [column], "pubsub")
+        kind = schema.field(column).type
+        if not is_scalar(kind) or is_binary(kind):
+            raise ConfigError(
+                f"column {column!r} of type {kind} cannot be an attribute",
+                code="type_not_supported",
+                hint="take a text, number, boolean or time column",
+            )
 
 
-def encode(shape: Shape, batch: pa.RecordBatch) -> Kept:
-    """Turn a batch into messages. Pure."""
-    if shape.rows_per_message > 1:
-        return _sliced(shape, batch)
-    assert isinstance(shape.format, RowTexts)
+def encode(config: PubsubSinkConfig, made: Format[Any], batch: pa.RecordBatch) -> Kept:
+    """Turn a batch into messages, by the options and the format of the sink. Pure."""
+    if config.rows_per_message > 1:
+        return _sliced(config, made, batch)
+    assert isinstance(made, TextFormat)
     texts = pa.concat_arrays(
-        [part.cast(pa.large_binary()) for part in shape.format.texts(batch)]
+        [part.cast(pa.large_binary()) for part in made.texts(batch)]
         or [pa.nulls(0, pa.large_binary())]
     )
     data = _compute.binary_slice(texts, 0, -1)
-    key = _text(batch, shape.ordering_key)
-    values = [_text(batch, column) for column in shape.attributes.values()]
-    made = pa.RecordBatch.from_arrays(
+    key = _text(batch, config.ordering_key)
+    values = [_text(batch, column) for column in config.attributes.values()]
+    messages = pa.RecordBatch.from_arrays(
         [data, pa.array(np.ones(len(data), np.int32)), key, *values],
-        schema=schema_of(list(shape.attributes)),
+        schema=schema_of(list(config.attributes)),
     )
-    return _without_refused(shape, batch, made)
+    return _without_refused(config.max_message_size, batch, messages)
 
 
-def _without_refused(shape: Shape, batch: pa.RecordBatch, made: pa.RecordBatch) -> Kept:
+def _without_refused(max_bytes: int, batch: pa.RecordBatch, made: pa.RecordBatch) -> Kept:
     sizes = _lengths(made.column(0))
     longest = np.zeros(len(sizes), np.int64)
     for index in range(2, made.num_columns):
         lengths = _lengths(made.column(index))
         sizes = sizes + lengths
         longest = np.maximum(longest, lengths)
-    too_large = sizes > shape.max_bytes
+    too_large = sizes > max_bytes
     too_long = (longest > MAX_ATTRIBUTE_BYTES) & ~too_large
     refused = []
     if too_large.any():
-        detail = f"a message of up to {int(sizes.max())} bytes; {shape.max_bytes} are allowed"
+        detail = f"a message of up to {int(sizes.max())} bytes; {max_bytes} are allowed"
         refused.append(_refuse(batch, too_large, "message_too_large", detail))
     if too_long.any():
         detail = (
@@ -128,29 +97,29 @@ def _refuse(batch: pa.RecordBatch, flags: np.ndarray, reason: str, detail: str) 
     return Refused(batch.filter(pa.array(flags)), reason, detail)
 
 
-def _sliced(shape: Shape, batch: pa.RecordBatch) -> Kept:
+def _sliced(config: PubsubSinkConfig, made: Format[Any], batch: pa.RecordBatch) -> Kept:
     """Make a message of each slice of rows; slices that are too large are halved."""
     data: list[bytes] = []
     counts: list[int] = []
     refused: list[Refused] = []
     waiting = [
-        (start, min(shape.rows_per_message, batch.num_rows - start))
-        for start in range(0, batch.num_rows, shape.rows_per_message)
+        (start, min(config.rows_per_message, batch.num_rows - start))
+        for start in range(0, batch.num_rows, config.rows_per_message)
     ][::-1]
     while waiting:
         start, count = waiting.pop()
         rows = batch.slice(start, count)
-        file = _file(shape.format, rows)
-        if len(file) <= shape.max_bytes:
+        file = _file(made, rows)
+        if len(file) <= config.max_message_size:
             data.append(file)
             counts.append(count)
         elif count == 1:
-            detail = f"a message of {len(file)} bytes; {shape.max_bytes} are allowed"
+            detail = f"a message of {len(file)} bytes; {config.max_message_size} are allowed"
             refused.append(Refused(rows, "message_too_large", detail))
         else:
             half = count // 2
             waiting += [(start + half, count - half), (start, half)]
-    made = pa.RecordBatch.from_arrays(
+    messages = pa.RecordBatch.from_arrays(
         [
             pa.array(data, pa.large_binary()),
             pa.array(counts, pa.int32()),
@@ -158,7 +127,7 @@ def _sliced(shape: Shape, batch: pa.RecordBatch) -> Kept:
         ],
         schema=schema_of(()),
     )
-    return Kept(made, _compute.sum(made.column(1)).as_py() or 0, refused)
+    return Kept(messages, _compute.sum(messages.column(1)).as_py() or 0, refused)
 
 
 def _file(made: Format[Any], rows: pa.RecordBatch) -> bytes:
@@ -172,14 +141,7 @@ def _file(made: Format[Any], rows: pa.RecordBatch) -> bytes:
 def _text(batch: pa.RecordBatch, column: str | None) -> pa.Array:
     if column is None:
         return pa.nulls(batch.num_rows, pa.string())
-    values = batch.column(column)
-    if pa.types.is_timestamp(values.type):
-        zone = None if values.type.tz is None else "UTC"
-        text = values.cast(pa.timestamp(values.type.unit, zone)).cast(pa.string())
-        return _compute.replace_substring(text, " ", "T")
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    return values.cast(pa.string())
+    return scalar_text(batch.column(column))
 
 
 def _lengths(array: pa.Array) -> np.ndarray:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from ktrans_gcp.errors import google_errors
 from ktrans_gcp.pubsub_client import retrying
 from ktrans_gcp.pubsub_messages import ORDERING_KEY
+from ktrans_gcp.pubsub_sink_config import PubsubSinkConfig
 
 MAX_MESSAGES = 1000
 _CALL_SECS = 60.0
@@ -35,97 +36,74 @@ class _Request:
 
 
 class Publisher:
-    """Sends messages to one topic.
+    """Sends the messages of one task to one topic.
 
     Args:
-        client: Google's `PublisherClient`.
-        topic: its full name.
-        width: requests at a time.
-        batch_bytes: about the size of a request.
-        batch_messages: messages in a request.
-        extra: attributes that every message gets.
+        origin: the beginning of the messages' ids; their numbers follow.
+        note: called with the numbers that were sent, as spans.
     """
 
     def __init__(
         self,
         client: Any,
-        topic: str,
-        *,
-        width: int,
-        batch_bytes: int,
-        batch_messages: int,
-        extra: dict[str, str],
-    ) -> None:
-        self._client = client
-        self._topic = topic
-        self._width = width
-        self._batch_bytes = batch_bytes
-        self._batch_messages = batch_messages
-        self._extra = extra
-        self._pool = ThreadPoolExecutor(width, thread_name_prefix="publish")
-        self._lock = threading.Lock()
-
-    def send(
-        self,
-        batch: pa.RecordBatch,
-        first: int,
-        sent: np.ndarray,
-        identify: Callable[[int], dict[str, str]],
+        config: PubsubSinkConfig,
+        origin: str,
         note: Callable[[list[tuple[int, int]]], None],
     ) -> None:
+        self._origin = origin
+        self._note = note
+        self._client = client
+        self._config = config
+        self._pool = ThreadPoolExecutor(config.publishers, thread_name_prefix="publish")
+        self._lock = threading.Lock()
+
+    def send(self, batch: pa.RecordBatch, first: int, sent: np.ndarray) -> None:
         """Send a batch of staged messages, except those that were sent before.
 
         Args:
             batch: the messages.
             first: number of the first of them within its task.
             sent: which ones were sent, shape (rows,).
-            identify: gives the attributes that follow from a message's number.
-            note: called with the numbers that were sent, as spans.
         """
-        jobs = self._jobs(batch, first, sent, identify)
+        jobs = self._jobs(batch, first, sent)
         flying: set[Future[None]] = set()
         try:
             for job in jobs:
-                if len(flying) >= 2 * self._width:
+                if len(flying) >= 2 * self._config.publishers:
                     done, flying = wait(flying, return_when=FIRST_COMPLETED)
                     for future in done:
                         future.result()
-                flying.add(self._pool.submit(self._run, job, note))
+                flying.add(self._pool.submit(self._run, job))
         finally:
             done, _ = wait(flying)
         for future in done:
             future.result()
 
     def close(self) -> None:
-        """End the threads."""
         self._pool.shutdown(wait=True)
 
-    def _run(self, job: Sequence[_Request], note: Callable[[list[tuple[int, int]]], None]) -> None:
+    def _run(self, job: Sequence[_Request]) -> None:
         from google.pubsub_v1.types import PublishRequest
 
         make = PublishRequest.pb()
         for request in job:
-            raw = make(topic=self._topic, messages=request.messages)
-            with google_errors(f"topic {self._topic}", missing=MISSING, access=ACCESS):
+            raw = make(topic=self._config.full_name, messages=request.messages)
+            with google_errors(f"topic {self._config.full_name}", missing=MISSING, access=ACCESS):
                 self._client.publish(
                     request=PublishRequest.wrap(raw),
                     retry=retrying(lambda: False, timeouts=True),
                     timeout=_CALL_SECS,
                 )
             with self._lock:
-                note(_spans(request.rows))
+                self._note(_spans(request.rows))
 
     def _jobs(
-        self,
-        batch: pa.RecordBatch,
-        first: int,
-        sent: np.ndarray,
-        identify: Callable[[int], dict[str, str]],
+        self, batch: pa.RecordBatch, first: int, sent: np.ndarray
     ) -> Iterator[list[_Request]]:
         """Return requests that may be sent at the same time; a list is sent one by one."""
         keys = batch.column(ORDERING_KEY)
         if keys.null_count == len(keys):
-            for request in self._requests(batch, np.flatnonzero(~sent), first, identify):
+            for request in self._requests(batch, np.flatnonzero(~sent), first):
                 yield [request]
             return
         coded = keys.fill_null("").dictionary_encode()
@@ -136,36 +114,32 @@ class Publisher:
             rows = order[start:end]
             rows = rows[~sent[rows]]
             if len(rows):
-                yield list(self._requests(batch, rows, first, identify))
+                yield list(self._requests(batch, rows, first))
 
-    def _requests(
-        self,
-        batch: pa.RecordBatch,
-        rows: np.ndarray,
-        first: int,
-        identify: Callable[[int], dict[str, str]],
-    ) -> Iterator[_Request]:
+    def _requests(self, batch: pa.RecordBatch, rows: np.ndarray, first: int) -> Iterator[_Request]:
         """Cut rows into requests. By row, since a message is an object of the client library."""
         from google.pubsub_v1.types import PubsubMessage
 
         make = PubsubMessage.pb()
         names = [name.removeprefix("a:") for name in batch.schema.names[3:]]
         request = _Request()
-        for start in range(0, len(rows), self._batch_messages):
-            numbers = rows[start : start + self._batch_messages]
+        for start in range(0, len(rows), self._config.batch_messages):
+            numbers = rows[start : start + self._config.batch_messages]
             part = batch.take(pa.array(numbers))
             data, keys = part.column(0).to_pylist(), part.column(2).to_pylist()
             values = list(zip(*(c.to_pylist() for c in part.columns[3:]), strict=True))
             for at, number in enumerate((numbers + first).tolist()):
-                attributes = {**self._extra, **identify(number)}
+                attributes = dict(self._config.fixed_attributes)
+                if self._config.id_attribute:
+                    attributes[self._config.id_attribute] = f"{self._origin}-{number}"
                 if names:
                     row = zip(names, values[at], strict=True)
                     attributes.update({name: value for name, value in row if value is not None})
                 key = keys[at] or ""
                 message = make(data=data[at], attributes=attributes, ordering_key=key)
                 size = message.ByteSize() + _OVERHEAD_BYTES
-                full = len(request.messages) >= self._batch_messages
-                if request.messages and (full or request.nbytes + size > self._batch_bytes):
+                full = len(request.messages) >= self._config.batch_messages
+                if request.messages and (full or request.nbytes + size > self._config.batch_size):
                     yield request
                     request = _Request()
                 request.messages.append(message)

@@ -9,16 +9,18 @@ lease management", "Quotas and limits" (1000 messages a pull request).
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ktrans.api import RetryableError
+from ktrans.api import Context, KtransError, RetryableError
+from ktrans.kit.objects.message_hold import MessageHold
 from ktrans_gcp.errors import google_errors
 from ktrans_gcp.pubsub_client import retrying
+from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
 
 MAX_MESSAGES = 1000
 _TICK_SECS = 0.2
@@ -26,7 +28,8 @@ _LONGEST_PULL_SECS = 5.0
 _SHORTEST_PULL_SECS = 1.0
 _BUSY_MESSAGES = 10
 _UNKNOWN_SIZE = 64 << 10
-_EXTEND_AFTER_SECS = 4.0
+_HELD_SECS = 12.0
+"""Leases are extended after a third of it: a subscription's own are ten seconds at least."""
 _EXTEND_BY_SECS = 30
 MISSING = "create it, or correct `subscription`"
 ACCESS = "grant roles/pubsub.subscriber on the subscription to these credentials"
@@ -40,55 +43,30 @@ class Batch:
         messages: raw protocol buffers (`PubsubMessage`), in the order in which they came.
         ack_ids: one a message.
         nbytes: of the messages' data.
-        leased: monotonic time from which on the leases run.
     """
 
     messages: list[Any] = field(default_factory=list)
     ack_ids: list[str] = field(default_factory=list)
     nbytes: int = 0
-    leased: float = 0.0
 
 
-class Puller:
-    """Pull requests to one subscription.
+class Puller(MessageHold):
+    """Pull requests to one subscription; what they bring is held until it is acknowledged."""
 
-    Args:
-        client: Google's `SubscriberClient`.
-        name: the subscription's full name.
-        what: the same for error messages.
-        width: how many requests run at a time, at most.
-        max_bytes: about as much as all of them together may bring.
-        stopping: whether the run has been told to stop.
-    """
-
-    def __init__(
-        self,
-        client: Any,
-        name: str,
-        what: str,
-        *,
-        width: int,
-        max_bytes: int,
-        stopping: Callable[[], bool],
-    ) -> None:
+    def __init__(self, client: Any, config: PubsubSourceConfig, context: Context) -> None:
+        super().__init__(f"subscription {config.full_name}", _HELD_SECS, context)
         self._client = client
-        self._name = name
-        self._what = what
-        self._max_width = width
-        self._max_bytes = max_bytes
-        self._stopping = stopping
+        self._subscription = config.full_name
+        self._max_width = config.pullers
+        self._max_bytes = config.max_outstanding_size
+        self._stopping = context.stopping
         self._width = 1
         self._mean_size = float(_UNKNOWN_SIZE)
-        self._pool = ThreadPoolExecutor(width, thread_name_prefix="pull")
+        self._pool = ThreadPoolExecutor(config.pullers, thread_name_prefix="pull")
         self._flying: set[Future[Batch]] = set()
-        self._held: dict[int, Batch] = {}
-        self._lock = threading.Lock()
-        self._done = threading.Event()
-        self._keeper: threading.Thread | None = None
 
     @property
     def flying(self) -> bool:
-        """Whether requests are under way."""
         return bool(self._flying)
 
     def launch(self, secs: float) -> None:
@@ -123,9 +101,9 @@ class Puller:
 
         def send(batch: Batch) -> None:
             try:
-                with google_errors(self._what, missing=MISSING, access=ACCESS):
+                with self._errors():
                     self._client.acknowledge(
-                        subscription=self._name,
+                        subscription=self._subscription,
                         ack_ids=batch.ack_ids,
                         retry=retrying(self._stopping, timeouts=True),
                         timeout=10.0,
@@ -137,28 +115,24 @@ class Puller:
                 if not isinstance(error.__cause__, (api.InvalidArgument, api.FailedPrecondition)):
                     raise
             finally:
-                self._let_go(batch)
+                self.let_go(batch.ack_ids)
 
         list(self._pool.map(send, batches))
 
-    def release(self, batches: Sequence[Batch]) -> None:
-        """Release messages, for others to receive at once, if possible."""
-        for batch in batches:
-            self._let_go(batch)
-            self._extend(batch, 0)
-
     def close(self) -> None:
-        """Release what is held, and end the threads."""
-        self._done.set()
+        """Release what is held, for others to receive at once if possible; end the threads."""
         for future in self._flying:
             future.cancel()
         self._pool.shutdown(wait=True)
-        lost = [f.result() for f in self._flying if not f.cancelled() and f.exception() is None]
         self._flying = set()
-        self.release([*lost, *self._held.values()])
-        if self._keeper is not None:
-            self._keeper.join()
-            self._keeper = None
+        super().close()
+        with contextlib.suppress(KtransError):
+            self._extend(self.let_go(self.receipts()), 0)
+
+    def renew(self, receipts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Extend the leases of messages that take long to be written, as on a slow disk."""
+        self._extend(receipts, _EXTEND_BY_SECS)
+        yield from ()
 
     def _pull(self, secs: float) -> Batch:
         from google.api_core import exceptions as api
@@ -166,10 +140,10 @@ class Puller:
 
         wanted = int(self._max_bytes / self._max_width / max(self._mean_size, 1.0))
         request = PullRequest(
-            subscription=self._name, max_messages=min(max(wanted, 1), MAX_MESSAGES)
+            subscription=self._subscription, max_messages=min(max(wanted, 1), MAX_MESSAGES)
         )
         try:
-            with google_errors(self._what, missing=MISSING, access=ACCESS):
+            with self._errors():
                 response = self._client.pull(
                     request=request, timeout=secs, retry=retrying(self._stopping, timeouts=False)
                 )
@@ -184,47 +158,24 @@ class Puller:
             messages,
             [each.ack_id for each in received],
             sum(len(message.data) for message in messages),
-            time.monotonic(),
         )
         if messages:
             mean = batch.nbytes / len(messages)
             self._mean_size = max(mean, (self._mean_size + mean) / 2)
-            self._hold(batch)
+            self.hold(dict(zip(batch.ack_ids, batch.ack_ids, strict=True)))
         return batch
 
-    # -- leases -------------------------------------------------------------------------------
+    def _extend(self, ack_ids: Iterable[str], secs: int) -> None:
+        left = list(ack_ids)
+        for at in range(0, len(left), MAX_MESSAGES):
+            with self._errors():
+                self._client.modify_ack_deadline(
+                    subscription=self._subscription,
+                    ack_ids=left[at : at + MAX_MESSAGES],
+                    ack_deadline_seconds=secs,
+                    retry=None,
+                    timeout=10.0,
+                )
 
-    def _hold(self, batch: Batch) -> None:
-        with self._lock:
-            self._held[id(batch)] = batch
-            if self._keeper is None:
-                self._keeper = threading.Thread(target=self._keep, name="leases", daemon=True)
-                self._keeper.start()
-
-    def _let_go(self, batch: Batch) -> None:
-        with self._lock:
-            self._held.pop(id(batch), None)
-
-    def _keep(self) -> None:
-        """Extend the leases of messages that take long to be written, as on a slow disk."""
-        while not self._done.wait(1.0):
-            now = time.monotonic()
-            with self._lock:
-                due = [b for b in self._held.values() if now - b.leased > _EXTEND_AFTER_SECS]
-            for batch in due:
-                self._extend(batch, _EXTEND_BY_SECS)
-                batch.leased = now + _EXTEND_BY_SECS / 2
-
-    def _extend(self, batch: Batch, secs: int) -> None:
-        from google.api_core import exceptions as api
-
-        try:
-            self._client.modify_ack_deadline(
-                subscription=self._name,
-                ack_ids=batch.ack_ids,
-                ack_deadline_seconds=secs,
-                retry=None,
-                timeout=10.0,
-            )
-        except (api.GoogleAPICallError, ValueError):
-            return
+    def _errors(self) -> AbstractContextManager[None]:
+        return google_errors(self._name, missing=MISSING, access=ACCESS)

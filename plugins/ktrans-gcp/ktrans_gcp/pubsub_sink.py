@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ktrans.api import AccessError, ConfigError, Dataset, Format
+from ktrans.api import ConfigError, Dataset, Format
 from ktrans.kit.buffered_sink import BufferedSink, Delivery, Kept
 from ktrans.kit.files.format_option import build_format
 from ktrans.kit.files.staging import check_writable
+from ktrans.kit.rows.row_format import TextFormat
 from ktrans_gcp.errors import google_errors
-from ktrans_gcp.pubsub_client import publisher
-from ktrans_gcp.pubsub_messages import RowTexts, Shape, check_column, encode, schema_of
+from ktrans_gcp.pubsub_client import look, publisher
+from ktrans_gcp.pubsub_messages import check_column, encode, schema_of
 from ktrans_gcp.pubsub_publisher import ACCESS, MISSING, Publisher
 from ktrans_gcp.pubsub_sink_config import PubsubSinkConfig
-
-_CHECK_SECS = 15.0
 
 
 class PubsubSink(BufferedSink[PubsubSinkConfig]):
@@ -37,7 +36,6 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
 
     @cached_property
     def format(self) -> Format[Any]:
-        """The format of the messages."""
         return build_format(self.config.format, self.context)
 
     @property
@@ -46,52 +44,19 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
         chosen = self.config.stage_dir
         return self.context.path(chosen) if chosen else super().folder
 
-    @cached_property
-    def shape(self) -> Shape:
-        """How rows become messages."""
-        config = self.config
-        return Shape(
-            self.format,
-            config.rows_per_message,
-            config.attributes,
-            config.ordering_key,
-            config.max_message_size,
-        )
-
-    @property
-    def _topic(self) -> str:
-        return f"projects/{self.config.project}/topics/{self.config.topic}"
-
     def datasets(self) -> list[Dataset]:
-        """Return the topic."""
         return [Dataset("pubsub", f"topic:{self.config.project}:{self.config.topic}")]
 
+    @property
+    def _what(self) -> str:
+        return f"topic {self.config.full_name}"
+
     def check(self) -> None:
-        """Check whether the topic exists and may be published to, and the stage may be written.
-
-        Raises:
-            ConfigError: there is no such topic.
-            AccessError: no permission for it, or for the stage's folder.
-            UnavailableError: Pub/Sub does not answer.
-        """
+        name = self.config.full_name
         check_writable(self.folder)
-        with google_errors(f"topic {self._topic}", missing=MISSING, access=ACCESS, checking=True):
-            self._check_topic()
-
-    def _check_topic(self) -> None:
-        from google.api_core import exceptions as api
-
-        client = self._connect()
-        try:
-            client.get_topic(topic=self._topic, retry=None, timeout=_CHECK_SECS)
-        except api.PermissionDenied:
-            # The right to publish does not include the right to look: test the right to publish.
-            request = {"resource": self._topic, "permissions": ["pubsub.topics.publish"]}
-            answer = client.test_iam_permissions(request=request, timeout=_CHECK_SECS)
-            if not answer.permissions:
-                raise AccessError(
-                    f"topic {self._topic}: not allowed to publish to it", hint=ACCESS
-                ) from None
+        with google_errors(self._what, missing=MISSING, access=ACCESS, checking=True):
+            client = self._connect()
+            look(partial(client.get_topic, topic=name), client, name, "pubsub.topics.publish")
 
     def needs(self) -> Sequence[str] | None:
         """Return the columns of the format, the attributes and the key; None if it takes all."""
@@ -111,7 +76,7 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
             check_column(schema, column, "attributes")
         if self.config.ordering_key is not None:
             check_column(schema, self.config.ordering_key, "ordering_key")
-        if self.config.rows_per_message == 1 and not isinstance(self.format, RowTexts):
+        if self.config.rows_per_message == 1 and not isinstance(self.format, TextFormat):
             raise ConfigError(
                 f"{self.config.format.type} makes files, not a text for each row",
                 field="format",
@@ -122,11 +87,9 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
         super().bind(schema_of(list(self.config.attributes)))
 
     def encode(self, batch: pa.RecordBatch) -> Kept:
-        """Turn rows into messages. Pure."""
-        return encode(self.shape, batch)
+        return encode(self.config, self.format, batch)
 
     def outputs(self) -> tuple[str, ...]:
-        """Return the topic's name."""
         return (f"pubsub://{self.config.project}/{self.config.topic}",)
 
     def deliver(self, delivery: Delivery) -> None:
@@ -136,26 +99,23 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
             RunError: Pub/Sub refuses a message, for example since it does not fit the topic's
                 schema.
         """
-        name = self.config.id_attribute
-        origin = delivery.mark.replace("/", ".")
         notes = delivery.path.with_suffix(".sent")
-
-        def identify(number: int) -> dict[str, str]:
-            return {name: f"{origin}-{number}"} if name else {}
 
         def note(spans: list[tuple[int, int]]) -> None:
             with notes.open("ab", buffering=0) as file:
                 file.write(b"".join(b"%d %d\n" % span for span in spans))
 
+        with google_errors(self._what, missing=MISSING, access=ACCESS):
+            client = self._connect()
         first, sent = 0, _sent(notes)
-        with closing(self._publisher()) as sender:
+        origin = delivery.mark.replace("/", ".")
+        with closing(Publisher(client, self.config, origin, note)) as sender:
             for batch in delivery.batches():
                 end = first + batch.num_rows
-                sender.send(batch, first, np.isin(np.arange(first, end), sent), identify, note)
+                sender.send(batch, first, np.isin(np.arange(first, end), sent))
                 first = end
 
     def close(self) -> None:
-        """Close the connection."""
         if self._client is not None:
             self._client.transport.close()
             self._client = None
@@ -164,19 +124,6 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
         if self._client is None:
             self._client = publisher(self.config, self.context)
         return self._client
-
-    def _publisher(self) -> Publisher:
-        config = self.config
-        with google_errors(f"topic {self._topic}", missing=MISSING, access=ACCESS):
-            client = self._connect()
-        return Publisher(
-            client,
-            self._topic,
-            width=config.publishers,
-            batch_bytes=config.batch_size,
-            batch_messages=config.batch_messages,
-            extra=config.fixed_attributes,
-        )
 
 
 def _sent(notes: Path) -> np.ndarray:

@@ -104,6 +104,10 @@ class PubsubSinkConfig(GoogleConfig, type="pubsub"):
         examples=["/var/spool/ktrans/out"],
     )
 
+    @property
+    def full_name(self) -> str:
+        return f"projects/{self.project}/topics/{self.topic}"
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.rows_per_message > 1 and (self.attributes or self.ordering_key):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
 from ktrans.api import (
-    AccessError,
     Budget,
     ConfigError,
     Context,
@@ -23,12 +23,10 @@ from ktrans.kit.spool.payload import SegmentPayload, spool_folder
 from ktrans.kit.spool.recorded import to_remember, unrecorded
 from ktrans.kit.spool.segments import Segment, Spool
 from ktrans_gcp.errors import google_errors
-from ktrans_gcp.pubsub_client import subscriber
+from ktrans_gcp.pubsub_client import look, subscriber
 from ktrans_gcp.pubsub_intake import Intake
 from ktrans_gcp.pubsub_puller import ACCESS, MISSING, Puller
 from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
-
-_CHECK_SECS = 15.0
 
 
 class PubsubSource(Source[PubsubSourceConfig]):
@@ -42,50 +40,20 @@ class PubsubSource(Source[PubsubSourceConfig]):
         self._temporary: TemporaryDirectory[str] | None = None
 
     @property
-    def _name(self) -> str:
-        return f"projects/{self.config.project}/subscriptions/{self.config.subscription}"
-
-    @property
     def _what(self) -> str:
-        return f"subscription {self._name}"
+        return f"subscription {self.config.full_name}"
 
     def datasets(self) -> list[Dataset]:
-        """Return the subscription."""
         return [Dataset("pubsub", f"subscription:{self.config.project}:{self.config.subscription}")]
 
     def check(self) -> None:
-        """Check whether the subscription exists and may be read, and the spool may be written.
-
-        Raises:
-            ConfigError: there is no such subscription, or it pushes.
-            AccessError: no permission for it, or for the spool's folder.
-            UnavailableError: Pub/Sub does not answer.
-        """
+        name = self.config.full_name
         self._spool.check()
         with google_errors(self._what, missing=MISSING, access=ACCESS, checking=True):
-            self._check_subscription()
-
-    def _check_subscription(self) -> None:
-        from google.api_core import exceptions as api
-
-        client = self._connect()
-        try:
-            found = client.get_subscription(
-                subscription=self._name, retry=None, timeout=_CHECK_SECS
-            )
-        except api.PermissionDenied:
-            # The right to receive does not include the right to look: test the right to receive.
-            answer = client.test_iam_permissions(
-                request={
-                    "resource": self._name,
-                    "permissions": ["pubsub.subscriptions.consume"],
-                },
-                timeout=_CHECK_SECS,
-            )
-            if not answer.permissions:
-                raise AccessError(
-                    f"{self._what}: not allowed to receive its messages", hint=ACCESS
-                ) from None
+            client = self._connect()
+            get = partial(client.get_subscription, subscription=name)
+            found = look(get, client, name, "pubsub.subscriptions.consume")
+        if found is None:
             return
         pushes = (
             found.push_config.push_endpoint
@@ -144,7 +112,6 @@ class PubsubSource(Source[PubsubSourceConfig]):
         return [segment for segment in left if self._uri(segment.number) not in budget.skip]
 
     def open(self, split: Split) -> SegmentPayload:
-        """Open a segment."""
         why = ": their messages are acknowledged"
         return SegmentPayload(split, self._spool.folder / split.data["file"], why)
 
@@ -211,25 +178,8 @@ class PubsubSource(Source[PubsubSourceConfig]):
         self._spool.discard_unfinished()
         with google_errors(self._what, missing=MISSING, access=ACCESS):
             client = self._connect()
-        config = self.config
-        puller = Puller(
-            client,
-            self._name,
-            self._what,
-            width=config.pullers,
-            max_bytes=config.max_outstanding_size,
-            stopping=self.context.stopping,
-        )
-        self._intake = Intake(
-            self._spool,
-            self._seen_folder,
-            puller,
-            segment_bytes=config.segment_size,
-            segment_secs=config.segment_age,
-            idle_timeout=config.idle_timeout,
-            dedupe_messages=config.dedupe_messages,
-            context=self.context,
-        )
+        puller = Puller(client, self.config, self.context)
+        self._intake = Intake(self._spool, self._seen_folder, puller, self.config, self.context)
         self._intake.seen.load(first, (segment.number for segment in self._spool.segments()))
         return self._intake
 

@@ -72,3 +72,7 @@ class PubsubSourceConfig(GoogleConfig, type="pubsub"):
         "delivered again; about 100 bytes of memory each. 0 keeps every delivery.",
         examples=[1_000_000],
     )
+
+    @property
+    def full_name(self) -> str:
+        return f"projects/{self.project}/subscriptions/{self.subscription}"

@@ -69,11 +69,7 @@ class SeenMessages:
         self._take(number, list(ids))
 
     def trim(self, first: int) -> None:
-        """Forget the oldest ids beyond the limit, and merge small files.
-
-        Args:
-            first: number of the first segment that is not committed.
-        """
+        """Forget the oldest ids beyond the limit, and merge small files."""
         for number in sorted(self._by_number):
             if self._count - len(self._by_number[number]) < self._limit:
                 break
@@ -84,10 +80,6 @@ class SeenMessages:
         old = sorted(number for number in self._by_number if number < first)
         if len(old) > _MANY_FILES:
             self._merge(old)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.load(0, ())
 
     def _merge(self, numbers: Sequence[int]) -> None:
         """Merge the ids of committed segments into the file of the last one.

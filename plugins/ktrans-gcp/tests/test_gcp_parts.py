@@ -1,7 +1,6 @@
 """What needs no server: the meaning of Google's errors, credentials, the memory of message ids."""
 
 import json
-import time
 from concurrent.futures import Future
 
 import grpc
@@ -18,6 +17,7 @@ from ktrans_gcp.google_auth import GoogleConfig, credentials
 from ktrans_gcp.pubsub_intake import Intake
 from ktrans_gcp.pubsub_publisher import _spans
 from ktrans_gcp.pubsub_puller import Batch, Puller
+from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
 from ktrans_gcp.seen_messages import SeenMessages
 
 from ktrans.api import (
@@ -190,12 +190,16 @@ def test_numbers_as_spans_and_back(numbers):
 
 def batch(*ids):
     messages = [PubsubMessage.pb(PubsubMessage(message_id=i, data=i.encode())) for i in ids]
-    return Batch(messages, [f"ack-{i}" for i in ids], len(ids), time.monotonic())
+    return Batch(messages, [f"ack-{i}" for i in ids], len(ids))
+
+
+def source_config(**options):
+    return PubsubSourceConfig(project="p", subscription="flows", **options)
 
 
 def puller(*answers):
     """Give one whose requests have all come back, with these answers."""
-    made = Puller(None, "s", "subscription s", width=4, max_bytes=1000, stopping=lambda: False)
+    made = Puller(None, source_config(), Context())
     for answer in answers:
         future = Future()
         if isinstance(answer, Exception):
@@ -231,9 +235,6 @@ class Deliveries:
     def acknowledge(self, batches):
         self.acknowledged += [ack for one in batches for ack in one.ack_ids]
 
-    def release(self, batches):
-        pass
-
     def close(self):
         pass
 
@@ -243,10 +244,11 @@ def test_messages_that_could_not_be_written_are_in_the_next_segment(tmp_path, mo
     spool = Spool(tmp_path / "spool")
     spool.check()
     deliveries = Deliveries(batch("1", "2"), batch("1", "3"))
-    intake = Intake(
-        spool, tmp_path / "seen", deliveries, segment_bytes=4, segment_secs=0.01, idle_timeout=0,
-        dedupe_messages=100, context=Context("site", "source", base_dir=tmp_path),
-    )  # fmt: skip
+    config = source_config(
+        segment_size=4, segment_age=0.01, idle_timeout=0.001, dedupe_messages=100
+    )
+    context = Context("site", "source", base_dir=tmp_path)
+    intake = Intake(spool, tmp_path / "seen", deliveries, config, context)
     intake.seen.load(1, ())
 
     def full(*_):

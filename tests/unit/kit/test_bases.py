@@ -29,10 +29,6 @@ from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, batches, number
 from tests.examples import examples
 
 WITH_EXAMPLES = [
-    *(
-        f"ktrans.kit.{name}"
-        for name in ("buffered_sink", "column_enricher", "line_decoder", "listed_source")
-    ),
     *("ktrans.kit.objects.source", "ktrans.kit.objects.sink"),
     *(f"ktrans.testing.{name}" for name in ("arrow", "clock", "rejects")),
 ]
