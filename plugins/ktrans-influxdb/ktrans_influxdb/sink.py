@@ -22,10 +22,9 @@ from ktrans.api import (
     Writer,
 )
 from ktrans.kit.rows.influx import InfluxFormat
-from ktrans_influxdb.batches import Batcher, with_lines
 from ktrans_influxdb.client import Client
 from ktrans_influxdb.config import InfluxdbSinkConfig
-from ktrans_influxdb.sender import Sender
+from ktrans_influxdb.sender import Batcher, Sender, with_lines
 from ktrans_influxdb.series import Hashes, SeriesBudget, estimate, hash_series, largest_tags
 
 _Encoded = tuple[list[pa.Table], Hashes | None]

@@ -9,8 +9,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ktrans.api import Split
-from ktrans_kafka.group_claims import Claims
-from ktrans_kafka.group_membership import Membership
+from ktrans_kafka.client import kafka
+from ktrans_kafka.group_claims import Claims, Membership
 from ktrans_kafka.source_clients import Clients
 from ktrans_kafka.source_cluster import Topic
 from ktrans_kafka.source_config import start_of
@@ -18,13 +18,7 @@ from ktrans_kafka.source_position import Part, Position, Range, extents
 
 
 class GroupShare:
-    """The share of this process in a consumer group.
-
-    Args:
-        group: the group.
-        clients: creates clients.
-        starts: resolves a start (`earliest`, `latest`, milliseconds) for partitions.
-    """
+    """The share of this process in a consumer group; `starts` resolves where to begin partitions."""
 
     def __init__(
         self,
@@ -85,15 +79,10 @@ class GroupShare:
     def claim(
         self, position: Position, ranges: Sequence[Range], next_offsets: Mapping[Part, int]
     ) -> dict[str, Any]:
-        """Prepare a claim on planned ranges; it is made when the first of them is opened.
+        """Prepare a claim on planned ranges, and return what to add to the data of their splits.
 
-        Args:
-            position: gets the number of the claim.
-            ranges: the planned ranges.
-            next_offsets: of the group; before a range's start if records were lost.
-
-        Returns:
-            The data to add to their splits.
+        It is made when the first of them is opened. The group's next offset is before a range's start
+        if records were lost.
         """
         position.claim = max(position.claim, self.last_claim) + 1
         name = f"{position.member}:{position.claim}"
@@ -160,15 +149,15 @@ class GroupShare:
 
     def _keep(self, first: Mapping[Part, int]) -> None:
         """Commit the first offsets, so that `latest` stays fixed."""
-        from confluent_kafka import KafkaException, TopicPartition
-
         with self._membership.held() as owned:
-            places = [TopicPartition(*part, at) for part, at in first.items() if part in owned]
+            places = [
+                kafka.TopicPartition(*part, at) for part, at in first.items() if part in owned
+            ]
             if not places:
                 return
             try:
                 self._membership.consumer.commit(offsets=places, asynchronous=False)
-            except KafkaException as error:
+            except kafka.KafkaException as error:
                 doing = "kafka: committing the first offsets"
                 raise self._clients.errors.explain(error, doing) from error
 

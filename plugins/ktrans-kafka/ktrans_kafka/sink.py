@@ -10,27 +10,33 @@ from typing import Any
 import pyarrow as pa
 
 from ktrans.api import (
+    AccessError,
     ConfigError,
+    Context,
     Dataset,
     DeliveryGuarantee,
     EpochId,
+    KtransError,
     Receipt,
     Refused,
     Sink,
     StageLostError,
     TaskId,
+    UnavailableError,
     Writer,
 )
+from ktrans.kit.columns import option
+from ktrans_kafka.client import kafka, kafka_admin
+from ktrans_kafka.cluster import Admin
 from ktrans_kafka.encode import Encoder, Outgoing
-from ktrans_kafka.encode_parts import check_column, check_time
+from ktrans_kafka.encode_parts import check_plain, check_time, parse_topic
+from ktrans_kafka.errors import name_of
 from ktrans_kafka.producer import TaskProducer
-from ktrans_kafka.producer_marks import EpochMarks
-from ktrans_kafka.producer_pool import ProducerPool
-from ktrans_kafka.sink_check import check_cluster
+from ktrans_kafka.producer_pool import EpochMarks, ProducerPool
 from ktrans_kafka.sink_config import KafkaSinkConfig
-from ktrans_kafka.topic_template import parse_topic
 
 _COMMITS_AT_ONCE = 16
+_MISSING = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC")
 
 
 class KafkaSink(Sink[KafkaSinkConfig]):
@@ -43,14 +49,9 @@ class KafkaSink(Sink[KafkaSinkConfig]):
     """
 
     @cached_property
-    def marks(self) -> EpochMarks:
-        """The reader of the epoch's marks."""
-        return EpochMarks(self.config, self.context)
-
-    @cached_property
     def producers(self) -> ProducerPool:
         """The producers of the tasks."""
-        return ProducerPool(self.config, self.context, self.marks)
+        return ProducerPool(self.config, self.context)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -74,18 +75,19 @@ class KafkaSink(Sink[KafkaSinkConfig]):
     def check(self) -> None:
         """Check that the cluster can be reached and permits what the sink does."""
         fixed = [] if parse_topic(self.config.topic).slots else [self.config.topic]
-        check_cluster(self.config, self.context, self.marks, fixed)
+        _check_cluster(self.config, self.context, self.producers.marks, fixed)
         self.encoder.check(fixed)
 
     def bind(self, schema: pa.Schema) -> None:
         """Check the columns that are used in records."""
-        for slot in parse_topic(self.config.topic).slots:
-            check_column(schema, slot.column, "topic")
-        for option in ("key", "header_columns"):
-            for column in getattr(self.config, option):
-                check_column(schema, column, option)
-        if self.config.timestamp_column is not None:
-            check_time(schema, self.config.timestamp_column, "timestamp_column")
+        with option("topic"):
+            check_plain(schema, [slot.column for slot in parse_topic(self.config.topic).slots])
+        with option("key"):
+            check_plain(schema, self.config.key)
+        with option("header_columns"):
+            check_plain(schema, self.config.header_columns)
+        with option("timestamp_column"):
+            check_time(schema, self.config.timestamp_column)
         self.encoder.bind(schema)
 
     def prepare(self, epoch: EpochId) -> None:  # noqa: ARG002  only one epoch is open
@@ -118,7 +120,6 @@ class KafkaSink(Sink[KafkaSinkConfig]):
     def close(self) -> None:
         """Abort open transactions and close the connections."""
         self.producers.close()
-        self.marks.admin.close()
 
     def count_topic(self, topic: str) -> None:
         """Count a topic."""
@@ -141,9 +142,7 @@ class KafkaWriter(Writer):
         self._producer: TaskProducer | None = None
         self._done = False
         """Whether the task was committed before a crash: its rows are in the log."""
-        self._topic = ""
         self._topics: dict[str, int] = {}
-        self._rows = 0
         self._bytes = 0
         self._refused: list[Refused] = []
 
@@ -158,29 +157,28 @@ class KafkaWriter(Writer):
             if records.topic not in self._topics:
                 self._sink.count_topic(records.topic)
             if self._producer is None:
-                self._topic = records.topic
                 self._producer, self._done = self._sink.producers.take(self._task, records.topic)
             if not self._done:
                 self._producer.send(records)
-            self._rows += records.rows
             self._bytes += records.nbytes
             self._topics[records.topic] = self._topics.get(records.topic, 0) + records.rows
 
     def finish(self) -> Receipt:
         """Wait until all records and the epoch's mark are acknowledged; commit nothing yet."""
         data: dict[str, Any] = {}
+        topic = next(iter(self._topics), "")
         if self._producer is not None:
             if not self._done:
-                self._sink.producers.seal(self._producer, self._task, self._topic)
+                self._sink.producers.seal(self._producer, self._task, topic)
             if self._sink.producers.exactly_once:
                 epoch = self._task.epoch
                 data = {
                     "task": self._task.index,
                     "epoch": epoch.number,
                     "history": epoch.history,
-                    "topic": self._topic,
+                    "topic": topic,
                 }
-        return Receipt(self._rows, self._bytes, data, tuple(sorted(self._topics)))
+        return Receipt(sum(self._topics.values()), self._bytes, data, tuple(sorted(self._topics)))
 
     def refused(self) -> Sequence[Refused]:
         """Return the rows whose records are too large."""
@@ -191,3 +189,75 @@ class KafkaWriter(Writer):
         if self._producer is not None and not self._done:
             self._sink.producers.drop(self._task.index)
         self._producer = None
+
+
+def _check_cluster(
+    config: KafkaSinkConfig, context: Context, marks: EpochMarks, topics: Sequence[str]
+) -> None:
+    """Check all that a run needs of the cluster, without writing to these topics."""
+    broker = next(iter(marks.admin.reach(connecting=True).brokers), 0)
+    for topic in topics:
+        _check_topic(config, marks.admin, topic, broker)
+    if config.delivery == "exactly_once":
+        _check_transactions(config, context, marks, topics)
+
+
+def _check_topic(config: KafkaSinkConfig, admin: Admin, topic: str, broker: int) -> None:
+    try:
+        # Use the admin API: asking with a producer may create the topic.
+        admin.ask("kafka: topic {}", "describe_topics", kafka.TopicCollection([topic]))
+    except ConfigError as error:
+        if name_of(error.__cause__) not in _MISSING:
+            raise
+        made = _setting(
+            admin, kafka_admin.ConfigResource("BROKER", str(broker)), "auto.create.topics"
+        )
+        if made == "true":
+            return
+        raise ConfigError(
+            f"kafka: topic {topic} does not exist",
+            field="topic",
+            code="topic_missing",
+            hint="create it; the cluster does not create topics automatically, or hides the setting",
+        ) from error
+    limit = _setting(admin, kafka_admin.ConfigResource("TOPIC", topic), "max.message.bytes")
+    if limit is not None and int(limit) < config.max_record_size:
+        raise ConfigError(
+            f"kafka: topic {topic} accepts record batches of {limit} bytes, which is less than"
+            f" max_record_size, {config.max_record_size}",
+            field="max_record_size",
+            code="max_message_bytes",
+            hint=f"set max_record_size: {limit}, or raise max.message.bytes of the topic",
+        )
+
+
+def _setting(admin: Admin, resource: Any, prefix: str) -> str | None:
+    """Return a setting of a broker or topic; None if the principal may not read it."""
+    try:
+        answers = admin.ask("kafka: reading the settings of {}", "describe_configs", [resource])
+    except AccessError:
+        return None
+    found = answers[resource].items()
+    return next((entry.value for name, entry in found if name.startswith(prefix)), None)
+
+
+def _check_transactions(
+    config: KafkaSinkConfig, context: Context, marks: EpochMarks, topics: Sequence[str]
+) -> None:
+    """Claim a transactional id that no task uses, and read a mark that does not exist."""
+    producer = TaskProducer(config, context, marks.transactional_id("check"))
+    try:
+        producer.recover()
+    except (AccessError, ConfigError):
+        raise
+    except KtransError as error:
+        raise UnavailableError(
+            error.message,
+            hint="the cluster answers, but not its transaction coordinator: there may be fewer"
+            " brokers than transaction.state.log.replication.factor requires; or set delivery:"
+            " at_least_once",
+        ) from error
+    finally:
+        producer.close()
+    for topic in topics:
+        marks.read(marks.group("check", 0), topic)

@@ -64,15 +64,14 @@ def cut(
 ) -> list[Range]:
     """Divide unread offsets into ranges, from each partition in turn, until the budget is full.
 
+    They are ordered by partition and offset, so that readers read sequentially.
+
     Args:
         waiting: first offset and end, by partition.
         budget: the limits of the epoch.
         taken: splits that are already in the epoch.
         records: maximum offsets of a range.
         record_bytes: expected size of a record.
-
-    Returns:
-        Ranges ordered by partition and offset, so that readers read sequentially.
     """
     before = list(taken)
     count, size = len(before), sum(split.size or 0 for split in before)
