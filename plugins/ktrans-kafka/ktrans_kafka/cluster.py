@@ -32,11 +32,7 @@ class Admin:
     def reach(self, *, connecting: bool = False) -> Any:
         """Wait for the cluster to answer, and return its metadata.
 
-        Args:
-            connecting: as in `translate`.
-
-        Raises:
-            KtransError: it cannot be reached, or refuses the login or certificate (raised at once).
+        A refused login or certificate is raised at once; `connecting` is as in `translate`.
         """
         client = self._connected()
 

@@ -60,15 +60,9 @@ def parse_topic(text: str) -> PathTemplate:
 
 def topic_name(template: PathTemplate, values: tuple[str, ...]) -> str:
     """Return the topic name for a group's values, with invalid characters replaced."""
-    rest = iter(values)
-    name = "".join(
-        part if isinstance(part, str) else _sanitized(next(rest)) for part in template.name
-    )
+    rest = (MISSING if value == NULL_PARTITION else _ILLEGAL.sub("_", value) for value in values)
+    name = "".join(part if isinstance(part, str) else next(rest) for part in template.name)
     return name[:MAX_TOPIC_CHARS]
-
-
-def _sanitized(value: str) -> str:
-    return MISSING if value == NULL_PARTITION else _ILLEGAL.sub("_", value)
 
 
 def check_plain(schema: pa.Schema, columns: Iterable[str]) -> None:

@@ -56,18 +56,7 @@ _TYPES: tuple[tuple[Callable[[pa.DataType], bool], Any, str, int], ...] = (
     (pa.types.is_float64, "double", "double", _I64),
     (pa.types.is_floating, "float", "float", _I32),
     (pa.types.is_date32, {"type": "int", "logicalType": "date"}, "int32", _VARINT),
-    (
-        lambda kind: pa.types.is_timestamp(kind) and kind.unit != "ns" and kind.tz,
-        {"type": "long", "logicalType": "timestamp-micros"},
-        "int64",
-        _VARINT,
-    ),
-    (
-        lambda kind: pa.types.is_timestamp(kind) and kind.unit != "ns",
-        {"type": "long", "logicalType": "local-timestamp-micros"},
-        "int64",
-        _VARINT,
-    ),
+    (lambda kind: pa.types.is_timestamp(kind) and kind.unit != "ns", "time", "int64", _VARINT),
 )
 """Arrow's types as types of Avro (None: it has none) and of Protobuf, with the wire type."""
 
@@ -186,6 +175,9 @@ def _avro_type(kind: pa.DataType, field: pa.Field) -> Any:
     made = _types_of(kind)[0]
     if made is None:
         raise _not_supported(field, "avro")
+    if made == "time":
+        logical = "timestamp-micros" if kind.tz else "local-timestamp-micros"
+        return {"type": "long", "logicalType": logical}
     return made
 
 

@@ -135,25 +135,14 @@ class Membership:
         consumer.unassign()
 
 
-def marker_group(member: str) -> str:
-    """Return the name of the group of a member's markers."""
-    return f"ktrans.claims.{member}"
-
-
 class Claims:
-    """The claims of one member.
-
-    Args:
-        member: its name, which is stored in its state store.
-        membership: its membership of the group whose offsets it claims.
-        offset_reader: a consumer of that group without membership, to read committed offsets.
-        clients: creates clients.
-    """
+    """The claims of one member; a consumer without membership reads the group's offsets."""
 
     def __init__(
         self, member: str, membership: Membership, offset_reader: Any, clients: Clients
     ) -> None:
         self.member = member
+        self._marker_group = f"ktrans.claims.{member}"
         self._group = clients.config.group
         self._membership = membership
         self._offset_reader = offset_reader
@@ -182,10 +171,8 @@ class Claims:
     def unrecorded(self, parts: Iterable[Part], number: int) -> tuple[list[Range], int]:
         """Return the ranges of claims after the member's n-th, which no recorded epoch contains.
 
-        They exist if a planned epoch was dropped because the source's options changed.
-
-        Returns:
-            The ranges, and the number of the last claim.
+        They exist if a planned epoch was dropped because the source's options changed. The number of
+        the last claim comes with them.
         """
         found, last = [], number
         with self._lock:
@@ -237,9 +224,9 @@ class Claims:
     def _begin(self) -> None:
         """Create the producer, which ends an open transaction of an earlier process of this member."""
         if self._marker is None:
-            self._marker = self._clients.consumer(marker_group(self.member))
+            self._marker = self._clients.consumer(self._marker_group)
         if self._producer is None:
-            producer = self._clients.claim_producer(marker_group(self.member))
+            producer = self._clients.claim_producer(self._marker_group)
             try:
                 producer.init_transactions(self._timeout)
             except kafka.KafkaException as error:
@@ -259,9 +246,13 @@ class Claims:
             try:
                 self._transact(name, claimed)
             except kafka.KafkaException as error:
-                if self._aborted(error):
-                    return set()
-                raise self._dropped(error) from error
+                if name_of(error) not in _LOST_MEMBERSHIP:
+                    raise self._dropped(error) from error
+                try:
+                    self._producer.abort_transaction(self._timeout)
+                except kafka.KafkaException as failed:
+                    raise self._dropped(failed) from failed
+                return set()
         return set(claimed)
 
     def _transact(self, name: str, spans: Mapping[Part, tuple[int, int]]) -> None:
@@ -280,16 +271,6 @@ class Claims:
             markers, self._marker.consumer_group_metadata(), self._timeout
         )
         producer.commit_transaction(self._timeout)
-
-    def _aborted(self, error: Exception) -> bool:
-        """Abort a claim that was refused because the member lost its membership."""
-        if name_of(error) not in _LOST_MEMBERSHIP:
-            return False
-        try:
-            self._producer.abort_transaction(self._timeout)
-        except kafka.KafkaException as failed:
-            raise self._dropped(failed) from failed
-        return True
 
     def _dropped(self, error: Exception) -> Exception:
         """Drop the producer and return the error; the next producer ends the transaction."""

@@ -12,7 +12,7 @@ from ktrans.api import Split
 from ktrans_kafka.client import kafka
 from ktrans_kafka.group_claims import Claims, Membership
 from ktrans_kafka.source_clients import Clients
-from ktrans_kafka.source_cluster import Topic
+from ktrans_kafka.source_cluster import Topic, parts_of
 from ktrans_kafka.source_config import start_of
 from ktrans_kafka.source_position import Part, Position, Range, extents
 
@@ -65,14 +65,14 @@ class GroupShare:
         self, topics: Mapping[str, Topic], recreated: AbstractSet[str] = frozenset()
     ) -> dict[Part, int]:
         """Return the group's next offset of each partition, without joining the group."""
-        found, first = self._next_offsets(set(_parts(topics)), topics, recreated)
+        found, first = self._next_offsets(set(parts_of(topics)), topics, recreated)
         return found | first
 
     def recover(self, position: Position, topics: Mapping[str, Topic]) -> list[Range]:
         """Return ranges that this member claimed but no epoch contains, until one does."""
         if self._unrecorded is None:
             claims = self._claims_of(position.member)
-            found = claims.unrecorded(_parts(topics), position.claim)
+            found = claims.unrecorded(parts_of(topics), position.claim)
             self._unrecorded, self.last_claim = found
         return self._unrecorded if position.claim < self.last_claim else []
 
@@ -101,7 +101,7 @@ class GroupShare:
     def check(self, topics: Mapping[str, Topic]) -> None:
         """Check that the group can be read and claims can be made (as the member `check`)."""
         self.peek_offsets(topics)
-        self._claims_of("check").check(_parts(topics))
+        self._claims_of("check").check(parts_of(topics))
 
     def close(self) -> None:
         """Leave the group."""
@@ -160,7 +160,3 @@ class GroupShare:
             except kafka.KafkaException as error:
                 doing = "kafka: committing the first offsets"
                 raise self._clients.errors.explain(error, doing) from error
-
-
-def _parts(topics: Mapping[str, Topic]) -> list[Part]:
-    return [part for topic in topics.values() for part in topic.parts]

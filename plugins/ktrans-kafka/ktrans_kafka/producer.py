@@ -17,7 +17,7 @@ from typing import Any, Literal
 from ktrans.api import Context, KtransError, RunError
 from ktrans_kafka.client import connection, kafka
 from ktrans_kafka.encode import Records
-from ktrans_kafka.errors import is_fenced, kafka_error, name_of, translate
+from ktrans_kafka.errors import is_fenced, kafka_error, may_pass, name_of, translate
 from ktrans_kafka.sink_config import KafkaSinkConfig
 
 Outcome = Literal["committed", "aborted", "unknown", "fenced"]
@@ -26,6 +26,7 @@ CHUNK = 10_000
 """Records to hand over between two polls."""
 _QUEUE_WAIT_SECS = 0.1
 _CALL_SECS = 10.0
+_TOPIC_WAIT_SECS = 10.0
 _CONSEQUENCES = ("_PURGE_QUEUE", "_PURGE_INFLIGHT", "_STATE", "_FATAL", "_INCONSISTENT")
 
 
@@ -45,6 +46,7 @@ class TaskProducer:
         self._failures = 0
         self._began = 0.0
         self._ready = transactional_id is None
+        self._topics: set[str] = set()
         self.marks: dict[str, int] = {}
         self.state: Literal["idle", "open", "sealed"] = "idle"
         settings = _settings(config, context) | {"on_delivery": self._undelivered}
@@ -138,6 +140,7 @@ class TaskProducer:
 
     def send(self, records: Records) -> None:
         """Send records; waits while the queue is full."""
+        self._require_topic(records.topic)
         nothing, any_partition, now = repeat(None), repeat(-1), repeat(0)
         others: list[Any] = [records.keys or nothing, any_partition, nothing, nothing]
         others += [records.timestamps or now, records.headers or nothing]
@@ -175,6 +178,25 @@ class TaskProducer:
             raise self._explain(error, "kafka: writing") from error
         if self._failed is not None:
             raise self._explain(self._failed, "kafka: writing")
+
+    def _require_topic(self, topic: str) -> None:
+        """Check once that a topic exists; the broker may create it."""
+        if topic in self._topics:
+            return
+        deadline = time.monotonic() + _TOPIC_WAIT_SECS
+        while True:
+            try:
+                metadata = self._producer.list_topics(topic, self._config.connect_timeout)
+            except kafka.KafkaException as error:
+                raise self._explain(error, "kafka: looking up the topic") from error
+            wrong = metadata.topics[topic].error
+            if wrong is None:
+                break
+            coming = name_of(wrong) == "UNKNOWN_TOPIC_OR_PART" or may_pass(wrong)
+            if not coming or time.monotonic() > deadline:
+                raise self._explain(wrong, f"kafka: topic {topic}")
+            self._poll(_QUEUE_WAIT_SECS)
+        self._topics.add(topic)
 
     # -- errors -------------------------------------------------------------------------------
 
@@ -236,8 +258,6 @@ def _settings(config: KafkaSinkConfig, context: Context) -> dict[str, Any]:
     defaults = {
         "partitioner": "murmur2_random",  # as Java clients have it
         "linger.ms": 50,
-        # How long to wait for a topic that the brokers may create.
-        "topic.metadata.propagation.max.ms": 10_000,
         "queue.buffering.max.kbytes": 64 << 10,
     }
     own = {

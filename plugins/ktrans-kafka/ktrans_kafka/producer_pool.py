@@ -55,15 +55,10 @@ class EpochMarks:
             consumer.close()
 
     def read(self, group: str, topic: str, *, wait_secs: float | None = None) -> int:
-        """Read a mark; wait while a transaction that may change it is open.
+        """Return the number of the last epoch that was committed; -1 if there is none.
 
-        Args:
-            group: from `group`.
-            topic: the expected topic of the mark; the group's other marks count as well.
-            wait_secs: how long to wait for the transaction; by default `connect_timeout`.
-
-        Returns:
-            The number of the last epoch that was committed; -1 if there is none.
+        Waits while a transaction that may change the mark is open, by default for `connect_timeout`.
+        The mark is expected at the topic; the group's other marks count as well.
         """
         wait = self._wait_secs if wait_secs is None else wait_secs
         retry = Retry(

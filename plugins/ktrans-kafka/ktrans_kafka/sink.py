@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -27,12 +26,11 @@ from ktrans.api import (
 )
 from ktrans.kit.columns import option
 from ktrans_kafka.client import kafka, kafka_admin
-from ktrans_kafka.cluster import Admin
 from ktrans_kafka.encode import Encoder, Outgoing
 from ktrans_kafka.encode_parts import check_plain, check_time, parse_topic
 from ktrans_kafka.errors import name_of
 from ktrans_kafka.producer import TaskProducer
-from ktrans_kafka.producer_pool import EpochMarks, ProducerPool
+from ktrans_kafka.producer_pool import ProducerPool
 from ktrans_kafka.sink_config import KafkaSinkConfig
 
 _COMMITS_AT_ONCE = 16
@@ -48,20 +46,11 @@ class KafkaSink(Sink[KafkaSinkConfig]):
     each other if nothing fails.
     """
 
-    @cached_property
-    def producers(self) -> ProducerPool:
-        """The producers of the tasks."""
-        return ProducerPool(self.config, self.context)
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The encoder of batches."""
-        return Encoder(self.config, self.context)
-
-    @cached_property
-    def topics(self) -> set[str]:
-        """The topics written to so far."""
-        return set()
+    def __init__(self, config: KafkaSinkConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self.producers = ProducerPool(config, self.context)
+        self.encoder = Encoder(config, self.context)
+        self.topics: set[str] = set()
 
     @property
     def delivery(self) -> DeliveryGuarantee:
@@ -74,9 +63,71 @@ class KafkaSink(Sink[KafkaSinkConfig]):
 
     def check(self) -> None:
         """Check that the cluster can be reached and permits what the sink does."""
+        marks = self.producers.marks
+        broker = next(iter(marks.admin.reach(connecting=True).brokers), 0)
         fixed = [] if parse_topic(self.config.topic).slots else [self.config.topic]
-        _check_cluster(self.config, self.context, self.producers.marks, fixed)
+        for topic in fixed:
+            self._check_topic(topic, broker)
+        if self.config.delivery == "exactly_once":
+            self._check_transactions()
+            for topic in fixed:
+                marks.read(marks.group("check", 0), topic)
         self.encoder.check(fixed)
+
+    def _check_topic(self, topic: str, broker: int) -> None:
+        """Check that a topic exists, or would be created, and takes records of max_record_size."""
+        try:
+            # Use the admin API: asking with a producer may create the topic.
+            wanted = kafka.TopicCollection([topic])
+            self.producers.marks.admin.ask("kafka: topic {}", "describe_topics", wanted)
+        except ConfigError as error:
+            if name_of(error.__cause__) not in _MISSING:
+                raise
+            if self._setting("BROKER", str(broker), "auto.create.topics") == "true":
+                return
+            raise ConfigError(
+                f"kafka: topic {topic} does not exist",
+                field="topic",
+                code="topic_missing",
+                hint="create it; the cluster does not create topics automatically, or hides the setting",
+            ) from error
+        limit = self._setting("TOPIC", topic, "max.message.bytes")
+        if limit is not None and int(limit) < self.config.max_record_size:
+            raise ConfigError(
+                f"kafka: topic {topic} accepts record batches of {limit} bytes, which is less than"
+                f" max_record_size, {self.config.max_record_size}",
+                field="max_record_size",
+                code="max_message_bytes",
+                hint=f"set max_record_size: {limit}, or raise max.message.bytes of the topic",
+            )
+
+    def _setting(self, kind: str, name: str, prefix: str) -> str | None:
+        """Return a setting of a broker or topic; None if the principal may not read it."""
+        resource, admin = kafka_admin.ConfigResource(kind, name), self.producers.marks.admin
+        try:
+            answers = admin.ask("kafka: reading the settings of {}", "describe_configs", [resource])
+        except AccessError:
+            return None
+        found = answers[resource].items()
+        return next((entry.value for name, entry in found if name.startswith(prefix)), None)
+
+    def _check_transactions(self) -> None:
+        """Claim a transactional id that no task uses."""
+        name = self.producers.marks.transactional_id("check")
+        producer = TaskProducer(self.config, self.context, name)
+        try:
+            producer.recover()
+        except (AccessError, ConfigError):
+            raise
+        except KtransError as error:
+            raise UnavailableError(
+                error.message,
+                hint="the cluster answers, but not its transaction coordinator: there may be fewer"
+                " brokers than transaction.state.log.replication.factor requires; or set delivery:"
+                " at_least_once",
+            ) from error
+        finally:
+            producer.close()
 
     def bind(self, schema: pa.Schema) -> None:
         """Check the columns that are used in records."""
@@ -189,75 +240,3 @@ class KafkaWriter(Writer):
         if self._producer is not None and not self._done:
             self._sink.producers.drop(self._task.index)
         self._producer = None
-
-
-def _check_cluster(
-    config: KafkaSinkConfig, context: Context, marks: EpochMarks, topics: Sequence[str]
-) -> None:
-    """Check all that a run needs of the cluster, without writing to these topics."""
-    broker = next(iter(marks.admin.reach(connecting=True).brokers), 0)
-    for topic in topics:
-        _check_topic(config, marks.admin, topic, broker)
-    if config.delivery == "exactly_once":
-        _check_transactions(config, context, marks, topics)
-
-
-def _check_topic(config: KafkaSinkConfig, admin: Admin, topic: str, broker: int) -> None:
-    try:
-        # Use the admin API: asking with a producer may create the topic.
-        admin.ask("kafka: topic {}", "describe_topics", kafka.TopicCollection([topic]))
-    except ConfigError as error:
-        if name_of(error.__cause__) not in _MISSING:
-            raise
-        made = _setting(
-            admin, kafka_admin.ConfigResource("BROKER", str(broker)), "auto.create.topics"
-        )
-        if made == "true":
-            return
-        raise ConfigError(
-            f"kafka: topic {topic} does not exist",
-            field="topic",
-            code="topic_missing",
-            hint="create it; the cluster does not create topics automatically, or hides the setting",
-        ) from error
-    limit = _setting(admin, kafka_admin.ConfigResource("TOPIC", topic), "max.message.bytes")
-    if limit is not None and int(limit) < config.max_record_size:
-        raise ConfigError(
-            f"kafka: topic {topic} accepts record batches of {limit} bytes, which is less than"
-            f" max_record_size, {config.max_record_size}",
-            field="max_record_size",
-            code="max_message_bytes",
-            hint=f"set max_record_size: {limit}, or raise max.message.bytes of the topic",
-        )
-
-
-def _setting(admin: Admin, resource: Any, prefix: str) -> str | None:
-    """Return a setting of a broker or topic; None if the principal may not read it."""
-    try:
-        answers = admin.ask("kafka: reading the settings of {}", "describe_configs", [resource])
-    except AccessError:
-        return None
-    found = answers[resource].items()
-    return next((entry.value for name, entry in found if name.startswith(prefix)), None)
-
-
-def _check_transactions(
-    config: KafkaSinkConfig, context: Context, marks: EpochMarks, topics: Sequence[str]
-) -> None:
-    """Claim a transactional id that no task uses, and read a mark that does not exist."""
-    producer = TaskProducer(config, context, marks.transactional_id("check"))
-    try:
-        producer.recover()
-    except (AccessError, ConfigError):
-        raise
-    except KtransError as error:
-        raise UnavailableError(
-            error.message,
-            hint="the cluster answers, but not its transaction coordinator: there may be fewer"
-            " brokers than transaction.state.log.replication.factor requires; or set delivery:"
-            " at_least_once",
-        ) from error
-    finally:
-        producer.close()
-    for topic in topics:
-        marks.read(marks.group("check", 0), topic)

@@ -22,7 +22,7 @@ from ktrans.api import (
 )
 from ktrans_kafka.group_share import GroupShare
 from ktrans_kafka.source_clients import Clients, Readers
-from ktrans_kafka.source_cluster import Cluster, Topic, WaitingOffsets
+from ktrans_kafka.source_cluster import Cluster, Topic, WaitingOffsets, parts_of
 from ktrans_kafka.source_config import KafkaSourceConfig, start_of
 from ktrans_kafka.source_payload import Framing, RangePayload
 from ktrans_kafka.source_position import Part, Position, Range, cut, parse_from
@@ -140,7 +140,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
 
         Claims use that name, so it must be durable before the first claim.
         """
-        parts = _parts(topics)
+        parts = parts_of(topics)
         if not parts:
             return None
         assert self._shared is not None
@@ -161,7 +161,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
             if self.context.ephemeral:
                 return self._shared.peek_offsets(topics, recreated)
             return self._shared.next_offsets(topics, recreated)
-        parts = _parts(topics)
+        parts = parts_of(topics)
         new = [part for part in parts if part not in here.next and part not in self._pinned]
         # Topics that match a pattern later are new: "latest" is fixed at the first plan.
         later = here.next or (self._looked and here.start == "latest")
@@ -279,7 +279,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
     def check(self) -> None:
         """Check that the topics exist and that topics and group may be read."""
         topics = self._cluster.topics(self.config.topics)
-        self._cluster.ends(_parts(topics))
+        self._cluster.ends(parts_of(topics))
         if self._shared is not None:
             self._shared.check(topics)
 
@@ -289,7 +289,3 @@ class KafkaSource(Source[KafkaSourceConfig]):
             self._shared.close()
         self._readers.close()
         self._clients.admin.close()
-
-
-def _parts(topics: Mapping[str, Topic]) -> list[Part]:
-    return [part for topic in topics.values() for part in topic.parts]

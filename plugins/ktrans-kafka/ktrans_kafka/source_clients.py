@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from ktrans.api import Context, InterruptedRunError, SplitChangedError
@@ -39,7 +38,6 @@ _CONSUMER = {
 _TRANSACTION_SECS = 20
 """Transaction timeout of a claim: how long a process that dies in a claim blocks the others."""
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 BATCH = 10_000
 """Maximum messages per call."""
@@ -75,9 +73,14 @@ class Clients:
         self.admin = Admin(config, context)
         self.errors = self.admin.errors
 
-    def consumer(self, group: str, own: Mapping[str, Any] = _NOTHING) -> Any:
+    def consumer(self, group: str, own: Mapping[str, Any] | None = None) -> Any:
         """Create a consumer that commits only what it is told to."""
-        settings = {**_DEFAULTS, **connection(self.config, self.context), **_CONSUMER, **own}
+        settings = {
+            **_DEFAULTS,
+            **connection(self.config, self.context),
+            **_CONSUMER,
+            **(own or {}),
+        }
         return kafka.Consumer({**settings, "group.id": group, "error_cb": self.errors})
 
     def committed(

@@ -20,13 +20,7 @@ _MARKS = ("claim", "claimed")
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic.
-
-    Attributes:
-        name: its name.
-        id: the unique id of the topic; "" if the brokers have no topic ids.
-        partitions: their numbers.
-    """
+    """A topic, with its unique id ("" if the brokers have no such ids) and partition numbers."""
 
     name: str
     id: str
@@ -36,6 +30,11 @@ class Topic:
     def parts(self) -> list[Part]:
         """Its partitions."""
         return [(self.name, number) for number in self.partitions]
+
+
+def parts_of(topics: Mapping[str, Topic]) -> list[Part]:
+    """Return the partitions of topics."""
+    return [part for topic in topics.values() for part in topic.parts]
 
 
 class Cluster:

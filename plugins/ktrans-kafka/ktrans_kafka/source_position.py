@@ -199,11 +199,10 @@ def _from_list(
 
 
 def parse_from(text: str) -> dict[str, Any]:
-    """Parse the value of `--from` into a position.
+    """Parse the value of `--from` into a position: `earliest`, `latest`, a time, or offsets.
 
-    Args:
-        text: `earliest`, `latest`, a time, or offsets: `topic/partition=offset`, separated by
-            commas; other partitions begin at their first record.
+    Offsets are `topic/partition=offset`, separated by commas; other partitions begin at their first
+    record.
     """
     position = Position(token=uuid.uuid4().hex[:12])
     if "=" not in text:
