@@ -23,11 +23,9 @@ Hashes = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
 def hash_series(batch: pa.RecordBatch, columns: Sequence[str], position: str | None) -> Hashes:
-    """Hash the series of each row.
+    """Hash the series of each row, which its tags (the object may be one) identify.
 
-    Args:
-        columns: the columns that identify the series: the tags, and the object if it is a tag.
-        position: an integer column that makes each row a series, if any.
+    `position` names an integer column that makes each row a series.
     """
     series = np.zeros(batch.num_rows, np.uint64)
     tags = {}

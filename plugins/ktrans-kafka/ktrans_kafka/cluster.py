@@ -15,11 +15,7 @@ _RETRY_SECS = 0.5
 
 
 class Admin:
-    """An admin client, which connects on first use. Thread-safe.
-
-    Attributes:
-        errors: the connection errors that it reports.
-    """
+    """An admin client, which connects on first use. Thread-safe."""
 
     def __init__(self, config: KafkaConfig, context: Context) -> None:
         self._config = config

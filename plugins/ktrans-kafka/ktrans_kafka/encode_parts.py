@@ -117,10 +117,9 @@ def key_texts(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
 def header_lists(
     batch: pa.RecordBatch, fixed: list[Header], columns: Sequence[str]
 ) -> tuple[list[list[Header]], np.ndarray]:
-    """Return the headers of each row; rows with equal headers share one list.
+    """Return the headers of each row, and their size in bytes: int64, shape (rows,).
 
-    Returns:
-        The lists, and the size of each row's headers in bytes: int64, shape (rows,).
+    Rows with equal headers share one list.
     """
     codes = np.zeros(batch.num_rows, dtype=np.int64)
     lists = [fixed]

@@ -60,12 +60,7 @@ _GOES_ON = {
 
 
 class Clients:
-    """Creates clients of one cluster.
-
-    Attributes:
-        admin: the admin client.
-        errors: the connection errors of all clients.
-    """
+    """Creates clients of one cluster, which report their connection errors to `errors`."""
 
     def __init__(self, config: KafkaSourceConfig, context: Context) -> None:
         self.config = config

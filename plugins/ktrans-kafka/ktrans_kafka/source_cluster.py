@@ -104,9 +104,7 @@ class Cluster:
 class WaitingOffsets:
     """The unread offsets of each partition, up to its end when the round began.
 
-    Args:
-        cluster: the cluster to query.
-        lost: called with a description of lost records; may raise to stop the run.
+    `lost` is called with a description of lost records, and may raise to stop the run.
     """
 
     def __init__(self, cluster: Cluster, lost: Callable[[str], None]) -> None:
