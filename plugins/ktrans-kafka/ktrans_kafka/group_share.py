@@ -45,10 +45,8 @@ class GroupShare:
     ) -> dict[Part, int] | None:
         """Return the group's next offset of each assigned partition; None during a rebalance.
 
-        Args:
-            topics: the topics to read.
-            recreated: those that were deleted and created again. The brokers have dropped the
-                group's offsets; the whole topic is new, regardless of `start`.
+        The brokers have dropped the group's offsets of topics that were deleted and created again:
+        these are new as a whole, regardless of `start`.
         """
         if not topics:
             return {}

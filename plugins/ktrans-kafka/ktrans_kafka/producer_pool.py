@@ -152,10 +152,7 @@ class ProducerPool:
                 self.drop(index)
 
     def commit(self, staged: Mapping[str, Any]) -> None:
-        """Commit a task's transaction, unless it is committed already.
-
-        Args:
-            staged: the receipt's data: task, epoch, history and topic.
+        """Commit the transaction of a receipt's data, unless it is committed already.
 
         Raises:
             StageLostError: it was aborted; the epoch must be processed again.

@@ -121,11 +121,8 @@ class WaitingOffsets:
     ) -> dict[Part, tuple[int, int]]:
         """Return the first unread offset of each partition, and its end.
 
-        Args:
-            next_offsets: the next offset to read of each partition.
-            maybe_recreated: topics without ids: if they end before the next offset, they
-                are taken for recreated and read from their start. Others have lost their last
-                records and continue at their end.
+        Topics without ids may have been recreated: if they end before the next offset, they are read
+        from their start. Others have lost their last records and continue at their end.
         """
         self._ends = {part: end for part, end in self._ends.items() if part in next_offsets}
         behind = [part for part, at in next_offsets.items() if self._ends.get(part, -1) < at]
