@@ -25,15 +25,7 @@ Values = tuple[Any, ...]
 
 
 def open_database(kind: str, path: Path) -> Any:
-    """Open a database and check its type.
-
-    Args:
-        kind: "city", "country" or "asn".
-        path: of the .mmdb file.
-
-    Returns:
-        A `maxminddb.Reader`.
-    """
+    """Return a `maxminddb.Reader` of a database, after a check of its type."""
     import maxminddb
 
     try:
@@ -80,16 +72,9 @@ def describe(reader: Any) -> str:
 def lookup(
     readers: Mapping[str, Any], columns: tuple[str, ...], language: str
 ) -> Callable[[str], Values]:
-    """Return a function that looks up an address in all databases.
+    """Return a function that looks up these columns of an address, as text, in all databases.
 
-    Args:
-        readers: by kind.
-        columns: the values to return, in this order.
-        language: the language of names.
-
-    Returns:
-        A function of an address as text. It returns None for unknown values, and for all values
-        of an address that is not globally routed.
+    It returns None for unknown values, and for all values of an address that is not globally routed.
     """
     nothing: Values = (None,) * len(columns)
 
@@ -98,31 +83,25 @@ def lookup(
             address = ipaddress.ip_address(text)
         except ValueError:
             return nothing
-        mapped = getattr(address, "ipv4_mapped", None)
-        address = mapped or address
+        address = getattr(address, "ipv4_mapped", None) or address
         if not address.is_global:
             return nothing
         found: dict[str, Any] = {}
         for kind, reader in readers.items():
-            record = _get(reader, address)
-            if record:
-                found |= _operator(record) if kind == "asn" else _place(record, language)
+            if address.version > reader.metadata().ip_version:  # an IPv4-only database
+                continue
+            if record := reader.get(address):
+                found |= (
+                    _place(record, language)
+                    if kind != "asn"
+                    else {
+                        "asn": record.get("autonomous_system_number"),
+                        "as_org": record.get("autonomous_system_organization"),
+                    }
+                )
         return tuple(found.get(column) for column in columns)
 
     return values_of
-
-
-def _get(reader: Any, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Any:
-    if address.version > reader.metadata().ip_version:  # an IPv4-only database
-        return None
-    return reader.get(address)
-
-
-def _operator(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "asn": record.get("autonomous_system_number"),
-        "as_org": record.get("autonomous_system_organization"),
-    }
 
 
 def _place(record: Mapping[str, Any], language: str) -> dict[str, Any]:

@@ -33,6 +33,9 @@ PROVIDES: dict[str, tuple[Column, ...]] = {
     "asn": ("asn", "as_org"),
 }
 
+_CACHED_ADDRESSES = 200_000
+"""Of about 400 bytes each."""
+
 
 class GeoipEnricherConfig(ComponentConfig, type="geoip"):
     """Adds the location and the network operator of addresses, from MaxMind DB files.
@@ -76,12 +79,6 @@ class GeoipEnricherConfig(ComponentConfig, type="geoip"):
         examples=["{side}_geo_{column}"],
     )
     language: str = Field("en", description="Language of city names.", examples=["de"])
-    cache_entries: int = Field(
-        200_000,
-        ge=0,
-        description="Maximum number of cached addresses (about 400 bytes each).",
-        examples=[50_000],
-    )
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
@@ -176,7 +173,7 @@ class GeoipEnricher(ColumnEnricher[GeoipEnricherConfig]):
             raise
         find = lookup(self._readers, self._columns(), self.config.language)
         # A lookup takes microseconds, since the reader builds dicts; most addresses recur.
-        self._lookup = lru_cache(maxsize=self.config.cache_entries)(find)
+        self._lookup = lru_cache(_CACHED_ADDRESSES)(find)
 
     def _columns(self) -> tuple[Column, ...]:
         if self.config.columns is not None:

@@ -130,8 +130,9 @@ def test_empty_sliced_and_filtered_batches(folder):
     assert enricher.apply(nulls)["src_country"].null_count == 3
 
 
-def test_answers_are_remembered_up_to_a_bound(folder):
-    enricher = make(folder, city="city.mmdb", cache_entries=10)
+def test_answers_are_remembered_up_to_a_bound(folder, monkeypatch):
+    monkeypatch.setattr("ktrans_geoip.enricher._CACHED_ADDRESSES", 10)
+    enricher = make(folder, city="city.mmdb")
     run(enricher, addresses(*[f"9.9.9.{i}" for i in range(100)]))
     info = enricher._lookup.cache_info()
     assert info.currsize == 10

@@ -9,8 +9,9 @@ from typing import Any
 from isal import igzip
 
 from ktrans.api import Context, KtransError, RetryableError, RunError, UnavailableError
+from ktrans.kit.errors import retry_after
 from ktrans_influxdb.config import InfluxdbSinkConfig
-from ktrans_influxdb.errors import Refusal, error_of_answer
+from ktrans_influxdb.errors import ERRORS, Refusal, message_of, refusal_of
 
 _GZIP_LEVEL = 1
 _UNITS_V1 = {"ns": "n", "us": "u", "ms": "ms", "s": "s"}
@@ -69,17 +70,13 @@ class Client:
     def check(self) -> None:
         """Check that the server answers and permits writing; no point is written."""
         try:
-            self._probe()
+            self.write(b"")
+        except Refusal:
+            return
         except RetryableError as error:
             raise UnavailableError(
                 error.message, hint="check `url`, and that the server is up"
             ) from error
-
-    def _probe(self) -> None:
-        try:
-            self.write(b"")
-        except Refusal:
-            return
         except RunError as error:
             # The only fault of the request is that it has no points.
             refused = error.code == "write_refused"
@@ -99,13 +96,17 @@ class Client:
                 f"no secure connection to {self._config.url}: {self._scrubbed(error.reason or '')}",
                 hint="set `ca_file` to the CA certificate of the server",
             )
-        body = error.body if isinstance(error.body, str) else ""
-        return error_of_answer(
+        text = self._scrubbed(error.body if isinstance(error.body, str) else "")
+        if (refusal := refusal_of(error.status, text)) is not None:
+            return refusal
+        message, where = message_of(text), self._config.url
+        reason = f"{error.status}: {message}" if message else str(error.status)
+        if ERRORS.find(error.status) is None:
+            return ERRORS.error(f"{where} refuses the request ({reason})")
+        return ERRORS.error(
+            f"{where} does not accept points for {self._config.target} ({reason})",
             error.status,
-            self._scrubbed(body),
-            error.headers or {},
-            self._config.url,
-            self._config.target,
+            retry_after_secs=retry_after(error.headers or {}),
         )
 
     def _scrubbed(self, text: str) -> str:

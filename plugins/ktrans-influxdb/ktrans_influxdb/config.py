@@ -12,16 +12,12 @@ from ktrans.kit.units import Duration, Size
 
 Api = Literal["v1", "v2", "v3"]
 
-_OPTIONS: dict[str, tuple[str, ...]] = {
-    "v1": ("database", "retention_policy", "user", "password"),
-    "v2": ("org", "bucket", "token"),
-    "v3": ("database", "token"),
+_OPTIONS = {
+    "v1": {"database": True, "retention_policy": False, "user": False, "password": False},
+    "v2": {"org": True, "bucket": True, "token": False},
+    "v3": {"database": True, "token": False},
 }
-_REQUIRED: dict[str, tuple[str, ...]] = {
-    "v1": ("database",),
-    "v2": ("org", "bucket"),
-    "v3": ("database",),
-}
+"""The options of each version, and whether it needs them."""
 
 
 class InfluxdbSinkConfig(InfluxFormatConfig, type="influxdb"):
@@ -124,11 +120,11 @@ class InfluxdbSinkConfig(InfluxFormatConfig, type="influxdb"):
 
     @model_validator(mode="after")
     def _options_match_api(self) -> InfluxdbSinkConfig:
-        for name in _REQUIRED[self.api]:
-            if getattr(self, name) is None:
-                raise ValueError(f"api: {self.api} needs `{name}`")
         for name in sorted({name for names in _OPTIONS.values() for name in names}):
-            if name not in _OPTIONS[self.api] and getattr(self, name) is not None:
+            needed = _OPTIONS[self.api].get(name)
+            if needed and getattr(self, name) is None:
+                raise ValueError(f"api: {self.api} needs `{name}`")
+            if needed is None and getattr(self, name) is not None:
                 raise ValueError(f"`{name}` is not an option of api: {self.api}")
         if (self.user is None) != (self.password is None):
             raise ValueError("`user` and `password` go together")

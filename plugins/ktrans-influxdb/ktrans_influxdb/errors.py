@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ktrans.api import AccessError, KtransError, RetryableError, RunError
-from ktrans.kit.errors import ErrorTable, retry_after, row
+from ktrans.api import AccessError, RetryableError, RunError
+from ktrans.kit.errors import ErrorTable, row
 
 MESSAGE_CHARS = 400
 """Maximum length of a server's message that is kept."""
@@ -42,7 +42,7 @@ _REASONS = (
 )
 
 
-_ERRORS = ErrorTable(
+ERRORS = ErrorTable(
     (
         row(
             AccessError,
@@ -85,26 +85,13 @@ class Refusal(Exception):
     too_large: bool = False
 
 
-def error_of_answer(
-    status: int, text: str, headers: Mapping[str, str], where: str, target: str
-) -> KtransError | Refusal:
-    """Return the error for an answer whose status is not 2xx."""
+def refusal_of(status: int, text: str) -> Refusal | None:
+    """Return how an answer refuses points; None if it is about something else."""
     message = message_of(text)
-    reason = f"{status}: {message}" if message else str(status)
     if status == 413:  # noqa: PLR2004  # HTTP
         return Refusal("record_too_large", message or "too large", too_large=True)
-    if status in {400, 422} and _OF_POINTS.search(text):
-        return _refusal(text, message)
-    if _ERRORS.find(status) is None:
-        return _ERRORS.error(f"{where} refuses the request ({reason})")
-    return _ERRORS.error(
-        f"{where} does not accept points for {target} ({reason})",
-        status,
-        retry_after_secs=retry_after(headers),
-    )
-
-
-def _refusal(text: str, message: str) -> Refusal:
+    if status not in {400, 422} or not _OF_POINTS.search(text):
+        return None
     dropped, column = _DROPPED.search(text), _FIELD.search(text)
     return Refusal(
         reason_of(text, "point_refused"),

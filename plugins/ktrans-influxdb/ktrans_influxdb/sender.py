@@ -1,4 +1,4 @@
-"""Sends the batches of a task, a few at a time, and finds the rows that the server refuses.
+"""Sends the lines of a task in batches, a few at a time, and finds the rows that are refused.
 
 A request that the server refuses wholly or partly because of its lines is split: by the line numbers
 in the answer; by the field in the answer if as many rows have it as the server dropped; otherwise in
@@ -12,15 +12,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ktrans.api import InterruptedRunError, Refused, RunError
 from ktrans.kit.retry import Retry, with_retries
-from ktrans_influxdb.batches import body, halves, rows_of
 from ktrans_influxdb.config import InfluxdbSinkConfig
 from ktrans_influxdb.errors import Refusal, reason_of
 
@@ -28,17 +29,78 @@ MAX_REQUESTS = 1000
 """Maximum requests to find the refused lines of one batch."""
 
 _TICK_SECS = 0.25
+_compute: Any = pc
+_LINE = "\0line"
+"""The column of a batch, a table of rows, that has the line of each row."""
+
+
+def with_lines(rows: pa.RecordBatch, texts: pa.Array) -> pa.Table:
+    """Return a table of rows and their lines, which include line ends."""
+    return pa.Table.from_batches([rows]).append_column(_LINE, texts.cast(pa.large_string()))
+
+
+def body(batch: pa.Table) -> bytes:
+    """Return all lines."""
+    found = []
+    for chunk in batch.column(_LINE).chunks:
+        if len(chunk):
+            _, offsets, data = chunk.buffers()
+            bounds = np.frombuffer(offsets, np.int64)[chunk.offset :]
+            found.append(memoryview(data)[bounds[0] : bounds[len(chunk)]])
+    return b"".join(found)
+
+
+def rows_of(batch: pa.Table) -> list[pa.RecordBatch]:
+    """Return the rows without their lines."""
+    batches: list[pa.RecordBatch] = batch.drop_columns([_LINE]).to_batches()
+    return batches
+
+
+def halves(batch: pa.Table) -> list[pa.Table]:
+    """Split a batch in the middle."""
+    middle = batch.num_rows // 2
+    return [batch.slice(0, middle), batch.slice(middle)]
+
+
+class Batcher:
+    """Collects lines into batches up to a number and a size; a longer line is one by itself."""
+
+    def __init__(self, batch_lines: int, batch_bytes: int) -> None:
+        self._batch_lines = batch_lines
+        self._batch_bytes = batch_bytes
+        self._parts: list[pa.Table] = []
+        self._count = self._size = 0
+
+    def add(self, lines: pa.Table) -> Iterator[pa.Table]:
+        """Add lines, and yield the batches that are full."""
+        sizes = np.asarray(_compute.binary_length(lines.column(_LINE)))
+        starts = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
+        first, count = 0, lines.num_rows
+        while first < count:
+            end = starts[first] + self._batch_bytes - self._size
+            last = int(np.searchsorted(starts, end, side="right")) - 1
+            last = min(last, first + self._batch_lines - self._count, count)
+            if last <= first:
+                if self._parts:
+                    yield from self.flush()
+                    continue
+                last = first + 1
+            self._parts.append(lines.slice(first, last - first))
+            self._count += last - first
+            self._size += int(starts[last] - starts[first])
+            first = last
+            if first < count or self._count >= self._batch_lines:
+                yield from self.flush()
+
+    def flush(self) -> list[pa.Table]:
+        """Return the remaining lines as a batch, if there are any."""
+        parts, self._parts = self._parts, []
+        self._count = self._size = 0
+        return [pa.concat_tables(parts)] if parts else []
 
 
 class Sender:
-    """Sends batches of one attempt of a task.
-
-    Args:
-        write: sends the lines of one request.
-        pool: runs the requests.
-        config: the options of the sink.
-        stopping: whether the run is to stop.
-    """
+    """Sends batches of one attempt of a task; `write` sends one request, and `pool` runs them."""
 
     def __init__(
         self,

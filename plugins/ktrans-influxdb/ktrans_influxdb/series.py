@@ -23,12 +23,9 @@ Hashes = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
 def hash_series(batch: pa.RecordBatch, columns: Sequence[str], position: str | None) -> Hashes:
-    """Hash the series of each row.
+    """Hash the series of each row, which its tags (the object may be one) identify.
 
-    Args:
-        batch: rows.
-        columns: the columns that identify the series: the tags, and the object if it is a tag.
-        position: an integer column that makes each row a series, if any.
+    `position` names an integer column that makes each row a series.
     """
     series = np.zeros(batch.num_rows, np.uint64)
     tags = {}
@@ -92,15 +89,13 @@ class SeriesBudget:
                 known = self._tags.get(name, self._series[:0])
                 self._tags[name] = _merged(known, values)
             if len(self._series) > self._limit:
-                raise self._error()
-
-    def _error(self) -> RunError:
-        worst, hint = largest_tags({name: len(values) for name, values in self._tags.items()})
-        return RunError(
-            f"the points of this run have more than max_series = {self._limit:,} series{worst}",
-            code="too_many_series",
-            hint=hint,
-        )
+                worst, hint = largest_tags({name: len(each) for name, each in self._tags.items()})
+                raise RunError(
+                    f"the points of this run have more than max_series = {self._limit:,} series"
+                    f"{worst}",
+                    code="too_many_series",
+                    hint=hint,
+                )
 
 
 def largest_tags(tags: dict[str, int]) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -22,10 +21,9 @@ from ktrans.api import (
     Writer,
 )
 from ktrans.kit.rows.influx import InfluxFormat
-from ktrans_influxdb.batches import Batcher, with_lines
 from ktrans_influxdb.client import Client
 from ktrans_influxdb.config import InfluxdbSinkConfig
-from ktrans_influxdb.sender import Sender
+from ktrans_influxdb.sender import Batcher, Sender, with_lines
 from ktrans_influxdb.series import Hashes, SeriesBudget, estimate, hash_series, largest_tags
 
 _Encoded = tuple[list[pa.Table], Hashes | None]
@@ -50,8 +48,7 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
         self.client = Client(config, self.context)
         self.budget = SeriesBudget(config.max_series) if config.max_series is not None else None
         self.series_columns: list[str] = []
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
+        self.pool = ThreadPoolExecutor(config.connections, f"{self.context.name}-send")
 
     def needs(self) -> Sequence[str]:
         """Return the columns that the format needs."""
@@ -110,21 +107,9 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
         """Do nothing: the points are already written."""
 
-    def pool(self) -> ThreadPoolExecutor:
-        """Return the threads that send requests."""
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(
-                    self.config.connections, thread_name_prefix=f"{self.context.name}-send"
-                )
-            return self._pool
-
     def close(self) -> None:
         """Stop the threads and close the connections."""
-        with self._lock:
-            if self._pool is not None:
-                self._pool.shutdown(cancel_futures=True)
-                self._pool = None
+        self.pool.shutdown(cancel_futures=True)
         self.client.close()
 
 
@@ -133,7 +118,7 @@ class _InfluxdbWriter(Writer):
         config = sink.config
         self._sink = sink
         self._batcher = Batcher(config.batch_lines, config.batch_size)
-        self._sender = Sender(sink.client.write, sink.pool(), config, sink.context.stopping)
+        self._sender = Sender(sink.client.write, sink.pool, config, sink.context.stopping)
 
     def encode(self, batch: pa.RecordBatch) -> _Encoded:
         """Encode the lines, and hash the series."""

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ktrans_influxdb.batches import Batcher, body, halves, rows_of, with_lines
 from ktrans_influxdb.config import InfluxdbSinkConfig
+from ktrans_influxdb.sender import Batcher, body, halves, rows_of, with_lines
 from ktrans_influxdb.series import SeriesBudget, estimate, hash_series
 from ktrans_influxdb.sink import InfluxdbSink
 

@@ -33,9 +33,3 @@ def ktrans_error_codes() -> list[str]:
     from importlib.resources import files
 
     return [files(__name__).joinpath("codes.toml").read_text("utf-8")]
-
-
-@hookimpl
-def ktrans_log_events() -> list[str]:
-    """Return the module that declares the log events of this plugin."""
-    return ["ktrans_kafka.log_events"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from importlib import import_module
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -11,6 +12,20 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from ktrans.api import ComponentConfig, Context, KtransError
 from ktrans.kit.units import Duration
 from ktrans_kafka.errors import is_access, kafka_error, name_of, translate
+
+
+class _OnFirstUse:
+    """A module that is imported when it is used: the client takes long, and `validate` needs none."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self._name), name)
+
+
+kafka: Any = _OnFirstUse("confluent_kafka")
+kafka_admin: Any = _OnFirstUse("confluent_kafka.admin")
 
 Setting = str | int | float | bool
 

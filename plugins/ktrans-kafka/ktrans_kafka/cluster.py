@@ -7,7 +7,7 @@ from typing import Any
 
 from ktrans.api import Context, RetryableError
 from ktrans.kit.retry import Retry, with_retries
-from ktrans_kafka.client import ConnectionErrors, KafkaConfig, connection
+from ktrans_kafka.client import ConnectionErrors, KafkaConfig, connection, kafka, kafka_admin
 from ktrans_kafka.errors import may_pass, translate
 
 _ANSWER_SECS = 1.0
@@ -15,11 +15,7 @@ _RETRY_SECS = 0.5
 
 
 class Admin:
-    """An admin client, which connects on first use. Thread-safe.
-
-    Attributes:
-        errors: the connection errors that it reports.
-    """
+    """An admin client, which connects on first use. Thread-safe."""
 
     def __init__(self, config: KafkaConfig, context: Context) -> None:
         self._config = config
@@ -32,14 +28,8 @@ class Admin:
     def reach(self, *, connecting: bool = False) -> Any:
         """Wait for the cluster to answer, and return its metadata.
 
-        Args:
-            connecting: as in `translate`.
-
-        Raises:
-            KtransError: it cannot be reached, or refuses the login or certificate (raised at once).
+        A refused login or certificate is raised at once; `connecting` is as in `translate`.
         """
-        from confluent_kafka import KafkaException
-
         client = self._connected()
 
         def passes(error: BaseException) -> bool:
@@ -52,7 +42,7 @@ class Admin:
                 Retry(None, self._timeout, first_wait_secs=0.05, max_wait_secs=0.05),
                 retry_if=passes,
             )
-        except KafkaException as error:
+        except kafka.KafkaException as error:
             where = ", ".join(self._config.bootstrap_servers)
             raise self.errors.explain(
                 error, f"kafka: reaching {where}", connecting=connecting
@@ -76,15 +66,13 @@ class Admin:
         self, doing: str, name: str, *arguments: Any, connecting: bool = False, **options: Any
     ) -> dict[Any, Any]:
         """Like `ask`, without another attempt."""
-        from confluent_kafka import KafkaException
-
         client, key = self._connected(), ""
         answers = {}
         try:
             futures = getattr(client, name)(*arguments, request_timeout=self._timeout, **options)
             for key, future in futures.items():
                 answers[key] = future.result(self._timeout + 10)
-        except KafkaException as error:
+        except kafka.KafkaException as error:
             client.poll(0)  # serves error_cb, which may have the cause
             what = doing.format(getattr(key, "topic", key))
             raise self.errors.explain(error, what, connecting=connecting) from error
@@ -98,14 +86,11 @@ class Admin:
         self._client = None
 
     def _connected(self) -> Any:
-        from confluent_kafka import KafkaException
-        from confluent_kafka.admin import AdminClient
-
         with self._lock:
             if self._client is None:
                 settings = connection(self._config, self._context) | {"error_cb": self.errors}
                 try:
-                    self._client = AdminClient(settings)
-                except KafkaException as error:
+                    self._client = kafka_admin.AdminClient(settings)
+                except kafka.KafkaException as error:
                     raise translate(error, "kafka: the options of librdkafka") from error
             return self._client

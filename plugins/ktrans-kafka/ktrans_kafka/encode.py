@@ -15,10 +15,16 @@ from ktrans.kit.files.partition import group, take
 from ktrans.kit.rows.json import check_json, object_pieces
 from ktrans.kit.rows.pieces import texts_of
 from ktrans_kafka.encode_binary import sizes
-from ktrans_kafka.encode_parts import Header, header_lists, key_texts, milliseconds
+from ktrans_kafka.encode_parts import (
+    Header,
+    header_lists,
+    key_texts,
+    milliseconds,
+    parse_topic,
+    topic_name,
+)
 from ktrans_kafka.framing import FramedRows
 from ktrans_kafka.sink_config import BY_BATCH, WITH_SCHEMA, KafkaSinkConfig
-from ktrans_kafka.topic_template import parse_topic, topic_name
 
 TOO_LARGE = "record_too_large"
 _ENVELOPE = 100

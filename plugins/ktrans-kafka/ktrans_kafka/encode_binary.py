@@ -93,12 +93,7 @@ def run_offsets(array: pa.Array, children: pa.Array) -> np.ndarray:
 
 
 def grouped(values: pa.Array, offsets: np.ndarray) -> pa.Array:
-    """Join runs of values without a copy; run i is from offsets[i] to offsets[i + 1].
-
-    Args:
-        values: a `binary` array without nulls.
-        offsets: int, shape (runs + 1,), ascending.
-    """
+    """Join runs of bytes, none null, without a copy; run i is from offsets[i] to offsets[i + 1]."""
     bounds = np.frombuffer(values.buffers()[1], dtype=np.int32)
     bounds = bounds[values.offset : values.offset + len(values) + 1]
     picked = np.ascontiguousarray(bounds[offsets])

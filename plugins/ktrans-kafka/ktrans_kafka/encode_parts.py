@@ -1,8 +1,10 @@
-"""Makes keys, headers and timestamps of records from columns."""
+"""Makes topics, keys, headers and timestamps of records from columns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from string import Formatter
 from typing import Any
 
 import numpy as np
@@ -10,49 +12,85 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import ConfigError
+from ktrans.kit.columns import require
 from ktrans.kit.files.partition import dense, has_plain_text
+from ktrans.kit.files.path_template import NULL_PARTITION, PathTemplate, Slot
 
 Header = tuple[str, bytes]
 
 _SEPARATOR = "|"
 _compute: Any = pc
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_LEGAL = re.compile(r"[A-Za-z0-9._-]+")
+_ILLEGAL = re.compile(r"[^A-Za-z0-9._-]")
+MISSING = "unknown"
+MAX_TOPIC_CHARS = 249
+"""Apache Kafka, `org.apache.kafka.common.internals.Topic`: allowed characters and length."""
 
 
-def check_column(schema: pa.Schema, column: str, option: str) -> None:
-    """Check that a column exists and can be written as plain text."""
-    kind = _type_of(schema, column, option)
-    if not has_plain_text(kind):
-        raise ConfigError(
-            f"kafka: column {column!r} of type {kind} cannot be used in {option}",
-            field=option,
-            code="type_not_supported",
-            hint="use a text, integer or boolean column",
-        )
+def parse_topic(text: str) -> PathTemplate:
+    """Parse the template of a topic.
+
+    Returns:
+        A template with its parts in `name`, for `ktrans.kit.files.partition`.
+
+    Raises:
+        ValueError: it is not a valid topic name, or does not begin with fixed text.
+    """
+    parts: list[str | Slot] = []
+    try:
+        found = list(Formatter().parse(text))
+    except ValueError as error:
+        raise ValueError(f"braces do not match ({error})") from None
+    for literal, name, spec, conversion in found:
+        if literal:
+            if not _LEGAL.fullmatch(literal):
+                raise ValueError("a topic name has letters, digits, dots, dashes and underscores")
+            parts.append(literal)
+        if name is not None:
+            if not name or spec or conversion:
+                raise ValueError("a slot is {column}")
+            parts.append(Slot(name))
+    if not parts or not isinstance(parts[0], str):
+        raise ValueError("a topic begins with fixed text, such as flows- in flows-{provider}")
+    if text in (".", "..") or len(text) > MAX_TOPIC_CHARS:
+        raise ValueError(f"a topic name is neither . nor .. and has {MAX_TOPIC_CHARS} characters")
+    return PathTemplate("", (), tuple(parts))
 
 
-def check_time(schema: pa.Schema, column: str, option: str) -> None:
-    """Check that a column exists and holds times."""
-    kind = _type_of(schema, column, option)
-    if not pa.types.is_timestamp(kind):
-        raise ConfigError(
-            f"kafka: column {column!r} is not a time but {kind}",
-            field=option,
-            code="type_not_supported",
-            hint="use a time column, such as end_time",
-        )
+def topic_name(template: PathTemplate, values: tuple[str, ...]) -> str:
+    """Return the topic name for a group's values, with invalid characters replaced."""
+    rest = (MISSING if value == NULL_PARTITION else _ILLEGAL.sub("_", value) for value in values)
+    name = "".join(part if isinstance(part, str) else next(rest) for part in template.name)
+    return name[:MAX_TOPIC_CHARS]
 
 
-def _type_of(schema: pa.Schema, column: str, option: str) -> pa.DataType:
-    if column not in schema.names:
-        raise ConfigError(
-            f"kafka: {option} needs column {column!r}, which the rows do not have",
-            field=option,
-            code="column_missing",
-            hint=f"the rows have: {', '.join(schema.names)}",
-        )
+def check_plain(schema: pa.Schema, columns: Iterable[str]) -> None:
+    """Check that columns exist and can be written as plain text."""
+    for column in columns:
+        kind = _type_of(schema, column)
+        if not has_plain_text(kind):
+            raise _unsuitable(column, kind, "use a text, integer or boolean column")
+
+
+def check_time(schema: pa.Schema, column: str | None) -> None:
+    """Check that a column, if there is one, exists and holds times."""
+    if column is not None and not pa.types.is_timestamp(kind := _type_of(schema, column)):
+        raise _unsuitable(column, kind, "use a time column, such as end_time")
+
+
+def _type_of(schema: pa.Schema, column: str) -> pa.DataType:
+    require(schema, [column], "kafka")
     kind = schema.field(column).type
     return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _unsuitable(column: str, kind: pa.DataType, hint: str) -> ConfigError:
+    return ConfigError(
+        f"kafka: column {column!r} of type {kind} cannot be used here",
+        code="type_not_supported",
+        hint=hint,
+    )
 
 
 def text(array: pa.Array) -> pa.Array:
@@ -79,10 +117,9 @@ def key_texts(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
 def header_lists(
     batch: pa.RecordBatch, fixed: list[Header], columns: Sequence[str]
 ) -> tuple[list[list[Header]], np.ndarray]:
-    """Return the headers of each row; rows with equal headers share one list.
+    """Return the headers of each row, and their size in bytes: int64, shape (rows,).
 
-    Returns:
-        The lists, and the size of each row's headers in bytes: int64, shape (rows,).
+    Rows with equal headers share one list.
     """
     codes = np.zeros(batch.num_rows, dtype=np.int64)
     lists = [fixed]

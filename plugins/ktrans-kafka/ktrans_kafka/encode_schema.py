@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -56,37 +56,13 @@ _TYPES: tuple[tuple[Callable[[pa.DataType], bool], Any, str, int], ...] = (
     (pa.types.is_float64, "double", "double", _I64),
     (pa.types.is_floating, "float", "float", _I32),
     (pa.types.is_date32, {"type": "int", "logicalType": "date"}, "int32", _VARINT),
-    (
-        lambda kind: pa.types.is_timestamp(kind) and kind.unit != "ns" and kind.tz,
-        {"type": "long", "logicalType": "timestamp-micros"},
-        "int64",
-        _VARINT,
-    ),
-    (
-        lambda kind: pa.types.is_timestamp(kind) and kind.unit != "ns",
-        {"type": "long", "logicalType": "local-timestamp-micros"},
-        "int64",
-        _VARINT,
-    ),
+    (lambda kind: pa.types.is_timestamp(kind) and kind.unit != "ns", "time", "int64", _VARINT),
 )
 """Arrow's types as types of Avro (None: it has none) and of Protobuf, with the wire type."""
 
 
-class RowCodec(Protocol):
-    """Encodes rows of one schema.
-
-    Attributes:
-        text: the schema as the registry takes it.
-    """
-
-    text: str
-
-    def encode(self, batch: pa.RecordBatch, header: bytes) -> pa.Array:
-        """Return each row as bytes after the header: a `binary` array."""
-
-
 class AvroCodec:
-    """Encodes rows as Avro datums.
+    """Encodes rows as Avro datums; `text` is the schema as the registry takes it.
 
     Each column is a union of null and its type with default null, so that readers with an older or
     newer schema can read it.
@@ -107,12 +83,13 @@ class AvroCodec:
         return bytes.fromhex(fingerprint(to_parsing_canonical_form(self.schema), "CRC-64-AVRO"))
 
     def encode(self, batch: pa.RecordBatch, header: bytes) -> pa.Array:
+        """Return each row as bytes after the header: a `binary` array."""
         columns = (column(array, _avro_values, _VALUE, _NULL) for array in batch.columns)
         return joined([header, *columns], batch.num_rows)
 
 
 class ProtobufCodec:
-    """Encodes rows as Protobuf messages.
+    """Encodes rows as Protobuf messages; `text` is the schema as the registry takes it.
 
     Fields are `optional`: null is an absent field. Field numbers do not change when columns are
     added or removed: a flow column has its position in the flow schema, any other column a hash of
@@ -139,6 +116,7 @@ class ProtobufCodec:
         self.text = f'syntax = "proto3";\n\n{package}message {short} {{\n{body}\n}}\n'
 
     def encode(self, batch: pa.RecordBatch, header: bytes) -> pa.Array:
+        """Return each row as bytes after the header: a `binary` array."""
         parts: list[pa.Array | bytes] = [header]
         for name, array in zip(batch.schema.names, batch.columns, strict=True):
             tag, bytes_of = _tag(self.numbers[name], array.type), _protobuf_values
@@ -197,6 +175,9 @@ def _avro_type(kind: pa.DataType, field: pa.Field) -> Any:
     made = _types_of(kind)[0]
     if made is None:
         raise _not_supported(field, "avro")
+    if made == "time":
+        logical = "timestamp-micros" if kind.tz else "local-timestamp-micros"
+        return {"type": "long", "logicalType": logical}
     return made
 
 

@@ -27,9 +27,10 @@ _FENCED = row(
     hint="another process with the same pipeline name writes to this cluster: stop one of them, or"
     " give them different names",
 )
+_SILENT = ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_TIMED_OUT", "_MSG_TIMED_OUT")
 _UNREACHABLE = row(
     UnavailableError,
-    *("_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_TIMED_OUT", "_MSG_TIMED_OUT"),
+    *_SILENT,
     hint="check bootstrap_servers, and that the addresses that the brokers advertise"
     " (advertised.listeners) can be reached from here",
 )
@@ -69,12 +70,8 @@ _CONFIG = {
 # INVALID_PRODUCER_ID_MAPPING: expired in a long pause; a new producer gets another
 # INVALID_TXN_STATE: a transaction that timed out unseen; a new producer begins another
 _RETRYABLE = [
-    "_TRANSPORT",
-    "_ALL_BROKERS_DOWN",
-    "_RESOLVE",
-    "_TIMED_OUT",
+    *_SILENT,
     "_TIMED_OUT_QUEUE",
-    "_MSG_TIMED_OUT",
     "_RETRY",
     "_WAIT_COORD",
     "_IN_PROGRESS",

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from ktrans.api import AccessError, ConfigError, Context, RetryableError
 from ktrans.kit.errors import ErrorTable, retry_after, row
-from ktrans_kafka.encode_schema import AvroCodec, ProtobufCodec, RowCodec
+from ktrans_kafka.encode_schema import AvroCodec, ProtobufCodec
 from ktrans_kafka.sink_config import KafkaSinkConfig
 
 _SINGLE_OBJECT = b"\xc3\x01"
@@ -62,7 +62,7 @@ class FramedRows:
         self._lock = threading.Lock()
         self._frames: dict[str, bytes] = {}
         self._frame = b""
-        self._codec: RowCodec | None = None
+        self._codec: AvroCodec | ProtobufCodec | None = None
         self._registry = SchemaRegistry(config, context) if config.registry_url else None
 
     def bind(self, schema: pa.Schema) -> None:

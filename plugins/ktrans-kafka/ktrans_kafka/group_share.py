@@ -9,22 +9,16 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ktrans.api import Split
-from ktrans_kafka.group_claims import Claims
-from ktrans_kafka.group_membership import Membership
+from ktrans_kafka.client import kafka
+from ktrans_kafka.group_claims import Claims, Membership
 from ktrans_kafka.source_clients import Clients
-from ktrans_kafka.source_cluster import Topic
+from ktrans_kafka.source_cluster import Topic, parts_of
 from ktrans_kafka.source_config import start_of
 from ktrans_kafka.source_position import Part, Position, Range, extents
 
 
 class GroupShare:
-    """The share of this process in a consumer group.
-
-    Args:
-        group: the group.
-        clients: creates clients.
-        starts: resolves a start (`earliest`, `latest`, milliseconds) for partitions.
-    """
+    """The share of this process in a consumer group; `starts` resolves where to begin partitions."""
 
     def __init__(
         self,
@@ -51,10 +45,8 @@ class GroupShare:
     ) -> dict[Part, int] | None:
         """Return the group's next offset of each assigned partition; None during a rebalance.
 
-        Args:
-            topics: the topics to read.
-            recreated: those that were deleted and created again. The brokers have dropped the
-                group's offsets; the whole topic is new, regardless of `start`.
+        The brokers have dropped the group's offsets of topics that were deleted and created again:
+        these are new as a whole, regardless of `start`.
         """
         if not topics:
             return {}
@@ -71,29 +63,24 @@ class GroupShare:
         self, topics: Mapping[str, Topic], recreated: AbstractSet[str] = frozenset()
     ) -> dict[Part, int]:
         """Return the group's next offset of each partition, without joining the group."""
-        found, first = self._next_offsets(set(_parts(topics)), topics, recreated)
+        found, first = self._next_offsets(set(parts_of(topics)), topics, recreated)
         return found | first
 
     def recover(self, position: Position, topics: Mapping[str, Topic]) -> list[Range]:
         """Return ranges that this member claimed but no epoch contains, until one does."""
         if self._unrecorded is None:
             claims = self._claims_of(position.member)
-            found = claims.unrecorded(_parts(topics), position.claim)
+            found = claims.unrecorded(parts_of(topics), position.claim)
             self._unrecorded, self.last_claim = found
         return self._unrecorded if position.claim < self.last_claim else []
 
     def claim(
         self, position: Position, ranges: Sequence[Range], next_offsets: Mapping[Part, int]
     ) -> dict[str, Any]:
-        """Prepare a claim on planned ranges; it is made when the first of them is opened.
+        """Prepare a claim on planned ranges, and return what to add to the data of their splits.
 
-        Args:
-            position: gets the number of the claim.
-            ranges: the planned ranges.
-            next_offsets: of the group; before a range's start if records were lost.
-
-        Returns:
-            The data to add to their splits.
+        It is made when the first of them is opened. The group's next offset is before a range's start
+        if records were lost.
         """
         position.claim = max(position.claim, self.last_claim) + 1
         name = f"{position.member}:{position.claim}"
@@ -112,7 +99,7 @@ class GroupShare:
     def check(self, topics: Mapping[str, Topic]) -> None:
         """Check that the group can be read and claims can be made (as the member `check`)."""
         self.peek_offsets(topics)
-        self._claims_of("check").check(_parts(topics))
+        self._claims_of("check").check(parts_of(topics))
 
     def close(self) -> None:
         """Leave the group."""
@@ -160,18 +147,14 @@ class GroupShare:
 
     def _keep(self, first: Mapping[Part, int]) -> None:
         """Commit the first offsets, so that `latest` stays fixed."""
-        from confluent_kafka import KafkaException, TopicPartition
-
         with self._membership.held() as owned:
-            places = [TopicPartition(*part, at) for part, at in first.items() if part in owned]
+            places = [
+                kafka.TopicPartition(*part, at) for part, at in first.items() if part in owned
+            ]
             if not places:
                 return
             try:
                 self._membership.consumer.commit(offsets=places, asynchronous=False)
-            except KafkaException as error:
+            except kafka.KafkaException as error:
                 doing = "kafka: committing the first offsets"
                 raise self._clients.errors.explain(error, doing) from error
-
-
-def _parts(topics: Mapping[str, Topic]) -> list[Part]:
-    return [part for topic in topics.values() for part in topic.parts]

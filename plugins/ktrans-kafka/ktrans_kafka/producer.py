@@ -15,7 +15,7 @@ from operator import length_hint
 from typing import Any, Literal
 
 from ktrans.api import Context, KtransError, RunError
-from ktrans_kafka.client import connection
+from ktrans_kafka.client import connection, kafka
 from ktrans_kafka.encode import Records
 from ktrans_kafka.errors import is_fenced, kafka_error, may_pass, name_of, translate
 from ktrans_kafka.sink_config import KafkaSinkConfig
@@ -26,8 +26,8 @@ CHUNK = 10_000
 """Records to hand over between two polls."""
 _QUEUE_WAIT_SECS = 0.1
 _CALL_SECS = 10.0
-_CONSEQUENCES = ("_PURGE_QUEUE", "_PURGE_INFLIGHT", "_STATE", "_FATAL", "_INCONSISTENT")
 _TOPIC_WAIT_SECS = 10.0
+_CONSEQUENCES = ("_PURGE_QUEUE", "_PURGE_INFLIGHT", "_STATE", "_FATAL", "_INCONSISTENT")
 
 
 class TaskProducer:
@@ -41,8 +41,6 @@ class TaskProducer:
     def __init__(
         self, config: KafkaSinkConfig, context: Context, transactional_id: str | None
     ) -> None:
-        import confluent_kafka
-
         self._config = config
         self._failed: Any = None
         self._failures = 0
@@ -56,8 +54,8 @@ class TaskProducer:
             settings["transactional.id"] = transactional_id
             settings["transaction.timeout.ms"] = config.transaction_timeout * 1000
         try:
-            self._producer = confluent_kafka.Producer(settings)
-        except confluent_kafka.KafkaException as error:
+            self._producer = kafka.Producer(settings)
+        except kafka.KafkaException as error:
             raise translate(error, "kafka: the options of librdkafka") from error
 
     def _undelivered(self, error: Any, message: Any) -> None:  # noqa: ARG002  the client's signature
@@ -105,13 +103,11 @@ class TaskProducer:
         Raises:
             RetryableError: the broker did not answer in time; the call may be repeated.
         """
-        import confluent_kafka
-
         deadline = time.monotonic() + self._config.delivery_timeout
         while True:
             try:
                 self._producer.commit_transaction(_CALL_SECS)
-            except confluent_kafka.KafkaException as error:
+            except kafka.KafkaException as error:
                 inner = kafka_error(error)
                 if inner.retriable():
                     if time.monotonic() < deadline:
@@ -128,14 +124,12 @@ class TaskProducer:
 
     def abort(self) -> bool:
         """Abort the transaction, if there is one; return whether the producer remains usable."""
-        import confluent_kafka
-
         if self.state == "idle":
             return True
         self.state = "idle"
         try:
             self._producer.abort_transaction(_CALL_SECS)
-        except confluent_kafka.KafkaException:
+        except kafka.KafkaException:
             return False
         return True
 
@@ -146,24 +140,23 @@ class TaskProducer:
 
     def send(self, records: Records) -> None:
         """Send records; waits while the queue is full."""
-        import confluent_kafka
-
         self._require_topic(records.topic)
         nothing, any_partition, now = repeat(None), repeat(-1), repeat(0)
         others: list[Any] = [records.keys or nothing, any_partition, nothing, nothing]
         others += [records.timestamps or now, records.headers or nothing]
+        columns: list[Any] = [iter(column) for column in others]
         done, count = 0, len(records.values)
         while done < count:
             values = records.values[done : done + CHUNK]
             left = iter(values)
-            columns = (islice(column, done, None) for column in others)
             try:
                 # A loop in C. When the queue is full, the list's iterator shows how far it got.
                 deque(map(self._producer.produce, repeat(records.topic), left, *columns), maxlen=0)
             except BufferError:
                 done += len(values) - length_hint(left) - 1
+                columns = [islice(column, done, None) for column in others]
                 self._poll(_QUEUE_WAIT_SECS)
-            except confluent_kafka.KafkaException as error:
+            except kafka.KafkaException as error:
                 self._poll(0)  # may report the cause
                 raise self._explain(error, f"kafka: writing to {records.topic}") from error
             else:
@@ -179,26 +172,22 @@ class TaskProducer:
 
     def _poll(self, secs: float) -> None:
         """Poll the client; raise if a record was not delivered."""
-        import confluent_kafka
-
         try:
             self._producer.poll(secs)
-        except confluent_kafka.KafkaException as error:
+        except kafka.KafkaException as error:
             raise self._explain(error, "kafka: writing") from error
         if self._failed is not None:
             raise self._explain(self._failed, "kafka: writing")
 
     def _require_topic(self, topic: str) -> None:
         """Check once that a topic exists; the broker may create it."""
-        import confluent_kafka
-
         if topic in self._topics:
             return
         deadline = time.monotonic() + _TOPIC_WAIT_SECS
         while True:
             try:
                 metadata = self._producer.list_topics(topic, self._config.connect_timeout)
-            except confluent_kafka.KafkaException as error:
+            except kafka.KafkaException as error:
                 raise self._explain(error, "kafka: looking up the topic") from error
             wrong = metadata.topics[topic].error
             if wrong is None:
@@ -213,14 +202,12 @@ class TaskProducer:
 
     def _call(self, name: str, doing: str, secs: float, *arguments: Any) -> None:
         """Call a method of the transactional API; repeat it while the error is retriable."""
-        import confluent_kafka
-
         deadline = time.monotonic() + secs
         while True:
             wait = max(0.1, min(_CALL_SECS, deadline - time.monotonic()))
             try:
                 getattr(self._producer, name)(*arguments, *([wait] if secs else []))
-            except confluent_kafka.KafkaException as error:
+            except kafka.KafkaException as error:
                 if kafka_error(error).retriable() and time.monotonic() < deadline:
                     continue
                 raise self._explain(error, doing) from error
@@ -249,23 +236,19 @@ class TaskProducer:
 
         The abort, which comes next in any case, raises the cause if it was fatal.
         """
-        import confluent_kafka
-
         if self.state == "idle" or name_of(error) not in _CONSEQUENCES:
             return error
         try:
             self._producer.abort_transaction(_CALL_SECS)
-        except confluent_kafka.KafkaException as cause:
+        except kafka.KafkaException as cause:
             return cause if kafka_error(cause).fatal() else error
         self.state = "idle"
         return error
 
     def close(self) -> None:
         """Abort the open transaction, if the broker answers, and release the producer."""
-        import confluent_kafka
-
         self.abort()
-        with contextlib.suppress(confluent_kafka.KafkaException):  # fatal, and reported before
+        with contextlib.suppress(kafka.KafkaException):  # fatal, and reported before
             self._producer.purge()
             self._producer.poll(0)
         self._producer = None  # destroyed now, not by the garbage collector

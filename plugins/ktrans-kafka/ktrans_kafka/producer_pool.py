@@ -1,4 +1,11 @@
-"""The pool of the sink's producers: one per task of an epoch, reused by later epochs."""
+"""The pool of the sink's producers, and the marks that show which tasks were committed.
+
+The mark of a task is a committed offset of a consumer group without members. The group is named after
+pipeline, sink, history and task; the offset is that of partition 0 of the task's first topic, and its
+value is the epoch's number. It is part of the task's transaction, so it is committed if and only if the
+rows are. (Apache Kafka KIP-98, "Exactly Once Delivery and Transactional Messaging": offsets in
+transactions.)
+"""
 
 from __future__ import annotations
 
@@ -7,11 +14,81 @@ from collections.abc import Mapping
 from typing import Any
 
 from ktrans.api import Context, KtransError, RetryableError, RunError, StageLostError, TaskId
+from ktrans.kit.files.path_template import slug
+from ktrans.kit.retry import Retry, with_retries
+from ktrans_kafka.client import kafka
+from ktrans_kafka.cluster import Admin
+from ktrans_kafka.errors import may_pass, name_of
 from ktrans_kafka.producer import Outcome, TaskProducer
-from ktrans_kafka.producer_marks import UNDECIDED, EpochMarks
 from ktrans_kafka.sink_config import KafkaSinkConfig
 
 _ANSWER_SECS = 5.0
+_UNSTABLE_WAIT_SECS = 0.05
+UNDECIDED = "kafka_mark_undecided"
+"""Error code: a transaction that is still open may change the mark."""
+_NO_MARK = ("GROUP_ID_NOT_FOUND", "UNKNOWN_TOPIC_OR_PART")
+
+
+class EpochMarks:
+    """Reads marks, and names the groups and transactional ids."""
+
+    def __init__(self, config: KafkaSinkConfig, context: Context) -> None:
+        self._context = context
+        self._wait_secs = config.connect_timeout
+        self._prefix = f"ktrans.{slug(context.pipeline)}.{slug(context.name)}"
+        self.admin = Admin(config, context)
+
+    def transactional_id(self, index: int | str) -> str:
+        """Return the transactional id of a task, which is the same in all epochs and histories."""
+        return f"{self._prefix}.{index}"
+
+    def group(self, history: str, index: int | str) -> str:
+        """Return the name of the group whose offset is the mark of a task."""
+        return f"{self._prefix}.{history or '0'}.{index}"
+
+    def metadata(self, group: str) -> Any:
+        """Return the group's metadata for a transaction, without a connection."""
+        consumer = kafka.Consumer({"group.id": group, "logger": self._context.log})
+        try:
+            return consumer.consumer_group_metadata()
+        finally:
+            consumer.close()
+
+    def read(self, group: str, topic: str, *, wait_secs: float | None = None) -> int:
+        """Return the number of the last epoch that was committed; -1 if there is none.
+
+        Waits while a transaction that may change the mark is open, by default for `connect_timeout`.
+        The mark is expected at the topic; the group's other marks count as well.
+        """
+        wait = self._wait_secs if wait_secs is None else wait_secs
+        retry = Retry(
+            None, wait, first_wait_secs=_UNSTABLE_WAIT_SECS, max_wait_secs=_UNSTABLE_WAIT_SECS
+        )
+        # A listing of all marks omits pending ones, so ask for the expected one by name first.
+        here = [kafka.TopicPartition(topic, 0)]
+        found = with_retries(lambda: self._fetch(group, here), retry)
+        found += with_retries(lambda: self._fetch(group, None), retry)
+        return max(found, default=-1)
+
+    def _fetch(self, group: str, where: list[Any] | None) -> list[int]:
+        doing = f"kafka: reading the mark of group {group}"
+        wanted = [kafka.ConsumerGroupTopicPartitions(group, where)]
+        try:
+            answers = self.admin.ask_once(
+                doing, "list_consumer_group_offsets", wanted, require_stable=True
+            )
+        except KtransError as error:
+            if name_of(error.__cause__) in _NO_MARK:
+                return []
+            raise
+        found = answers[group].topic_partitions
+        for wrong in (each.error for each in found if each.error is not None):
+            if name_of(wrong) in _NO_MARK:
+                continue
+            if may_pass(wrong):
+                raise RetryableError(f"{doing}: {wrong.str()}", code=UNDECIDED)
+            raise self.admin.errors.explain(wrong, doing)
+        return [int(each.offset) for each in found if each.offset >= 0]
 
 
 class ProducerPool:
@@ -22,10 +99,10 @@ class ProducerPool:
     broker abort what the dead process left open, and fences that process if it is still alive.
     """
 
-    def __init__(self, config: KafkaSinkConfig, context: Context, marks: EpochMarks) -> None:
+    def __init__(self, config: KafkaSinkConfig, context: Context) -> None:
         self._config = config
         self._context = context
-        self._marks = marks
+        self.marks = EpochMarks(config, context)
         self._lock = threading.Lock()
         self._producers: dict[int, TaskProducer] = {}
         self._metadata: dict[str, Any] = {}
@@ -40,7 +117,7 @@ class ProducerPool:
         producer = self._producer_of(task.index)
         if not self.exactly_once:
             return producer, False
-        group = self._marks.group(task.epoch.history, task.index)
+        group = self.marks.group(task.epoch.history, task.index)
         try:
             if self._mark(producer, group, topic) >= task.epoch.number:
                 return producer, True
@@ -52,15 +129,13 @@ class ProducerPool:
 
     def seal(self, producer: TaskProducer, task: TaskId, topic: str) -> None:
         """Wait until a task's records and its mark are acknowledged."""
-        import confluent_kafka
-
         if not self.exactly_once:
             producer.drain()
             return
-        group = self._marks.group(task.epoch.history, task.index)
+        group = self.marks.group(task.epoch.history, task.index)
         if group not in self._metadata:
-            self._metadata[group] = self._marks.metadata(group)
-        mark = confluent_kafka.TopicPartition(topic, 0, task.epoch.number)
+            self._metadata[group] = self.marks.metadata(group)
+        mark = kafka.TopicPartition(topic, 0, task.epoch.number)
         producer.seal(mark, self._metadata[group])
 
     def drop(self, index: int) -> None:
@@ -77,10 +152,7 @@ class ProducerPool:
                 self.drop(index)
 
     def commit(self, staged: Mapping[str, Any]) -> None:
-        """Commit a task's transaction, unless it is committed already.
-
-        Args:
-            staged: the receipt's data: task, epoch, history and topic.
+        """Commit the transaction of a receipt's data, unless it is committed already.
 
         Raises:
             StageLostError: it was aborted; the epoch must be processed again.
@@ -88,7 +160,7 @@ class ProducerPool:
             RetryableError: the broker does not answer.
         """
         index, number, topic = int(staged["task"]), int(staged["epoch"]), str(staged["topic"])
-        group = self._marks.group(staged["history"], index)
+        group = self.marks.group(staged["history"], index)
         producer = self._producers.get(index)
         outcome: Outcome = "unknown"
         if producer is not None and producer.state == "sealed":
@@ -119,7 +191,7 @@ class ProducerPool:
 
     def _committed_by_other(self, group: str, topic: str, number: int) -> bool:
         try:
-            return self._marks.read(group, topic, wait_secs=_ANSWER_SECS) >= number
+            return self.marks.read(group, topic, wait_secs=_ANSWER_SECS) >= number
         except RetryableError as error:
             if error.code == UNDECIDED:  # the other process is writing the same task
                 return False
@@ -129,15 +201,15 @@ class ProducerPool:
         """Return the mark of a task; it is read once for a new producer."""
         if group not in producer.marks:
             producer.recover()
-            producer.marks[group] = self._marks.read(group, topic)
+            producer.marks[group] = self.marks.read(group, topic)
         return producer.marks[group]
 
     def _producer_of(self, index: int) -> TaskProducer:
         with self._lock:
             producer = self._producers.get(index)
         if producer is None:
-            self._marks.admin.reach()
-            name = self._marks.transactional_id(index) if self.exactly_once else None
+            self.marks.admin.reach()
+            name = self.marks.transactional_id(index) if self.exactly_once else None
             producer = TaskProducer(self._config, self._context, name)
             with self._lock:
                 self._producers[index] = producer
@@ -154,3 +226,4 @@ class ProducerPool:
         for index in list(self._producers):
             self._discard(index)
         self._metadata.clear()
+        self.marks.admin.close()

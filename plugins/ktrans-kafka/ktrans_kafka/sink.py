@@ -4,33 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
 from ktrans.api import (
+    AccessError,
     ConfigError,
+    Context,
     Dataset,
     DeliveryGuarantee,
     EpochId,
+    KtransError,
     Receipt,
     Refused,
     Sink,
     StageLostError,
     TaskId,
+    UnavailableError,
     Writer,
 )
+from ktrans.kit.columns import option
+from ktrans_kafka.client import kafka, kafka_admin
 from ktrans_kafka.encode import Encoder, Outgoing
-from ktrans_kafka.encode_parts import check_column, check_time
+from ktrans_kafka.encode_parts import check_plain, check_time, parse_topic
+from ktrans_kafka.errors import name_of
 from ktrans_kafka.producer import TaskProducer
-from ktrans_kafka.producer_marks import EpochMarks
 from ktrans_kafka.producer_pool import ProducerPool
-from ktrans_kafka.sink_check import check_cluster
 from ktrans_kafka.sink_config import KafkaSinkConfig
-from ktrans_kafka.topic_template import parse_topic
 
 _COMMITS_AT_ONCE = 16
+_MISSING = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC")
 
 
 class KafkaSink(Sink[KafkaSinkConfig]):
@@ -42,25 +46,11 @@ class KafkaSink(Sink[KafkaSinkConfig]):
     each other if nothing fails.
     """
 
-    @cached_property
-    def marks(self) -> EpochMarks:
-        """The reader of the epoch's marks."""
-        return EpochMarks(self.config, self.context)
-
-    @cached_property
-    def producers(self) -> ProducerPool:
-        """The producers of the tasks."""
-        return ProducerPool(self.config, self.context, self.marks)
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The encoder of batches."""
-        return Encoder(self.config, self.context)
-
-    @cached_property
-    def topics(self) -> set[str]:
-        """The topics written to so far."""
-        return set()
+    def __init__(self, config: KafkaSinkConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self.producers = ProducerPool(config, self.context)
+        self.encoder = Encoder(config, self.context)
+        self.topics: set[str] = set()
 
     @property
     def delivery(self) -> DeliveryGuarantee:
@@ -73,19 +63,82 @@ class KafkaSink(Sink[KafkaSinkConfig]):
 
     def check(self) -> None:
         """Check that the cluster can be reached and permits what the sink does."""
+        marks = self.producers.marks
+        broker = next(iter(marks.admin.reach(connecting=True).brokers), 0)
         fixed = [] if parse_topic(self.config.topic).slots else [self.config.topic]
-        check_cluster(self.config, self.context, self.marks, fixed)
+        for topic in fixed:
+            self._check_topic(topic, broker)
+        if self.config.delivery == "exactly_once":
+            self._check_transactions()
+            for topic in fixed:
+                marks.read(marks.group("check", 0), topic)
         self.encoder.check(fixed)
+
+    def _check_topic(self, topic: str, broker: int) -> None:
+        """Check that a topic exists, or would be created, and takes records of max_record_size."""
+        try:
+            # Use the admin API: asking with a producer may create the topic.
+            wanted = kafka.TopicCollection([topic])
+            self.producers.marks.admin.ask("kafka: topic {}", "describe_topics", wanted)
+        except ConfigError as error:
+            if name_of(error.__cause__) not in _MISSING:
+                raise
+            if self._setting("BROKER", str(broker), "auto.create.topics") == "true":
+                return
+            raise ConfigError(
+                f"kafka: topic {topic} does not exist",
+                field="topic",
+                code="topic_missing",
+                hint="create it; the cluster does not create topics automatically, or hides the setting",
+            ) from error
+        limit = self._setting("TOPIC", topic, "max.message.bytes")
+        if limit is not None and int(limit) < self.config.max_record_size:
+            raise ConfigError(
+                f"kafka: topic {topic} accepts record batches of {limit} bytes, which is less than"
+                f" max_record_size, {self.config.max_record_size}",
+                field="max_record_size",
+                code="max_message_bytes",
+                hint=f"set max_record_size: {limit}, or raise max.message.bytes of the topic",
+            )
+
+    def _setting(self, kind: str, name: str, prefix: str) -> str | None:
+        """Return a setting of a broker or topic; None if the principal may not read it."""
+        resource, admin = kafka_admin.ConfigResource(kind, name), self.producers.marks.admin
+        try:
+            answers = admin.ask("kafka: reading the settings of {}", "describe_configs", [resource])
+        except AccessError:
+            return None
+        found = answers[resource].items()
+        return next((entry.value for name, entry in found if name.startswith(prefix)), None)
+
+    def _check_transactions(self) -> None:
+        """Claim a transactional id that no task uses."""
+        name = self.producers.marks.transactional_id("check")
+        producer = TaskProducer(self.config, self.context, name)
+        try:
+            producer.recover()
+        except (AccessError, ConfigError):
+            raise
+        except KtransError as error:
+            raise UnavailableError(
+                error.message,
+                hint="the cluster answers, but not its transaction coordinator: there may be fewer"
+                " brokers than transaction.state.log.replication.factor requires; or set delivery:"
+                " at_least_once",
+            ) from error
+        finally:
+            producer.close()
 
     def bind(self, schema: pa.Schema) -> None:
         """Check the columns that are used in records."""
-        for slot in parse_topic(self.config.topic).slots:
-            check_column(schema, slot.column, "topic")
-        for option in ("key", "header_columns"):
-            for column in getattr(self.config, option):
-                check_column(schema, column, option)
-        if self.config.timestamp_column is not None:
-            check_time(schema, self.config.timestamp_column, "timestamp_column")
+        with option("topic"):
+            check_plain(schema, [slot.column for slot in parse_topic(self.config.topic).slots])
+        with option("key"):
+            check_plain(schema, self.config.key)
+        with option("header_columns"):
+            check_plain(schema, self.config.header_columns)
+        with option("timestamp_column"):
+            check_time(schema, self.config.timestamp_column)
         self.encoder.bind(schema)
 
     def prepare(self, epoch: EpochId) -> None:  # noqa: ARG002  only one epoch is open
@@ -118,7 +171,6 @@ class KafkaSink(Sink[KafkaSinkConfig]):
     def close(self) -> None:
         """Abort open transactions and close the connections."""
         self.producers.close()
-        self.marks.admin.close()
 
     def count_topic(self, topic: str) -> None:
         """Count a topic."""
@@ -141,9 +193,7 @@ class KafkaWriter(Writer):
         self._producer: TaskProducer | None = None
         self._done = False
         """Whether the task was committed before a crash: its rows are in the log."""
-        self._topic = ""
         self._topics: dict[str, int] = {}
-        self._rows = 0
         self._bytes = 0
         self._refused: list[Refused] = []
 
@@ -158,29 +208,28 @@ class KafkaWriter(Writer):
             if records.topic not in self._topics:
                 self._sink.count_topic(records.topic)
             if self._producer is None:
-                self._topic = records.topic
                 self._producer, self._done = self._sink.producers.take(self._task, records.topic)
             if not self._done:
                 self._producer.send(records)
-            self._rows += records.rows
             self._bytes += records.nbytes
             self._topics[records.topic] = self._topics.get(records.topic, 0) + records.rows
 
     def finish(self) -> Receipt:
         """Wait until all records and the epoch's mark are acknowledged; commit nothing yet."""
         data: dict[str, Any] = {}
+        topic = next(iter(self._topics), "")
         if self._producer is not None:
             if not self._done:
-                self._sink.producers.seal(self._producer, self._task, self._topic)
+                self._sink.producers.seal(self._producer, self._task, topic)
             if self._sink.producers.exactly_once:
                 epoch = self._task.epoch
                 data = {
                     "task": self._task.index,
                     "epoch": epoch.number,
                     "history": epoch.history,
-                    "topic": self._topic,
+                    "topic": topic,
                 }
-        return Receipt(self._rows, self._bytes, data, tuple(sorted(self._topics)))
+        return Receipt(sum(self._topics.values()), self._bytes, data, tuple(sorted(self._topics)))
 
     def refused(self) -> Sequence[Refused]:
         """Return the rows whose records are too large."""

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ktrans.kit.units import Duration, Size, WholeSeconds
 from ktrans_kafka.client import KafkaConfig
-from ktrans_kafka.topic_template import parse_topic
+from ktrans_kafka.encode_parts import parse_topic
 
 Encoding = Literal["json", "avro", "protobuf", "arrow", "parquet"]
 BY_BATCH = ("arrow", "parquet")

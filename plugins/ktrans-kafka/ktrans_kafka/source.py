@@ -21,12 +21,11 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans_kafka.group_share import GroupShare
-from ktrans_kafka.source_clients import Clients, OffsetReporter
-from ktrans_kafka.source_cluster import Cluster, Topic, WaitingOffsets
+from ktrans_kafka.source_clients import Clients, Readers
+from ktrans_kafka.source_cluster import Cluster, Topic, WaitingOffsets, parts_of
 from ktrans_kafka.source_config import KafkaSourceConfig, start_of
 from ktrans_kafka.source_payload import Framing, RangePayload
 from ktrans_kafka.source_position import Part, Position, Range, cut, parse_from
-from ktrans_kafka.source_reader import Readers
 
 FIRST_RECORD_BYTES = 300
 _LOST_HINT = (
@@ -45,8 +44,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
     def __init__(self, config: KafkaSourceConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self._clients = clients = Clients(config, self.context)
-        committed_only = config.isolation == "read_committed"
-        self._cluster = Cluster(clients.admin, committed_only=committed_only)
+        self._cluster = Cluster(clients.admin)
         self._readers = Readers(clients)
         self._framing = Framing(
             config.framing == "lines", config.strip_schema_id, self.context.limits
@@ -56,7 +54,6 @@ class KafkaSource(Source[KafkaSourceConfig]):
         if config.group is not None:
             self._shared = GroupShare(config.group, clients, self._starts)
         self._offsets = WaitingOffsets(self._cluster, self._lost)
-        self._reporter = OffsetReporter(clients)
         self._pinned: dict[Part, int] = {}
         self._looked = False
         self._notes: list[str] = []
@@ -143,7 +140,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
 
         Claims use that name, so it must be durable before the first claim.
         """
-        parts = _parts(topics)
+        parts = parts_of(topics)
         if not parts:
             return None
         assert self._shared is not None
@@ -164,7 +161,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
             if self.context.ephemeral:
                 return self._shared.peek_offsets(topics, recreated)
             return self._shared.next_offsets(topics, recreated)
-        parts = _parts(topics)
+        parts = parts_of(topics)
         new = [part for part in parts if part not in here.next and part not in self._pinned]
         # Topics that match a pattern later are new: "latest" is fixed at the first plan.
         later = here.next or (self._looked and here.start == "latest")
@@ -257,12 +254,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
             notes, self._notes = self._notes, []
         return tuple(notes)
 
-    # -- commit, rewind, check ----------------------------------------------------------------
-
-    def commit(self, plan: Plan) -> None:
-        """Commit the position for `report_group`. A failure is only logged."""
-        if self.config.report_group is not None:
-            self._reporter.report(Position.of(plan.position, "earliest").next)
+    # -- rewind, check ----------------------------------------------------------------
 
     def check_rewind(self) -> None:
         """Refuse to rewind with `group`: the brokers keep the group's offsets."""
@@ -287,7 +279,7 @@ class KafkaSource(Source[KafkaSourceConfig]):
     def check(self) -> None:
         """Check that the topics exist and that topics and group may be read."""
         topics = self._cluster.topics(self.config.topics)
-        self._cluster.ends(_parts(topics))
+        self._cluster.ends(parts_of(topics))
         if self._shared is not None:
             self._shared.check(topics)
 
@@ -296,9 +288,4 @@ class KafkaSource(Source[KafkaSourceConfig]):
         if self._shared is not None:
             self._shared.close()
         self._readers.close()
-        self._reporter.close()
         self._clients.admin.close()
-
-
-def _parts(topics: Mapping[str, Topic]) -> list[Part]:
-    return [part for topic in topics.values() for part in topic.parts]

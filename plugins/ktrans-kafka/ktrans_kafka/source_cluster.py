@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ktrans.api import ConfigError, Split
+from ktrans_kafka.client import kafka, kafka_admin
 from ktrans_kafka.cluster import Admin
 from ktrans_kafka.source_position import Part, Range
 
@@ -19,13 +20,7 @@ _MARKS = ("claim", "claimed")
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic.
-
-    Attributes:
-        name: its name.
-        id: the unique id of the topic; "" if the brokers have no topic ids.
-        partitions: their numbers.
-    """
+    """A topic, with its unique id ("" if the brokers have no such ids) and partition numbers."""
 
     name: str
     id: str
@@ -37,22 +32,19 @@ class Topic:
         return [(self.name, number) for number in self.partitions]
 
 
+def parts_of(topics: Mapping[str, Topic]) -> list[Part]:
+    """Return the partitions of topics."""
+    return [part for topic in topics.values() for part in topic.parts]
+
+
 class Cluster:
-    """Queries a cluster, for all partitions at once.
+    """Queries a cluster, for all partitions at once; they end at their first open transaction."""
 
-    Args:
-        admin: the client.
-        committed_only: whether a partition ends at its first open transaction.
-    """
-
-    def __init__(self, admin: Admin, *, committed_only: bool) -> None:
+    def __init__(self, admin: Admin) -> None:
         self._admin = admin
-        self._committed_only = committed_only
 
     def topics(self, wanted: Sequence[str]) -> dict[str, Topic]:
         """Return the topics with these names, and those that match patterns (which begin with ^)."""
-        from confluent_kafka import TopicCollection
-
         names = [name for name in wanted if not name.startswith("^")]
         patterns = [re.compile(name) for name in wanted if name.startswith("^")]
         if patterns:
@@ -67,7 +59,9 @@ class Cluster:
             return {}
         doing = "kafka: looking up topic {}"
         found = {}
-        for name, answer in self._ask(doing, "describe_topics", TopicCollection(names)).items():
+        for name, answer in self._ask(
+            doing, "describe_topics", kafka.TopicCollection(names)
+        ).items():
             numbers = tuple(sorted(part.id for part in answer.partitions))
             identity = str(answer.topic_id)
             found[name] = Topic(name, "" if identity == _NO_ID else identity, numbers)
@@ -75,35 +69,26 @@ class Cluster:
 
     def starts(self, parts: Iterable[Part]) -> dict[Part, int]:
         """Return the first available offset of each partition."""
-        from confluent_kafka.admin import OffsetSpec
-
-        return self._offsets(parts, OffsetSpec.earliest())
+        return self._offsets(parts, kafka_admin.OffsetSpec.earliest())
 
     def ends(self, parts: Iterable[Part]) -> dict[Part, int]:
         """Return the offset after the last readable record of each partition."""
-        from confluent_kafka.admin import OffsetSpec
-
-        return self._offsets(parts, OffsetSpec.latest())
+        return self._offsets(parts, kafka_admin.OffsetSpec.latest())
 
     def at_time(self, parts: Iterable[Part], milliseconds: int) -> dict[Part, int]:
         """Return the first offset at or after a time; the end if there is none."""
-        from confluent_kafka.admin import OffsetSpec
-
-        found = self._offsets(parts, OffsetSpec.for_timestamp(milliseconds))
+        found = self._offsets(parts, kafka_admin.OffsetSpec.for_timestamp(milliseconds))
         return {**found, **self.ends(part for part, offset in found.items() if offset < 0)}
 
     def _offsets(self, parts: Iterable[Part], spec: Any) -> dict[Part, int]:
-        from confluent_kafka import IsolationLevel, TopicPartition
-
-        asked = {TopicPartition(*part): spec for part in parts}
+        asked = {kafka.TopicPartition(*part): spec for part in parts}
         if not asked:
             return {}
-        levels = (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
         answers = self._ask(
             "kafka: looking up offsets of {}",
             "list_offsets",
             asked,
-            isolation_level=levels[self._committed_only],
+            isolation_level=kafka.IsolationLevel.READ_COMMITTED,
         )
         return {(part.topic, part.partition): answer.offset for part, answer in answers.items()}
 
@@ -119,9 +104,7 @@ class Cluster:
 class WaitingOffsets:
     """The unread offsets of each partition, up to its end when the round began.
 
-    Args:
-        cluster: the cluster to query.
-        lost: called with a description of lost records; may raise to stop the run.
+    `lost` is called with a description of lost records, and may raise to stop the run.
     """
 
     def __init__(self, cluster: Cluster, lost: Callable[[str], None]) -> None:
@@ -138,11 +121,8 @@ class WaitingOffsets:
     ) -> dict[Part, tuple[int, int]]:
         """Return the first unread offset of each partition, and its end.
 
-        Args:
-            next_offsets: the next offset to read of each partition.
-            maybe_recreated: topics without ids: if they end before the next offset, they
-                are taken for recreated and read from their start. Others have lost their last
-                records and continue at their end.
+        Topics without ids may have been recreated: if they end before the next offset, they are read
+        from their start. Others have lost their last records and continue at their end.
         """
         self._ends = {part: end for part, end in self._ends.items() if part in next_offsets}
         behind = [part for part, at in next_offsets.items() if self._ends.get(part, -1) < at]

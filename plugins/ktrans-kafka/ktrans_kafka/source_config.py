@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from ktrans_kafka.client import KafkaConfig
 
-_GROUP = "the source manages groups itself; see `group` and `report_group`"
+_GROUP = "the source manages groups itself; see `group`"
 _SESSION_MS = 45_000
 """The default of librdkafka."""
 
@@ -30,7 +30,7 @@ class KafkaSourceConfig(KafkaConfig, type="kafka"):
         "group.protocol": _GROUP,
         "group.instance.id": _GROUP,
         "partition.assignment.strategy": _GROUP,
-        "isolation.level": "see `isolation`",
+        "isolation.level": "records of open and aborted transactions are not read",
         "auto.offset.reset": "see `start` and `on_lost`",
         "enable.auto.commit": _ITS_OWN,
         "enable.auto.offset.store": _ITS_OWN,
@@ -53,21 +53,9 @@ class KafkaSourceConfig(KafkaConfig, type="kafka"):
     group: str | None = Field(
         default=None,
         min_length=1,
-        description="Consumer group, to share the topics with other processes.",
+        description="Consumer group, to share the topics with other processes, and to see its lag with"
+        " the tools of the cluster.",
         examples=["flows-to-lake"],
-    )
-    report_group: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Without `group`: also commit offsets for this consumer group, for tools that "
-        "monitor lag. They are never read.",
-        examples=["ktrans-flows"],
-    )
-    isolation: Literal["read_committed", "read_uncommitted"] = Field(
-        default="read_committed",
-        description="`read_committed` reads records of transactions after their commit, and skips "
-        "aborted ones.",
-        examples=["read_uncommitted"],
     )
     framing: Literal["lines", "object"] = Field(
         default="lines",
@@ -118,16 +106,6 @@ class KafkaSourceConfig(KafkaConfig, type="kafka"):
     def _start(cls, value: str) -> str:
         start_of(value)
         return value
-
-    @model_validator(mode="after")
-    def _one_way_to_share(self) -> Self:
-        if self.group is not None and self.report_group is not None:
-            raise ValueError(
-                "report_group is for pipelines without group, which commits offsets itself"
-            )
-        if self.group is not None and self.isolation != "read_committed":
-            raise ValueError("group needs isolation: read_committed")
-        return self
 
 
 def start_of(text: str) -> str | int:

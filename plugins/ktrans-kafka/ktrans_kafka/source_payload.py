@@ -9,8 +9,8 @@ from typing import Any, BinaryIO, cast
 
 from ktrans.api import Limits, Payload, RejectError, Split
 from ktrans.kit.text.inflate import Inflater, codec_of
+from ktrans_kafka.source_clients import Readers
 from ktrans_kafka.source_position import Range
-from ktrans_kafka.source_reader import Readers
 
 Pieces = Generator[bytes, None, None]
 OnRead = Callable[[str, int, int, int], None]

@@ -64,15 +64,14 @@ def cut(
 ) -> list[Range]:
     """Divide unread offsets into ranges, from each partition in turn, until the budget is full.
 
+    They are ordered by partition and offset, so that readers read sequentially.
+
     Args:
         waiting: first offset and end, by partition.
         budget: the limits of the epoch.
         taken: splits that are already in the epoch.
         records: maximum offsets of a range.
         record_bytes: expected size of a record.
-
-    Returns:
-        Ranges ordered by partition and offset, so that readers read sequentially.
     """
     before = list(taken)
     count, size = len(before), sum(split.size or 0 for split in before)
@@ -200,11 +199,10 @@ def _from_list(
 
 
 def parse_from(text: str) -> dict[str, Any]:
-    """Parse the value of `--from` into a position.
+    """Parse the value of `--from` into a position: `earliest`, `latest`, a time, or offsets.
 
-    Args:
-        text: `earliest`, `latest`, a time, or offsets: `topic/partition=offset`, separated by
-            commas; other partitions begin at their first record.
+    Offsets are `topic/partition=offset`, separated by commas; other partitions begin at their first
+    record.
     """
     position = Position(token=uuid.uuid4().hex[:12])
     if "=" not in text:

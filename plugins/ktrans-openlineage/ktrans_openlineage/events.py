@@ -44,11 +44,16 @@ _FILES = ("file", "s3://", "gs://", "abfss://")
 def event(data: EventData) -> RunEvent:
     """Create an event."""
     run = data.run
+    job_type = job_type_job.JobTypeJobFacet(
+        processingType="STREAMING" if run["follow"] else "BATCH",
+        integration="KTRANS",
+        jobType="PIPELINE",
+    )
     return RunEvent(
         eventType=RunState[data.state],
         eventTime=data.at.isoformat(),
         run=Run(runId=run_id(run), facets=_run_facets(data)),
-        job=Job(namespace=data.namespace, name=run["pipeline"], facets=_job_facets(run)),
+        job=Job(namespace=data.namespace, name=run["pipeline"], facets={"jobType": job_type}),
         producer=PRODUCER,
         inputs=_inputs(data),
         outputs=_outputs(data),
@@ -87,15 +92,6 @@ def _run_facets(data: EventData) -> dict[str, Any]:
             message=data.error, programmingLanguage="PYTHON"
         )
     return facets
-
-
-def _job_facets(run: Mapping[str, Any]) -> dict[str, Any]:
-    kind = "STREAMING" if run["follow"] else "BATCH"
-    return {
-        "jobType": job_type_job.JobTypeJobFacet(
-            processingType=kind, integration="KTRANS", jobType="PIPELINE"
-        )
-    }
 
 
 def _inputs(data: EventData) -> list[InputDataset]:

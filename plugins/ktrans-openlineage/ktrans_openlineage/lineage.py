@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,11 +39,7 @@ _log = logging.getLogger("ktrans.openlineage")
 
 
 class Sender:
-    """Sends events one by one.
-
-    Args:
-        flush_secs: how long the end of a run waits, as text; empty for the default.
-    """
+    """Sends events one by one; `flush_secs` is how long the end of a run waits, as text."""
 
     def __init__(self, flush_secs: str = "") -> None:
         try:
@@ -67,14 +64,10 @@ class Sender:
 
     def flush(self) -> None:
         """Wait for the queued events, for a limited time."""
-        done = threading.Event()
-
-        def wait() -> None:
-            self._queue.join()
-            done.set()
-
-        threading.Thread(target=wait, name="openlineage-flush", daemon=True).start()
-        if not done.wait(self._flush_secs):
+        thread = threading.Thread(target=self._queue.join, name="openlineage-flush", daemon=True)
+        thread.start()
+        thread.join(self._flush_secs)
+        if thread.is_alive():
             self._warn(f"it did not answer within {self._flush_secs:g} s")
 
     def _work(self) -> None:
@@ -124,8 +117,8 @@ class _Totals:
     """Totals of a run so far."""
 
     sent: float
-    input: dict[str, int] = field(default_factory=lambda: {"rows": 0, "bytes": 0, "files": 0})
-    outputs: dict[str, dict[str, int]] = field(default_factory=dict)
+    input: Counter[str] = field(default_factory=lambda: Counter(rows=0, bytes=0, files=0))
+    outputs: dict[str, Counter[str]] = field(default_factory=dict)
 
 
 class Lineage:
@@ -164,10 +157,10 @@ class Lineage:
             return
         ledger = epoch["ledger"]
         rows = ledger["records"] - ledger["skipped"]
-        _add(totals.input, rows, epoch["input_bytes"], epoch["splits"])
+        totals.input.update(rows=rows, bytes=epoch["input_bytes"], files=epoch["splits"])
         for sink, counts in epoch["sinks"].items():
-            into = totals.outputs.setdefault(sink, {"rows": 0, "bytes": 0, "files": 0})
-            _add(into, counts["rows"], counts["bytes"], counts["outputs"])
+            into = totals.outputs.setdefault(sink, Counter())
+            into.update(rows=counts["rows"], bytes=counts["bytes"], files=counts["outputs"])
         if self._clock() - totals.sent >= RUNNING_SECS:
             totals.sent = self._clock()
             self._send("RUNNING", run, totals)
@@ -192,15 +185,8 @@ class Lineage:
         totals: _Totals | None = None,
         error: str | None = None,
     ) -> None:
-        data = EventData(
-            state,
-            dt.datetime.now(dt.UTC),
-            run,
-            self._namespace,
-            self._parent,
-            self._root,
-            error,
-        )
+        now = dt.datetime.now(dt.UTC)
+        data = EventData(state, now, run, self._namespace, self._parent, self._root, error)
         if totals is not None:
             data.input = dict(totals.input)
             data.outputs = {sink: dict(counts) for sink, counts in totals.outputs.items()}
@@ -219,9 +205,3 @@ def parse_parent(text: str) -> tuple[str, str, str] | None:
     except ValueError:
         return None
     return (namespace, name, identity) if namespace and name else None
-
-
-def _add(counts: dict[str, int], rows: int, size: int, files: int) -> None:
-    counts["rows"] += rows
-    counts["bytes"] += size
-    counts["files"] += files

@@ -30,12 +30,7 @@ class _Run:
 
 
 class Traces:
-    """The traces of all runs of this process. Thread-safe.
-
-    Args:
-        provider: the provider of spans.
-        flush: sends waiting spans, for a limited time.
-    """
+    """The traces of all runs of this process; `flush` sends waiting spans. Thread-safe."""
 
     def __init__(self, provider: TracerProvider, flush: Callable[[], None]) -> None:
         self._tracer: Tracer = provider.get_tracer("ktrans")

@@ -36,10 +36,7 @@ _ALIVE = {
 of libpq ("Parameter Key Words")."""
 
 _SESSION = {
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "60000",
+    name if name.startswith("tcp_") else f"tcp_{name}": str(value) for name, value in _ALIVE.items()
 }
 """The same for the server, which ends the session of a machine that is gone."""
 
@@ -145,11 +142,7 @@ class Place:
     def connect(self, name: str) -> Connection:
         """Connect; statements commit by themselves unless between BEGIN and COMMIT.
 
-        Args:
-            name: the session's name in `pg_stat_activity`.
-
-        Raises:
-            psycopg.Error: it cannot be reached.
+        The name is that of the session in `pg_stat_activity`.
         """
         parameters = {**self.parameters(), "application_name": name}
         connection = psycopg.connect(autocommit=True, **parameters)

@@ -51,12 +51,7 @@ _GHOST_SECS = 10
 class PostgresDatabase:
     """The tables, on one connection for all threads, which is replaced when it is lost.
 
-    Args:
-        place: the database.
-        pipeline: which pipeline is held.
-        holder: who holds it, for runs that find it held.
-        retry_secs: how long to try to reach the database again.
-        token: a unique text, by which sessions of this holder are known.
+    Runs that find the pipeline held see its holder; its sessions are known by a unique token.
     """
 
     def __init__(

@@ -269,27 +269,22 @@ def test_several_may_come_first_at_once(database):
 
 def test_check_says_what_is_wrong(database, postgres_server):
     database.state().check()
-    parts = {"url": None, "host": "127.0.0.1", "port": postgres_server.port}
-    keyed = {**parts, "dbname": database.name, "user": "keyed"}
+    keyed = f"postgresql://keyed@127.0.0.1:{postgres_server.port}/{database.name}"
     with pytest.raises(AccessError, match="password authentication failed"):
-        database.state(**keyed, password="wrong").check()
+        database.state(url=keyed, password="wrong").check()
     with pytest.raises(AccessError, match="may not create the tables"):
-        database.state(**keyed, password=postgres_server.password).check()
+        database.state(url=keyed, password=postgres_server.password).check()
     with pytest.raises(AccessError, match='database "nowhere" does not exist'):
         database.state(url=postgres_server.url("nowhere")).check()
     with pytest.raises(UnavailableError, match="cannot be reached"):
-        database.state(**{**parts, "port": 1}).check()
+        database.state(url="postgresql://127.0.0.1:1").check()
     with pytest.raises(ConfigError, match="url of the state store cannot be read"):
         database.state(url="postgresql://a%zz@h/b").check()
 
 
 def test_the_rights_that_the_readme_names_are_enough(database, postgres_server):
     mine = {
-        "url": None,
-        "host": "127.0.0.1",
-        "port": postgres_server.port,
-        "dbname": database.name,
-        "user": "keyed",
+        "url": f"postgresql://keyed@127.0.0.1:{postgres_server.port}/{database.name}",
         "password": postgres_server.password,
     }
     database.query("CREATE SCHEMA ktrans AUTHORIZATION keyed")

@@ -82,8 +82,6 @@ def test_open_and_aborted_transactions(topics):
         assert reader.lines() == []
         under_way.commit_transaction(60)
         assert reader.again().lines() == numbered(10, 20)
-    with Reader(topics, topic, isolation="read_uncommitted") as reader:
-        assert len(reader.lines()) == 20 + 53
 
 
 def test_a_run_ends_although_records_keep_coming(topics):
@@ -261,18 +259,6 @@ def test_a_split_that_failed_is_planned_again_and_only_that(topics):
 
 
 # -- the rest -----------------------------------------------------------------------------------
-
-
-def test_the_report_group_sees_how_far_it_has_come(topics):
-    topic = topics.create(2)
-    topics.put(topic, numbered(0, 7), 0)
-    topics.put(topic, numbered(0, 3), 1)
-    with Reader(topics, topic, report_group=f"lag of {topic}") as reader:
-        plan = reader.plan()
-        assert plan.total_splits == 2
-        reader.record(plan)
-    # closing waits for what is under way
-    assert topics.committed(f"lag of {topic}", topic, 2) == [7, 3]
 
 
 def test_tombstones_are_told(topics):

@@ -172,8 +172,6 @@ def test_the_shortest_config_is_enough():
         {"topics": []},
         {"topics": ["^("]},
         {"start": "yesterday"},
-        {"group": "g", "report_group": "h"},
-        {"group": "g", "isolation": "read_uncommitted"},
         {"librdkafka": {"group.id": "mine"}},
         {"librdkafka": {"isolation.level": "read_uncommitted"}},
     ],
