@@ -12,13 +12,23 @@ from ktrans.kit.cli import json_option, show_json
 FORMATS = ("mermaid", "dot", "svg")
 
 
+_ENDINGS = {
+    ".svg": "svg",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".txt": "mermaid",
+}
+
+
 @click.command("graph")
 @config_argument
 @click.option(
     "--format",
     "notation",
     type=click.Choice(FORMATS),
-    help="Default: from the name of the output file, otherwise mermaid.",
+    help="Default: from the ending of the output file, otherwise mermaid.",
 )
 @click.option("--columns", is_flag=True, help="Label the edges with the columns and their types.")
 @click.option(
@@ -37,6 +47,7 @@ def command(
     from ktrans.observe import drawing
     from ktrans.observe.graph import graph_of
 
+    chosen = notation or _notation_of(output)
     pipeline, found = load(config)
     assembly = assemble(pipeline, found)
     try:
@@ -46,8 +57,6 @@ def command(
     if as_json:
         show_json(graph.to_json())
         return
-    suffix = {".svg": "svg", ".dot": "dot", ".gv": "dot"}.get(output.suffix if output else "")
-    chosen = notation or suffix or "mermaid"
     if chosen == "svg":
         text = drawing.svg(graph)
     else:
@@ -57,3 +66,22 @@ def command(
     else:
         output.write_text(text, "utf-8")
         click.echo(f"{output}: {len(graph.nodes)} components", err=True)
+
+
+def _notation_of(output: Path | None) -> str:
+    """Return the notation that the name of a file asks for.
+
+    Raises:
+        UsageError: it ends otherwise.
+    """
+    if output is None:
+        return "mermaid"
+    notation = _ENDINGS.get(output.suffix.lower())
+    if notation is None:
+        from ktrans.api import UsageError
+
+        raise UsageError(
+            f"{output}: a graph is not written as {output.suffix or 'a file without an ending'}",
+            hint=f"end the name in {', '.join(_ENDINGS)}, or say what it is by --format",
+        )
+    return notation
