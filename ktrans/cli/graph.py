@@ -13,13 +13,21 @@ from ktrans.kit.cli import json_option, show_json
 FORMATS = ("mermaid", "svg")
 
 
+_ENDINGS = {
+    ".svg": "svg",
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".txt": "mermaid",
+}
+
+
 @click.command("graph")
 @config_argument
 @click.option(
     "--format",
     "notation",
     type=click.Choice(FORMATS),
-    help="Default: from the name of the output file, otherwise mermaid.",
+    help="Default: from the ending of the output file, otherwise mermaid.",
 )
 @click.option("--columns", is_flag=True, help="Label the edges with the columns and their types.")
 @click.option(
@@ -38,16 +46,35 @@ def command(
     from ktrans.observe import drawing
     from ktrans.observe.graph import graph_of
 
+    chosen = notation or _notation_of(output)
     pipeline, found = load(config)
     with closing(assemble(pipeline, found)) as assembly:
         graph = graph_of(assembly)
     if as_json:
         show_json(graph.to_json())
         return
-    as_svg = notation == "svg" if notation else output is not None and output.suffix == ".svg"
-    text = drawing.svg(graph) if as_svg else drawing.mermaid(graph, columns=columns)
+    text = drawing.svg(graph) if chosen == "svg" else drawing.mermaid(graph, columns=columns)
     if output is None:
         click.echo(text, nl=False)
     else:
         output.write_text(text, "utf-8")
         click.echo(f"{output}: {len(graph.nodes)} components", err=True)
+
+
+def _notation_of(output: Path | None) -> str:
+    """Return the notation that the name of a file asks for.
+
+    Raises:
+        UsageError: it ends otherwise.
+    """
+    if output is None:
+        return "mermaid"
+    notation = _ENDINGS.get(output.suffix.lower())
+    if notation is None:
+        from ktrans.api import UsageError
+
+        raise UsageError(
+            f"{output}: a graph is not written as {output.suffix or 'a file without an ending'}",
+            hint=f"end the name in {', '.join(_ENDINGS)}, or say what it is by --format",
+        )
+    return notation

@@ -48,7 +48,7 @@ _STAMP_REGEX = (
     r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:[Zz]| ?UTC|[+-]\d\d(?::?\d\d)?)?$"
 )
 _RFC3339_REGEX = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$"
-_WITHOUT_ZONE_REGEX = r":\d\d(?:[.,]\d+)?$"
+_WITHOUT_ZONE_REGEX = r"\d\d:\d\d:\d\d(?:[.,]\d+)?$"
 _WIDE = 64
 _NUMBER_REGEX = r"^[0-9]{1,19}$"
 _FRACTION_REGEX = r"^[0-9]{1,17}\.[0-9]+$"

@@ -40,6 +40,7 @@ MADE = {
 NEEDS_OPTIONS = {
     "flow_json": {"fields": {"src_addr": "a", "bytes": "b"}},
     "flow_csv": {"fields": {"src_addr": "a", "bytes": "b"}},
+    "flow_kv": {"fields": {"src_addr": "a", "bytes": "b"}},
 }
 HEADERLESS = {"aws_cloudwatch_export"}
 
@@ -127,6 +128,16 @@ OTHERS = {
         {"fields": FIELDS},
         lambda: lines(
             ["srcaddr,dstaddr,port,bytes", *(",".join(row.values()) for row in ROWS), "x,y,z,many"]
+        ),
+    ),
+    "flow_kv": (
+        {"fields": FIELDS},
+        lambda: lines(
+            [
+                *(" ".join(f"{key}={value}" for key, value in row.items()) for row in ROWS),
+                "bytes=many srcaddr=nowhere",
+                "no pair",
+            ]
         ),
     ),
     "flow_json": (

@@ -169,6 +169,8 @@ class KeyValueParser:
         values = _texts(content, begin, end)
         if quote is not None and pc.any(pc.match_substring(values, f"\\{quote}")).as_py():
             values = pc.replace_substring(values, f"\\{quote}", quote)
+        if self._layout.delimiter != " ":
+            values = pc.utf8_trim_whitespace(values)
         nothing = pc.is_in(values, value_set=pa.array(self._layout.nulls, pa.string()))
         values = pc.if_else(nothing, pa.scalar(None, pa.string()), values)
         return _spread(values, row[chosen], count)
@@ -185,7 +187,9 @@ class KeyValueParser:
         filled = np.flatnonzero(tokens.starts[first] > begin)
         if len(filled) and self._wants(PREFIX):
             texts = _texts(content, begin[filled], tokens.starts[first[filled]])
-            yield (PREFIX,), _spread(pc.utf8_trim_whitespace(texts), held[filled], count)
+            texts = pc.utf8_trim_whitespace(texts)
+            texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+            yield (PREFIX,), _spread(texts, held[filled], count)
         if not len(first) or is_pair.all() or not self._wants(WORDS):
             return
         opens = np.zeros(count, dtype=np.int64)

@@ -160,5 +160,6 @@ def translate(error: Any, doing: str, *, connecting: bool = False) -> KtransErro
     table = _CONNECTING if connecting else _TABLE
     found = table.find(name) or (row(RetryableError) if may_pass(inner) else table.otherwise)
     if found.code is None and found.kind in (ConfigError, RetryableError, RunError):
-        found = replace(found, code=f"kafka_{name.lower().lstrip('_')}" if name else "kafka")
+        found = replace(found, code="kafka")
+        text = f"{text} ({name})" if text and name else text
     return found.error(f"{doing}: {text or name}")

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from click.testing import CliRunner
 
+from ktrans.api import UsageError
 from ktrans.cli.root import cli
 
 PIPELINE = """
@@ -75,3 +76,19 @@ def test_the_picture_is_svg_by_the_name_of_the_file(config, tmp_path):
     assert any("src_addr text" in title for title in titles)
     texts = [text.text for text in root.iter(f"{space}text")]
     assert {"generate", "auto", "filter", "services", "lake", "refused", "rejects"} <= set(texts)
+
+
+@pytest.mark.parametrize(("name", "start"), [("p.SVG", "<"), ("p.mmd", "flowchart")])
+def test_the_ending_of_the_file_says_the_notation(config, tmp_path, name, start):
+    as_json(config, "-o", str(tmp_path / name))
+    assert (tmp_path / name).read_text().startswith(start)
+
+
+@pytest.mark.parametrize("name", ["p.png", "p.pdf", "p"])
+def test_an_ending_that_is_not_known_is_refused(config, tmp_path, name):
+    args = ["graph", config, "-o", str(tmp_path / name)]
+    result = CliRunner().invoke(cli, args, standalone_mode=False)
+    assert isinstance(result.exception, UsageError)
+    assert ".svg" in result.exception.hint
+    assert not (tmp_path / name).exists()
+    as_json(*args[1:], "--format", "svg")

@@ -194,3 +194,61 @@ def test_of_several_columns_the_first_with_a_value_counts(run):
     done = run(lines, "flow_csv", fields=fields)
     assert [row["src_addr"] for row in done.rows] == ["10.0.0.1", "10.9.9.9"]
     assert [row["dst_port"] for row in done.rows] == [53, 80]
+
+
+def test_a_first_line_that_names_no_mapped_column_is_no_header(run):
+    with pytest.raises(RejectError, match="names none of the columns that are mapped") as caught:
+        run([GOOD, GOOD], "flow_csv", fields=FIELDS)
+    assert caught.value.code == "no_header"
+    assert "columns" in caught.value.hint
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("last", ["", "\r"])
+def test_lines_may_end_with_a_carriage_return_alone(run, pack, last):
+    data = pack(f"{HEAD}\r{GOOD}\r{GOOD}{last}".encode())
+    done = run(data, "flow_csv", fields=FIELDS)
+    assert (done.positions, done.skipped, done.rejects) == ([2, 3], 1, [])
+    tail = f"{GOOD}\r{GOOD}".encode()
+    later = run(tail, "flow_csv", fields=FIELDS, head=f"{HEAD}\r".encode(), first_line=7)
+    assert later.positions == [7, 8]
+
+
+COMMENTED = ["#made by", "#hand", "", HEAD, GOOD, "# between", GOOD, "#end"]
+
+
+def test_comments_are_skipped_before_the_header_and_among_the_lines(run):
+    done = run(COMMENTED, "flow_csv", fields=FIELDS, comments=("#",))
+    assert (done.positions, done.skipped, done.rejects) == ([5, 7], 6, [])
+    bad = run([*COMMENTED, "too,short", "#"], "flow_csv", fields=FIELDS, comments=("#",))
+    assert (bad.positions, bad.reasons) == ([5, 7], {9: "too_few_fields"})
+    assert bad.rejects[0]["raw"] == b"too,short"
+
+
+@pytest.mark.parametrize("block_bytes", [1, 60, 1 << 20])
+def test_lines_at_the_top_are_skipped(run, block_bytes):
+    limits = Limits(block_bytes=block_bytes)
+    lines = ["Report of today", "ts,src,port,n,more", "", HEAD, GOOD]
+    done = run(lines, "flow_csv", fields=FIELDS, skip_lines=3, limits=limits)
+    assert (done.positions, done.skipped) == ([5], 4)
+    head = "\n".join([*lines, ""]).encode()
+    later = run(f"{GOOD}\n", "flow_csv", fields=FIELDS, skip_lines=3, head=head, first_line=6)
+    assert later.positions == [6]
+
+
+@pytest.mark.parametrize("end", [",x", ',"a,b"', ',"open'])
+def test_lines_may_have_fewer_or_more_values_if_that_is_said(run, end):
+    lines = [
+        HEAD,
+        GOOD,
+        "1772359200,10.0.0.1",
+        f"{GOOD},6th,7th",
+        f"1772359200,10.0.0.1,443,100{end}",
+    ]
+    done = run(lines, "flow_csv", fields=FIELDS, ragged=True)
+    want = [[("more", "x")], None, [("6", "6th"), ("7", "7th"), ("more", "x")]]
+    assert [row["attrs"] for row in done.rows[:3]] == want
+    assert [row["dst_port"] for row in done.rows[:3]] == [443, None, 443]
+    last = {",x": [("more", "x")], ',"a,b"': [("more", "a,b")]}
+    assert [row["attrs"] for row in done.rows[3:]] == ([last[end]] if end in last else [])
+    assert list(done.reasons.values()) == ([] if end in last else ["bad_record"])

@@ -1,6 +1,8 @@
 """Error codes and log events, of ktrans and of plugins."""
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,55 @@ def test_no_code_is_explained_twice_or_without_use():
     codes = [one.code for one in OURS]
     assert len(codes) == len(set(codes))
     assert [code for code in codes if f'"{code}"' not in text] == []
+
+
+def literals(node):
+    """Give the texts that an expression may be."""
+    if isinstance(node, ast.IfExp):
+        yield from literals(node.body)
+        yield from literals(node.orelse)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
+GIVEN_A_REASON = {"Fault", "Problem", "Unreadable", "Refused", "refuse", "_refuse"}
+"""Calls that have a reason among their first arguments."""
+
+
+def codes_in(tree):
+    """Give the codes and reasons that a module may print, with the lines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            given = [each.value for each in node.keywords if each.arg in ("code", "reason")]
+            assert not any(isinstance(each, ast.JoinedStr) for each in given), ast.unparse(node)
+            if name in GIVEN_A_REASON:
+                given += node.args[:3]
+            elif name in ("add", "of") and len(node.args) in (2, 3):
+                owner = ast.unparse(node.func)
+                given += node.args[1:2] if owner.endswith(("faults.add", "Wrong.of")) else []
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = {getattr(each, "id", None) for each in targets}
+            given = [node.value] if names & {"default_code", "reason"} else []
+        else:
+            continue
+        for each in given:
+            for text in literals(each):
+                if re.fullmatch(r"[a-z]+(_[a-z0-9]+)*", text):
+                    yield text, node.lineno
+
+
+def test_every_code_that_is_printed_is_explained():
+    known = {one.code for one in OURS}
+    missing = [
+        f"{path.relative_to(ROOT)}:{line}: {code}"
+        for path in SOURCES
+        if "testing" not in path.parts
+        for code, line in codes_in(ast.parse(path.read_text()))
+        if code not in known
+    ]
+    assert missing == []
 
 
 def test_plugins_bring_codes_and_events(install, catalogue):
