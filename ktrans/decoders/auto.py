@@ -28,10 +28,10 @@ from ktrans.api import (
 )
 from ktrans.decoders import log_events
 from ktrans.decoders.frames.head import HEAD_BYTES, first_bytes
+from ktrans.decoders.read.parquet import PARQUET_MAGIC, UNREADABLE_PARQUET
 from ktrans.flow.schema import project
 from ktrans.kit.text.inflate import Inflater, wait_for_more
 
-_PARQUET_MAGIC = b"PAR1"
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _MAX_CHOICES = 100
 _SHOWN_BYTES = 60
@@ -152,7 +152,7 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
 
     def _head(self, payload: Payload) -> Head:
         data = first_bytes(payload)
-        columns = _parquet_columns(payload) if data.startswith(_PARQUET_MAGIC) else None
+        columns = _parquet_columns(payload) if data.startswith(PARQUET_MAGIC) else None
         return Head(payload.uri, data, columns)
 
     def _refuse_broken(self, payload: Payload) -> None:
@@ -277,7 +277,7 @@ def _parquet_columns(payload: Payload) -> tuple[str, ...]:
     try:
         with payload.random_access() as stream:
             return tuple(pq.read_schema(stream).names)
-    except (pa.ArrowException, OSError):
+    except UNREADABLE_PARQUET:
         return ()
 
 

@@ -92,7 +92,7 @@ class AwsDecoder(FlowDecoder[C]):
         first = _first_bytes(chunks)
         if first.startswith(PARQUET_MAGIC) and inflater.codec == "plain":
             log = f"{self.dialect.log_type} flow logs"
-            yield from parquet_blocks(payload, log, self._parquet_names, dictionaries=True)
+            yield from parquet_blocks(payload, log, self._parquet_names, self.context.limits)
             return
         stream = chain([first], chunks) if first else chunks
         if events.is_json(first):

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.decoders.aws.layout import native_name
-from ktrans.decoders.frames.block import Block, json_bytes
+from ktrans.decoders.frames.block import Block
+from ktrans.decoders.read.python_values import json_bytes, python_values
 from ktrans.decoders.values import NUMBERS, Kind
 from ktrans.flow.columns import as_text, recode
 
@@ -108,7 +109,7 @@ def _texts(column: pa.Array) -> pa.DictionaryArray:
 
 
 def _each(column: pa.Array, change: Any) -> pa.Array:
-    words = [None if value is None else change(value) for value in column.to_pylist()]
+    words = [None if value is None else change(value) for value in python_values(column)]
     return pa.array(words, pa.string())
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +10,7 @@ import pyarrow as pa
 
 from ktrans.api import reject_batch
 from ktrans.decoders.read.faults import Faults
+from ktrans.decoders.read.python_values import rows_as_json
 from ktrans.kit.text.lines import line_bounds
 
 
@@ -79,8 +78,7 @@ class Block:
         if not lines:
             return []
         if self.table is not None:
-            rows = self.table.take(pa.array(lines)).to_pylist()
-            raw = [json_bytes(row) for row in rows]
+            raw = rows_as_json(self.table.take(pa.array(lines)))
         else:
             starts, ends = faults.bounds or line_bounds(self.data)
             raw = [self.data[starts[line] : ends[line]] for line in lines]
@@ -105,20 +103,3 @@ class Block:
             layout=pa.array([each.layout for each in found], pa.string()),
             complete=[each.complete for each in found],
         )
-
-
-def json_bytes(value: Any) -> bytes:
-    """Return a row as JSON, whatever its values are."""
-    return json.dumps(_plain(value), ensure_ascii=False, default=str).encode()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value

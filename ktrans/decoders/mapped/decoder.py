@@ -58,7 +58,8 @@ class MappedDecoder(FlowDecoder[C]):
         """Cut an object into blocks."""
         frame = self.frame_of(payload)
         if isinstance(frame, Parquet):
-            return parquet_blocks(payload, self.config.type, self._parquet_columns)
+            limits = self.context.limits
+            return parquet_blocks(payload, self.config.type, self._parquet_columns, limits)
         return frame.blocks(payload, self.context.limits)
 
     def _parquet_columns(self, schema: pa.Schema) -> tuple[list[str], None]:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.decoders.read.python_values import plain, python_values
 from ktrans.decoders.read.raw_columns import Path
 from ktrans.flow.maps import exploded
 from ktrans.flow.schema import ATTRS
@@ -124,7 +125,7 @@ def _texts_as_json(column: pa.Array) -> pa.Array:
 def _as_json(column: pa.Array) -> pa.Array:
     """Return values of any type as JSON, one by one: for what is rare in flow logs."""
     texts = [
-        None if value is None else msgspec.json.encode(value, enc_hook=str).decode()
-        for value in column.to_pylist()
+        None if value is None else msgspec.json.encode(plain(value), enc_hook=str).decode()
+        for value in python_values(column)
     ]
     return pa.array(texts, pa.string())
