@@ -4,6 +4,11 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast examples are made depends on what else the machine does.
+settings.register_profile("ktrans", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("ktrans")
 
 pytest_plugins = ["tests.services.fixtures"]
 
