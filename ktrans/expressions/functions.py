@@ -157,6 +157,13 @@ def _calculate(op: str) -> Callable[..., Value]:
     return lambda *values: arithmetic(op, *values) if len(values) > 1 else negative(*values)
 
 
+def _search(usage: str, function: Callable[[Value, str], Value]) -> Function:
+    def bind(part: str) -> Callable[[Value], Value]:
+        return lambda value: function(value, part)
+
+    return Function(usage, (_TEXT,), "bool", bind, 2, 2, (1,))
+
+
 _BOOL: Kinds = ("bool",)
 _TEXT: Kinds = ("text",)
 _INT: Kinds = ("int",)
@@ -201,12 +208,9 @@ FUNCTIONS: dict[str, Function] = {
         Function("length(text)", (_TEXT,), "int", lambda: _length),
         Function("substr(text, start[, length])", (_TEXT, _INT), "text", _substr, 2, 3, (1, 2)),
         Function("replace(text, 'old', 'new')", (_TEXT,), "text", _replace, 3, 3, (1, 2)),
-        Function("starts_with(text, 'prefix')", (_TEXT,), "bool",
-            lambda part: lambda v: pc.starts_with(v, part), 2, 2, (1,)),
-        Function("ends_with(text, 'suffix')", (_TEXT,), "bool",
-            lambda part: lambda v: pc.ends_with(v, part), 2, 2, (1,)),
-        Function("contains(text, 'part')", (_TEXT,), "bool",
-            lambda part: lambda v: pc.match_substring(v, part), 2, 2, (1,)),
+        _search("starts_with(text, 'prefix')", pc.starts_with),
+        _search("ends_with(text, 'suffix')", pc.ends_with),
+        _search("contains(text, 'part')", pc.match_substring),
         Function("regexp_matches(text, 'pattern')", (_TEXT,), "bool", _matches, 2, 2, (1,)),
         Function("abs(number)", (_NUMBER,), "same", lambda: absolute),
         Function("floor(number)", (_NUMBER,), "same", lambda: _floor),

@@ -34,25 +34,23 @@ _INT64 = np.iinfo(np.int64)
 _WIDE = pa.decimal256(19)
 
 
-def kind_of(dtype: pa.DataType) -> Kind | None:  # noqa: PLR0911 - one return a kind
+def kind_of(dtype: pa.DataType) -> Kind | None:
     """Return the kind of values of an Arrow type; None if expressions cannot read it."""
     if pa.types.is_dictionary(dtype):
         dtype = dtype.value_type
-    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or dtype == pa.string_view():
-        return "text"
-    if pa.types.is_integer(dtype):
-        return "int"
-    if pa.types.is_floating(dtype):
-        return "float"
-    if pa.types.is_boolean(dtype):
-        return "bool"
-    if pa.types.is_timestamp(dtype):
-        return "timestamp"
-    if pa.types.is_null(dtype):
-        return "null"
-    if pa.types.is_map(dtype) and kind_of(dtype.key_type) == kind_of(dtype.item_type) == "text":
-        return "attrs"
-    return None
+    if pa.types.is_map(dtype):
+        return "attrs" if kind_of(dtype.key_type) == kind_of(dtype.item_type) == "text" else None
+    return next((kind for kind, is_kind in _TYPES.items() if is_kind(dtype)), None)
+
+
+_TYPES: dict[Kind, Callable[[pa.DataType], bool]] = {
+    "text": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or t == pa.string_view(),
+    "int": pa.types.is_integer,
+    "float": pa.types.is_floating,
+    "bool": pa.types.is_boolean,
+    "timestamp": pa.types.is_timestamp,
+    "null": pa.types.is_null,
+}
 
 
 def normal(array: pa.Array, kind: Kind) -> pa.Array:
@@ -137,12 +135,15 @@ def _filled(array: pa.Array) -> np.ndarray:
 
 def _exactly(plain: Callable[..., Value], left: Value, right: Value) -> Value:
     """Compute integers with more digits than overflow; null where the result does not fit int64."""
-    result = plain(left.cast(_WIDE), right.cast(_WIDE))
+    return _int64_or_null(plain(left.cast(_WIDE), right.cast(_WIDE)))
+
+
+def _int64_or_null(decimals: Value) -> Value:
     low, high = (
-        pa.scalar(Decimal(int(bound))).cast(result.type) for bound in (_INT64.min, _INT64.max)
+        pa.scalar(Decimal(int(bound))).cast(decimals.type) for bound in (_INT64.min, _INT64.max)
     )
-    fits = pc.and_(pc.greater_equal(result, low), pc.less_equal(result, high))
-    return pc.if_else(fits, result, pa.scalar(None, result.type)).cast(pa.int64())
+    fits = pc.and_(pc.greater_equal(decimals, low), pc.less_equal(decimals, high))
+    return pc.if_else(fits, decimals, pa.scalar(None, decimals.type)).cast(pa.int64())
 
 
 _INT_TEXT = r"^\s*[+-]?[0-9]+\s*$"
@@ -189,22 +190,7 @@ def _from_text(value: Value, target: str) -> Value:
     try:
         return text.cast(pa.int64())
     except pa.ArrowInvalid:  # more digits than 64 bits hold
-        return _long_ints(text)
-
-
-def _long_ints(text: Value) -> Value:
-    """Read integers of any length, a distinct text at a time; null where they do not fit."""
-    if isinstance(text, pa.Scalar):
-        return _int64_or_none(text)
-    encoded = text.dictionary_encode()
-    values = pa.array([_int64_or_none(item).as_py() for item in encoded.dictionary], pa.int64())
-    return values.take(encoded.indices)
-
-
-def _int64_or_none(text: pa.Scalar) -> pa.Scalar:
-    number = None if text.as_py() is None else int(text.as_py()[:40])
-    fits = number is not None and _INT64.min <= number <= _INT64.max
-    return pa.scalar(number if fits else None, pa.int64())
+        return _int64_or_null(pc.utf8_slice_codeunits(text, 0, 40).cast(pa.decimal256(40)))
 
 
 def is_in(value: Value, items: pa.Array) -> Value:

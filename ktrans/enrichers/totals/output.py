@@ -95,14 +95,18 @@ def rows(
 
 
 def _order_of(table: pa.Table, keys: Sequence[str]) -> np.ndarray:
-    """Return the order of a table's rows by some columns: text by code points, nulls last."""
+    """Return the order of a table's rows by some columns: text by code points, nulls last.
+
+    Only `value` is in descending order.
+    """
     plain = unified(table.select(keys)).combine_chunks()
     for index, column in enumerate(plain.columns):
         if pa.types.is_dictionary(column.type) and len(column):
             words, codes = column.chunk(0).dictionary, column.chunk(0).indices
             ranks = pc.rank(words, tiebreaker="dense").take(codes)
             plain = plain.set_column(index, keys[index], ranks)
-    order = pc.sort_indices(plain, sort_keys=[(name, "ascending") for name in keys])
+    orders = [(name, "descending" if name == "value" else "ascending") for name in keys]
+    order = pc.sort_indices(plain, sort_keys=orders)
     return np.asarray(order).astype(np.int64)
 
 
@@ -147,14 +151,11 @@ def top(
     aggregate = next(one for one in plan.aggregates if one.name == by)
     value = _values(plan, totals, aggregate)
     names = dict(zip(plan.group_by, plan.keys[1:], strict=True))
-    places = identify([totals.main], [WINDOW, *(names[name] for name in within)])[0]
-    if isinstance(value, pa.ChunkedArray):
-        value = value.combine_chunks()
-    ranked = np.asarray(pc.rank(value, sort_keys="descending", tiebreaker="min"))
-    place = np.empty(len(ranked), np.int64)
-    place[_order_of(totals.main, plan.keys)] = np.arange(len(ranked))
-    order = np.lexsort((place, ranked, places))
-    first = np.flatnonzero(np.diff(places[order], prepend=-1))
+    inside = [WINDOW, *(names[name] for name in within)]
+    rest = [key for key in plan.keys if key not in inside]
+    order = _order_of(totals.main.append_column("value", value), [*inside, "value", *rest])
+    places = identify([totals.main], inside)[0][order]
+    first = np.flatnonzero(np.diff(places, prepend=-1))
     position = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
     small = np.zeros(len(order), bool)
     small[order] = position >= limit
