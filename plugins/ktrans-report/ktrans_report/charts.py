@@ -22,6 +22,7 @@ SERIES = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)")
 STEPS = tuple(f"var(--s{number})" for number in range(7))
 """From nothing to the most."""
 _PLAIN = ",.3~f"
+SHOWN = {"field": "d", "type": "nominal"}
 
 
 def _chart(width: int, height: int | Spec, **parts: Any) -> Spec:
@@ -49,10 +50,11 @@ def _chart(width: int, height: int | Spec, **parts: Any) -> Spec:
     }
 
 
-def _series_color(series: Sequence[str], colours: Sequence[str], legend: Spec | None) -> Spec:
+def _series_color(series: Sequence[str], colours: Sequence[str], **legend: Any) -> Spec:
     names = list(series)
     scale = {"domain": names, "range": list(colours[: len(names)])}
-    return {"field": "s", "type": "nominal", "sort": names, "scale": scale, "legend": legend}
+    shown = legend if legend or len(names) > 1 else None
+    return {"field": "s", "type": "nominal", "sort": names, "scale": scale, "legend": shown}
 
 
 def _positions(
@@ -86,13 +88,7 @@ def over_time(
 ) -> Spec:
     """Draw stacked bars over time.
 
-    Args:
-        rows: `at` (microseconds), `series`, `value` and `shown`.
-        step_us: the width of a bar.
-        series: their names, in order.
-        axis: title of the values' axis.
-        width: in pixels.
-        colours: one a series.
+    A row has `at` (microseconds), `series`, `value` and `shown`; `axis` is the values' title.
     """
     values = []
     tops: dict[int, float] = {}
@@ -122,8 +118,8 @@ def over_time(
             "x2": {"field": "z"},
             "y": y,
             "y2": {"field": "w"},
-            "color": _series_color(series, colours, {} if len(series) > 1 else None),
-            "description": {"field": "d", "type": "nominal"},
+            "color": _series_color(series, colours),
+            "description": SHOWN,
         },
     )
 
@@ -137,12 +133,7 @@ def bars(
 ) -> Spec:
     """Draw bars side by side, each with its total behind it.
 
-    Args:
-        rows: in the order to show: `name`, `parts` (a value a series), `shown` (the total).
-        series: their names.
-        axis: title of the values' axis.
-        width: in pixels.
-        colours: one a series.
+    A row has `name`, `parts` (a value a series) and `shown` (the total); `axis` is the values' title.
     """
     names = [str(row["name"]) for row in rows]
     values = [
@@ -168,9 +159,9 @@ def bars(
         "encoding": {
             "x": x,
             "y": y,
-            "color": _series_color(series, colours, {} if len(series) > 1 else None),
+            "color": _series_color(series, colours),
             "order": {"field": "o", "type": "quantitative"},
-            "description": {"field": "d", "type": "nominal"},
+            "description": SHOWN,
         },
     }
     labels = {
@@ -196,15 +187,8 @@ def grid(
 ) -> Spec:
     """Draw a grid whose cells have one of a few states.
 
-    Args:
-        cells: `x` and `y` (positions), `state`, `shown`, and `mark` (a short text in the cell).
-        across: names of the columns; those that are empty get no label.
-        down: names of the rows.
-        states: name of each state and its colour, for the legend.
-        width: in pixels.
-        titles: of both axes.
-        slanted: whether the names of the columns are long.
-        mark: colour of the texts in cells.
+    A cell has `x` and `y` (positions), `state`, `shown` and `mark` (a short text in it). Columns with an
+    empty name get no label; `slanted` is for long names; `states` gives each state's colour.
     """
     values = [
         {"x": cell["x"], "y": cell["y"], "s": cell["state"], "d": cell["shown"], "m": cell["mark"]}
@@ -221,11 +205,12 @@ def grid(
                         labelPadding=6, labelColor=INK),
     }  # fmt: skip
     used = [state for state in states if any(value["s"] == state for value in values)]
-    legend = {"columns": 2 if narrow else len(used)}
-    color = _series_color(used, [states[state] for state in used], legend)
+    color = _series_color(
+        used, [states[state] for state in used], columns=2 if narrow else len(used)
+    )
     rectangles = {
         "mark": {"type": "rect", "stroke": LINE, "strokeWidth": 0.5},
-        "encoding": {**places, "color": color, "description": {"field": "d", "type": "nominal"}},
+        "encoding": {**places, "color": color, "description": SHOWN},
     }
     marks = {
         "transform": [{"filter": "datum.m != ''"}],

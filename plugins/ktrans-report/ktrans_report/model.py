@@ -12,13 +12,7 @@ Align = Literal["text", "number"]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The numbers of a chart, as texts.
-
-    Attributes:
-        head: the columns' names and whether they hold texts or numbers.
-        rows: the cells.
-        note: what the table leaves out, or nothing.
-    """
+    """The numbers of a chart, as texts; `note` says what it leaves out."""
 
     head: Sequence[tuple[str, Align]]
     rows: Sequence[Sequence[str]]
@@ -30,10 +24,6 @@ class Figure:
     """A chart, its finding in one sentence, and the same as a table.
 
     Attributes:
-        id: unique on the page.
-        title: what it shows.
-        finding: what it says.
-        table: its numbers.
         chart: makes its Vega-Lite specification for a width in pixels; None for a table alone.
         about: how it was counted, where that needs a word.
     """
@@ -51,11 +41,8 @@ class Section:
     """A part of the page.
 
     Attributes:
-        id: unique on the page; the key of its data in `--json`.
-        title: its heading.
-        figures: what it shows.
         missing: sentences on what is not shown, and the columns that it would need.
-        data: its numbers for machines.
+        data: its numbers, in `--json` under its id.
     """
 
     id: str
@@ -93,16 +80,12 @@ class Measure:
 
 @dataclass(slots=True)
 class Report:
-    """A report.
+    """What is on the page.
 
     Attributes:
-        title: of the page.
         places: what was read, for people.
-        made: when.
-        tiles: the summary.
-        sections: the parts, in order.
+        tiles: the summary; `numbers` are the same for machines.
         notes: what was counted, and what the reader should know.
-        numbers: of the summary, for machines.
     """
 
     title: str

@@ -103,17 +103,8 @@ def bars(  # noqa: PLR0913 - a figure has many parts
 ) -> Figure:
     """Make a figure of bars side by side.
 
-    Args:
-        id: of the figure.
-        title: of the figure.
-        finding: of the figure.
-        rows: with `name` and the series' keys.
-        unit: of the values.
-        first: heads the table's first column.
-        series: key and name of each part of a bar; `v` if not given.
-        more: further columns of the table.
-        about: of the figure.
-        colours: of the series.
+    Rows have `name` and the keys of the series (key and name of each part of a bar; `v` if not
+    given). The table has `name` under the heading `first`, the series, and `more`.
     """
     series = series or [("v", unit.capitalize())]
     rows = [{**row, "total": sum(row[key] or 0 for key, _ in series)} for row in rows]

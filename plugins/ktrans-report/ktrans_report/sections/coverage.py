@@ -32,13 +32,7 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """The period in equal slots.
-
-    Attributes:
-        first: number of the first slot since 1970.
-        count: how many there are.
-        step: a slot's length in microseconds.
-    """
+    """The period in equal slots of `step` microseconds; `first` is the first one's number since 1970."""
 
     first: int
     count: int
@@ -120,11 +114,7 @@ def _grid(
 def _chosen(seen: list[str], gaps: Mapping[str, int], absent: list[str], most: int) -> list[str]:
     """Choose the rows to show: expected and absent ones, those with most gaps, then the busiest.
 
-    Args:
-        seen: the busiest first.
-        gaps: how many slots each lacks.
-        absent: expected ones without rows.
-        most: how many in all.
+    `seen` has the busiest first.
     """
     room = max(most - len(absent), 2)
     worst = sorted((key for key in seen if gaps[key]), key=lambda key: -gaps[key])[: room // 2]

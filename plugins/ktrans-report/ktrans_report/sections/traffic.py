@@ -103,14 +103,7 @@ def _verdicts(rows: Sequence[dict[str, Any]], step: int) -> Figure:
 def _chart(
     rows: Sequence[dict[str, Any]], step: int, series: Mapping[str, str], unit: str
 ) -> Callable[[int], Any]:
-    """Prepare bars over time.
-
-    Args:
-        rows: with `since`, `from` and the series' keys.
-        step: the width of a bar.
-        series: key and name of each part of a bar; without a name if there is only one.
-        unit: of the values.
-    """
+    """Prepare bars over time; a series that is alone has no name."""
     size, axis = text.scale(max(sum(row[key] or 0 for key in series) for row in rows), unit)
     drawn = [
         {
