@@ -22,9 +22,9 @@ from ktrans.api import (
     StateUpdate,
     TaskId,
 )
-from ktrans.enrichers.totals.config import RollupEnricherConfig, micros
+from ktrans.enrichers.totals.config import REVISION, RollupEnricherConfig
 from ktrans.enrichers.totals.epoch import RollupEpoch
-from ktrans.enrichers.totals.output import REVISION, out_schema
+from ktrans.enrichers.totals.output import out_schema
 from ktrans.enrichers.totals.plan import RollupPlan, make_plan
 from ktrans.enrichers.totals.prepare import Prepared, prepare
 from ktrans.enrichers.totals.state import Opened
@@ -87,14 +87,7 @@ class RollupEnricher(StatefulEnricher[RollupEnricherConfig]):
         weight = config.weight
         if weight not in schema.names and "weight" not in config.model_fields_set:
             weight = None
-        self._plan = make_plan(
-            schema,
-            width=micros(config.window),
-            times=times,
-            group_by=config.group_by,
-            aggregates=config.functions(),
-            weight=weight,
-        )
+        self._plan = make_plan(config, schema, times, weight)
         self._input = schema
         self._schema = out_schema(self._plan, schema, revisions=config.late == "correct")
         return self._schema

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ktrans.api import ComponentConfig
-from ktrans.enrichers.totals.output import REVISION
 from ktrans.kit.units import WholeSeconds
 
+REVISION = "revision"
 CENTURY = 100 * 366 * 86_400
 Function = Literal["sum", "count", "min", "max", "mean", "distinct", "approx_distinct"]
 Name = Annotated[str, StringConstraints(min_length=1)]

@@ -162,14 +162,7 @@ class RollupEpoch:
 
     def _emit(self, totals: Totals, revision: int | None) -> Iterator[pa.RecordBatch]:
         if (choice := self._config.top) is not None:
-            totals = top(
-                self._plan,
-                totals,
-                limit=choice.limit,
-                by=choice.by,
-                within=choice.within,
-                other=choice.other,
-            )
+            totals = top(self._plan, totals, choice)
         yield from rows(self._plan, self._schema, totals, revision=revision)
 
     def accounting(self) -> EpochAccounting:

@@ -10,25 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.enrichers.totals import sketch
+from ktrans.enrichers.totals.config import REVISION, Top
 from ktrans.enrichers.totals.merge import Totals, identify, merge, slim, texts, unified
 from ktrans.enrichers.totals.plan import WINDOW, Aggregate, RollupPlan
 from ktrans.flow.schema import TEXT, TIME
 from ktrans.kit.columns import spread
 
-REVISION = "revision"
 BATCH_ROWS = 65_536
 SERIES = b"ktrans.series"
 """Schema metadata: JSON with `time`, `tags` and `fields`, for formats that write time series."""
 
 
 def out_schema(plan: RollupPlan, schema: pa.Schema, *, revisions: bool) -> pa.Schema:
-    """Return the schema of the output.
-
-    Args:
-        plan: what is computed.
-        schema: of the rows that come in.
-        revisions: whether late rows make totals of their own.
-    """
+    """Return the schema of the output, given that of the input."""
     fields = [
         pa.field("window_start", TIME, metadata={"description": "Begin of the window, inclusive"}),
         pa.field("window_end", TIME, metadata={"description": "End of the window, exclusive"}),
@@ -63,15 +57,7 @@ def rows(
     revision: int | None,
     only: pa.ChunkedArray | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield totals as rows, ordered by window.
-
-    Args:
-        plan: what was computed.
-        schema: from `out_schema`.
-        totals: any totals.
-        revision: the epoch, for rows that came late.
-        only: a mask of the totals to yield.
-    """
+    """Yield totals, or those that the mask `only` has, as rows of `schema`, ordered by window."""
     values = [(one.name, _values(plan, totals, one)) for one in plan.aggregates]
     table = totals.main.select(plan.keys)
     for name, column in values:
@@ -132,39 +118,27 @@ def _values(plan: RollupPlan, totals: Totals, one: Aggregate) -> pa.ChunkedArray
     return pa.array(counts[own].astype(np.int64), pa.int64())
 
 
-def top(
-    plan: RollupPlan, totals: Totals, *, limit: int, by: str, within: Sequence[str], other: str
-) -> Totals:
-    """Keep the largest totals of each window, and merge the others.
-
-    Args:
-        plan: what was computed.
-        totals: of any windows.
-        limit: how many to keep of each window (and each combination of `within`).
-        by: the aggregate to go by; ties are broken by group.
-        within: group columns that are not merged.
-        other: the value of the other group columns in merged totals; columns other than text are
-            null.
-    """
+def top(plan: RollupPlan, totals: Totals, choice: Top) -> Totals:
+    """Keep the largest totals of each window, and merge the others; ties are broken by group."""
     if not totals.main.num_rows:
         return totals
-    aggregate = next(one for one in plan.aggregates if one.name == by)
+    aggregate = next(one for one in plan.aggregates if one.name == choice.by)
     value = _values(plan, totals, aggregate)
     names = dict(zip(plan.group_by, plan.keys[1:], strict=True))
-    inside = [WINDOW, *(names[name] for name in within)]
+    inside = [WINDOW, *(names[name] for name in choice.within)]
     rest = [key for key in plan.keys if key not in inside]
     order = _order_of(totals.main.append_column("value", value), [*inside, "value", *rest])
     places = identify([totals.main], inside)[0][order]
     first = np.flatnonzero(np.diff(places, prepend=-1))
     position = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
     small = np.zeros(len(order), bool)
-    small[order] = position >= limit
+    small[order] = position >= choice.limit
     if not small.any():
         return totals
-    relabelled = [names[name] for name in plan.group_by if name not in within]
+    relabelled = [names[name] for name in plan.group_by if name not in choice.within]
     numbers = identify([totals.main, *totals.members], plan.keys)
     tables = [
-        _relabel(table, relabelled, small[number], other)
+        _relabel(table, relabelled, small[number], choice.other)
         for table, number in zip([totals.main, *totals.members], numbers, strict=True)
     ]
     return merge(plan, [Totals(tables[0], tuple(tables[1:]), totals.size)])

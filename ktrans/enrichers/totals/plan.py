@@ -7,7 +7,7 @@ Every aggregate is made of *parts* that can be merged (a mean is a sum and a cou
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ktrans.api import ConfigError
 from ktrans.enrichers.totals import sketch
+from ktrans.enrichers.totals.config import RollupEnricherConfig, micros
 from ktrans.flow.schema import COUNTERS, TEXT
 from ktrans.kit.columns import is_text, option, require, require_integer
 
@@ -127,27 +128,14 @@ class RollupPlan:
 
 
 def make_plan(
-    schema: pa.Schema,
-    *,
-    width: int,
-    times: Sequence[str],
-    group_by: Sequence[str],
-    aggregates: Mapping[str, tuple[str, str | None]],
-    weight: str | None,
+    config: RollupEnricherConfig, schema: pa.Schema, times: Sequence[str], weight: str | None
 ) -> RollupPlan:
-    """Determine what to compute.
-
-    Args:
-        schema: of the rows.
-        width: of a window, microseconds.
-        times: timestamp columns; the first that is not null is the time of a row.
-        group_by: columns of the rows.
-        aggregates: output name to function and column (None: rows).
-        weight: a column that says how many rows a row stands for.
+    """Determine what to compute of rows of a schema, which has these columns of times and weight.
 
     Raises:
         ConfigError: a column is missing or does not fit.
     """
+    group_by = config.group_by
     with option("group_by"):
         require(schema, group_by, "rollup")
         kinds = tuple(_key_type(schema, name) for name in group_by)
@@ -157,12 +145,12 @@ def make_plan(
     if weight is not None:
         with option("weight"):
             require_integer(schema, [weight], "rollup")
-    plan = RollupPlan(width, tuple(times), tuple(group_by), kinds, weight)
+    plan = RollupPlan(micros(config.window), tuple(times), group_by, kinds, weight)
     plan.parts.append(Part(ROWS, "count", None, pa.int64()))
     for name in COUNTERS:
         if name in schema.names:
             plan.parts.append(Part(name, "sum", name, pa.int64()))
-    for name, (function, column) in aggregates.items():
+    for name, (function, column) in config.functions().items():
         with option(f"aggregates.{name}"):
             plan.aggregates.append(_aggregate(plan, schema, name, function, column))
     return plan

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -75,18 +75,9 @@ def read(plan: RollupPlan, parts: Sequence[bytes], name: str) -> Opened:
         # The log holds parts of the other definition: the next change has to replace it.
         known = Meta(plan.definition(), meta.closed_until, meta.newest, logged=1 << 62)
         return Opened(known, empty(plan))
-    merged = merge(
-        plan,
-        [
-            Totals(
-                _named(tables, _MAIN, plan.main_schema()),
-                tuple(
-                    _named(tables, member.name, plan.member_schema(member, stored=True))
-                    for member in plan.members
-                ),
-            )
-        ],
-    )
+    main = _named(tables, _MAIN, plan.main_schema())
+    members = (_named(tables, m.name, plan.member_schema(m, stored=True)) for m in plan.members)
+    merged = merge(plan, [Totals(main, tuple(members))])
     since = None if meta.closed_until is None else meta.closed_until - plan.width + 1
     totals = sized(plan, merged.where(since))
     if sums(totals.main) != meta.sums:
@@ -119,18 +110,13 @@ def update(
 ) -> tuple[StateUpdate, Meta]:
     """Return what to store of an epoch, and the facts about the open totals after it.
 
-    Args:
-        plan: what was computed.
-        before: facts before the epoch.
-        added: the totals of the epoch's rows in windows that stay open.
-        after: all open totals after the epoch; `logged` is not set yet.
+    `added` are the totals of the epoch's rows in windows that stay open, `after` all open totals,
+    in which `logged` is not set yet.
     """
     logged = before.logged + max(added.rows, LEAST_ROWS)
     whole = logged > 2 * after.totals.rows + SLACK_ROWS
     stored = after.totals if whole else added
-    meta = Meta(
-        **{**asdict(after.meta), "logged": max(stored.rows, LEAST_ROWS) if whole else logged}
-    )
+    meta = replace(after.meta, logged=max(stored.rows, LEAST_ROWS) if whole else logged)
     known = json.dumps(asdict(meta)).encode()
     names = [_MAIN, *(member.name for member in plan.members)]
     parts = tuple(
