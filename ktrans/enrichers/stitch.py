@@ -38,7 +38,7 @@ from ktrans.api import ConfigError, Context
 from ktrans.enrichers.hashes.hash_sets import Hashes, new_seeds
 from ktrans.enrichers.hashes.hashing import combine
 from ktrans.enrichers.held_rows.base import HeldConfig, HeldEnricher, present, windows
-from ktrans.enrichers.held_rows.join_pairs import COUNTS, Joined
+from ktrans.enrichers.held_rows.join_pairs import COUNTERS, COUNTS, joined
 from ktrans.enrichers.held_rows.pairing import pair
 from ktrans.enrichers.held_rows.spill import Hold
 from ktrans.kit.columns import distinct, option, plain_integers, require_flow, require_text
@@ -125,7 +125,7 @@ class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
         for name in ("src_port", "dst_port", "protocol", "tcp_flags"):
             noted[name] = plain_integers(batch.column(name))[0][rows].astype(np.int32)
         chosen = pa.array(rows)
-        for name in Joined.COUNTERS:
+        for name in COUNTERS:
             if name in batch.schema.names:
                 count, gone = plain_integers(batch.column(name).take(chosen))
                 noted[name] = count
@@ -178,7 +178,7 @@ class StitchEnricher(HeldEnricher[StitchEnricherConfig]):
             Hashes(noted["high"], noted["low"]), noted["back"], noted["start"], noted["end"] + slack
         )
         forward, backward = _initiators(noted, one, other)
-        return Joined(noted, forward, backward).release(hold)
+        return joined(noted, forward, backward, hold.drain())
 
 
 def _initiators(

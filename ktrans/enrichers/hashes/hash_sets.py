@@ -78,6 +78,21 @@ class Hashes:
             new = self._changes(order)
         return order, new
 
+    def contested(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the hashes that come with several values.
+
+        Returns:
+            The positions of all their rows, sorted by hash, and for each the number of its hash.
+        """
+        order, new = self.groups()
+        if not order.size:
+            return order, order
+        starts, sorted_ = np.flatnonzero(new), values[order]
+        lowest, highest = (f.reduceat(sorted_, starts) for f in (np.minimum, np.maximum))
+        group = np.cumsum(new) - 1
+        chosen = (lowest != highest)[group]
+        return order[chosen], group[chosen]
+
     def _changes(self, order: np.ndarray) -> np.ndarray:
         high, low = self.high[order], self.low[order]
         new = np.ones(len(order), bool)

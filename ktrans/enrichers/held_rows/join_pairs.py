@@ -7,67 +7,69 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import pyarrow as pa
 
-from ktrans.enrichers.held_rows.spill import Hold, without_rows
+from ktrans.enrichers.held_rows.spill import without_rows
 
 COUNTS = ("packets", "bytes", "packets_rev", "bytes_rev")
 _DROPPED = ("packets_dropped", "bytes_dropped")
 
 
-class Joined:
-    """What is to change in held rows.
+COUNTERS = ("packets", "bytes", *_DROPPED)
+
+
+def joined(
+    noted: Mapping[str, np.ndarray],
+    forward: np.ndarray,
+    backward: np.ndarray,
+    batches: Iterable[pa.RecordBatch],
+) -> Iterator[pa.RecordBatch]:
+    """Yield batches in which records have the counters of others, which go.
 
     Args:
         noted: by name, what was noted of each record: `row` (its number), `start`, `end`, and for
             each counter its value and, with a question mark behind its name, whether it has one.
         forward: positions of the records that get the others' counters.
-        backward: positions of the others, which go.
+        backward: positions of the others.
+        batches: the rows.
     """
+    order = np.argsort(forward)  # records are noted in the order of their rows
+    forward, backward = forward[order], backward[order]
+    all_ = np.ones(len(forward), bool)
+    start, end = noted["start"], noted["end"]
+    new = {
+        "start_time": (np.minimum(start[forward], start[backward]), all_),
+        "end_time": (np.maximum(end[forward], end[backward]), all_),
+        "packets_rev": (noted["packets"][backward], noted["packets?"][backward]),
+        "bytes_rev": (noted["bytes"][backward], noted["bytes?"][backward]),
+    }
+    for name in _DROPPED:
+        if name in noted:
+            there, here = noted[f"{name}?"][forward], noted[f"{name}?"][backward]
+            total = np.where(there, noted[name][forward], 0)
+            total += np.where(here, noted[name][backward], 0)
+            new[name] = (total, there | here)
+    rows = noted["row"]
+    return without_rows(_changed(batches, rows[forward], new), np.sort(rows[backward]))
 
-    COUNTERS = ("packets", "bytes", *_DROPPED)
 
-    def __init__(
-        self, noted: Mapping[str, np.ndarray], forward: np.ndarray, backward: np.ndarray
-    ) -> None:
-        order = np.argsort(forward)  # records are noted in the order of their rows
-        forward, backward = forward[order], backward[order]
-        self._rows = noted["row"][forward]
-        self._gone = np.sort(noted["row"][backward])
-        self._new: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        all_ = np.ones(len(forward), bool)
-        start, end = noted["start"], noted["end"]
-        self._new["start_time"] = (np.minimum(start[forward], start[backward]), all_)
-        self._new["end_time"] = (np.maximum(end[forward], end[backward]), all_)
-        for name in ("packets", "bytes"):
-            self._new[f"{name}_rev"] = (noted[name][backward], noted[f"{name}?"][backward])
-        for name in _DROPPED:
-            if name in noted:
-                there, here = noted[f"{name}?"][forward], noted[f"{name}?"][backward]
-                total = np.where(there, noted[name][forward], 0)
-                total += np.where(here, noted[name][backward], 0)
-                self._new[name] = (total, there | here)
-
-    def release(self, hold: Hold) -> Iterator[pa.RecordBatch]:
-        """Yield the held batches with the changes made."""
-        return without_rows(self._changed(hold.drain()), self._gone)
-
-    def _changed(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        first = 0
-        for batch in batches:
-            last = first + batch.num_rows
-            changed = slice(*np.searchsorted(self._rows, (first, last)).tolist())
-            yield self._change(batch, changed, first) if changed.stop > changed.start else batch
-            first = last
-
-    def _change(self, batch: pa.RecordBatch, which: slice, first: int) -> pa.RecordBatch:
-        rows = self._rows[which] - first
-        columns = []
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            new = self._new.get(name)
-            if new is None:
-                columns.append(column)
-            else:
-                columns.append(_with(column, rows, new[0][which], new[1][which]))
-        return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+def _changed(
+    batches: Iterable[pa.RecordBatch],
+    rows: np.ndarray,
+    new: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> Iterator[pa.RecordBatch]:
+    """Yield batches with new values, and whether there is one, in some rows of some columns."""
+    first = 0
+    for batch in batches:
+        which = slice(*np.searchsorted(rows, (first, first + batch.num_rows)).tolist())
+        here = rows[which] - first
+        first += batch.num_rows
+        if not here.size:
+            yield batch
+            continue
+        columns = [
+            _with(column, here, *(part[which] for part in new[name])) if name in new else column
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def _with(column: pa.Array, rows: np.ndarray, numbers: np.ndarray, valid: np.ndarray) -> pa.Array:

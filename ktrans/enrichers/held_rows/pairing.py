@@ -31,16 +31,7 @@ def pair(connections: Hashes, back: np.ndarray, start: np.ndarray, end: np.ndarr
     Returns:
         Positions of the two records of each pair, in no particular order.
     """
-    order, new = connections.groups()
-    if not order.size:
-        return order, order
-    starts = np.flatnonzero(new)
-    sorted_back = back[order]
-    both = np.logical_or.reduceat(sorted_back, starts)
-    both &= ~np.logical_and.reduceat(sorted_back, starts)
-    group = np.cumsum(new) - 1
-    chosen = both[group]  # only connections with records of both directions
-    order, group = order[chosen], group[chosen]
+    order, group = connections.contested(back)  # those with records of both directions
     times, rank = ranked(start[order])
     key = within(group, rank)
     by_start = np.argsort(key, kind="stable")

@@ -28,15 +28,7 @@ def second_reports(
     Returns:
         Positions of the reports, in no particular order.
     """
-    order, new = flows.groups()
-    if not order.size:
-        return order
-    starts = np.flatnonzero(new)
-    sorted_rank = rank[order]
-    several = np.minimum.reduceat(sorted_rank, starts) != np.maximum.reduceat(sorted_rank, starts)
-    group = np.cumsum(new) - 1
-    chosen = several[group]  # only flows that more than one capture point saw
-    order, group = order[chosen], group[chosen]
+    order, group = flows.contested(rank)  # those that more than one capture point saw
     level = _levels(group, rank[order])
     times, at = ranked(start[order])
     key = within(group, at)
