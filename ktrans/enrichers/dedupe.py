@@ -67,11 +67,6 @@ class DedupeEnricher(Enricher[DedupeEnricherConfig]):
         del task
         return type(self)(self.config, self.context)
 
-    @property
-    def state_bytes(self) -> int:
-        """The memory that the state takes."""
-        return self._kept.nbytes + self._counted.nbytes + self._positions.nbytes
-
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Drop replays, then redeliveries."""
         if not batch.num_rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pyarrow as pa
 from pydantic import Field, StringConstraints
@@ -69,6 +69,7 @@ def _labels(view: View, attribute: Attribute) -> pa.Array:
 class ToEcsEnricher(ReshapeEnricher[ToEcsEnricherConfig]):
     """Makes ECS documents."""
 
+    target = "ecs"
     table = ECS
     own_rules: Mapping[str, Rule] = {
         "event_type": _event_type,
@@ -80,11 +81,3 @@ class ToEcsEnricher(ReshapeEnricher[ToEcsEnricherConfig]):
     def parts(self) -> Sequence[str]:
         """Return the optional parts."""
         return self.config.parts
-
-    def settings(self) -> Mapping[str, Any]:
-        """Return the version."""
-        return {"version": self.config.version}
-
-    def target(self) -> str:
-        """Name schema and version."""
-        return f"ecs {self.config.version}"

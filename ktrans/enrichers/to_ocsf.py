@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -157,6 +157,7 @@ def _leftovers(view: View, attribute: Attribute) -> pa.Array:
 class ToOcsfEnricher(ReshapeEnricher[ToOcsfEnricherConfig]):
     """Makes OCSF Network Activity records."""
 
+    target = "ocsf"
     table = OCSF
     own_rules: Mapping[str, Rule] = {
         "activity": _activity,
@@ -186,10 +187,6 @@ class ToOcsfEnricher(ReshapeEnricher[ToOcsfEnricherConfig]):
         major, minor, _ = (int(number) for number in self.config.version.split("."))
         return [each for each in super().attributes() if each.since <= (major, minor)]
 
-    def settings(self) -> Mapping[str, Any]:
-        """Return version and profiles."""
-        return {"version": self.config.version, "profiles": self.config.profiles}
-
     def eligible(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the rows with an address, and with a time: OCSF requires one of an event."""
         batch = super().eligible(batch)
@@ -198,7 +195,3 @@ class ToOcsfEnricher(ReshapeEnricher[ToOcsfEnricherConfig]):
             if name in batch.schema.names and not timed.all():
                 timed |= valid(batch.column(name))
         return batch if timed.all() else batch.filter(pa.array(timed))
-
-    def target(self) -> str:
-        """Name schema and version."""
-        return f"ocsf {self.config.version}"

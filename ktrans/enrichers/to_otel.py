@@ -44,16 +44,13 @@ def _middle(view: View, attribute: Attribute) -> pa.Array:
 class ToOtelEnricher(ReshapeEnricher[ToOtelEnricherConfig]):
     """Makes OpenTelemetry log records."""
 
+    target = "opentelemetry"
     table = OTEL
     own_rules: Mapping[str, Rule] = {"middle": _middle}
 
     def parts(self) -> Sequence[str]:
         """Return the optional parts."""
         return self.config.parts
-
-    def target(self) -> str:
-        """Name the schema."""
-        return "opentelemetry"
 
     def extra_path(self, path: str) -> tuple[str, ...]:
         """Put further attributes among the others, their dots kept."""

@@ -115,11 +115,6 @@ class HashSet:
     def __len__(self) -> int:
         return sum(len(run) for runs in self.shards for run in runs)
 
-    @property
-    def nbytes(self) -> int:
-        """The memory that the hashes take."""
-        return 16 * len(self)
-
     def contains(self, sorted_: Hashes) -> np.ndarray:
         """Return which of some hashes, sorted by their upper half, are in the set."""
         found = np.zeros(len(sorted_), bool)
@@ -182,11 +177,6 @@ class Positions:
     def number(self, name: Hashable) -> int:
         """Return an object's number, by any hashable that names it."""
         return self.objects.setdefault(name, len(self.objects))
-
-    @property
-    def nbytes(self) -> int:
-        """The memory that the bitmaps take."""
-        return sum(chunk.nbytes for chunk in self.chunks.values())
 
     def seen(self, objects: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return which rows were seen, here or before, and remember the others.

@@ -87,6 +87,9 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
     """
 
     drops_rows = True
+    target: ClassVar[str]
+    """The target schema, named with its version in the metadata of the output."""
+
     table: ClassVar[Sequence[Attribute]]
     """All attributes of the target schema."""
 
@@ -99,6 +102,7 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
     def __init__(self, config: C, context: Context | None = None) -> None:
         super().__init__(config, context)
         self.changes_counters = not {"bytes", "packets"} <= set(config.keep)
+        self._options = config.model_dump()
         self._root: Members = {}
         self._schema: pa.Schema
         self._inputs: list[str]
@@ -111,14 +115,6 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
         """Return the attributes that the config asks for, in the record's order."""
         parts = {"", *self.parts()}
         return [each for each in self.table if each.part in parts]
-
-    def settings(self) -> Mapping[str, Any]:
-        """Return the constants that the config decides, by name."""
-        return {}
-
-    def target(self) -> str:
-        """Name the target schema and its version, for the metadata of the output."""
-        return self.config.type
 
     def eligible(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the rows that can be records: those with at least one address."""
@@ -181,7 +177,8 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
                         hint="copy it under another name with a derive enricher before this one",
                     )
                 fields.append(schema.field(name))
-        self._schema = pa.schema(fields, metadata={"ktrans.target": self.target()})
+        target = f"{self.target} {self._options.get('version', '')}".rstrip()
+        self._schema = pa.schema(fields, metadata={"ktrans.target": target})
         read = {name for each in used for name in (*each.columns, *each.by)}
         read |= {*self.config.keep, *ADDRESSES}
         self._inputs = [name for name in schema.names if name in read]
@@ -190,7 +187,7 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Make the records."""
         batch = self.eligible(batch.select(self._inputs))
-        view = View(batch, self.settings())
+        view = View(batch, self._options)
         rules = {**RULES, **self.own_rules}
         arrays = [
             self._build(name, member, view, rules)

@@ -25,12 +25,12 @@ class View:
 
     Args:
         batch: the rows.
-        settings: values of constants that depend on the config, by the name in `Attribute.value`.
+        options: those of the enricher, which are the values of constants named like them.
     """
 
-    def __init__(self, batch: pa.RecordBatch, settings: Mapping[str, Any]) -> None:
+    def __init__(self, batch: pa.RecordBatch, options: Mapping[str, Any]) -> None:
         self.rows = batch.num_rows
-        self.settings = settings
+        self.options = options
         self._columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         self._texts: dict[str, pa.DictionaryArray] = {}
 

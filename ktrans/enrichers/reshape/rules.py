@@ -30,10 +30,10 @@ def copy(view: View, attribute: Attribute) -> pa.Array:
 
 
 def constant(view: View, attribute: Attribute) -> pa.Array:
-    """Return the same value in every row; settings replace the values that they name."""
+    """Return the same value in every row; that of an option, if it is the name of one."""
     value = attribute.value
     if isinstance(value, str):
-        value = view.settings.get(value, value)
+        value = view.options.get(value, value)
     if attribute.kind == TEXT:
         codes = pa.array(np.zeros(view.rows, np.int32))
         return pa.DictionaryArray.from_arrays(codes, pa.array([value], pa.string()))

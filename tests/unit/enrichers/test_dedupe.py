@@ -173,7 +173,9 @@ def test_memory_is_32_bytes_a_row():
     for i in range(rounds):
         rows = [(flow, f"o{i}", flow) for flow in range(i * size + 1, (i + 1) * size + 1)]
         enricher.apply(batch_of(rows))
-    assert enricher.state_bytes <= 33 * size * rounds
+    hashes = 16 * (len(enricher._kept) + len(enricher._counted))
+    bitmaps = sum(chunk.nbytes for chunk in enricher._positions.chunks.values())
+    assert hashes + bitmaps <= 33 * size * rounds
 
 
 def test_each_task_begins_anew():
