@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ktrans.api import Context
 from ktrans.enrichers.reshape.base import ReshapeConfig, ReshapeEnricher, Rule
-from ktrans.enrichers.reshape.batch_view import View, only_where, valid
+from ktrans.enrichers.reshape.batch_view import View, only_where
 from ktrans.enrichers.reshape.rules import as_texts, copy, text_lists
 from ktrans.flow.columns import coalesce_text, nulls
 from ktrans.flow.maps import extended, map_value
@@ -159,6 +159,7 @@ class ToOcsfEnricher(ReshapeEnricher[ToOcsfEnricherConfig]):
 
     target = "ocsf"
     table = OCSF
+    required = (*ReshapeEnricher.required, _TIMES)  # OCSF requires a time of an event
     own_rules: Mapping[str, Rule] = {
         "activity": _activity,
         "intermediate": _intermediate,
@@ -186,12 +187,3 @@ class ToOcsfEnricher(ReshapeEnricher[ToOcsfEnricherConfig]):
         """Return the attributes of the version and the profiles."""
         major, minor, _ = (int(number) for number in self.config.version.split("."))
         return [each for each in super().attributes() if each.since <= (major, minor)]
-
-    def eligible(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows with an address, and with a time: OCSF requires one of an event."""
-        batch = super().eligible(batch)
-        timed = np.zeros(batch.num_rows, bool)
-        for name in _TIMES:
-            if name in batch.schema.names and not timed.all():
-                timed |= valid(batch.column(name))
-        return batch if timed.all() else batch.filter(pa.array(timed))

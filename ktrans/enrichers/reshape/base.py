@@ -17,7 +17,7 @@ from ktrans.enrichers.reshape.rules import RULES
 from ktrans.flow.columns import nulls
 from ktrans.flow.schema import NAMES, TEXT
 from ktrans.flow.target_schemas.attribute import Attribute
-from ktrans.kit.columns import option, require
+from ktrans.kit.columns import is_text, option, require
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 Path = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$")]
@@ -93,6 +93,9 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
     table: ClassVar[Sequence[Attribute]]
     """All attributes of the target schema."""
 
+    required: ClassVar[Sequence[Sequence[str]]] = (ADDRESSES,)
+    """Of each of these groups of columns a row must have a value in one, or it is left out."""
+
     own_rules: Mapping[str, Rule] = MappingProxyType({})
     """The rules that only this target's table names."""
 
@@ -115,10 +118,6 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
         """Return the attributes that the config asks for, in the record's order."""
         parts = {"", *self.parts()}
         return [each for each in self.table if each.part in parts]
-
-    def eligible(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows that can be records: those with at least one address."""
-        return with_address(batch)
 
     def extra_path(self, path: str) -> tuple[str, ...]:
         """Turn the path of an `extra` attribute into that of the table."""
@@ -186,7 +185,9 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Make the records."""
-        batch = self.eligible(batch.select(self._inputs))
+        batch = batch.select(self._inputs)
+        for names in self.required:
+            batch = with_any(batch, names)
         view = View(batch, self._options)
         rules = {**RULES, **self.own_rules}
         arrays = [
@@ -217,13 +218,13 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
         )
 
 
-def with_address(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the rows that have at least one address."""
+def with_any(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """Return the rows that have a value in at least one of some columns."""
     there = np.zeros(batch.num_rows, bool)
-    for name in ADDRESSES:
+    for name in names:
         if name in batch.schema.names and not there.all():
             column = batch.column(name)
-            if column.type != TEXT or column.dictionary.null_count:
+            if is_text(column.type) and (column.type != TEXT or column.dictionary.null_count):
                 column = tidy_text(column)
             there |= valid(column)
     return batch if there.all() else batch.filter(pa.array(there))
