@@ -75,7 +75,7 @@ def command(places: tuple[str, ...], output: str | None, as_json: bool, **given:
     numbers go to standard output, and the page is written only if --output names it.
     """
     from ktrans.api import UsageError
-    from ktrans_report.options import Options, Prices, memory, moment
+    from ktrans_report.options import Options, memory, moment
     from ktrans_report.page import render
     from ktrans_report.report import make
 
@@ -91,7 +91,6 @@ def command(places: tuple[str, ...], output: str | None, as_json: bool, **given:
         start_us=moment(given.pop("start"), "--from"),
         end_us=moment(given.pop("end"), "--to"),
         memory=memory(given.pop("memory")),
-        prices=Prices(*(given.pop(f"price_{path}") for path in ("internet", "zone", "region"))),
         **given,
     )
     report = make(options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,28 +25,9 @@ class Expected(BaseModel):
     interfaces: list[str] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """USD per GB (10^9 bytes) by kind of path; None where no price was given."""
-
-    internet: float | None = None
-    zone: float | None = None
-    region: float | None = None
-
-    def __post_init__(self) -> None:
-        """Check that prices are finite numbers."""
-        for name, price in asdict(self).items():
-            if price is not None and not math.isfinite(price):
-                raise UsageError(f"--price-{name}: {price} is not a price")
-
-    def __bool__(self) -> bool:
-        """Return whether there is a price."""
-        return self != Prices()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of a report; times are microseconds since 1970, UTC."""
+    """The options of a report; times are microseconds since 1970, UTC, prices USD per 10^9 bytes."""
 
     places: tuple[str, ...] = ()
     receipt: str | None = None
@@ -57,12 +38,18 @@ class Options:
     top: int = 12
     all_reports: bool = False
     expect: str | None = None
-    prices: Prices = field(default_factory=Prices)
+    price_internet: float | None = None
+    price_zone: float | None = None
+    price_region: float | None = None
     endpoint: str | None = None
     memory: int = 1 << 30
 
     def __post_init__(self) -> None:
-        """Check that the period is not empty."""
+        """Check that prices are finite numbers, and that the period is not empty."""
+        for name in ("internet", "zone", "region"):
+            price = getattr(self, f"price_{name}")
+            if price is not None and not math.isfinite(price):
+                raise UsageError(f"--price-{name}: {price} is not a price")
         if self.start_us is not None and self.end_us is not None and self.start_us >= self.end_us:
             raise UsageError(
                 "the period is empty: --from is not before --to",

@@ -80,7 +80,7 @@ def _fill(
         rejected.section(lake, options.top),
         exposure.section(lake, options.top),
     ]
-    priced = cost.section(lake, options.prices)
+    priced = cost.section(lake, options)
     if priced:
         made.append(priced)
     report.tiles = summary.tiles(lake, report.numbers, made)

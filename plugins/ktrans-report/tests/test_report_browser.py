@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from ktrans_report.options import Options, Prices
+from ktrans_report.options import Options
 from ktrans_report.page import render
 from ktrans_report.report import make
 
@@ -46,7 +46,9 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     (folder / "lake").mkdir()
     pq.write_table(made.table(list(rows())), folder / "lake/a.parquet")
-    options = Options(places=(str(folder / "lake"),), prices=Prices(0.09, 0.01, 0.02))
+    options = Options(
+        places=(str(folder / "lake"),), price_internet=0.09, price_zone=0.01, price_region=0.02
+    )
     path = folder / "page.html"
     path.write_text(render(make(options)))
     return path.as_uri()

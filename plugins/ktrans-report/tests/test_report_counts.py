@@ -206,15 +206,13 @@ def test_the_finding_names_the_hours(lake):
 
 
 def test_costs_only_with_prices(numbers):
-    from ktrans_report.options import Prices
-
     rows = [
         flow(dst_addr="8.8.8.8", bytes=2_000_000_000),
         flow(src_addr="8.8.8.8", dst_addr="10.0.0.1", bytes=9_000_000_000),
         flow(src_zone="a", dst_zone="b", bytes=10_000_000_000),
     ]
     assert "cost" not in numbers(rows)["sections"]
-    told = numbers(rows, prices=Prices(internet=0.1, zone=0.01, region=0.02))
+    told = numbers(rows, price_internet=0.1, price_zone=0.01, price_region=0.02)
     assert told["sections"]["cost"]["by_report"]["total_usd"] == pytest.approx(0.2 + 0.1)
     assert any("src_region" in said for said in told["not_shown"])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from ktrans_report.options import Options, Prices
+from ktrans_report.options import Options
 from ktrans_report.page import render
 from ktrans_report.report import make
 
@@ -68,7 +68,7 @@ def hostile(tmp_path_factory):
         ]
     path = tmp_path_factory.mktemp("hostile") / "a.parquet"
     pq.write_table(made.table(rows), path)
-    options = Options(places=(str(path),), title=HOSTILE[0], top=20, prices=Prices(internet=1.0))
+    options = Options(places=(str(path),), title=HOSTILE[0], top=20, price_internet=1.0)
     return render(make(options))
 
 
@@ -144,7 +144,7 @@ def test_a_wide_lake_stays_a_small_page(lake):
 
 def test_the_cost_is_called_an_estimate(lake):
     rows = [flow(dst_addr="8.8.8.8", bytes=3_000_000_000)]
-    report = make(Options(places=(lake(rows),), prices=Prices(internet=0.09)))
+    report = make(Options(places=(lake(rows),), price_internet=0.09))
     (finding,) = (
         figure.finding for each in report.sections if each.id == "cost" for figure in each.figures
     )

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ktrans_report import text
 from ktrans_report.lake import Lake
 from ktrans_report.model import Figure, Section
-from ktrans_report.options import Prices
+from ktrans_report.options import Options
 from ktrans_report.sections.common import COUNTED, needs, ranked, table, total
 
 _GB = 1_000_000_000
 
 
-def section(lake: Lake, prices: Prices) -> Section | None:
+def section(lake: Lake, options: Options) -> Section | None:
     """Estimate costs; nothing if there are no prices."""
     made = Section("cost", "Cost estimate")
     if lake.has("cost_estimate"):
         made.figures.append(_priced_rows(lake, made))
-    if prices:
+    prices = (options.price_internet, options.price_zone, options.price_region)
+    if any(price is not None for price in prices):
         made.figures.append(_priced_here(lake, prices, made))
     return made if made.figures else None
 
@@ -48,13 +50,14 @@ def _priced_rows(lake: Lake, made: Section) -> Figure:
     )
 
 
-def _priced_here(lake: Lake, prices: Prices, made: Section) -> Figure:
+def _priced_here(lake: Lake, prices: Sequence[float | None], made: Section) -> Figure:
     rows: list[dict[str, Any]] = []
-    for name, price, moved, columns in (
-        ("To the internet", prices.internet, _internet(lake), ("src_addr", "dst_addr")),
-        ("Between zones of a region", prices.zone, _zones(lake), ("src_zone", "dst_zone")),
-        ("Between regions", prices.region, _regions(lake), ("src_region", "dst_region")),
-    ):
+    paths = (
+        ("To the internet", _internet(lake), ("src_addr", "dst_addr")),
+        ("Between zones of a region", _zones(lake), ("src_zone", "dst_zone")),
+        ("Between regions", _regions(lake), ("src_region", "dst_region")),
+    )
+    for price, (name, moved, columns) in zip(prices, paths, strict=True):
         if price is None:
             continue
         if moved is None or not lake.has("bytes"):
