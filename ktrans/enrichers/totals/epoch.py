@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ktrans.api import EpochAccounting, EpochContext, Refused, RunError, StateSnapshot, StateUpdate
 from ktrans.enrichers.totals import state as stored_state
 from ktrans.enrichers.totals.config import RollupEnricherConfig, micros
-from ktrans.enrichers.totals.merge import Totals, empty, merge, sized, sketched, sums
+from ktrans.enrichers.totals.merge import Totals, empty, identify, merge, sized, sketched, sums
 from ktrans.enrichers.totals.output import rows, top
 from ktrans.enrichers.totals.plan import WINDOW, RollupPlan
 from ktrans.enrichers.totals.prepare import Prepared, Rules
@@ -119,8 +119,7 @@ class RollupEpoch:
         added, late = self._fresh.merged(), self._late.merged()
         self._check_room(before.totals.rows + added.rows + late.rows)
         added, late = sketched(plan, added), sketched(plan, late)
-        running = self._config.emit == "running"
-        both, changed = self._merge(before.totals, added, running=running)
+        both = merge(plan, [before.totals, added])
         until = self._closed_until(both)
         edge = None if until is None else until - plan.width + 1
         stay = sized(plan, both.where(edge))
@@ -132,23 +131,13 @@ class RollupEpoch:
         )
         self.after = Opened(meta, stay)
         self._closed = _add(sums(gone.main), sums(late.main))
-        if running:
+        if self._config.emit == "running":
+            own, new = identify([both.main, added.main], plan.keys)
+            changed = pa.array(np.isin(own, new))
             yield from rows(plan, self._schema, both, revision=None, only=changed)
         else:
             yield from self._emit(gone, None)
         yield from self._emit(late, self.context.number)
-
-    def _merge(
-        self, before: Totals, added: Totals, *, running: bool
-    ) -> tuple[Totals, pa.ChunkedArray | None]:
-        """Merge open and new totals; if `running`, also return which totals have changed."""
-        if not running:
-            return merge(self._plan, [before, added]), None
-        marked = [_marked(before, 0), _marked(added, 1)]
-        both = merge(self._plan, marked, touched=True)
-        changed = pc.equal(both.main.column("touched"), pa.scalar(1, pa.int8()))
-        main = both.main.drop_columns(["touched"])
-        return Totals(main, both.members, both.size, merged=True), changed
 
     def _closed_until(self, both: Totals) -> int | None:
         """Return the time until which windows are closed; it never decreases."""
@@ -169,12 +158,6 @@ class RollupEpoch:
         """Return where the rows went, counted from the totals."""
         held = _add(self.after.meta.sums, self._before.meta.sums, sign=-1)
         return EpochAccounting(held, self._closed, self._filtered, self._late_rows)
-
-
-def _marked(totals: Totals, mark: int) -> Totals:
-    column = pa.array(np.full(totals.main.num_rows, mark, np.int8))
-    main = totals.main.append_column("touched", column)
-    return Totals(main, totals.members, totals.size, totals.merged)
 
 
 def _add(one: tuple[int, ...], other: tuple[int, ...], *, sign: int = 1) -> tuple[int, int, int]:

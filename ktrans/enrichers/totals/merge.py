@@ -104,17 +104,8 @@ def too_large(name: str) -> RunError:
     )
 
 
-def merge(
-    plan: RollupPlan, many: Sequence[Totals], *, stored: bool = True, touched: bool = False
-) -> Totals:
-    """Merge totals of the same keys.
-
-    Args:
-        plan: what to compute.
-        many: in the order in which they came.
-        stored: whether members that are sketches come, and go, as sketches; else as values.
-        touched: the main tables have a column `touched`, of which the largest value is kept.
-    """
+def merge(plan: RollupPlan, many: Sequence[Totals], *, stored: bool = True) -> Totals:
+    """Merge totals of the same keys; members to be sketched are so already, if `stored`."""
     many = [totals for totals in many if totals.main.num_rows] or [many[0]]
     if len(many) == 1 and many[0].merged:
         return many[0]
@@ -122,8 +113,6 @@ def merge(
     if size > LARGEST:
         raise too_large("a column")
     how = [(part.name, part.merge) for part in plan.parts]
-    if touched:
-        how.append(("touched", "max"))
     main = group(pa.concat_tables([totals.main for totals in many]), plan.keys, how)
     members = []
     for index, member in enumerate(plan.members):

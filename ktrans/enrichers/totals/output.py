@@ -55,7 +55,7 @@ def rows(
     totals: Totals,
     *,
     revision: int | None,
-    only: pa.ChunkedArray | None = None,
+    only: pa.Array | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield totals, or those that the mask `only` has, as rows of `schema`, ordered by window."""
     values = [(one.name, _values(plan, totals, one)) for one in plan.aggregates]

@@ -63,10 +63,8 @@ def prepare(plan: RollupPlan, batch: pa.RecordBatch, rules: Rules) -> Prepared:
         return made
     times, missing = _times(plan, batch)
     ahead = times > rules.latest if rules.latest is not None else np.zeros(len(times), bool)
-    if missing.any():
-        _refuse(made, batch, missing, "time_missing", f"none of {', '.join(plan.times)} is set")
-    if ahead.any():
-        _refuse(made, batch, ahead, "time_in_future", "its time is in the future, see max_ahead")
+    _refuse(made, batch, missing, "time_missing", f"none of {', '.join(plan.times)} is set")
+    _refuse(made, batch, ahead, "time_in_future", "its time is in the future, see max_ahead")
     windows = times - times % plan.width
     late = np.zeros(len(times), bool)
     if rules.closed_until is not None:
@@ -121,4 +119,5 @@ def _without_no_flows(batch: pa.RecordBatch, made: Prepared) -> pa.RecordBatch:
 def _refuse(
     made: Prepared, batch: pa.RecordBatch, rows: np.ndarray, reason: str, detail: str
 ) -> None:
-    made.refused.append(Refused(batch.filter(pa.array(rows)), reason, detail))
+    if rows.any():
+        made.refused.append(Refused(batch.filter(pa.array(rows)), reason, detail))
