@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ktrans.api import EpochAccounting, EpochContext, Refused, RunError, StateSnapshot, StateUpdate
 from ktrans.enrichers.totals import state as stored_state
 from ktrans.enrichers.totals.config import RollupEnricherConfig, micros
-from ktrans.enrichers.totals.merge import Totals, empty, identify, merge, sized, sketched, sums
+from ktrans.enrichers.totals.merge import Totals, empty, identify, merge, sketched, sums
 from ktrans.enrichers.totals.output import rows, top
 from ktrans.enrichers.totals.plan import WINDOW, RollupPlan
 from ktrans.enrichers.totals.prepare import Prepared, Rules
@@ -122,7 +122,7 @@ class RollupEpoch:
         both = merge(plan, [before.totals, added])
         until = self._closed_until(both)
         edge = None if until is None else until - plan.width + 1
-        stay = sized(plan, both.where(edge))
+        stay = both.where(edge)
         gone = both.where(None, edge) if edge is not None else empty(plan)
         meta = Meta(plan.definition(), until, self._newest, 0, sums(stay.main))
         stays_new = added.where(edge)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ktrans.api import RunError
 from ktrans.enrichers.totals import sketch
-from ktrans.enrichers.totals.plan import ROWS, WINDOW, Part, RollupPlan
+from ktrans.enrichers.totals.plan import ROWS, WINDOW, RollupPlan
 from ktrans.flow.schema import COUNTERS
 from ktrans.kit.columns import coded
 
@@ -30,13 +30,11 @@ class Totals:
     Attributes:
         main: RollupPlan.main_schema.
         members: for each Members of the plan, RollupPlan.member_schema.
-        size: an upper bound of the absolute sums in any column.
         merged: no two of them have the same keys.
     """
 
     main: pa.Table
     members: tuple[pa.Table, ...]
-    size: float = 0.0
     merged: bool = False
 
     @property
@@ -49,7 +47,6 @@ class Totals:
         return Totals(
             _windows(self.main, since, before),
             tuple(_windows(table, since, before) for table in self.members),
-            self.size,
             self.merged,
         )
 
@@ -71,13 +68,6 @@ def empty(plan: RollupPlan, *, stored: bool = True) -> Totals:
     return Totals(plan.main_schema().empty_table(), tuple(members), merged=True)
 
 
-def sized(plan: RollupPlan, totals: Totals) -> Totals:
-    """Compute `size` again, which merges only ever increase."""
-    columns = [(part, totals.main.column(part.name)) for part in plan.parts]
-    totals.size = max(size_of(part, column) for part, column in columns)
-    return totals
-
-
 def sums(table: pa.Table) -> tuple[int, int, int]:
     """Return rows, bytes and packets of the totals in a main table."""
     rows, *counters = (
@@ -88,11 +78,12 @@ def sums(table: pa.Table) -> tuple[int, int, int]:
     return rows, by_name["bytes"], by_name["packets"]
 
 
-def size_of(part: Part, column: pa.Array | pa.ChunkedArray) -> float:
-    """Return the sum of a part's absolute values if the part is a sum, else 0."""
-    if part.how not in {"sum", "count"} or not len(column):
-        return 0.0
-    return float(pc.sum(pc.abs(column.cast(pa.float64(), safe=False))).as_py() or 0.0)
+def _check_sums(plan: RollupPlan, table: pa.Table) -> None:
+    for part in plan.parts:
+        if part.merge == "sum" and len(table):
+            column = table.column(part.name).cast(pa.float64(), safe=False)
+            if (pc.sum(pc.abs(column)).as_py() or 0.0) > LARGEST:
+                raise too_large(part.name)
 
 
 def too_large(name: str) -> RunError:
@@ -109,11 +100,9 @@ def merge(plan: RollupPlan, many: Sequence[Totals], *, stored: bool = True) -> T
     many = [totals for totals in many if totals.main.num_rows] or [many[0]]
     if len(many) == 1 and many[0].merged:
         return many[0]
-    size = sum(totals.size for totals in many)
-    if size > LARGEST:
-        raise too_large("a column")
-    how = [(part.name, part.merge) for part in plan.parts]
-    main = group(pa.concat_tables([totals.main for totals in many]), plan.keys, how)
+    main = pa.concat_tables([totals.main for totals in many])
+    _check_sums(plan, main)
+    main = group(main, plan.keys, [(part.name, part.merge) for part in plan.parts])
     members = []
     for index, member in enumerate(plan.members):
         table = pa.concat_tables([totals.members[index] for totals in many])
@@ -121,7 +110,7 @@ def merge(plan: RollupPlan, many: Sequence[Totals], *, stored: bool = True) -> T
             members.append(sketch.merge(table, identify([table], plan.keys)[0]))
         else:
             members.append(group(table, [*plan.keys, "value"], []))
-    return Totals(main, tuple(members), size, merged=True)
+    return Totals(main, tuple(members), merged=True)
 
 
 def sketched(plan: RollupPlan, totals: Totals) -> Totals:
@@ -130,7 +119,7 @@ def sketched(plan: RollupPlan, totals: Totals) -> Totals:
         sketch.build(table, identify([table], plan.keys)[0]) if member.sketch else table
         for member, table in zip(plan.members, totals.members, strict=True)
     ]
-    return Totals(totals.main, tuple(members), totals.size, totals.merged)
+    return Totals(totals.main, tuple(members), totals.merged)
 
 
 def group(table: pa.Table, keys: list[str], how: list[tuple[str, str]]) -> pa.Table:

@@ -141,7 +141,7 @@ def top(plan: RollupPlan, totals: Totals, choice: Top) -> Totals:
         _relabel(table, relabelled, small[number], choice.other)
         for table, number in zip([totals.main, *totals.members], numbers, strict=True)
     ]
-    return merge(plan, [Totals(tables[0], tuple(tables[1:]), totals.size)])
+    return merge(plan, [Totals(tables[0], tuple(tables[1:]))])
 
 
 def _relabel(table: pa.Table, names: Sequence[str], rows_: np.ndarray, other: str) -> pa.Table:

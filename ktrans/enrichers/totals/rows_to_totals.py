@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.enrichers.totals.merge import Totals, group, merge, size_of, texts, too_large
+from ktrans.enrichers.totals.merge import Totals, group, merge, texts, too_large
 from ktrans.enrichers.totals.plan import Part, RollupPlan
 from ktrans.kit.columns import distinct, is_text, spread
 
@@ -38,8 +38,7 @@ def rows_to_totals(plan: RollupPlan, batch: pa.RecordBatch, windows: np.ndarray)
         schema = plan.member_schema(member, stored=False)
         table = pa.Table.from_arrays([*keys, value], schema=schema)
         members.append(table.filter(value.is_valid()) if value.null_count else table)
-    size = max(size_of(part, column) for part, column in zip(plan.parts, parts, strict=True))
-    totals = Totals(main, tuple(members), size)
+    totals = Totals(main, tuple(members))
     return merge(plan, [totals], stored=False) if _worth_it(plan, main) else totals
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from ktrans.api import StateError, StateUpdate
-from ktrans.enrichers.totals.merge import Totals, empty, merge, sized, sums, unified
+from ktrans.enrichers.totals.merge import Totals, empty, merge, sums, unified
 from ktrans.enrichers.totals.plan import RollupPlan
 
 PART_ROWS = 1 << 19
@@ -79,7 +79,7 @@ def read(plan: RollupPlan, parts: Sequence[bytes], name: str) -> Opened:
     members = (_named(tables, m.name, plan.member_schema(m, stored=True)) for m in plan.members)
     merged = merge(plan, [Totals(main, tuple(members))])
     since = None if meta.closed_until is None else meta.closed_until - plan.width + 1
-    totals = sized(plan, merged.where(since))
+    totals = merged.where(since)
     if sums(totals.main) != meta.sums:
         raise StateError(
             f"the open windows of rollup {name!r} do not add up: {sums(totals.main)} instead of "
