@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from ktrans.expressions.compiler import Compiler, an
 from ktrans.expressions.errors import ExpressionError
-from ktrans.expressions.ops import Env, Op, encoded, lift, run
+from ktrans.expressions.ops import Env, Op, encoded, run
 from ktrans.expressions.parser import parse
 from ktrans.expressions.values import ARROW, Kind
 from ktrans.flow.schema import TEXT
@@ -26,7 +26,7 @@ class Expression:
         self.text = text
         self.columns: frozenset[str] = op.columns
         self._kinds = {name: kinds[name] for name in op.columns}
-        self._op = lift(op, self._kinds)
+        self._op = op
         self.type: pa.DataType
         if op.column is not None:
             self.type = schema.field(op.column).type

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +23,6 @@ class Op:
         column: for a leaf, the column that it reads.
         value: for a constant, its value.
         pos: its offset in the text.
-        lifted: it depends on one text column only, so it is run on the distinct values.
     """
 
     kind: Kind
@@ -32,7 +31,6 @@ class Op:
     column: str | None = None
     value: Any = None
     pos: int = 0
-    lifted: str | None = None
     columns: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,17 +59,6 @@ class Env:
         return self._normal[name]
 
 
-def lift(op: Op, kinds: dict[str, Kind]) -> Op:
-    """Mark the largest parts that depend on one text column and nothing else."""
-    if not op.args:
-        return op
-    if len(op.columns) == 1:
-        (name,) = op.columns
-        if kinds[name] == "text":
-            return replace(op, lifted=name)
-    return replace(op, args=tuple(lift(arg, kinds) for arg in op.args))
-
-
 def run(op: Op, env: Env) -> Value:
     """Compute an operation over a batch."""
     if op.is_constant:
@@ -87,34 +74,26 @@ def run(op: Op, env: Env) -> Value:
 
 
 def distinct_of(op: Op, env: Env) -> tuple[Value, pa.Array] | None:
-    """Run a lifted operation on the distinct values of its column.
+    """Run an operation that depends on one text column only on its distinct values.
 
     Returns:
-        The values and, for each row, which of them; None if it is not lifted, or if the dictionary
-        is longer than the batch (as after a filter), when going by rows is less work.
+        The values and, for each row, which of them; None if there is no such column, or if the
+        dictionary is longer than the batch (as after a filter), when going by rows is less work.
     """
-    if op.lifted is None:
+    if not op.args or len(op.columns) != 1:
         return None
-    array = env.columns[op.lifted]
-    if not pa.types.is_dictionary(array.type) or len(array.dictionary) >= env.rows:
+    (name,) = op.columns
+    array = env.columns[name]
+    coded = env.kinds[name] == "text" and pa.types.is_dictionary(array.type)
+    if not coded or len(array.dictionary) >= env.rows:
         return None
     texts = normal(array.dictionary, "text")
     indices = array.indices
     if indices.null_count:
         # A null is one more value: functions such as coalesce give something for it.
-        indices = (
-            indices.fill_null(pa.scalar(len(texts), indices.type))
-            if len(texts) <= _highest(indices.type)
-            else indices.cast(pa.int64()).fill_null(len(texts))
-        )
+        indices = indices.cast(pa.int64()).fill_null(len(texts))
         texts = pa.concat_arrays([texts, pa.nulls(1, pa.string())])
-    inner = Env({op.lifted: texts}, env.kinds, len(texts))
-    return run(replace(op, lifted=None), inner), indices
-
-
-def _highest(dtype: pa.DataType) -> int:
-    bits: int = dtype.bit_width - pa.types.is_signed_integer(dtype)
-    return (1 << bits) - 1
+    return run(op, Env({name: texts}, env.kinds, len(texts))), indices
 
 
 def encoded(op: Op, env: Env) -> pa.Array:
