@@ -26,10 +26,7 @@ _INT64_MAX = 2**63 - 1
 
 
 def parse(text: str) -> Node:
-    """Parse an expression.
-
-    Returns:
-        The syntax tree; columns and types are not checked.
+    """Parse an expression; columns and types are not checked.
 
     Raises:
         ExpressionError: it is not an expression.
@@ -305,12 +302,7 @@ _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None
 
 
 def parse_time(value: str, text: str, pos: int) -> datetime:
-    """Read an ISO 8601 time; without an offset it is UTC.
-
-    Args:
-        value: the time.
-        text: the expression.
-        pos: the offset of the time in it.
+    """Read an ISO 8601 time, at `pos` in `text`; without an offset it is UTC.
 
     Raises:
         ExpressionError: it is not a time.

@@ -11,9 +11,7 @@ import pyarrow.compute as pc
 def like_pattern(pattern: str, escape: str | None = None) -> str:
     """Translate a `like` pattern into an anchored RE2 expression.
 
-    Args:
-        pattern: `%` stands for any text, `_` for one character.
-        escape: the character that makes the next one stand for itself, if any.
+    `%` stands for any text, `_` for one character; the one behind `escape` stands for itself.
     """
     parts: list[str] = []
     chars = iter(pattern)

@@ -48,21 +48,17 @@ def parse_addresses(texts: pa.Array) -> Addresses:
     """
     count = len(texts)
     colons = with_colon(texts)
-    numbers = None if texts.null_count or len(colons) else _dotted(texts)
-    if numbers is not None:
-        v4, good = numbers
-        return Addresses(np.where(good, np.uint8(4), np.uint8(0)), v4, None)
-    family = np.zeros(count, np.uint8)
-    v4 = np.zeros(count, np.uint32)
     likely = np.ones(count, bool)
     likely[colons] = False
     if texts.null_count:
         likely &= texts.is_valid().to_numpy(zero_copy_only=False)
-    numbers = _dotted(texts.filter(pa.array(likely)))
+    numbers = _dotted(texts if likely.all() else texts.filter(pa.array(likely)))
     if numbers is None:
         shaped = pc.fill_null(pc.match_substring_regex(texts, _DOTTED), fill_value=False)
         likely = shaped.to_numpy(zero_copy_only=False)
         numbers = _dotted(texts.filter(shaped))
+    family = np.zeros(count, np.uint8)
+    v4 = np.zeros(count, np.uint32)
     if numbers is not None:
         where = np.flatnonzero(likely)[numbers[1]]
         family[where] = 4

@@ -4,6 +4,9 @@ Within a group, records that start at the same moment are paired first, in the o
 what is left, the two opposite records whose windows overlap and whose starts are closest make the
 next pair, and so on; of pairs that are equally close the earlier one comes first, and between
 records of one start the two that came closest together.
+
+In the arrays below `group` is the connection of each record, ascending, `back` its direction, and
+`start` its start, ascending within a group.
 """
 
 from __future__ import annotations
@@ -54,9 +57,7 @@ def pair(connections: Hashes, back: np.ndarray, start: np.ndarray, end: np.ndarr
 def _same_start(key: np.ndarray, back: np.ndarray) -> Pairs:
     """Pair the n-th record there with the n-th record back, of those that start together.
 
-    Args:
-        key: sorted; the same for records of one connection that start together.
-        back: their directions.
+    `key` is sorted, and the same for records of one connection that start together.
     """
     begins = np.ones(len(key), bool)
     begins[1:] = key[1:] != key[:-1]
@@ -75,14 +76,7 @@ def _same_start(key: np.ndarray, back: np.ndarray) -> Pairs:
 def _round(
     group: np.ndarray, back: np.ndarray, start: np.ndarray, ends: np.ndarray, times: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pair the records that are each other's best.
-
-    Args:
-        group: connection of each record, ascending.
-        back: direction; opposite records of one connection start at different moments.
-        start: start of each record, ascending within its group.
-        ends: rank of the last time that each window reaches.
-        times: the distinct times, in order.
+    """Pair the records that are each other's best; opposite ones start at different moments.
 
     Returns:
         Positions of the two records of each pair, and which records may still find one.
@@ -110,10 +104,6 @@ def _even_chains(best: np.ndarray, start: np.ndarray) -> np.ndarray:
 
     Where each record's best is the one just before, all at the same distance, and the first two are
     each other's best, the third and fourth come next, then the fifth and sixth.
-
-    Args:
-        best: the best partner of each record.
-        start: start of each.
 
     Returns:
         The later record of each pair; its partner is the one just before. First pairs are not included.
@@ -149,11 +139,7 @@ def _last_reaching(
 ) -> np.ndarray:
     """Return the last earlier record of the other direction whose window reaches this start, or -1.
 
-    Args:
-        group: connection of each record, ascending.
-        back: direction of each.
-        key: group and rank of the start.
-        reach: group and rank of the last time that the window reaches.
+    `key` is group and rank of the start, `reach` group and rank of the last time in the window.
     """
     found = np.full(len(group), -1)
     for direction in (back, ~back):

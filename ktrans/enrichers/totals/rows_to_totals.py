@@ -18,10 +18,7 @@ WORTH_IT = 0.8
 def rows_to_totals(plan: RollupPlan, batch: pa.RecordBatch, windows: np.ndarray) -> Totals:
     """Make a total of each row, and merge them if that makes them clearly fewer.
 
-    Args:
-        plan: what to compute.
-        batch: the rows.
-        windows: int64, shape (rows,): the start of each row's window, microseconds since 1970.
+    `windows` are the starts of the rows' windows, in microseconds since 1970.
     """
     keys: list[pa.Array] = [pa.array(windows, pa.int64())]
     for name, kind in zip(plan.group_by, plan.key_types, strict=True):

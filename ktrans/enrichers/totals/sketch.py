@@ -40,15 +40,7 @@ def library() -> Any:
 
 
 def build(table: pa.Table, totals: np.ndarray) -> pa.Table:
-    """Make a sketch for each total.
-
-    Args:
-        table: keys and `value`.
-        totals: int64, shape (rows,): the number of each row's total, from 0.
-
-    Returns:
-        The keys of each total, and its sketch as `value`.
-    """
+    """Make a sketch of the column `value` for each total; `totals` numbers them by rows, from 0."""
     kit = library()
     order, starts = _runs(totals)
     column = table.column("value")
