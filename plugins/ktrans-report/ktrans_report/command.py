@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ktrans.kit.cli import json_option, show_json
+from ktrans.kit.cli import json_option, output_file, show_json
 
 EPILOG = """\b
 Examples:
@@ -98,22 +97,8 @@ def command(places: tuple[str, ...], output: str | None, as_json: bool, **given:
         show_json(report.to_json())
         if output is None:
             return
-    page = render(report)
-    if output == "-":
-        sys.stdout.buffer.write(page.encode())
-        return
-    path = Path(output or "ktrans-report.html")
-    _write(path, page)
-    if not as_json:
+    path = None if output == "-" else Path(output or "ktrans-report.html")
+    with output_file(path) as file:
+        file.write(render(report).encode())
+    if path and not as_json:
         click.echo(f"{path}: {report.headline()}", err=True)
-
-
-def _write(path: Path, page: str) -> None:
-    from ktrans.api import UsageError
-
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}", hint="--output names another file"
-        ) from None

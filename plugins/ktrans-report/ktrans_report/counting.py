@@ -47,10 +47,9 @@ def count(lake: Lake, *, all_reports: bool) -> None:
     serving, port, service = _server(lake)
     weight = "coalesce(sample_weight, 1)"
     counters = {
-        "b": _whole(f"bytes::HUGEINT * {weight}"),
-        "b_rev": _whole(f"bytes_rev::HUGEINT * {weight}"),
-        "p": _whole(f"packets::HUGEINT * {weight}"),
-        "p_rev": _whole(f"packets_rev::HUGEINT * {weight}"),
+        f"{short}{way}": _whole(f"{name}{way}::HUGEINT * {weight}")
+        for short, name in (("b", "bytes"), ("p", "packets"))
+        for way in ("", "_rev")
     }
     of_two = {
         f"{one}_all": f"CASE WHEN {whole} IS NULL AND {back} IS NULL THEN NULL ELSE "

@@ -35,13 +35,16 @@ def figures(lake: Lake) -> dict[str, Any]:
         f"SELECT us // {HOUR_US} * {HOUR_US} AS since, sum({unit.column}) AS v FROM flows"
         f" WHERE {COUNTED} GROUP BY 1 ORDER BY v DESC NULLS LAST, since LIMIT 1"
     )
-    numbers["start"] = text.moment(lake.start_us).isoformat() if lake.start_us is not None else None
-    numbers["end"] = text.moment(lake.end_us).isoformat() if lake.end_us is not None else None
-    numbers["busiest_hour"] = text.moment(busiest[0]["since"]).isoformat() if busiest else None
-    numbers["busiest_hour_amount"] = busiest[0]["v"] if busiest else None
-    numbers["measured_in"] = unit.unit
-    numbers["files"], numbers["file_bytes"] = lake.files, lake.size
-    return numbers
+    hour = busiest[0] if busiest else {"since": None, "v": None}
+    times = {"start": lake.start_us, "end": lake.end_us, "busiest_hour": hour["since"]}
+    return {
+        **numbers,
+        **{key: us if us is None else text.moment(us).isoformat() for key, us in times.items()},
+        "busiest_hour_amount": hour["v"],
+        "measured_in": unit.unit,
+        "files": lake.files,
+        "file_bytes": lake.size,
+    }
 
 
 def tiles(lake: Lake, numbers: dict[str, Any], sections: list[Section]) -> list[Tile]:
