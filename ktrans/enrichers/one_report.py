@@ -125,16 +125,13 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
         taken = [distinct(column) for column in columns]
         codes = combined([(indices, len(values) + 1) for values, indices in taken])
         samples = first_rows(codes)
-        texts = [
-            [*values.to_pylist(), None] for values, _ in taken
-        ]  # null is as many as there are values
-        numbers = np.empty(len(samples), np.int32)
-        for i, row in enumerate(samples.tolist()):
-            point = tuple(
-                names[indices[row]] for names, (_, indices) in zip(texts, taken, strict=True)
-            )
-            numbers[i] = self._points.setdefault(point, len(self._points))
-        return np.asarray(numbers[codes])
+        texts = (
+            np.array([*values.to_pylist(), None], object)[indices[samples]]  # null comes last
+            for values, indices in taken
+        )
+        points = self._points
+        numbers = [points.setdefault(point, len(points)) for point in zip(*texts, strict=True)]
+        return np.asarray(np.array(numbers, np.int32)[codes])
 
     def _config_names(self, batch: pa.RecordBatch) -> pa.Array:
         name = self.config.config_attr
@@ -147,19 +144,18 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
 
     def _ranks(self) -> np.ndarray:
         """Return the position of each capture point in the order of preference."""
-        orders = (self.config.log_types, self.config.sides)
+        others: list[list[str]] = [[]] * (len(POINT) - 1)
+        orders = [self.config.log_types, self.config.sides, *others]
 
         def preference(point: Point) -> tuple[tuple[bool, int, str], ...]:
-            place = [
+            return tuple(
                 (text is None, order.index(text) if text in order else len(order), text or "")
-                for text, order in zip(point, orders, strict=False)
-            ]
-            names = [(text is None, 0, text or "") for text in point[len(orders) :]]
-            return (*place, *names)
+                for text, order in zip(point, orders, strict=True)
+            )
 
         ranks = np.empty(len(self._points), np.int64)
-        for rank, point in enumerate(sorted(self._points, key=preference)):
-            ranks[self._points[point]] = rank
+        best_first = sorted(self._points, key=preference)
+        ranks[[self._points[point] for point in best_first]] = np.arange(len(ranks))
         return ranks
 
     def _resolve(self, hold: Hold) -> Iterator[pa.RecordBatch]:
@@ -167,10 +163,6 @@ class OneReportEnricher(HeldEnricher[OneReportEnricherConfig]):
             np.concatenate(parts) for parts in zip(*self._collected, strict=True)
         )
         self._collected.clear()
-        dropped = rows[
-            second_reports(
-                Hashes(high, low), start, end, self._ranks()[point],
-                round(self.config.slack * 1e6),
-            )
-        ]  # fmt: skip
-        return without_rows(hold.drain(), np.sort(dropped))
+        slack = round(self.config.slack * 1e6)
+        again = second_reports(Hashes(high, low), start, end, self._ranks()[point], slack)
+        return without_rows(hold.drain(), np.sort(rows[again]))
