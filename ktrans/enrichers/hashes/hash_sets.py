@@ -188,13 +188,10 @@ class Positions:
         fit = (positions >= 0) & (positions < 1 << _POSITION_BITS)
         rows = np.flatnonzero(fit)
         keys = (objects[rows] << _POSITION_BITS) | positions[rows]
+        keys, first = np.unique(keys, return_index=True)
         result = np.zeros(len(positions), bool)
-        if np.any(keys[1:] <= keys[:-1]):
-            order = np.argsort(keys, kind="stable")
-            rows, keys = rows[order], keys[order]
-            again = np.concatenate([[False], keys[1:] == keys[:-1]])
-            result[rows[again]] = True
-            rows, keys = rows[~again], keys[~again]
+        result[rows] = True
+        rows = rows[first]
         chunks = keys >> _CHUNK_BITS
         cuts = [0, *(np.flatnonzero(chunks[1:] != chunks[:-1]) + 1).tolist(), len(keys)]
         for start, stop in pairwise(cuts):
