@@ -100,6 +100,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, room: int | Non
 def output_file(path: Path | None) -> Iterator[BinaryIO]:
     """Open stdout, or a file that appears under its name once it is complete.
 
+    What is there already and is no regular file, such as a device or a pipe, is written directly.
+
     Raises:
         UsageError: the file cannot be created.
     """
@@ -109,7 +111,8 @@ def output_file(path: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    part = path.with_name(f".{path.name}.part")
+    direct = path.exists() and not path.is_file()
+    part = path if direct else path.with_name(f".{path.name}.part")
     try:
         out = part.open("wb")
     except OSError as error:
@@ -117,6 +120,8 @@ def output_file(path: Path | None) -> Iterator[BinaryIO]:
     try:
         with out:
             yield out
-        part.replace(path)
+        if not direct:
+            part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        if not direct:
+            part.unlink(missing_ok=True)
