@@ -17,7 +17,7 @@ from ktrans.flow.columns import constant_text, flow_batch
 from ktrans.flow.schema import project
 from ktrans.kit.columns import fitted
 from ktrans.kit.text.inflate import Inflater
-from ktrans.kit.text.lines import Lines, Overlong, Torn, count_lines, whole_lines
+from ktrans.kit.text.lines import Lines, Overlong, Torn, count_lines, line_bounds, whole_lines
 
 
 @dataclass(slots=True)
@@ -181,10 +181,7 @@ def _lines_in(block: _Block) -> int:
 
 def _split(data: bytes) -> tuple[pa.Array, int]:
     """Cut text into lines without their ends."""
-    content = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(content == ord("\n"))
-    if not data.endswith(b"\n"):
-        ends = np.append(ends, len(data))
+    _, ends = line_bounds(data)
     offsets = np.concatenate([[0], ends + 1]).astype(np.int32)
     # Offsets include the line end, which is removed afterwards.
     buffer = pa.py_buffer(data + b"\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr
@@ -167,41 +168,36 @@ def _settings(config: AwsConfig, service: str, connections: int) -> Any:
 
 def _session(config: AwsConfig) -> Any:
     import boto3
-    import botocore.session
 
-    core = botocore.session.Session(profile=config.profile)
-    if config.region:
-        core.set_config_variable("region", config.region)
-    if config.access_key_id and config.secret_access_key:
-        token = config.session_token
-        core.set_credentials(
-            config.access_key_id,
-            config.secret_access_key.get_secret_value(),
-            token.get_secret_value() if token else None,
-        )
-    if config.role_arn:
-        core = _in_role(config, core)
-    return boto3.Session(botocore_session=core)
+    secret, token = config.secret_access_key, config.session_token
+    session = boto3.Session(
+        profile_name=config.profile,
+        region_name=config.region,
+        aws_access_key_id=config.access_key_id,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        aws_session_token=token.get_secret_value() if token else None,
+    )
+    return _in_role(config, session) if config.role_arn else session
 
 
-def _in_role(config: AwsConfig, core: Any) -> Any:
+def _in_role(config: AwsConfig, session: Any) -> Any:
     """Return a session with the credentials of the role, renewed before they expire."""
+    import boto3
     import botocore.session
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
-
-    def create(*args: Any, **options: Any) -> Any:
-        return core.create_client(*args, **options, endpoint_url=config.sts_endpoint_url)
 
     extra = {"RoleSessionName": "ktrans"}
     if config.role_external_id:
         extra["ExternalId"] = config.role_external_id
     fetcher = AssumeRoleCredentialFetcher(
-        create, core.get_credentials(), config.role_arn, extra_args=extra
+        partial(session.client, endpoint_url=config.sts_endpoint_url),
+        session.get_credentials(),
+        config.role_arn,
+        extra_args=extra,
     )
     made = botocore.session.Session()
-    made.set_config_variable("region", core.get_config_variable("region"))
     # The SDK has no public way to give a session credentials that renew themselves.
     made._credentials = DeferredRefreshableCredentials(  # noqa: SLF001
         fetcher.fetch_credentials, "assume-role"
     )
-    return made
+    return boto3.Session(botocore_session=made, region_name=session.region_name)

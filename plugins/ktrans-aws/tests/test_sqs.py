@@ -418,7 +418,7 @@ def test_messages_are_kept_from_others_while_they_are_worked_on(site):
             assert renewed.acquire(timeout=120)
         assert site.counts() == (0, 1)
         site.record(source, plan)
-        keeper = source.queue._hold._thread
+        keeper = source.queue._thread
     assert site.counts() == (0, 0)
     assert not keeper.is_alive()
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import RetryableError, Split, SplitChangedError
-from ktrans.kit.objects.reader import ObjectPayload, PlannedObjects, ReadAhead, Reader
+from ktrans.kit.objects.reader import ObjectPayload, PlannedObjects, Reader
 
 if TYPE_CHECKING:
     from ktrans_azure.blob_container import BlobContainer
@@ -89,17 +89,11 @@ class PlannedParts(PlannedObjects):
         self.reader.forget()
         super().expect(splits)
 
-    def open(self, split: Split) -> BlobPart:
-        return BlobPart(split, self.reader, self.ahead)
+    def open(self, split: Split) -> ObjectPayload:
+        """Open a part; positions count from its offset.
 
-
-class BlobPart(ObjectPayload):
-    """A part of a blob.
-
-    The document's header adds nothing to its records, so `head` is that of the part, and positions
-    count from the part's offset.
-    """
-
-    def __init__(self, split: Split, reader: Reader, ahead: ReadAhead) -> None:
-        super().__init__(split, reader, ahead)
-        self.offset = split.data["start"]
+        `head` is that of the part: the document's header adds nothing to its records.
+        """
+        part = super().open(split)
+        part.offset = split.data["start"]
+        return part

@@ -27,6 +27,7 @@ CONTAINERS = frozenset(
 HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 _MAX_DEPTH = 24
+_HOURS_BY_NAME = 6
 
 _BLOB = re.compile(
     r"/y=(\d{4})/m=(\d{1,2})/d=(\d{1,2})/h=(\d{1,2})/m=\d{1,2}/macAddress=[^/]+/PT1H\.json\Z",
@@ -80,6 +81,12 @@ def calendar(prefix: str, *, upper: bool = False) -> Calendar:
     return Calendar(prefix, "Y=%Y/M=%m/D=%d/" if upper else "y=%Y/m=%m/d=%d/")
 
 
+def hour_prefix(log: Calendar, hour: datetime) -> str:
+    """Return the prefix of an hour's blobs."""
+    key = "H" if log.days.startswith("Y") else "h"
+    return f"{day_prefix(log, hour)}{key}={hour:%H}/"
+
+
 def find_roots(store: ObjectStore, prefix: str, pool: Executor) -> list[Calendar]:
     """Walk down the folders below a prefix to where years begin; reads no day's names."""
     cut = _YEAR.search(prefix)
@@ -110,9 +117,18 @@ def list_hours(
 ) -> Iterator[tuple[datetime, list[ObjectInfo]]]:
     """List hour blobs, hour by hour, oldest first, for each hour that has any.
 
-    Lists only as far as it is iterated, a day at a time. Without `begin` from the oldest on.
+    Lists only as far as it is iterated: a day at a time, or single hours if they are few. Without
+    `begin` from the oldest on.
     """
-    days = by_day(store, [Tree(list(roots))], begin and begin.date(), end.date(), pool)
+    logs = list(roots)
+    if begin is not None and end - begin < _HOURS_BY_NAME * HOUR:
+        hour = begin
+        while hour <= end:
+            prefixes = [hour_prefix(log, hour) for log in logs]
+            yield from _grouped(store, prefixes, begin, end, pool)
+            hour += HOUR
+        return
+    days = by_day(store, [Tree(logs)], begin and begin.date(), end.date(), pool)
     for day in sorted(days):
         prefixes = [day_prefix(log, day) for log in days[day]]
         yield from _grouped(store, prefixes, begin, end, pool)
