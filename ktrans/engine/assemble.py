@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 
@@ -35,9 +33,8 @@ from ktrans.engine.log_context import ComponentLogger
 from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA
 from ktrans.expressions import columns_of, compile_expression
 from ktrans.flow.schema import COUNTERS
+from ktrans.kit.columns import option, require
 from ktrans.registry.catalogue import Catalogue
-
-T = TypeVar("T")
 
 ALWAYS = (*COUNTERS, "log_status")
 """Columns that the ledger reads, whether or not a sink needs them."""
@@ -197,7 +194,8 @@ class _Assembler:
     def _bind_sink(self, bound: BoundSink, schema: pa.Schema) -> None:
         entry = bound.entry
         if entry.where is not None:
-            bound.where = _in_field("where", partial(compile_expression, entry.where, schema))
+            with option("where"):
+                bound.where = compile_expression(entry.where, schema)
             if not pa.types.is_boolean(bound.where.type):
                 raise ConfigError(
                     f"`where` of sink {entry.id!r} must be true or false, but is "
@@ -205,9 +203,8 @@ class _Assembler:
                     field="where",
                 )
         if entry.columns is not None:
-            for name in entry.columns:
-                if name not in schema.names:
-                    raise _no_column(name, schema.names, f"sink {entry.id!r}")
+            with option("columns"):
+                require(schema, entry.columns, f"sink {entry.id!r}")
             schema = pa.schema(
                 [schema.field(name) for name in entry.columns], metadata=schema.metadata
             )
@@ -226,7 +223,8 @@ class _Assembler:
                     needs = bound.sink.needs()
                 wanted = None if wanted is None or needs is None else wanted | set(needs)
                 if bound.entry.where is not None and wanted is not None:
-                    wanted |= _in_field("where", partial(columns_of, bound.entry.where))
+                    with option("where"):
+                        wanted |= columns_of(bound.entry.where)
         for _, enricher in reversed(assembly.enrichers):
             wanted = _before(enricher, wanted)
         return None if wanted is None else sorted(wanted | set(ALWAYS))
@@ -242,23 +240,3 @@ def _before(enricher: Enricher[Any], wanted: set[str] | None) -> set[str] | None
     if wanted is None:
         return None
     return (wanted - set(enricher.adds())) | set(needs) | set(ALWAYS)
-
-
-def _in_field(name: str, call: Callable[[], T]) -> T:
-    """Call something; errors of the expression language name the option with the expression."""
-    try:
-        return call()
-    except ConfigError as error:
-        error.field = error.field or name
-        raise
-
-
-def _no_column(name: str, names: Sequence[str], reader: str) -> ConfigError:
-    close = get_close_matches(name, names, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"columns: {', '.join(names)}"
-    return ConfigError(
-        f"{reader} needs a column {name!r} that no earlier stage makes",
-        field="columns",
-        code="unknown_column",
-        hint=hint,
-    )

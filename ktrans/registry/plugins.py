@@ -6,7 +6,6 @@ own loader would stop at the first ImportError.
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import os
 import re
@@ -24,6 +23,7 @@ import ktrans.api.hooks
 from ktrans.api.errors import PluginError
 from ktrans.api.spec import API_VERSION, KINDS, Spec
 from ktrans.registry.entry_points import GROUP, PluginPoint, installed_points, normalized
+from ktrans.registry.suggest import near
 
 Status = Literal["ok", "broken", "disabled", "too_new"]
 
@@ -217,8 +217,8 @@ def _break(info: PluginInfo, error: BaseException) -> None:
 
 def _say_unknown_hook(name: str) -> str:
     known = [known for known in vars(ktrans.api.hooks) if known.startswith("ktrans_")]
-    near = difflib.get_close_matches(name, known, n=1)
-    meant = f" (did you mean {near[0]}?)" if near else ""
+    close = near(name, known)
+    meant = f" (did you mean {close}?)" if close else ""
     return f"implements the hook {name}, which this version of ktrans does not know{meant}"
 
 

@@ -24,6 +24,7 @@ from ktrans.api import (
     Decoder,
     Enricher,
     EpochId,
+    Kind,
     Memory,
     Payload,
     Plan,
@@ -39,20 +40,7 @@ from ktrans.api import (
     hookimpl,
     reject_batch,
 )
-from ktrans.testing.world import WORLDS, Crash, FakeConfig, World
-
-__all__ = [
-    "SCHEMA",
-    "WORLDS",
-    "Crash",
-    "FakeDecoder",
-    "FakeLoser",
-    "FakeSink",
-    "FakeSource",
-    "World",
-    "as_it_is",
-    "ktrans_components",
-]
+from ktrans.testing.world import WORLDS, FakeConfig, World
 
 SCHEMA = pa.schema(
     [
@@ -162,11 +150,11 @@ class FakeDecoder(Decoder[FakeDecoderConfig]):
         return Decoded(batch, len(block.lines), rejects)
 
 
-class FakeEnricherConfig(ComponentConfig, type="fake_loser"):
+class FakeLoserConfig(ComponentConfig, type="fake_loser"):
     """Options of the fake enricher."""
 
 
-class FakeLoser(Enricher[FakeEnricherConfig]):
+class FakeLoser(Enricher[FakeLoserConfig]):
     """Loses a row of each batch, which the ledger has to notice."""
 
     def bind(self, schema: pa.Schema) -> pa.Schema:
@@ -255,35 +243,20 @@ def as_it_is(batch: pa.RecordBatch) -> pa.RecordBatch:
 @hookimpl
 def ktrans_components() -> list[Spec]:
     """List the fakes: pass this module as `Catalogue(extra={"fakes": fakes})`."""
-    home = __name__
+    fakes: dict[Kind, tuple[str, str]] = {
+        "source": ("FakeSource", "Objects in memory"),
+        "decoder": ("FakeDecoder", "Lines of three words"),
+        "enricher": ("FakeLoser", "Loses rows"),
+        "sink": ("FakeSink", "Rows in memory"),
+    }
     return [
         Spec(
-            kind="source",
-            type="fake",
-            build=f"{home}:FakeSource",
-            config=f"{home}:FakeSourceConfig",
-            summary="Objects in memory",
-        ),
-        Spec(
-            kind="decoder",
-            type="fake",
-            build=f"{home}:FakeDecoder",
-            config=f"{home}:FakeDecoderConfig",
-            summary="Lines of three words",
-        ),
-        Spec(
-            kind="enricher",
-            type="fake_loser",
-            build=f"{home}:FakeLoser",
-            config=f"{home}:FakeEnricherConfig",
-            summary="Loses rows",
-        ),
-        Spec(
-            kind="sink",
-            type="fake",
-            build=f"{home}:FakeSink",
-            config=f"{home}:FakeSinkConfig",
-            summary="Rows in memory",
-            delivery="exactly_once",
-        ),
+            kind=kind,
+            type="fake_loser" if kind == "enricher" else "fake",
+            build=f"{__name__}:{name}",
+            config=f"{__name__}:{name}Config",
+            summary=summary,
+            delivery="exactly_once" if kind == "sink" else None,
+        )
+        for kind, (name, summary) in fakes.items()
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from difflib import get_close_matches
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +23,7 @@ from ktrans.engine.assemble import assemble
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA, to_stored
 from ktrans.registry.catalogue import Catalogue
+from ktrans.registry.suggest import near
 
 SAMPLE_ROWS = 50_000
 """The number of rows that sinks check before a run."""
@@ -144,8 +144,8 @@ def _stage(assembly: Assembly, after: str | None) -> tuple[int, int | None]:
             return total, index
     known = ["decoder", *(e.config.type for _, e in assembly.enrichers)]
     known += [bound.entry.id for bound in assembly.sinks]
-    close = get_close_matches(after, known, 1)
+    close = near(after, known)
     raise UsageError(
         f"pipeline {assembly.pipeline.name!r} has no stage {after!r}",
-        hint=f"did you mean {close[0]!r}?" if close else f"stages: {', '.join(known)}",
+        hint=f"did you mean {close!r}?" if close else f"stages: {', '.join(known)}",
     )

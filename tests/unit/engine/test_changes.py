@@ -9,7 +9,7 @@ from ktrans.config.model import SinkEntry
 from ktrans.engine.observer import Observer
 from ktrans.state.epochs import Epoch, Quarantine
 from ktrans.testing import fakes
-from ktrans.testing.fakes import Crash
+from ktrans.testing.world import Crash
 
 
 def crash_once_staged(bench):

@@ -20,7 +20,8 @@ from ktrans.registry.catalogue import Catalogue
 from ktrans.state.snapshots import open_totals
 from ktrans.state.store import Store
 from ktrans.testing import fakes
-from ktrans.testing.fakes import Crash, FakeSink
+from ktrans.testing.fakes import FakeSink
+from ktrans.testing.world import Crash
 from tests.examples import examples
 
 BEGIN = 1_767_225_600

@@ -11,7 +11,7 @@ from ktrans.config.model import RejectLimit, RejectsEntry, SinkEntry
 from ktrans.engine.observer import Observer
 from ktrans.observe.receipt_text import receipt_text
 from ktrans.state.sqlite import lock
-from ktrans.testing.fakes import Crash
+from ktrans.testing.world import Crash
 
 
 def expected(objects, lines):
