@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import cast
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -35,8 +39,19 @@ def command(name: str, kind: str, into: Path) -> None:
     root = written[0].parent
     for path in written:
         click.echo(path)
-    click.echo(
-        f"\nnext:\n  cd {root}\n  python3 -m venv .venv\n"
-        "  .venv/bin/pip install -e '.[test]'\n  .venv/bin/pytest",
-        err=True,
-    )
+    steps = [
+        f"cd {root}",
+        "python3 -m venv .venv",
+        *(f".venv/bin/pip install {shlex.quote(folder)}" for folder in _checkout()),
+        ".venv/bin/pip install -e '.[test]'",
+        ".venv/bin/pytest",
+    ]
+    click.echo("\nnext:\n  " + "\n  ".join(steps), err=True)
+
+
+def _checkout() -> list[str]:
+    """Return the folder that this ktrans was installed from; none if it came from an index."""
+    origin = distribution("ktrans").read_text("direct_url.json")
+    url = urlsplit(json.loads(origin)["url"]) if origin else None
+    is_folder = url is not None and url.scheme == "file" and Path(unquote(url.path)).is_dir()
+    return [unquote(url.path)] if url is not None and is_folder else []

@@ -1,6 +1,7 @@
 """Plugins of other people: written by `ktrans new-plugin`, or outside the project; installed by pip."""
 
 import json
+import re
 import subprocess
 import sys
 import venv
@@ -63,6 +64,19 @@ def test_new_plugins_install_and_pass_their_tests_as_written(environment, plugin
     found = {plugin["distribution"]: plugin["status"] for plugin in listed["plugins"]}
     assert {f"ktrans-new-{kind}" for kind in TEMPLATE_KINDS} | {"ktrans-duckdb"} <= set(found)
     assert set(found.values()) == {"ok"}
+
+
+@pytest.mark.slow
+def test_the_steps_of_the_page_lead_to_a_plugin_that_works(tmp_path):
+    """In a fresh environment; the verb prints the same steps."""
+    command = [sys.executable, "-m", "ktrans", "new-plugin", "acme", "--kind", "enricher"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    page = (ROOT / "docs/writing-a-plugin.md").read_text()
+    [shown] = re.findall(r"new-plugin acme .*?\n```\n\n((?: {4}.*\n)+)", page)
+    steps = [line.strip().replace("PATH/TO/ktrans", str(ROOT)) for line in shown.splitlines()]
+    printed = done.stderr.partition("next:\n")[2].splitlines()
+    assert [line.strip() for line in printed] == [s for s in steps if "components" not in s]
+    ran("bash", "-e", "-c", "\n".join(steps), cwd=tmp_path)
 
 
 @pytest.mark.slow

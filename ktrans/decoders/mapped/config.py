@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from ktrans.api import ComponentConfig
 from ktrans.decoders.mapped.table import parse_path
@@ -80,7 +80,19 @@ class FieldMapping(BaseModel):
     )
 
 
-Given = str | FieldMapping | tuple[str | FieldMapping, ...]
+def _shape(value: object) -> str:
+    """Tell a path, a path with options, and several of these."""
+    if isinstance(value, str):
+        return "path"
+    return "several" if isinstance(value, list | tuple) else "options"
+
+
+_Path = Annotated[str, Tag("path")]
+_Options = Annotated[FieldMapping, Tag("options")]
+_One = Annotated[_Path | _Options, Discriminator(_shape)]
+Given = Annotated[
+    _Path | _Options | Annotated[tuple[_One, ...], Tag("several")], Discriminator(_shape)
+]
 
 
 class MappingConfig(ComponentConfig):

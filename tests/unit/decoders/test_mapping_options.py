@@ -225,3 +225,10 @@ def test_a_wrong_config_is_explained(options, words):
 def test_what_is_skipped_by_is_a_column_too():
     with pytest.raises(ValidationError, match="kind is not one of `columns`"):
         FlowCsvDecoderConfig(fields=ADDRESSES, columns=("src", "dst"), only={"kind": "flow"})
+
+
+@pytest.mark.parametrize("given", [{"pth": "x"}, [{"pth": "x"}, "y"]])
+def test_of_an_option_that_is_not_known_nothing_else_is_said(given):
+    with pytest.raises(ValidationError) as caught:
+        FlowJsonDecoderConfig(fields={**ADDRESSES, "bytes": given})
+    assert {each["type"] for each in caught.value.errors()} == {"missing", "extra_forbidden"}
