@@ -11,6 +11,7 @@ import pyarrow as pa
 from ktrans.api import ComponentConfig, Context, Decoded, Decoder
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.read.faults import Faults
+from ktrans.decoders.read.ragged import part_lines
 from ktrans.decoders.rows import DecodedRows
 from ktrans.flow.columns import flow_batch
 from ktrans.flow.schema import project
@@ -45,10 +46,25 @@ class FlowDecoder(Decoder[C], abc.ABC):
         del block
         return None
 
+    def _bounded_rows(self, block: Block) -> DecodedRows:
+        """Return the rows of a block; of records with names that do not repeat, by small parts."""
+        if "attrs" not in self._schema.names or not block.data.startswith(b"{"):
+            return self.rows(block)
+        size = part_lines(block.data, block.records)
+        if size >= block.records:
+            return self.rows(block)
+        parts = [self.rows(part) for part in block.parts(size)]
+        faults = Faults()
+        for number, part in enumerate(parts):
+            for line, reason, detail in zip(*part.faults.ordered(), strict=True):
+                faults.add(line + number * size, reason, detail)
+        batch = pa.concat_batches([part.batch for part in parts])
+        return DecodedRows(batch, faults, sum(part.skipped for part in parts))
+
     def decode(self, block: Block) -> Decoded:
         """Turn a block into rows and rejects."""
         if block.records:
-            rows = self.rows(block)
+            rows = self._bounded_rows(block)
         else:
             rows = DecodedRows(flow_batch(self._schema, 0, {}), Faults())
         bad = block.bad_records(rows.faults, self.layout_of(block)) if rows.faults.lines else []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -71,6 +71,25 @@ class Block:
     def total(self) -> int:
         """Number of all records, refused and skipped ones included."""
         return self.records + self.skipped + len(self.refused)
+
+    def parts(self, lines: int) -> Iterator[Block]:
+        """Yield blocks of at most so many of the lines, in order; without what is no record."""
+        starts, ends = line_bounds(self.data)
+        for begin in range(0, self.records, lines):
+            end = min(begin + lines, self.records)
+            added = {
+                name: value if isinstance(value, str) else value.slice(begin, end - begin)
+                for name, value in self.added.items()
+            }
+            data = self.data[starts[begin] : ends[end - 1]]
+            yield replace(
+                self,
+                first=self.first + begin,
+                records=end - begin,
+                data=data,
+                added=added,
+                refused=(),
+            )
 
     def bad_records(self, faults: Faults, layout: str | None = None) -> list[Refused]:
         """Return the bad records that reading the block showed, with their bytes."""

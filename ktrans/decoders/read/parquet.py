@@ -162,9 +162,9 @@ class _Pieces:
         return Block(self.uri, refused.position, refused=(refused,))
 
 
-def _is_valid(batch: pa.RecordBatch) -> bool:
+def _is_valid(data: pa.RecordBatch | pa.Array) -> bool:
     try:
-        batch.validate(full=True)
+        data.validate(full=True)
     except (pa.ArrowException, ValueError):
         return False
     return True
@@ -172,11 +172,7 @@ def _is_valid(batch: pa.RecordBatch) -> bool:
 
 def _invalid_rows(batch: pa.RecordBatch, start: int) -> Iterator[int]:
     """Yield the rows that are not valid, found by halves."""
-    plain = batch.take(pa.array(np.arange(batch.num_rows)))
-    plain = pa.RecordBatch.from_arrays(
-        [_plain(column) for column in plain.columns], batch.schema.names
-    )
-    if not batch.num_rows or _is_valid(plain):
+    if all(_is_valid(_used(column)) for column in batch.columns):
         return
     if batch.num_rows == 1:
         yield start
@@ -186,12 +182,11 @@ def _invalid_rows(batch: pa.RecordBatch, start: int) -> Iterator[int]:
     yield from _invalid_rows(batch.slice(half), start + half)
 
 
-def _plain(column: pa.Array) -> pa.Array:
-    """Return a column with those of its distinct values only that its rows have."""
-    if not pa.types.is_dictionary(column.type):
-        return column
-    used = pc.unique(column.indices).drop_null()
-    return column.dictionary.take(used)
+def _used(column: pa.Array) -> pa.Array:
+    """Return the values of a slice, without those that only other slices have."""
+    if pa.types.is_dictionary(column.type):
+        return column.dictionary.take(pc.unique(column.indices).drop_null())
+    return column.take(pa.array(np.arange(len(column))))
 
 
 def _lengths(column: pa.Array) -> np.ndarray | None:
