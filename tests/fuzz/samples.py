@@ -16,7 +16,7 @@ from ktrans.registry.catalogue import Catalogue
 GOLDEN = Path(__file__).parents[1] / "golden"
 BESIDE = (".expected.jsonl", ".rejects.jsonl", ".options.json")
 FIELDS = {"src_addr": "srcaddr", "dst_addr": "dstaddr", "dst_port": "port", "bytes": "bytes"}
-OPTIONS = {"flow_json": {"fields": FIELDS}, "flow_csv": {"fields": FIELDS}}
+OPTIONS = {kind: {"fields": FIELDS} for kind in ("flow_json", "flow_csv", "flow_kv")}
 MADE = {"aws_cloudwatch_envelope": "aws_vpc", "aws_cloudwatch_export": "aws_vpc"}
 """The decoder of logs that `generate` makes, where the names differ."""
 ROWS = [
@@ -41,13 +41,16 @@ def samples() -> dict[str, tuple[bytes, ...]]:
         kind = MADE.get(log) or max((k for k in found if log.startswith(k)), key=len)
         found[kind].append(b"".join(pieces(recipe, 0)))
     for path in sorted(GOLDEN.glob("*/*")):
-        if path.is_file() and not path.name.endswith(BESIDE) and path.parent.name in found:
+        options = path.with_suffix(".options.json").exists()
+        if path.parent.name in found and not (options or path.name.endswith(BESIDE)):
             found[path.parent.name].append(path.read_bytes())
     lines = [json.dumps(row).encode() for row in ROWS]
     found["flow_json"] += [b"\n".join(lines), b"[" + b",".join(lines) + b"]"]
     header = b",".join(name.encode() for name in ROWS[0])
     texts = [",".join(map(str, row.values())).encode() for row in ROWS]
     found["flow_csv"].append(b"\n".join([header, *texts]))
+    pairs = [" ".join(f"{name}={value}" for name, value in row.items()).encode() for row in ROWS]
+    found["flow_kv"].append(b"\n".join([*pairs, b'srcaddr="10.0.0.1" dstaddr=1.1.1.1 note="a b"']))
     for kind in ("aws_vpc", "ktrans", "ocsf"):
         found[kind].append(_parquet())
     found["auto"] = [data for kind in found if kind != "auto" for data in found[kind]]
