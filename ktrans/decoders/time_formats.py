@@ -42,9 +42,7 @@ _PARTS = {
 }
 _TOGETHER = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%D": "%m/%d/%y", "%R": "%H:%M"}
 _DIRECTIVE = re.compile(r"%(.)|([ \t]+)|(.)", re.DOTALL)
-_MONTHS = pa.array(
-    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MOST = {"hour": 23, "half": 12, "minute": 59, "second": 60, "zone_hour": 23, "zone_minute": 59}
 _THIS_CENTURY = 69
 _AHEAD = timedelta(days=1)
@@ -170,7 +168,7 @@ def _month(parts: Mapping[str, pa.StringArray]) -> np.ndarray:
     """Return the months from 1; 0 where there is no such month."""
     if "month" in parts:
         return _number(parts, "month")
-    places = pc.index_in(pc.ascii_lower(parts["name"]), value_set=_MONTHS)
+    places = pc.index_in(pc.ascii_lower(parts["name"]), value_set=pa.array(_MONTHS))
     found: np.ndarray = np.asarray(pc.fill_null(places, -1)).astype(np.int64) + 1
     return found
 
