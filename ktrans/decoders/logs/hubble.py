@@ -52,13 +52,12 @@ def _other_records(native: RawColumns) -> np.ndarray | None:
 
 def _derive(work: PartialRows) -> None:
     """Fill status, protocol, flags, services and reporter, each from several values."""
-    if "log_status" in work.wanted:
-        lost = np.zeros(work.rows, dtype=bool)
-        for _, column in work.values(_LOST):
-            lost |= np.asarray(column.is_valid())
-        work.columns["log_status"] = pa.DictionaryArray.from_arrays(
-            pa.array(np.zeros(work.rows, dtype=np.int32), mask=~lost), pa.array(["SKIPDATA"])
-        )
+    lost = np.zeros(work.rows, dtype=bool)
+    for _, column in work.values(_LOST):
+        lost |= np.asarray(column.is_valid())
+    work.columns["log_status"] = pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(work.rows, dtype=np.int32), mask=~lost), pa.array(["SKIPDATA"])
+    )
     _protocol(work)
     if "tcp_flags" in work.wanted:
         _tcp_flags(work)
