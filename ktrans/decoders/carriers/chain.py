@@ -23,6 +23,7 @@ from ktrans.decoders.carriers.peek import HEAD_BYTES, Peeked
 from ktrans.decoders.frames.json import cut_json
 from ktrans.decoders.frames.json_scan import one_line
 from ktrans.decoders.read.raw_columns import Path
+from ktrans.kit.text.encodings import BASE64_MAGIC
 from ktrans.kit.text.inflate import (
     codec_of,
     inflate_head,
@@ -38,6 +39,8 @@ DOCUMENT_LINES = 16
 _CONTAINERS = (archive.MAGIC, avro.MAGIC, columns.MAGIC)
 _LONGEST_BLOCK = 64 << 20
 _NAMES = tuple(name.encode() for name in envelopes.TEXT_KEYS)
+_CLOSER = ("", "{", "[", " ", "\t", "\ufeff", *(magic[:1].decode() for magic in BASE64_MAGIC))
+"""How texts begin that may be more than a record on one line."""
 _QUOTES = b'" \r'
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
@@ -96,7 +99,9 @@ class Chain:
         if text.startswith((b"{", b"[")):
             key = json_carrier(text, self._decoder, self._is_record, chooses=self._chooses)
             return (
-                None if key is None else self._documents(payload, ((key,),) * bool(key), origin, depth)
+                None
+                if key is None
+                else self._documents(payload, ((key,),) * bool(key), origin, depth)
             )
         return self._text_carrier(payload, text, origin, depth)
 
@@ -243,7 +248,11 @@ class Chain:
             opened = envelopes.open_envelope(value, self._is_record)
         if opened is not None:
             for part in opened:
-                yield from self._part_of_document(part, origin, depth + 1)
+                message = _plain_message(part, origin)
+                if message is not None:
+                    yield message
+                else:
+                    yield from self._part_of_document(part, origin, depth + 1)
         elif isinstance(value, list):
             for each in value:
                 yield from self.document(envelopes.as_json(each), origin, depth + 1)
@@ -309,6 +318,16 @@ class Chain:
     def _bad(self, reason: str, raw: bytes, detail: str) -> Bad:
         raw, detail, complete = shortened(raw, detail, self._limits.max_line_bytes)
         return Bad(reason, one_line(raw), detail, complete)
+
+
+def _plain_message(part: envelopes.Part, outer: Origin) -> Message | None:
+    """Return the message of a text that is surely a record on one line; None to look closer."""
+    kind, text, origin, name, micros = part
+    if kind != "text" or text[:1] in _CLOSER or text[-1:].isspace() or "\n" in text or "\r" in text:
+        return None
+    if outer is not NOWHERE:
+        origin = origin.within(outer)
+    return Message(text.encode("utf-8", "replace"), origin, name, micros)
 
 
 def _never(value: Mapping[str, Any]) -> bool:

@@ -103,6 +103,8 @@ def moment(value: Any) -> int | None:
 
     Numbers are seconds, or milliseconds and finer by size; texts are numbers or RFC 3339.
     """
+    if type(value) is int and MILLIS_FROM <= value < MICROS_FROM:
+        return value * 1000
     if isinstance(value, str):
         value = _of_text(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from itertools import chain
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from ktrans.api import Payload
-from ktrans.kit.text.encodings import PiecesStream
 
 HEAD_BYTES = 64 << 10
-_READ_BYTES = 256 << 10
 
 
 class Peeked(Payload):
@@ -73,20 +69,32 @@ class Peeked(Payload):
             self._stream = None
 
 
-class _Continued(PiecesStream):
+class _Continued(io.RawIOBase):
     """The bytes that were read first, and the rest of their stream."""
 
     def __init__(self, owner: Peeked, stream: BinaryIO) -> None:
+        super().__init__()
         self._owner = owner
+        self._start = owner.start
         self._rest = stream
-        super().__init__(chain([owner.start] if owner.start else [], self._more()))
 
-    def _more(self) -> Iterator[bytes]:
-        while piece := self._rest.read(_READ_BYTES):
-            self._owner.bytes_read += len(piece)
-            yield piece
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._start and size is not None and size >= 0:
+            piece, self._start = self._start[:size], self._start[size:]
+            return piece
+        start, self._start = self._start, b""
+        data = self._rest.read(-1 if size is None else size) or b""
+        self._owner.bytes_read += len(data)
+        return start + data if start else data
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
-        """Close the stream."""
         self._rest.close()
         super().close()

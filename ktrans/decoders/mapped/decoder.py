@@ -170,6 +170,8 @@ class SampledDecoder(MappedDecoder[SampledConfig]):
     def __init__(self, config: SampledConfig, context: Context | None = None) -> None:
         self.table = replace(self.table, scale=config.scale)
         super().__init__(config, context)
+
+
 def _has(value: Any, path: Path) -> bool:
     """Return whether a JSON object has a value at a path."""
     for name in path:
