@@ -27,7 +27,7 @@ from ktrans.api import (
     Sniff,
 )
 from ktrans.decoders import log_events
-from ktrans.decoders.frames.block import json_bytes
+from ktrans.decoders.carriers.envelopes import as_json
 from ktrans.decoders.frames.head import HEAD_BYTES, first_bytes
 from ktrans.decoders.read.parquet import PARQUET_MAGIC, UNREADABLE_PARQUET
 from ktrans.flow.schema import project
@@ -137,7 +137,7 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
 
     def is_record(self, value: Mapping[str, Any]) -> bool:
         """Return whether a decoder recognises a JSON object as a record."""
-        return bool(self._claims(Head("", json_bytes(value))))
+        return bool(self._claims(Head("", as_json(value))))
 
     def decode(self, block: Delegated) -> Decoded:
         """Turn a block into rows and rejects by the decoder that cut it."""

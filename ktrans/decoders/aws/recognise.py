@@ -82,10 +82,11 @@ def sniff_aws(head: Head, dialect: Dialect) -> Sniff | None:
 
 
 def _lines(data: bytes, dialect: Dialect) -> Iterator[tuple[bytes, Layout | None]]:
-    """Yield the first lines that are not blank, with the layout of those that are headers."""
+    """Yield the first lines that are text, with the layout of those that are headers."""
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     for line in [line for line in lines if line.strip()][:_LOOKED_AT]:
-        yield line, parse_header(line.rstrip(b"\r"), dialect)
+        if not line.lstrip().startswith(b"{"):
+            yield line, parse_header(line.rstrip(b"\r"), dialect)
 
 
 def _tokens(line: bytes) -> tuple[list[bytes], bool]:
