@@ -248,7 +248,7 @@ class Strands:
                 each = Refused(position, item.reason, item.raw, item.detail, item.complete)
             else:
                 assert isinstance(item, Message)
-                code = "unreadable" if fault is None else fault.code
+                code = "unknown_format" if fault is None else fault.code
                 detail = str(fault).removeprefix(f"{self._uri}: ")
                 each = Refused(position, code, item.text, detail)
             refused.append(each)
