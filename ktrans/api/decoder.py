@@ -23,7 +23,7 @@ headers, count positions. `decode` turns one block into rows; it is pure and run
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -88,6 +88,13 @@ class Decoder(Component[C], abc.ABC):
     version: ClassVar[str] = "1"
     """Changed when the same bytes decode differently; recorded with each reject."""
 
+    line_records: ClassVar[bool] = True
+    """Whether each line of text that is not blank is one record, and its number the position. Otherwise
+    records that something else carries (log events, say) are decoded one by one."""
+
+    json_records: ClassVar[bool] = True
+    """Whether records may be JSON objects. If not, each JSON object carries records, or is refused."""
+
     @abc.abstractmethod
     def schema(self, columns: Sequence[str] | None) -> pa.Schema:
         """Return the schema of the batches, restricted to `columns` from now on (None: all).
@@ -109,6 +116,14 @@ class Decoder(Component[C], abc.ABC):
     @abc.abstractmethod
     def decode(self, block: Any) -> Decoded:
         """Turn a block into rows. Pure, any thread. Bad records become rejects, not errors."""
+
+    def is_record(self, value: Mapping[str, Any]) -> bool:
+        """Return whether a JSON object is a record, rather than an object with one as text in it.
+
+        Objects with a text named `message`, `log` or the like are opened unless this is true.
+        """
+        del value
+        return self.json_records
 
     def replay(self, payload: Payload, layout: str | None) -> Iterator[Any]:
         """Return blocks of the raw bytes of earlier rejects, one record a line, of this layout."""

@@ -26,6 +26,7 @@ REJECT_SCHEMA = pa.schema(
         pa.field("decoder_version", pa.string(), nullable=False),
         pa.field("layout", pa.string()),
         pa.field("raw_complete", pa.bool_(), nullable=False),
+        pa.field("carrier", pa.string()),
     ]
 )
 """One row a rejected record.
@@ -33,7 +34,8 @@ REJECT_SCHEMA = pa.schema(
 source_uri, source_pos: the object, and the 1-based line or record in it; null for the object as a
 whole. reason: a stable snake_case code. detail: the same for people, with column and value. raw:
 the record's bytes. layout: what the decoder needs to read the bytes again (for AWS text the field
-names). raw_complete: whether raw is the whole record, so that decoding it again is safe.
+names). raw_complete: whether raw is the whole record, so that decoding it again is safe. carrier: what
+the carrier around the record says about it (log group, time, ...), as JSON; ktrans fills it.
 """
 
 PARTIAL_REASONS = ("truncated", "corrupt_stream", "line_too_long")
@@ -84,6 +86,7 @@ def reject_batch(  # noqa: PLR0913  # one argument a column
         if isinstance(layout, pa.Array)
         else pa.repeat(pa.scalar(layout, pa.string()), count),
         whole,
+        pa.nulls(count, pa.string()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=REJECT_SCHEMA)
 

@@ -7,7 +7,7 @@ what the scores mean); the highest claim decides, and equal claims reject the ob
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from ktrans.api import (
     Sniff,
 )
 from ktrans.decoders import log_events
+from ktrans.decoders.carriers.envelopes import as_json
 from ktrans.decoders.frames.head import HEAD_BYTES, first_bytes
 from ktrans.decoders.read.parquet import PARQUET_MAGIC, UNREADABLE_PARQUET
 from ktrans.flow.schema import project
@@ -119,12 +120,24 @@ class AutoDecoder(Decoder[AutoDecoderConfig]):
     def replay(self, payload: Payload, layout: str | None) -> Iterator[Delegated]:
         """Yield blocks for the raw bytes of rejects; a layout that names fields picks the decoder."""
         with payload.open() as stream:
-            raw = stream.read(HEAD_BYTES)
-        names = f"{layout}\n".encode() if layout and " " in layout else b""
-        claim = self._choose(Head(payload.uri, names + raw))
-        decoder = self._decoder(claim)
+            decoder = self.chosen(payload.uri, stream.read(HEAD_BYTES), layout)
         for block in decoder.replay(payload, layout):
             yield Delegated(decoder, block)
+
+    def chosen(self, uri: str, records: bytes, layout: str | None) -> Decoder[Any]:
+        """Return the decoder of some records; a layout that names fields picks it.
+
+        Raises:
+            RejectError: no decoder recognises them, or several do with the same score.
+        """
+        names = f"{layout}\n".encode() if layout and " " in layout else b""
+        claim = self._choose(Head(uri, names + records))
+        self._note(uri, f"{claim.name}: {claim.sniff.why}")
+        return self._decoder(claim)
+
+    def is_record(self, value: Mapping[str, Any]) -> bool:
+        """Return whether a decoder recognises a JSON object as a record."""
+        return bool(self._claims(Head("", as_json(value))))
 
     def decode(self, block: Delegated) -> Decoded:
         """Turn a block into rows and rejects by the decoder that cut it."""

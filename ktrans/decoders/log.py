@@ -44,7 +44,7 @@ from typing import Any
 from ktrans.api import ComponentConfig, Decoder, Head, Sniff
 from ktrans.decoders.declared import DeclaredLog
 from ktrans.decoders.mapped.decoder import MappedDecoder, SampledConfig, SampledDecoder
-from ktrans.decoders.mapped.frames import Frame, Json, JsonInLogEvents, Parquet, ZeekText
+from ktrans.decoders.mapped.frames import Frame, Json, Parquet, ZeekText
 from ktrans.decoders.mapped.table import Table, col, each_text, where
 from ktrans.decoders.sniffing import (
     LIKELY,
@@ -59,7 +59,7 @@ from ktrans.decoders.sniffing import (
 )
 
 __all__ = [
-    "LIKELY", "SURE", "WEAK", "Json", "JsonInLogEvents", "Log", "Parquet", "ZeekText",
+    "LIKELY", "SURE", "WEAK", "Json", "Log", "Parquet", "ZeekText",
     "any_of", "col", "each_text", "first_of", "keys", "pattern", "texts", "where",
 ]  # fmt: skip
 
@@ -103,7 +103,5 @@ class Log(Table, DeclaredLog):
         return {"table": self, "frames": self.frames}
 
     def recognise(self, head: Head) -> Sniff | None:
-        """Make a claim on an object, looking at the records inside whatever carries them."""
-        for frame in self.frames:
-            head = frame.unwrapped(head)
+        """Make a claim on an object by its first bytes."""
         return self.sniff(head)

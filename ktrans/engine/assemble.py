@@ -27,6 +27,7 @@ from ktrans.api.clock import CLOCK
 from ktrans.api.spec import Kind
 from ktrans.api.state import StateStore
 from ktrans.config.model import Pipeline, SinkEntry
+from ktrans.decoders.carriers.decoder import CarrierDecoder
 from ktrans.engine.assembly import Assembly, BoundSink
 from ktrans.engine.enricher_state import check_repeated_totals, check_state_id
 from ktrans.engine.log_context import ComponentLogger
@@ -125,6 +126,8 @@ class _Assembler:
         pipeline = self.pipeline
         source = self._component("source", pipeline.source, "source", "source")
         decoder = self._component("decoder", pipeline.decoder, "decoder", "decoder")
+        if decoder is not None:
+            decoder = CarrierDecoder(decoder)
         enrichers = []
         for index, config in enumerate(pipeline.enrichers):
             name = f"enrichers[{index}] {config.type}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from ktrans.api import Budget, Context, KtransError, UsageError
+from ktrans.decoders.carriers.decoder import CarrierDecoder
 from ktrans.registry.catalogue import Catalogue
 from ktrans.tools.preview import NoMemory
 
@@ -119,9 +120,8 @@ def detect_decoders(
     with catalogue.build("source", config, context) as source:
         plan = source.plan(None, NoMemory(), Budget(splits=limit))
         for split in plan.splits if plan else ():
-            auto = catalogue.build(
-                "decoder", catalogue.config("decoder", {"type": "auto"}), context
-            )
+            chosen = catalogue.config("decoder", {"type": "auto"})
+            auto = CarrierDecoder(catalogue.build("decoder", chosen, context))
             auto.schema(None)
             try:
                 with source.open(split) as payload:

@@ -1,4 +1,4 @@
-"""The decoder of flow logs in the format of AWS: text, log events and Parquet."""
+"""The decoder of flow logs in the format of AWS: text and Parquet."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ from ktrans.decoders.aws.parquet import (
 )
 from ktrans.decoders.aws.table import aws_table
 from ktrans.decoders.base import FlowDecoder
-from ktrans.decoders.frames import log_events as events
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.header_lines import HeaderFinder
-from ktrans.decoders.frames.text import EventCutter, TextCutter
+from ktrans.decoders.frames.text import TextCutter
 from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.parquet import PARQUET_MAGIC, parquet_blocks
-from ktrans.decoders.read.raw_columns import RawColumns, added_column
+from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.decoders.read.text_careful import read_carefully
 from ktrans.decoders.read.text_fast import TextPlan, read_fast
 from ktrans.decoders.rows import DecodedRows, RowBuilder
-from ktrans.kit.text.inflate import Inflater, inflate_head, wait_for_more
+from ktrans.kit.text.inflate import Inflater, inflate_head
 from ktrans.kit.text.lines import whole_lines
 
 HEAD_BYTES = 64 << 10
@@ -67,8 +66,9 @@ C = TypeVar("C", bound=AwsTextConfig)
 
 
 class AwsDecoder(FlowDecoder[C]):
-    """Decodes one text log in the format of AWS: lines, log events, Parquet."""
+    """Decodes one text log in the format of AWS: lines, Parquet."""
 
+    json_records = False
     dialect: ClassVar[Dialect]
 
     def __init__(self, config: C, context: Context | None = None) -> None:
@@ -95,10 +95,7 @@ class AwsDecoder(FlowDecoder[C]):
             yield from parquet_blocks(payload, log, self._parquet_names, self.context.limits)
             return
         stream = chain([first], chunks) if first else chunks
-        if events.is_json(first):
-            yield from self._event_blocks(payload, stream, inflater)
-        else:
-            yield from self._text_blocks(payload, inflater, chunks=stream)
+        yield from self._text_blocks(payload, inflater, chunks=stream)
 
     def replay(self, payload: Payload, layout: str | None) -> Iterator[Block]:
         """Cut the raw bytes of rejects into blocks; their layout says how they were read."""
@@ -133,21 +130,6 @@ class AwsDecoder(FlowDecoder[C]):
         except io.UnsupportedOperation:
             return self.configured
         return parse_header(head.partition(b"\n")[0], self.dialect) or self.configured
-
-    def _event_blocks(
-        self, payload: Payload, chunks: Iterable[bytes], inflater: Inflater
-    ) -> Iterator[Block]:
-        cutter = EventCutter(self, payload)
-        last: bytes | events.BadDocument | None = None
-        for document in events.cut_documents(chunks, self.context.limits):
-            if last is not None:
-                yield from cutter.take(last)
-            last = document
-        if inflater.problem is not None:
-            wait_for_more(payload, inflater.problem)
-        if last is not None:
-            yield from cutter.take(last, inflater.problem)
-        yield from cutter.end()
 
     def note_fields(self, names: Iterable[str]) -> None:
         """Log each field name that is not known, once."""
@@ -191,8 +173,6 @@ class AwsDecoder(FlowDecoder[C]):
         raw = read_fast(plan, block)
         if raw is None:
             return None
-        for name, value in block.added.items():
-            raw.columns[(name,)] = added_column(value, raw)
         rows = plan.builder.converted(raw, block.uri)
         if rows.wrong:
             return None

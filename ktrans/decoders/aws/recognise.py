@@ -9,16 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from ktrans.api import Head, Limits, Sniff
+from ktrans.api import Head, Sniff
 from ktrans.decoders.aws.layout import Dialect, Layout, is_time, parse_header
 from ktrans.decoders.aws.parquet import MIN_KNOWN, field_names
-from ktrans.decoders.frames.log_events import (
-    BadDocument,
-    Messages,
-    cut_documents,
-    is_json,
-    read_document,
-)
 from ktrans.decoders.values import Rule, coerce
 
 _VERSION_RULE = Rule("small", nulls=(), strict=True)
@@ -26,7 +19,7 @@ _TGW_MARKS = ("tgw-id", "resource-type", "tgw-attachment-id")
 _VPC_WIDTH = 14
 _TGW_WIDTH = 36
 _LOOKED_AT = 20
-_SURE, _LIKELY, _MAYBE = 100, 85, 60
+_SURE, _LIKELY = 100, 85
 
 
 def has_version(columns: Mapping[str, Any], version: int) -> np.ndarray:
@@ -79,8 +72,6 @@ def sniff_aws(head: Head, dialect: Dialect) -> Sniff | None:
     """Make a claim on an object that holds this kind of AWS flow log."""
     if head.columns is not None:
         return _by_names(field_names(head.columns), dialect, "Parquet columns are")
-    if is_json(head.data):
-        return _by_events(head.data.removeprefix(b"\xef\xbb\xbf"), dialect)
     for line, layout in _lines(head.data, dialect):
         if layout is not None:
             return _by_names(layout.names, dialect, "header line names")
@@ -91,10 +82,11 @@ def sniff_aws(head: Head, dialect: Dialect) -> Sniff | None:
 
 
 def _lines(data: bytes, dialect: Dialect) -> Iterator[tuple[bytes, Layout | None]]:
-    """Yield the first lines that are not blank, with the layout of those that are headers."""
+    """Yield the first lines that are text, with the layout of those that are headers."""
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     for line in [line for line in lines if line.strip()][:_LOOKED_AT]:
-        yield line, parse_header(line.rstrip(b"\r"), dialect)
+        if not line.lstrip().startswith(b"{"):
+            yield line, parse_header(line.rstrip(b"\r"), dialect)
 
 
 def _tokens(line: bytes) -> tuple[list[bytes], bool]:
@@ -122,30 +114,6 @@ def _by_names(names: Iterable[str], dialect: Dialect, what: str) -> Sniff | None
     score = _SURE if known == len(given) else _LIKELY
     new = "" if known == len(given) else f" and {len(given) - known} unknown ones"
     return Sniff(score, f"{what} {known} known fields of {dialect.log_type}{new}")
-
-
-def _by_events(data: bytes, dialect: Dialect) -> Sniff | None:
-    """Look at the first message of the first document that is whole."""
-    limits = Limits()
-    messages = Messages()
-    strange = False
-    for document in cut_documents([data], limits):
-        if isinstance(document, BadDocument):
-            strange = True
-            continue
-        for _bad in read_document(document, messages, limits):
-            strange = True
-        if messages.texts:
-            break
-    what = "first message of a log event"
-    if messages.texts:
-        return _by_record(messages.texts[0], dialect, what)
-    if messages.control and not strange and dialect.name == "aws_vpc":
-        # There are no flows, whichever log it is about, so any decoder that skips it will do.
-        return Sniff(_MAYBE, "nothing but control messages of CloudWatch Logs")
-    if b'"messageType"' in data and b'"message":"' in data:
-        return _by_record(data.partition(b'"message":"')[2].partition(b'"')[0], dialect, what)
-    return None
 
 
 def _by_record(line: bytes, dialect: Dialect, what: str) -> Sniff | None:

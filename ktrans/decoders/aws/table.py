@@ -21,9 +21,6 @@ from ktrans.decoders.values import Rule, coerce, kind_of
 from ktrans.flow.columns import coalesce_text, constant_text, lower_text, recode
 from ktrans.flow.schema import TIME
 
-EVENT_ID, EVENT_TIME = "@event-id", "@event-time"
-"""The names, within ktrans, of what log events say about a record."""
-
 _FILE_NAME = re.compile(
     r"^(?:(?P<account>\d{12})_vpcflowlogs_(?P<region>[a-z0-9-]+)_fl-[^_]+_|.*_)"
     r"(?P<time>\d{8}T\d{4}Z)_[^/]*$"
@@ -70,12 +67,11 @@ def aws_table(dialect: Dialect, names: Sequence[str]) -> Table:
         for field in dialect.fields
         if field.column is not None
     ]
-    event_id = Col("record_id", ((EVENT_ID,),), Rule("text", nulls=()))
     stamp = Rule("time", unit="rfc3339", nulls=(), strict=True)
-    logged_at = Col("logged_at", ((LOGGED_AT,), (EVENT_TIME,)), stamp)
+    logged_at = Col("logged_at", ((LOGGED_AT,),), stamp)
     ip_version = Col("ip_version", (("type",),), Rule("ip_version", nulls=()))
     return Table(
-        columns=(*columns, event_id, logged_at, ip_version),
+        columns=(*columns, logged_at, ip_version),
         constants={"provider": dialect.provider, "log_type": dialect.log_type},
         reads={
             ("type",): ("attrs",),

@@ -7,8 +7,8 @@ kind counts where a record names none.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -34,12 +34,16 @@ _MARKS: dict[Kind, tuple[bytes, ...]] = {
     "nsg": (b'"properties"',),
     "vnet": (b'"flowrecords"', b'"flowgroups"', b'"flowlogversion"'),
 }
+_MEMBERS = ("records", "category", "properties", "flowrecords")
+_PACKED = ("data", "Data", "kinesis")
+"""Members of what Firehose and Kinesis put around a record; their arrays have the same name."""
 _EMPTY = re.compile(rb'\s*\{\s*"records"\s*:\s*(?:\[[\s\]}]*)?\Z')
 
 
 class AzureDecoder(FlowDecoder[ComponentConfig]):
     """Decodes Azure flow logs: whole objects, and parts of growing ones."""
 
+    line_records = False
     kind: ClassVar[Kind]
 
     def __init__(self, config: ComponentConfig, context: Context | None = None) -> None:
@@ -56,6 +60,15 @@ class AzureDecoder(FlowDecoder[ComponentConfig]):
         cutter = Cutter(payload, self.context.limits, self.kind)
         yield from cutter.blocks(inflater.chunks())
         yield from cutter.end(inflater.problem)
+
+    def is_record(self, value: Mapping[str, Any]) -> bool:
+        """Return whether a JSON object is a record, or a document of them."""
+        found = {name.lower(): each for name, each in value.items()}
+        records = found.get("records")
+        inside = records[0] if isinstance(records, list) and records else value
+        if not isinstance(inside, dict) or any(name in inside for name in _PACKED):
+            return False
+        return any(name in found for name in _MEMBERS)
 
     def replay(self, payload: Payload, layout: str | None) -> Iterator[Block]:
         """Return blocks for rejects, one a line: tuples if there is a layout, else records."""

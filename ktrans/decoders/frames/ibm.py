@@ -61,6 +61,9 @@ class IbmDocument(Frame):
     capture.
     """
 
+    json = True
+    lines = False
+
     def accepts(self, head: bytes) -> bool:
         """Return whether an object's first bytes look like a document."""
         return head.lstrip()[:1] == b"{"

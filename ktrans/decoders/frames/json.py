@@ -1,7 +1,7 @@
 """Cuts objects with JSON of any layout into blocks of one record a line.
 
 Clouds and their tools write the same records as JSON lines, as documents one after the other, as
-one array, inside a document under some key, indented or not, and wrapped by Pub/Sub. Lines are
+one array, inside a document under some key, indented or not. Lines are
 passed on as they are, without being parsed; everything else is brought into lines first. Memory
 stays within a block and a record.
 """
@@ -18,7 +18,6 @@ from ktrans.api import Limits, Payload
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.json_cutter import Cutter
 from ktrans.decoders.frames.json_documents import Documents
-from ktrans.decoders.frames.json_pubsub import unwrap_push
 from ktrans.decoders.frames.json_scan import Found, Place, reads, scan
 from ktrans.decoders.read.raw_columns import Path
 from ktrans.kit.text.inflate import Inflater
@@ -33,7 +32,11 @@ _BLANK = b" \t\r\n"
 
 
 def cut_json(
-    payload: Payload, limits: Limits, *, unwrap: tuple[Path, ...] = (), pubsub: bool = False
+    payload: Payload,
+    limits: Limits,
+    *,
+    unwrap: tuple[Path, ...] = (),
+    inflater: Inflater | None = None,
 ) -> Iterator[Block]:
     """Cut a payload into blocks of one JSON record a line.
 
@@ -42,18 +45,13 @@ def cut_json(
         limits: sizes of blocks and records, and how far a stream may inflate.
         unwrap: a document with an array at one of these paths is not a record; the array's
             elements are.
-        pubsub: replace the body of a Pub/Sub push request by the record in it.
+        inflater: of the payload's bytes; by default a new one.
 
     Raises:
         TruncatedError: the stream ends early and may still grow (`payload.final_attempt`).
         RejectError: the stream inflates to more than is allowed.
     """
-    blocks = _cut(payload, limits, unwrap)
-    return map(unwrap_push, blocks) if pubsub else blocks
-
-
-def _cut(payload: Payload, limits: Limits, unwrap: tuple[Path, ...]) -> Iterator[Block]:
-    inflater = Inflater(payload.open, limits, payload.uri)
+    inflater = inflater or Inflater(payload.open, limits, payload.uri)
     chunks = inflater.chunks()
     head = _head(chunks)
     cutter = Cutter(payload, limits)

@@ -1,4 +1,4 @@
-"""Cuts text lines and log events into blocks: follows layouts, and counts positions."""
+"""Cuts text lines into blocks: follows layouts, and counts positions."""
 
 from __future__ import annotations
 
@@ -6,17 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import ClassVar, Protocol
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from ktrans.api import Context, Payload
 from ktrans.decoders.aws.layout import Dialect, Layout, is_time
-from ktrans.decoders.aws.table import EVENT_ID, EVENT_TIME
 from ktrans.decoders.frames.block import Block, Refused
 from ktrans.decoders.frames.header_lines import HeaderFinder
-from ktrans.decoders.frames.log_events import BadDocument, Messages, read_document
-from ktrans.flow.schema import TEXT, TIME
-from ktrans.kit.text.inflate import Problem
 from ktrans.kit.text.lines import SHOWN_BYTES, Lines, Overlong, Torn, count_lines
 
 
@@ -89,7 +82,7 @@ class TextCutter:
     def end(self) -> Iterator[Block]:
         """Yield a block that counts the header lines at the end."""
         if self._skipped:
-            yield Block(self._uri, self._line, skipped=self._skipped)
+            yield Block(self._uri, self._line, layout=self._layout, skipped=self._skipped)
             self._skipped = 0
 
     def _lines(self, data: bytes, lines: int) -> Iterator[Block]:
@@ -127,73 +120,3 @@ class TextCutter:
         self._line += len(lines)
         skipped, self._skipped = self._skipped + len(lines) - len(refused), 0
         return Block(self._uri, first, skipped=skipped, refused=refused)
-
-
-class EventCutter:
-    """Cuts the log events of one payload into blocks of their messages.
-
-    The position of a record is the ordinal of its log event in the object; a document that cannot
-    be read counts as one.
-    """
-
-    def __init__(self, owner: Owner, payload: Payload) -> None:
-        self._owner = owner
-        self._limits = owner.context.limits
-        self._uri = payload.uri
-        self._place = payload.first_line
-        self._layout = owner.configured or guessed_layout(owner.dialect)
-        self._messages = Messages()
-        self._bytes = 0
-        owner.note_fields(self._layout.names)
-
-    def take(
-        self, document: bytes | BadDocument, problem: Problem | None = None
-    ) -> Iterator[Block]:
-        """Add the next document; `problem` says that the stream broke off in it or after it."""
-        if isinstance(document, BadDocument):
-            yield from self._refuse(document)
-        else:
-            torn = False
-            for bad in read_document(document, self._messages, self._limits):
-                torn = True
-                if problem is not None:
-                    bad.reason, bad.detail = problem.reason, problem.message
-                yield from self._refuse(bad)
-            if problem is not None and not torn:
-                yield from self._refuse(BadDocument(b"", problem.reason, problem.message))
-            self._bytes += len(document)
-        if self._bytes >= self._limits.block_bytes:
-            yield from self.end()
-
-    def end(self) -> Iterator[Block]:
-        """Yield a block of the messages that were added."""
-        found, self._bytes = self._messages.taken(), 0
-        count = len(found.texts)
-        if count:
-            yield Block(
-                self._uri,
-                self._place,
-                count,
-                b"\n".join(found.texts) + b"\n",
-                layout=self._layout,
-                added=_event_columns(found),
-                skipped=found.control,
-            )
-            self._place += count
-        elif found.control:
-            yield Block(self._uri, self._place, skipped=found.control)
-
-    def _refuse(self, bad: BadDocument) -> Iterator[Block]:
-        yield from self.end()
-        refused = Refused(self._place, bad.reason, bad.raw, bad.detail, bad.complete)
-        yield Block(self._uri, self._place, refused=(refused,))
-        self._place += 1
-
-
-def _event_columns(found: Messages) -> dict[str, pa.Array]:
-    """Return the ids and times of log events as columns."""
-    ids = pa.array(found.ids, pa.string()).dictionary_encode().cast(TEXT)
-    return {
-        EVENT_ID: ids,
-        EVENT_TIME: pc.multiply(pa.array(found.millis, pa.int64()), 1000).view(TIME),
-    }

@@ -11,10 +11,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from ktrans.decoders.log import Json, JsonInLogEvents, Log, col, keys, where
+from ktrans.decoders.log import Json, Log, col, keys, where
 from ktrans.decoders.values import Coerced, Wrong, text_of
 
-_CONTROL = b'{"event":{"event_type":"control message"}}'
 _HEX = 16
 _MAX_FLAGS = 255
 
@@ -42,7 +41,7 @@ LOG = Log(
     "aws_network_firewall",
     provider="aws",
     log_type="aws.nfw",
-    frames=(JsonInLogEvents("firewall_name", _CONTROL), Json()),
+    frames=(Json(),),
     columns=(
         col("start_time", "event.netflow.start"),
         col("end_time", "event.netflow.end"),

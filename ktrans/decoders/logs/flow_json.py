@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -56,3 +57,8 @@ class FlowJsonDecoder(MappedDecoder[FlowJsonDecoderConfig]):
         arrays = () if config.records is None else (parse_path(config.records),)
         self.frames = (Json(arrays=arrays),)
         super().__init__(config, context)
+
+    def is_record(self, value: Mapping[str, Any]) -> bool:
+        """Return whether a JSON object is a record, or the document of records that is configured."""
+        records = self.config.records
+        return super().is_record(value) or (records is not None and parse_path(records)[0] in value)

@@ -70,7 +70,7 @@ LOG = Log(
     "gcp_firewall",
     provider="gcp",
     log_type="gcp.firewall",
-    frames=(Json(pubsub=True),),
+    frames=(Json(),),
     columns=(
         col("record_id", "insertId"),
         col("start_time", "timestamp"),

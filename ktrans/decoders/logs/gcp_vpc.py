@@ -71,7 +71,7 @@ LOG = Log(
     "gcp_vpc",
     provider="gcp",
     log_type="gcp.vpc",
-    frames=(Json(pubsub=True),),
+    frames=(Json(),),
     columns=(
         col("record_id", "insertId"),
         col("start_time", "jsonPayload.start_time"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pydantic import Field
@@ -22,11 +22,12 @@ from ktrans.decoders.read.json_fast import Parser
 from ktrans.decoders.read.key_value import KeyValueLayout, KeyValueParser
 from ktrans.decoders.read.parquet import parquet_blocks
 from ktrans.decoders.read.parquet_values import leaf_name, values_by_path
-from ktrans.decoders.read.raw_columns import RawColumns, added_column
+from ktrans.decoders.read.raw_columns import Path, RawColumns, added_column
 from ktrans.decoders.rows import DecodedRows, RowBuilder
 from ktrans.flow.schema import with_other_values
 
 C = TypeVar("C", bound=ComponentConfig)
+_ADDRESSES = ("src_addr", "dst_addr")
 
 
 class MappedDecoder(FlowDecoder[C]):
@@ -81,6 +82,26 @@ class MappedDecoder(FlowDecoder[C]):
         if layout is None:
             return self.blocks(payload)
         return self.frame_of(payload).replay(payload, self.context.limits, layout)
+
+    @property
+    def json_records(self) -> bool:  # type: ignore[override]
+        """Whether records may be JSON objects."""
+        return any(frame.json for frame in self.frames)
+
+    @property
+    def line_records(self) -> bool:  # type: ignore[override]
+        """Whether each line is a record."""
+        return all(frame.lines for frame in self.frames)
+
+    def is_record(self, value: Mapping[str, Any]) -> bool:
+        """Return whether a JSON object has a value that an address is read from."""
+        return any(
+            _has(value, envelope + path)
+            for each in self.table.columns
+            if each.column in _ADDRESSES
+            for path in each.paths
+            for envelope in self.table.envelopes
+        )
 
     def frame_of(self, payload: Payload) -> Frame:
         """Return how the records of an object are stored."""
@@ -149,3 +170,10 @@ class SampledDecoder(MappedDecoder[SampledConfig]):
     def __init__(self, config: SampledConfig, context: Context | None = None) -> None:
         self.table = replace(self.table, scale=config.scale)
         super().__init__(config, context)
+
+
+def _has(value: Any, path: Path) -> bool:
+    """Return whether a JSON object has a value at a path."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value is not None

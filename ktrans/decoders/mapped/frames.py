@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
-from ktrans.api import BytesPayload, Head, Limits, Payload, RejectError, Split
+from ktrans.api import Limits, Payload, RejectError
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.csv import NO_TOP, DelimitedLayout, Top, cut_csv
 from ktrans.decoders.frames.head import first_bytes
 from ktrans.decoders.frames.json import cut_json
-from ktrans.decoders.frames.json_log_events import cut_events, holds_events, messages_of
 from ktrans.decoders.frames.zeek import Header, cut_zeek, header_of
 from ktrans.decoders.read.csv import Dialect
 from ktrans.decoders.read.key_value import KeyValueLayout
@@ -30,7 +30,15 @@ def _is_json(head: bytes) -> bool:
 
 
 class Frame(abc.ABC):
-    """How the records of a log are stored."""
+    """How the records of a log are stored.
+
+    Attributes:
+        json: whether records may be JSON objects.
+        lines: whether each line is one record.
+    """
+
+    json: ClassVar[bool] = False
+    lines: ClassVar[bool] = True
 
     @abc.abstractmethod
     def accepts(self, head: bytes) -> bool:
@@ -45,10 +53,6 @@ class Frame(abc.ABC):
         del layout
         return self.blocks(payload, limits)
 
-    def unwrapped(self, head: Head) -> Head:
-        """Return the first bytes of an object without what carries the records."""
-        return head
-
 
 @dataclass(frozen=True)
 class Json(Frame):
@@ -56,11 +60,10 @@ class Json(Frame):
 
     Attributes:
         arrays: paths of the arrays that hold the records of a document.
-        pubsub: whether records also come in the body of Pub/Sub push requests.
     """
 
+    json: ClassVar[bool] = True
     arrays: tuple[Path, ...] = ()
-    pubsub: bool = False
 
     def accepts(self, head: bytes) -> bool:
         """Return whether an object's first bytes look like JSON."""
@@ -68,47 +71,7 @@ class Json(Frame):
 
     def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
         """Cut an object into blocks of one record a line."""
-        return cut_json(payload, limits, unwrap=self.arrays, pubsub=self.pubsub)
-
-    def unwrapped(self, head: Head) -> Head:
-        """Return the first bytes of an object, taken out of Pub/Sub messages."""
-        if not self.pubsub or b'"message"' not in head.data or b'"data"' not in head.data:
-            return head
-        payload = BytesPayload(Split(head.uri, head.uri), head.data)
-        data = b"".join(block.data for block in self.blocks(payload, Limits()))
-        return Head(head.uri, data, head.columns)
-
-
-@dataclass(frozen=True)
-class JsonInLogEvents(Frame):
-    """JSON objects that are the messages of CloudWatch log events.
-
-    Attributes:
-        key: a key that every record has, by which bare records are told from log events.
-        control: the record to put in the place of a control message, for the log to skip.
-    """
-
-    key: str
-    control: bytes
-
-    def accepts(self, head: bytes) -> bool:
-        """Return whether an object's first bytes are log events rather than records."""
-        return holds_events(head) and not self._bare(head)
-
-    def _bare(self, head: bytes) -> bool:
-        return b'"%s"' % self.key.encode() in head
-
-    def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
-        """Cut an object into blocks of one message a line."""
-        return cut_events(payload, limits, control=self.control)
-
-    def unwrapped(self, head: Head) -> Head:
-        """Return the first bytes of an object, taken out of log events."""
-        data = head.data
-        if head.columns is not None or data.lstrip()[:1] != b"{" or self._bare(data):
-            return head
-        plain = data.replace(b'\\"', b'"')
-        return Head(head.uri, plain if self._bare(plain) else b"\n".join(messages_of(data)))
+        return cut_json(payload, limits, unwrap=self.arrays)
 
 
 @dataclass(frozen=True)

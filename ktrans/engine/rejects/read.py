@@ -83,12 +83,14 @@ def read_file(path: Path) -> pa.Table:
 def _completed(table: pa.Table) -> pa.Table:
     """Return the rows of a file with the columns of this version.
 
-    Files of version 0.1 do not say whether `raw` is complete; there it follows from the reason or,
-    if the record was shortened, from the detail.
+    Files of version 0.1 do not say what carried a record, nor whether `raw` is complete; there this
+    follows from the reason or, if the record was shortened, from the detail.
     """
+    for name in ("raw_complete", "carrier"):
+        field = STORED_REJECT_SCHEMA.field(name)
+        if name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     field = STORED_REJECT_SCHEMA.field("raw_complete")
-    if field.name not in table.column_names:
-        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     known = table.column(field.name)
     if known.null_count:
         present = pc.or_(table.column("raw").is_valid(), table.column("raw_base64").is_valid())

@@ -31,6 +31,7 @@ from ktrans.api import (
     SplitChangedError,
     WritesFolder,
 )
+from ktrans.decoders.carriers.decoder import CarrierDecoder
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.rejects.read import read_file, reject_files, reject_sink
 from ktrans.engine.rejects.stored_form import SINK, raw_bytes
@@ -43,6 +44,7 @@ def with_rejects_as_source(assembly: Assembly) -> Assembly:
         UsageError: the rejects cannot be read back.
     """
     assert assembly.rejects is not None
+    assert isinstance(assembly.decoder, CarrierDecoder)
     sink = reject_sink(assembly.rejects.sink)
     return replace(
         assembly,
@@ -118,7 +120,7 @@ class _Unchanged:
 class ReplayDecoder(Decoder[Any]):
     """Passes raw records to the pipeline's decoder; rows keep their original object and position."""
 
-    def __init__(self, inner: Decoder[Any], schema: pa.Schema) -> None:
+    def __init__(self, inner: CarrierDecoder, schema: pa.Schema) -> None:
         super().__init__(inner.config, inner.context)
         self._inner = inner
         self._schema = schema
@@ -134,22 +136,40 @@ class ReplayDecoder(Decoder[Any]):
         if pc.any(unusable).as_py():
             yield _Unchanged(_as_rejects(table.filter(unusable)))
         table = table.filter(pc.and_(pc.is_valid(table.column("source_pos")), pc.invert(unusable)))
+        carried = pc.is_valid(table.column("carrier"))
         keys = ["source_uri", "layout"]
-        for group in table.group_by(keys, use_threads=False).aggregate([]).to_pylist():
-            mask = pc.and_(*(_same(table.column(key), group[key]) for key in keys))
-            rows = table.filter(mask)
-            raw = b"\n".join(value or b"" for value in raw_bytes(rows).to_pylist())
-            if rows.num_rows > 1:
-                raw += b"\n"
-            split = Split(payload.split.key, group["source_uri"], len(raw))
-            positions = rows.column("source_pos").combine_chunks()
-            try:
-                blocks = list(self._inner.replay(BytesPayload(split, raw), group["layout"]))
-            except RejectError:  # the decoder still cannot decode any of them
-                yield _Unchanged(_as_rejects(rows))
-                continue
-            for block in blocks:
-                yield _Block(block, group["source_uri"], positions)
+        for part, replay in (
+            (table.filter(pc.invert(carried)), self._replay),
+            (table.filter(carried), self._replay_carried),
+        ):
+            for group in part.group_by(keys, use_threads=False).aggregate([]).to_pylist():
+                mask = pc.and_(*(_same(part.column(key), group[key]) for key in keys))
+                rows = part.filter(mask)
+                uri, layout = group["source_uri"], group["layout"]
+                positions = rows.column("source_pos").combine_chunks()
+                try:
+                    blocks = list(replay(payload.split.key, uri, rows, layout))
+                except RejectError:  # the decoder still cannot decode any of them
+                    yield _Unchanged(_as_rejects(rows))
+                    continue
+                for block in blocks:
+                    yield _Block(block, uri, positions)
+
+    def _replay(self, key: str, uri: str, rows: pa.Table, layout: str | None) -> Iterator[Any]:
+        """Return blocks of rejects that were records of an object themselves."""
+        raw = b"\n".join(value or b"" for value in raw_bytes(rows).to_pylist())
+        if rows.num_rows > 1:
+            raw += b"\n"
+        return self._inner.replay(BytesPayload(Split(key, uri, len(raw)), raw), layout)
+
+    def _replay_carried(
+        self, key: str, uri: str, rows: pa.Table, layout: str | None
+    ) -> Iterator[Any]:
+        """Return blocks of rejects that something carried, with what it said about them."""
+        del key
+        said = rows.column("carrier").to_pylist()
+        raw = [value or b"" for value in raw_bytes(rows).to_pylist()]
+        return self._inner.replay_carried(uri, list(zip(raw, said, strict=True)), layout)
 
     def decode(self, block: _Block | _Unchanged) -> Decoded:
         """Decode, and restore the original positions."""

@@ -23,6 +23,7 @@ STORED_REJECT_SCHEMA = pa.schema(
         pa.field("decoder_version", pa.string()),
         pa.field("layout", pa.string()),
         pa.field("raw_complete", pa.bool_()),
+        pa.field("carrier", pa.string()),
     ]
 )
 """REJECT_SCHEMA for people: `raw` is text if the bytes are UTF-8, else `raw_base64` has them."""

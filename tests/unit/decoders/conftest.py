@@ -9,6 +9,7 @@ import pytest
 
 from ktrans.api import BytesPayload, Context, Limits, Split
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
+from ktrans.decoders.carriers.decoder import CarrierDecoder
 from ktrans.decoders.logs import aws_tgw, aws_vpc
 from ktrans.registry.catalogue import Catalogue
 
@@ -76,6 +77,7 @@ def build(decoder="aws_vpc", columns=None, limits=None, **options):
     else:
         config = catalogue.config("decoder", {"type": decoder, **options})
         built = catalogue.build("decoder", config, context)
+    built = CarrierDecoder(built)
     built.schema(columns)
     return built
 

@@ -135,7 +135,7 @@ def test_blocks_do_not_change_what_comes_out(run, good):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"timestamp": "x"}, {"message": 5}, {"id": []}, None, "text"], ids=json.dumps
+    "bad", [{"message": 5}, {"message": None}, None, "text", [], 7], ids=json.dumps
 )
 def test_case_30_one_bad_event_does_not_lose_the_others(run, good, bad):
     document = json.loads(envelope(good, good, good))
@@ -156,3 +156,41 @@ def test_a_reject_says_when_it_keeps_only_the_beginning(run):
     [whole] = run(short, limits=limits).rejects
     assert whole["raw"] == short.encode()
     assert "kept" not in whole["detail"]
+
+
+@pytest.mark.parametrize(
+    ("said", "micros"),
+    [
+        (1700000000500, MOMENT),
+        (1700000000.5, MOMENT),
+        ("1700000000500", MOMENT),
+        ("2023-11-14T22:13:20.5Z", MOMENT),
+        ("2023-11-14 23:13:20.500+01:00", MOMENT),
+        ("yesterday", None),
+        ([1], None),
+        (True, None),
+        (1e300, None),
+        (None, None),
+    ],
+    ids=str,
+)
+def test_the_time_of_an_event_is_never_fatal(run, good, said, micros):
+    document = json.loads(envelope(good))
+    document["logEvents"][0] |= {"timestamp": said, "id": said}
+    [row] = run(json.dumps(document)).rows
+    assert row["logged_at"] == micros
+    assert row["record_id"] == (said if isinstance(said, str) else None)
+
+
+def test_the_envelope_fills_what_records_lack_and_goes_to_attrs(run):
+    document = json.loads(envelope("10.0.0.1 77"))
+    document["logStream"] = "eni-0aa11bb22cc33dd44-all"
+    [row] = run(json.dumps(document), format="srcaddr bytes").rows
+    assert (row["account_id"], row["interface_id"]) == ("111122223333", "eni-0aa11bb22cc33dd44")
+    assert dict(row["attrs"]) == {
+        "owner": "111122223333",
+        "logGroup": "g",
+        "logStream": "eni-0aa11bb22cc33dd44-all",
+    }
+    [row] = run(json.dumps(document), format="interface_id account_id").rows
+    assert (row["account_id"], row["interface_id"]) == ("77", "10.0.0.1")

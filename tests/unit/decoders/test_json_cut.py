@@ -1,6 +1,5 @@
 """The JSON record cutter: however the records are written, the same ones come out."""
 
-import base64
 import bz2
 import gzip
 import itertools
@@ -231,23 +230,6 @@ def test_memory_stays_bounded_when_nothing_in_a_stream_ever_ends():
     assert records == []
     assert rejects[0][1] == "line_too_long"
     assert all(len(raw) <= 4096 for _, _, raw in rejects)
-
-
-def push(record):
-    data = base64.b64encode(json.dumps(record, indent=1).encode()).decode()
-    return {"message": {"data": data, "messageId": "1"}, "subscription": "s"}
-
-
-@pytest.mark.parametrize("way", ["lines", "concatenated", "array", "indented"])
-def test_pubsub_push_requests_are_unwrapped(way):
-    text = WRITERS[way]([push(record) for record in RECORDS]).encode()
-    assert good(text, pubsub=True) == RECORDS
-
-
-def test_a_push_request_that_is_not_base64_is_left_for_the_decoder_to_refuse():
-    text = json.dumps(push({"a": 1})) + "\n" + json.dumps({"message": {"data": "?!"}})
-    records, _ = cut(text.encode(), pubsub=True)
-    assert [line.replace(b" ", b"") for _, line in records] == [b'{"a":1}', b"?!"]
 
 
 def nested(records, **options):
