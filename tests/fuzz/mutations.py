@@ -1,10 +1,12 @@
 """Damages good logs at random: every damage follows from a seed, so each finding can be repeated."""
 
+import base64
 import bz2
 import gzip
 import io
 import json
 import random
+import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -183,7 +185,28 @@ def _wrapped(chance: random.Random, data: bytes) -> bytes:
         return data
     if deed < 0.87:
         return data.decode("utf-8", "replace").encode("utf-16")
-    return packed(chance, data)
+    if deed < 0.9:
+        return packed(chance, data)
+    return _tokens(chance, chance.choice((_zipped, _base64, _messages))(chance, data))
+
+
+def _zipped(chance: random.Random, data: bytes) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(chance.randint(1, 3)):
+            archive.writestr(f"{number}.log", data)
+    return made.getvalue()
+
+
+def _base64(chance: random.Random, data: bytes) -> bytes:
+    return base64.b64encode(packed(chance, data))
+
+
+def _messages(chance: random.Random, data: bytes) -> bytes:
+    """Return each line as the text of a member, as shippers of logs write it."""
+    name = chance.choice(("message", "log", "logContent", "@message", "data"))
+    lines = data.decode("utf-8", "replace").split("\n")
+    return b"\n".join(json.dumps({name: line, "time": "now"}).encode() for line in lines)
 
 
 def packed(chance: random.Random, data: bytes) -> bytes:

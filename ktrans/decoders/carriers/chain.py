@@ -16,7 +16,7 @@ import msgspec
 
 from ktrans.api import BytesPayload, Decoder, Limits, Payload, RejectError, Split
 from ktrans.decoders.carriers import archive, avro, columns, delimited, envelopes, lines
-from ktrans.decoders.carriers.json_head import UNREADABLE, json_carrier
+from ktrans.decoders.carriers.json_head import json_carrier
 from ktrans.decoders.carriers.messages import NOWHERE, Bad, Item, Message, Origin, Other, moment
 from ktrans.decoders.carriers.parts import PartReader
 from ktrans.decoders.carriers.peek import HEAD_BYTES, Peeked
@@ -29,6 +29,7 @@ from ktrans.kit.text.inflate import (
     inflate_head,
     wait_for_more,
 )
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 from ktrans.kit.text.lines import shortened
 
 MAX_DEPTH = 5
@@ -240,7 +241,7 @@ class Chain:
             return
         try:
             value = msgspec.json.decode(text)
-        except UNREADABLE as error:
+        except UNREADABLE_JSON as error:
             yield self._bad("bad_json", text, str(error))
             return
         opened = None
@@ -309,7 +310,7 @@ class Chain:
         """Return whether a text is JSON that the decoder might read, or a carrier."""
         try:
             value = msgspec.json.decode(text)
-        except UNREADABLE:
+        except UNREADABLE_JSON:
             return False
         if self._decoder.json_records:
             return True

@@ -11,8 +11,7 @@ import msgspec
 from ktrans.api import Decoder
 from ktrans.decoders.carriers import envelopes
 from ktrans.decoders.frames.json_scan import Place, scan
-
-UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _KEY = re.compile(rb'"([^"\\]{1,100})"\s*:')
 
@@ -55,7 +54,7 @@ def _first_document(text: bytes) -> Any:
     line = text.partition(b"\n")[0]
     try:
         found = msgspec.json.decode(line)
-    except UNREADABLE:
+    except UNREADABLE_JSON:
         found = _first_by_brackets(text)
     return found[0] if isinstance(found, list) and found and isinstance(found[0], dict) else found
 
@@ -67,7 +66,7 @@ def _first_by_brackets(text: bytes) -> Any:
     start, end = spans[0]
     try:
         return msgspec.json.decode(text[start:end])
-    except UNREADABLE:
+    except UNREADABLE_JSON:
         return None
 
 

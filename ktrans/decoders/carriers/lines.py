@@ -14,6 +14,7 @@ import msgspec
 
 from ktrans.decoders.carriers.envelopes import Part, open_envelope
 from ktrans.decoders.carriers.messages import Origin, moment
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _TIME = rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"
 _CRI = re.compile(_TIME + rb" (?:stdout|stderr) ([FP])(?::\S*)? (.*)", re.DOTALL)
@@ -239,7 +240,7 @@ def _unquoted(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] == '"':
         try:
             found = msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeError):
+        except UNREADABLE_JSON:
             return text
         return found if isinstance(found, str) else text
     return text
