@@ -178,18 +178,27 @@ class Chain:
 
     def part(self, payload: Payload, raw_head: bytes, origin: Origin, depth: int) -> Iterator[Item]:
         """Yield what a part of an object carries; lines of records if it is no carrier."""
-        found = None
-        if depth <= MAX_DEPTH:
-            found = self._opened(payload, raw_head, origin, depth)
-        if found is None:
-            found = self._plain(payload, raw_head, origin)
-        yield from found
+        try:
+            found = None
+            if depth <= MAX_DEPTH:
+                found = self._opened(payload, raw_head, origin, depth)
+            if found is None:
+                found = self._plain(payload, raw_head, origin)
+            yield from found
+        except RejectError as error:
+            if error.code == "inflate_ratio":
+                raise
+            yield Bad(error.code, b"", str(error), complete=False)
 
     def _plain(self, payload: Payload, raw_head: bytes, origin: Origin) -> Iterator[Item]:
         """Yield the records of a part that is no carrier."""
         text = inflate_head(raw_head, HEAD_BYTES).lstrip(_BLANK)
         if text.startswith((b"{", b"[")):
             yield from self._documents(payload, (), origin, MAX_DEPTH + 1)
+            return
+        if text.startswith(_CONTAINERS):
+            detail = "a container of records inside something else, which is not read there"
+            yield Bad("unknown_format", b"", detail, complete=False)
             return
         for line, bad in self._reader.lines(payload):
             if bad is not None:
