@@ -17,13 +17,23 @@ import msgspec
 from ktrans.api import BytesPayload, Decoder, Limits, Payload, RejectError, Split
 from ktrans.decoders.carriers import archive, avro, columns, delimited, envelopes, lines
 from ktrans.decoders.carriers.json_head import json_carrier
-from ktrans.decoders.carriers.messages import NOWHERE, Bad, Item, Message, Origin, Other, moment
+from ktrans.decoders.carriers.log_events import MARK, plain_events
+from ktrans.decoders.carriers.messages import (
+    NOWHERE,
+    Bad,
+    Item,
+    Message,
+    Origin,
+    Other,
+    is_plain,
+    moment,
+    with_said,
+)
 from ktrans.decoders.carriers.parts import PartReader
 from ktrans.decoders.carriers.peek import HEAD_BYTES, Peeked
 from ktrans.decoders.frames.json import cut_json
 from ktrans.decoders.frames.json_scan import one_line
 from ktrans.decoders.read.raw_columns import Path
-from ktrans.kit.text.encodings import BASE64_MAGIC
 from ktrans.kit.text.inflate import (
     codec_of,
     inflate_head,
@@ -40,8 +50,6 @@ DOCUMENT_LINES = 16
 _CONTAINERS = (archive.MAGIC, avro.MAGIC, columns.MAGIC)
 _LONGEST_BLOCK = 64 << 20
 _NAMES = tuple(name.encode() for name in envelopes.TEXT_KEYS)
-_CLOSER = ("", "{", "[", " ", "\t", "\ufeff", *(magic[:1].decode() for magic in BASE64_MAGIC))
-"""How texts begin that may be more than a record on one line."""
 _QUOTES = b'" \r'
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
@@ -147,7 +155,7 @@ class Chain:
                 for body in reader.bodies():
                     said = Message(b"", origin, micros=moment(body.time))
                     for item in self.nested(body.data, origin, depth):
-                        yield _with(item, said) if isinstance(item, Message) else item
+                        yield with_said(item, said) if isinstance(item, Message) else item
             except avro.Unreadable as error:
                 raise RejectError(f"{payload.uri}: Avro: {error}", code="unknown_format") from error
         if reader.problem is not None:
@@ -171,18 +179,27 @@ class Chain:
 
     def part(self, payload: Payload, raw_head: bytes, origin: Origin, depth: int) -> Iterator[Item]:
         """Yield what a part of an object carries; lines of records if it is no carrier."""
-        found = None
-        if depth <= MAX_DEPTH:
-            found = self._opened(payload, raw_head, origin, depth)
-        if found is None:
-            found = self._plain(payload, raw_head, origin)
-        yield from found
+        try:
+            found = None
+            if depth <= MAX_DEPTH:
+                found = self._opened(payload, raw_head, origin, depth)
+            if found is None:
+                found = self._plain(payload, raw_head, origin)
+            yield from found
+        except RejectError as error:
+            if error.code == "inflate_ratio":
+                raise
+            yield Bad(error.code, b"", str(error), complete=False)
 
     def _plain(self, payload: Payload, raw_head: bytes, origin: Origin) -> Iterator[Item]:
         """Yield the records of a part that is no carrier."""
         text = inflate_head(raw_head, HEAD_BYTES).lstrip(_BLANK)
         if text.startswith((b"{", b"[")):
             yield from self._documents(payload, (), origin, MAX_DEPTH + 1)
+            return
+        if text.startswith(_CONTAINERS):
+            detail = "a container of records inside something else, which is not read there"
+            yield Bad("unknown_format", b"", detail, complete=False)
             return
         for line, bad in self._reader.lines(payload):
             if bad is not None:
@@ -239,11 +256,20 @@ class Chain:
         if not text.startswith((b"{", b"[")):
             yield from self.text(line, Message(b"", origin), depth)
             return
+        if MARK in text and depth <= MAX_DEPTH:
+            plain = plain_events(text, origin, is_plain)
+            if plain is not None:
+                yield from plain
+                return
         try:
             value = msgspec.json.decode(text)
         except UNREADABLE_JSON as error:
             yield self._bad("bad_json", text, str(error))
             return
+        yield from self._value(value, text, origin, depth)
+
+    def _value(self, value: Any, text: bytes, origin: Origin, depth: int) -> Iterator[Item]:
+        """Yield what a JSON value carries, or the value itself, whose text is given."""
         opened = None
         if depth <= MAX_DEPTH:
             opened = envelopes.open_envelope(value, self._is_record)
@@ -300,7 +326,7 @@ class Chain:
             yield from self.nested(text, said.origin, depth)
         elif text.startswith((b"{", b"[")) and depth <= MAX_DEPTH and self._reads(text):
             for item in self.document(text, said.origin, depth):
-                yield _with(item, said) if isinstance(item, Message) else item
+                yield with_said(item, said) if isinstance(item, Message) else item
         elif b"\n" in text or b"\r" in text:
             yield said._replace(text=b" ".join(text.splitlines()))
         else:
@@ -324,7 +350,7 @@ class Chain:
 def _plain_message(part: envelopes.Part, outer: Origin) -> Message | None:
     """Return the message of a text that is surely a record on one line; None to look closer."""
     kind, text, origin, name, micros = part
-    if kind != "text" or text[:1] in _CLOSER or text[-1:].isspace() or "\n" in text or "\r" in text:
+    if kind != "text" or not is_plain(text):
         return None
     if outer is not NOWHERE:
         origin = origin.within(outer)
@@ -334,13 +360,3 @@ def _plain_message(part: envelopes.Part, outer: Origin) -> Message | None:
 def _never(value: Mapping[str, Any]) -> bool:
     del value
     return False
-
-
-def _with(item: Message, said: Message) -> Message:
-    """Return a message with what the carrier around it said, where it says nothing itself."""
-    return Message(
-        item.text,
-        item.origin.within(said.origin),
-        said.id if item.id is None else item.id,
-        said.micros if item.micros is None else item.micros,
-    )

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ktrans.flow.columns import MICROS_FROM, MILLIS_FROM, NANOS_FROM
+from ktrans.kit.text.encodings import BASE64_MAGIC
 
+_CLOSER = ("", "{", "[", " ", "\t", "\ufeff", *(magic[:1].decode() for magic in BASE64_MAGIC))
+"""How texts begin that may be more than a record on one line."""
 _SECOND = 1_000_000
 _FARTHEST = 253_402_300_800 * _SECOND
 """The end of the year 9999 in microseconds."""
@@ -71,6 +74,21 @@ class Other(NamedTuple):
 
 
 Item = Message | Bad | Other
+
+
+def is_plain(text: str) -> bool:
+    """Return whether a text is surely a record on one line."""
+    return not (text[:1] in _CLOSER or "\n" in text or "\r" in text or text[-1:].isspace())
+
+
+def with_said(item: Message, said: Message) -> Message:
+    """Return a message with what the carrier around it said, where it says nothing itself."""
+    return Message(
+        item.text,
+        item.origin.within(said.origin),
+        said.id if item.id is None else item.id,
+        said.micros if item.micros is None else item.micros,
+    )
 
 
 class _Stored(msgspec.Struct, omit_defaults=True):

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import BytesPayload, Limits, RejectError, Split, TruncatedError
-from tests.unit.decoders.carried import CARRIERS, MILLIS, avro, dumps, envelope, lines
+from tests.unit.decoders.carried import CARRIERS, MILLIS, avro, dumps, envelope, lines, parquet
 from tests.unit.decoders.conftest import GOOD, build, gather
 
 TGW = (
@@ -180,6 +180,19 @@ def test_a_container_that_ends_early_keeps_what_is_whole(cut):
     payload.final_attempt = False
     with pytest.raises(TruncatedError):
         gather(built, built.blocks(payload))
+
+
+@pytest.mark.parametrize(
+    "inner", [b"PK\x03\x04 no archive", b"Obj\x01 no container", parquet({"x": [1]})]
+)
+def test_a_container_in_a_record_that_cannot_be_read_is_one_reject(inner):
+    parts = [
+        {"data": base64.b64encode(data).decode()}
+        for data in (VPC[0].encode(), inner, VPC[1].encode())
+    ]
+    result = read(dumps({"records": parts}).encode())
+    assert len(result.rows) == 2
+    assert list(result.reasons) == [2]
 
 
 TEXTS = [VPC[0], "", "START", TGW, GCP[0], AZURE[0], '{"a":1}', "}{", "[", "[]", "\\", '"', "a,b\t|", "ü\u2028"]  # fmt: skip
