@@ -12,6 +12,7 @@ lake of flows can be reached
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -37,11 +38,15 @@ class Limits:
         max_inflate_ratio: decompressed over compressed bytes; a split that exceeds it is rejected
             (`inflate_ratio`). Checked once 64 MiB are decompressed.
         block_bytes: how much text a decoder takes at a time.
+        earliest_time: times before this day (UTC) are not those of flows (`time_out_of_range`).
+        latest_time: nor are times from this day on.
     """
 
     max_line_bytes: int = 1 << 20
     max_inflate_ratio: int = 200
     block_bytes: int = 4 << 20
+    earliest_time: dt.date = dt.date(1970, 1, 1)
+    latest_time: dt.date = dt.date(2100, 1, 1)
 
 
 class Registry(Protocol):

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ktrans.api.component import C, Component
@@ -72,14 +72,20 @@ class Decoded:
         batch: rows in the order of the input; may be empty.
         records: how many records the block held (lines, tuples, JSON objects), counted apart.
         rejects: records that could not become rows (REJECT_SCHEMA), or None.
-        skipped: records that are no flows by design: headers, blank and comment lines, other log
-            entries, control messages.
+        skipped: records that are no flows by design: headers, blank and comment lines, records of
+            another kind.
+        foreign: how many of these are records of another kind (alerts, control messages, entries of
+            another log), by what they are.
+        unread: how many values could not be read and became null, by column. A value without
+            which there is no flow is not among them: its record is a reject.
     """
 
     batch: pa.RecordBatch
     records: int
     rejects: pa.RecordBatch | None = None
     skipped: int = 0
+    foreign: Mapping[str, int] = field(default_factory=dict)
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 class Decoder(Component[C], abc.ABC):

@@ -42,6 +42,26 @@ PARTIAL_REASONS = ("truncated", "corrupt_stream", "line_too_long")
 """Reasons whose records are never complete."""
 
 
+STRANGE_REASONS = (
+    "bad_json",
+    "bad_record",
+    "bad_header",
+    "control_character",
+    "invalid_utf8",
+    "line_too_long",
+    "no_addresses",
+    "no_flow_fields",
+    "no_flows",
+    "no_layout",
+    "record_too_long",
+    "too_few_fields",
+    "too_many_fields",
+    "truncated",
+)
+"""Reasons of records that are not of the log at all, rather than records of it with a bad value. An
+object of which nothing else can be read is not that log."""
+
+
 def reject_batch(  # noqa: PLR0913  # one argument a column
     uri: str,
     positions: Any,

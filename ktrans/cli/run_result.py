@@ -58,10 +58,13 @@ def show_receipt(
             place=error.get("place"),
             component=error["component"],
         )
-    elif receipt.quarantined and not summary:
+    elif not summary:
         for item in receipt.quarantined[:10]:
             message = f"{item.uri} was quarantined: {item.reason}"
             show_parts(item.code, message, hint=f"ktrans state show {config}")
+        for uri, looks in list(receipt.strange.items())[:10]:
+            message = f"nothing of {uri} could be read: {looks}"
+            show_parts("unknown_format", message, hint=f"ktrans rejects list {config}")
 
 
 def write_receipt(path: str, receipt: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -93,6 +94,24 @@ class LimitSettings(Settings):
         ge=64 << 10,
         description="How much text a decoder processes at a time.",
     )
+    earliest_time: dt.date = Field(
+        default=dt.date(1970, 1, 1),
+        description="A day (UTC). A record that starts before it is a reject (time_out_of_range); "
+        "other times before it are null.",
+        examples=["2015-01-01"],
+    )
+    latest_time: dt.date = Field(
+        default=dt.date(2100, 1, 1),
+        description="A day (UTC). A record that starts on it or later is a reject "
+        "(time_out_of_range); other such times are null.",
+        examples=["2040-01-01"],
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.earliest_time >= self.latest_time:
+            raise ValueError("earliest_time has to be before latest_time")
+        return self
 
 
 class EngineSettings(Settings):

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from ktrans.api import ComponentConfig, Context, Decoded, Decoder
+from ktrans.api import ComponentConfig, Context, Decoded, Decoder, Payload, RejectError
+from ktrans.decoders.flow_rule import added
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.ragged import part_lines
@@ -17,6 +18,22 @@ from ktrans.flow.columns import flow_batch
 from ktrans.flow.schema import project
 
 C = TypeVar("C", bound=ComponentConfig)
+
+_PARQUET = b"PAR1"
+
+
+def refuse_parquet(payload: Payload, decoder: str) -> None:
+    """Raise an error if an object is a Parquet file, for a decoder that cannot read it.
+
+    Raises:
+        RejectError: it is one.
+    """
+    if payload.offset == 0 and payload.head(len(_PARQUET)) == _PARQUET:
+        raise RejectError(
+            f"{payload.uri}: this is Parquet, which {decoder} does not read",
+            code="unknown_format",
+            hint="the decoders ktrans, ocsf, aws_vpc and aws_tgw read Parquet, and `auto` chooses",
+        )
 
 
 class FlowDecoder(Decoder[C], abc.ABC):
@@ -59,7 +76,13 @@ class FlowDecoder(Decoder[C], abc.ABC):
             for line, reason, detail in zip(*part.faults.ordered(), strict=True):
                 faults.add(line + number * size, reason, detail)
         batch = pa.concat_batches([part.batch for part in parts])
-        return DecodedRows(batch, faults, sum(part.skipped for part in parts))
+        return DecodedRows(
+            batch,
+            faults,
+            sum(part.skipped for part in parts),
+            added(*(part.foreign for part in parts)),
+            added(*(part.unread for part in parts)),
+        )
 
     def decode(self, block: Block) -> Decoded:
         """Turn a block into rows and rejects."""
@@ -69,4 +92,11 @@ class FlowDecoder(Decoder[C], abc.ABC):
             rows = DecodedRows(flow_batch(self._schema, 0, {}), Faults())
         bad = block.bad_records(rows.faults, self.layout_of(block)) if rows.faults.lines else []
         rejects = block.rejects(bad, self.config.type, self.version)
-        return Decoded(rows.batch, block.total, rejects, block.skipped + rows.skipped)
+        return Decoded(
+            rows.batch,
+            block.total,
+            rejects,
+            block.skipped + rows.skipped,
+            added(block.foreign, rows.foreign),
+            dict(rows.unread),
+        )

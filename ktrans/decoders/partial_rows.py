@@ -6,11 +6,47 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ktrans.decoders.read.raw_columns import Path, RawColumns
 from ktrans.decoders.values import Coerced, Wrong, text_of
 from ktrans.flow.columns import coalesce_text
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """The values of one field that could not be read.
+
+    Attributes:
+        name: path of the field, dotted.
+        column: the flow column that it is for.
+        wrong: the rows, and why.
+        values: the field as it was read.
+    """
+
+    name: str
+    column: str
+    wrong: Wrong
+    values: pa.Array
+
+    def shown(self, row: int) -> str:
+        """Return the value of a row as text."""
+        value = self.values[row].as_py()
+        return "" if value is None else str(value)
+
+    def texts(self, rows: int) -> pa.DictionaryArray:
+        """Return the values that could not be read as text, null in the other rows.
+
+        Args:
+            rows: number of rows.
+        """
+        text = text_of(self.values, ())
+        there = np.zeros(rows, dtype=bool)
+        there[self.wrong.rows] = True
+        codes = pc.if_else(pa.array(there), text.indices, pa.scalar(None, pa.int32()))
+        return pa.DictionaryArray.from_arrays(codes, text.dictionary)
 
 
 @dataclass(slots=True)
@@ -24,8 +60,7 @@ class PartialRows:
         envelopes: objects that a record may be in, by path from the top.
         columns: the flow columns so far.
         attrs: attributes to add or replace, by name.
-        wrong: values that could not be read: name of the value, rows, and a function that returns
-            the value of a row as text.
+        unread: values that could not be read.
     """
 
     raw: RawColumns
@@ -34,7 +69,7 @@ class PartialRows:
     envelopes: tuple[Path, ...] = ((),)
     columns: dict[str, pa.Array] = field(default_factory=dict)
     attrs: dict[str, pa.DictionaryArray] = field(default_factory=dict)
-    wrong: list[tuple[str, Wrong, Callable[[int], str]]] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -53,14 +88,11 @@ class PartialRows:
         found = [text_of(column) for _, column in self.values(*path)]
         return reduce(coalesce_text, found) if found else None
 
-    def take(self, name: Path, read: Callable[[pa.Array], Coerced], column: pa.Array) -> pa.Array:
-        """Convert a raw column, and note the values that could not be read."""
+    def take(
+        self, name: Path, read: Callable[[pa.Array], Coerced], column: pa.Array, target: str
+    ) -> pa.Array:
+        """Convert a raw column for a flow column, and note the values that could not be read."""
         typed, wrong = read(column)
         if wrong is not None:
-            self.wrong.append((".".join(name), wrong, lambda row: _shown(column, row)))
+            self.unread.append(Unread(".".join(name), target, wrong, column))
         return typed
-
-
-def _shown(column: pa.Array, row: int) -> str:
-    value = column[row].as_py()
-    return "" if value is None else str(value)

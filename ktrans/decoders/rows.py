@@ -1,26 +1,36 @@
 """From raw columns to batches of the flow schema, by the table of a log.
 
-Two rules are here and nowhere else: which records are flows (`RowBuilder._flows_only`), and what
-happens to a record with a value that cannot be read (`RowBuilder._good_rows`).
+Which records are flows is in `ktrans.decoders.flow_rule`, and what happens to the others in
+`RowBuilder._good_rows`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.decoders.flow_rule import (
+    ADDRESSES,
+    NO_ADDRESSES,
+    REQUIRED,
+    added,
+    counted,
+    lacks,
+    without_addresses,
+)
 from ktrans.decoders.mapped.table import Col, Table
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 from ktrans.decoders.sampling import COUNTERS, sampling_rates, scale
+from ktrans.decoders.time_limits import TimeLimits
 from ktrans.decoders.values import coerce, explain, text_of
 from ktrans.flow.addresses import ip_versions
-from ktrans.flow.columns import coalesce_text, constant_text, flow_batch, nulls
+from ktrans.flow.columns import coalesce_text, constant_text, flow_batch
 from ktrans.flow.maps import build_attrs
 from ktrans.flow.protocols import blank_ports, portless
 from ktrans.flow.schema import TEXT
@@ -34,11 +44,15 @@ class DecodedRows:
         batch: the rows.
         faults: bad records by line, from 0.
         skipped: number of records that are not flows.
+        foreign: how many of these are records of another kind, by their names.
+        unread: number of values that could not be read, by flow column; they are null.
     """
 
     batch: pa.RecordBatch
     faults: Faults
     skipped: int = 0
+    foreign: Mapping[str, int] = field(default_factory=dict)
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 class RowBuilder:
@@ -47,17 +61,24 @@ class RowBuilder:
     Args:
         table: the log.
         schema: the flow columns that are wanted.
+        times: which times can be right.
 
     Attributes:
         shape: the values to read from the records.
     """
 
-    def __init__(self, table: Table, schema: pa.Schema) -> None:
+    def __init__(self, table: Table, schema: pa.Schema, times: TimeLimits) -> None:
         self.schema = schema
         self._table = table
+        self._times = times
+        self._fields = {c.column: ".".join(c.paths[0]) for c in reversed(table.columns) if c.paths}
         self._wanted = frozenset(schema.names)
+        mapped = {each.column for each in table.columns}
+        self._addresses = [name for name in ADDRESSES if name in mapped]
         self._attrs = "attrs" in self._wanted and table.rest
-        self._needed = table.needed(schema.names)
+        # What could not be read goes to attrs, whether or not its column is wanted.
+        checked = table.can_be_unread() if "attrs" in self._wanted else frozenset()
+        self._needed = table.needed(self._wanted | checked)
         paths = None if self._attrs else self._needed
         self.shape = Shape(table.all_parents(), paths, table.numbers())
         self._taken = self._taken_paths()
@@ -66,7 +87,7 @@ class RowBuilder:
             for each in table.columns
             if each.column in COUNTERS
         }
-        self._filled = self._wanted | table.always
+        self._filled = self._wanted | table.always | frozenset(REQUIRED) | checked
         if self._wanted & {"src_port", "dst_port"}:
             self._filled |= {"protocol"}
         if "ip_version" in self._wanted:
@@ -90,13 +111,16 @@ class RowBuilder:
             uri: the object.
             first: position of line 0 in the object.
         """
-        raw, skipped = self._flows_only(raw)
+        raw, foreign = self._flows_only(raw)
         rows = self.converted(raw, uri)
         lines = np.arange(raw.rows) if raw.lines is None else raw.lines
+        self._keep_unread(rows)
         good = self._good_rows(rows, lines)
+        unread = _unread_values(rows, good)
         if good is not None:
             rows, lines = self._kept(rows, good), lines[good]
-        return DecodedRows(self.finished(rows, lines + first), raw.faults, skipped)
+        batch = self.finished(rows, lines + first)
+        return DecodedRows(batch, raw.faults, sum(foreign.values()), foreign, unread)
 
     def converted(self, raw: RawColumns, uri: str) -> PartialRows:
         """Convert the values, and fill the columns that are made of several."""
@@ -106,6 +130,7 @@ class RowBuilder:
         self._table.derive(rows)
         if self._table.scale:
             scale(rows, sampling_rates(rows, self._table.rate), self._counters)
+        self._times.check(rows, self._fields)
         return rows
 
     def finished(self, rows: PartialRows, positions: np.ndarray) -> pa.RecordBatch:
@@ -115,35 +140,39 @@ class RowBuilder:
             self._ports_and_version(rows.columns)
         return self._batch(rows, positions)
 
-    def _flows_only(self, raw: RawColumns) -> tuple[RawColumns, int]:
-        """Drop the records that are no flows: foreign ones are counted, others become faults."""
-        skipped = 0
-        others = self._table.other_records(raw)
-        if others is not None and others.any():
-            skipped = int(np.count_nonzero(others))
-            raw = raw.take(np.flatnonzero(~others))
-        self._note_no_flows(raw)
-        return raw, skipped
+    def all_good(self, rows: PartialRows) -> bool:
+        """Return whether all rows are flows of which every value was read."""
+        return not rows.unread and self._without_addresses(rows) is None
 
-    def _note_no_flows(self, raw: RawColumns) -> None:
-        """Note the records that have none of the values that a flow has."""
-        paths = self._table.evidence_paths()
-        if not paths:
+    def _without_addresses(self, rows: PartialRows) -> np.ndarray | None:
+        return without_addresses(rows.columns, rows.rows, self._addresses)
+
+    def _flows_only(self, raw: RawColumns) -> tuple[RawColumns, dict[str, int]]:
+        """Drop the records of another kind, and count them by name."""
+        names = self._table.other_records(raw)
+        if names is None:
+            return raw, {}
+        return raw.take(np.flatnonzero(np.asarray(names.is_null()))), counted(names)
+
+    def _keep_unread(self, rows: PartialRows) -> None:
+        """Put the values of optional columns that could not be read in attrs."""
+        if "attrs" not in self._wanted:
             return
-        missing = np.ones(raw.rows, dtype=bool)
-        for envelope in self._table.envelopes:
-            for path in paths:
-                column = raw.columns.get(envelope + path)
-                if column is not None:
-                    missing &= np.asarray(column.is_null())
-                    if not missing.any():
-                        return
-        lines = np.arange(raw.rows) if raw.lines is None else raw.lines
-        names = ", ".join(".".join(path) for path in paths[:4])
-        for line in lines[missing].tolist():
-            raw.faults.add(
-                line, "no_flow_fields", f"has none of {names}, and so on: not a flow record"
-            )
+        for each in rows.unread:
+            if each.column in REQUIRED or self._in_attrs(each.name):
+                continue
+            name, texts = self._short(each.name), each.texts(rows.rows)
+            given = rows.attrs.get(name)
+            rows.attrs[name] = texts if given is None else coalesce_text(texts, given)
+
+    def _in_attrs(self, name: str) -> bool:
+        """Return whether a value is in attrs whether or not it could be read."""
+        return self._attrs and all(".".join(path) != name for path in self._taken)
+
+    def _short(self, name: str) -> str:
+        """Return the path of a value within its envelope, dotted."""
+        prefixes = (".".join(w) + "." for w in self._table.envelopes if w)
+        return next((name[len(p) :] for p in prefixes if name.startswith(p)), name)
 
     def _fill(self, rows: PartialRows, each: Col) -> None:
         """Fill one column from the first value that is present; the others are not read."""
@@ -157,7 +186,9 @@ class RowBuilder:
                         return
                     still = pc.is_null(given)
                     column = pc.if_else(still, column, pa.scalar(None, column.type))  # noqa: PLW2901
-                typed = rows.take(name, lambda values: coerce(each.rule, values), column)
+                typed = rows.take(
+                    name, lambda values: coerce(each.rule, values), column, each.column
+                )
                 if given is not None:
                     typed = _merged(given, typed)
                 rows.columns[each.column] = typed
@@ -206,9 +237,9 @@ class RowBuilder:
 
     def _rest(self, rows: PartialRows) -> pa.Array:
         """Return the attributes: the values that no column took, by path within the record."""
-        if not self._attrs:
-            return nulls(rows.rows, self.schema.field("attrs").type)
         fields: dict[str, pa.DictionaryArray] = {}
+        if not self._attrs:
+            return build_attrs(sorted(rows.attrs.items()), rows.rows)
         envelopes = sorted(self._table.envelopes, key=len, reverse=True)
         for path, column in rows.raw.columns.items():
             if path in self._taken:
@@ -223,9 +254,7 @@ class RowBuilder:
         return build_attrs(sorted(fields.items()), rows.rows)
 
     def _good_rows(self, rows: PartialRows, lines: np.ndarray) -> np.ndarray | None:
-        """Note the records with a value that cannot be read, and return the others.
-
-        One such value is enough to refuse a record, whichever column it is for; the first is noted.
+        """Note the records that are no flows or lack a value that is required; return the others.
 
         Returns:
             The places of the good rows; None if all are good.
@@ -233,19 +262,35 @@ class RowBuilder:
         faults = rows.raw.faults
         seen = set(faults.lines)
         kinds = {".".join(p): f.rule.kind for f in self._table.columns for p in f.paths}
-        prefixes = tuple(".".join(w) + "." for w in self._table.envelopes if w)
-        for name, wrong, shown in rows.wrong:
-            short = next((name[len(p) :] for p in prefixes if name.startswith(p)), name)
-            for row, reason in zip(wrong.rows.tolist(), wrong.reasons, strict=True):
+        for each in rows.unread:
+            if each.column not in REQUIRED:
+                continue
+            kind = kinds.get(self._short(each.name)) or kinds.get(each.name, "text")
+            for row, reason in zip(each.wrong.rows.tolist(), each.wrong.reasons, strict=True):
                 line = int(lines[row])
                 if line not in seen:
                     seen.add(line)
-                    kind = kinds.get(short) or kinds.get(name, "text")
-                    faults.add(line, reason, explain(name, kind, reason, shown(row)))
+                    faults.add(line, reason, explain(each.name, kind, reason, each.shown(row)))
+        self._note_no_flows(rows, lines, seen)
         if not seen:
             return None
         good = ~np.isin(lines, np.fromiter(seen, np.int64, len(seen)))
         return None if good.all() else np.flatnonzero(good)
+
+    def _note_no_flows(self, rows: PartialRows, lines: np.ndarray, seen: set[int]) -> None:
+        """Note the records without addresses."""
+        missing = self._without_addresses(rows)
+        if missing is None:
+            return
+        names = {
+            name: [".".join(p) for c in self._table.columns if c.column == name for p in c.paths]
+            for name in self._addresses
+        }
+        for row in np.flatnonzero(missing).tolist():
+            line = int(lines[row])
+            if line not in seen:
+                seen.add(line)
+                rows.raw.faults.add(line, NO_ADDRESSES, lacks(rows.columns, row, names))
 
     def _kept(self, rows: PartialRows, good: np.ndarray) -> PartialRows:
         """Return some of the rows: their columns, and the values that go to attrs."""
@@ -257,6 +302,16 @@ class RowBuilder:
         columns = {name: column.take(places) for name, column in rows.columns.items()}
         attrs = {name: column.take(places) for name, column in rows.attrs.items()}
         return replace(rows, raw=kept, columns=columns, attrs=attrs)
+
+
+def _unread_values(rows: PartialRows, good: np.ndarray | None) -> dict[str, int]:
+    """Return how many values of optional columns could not be read, in the rows that are kept."""
+    counts = []
+    for each in rows.unread:
+        if each.column not in REQUIRED:
+            kept = each.wrong.rows if good is None else np.intersect1d(each.wrong.rows, good)
+            counts.append({each.column: len(kept)} if len(kept) else {})
+    return added(*counts)
 
 
 def _merged(first: pa.Array, second: pa.Array) -> pa.Array:
@@ -279,4 +334,10 @@ def joined(parts: Sequence[DecodedRows]) -> DecodedRows:
         for fault in zip(*part.faults.ordered(), strict=True):
             faults.add(*fault)
     order = pc.sort_indices(batch["source_pos"])
-    return DecodedRows(batch.take(order), faults, sum(part.skipped for part in parts))
+    return DecodedRows(
+        batch.take(order),
+        faults,
+        sum(part.skipped for part in parts),
+        added(*(part.foreign for part in parts)),
+        added(*(part.unread for part in parts)),
+    )

@@ -18,14 +18,16 @@ from ktrans.decoders.integers import to_integers, whole_texts
 from ktrans.decoders.times import PLAIN, TimeUnit, Written, coerce_times
 from ktrans.flow.addresses import canonical_addresses
 from ktrans.flow.columns import as_text, raw_values, recode
-from ktrans.flow.protocols import PROTOCOL_NAMES
+from ktrans.flow.protocols import protocol_number
 from ktrans.flow.schema import BY_NAME, TEXT, TIME
 from ktrans.flow.tcp_flags import read_tcp_flags
 
 Kind = Literal[
     "text", "address", "port", "protocol", "flags", "small", "ip_version", "count", "time"
 ]
-Reason = Literal["wrong_type", "bad_integer", "out_of_range", "bad_address", "bad_timestamp"]
+Reason = Literal[
+    "wrong_type", "bad_integer", "out_of_range", "bad_address", "bad_timestamp", "time_out_of_range"
+]
 
 NULL_TEXTS: tuple[str, ...] = ("", "-")
 """Texts that logs write where they have no value."""
@@ -163,8 +165,8 @@ def coerce(rule: Rule, column: pa.Array) -> Coerced:
         plain = _plain(column, rule.nulls)
         times, bad = coerce_times(plain, rule.unit, strict=rule.strict, written=rule.written)
         return times, None if bad is None else Wrong.of(bad, "bad_timestamp")
-    if rule.kind == "protocol" and not rule.strict:
-        column = _named(column, lambda word: PROTOCOL_NAMES.get(word.strip().lower()))
+    if rule.kind == "protocol":
+        column = _named(column, _protocol)
     elif rule.kind == "flags" and not rule.strict:
         column = _named(column, _flags)
     elif rule.kind == "ip_version":
@@ -207,6 +209,8 @@ def explain(name: str, kind: Kind, reason: str, text: str | None) -> str:
     shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
     if reason == "bad_address":
         return f"{name}: {shown!r} is neither an IPv4 nor an IPv6 address"
+    if reason == "time_out_of_range":
+        return f"{name}: {shown} is before limits.earliest_time, or not before limits.latest_time"
     if reason == "bad_timestamp":
         return f"{name}: {shown!r} is neither a Unix time nor an RFC 3339 time"
     if kind in _RANGES:
@@ -235,6 +239,11 @@ def _extracted(column: pa.DictionaryArray, pattern: str) -> pa.DictionaryArray:
 def _flags(word: str) -> str | None:
     mask = read_tcp_flags(word)
     return None if mask is None else str(mask)
+
+
+def _protocol(word: str) -> str | None:
+    number = protocol_number(word)
+    return None if number is None else str(number)
 
 
 def _named(column: pa.Array, number: Callable[[str], str | None]) -> pa.Array:
@@ -278,6 +287,11 @@ def _ip_versions(column: pa.Array) -> pa.Array:
     text = as_text(column)
     words = [_IP_NAMES.get((word or "").lower()) for word in text.dictionary.to_pylist()]
     return pa.array(words, pa.int8()).take(text.indices)
+
+
+def is_ip_type(word: str) -> bool:
+    """Return whether the type of a frame is one of IP's, or unknown (0)."""
+    return word.lower() in {*_IP_NAMES, "0"}
 
 
 def _unsigned(rule: Rule, column: pa.Array) -> Coerced:

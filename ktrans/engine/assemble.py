@@ -81,7 +81,13 @@ def _context(
         name=name,
         base_dir=pipeline.base_dir,
         registry=catalogue,
-        limits=Limits(limits.max_line_size, limits.max_inflate_ratio, limits.block_size),
+        limits=Limits(
+            max_line_bytes=limits.max_line_size,
+            max_inflate_ratio=limits.max_inflate_ratio,
+            block_bytes=limits.block_size,
+            earliest_time=limits.earliest_time,
+            latest_time=limits.latest_time,
+        ),
         log=ComponentLogger(
             f"ktrans.{kind}.{config.type}", {"pipeline": pipeline.name, "component": name}
         ),

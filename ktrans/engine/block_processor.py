@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import Decoded, Enricher, StatefulEnricher, Writer
+from ktrans.api.rejects import STRANGE_REASONS
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.ledger import Ledger, StageLedger, Tally
 from ktrans.engine.ledger_counts import apply_counted, count_status, measure
@@ -38,6 +39,7 @@ class BlockResult:
         encoded: for each sink what its writer has encoded, once all enrichers were applied.
         rejects: the encoded rejects.
         torn: URIs of objects that end in the middle of a record.
+        strange: for each block whether its records are not of the log at all; None if it has none.
         times: how long the stages took.
     """
 
@@ -48,6 +50,7 @@ class BlockResult:
     encoded: list[Any] = field(default_factory=list)
     rejects: Any = None
     torn: list[str] = field(default_factory=list)
+    strange: list[bool | None] = field(default_factory=list)
     times: StageTimes = field(default_factory=StageTimes)
 
 
@@ -91,6 +94,10 @@ class BlockProcessor:
             decoded = self._decode(index, block)
             result.ledger.records += decoded.records
             result.ledger.skipped += decoded.skipped
+            result.ledger.add_foreign(decoded.foreign)
+            for column, count in decoded.unread.items():
+                result.ledger.unread[column] = result.ledger.unread.get(column, 0) + count
+            result.strange.append(_is_strange(decoded))
             if decoded.batch.num_rows:
                 batches.append(decoded.batch)
             if decoded.rejects is not None and decoded.rejects.num_rows:
@@ -151,6 +158,16 @@ class BlockProcessor:
             self.encode(result)
         elif isinstance(self._then, StatefulEnricher):
             result.prepared = self._then.prepare(batch)
+
+
+def _is_strange(decoded: Decoded) -> bool | None:
+    """Return whether all records of a block are not of the decoder's log; None if it has none."""
+    if decoded.batch.num_rows or decoded.foreign:
+        return False
+    if decoded.rejects is None or not decoded.rejects.num_rows:
+        return None
+    reasons = decoded.rejects.column("reason")
+    return bool(pc.all(pc.is_in(reasons, pa.array(STRANGE_REASONS, pa.string()))).as_py())
 
 
 def concat(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

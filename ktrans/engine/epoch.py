@@ -165,6 +165,7 @@ class EpochRunner:
         }
         epoch.extra = {
             "torn": sorted({uri for result in results for uri in result.torn}),
+            "strange": {uri: text for result in results for uri, text in result.strange.items()},
             "types": self._sink_types(),
         }
 

@@ -7,12 +7,17 @@ different origin.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from ktrans.api import RunError
+
+MAX_FOREIGN = 30
+"""Kinds of records that are counted by name."""
+
+OTHER_RECORDS = "other records"
 
 
 class LedgerError(RunError):
@@ -125,7 +130,10 @@ class Ledger(msgspec.Struct):
         records: what the decoder read: lines, JSON objects, tuples.
         rejected: records that could not be decoded, by reason.
         refused: rows that a sink or a rollup could not take, by reason; once for each sink.
-        skipped: records that are not flows (headers, blank lines).
+        skipped: records that are not flows (headers, blank lines, records of another kind).
+        foreign: how many of these are records of another kind, by what they are; a log with very
+            many kinds has the last ones under `other records`.
+        unread: values that could not be read and became null, by column.
         decoded: the rows that the decoder made.
         nodata: rows of log_status NODATA, which are no flows.
         skipdata: rows of log_status SKIPDATA: the cloud says that it lost records.
@@ -139,6 +147,8 @@ class Ledger(msgspec.Struct):
     decoded: Tally = msgspec.field(default_factory=Tally)
     nodata: int = 0
     skipdata: int = 0
+    foreign: dict[str, int] = msgspec.field(default_factory=dict)
+    unread: dict[str, int] = msgspec.field(default_factory=dict)
     stages: list[StageLedger] = msgspec.field(default_factory=list)
 
     @property
@@ -150,9 +160,14 @@ class Ledger(msgspec.Struct):
         """Add another ledger over the same stages."""
         self.records += other.records
         self.skipped += other.skipped
-        for mine, theirs in ((self.rejected, other.rejected), (self.refused, other.refused)):
+        for mine, theirs in (
+            (self.rejected, other.rejected),
+            (self.refused, other.refused),
+            (self.unread, other.unread),
+        ):
             for reason, count in theirs.items():
                 mine[reason] = mine.get(reason, 0) + count
+        self.add_foreign(other.foreign)
         self.decoded.add(other.decoded)
         self.nodata += other.nodata
         self.skipdata += other.skipdata
@@ -160,6 +175,13 @@ class Ledger(msgspec.Struct):
             self.stages = [stage.like() for stage in other.stages]
         for stage, same in zip(self.stages, other.stages, strict=True):
             stage.add(same)
+
+    def add_foreign(self, counts: Mapping[str, int]) -> None:
+        """Add records of another kind; their names come from the input, so there is a limit to them."""
+        for name, count in counts.items():
+            known = name in self.foreign or len(self.foreign) < MAX_FOREIGN
+            name = name if known else OTHER_RECORDS  # noqa: PLW2901
+            self.foreign[name] = self.foreign.get(name, 0) + count
 
     def check(self) -> None:
         """Check that each stage adds up, and received what the one before it passed on.

@@ -73,6 +73,7 @@ def summarize_epoch(epoch: Epoch, seconds: float) -> dict[str, Any]:
         "quarantined": [asdict(item) for item in quarantined],
         "access": any(item.code == AccessError.default_code for item in quarantined),
         "torn": epoch.extra.get("torn", []),
+        "strange": epoch.extra.get("strange", {}),
         **({"replay": True} if epoch.replay else {}),
     }
 

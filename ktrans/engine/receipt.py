@@ -60,6 +60,7 @@ class RunReceipt:
         input_bytes: their stored (compressed) size, where it is known.
         quarantined: splits that could not be read.
         torn: URIs of objects that end in the middle of a record.
+        strange: what the objects look like of which nothing could be read, by URI.
         choices: the decoders that `auto` chose, by URI.
         error: the error that ended the run, as JSON, if there was one.
     """
@@ -80,6 +81,7 @@ class RunReceipt:
     rejects: SinkOutput | None = None
     quarantined: list[Quarantine] = field(default_factory=list)
     torn: list[str] = field(default_factory=list)
+    strange: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     retries: int = 0
@@ -104,9 +106,10 @@ class RunReceipt:
         self.quarantined = [q for q in self.quarantined if q.key not in epoch.quarantined]
         self.quarantined += epoch.quarantined.values()
         self.torn += [uri for uri in summary["torn"] if uri not in self.torn]
+        self.strange |= summary["strange"]
         if summary["access"]:
             self.exit_code = ExitCode.ACCESS
-        elif epoch.quarantined and self.exit_code == ExitCode.OK:
+        elif (epoch.quarantined or self.strange) and self.exit_code == ExitCode.OK:
             self.exit_code = ExitCode.DATA
 
     def fail(self, error: KtransError) -> None:

@@ -26,6 +26,7 @@ class TaskResult:
     receipts: list[Receipt]
     ledger: Ledger
     torn: list[str]
+    strange: dict[str, str]
     state_updates: dict[str, StateUpdate]
 
 
@@ -109,7 +110,9 @@ class Task:
             pipeline.abort()
             raise
         self._context.meter.add(splits_done=len(self._splits), bytes_in=_size(self._read_splits()))
-        return TaskResult(receipts, pipeline.ledger, pipeline.torn, pipeline.state_updates())
+        return TaskResult(
+            receipts, pipeline.ledger, pipeline.torn, pipeline.strange, pipeline.state_updates()
+        )
 
     def _read_splits(self) -> list[Split]:
         return [split for split in self._splits if split.key not in self._epoch.quarantined]

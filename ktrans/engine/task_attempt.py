@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ktrans.api import InterruptedRunError, Split, TaskId
+from ktrans.decoders.looks import looks_like
 from ktrans.engine.block_processor import BlockError, BlockProcessor, BlockResult
 from ktrans.engine.cancellation import TICK_SECS
 from ktrans.engine.enricher_state import EnricherStates
@@ -24,6 +25,7 @@ from ktrans.engine.rejects.stored_form import split_reject
 from ktrans.engine.run_context import RunContext
 from ktrans.engine.stage_times import StageTimes, now
 from ktrans.engine.task_pipeline import TaskPipeline
+from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch, Quarantine
 
 GROUP_BLOCKS = 64
@@ -62,6 +64,8 @@ class TaskAttempt:
         self._cancellation = context.cancellation.child()
         self._ready: queue.SimpleQueue[_Ready | BaseException | None] = queue.SimpleQueue()
         self._reading = StageTimes()
+        self._strange: dict[str, bool] = {}
+        self._whole: dict[str, Split] = {}
         states = EnricherStates(context.store, context.assembly.pipeline.name, epoch)
         self.pipeline = TaskPipeline(context.assembly, task, states)
 
@@ -84,6 +88,7 @@ class TaskAttempt:
                 unwritten.append(item)
                 self._write(*item)
                 unwritten.pop()
+            self._look_at_strange_objects()
         finally:
             self._cancellation.failed.set()
             reader.join()
@@ -102,6 +107,9 @@ class TaskAttempt:
 
     def _write(self, group: _Group, future: Future[BlockResult]) -> None:
         result = future.result()
+        for split, strange in zip(group.splits, result.strange, strict=False):
+            if strange is not None:
+                self._strange[split.key] = strange and self._strange.get(split.key, True)
         self.pipeline.write_in_order(result)
         self._context.byte_budget.release(group.size)
         group.size = 0
@@ -110,6 +118,17 @@ class TaskAttempt:
             rows=ledger.decoded.rows, records=ledger.records, rejects=ledger.rejects
         )
         self._limits.check_early(self._index, self.pipeline.ledger)
+
+    def _look_at_strange_objects(self) -> None:
+        """Find out what the objects are of which nothing could be read."""
+        assembly, whole = self._context.assembly, self._whole
+        for split in [
+            whole[key] for key, strange in self._strange.items() if strange and key in whole
+        ]:
+            with assembly.source.open(split) as payload:
+                looks = looks_like(payload, assembly.decoder, assembly.decoder.context)
+            if looks is not None:
+                self.pipeline.strange[split.uri] = redact(looks)
 
     def _release(self, unwritten: list[_Ready]) -> None:
         """Release the byte budget of groups that an attempt which ended early did not write."""
@@ -159,6 +178,8 @@ class TaskAttempt:
             try:
                 with assembly.source.open(split) as payload:
                     payload.final_attempt = self._final
+                    if not payload.offset and not self._epoch.replay:
+                        self._whole[split.key] = split
                     for block in assembly.decoder.blocks(payload):
                         yield split, block
                     payload.verify()

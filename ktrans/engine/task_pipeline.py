@@ -22,7 +22,8 @@ class TaskPipeline:
     """The decoder, enrichers and writers of one attempt.
 
     The ledger has the counts of everything written so far. `torn` has the URIs of objects that
-    end in the middle of a record.
+    end in the middle of a record, `strange` what those objects look like, by URI, of which nothing
+    could be read.
     """
 
     def __init__(self, assembly: Assembly, task: TaskId, states: EnricherStates) -> None:
@@ -33,6 +34,7 @@ class TaskPipeline:
         self._sinks = assembly.sinks
         self._writers: list[Writer] = []
         self.torn: list[str] = []
+        self.strange: dict[str, str] = {}
         self.times = StageTimes()
         try:
             for bound in assembly.all_sinks():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from ktrans.expressions.errors import did_you_mean
-from ktrans.flow.protocols import PROTOCOL_NAMES
+from ktrans.flow.protocols import protocol_number
 from ktrans.flow.schema import KNOWN_VALUES, VALUES
 
 MOST_LISTED = 20
@@ -15,7 +15,7 @@ MOST_LISTED = 20
 def problem_of(field: pa.Field, text: str) -> tuple[str, str | None] | None:
     """Return why a column never equals this text, and a hint; None if it may."""
     if field.name == "protocol" and pa.types.is_integer(field.type):
-        number = PROTOCOL_NAMES.get(text.casefold())
+        number = protocol_number(text)
         hint = f"write protocol = {number}" if number else "6 is TCP, 17 is UDP"
         return "protocol is a number, not a name", hint
     metadata = field.metadata or {}

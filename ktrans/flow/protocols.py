@@ -5,6 +5,8 @@ Source: IANA, Assigned Internet Protocol Numbers.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,8 +25,8 @@ rvd ippc - sat-mon visa ipcv cpnx cphb wsn pvp br-sat-mon sun-nd wb-mon wb-expak
 secure-vmtp vines iptm nsfnet-igp dgp tcf eigrp ospfigp sprite-rpc larp mtp ax.25 ipip micp scc-sp
 etherip encap - gmtp ifmp pnni pim aris scps qnx a/n ipcomp snp compaq-peer ipx-in-ip vrrp pgm -
 l2tp ddx iatp stp srp uti smp sm ptp isis fire crtp crudp sscopmce iplt sps pipe sctp fc
-rsvp-e2e-ignore mobility-header udplite mpls-in-ip manet shim6 wesp rohc ethernet aggfrag nsh homa
-bit-emu
+rsvp-e2e-ignore mobility-header udplite mpls-in-ip manet hip shim6 wesp rohc ethernet aggfrag nsh
+homa bit-emu
 """
 
 PROTOCOL_KEYWORDS: dict[int, str] = {
@@ -32,14 +34,59 @@ PROTOCOL_KEYWORDS: dict[int, str] = {
 }
 """Keywords in lower case by protocol number; numbers without a keyword are not listed."""
 
-_OTHER_SPELLINGS = {"icmpv4": "1", "ipip": "4", "icmp6": "58", "icmpv6": "58", "ospf": "89", "ipencap": "94"}  # fmt: skip
-"""As Suricata, Hubble and goflow2 write them."""
-
-PROTOCOL_NAMES: dict[str, str] = {
-    **{word: str(number) for number, word in PROTOCOL_KEYWORDS.items()},
-    **_OTHER_SPELLINGS,
+_ALIASES: dict[int, str] = {
+    0: "hopopts hop-by-hop",
+    1: "icmpv4 icmp4",
+    4: "ip-in-ip ipencap ip-encap 4in4",
+    5: "st2",
+    9: "igrp",
+    41: "sit 6in4 ipv6-in-ipv4",
+    47: "gre-encap",
+    50: "ipsec-esp",
+    51: "ipsec-ah",
+    54: "nhrp",
+    55: "mobile",
+    58: "icmpv6 icmp6",
+    60: "dstopts",
+    61: "any-host-internal-protocol",
+    63: "any-local-network",
+    68: "any-distributed-file-system",
+    84: "ttp",
+    89: "ospf ospfv2 ospfv3",
+    99: "any-private-encryption-scheme",
+    103: "pimv2",
+    112: "carp",
+    114: "any-0-hop-protocol",
+    115: "l2tpv3",
+    124: "isis-over-ipv4",
+    135: "mobility mh",
+    136: "udp-lite",
+    137: "mpls-over-ip",
 }
-"""The number, as text, of each protocol by the names that logs use."""
+"""Other names: of protocols without a keyword, and those that operating systems and tools write."""
+
+_STRANGE = re.compile(r"[^a-z0-9+]")
+
+
+def _bare(name: str) -> str:
+    return _STRANGE.sub("", name.lower())
+
+
+_NUMBERS: dict[str, int] = {
+    _bare(word): number
+    for names in (_ALIASES, PROTOCOL_KEYWORDS)
+    for number, words in names.items()
+    for word in words.split()
+}
+
+
+def protocol_number(name: str) -> int | None:
+    """Return the number of a protocol by its name; None if it is not known.
+
+    Names are compared by their letters and digits only, in lower case.
+    """
+    return _NUMBERS.get(_bare(name))
+
 
 _HAS_PORTS = np.zeros(256, dtype=bool)
 _HAS_PORTS[list(PROTOCOLS_WITH_PORTS)] = True

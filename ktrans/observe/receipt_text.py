@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import takewhile
 from pathlib import Path
 
@@ -122,8 +122,11 @@ class _Writer:
         parts.append(human.count(ledger.records, "record"))
         yield self._line("in", ", ".join(parts))
         parts = [human.count(ledger.decoded.rows, "row")]
-        if ledger.skipped:
-            parts.append(f"{human.count(ledger.skipped)} skipped (headers, blank lines)")
+        foreign = sum(ledger.foreign.values())
+        if ledger.skipped > foreign:
+            parts.append(f"{human.count(ledger.skipped - foreign)} skipped (headers, blank lines)")
+        if foreign:
+            parts.append(f"{human.count(foreign)} of other kinds skipped")
         if ledger.rejects:
             parts.append(style(f"{human.count(ledger.rejects)} rejected", fg="yellow"))
         yield self._line("decoded", ", ".join(parts))
@@ -133,13 +136,18 @@ class _Writer:
         if chosen:
             text = ", ".join(f"{name} ({human.count(n)})" for name, n in chosen.most_common())
             yield self._line("", f"recognized as {text}{f', {more}' if more else ''}")
-        reasons = sorted(ledger.rejected.items(), key=lambda item: -item[1])
-        listed = len(reasons) if len(reasons) <= REASONS + 1 else REASONS
-        for reason, number in reasons[:listed]:
-            yield self._line("", f"{number:>7,}  {reason}")
-        if len(reasons) > listed:
-            rest = sum(number for _, number in reasons[listed:])
-            yield self._line("", f"{rest:>7,}  for {len(reasons) - listed} other reasons")
+        yield from self._counts(ledger.foreign, "kinds")
+        yield from self._counts(ledger.rejected, "reasons")
+
+    def _counts(self, counts: Mapping[str, int], what: str) -> Iterator[str]:
+        """Yield a line for each of the largest counts, and one for the others."""
+        largest = sorted(counts.items(), key=lambda item: -item[1])
+        listed = len(largest) if len(largest) <= REASONS + 1 else REASONS
+        for name, number in largest[:listed]:
+            yield self._line("", f"{number:>7,}  {name}")
+        if len(largest) > listed:
+            rest = sum(number for _, number in largest[listed:])
+            yield self._line("", f"{rest:>7,}  {len(largest) - listed} other {what}")
 
     def _enrichers(self) -> Iterator[str]:
         for stage in self.ledger.stages:
@@ -213,7 +221,13 @@ class _Writer:
             )
         for name in receipt.kept_nothing:
             yield from self._warn(f"{name} kept none of its rows: check its condition")
+        if ledger.unread:
+            columns = ", ".join(f"{human.count(n)} {name}" for name, n in ledger.unread.items())
+            yield from self._warn(
+                f"values that could not be read: {columns}; they are null, and kept in attrs"
+            )
         yield from self._quarantined()
+        yield from self._strange()
         for uri in receipt.torn[:SHOWN]:
             yield from self._warn(
                 f"ends in the middle of a record; the complete records were read: {uri}"
@@ -228,6 +242,13 @@ class _Writer:
         for note in receipt.notes:
             if note not in shown:
                 yield from self._note(note)
+
+    def _strange(self) -> Iterator[str]:
+        strange = self.receipt.strange
+        for uri, looks in list(strange.items())[:SHOWN]:
+            yield from self._warn(f"nothing of this object could be read: {uri}: {looks}")
+        if len(strange) > SHOWN:
+            yield from self._warn(f"and {len(strange) - SHOWN} more of which nothing could be read")
 
     def _quarantined(self) -> Iterator[str]:
         again = {"waiting": "not read, tried again in the next run", "rejected": "cannot be read"}

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import date
 
 import pyarrow as pa
 import pytest
@@ -38,9 +39,9 @@ MADE = {
 }
 """The decoder of each log that `generate` makes, where the names differ."""
 NEEDS_OPTIONS = {
-    "flow_json": {"fields": {"src_addr": "a", "bytes": "b"}},
-    "flow_csv": {"fields": {"src_addr": "a", "bytes": "b"}},
-    "flow_kv": {"fields": {"src_addr": "a", "bytes": "b"}},
+    "flow_json": {"fields": {"src_addr": "a", "dst_addr": "d", "bytes": "b"}},
+    "flow_csv": {"fields": {"src_addr": "a", "dst_addr": "d", "bytes": "b"}},
+    "flow_kv": {"fields": {"src_addr": "a", "dst_addr": "d", "bytes": "b"}},
 }
 HEADERLESS = {"aws_cloudwatch_export"}
 
@@ -148,7 +149,10 @@ OTHERS = {
         {},
         lambda: lines(
             [
-                *(json.dumps({"src_addr": row["srcaddr"], "bytes": 7}) for row in ROWS),
+                *(
+                    json.dumps({"src_addr": row["srcaddr"], "dst_addr": "::1", "bytes": 7})
+                    for row in ROWS
+                ),
                 '{"start_time": "noon"}',
             ]
         ),
@@ -235,3 +239,45 @@ def test_options_survive_a_round_trip_and_are_documented(kind):
     for name, field in type(config).model_fields.items():
         assert field.description, name
         assert field.examples, name
+
+
+@logs
+@pytest.mark.parametrize("columns", [None, ["bytes", "packets"]], ids=["all", "few"])
+def test_records_far_outside_reason_are_rejects(log, columns):
+    data = log_bytes(log, rows=40, rows_per_object=40)
+    whole, *_ = decode(MADE.get(log, log), data, columns)
+    assert whole.num_rows > 0
+    for limits in (Limits(latest_time=date(2001, 1, 1)), Limits(earliest_time=date(2099, 1, 1))):
+        none, records, rejects, skipped = decode(MADE.get(log, log), data, columns, limits)
+        assert none.num_rows == 0
+        assert records == rejects + skipped
+        assert rejects >= whole.num_rows
+
+
+PHANTOMS = [
+    {"time": "2026-11-20T10:00:01Z", "level": "info", "msg": "Starting", "subsys": "hubble"},
+    {"Datetime": "2026-11-20T10:00:00Z", "SampleInterval": 100, "Action": "block"},
+    {"ts": 1772359200, "start_time": 1772359200, "start": "1772359200", "bytes": 7, "packets": 1},
+    {"timestamp": "2026-11-20T10:00:00Z", "jsonPayload": {"bytes_sent": "9", "reporter": "SRC"}},
+    {"time_flow_start_ns": 1772359200000000000, "bytes": 5, "packets": 5, "proto": "TCP"},
+    {"data": {"startTime": 1772359200, "packets": 1, "bytesOut": 4, "sourcePort": 80}},
+    {"event": {"event_type": "netflow", "netflow": {"pkts": 1, "bytes": 2}}, "src_port": 1},
+    {"flow": {"time": "2026-11-20T10:00:01Z", "verdict": "DROPPED", "l4": {"TCP": {}}}},
+    {"time": 1772359200000, "traffic": {"bytes": 1, "packets": 1}, "class_uid": 4001},
+    {"category": "FlowLogFlowEvent", "time": "2026-11-20T10:00:01Z"},
+    {"foo": 1},
+]
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+@pytest.mark.parametrize("one_address", ["", "10.0.0.1"])
+def test_records_without_both_addresses_are_never_rows(kind, one_address):
+    sources = ("src_addr", "srcaddr", "a", "IPSourceAddress", "id.orig_h", "sourceAddress")
+    ends = dict.fromkeys(sources, one_address) if one_address else {}
+    data = "".join(json.dumps({**ends, **record}) + "\n" for record in PHANTOMS).encode()
+    try:
+        table, records, rejects, skipped = decode(kind, data)
+    except RejectError:
+        return
+    assert table.num_rows == 0
+    assert records == rejects + skipped > 0

@@ -10,9 +10,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ktrans.api import BytesPayload, Context, Split
+from ktrans.flow.schema import NAMES
 from ktrans.registry.catalogue import Catalogue
+from tests.examples import examples
 
 HERE = Path(__file__).parent
 BESIDE = (".expected.jsonl", ".rejects.jsonl", ".options.json")
@@ -41,14 +45,14 @@ def shown_reject(row):
     return {"source_pos": row["source_pos"], "reason": row["reason"], "raw": raw}
 
 
-def decode(path):
+def decode(path, columns=None):
     """Give the rows and the rejects of an input."""
     catalogue = Catalogue()
     options = path.with_suffix(".options.json")
     chosen = json.loads(options.read_text()) if options.exists() else {}
     config = catalogue.config("decoder", {"type": path.parent.name, **chosen})
     decoder = catalogue.build("decoder", config, Context(registry=catalogue))
-    decoder.schema(None)
+    decoder.schema(columns)
     rows, rejects = [], []
     for block in decoder.blocks(BytesPayload(Split(path.name, path.name), path.read_bytes())):
         done = decoder.decode(block)
@@ -70,3 +74,17 @@ def test_rows_and_rejects_are_as_expected(path):
     rows, rejects = decode(path)
     assert rows == expected(path, ".expected.jsonl")
     assert rejects == expected(path, ".rejects.jsonl")
+
+
+@pytest.mark.parametrize("path", INPUTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_rows_and_rejects_are_the_same_whichever_columns_are_read(path):
+    whole, rejects = decode(path)
+
+    @settings(max_examples=examples(15), deadline=None)
+    @given(st.sets(st.sampled_from(NAMES), min_size=1, max_size=6))
+    def holds(columns):
+        rows, some = decode(path, sorted(columns))
+        assert some == rejects
+        assert rows == [{k: v for k, v in row.items() if k in columns} for row in whole]
+
+    holds()

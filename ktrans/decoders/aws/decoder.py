@@ -33,6 +33,7 @@ from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.decoders.read.text_careful import read_carefully
 from ktrans.decoders.read.text_fast import TextPlan, read_fast
 from ktrans.decoders.rows import DecodedRows, RowBuilder
+from ktrans.decoders.time_limits import TimeLimits
 from ktrans.kit.text.inflate import Inflater, inflate_head
 from ktrans.kit.text.lines import whole_lines
 
@@ -103,7 +104,7 @@ class AwsDecoder(FlowDecoder[C]):
             yield from self.blocks(payload)
         elif layout == JSON_LAYOUT:
             with payload.open() as stream:
-                yield from stored_rows(payload.uri, stream)
+                yield from stored_rows(payload.uri, stream, self.dialect)
         else:
             inflater = Inflater(payload.open, self.context.limits, payload.uri)
             known = Layout(tuple(layout.split()))
@@ -159,13 +160,17 @@ class AwsDecoder(FlowDecoder[C]):
         prefixed = self._plan(replace(block.layout, prefixed=True))
         bare = self._plan(replace(block.layout, prefixed=False))
         rows = read_carefully(prefixed, bare, block)
-        plan.trouble = plan.trouble + 1 if rows.faults.lines or not plan.troubled else 0
+        again = rows.faults.lines or rows.unread or not plan.troubled
+        plan.trouble = plan.trouble + 1 if again else 0
         return rows
 
     def _plan(self, layout: Layout) -> TextPlan:
         plan = self._plans.get(layout)
         if plan is None:
-            plan = self._plans.setdefault(layout, TextPlan(layout, self.dialect, self._schema))
+            plan = self._plans.setdefault(
+                layout,
+                TextPlan(layout, self.dialect, self._schema, TimeLimits.of(self.context.limits)),
+            )
         return plan
 
     def _fast_rows(self, plan: TextPlan, block: Block) -> DecodedRows | None:
@@ -174,22 +179,25 @@ class AwsDecoder(FlowDecoder[C]):
         if raw is None:
             return None
         rows = plan.builder.converted(raw, block.uri)
-        if rows.wrong:
+        if not plan.builder.all_good(rows):
             return None
         batch = plan.builder.finished(rows, np.arange(block.first, block.first + block.records))
-        return None if rows.wrong else DecodedRows(batch, Faults())
+        return DecodedRows(batch, Faults())
 
     def _builder(self, names: tuple[str, ...]) -> RowBuilder:
         builder = self._builders.get(names)
         if builder is None:
-            builder = RowBuilder(aws_table(self.dialect, names), self._schema)
+            builder = RowBuilder(
+                aws_table(self.dialect, names), self._schema, TimeLimits.of(self.context.limits)
+            )
             self._builders[names] = builder
         return builder
 
     def _parquet_names(self, schema: pa.Schema) -> tuple[list[str], dict[str, str]]:
         """Return the columns of a Parquet file to read, and the column of each field."""
-        columns = field_names(schema.names)
-        if sum(name in self.dialect.by_name for name in columns) < MIN_KNOWN:
+        columns = field_names(schema.names, self.dialect)
+        known = sum(name in self.dialect.by_name for name in columns)
+        if known < MIN_KNOWN or self.dialect.what_lacks(list(columns)):
             return [], columns
         self.note_fields(columns)
         needed = self._needed(columns)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ktrans.decoders.aws.fields import Field
+from ktrans.decoders.aws.fields import VPC_FIELDS, Field
+from ktrans.decoders.names import COLUMN_OF, plain_name, shown
 
-_NAME = re.compile(r"^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*$")
+_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9]*(?:[-_][A-Za-z0-9]+)*$")
+_AWS_NAMES = frozenset(plain_name(known.name) for known in VPC_FIELDS)
+"""Names that are never another name of something: a log that lacks such a field does not have it."""
 _RFC3339 = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$")
 _MIN_KNOWN = 2
 MAX_HEADER_BYTES = 64 << 10
@@ -46,9 +49,35 @@ class Dialect:
     provider: str = "aws"
     null_values: tuple[str, ...] = ("-",)
     by_name: dict[str, Field] = field(init=False, compare=False, repr=False)
+    spelled: dict[str, str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", {known.name: known for known in self.fields})
+        of_column = {known.column: known.name for known in self.fields if known.column}
+        spelled = {
+            name: of_column[column]
+            for name, column in COLUMN_OF.items()
+            if column in of_column and name not in _AWS_NAMES
+        }
+        spelled |= {plain_name(known.name): known.name for known in self.fields}
+        object.__setattr__(self, "spelled", spelled)
+
+    def native_name(self, token: str) -> str:
+        """Return the name of a field as AWS writes it in text, whatever tool has written it."""
+        return self.spelled.get(plain_name(token)) or token.lower().replace("_", "-")
+
+    def what_lacks(self, names: Sequence[str]) -> str:
+        """Return what a table of these fields lacks to be one of flows, for people; "" if nothing.
+
+        Times may be missing where nothing else could be them: then the log was made without.
+        """
+        for side in ("src", "dst"):
+            if not {f"{side}addr", f"pkt-{side}addr"} & set(names):
+                return f"it names neither {side}addr nor pkt-{side}addr; it has {shown(names)}"
+        unknown = [name for name in names if name not in self.by_name and name != LOGGED_AT]
+        if unknown and not {"start", "end"} & set(names):
+            return f"it names neither start nor end, and {shown(unknown)} are not known"
+        return ""
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -65,6 +94,7 @@ class Layout:
         configured: True when the pipeline file named the fields: a reject does not record such a
             layout, so that it is replayed by what the file says then.
         broken: what is wrong with the header, so that nothing can be read by it.
+        lacking: what a record of flows has and this layout has not.
         prefixed: whether a CloudWatch export's time is before each record.
     """
 
@@ -72,6 +102,7 @@ class Layout:
     guessed: bool = False
     configured: bool = field(default=False, compare=False)
     broken: str = ""
+    lacking: str = ""
     prefixed: bool = False
 
     @cached_property
@@ -83,11 +114,6 @@ class Layout:
 def is_time(token: bytes) -> bool:
     """Return whether a token is an RFC 3339 time, as CloudWatch exports put before each line."""
     return _RFC3339.match(token) is not None
-
-
-def native_name(token: str) -> str:
-    """Return the name of a field as AWS writes it in text: lower case, with hyphens."""
-    return token.lower().replace("_", "-")
 
 
 def parse_header(line: bytes, dialect: Dialect) -> Layout | None:
@@ -102,13 +128,14 @@ def parse_header(line: bytes, dialect: Dialect) -> Layout | None:
     tokens = line.decode("ascii").split()
     if not tokens or not all(_NAME.match(token) for token in tokens):
         return None
-    names = tuple(native_name(token) for token in tokens)
+    names = tuple(dialect.native_name(token) for token in tokens)
     known = sum(name in dialect.by_name for name in names)
     mostly = known >= _MIN_KNOWN and known * 2 > len(names)
     if not mostly and known < len(names):
         return None
     twice = sorted({name for name in names if names.count(name) > 1})
-    return Layout(names, broken=f"it names {twice[0]} twice" if twice else "")
+    lacking = dialect.what_lacks(names)
+    return Layout(names, broken=f"it names {twice[0]} twice" if twice else lacking, lacking=lacking)
 
 
 def parse_glued(line: bytes, dialect: Dialect) -> Layout | None:
@@ -130,7 +157,7 @@ def parse_glued(line: bytes, dialect: Dialect) -> Layout | None:
 
 def _known_end(token: str, dialect: Dialect) -> str | None:
     """Return the longest name of a field that a token ends with, after something else."""
-    text = native_name(token)
+    text = token.lower().replace("_", "-")
     if text in dialect.by_name:
         return None
     return max(filter(text.endswith, dialect.by_name), key=len, default=None)
@@ -148,10 +175,12 @@ def parse_format(text: str, dialect: Dialect) -> Layout:
     bad = [token for token in tokens if not _NAME.match(token.lower())]
     if bad:
         raise ValueError(f"{bad[0]!r} is not a field name")
-    names = tuple(native_name(token) for token in tokens)
+    names = tuple(dialect.native_name(token) for token in tokens)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"the field {twice[0]} is named twice")
     if not any(name in dialect.by_name for name in names):
         raise ValueError("none of these fields is known")
+    if lacking := dialect.what_lacks(names):
+        raise ValueError(f"a record of this format is no flow: {lacking}")
     return Layout(names, configured=True)

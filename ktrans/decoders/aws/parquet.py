@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.aws.layout import native_name
+from ktrans.decoders.aws.layout import Dialect
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.read.python_values import json_bytes, python_values
 from ktrans.decoders.values import NUMBERS, Kind
@@ -29,15 +29,14 @@ _NULL_TEXTS = pa.array(("-", "", "None", "none", "NaN", "nan", "null", "NULL", "
 _INDEX_COLUMN = "__index_level_"
 
 
-def field_names(names: Sequence[str]) -> dict[str, str]:
+def field_names(names: Sequence[str], dialect: Dialect) -> dict[str, str]:
     """Return the name of each field with its column in the file.
 
-    Names are compared without regard to case, hyphens and underscores; of several columns for one
-    field the one that is written as AWS does is taken.
+    Of several columns for one field the one that is written as AWS does is taken.
     """
     found: dict[str, str] = {}
     for name in names:
-        native = native_name(name)
+        native = dialect.native_name(name)
         if name.startswith(_INDEX_COLUMN):
             continue
         if native not in found or name == native.replace("-", "_"):
@@ -45,7 +44,7 @@ def field_names(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def stored_rows(uri: str, stream: BinaryIO) -> Iterator[Block]:
+def stored_rows(uri: str, stream: BinaryIO, dialect: Dialect) -> Iterator[Block]:
     """Yield a block of rejected rows, one JSON object a line."""
     rows = [json.loads(line) for line in stream if line.strip()]
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -54,7 +53,7 @@ def stored_rows(uri: str, stream: BinaryIO) -> Iterator[Block]:
             name: pa.array([_as_text(row.get(name)) for row in rows], pa.string()) for name in names
         }
         table = pa.RecordBatch.from_pydict(texts)
-        yield Block(uri, 1, len(rows), table=table, layout=field_names(names))
+        yield Block(uri, 1, len(rows), table=table, layout=field_names(names, dialect))
 
 
 def _as_text(value: Any) -> str | None:

@@ -71,10 +71,13 @@ def sniff_records(
 def sniff_aws(head: Head, dialect: Dialect) -> Sniff | None:
     """Make a claim on an object that holds this kind of AWS flow log."""
     if head.columns is not None:
-        return _by_names(field_names(head.columns), dialect, "Parquet columns are")
+        return _by_names(
+            field_names(head.columns, dialect), head.columns, dialect, "Parquet columns are"
+        )
     for line, layout in _lines(head.data, dialect):
         if layout is not None:
-            return _by_names(layout.names, dialect, "header line names")
+            written = line.decode("ascii", "replace").removeprefix("\ufeff").split()
+            return _by_names(layout.names, written, dialect, "header line names")
         found = _by_record(line, dialect, "a line")
         if found is not None:
             return found
@@ -103,15 +106,26 @@ def _fits(tokens: Sequence[bytes], names: tuple[str, ...], patterns: Mapping[str
     return all(re.match(pattern, texts[name]) for name, pattern in patterns.items())
 
 
-def _by_names(names: Iterable[str], dialect: Dialect, what: str) -> Sniff | None:
+def _by_names(
+    names: Iterable[str], written: Iterable[str], dialect: Dialect, what: str
+) -> Sniff | None:
+    """Recognise a table by its fields, which are those of flows.
+
+    Args:
+        names: the fields.
+        written: their names as they are written; another tool may have done that.
+        dialect: the log.
+        what: what was seen, for people.
+    """
     given = list(names)
     known = sum(name in dialect.by_name for name in given)
-    if known < min(MIN_KNOWN, len(given)) or known * 2 <= len(given):
+    if known < min(MIN_KNOWN, len(given)) or known * 2 <= len(given) or dialect.what_lacks(given):
         return None
     gateway = any(mark in given for mark in _TGW_MARKS) or any(n.startswith("tgw-") for n in given)
     if gateway != (dialect.name == "aws_tgw"):
         return None
-    score = _SURE if known == len(given) else _LIKELY
+    own = all(name.lower().replace("_", "-") in dialect.by_name for name in written)
+    score = _SURE if own else _LIKELY
     new = "" if known == len(given) else f" and {len(given) - known} unknown ones"
     return Sniff(score, f"{what} {known} known fields of {dialect.log_type}{new}")
 

@@ -17,6 +17,7 @@ from ktrans.decoders.aws.fields import LOST_FIELDS, TAG_FIELDS
 from ktrans.decoders.aws.layout import LOGGED_AT, Dialect
 from ktrans.decoders.mapped.table import Col, Table
 from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.decoders.values import Rule, coerce, kind_of
 from ktrans.flow.columns import coalesce_text, constant_text, lower_text, recode
 from ktrans.flow.schema import TIME
@@ -29,6 +30,8 @@ _IP_TYPES = ("IPv4", "IPv6")
 _REPORTERS = ("destination", "source", "interface")
 _COUNT = Rule("count", nulls=(), strict=True, negative_is_null=False)
 _LOWER = ("action", "direction")
+_DATA = ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr", "packets", "bytes")
+_NO_DATA = "interval without data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,14 @@ def aws_table(dialect: Dialect, names: Sequence[str]) -> Table:
     ]
     stamp = Rule("time", unit="rfc3339", nulls=(), strict=True)
     logged_at = Col("logged_at", ((LOGGED_AT,),), stamp)
+    packet = [
+        Col(f"{side}_addr", ((f"pkt-{side}addr",),), _rule(f"{side}_addr"))
+        for side in ("src", "dst")
+        if f"{side}addr" not in names
+    ]
     ip_version = Col("ip_version", (("type",),), Rule("ip_version", nulls=()))
     return Table(
-        columns=(*columns, logged_at, ip_version),
+        columns=(*columns, *packet, logged_at, ip_version),
         constants={"provider": dialect.provider, "log_type": dialect.log_type},
         reads={
             ("type",): ("attrs",),
@@ -82,9 +90,27 @@ def aws_table(dialect: Dialect, names: Sequence[str]) -> Table:
             **{(name,): ("packets_dropped", "attrs") for name in LOST_FIELDS},
         },
         always=frozenset({"logged_at"}),
-        evidence=(),
+        skip=None if "log-status" in names else _without_data,
         derive=partial(_derive, known_region="region" in names, lost=_lost(dialect)),
         all_text=True,
+    )
+
+
+def _without_data(raw: RawColumns) -> pa.DictionaryArray | None:
+    """Name the records of intervals without data, in formats that have no log status to say so.
+
+    AWS prints neither addresses nor counters in them.
+    """
+    empty = np.ones(raw.rows, dtype=bool)
+    for name in _DATA:
+        column = raw.columns.get((name,))
+        if column is not None:
+            empty &= np.asarray(column.is_null())
+    if not empty.any():
+        return None
+    names = pa.array([_NO_DATA], pa.string())
+    return pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(raw.rows, np.int32), mask=~empty), names
     )
 
 
@@ -162,7 +188,7 @@ def _lost_packets(rows: PartialRows, names: tuple[str, ...]) -> None:
     counts = []
     for name in names:
         for path, column in rows.values(name):
-            count = rows.take(path, partial(coerce, _COUNT), column)
+            count = rows.take(path, partial(coerce, _COUNT), column, "packets_dropped")
             counts.append(count)
             rows.attrs[name] = count.cast(pa.string()).dictionary_encode()
     if counts and "packets_dropped" in rows.wanted:

@@ -17,7 +17,7 @@ from ktrans.api import ComponentConfig, Context, Head, Payload, RejectError, Sni
 from ktrans.decoders.azure.block import TupleBlock
 from ktrans.decoders.azure.records import CATEGORIES, Fault, Kind
 from ktrans.decoders.azure.rows import NEEDS, AzureRows
-from ktrans.decoders.base import FlowDecoder
+from ktrans.decoders.base import FlowDecoder, refuse_parquet
 from ktrans.decoders.frames.azure import Cutter
 from ktrans.decoders.frames.block import Block, Refused
 from ktrans.decoders.read.azure_lines import tuple_lines
@@ -25,6 +25,7 @@ from ktrans.decoders.read.azure_loose import decode_or_fault, read_loosely
 from ktrans.decoders.read.azure_tuples import read_carefully, read_fast
 from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.rows import DecodedRows
+from ktrans.decoders.time_limits import TimeLimits
 from ktrans.kit.text.inflate import Inflater
 
 _MAX_BAD = 2
@@ -52,10 +53,14 @@ class AzureDecoder(FlowDecoder[ComponentConfig]):
 
     def prepare(self, schema: pa.Schema) -> None:
         """Prepare to build the columns of this schema."""
-        self._fields = frozenset(field for name in schema.names for field in NEEDS.get(name, ()))
+        # What could not be read goes to attrs, whether or not its column is wanted.
+        names = list(NEEDS) if "attrs" in schema.names else schema.names
+        self._times = TimeLimits.of(self.context.limits)
+        self._fields = frozenset(field for name in names for field in NEEDS.get(name, ()))
 
     def blocks(self, payload: Payload) -> Iterator[Block]:
         """Cut an object, or a part of one, into blocks of whole records."""
+        refuse_parquet(payload, self.config.type)
         inflater = Inflater(payload.open, self.context.limits, payload.uri)
         cutter = Cutter(payload, self.context.limits, self.kind)
         yield from cutter.blocks(inflater.chunks())
@@ -82,7 +87,7 @@ class AzureDecoder(FlowDecoder[ComponentConfig]):
             return
         for number, line in enumerate(lines, 1):
             try:
-                parts, skipped = read_loosely(decode_or_fault(line), self.kind)
+                parts, foreign = read_loosely(decode_or_fault(line), self.kind)
             except Fault as fault:
                 refused = Refused(number, fault.reason, line, str(fault))
                 yield Block(payload.uri, number, refused=(refused,))
@@ -91,8 +96,9 @@ class AzureDecoder(FlowDecoder[ComponentConfig]):
                 yield TupleBlock(
                     payload.uri, number, groups.tuples, groups=groups, same_position=True
                 )
-            if skipped:
-                yield Block(payload.uri, number, skipped=skipped)
+            if foreign:
+                skipped = sum(foreign.values())
+                yield Block(payload.uri, number, skipped=skipped, foreign=foreign)
 
     def _replay_tuples(self, uri: str, lines: list[bytes], layout: str) -> Block:
         """Return a block of tuples; the layout is the record that they were in, without tuples."""
@@ -113,14 +119,16 @@ class AzureDecoder(FlowDecoder[ComponentConfig]):
         # clean: that changes the speed, never the rows.
         tuples = None
         if self._bad_blocks < _MAX_BAD:
-            tuples = read_fast(lines, groups.kind, self._fields)
+            tuples = read_fast(lines, groups.kind, self._fields, self._times)
         if tuples is None:
-            tuples, faults = read_carefully(lines, groups.kind, self._fields)
+            tuples, faults = read_carefully(lines, groups.kind, self._fields, self._times)
         self._bad_blocks = self._bad_blocks + 1 if faults.lines else 0
         index = np.arange(groups.tuples) if tuples.lines is None else tuples.lines
         positions = block.positions(index)
-        rows = AzureRows(self._schema, block.uri, groups, lines.counts, tuples, positions)
-        return DecodedRows(rows.batch(), faults)
+        rows = AzureRows(
+            self._schema, block.uri, groups, lines.counts, tuples, positions, self._times
+        )
+        return DecodedRows(rows.batch(), faults, unread=tuples.unread_values())
 
 
 def sniff_azure(head: Head, kind: Kind) -> Sniff | None:

@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from ktrans.decoders.azure.records import Kind
 from ktrans.decoders.values import Kind as FieldKind
-from ktrans.decoders.values import Rule, Wrong, explain
+from ktrans.decoders.values import Rule, Wrong
+from ktrans.flow.columns import recode
+from ktrans.flow.protocols import protocol_number as number_by_name
 
 NAMES = (
     "time", "source_ip", "destination_ip", "source_port", "destination_port", "protocol",
@@ -56,6 +58,21 @@ RULES = {
 }
 """How the texts of the fields are converted; those in CODES are looked up."""
 
+REQUIRED_FIELDS = ("time", "source_ip", "destination_ip", "packets_sent", "bytes_sent")
+"""The fields of the columns without which a record is no flow (`ktrans.decoders.flow_rule`)."""
+
+COLUMNS_OF: dict[str, str] = {
+    "source_port": "src_port",
+    "destination_port": "dst_port",
+    "protocol": "protocol",
+    "direction": "direction",
+    "verdict": "action",
+    "state": "flow_state",
+    "packets_received": "packets_rev",
+    "bytes_received": "bytes_rev",
+}
+"""The flow column of each other field."""
+
 CODES = ("protocol", "direction", "verdict", "state")
 WIDTH = 13
 WIDTH_1 = 8
@@ -67,69 +84,51 @@ _MAX_PROTOCOL = 255
 
 
 def protocol_number(text: str) -> int | None:
-    """Return the IANA number of a protocol field; None if it is neither a number nor a letter."""
+    """Return the IANA number of a protocol field: a number, a letter or a name; None for others."""
     if text in PROTOCOL_LETTERS:
         return PROTOCOL_LETTERS[text]
     plain = text.isascii() and text.isdigit() and len(text) <= len("255")
-    return int(text) if plain and int(text) <= _MAX_PROTOCOL else None
+    if plain:
+        return int(text) if int(text) <= _MAX_PROTOCOL else None
+    return number_by_name(text)
 
 
-def _protocol(text: str) -> str | None:
-    if protocol_number(text) is not None:
-        return None
-    return "out_of_range" if text.isascii() and text.isdigit() else "unknown_protocol"
+def _is_protocol(text: str) -> bool:
+    return protocol_number(text) is not None
 
 
-def _one_of(allowed: tuple[str, ...], reason: str) -> Callable[[str], str | None]:
-    return lambda text: None if text in allowed else reason
+def _is_one_of(*codes: str) -> Callable[[str], bool]:
+    return lambda text: text in codes
 
 
-_DIRECTION = _one_of(("I", "O"), "unknown_direction")
-_CHECKS: dict[Kind, dict[str, Callable[[str], str | None]]] = {
+_KNOWN: dict[Kind, dict[str, Callable[[str], bool]]] = {
     "nsg": {
-        "protocol": _protocol,
-        "direction": _DIRECTION,
-        "verdict": _one_of(("A", "D"), "unknown_decision"),
-        "state": _one_of(_STATES, "unknown_state"),
+        "protocol": _is_protocol,
+        "direction": _is_one_of("I", "O"),
+        "verdict": _is_one_of("A", "D"),
+        "state": _is_one_of(*_STATES),
     },
     "vnet": {
-        "protocol": _protocol,
-        "direction": _DIRECTION,
-        "verdict": _one_of((*_STATES, "D"), "unknown_state"),
-        "state": lambda _: None,
+        "protocol": _is_protocol,
+        "direction": _is_one_of("I", "O"),
+        "verdict": _is_one_of(*_STATES, "D"),
+        "state": lambda _: True,
     },
 }
-_WORDS = {
-    "unknown_protocol": "neither an IANA protocol number nor T or U",
-    "out_of_range": "not a protocol number of 0 to 255",
-    "unknown_direction": "neither I nor O",
-    "unknown_decision": "neither A nor D",
-    "unknown_state": "not a flow state (B, C or E; in virtual networks also D)",
-}
-_CALLED: dict[Kind, dict[str, str]] = {
-    "nsg": {"verdict": "decision", "state": "flow state"},
-    "vnet": {"verdict": "flow state", "state": "encryption"},
-}
 
 
-def check_codes(name: str, column: pa.DictionaryArray, kind: Kind) -> Wrong | None:
-    """Check a coded field by its distinct values; only the state may be missing."""
-    check, optional = _CHECKS[kind][name], name == "state"
-    reasons = [None if text is None else check(text) for text in column.dictionary.to_pylist()]
-    missing = not optional and column.null_count > 0
-    if not missing and not any(reasons):
-        return None
-    absent = None if optional else check("")
-    table = np.array([*reasons, absent], dtype=object)
-    found = table[np.asarray(column.indices.fill_null(len(reasons)))]
-    rows = np.flatnonzero(found != None)  # noqa: E711
-    return Wrong(rows, tuple(found[rows].tolist())) if len(rows) else None
-
-
-def words(name: str, kind: Kind, reason: str, text: str) -> str:
-    if name in CODES:
-        return f"{_CALLED[kind].get(name, name)}: {text!r} is {_WORDS[reason]}"
-    return explain(name, RULES[name].kind, reason, text)
+def check_codes(
+    name: str, column: pa.DictionaryArray, kind: Kind
+) -> tuple[pa.DictionaryArray, Wrong | None]:
+    """Check a coded field by its distinct values; those that are not known become null."""
+    is_known = _KNOWN[kind][name]
+    given = column.dictionary.to_pylist()
+    known = [text if text is not None and is_known(text) else None for text in given]
+    if known == given:
+        return column, None
+    unknown = np.array([*(word != text for word, text in zip(known, given, strict=True)), False])
+    rows = unknown[np.asarray(column.indices.fill_null(len(given)))]
+    return recode(column, pa.array(known, pa.string())), Wrong.of(rows, "wrong_type")
 
 
 def code_values(column: pa.DictionaryArray, meaning: Mapping[str, str]) -> pa.Array:

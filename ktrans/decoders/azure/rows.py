@@ -13,6 +13,7 @@ from ktrans.decoders.azure.fields import code_values, protocol_number
 from ktrans.decoders.azure.place import normal_mac, place_of
 from ktrans.decoders.azure.records import Kind, Records
 from ktrans.decoders.read.azure_tuples import Tuples
+from ktrans.decoders.time_limits import TimeLimits
 from ktrans.decoders.values import Rule, coerce
 from ktrans.flow.addresses import ip_versions
 from ktrans.flow.columns import constant_text, flow_batch, nulls, raw_values, recode
@@ -61,6 +62,7 @@ class AzureRows:
         counts: number of tuples of each group.
         tuples: the checked fields of the tuples.
         positions: the position of each tuple in the object.
+        times: which times can be right.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class AzureRows:
         counts: np.ndarray,
         tuples: Tuples,
         positions: np.ndarray,
+        times: TimeLimits,
     ) -> None:
+        self.limits = times
         self.schema = schema
         self.wanted = frozenset(schema.names)
         self.uri = uri
@@ -118,8 +122,11 @@ class AzureRows:
         given = self.records.times
         zoned = [text + "Z" if text and not _ZONE.search(text) else text for text in given]
         times, wrong = coerce(_STAMP, pa.array(zoned, pa.string()).dictionary_encode())
-        if wrong is not None:
-            self.odd_times = {number: given[number] or "" for number in wrong.rows.tolist()}
+        for each in (wrong, outside := self.limits.wrong(times)):
+            for number in () if each is None else each.rows.tolist():
+                self.odd_times[number] = given[number] or ""
+        if outside is not None:
+            times = self.limits.without_wrong(times, outside)
         if "logged_at" in self.wanted:
             self.columns["logged_at"] = self._spread_numbers(times, TIME)
 
@@ -231,6 +238,7 @@ class AzureRows:
                 (name, _spread_text(pa.array(texts, pa.string()), self.record))
                 for name, texts in values.items()
             ]
+            fields += [pair for pair in self.tuples.unread.items() if pair[0] not in values]
             self.columns["attrs"] = build_attrs(fields, self.rows)
 
     def _spread(self, name: str, values: Sequence[str | None], index: np.ndarray) -> None:
@@ -265,4 +273,6 @@ def _is(column: pa.DictionaryArray, code: str) -> np.ndarray:
 def _protocol_numbers(column: pa.DictionaryArray) -> pa.Array:
     """Return IANA numbers; the dictionary may hold texts that no row has any more."""
     numbers = [protocol_number(text or "") or 0 for text in column.dictionary.to_pylist()]
-    return pa.array(np.array(numbers, dtype=np.int16)[raw_values(column.indices)])
+    codes = np.asarray(column.indices.fill_null(len(numbers)))
+    mask = np.asarray(column.is_null()) if column.null_count else None
+    return pa.array(np.array([*numbers, 0], dtype=np.int16)[codes], mask=mask)

@@ -294,7 +294,7 @@ class Chain:
     def _part_of_document(self, part: envelopes.Part, outer: Origin, depth: int) -> Iterator[Item]:
         origin = part.origin.within(outer)
         if part.kind == "other":
-            yield Other(part.value)
+            yield Other(part.value, "control message")
         elif part.kind == "bad":
             yield self._bad(
                 "bad_json", envelopes.as_json(part.value), "a log event without a text message"

@@ -103,9 +103,9 @@ class CarrierDecoder(Decoder[Any]):
         if rejects is not None:
             texts = [None if m is None else to_json(m) for m in block.said]
             rejects = _set(rejects, "carrier", pa.array(texts, pa.string()))
-        return Decoded(
-            flow_batch(self._schema, 0, {}), block.block.total, rejects, block.block.skipped
-        )
+        own = block.block
+        none = flow_batch(self._schema, 0, {})
+        return Decoded(none, own.total, rejects, own.skipped, own.foreign)
 
     def _carried(self, block: CarriedBlock) -> Decoded:
         decoded = block.decoder.decode(block.inner)

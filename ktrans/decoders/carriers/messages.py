@@ -68,9 +68,13 @@ class Bad(NamedTuple):
 
 
 class Other(NamedTuple):
-    """Parts of a carrier that are no records: control messages, blank messages, header lines."""
+    """Parts of a carrier that are no records: control messages, blank messages, header lines.
+
+    `name` is what they are, where that is more than a blank or a header.
+    """
 
     number: int = 1
+    name: str | None = None
 
 
 Item = Message | Bad | Other

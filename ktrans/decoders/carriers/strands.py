@@ -7,7 +7,7 @@ alike: its decoder is chosen once, and what header lines said holds until the ne
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from ktrans.api import BytesPayload, Decoder, Limits, RejectError, Split
 from ktrans.decoders.carriers.blocks import CarriedBlock, OwnBlock
 from ktrans.decoders.carriers.messages import Bad, Item, Message, Other
 from ktrans.decoders.carriers.said import Said
+from ktrans.decoders.flow_rule import added
 from ktrans.decoders.frames.block import Block, Refused
 
 _HEAD_BYTES = 16 << 10
@@ -161,11 +162,13 @@ class Strands:
                 apart.append((strand.decoder, place, found))
         starts = self._position + np.cumsum(widths) - widths
         self._position += int(widths.sum())
-        skipped = sum(item.number for item in items if isinstance(item, Other))
+        others = [item for item in items if isinstance(item, Other)]
+        skipped = sum(item.number for item in others)
+        foreign = added(*({item.name: item.number} for item in others if item.name))
         if refused or skipped:
             places = sorted(refused)
             parts = [(items[place], refused[place]) for place in places]
-            yield self._own(parts, starts[places], skipped)
+            yield self._own(parts, starts[places], skipped, foreign)
         for decoder, members, blocks in together:
             said = Said(
                 [item for item in map(items.__getitem__, members) if isinstance(item, Message)]
@@ -240,6 +243,7 @@ class Strands:
         parts: Sequence[tuple[Item, RejectError | None]],
         starts: np.ndarray,
         skipped: int = 0,
+        foreign: Mapping[str, int] | None = None,
     ) -> OwnBlock:
         """Return a block of what no decoder reads."""
         refused = []
@@ -254,7 +258,10 @@ class Strands:
             refused.append(each)
         said = [item if isinstance(item, Message) else None for item, _ in parts]
         first = int(starts[0]) if len(starts) else self._position
-        return OwnBlock(Block(self._uri, first, skipped=skipped, refused=tuple(refused)), said)
+        block = Block(
+            self._uri, first, skipped=skipped, foreign=foreign or {}, refused=tuple(refused)
+        )
+        return OwnBlock(block, said)
 
 
 def looks(text: bytes) -> Hashable:

@@ -9,7 +9,7 @@ brackets are counted. The tuples themselves are parsed by the decoder.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ktrans.api import Limits, Payload
 from ktrans.decoders.azure.block import TupleBlock
@@ -192,15 +192,16 @@ class Cutter:
         if start == end:
             return []
         array = b"".join((b"[", memoryview(text)[start:end], b"]"))
-        parts, skipped = read_exactly(array), 0
+        foreign: Mapping[str, int] = {}
+        parts = read_exactly(array)
         if parts is None:
             try:
-                parts, skipped = read_loosely(decode_or_fault(array), self._default)
+                parts, foreign = read_loosely(decode_or_fault(array), self._default)
             except Fault:
                 return None
-        return self._take(parts, skipped)
+        return self._take(parts, foreign)
 
-    def _take(self, parts: list[Records], skipped: int) -> list[Block]:
+    def _take(self, parts: list[Records], foreign: Mapping[str, int]) -> list[Block]:
         """Make blocks of records, and count their tuples."""
         uri = self._payload.uri
         blocks: list[Block] = []
@@ -208,8 +209,9 @@ class Cutter:
             if groups.tuples:
                 blocks.append(TupleBlock(uri, self._position, groups.tuples, groups=groups))
                 self._position += groups.tuples
-        if skipped:
-            blocks.append(Block(uri, self._position, skipped=skipped))
+        if foreign:
+            skipped = sum(foreign.values())
+            blocks.append(Block(uri, self._position, skipped=skipped, foreign=foreign))
         return blocks
 
     def _scan(self) -> Iterator[Block]:
@@ -247,10 +249,10 @@ class Cutter:
             return
         exact = read_exactly(b"[%b]" % text)
         if exact is not None:
-            yield from self._take(exact, 0)
+            yield from self._take(exact, {})
             return
         try:
-            parts, skipped = read_loosely(decode_or_fault(text), self._default)
+            parts, foreign = read_loosely(decode_or_fault(text), self._default)
         except Fault as fault:
             pieces = [] if reads(text) else self._borders.split(text)
             if len(pieces) > 1:
@@ -259,7 +261,7 @@ class Cutter:
             else:
                 yield self._refuse(fault.reason, text, str(fault))
             return
-        yield from self._take(parts, skipped)
+        yield from self._take(parts, foreign)
 
     def _refuse(self, reason: str, raw: bytes, detail: str) -> Block:
         raw, detail, complete = shortened(raw, detail, self._limits.max_line_bytes)

@@ -48,6 +48,7 @@ class Block:
         layout: what the frame found out about the fields of the records.
         added: values that the records do not have themselves, by name: one for all, or a column.
         skipped: records before these that are not flows, such as header lines.
+        foreign: how many of the skipped ones are records of another kind, by what they are.
         refused: parts of the object before, among or after these records that are not records.
     """
 
@@ -59,6 +60,7 @@ class Block:
     layout: Any = None
     added: Mapping[str, str | pa.Array] = field(default_factory=dict)
     skipped: int = 0
+    foreign: Mapping[str, int] = field(default_factory=dict)
     refused: tuple[Refused, ...] = ()
 
     @property

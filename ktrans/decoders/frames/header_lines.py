@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ktrans.decoders.aws.layout import Dialect, Layout, parse_glued, parse_header
+from ktrans.decoders.names import COLUMN_OF
 
 _PAIR_STEP = 1 << 17
 _PREFIX = 12
@@ -48,7 +49,9 @@ class HeaderFinder:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._names = {
-            form.encode() for name in dialect.by_name for form in (name, name.replace("-", "_"))
+            form.encode()
+            for name in (*dialect.by_name, *COLUMN_OF.values())
+            for form in (name, name.replace("-", "_"))
         }
 
     def find(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import ClassVar, Protocol
 
-from ktrans.api import Context, Payload
+from ktrans.api import Context, Payload, RejectError
 from ktrans.decoders.aws.layout import Dialect, Layout, is_time
 from ktrans.decoders.frames.block import Block, Refused
 from ktrans.decoders.frames.header_lines import HeaderFinder
@@ -64,6 +64,12 @@ class TextCutter:
         for header in headers:
             part = data[done : header.begin]
             yield from self._lines(part, count_lines(part))
+            if header.layout.lacking and self._line == 1:
+                raise RejectError(
+                    f"{self._uri}: the header line is not that of flows: {header.layout.lacking}",
+                    code="no_layout",
+                    hint="for other names, describe the log with flow_csv",
+                )
             if header.fault:
                 line = data[header.begin : header.end].rstrip(b"\r\n")
                 yield self._refuse("bad_header", line, header.fault)

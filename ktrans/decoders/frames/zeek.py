@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ktrans.api import Limits, Payload
+from ktrans.decoders.flow_rule import record_name
 from ktrans.decoders.frames.block import Block, Refused
 from ktrans.decoders.frames.csv import DelimitedLayout, refused_piece
 from ktrans.decoders.read.csv import Dialect
@@ -109,8 +110,10 @@ def cut_zeek(payload: Payload, limits: Limits, path: str, header: Header) -> Ite
                 header = header.followed_by(run.decode("utf-8", "replace"))
                 layout = header.layout()
                 skipped += lines
-            elif header.first("#path", path) != path:
-                skipped += lines
+            elif (other := header.first("#path", path)) != path:
+                foreign = {record_name("#path", other): lines}
+                yield Block(payload.uri, place, skipped=skipped + lines, foreign=foreign)
+                skipped = 0
             elif layout is None:
                 yield _without_layout(payload.uri, place, run, skipped)
                 skipped = 0

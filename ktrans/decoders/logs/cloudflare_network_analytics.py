@@ -27,9 +27,10 @@ _INTERVAL = ("SampleInterval",)
 def _derive(work: PartialRows) -> None:
     """Scale sampled packets up by their interval, and null the fields that do not apply to them."""
     interval = sampling_rates(work, [_INTERVAL])
-    if "packets" in work.wanted:
-        work.columns["packets"] = interval
+    work.columns["packets"] = interval
     scale(work, interval, {"bytes": "IPTotalLength"})
+    if interval.null_count:
+        _blank_unscaled(work, interval)
     protocol = work.columns.get("protocol")
     if protocol is None:
         return
@@ -45,6 +46,17 @@ def _derive(work: PartialRows) -> None:
             nothing = pa.scalar(None, column.type)
             work.raw.columns[path] = pc.if_else(applies, column, nothing)
     _blank_versions(work)
+
+
+def _blank_unscaled(work: PartialRows, interval: pa.Int64Array) -> None:
+    """Null the bytes of packets that stand for an unknown number, and keep the length in attrs."""
+    if "bytes" in work.columns:
+        none = pa.scalar(None, pa.int64())
+        work.columns["bytes"] = pc.if_else(interval.is_null(), none, work.columns["bytes"])
+    length = work.text("IPTotalLength")
+    if length is not None and "attrs" in work.wanted:
+        codes = pc.if_else(interval.is_null(), length.indices, pa.scalar(None, pa.int32()))
+        work.attrs["IPTotalLength"] = pa.DictionaryArray.from_arrays(codes, length.dictionary)
 
 
 def _blank_versions(work: PartialRows) -> None:

@@ -11,13 +11,15 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from ktrans.api import Context, Payload
+from ktrans.api import Context, Payload, RejectError
 from ktrans.decoders import log_events
+from ktrans.decoders.flow_rule import ADDRESSES
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.mapped.config import Given, MappingConfig, mappings_of, texts_of
 from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Delimited
 from ktrans.decoders.mapped.from_config import mapping_table
+from ktrans.decoders.names import shown
 from ktrans.decoders.read.csv import Dialect
 
 
@@ -121,8 +123,26 @@ class FlowCsvDecoder(MappedDecoder[FlowCsvDecoderConfig]):
         for block in super().blocks(payload):
             if block.layout is not layout and block.layout is not None:
                 layout = block.layout
+                self._require_addresses(payload.uri, block.layout.names)
                 self._log_missing(payload.uri, block.layout.names)
             yield block
+
+    def _require_addresses(self, uri: str, names: tuple[str, ...]) -> None:
+        """Raise an error if an object has none of the columns of an address or the start time.
+
+        Raises:
+            RejectError: with the columns that it has.
+        """
+        for each in self.table.columns if names else ():
+            wanted = [path[0] for path in each.paths]
+            needed = each.column in (*ADDRESSES, "start_time")
+            if needed and not set(wanted) & set(names):
+                raise RejectError(
+                    f"{uri}: there is no column {' or '.join(wanted)} for {each.column}; "
+                    f"there are {shown(names)}",
+                    code="no_layout",
+                    hint="correct `fields`, or name the columns of text without a header: `columns`",
+                )
 
     def _log_missing(self, uri: str, names: tuple[str, ...]) -> None:
         """Log mapped columns that an object does not have, once each."""

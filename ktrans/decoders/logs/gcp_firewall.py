@@ -94,9 +94,10 @@ LOG = Log(
         col("instance_id", "jsonPayload.instance.vm_name"),
     ),
     constants={"log_status": "OK", "reporter": "firewall"},
-    reads={("jsonPayload", "remote_vpc", "vpc_name"): ("src_vpc", "dst_vpc")},
+    reads={
+        ("jsonPayload", side, "vpc_name"): ("src_vpc", "dst_vpc") for side in ("vpc", "remote_vpc")
+    },
     always=frozenset({"direction"}),
-    evidence=("src_addr", "dst_addr"),
     skip=where("logName", unlike=_NAME + "$"),
     derive=_derive,
     sniff=_sniff,

@@ -23,6 +23,7 @@ from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.read.gcp import GcpReader
 from ktrans.decoders.read.gcp_members import Wanted
 from ktrans.decoders.rows import DecodedRows, RowBuilder, joined
+from ktrans.decoders.time_limits import TimeLimits
 from ktrans.flow.schema import project
 
 _NAME = r"(?:compute|networkmanagement)\.googleapis\.com(?:%2F|%2f|/)vpc_flows"
@@ -39,8 +40,9 @@ class GcpVpcDecoder(MappedDecoder[ComponentConfig]):
 
     def prepare(self, schema: pa.Schema) -> None:
         """Prepare to build the columns of this schema."""
-        self._builder = RowBuilder(self.table, schema)
-        self._placed = RowBuilder(self.table, project([*schema.names, "source_pos"]))
+        times = TimeLimits.of(self.context.limits)
+        self._builder = RowBuilder(self.table, schema, times)
+        self._placed = RowBuilder(self.table, project([*schema.names, "source_pos"]), times)
         everything = "attrs" in schema.names
         self._reader = GcpReader(Wanted(self.table.needed(schema.names), everything=everything))
 
@@ -100,7 +102,6 @@ LOG = Log(
         col("dst_service", *_service("dest")),
     ),
     constants={"log_status": "OK"},
-    evidence=("src_addr", "dst_addr"),
     reads=READS,
     hidden=HIDDEN,
     skip=where("logName", unlike=_NAME + "$"),

@@ -10,14 +10,17 @@ Source: netsampler/goflow2, docs/protocols.md (version 2, snake case) and its ve
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.decoders.flow_rule import named_records
 from ktrans.decoders.integers import to_integers
 from ktrans.decoders.log import LIKELY, Json, Log, col, first_of, keys
 from ktrans.decoders.mapped.table import Col
+from ktrans.decoders.read.raw_columns import RawColumns
 from ktrans.decoders.times import TimeUnit
-from ktrans.decoders.values import Coerced, Convert, Rule, coerce
+from ktrans.decoders.values import Coerced, Convert, Rule, coerce, is_ip_type, text_of
 
 
 def _time(unit: TimeUnit) -> Convert:
@@ -41,6 +44,22 @@ def _times(column: str, name: str, old: str) -> tuple[Col, ...]:
     )
 
 
+def _frames_without_ip(raw: RawColumns) -> pa.DictionaryArray | None:
+    """Name the samples of frames that are not IP, such as ARP, by their type."""
+    addressed = np.zeros(raw.rows, dtype=bool)
+    names = None
+    for path, column in raw.columns.items():
+        if path[0] in ("src_addr", "SrcAddr", "dst_addr", "DstAddr"):
+            addressed |= np.asarray(text_of(column).is_valid())
+        elif path[0] in ("etype", "Etype"):
+            names = named_records(text_of(column), path[0], lambda word: not is_ip_type(word))
+    if names is None or addressed.all():
+        return None
+    codes = pc.if_else(pa.array(addressed), pa.scalar(None, pa.int32()), names.indices)
+    found = pa.DictionaryArray.from_arrays(codes, names.dictionary)
+    return found if found.null_count < raw.rows else None
+
+
 LOG = Log(
     "goflow2",
     provider="goflow2",
@@ -62,6 +81,7 @@ LOG = Log(
     ),
     rate=(("sampling_rate",), ("SamplingRate",)),
     constants={"log_status": "OK", "reporter": "interface"},
+    skip=_frames_without_ip,
     sniff=first_of(
         keys("time_flow_start_ns", "sampler_address", score=LIKELY),
         keys("TimeFlowStart", "SamplerAddress", score=LIKELY),

@@ -39,15 +39,18 @@ _VERDICTS = {
 _DIRECTIONS = {"ingress": "ingress", "egress": "egress", "traffic_direction_unknown": None}
 
 
-def _other_records(native: RawColumns) -> np.ndarray | None:
-    """Mark the events that the exporter writes besides flows."""
-    mask = np.zeros(native.rows, dtype=bool)
-    for name in _OTHER_EVENTS:
+def _other_records(native: RawColumns) -> pa.DictionaryArray | None:
+    """Name the events that the exporter writes besides flows."""
+    codes = np.full(native.rows, -1, dtype=np.int32)
+    for code, name in enumerate(_OTHER_EVENTS):
         for envelope in ((), ("result",)):
             for path, column in native.columns.items():
                 if path[: len(envelope) + 1] == (*envelope, name):
-                    mask |= np.asarray(column.is_valid())
-    return mask
+                    codes[np.asarray(column.is_valid())] = code
+    if not (codes >= 0).any():
+        return None
+    events = pa.array(codes, mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(events, pa.array(_OTHER_EVENTS, pa.string()))
 
 
 def _derive(work: PartialRows) -> None:

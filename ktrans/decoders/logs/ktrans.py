@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from ktrans.api import Head, Sniff
-from ktrans.decoders.log import SURE, Json, Log, Parquet, col
+from ktrans.decoders.flow_rule import ADDRESSES, TIMES
+from ktrans.decoders.log import LIKELY, SURE, Json, Log, Parquet, col
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.values import Rule, coerce, text_of
 from ktrans.flow.schema import NAMES
@@ -20,7 +21,8 @@ from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _ADDRESSES = frozenset({"src_addr", "dst_addr", "src_pkt_addr", "dst_pkt_addr"})
 _LINEAGE = (("source_uri",), ("source_pos",))
-_TELLING = ("src_addr", "dst_addr", "start_time", "log_type", "provider", "source_uri")
+_TELLING = frozenset({"provider", "log_type", "source_uri"})
+"""Names that only ktrans gives; other tools may use those of addresses and times."""
 
 
 def _rule(name: str) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def _derive(rows: PartialRows) -> None:
         rows.columns["source_uri"] = uris
     for path, places in rows.values("source_pos"):
         count = Rule(kind="count")
-        rows.columns["source_pos"] = rows.take(path, partial(coerce, count), places)
+        rows.columns["source_pos"] = rows.take(path, partial(coerce, count), places, "source_pos")
 
 
 def _sniff(head: Head) -> Sniff | None:
@@ -55,9 +57,9 @@ def _sniff(head: Head) -> Sniff | None:
 
 def _claim(names: set[str], what: str) -> Sniff | None:
     known = len(names & set(NAMES))
-    if "log_type" not in names or sum(name in names for name in _TELLING) < len(_TELLING) // 2:
+    if not names.issuperset(ADDRESSES) or not names & set(TIMES) or known * 2 <= len(names):
         return None
-    return Sniff(SURE, f"{what} {known} columns of the flow schema")
+    return Sniff(SURE if names & _TELLING else LIKELY, f"{what} {known} columns of the flow schema")
 
 
 LOG = Log(

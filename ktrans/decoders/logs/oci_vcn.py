@@ -48,10 +48,9 @@ def _read_type(column: pa.Array) -> Coerced:
 def _derive(work: PartialRows) -> None:
     """Fill the status from the event type where the data has none, and the region from an OCID."""
     for place, kinds in work.values("type"):
-        status = work.take(place, _read_type, kinds)
+        status = work.take(place, _read_type, kinds, "log_status")
         given = work.columns.get("log_status")
-        if "log_status" in work.wanted:
-            work.columns["log_status"] = status if given is None else coalesce_text(given, status)
+        work.columns["log_status"] = status if given is None else coalesce_text(given, status)
     if "region" in work.wanted:
         for name in ("vnicocid", "logid"):
             ocid = work.text("oracle", name)

@@ -66,7 +66,6 @@ LOG = Log(
     ),
     constants={"log_status": "OK", "reporter": "interface"},
     always=frozenset({"start_time", "src_addr", "protocol"}),
-    evidence=("src_addr", "dst_addr"),
     skip=where("_path", not_="conn"),
     derive=_derive,
     sniff=first_of(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from ktrans.api import ComponentConfig
+from ktrans.decoders.flow_rule import ADDRESSES
 from ktrans.decoders.mapped.table import parse_path
 from ktrans.decoders.time_formats import in_zone, time_format
 from ktrans.decoders.values import NULL_TEXTS, kind_of
@@ -145,6 +146,7 @@ class MappingConfig(ComponentConfig):
     @classmethod
     def _names_columns(cls, value: Mapping[str, Given]) -> Mapping[str, Given]:
         check_fields(value, dotted=cls.dotted)
+        _require_addresses(value)
         return value
 
     @field_validator("constants")
@@ -219,6 +221,11 @@ def check_fields(fields: Mapping[str, Given], *, dotted: bool = True) -> None:
         other = OTHER_END[column]
         if other in durations or other not in fields:
             raise ValueError(f"{column}: a duration needs {other}, as a time")
+
+
+def _require_addresses(fields: Mapping[str, Given]) -> None:
+    if not any(name in fields for name in ADDRESSES):
+        raise ValueError("map src_addr and dst_addr: a record without addresses is no flow")
 
 
 def _check_mapping(column: str, mapping: FieldMapping, *, dotted: bool) -> None:

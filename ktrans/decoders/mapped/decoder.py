@@ -10,7 +10,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from ktrans.api import ComponentConfig, Context, Payload
-from ktrans.decoders.base import FlowDecoder
+from ktrans.decoders.base import FlowDecoder, refuse_parquet
+from ktrans.decoders.flow_rule import TIMES
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.csv import DelimitedLayout
 from ktrans.decoders.frames.head import first_bytes
@@ -24,6 +25,7 @@ from ktrans.decoders.read.parquet import parquet_blocks
 from ktrans.decoders.read.parquet_values import leaf_name, values_by_path
 from ktrans.decoders.read.raw_columns import Path, RawColumns, added_column
 from ktrans.decoders.rows import DecodedRows, RowBuilder
+from ktrans.decoders.time_limits import TimeLimits
 from ktrans.flow.schema import with_other_values
 
 C = TypeVar("C", bound=ComponentConfig)
@@ -51,7 +53,7 @@ class MappedDecoder(FlowDecoder[C]):
 
     def prepare(self, schema: pa.Schema) -> None:
         """Prepare to build the columns of this schema."""
-        self._builder = RowBuilder(self.table, schema)
+        self._builder = RowBuilder(self.table, schema, TimeLimits.of(self.context.limits))
         self._json = Parser(self._builder.shape)
         self._delimited: dict[DelimitedLayout, CsvParser] = {}
 
@@ -61,13 +63,14 @@ class MappedDecoder(FlowDecoder[C]):
         if isinstance(frame, Parquet):
             limits = self.context.limits
             return parquet_blocks(payload, self.config.type, self._parquet_columns, limits)
+        refuse_parquet(payload, self.config.type)
         return frame.blocks(payload, self.context.limits)
 
     def _parquet_columns(self, schema: pa.Schema) -> tuple[list[str], None]:
         """Return the columns of a Parquet file to read: those of the table, or all if attrs are."""
         names = schema.names
         known = {path[0] for each in self.table.columns for path in each.paths}
-        if not known & set(names):
+        if not all(self._has(names, *needed) for needed in (("src_addr",), ("dst_addr",), TIMES)):
             return [], None
         paths = self._builder.shape.paths
         if paths is None:
@@ -76,6 +79,11 @@ class MappedDecoder(FlowDecoder[C]):
             return [name for name in names if name not in hidden or name in known], None
         found = [leaf_name(schema, path) for path in paths if path[0] in names]
         return list(dict.fromkeys(found)) or names[:1], None
+
+    def _has(self, names: Sequence[str], *columns: str) -> bool:
+        """Return whether a file has what one of these flow columns is read from."""
+        paths = [path[0] for c in self.table.columns if c.column in columns for path in c.paths]
+        return not set(paths).isdisjoint(names)
 
     def replay(self, payload: Payload, layout: str | None) -> Iterator[Block]:
         """Cut the raw bytes of rejects into blocks."""

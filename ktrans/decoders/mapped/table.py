@@ -7,27 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
+from ktrans.decoders.flow_rule import REQUIRED, named_records
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.read.raw_columns import Path, RawColumns
-from ktrans.decoders.values import Coerced, Convert, Rule, kind_of, marked, text_of
-from ktrans.flow.columns import recode
+from ktrans.decoders.values import Coerced, Convert, Rule, kind_of, text_of
+from ktrans.flow.columns import coalesce_text, recode
 
 _SEGMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([^."]+)')
-EVIDENCE = (
-    "start_time",
-    "end_time",
-    "logged_at",
-    "src_addr",
-    "dst_addr",
-    "packets",
-    "bytes",
-    "packets_rev",
-    "bytes_rev",
-)
-"""Flow columns of which a flow record has at least one, unless its table says otherwise."""
 
 
 def parse_path(text: str) -> Path:
@@ -107,14 +95,16 @@ class Where:
     path: Path
     test: Callable[[str], bool]
 
-    def mask(self, native: RawColumns, envelopes: Sequence[Path]) -> np.ndarray | None:
-        """Return a mask of the records that are marked, or None if there are none."""
-        found: np.ndarray | None = None
+    def names(self, native: RawColumns, envelopes: Sequence[Path]) -> pa.DictionaryArray | None:
+        """Return the names of the records that are marked, or None if there are none."""
+        found: pa.DictionaryArray | None = None
         for envelope in envelopes:
             column = native.columns.get(envelope + self.path)
-            mask = None if column is None else marked(text_of(column), self.test)
-            if mask is not None:
-                found = mask if found is None else found | mask
+            if column is None:
+                continue
+            names = named_records(text_of(column), self.path[-1], self.test)
+            if names is not None:
+                found = names if found is None else coalesce_text(found, names)
         return found
 
 
@@ -158,8 +148,8 @@ class Table:
             them; an empty tuple means that they are always read.
         always: flow columns that `derive` needs even if they were not asked for.
         hidden: values that are not put in attrs although no column reads them.
-        evidence: flow columns of which a flow has at least one; other records are rejected.
-        skip: marks the records that are not flows: they are counted and left out.
+        skip: marks the records of another kind: they are left out, and counted by what they are. A
+            function returns a name for each of these records, and None if there are none.
         derive: fills flow columns that are computed from several values.
         rate: values that are the sampling rate; the first that is there counts.
         scale: whether counters are multiplied by the sampling rate.
@@ -176,8 +166,9 @@ class Table:
     reads: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
     always: frozenset[str] = frozenset()
     hidden: frozenset[Path] = frozenset()
-    evidence: tuple[str, ...] = EVIDENCE
-    skip: Where | tuple[Where, ...] | Callable[[RawColumns], np.ndarray | None] | None = None
+    skip: Where | tuple[Where, ...] | Callable[[RawColumns], pa.DictionaryArray | None] | None = (
+        None
+    )
     derive: Callable[[PartialRows], None] = _derive_nothing
     rate: tuple[Path, ...] = ()
     scale: bool = False
@@ -194,16 +185,25 @@ class Table:
         if self.scale:
             object.__setattr__(self, "reads", {**dict.fromkeys(self.rate, ()), **self.reads})
 
-    def other_records(self, native: RawColumns) -> np.ndarray | None:
-        """Return a mask of the records that are not flows, or None if all are."""
+    def other_records(self, native: RawColumns) -> pa.DictionaryArray | None:
+        """Return the names of the records of another kind, or None if there are none."""
         if callable(self.skip):
             return self.skip(native)
-        found: np.ndarray | None = None
+        found: pa.DictionaryArray | None = None
         for each in self.skip if isinstance(self.skip, tuple) else ():
-            mask = each.mask(native, self.envelopes)
-            if mask is not None:
-                found = mask if found is None else found | mask
+            names = each.names(native, self.envelopes)
+            if names is not None:
+                found = names if found is None else coalesce_text(found, names)
         return found
+
+    def can_be_unread(self) -> frozenset[str]:
+        """Return the flow columns with values that can be such that they cannot be read."""
+        texts = ("text", "ip_version")
+        return frozenset(
+            each.column
+            for each in self.columns
+            if each.rule.kind not in texts or each.rule.convert is not None
+        )
 
     def all_parents(self) -> frozenset[Path]:
         """Return the paths of all objects to look into, from the top."""
@@ -221,7 +221,7 @@ class Table:
 
     def needed(self, wanted: Iterable[str]) -> dict[Path, pa.DataType]:
         """Return the paths that some flow columns are read from, with the types to expect."""
-        columns = set(wanted) | set(self.evidence) | self.always
+        columns = set(wanted) | set(REQUIRED) | self.always
         if columns & {"src_port", "dst_port"}:
             columns.add("protocol")
         if "ip_version" in columns:
@@ -245,10 +245,6 @@ class Table:
             for path in each.paths
         }
         return frozenset(envelope + path for envelope in self.envelopes for path in paths)
-
-    def evidence_paths(self) -> tuple[Path, ...]:
-        """Return the paths of which a flow record has at least one, within an envelope."""
-        return tuple(p for c in self.columns if c.column in self.evidence for p in c.paths)
 
 
 def _likely(rule: Rule) -> pa.DataType:

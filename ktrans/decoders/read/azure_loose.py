@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ktrans.decoders.azure.records import CATEGORIES, Fault, Kind, Records
+from ktrans.decoders.flow_rule import record_name
 from ktrans.decoders.read.json_values import decode_json, json_text
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
@@ -13,20 +14,21 @@ _BODIES = ("properties", "flowrecords")
 _PROTOCOL_FIELD = 5
 
 
-def read_loosely(value: Any, default: Kind) -> tuple[list[Records], int]:
+def read_loosely(value: Any, default: Kind) -> tuple[list[Records], dict[str, int]]:
     """Read a decoded JSON value: a record, or a list of records.
 
     Returns:
-        The records, and the number of records that are not flow logs.
+        The records, and the number of records of other logs, by their category.
 
     Raises:
         Fault: part of it is neither.
     """
     parts: list[Records] = []
-    skipped = 0
+    foreign: dict[str, int] = {}
     for fields, body in _bodies(value):
         if body is None:
-            skipped += 1
+            name = record_name("category", _category(fields))
+            foreign[name] = foreign.get(name, 0) + 1
             continue
         groups = list(_groups(body, {}))
         kind = _kind_of(fields, groups) or default
@@ -41,7 +43,7 @@ def read_loosely(value: Any, default: Kind) -> tuple[list[Records], int]:
             parts[-1].groups.append((len(parts[-1].fields) - 1, rule, acl, mac))
             parts[-1].lists.append(tuples)
             parts[-1].tuples += len(tuples)
-    return parts, skipped
+    return parts, foreign
 
 
 def _bodies(value: Any) -> Iterator[tuple[dict[str, Any], Mapping[str, Any] | None]]:
@@ -62,9 +64,7 @@ def _bodies(value: Any) -> Iterator[tuple[dict[str, Any], Mapping[str, Any] | No
     place = next((name for name in bodies if _has_flows(value[name])), None)
     fields = {n: v for n, v in value.items() if n != place and v is not None and v is not inner}
     if place is None:
-        category = str(value[lower["category"]]).lower() if "category" in lower else ""
-        if category in CATEGORIES:
-            raise Fault("no_flows", f"a record of category {category} without a list of flows")
+        _require_other_category(value)
         yield fields, None
         return
     body = value[place]
@@ -72,6 +72,21 @@ def _bodies(value: Any) -> Iterator[tuple[dict[str, Any], Mapping[str, Any] | No
         if name.lower() != "flows" and content is not None:
             fields.setdefault(name, content)
     yield fields, body
+
+
+def _require_other_category(record: Mapping[str, Any]) -> None:
+    """Raise a fault if a record without flows does not say that it is of another log."""
+    category = _category(record)
+    if category.lower() in CATEGORIES:
+        raise Fault("no_flows", f"a record of category {category} without a list of flows")
+    if not category:
+        raise Fault("no_flows", "a record with neither a category nor a list of flows")
+
+
+def _category(record: Mapping[str, Any]) -> str:
+    """Return the category of a record, which says of what log it is; "" if it has none."""
+    found = (value for name, value in record.items() if name.lower() == "category")
+    return next((value for value in found if isinstance(value, str)), "")
 
 
 def _has_flows(body: Any) -> bool:

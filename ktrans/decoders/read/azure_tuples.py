@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from ktrans.decoders.azure.fields import CODES, NAMES, RULES, WIDTH, WIDTH_1, check_codes, words
+from ktrans.decoders.azure.fields import (
+    CODES,
+    COLUMNS_OF,
+    NAMES,
+    REQUIRED_FIELDS,
+    RULES,
+    WIDTH,
+    WIDTH_1,
+    check_codes,
+)
 from ktrans.decoders.azure.records import Kind
+from ktrans.decoders.flow_rule import added
+from ktrans.decoders.partial_rows import Unread
 from ktrans.decoders.read.azure_lines import TupleLines
 from ktrans.decoders.read.faults import Faults
-from ktrans.decoders.values import CSV_TYPES, NUMBERS, TYPES, Wrong, coerce
+from ktrans.decoders.time_limits import TimeLimits
+from ktrans.decoders.values import CSV_TYPES, NUMBERS, TYPES, Wrong, coerce, explain
 from ktrans.decoders.values import Kind as FieldKind
 from ktrans.kit.text.lines import line_bounds
 
-_REQUIRED = ("time", "source_ip", "destination_ip")
 _MISSING = {"time": "bad_timestamp", "source_ip": "bad_address", "destination_ip": "bad_address"}
 _COMMA = ord(",")
 _BLANK = ord(" ")
@@ -27,19 +38,34 @@ _PARSE = csv.ParseOptions(quote_char=False, double_quote=False, ignore_empty_lin
 
 @dataclass(slots=True)
 class Tuples:
-    """The checked fields of tuples, by name, and their indexes in the block (None: all)."""
+    """The checked fields of tuples.
+
+    Attributes:
+        columns: the fields, by name.
+        lines: indexes of the tuples in the block; None: all.
+        unread: texts that could not be read, by name of the field; their field is null.
+    """
 
     columns: dict[str, pa.Array]
     lines: np.ndarray | None = None
+    unread: dict[str, pa.DictionaryArray] = field(default_factory=dict)
+
+    def unread_values(self) -> dict[str, int]:
+        """Return how many values could not be read, by flow column."""
+        counts = ({COLUMNS_OF[n]: len(c) - c.null_count} for n, c in self.unread.items())
+        return added(*counts)
 
 
-def read_fast(lines: TupleLines, kind: Kind, fields: frozenset[str]) -> Tuples | None:
+def read_fast(
+    lines: TupleLines, kind: Kind, fields: frozenset[str], times: TimeLimits
+) -> Tuples | None:
     """Read tuples that are expected to be well-formed; None if one of them is not.
 
     Args:
         lines: the tuples.
         kind: their layout.
-        fields: names of the fields to read; the coded ones are read in any case.
+        fields: names of the fields to read; the coded and the required ones are read in any case.
+        times: which times can be right.
     """
     data = lines.data
     if not lines.tidy or b"x" in data:
@@ -55,7 +81,7 @@ def read_fast(lines: TupleLines, kind: Kind, fields: frozenset[str]) -> Tuples |
         return None
     columns: dict[str, pa.Array] = {}
     for name in table.column_names:
-        columns[name], wrong = _check(name, table.column(name).chunk(0), kind)
+        columns[name], wrong = _check(name, table.column(name).chunk(0), kind, times)
         if wrong is not None:
             return None
     return Tuples(columns)
@@ -68,7 +94,8 @@ def _read(
     *,
     typed: bool,
 ) -> pa.Table:
-    include = [name for name in names if name in CODES or name in fields]
+    always = (*CODES, *REQUIRED_FIELDS)
+    include = [name for name in names if name in always or name in fields]
     types = {}
     for name in include:
         kind: FieldKind = RULES[name].kind if name in RULES else "text"
@@ -105,21 +132,34 @@ def _has_hex(data: bytes | bytearray, table: pa.Table) -> bool:
     return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("X"))) != accounted
 
 
-def _check(name: str, column: pa.Array, kind: Kind) -> tuple[pa.Array, Wrong | None]:
+def _check(
+    name: str, column: pa.Array, kind: Kind, times: TimeLimits
+) -> tuple[pa.Array, Wrong | None]:
     if name in CODES:
-        return column, check_codes(name, column, kind)
+        return check_codes(name, column, kind)
     checked, wrong = coerce(RULES[name], column)
-    if wrong is None and name in _REQUIRED and column.null_count:
+    if name == "time":
+        wrong = _both(wrong, times.wrong(checked))
+    if wrong is None and name in _MISSING and column.null_count:
         rows = np.flatnonzero(np.asarray(column.is_null()))
         wrong = Wrong(rows, (_MISSING[name],) * len(rows))
-    elif wrong is not None and name in _REQUIRED and column.null_count:
+    elif wrong is not None and name in _MISSING and column.null_count:
         empty = np.flatnonzero(np.asarray(column.is_null()))
         rows = np.concatenate([wrong.rows, empty])
         wrong = Wrong(rows, (*wrong.reasons, *(_MISSING[name],) * len(empty)))
     return checked, wrong
 
 
-def read_carefully(lines: TupleLines, kind: Kind, fields: frozenset[str]) -> tuple[Tuples, Faults]:
+def _both(first: Wrong | None, second: Wrong | None) -> Wrong | None:
+    if first is None or second is None:
+        return first or second
+    rows = np.concatenate([first.rows, second.rows])
+    return Wrong(rows, (*first.reasons, *second.reasons))
+
+
+def read_carefully(
+    lines: TupleLines, kind: Kind, fields: frozenset[str], times: TimeLimits
+) -> tuple[Tuples, Faults]:
     """Find every bad tuple, and read the others.
 
     Returns:
@@ -139,7 +179,7 @@ def read_carefully(lines: TupleLines, kind: Kind, fields: frozenset[str]) -> tup
         reason = "too_few_fields" if widths[line] < WIDTH else "too_many_fields"
         faults.add(line, reason, f"{widths[line]} fields where a tuple has {allowed}")
     good = np.flatnonzero(~bad & ~wrong_width)
-    tuples = _read_good(plain, starts, short, good, fields, kind, faults)
+    tuples = _read_good(plain, starts, short, good, fields, kind, faults, times)
     return tuples, faults
 
 
@@ -173,6 +213,7 @@ def _read_good(
     fields: frozenset[str],
     kind: Kind,
     faults: Faults,
+    times: TimeLimits,
 ) -> Tuples:
     """Read the lines of the right width, and note the first fault of each."""
     offsets = np.append(starts, len(plain)).astype(np.int32)
@@ -189,10 +230,14 @@ def _read_good(
     table = _read(content, NAMES, fields, typed=False)
     seen = np.zeros(len(lines), dtype=bool)
     columns: dict[str, pa.Array] = {}
+    unread: dict[str, pa.DictionaryArray] = {}
     for name in table.column_names:
         column = table.column(name).chunk(0)
-        columns[name], wrong = _check(name, column, kind)
+        columns[name], wrong = _check(name, column, kind, times)
         if wrong is None:
+            continue
+        if name not in REQUIRED_FIELDS:
+            unread[name] = Unread(name, COLUMNS_OF[name], wrong, column).texts(len(lines))
             continue
         fresh = ~seen[wrong.rows]
         rows = wrong.rows[fresh]
@@ -200,11 +245,12 @@ def _read_good(
         shown = column.take(pa.array(rows)).cast(pa.string()).to_pylist()
         reasons = np.array(wrong.reasons, dtype=object)[fresh].tolist()
         for line, reason, text in zip(lines[rows].tolist(), reasons, shown, strict=True):
-            faults.add(line, reason, words(name, kind, reason, text or ""))
+            faults.add(line, reason, explain(name, RULES[name].kind, reason, text or ""))
     if seen.any():
         good = pa.array(np.flatnonzero(~seen))
         columns = {name: column.take(good) for name, column in columns.items()}
-    return Tuples(columns, lines[~seen])
+        unread = {name: column.take(good) for name, column in unread.items()}
+    return Tuples(columns, lines[~seen], unread)
 
 
 def _empty(name: str) -> pa.Array:

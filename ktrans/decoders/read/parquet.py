@@ -62,7 +62,7 @@ def parquet_blocks(payload: Payload, log: str, choose: Choose, limits: Limits) -
         if not names:
             shown = ", ".join(schema.names[:8])
             raise RejectError(
-                f"{payload.uri}: a Parquet file without the columns of {log}; it has {shown}",
+                f"{payload.uri}: a Parquet file without the addresses and times of {log}; it has {shown}",
                 code="no_layout",
             )
         texts = [f.name for f in schema if f.name in names and f.type in _TEXTS]

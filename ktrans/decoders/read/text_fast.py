@@ -18,6 +18,7 @@ from ktrans.decoders.aws.table import aws_table
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.read.raw_columns import Path, RawColumns
 from ktrans.decoders.rows import RowBuilder
+from ktrans.decoders.time_limits import TimeLimits
 from ktrans.decoders.values import CSV_TYPES, NUMBERS
 from ktrans.flow.schema import TEXT
 
@@ -44,11 +45,13 @@ class TextPlan:
             until a block is clean; this changes the speed, never the rows.
     """
 
-    def __init__(self, layout: Layout, dialect: Dialect, schema: pa.Schema) -> None:
+    def __init__(
+        self, layout: Layout, dialect: Dialect, schema: pa.Schema, times: TimeLimits
+    ) -> None:
         self.layout = layout
         self.dialect = dialect
         self.names = [LOGGED_AT, *layout.names] if layout.prefixed else list(layout.names)
-        self.builder = RowBuilder(aws_table(dialect, self.names), schema)
+        self.builder = RowBuilder(aws_table(dialect, self.names), schema, times)
         wanted = {name for name in self.names if self.builder.needs((name,))}
         if layout.guessed:
             wanted.update(dialect.guess_fields)

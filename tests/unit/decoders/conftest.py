@@ -10,6 +10,7 @@ import pytest
 from ktrans.api import BytesPayload, Context, Limits, Split
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
 from ktrans.decoders.carriers.decoder import CarrierDecoder
+from ktrans.decoders.flow_rule import added
 from ktrans.decoders.logs import aws_tgw, aws_vpc
 from ktrans.registry.catalogue import Catalogue
 
@@ -33,6 +34,8 @@ class Result:
     rejected: list[pa.RecordBatch] = field(default_factory=list)
     records: int = 0
     skipped: int = 0
+    foreign: dict[str, int] = field(default_factory=dict)
+    unread: dict[str, int] = field(default_factory=dict)
 
     @property
     def table(self) -> pa.Table:
@@ -95,6 +98,8 @@ def gather(decoder, blocks) -> Result:
             result.rejected.append(done.rejects)
         result.records += done.records
         result.skipped += done.skipped
+        result.foreign = added(result.foreign, done.foreign)
+        result.unread = added(result.unread, done.unread)
     return result
 
 

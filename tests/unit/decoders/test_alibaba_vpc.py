@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-BASE = {"srcaddr": "10.0.0.1", "eni-id": "eni-1", "start": "1772359200", "end": "1772359260"}
+BASE = {
+    "srcaddr": "10.0.0.1",
+    "dstaddr": "10.0.0.2",
+    "eni-id": "eni-1",
+    "start": "1772359200",
+    "end": "1772359260",
+}
 
 
 def one(run, **more):
@@ -20,9 +26,9 @@ def test_59_every_value_is_a_text(run):
 
 @pytest.mark.parametrize("nothing", ["-", ""])
 def test_59_missing_values(run, nothing):
-    names = ("dstaddr", "dstport", "protocol", "packets", "bytes", "action", "vm-id", "__source__")
+    names = ("dstport", "protocol", "packets", "bytes", "action", "vm-id", "__source__")
     row = one(run, **dict.fromkeys(names, nothing))
-    for name in ("dst_addr", "dst_port", "protocol", "packets", "bytes", "action", "instance_id"):
+    for name in ("dst_port", "protocol", "packets", "bytes", "action", "instance_id"):
         assert row[name] is None
     assert row["attrs"] is None
 

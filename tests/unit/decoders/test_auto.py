@@ -44,7 +44,7 @@ def test_records_of_the_default_format_need_no_header(pick, good):
 
 def test_parquet_is_told_by_its_columns(pick):
     sink = io.BytesIO()
-    pq.write_table(pa.table({"tgw_id": ["t"], "srcaddr": ["10.0.0.1"], "bytes": [5]}), sink)
+    pq.write_table(pa.table({"tgw_id": ["t"], "srcaddr": ["::1"], "dstaddr": ["::2"]}), sink)
     result, choices = pick(sink.getvalue())
     assert result.rows[0]["log_type"] == "aws.tgw"
     assert choices["mem://o"] == "aws_tgw: Parquet columns are 3 known fields of aws.tgw"
@@ -57,11 +57,14 @@ def test_new_fields_do_not_hide_the_kind(pick, v2, good):
 
 
 def test_the_format_option_serves_logs_without_header(pick, good):
-    result, _ = pick(b"5 10.0.0.1\n6 10.0.0.2\n", format="${bytes} ${srcaddr}")
+    result, _ = pick(b"5 ::1 ::2\n6 ::1 ::2\n", format="${bytes} ${srcaddr} ${dstaddr}")
     assert [row["bytes"] for row in result.rows] == [5, 6]
-    event = {"messageType": "DATA_MESSAGE", "logEvents": [{"message": "5 10.0.0.1"}]}
-    assert pick(json.dumps(event).encode(), format="bytes srcaddr")[0].rows[0]["bytes"] == 5
-    assert pick(f"{good}\n".encode(), format="tgw-id tgw-src-eni")[0].rows[0]["bytes"] == 900
+    event = {"messageType": "DATA_MESSAGE", "logEvents": [{"message": "5 ::1 ::2"}]}
+    assert pick(json.dumps(event).encode(), format="bytes srcaddr dstaddr")[0].rows[0]["bytes"] == 5
+    assert (
+        pick(f"{good}\n".encode(), format="tgw-id tgw-src-eni srcaddr dstaddr")[0].rows[0]["bytes"]
+        == 900
+    )
 
 
 def test_what_nobody_knows_is_refused_with_what_was_seen_and_what_to_write(pick):
@@ -134,7 +137,9 @@ def test_rejects_are_replayed_by_the_decoder_of_their_layout(make, payload, coll
 
 def test_a_grown_object_is_told_by_its_start(make, payload, collect):
     decoder = make("auto")
-    source = payload("mem://o", b"7 10.0.0.1\n", head=b"bytes srcaddr\n1 10.0.0.9\n", first_line=3)
+    source = payload(
+        "mem://o", b"7 ::1 ::2\n", head=b"bytes srcaddr dstaddr\n1 ::1 ::3\n", first_line=3
+    )
     assert collect(decoder, decoder.blocks(source)).rows[0]["bytes"] == 7
 
 

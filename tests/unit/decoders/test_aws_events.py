@@ -64,7 +64,7 @@ def test_case_30_a_message_that_ends_in_braces_is_not_a_border(run, good):
 
 
 def test_case_04_missing_start_falls_back_to_the_event_time(run):
-    row = run(envelope("10.0.0.1"), format="srcaddr").rows[0]
+    row = run(envelope("10.0.0.1 10.0.0.2"), format="srcaddr dstaddr").rows[0]
     assert row["start_time"] == row["logged_at"] == MOMENT
 
 

@@ -11,7 +11,7 @@ from ktrans.decoders.logs.aws_network_firewall import LOG
 
 
 def record(event=None, **more):
-    base = {"event_type": "netflow", "src_ip": "10.0.0.1", "proto": "TCP"}
+    base = {"event_type": "netflow", "src_ip": "10.0.0.1", "dest_ip": "192.0.2.9"}
     return json.dumps({"firewall_name": "fw", **more, "event": {**base, **(event or {})}})
 
 
@@ -28,14 +28,16 @@ def test_19_flags_are_hexadecimal(run, text, mask):
 
 @pytest.mark.parametrize("text", ["-2", "g1", "1ff"])
 def test_19_other_texts_are_no_flags(run, text):
-    done = run(record({"tcp": {"tcp_flags": text}}), "aws_network_firewall")
-    assert done.reasons == {1: "wrong_type"}
+    [row] = run(record({"tcp": {"tcp_flags": text}}), "aws_network_firewall").rows
+    assert row["tcp_flags"] is None
+    assert dict(row["attrs"]) == {"event.tcp.tcp_flags": text}
 
 
 def test_only_netflow_events_are_flows(run):
     lines = [record(), *(record({"event_type": kind}) for kind in ("alert", "tls", "http"))]
     done = run(lines, "aws_network_firewall")
     assert (len(done.rows), done.skipped, done.rejects) == (1, 3, [])
+    assert done.foreign == {"event_type alert": 1, "event_type tls": 1, "event_type http": 1}
 
 
 def test_62_duplicate_keys_of_alerts_do_no_harm(run):

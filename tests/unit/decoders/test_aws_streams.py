@@ -150,30 +150,30 @@ def test_binary_junk_is_all_rejects(run):
 
 
 def test_a_grown_object_takes_its_header_from_the_start(run, record):
-    header = "bytes srcaddr\n1 10.0.0.1\n"
-    result = run("2 10.0.0.2\n3 10.0.0.3\n", head=header.encode(), first_line=3)
+    header = "bytes srcaddr dstaddr\n1 10.0.0.1 ::1\n"
+    result = run("2 10.0.0.2 ::1\n3 10.0.0.3 ::1\n", head=header.encode(), first_line=3)
     assert [(r["bytes"], r["source_pos"]) for r in result.rows] == [(2, 3), (3, 4)]
 
 
 def test_a_grown_object_whose_start_is_out_of_reach_needs_a_format(make, payload, collect):
-    source = payload("mem://o", b"2 10.0.0.2\n", head=b"bytes srcaddr\n", first_line=2)
+    source = payload("mem://o", b"2 10.0.0.2 ::1\n", head=b"bytes srcaddr dstaddr\n", first_line=2)
 
     def head(size):
         raise io.UnsupportedOperation
 
     source.head = head
-    decoder = make(format="bytes srcaddr")
+    decoder = make(format="bytes srcaddr dstaddr")
     assert collect(decoder, decoder.blocks(source)).positions == [2]
 
 
 def test_rejects_can_be_replayed_by_their_layout(run, make, collect, payload):
-    bad = run(["bytes srcaddr", "5x 10.0.0.1", "6 10.0.0.2"]).rejects[0]
+    bad = run(["bytes srcaddr dstaddr", "5x 10.0.0.1 ::1", "6 10.0.0.2 ::1"]).rejects[0]
     decoder = make()
     raw = bad["raw"].replace(b"5x", b"5")
     again = collect(decoder, decoder.replay(payload("mem://o", raw), bad["layout"]))
     assert again.rows[0]["bytes"] == 5
-    lost = run(["5 10.0.0.1"]).rejects[0]
-    decoder = make(format="bytes srcaddr")
+    lost = run(["5 10.0.0.1 ::1"]).rejects[0]
+    decoder = make(format="bytes srcaddr dstaddr")
     again = collect(decoder, decoder.replay(payload("mem://o", lost["raw"]), lost["layout"]))
     assert again.rows[0]["bytes"] == 5
 
@@ -213,9 +213,12 @@ def test_a_damaged_header_at_the_head_holds_for_the_rest_of_the_object(run, good
     assert result.reasons == {2: "no_layout"}
 
 
-@pytest.mark.parametrize("names", [SHORT, "pkt-srcaddr version", "dstaddr flow-direction packets"])
+@pytest.mark.parametrize(
+    "names", [SHORT, "pkt-srcaddr version pkt-dstaddr", "dstaddr flow-direction srcaddr"]
+)
 def test_a_header_glued_to_the_record_before_it_holds_for_what_follows(run, v2, good, names):
     record = {"version": "2", "srcaddr": "10.0.0.1", "dstaddr": "10.0.0.2", "bytes": "5"}
+    record |= {"pkt-srcaddr": "10.0.0.1", "pkt-dstaddr": "10.0.0.2"}
     values = " ".join(record.get(name, "-") for name in names.split())
     data = b"".join(
         gzip.compress(part.encode()) for part in (f"{v2}\n{good}\n{good}", f"{names}\n{values}\n")
@@ -224,7 +227,7 @@ def test_a_header_glued_to_the_record_before_it_holds_for_what_follows(run, v2, 
     assert result.reasons == {3: "bad_header"}
     assert result.positions == [2, 4]
     assert result.rejects[0]["raw"] == f"{good}{names}".encode()
-    assert result.rows[1]["dst_addr"] == (record["dstaddr"] if "dstaddr" in names else None)
+    assert (result.rows[1]["src_addr"], result.rows[1]["dst_addr"]) == ("10.0.0.1", "10.0.0.2")
     assert result.rows[1]["protocol"] is None
 
 

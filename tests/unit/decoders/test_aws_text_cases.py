@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ktrans.api import RejectError
+
 TGW_RECORD = (
     "6 TransitGateway 111122223333 tgw-0a tgw-attach-0a 111122223333 444455556666 vpc-0a vpc-0b "
     "subnet-0a subnet-0b eni-0a eni-0b use1-az1 use1-az2 tgw-attach-0b 10.0.0.1 10.1.0.1 40000 443 "
@@ -18,9 +20,14 @@ def utc(seconds):
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def with_ends(lines):
+    """Give all records two addresses."""
+    return [f"{lines[0]} srcaddr dstaddr", *(f"{line} 10.0.0.1 10.0.0.2" for line in lines[1:])]
+
+
 def test_case_01_dash_is_null_in_every_field(run, v2):
-    row = run([v2, " ".join("-" * 14)]).rows[0]
-    kept = {"provider", "log_type", "reporter", "source_uri", "source_pos"}
+    row = run([v2, " ".join([*"-" * 13, "NODATA"])]).rows[0]
+    kept = {"provider", "log_type", "reporter", "source_uri", "source_pos", "log_status"}
     assert {name for name, value in row.items() if value is not None} == kept
 
 
@@ -37,7 +44,7 @@ def test_case_03_nodata_row_that_carries_data_keeps_both(run, v2, record):
 
 
 def test_case_04_fields_are_found_by_name_in_any_order(run):
-    row = run(["bytes srcaddr log-status packets", "7 10.0.0.1 OK 2"]).rows[0]
+    row = run(["bytes srcaddr log-status packets dstaddr", "7 10.0.0.1 OK 2 ::1"]).rows[0]
     assert (row["bytes"], row["packets"], row["src_addr"]) == (7, 2, "10.0.0.1")
     assert row["start_time"] is None
     assert row["log_version"] is None
@@ -45,7 +52,7 @@ def test_case_04_fields_are_found_by_name_in_any_order(run):
 
 def test_case_04_missing_start_falls_back_to_the_file_name(run):
     uri = "s3://b/111122223333_vpcflowlogs_eu-west-1_fl-0a_20231114T2215Z_ab12.log.gz"
-    rows = run(["srcaddr start", "10.0.0.1 -", "10.0.0.2 1700000000"], uri=uri).rows
+    rows = run(with_ends(["start", "-", "1700000000"]), uri=uri).rows
     window = datetime(2023, 11, 14, 22, 15, tzinfo=UTC)
     assert [row["start_time"] for row in rows] == [window, utc(1700000000)]
     assert [row["logged_at"] for row in rows] == [window, window]
@@ -54,15 +61,15 @@ def test_case_04_missing_start_falls_back_to_the_file_name(run):
 
 @pytest.mark.parametrize(
     "header",
-    ["srcaddr dstaddr bytes", "account_id interface_id vpc_id", "vpc-id subnet-id version"],
+    ["srcaddr dstaddr bytes", "dstaddr srcaddr vpc_id", "src_addr dst-addr version"],
 )
 def test_case_05_a_header_is_known_wherever_version_stands(run, header):
-    result = run([header, "10.0.0.1 10.0.0.2 5" if "bytes" in header else "a1 b2 3"])
+    result = run([header, "10.0.0.1 10.0.0.2 5"])
     assert (result.skipped, len(result.rows)) == (1, 1)
 
 
 def test_case_05_headers_in_mid_stream_switch_the_layout(run, v2, good):
-    lines = [v2, good, "bytes srcaddr", "5 10.9.9.9", v2, good, v2, good]
+    lines = [v2, good, "bytes srcaddr dstaddr", "5 10.9.9.9 ::1", v2, good, v2, good]
     result = run(lines)
     assert result.positions == [2, 4, 6, 8]
     assert [row["bytes"] for row in result.rows] == [900, 5, 900, 900]
@@ -71,12 +78,12 @@ def test_case_05_headers_in_mid_stream_switch_the_layout(run, v2, good):
 
 def test_case_05_headers_are_found_among_lines_that_begin_like_field_names(run):
     lines = [
-        "vpc-id bytes",
-        "vpc-0a 1",
-        "vpc_id packets",
-        "vpc-0b 2",
-        "subnet-id bytes",
-        "subnet-1 3",
+        "vpc-id bytes srcaddr dstaddr",
+        "vpc-0a 1 ::1 ::2",
+        "vpc_id packets srcaddr dstaddr",
+        "vpc-0b 2 ::1 ::2",
+        "subnet-id bytes srcaddr dstaddr",
+        "subnet-1 3 ::1 ::2",
     ]
     rows = run(lines).rows
     assert [(r["vpc_id"], r["subnet_id"], r["bytes"], r["packets"]) for r in rows] == [
@@ -86,9 +93,16 @@ def test_case_05_headers_are_found_among_lines_that_begin_like_field_names(run):
     ]
 
 
-def test_case_05_a_single_field_file_has_a_header(run):
-    result = run(["srcaddr", "10.0.0.1", "10.0.0.2"])
-    assert [row["src_addr"] for row in result.rows] == ["10.0.0.1", "10.0.0.2"]
+@pytest.mark.parametrize("header", ["srcaddr", "version account-id bytes", "start end"])
+def test_a_header_without_addresses_refuses_what_follows_and_names_what_it_has(
+    run, v2, good, header
+):
+    line = " ".join("1" for _ in header.split())
+    with pytest.raises(RejectError, match=r"dstaddr|srcaddr") as refused:
+        run([header, line, line])
+    assert ", ".join(header.split()) in str(refused.value)
+    later = run([v2, good, f"{header} region", line + " 2"])
+    assert later.reasons == {3: "bad_header", 4: "no_layout"}
 
 
 def test_case_06_headerless_default_format_is_known(run, good):
@@ -117,15 +131,22 @@ def test_case_06_json_line_with_message_is_unwrapped(run, good):
 
 
 def test_case_06_a_configured_format_needs_no_header(run):
-    for text in ("${bytes} ${srcaddr}", "bytes srcaddr", "bytes, srcaddr", "bytes,srcaddr"):
-        row = run(["5 10.0.0.1"], format=text).rows[0]
+    for text in (
+        "${bytes} ${srcaddr} ${dst_addr}",
+        "bytes src-addr dstaddr",
+        "bytes, srcaddr,dstaddr",
+    ):
+        row = run(["5 10.0.0.1 ::1"], format=text).rows[0]
         assert (row["bytes"], row["src_addr"]) == (5, "10.0.0.1")
-    row = run(["vpc-1 5"], format="${vpc_id} bytes").rows[0]
-    assert (row["vpc_id"], row["bytes"]) == ("vpc-1", 5)
 
 
 def test_case_06_a_header_line_wins_over_the_configured_format(run):
-    assert run(["bytes packets", "5 6"], format="packets bytes").rows[0]["bytes"] == 5
+    assert (
+        run(with_ends(["bytes packets", "5 6"]), format="packets bytes srcaddr dstaddr").rows[0][
+            "bytes"
+        ]
+        == 5
+    )
 
 
 @pytest.mark.parametrize("text", ["", "srcaddr srcaddr", "foo bar", "${src addr", "a;b"])
@@ -166,7 +187,7 @@ def test_case_08_prefixed_and_plain_lines_may_be_mixed(run, good):
 
 
 def test_case_08_a_missing_start_falls_back_to_the_export_prefix(run):
-    row = run(["2018-09-22T20:28:14Z 10.0.0.1"], format="srcaddr").rows[0]
+    row = run(["2018-09-22T20:28:14Z 10.0.0.1 ::1"], format="srcaddr dstaddr").rows[0]
     assert row["start_time"] == datetime(2018, 9, 22, 20, 28, 14, tzinfo=UTC)
 
 
@@ -225,9 +246,10 @@ def test_case_13_counters_go_beyond_32_bits(run, v2, record):
 
 def test_case_14_times_in_milliseconds_and_finer_are_told_by_size(run, v2, record):
     moments = [1700000000, 1700000000000, 1700000000000000, 1700000000000000000, 99_999_999_999]
-    rows = run([v2, *(record(start=moment) for moment in moments)]).rows
-    assert [row["start_time"] for row in rows[:4]] == [utc(1700000000)] * 4
-    assert rows[4]["start_time"].year == 5138
+    done = run([v2, *(record(start=moment) for moment in moments)])
+    assert [row["start_time"] for row in done.rows] == [utc(1700000000)] * 4
+    assert done.reasons == {6: "time_out_of_range"}
+    assert "5138-11-16" in done.rejects[0]["detail"]
 
 
 def test_case_15_end_before_start_is_kept(run, v2, record):
@@ -237,7 +259,7 @@ def test_case_15_end_before_start_is_kept(run, v2, record):
 
 def test_case_16_ipv6_is_canonical_and_gives_the_version(run, v2, record):
     given = ["2001:DB8:0:0:0:0:0:1", "FE80::A", "::ffff:10.0.0.1", "::ffff:a00:1", "10.0.0.1"]
-    rows = run([v2, *(record(srcaddr=text, dstaddr="-") for text in given)]).rows
+    rows = run([v2, *(record(srcaddr=text, dstaddr="10.0.0.2") for text in given)]).rows
     assert [row["src_addr"] for row in rows] == [
         "2001:db8::1",
         "fe80::a",
@@ -249,7 +271,8 @@ def test_case_16_ipv6_is_canonical_and_gives_the_version(run, v2, record):
 
 
 def test_case_16_type_tells_the_version_only_without_addresses_and_efa_stays(run):
-    lines = ["srcaddr dstaddr type", "- - IPv6", "10.0.0.1 - EFA", "- 2001:db8::1 IPv4", "- - EFA"]
+    lines = ["srcaddr dstaddr type log-status", "- - IPv6 NODATA", "10.0.0.1 ::1 EFA OK"]
+    lines += ["- 2001:db8::1 IPv4 NODATA", "- - EFA NODATA"]
     rows = run(lines).rows
     assert [row["ip_version"] for row in rows] == [6, 4, 6, None]
     assert [row["attrs"] for row in rows] == [None, [("type", "EFA")], None, [("type", "EFA")]]
@@ -264,18 +287,20 @@ def test_case_17_ports_are_null_for_protocols_without_ports(run, v2, record):
 
 
 def test_case_18_packet_addresses_are_kept_beside_the_logged_ones(run):
-    row = run(["srcaddr pkt-srcaddr pkt-dstaddr", "10.0.0.1 192.168.0.1 2001:DB8::2"]).rows[0]
+    row = run(
+        ["srcaddr pkt-srcaddr pkt-dstaddr dstaddr", "10.0.0.1 192.168.0.1 2001:DB8::2 ::1"]
+    ).rows[0]
     assert row["src_addr"] == "10.0.0.1"
     assert (row["src_pkt_addr"], row["dst_pkt_addr"]) == ("192.168.0.1", "2001:db8::2")
 
 
 def test_case_19_tcp_flags_zero_is_not_null(run):
-    rows = run(["tcp-flags bytes", "0 1", "19 1", "- 1"]).rows
+    rows = run(with_ends(["tcp-flags bytes", "0 1", "19 1", "- 1"])).rows
     assert [row["tcp_flags"] for row in rows] == [0, 19, None]
 
 
 def test_case_20_traffic_path_stays_a_native_text(run):
-    rows = run(["flow-direction traffic-path", "ingress -", "egress 8"]).rows
+    rows = run(with_ends(["flow-direction traffic-path", "ingress -", "egress 8"])).rows
     assert [row["attrs"] for row in rows] == [None, [("traffic-path", "8")]]
     assert [row["reporter"] for row in rows] == ["destination", "source"]
 
@@ -302,14 +327,15 @@ def test_case_22_transit_gateway_rows_sum_what_was_lost(run):
         "vpc-0b",
     )
     gap = run(
-        ["tgw-id packets-lost-no-route packets-lost-blackhole", "t - 3", "t - -"], decoder="aws_tgw"
+        with_ends(["tgw-id packets-lost-no-route packets-lost-blackhole", "t - 3", "t - -"]),
+        decoder="aws_tgw",
     )
     assert [row["packets_dropped"] for row in gap.rows] == [3, None]
 
 
 def test_case_23_only_tag_values_are_percent_decoded(run):
     lines = ["instance-tag asg-tag ecs-service-name", "web%20server %FF a%20b", "caf%C3%A9 - -"]
-    rows = run(lines).rows
+    rows = run(with_ends(lines)).rows
     assert dict(rows[0]["attrs"]) == {
         "instance-tag": "web server",
         "asg-tag": "%FF",
@@ -319,7 +345,9 @@ def test_case_23_only_tag_values_are_percent_decoded(run):
 
 
 def test_case_24_resource_id_stands_in_for_the_interface(run):
-    rows = run(["interface-id resource-id", "- nat-0a", "eni-0a -", "eni-0b nat-0b"]).rows
+    rows = run(
+        with_ends(["interface-id resource-id", "- nat-0a", "eni-0a -", "eni-0b nat-0b"])
+    ).rows
     assert [row["interface_id"] for row in rows] == ["nat-0a", "eni-0a", "eni-0b"]
     assert [row["attrs"] for row in rows] == [
         [("resource-id", "nat-0a")],

@@ -8,6 +8,7 @@ PACKET = {
     "Datetime": "2026-03-01T10:00:00Z",
     "SampleInterval": 100,
     "IPSourceAddress": "198.51.100.1",
+    "IPDestinationAddress": "192.0.2.1",
     "IPProtocol": 6,
     "IPTotalLength": 60,
     "SourcePort": 1000,
@@ -30,8 +31,14 @@ def test_60_samples_are_scaled_up(run):
     assert (row["packets"], row["bytes"]) == (100, 6000)
     assert dict(row["attrs"])["SampleInterval"] == "100"
     assert (one(run, SampleInterval="10000")["bytes"]) == 600_000
-    assert one(run, SampleInterval=None)["packets"] == 1
     assert one(run, IPTotalLength=0)["bytes"] is None
+
+
+@pytest.mark.parametrize("interval", [None, 0])
+def test_no_counter_is_invented_where_the_interval_is_not_known(run, interval):
+    row = one(run, SampleInterval=interval)
+    assert row["packets"] is row["bytes"] is None
+    assert dict(row["attrs"])["IPTotalLength"] == "60"
 
 
 @pytest.mark.parametrize(
@@ -59,11 +66,6 @@ def test_outcomes(run):
 def test_a_bad_sample_interval_is_refused(run):
     line = json.dumps({**PACKET, "SampleInterval": "many"})
     assert run(line, "cloudflare_network_analytics").reasons == {1: "wrong_type"}
-
-
-def test_an_interval_of_zero_counts_as_one(run):
-    row = one(run, SampleInterval=0)
-    assert (row["packets"], row["bytes"]) == (1, 60)
 
 
 def test_a_product_beyond_64_bits_is_refused_alone(run):

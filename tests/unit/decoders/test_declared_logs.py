@@ -16,6 +16,7 @@ from ktrans_generate.source import GenerateSourceConfig
 
 from ktrans.api import Head, Limits, RejectError, TruncatedError
 from ktrans.decoders import logs
+from ktrans.decoders.flow_rule import REQUIRED
 from ktrans.decoders.log import Log
 from ktrans.flow.schema import NAMES
 from ktrans.registry.catalogue import Catalogue
@@ -44,7 +45,7 @@ UNMARKED = {"ibm_vpc/empty.json", "ibm_vpc/invalid.json"}
 
 REASONS = {
     "bad_json", "wrong_type", "out_of_range", "bad_address", "bad_timestamp", "bad_record",
-    "too_few_fields", "no_flow_fields",
+    "too_few_fields", "no_addresses",
 }  # fmt: skip
 SMALL = Limits(block_bytes=4096)
 
@@ -151,6 +152,38 @@ def test_every_record_is_a_row_a_reject_or_skipped(run, log):
     assert 15 < len(done.rejects) < 80
     assert set(done.reasons.values()) <= REASONS
     assert len(done.rows) + len(done.rejects) + done.skipped == done.records
+
+
+def at(record, path):
+    """Return the object that has the last name of a path; None if there is none."""
+    for name in path[:-1]:
+        record = record.get(name) if isinstance(record, dict) else None
+    return record if isinstance(record, dict) and path[-1] in record else None
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_an_optional_value_that_cannot_be_read_costs_no_row(run, name):
+    log = MAPPED[name]
+    record = next(line for line in made(name, nodata=0).splitlines() if line[:1] == b"{")
+    [plain] = run(record, name).rows
+    tried = 0
+    for each in log.columns:
+        kind = each.rule.kind
+        if each.column in REQUIRED or kind in ("text", "ip_version") or plain[each.column] is None:
+            continue
+        spoiled = json.loads(record)
+        paths = [path for c in log.columns if c.column == each.column for path in c.paths]
+        places = [(at(spoiled, env + path), path) for env in log.envelopes for path in paths]
+        for place, path in places:
+            if place is not None:
+                place[path[-1]] = "~~"
+        done = run(json.dumps(spoiled), name)
+        assert done.rejects == []
+        assert done.rows[0][each.column] is None
+        assert done.unread[each.column] >= 1
+        assert "~~" in dict(done.rows[0]["attrs"]).values()
+        tried += 1
+    assert tried or name == "hubble"
 
 
 @pytest.mark.parametrize("log", LOGS)

@@ -14,13 +14,21 @@ from ktrans.decoders.logs.flow_csv import FlowCsvDecoder, FlowCsvDecoderConfig
 from ktrans.decoders.read.csv import CsvParser, Dialect
 from tests.examples import examples
 
-FIELDS = {"start_time": "ts", "src_addr": "src", "dst_port": "port", "bytes": "n"}
-HEAD = "ts,src,port,n,more"
-GOOD = "1772359200,10.0.0.1,443,100,x"
+FIELDS = {
+    "start_time": "ts",
+    "src_addr": "src",
+    "dst_addr": "dst",
+    "dst_port": "port",
+    "bytes": "n",
+}
+HEAD = "ts,src,dst,port,n,more"
+GOOD = "1772359200,10.0.0.1,10.0.0.2,443,100,x"
 
 
 def test_columns_go_by_name_whatever_their_order(run):
-    done = run(["n,more,src,ts,port", "5,a,10.0.0.1,1772359200,80"], "flow_csv", fields=FIELDS)
+    done = run(
+        ["n,more,src,ts,port,dst", "5,a,10.0.0.1,1772359200,80,10.0.0.2"], "flow_csv", fields=FIELDS
+    )
     [row] = done.rows
     assert (row["bytes"], row["src_addr"], row["dst_port"]) == (5, "10.0.0.1", 80)
     assert row["attrs"] == [("more", "a")]
@@ -43,17 +51,17 @@ def headless(collect, payload):
 
 def test_without_a_header_the_columns_are_named(headless):
     assert headless(f"{GOOD}\n").positions == [1]
-    assert headless(f"a,b,c,d,e\n{GOOD}\n", header=True).positions == [2]
+    assert headless(f"a,b,c,d,e,f\n{GOOD}\n", header=True).positions == [2]
 
 
 @pytest.mark.parametrize(
     ("line", "options"),
     [
-        ("1772359200\t10.0.0.1\t443\t100\tx", {"delimiter": "\t"}),
-        ("1772359200;10.0.0.1;443;100;x", {"delimiter": ";"}),
-        (" 1772359200   10.0.0.1\t443 100 x  ", {"delimiter": " "}),
-        ('"1772359200","10.0.0.1","443","100","x"', {}),
-        ("1772359200,'10.0.0.1','443',100,x", {"quote": "'"}),
+        ("1772359200\t10.0.0.1\t10.0.0.2\t443\t100\tx", {"delimiter": "\t"}),
+        ("1772359200;10.0.0.1;10.0.0.2;443;100;x", {"delimiter": ";"}),
+        (" 1772359200   10.0.0.1\t10.0.0.2 443 100 x  ", {"delimiter": " "}),
+        ('"1772359200","10.0.0.1","10.0.0.2","443","100","x"', {}),
+        ("1772359200,'10.0.0.1','10.0.0.2','443',100,x", {"quote": "'"}),
         (GOOD + "\r", {}),
     ],
 )
@@ -64,24 +72,24 @@ def test_9_other_ways_to_write_the_same(headless, line, options):
 
 
 def test_null_values_are_null(run):
-    lines = [HEAD, "1772359200,-,,N/A,-"]
+    lines = [HEAD, "1772359200,10.0.0.1,10.0.0.2,,N/A,-"]
     [row] = run(lines, "flow_csv", fields=FIELDS, null_values=("", "-", "N/A")).rows
-    assert row["src_addr"] is row["dst_port"] is row["bytes"] is row["attrs"] is None
+    assert row["dst_port"] is row["bytes"] is row["attrs"] is None
 
 
 def test_11_bad_lines_are_found_and_good_ones_kept(run):
     lines = [
         HEAD,
         GOOD,
-        "1772359200,10.0.0.1,443",
+        "1772359200,10.0.0.1,10.0.0.2,443",
         GOOD + ",more",
         "",
         HEAD,
-        '1772359200,10.0.0.1,443,100,"open',
-        "1772359200,10.0.0.300,443,100,x",
-        "1772359200,10.0.0.1,0x1BB,100,x",
-        "soon,10.0.0.1,443,100,x",
-        "1772359200,10.0.0.1,443,-7,x",
+        '1772359200,10.0.0.1,10.0.0.2,443,100,"open',
+        "1772359200,10.0.0.300,10.0.0.2,443,100,x",
+        "1772359200,10.0.0.1,10.0.0.2,0x1BB,100,x",
+        "soon,10.0.0.1,10.0.0.2,443,100,x",
+        "1772359200,10.0.0.1,10.0.0.2,443,-7,x",
     ]
     done = run(lines, "flow_csv", fields=FIELDS)
     assert done.reasons == {
@@ -89,13 +97,14 @@ def test_11_bad_lines_are_found_and_good_ones_kept(run):
         4: "too_many_fields",
         7: "bad_record",
         8: "bad_address",
-        9: "wrong_type",
         10: "bad_timestamp",
     }
-    assert done.positions == [2, 11]
-    assert done.rows[1]["bytes"] is None
+    assert done.positions == [2, 9, 11]
+    assert done.rows[1]["dst_port"] is done.rows[2]["bytes"] is None
+    assert dict(done.rows[1]["attrs"]) == {"more": "x", "port": "0x1BB"}
+    assert done.unread == {"dst_port": 1}
     assert done.skipped == 3
-    assert done.rejects[0]["raw"] == b"1772359200,10.0.0.1,443"
+    assert done.rejects[0]["raw"] == b"1772359200,10.0.0.1,10.0.0.2,443"
 
 
 def test_64_a_line_that_is_not_utf8_is_refused_alone(run):
@@ -106,7 +115,7 @@ def test_64_a_line_that_is_not_utf8_is_refused_alone(run):
 
 
 def test_rejects_can_be_read_again_by_their_layout(run, make, collect, payload):
-    done = run([HEAD, "1772359200,10.0.0.300,443,100,x"], "flow_csv", fields=FIELDS)
+    done = run([HEAD, "1772359200,10.0.0.300,10.0.0.2,443,100,x"], "flow_csv", fields=FIELDS)
     [reject] = done.rejects
     decoder = make("flow_csv", fields=FIELDS)
     fixed = reject["raw"].replace(b"300", b"3")
@@ -120,7 +129,10 @@ def test_the_later_part_of_an_object_has_the_header_of_its_start(run):
 
 
 def test_a_torn_stream_keeps_its_whole_lines(run):
-    lines = [f"177235{i},10.0.{i % 200}.{i % 7},{i},{i * 31},n{i * 977}" for i in range(2000, 4000)]
+    lines = [
+        f"177235{i},10.0.{i % 200}.{i % 7},10.0.0.2,{i},{i * 31},n{i * 977}"
+        for i in range(2000, 4000)
+    ]
     torn = gzip.compress("\n".join([HEAD, *lines]).encode())[:-100]
     with pytest.raises(TruncatedError):
         run(torn, "flow_csv", fields=FIELDS, final=False)
@@ -131,7 +143,9 @@ def test_a_torn_stream_keeps_its_whole_lines(run):
 
 @pytest.mark.parametrize("bad", [False, True])
 def test_small_blocks_give_the_same_rows(run, bad):
-    lines = [HEAD] + [f"{1772359200 + i},10.0.0.{i % 256},{i},{i},m{i % 3}" for i in range(600)]
+    lines = [HEAD] + [
+        f"{1772359200 + i},10.0.0.{i % 256},10.0.0.2,{i},{i},m{i % 3}" for i in range(600)
+    ]
     if bad:
         lines[100::50] = [f"{line},1" for line in lines[100::50]]
     whole = run(lines, "flow_csv", fields=FIELDS)
@@ -189,8 +203,13 @@ def test_a_wrong_config_is_explained(options, words):
 
 
 def test_of_several_columns_the_first_with_a_value_counts(run):
-    fields = {"start_time": "ts", "src_addr": ("nat", "src"), "dst_port": ("p1", "p2")}
-    lines = ["ts,nat,src,p1,p2", "1772359200,-,10.0.0.1,,53", "1772359200,10.9.9.9,bad,80,bad"]
+    fields = {"start_time": "ts", "src_addr": ("nat", "src"), "dst_addr": "d"}
+    fields["dst_port"] = ("p1", "p2")
+    lines = [
+        "ts,nat,src,p1,p2,d",
+        "1772359200,-,10.0.0.1,,53,::1",
+        "1772359200,10.9.9.9,bad,80,bad,::1",
+    ]
     done = run(lines, "flow_csv", fields=fields)
     assert [row["src_addr"] for row in done.rows] == ["10.0.0.1", "10.9.9.9"]
     assert [row["dst_port"] for row in done.rows] == [53, 80]
@@ -241,12 +260,12 @@ def test_lines_may_have_fewer_or_more_values_if_that_is_said(run, end):
     lines = [
         HEAD,
         GOOD,
-        "1772359200,10.0.0.1",
+        "1772359200,10.0.0.1,10.0.0.2",
         f"{GOOD},6th,7th",
-        f"1772359200,10.0.0.1,443,100{end}",
+        f"1772359200,10.0.0.1,10.0.0.2,443,100{end}",
     ]
     done = run(lines, "flow_csv", fields=FIELDS, ragged=True)
-    want = [[("more", "x")], None, [("6", "6th"), ("7", "7th"), ("more", "x")]]
+    want = [[("more", "x")], None, [("7", "6th"), ("8", "7th"), ("more", "x")]]
     assert [row["attrs"] for row in done.rows[:3]] == want
     assert [row["dst_port"] for row in done.rows[:3]] == [443, None, 443]
     last = {",x": [("more", "x")], ',"a,b"': [("more", "a,b")]}

@@ -4,7 +4,12 @@ import json
 
 import pytest
 
-FLOW = {"time_flow_start_ns": 1772359200123456789, "src_addr": "10.0.0.1", "sampler_address": "x"}
+FLOW = {
+    "time_flow_start_ns": 1772359200123456789,
+    "src_addr": "10.0.0.1",
+    "dst_addr": "192.0.2.1",
+    "sampler_address": "x",
+}
 
 
 def one(run, **more):
@@ -66,14 +71,15 @@ def test_66_protocols(run, proto, number):
 
 
 def test_version_1_has_other_names(run):
-    old = {"TimeFlowStart": 1772359200, "SrcAddr": "10.0.0.1", "Bytes": 5, "Proto": 6, "SrcPort": 9}
+    old = {"TimeFlowStart": 1772359200, "SrcAddr": "10.0.0.1", "DstAddr": "192.0.2.1", "SrcPort": 9}
+    old |= {"Bytes": 5, "Proto": 6}
     [row] = run(json.dumps(old), "goflow2").rows
     assert (row["src_addr"], row["bytes"], row["src_port"]) == ("10.0.0.1", 5, 9)
     assert row["start_time"].timestamp() == 1772359200
 
 
-def test_the_ether_type_tells_the_ip_version_without_an_address(run):
-    line = json.dumps({"time_flow_start_ns": 1, "bytes": 1, "etype": "IPv6"})
-    assert run(line, "goflow2").rows[0]["ip_version"] == 6
-    odd = json.dumps({"time_flow_start_ns": 1, "bytes": 1, "etype": "ARP"})
-    assert run(odd, "goflow2").rows[0]["ip_version"] is None
+def test_frames_that_are_not_ip_are_skipped_by_their_type(run):
+    frames = [{"time_flow_start_ns": 1, "src_addr": "", "etype": each} for each in ("ARP", "LLDP")]
+    done = run([json.dumps(each) for each in (FLOW, *frames, {**FLOW, "etype": "MPLS"})], "goflow2")
+    assert (done.positions, done.reasons) == ([1, 4], {})
+    assert done.foreign == {"etype ARP": 1, "etype LLDP": 1}

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
-FLOW = {"time": "2026-03-01T10:00:00.123456789Z", "IP": {"source": "10.0.0.1"}}
+FLOW = {
+    "time": "2026-03-01T10:00:00.123456789Z",
+    "IP": {"source": "10.0.0.1", "destination": "10.0.0.2"},
+}
 
 
 def one(run, wrapped=None, **more):

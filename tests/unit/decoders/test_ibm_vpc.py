@@ -144,7 +144,8 @@ def test_where_in_its_life_a_flow_is_does_not_depend_on_its_neighbours(run):
     assert run(document(ended), "ibm_vpc").rows[0]["flow_state"] == "end"
 
 
-FLOWS = [{"initiator_ip": f"10.0.0.{n}", "start_time": "2026-03-01T10:00:00Z"} for n in range(1, 4)]
+ENDS = [{"initiator_ip": f"10.0.0.{n}", "target_ip": "10.1.0.1"} for n in range(1, 4)]
+FLOWS = [{**ends, "start_time": "2026-03-01T10:00:00Z"} for ends in ENDS]
 
 
 def damaged(*flows, head='"network_interface_id":"nic-1","collector_crn":"c"', tail='"number":1'):

@@ -24,12 +24,15 @@ def test_the_example_of_the_module_works():
     assert doctest.testmod(log).failed == 0
 
 
+ENDS = '"src": "10.0.0.1", "dst": "10.0.0.2"'
+
+
 def declared(**more):
     given = {
         "provider": "acme",
         "log_type": "acme.fw",
         "frames": (Json(),),
-        "columns": (col("src_addr", "src"), col("bytes", "n")),
+        "columns": (col("src_addr", "src"), col("dst_addr", "dst"), col("bytes", "n")),
         "sniff": keys("src"),
         **more,
     }
@@ -50,7 +53,7 @@ def test_the_options_of_a_log_are_its_type_alone():
 
 def test_constants_are_in_every_row_and_the_rest_is_in_attrs(collect, payload):
     made = declared(constants={"reporter": "firewall"})
-    [row] = decoded(made, ['{"src": "10.0.0.1", "n": 1, "x": {"y": 2}}'], collect, payload).rows
+    [row] = decoded(made, [f'{{{ENDS}, "n": 1, "x": {{"y": 2}}}}'], collect, payload).rows
     assert (row["provider"], row["log_type"], row["reporter"]) == ("acme", "acme.fw", "firewall")
     assert row["attrs"] == [("x", '{"y":2}')]
 
@@ -65,17 +68,31 @@ def test_constants_are_in_every_row_and_the_rest_is_in_attrs(collect, payload):
     ],
 )
 def test_records_that_meet_a_predicate_are_skipped(collect, payload, skip, skipped):
-    lines = [f'{{"src": "10.0.0.{n}", "kind": "{kind}"}}' for n, kind in enumerate(("flow", "dns"))]
-    lines.append('{"src": "10.0.0.9"}')
+    lines = [*(f'{{{ENDS}, "kind": "{kind}"}}' for kind in ("flow", "dns")), f"{{{ENDS}}}"]
     done = decoded(declared(skip=skip), lines, collect, payload)
     assert (len(done.rows), done.skipped) == (3 - skipped, skipped)
+    assert sum(done.foreign.values()) == skipped
+    assert set(done.foreign) <= {"kind dns", "kind flow"}
 
 
-def test_records_without_evidence_of_a_flow_are_rejected(collect, payload):
-    lines = ['{"src": "10.0.0.1"}', '{"n": 1}']
-    assert decoded(declared(), lines, collect, payload).reasons == {}
-    strict = declared(evidence=("src_addr",))
-    assert decoded(strict, lines, collect, payload).reasons == {2: "no_flow_fields"}
+def test_records_without_both_addresses_are_rejected_unless_their_status_says_no_data(
+    collect, payload
+):
+    status = col("log_status", "status")
+    columns = (col("src_addr", "src"), col("dst_addr", "dst"), col("bytes", "n"), status)
+    states = ("OK", "NODATA", "SKIPDATA", "")
+    lines = [f"{{{ENDS}}}", '{"src": "10.0.0.1", "n": 1}', '{"n": 1}']
+    lines += [f'{{"n": 1, "status": "{state}"}}' for state in states]
+    done = decoded(declared(columns=columns), lines, collect, payload)
+    assert done.reasons == dict.fromkeys((2, 3, 4, 7), "no_addresses")
+    assert [row["log_status"] for row in done.rows] == [None, "NODATA", "SKIPDATA"]
+
+
+def test_the_names_of_other_records_are_short_and_plain(collect, payload):
+    kind = "\\u001b[31m" + "x" * 100
+    lines = [f'{{{ENDS}, "kind": "{kind}"}}']
+    [name] = decoded(declared(skip=where("kind", not_="flow")), lines, collect, payload).foreign
+    assert name == ("kind ??31m" + "x" * 100)[:60]
 
 
 @pytest.mark.parametrize(

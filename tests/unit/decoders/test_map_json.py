@@ -17,6 +17,14 @@ from ktrans.decoders.read.json_fast import Parser
 from ktrans.decoders.read.raw_columns import Shape
 from tests.examples import examples
 
+ENDS = {"src_addr": "s", "dst_addr": "d"}
+
+
+def flow(line):
+    """Give a record two addresses."""
+    return line.replace("{", '{"s":"10.0.0.1","d":"10.0.0.2",', 1)
+
+
 SHAPE = Shape(frozenset({("o",), ("o", "p")}))
 SCALARS = st.one_of(
     st.none(),
@@ -118,12 +126,15 @@ def test_a_broken_line_is_found_among_good_ones(line):
 
 
 def test_63_text_numbers_and_mixes_of_them_are_one_column(run):
-    config = {"fields": {"dst_port": "p", "start_time": "t"}}
-    rows = run(
-        ['{"t":1,"p":1}', '{"t":"1","p":"2"}', '{"t":1.0,"p":3.0}', '{"t":1,"p":null}', '{"t":1}'],
-        "flow_json",
-        **config,
-    ).rows
+    given = [
+        '{"t":1,"p":1}',
+        '{"t":"1","p":"2"}',
+        '{"t":1.0,"p":3.0}',
+        '{"t":1,"p":null}',
+        '{"t":1}',
+    ]
+    fields = {"dst_port": "p", "start_time": "t", **ENDS}
+    rows = run([flow(line) for line in given], "flow_json", fields=fields).rows
     assert [row["dst_port"] for row in rows] == [1, 2, 3, None, None]
     assert len({row["start_time"] for row in rows}) == 1
 
@@ -135,38 +146,44 @@ def test_42_unknown_members_become_attributes_nested_ones_as_json(run):
         "n": 5,
         "e": {},
         "z": None,
-        "d": "-",
+        "w": "-",
     }
-    [row] = run(json.dumps(record), "flow_json", fields={"start_time": "t", "rule": "o.a"}).rows
+    fields = {"start_time": "t", "rule": "o.a", **ENDS}
+    [row] = run(flow(json.dumps(record)), "flow_json", fields=fields).rows
     assert row["rule"] == "x"
     assert dict(row["attrs"]) == {"e": "{}", "n": "5", "o.new": '{"k":[1,null]}'}
 
 
 def test_attributes_can_be_left_out(run):
-    done = run('{"t":1,"x":2}', "flow_json", fields={"start_time": "t"}, rest="ignore")
+    done = run(
+        flow('{"t":1,"x":2}'), "flow_json", fields={"start_time": "t", **ENDS}, rest="ignore"
+    )
     assert done.rows[0]["attrs"] is None
 
 
 def test_only_the_value_that_is_taken_has_to_be_right(run):
-    fields = {"protocol": ("num", "name"), "start_time": "t"}
-    done = run(
-        ['{"t":1,"num":6,"name":"strange"}', '{"t":1,"name":"udp"}', '{"t":1,"name":"strange"}'],
-        "flow_json",
-        fields=fields,
-    )
-    assert [row["protocol"] for row in done.rows] == [6, 17]
-    assert done.reasons == {3: "wrong_type"}
+    given = ['{"t":1,"num":6,"name":"strange"}', '{"t":1,"name":"udp"}', '{"t":1,"name":"strange"}']
+    fields = {"protocol": ("num", "name"), "start_time": "t", **ENDS}
+    done = run([flow(line) for line in given], "flow_json", fields=fields)
+    assert [row["protocol"] for row in done.rows] == [6, 17, None]
+    assert [row["attrs"] for row in done.rows] == [None, None, [("name", "strange")]]
+    assert done.unread == {"protocol": 1}
 
 
 def test_a_mapping_that_fits_nothing_is_noticed(run):
-    done = run(['{"a":1}', '{"t":1}'], "flow_json", fields={"start_time": "t"})
-    assert done.reasons == {1: "no_flow_fields"}
+    done = run(['{"a":1}', flow('{"t":1}')], "flow_json", fields={"start_time": "t", **ENDS})
+    assert done.reasons == {1: "no_addresses"}
+    assert (
+        done.rejects[0]["detail"]
+        == "no source address (s) and no destination address (d): not a flow"
+    )
     assert len(done.rows) == 1
 
 
 def test_a_reject_keeps_its_bytes_and_says_what_is_wrong(run):
     line = '{"t": 1, "src": {"ip": "10.0.0.300"}}'
-    [reject] = run([line], "flow_json", fields={"start_time": "t", "src_addr": "src.ip"}).rejects
+    fields = {"start_time": "t", "src_addr": "src.ip", "dst_addr": "dst.ip"}
+    [reject] = run([line], "flow_json", fields=fields).rejects
     assert reject["raw"] == line.encode()
     assert reject["detail"] == "src.ip: '10.0.0.300' is neither an IPv4 nor an IPv6 address"
 
@@ -184,13 +201,14 @@ def test_names_with_dots_stand_in_quotes():
     [
         ({"fields": {"src_adr": "x"}}, "there is no flow column src_adr; did you mean src_addr?"),
         ({"fields": {}}, "name at least one flow column"),
+        ({"fields": {"bytes": "a"}}, "map src_addr and dst_addr"),
         ({"fields": {"attrs": "x"}}, "attrs cannot be mapped"),
         ({"fields": {"src_addr": "a..b"}}, "src_addr: 'a..b' is not a path"),
         ({"fields": {"src_addr": {"path": "a", "unit": "ms"}}}, "only times have a unit"),
         ({"fields": {"src_addr": {"path": "a", "multiply": 2}}}, "only counts can be multiplied"),
         ({"fields": {"src_addr": {"path": "a", "lowr": True}}}, "Extra inputs are not permitted"),
-        ({"fields": {"bytes": "a"}, "constants": {"bytes": "1"}}, "bytes is not a text column"),
-        ({"fields": {"bytes": "a"}, "constants": {"provder": "x"}}, "did you mean provider?"),
+        ({"fields": ENDS, "constants": {"bytes": "1"}}, "bytes is not a text column"),
+        ({"fields": ENDS, "constants": {"provder": "x"}}, "did you mean provider?"),
     ],
 )
 def test_a_wrong_mapping_is_explained(options, words):
@@ -200,15 +218,17 @@ def test_a_wrong_mapping_is_explained(options, words):
 
 
 def test_a_projection_reads_what_was_never_seen_before(run, make, collect, payload):
-    decoder = make("flow_json", ["rule", "start_time"], fields={"start_time": "t", "rule": "r"})
+    decoder = make(
+        "flow_json", ["rule", "start_time"], fields={"start_time": "t", "rule": "r", **ENDS}
+    )
     for lines_, want in (
-        (b'{"t":1}\n', [None]),
-        (b'{"t":"2026-03-01T00:00:00Z","r":7}\n', ["7"]),
-        (b'{"t":1,"r":"x"}\n', ["x"]),
-        (b'{"t":1.0,"r":{"k":1}}\n', ['{"k":1}']),
-        (b'{"t":"1","r":true}\n', ["true"]),
+        ('{"t":1}\n', [None]),
+        ('{"t":"2026-03-01T00:00:00Z","r":7}\n', ["7"]),
+        ('{"t":1,"r":"x"}\n', ["x"]),
+        ('{"t":1.0,"r":{"k":1}}\n', ['{"k":1}']),
+        ('{"t":"1","r":true}\n', ["true"]),
     ):
-        done = collect(decoder, decoder.blocks(payload("m", lines_)))
+        done = collect(decoder, decoder.blocks(payload("m", flow(lines_).encode())))
         assert [row["rule"] for row in done.rows] == want
 
 
@@ -219,20 +239,20 @@ SPELLED = ["1", "1.0", "1.50", "1e2", "-0.0", "2E+3", "12345678901234567890", "0
 @pytest.mark.parametrize("block_bytes", [64, 1 << 20])
 def test_numbers_in_attrs_keep_their_spelling_whatever_stands_beside_them(run, others, block_bytes):
     values = [*SPELLED, *others]
-    data = [f'{{"src":"10.0.0.1","n":{value},"deep":{{"n":[{value}]}}}}' for value in values]
+    data = [flow(f'{{"n":{value},"deep":{{"n":[{value}]}}}}') for value in values]
     limits = Limits(block_bytes=block_bytes)
-    done = run(data, "flow_json", limits=limits, fields={"src_addr": "src"})
+    done = run(data, "flow_json", limits=limits, fields=ENDS)
     attrs = [dict(row["attrs"]) for row in done.rows]
     assert [row.get("n") for row in attrs[: len(SPELLED)]] == SPELLED
     assert [row["deep"] for row in attrs[: len(SPELLED)]] == [f'{{"n":[{v}]}}' for v in SPELLED]
 
 
 def test_numbers_of_flow_columns_are_read_whatever_their_spelling(run):
-    data = [f'{{"src":"10.0.0.1","n":{value}}}' for value in ("10", "10.0", "1e1", '"10"')]
-    done = run(data, "flow_json", fields={"src_addr": "src", "bytes": "n"})
+    data = [flow(f'{{"n":{value}}}') for value in ("10", "10.0", "1e1", '"10"')]
+    done = run(data, "flow_json", fields={"bytes": "n", **ENDS})
     assert [row["bytes"] for row in done.rows] == [10, 10, 10, 10]
 
 
 def test_a_number_beyond_all_doubles_is_refused(run):
-    done = run('{"src":"10.0.0.1","n":1e999}', "flow_json", fields={"src_addr": "src"})
+    done = run(flow('{"n":1e999}'), "flow_json", fields=ENDS)
     assert done.reasons == {1: "bad_json"}

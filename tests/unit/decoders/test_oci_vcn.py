@@ -5,7 +5,13 @@ import json
 import pytest
 
 EVENT = "com.oraclecloud.vcn.flowlogs.DataEvent"
-DATA = {"sourceAddress": "10.0.0.1", "startTime": 1772359200, "endTime": 1772359260, "version": "2"}
+DATA = {
+    "sourceAddress": "10.0.0.1",
+    "destinationAddress": "10.0.0.2",
+    "startTime": 1772359200,
+    "endTime": 1772359260,
+    "version": "2",
+}
 
 
 def record(data=None, **more):
@@ -23,7 +29,13 @@ def test_57_with_and_without_the_wrapper_even_in_one_object(run):
 @pytest.mark.parametrize(("kind", "status"), [("NoData", "NODATA"), ("SkipData", "SKIPDATA")])
 def test_57_quality_events_are_rows_without_a_flow(run, kind, status):
     event = EVENT.replace("DataEvent", f"QualityEvent.{kind}")
-    data = {"sourceAddress": None, "protocol": None, "status": None, "bytesOut": None}
+    data = {
+        "sourceAddress": None,
+        "destinationAddress": None,
+        "protocol": None,
+        "status": None,
+        "bytesOut": None,
+    }
     [row] = run(json.dumps({**record(data), "type": event}), "oci_vcn").rows
     assert row["log_status"] == status
     assert row["src_addr"] is row["protocol"] is row["bytes"] is row["action"] is None
@@ -35,7 +47,7 @@ def test_57_version_is_text_and_the_time_is_that_of_the_data(run):
     [row] = run(line, "oci_vcn").rows
     assert row["log_version"] == 2
     assert row["start_time"].timestamp() == 1772359200
-    without = {"data": {"endTime": 1772359260}, "time": "2026-03-01T10:00:00Z", "type": EVENT}
+    without = record({"startTime": None}, time="2026-03-01T10:00:00Z")
     assert run(json.dumps(without), "oci_vcn").rows[0]["start_time"].timestamp() == 1772359200
 
 
@@ -51,6 +63,7 @@ def test_other_logs_in_the_stream_are_skipped_and_counted(run):
     ]
     done = run([json.dumps(line) for line in lines], "oci_vcn")
     assert (len(done.rows), done.skipped, done.rejects) == (1, 1, [])
+    assert done.foreign == {"type com.oraclecloud.objectstorage.getobject": 1}
 
 
 def test_17_icmp_has_no_ports(run):

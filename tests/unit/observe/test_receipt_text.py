@@ -56,6 +56,22 @@ demo: done in 2.0 s, 20.6 k rows/s
     )
 
 
+def test_records_of_other_kinds_and_unreadable_values_are_named(receipt):
+    receipt.ledger.add_foreign({"event_type alert": 5, "event_type tls": 2})
+    receipt.ledger.unread = {"protocol": 3, "tcp_flags": 1}
+    text = " ".join(receipt_text(receipt, "p.yaml").split())
+    assert "11 skipped (headers, blank lines), 7 of other kinds skipped, 12 rejected" in text
+    assert " 5 event_type alert 2 event_type tls " in text
+    assert "values that could not be read: 3 protocol, 1 tcp_flags;" in text
+
+
+def test_the_kinds_of_other_records_are_limited(receipt):
+    for number in range(100):
+        receipt.ledger.add_foreign({f"kind {number}": 1})
+    assert len(receipt.ledger.foreign) == 31
+    assert receipt.ledger.foreign["other records"] == 70
+
+
 def test_what_needs_a_look_is_named(receipt):
     receipt.exit_code = ExitCode.DATA
     receipt.ledger.skipdata = 3

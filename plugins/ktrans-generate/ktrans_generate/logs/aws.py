@@ -194,12 +194,10 @@ _V8_TO_V11 = (
 )
 
 _OVERRIDES: tuple[dict[str, str], ...] = (
-    {"srcport": "http"},
-    {"dstport": "70000"},
     {"bytes": "1.5"},
     {"packets": "0x1F"},
     {"srcaddr": "10.0.0.300"},
-    {"protocol": "tcp"},
+    {"dstaddr": "2001:db8::g"},
     {"start": "yesterday"},
 )
 DAMAGES: tuple[Callable[[pa.Array], pa.Array], ...] = (

@@ -45,10 +45,7 @@ _SYSTEM = "0fedc0de-1111-4222-8333-444455556666"
 _CHANGES: tuple[dict[int, str], ...] = (
     {0: "noon"},
     {1: "10.0.0.300"},
-    {3: "70000"},
-    {5: "Q"},
-    {6: "X"},
-    {7: "Z"},
+    {2: "2001:db8::g"},
 )
 """Invalid values, by the position of the field."""
 

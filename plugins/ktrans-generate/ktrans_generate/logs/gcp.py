@@ -36,7 +36,7 @@ _END = 1 << 31
 
 _CHANGES: tuple[tuple[str, str], ...] = (
     ('"src_ip":"', '"src_ip":"300.'),
-    ('"protocol":', '"protocol":99'),
+    ('"dest_ip":"', '"dest_ip":"::g'),
     ('"start_time":"', '"start_time":"yesterday '),
     ('"packets_', '"packets_sent":[1],"packets_'),
     ('"connection":', '"konnection":'),

@@ -16,9 +16,8 @@ from ktrans_generate.flows import Flows
 from ktrans_generate.logs.aws import View
 
 _OVERRIDES: tuple[Mapping[str, str], ...] = (
-    {"src_port": "70000"},
-    {"dst_port": '"http"'},
     {"src": "10.0.0.300"},
+    {"dst": "2001:db8::g"},
     {"bytes": "1.5"},
 )
 TCP, UDP, ICMP = 6, 17, 1
@@ -46,17 +45,17 @@ class Sheet(View):
     @property
     def dst(self) -> Column:
         """Destination address."""
-        return self.address(source=False)
+        return self._or_changed("dst", self.address(source=False))
 
     @property
     def src_port(self) -> Column:
         """Source port."""
-        return self._or_changed("src_port", self.flows.src_port)
+        return self.flows.src_port
 
     @property
     def dst_port(self) -> Column:
         """Destination port."""
-        return self._or_changed("dst_port", self.flows.dst_port)
+        return self.flows.dst_port
 
     @property
     def octets(self) -> Column:
