@@ -294,6 +294,8 @@ class Chain:
     def _part_of_document(self, part: envelopes.Part, outer: Origin, depth: int) -> Iterator[Item]:
         origin = part.origin.within(outer)
         if part.kind == "other":
+            yield Other(part.value)
+        elif part.kind == "control":
             yield Other(part.value, "control message")
         elif part.kind == "bad":
             yield self._bad(

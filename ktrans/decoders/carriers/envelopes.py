@@ -39,7 +39,7 @@ _OWNERS = ("owner", "ownerAccountId", "accountId")
 _GROUPS = ("logGroup", "logGroupName", "log_group", "@log")
 _STREAMS = ("logStream", "logStreamName", "log_stream", "@logStream")
 
-Kind = Literal["text", "packed", "record", "other", "bad"]
+Kind = Literal["text", "packed", "record", "other", "control", "bad"]
 
 
 class Part(NamedTuple):
@@ -84,7 +84,7 @@ def open_envelope(
 def _log_events(value: dict[str, Any]) -> Iterator[Part] | None:
     """Open an envelope of CloudWatch Logs."""
     if value.get("messageType") == "CONTROL_MESSAGE":
-        return iter([Part("other", 1)])
+        return iter([Part("control", 1)])
     events = value.get("logEvents")
     if not isinstance(events, list):
         return None

@@ -46,14 +46,13 @@ def parquet():
 
 STRANGE = {
     "parquet under a JSON decoder": ("gcp_vpc", parquet(), "this is Parquet"),
-    "parquet without flows": ("aws_vpc", parquet(), "it has message"),
+    "parquet without flows": ("aws_vpc", parquet(), "this is Parquet"),
     "a table": (
         "hubble",
         b"timestamp,message\n1,a\n2,b\n",
         "a CSV with the columns timestamp, message",
     ),
     "other JSON": ("oci_vcn", b'{"a":1}\n{"a":2}\n', "JSON with the members a"),
-    "avro": ("azure_vnet", b"Obj\x01\x04 and so on", "an Avro container"),
     "another log": ("goflow2", V2, "decoder: {type: aws_vpc}"),
 }
 
