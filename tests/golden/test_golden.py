@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import BytesPayload, Context, Split
+from ktrans.decoders.carriers.decoder import CarrierDecoder
 from ktrans.flow.schema import NAMES
 from ktrans.registry.catalogue import Catalogue
 from tests.examples import examples
@@ -51,7 +52,7 @@ def decode(path, columns=None):
     options = path.with_suffix(".options.json")
     chosen = json.loads(options.read_text()) if options.exists() else {}
     config = catalogue.config("decoder", {"type": path.parent.name, **chosen})
-    decoder = catalogue.build("decoder", config, Context(registry=catalogue))
+    decoder = CarrierDecoder(catalogue.build("decoder", config, Context(registry=catalogue)))
     decoder.schema(columns)
     rows, rejects = [], []
     for block in decoder.blocks(BytesPayload(Split(path.name, path.name), path.read_bytes())):
