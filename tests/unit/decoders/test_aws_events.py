@@ -183,15 +183,14 @@ def test_the_time_of_an_event_is_never_fatal(run, good, said, micros):
 
 
 def test_the_envelope_fills_what_records_lack_and_goes_to_attrs(run):
-    document = json.loads(envelope("10.0.0.1 10.0.0.2 77"))
+    document = json.loads(envelope("10.0.0.1 10.0.0.2 a b"))
     document["logStream"] = "eni-0aa11bb22cc33dd44-all"
-    [row] = run(json.dumps(document), format="srcaddr dstaddr bytes").rows
+    [row] = run(json.dumps(document), format="srcaddr dstaddr vpc_id subnet_id").rows
     assert (row["account_id"], row["interface_id"]) == ("111122223333", "eni-0aa11bb22cc33dd44")
     assert dict(row["attrs"]) == {
         "owner": "111122223333",
         "logGroup": "g",
         "logStream": "eni-0aa11bb22cc33dd44-all",
     }
-    names = "srcaddr dstaddr account_id"
-    [row] = run(json.dumps(document), format=names).rows
-    assert (row["account_id"], row["interface_id"]) == ("77", "eni-0aa11bb22cc33dd44")
+    [row] = run(json.dumps(document), format="srcaddr dstaddr interface_id account_id").rows
+    assert (row["account_id"], row["interface_id"]) == ("b", "a")

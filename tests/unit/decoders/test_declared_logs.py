@@ -40,8 +40,10 @@ LINES = tuple(name for name in GENERATED if name not in {"zeek_conn", "ibm_vpc"}
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 BESIDE = (".expected.jsonl", ".rejects.jsonl", ".options.json")
-UNMARKED = {"ibm_vpc/empty.json", "ibm_vpc/invalid.json"}
-"""Golden inputs without the names by which their log is recognised."""
+UNMARKED = {
+    "ibm_vpc/empty.json", "ibm_vpc/invalid.json", "gcp_vpc/push.json", "gcp_firewall/push.json",
+}  # fmt: skip
+"""Golden inputs without the names by which their log is recognised, or with them in a carrier."""
 
 REASONS = {
     "bad_json", "wrong_type", "out_of_range", "bad_address", "bad_timestamp", "bad_record",

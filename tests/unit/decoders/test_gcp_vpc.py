@@ -16,6 +16,7 @@ from ktrans_generate.source import GenerateSourceConfig, write_files
 
 from ktrans.api import BytesPayload, Context, Head, Limits, RejectError, Split, TruncatedError
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
+from ktrans.decoders.carriers.decoder import CarrierDecoder
 from ktrans.decoders.logs.gcp_vpc import LOG
 from ktrans.decoders.read import gcp as _gcp_read
 from ktrans.flow.schema import NAMES
@@ -74,7 +75,7 @@ def decode(data, columns=None, limits=None, final=True):
         lines = [d if isinstance(d, str) else json.dumps(d) for d in data]
         data = "".join(f"{line}\n" for line in lines)
     data = data.encode() if isinstance(data, str) else data
-    decoder = LOG.decoder(LOG.config(), Context(limits=limits or Limits()))
+    decoder = CarrierDecoder(LOG.decoder(LOG.config(), Context(limits=limits or Limits())))
     schema = decoder.schema(columns)
     payload = BytesPayload(Split("k", "gs://bucket/object"), data)
     payload.final_attempt = final
@@ -415,8 +416,6 @@ def test_what_is_claimed():
     assert LOG.recognise(Head("x", named)).score == 100
     assert LOG.recognise(Head("x", json.dumps([entry()], indent=2).encode())).score == 100
     assert LOG.recognise(Head("x", named.replace(b"%2F", b"/"))).score == 100
-    push = {"message": {"data": base64.b64encode(named).decode()}}
-    assert LOG.recognise(Head("x", json.dumps(push).encode())).score == 100
     assert LOG.recognise(Head("x", unnamed)).score == 60
     assert LOG.recognise(Head("x", named.replace(b"vpc_flows", b"firewall"))) is None
     assert LOG.recognise(Head("x", b"2 123 eni-1 10.0.0.1")) is None
