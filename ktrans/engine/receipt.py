@@ -61,6 +61,7 @@ class RunReceipt:
         quarantined: splits that could not be read.
         torn: URIs of objects that end in the middle of a record.
         choices: the decoders that `auto` chose, by URI.
+        left: what the source has left for a later run, as of its last plan.
         error: the error that ended the run, as JSON, if there was one.
     """
 
@@ -82,6 +83,7 @@ class RunReceipt:
     torn: list[str] = field(default_factory=list)
     choices: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     retries: int = 0
     workers: int = 0
     error: dict[str, Any] | None = None
