@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ktrans.api import ConfigErrors
+from ktrans.api import ConfigError, ConfigErrors
 from ktrans.config.load import load_pipeline
 from ktrans.engine.assemble import assemble
 from ktrans.registry.catalogue import Catalogue
@@ -119,3 +119,22 @@ def test_hints_name_columns_that_no_other_stage_reads(tmp_path):
     first, second = caught.value.errors
     assert first.hint == "did you mean 'dst_port'?"
     assert "src_addr, dst_addr, src_port" in str(second.hint)
+
+
+def load_error(tmp_path, text):
+    path = tmp_path / "p.yaml"
+    path.write_text(HEAD + text)
+    with pytest.raises(ConfigError) as caught:
+        load_pipeline(path, Catalogue(), environ={"SALT": "short"})
+    return caught.value
+
+
+def test_an_unknown_component_is_not_taken_for_one_that_is_hardly_like_it(tmp_path):
+    error = load_error(tmp_path, "sinks: [{type: clickhouse}]\n")
+    assert str(error.hint).startswith("installed sinks: ")
+
+
+def test_a_secret_that_is_too_short_is_no_list(tmp_path):
+    text = 'enrichers: [{type: hash_addresses, salt: "${env:SALT}"}]\n'
+    error = load_error(tmp_path, text + SINKS)
+    assert "must be at least 16 characters long" in error.message
