@@ -196,3 +196,10 @@ class Sink(Component[C], abc.ABC):
         Raises:
             StageLostError: what a receipt names is neither staged nor published.
         """
+
+    def withdraw(self, epochs: Sequence[EpochId]) -> int:  # noqa: ARG002 - of those that override
+        """Remove what these epochs have published, because it is read again. Idempotent.
+
+        Only sinks that can do this override it. Returns how many outputs were removed.
+        """
+        return 0

@@ -66,7 +66,9 @@ class Plan:
             those of rejected splits get `"rejected": true` if they are mappings.
         total_bytes: all that is known to be waiting, this plan included, if known (for progress).
         total_splits: likewise.
-        notes: information for the receipt ("3 files are not settled yet").
+        notes: information for the receipt ("2 files were replaced").
+        left: what is there and is left for a later plan, such as a file that was changed too
+            recently; a run that ends then warns of it.
     """
 
     splits: tuple[Split, ...]
@@ -75,6 +77,7 @@ class Plan:
     total_bytes: int | None = None
     total_splits: int | None = None
     notes: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -97,7 +100,7 @@ class Source(Component[C], abc.ABC):
         """List what to read after `position` (None at first); None when caught up.
 
         Reads no data. The same arguments and the same input give the same plan. A plan without
-        splits but with notes says why there is nothing to read yet.
+        splits but with notes or `left` says why there is nothing to read yet.
         """
 
     @abc.abstractmethod

@@ -142,7 +142,7 @@ def show_parts(
         click.echo(f"  {click.style('-->', fg='blue')} {place}", err=True)
     if included:
         click.echo(f"      included from {included}", err=True)
-    if component and not snippet:
+    if component:
         click.echo(f"  in {component}", err=True)
     for line in (snippet or "").splitlines():
         click.echo(f"  {line}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -48,6 +49,26 @@ output_option = click.option(
     help="Write to this file instead of stdout.",
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask for confirmation, unless `--yes` gave it.
+
+    Raises:
+        UsageError: nobody can be asked.
+        Abort: the answer is no.
+    """
+    from ktrans.api import UsageError
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "this needs a confirmation, and there is no terminal to ask on",
+            code="needs_yes",
+            hint="give --yes",
+        )
+    click.confirm(question, abort=True, err=True)
 
 
 def limit_option(what: str) -> Callable[[F], F]:

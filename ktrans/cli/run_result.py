@@ -44,8 +44,7 @@ def show_receipt(
 
         click.echo(texts.one_line(receipt), err=True)
     if warn and not summary and receipt.outcome != "skipped":
-        for note in receipt.notes:
-            click.echo(f"note: {note}", err=True)
+        _show_notes(receipt)
     if receipt.error:
         error = receipt.error
         hint = error["hint"] or (REPORT if receipt.exit_code == ExitCode.SOFTWARE else None)
@@ -65,6 +64,17 @@ def show_receipt(
         for uri, looks in list(receipt.strange.items())[:10]:
             message = f"nothing of {uri} could be read: {looks}"
             show_parts("unknown_format", message, hint=f"ktrans rejects list {config}")
+
+
+def _show_notes(receipt: RunReceipt) -> None:
+    from ktrans.observe.receipt_text import TORN
+
+    for uri in receipt.torn[:10]:
+        click.echo(f"warning: {TORN}: {uri}", err=True)
+    for text in receipt.left:
+        click.echo(f"warning: left for a later run: {text}", err=True)
+    for note in receipt.notes:
+        click.echo(f"note: {note}", err=True)
 
 
 def write_receipt(path: str, receipt: Any) -> None:

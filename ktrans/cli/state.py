@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ktrans.cli.pipelines import config_argument, limit_option, load, output_option, yes_option
+from ktrans.cli.pipelines import (
+    config_argument,
+    confirm,
+    limit_option,
+    load,
+    output_option,
+    yes_option,
+)
 from ktrans.cli.state_rewind import forget, rewind
 from ktrans.kit.cli import json_option, output_file, show_json, table
 
@@ -182,9 +189,7 @@ def reset(config: str, yes: bool, as_json: bool) -> None:
         with view_store(state, name) as store:
             known = name in store.pipelines()
         if known:
-            if not yes:
-                question = f"Delete the state of {name}? The next run reads everything again."
-                click.confirm(question, abort=True, err=True)
+            confirm(f"Delete the state of {name}? The next run reads everything again.", yes=yes)
             with hold_store(state, name) as store:
                 store.reset(name)
                 _reset_source(pipeline, found)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktrans.cli.pipelines import config_argument, load, yes_option
+from ktrans.cli.pipelines import config_argument, confirm, load, yes_option
 from ktrans.kit.cli import json_option, show_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ktrans.api import EpochId
     from ktrans.config.model import Pipeline
     from ktrans.engine.assembly import Assembly
     from ktrans.registry.catalogue import Catalogue
@@ -36,18 +37,21 @@ dry_option = click.option("--dry-run", is_flag=True, help="Only show what would 
     help="A time such as 2026-05-01T06:00:00Z (UTC without a zone), or a duration before now: 90m, "
     "2h, 3d.",
 )
+@click.option("--keep", is_flag=True, help="Remove nothing that was published.")
 @dry_option
 @yes_option
 @json_option
-def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+def rewind(config: str, time: str, keep: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Rewind to a time: the next run reads again what was recorded after it.
 
-    The sinks keep what they have. Rows are published again with the numbers of new epochs, so files
-    and queues have them twice unless you remove the first ones; points in a time-series database
-    replace the existing ones.
+    Rows are published again with the numbers of new epochs. The files that sinks of type `file` have
+    published of the rewound epochs are removed, also those of rejects, unless you `--keep` them.
+    Buckets and queues keep what they have, so that they have the rows twice; points in a time-series
+    database replace the existing ones.
     """
+    from ktrans.api import EpochId
     from ktrans.engine.assemble import assemble
-    from ktrans.state.rewind import parse_time, plan_rewind
+    from ktrans.state.rewind import parse_time, plan_rewind, rewound
     from ktrans.state.rewind import rewind as go_back
 
     now = dt.datetime.now(dt.UTC)
@@ -58,18 +62,30 @@ def rewind(config: str, time: str, dry_run: bool, yes: bool, as_json: bool) -> N
         with _store(pipeline, found, dry_run=dry_run) as store:
             way = plan_rewind(store, pipeline.name, to)
             _check_source(pipeline, way)
-            plan = _describe(pipeline, assembly, way, to, store.history(pipeline.name))
+            history = store.history(pipeline.name)
+            plan = _describe(pipeline, assembly, way, to, history, keep=keep)
             if not as_json:
                 click.echo(_text(plan))
             doing = bool(way.epochs) and not dry_run
-            if doing and not yes:
-                click.confirm("\nRewind?", abort=True, err=True)
             if doing:
+                confirm("\nRewind?", yes=yes)
                 go_back(store.database, pipeline.name, way, now)
+            removed = 0
+            if not (dry_run or keep):  # also after a rewind that was killed before this
+                epochs = rewound(store.database, pipeline.name)
+                removed = _withdraw(assembly, [EpochId(pipeline.name, n, history) for n in epochs])
     if as_json:
-        show_json({**plan, "rewound": doing})
-    elif doing:
+        show_json({**plan, "rewound": doing, "removed": removed})
+        return
+    if removed:
+        click.echo(f"\n{removed:,} outputs of rewound epochs were removed", err=True)
+    if doing:
         click.echo(f"\n{pipeline.name} continues after epoch {way.to}", err=True)
+
+
+def _withdraw(assembly: Assembly, epochs: Sequence[EpochId]) -> int:
+    """Let the sinks remove what was published of epochs; return how many outputs."""
+    return sum(bound.sink.withdraw(epochs) for bound in assembly.all_sinks()) if epochs else 0
 
 
 @contextmanager
@@ -95,14 +111,22 @@ def _check_source(pipeline: Pipeline, way: RewindPlan) -> None:
 
 
 def _describe(
-    pipeline: Pipeline, assembly: Assembly, way: RewindPlan, to: dt.datetime, history: str
+    pipeline: Pipeline,
+    assembly: Assembly,
+    way: RewindPlan,
+    to: dt.datetime,
+    history: str,
+    *,
+    keep: bool,
 ) -> dict[str, Any]:
     """Return what a rewind would read again; replays are separate, for their input is gone."""
+    from ktrans.api import Sink
+
     again = [epoch for epoch in way.epochs if not epoch["summary"].get("replay")]
     summaries = [epoch["summary"] for epoch in again]
     ledgers = [summary.get("ledger", {}) for summary in summaries]
     sinks = []
-    for bound in assembly.sinks:
+    for bound in assembly.all_sinks():
         name = bound.entry.id
         outputs = [summary.get("sinks", {}).get(name, {}) for summary in summaries]
         sinks.append(
@@ -112,6 +136,7 @@ def _describe(
                 "rows": sum(one.get("rows", 0) for one in outputs),
                 "outputs": sum(one.get("outputs", 0) for one in outputs),
                 "replaces": bound.sink.upserts,
+                "removes": not keep and type(bound.sink).withdraw is not Sink.withdraw,
                 "files": _files(bound.sink, history, [epoch["number"] for epoch in again]),
             }
         )
@@ -158,10 +183,15 @@ def _text(plan: dict[str, Any]) -> str:
         "",
         table(["what", "amount"], rows),
         "",
-        "The sinks keep what was published:",
+        "What was published of it:",
         "",
         table(["sink", "published rows"], [[s["sink"], _published(s)] for s in plan["sinks"]]),
     ]
+    if any(sink["rows"] and sink["removes"] for sink in plan["sinks"]):
+        lines.append(
+            "\nFiles are removed now, and the next run writes them again from the input. Make sure that "
+            "the input is still there, or use --keep."
+        )
     if plan["replays"]:
         numbers = ", ".join(map(str, plan["replays"]))
         lines.append(
@@ -176,6 +206,8 @@ def _published(sink: dict[str, Any]) -> str:
         return "none"
     if sink["replaces"]:
         return f"{sink['rows']:,} rows, which will be replaced by the same rows"
+    if sink["removes"]:
+        return f"{sink['rows']:,} rows, whose {sink['outputs']:,} files will be removed"
     text = f"{sink['rows']:,} rows, which will be there twice unless you remove the first ones"
     if sink["files"]:
         names = " to ".join(dict.fromkeys(sink["files"]))
@@ -228,9 +260,8 @@ def forget(
         if not as_json:
             click.echo(_hits_text(pipeline.name, hits))
         doing = bool(hits) and not dry_run
-        if doing and not yes:
-            click.confirm("\nForget them?", abort=True, err=True)
         if doing:
+            confirm("\nForget them?", yes=yes)
             splits.forget(store, pipeline.name, hits)
     if as_json:
         show_json({"pipeline": pipeline.name, "splits": hits, "forgotten": doing})

@@ -251,7 +251,7 @@ class RejectsEntry:
     limit: RejectLimit = field(default_factory=RejectLimit)
 
 
-def _nowhere(*_path: str | int) -> Where | None:
+def _nowhere(*_path: str | int, **_within: str | int) -> Where | None:
     return None
 
 

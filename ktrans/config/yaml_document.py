@@ -106,13 +106,22 @@ class Document:
     tree: Any = field(default=None, repr=False)
     places: dict[Path_, Place] = field(default_factory=dict, repr=False)
 
-    def where(self, *path: str | int, key: bool = False, secret: bool = False) -> Where:
+    def where(
+        self,
+        *path: str | int,
+        key: bool = False,
+        secret: bool = False,
+        text: str | None = None,
+        offset: int = 0,
+    ) -> Where:
         """Return the place of a path, or of its nearest parent in the file.
 
         Args:
             path: keys and list indexes; a dotted text is split.
             key: return the place of the key instead of the value.
             secret: mask the value in the snippet.
+            text: the value; if the file has it so on one line, the place is at `offset` in it.
+            offset: from 0.
         """
         full = self._expand(path)
         known = full
@@ -124,6 +133,11 @@ class Document:
         line, column, width = place.value
         if known == full and (*full, "type") in self.places and not key:
             return self._component(full)
+        if text is not None and known == full:
+            written = "".join(place.text.lines[line : line + 1])[column : column + width]
+            quoted = written[:1] in {"'", '"'}
+            if (written[1:-1] if quoted else written) == text:
+                return place.text.at(line, column + quoted + offset)
         if place.key and (key or secret or known != full or line != place.key[0]):
             line, column, width = place.key
         return place.text.at(line, column, width, secret=secret)

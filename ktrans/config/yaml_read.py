@@ -18,6 +18,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ktrans.api import ConfigError, ConfigErrors
 from ktrans.config.yaml_document import Document, Path_, Place, Text
+from ktrans.config.yaml_syntax import describe
 
 MAX_BYTES = 4 << 20
 MAX_NODES = 100_000
@@ -135,20 +136,12 @@ def _read(path: Path, text: Text) -> str:
 
 def _syntax_error(text: Text, error: MarkedYAMLError) -> ConfigError:
     mark = error.problem_mark or error.context_mark
-    problem = error.problem or "not YAML"
-    if error.context:
-        problem = f"{problem} ({error.context})"
-    hint = None
-    if "'\\t'" in problem:
-        hint = "YAML is indented with spaces, never with tabs"
-    elif "got '{'" in problem:
-        hint = 'between { and } put references in quotes: "${env:NAME}"'
-    elif "mapping values are not allowed" in problem:
-        hint = "put text that holds `: ` in quotes, and check the indentation"
-    where = text.whole()
+    where, before = text.whole(), ""
     if mark is not None:
         line = min(mark.line, max(len(text.lines) - 1, 0))
-        where = text.at(line, mark.column if line == mark.line else 0)
+        column = mark.column if line == mark.line else 0
+        where, before = text.at(line, column), "".join(text.lines[line : line + 1])[:column]
+    problem, hint = describe(error.problem or "not YAML", error.context, before)
     return ConfigError(f"not YAML: {problem}", code="yaml", where=where, hint=hint)
 
 

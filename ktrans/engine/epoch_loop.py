@@ -14,6 +14,7 @@ from ktrans.engine.rejects.replay import with_rejects_as_source
 from ktrans.engine.retry import retry_of, retry_until_stopped
 from ktrans.engine.run_context import RunContext, RunOptions
 from ktrans.engine.task_groups import source_fingerprint
+from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch, Status
 
 LIMITED_BUDGET = Budget(splits=8, bytes=8 << 20)
@@ -175,6 +176,7 @@ class EpochLoop:
         return replace(plan, splits=splits, remember=remember)
 
     def _note_plan(self, plan: Plan | None) -> None:
+        self._receipt.left = [redact(text) for text in plan.left] if plan else []
         if plan is None:
             return
         if plan.total_splits is not None:

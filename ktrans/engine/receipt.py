@@ -62,6 +62,7 @@ class RunReceipt:
         torn: URIs of objects that end in the middle of a record.
         strange: what the objects look like of which nothing could be read, by URI.
         choices: the decoders that `auto` chose, by URI.
+        left: what the source has left for a later run, as of its last plan.
         error: the error that ended the run, as JSON, if there was one.
     """
 
@@ -84,6 +85,7 @@ class RunReceipt:
     strange: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     retries: int = 0
     workers: int = 0
     error: dict[str, Any] | None = None

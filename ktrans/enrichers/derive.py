@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
 from ktrans.expressions import Expression, columns_of, compile_expression
 from ktrans.flow.schema import COUNTERS
-from ktrans.kit.columns import option, rebuild
+from ktrans.kit.columns import OptionErrors, rebuild
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 
@@ -41,10 +41,12 @@ class DeriveEnricher(Enricher[DeriveEnricherConfig]):
         """Name what the expressions read and no earlier one made."""
         made: set[str] = set()
         read: set[str] = set()
+        errors = OptionErrors()
         for name, text in self.config.columns.items():
-            with option(f"columns.{name}"):
+            with errors.option(f"columns.{name}"):
                 read |= columns_of(text) - made
             made.add(name)
+        errors.finish()
         return sorted(read)
 
     def adds(self) -> Sequence[str]:
@@ -54,19 +56,22 @@ class DeriveEnricher(Enricher[DeriveEnricherConfig]):
     def bind(self, schema: pa.Schema) -> pa.Schema:
         """Compile the expressions, each against the columns before it."""
         self._steps = []
+        errors = OptionErrors()
+        failed: set[str] = set()
         for name, text in self.config.columns.items():
-            with option(f"columns.{name}"):
-                expression = compile_expression(text, schema)
-                if pa.types.is_null(expression.type):
-                    raise ConfigError(
-                        f"derive: {name!r} is always null, so it has no type",
-                        hint="say which: cast(null as int)",
-                    )
+            expression = None
+            with errors.option(f"columns.{name}"):
+                if not columns_of(text) & failed:
+                    expression = _compile(name, text, schema)
+            if expression is None:
+                failed.add(name)
+                continue
             about = {"description": f"= {expression.text}"}
             field = pa.field(name, expression.type, metadata=about)
             at = schema.get_field_index(name)
             schema = schema.append(field) if at < 0 else schema.set(at, field)
             self._steps.append((name, expression, schema))
+        errors.finish()
         return schema
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -74,3 +79,14 @@ class DeriveEnricher(Enricher[DeriveEnricherConfig]):
         for name, expression, schema in self._steps:
             batch = rebuild(batch, schema, {name: expression.evaluate(batch)})
         return batch
+
+
+def _compile(name: str, text: str, schema: pa.Schema) -> Expression:
+    """Compile the expression of a column, which must have a type."""
+    expression = compile_expression(text, schema)
+    if pa.types.is_null(expression.type):
+        raise ConfigError(
+            f"derive: {name!r} is always null, so it has no type",
+            hint="say which: cast(null as int)",
+        )
+    return expression

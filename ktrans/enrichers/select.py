@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, Enricher
 from ktrans.flow.schema import NAMES
-from ktrans.kit.columns import option, require, unknown_column
+from ktrans.kit.columns import OptionErrors, option, require, unknown_column
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 
@@ -119,8 +119,11 @@ def _matching(
     patterns: Sequence[str], names: list[str], what: str, absent: Sequence[str] = ()
 ) -> list[str]:
     """Return the columns that the patterns match, in their order; each must match something."""
+    errors = OptionErrors()
     for pattern in patterns:
         known = [*names, *(NAMES if _is_pattern(pattern) else absent)]
-        if not _hits([pattern], known):
-            raise unknown_column(pattern, names, what)
+        with errors.option(None):
+            if not _hits([pattern], known):
+                raise unknown_column(pattern, names, what)
+    errors.finish()
     return list(dict.fromkeys(_hits(patterns, names)))

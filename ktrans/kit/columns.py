@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-from ktrans.api.errors import ConfigError
+from ktrans.api.errors import ConfigError, ConfigErrors
 from ktrans.flow.schema import BY_NAME, TEXT, VALUES
 from ktrans.kit.rows import pieces
 
@@ -22,9 +23,40 @@ def option(name: str | None) -> Iterator[None]:
     """Let errors within point at this option of the pipeline file; `.` leads into a mapping."""
     try:
         yield
+    except ConfigErrors as several:
+        for error in several.errors:
+            error.field = error.field or name
+        raise
     except ConfigError as error:
         error.field = error.field or name
         raise
+
+
+@dataclass(slots=True)
+class OptionErrors:
+    """Collects the errors of several options, so that all are reported."""
+
+    errors: list[ConfigError] = field(default_factory=list)
+
+    @contextmanager
+    def option(self, name: str | None) -> Iterator[None]:
+        """Collect errors within, and let them point at this option."""
+        try:
+            with option(name):
+                yield
+        except ConfigErrors as several:
+            self.errors += several.errors
+        except ConfigError as error:
+            self.errors.append(error)
+
+    def finish(self) -> None:
+        """Raise the errors, if there are any.
+
+        Raises:
+            ConfigError, ConfigErrors: the only one, or all of them.
+        """
+        if self.errors:
+            raise self.errors[0] if len(self.errors) == 1 else ConfigErrors(self.errors)
 
 
 def unknown_column(name: str, known: Sequence[str], what: str) -> ConfigError:
@@ -38,11 +70,11 @@ def require(schema: pa.Schema, names: Iterable[str], what: str) -> None:
     """Check that columns exist.
 
     Raises:
-        ConfigError: one does not.
+        ConfigError, ConfigErrors: one or several do not.
     """
-    for name in names:
-        if name not in schema.names:
-            raise unknown_column(name, schema.names, what)
+    OptionErrors(
+        [unknown_column(name, schema.names, what) for name in names if name not in schema.names]
+    ).finish()
 
 
 def require_text(schema: pa.Schema, names: Iterable[str], what: str) -> None:

@@ -30,6 +30,8 @@ SHORTEST = 20
 
 NO_BREAK = "\u00a0"
 
+TORN = "ends in the middle of a record; the complete records were read"
+
 SHOWN = 5
 REASONS = 12
 """The number of items of a kind that are listed before "and N more"."""
@@ -229,13 +231,13 @@ class _Writer:
         yield from self._quarantined()
         yield from self._strange()
         for uri in receipt.torn[:SHOWN]:
-            yield from self._warn(
-                f"ends in the middle of a record; the complete records were read: {uri}"
-            )
+            yield from self._warn(f"{TORN}: {uri}")
         if len(receipt.torn) > SHOWN:
             yield from self._warn(
                 f"and {len(receipt.torn) - SHOWN} more that end in the middle of a record"
             )
+        for text in receipt.left:
+            yield from self._warn(f"left for a later run: {text}")
         if receipt.retries:
             yield from self._note(f"{human.count(receipt.retries, 'attempt')} had to be repeated")
         shown = {quarantine_note(item.uri, item.reason) for item in receipt.quarantined}
@@ -268,7 +270,7 @@ class _Writer:
             yield self._line("next", f"ktrans rejects list {config}")
         if receipt.quarantined:
             yield self._line("next", f"ktrans state show {config}")
-        if receipt.outcome == "nothing_to_do" and not receipt.error:
+        if receipt.outcome == "nothing_to_do" and not receipt.error and not receipt.left:
             yield self._line("next", f"nothing new; ktrans state show {config} shows what was read")
         if receipt.dry_run and not receipt.error:
             yield self._line("next", f"ktrans run {config}")

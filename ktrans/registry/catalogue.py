@@ -223,10 +223,10 @@ class Catalogue:
         elsewhere = [k for k in KINDS if (k, name) in self._loaded.offers]
         if elsewhere:
             hint = f"{name} is a {' and a '.join(elsewhere)}; {hint}"
-        elif close := near(name, known):
-            hint = f"did you mean {close}? {hint}"
         elif name in well_known:
             hint = f"{name} comes with the plugin {plugin}, which is not installed; {hint}"
+        elif close := near(name, known):
+            hint = f"did you mean {close}? {hint}"
         broken = [info.distribution for info in self._loaded.plugins if info.status == "broken"]
         if broken:
             hint += f"; broken plugins (see `ktrans plugins`): {listed(broken)}"

@@ -216,6 +216,8 @@ def _hint(value: Any, group: list[Mapping[str, Any]]) -> str | None:
         return f"did you mean {meant}?" if meant else None
     if code == "string_type" and isinstance(value, bool | int | float):
         return "put it in quotes to make it text"
+    if code == "string_type" and isinstance(value, dict) and set(value.values()) == {None}:
+        return "put text that begins with { in quotes"
     if code in {"list_type", "tuple_type"} and isinstance(value, str):
         return "write a list, even of one: [...]"
     return None

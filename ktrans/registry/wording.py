@@ -66,11 +66,15 @@ _LIMITS: dict[str, str] = {
 def expectation(detail: Mapping[str, Any], unit: Unit | None = None) -> str:
     """Complete the sentence "must be ..." for one detail of a pydantic ValidationError."""
     code = detail["type"]
+    if code in {"too_short", "too_long"} and detail["ctx"].get("field_type") == "Value":
+        code = f"string_{code}"  # a secret
     if code in _LIMITS:
         context = detail.get("ctx", {})
         if unit:
             context = {name: unit.format(limit) for name, limit in context.items()}
         text = _LIMITS[code].format_map(context)
+        if context.get("field_type") == "Dictionary":
+            text = text.replace("a list of", "a mapping of")
         return text.replace("'", "") if code in {"literal_error", "enum"} else text
     other = f"something else ({code.replace('_', ' ')})"
     return _FIXED.get(code) or _FIXED.get(code.partition("_")[0], other)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 from ktrans.api import Dataset, EpochId, Receipt, TaskId
 from ktrans.kit.files.partitioned_sink import PartitionedSink, PartitionedSinkConfig
-from ktrans.kit.files.staging import StagedFiles, Staging, check_writable
+from ktrans.kit.files.staging import StagedFiles, Staging, check_writable, os_errors
 
 
 class FileSinkConfig(PartitionedSinkConfig, type="file"):
@@ -58,3 +59,14 @@ class FileSink(PartitionedSink[FileSinkConfig]):
         """
         self.staging.publish(file for receipt in receipts for file in receipt.data["files"])
         self.staging.discard_until(epoch)
+
+    def withdraw(self, epochs: Sequence[EpochId]) -> int:
+        """Remove the files of these epochs."""
+        count = 0
+        with os_errors(self.folder):
+            for folder, _, names in os.walk(self.folder):
+                for name in names:
+                    if self.written_by(name, epochs):
+                        Path(folder, name).unlink(missing_ok=True)
+                        count += 1
+        return count

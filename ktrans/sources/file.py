@@ -26,12 +26,12 @@ from ktrans.api import (
 )
 from ktrans.kit.text.magic import is_whole
 from ktrans.kit.units import Duration
+from ktrans.sources.files.ends import complete_end
 from ktrans.sources.files.known_files import (
     Known,
     compare,
     count_lines,
     fingerprints,
-    last_line_end,
     quick,
 )
 from ktrans.sources.files.listing import Found, Listed, fixed_part, list_files, to_key
@@ -90,7 +90,8 @@ class FileSourceConfig(ComponentConfig, type="file"):
         default=5,
         ge=0,
         description="A last line without a line end waits until the file has not changed for this "
-        "long; then it is read as it is. Only with `follow_growth`.",
+        "long; then it is read as it is. JSON that is complete does not wait. Only with "
+        "`follow_growth`.",
         examples=[0],
     )
     on_replaced: Literal["reread", "skip", "error"] = Field(
@@ -130,13 +131,14 @@ class FileSource(Source[FileSourceConfig]):
             if budget.skip and to_key(found.path) in budget.skip:
                 continue
             if now_ns - found.mtime_ns < self.config.min_age * 1e9:
-                result.unsettled += 1
+                result.unsettled.append(found.path)
             elif budget.full(len(result.splits), result.planned_bytes):
                 result.defer(found, known)
             else:
                 self._examine(found, known, now_ns, result)
         notes = (*listed.notes, *result.notes(reread=self.config.on_replaced == "reread"))
-        if not result.splits and not notes:
+        left = tuple(result.left())
+        if not result.splits and not notes and not left:
             return None
         return Plan(
             splits=tuple(result.splits),
@@ -145,6 +147,7 @@ class FileSource(Source[FileSourceConfig]):
             total_bytes=result.planned_bytes + result.waiting_bytes,
             total_splits=len(result.splits) + result.waiting,
             notes=notes,
+            left=left,
         )
 
     def open(self, split: Split) -> FilePayload:
@@ -248,9 +251,8 @@ class FileSource(Source[FileSourceConfig]):
         whole = not follow or is_whole(os.pread(fd, 8, 0))
         end = found.size
         young = now_ns - found.mtime_ns < self.config.tail_wait * 1e9
-        if not whole and young and os.pread(fd, 1, end - 1) != b"\n":
-            result.tails += 1
-            end = last_line_end(fd, start, end)
+        if not whole and young and (end := complete_end(fd, start, end)) < found.size:
+            result.tails.append(found.path)
         if end <= start:
             return
         head, tail = fingerprints(fd, end)

@@ -126,6 +126,16 @@ def plan_rewind(database: Queryable, pipeline: str, time: dt.datetime) -> Rewind
     return RewindPlan(number, to[1] if to else None, epochs, (to[3] or "") if to else "")
 
 
+def rewound(database: Queryable, pipeline: str) -> list[int]:
+    """Return the epochs that were rewound, without those that replayed rejects."""
+    rows = database.rows(
+        "SELECT number, summary FROM epochs WHERE pipeline=? AND status=? ORDER BY number",
+        pipeline,
+        Status.REWOUND.value,
+    )
+    return [number for number, text in rows if not json.loads(text or "{}").get("replay")]
+
+
 def reach(database: Queryable, pipeline: str) -> str | None:
     """Return the earliest time that a rewind can go back to; None if there is none."""
     rows = database.rows(

@@ -100,6 +100,7 @@ def _count(
         result.bytes = sum(sizes)
     result.first = [split.uri for split in plan.splits[:5]]
     result.notes = list(plan.notes)
+    result.warnings += [f"left for a later run: {text}" for text in plan.left]
     if plan.splits:
         groups = group_splits(plan.splits, pipeline.engine.task_size, workers, serial=serial)
         result.tasks = len(groups)

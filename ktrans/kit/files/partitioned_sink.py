@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
@@ -134,6 +134,13 @@ class PartitionedSink(Sink[P], abc.ABC):
         if found is None:
             return False
         return (found[1] or "") == epoch.history and int(found[2]) <= epoch.number
+
+    def written_by(self, name: str, epochs: Collection[EpochId]) -> bool:
+        """Return whether a file's name is of one of these epochs."""
+        found = self._beginning.match(name)
+        return found is not None and any(
+            (found[1] or "") == epoch.history and int(found[2]) == epoch.number for epoch in epochs
+        )
 
     def needs(self) -> Sequence[str] | None:
         """Return the columns of the path and of the format; None if the format takes all."""

@@ -54,17 +54,20 @@ class PlanResult:
         self.remember[self._store.uri(info.key)] = {"version": info.version}
         self.latest = max(self.latest, info.modified)
 
+    def left(self) -> Iterator[str]:
+        """Return what is left for a later plan."""
+        if self.unsettled:
+            yield f"objects that were changed too recently (min_age): {self.unsettled}"
+        if self.refused:
+            yield f"objects to which access was refused: {_names(self.refused)}"
+
     def notes(self) -> Iterator[str]:
         """Return what the user should know."""
         if self.own:
             yield "objects that this pipeline itself has written are skipped"
-        if self.unsettled:
-            yield f"{self.unsettled} objects were changed too recently and wait (min_age)"
         if self.replaced:
             done = "read again" if self._reread else "left alone (on_replaced: skip)"
             yield f"content replaced since it was read, {done}: {_names(self.replaced)}"
-        if self.refused:
-            yield f"access was refused, they wait for another try: {_names(self.refused)}"
         if self.too_large:
             yield "too many folders to look for days in them; everything is listed (layout: auto)"
 

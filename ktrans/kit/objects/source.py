@@ -141,9 +141,9 @@ class ObjectSource(Source[C], abc.ABC):
             complete = self._sweep(sweep, memory, budget, result)
         if complete:
             sweep.end(lookback)
-        notes = tuple(result.notes())
+        notes, left = tuple(result.notes()), tuple(result.left())
         if not result.splits:
-            return Plan((), position, notes=notes) if notes else None
+            return Plan((), position, notes=notes, left=left) if notes or left else None
         expiry.expire(sweep.done_with(lookback))
         expiry.add(result.remember, result.latest)
         expiry.remember[_WAITING] = sweep.waiting or None
@@ -156,6 +156,7 @@ class ObjectSource(Source[C], abc.ABC):
             total_bytes=result.planned_bytes if complete else None,
             total_splits=len(result.splits) if complete else None,
             notes=notes,
+            left=left,
         )
 
     def open(self, split: Split) -> ObjectPayload:

@@ -23,8 +23,8 @@ class PlanResult:
         planned_bytes: sizes of the splits, summed.
         waiting: at most how many files are left for the next plan.
         waiting_bytes: their sizes, summed.
-        unsettled: how many files were changed too recently.
-        tails: how many files have a last line without an end.
+        unsettled: paths of files that were changed too recently.
+        tails: paths of files that have a last line without an end.
         torn: paths of files of which such a line was read before.
         replaced: paths of files whose content has changed since they were read.
         own: how many files the pipeline itself wrote.
@@ -35,8 +35,8 @@ class PlanResult:
     planned_bytes: int = 0
     waiting: int = 0
     waiting_bytes: int = 0
-    unsettled: int = 0
-    tails: int = 0
+    unsettled: list[str] = field(default_factory=list)
+    tails: list[str] = field(default_factory=list)
     torn: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     own: int = 0
@@ -69,15 +69,18 @@ class PlanResult:
         """Yield notes for the receipt."""
         if self.own:
             yield f"{self.own} files below the pipeline's own outputs are skipped"
-        if self.unsettled:
-            yield f"{self.unsettled} files were changed too recently and wait (min_age)"
-        if self.tails:
-            yield f"{self.tails} files end within a line, which waits to be completed (tail_wait)"
         if self.torn:
             yield f"continued after a line that was read before it was complete: {_some(self.torn)}"
         if self.replaced:
             done = "read again from the start" if reread else "skipped (on_replaced: skip)"
             yield f"content replaced since it was read, {done}: {_some(self.replaced)}"
+
+    def left(self) -> Iterator[str]:
+        """Yield what a later run has to read."""
+        if self.unsettled:
+            yield f"not read, changed too recently (min_age): {_some(self.unsettled)}"
+        if self.tails:
+            yield f"a last line without a line end was not read (tail_wait): {_some(self.tails)}"
 
 
 def _some(names: Sequence[str]) -> str:

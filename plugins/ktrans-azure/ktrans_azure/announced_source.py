@@ -59,10 +59,10 @@ class AnnouncedBlobSource(AzureBlobSource):
         left = self._look(sorted(waiting | intake.names), memory, budget, result)
         planned = {split.data["key"] for split in result.splits}
         messages = intake.settle(planned, left - waiting)
-        notes = tuple(result.notes())
+        notes, unread = tuple(result.notes()), tuple(result.left())
         splits = (*intake.splits, *result.splits)
         if not splits:
-            return Plan((), position, notes=notes) if notes else None
+            return Plan((), position, notes=notes, left=unread) if notes or unread else None
         expiry.expire(self.now() - timedelta(seconds=self.config.lookback))
         expiry.add(result.remember, self.now())
         self.objects.expect(result.splits)
@@ -75,6 +75,7 @@ class AnnouncedBlobSource(AzureBlobSource):
             },
             remember=expiry.remember,
             notes=notes,
+            left=unread,
         )
 
     def _look(

@@ -86,5 +86,7 @@ WANTED = (
     _text("flow_scope"),
     _text("path_class"),
     Wanted("cost_estimate", "real", ("cost_estimate",)),
+    _text("source_uri"),
+    _whole("source_pos"),
 )  # fmt: skip
 """All other columns; `flows` and `sample_weight` are the number of flows that a row stands for."""

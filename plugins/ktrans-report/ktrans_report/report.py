@@ -116,6 +116,13 @@ def _notes(lake: Lake, numbers: dict[str, Any], options: Options) -> list[str]:
         made.append("Bytes and packets are of both directions where a row reports both.")
     if numbers["nodata"] or numbers["skipdata"]:
         made.append("NODATA and SKIPDATA rows are not flows; only coverage counts them.")
+    if numbers["read_twice"]:
+        made.insert(
+            0,
+            f"Read twice: {text.amount(numbers['read_twice'], 'rows')} are of the same record"
+            " (`source_uri` and `source_pos`) as another row, and count twice. A rewind that kept"
+            " its files, a reset of the state, or two pipelines that write to one folder cause this.",
+        )
     made += _lacking(lake, numbers)
     made.append(
         "Counters are those of the logs. Some clouds and exporters sample before they log"

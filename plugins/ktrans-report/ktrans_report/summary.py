@@ -41,10 +41,23 @@ def figures(lake: Lake) -> dict[str, Any]:
         **numbers,
         **{key: us if us is None else text.moment(us).isoformat() for key, us in times.items()},
         "busiest_hour_amount": hour["v"],
+        "read_twice": _read_twice(lake),
         "measured_in": unit.unit,
         "files": lake.files,
         "file_bytes": lake.size,
     }
+
+
+def _read_twice(lake: Lake) -> int:
+    """Return how many rows are of a record of which there is a row already."""
+    if not lake.has("source_uri", "source_pos"):
+        return 0
+    found = lake.one(
+        "SELECT coalesce(sum(n - 1), 0)::BIGINT AS n FROM (SELECT count(*) AS n FROM read"
+        " WHERE source_uri IS NOT NULL AND source_pos IS NOT NULL"
+        " GROUP BY hash(source_uri), source_pos HAVING count(*) > 1)"
+    )
+    return int(found["n"])
 
 
 def tiles(lake: Lake, numbers: dict[str, Any], sections: list[Section]) -> list[Tile]:

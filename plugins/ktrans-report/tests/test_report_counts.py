@@ -275,3 +275,14 @@ def test_counters_that_cannot_be_are_left_out_and_told(numbers):
     assert told["summary"]["bytes"] == 5
     assert told["summary"]["impossible"] == 2
     assert any("With impossible counters: 2 rows" in note for note in told["notes"])
+
+
+def test_rows_that_were_read_twice_are_counted_and_said(lake):
+    from ktrans_report.options import Options
+    from ktrans_report.report import make
+
+    rows = [flow(source_uri="file:///a.log", source_pos=at) for at in (1, 2, 2, 2)]
+    rows += [flow(source_uri="file:///b.log", source_pos=1), flow(), flow()]
+    report = make(Options(places=(lake(rows),)))
+    assert report.numbers["read_twice"] == 2
+    assert report.notes[0].startswith("Read twice: 2 rows")

@@ -347,9 +347,21 @@ def test_notes_are_shown_without_a_terminal_unless_it_is_quiet(project, ktrans):
     assert ktrans("run", path) == (
         0,
         "",
-        "note: 1 files end within a line, which waits to be completed (tail_wait)\n",
+        (
+            "warning: left for a later run: a last line without a line end was not read "
+            f"(tail_wait): {project}/logs/torn.log\n"
+        ),
     )
+    assert "! left for a later run" in ktrans("run", "--summary", path)[2]
     assert ktrans("run", "-q", path) == (0, "", "")
+
+
+def test_a_fresh_json_file_is_read_by_the_first_run(project, ktrans_json):
+    record = '{"type": "x", "srcaddr": "10.0.0.1", "dstaddr": "10.0.0.2"}'
+    (project / "logs/fresh.json").write_text(f"{record}\n{record}")
+    receipt = ktrans_json("run", config(project))[1]
+    assert receipt["splits"] == 2
+    assert receipt["left"] == []
 
 
 def test_state_reset_clears_what_standard_input_left(project, ktrans):

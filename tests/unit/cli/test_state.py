@@ -67,18 +67,27 @@ def test_rewind_reads_again_what_came_later(project, ktrans, ktrans_json, later)
     code, out, err = ktrans("state", "rewind", "demo.yaml", "--to", later, "--yes")
     assert code == 0
     assert "rewind to the end of epoch 1" in out
-    assert "unless you remove the first ones (2 outputs: those with demo.lines." in out
+    assert "whose 2 files will be removed" in out
+    assert "outputs of rewound epochs were removed" in err
     assert "continues after epoch 1" in err
     assert ktrans("run", "demo.yaml")[0] == 0
-    assert lines(project) == sorted([*before, 2, 3])
+    assert lines(project) == before
     statuses = [e["status"] for e in ktrans_json("state", "show", "demo.yaml")[1]["epochs"]]
     assert statuses == ["done", "rewound", "done"]
 
 
 def test_rewind_names_the_files_that_would_be_there_twice(project, ktrans, ktrans_json, later):
     before = lines(project)
-    _, result = ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--yes")
+    way = ("state", "rewind", "demo.yaml", "--to", later, "--yes", "--keep")
+    assert (
+        "unless you remove the first ones (2 outputs: those with demo.lines."
+        in (ktrans(*way[:-2], "--keep", "--dry-run")[1])
+    )
+    _, result = ktrans_json(*way)
+    assert result["removed"] == 0
     for sink in result["sinks"]:
+        if not sink["rows"]:
+            continue
         for path in list(project.rglob(f"*{sink['files'][0]}*")):
             path.unlink()
     assert ktrans("run", "demo.yaml")[0] == 0
@@ -95,14 +104,60 @@ def test_rewind_tells_apart_what_replayed_rejects(project, ktrans, ktrans_json, 
     assert "Keep what was published by epoch 2, which replayed rejects" in ktrans(*way)[1]
     code, result = ktrans_json(*way)
     assert (code, result["epochs"], result["replays"], result["splits"]) == (0, [2], [2], 0)
-    assert [sink["files"] for sink in result["sinks"]] == [[], []]
+    assert [sink["files"] for sink in result["sinks"]] == [[], [], []]
+    assert ktrans_json(*way[:-1], "--yes")[1]["removed"] == 0
+
+
+def test_rewind_removes_the_rejects_that_will_be_rejected_again(project, ktrans, ktrans_json):
+    (project / "logs/bad.log").write_text("2 nonsense\n")
+    ktrans("run", "demo.yaml")
+    before = ktrans_json("rejects", "list", "demo.yaml")[1]["rejects"]
+    assert before
+    assert ktrans("state", "rewind", "demo.yaml", "--to", "2020-01-01", "--yes")[0] == 0
+    assert ktrans_json("rejects", "list", "demo.yaml")[1]["rejects"] == []
+    ktrans("run", "demo.yaml")
+    assert ktrans_json("rejects", "list", "demo.yaml")[1]["rejects"] == before
+
+
+def test_a_rewind_that_was_killed_before_it_removed_files_is_completed(
+    project, ktrans, ktrans_json, later, monkeypatch
+):
+    before = lines(project)
+    with monkeypatch.context() as killed:
+        killed.setattr("ktrans.sinks.file.FileSink.withdraw", lambda *_: 1 / 0)
+        assert ktrans("state", "rewind", "demo.yaml", "--to", later, "--yes")[0] == 70
+    assert lines(project) == before
+    assert ktrans_json("state", "rewind", "demo.yaml", "--to", later, "--yes")[1]["removed"] > 0
+    assert ktrans("run", "demo.yaml")[0] == 0
+    assert lines(project) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("state", "reset", "demo.yaml"),
+        ("state", "forget", "demo.yaml", "--prefix", "/"),
+        ("state", "rewind", "demo.yaml", "--to", "2020-01-01"),
+    ],
+)
+def test_without_a_terminal_to_ask_on_a_confirmation_has_to_be_given(
+    project, ktrans, monkeypatch, command
+):
+    ktrans("run", "demo.yaml")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    code, _, err = ktrans(*command)
+    assert code == 2
+    assert "give --yes" in err
+    assert ktrans(*command, "--yes")[0] == 0
 
 
 def test_rewind_asks_first(project, ktrans, ktrans_json, later, monkeypatch):
     code, out, err = ktrans("state", "rewind", "demo.yaml", "--to", "0s")
     assert (code, err) == (0, "")
     assert "nothing was recorded after" in out
-    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    terminal = io.StringIO("n\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
     code, _, err = ktrans("state", "rewind", "demo.yaml", "--to", later)
     assert code == 130
     assert "Rewind?" in err

@@ -188,15 +188,50 @@ CASES = {
     "an open bracket": (
         "source: {type: shop, paths: [x}\n",
         (
-            "yaml|demo.yaml:1:31|not YAML: expected ',' or ']', but got '}' (while parsing a flow "
-            "sequence)|"
+            "yaml|demo.yaml:1:31|not YAML: expected ',' or ']', but got '}' (in a list that began "
+            "with [)|a comma is missing, or a bracket is not closed"
+        ),
+    ),
+    "a path with braces between braces": (
+        SHOP + "sinks: [{type: box, path: out/{action}/}]\n",
+        (
+            "yaml|demo.yaml:2:31|not YAML: expected ',' or '}', but got '{' (in a mapping that began "
+            'with {)|within { } and [ ] put text that holds { or [ in quotes: "out/{action}/"'
+        ),
+    ),
+    "a path that begins with a brace": (
+        SHOP + "sinks:\n- type: box\n  path: {action}/x\n",
+        (
+            "yaml|demo.yaml:4:17|not YAML: expected a new line with the next key, but found text (in "
+            'a mapping)|put text that begins with { or [ in quotes: "{action}/"'
+        ),
+    ),
+    "a path that is all braces": (
+        SHOP + "sinks:\n- type: box\n  path: {action}\n",
+        (
+            "wrong_value|demo.yaml:4:9|`path` of sink box must be text, not a mapping|put text that "
+            "begins with { in quotes"
+        ),
+    ),
+    "a glob without quotes": (
+        "source: {type: shop, paths: [*.log]}\n" + BOX,
+        (
+            "yaml|demo.yaml:1:30|not YAML: found undefined alias '.log'|put text that begins with * "
+            'in quotes: "*.log"'
+        ),
+    ),
+    "text behind a closing quote": (
+        SHOP + "sinks:\n- type: box\n  path: 'a' or 'b'\n",
+        (
+            "yaml|demo.yaml:4:13|not YAML: expected a new line with the next key, but found text (in "
+            "a mapping)|there is text behind a closing quote: put all of it in quotes"
         ),
     ),
     "a reference without quotes between braces": (
         "source: {type: shop, paths: [x], region: ${env:R}}\n" + BOX,
         (
-            "yaml|demo.yaml:1:43|not YAML: expected ',' or '}', but got '{' (while parsing a flow "
-            'mapping)|between { and } put references in quotes: "${env:NAME}"'
+            "yaml|demo.yaml:1:43|not YAML: expected ',' or '}', but got '{' (in a mapping that began "
+            'with {)|between { and } put references in quotes: "${env:NAME}"'
         ),
     ),
     "a tag": (SHOP + "sinks: !!python/name:os.system x\n", None),

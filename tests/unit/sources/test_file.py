@@ -221,10 +221,33 @@ def test_a_torn_last_line_waits_for_its_end(tmp_path):
     assert files.read() == [("a.log", 1, b"1\n2\n")]
     waiting = files.plan()
     assert waiting.splits == ()
-    assert "within a line" in waiting.notes[0]
+    assert waiting.left == (f"a last line without a line end was not read (tail_wait): {log}",)
     with log.open("ab") as file:
         file.write(b"ne\n")
     assert files.read() == [("a.log", 3, b"3 is not done\n")]
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        b'{"a": 1}',
+        b'{"a": 1}\n{"a": 2}',
+        b'{"a": 1}{"a": 2} \r',
+        b'\xef\xbb\xbf[{"a": 1},\n {"a": 2}]',
+        b'{\n  "a": [1, 2]\n}',
+    ],
+)
+def test_json_that_is_complete_needs_no_line_end(tmp_path, whole):
+    (tmp_path / "a.json").write_bytes(whole)
+    files = Files(tmp_path, tail_wait=60)
+    assert files.read() == [("a.json", 1, whole)]
+    assert files.plan() is None
+
+
+@pytest.mark.parametrize("torn", [b'{"a": {}', b"1 {}", b'{"a": "{}', b'{"a": 1}}', b"[1]x]"])
+def test_json_that_is_not_complete_waits(tmp_path, torn):
+    (tmp_path / "a.json").write_bytes(b'{"a": 0}\n' + torn)
+    assert Files(tmp_path, tail_wait=60).read() == [("a.json", 1, b'{"a": 0}\n')]
 
 
 def test_a_last_line_without_an_end_is_taken_when_the_file_is_at_rest(tmp_path):
@@ -320,7 +343,7 @@ def test_settling(tmp_path):
     write(tmp_path, "young.log", "old.log")
     age(tmp_path / "old.log", 100)
     files = Files(tmp_path, min_age=30)
-    assert "1 files" in files.plan().notes[0]
+    assert "changed too recently" in files.plan().left[0]
     assert files.names() == ["old.log"]
     age(tmp_path / "young.log", 100)
     assert files.names() == ["young.log"]

@@ -138,7 +138,7 @@ def test_an_object_that_is_not_settled_waits(site):
     with site.source(min_age=30) as source:
         plan = source.plan(None, site.memory, Budget())
         assert plan.splits == ()
-        assert "1 objects were changed too recently" in plan.notes[0]
+        assert plan.left == ("objects that were changed too recently (min_age): 1",)
     site.clock.add(seconds=25)
     assert step(site, min_age=30) == ["a"]
 

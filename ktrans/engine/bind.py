@@ -1,0 +1,174 @@
+"""Binds the components of a pipeline, each to the schema that it will get.
+
+Columns are pruned from the sinks backwards: each stage declares what it reads, and the decoder
+builds only what a later stage needs (for logs with many fields this matters most for speed).
+If that fails, all stages are bound once more with all columns, to find the errors of all stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from ktrans.api import ConfigError, Enricher
+from ktrans.engine.assembly import Assembly, BoundSink
+from ktrans.engine.config_problems import ConfigProblems, key_of
+from ktrans.engine.enricher_state import check_repeated_totals, check_state_id
+from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA
+from ktrans.expressions import columns_of, compile_expression
+from ktrans.flow.schema import COUNTERS
+from ktrans.kit.columns import OptionErrors, option, require
+
+ALWAYS = (*COUNTERS, "log_status")
+"""Columns that the ledger reads, whether or not a sink needs them."""
+
+
+def bind(assembly: Assembly, problems: ConfigProblems) -> None:
+    """Bind all components, and collect all errors."""
+    wanted = _wanted(assembly, problems)
+    if not problems.errors:
+        pruned = ConfigProblems(problems.where)
+        _Binder(assembly, pruned).bind(wanted)
+        if not pruned.errors:
+            return
+        problems.errors = pruned.errors
+    complete = ConfigProblems(problems.where)
+    _Binder(assembly, complete).bind(None)
+    complete.add(problems.errors)
+    problems.errors = complete.errors
+
+
+@dataclass(slots=True)
+class _Binder:
+    """Binds one stage after the other.
+
+    Attributes:
+        schemas: what the next stage may get. It is one schema as long as no stage has failed, and
+            none if nothing is known. After a failed enricher there are two: without the columns that
+            it adds, and with them as nulls. Only an error that both have is one of its own.
+    """
+
+    assembly: Assembly
+    problems: ConfigProblems
+    schemas: list[pa.Schema] = field(default_factory=list)
+
+    def bind(self, wanted: Sequence[str] | None) -> None:
+        assembly = self.assembly
+        with self.problems.at("decoder", "decoder"):
+            assembly.decoder_schema = assembly.decoder.schema(wanted)
+            self.schemas = [assembly.decoder_schema]
+        assembly.schemas = [("decoder", assembly.decoder_schema)]
+        for index, (name, enricher) in enumerate(assembly.enrichers):
+            bound = self._each(enricher.bind, name, "enrichers", index)
+            if bound is None:
+                self._pass_by(enricher)
+            else:
+                self.schemas = bound
+                assembly.schemas.append((name, bound[0]))
+        for index, sink in enumerate(assembly.sinks):
+            self._each(sink_binder(sink), sink.entry.id, "sinks", index)
+        assert assembly.rejects is not None
+        assembly.rejects.schema = STORED_REJECT_SCHEMA
+        with self.problems.at("rejects", "rejects"):
+            assembly.rejects.sink.bind(STORED_REJECT_SCHEMA)
+        self._check_stateful()
+
+    def _each(
+        self, call: Callable[[pa.Schema], pa.Schema], name: str, *place: str | int
+    ) -> list[pa.Schema] | None:
+        """Bind a stage to each schema that it may get; None if it fails for any."""
+        bound: list[pa.Schema] = []
+        found: list[list[ConfigError]] = []
+        for schema in self.schemas:
+            problems = ConfigProblems(self.problems.where)
+            with problems.at(name, *place):
+                bound.append(call(schema))
+            found.append(problems.errors)
+        if found:
+            common = set.intersection(*({key_of(error) for error in errors} for errors in found))
+            self.problems.errors += [error for error in found[0] if key_of(error) in common]
+        return None if not bound or any(found) else bound
+
+    def _pass_by(self, enricher: Enricher[Any]) -> None:
+        """Go on behind an enricher that failed."""
+        try:
+            keeps, adds = enricher.keeps(), enricher.adds()
+        except ConfigError:
+            self.schemas = []
+            return
+        if self.schemas:
+            first, last = (
+                [field for field in schema if keeps is None or field.name in keeps]
+                for schema in (self.schemas[0], self.schemas[-1])
+            )
+            nulls = [pa.field(name, pa.null()) for name in adds]
+            last = [field for field in last if field.name not in adds] + nulls
+            self.schemas = [pa.schema(first), pa.schema(last)]
+
+    def _check_stateful(self) -> None:
+        """Check the names of stored states, and that the sinks can take repeated totals."""
+        assembly = self.assembly
+        for index, (name, _) in enumerate(assembly.enrichers):
+            with self.problems.at(name, "enrichers", index):
+                check_state_id(assembly.enrichers, index)
+            for place, bound in enumerate(assembly.sinks):
+                with self.problems.at(bound.entry.id, "sinks", place):
+                    check_repeated_totals(assembly.enrichers[index], bound.entry.id, bound.sink)
+
+
+def sink_binder(bound: BoundSink) -> Callable[[pa.Schema], pa.Schema]:
+    """Return the function that binds a sink, its `where` and its `columns` to a schema."""
+
+    def bind_sink(schema: pa.Schema) -> pa.Schema:
+        entry = bound.entry
+        errors = OptionErrors()
+        if entry.where is not None:
+            with errors.option("where"):
+                bound.where = compile_expression(entry.where, schema, require="bool")
+        for index, name in enumerate(entry.columns or ()):
+            with errors.option(f"columns.{index}"):
+                require(schema, [name], f"sink {entry.id!r}")
+        if entry.columns is not None:
+            fields = [schema.field(name) for name in entry.columns if name in schema.names]
+            schema = pa.schema(fields, metadata=schema.metadata)
+        bound.schema = schema
+        if len(schema) == len(entry.columns or schema):
+            with errors.option(None):
+                bound.sink.bind(schema)
+        errors.finish()
+        return schema
+
+    return bind_sink
+
+
+def _wanted(assembly: Assembly, problems: ConfigProblems) -> Sequence[str] | None:
+    """Return the columns that the decoder has to build; None means all."""
+    wanted: set[str] | None = set()
+    for index, bound in enumerate(assembly.sinks):
+        with problems.at(bound.entry.id, "sinks", index):
+            needs: Sequence[str] | None = bound.entry.columns
+            if needs is None:
+                needs = bound.sink.needs()
+            wanted = None if wanted is None or needs is None else wanted | set(needs)
+            if bound.entry.where is not None and wanted is not None:
+                with option("where"):
+                    wanted |= columns_of(bound.entry.where)
+    for index, (name, enricher) in reversed([*enumerate(assembly.enrichers)]):
+        with problems.at(name, "enrichers", index):
+            wanted = _before(enricher, wanted)
+    return None if wanted is None else sorted(wanted | set(ALWAYS))
+
+
+def _before(enricher: Enricher[Any], wanted: set[str] | None) -> set[str] | None:
+    """Return the columns that an enricher must receive to pass on `wanted`."""
+    needs, keeps = enricher.needs(), enricher.keeps()
+    if needs is None:
+        return None
+    if keeps is not None:
+        wanted = set(keeps) if wanted is None else wanted & {*keeps, *enricher.adds()}
+    if wanted is None:
+        return None
+    return (wanted - set(enricher.adds())) | set(needs) | set(ALWAYS)

@@ -1,0 +1,140 @@
+"""All errors of a pipeline file are reported at once, each with its place and its component."""
+
+from __future__ import annotations
+
+import pytest
+
+from ktrans.api import ConfigError, ConfigErrors
+from ktrans.config.load import load_pipeline
+from ktrans.engine.assemble import assemble
+from ktrans.registry.catalogue import Catalogue
+
+HEAD = "source: {type: file, paths: logs/}\ndecoder: {type: aws_vpc}\n"
+SINKS = "sinks: [{type: stdout}]\n"
+
+
+@pytest.fixture
+def found(tmp_path):
+    """Return the errors of a pipeline file: place, component, and first line of the message."""
+
+    def found(text: str) -> list[tuple[str, str, str]]:
+        path = tmp_path / "p.yaml"
+        path.write_text(HEAD + text)
+        catalogue = Catalogue()
+        with pytest.raises(ConfigErrors) as caught:
+            assemble(load_pipeline(path, catalogue), catalogue)
+        return [
+            (
+                str(error.where).rpartition("p.yaml:")[2],
+                error.component or "",
+                error.message.splitlines()[0],
+            )
+            for error in caught.value.errors
+        ]
+
+    return found
+
+
+def test_errors_of_all_stages_are_found_at_once(found):
+    assert found(
+        """\
+enrichers:
+  - {type: filter, where: bites > 5}
+  - type: derive
+    columns:
+      kilo: byts / 1000
+      mega: kilo / 1000
+      giga: bytes / (
+  - {type: filter, where: "mega > 3 and giga > 1"}
+  - {type: filter, where: "protocol in (6, 'x')"}
+  - type: select
+    keep: [bytes, mega, packts]
+sinks:
+  - type: file
+    path: out/
+    where: acton = 'reject'
+    columns: [bytes, mega, paket]
+    format: {type: csv}
+  - {type: stdout, where: bytes}
+"""
+    ) == [
+        ("4:27", "enrichers[0] filter", "unknown column 'bites'"),
+        ("7:13", "enrichers[1] derive", "unknown column 'byts'"),
+        ("9:22", "enrichers[1] derive", "expected a value, found the end"),
+        ("11:44", "enrichers[3] filter", "protocol is a number, not a name"),
+        ("13:11", "enrichers[4] select", "select: keep: there is no column 'packts'"),
+        ("17:12", "file", "unknown column 'acton'"),
+        ("18:28", "file", "sink 'file': there is no column 'paket'"),
+        ("20:27", "stdout", "this is an int, where a bool is needed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ("where: action = 'reject' or bites > 1", "5:33"),
+        ("where: \"action = 'reject' or bites > 1\"", "5:34"),
+        ("where: 'bytes = 1 or bites > 1'", "5:26"),
+        ("where: 'action = ''reject'' or bites > 1'", "5:12"),
+        ("where: |\n      bytes = 1 or\n      bites > 1", "5:12"),
+        ("where: >-\n      bytes = 1 or bites > 1", "5:12"),
+        ("where: bytes = 1\n      or bites > 1", "5:12"),
+    ],
+)
+def test_the_column_is_within_the_value_if_that_is_on_one_line(found, written, place):
+    (error,) = found(f"enrichers:\n  - type: filter\n    {written}\n{SINKS}")
+    assert error == (place, "enrichers[0] filter", "unknown column 'bites'")
+
+
+def test_the_places_of_values_from_the_environment_are_those_of_the_reference(found, monkeypatch):
+    monkeypatch.setenv("CONDITION", "bytes = 1 or bites > 1")
+    (error,) = found(f'enrichers: [{{type: filter, where: "${{env:CONDITION}}"}}]\n{SINKS}')
+    assert error[0] == "3:35"
+
+
+def test_a_stage_behind_a_wrong_one_is_not_blamed_for_columns_that_it_lacks(found, tmp_path):
+    (tmp_path / "sites.csv").write_text("prefix,site\n10.0.0.0/8,a\n")
+    errors = found(
+        """\
+enrichers:
+  - type: cidr
+    table: sites.csv
+    addresses: [src_addr, dst_adr]
+  - type: derive
+    columns: {here: "src_site = 'a'"}
+  - type: filter
+    where: here
+sinks: [{type: stdout, where: "src_site = 'a' and here"}]
+"""
+    )
+    assert [error[1] for error in errors] == ["enrichers[0] cidr"]
+
+
+def test_hints_name_columns_that_no_other_stage_reads(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text(f"{HEAD}sinks: [{{type: stdout, columns: [bytes, dst_prt, zzzzzz]}}]\n")
+    catalogue = Catalogue()
+    with pytest.raises(ConfigErrors) as caught:
+        assemble(load_pipeline(path, catalogue), catalogue)
+    first, second = caught.value.errors
+    assert first.hint == "did you mean 'dst_port'?"
+    assert "src_addr, dst_addr, src_port" in str(second.hint)
+
+
+def load_error(tmp_path, text):
+    path = tmp_path / "p.yaml"
+    path.write_text(HEAD + text)
+    with pytest.raises(ConfigError) as caught:
+        load_pipeline(path, Catalogue(), environ={"SALT": "short"})
+    return caught.value
+
+
+def test_an_unknown_component_is_not_taken_for_one_that_is_hardly_like_it(tmp_path):
+    error = load_error(tmp_path, "sinks: [{type: clickhouse}]\n")
+    assert str(error.hint).startswith("installed sinks: ")
+
+
+def test_a_secret_that_is_too_short_is_no_list(tmp_path):
+    text = 'enrichers: [{type: hash_addresses, salt: "${env:SALT}"}]\n'
+    error = load_error(tmp_path, text + SINKS)
+    assert "must be at least 16 characters long" in error.message
