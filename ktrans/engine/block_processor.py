@@ -9,12 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import Decoded, Enricher, StatefulEnricher, Writer
+from ktrans.api import Decoded, Enricher, Refused, StatefulEnricher, Writer
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.ledger import Ledger, StageLedger, Tally
 from ktrans.engine.ledger_counts import apply_counted, count_status, measure
 from ktrans.engine.rejects.stored_form import to_stored
 from ktrans.engine.stage_times import StageTimes, now
+from ktrans.kit.rows.refuse import encode_rows
 
 
 class BlockError(Exception):
@@ -35,7 +36,9 @@ class BlockResult:
         batch: its rows after the last enricher that was applied; None if there are none.
         tally: the counts of `batch`.
         prepared: what a stateful enricher has prepared of `batch`.
-        encoded: for each sink what its writer has encoded, once all enrichers were applied.
+        encoded: for each sink what its writer has encoded, once all enrichers were applied: usually
+            one item, more or none if rows were refused.
+        refused: for each sink the rows that its writer could not encode.
         rejects: the encoded rejects.
         torn: URIs of objects that end in the middle of a record.
         times: how long the stages took.
@@ -45,7 +48,8 @@ class BlockResult:
     batch: pa.RecordBatch | None = None
     tally: Tally = field(default_factory=Tally)
     prepared: Any = None
-    encoded: list[Any] = field(default_factory=list)
+    encoded: list[list[Any]] = field(default_factory=list)
+    refused: list[list[Refused]] = field(default_factory=list)
     rejects: Any = None
     torn: list[str] = field(default_factory=list)
     times: StageTimes = field(default_factory=StageTimes)
@@ -120,7 +124,9 @@ class BlockProcessor:
             if rows.num_rows != result.batch.num_rows:
                 stage.filtered.add(result.tally.minus(measure(rows)))
             rows = bound.select(rows)
-            result.encoded.append(writer.encode(rows) if rows.num_rows else None)
+            encoded, refused = encode_rows(writer.encode, rows)
+            result.encoded.append(encoded)
+            result.refused.append(refused)
             result.times.note("encode", stage.name, began, now())
 
     def _decode(self, index: int, block: Any) -> Decoded:
