@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ktrans.api.errors import PluginError as PluginError
     from ktrans.api.errors import RejectError as RejectError
     from ktrans.api.errors import RetryableError as RetryableError
+    from ktrans.api.errors import RowsError as RowsError
     from ktrans.api.errors import RunError as RunError
     from ktrans.api.errors import SplitChangedError as SplitChangedError
     from ktrans.api.errors import SplitError as SplitError

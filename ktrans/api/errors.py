@@ -29,7 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
@@ -240,6 +240,22 @@ class StageLostError(RunError):
     """A sink finds neither the staged nor the published form of what a receipt names."""
 
     default_code = "stage_lost"
+
+
+class RowsError(RunError):
+    """Some rows of a batch can never be written: they become rejects, and the others go on.
+
+    Raised by `Writer.encode` and `Format.encode`. `rows` flags them in the batch that was passed: a
+    sequence, numpy or Arrow array of booleans. `code` is the reason of the rejects.
+    """
+
+    default_code = "row_not_encodable"
+
+    def __init__(
+        self, message: str, *, rows: Any, code: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.rows = rows
 
 
 class InterruptedRunError(RunError):

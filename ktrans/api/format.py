@@ -88,7 +88,11 @@ class Format(Component[C], abc.ABC):
 
     @abc.abstractmethod
     def encode(self, batch: pa.RecordBatch) -> Encoded:
-        """Turn a batch into bytes (or what `FormatWriter.write` takes). Pure; any thread."""
+        """Turn a batch into bytes (or what `FormatWriter.write` takes). Pure; any thread.
+
+        Raises:
+            RowsError: some rows have no form here; the others are passed again without them.
+        """
 
     @abc.abstractmethod
     def open(self, stream: BinaryIO) -> FormatWriter:

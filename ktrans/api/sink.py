@@ -121,7 +121,11 @@ class Writer(abc.ABC):
     """
 
     def encode(self, batch: pa.RecordBatch) -> Any:
-        """Do the part of writing that needs no order. Pure."""
+        """Do the part of writing that needs no order. Pure.
+
+        Raises:
+            RowsError: some rows can never be written; the others are passed again without them.
+        """
         return batch
 
     @abc.abstractmethod

@@ -9,13 +9,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import Decoded, Enricher, StatefulEnricher, Writer
+from ktrans.api import Decoded, Enricher, Refused, StatefulEnricher, Writer
 from ktrans.api.rejects import STRANGE_REASONS
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.ledger import Ledger, StageLedger, Tally
 from ktrans.engine.ledger_counts import apply_counted, count_status, measure
 from ktrans.engine.rejects.stored_form import to_stored
 from ktrans.engine.stage_times import StageTimes, now
+from ktrans.kit.rows.refuse import encode_rows
 
 
 class BlockError(Exception):
@@ -36,7 +37,9 @@ class BlockResult:
         batch: its rows after the last enricher that was applied; None if there are none.
         tally: the counts of `batch`.
         prepared: what a stateful enricher has prepared of `batch`.
-        encoded: for each sink what its writer has encoded, once all enrichers were applied.
+        encoded: for each sink what its writer has encoded, once all enrichers were applied: usually
+            one item, more or none if rows were refused.
+        refused: for each sink the rows that its writer could not encode.
         rejects: the encoded rejects.
         torn: URIs of objects that end in the middle of a record.
         strange: for each block whether its records are not of the log at all; None if it has none.
@@ -47,7 +50,8 @@ class BlockResult:
     batch: pa.RecordBatch | None = None
     tally: Tally = field(default_factory=Tally)
     prepared: Any = None
-    encoded: list[Any] = field(default_factory=list)
+    encoded: list[list[Any]] = field(default_factory=list)
+    refused: list[list[Refused]] = field(default_factory=list)
     rejects: Any = None
     torn: list[str] = field(default_factory=list)
     strange: list[bool | None] = field(default_factory=list)
@@ -127,7 +131,9 @@ class BlockProcessor:
             if rows.num_rows != result.batch.num_rows:
                 stage.filtered.add(result.tally.minus(measure(rows)))
             rows = bound.select(rows)
-            result.encoded.append(writer.encode(rows) if rows.num_rows else None)
+            encoded, refused = encode_rows(writer.encode, rows)
+            result.encoded.append(encoded)
+            result.refused.append(refused)
             result.times.note("encode", stage.name, began, now())
 
     def _decode(self, index: int, block: Any) -> Decoded:

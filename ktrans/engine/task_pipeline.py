@@ -125,13 +125,17 @@ class TaskPipeline:
 
     def _write(self, result: BlockResult) -> None:
         for bound, writer, encoded in zip(self._sinks, self._writers, result.encoded, strict=False):
-            if encoded is not None:
-                began = now()
-                writer.write(encoded)
-                result.times.note("write", bound.entry.id, began, now())
+            began = now()
+            for each in encoded:
+                writer.write(each)
+            result.times.note("write", bound.entry.id, began, now())
         if result.rejects is not None:
             self._reject_writer.write(result.rejects)
         self.ledger.add(result.ledger)
+        stages = self.ledger.stages[-len(self._writers) : -1]
+        for stage, items in zip(stages, result.refused, strict=False):
+            for refused in items:
+                self._reject_refused(stage.name, stage, refused)
         self.times.add(result.times)
 
     def _reject_refused_by(self, enricher: Enricher[Any], stage: StageLedger) -> None:

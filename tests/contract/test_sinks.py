@@ -71,7 +71,7 @@ class FileCase(SinkCase):
             if self.suffix == ".parquet":
                 found += pq.ParquetFile(path).read()["n"].to_pylist()
             else:
-                found += [json.loads(line)["n"] for line in path.read_text().splitlines()]
+                found += [json.loads(line)["n"] for line in path.read_bytes().splitlines()]
         return sorted(found)
 
     def leftovers(self):

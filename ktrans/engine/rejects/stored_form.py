@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import REJECT_SCHEMA, Refused, reject_batch
+from ktrans.kit.rows.json import is_jsonable, object_pieces
+from ktrans.kit.rows.pieces import texts_of
 from ktrans.state.epochs import Quarantine
 
 STORED_REJECT_SCHEMA = pa.schema(
@@ -85,18 +86,26 @@ def split_reject(quarantine: Quarantine, decoder: str, version: str) -> pa.Recor
 
 
 def refused_rows(stage: str, refused: Refused) -> pa.RecordBatch:
-    """Return the rejects of rows that a sink or a rollup refused; `raw` is the row as JSON.
-
-    There are few of them, or the reject limit stops the run, so this works row by row.
-    """
-    rows = refused.rows.to_pylist()
+    """Return the rejects of rows that a sink or a rollup refused; `raw` is the row as JSON."""
+    rows = refused.rows
+    names = [field.name for field in rows.schema if is_jsonable(field.type)]
+    texts = texts_of(
+        rows.select(names), lambda part: object_pieces(names, part.columns, nulls=False)
+    )
     batch = reject_batch(
         "",
-        [row.get("source_pos") for row in rows],
-        [refused.reason] * len(rows),
-        [msgspec.json.encode(row, enc_hook=str) for row in rows],
-        details=[refused.detail] * len(rows),
+        _values(rows, "source_pos", pa.int64()),
+        pa.repeat(refused.reason, rows.num_rows),
+        pa.chunked_array(texts, pa.string()),
+        details=pa.repeat(refused.detail, rows.num_rows),
         decoder=f"{SINK}{stage}",
     )
-    uris = [row.get("source_uri") or f"{SINK}{stage}" for row in rows]
-    return batch.set_column(0, REJECT_SCHEMA.field(0), pa.array(uris, pa.string()))
+    uris = pc.fill_null(_values(rows, "source_uri", pa.string()), f"{SINK}{stage}")
+    return batch.set_column(0, REJECT_SCHEMA.field(0), uris)
+
+
+def _values(rows: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:
+    """Return a column, or nulls if the rows do not have it."""
+    if name not in rows.schema.names:
+        return pa.nulls(rows.num_rows, kind)
+    return rows.column(name).cast(kind)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
-from ktrans.api import ComponentConfig, ConfigError, RunError
+from ktrans.api import ComponentConfig, ConfigError, RowsError
 from ktrans.kit.rows import points as _points
 from ktrans.kit.rows.escaping import escaped_key, escaped_measurement, field_text, tag_text
 from ktrans.kit.rows.pieces import Coded, Piece, Plain, piece
@@ -193,7 +193,7 @@ class InfluxFormat(TextFormat[InfluxFormatConfig]):
         """Return the pieces of one line a row.
 
         Raises:
-            RunError: a row has no time, no field, or no origin where one is needed.
+            RowsError: rows have no time, no field, or no origin where one is needed.
         """
         uniqueness = self.config.uniqueness
         tags: dict[str, list[Piece]] = {
@@ -238,11 +238,10 @@ class InfluxFormat(TextFormat[InfluxFormatConfig]):
             )
             pieces += piece(column, field_text, f"{escaped_key(name)}=")
             preceded = _compute.or_(preceded, valid)
-        bare = batch.num_rows - (_compute.sum(preceded).as_py() or 0)
-        if bare:
-            raise RunError(
-                f"{bare} of {batch.num_rows} rows have a value in none of the fields, so they"
-                " cannot be points",
+        if not _compute.all(preceded).as_py():
+            raise RowsError(
+                "the row has a value in none of the fields, so it cannot be a point",
+                rows=_compute.invert(preceded),
                 code="fields_missing",
                 hint="set count_field, add fields, or filter such rows out",
             )

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import RunError
+from ktrans.api import RowsError
 from ktrans.kit.rows.pieces import compact
 
 _compute: Any = pc
@@ -25,6 +25,8 @@ SERIES = b"ktrans.series"
 
 PER_SECOND = {"ns": 1_000_000_000, "us": 1_000_000, "ms": 1_000, "s": 1}
 _NS = PER_SECOND["ns"]
+_MAX_MICROS = np.iinfo(np.int64).max // 1000 - 2_000_000
+"""Nanoseconds in 64 bits, with room for the number that takes the place of a second's fraction."""
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
@@ -39,7 +41,7 @@ def point_times(columns: list[pa.Array], precision: str) -> np.ndarray:
         int64, shape (rows,), units of `precision` since 1970, rounded down.
 
     Raises:
-        RunError: a row has no time, or one that InfluxDB cannot hold.
+        RowsError: rows have no time, or one that InfluxDB cannot hold.
     """
     times = _micros(columns[0])
     for column in columns[1:]:
@@ -47,17 +49,19 @@ def point_times(columns: list[pa.Array], precision: str) -> np.ndarray:
             break
         times = _compute.coalesce(times, _micros(column))
     if times.null_count:
-        raise RunError(
-            f"{times.null_count} of {len(times)} rows have no time, and InfluxDB would give them"
-            " the time of its own clock",
+        raise RowsError(
+            "the row has no time, and InfluxDB would give it the time of its own clock",
+            rows=times.is_null(),
             code="time_missing",
-            hint="filter them out (where: start_time is not null), or name more columns in `time`",
+            hint="filter such rows out (where: start_time is not null), or name more columns in"
+            " `time`",
         )
     micros: np.ndarray = np.asarray(times)
-    limit = np.iinfo(np.int64).max // 1000
-    if len(micros) and not (-limit < micros.min() and micros.max() < limit):
-        raise RunError(
-            "a row's time is outside of 1677 to 2262, which InfluxDB cannot store",
+    outside = (micros <= -_MAX_MICROS) | (micros >= _MAX_MICROS)
+    if outside.any():
+        raise RowsError(
+            "the row's time is outside of 1677 to 2262, which InfluxDB cannot store",
+            rows=outside,
             code="time_out_of_range",
             hint="filter such rows out before this sink",
         )
@@ -123,11 +127,11 @@ def _origin(batch: pa.RecordBatch) -> tuple[tuple[np.ndarray, np.ndarray], np.nd
     if not pa.types.is_dictionary(uris.type):
         uris = uris.dictionary_encode()
     uris = compact(uris)
-    missing = max(uris.cast(uris.type.value_type).null_count, positions.null_count)
-    if missing:
-        raise RunError(
-            f"{missing} of {len(uris)} rows have no origin (source_uri, source_pos),"
-            " so their points would not be unique",
+    absent = _compute.or_(uris.cast(uris.type.value_type).is_null(), positions.is_null())
+    if _compute.any(absent).as_py():
+        raise RowsError(
+            "the row has no origin (source_uri, source_pos), so its point would not be unique",
+            rows=absent,
             code="origin_missing",
             hint="set uniqueness: none if each row has a series and time of its own",
         )

@@ -12,8 +12,10 @@ import pytest
 from ktrans.api import Format
 from ktrans.api.spec import Kind
 from ktrans.flow.schema import FLOW_SCHEMA
+from ktrans.kit.rows.refuse import encode_rows
 from ktrans.testing.contracts.covered import ComponentContract
 from ktrans.testing.contracts.enrichers import plain, with_odd_dictionaries
+from ktrans.testing.hostile import hostile_rows
 
 
 def flow_batch(rows: int = 50, seed: int = 0) -> pa.RecordBatch:
@@ -66,6 +68,11 @@ class FormatContract(ComponentContract):
         del data
         return None
 
+    def positions(self, data: bytes) -> list[int] | None:
+        """Return `source_pos` of each row, if there is a reader; `rows` may not read every value."""
+        found = self.rows(data)
+        return None if found is None else [row["source_pos"] for row in found]
+
     def test_the_same_rows_give_the_same_bytes_again(self) -> None:
         """An epoch that is done again overwrites what it wrote before."""
         batches = [flow_batch(seed=seed) for seed in range(3)]
@@ -101,6 +108,26 @@ class FormatContract(ComponentContract):
         copied = pa.RecordBatch.from_pylist(batch.slice(7, 9).to_pylist(), schema=batch.schema)
         made = self.make(FLOW_SCHEMA)
         assert self.rows(write(made, [batch.slice(7, 9)])) == self.rows(write(made, [copied]))
+
+    def test_no_row_stops_the_others(self) -> None:
+        """Whoever writes the logs chooses the values: a row is written, or refused with a reason."""
+        start = 1_772_323_200_000_000
+        good = {"start_time": start, "end_time": start, "source_uri": "file:///a", "bytes": 1}
+        batch = hostile_rows(FLOW_SCHEMA, good)
+        made, stream = self.make(FLOW_SCHEMA), io.BytesIO()
+        encoded, refused = encode_rows(made.encode, batch)
+        writer = made.open(stream)
+        for each in encoded:
+            writer.write(each)
+        count = sum(each.rows.num_rows for each in refused)
+        assert writer.finish() + count == batch.num_rows
+        assert count < batch.num_rows / 10, [each.detail for each in refused]
+        assert all(each.reason and each.detail for each in refused)
+        found = self.positions(stream.getvalue())
+        if found is not None:
+            bad = {n for each in refused for n in each.rows["source_pos"].to_pylist()}
+            positions = [n for n in batch["source_pos"].to_pylist() if n not in bad]
+            assert found == positions
 
     def test_a_file_without_rows_is_a_file(self) -> None:
         """Header and footer are written all the same."""

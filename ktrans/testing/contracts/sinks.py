@@ -12,7 +12,9 @@ import pytest
 
 from ktrans.api import EpochId, Receipt, Sink, TaskId
 from ktrans.api.spec import Kind
+from ktrans.kit.rows.refuse import encode_rows
 from ktrans.testing.contracts.covered import ComponentContract
+from ktrans.testing.hostile import TEXTS
 
 SCHEMA = pa.schema([("account", pa.dictionary(pa.int32(), pa.string())), ("n", pa.int64())])
 """The rows of the contract: `n` is unique, `account` has three values."""
@@ -213,6 +215,29 @@ class SinkContract(ComponentContract):
         assert receipt.rows == 0
         assert case.rows() == []
         assert case.leftovers() == []
+
+    def test_no_row_stops_the_others(self, case: SinkCase) -> None:
+        """Whoever writes the logs chooses the values: a row is written, or refused with a reason."""
+        accounts = pa.array([f"a{i}" for i in range(3)] + list(TEXTS), pa.string())
+        rows = pa.record_batch(
+            {"account": accounts.dictionary_encode(), "n": pa.array(range(1, len(accounts) + 1))}
+        )
+        sink = case.sink()
+        sink.prepare(EPOCH)
+        writer = sink.writer(FIRST)
+        encoded, refused = encode_rows(writer.encode, rows)
+        for each in encoded:
+            writer.write(each)
+        receipt = writer.finish()
+        refused += writer.refused()
+        sink.commit(EPOCH, [receipt])
+        sink.close()
+        assert all(each.reason and each.detail for each in refused)
+        bad = {n for each in refused for n in each.rows["n"].to_pylist()}
+        assert receipt.rows + len(bad) == rows.num_rows
+        assert not bad & {1, 2, 3}, "good rows were refused"
+        if case.shows:
+            assert case.rows() == [n for n in rows["n"].to_pylist() if n not in bad]
 
     @pytest.fixture
     def component(self, case: SinkCase) -> Iterator[Sink[Any]]:

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from ktrans.api import ExitCode, RejectError, RetryableError, SplitChangedError
+from ktrans.api import ExitCode, RejectError, RetryableError, RowsError, SplitChangedError
 from ktrans.config.model import RejectLimit, RejectsEntry, SinkEntry
 from ktrans.engine.observer import Observer
 from ktrans.observe.receipt_text import receipt_text
 from ktrans.state.sqlite import lock
+from ktrans.testing import fakes
 from ktrans.testing.world import Crash
 
 
@@ -65,6 +66,30 @@ def test_rows_that_a_sink_cannot_place_go_to_the_rejects(bench):
     assert (sink.came_in.rows, sink.went_out.rows, sink.refused.rows) == (30, 28, 2)
     assert receipt.ledger.rows_agree()
     assert "refused by the other side" in receipt_text(receipt, "p.yaml")
+
+
+def test_rows_that_cannot_be_encoded_go_to_the_rejects_and_their_neighbours_arrive(
+    bench, monkeypatch
+):
+    def encode(writer, batch):
+        names = batch.column("name").to_pylist()
+        if "row-1-1" in names:
+            flags = [name == "row-1-1" for name in names]
+            raise RowsError("no form for it", rows=flags, code="no_form")
+        if {"row-2-0", "row-4-4"} & set(names):
+            raise OverflowError("value out of range")
+        return batch
+
+    monkeypatch.setattr(fakes._FakeWriter, "encode", encode)
+    bench.fill()
+    rejects = bench.catalogue.config("sink", {"type": "blackhole"})
+    bench.change(rejects=RejectsEntry(rejects, RejectLimit(min_records=1_000_000)))
+    receipt = bench.run()
+    assert receipt.error is None
+    bad = {"row-1-1", "row-2-0", "row-4-4"}
+    assert bench.names("a") == bench.names("b") == sorted(set(expected(6, 5)) - bad)
+    assert receipt.ledger.refused == {"no_form": 2, "row_not_encodable": 4}
+    assert receipt.ledger.rows_agree()
 
 
 def test_too_many_refused_rows_stop_the_run(bench):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ktrans.api import ConfigError, RunError
+from ktrans.api import ConfigError, RowsError
 from ktrans.flow.schema import TEXT, TIME
 from ktrans.kit.rows.influx import InfluxFormat, InfluxFormatConfig
 from tests.examples import examples
@@ -178,16 +178,17 @@ def test_the_first_time_that_a_row_has_is_taken():
     assert times == [SECOND, SECOND + 3600]
 
 
-def test_a_row_without_any_time_stops_the_run_and_says_why():
+def test_a_row_without_any_time_is_refused_and_says_why():
     batch = batch_of(start_time=pa.array([None, START], TIME))
-    with pytest.raises(RunError, match="1 of 2 rows have no time") as caught:
+    with pytest.raises(RowsError, match="the row has no time") as caught:
         lines_of(batch)
+    assert caught.value.rows.to_pylist() == [True, False]
     assert "start_time is not null" in caught.value.hint
 
 
 def test_a_time_that_influxdb_cannot_hold_is_refused():
     batch = batch_of(start_time=pa.array([START.replace(year=2300)], TIME))
-    with pytest.raises(RunError, match="2262"):
+    with pytest.raises(RowsError, match="2262"):
         lines_of(batch)
 
 
@@ -197,8 +198,9 @@ def test_without_a_count_rows_need_a_field():
     fields = [parse(line)[2] for line in lines_of(batch_of(**columns), **options)]
     assert fields == [{"bytes": "1i"}, {"packets": "2i"}, {"packets": "3i"}]
     columns["packets"] = pa.array([None, 2, None])
-    with pytest.raises(RunError, match="1 of 3 rows"):
+    with pytest.raises(RowsError) as caught:
         lines_of(batch_of(**columns), **options)
+    assert caught.value.rows.to_pylist() == [False, False, True]
 
 
 def test_it_asks_for_the_columns_that_it_writes_and_no_others():

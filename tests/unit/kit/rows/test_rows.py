@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktrans.api import ConfigError, RunError
+from ktrans.api import ConfigError, RowsError
 from ktrans.kit.rows.json import check_json, json_text, object_pieces
 from ktrans.kit.rows.pieces import compact, joined, max_bytes, piece
 from ktrans.kit.rows.points import point_times, sequenced
@@ -102,9 +102,10 @@ def test_the_first_time_that_is_there_is_taken_and_none_at_all_is_an_error():
     end = pa.array([None, 2], pa.timestamp("s"))
     start = pa.array([1, 1], pa.timestamp("ms"))
     assert point_times([end, start], "ms").tolist() == [1, 2000]
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(RowsError) as caught:
         point_times([end], "ns")
     assert caught.value.code == "time_missing"
+    assert caught.value.rows.to_pylist() == [True, False]
 
 
 def test_rows_of_one_object_never_share_a_time_however_they_are_cut():
