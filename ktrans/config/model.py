@@ -265,7 +265,7 @@ class Pipeline:
         base_dir: the folder of relative paths.
         tests: the tests of `ktrans test`.
         alone: whether the file holds no other pipeline.
-        fingerprint: changes when the decoder, the enrichers, the sinks or the rejects change.
+        fingerprint: changes when the decoder, the enrichers, the sinks, the rejects or the limits do.
         where: returns the place in the file of a path such as `("sinks", 0, "format")`.
     """
 

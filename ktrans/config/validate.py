@@ -225,8 +225,11 @@ def _free(name: str, taken: set[str]) -> str:
     return candidate
 
 
+_PASSED = ("decoder", "enrichers", "sinks", "rejects", "limits")
+
+
 def _fingerprint(raw: dict[str, Any]) -> str:
     """Hash the sections that rows pass through, as written; references are not resolved."""
-    parts = {key: raw.get(key) for key in ("decoder", "enrichers", "sinks", "rejects")}
+    parts = {key: raw.get(key) for key in _PASSED}
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -19,6 +19,7 @@ from ktrans.api import (
     TaskId,
 )
 from ktrans.engine import log_events
+from ktrans.engine.decided import check_repeated, check_sinks, check_unchanged, same_source
 from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.failures import to_ktrans_error
 from ktrans.engine.ledger import Ledger
@@ -67,6 +68,10 @@ class EpochRunner:
 
         Returns:
             Its ledger, and a summary of what was published.
+
+        Raises:
+            StageLostError: what was staged is gone, and so is the source; it may be dropped.
+            StateError: it may be published in part, and the pipeline file has changed since.
         """
         name = self._pipeline.name
         began, started = time.monotonic(), now()
@@ -78,13 +83,16 @@ class EpochRunner:
             try:
                 self._commit(epoch, commit_times)
             except StageLostError:
+                check_unchanged(epoch, self._assembly)
                 self._store.unstage(name, epoch)
                 epoch.status, epoch.decided = Status.PLANNED, True
+                if not same_source(epoch, self._assembly):
+                    raise
                 self._process(epoch)
                 self._commit(epoch, commit_times)
             self._store.record(name, epoch, summarize_epoch(epoch, time.monotonic() - began))
             epoch.status = Status.RECORDED
-        if not epoch.last and (epoch.replay or epoch.source == source_fingerprint(self._pipeline)):
+        if not epoch.last and same_source(epoch, self._assembly):
             self._assembly.source.commit(epoch.plan)
         self._store.finish(name, epoch)
         epoch.status = Status.DONE
@@ -104,6 +112,8 @@ class EpochRunner:
 
     def _process(self, epoch: Epoch) -> None:
         name = self._pipeline.name
+        if epoch.decided:
+            check_unchanged(epoch, self._assembly)
         if epoch.fingerprint != self._pipeline.fingerprint:
             epoch.fingerprint = self._pipeline.fingerprint
             self._store.set_fingerprint(name, epoch)
@@ -155,10 +165,13 @@ class EpochRunner:
             ledger.add(result.ledger)
         ledger.check()
         limits.check(ledger)
+        before = epoch.receipts
         epoch.receipts = {
             bound.entry.id: [result.receipts[index] for result in results]
             for index, bound in enumerate(self._assembly.all_sinks())
         }
+        if epoch.decided:
+            check_repeated(epoch, before, self._assembly)
         epoch.ledger = ledger.to_json()
         epoch.updates = {
             name: update for result in results for name, update in result.state_updates.items()
@@ -192,7 +205,7 @@ class EpochRunner:
     def _commit(self, epoch: Epoch, times: StageTimes) -> None:
         number = self._id(epoch)
         sinks = {bound.entry.id: bound.sink for bound in self._assembly.all_sinks()}
-        self._check_sinks(epoch)
+        check_sinks(epoch, self._sink_types())
         self._store.confirm()  # an epoch that another run has taken over is not ours to publish
         for name, receipts in epoch.receipts.items():
             try:
@@ -203,25 +216,6 @@ class EpochRunner:
                 converted = to_ktrans_error(error)
                 converted.component = converted.component or name
                 raise converted from error
-
-    def _check_sinks(self, epoch: Epoch) -> None:
-        types = self._sink_types()
-        missing = set(epoch.receipts) - set(types)
-        if missing:
-            raise RunError(
-                f"epoch {epoch.number} was staged for sinks that the pipeline no longer has: "
-                f"{', '.join(sorted(missing))}",
-                code="sink_removed",
-                hint="put them back for one run, so that all of the epoch can be published",
-            )
-        for sink, staged in epoch.extra["types"].items():
-            if types[sink] != staged:
-                raise RunError(
-                    f"epoch {epoch.number} was staged for a sink {sink} of type {staged}, which is "
-                    f"of type {types[sink]} now",
-                    code="sink_changed",
-                    hint="change it back for one run, so that the epoch can be published",
-                )
 
     def _id(self, epoch: Epoch) -> EpochId:
         name = self._pipeline.name

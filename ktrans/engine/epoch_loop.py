@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from ktrans.api import Budget, Plan, RunError
+from ktrans.api import Budget, Plan, StageLostError
+from ktrans.engine.decided import check_unchanged, same_source
 from ktrans.engine.enricher_state import has_totals_to_close
 from ktrans.engine.epoch import EpochRunner
 from ktrans.engine.receipt import RunReceipt
 from ktrans.engine.rejects.replay import with_rejects_as_source
 from ktrans.engine.retry import retry_of, retry_until_stopped
 from ktrans.engine.run_context import RunContext, RunOptions
-from ktrans.engine.task_groups import source_fingerprint
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch, Status
 
@@ -54,23 +54,29 @@ class EpochLoop:
         """Finish the epoch that an earlier run has left, if there is one.
 
         Raises:
-            RunError: it may be published in part, and its source was replaced.
+            StateError: it may be published in part, and its source or the pipeline file was changed.
         """
         epoch = self._store.unfinished(self._pipeline.name)
         if epoch is None:
             return
         self._receipt.resumed = True
+        context = self._replay_context() if epoch.replay else self._context
         planned = epoch.status is Status.PLANNED
-        if planned and epoch.fingerprint != self._pipeline.fingerprint:
+        foreign = not same_source(epoch, self._assembly)
+        if planned and not foreign and epoch.fingerprint != self._pipeline.fingerprint:
             self._note(
                 f"epoch {epoch.number} was planned before the pipeline file changed; it is "
                 "processed with the file as it is now"
             )
-        if planned and not epoch.replay and epoch.source != source_fingerprint(self._pipeline):
+        if planned and foreign:
             self._drop(epoch)
             return
-        context = self._replay_context() if epoch.replay else self._context
-        self._complete(EpochRunner(context), epoch, resumed=True)
+        try:
+            self._complete(EpochRunner(context), epoch, resumed=True)
+        except StageLostError:
+            if not foreign:
+                raise
+            self._drop(epoch)
 
     def replay(self) -> None:
         """Process the stored rejects."""
@@ -124,14 +130,12 @@ class EpochLoop:
             self._failed.clear()
 
     def _drop(self, epoch: Epoch) -> None:
-        """Drop an epoch that was planned for another source."""
-        if epoch.decided:  # its staged output was lost, so it would have to be processed again
-            raise RunError(
-                f"some of epoch {epoch.number} may be published already, and its source was "
-                "replaced since then",
-                code="source_changed",
-                hint="change the source back for one run, so that the epoch can be finished",
-            )
+        """Drop an epoch that was planned for another source.
+
+        Raises:
+            StateError: it may be published in part.
+        """
+        check_unchanged(epoch, self._assembly)
         EpochRunner(self._context).abandon(epoch)
         self._note(
             f"epoch {epoch.number} was planned for another source, and was dropped before anything "

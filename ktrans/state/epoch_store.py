@@ -145,10 +145,13 @@ class EpochStore:
             snapshots.stage(db, pipeline, epoch.number, epoch.updates)
 
     def unstage(self, pipeline: str, epoch: Epoch) -> None:
-        """Set a staged epoch back to planned, because its staged rows are lost."""
+        """Set a staged epoch back to planned, because its staged rows are lost.
+
+        Its receipts stay: what is staged next has to be the same.
+        """
         with self.transaction() as db:
             db.execute(
-                "UPDATE epochs SET status=?, staged='{}' WHERE pipeline=? AND number=?",
+                "UPDATE epochs SET status=? WHERE pipeline=? AND number=?",
                 (Status.PLANNED.value, pipeline, epoch.number),
             )
             snapshots.undo(db, pipeline, epoch.number)

@@ -67,7 +67,8 @@ def preview_plan(
         result = PlanPreview(pipeline.name, sinks=[_sink(bound) for bound in assembly.sinks])
         epoch = store.unfinished(pipeline.name)
         if epoch is not None:
-            result.unfinished = "planned" if epoch.status is Status.PLANNED else "decided"
+            decided = epoch.decided or epoch.status is not Status.PLANNED
+            result.unfinished = "decided" if decided else "planned"
             result.warnings += _unfinished_warnings(epoch.source, pipeline, result.unfinished)
         source = assembly.source
         position = store.position(pipeline.name, source.config.type)
