@@ -14,6 +14,7 @@ from ktrans.engine.rejects.replay import with_rejects_as_source
 from ktrans.engine.retry import retry_of, retry_until_stopped
 from ktrans.engine.run_context import RunContext, RunOptions
 from ktrans.engine.task_groups import source_fingerprint
+from ktrans.kit.notifications import NOT_A_NOTIFICATION
 from ktrans.state.epochs import Epoch, Status
 
 LIMITED_BUDGET = Budget(splits=8, bytes=8 << 20)
@@ -82,7 +83,11 @@ class EpochLoop:
             if plan is None:
                 break
             self._complete(runner, runner.plan(plan, replay=True))
-        whole = [item for item in self._store.quarantined(name) if item["kind"] == "rejected"]
+        whole = [
+            item
+            for item in self._store.quarantined(name)
+            if item["kind"] == "rejected" and item["code"] != NOT_A_NOTIFICATION
+        ]
         if whole:
             self._store.forget(name, [item["key"] for item in whole])
             self._note(
