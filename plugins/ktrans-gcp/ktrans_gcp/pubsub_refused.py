@@ -54,7 +54,8 @@ def to_spool(why: str, data: bytes, attributes: Mapping[str, str]) -> bytes:
 
     One without data is kept as its attributes.
     """
-    kept = data if data.strip() else json.dumps({"attributes": dict(attributes)}).encode()
+    named = dict(attributes)
+    kept = data if data.strip() else json.dumps({"attributes": named}, sort_keys=True).encode()
     return json.dumps({"why": why, "base64": base64.b64encode(kept).decode()}).encode()
 
 
