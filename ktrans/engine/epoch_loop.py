@@ -14,6 +14,7 @@ from ktrans.engine.receipt import RunReceipt
 from ktrans.engine.rejects.replay import with_rejects_as_source
 from ktrans.engine.retry import retry_of, retry_until_stopped
 from ktrans.engine.run_context import RunContext, RunOptions
+from ktrans.kit.notifications import NOT_A_NOTIFICATION
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch, Status
 
@@ -89,7 +90,11 @@ class EpochLoop:
             if plan is None:
                 break
             self._complete(runner, runner.plan(plan, replay=True))
-        whole = [item for item in self._store.quarantined(name) if item["kind"] == "rejected"]
+        whole = [
+            item
+            for item in self._store.quarantined(name)
+            if item["kind"] == "rejected" and item["code"] != NOT_A_NOTIFICATION
+        ]
         if whole:
             self._store.forget(name, [item["key"] for item in whole])
             self._note(

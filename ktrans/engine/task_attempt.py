@@ -152,7 +152,7 @@ class TaskAttempt:
                 if isinstance(block, Quarantine):
                     self._submit(group)
                     group = _Group()
-                    self._submit_reject(block)
+                    self._submit_reject(split, block)
                 else:
                     group.blocks.append(block)
                     group.splits.append(split)
@@ -196,9 +196,9 @@ class TaskAttempt:
             future = self._context.pool.submit(run, _process, self.pipeline.processor, group)
             self._ready.put((group, future))
 
-    def _submit_reject(self, quarantined: Quarantine) -> None:
+    def _submit_reject(self, split: Split, quarantined: Quarantine) -> None:
         decoder = self._context.assembly.decoder
-        reject = split_reject(quarantined, decoder.config.type, decoder.version)
+        reject = split_reject(quarantined, split, decoder.config.type, decoder.version)
         done: Future[BlockResult] = Future()
         done.set_result(self.pipeline.processor.process_reject(reject))
         self._ready.put((_Group(), done))

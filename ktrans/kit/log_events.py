@@ -22,3 +22,9 @@ MESSAGES_KNOWN = LogEvent(
     "A queue delivered messages again; they were dropped.",
     LogField("messages", "integer", "The number of messages."),
 )
+EVENTS_SKIPPED = LogEvent(
+    "events_skipped",
+    "info",
+    "A queue held events that announce nothing to read; they were skipped, by name.",
+    LogField("messages", "integer", "The number of events."),
+)

@@ -3,7 +3,8 @@
 A replay is an epoch like any other, so one that is killed resumes, and rows arrive once. The replayed
 files of rejects are deleted when the epoch is recorded; what is rejected again is in new files. Rows
 that a sink refused are not records any more, and of some records only a part is stored: these are
-written to the new files unchanged. Objects that were rejected completely are read by the next run.
+written to the new files unchanged, as messages of a queue are, which is where nothing of them is left.
+Objects that were rejected completely are read by the next run.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from ktrans.decoders.carriers.decoder import CarrierDecoder
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.rejects.read import read_file, reject_files, reject_sink
 from ktrans.engine.rejects.stored_form import SINK, raw_bytes
+from ktrans.kit.notifications import NOT_A_NOTIFICATION
 
 
 def with_rejects_as_source(assembly: Assembly) -> Assembly:
@@ -190,10 +192,12 @@ def _has_records(path: Path) -> bool:
 
 
 def _not_replayable(table: pa.Table) -> pa.ChunkedArray:
-    """Return which rejects are not whole records: rows of sinks, and truncated records."""
+    """Return which rejects are not whole records: rows of sinks, truncated records, messages."""
     rows = pc.fill_null(pc.starts_with(table.column("decoder"), SINK), False)
     placed = pc.is_valid(table.column("source_pos"))
-    return pc.or_(rows, pc.and_(placed, pc.invert(table.column("raw_complete"))))
+    messages = pc.equal(table.column("reason"), NOT_A_NOTIFICATION)
+    torn = pc.and_(placed, pc.invert(table.column("raw_complete")))
+    return pc.or_(pc.or_(rows, messages), torn)
 
 
 def _as_rejects(table: pa.Table) -> pa.RecordBatch:

@@ -7,7 +7,8 @@ import base64
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import REJECT_SCHEMA, Refused, reject_batch
+from ktrans.api import REJECT_SCHEMA, Refused, Split, reject_batch
+from ktrans.kit.notifications import message_bytes
 from ktrans.kit.rows.json import is_jsonable, object_pieces
 from ktrans.kit.rows.pieces import texts_of
 from ktrans.state.epochs import Quarantine
@@ -72,16 +73,20 @@ def raw_bytes(table: pa.Table) -> pa.Array:
     return pc.coalesce(text, pa.array(decoded, pa.binary()))
 
 
-def split_reject(quarantine: Quarantine, decoder: str, version: str) -> pa.RecordBatch:
-    """Return the reject of a split of which nothing can be decoded."""
+def split_reject(
+    quarantine: Quarantine, split: Split, decoder: str, version: str
+) -> pa.RecordBatch:
+    """Return the reject of a split of which nothing can be decoded; it has the bytes of a message."""
+    raw, complete = message_bytes(split)
     return reject_batch(
         quarantine.uri,
         [None],
         [quarantine.code],
-        [None],
+        [raw],
         details=[quarantine.reason],
         decoder=decoder,
         version=version,
+        complete=[complete],
     )
 
 

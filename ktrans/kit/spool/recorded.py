@@ -2,7 +2,8 @@
 
 A segment exists nowhere else, and is removed once an epoch has recorded its rows. A quarantined one
 is not remembered, and waits for another try. One that was rejected as a whole is remembered as such,
-and stays until it is forgotten (`ktrans rejects replay`), after which it is read again.
+and stays until it is forgotten (`ktrans rejects replay`), after which it is read again. One that holds a
+message which is not understood is removed, too: its reject has all of it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ktrans.api import Memory
-from ktrans.kit.spool.segments import Segment, Spool
+from ktrans.kit.spool.segments import MESSAGES, Segment, Spool
 
 Key = Callable[[int], str]
 """Return the key of the split for a segment's number."""
@@ -31,7 +32,8 @@ def unrecorded(spool: Spool, memory: Memory, key: Key, *, keep: int | None = Non
     done = [
         segment
         for segment in segments
-        if key(segment.number) in known and not _rejected(known[key(segment.number)])
+        if key(segment.number) in known
+        and (segment.stream == MESSAGES or not _rejected(known[key(segment.number)]))
     ]
     spool.drop(done, keep=keep)
     return [segment for segment in segments if key(segment.number) not in known]

@@ -20,6 +20,8 @@ from ktrans.kit.files.staging import replace_file, sync_folder
 
 HEAD_BYTES = 64 << 10
 """How much of a stream's beginning is kept for its later segments."""
+MESSAGES = 0
+"""The number of a stream of messages that are not understood; each of its segments holds one."""
 _NAME = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)\.(seg|open)")
 
 

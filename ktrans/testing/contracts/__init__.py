@@ -20,6 +20,7 @@ They need pytest and ktrans only.
 from ktrans.testing.contracts.decoders import DecoderContract
 from ktrans.testing.contracts.enrichers import EnricherContract
 from ktrans.testing.contracts.formats import FormatContract
+from ktrans.testing.contracts.notifications import NotificationCase, NotificationContract
 from ktrans.testing.contracts.plugins import PluginContract
 from ktrans.testing.contracts.sinks import SinkCase, SinkContract
 from ktrans.testing.contracts.sources import SourceCase, SourceContract
@@ -31,6 +32,8 @@ __all__ = [
     "DecoderContract",
     "EnricherContract",
     "FormatContract",
+    "NotificationCase",
+    "NotificationContract",
     "PluginContract",
     "SinkCase",
     "SinkContract",

@@ -60,17 +60,13 @@ class S3Store:
             yield from (_info(item) for item in page.get("Contents", ()))
 
     def stat(self, key: str) -> ObjectInfo | None:
-        found = self.head(key)
-        if found is None:
-            return None
-        etag = found["ETag"].strip('"')
-        return ObjectInfo(key, found["ContentLength"], etag, found["LastModified"])
+        return _looked_at(key, self.head(key))
 
-    def head(self, key: str) -> dict[str, Any] | None:
+    def head(self, key: str, **which: str) -> dict[str, Any] | None:
         """Return what S3 says about an object; None if it does not exist."""
         try:
             with aws_errors(f"look at {self.uri(key)}"):
-                found: dict[str, Any] = self.client.head_object(**self.place(key))
+                found: dict[str, Any] = self.client.head_object(**self.place(key), **which)
         except SplitChangedError:
             return None
         return found
@@ -167,6 +163,11 @@ class NamedObjects(S3Store):
                 code="object_gone" if gone else "object_replaced",
             ) from error
 
+    def look(self, key: str, version: str) -> ObjectInfo | None:
+        """Look at the version with an id, or at what is there now if there is none."""
+        which = {"VersionId": version.removeprefix(BY_ID)} if version.startswith(BY_ID) else {}
+        return _looked_at(key, self.head(key, **which))
+
     def uri(self, key: str) -> str:
         return f"s3://{key}"
 
@@ -174,6 +175,12 @@ class NamedObjects(S3Store):
         """Return the options of a request that name an object."""
         bucket, _, rest = key.partition("/")
         return {"Bucket": bucket, "Key": rest, **self._payer}
+
+
+def _looked_at(key: str, found: dict[str, Any] | None) -> ObjectInfo | None:
+    if found is None:
+        return None
+    return ObjectInfo(key, found["ContentLength"], found["ETag"].strip('"'), found["LastModified"])
 
 
 def _info(item: dict[str, Any]) -> ObjectInfo:

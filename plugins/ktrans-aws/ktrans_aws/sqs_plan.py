@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ktrans.api import Budget, Memory, Split
+from ktrans.kit.notifications import SkippedEvents, UnknownMessageError, message_split
 from ktrans.kit.objects.message_hold import QueueMessage
 from ktrans.kit.objects.options import ObjectReadConfig
-from ktrans_aws.s3_events import CreatedObject, NotAnEventError, created_objects
+from ktrans_aws.s3_events import CreatedObject, announced
 from ktrans_aws.s3_store import BY_ID
-
-_SHOWN_CHARS = 10_000
 
 
 class SqsPlan:
@@ -21,6 +19,7 @@ class SqsPlan:
     Attributes:
         splits: by key.
         done: messages that announce nothing new.
+        skipped: events that bring no data, and objects that the source does not read.
         latest: when the last message was received.
     """
 
@@ -37,6 +36,7 @@ class SqsPlan:
         self._messages: dict[str, list[dict[str, Any]]] = {}
         self.splits: dict[str, Split] = {}
         self.done: list[QueueMessage] = []
+        self.skipped = SkippedEvents()
         self.latest = datetime.min.replace(tzinfo=UTC)
 
     @property
@@ -47,11 +47,12 @@ class SqsPlan:
         """Plan what a message announces."""
         self.latest = max(self.latest, message.time or self.latest)
         try:
-            announced = {new.identity: new for new in created_objects(message.text)}
-        except NotAnEventError as error:
-            self._add_unreadable(message, str(error))
+            told = announced(message.text)
+        except UnknownMessageError as error:
+            self._add_unknown(message, str(error))
             return
-        wanted = {key: new for key, new in announced.items() if self._is_wanted(new)}
+        self.skipped.add(told.skipped)
+        wanted = {new.identity: new for new in told.objects if self._is_wanted(new)}
         known = self._memory.recall(list(wanted))
         new = {key: one for key, one in wanted.items() if key not in known}
         if not new:
@@ -61,30 +62,22 @@ class SqsPlan:
             return
         for key, one in new.items():
             if key not in self._budget.skip:
-                self._take(message, len(new), key, one.uri, one.size, _data(one))
+                self._take(message, len(new), Split(key, one.uri, one.size, _data(one)))
 
-    def _add_unreadable(self, message: QueueMessage, why: str) -> None:
+    def _add_unknown(self, message: QueueMessage, why: str) -> None:
         key = f"message:{message.id}"
         if self._memory.recall([key]):
             self.done.append(message)
         elif key not in self._budget.skip:
             uri = f"{self._queue_url}#{message.id}"
-            data = {"why": why, "body": message.text[:_SHOWN_CHARS]}
-            self._take(message, 1, key, uri, 0, data)
+            self._take(message, 1, message_split(key, uri, message.text, why))
 
-    def _take(
-        self,
-        message: QueueMessage,
-        objects: int,
-        key: str,
-        uri: str,
-        size: int | None,
-        data: Mapping[str, Any],
-    ) -> None:
+    def _take(self, message: QueueMessage, objects: int, split: Split) -> None:
+        key = split.key
         if key not in self.splits:
-            self.splits[key] = Split(key, uri, size, data)
+            self.splits[key] = split
             self._messages[key] = []
-            self._size += size or 0
+            self._size += split.size or 0
         receipt = {"id": message.id, "handle": message.receipt, "of": objects}
         self._messages[key].append(receipt)
 
@@ -96,7 +89,7 @@ class SqsPlan:
         )
 
     def notes(self) -> tuple[str, ...]:
-        notes = []
+        notes = self.skipped.notes()
         if self._known:
             notes.append(f"{self._known} messages came again for objects that were read")
         if self._other:
@@ -104,7 +97,13 @@ class SqsPlan:
         return tuple(notes)
 
     def _is_wanted(self, new: CreatedObject) -> bool:
-        return new.size != 0 and self._config.includes(new.key)
+        if new.size == 0:
+            self.skipped.add(["empty objects"])
+            return False
+        if not self._config.includes(new.key):
+            self.skipped.add(["objects that `include` and `exclude` leave out"])
+            return False
+        return True
 
 
 def _data(new: CreatedObject) -> dict[str, Any]:

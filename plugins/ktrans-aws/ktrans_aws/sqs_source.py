@@ -22,6 +22,7 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans.kit import log_events
+from ktrans.kit.notifications import refuse_message
 from ktrans.kit.objects.expiry import Expiry
 from ktrans.kit.objects.message_hold import QueueMessage
 from ktrans.kit.objects.once import once
@@ -41,8 +42,9 @@ class SqsSourceConfig(S3Access, ObjectReadConfig, type="sqs"):
     """Objects of S3 buckets, announced by notifications in an SQS queue.
 
     Notifications may come straight from S3, by way of an SNS topic (raw or not) or from
-    EventBridge. A message is deleted once everything that it announces is recorded; messages about other
-    objects than `include` and `exclude` let in are deleted at once.
+    EventBridge, also as calls that CloudTrail recorded. A message is deleted once everything that it
+    announces is recorded; one that is not understood becomes a reject. Events that bring no data, and objects
+    that `include` and `exclude` leave out, are named in the receipt, and their messages deleted at once.
     """
 
     queue_url: str = Field(
@@ -137,34 +139,29 @@ class SqsSource(Source[SqsSourceConfig]):
                 found.add(message)
         self._receive(found)
         self._acknowledge(found.done)
+        notes = found.notes()
+        found.skipped.log(self.context)
         if not found.splits:
-            return Plan((), position, notes=found.notes()) if found.notes() else None
+            return Plan((), position, notes=notes) if notes else None
         latest = found.latest
         expiry.expire(latest - timedelta(seconds=self.config.remember_for))
         expiry.add({key: {} for key in found.splits}, latest)
         self._memory, self._planned = memory, found.with_messages()
         known = [s for s in self._planned if s.data.get("size") and s.data["version"]]
         self.objects.expect(known)
-        return Plan(
-            self._planned, {"queue": expiry.to_json()}, expiry.remember, notes=found.notes()
-        )
+        return Plan(self._planned, {"queue": expiry.to_json()}, expiry.remember, notes=notes)
 
     def open(self, split: Split) -> Payload:
         """Open an object; from now on its messages are hidden from others.
 
         Raises:
-            RejectError: the message is no notification.
+            RejectError: the message is no notification, or the object is gone.
         """
         self.queue.hold({one["id"]: one["handle"] for one in split.data["messages"]})
-        if "key" not in split.data:
-            raise RejectError(
-                f"{split.data['why']}; the message: {split.data['body']}",
-                code="not_a_notification",
-                hint="send only notifications of S3 to this queue",
-            )
+        refuse_message(split)
         if split.size is None or not split.data["version"]:
-            # Some stores that are not AWS leave out the ETag: what is there now is read.
-            info = self._store.stat(split.data["key"])
+            # Some stores leave out the ETag, and CloudTrail the size: what is there now is read.
+            info = self._store.look(split.data["key"], split.data["version"])
             if info is None:
                 raise RejectError("removed after the message was sent", code="object_gone")
             version = split.data["version"] or info.version

@@ -167,7 +167,7 @@ def test_runs_over_a_queue_that_are_killed_lose_nothing_and_publish_nothing_twic
         for line in path.read_text().splitlines()
     ]
     assert [one["reason"] for one in rejected] == ["not_a_notification"]
-    assert "poison" in rejected[0]["detail"]
+    assert (rejected[0]["raw"], rejected[0]["raw_complete"]) == ("poison", True)
 
 
 def test_secrets_are_not_shown():

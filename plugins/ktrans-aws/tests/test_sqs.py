@@ -2,19 +2,23 @@
 
 import contextlib
 import json
+import re
 import threading
 import uuid
 from urllib.parse import quote_plus
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from ktrans_aws.s3_events import NotAnEventError, created_objects
+from ktrans_aws.s3_events import announced
 
 from ktrans.api import Budget, ConfigError, RejectError
-from ktrans.testing.contracts import SourceCase, SourceContract
+from ktrans.kit.notifications import UnknownMessageError, message_bytes
+from ktrans.testing.contracts import (
+    NotificationCase,
+    NotificationContract,
+    SourceCase,
+    SourceContract,
+)
 from ktrans.testing.contracts.sources import PlainMemory
-from tests.examples import examples
 
 pytestmark = pytest.mark.service("s3")
 
@@ -39,70 +43,143 @@ def eventbridge(bucket, key, kind="Object Created"):
 # -- what messages tell -----------------------------------------------------------------------
 
 
+def created(*args):
+    return announced(*args).objects
+
+
 def test_case_29_keys_of_s3_are_url_encoded_and_those_of_eventbridge_are_not():
     key = "AWSLogs/aws-account-id=1/a b+c%20ü.log"
-    assert [new.key for new in created_objects(body(record("b", key)))] == [key]
-    assert [new.key for new in created_objects(eventbridge("b", key))] == [key]
+    assert [new.key for new in created(body(record("b", key)))] == [key]
+    assert [new.key for new in created(eventbridge("b", key))] == [key]
 
 
-def test_case_29_by_way_of_sns_the_event_is_a_text_in_a_text():
-    inner = body(record("b", "k=1"))
-    outer = json.dumps({"Type": "Notification", "MessageId": "m", "Message": inner})
-    assert created_objects(outer) == created_objects(inner)
-    assert created_objects(json.dumps({"Type": "Notification", "Message": eventbridge("b", "k")}))
+def call(bucket, key, name="PutObject", **more):
+    """Give a record of CloudTrail."""
+    asked = {"bucketName": bucket, "key": key, "Host": f"{bucket}.s3.amazonaws.com"}
+    return {
+        "eventVersion": "1.09",
+        "eventSource": "s3.amazonaws.com",
+        "eventName": name,
+        "requestParameters": asked,
+        "responseElements": {"x-amz-version-id": "v"},
+        "requestID": "R",
+        **more,
+    }
 
 
-def test_case_29_test_events_and_deletions_tell_of_nothing_new():
-    test = json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"})
-    assert created_objects(test) == []
-    assert created_objects(body(record("b", "k", "ObjectRemoved:Delete"))) == []
-    assert created_objects(body(record("b", "k", "s3:ObjectCreated:Copy"))) != []
-    assert created_objects(eventbridge("b", "k", "Object Deleted")) == []
+def trail(detail):
+    return {"source": "aws.s3", "detail-type": "AWS API Call via CloudTrail", "detail": detail}
+
+
+RECORDS = json.loads(body(record("b", "k=1 +")))
+BRIDGE = json.loads(eventbridge("b", "k=1 +"))
+SHAPES = {
+    "S3": RECORDS,
+    "SNS": {"Type": "Notification", "MessageId": "m", "Message": json.dumps(RECORDS)},
+    "EventBridge by SNS": {"Type": "Notification", "Message": json.dumps(BRIDGE)},
+    "SNS for a function": {"Records": [{"Sns": {"Message": json.dumps(RECORDS)}}]},
+    "SQS for a function": {"Records": [{"messageId": "m", "body": json.dumps(RECORDS)}]},
+    "a batch": [BRIDGE],
+    "JSON in a text": json.dumps(RECORDS),
+    "EventBridge": BRIDGE,
+    "EventBridge without detail-type": {"source": "aws.s3", "detail": BRIDGE["detail"]},
+    "EventBridge with the detail alone": {"detail": BRIDGE["detail"]},
+    "the detail": BRIDGE["detail"],
+    "the detail as text": {"detail": json.dumps(BRIDGE["detail"])},
+    "the detail without a reason": {
+        name: value for name, value in BRIDGE["detail"].items() if name != "reason"
+    },
+    "CloudTrail": trail(call("b", "k=1 +")),
+    "CloudTrail, upload in parts": trail(call("b", "k=1 +", "CompleteMultipartUpload")),
+    "CloudTrail, copy": trail(call("b", "k=1 +", "CopyObject")),
+    "CloudTrail without detail-type": {"detail": call("b", "k=1 +")},
+    "a record of CloudTrail": call("b", "k=1 +"),
+    "a file of CloudTrail": {"Records": [call("b", "k=1 +")]},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_form_of_a_notification_announces_its_object(shape):
+    told = announced(json.dumps(SHAPES[shape]))
+    assert [new.uri for new in told.objects] == ["s3://b/k=1 +"]
+    assert told.skipped == ()
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}, "s3:TestEvent"),
+        (json.loads(body(record("b", "k", "ObjectRemoved:Delete"))), "ObjectRemoved:Delete"),
+        (json.loads(body(record("b", "k", "s3:ObjectRestore:Post"))), "s3:ObjectRestore:Post"),
+        (
+            json.loads(body(record("b", "k", "s3:Replication:OperationFailedReplication"))),
+            "s3:Replication:OperationFailedReplication",
+        ),
+        (json.loads(eventbridge("b", "k", "Object Deleted")), "Object Deleted"),
+        ({"detail": {**BRIDGE["detail"], "reason": "DeleteObject"}}, "Object Deleted"),
+        (trail(call("b", "k", "DeleteObject")), "CloudTrail DeleteObject"),
+        (trail(call("b", "k", "PutObjectAcl")), "CloudTrail PutObjectAcl"),
+        (trail(call("b", "k", errorCode="AccessDenied")), "CloudTrail PutObject that failed"),
+    ],
+)
+def test_case_29_events_that_bring_no_data_have_a_name(message, name):
+    told = announced(json.dumps(message))
+    assert told.objects == ()
+    assert told.skipped == (name,)
 
 
 def test_case_29_a_message_may_tell_of_several_objects():
-    several = created_objects(body(record("b", "1"), record("b", "2"), record("c", "1")))
+    several = created(body(record("b", "1"), record("b", "2"), record("c", "1")))
     assert [new.uri for new in several] == ["s3://b/1", "s3://b/2", "s3://c/1"]
+    mixed = announced(body(record("b", "1"), record("b", "2", "ObjectRemoved:Delete")))
+    assert ([new.uri for new in mixed.objects], len(mixed.skipped)) == (["s3://b/1"], 1)
 
 
 def test_case_29_the_same_event_is_known_however_its_sequencer_is_padded():
     one, other, later = (
-        created_objects(body(record("b", "k", sequencer=text)))[0].identity
+        created(body(record("b", "k", sequencer=text)))[0].identity
         for text in ("00FF1", "ff1", "ff2")
     )
     assert one == other != later
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "hello", "[]", "{}", '{"Records": 1}', '{"Records": [1]}', '{"detail": {}}',
-     '{"Records": [{"eventName": "ObjectCreated:Put"}]}', '{"Type": "Notification"}', "[" * 5000],
-)  # fmt: skip
-def test_other_messages_are_told_apart(text):
-    with pytest.raises(NotAnEventError):
-        created_objects(text)
-
-
-@settings(max_examples=examples(50), deadline=None)
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(
-                    ["Records", "detail", "s3", "object", "key", "eventName", "Message"]
-                ),
-                inner,
-                max_size=4,
-            )
-        ),
-        max_leaves=10,
+def test_events_that_say_nothing_of_the_version_are_told_apart():
+    one, again, other = (
+        created(json.dumps(call("b", "k", requestID=text, responseElements=None)))[0].identity
+        for text in ("1", "1", "2")
     )
+    assert one == again != other
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "empty"),
+        ("hello", "not JSON: hello"),
+        ("[]", "no event"),
+        ("{}", "an empty object"),
+        ("3", "the JSON value 3"),
+        ('{"Records": []}', "no event"),
+        ('{"Records": 1}', "`Records`"),
+        ('{"Records": [1]}', "the JSON value 1"),
+        ('{"detail": {}}', "an empty object"),
+        ('{"detail": {"a": 1}, "source": "aws.ec2"}', "aws.ec2"),
+        ('{"Records": [{"eventName": "ObjectCreated:Put"}]}', "`eventName`"),
+        ('{"Records": [{"eventName": "ObjectCreated:Put", "s3": {}}]}', "no key"),
+        ('{"Records": [{"eventName": "ObjectSynced:Create", "s3": {}}]}', "ObjectSynced:Create"),
+        ('{"Type": "Notification"}', "empty"),
+        ('{"Type": "SubscriptionConfirmation", "SubscribeURL": "u"}', "`SubscribeURL`"),
+        (eventbridge("b", "k", "Object Sung"), "Object Sung"),
+        (json.dumps({"detail": {**BRIDGE["detail"], "reason": "?"}}), "does not say what happened"),
+        (json.dumps(trail(call("b", "k", "RenameObject"))), "RenameObject"),
+        (json.dumps({"bucket": "b", "key": "k"}), "`bucket`, `key`"),
+        ("[" * 5000, "not JSON"),
+        ("[" * 50 + "]" * 50, "layers"),
+    ],
 )
-def test_any_json_is_events_or_a_clear_no(value):
-    with contextlib.suppress(NotAnEventError):
-        created_objects(json.dumps(value))
+def test_other_messages_say_what_was_seen(text, why):
+    with pytest.raises(UnknownMessageError, match=re.escape(why)):
+        announced(text)
 
 
 # -- over a real queue ------------------------------------------------------------------------
@@ -160,13 +237,6 @@ class Site:
         found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
         return tuple(int(found["Attributes"][name]) for name in names)
 
-    def show_all(self, source):
-        """Let everything that is received be seen again, as time does."""
-        for message in list(source._held.values()):
-            self.sqs.change_message_visibility(
-                QueueUrl=self.url, ReceiptHandle=message.receipt, VisibilityTimeout=0
-            )
-
 
 @pytest.fixture
 def site(cloud):
@@ -203,6 +273,48 @@ class TestSqsSource(SourceContract):
 
     def same(self, one, other):
         return sorted(one) == sorted(other)
+
+
+class SqsNotifications(NotificationCase):
+    def __init__(self, site):
+        self.site = site
+
+    def build(self):
+        return self.site.source()
+
+    def parse(self, text):
+        return announced(text)
+
+    def announce(self, name):
+        return body(self.site.put(name, name.encode()))
+
+    def skipped(self):
+        return {
+            "s3:TestEvent": json.dumps({"Event": "s3:TestEvent"}),
+            "ObjectRemoved:Delete": body(record("b", "k", "ObjectRemoved:Delete")),
+            "Object Deleted": eventbridge("b", "k", "Object Deleted"),
+            "CloudTrail DeleteObject": json.dumps(trail(call("b", "k", "DeleteObject"))),
+        }
+
+    def send(self, text):
+        self.site.send(text)
+
+    def left(self):
+        return sum(self.site.counts())
+
+    def reappear(self, source):
+        for message in source._held.values():
+            # The receipt of one that is deleted is refused.
+            with contextlib.suppress(self.site.sqs.exceptions.ReceiptHandleIsInvalid):
+                self.site.sqs.change_message_visibility(
+                    QueueUrl=self.site.url, ReceiptHandle=message.receipt, VisibilityTimeout=0
+                )
+
+
+class TestNotifications(NotificationContract):
+    @pytest.fixture
+    def notifications(self, site):
+        return SqsNotifications(site)
 
 
 def read(source, split):
@@ -286,7 +398,26 @@ def test_a_message_that_is_no_notification_goes_to_the_rejects_and_away(site):
         with pytest.raises(RejectError, match="what is this") as refused:
             source.open(poison)
         assert refused.value.code == "not_a_notification"
+        assert message_bytes(poison) == (b"what is this?", True)
         site.record(source, plan, rejected=[poison.key])
+    assert site.counts() == (0, 0)
+
+
+@pytest.mark.parametrize("versioned", [False, True])
+def test_an_object_that_cloudtrail_tells_of_is_looked_at_and_read(site, versioned):
+    if versioned:
+        site.cloud.s3.put_bucket_versioning(
+            Bucket=site.cloud.bucket, VersioningConfiguration={"Status": "Enabled"}
+        )
+    version = site.cloud.put("k +", b"old").get("VersionId")
+    told = call(site.cloud.bucket, "k +", responseElements={"x-amz-version-id": version})
+    if versioned:
+        site.cloud.put("k +", b"newer")
+    site.send(json.dumps(trail(told)))
+    with site.source() as source:
+        plan = site.plan(source)
+        assert [read(source, split) for split in plan.splits] == [b"old"]
+        site.record(source, plan)
     assert site.counts() == (0, 0)
 
 
@@ -380,7 +511,9 @@ def test_messages_of_others_and_unwanted_keys_are_deleted(site):
     with site.source(include=["*.log.gz"], exclude=["*/b/*", "b/*"]) as source:
         plan = site.plan(source)
         assert [s.uri.rpartition("/")[2] for s in plan.splits] == ["x.log.gz"]
-        assert "3 messages announced no new object" in plan.notes[0]
+        assert "3 messages announced no new object" in plan.notes[1]
+        assert "objects that `include` and `exclude` leave out" in plan.notes[0]
+        assert "empty objects" in plan.notes[0]
         site.record(source, plan)
     assert site.counts() == (0, 0)
 

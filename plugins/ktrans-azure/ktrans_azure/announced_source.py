@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from ktrans.api import AccessError, Budget, Memory, Plan, Split, UsageError
+from ktrans.kit.notifications import refuse_message
 from ktrans.kit.objects.expiry import Expiry
 from ktrans.kit.objects.plan_result import PlanResult
 from ktrans.kit.objects.reader import ObjectPayload
 from ktrans.kit.objects.store import ObjectInfo
 from ktrans_azure.blob_source import AzureBlobSource
-from ktrans_azure.event_intake import Intake, refuse
+from ktrans_azure.event_intake import LEFT_OUT, Intake
 
 _AT_A_TIME = 64
 """Blobs that are looked at together: one small request each."""
@@ -25,7 +26,7 @@ class AnnouncedBlobSource(AzureBlobSource):
     """
 
     def open(self, split: Split) -> ObjectPayload:
-        refuse(split.data)
+        refuse_message(split)
         return super().open(split)
 
     def check_rewind(self) -> None:
@@ -54,29 +55,35 @@ class AnnouncedBlobSource(AzureBlobSource):
         position = position or {}
         expiry = Expiry(position.get("queue"), memory)
         waiting = {*position.get("waiting", ()), *(self._key(uri) for uri in expiry.quarantined())}
-        intake = Intake(self.queue, self.config.container, self.config.includes)
+        intake = Intake(self.queue, self.config.container, self._why_not, memory)
         result = PlanResult(self.store, reread=self.config.on_replaced == "reread")
         left = self._look(sorted(waiting | intake.names), memory, budget, result)
         planned = {split.data["key"] for split in result.splits}
         messages = intake.settle(planned, left - waiting)
-        notes, unread = tuple(result.notes()), tuple(result.left())
+        notes = (*result.notes(), *intake.notes(self.context))
+        unread = tuple(result.left())
         splits = (*intake.splits, *result.splits)
         if not splits:
             return Plan((), position, notes=notes, left=unread) if notes or unread else None
         expiry.expire(self.now() - timedelta(seconds=self.config.lookback))
         expiry.add(result.remember, self.now())
+        refused, remember = intake.refused(position.get("refused", ()))
         self.objects.expect(result.splits)
         return Plan(
             splits=splits,
             position={
                 "queue": expiry.to_json(),
+                "refused": refused,
                 "waiting": sorted(waiting & left),
                 "messages": messages,
             },
-            remember=expiry.remember,
+            remember={**expiry.remember, **remember},
             notes=notes,
             left=unread,
         )
+
+    def _why_not(self, name: str) -> str:
+        return "" if self.config.includes(name) else LEFT_OUT
 
     def _look(
         self, names: list[str], memory: Memory, budget: Budget, result: PlanResult

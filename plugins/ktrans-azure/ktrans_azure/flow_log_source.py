@@ -21,13 +21,14 @@ from ktrans.api import (
     UnavailableError,
     UsageError,
 )
+from ktrans.kit.notifications import refuse_message
 from ktrans.kit.objects.days import Calendar
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.reader import ObjectPayload
 from ktrans.kit.objects.store import ObjectInfo
 from ktrans_azure.blob_container import BlockList
 from ktrans_azure.blob_source import AzureBlobSource
-from ktrans_azure.event_intake import Intake, refuse
+from ktrans_azure.event_intake import LEFT_OUT, Intake
 from ktrans_azure.flow_log_plan import FlowLogPlan
 from ktrans_azure.hour_blob_part import PartReader, PlannedParts
 from ktrans_azure.hour_blob_tail import Known, next_part
@@ -63,7 +64,7 @@ class FlowLogSource(AzureBlobSource):
         return PlannedParts(PartReader(self.container, self.config, self.context.clock))
 
     def open(self, split: Split) -> ObjectPayload:
-        refuse(split.data)
+        refuse_message(split)
         if "refused" in split.data:
             self._look_again(split)
         return super().open(split)
@@ -90,7 +91,11 @@ class FlowLogSource(AzureBlobSource):
                 found.waiting = True
                 found.keep_open(hour)
                 break
-        messages = self._look_at_announced(intake, found) if intake is not None else {}
+        queued: dict[str, Any] = {}
+        if intake is not None:
+            queued["messages"] = self._look_at_announced(intake, found)
+            queued["refused"], remember = intake.refused(position.get("refused", ()))
+            found.remember.update(remember)
         through = found.close_hours(final, late)
         if begin is not None:
             through = max(through, begin)
@@ -103,7 +108,7 @@ class FlowLogSource(AzureBlobSource):
             position={
                 "from": through.isoformat(),
                 "late": sorted(late),
-                **({"messages": messages} if messages else {}),
+                **{name: value for name, value in queued.items() if value},
             },
             remember=found.remember,
             total_bytes=None if found.waiting else found.bytes,
@@ -131,19 +136,22 @@ class FlowLogSource(AzureBlobSource):
         if self.queue is None:
             return None
 
-        def wanted(name: str) -> bool:
+        def why_not(name: str) -> str:
             hour = hour_of(name)
-            if hour is None or not self.config.includes(name):
-                return False
+            if hour is None:
+                return "blobs that are no flow logs"
+            if not self.config.includes(name):
+                return LEFT_OUT
             if self.config.until is not None and hour > end:
-                return False
+                return "blobs after `until`"
             if begin is not None and hour < begin:
                 found.too_late.append(name)
-                return False
-            return True
+                return "blobs of hours that are closed"
+            return ""
 
-        intake = Intake(self.queue, self.config.container, wanted)
+        intake = Intake(self.queue, self.config.container, why_not, found.memory)
         found.splits += intake.splits
+        found.notes += intake.notes(self.context)
         return intake
 
     def _look_at_announced(self, intake: Intake, found: FlowLogPlan) -> dict[str, str]:

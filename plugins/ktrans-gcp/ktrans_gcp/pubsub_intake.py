@@ -6,8 +6,10 @@ from pathlib import Path
 
 from ktrans.api import Context
 from ktrans.kit import log_events
-from ktrans.kit.spool.segments import Segment, Spool
+from ktrans.kit.notifications import SkippedEvents, UnknownMessageError
+from ktrans.kit.spool.segments import MESSAGES, Segment, Spool
 from ktrans_gcp.pubsub_puller import Batch, Puller
+from ktrans_gcp.pubsub_refused import check_logs, to_spool
 from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
 from ktrans_gcp.seen_messages import SeenMessages
 
@@ -18,6 +20,7 @@ class _Gathered:
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.ids: list[str] = []
+        self.refused: list[tuple[str, bytes]] = []
         self.batches: list[Batch] = []
         self.size = 0
         self.began = 0.0
@@ -32,6 +35,7 @@ class Intake:
 
     Attributes:
         seen: the ids of earlier messages.
+        skipped: events of messages that hold no logs.
         slow: whether the last segment was closed although it was not full.
     """
 
@@ -44,6 +48,7 @@ class Intake:
         context: Context,
     ) -> None:
         self.seen = SeenMessages(seen_folder, config.dedupe_messages)
+        self.skipped = SkippedEvents()
         self.slow = False
         self._spool = spool
         self._puller = puller
@@ -52,8 +57,11 @@ class Intake:
         self._gathered = _Gathered()
         self._again = 0
 
-    def fill(self, number: int) -> Segment | None:
-        """Fill the next segment, under this number; None if nothing came for `idle_timeout`."""
+    def fill(self, number: int) -> list[Segment]:
+        """Fill the next segments, from this number on; none if nothing came for `idle_timeout`.
+
+        Each message that is not understood has a segment of its own, behind that of the others.
+        """
         self.slow = False
         idle_since = self._context.clock.monotonic()
         while not self._context.stopping():
@@ -63,22 +71,22 @@ class Intake:
             left = self._gathered.began + self._config.segment_age - now
             if self._gathered and left <= 0:
                 self.slow = self._gathered.size < self._config.segment_size // 4
-                segment = self._seal(number)
-                if segment is not None:
-                    return segment
+                segments = self._seal(number)
+                if segments:
+                    return segments
                 continue
             idle_left = idle_since + self._config.idle_timeout - now
             if self._gathered or idle_left > 0:
                 self._puller.launch(left if self._gathered else idle_left)
             elif not self._puller.flying:
-                return None
+                return []
             for batch in self._puller.arrived():
                 self._add(batch)
                 idle_since = self._context.clock.monotonic()
         return self._seal(number)
 
-    def drain(self, number: int) -> Segment | None:
-        """Wait for the requests under way; their messages become a segment of their own."""
+    def drain(self, number: int) -> list[Segment]:
+        """Wait for the requests under way; their messages become segments of their own."""
         while self._puller.flying:
             for batch in self._puller.arrived():
                 self._add(batch)
@@ -111,27 +119,42 @@ class Intake:
                 self._again += 1
                 continue
             data = message.data
+            gathered.ordered = gathered.ordered or bool(message.ordering_key)
+            try:
+                event = check_logs(data, message.attributes)
+            except UnknownMessageError as error:
+                spooled = to_spool(str(error), data, message.attributes)
+                gathered.refused.append((message.message_id, spooled))
+                continue
+            if event is not None:
+                self.skipped.add([event])
+                continue
             gathered.ids.append(message.message_id)
             gathered.parts.append(data)
             if not data.endswith(b"\n"):
                 gathered.parts.append(b"\n")
             gathered.size += len(data) + 1
-            gathered.ordered = gathered.ordered or bool(message.ordering_key)
         batch.messages = []
 
-    def _seal(self, number: int) -> Segment | None:
-        """Write what was gathered durably, and acknowledge it; None if there was nothing new."""
+    def _seal(self, number: int) -> list[Segment]:
+        """Write what was gathered durably, and acknowledge it; none if there was nothing new."""
         gathered = self._gathered
         if not gathered:
-            return None
-        segment = None
+            return []
+        segments = []
+        # Until it is durable it stays gathered: its ids are known, so it must not be dropped.
         if gathered.ids:
-            # Until it is durable it stays gathered: its ids are known, so it must not be dropped.
-            self.seen.write(number, gathered.ids)
-            writer = self._spool.begin(Segment(number, number, 0, 1))
-            writer.write(b"".join(gathered.parts))
-            segment = writer.finish()
+            data = b"".join(gathered.parts)
+            segments.append(self._write(Segment(number, number, 0, 1), gathered.ids, data))
+        for index, (one, message) in enumerate(gathered.refused, number + len(segments)):
+            segments.append(self._write(Segment(index, MESSAGES, 0, 1), [one], message))
         self._gathered = _Gathered()
         if not self._context.ephemeral:
             self._puller.acknowledge(gathered.batches)
-        return segment
+        return segments
+
+    def _write(self, segment: Segment, ids: list[str], data: bytes) -> Segment:
+        self.seen.write(segment.number, ids)
+        writer = self._spool.begin(segment)
+        writer.write(data)
+        return writer.finish()

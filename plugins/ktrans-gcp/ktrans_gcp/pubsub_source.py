@@ -19,13 +19,15 @@ from ktrans.api import (
     Split,
     UsageError,
 )
+from ktrans.kit.notifications import refuse_message
 from ktrans.kit.spool.payload import SegmentPayload, spool_folder
 from ktrans.kit.spool.recorded import to_remember, unrecorded
-from ktrans.kit.spool.segments import Segment, Spool
+from ktrans.kit.spool.segments import MESSAGES, Segment, Spool
 from ktrans_gcp.errors import google_errors
 from ktrans_gcp.pubsub_client import look, subscriber
 from ktrans_gcp.pubsub_intake import Intake
 from ktrans_gcp.pubsub_puller import ACCESS, MISSING, Puller
+from ktrans_gcp.pubsub_refused import from_spool
 from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
 
 
@@ -77,24 +79,20 @@ class PubsubSource(Source[PubsubSourceConfig]):
         intake = self._begin(first)
         waiting = self._waiting(memory, budget)
         taken: list[Segment] = []
-        size = 0
-        while waiting and not budget.full(len(taken), size):
-            taken.append(waiting.pop(0))
-            size += taken[-1].size
+        size = _take(waiting, taken, 0, budget)
         number = max(first - 1, *(s.number for s in self._spool.segments()), 0) + 1
         while not waiting and not budget.full(len(taken), size) and not (taken and intake.slow):
-            segment = intake.fill(number)
-            if segment is None:
+            waiting = intake.fill(number)
+            if not waiting:
                 break
-            taken.append(segment)
-            size += segment.size
-            number += 1
-        rest = intake.drain(number)
-        if rest is not None and not budget.full(len(taken), size):
-            taken.append(rest)
+            number = waiting[-1].number + 1
+            size += _take(waiting, taken, size, budget)
+        _take([*waiting, *intake.drain(number)], taken, size, budget)
         intake.log_repeated()
+        notes = tuple(intake.skipped.notes())
+        intake.skipped.log(self.context)
         if not taken:
-            return None
+            return Plan((), position, notes=notes) if notes else None
         before = range(*position["last"]) if position else ()
         numbers = [segment.number for segment in taken]
         return Plan(
@@ -104,6 +102,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
                 "last": [min(numbers), max(numbers) + 1],
             },
             remember=to_remember(memory, self._uri, taken, before),
+            notes=notes,
         )
 
     def _waiting(self, memory: Memory, budget: Budget) -> list[Segment]:
@@ -112,6 +111,7 @@ class PubsubSource(Source[PubsubSourceConfig]):
         return [segment for segment in left if self._uri(segment.number) not in budget.skip]
 
     def open(self, split: Split) -> SegmentPayload:
+        refuse_message(split)
         why = ": their messages are acknowledged"
         return SegmentPayload(split, self._spool.folder / split.data["file"], why)
 
@@ -187,5 +187,16 @@ class PubsubSource(Source[PubsubSourceConfig]):
         return f"pubsub://{self.config.project}/{self.config.subscription}/{number}"
 
     def _split(self, segment: Segment) -> Split:
-        uri = self._uri(segment.number)
-        return Split(uri, uri, segment.size, {"file": self._spool.path(segment).name})
+        uri, path = self._uri(segment.number), self._spool.path(segment)
+        if segment.stream == MESSAGES:
+            return from_spool(path, uri)
+        return Split(uri, uri, segment.size, {"file": path.name})
+
+
+def _take(waiting: list[Segment], taken: list[Segment], size: int, budget: Budget) -> int:
+    """Move segments into a plan while there is room in its budget; returns how many bytes."""
+    before = size
+    while waiting and not budget.full(len(taken), size):
+        taken.append(waiting.pop(0))
+        size += taken[-1].size
+    return size - before

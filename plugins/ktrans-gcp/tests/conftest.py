@@ -248,6 +248,14 @@ class Site:
                 found.update(json.loads(line)["bytes"] for line in path.read_text().splitlines())
         return found
 
+    def rejects(self):
+        return [
+            json.loads(line)
+            for path in sorted((self.folder / "rejects").rglob("*.jsonl"))
+            if ".ktrans-staging" not in path.parts
+            for line in path.read_text().splitlines()
+        ]
+
 
 @pytest.fixture
 def site(tmp_path):

@@ -4,6 +4,8 @@ import json
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ from types import SimpleNamespace
 import grpc
 import pytest
 from google.pubsub_v1.types import AcknowledgeRequest, ModifyAckDeadlineRequest
+from ktrans_gcp.pubsub_refused import check_logs
 from ktrans_gcp.pubsub_source import PubsubSource
 from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
 
@@ -20,9 +23,11 @@ from ktrans.api import (
     ConfigError,
     Context,
     Plan,
+    RejectError,
     RetryableError,
     UnavailableError,
 )
+from ktrans.kit.notifications import UnknownMessageError, message_bytes
 from ktrans.kit.spool.segments import Spool
 from ktrans.testing.contracts import SourceCase, SourceContract
 from ktrans.testing.contracts.sources import PlainMemory, read
@@ -360,6 +365,109 @@ class TestCheck:
             source.check()
 
 
+NEW_OBJECT = {
+    "eventType": "OBJECT_FINALIZE",
+    "bucketId": "logs",
+    "objectId": "a/b.json",
+    "objectGeneration": "7",
+    "notificationConfig": "projects/_/buckets/logs/notificationConfigs/1",
+}
+
+
+def notification(event="OBJECT_FINALIZE", payload="NONE"):
+    """Give the attributes and the data of a notification of Cloud Storage."""
+    attributes = {**NEW_OBJECT, "eventType": event, "payloadFormat": payload}
+    resource = {"kind": "storage#object", "bucket": "logs", "name": "a/b.json", "size": "3"}
+    return attributes, b"" if payload == "NONE" else json.dumps(resource, indent=2).encode()
+
+
+@pytest.mark.parametrize("payload", ["NONE", "JSON_API_V1"])
+def test_notifications_of_cloud_storage_are_told_from_logs(payload):
+    attributes, data = notification(payload=payload)
+    with pytest.raises(UnknownMessageError, match=r"OBJECT_FINALIZE of gs://logs/a/b.json"):
+        check_logs(data, attributes)
+    for event in ("OBJECT_DELETE", "OBJECT_ARCHIVE", "OBJECT_METADATA_UPDATE"):
+        attributes, data = notification(event, payload)
+        assert check_logs(data, attributes) == event
+    with pytest.raises(UnknownMessageError, match="OBJECT_SUNG"):
+        check_logs(*notification("OBJECT_SUNG", payload)[::-1])
+
+
+def test_other_messages_without_logs_say_what_was_seen():
+    assert check_logs(b"{}", {"logging.googleapis.com/timestamp": "2026"}) is None
+    with pytest.raises(UnknownMessageError, match="no data; its attributes: `a`, `b`"):
+        check_logs(b" ", {"b": "1", "a": "2"})
+    with pytest.raises(UnknownMessageError, match=r"object.v1.finalized"):
+        check_logs(b"{}", {"ce-type": "google.cloud.storage.object.v1.finalized"})
+
+
+def test_a_message_without_logs_is_a_split_of_its_own(topic, tmp_path):
+    attributes, data = notification()
+    deleted, _ = notification("OBJECT_DELETE")
+    topic.publish([data], **attributes)
+    topic.publish([data], **deleted)
+    topic.publish([b"\n"], other="1")
+    topic.publish(["line"])
+    source, memory = build(topic, tmp_path, segment_age=2), PlainMemory()
+    position, bodies, lines, notes = None, [], b"", set()
+    while len(bodies) < 2 or not lines:
+        plan = first_plan(source, memory, position, Budget(splits=1))
+        notes.update(plan.notes)
+        if not plan.splits:
+            continue
+        (split,) = plan.splits
+        body, complete = message_bytes(split)
+        if body is None:
+            lines += read(source, split)
+        else:
+            assert complete
+            bodies.append(json.loads(body))
+            with pytest.raises(RejectError, match="the message announces nothing") as refused:
+                source.open(split)
+            assert refused.value.code == "not_a_notification"
+        memory.record(plan)
+        position = json.loads(json.dumps(plan.position))
+        if body is None:
+            source.commit(plan)
+        else:
+            memory[split.key] = {"rejected": True}
+            source.commit(Plan((), position, plan.remember))
+    assert lines == b"line\n"
+    bodies.sort(key=lambda body: len(body["attributes"]))
+    assert bodies == [{"attributes": {"other": "1"}}, {"attributes": attributes}]
+    assert any("OBJECT_DELETE" in note for note in notes)
+    assert source.plan(position, memory, Budget()) is None
+    assert not list((tmp_path / ".ktrans").rglob("*.seg"))
+    source.close()
+
+
+def test_a_run_stores_messages_without_logs_and_a_replay_keeps_them(topic, site, entry):
+    site.write_config(topic.options(idle_timeout=1, segment_age=1), [site.LINES])
+    attributes, data = notification(payload="JSON_API_V1")
+    topic.publish([entry(1), entry(2)])
+    topic.publish([data], **attributes)
+    codes = set()
+    while len(site.rejects()) < 1 or len(site.rows()) < 2:
+        codes.add(site.run())
+        assert codes <= {0, 65}, site.stderr
+    assert 65 in codes
+    assert site.rows() == {1: 1, 2: 1}
+    (reject,) = site.rejects()
+    assert (reject["reason"], reject["raw"]) == ("not_a_notification", data.decode())
+    assert "OBJECT_FINALIZE of gs://logs/a/b.json" in reject["detail"]
+    config = str(site.folder / "pipeline.yaml")
+    replayed = subprocess.run(
+        [sys.executable, "-m", "ktrans", "rejects", "replay", config],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert replayed.returncode == 0, replayed.stderr
+    assert "will be read by the next run" not in replayed.stderr
+    assert site.run() == 0, site.stderr
+    assert site.rejects() == [reject]
+
+
 @pytest.mark.slow
 def test_twenty_kills_lose_nothing_and_repeat_nothing(topic, site, entry):
     """SIGKILL at random moments of receiving, processing and publishing; messages keep coming."""
@@ -369,6 +477,8 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(topic, site, entry):
         epoch_splits=3,
     )
     rng = random.Random(7)
+    attributes, data = notification()
+    topic.publish([data], **attributes)
     published = kills = 0
     while kills < 20:
         topic.publish([entry(number) for number in range(published, published + 300)])
@@ -385,7 +495,8 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(topic, site, entry):
         process.communicate()
     until = time.monotonic() + 240
     while len(site.rows()) < published and time.monotonic() < until:
-        assert site.run() == 0, site.stderr
+        assert site.run() in {0, 65}, site.stderr
     rows = site.rows()
     assert set(rows) == set(range(published))
     assert max(rows.values()) == 1
+    assert [reject["reason"] for reject in site.rejects()] == ["not_a_notification"]
