@@ -2,6 +2,7 @@
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
+MINUTES ?= 60
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 PROSE := docs .github *.md plugins/*/README.md examples configs
@@ -9,7 +10,7 @@ FORMS := $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 EDITABLE := -e . $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage services bench lint docs site dist clean
+.PHONY: help demo test unit coverage chaos services bench lint docs site dist clean
 
 help: ## List what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -25,6 +26,9 @@ unit: $(VENV)/.test ## Run the tests that need neither a server nor much time
 
 coverage: $(VENV)/.test ## Run all tests and show what they miss; takes half as long again
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+chaos: $(VENV)/.test ## Disturb real runs at random for MINUTES=60; ARGS="--list" shows how
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
 services: ## Fetch and build the real servers that tests speak to
 	.ci/services

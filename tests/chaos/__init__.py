@@ -1,0 +1,1 @@
+"""Disturbs real runs at random and compares what they leave with an undisturbed run."""
