@@ -32,7 +32,7 @@ TEXTS: tuple[str | None, ...] = (
 )
 """Texts that break paths, lines, quotes, keys and names of topics."""
 
-_ATTRS: tuple[list[tuple[str, str | None]] | None, ...] = (
+_ATTRS: tuple[Any, ...] = (
     *(None, [], [("", "")], [("", None)], [("a", "1"), ("a", "2")], [("\0", "\0")]),
     *(
         [("a\nb", "c\nd")],
