@@ -24,7 +24,8 @@ from tests.examples import examples
 
 @pytest.fixture(autouse=True)
 def _secrets_as_they_were(monkeypatch):
-    monkeypatch.setattr(redaction, "_process", Redactor())
+    monkeypatch.setattr(redaction._process, "_known", set())
+    monkeypatch.setattr(redaction._process, "_pattern", None)
 
 
 def written(capsys):
