@@ -103,6 +103,7 @@ class PipelineValidator(SectionValidator):
             fingerprint=_fingerprint(raw),
             alone=self.nameless,
             where=self.document.where,
+            warnings=tuple(self.warnings()),
         )
 
     def _check_keys(self) -> None:

@@ -107,6 +107,9 @@ def _check(subject: str, pipeline: Pipeline, catalogue: Catalogue) -> Iterator[F
         yield _failed(subject, error)
         return
     yield Finding("ok", subject, f"pipeline {pipeline.name} is valid")
+    for warning in pipeline.warnings:
+        place = f"{warning.where}: " if warning.where else ""
+        yield Finding("warning", subject, f"{place}{warning.message}", warning.hint or "")
     try:
         for name, component in assembly.components():
             yield _connect(f"{subject}: {name}", component.check)

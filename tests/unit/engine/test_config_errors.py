@@ -121,6 +121,29 @@ def test_hints_name_columns_that_no_other_stage_reads(tmp_path):
     assert "src_addr, dst_addr, src_port" in str(second.hint)
 
 
+def test_what_is_valid_but_hardly_meant_is_a_warning(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        """\
+source: {type: file, paths: ["$HOME/logs", "$$HOME/logs", "a$b/logs", "${env:HOME}/logs"]}
+enrichers:
+  - {type: hash_addresses, salt: abcdefghijklmnopqrstuvw}
+  - {type: hash_addresses, salt: "${env:SALT}", columns: [src_pkt_addr]}
+  - {type: filter, where: "interface_id = '/$x/'"}
+sinks:
+  - {type: file, path: "out/$TENANT/", format: {type: csv}}
+"""
+    )
+    environ = {"HOME": "/root", "SALT": "abcdefghijklmnopqrstuvw"}
+    pipeline = load_pipeline(path, Catalogue(), environ=environ)
+    assert [(str(w.where).rpartition("p.yaml:")[2], w.code) for w in pipeline.warnings] == [
+        ("1:30", "shell_variable"),
+        ("3:28", "secret_in_file"),
+        ("7:24", "shell_variable"),
+    ]
+    assert all("abcdefgh" not in f"{w.message}{w.hint}{w.where!r}" for w in pipeline.warnings)
+
+
 def load_error(tmp_path, text):
     path = tmp_path / "p.yaml"
     path.write_text(HEAD + text)
