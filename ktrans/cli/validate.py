@@ -70,8 +70,9 @@ def _check_all(
     """
     from ktrans.config.draft import LoadOptions
     from ktrans.config.load import Loaded, all_drafts, flatten_errors, take_name
+    from ktrans.engine.examine import examine
 
-    wanted, unread = LoadOptions(profile=chosen_profile()), Loaded()
+    wanted, unread = LoadOptions(profile=chosen_profile(), examine=examine), Loaded()
     names: dict[tuple[str | None, str], Where] = {}
     for draft in all_drafts([config], wanted, unread):
         seen: set[str] = set()

@@ -251,6 +251,18 @@ class RejectsEntry:
     limit: RejectLimit = field(default_factory=RejectLimit)
 
 
+@dataclass(frozen=True, slots=True)
+class PartialPipeline:
+    """The parts of a pipeline file with errors that rows pass through; None is what has errors."""
+
+    name: str
+    base_dir: Path
+    decoder: ComponentConfig | None
+    enrichers: tuple[ComponentConfig | None, ...]
+    sinks: tuple[SinkEntry | None, ...]
+    where: Callable[..., Where | None]
+
+
 def _nowhere(*_path: str | int, **_within: str | int) -> Where | None:
     return None
 
