@@ -109,7 +109,11 @@ def _component(catalogue: Catalogue, spec: Spec) -> Iterator[str]:
     if spec.kind == "source" and not spec.finite:
         facts.append("never ends by itself")
     plugin = catalogue.origin(spec.kind, spec.type).distribution
-    comes = "" if plugin == "ktrans" else f" Comes with `pip install {plugin}`."
+    comes = (
+        ""
+        if plugin == "ktrans"
+        else f" Comes with the plugin [{plugin}](../plugins/{plugin}/README.md)."
+    )
     yield f"{spec.summary} ({', '.join(facts)}).{comes}"
     yield ""
     found = list_options(model, model.nested)

@@ -75,7 +75,8 @@ class Receipt:
         rows: rows written, counted by the writer from what it wrote; checked by the ledger.
         bytes: size of what was written.
         data: JSON that `commit` needs; sufficient on its own, after a crash, in a new process.
-        outputs: names of what was written, for people.
+        outputs: names of what was written, for people: files, or the URI of a topic or a table; none
+            of what is only staged.
     """
 
     rows: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -13,6 +13,8 @@ from ktrans.kit.cli import show_json
 
 if TYPE_CHECKING:
     from ktrans.api import KtransError
+
+Level = Literal["error", "warning"]
 
 BROKEN_PIPE = 141
 """The exit code of a program that SIGPIPE ended, as with `ktrans ... | head`."""
@@ -95,7 +97,7 @@ def error_json(error: KtransError) -> dict[str, Any]:
     return result
 
 
-def show_error(error: KtransError) -> None:
+def show_error(error: KtransError, *, level: Level = "error") -> None:
     """Print an error, or each of several, to stderr: code, message, place, snippet, hint."""
     from ktrans.api.errors import ConfigErrors
 
@@ -116,6 +118,7 @@ def show_error(error: KtransError) -> None:
         included=where.included if where else None,
         snippet=where.snippet if where else None,
         component=error.component,
+        level=level,
     )
 
 
@@ -128,6 +131,7 @@ def show_parts(
     included: str | None = None,
     snippet: str | None = None,
     component: str | None = None,
+    level: Level = "error",
 ) -> None:
     """Print the parts of an error that are given."""
     from ktrans.observe.human import printable
@@ -137,7 +141,8 @@ def show_parts(
         printable(place or ""),
         printable(hint or ""),
     )
-    click.echo(f"{click.style(f'error[{code}]', fg='red', bold=True)}: {message}", err=True)
+    colour = "red" if level == "error" else "yellow"
+    click.echo(f"{click.style(f'{level}[{code}]', fg=colour, bold=True)}: {message}", err=True)
     if place:
         click.echo(f"  {click.style('-->', fg='blue')} {place}", err=True)
     if included:

@@ -110,6 +110,7 @@ def load(config: str) -> tuple[Pipeline, Catalogue]:
 def load_config(config: str, found: Catalogue) -> LoadedFile:
     """Load the pipeline that the command line names, and return it with its file."""
     from ktrans.config.load import load_file
+    from ktrans.engine.examine import examine
 
     name = click.get_current_context().meta.get(PIPELINE)
-    return load_file(config, found, profile=chosen_profile(), name=name)
+    return load_file(config, found, profile=chosen_profile(), name=name, examine=examine)

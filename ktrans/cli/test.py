@@ -27,13 +27,14 @@ def command(configs: tuple[str, ...], as_json: bool) -> int:
     """
     from ktrans.config.draft import LoadOptions
     from ktrans.config.load import load_all
+    from ktrans.engine.examine import examine
     from ktrans.tools.config_tests import run_config_tests
 
     found = catalogue()
     results: list[dict[str, Any]] = []
     passed = failed = 0
     for config in configs:
-        loaded = load_all([config], found, LoadOptions(profile=chosen_profile()))
+        loaded = load_all([config], found, LoadOptions(profile=chosen_profile(), examine=examine))
         if (error := loaded.error()) is not None:
             raise error
         for pipeline in (file.pipeline for file in loaded.files):

@@ -46,12 +46,16 @@ def command(configs: tuple[str, ...], connect: bool, as_json: bool) -> int:
         for entry, errors in _check_all(config, found, connect=connect):
             entry["ok"] = not errors
             entry["errors"] = [error_json(error) for error in errors]
+            warnings = entry.pop("warnings", ())
+            entry["warnings"] = [error_json(warning) for warning in warnings]
             entries.append(entry)
             code = code or (errors[0].exit_code if errors else 0)
             if not as_json:
                 _show(entry, connect=connect)
                 for problem in errors:
                     show_error(problem)
+                for warning in warnings:
+                    show_error(warning, level="warning")
     if as_json:
         show_json({"pipelines": entries})
     return code
@@ -66,8 +70,9 @@ def _check_all(
     """
     from ktrans.config.draft import LoadOptions
     from ktrans.config.load import Loaded, all_drafts, flatten_errors, take_name
+    from ktrans.engine.examine import examine
 
-    wanted, unread = LoadOptions(profile=chosen_profile()), Loaded()
+    wanted, unread = LoadOptions(profile=chosen_profile(), examine=examine), Loaded()
     names: dict[tuple[str | None, str], Where] = {}
     for draft in all_drafts([config], wanted, unread):
         seen: set[str] = set()
@@ -77,6 +82,7 @@ def _check_all(
             try:
                 file = draft.load(variant, found)
                 entry["profile"] = file.profile
+                entry["warnings"] = file.pipeline.warnings
                 take_name(names, file.profile, file.pipeline.name, file.document)
                 entry, errors = _check(entry, file.pipeline, found, connect=connect)
             except KtransError as error:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ktrans.api import KtransError
+from ktrans.api import ConfigError, ConfigErrors, KtransError
 from ktrans.config.find_files import folder_of
 from ktrans.config.include import MergedDocument, merge_document
 from ktrans.config.interpolate import Interpolator
@@ -17,8 +17,10 @@ from ktrans.config.yaml_document import Document
 from ktrans.config.yaml_read import read_documents
 
 if TYPE_CHECKING:
-    from ktrans.config.model import Pipeline
+    from ktrans.config.model import PartialPipeline, Pipeline
     from ktrans.registry.catalogue import Catalogue
+
+Examine = Callable[["PartialPipeline", "Catalogue"], Sequence[ConfigError]]
 
 PROFILE_VARIABLE = "KTRANS_PROFILE"
 
@@ -43,12 +45,14 @@ class LoadOptions:
     Attributes:
         environ: for `${env:...}` and KTRANS_PROFILE.
         profile: the profile; None for that of KTRANS_PROFILE or the default of the file.
+        examine: finds more errors in the valid parts of a pipeline that has errors.
         seen: a set to which all files that are read are added, also on errors.
     """
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     profile: str | None = None
     seen: set[Path] = field(default_factory=set)
+    examine: Examine | None = None
 
     @property
     def chosen(self) -> str | None:
@@ -110,9 +114,27 @@ class Draft:
         )
         try:
             pipeline = loader.load()
+        except ConfigError as error:
+            if options.examine is None or loader.partial is None:
+                raise
+            more = options.examine(loader.partial, catalogue)
+            if not more:
+                raise
+            known = error.errors if isinstance(error, ConfigErrors) else [error]
+            raise ConfigErrors(in_order([*known, *more])) from None
         finally:
             options.seen.update(loader.files)
         return LoadedFile(pipeline, found.document, loader.tree, found.profile)
+
+
+def in_order(errors: Iterable[ConfigError]) -> list[ConfigError]:
+    """Return errors in the order of their files."""
+
+    def place(error: ConfigError) -> tuple[str, int, int]:
+        where = error.where
+        return (where.file, where.line or 0, where.column or 0) if where else ("", 0, 0)
+
+    return sorted(errors, key=place)
 
 
 def drafts_of(path: Path, options: LoadOptions) -> list[Draft]:

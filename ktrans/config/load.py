@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktrans.api import ConfigError, ConfigErrors, KtransError, UsageError, Where
-from ktrans.config.draft import Draft, LoadedFile, LoadOptions, drafts_of
+from ktrans.config.draft import Draft, Examine, LoadedFile, LoadOptions, drafts_of
 from ktrans.config.find_files import pipeline_files
 from ktrans.config.yaml_document import Document
 from ktrans.registry.suggest import near
@@ -55,18 +55,21 @@ def load_pipeline(
     environ: Mapping[str, str] | None = None,
     profile: str | None = None,
     name: str | None = None,
+    examine: Examine | None = None,
 ) -> Pipeline:
     """Read, interpolate and validate a pipeline file.
 
     Only the components that the file names are imported. `name` chooses the pipeline if the
-    file holds several.
+    file holds several. `examine` finds more errors in a file that has some.
 
     Raises:
         ConfigError: the file has an error; `where` has its place.
         ConfigErrors: the file has several errors.
         UsageError: the file holds several pipelines, or none of that name.
     """
-    return load_file(path, catalogue, environ=environ, profile=profile, name=name).pipeline
+    return load_file(
+        path, catalogue, environ=environ, profile=profile, name=name, examine=examine
+    ).pipeline
 
 
 def load_file(
@@ -76,9 +79,10 @@ def load_file(
     environ: Mapping[str, str] | None = None,
     profile: str | None = None,
     name: str | None = None,
+    examine: Examine | None = None,
 ) -> LoadedFile:
     """Load a pipeline with its document and data; raises as `load_pipeline` does."""
-    options = LoadOptions(os.environ if environ is None else environ, profile)
+    options = LoadOptions(os.environ if environ is None else environ, profile, examine=examine)
     drafts = drafts_of(Path(path), options)
     if name is None and len(drafts) == 1:
         return drafts[0].load(options, catalogue)

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ktrans.api import ComponentConfig, Where
+from ktrans.api import ComponentConfig, ConfigError, Where
 from ktrans.kit.units import Duration, Size
 from ktrans.state.sqlite import SqliteStateConfig
 
@@ -251,6 +251,18 @@ class RejectsEntry:
     limit: RejectLimit = field(default_factory=RejectLimit)
 
 
+@dataclass(frozen=True, slots=True)
+class PartialPipeline:
+    """The parts of a pipeline file with errors that rows pass through; None is what has errors."""
+
+    name: str
+    base_dir: Path
+    decoder: ComponentConfig | None
+    enrichers: tuple[ComponentConfig | None, ...]
+    sinks: tuple[SinkEntry | None, ...]
+    where: Callable[..., Where | None]
+
+
 def _nowhere(*_path: str | int, **_within: str | int) -> Where | None:
     return None
 
@@ -266,6 +278,7 @@ class Pipeline:
         tests: the tests of `ktrans test`.
         alone: whether the file holds no other pipeline.
         fingerprint: changes when the decoder, the enrichers, the sinks, the rejects or the limits do.
+        warnings: what is valid, but probably not meant so.
         where: returns the place in the file of a path such as `("sinks", 0, "format")`.
     """
 
@@ -284,3 +297,4 @@ class Pipeline:
     fingerprint: str = field(default="", compare=False)
     alone: bool = field(default=True, compare=False)
     where: Callable[..., Where | None] = field(default=_nowhere, compare=False)
+    warnings: tuple[ConfigError, ...] = field(default=(), compare=False)

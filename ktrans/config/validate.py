@@ -24,6 +24,7 @@ from ktrans.config.model import (
     Case,
     EngineSettings,
     LimitSettings,
+    PartialPipeline,
     Pipeline,
     RejectLimit,
     RejectsEntry,
@@ -47,6 +48,8 @@ class PipelineValidator(SectionValidator):
     environ: Mapping[str, str]
     nameless: bool = True
     files: set[Path] = field(default_factory=set)
+    partial: PartialPipeline | None = None
+    """What is valid of a pipeline with errors."""
 
     def load(self) -> Pipeline:
         """Return the validated pipeline.
@@ -81,6 +84,7 @@ class PipelineValidator(SectionValidator):
         tests = [self.model(Case, raw, ("tests", at)) for at, raw in enumerate(self.items("tests"))]
         self.problems = [p for p in self.problems if p.path not in unfilled] + filler.problems
         if self.problems:
+            self.partial = self._partial(name, base_dir, decoder, enrichers, sinks)
             errors = self.errors()
             raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
         assert source
@@ -103,6 +107,29 @@ class PipelineValidator(SectionValidator):
             fingerprint=_fingerprint(raw),
             alone=self.nameless,
             where=self.document.where,
+            warnings=tuple(self.warnings()),
+        )
+
+    def _partial(
+        self,
+        name: str,
+        base_dir: Path,
+        decoder: ComponentConfig | None,
+        enrichers: list[ComponentConfig | None],
+        sinks: list[SinkEntry | None],
+    ) -> PartialPipeline | None:
+        """Return the parts without errors; None if it is not known which stages there are."""
+        wrong = {problem.path[:2] for problem in self.problems}
+        beside = set(SECTIONS) - {"decoder", "enrichers", "sinks"}
+        if any(len(path) <= 1 and not beside.issuperset(path) for path in wrong) or () in wrong:
+            return None
+        return PartialPipeline(
+            name,
+            base_dir,
+            None if any(path[0] == "decoder" for path in wrong) else decoder,
+            tuple(None if ("enrichers", at) in wrong else e for at, e in enumerate(enrichers)),
+            tuple(None if ("sinks", at) in wrong else s for at, s in enumerate(sinks)),
+            self.document.where,
         )
 
     def _check_keys(self) -> None:

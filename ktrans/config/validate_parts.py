@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from ktrans.api import ComponentConfig, ConfigError, KtransError
+from ktrans.config.remarks import remarks
 from ktrans.config.yaml_document import Document, Path_
 from ktrans.registry.validation import Problem, validate_component, validate_model
 from ktrans.registry.values import SHORTEST_SECRET, secret_values
@@ -32,6 +33,7 @@ class SectionValidator:
     catalogue: Catalogue
     tree: dict[str, Any] = field(default_factory=dict, kw_only=True)
     problems: list[Problem] = field(default_factory=list, kw_only=True)
+    remarks: list[Problem] = field(default_factory=list, kw_only=True)
 
     def component(
         self,
@@ -50,7 +52,20 @@ class SectionValidator:
         self._note_secrets(kind, raw)
         config, wrong = validate_component(self.catalogue, kind, raw, also=also)
         self.problems += [problem.below(path) for problem in wrong]
+        if config is not None:
+            found = remarks(type(config), raw, path)
+            self.remarks += [remark for remark in found if not self._escaped(remark.path)]
         return config
+
+    def _escaped(self, path: Path_) -> bool:
+        """Return whether a text of the document has an escaped dollar sign."""
+        node = self.document.tree
+        try:
+            for part in path:
+                node = node[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+        return isinstance(node, str) and "$$" in node
 
     def _note_secrets(self, kind: Kind, raw: Any) -> None:
         """Mask secrets that the file contains literally in all snippets."""
@@ -100,8 +115,15 @@ class SectionValidator:
 
     def errors(self) -> list[ConfigError]:
         """Return all problems as errors, in the order of the file."""
+        return self._placed(self.problems)
+
+    def warnings(self) -> list[ConfigError]:
+        """Return all remarks as errors, in the order of the file."""
+        return self._placed(self.remarks)
+
+    def _placed(self, problems: list[Problem]) -> list[ConfigError]:
         placed = []
-        for problem in self.problems:
+        for problem in problems:
             where = self.document.where(
                 *problem.path, key=problem.at == "key", secret=problem.secret
             )

@@ -31,19 +31,19 @@ def bind(assembly: Assembly, problems: ConfigProblems) -> None:
     wanted = _wanted(assembly, problems)
     if not problems.errors:
         pruned = ConfigProblems(problems.where)
-        _Binder(assembly, pruned).bind(wanted)
+        _bind_stages(assembly, pruned, wanted)
         if not pruned.errors:
             return
         problems.errors = pruned.errors
     complete = ConfigProblems(problems.where)
-    _Binder(assembly, complete).bind(None)
+    _bind_stages(assembly, complete, None)
     complete.add(problems.errors)
     problems.errors = complete.errors
 
 
 @dataclass(slots=True)
-class _Binder:
-    """Binds one stage after the other.
+class SchemaTrail:
+    """What is known of the schema from stage to stage, also behind stages that fail.
 
     Attributes:
         schemas: what the next stage may get. It is one schema as long as no stage has failed, and
@@ -51,32 +51,15 @@ class _Binder:
             it adds, and with them as nulls. Only an error that both have is one of its own.
     """
 
-    assembly: Assembly
     problems: ConfigProblems
     schemas: list[pa.Schema] = field(default_factory=list)
 
-    def bind(self, wanted: Sequence[str] | None) -> None:
-        assembly = self.assembly
-        with self.problems.at("decoder", "decoder"):
-            assembly.decoder_schema = assembly.decoder.schema(wanted)
-            self.schemas = [assembly.decoder_schema]
-        assembly.schemas = [("decoder", assembly.decoder_schema)]
-        for index, (name, enricher) in enumerate(assembly.enrichers):
-            bound = self._each(enricher.bind, name, "enrichers", index)
-            if bound is None:
-                self._pass_by(enricher)
-            else:
-                self.schemas = bound
-                assembly.schemas.append((name, bound[0]))
-        for index, sink in enumerate(assembly.sinks):
-            self._each(sink_binder(sink), sink.entry.id, "sinks", index)
-        assert assembly.rejects is not None
-        assembly.rejects.schema = STORED_REJECT_SCHEMA
-        with self.problems.at("rejects", "rejects"):
-            assembly.rejects.sink.bind(STORED_REJECT_SCHEMA)
-        self._check_stateful()
+    def enrich(self, enricher: Enricher[Any], name: str, *place: str | int) -> None:
+        """Bind an enricher, and go on with its schema."""
+        bound = self.bind(enricher.bind, name, *place)
+        self.schemas = self._without(enricher) if bound is None else bound
 
-    def _each(
+    def bind(
         self, call: Callable[[pa.Schema], pa.Schema], name: str, *place: str | int
     ) -> list[pa.Schema] | None:
         """Bind a stage to each schema that it may get; None if it fails for any."""
@@ -90,33 +73,47 @@ class _Binder:
         if found:
             common = set.intersection(*({key_of(error) for error in errors} for errors in found))
             self.problems.errors += [error for error in found[0] if key_of(error) in common]
-        return None if not bound or any(found) else bound
+        return None if any(found) else bound
 
-    def _pass_by(self, enricher: Enricher[Any]) -> None:
-        """Go on behind an enricher that failed."""
+    def _without(self, enricher: Enricher[Any]) -> list[pa.Schema]:
+        """Return what may be behind an enricher that failed."""
         try:
             keeps, adds = enricher.keeps(), enricher.adds()
         except ConfigError:
-            self.schemas = []
-            return
-        if self.schemas:
-            first, last = (
-                [field for field in schema if keeps is None or field.name in keeps]
-                for schema in (self.schemas[0], self.schemas[-1])
-            )
-            nulls = [pa.field(name, pa.null()) for name in adds]
-            last = [field for field in last if field.name not in adds] + nulls
-            self.schemas = [pa.schema(first), pa.schema(last)]
+            return []
+        first, last = (
+            [field for field in schema if keeps is None or field.name in keeps]
+            for schema in (self.schemas[0], self.schemas[-1])
+        )
+        nulls = [pa.field(name, pa.null()) for name in adds]
+        last = [field for field in last if field.name not in adds] + nulls
+        return [pa.schema(first), pa.schema(last)]
 
-    def _check_stateful(self) -> None:
-        """Check the names of stored states, and that the sinks can take repeated totals."""
-        assembly = self.assembly
-        for index, (name, _) in enumerate(assembly.enrichers):
-            with self.problems.at(name, "enrichers", index):
-                check_state_id(assembly.enrichers, index)
-            for place, bound in enumerate(assembly.sinks):
-                with self.problems.at(bound.entry.id, "sinks", place):
-                    check_repeated_totals(assembly.enrichers[index], bound.entry.id, bound.sink)
+
+def _bind_stages(
+    assembly: Assembly, problems: ConfigProblems, wanted: Sequence[str] | None
+) -> None:
+    """Bind one stage after the other."""
+    trail = SchemaTrail(problems)
+    with problems.at("decoder", "decoder"):
+        assembly.decoder_schema = assembly.decoder.schema(wanted)
+        trail.schemas = [assembly.decoder_schema]
+    assembly.schemas = [("decoder", assembly.decoder_schema)]
+    for index, (name, enricher) in enumerate(assembly.enrichers):
+        trail.enrich(enricher, name, "enrichers", index)
+        assembly.schemas += [(name, schema) for schema in trail.schemas[:1]]
+    for index, sink in enumerate(assembly.sinks):
+        trail.bind(sink_binder(sink), sink.entry.id, "sinks", index)
+    assert assembly.rejects is not None
+    assembly.rejects.schema = STORED_REJECT_SCHEMA
+    with problems.at("rejects", "rejects"):
+        assembly.rejects.sink.bind(STORED_REJECT_SCHEMA)
+    for index, (name, enricher) in enumerate(assembly.enrichers):
+        with problems.at(name, "enrichers", index):
+            check_state_id(assembly.enrichers, index)
+        for place, sink in enumerate(assembly.sinks):
+            with problems.at(sink.entry.id, "sinks", place):
+                check_repeated_totals((name, enricher), sink.entry.id, sink.sink)
 
 
 def sink_binder(bound: BoundSink) -> Callable[[pa.Schema], pa.Schema]:

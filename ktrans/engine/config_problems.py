@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ktrans.api import ConfigError, ConfigErrors, Where
+from ktrans.config.draft import in_order
 from ktrans.expressions import ExpressionError
 
 
@@ -38,7 +39,7 @@ class ConfigProblems:
 
     def in_order(self) -> list[ConfigError]:
         """Return the errors in the order of the file."""
-        return sorted(self.errors, key=_place)
+        return in_order(self.errors)
 
     def _add(self, error: ConfigError, name: str, place: tuple[str | int, ...]) -> None:
         if error.where is None:
@@ -55,8 +56,3 @@ class ConfigProblems:
 def key_of(error: ConfigError) -> tuple[str, str | None, str]:
     """Return what tells two errors apart: their place, component and message."""
     return str(error.where), error.component, error.message
-
-
-def _place(error: ConfigError) -> tuple[str, int, int]:
-    where = error.where
-    return (where.file, where.line or 0, where.column or 0) if where else ("", 0, 0)

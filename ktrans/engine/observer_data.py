@@ -66,7 +66,7 @@ def summarize_epoch(epoch: Epoch, seconds: float) -> dict[str, Any]:
             sink: {
                 "rows": sum(r.rows for r in receipts),
                 "bytes": sum(r.bytes for r in receipts),
-                "outputs": sum(len(r.outputs) for r in receipts),
+                "outputs": len({output for r in receipts for output in r.outputs}),
             }
             for sink, receipts in epoch.receipts.items()
         },

@@ -25,7 +25,8 @@ MANY_ROWS = 1000
 class SinkOutput:
     """What a sink has published in a run.
 
-    It names only the first outputs, such as files: at most `LISTED_OUTPUTS` of the `count`.
+    It names only the first outputs, such as files: at most `LISTED_OUTPUTS` of the `count`. A topic or
+    a bucket that several tasks wrote to is one output.
     """
 
     id: str
@@ -46,8 +47,10 @@ class SinkOutput:
         for receipt in epoch.receipts.get(self.id, []):
             self.rows += receipt.rows
             self.bytes += receipt.bytes
-            self.count += len(receipt.outputs)
-            self.outputs.extend(receipt.outputs[: LISTED_OUTPUTS - len(self.outputs)])
+            known = set(self.outputs)
+            new = [output for output in receipt.outputs if output not in known]
+            self.count += len(new)
+            self.outputs.extend(new[: LISTED_OUTPUTS - len(self.outputs)])
 
 
 @dataclass(slots=True)

@@ -82,8 +82,9 @@ def check_pipelines(
     """Check the pipelines of a file or folder, and what they connect to."""
     from ktrans.config.draft import LoadOptions
     from ktrans.config.load import flatten_errors, load_all
+    from ktrans.engine.examine import examine
 
-    loaded = load_all([config], catalogue, LoadOptions(profile=profile))
+    loaded = load_all([config], catalogue, LoadOptions(profile=profile, examine=examine))
     for path, error in loaded.wrong:
         for one in flatten_errors(error):
             yield _failed(str(path), one)
@@ -107,6 +108,9 @@ def _check(subject: str, pipeline: Pipeline, catalogue: Catalogue) -> Iterator[F
         yield _failed(subject, error)
         return
     yield Finding("ok", subject, f"pipeline {pipeline.name} is valid")
+    for warning in pipeline.warnings:
+        place = f"{warning.where}: " if warning.where else ""
+        yield Finding("warning", subject, f"{place}{warning.message}", warning.hint or "")
     try:
         for name, component in assembly.components():
             yield _connect(f"{subject}: {name}", component.check)

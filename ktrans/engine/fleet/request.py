@@ -11,6 +11,7 @@ from ktrans.api import ConfigError, ExitCode
 from ktrans.config.draft import LoadedFile, LoadOptions
 from ktrans.config.load import Loaded, load_all
 from ktrans.engine.cores import usable_cores
+from ktrans.engine.examine import examine
 from ktrans.engine.failures import to_ktrans_error
 from ktrans.engine.fleet.allocation import allocate_workers
 from ktrans.engine.fleet.member import Member
@@ -51,9 +52,8 @@ class FleetRequest:
         Raises:
             UsageError: there is no pipeline with one of the names.
         """
-        return load_all(
-            self.paths, catalogue, LoadOptions(profile=self.profile, seen=seen), self.names
-        )
+        options = LoadOptions(profile=self.profile, seen=seen, examine=examine)
+        return load_all(self.paths, catalogue, options, self.names)
 
     def follows(self, pipeline: Pipeline, catalogue: Catalogue) -> bool:
         """Return whether a pipeline stays and waits for new input."""

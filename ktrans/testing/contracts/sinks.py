@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -109,6 +110,16 @@ class SinkContract(ComponentContract):
         sink.commit(EPOCH, receipts)
         assert case.rows() == case.expected(FIRST, SECOND)
         assert [receipt.rows for receipt in receipts] == [120, 120]
+
+    def test_receipts_name_what_readers_can_find(self, case: SinkCase) -> None:
+        """Their outputs are shown to people: files that exist, or URIs; nothing that is staged."""
+        sink = case.sink()
+        sink.prepare(EPOCH)
+        receipt = run(sink, FIRST)
+        sink.commit(EPOCH, [receipt])
+        for output in receipt.outputs:
+            assert ".ktrans" not in output
+            assert Path(output).is_file() or "://" in output or output == "standard output"
 
     def test_a_commit_leaves_nothing_about(self, case: SinkCase) -> None:
         """Nothing staged remains."""

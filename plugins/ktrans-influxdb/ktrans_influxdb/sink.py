@@ -142,7 +142,8 @@ class _InfluxdbWriter(Writer):
         for rest in self._batcher.flush():
             self._sender.send(rest)
         self._sender.finish()
-        return Receipt(self._sender.rows, self._sender.bytes)
+        outputs = [f"{place.namespace}/{place.name}" for place in self._sink.datasets()]
+        return Receipt(self._sender.rows, self._sender.bytes, outputs=tuple(outputs))
 
     def refused(self) -> Sequence[Refused]:
         """Return the rows that the server refused, with its messages."""

@@ -229,7 +229,9 @@ class KafkaWriter(Writer):
                     "history": epoch.history,
                     "topic": topic,
                 }
-        return Receipt(sum(self._topics.values()), self._bytes, data, tuple(sorted(self._topics)))
+        server = self._sink.config.bootstrap_servers[0]
+        outputs = tuple(f"kafka://{server}/{topic}" for topic in sorted(self._topics))
+        return Receipt(sum(self._topics.values()), self._bytes, data, outputs)
 
     def refused(self) -> Sequence[Refused]:
         """Return the rows whose records are too large."""

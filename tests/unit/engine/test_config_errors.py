@@ -7,6 +7,7 @@ import pytest
 from ktrans.api import ConfigError, ConfigErrors
 from ktrans.config.load import load_pipeline
 from ktrans.engine.assemble import assemble
+from ktrans.engine.examine import examine
 from ktrans.registry.catalogue import Catalogue
 
 HEAD = "source: {type: file, paths: logs/}\ndecoder: {type: aws_vpc}\n"
@@ -119,6 +120,57 @@ def test_hints_name_columns_that_no_other_stage_reads(tmp_path):
     first, second = caught.value.errors
     assert first.hint == "did you mean 'dst_port'?"
     assert "src_addr, dst_addr, src_port" in str(second.hint)
+
+
+def test_what_is_valid_but_hardly_meant_is_a_warning(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        """\
+source: {type: file, paths: ["$HOME/logs", "$$HOME/logs", "a$b/logs", "${env:HOME}/logs"]}
+enrichers:
+  - {type: hash_addresses, salt: abcdefghijklmnopqrstuvw}
+  - {type: hash_addresses, salt: "${env:SALT}", columns: [src_pkt_addr]}
+  - {type: filter, where: "interface_id = '/$x/'"}
+sinks:
+  - {type: file, path: "out/$TENANT/", format: {type: csv}}
+"""
+    )
+    environ = {"HOME": "/root", "SALT": "abcdefghijklmnopqrstuvw"}
+    pipeline = load_pipeline(path, Catalogue(), environ=environ)
+    assert [(str(w.where).rpartition("p.yaml:")[2], w.code) for w in pipeline.warnings] == [
+        ("1:30", "shell_variable"),
+        ("3:28", "secret_in_file"),
+        ("7:24", "shell_variable"),
+    ]
+    assert all("abcdefgh" not in f"{w.message}{w.hint}{w.where!r}" for w in pipeline.warnings)
+
+
+def test_errors_of_options_do_not_hide_errors_between_stages(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        """\
+source: {type: file, pats: logs/}
+enrichers:
+  - {type: filter, where: bites > 5}
+  - {type: derive, colums: {a: bytes}}
+  - {type: filter, where: "a > 5"}
+  - {type: filter, where: "a > ("}
+  - {type: filter, where: "${env:MISSING}"}
+sinks:
+  - {type: stdout, where: "a > 5"}
+  - {type: nothing}
+"""
+    )
+    with pytest.raises(ConfigErrors) as caught:
+        load_pipeline(path, Catalogue(), environ={}, examine=examine)
+    assert [(str(e.where).rpartition("p.yaml:")[2], e.code) for e in caught.value.errors] == [
+        ("1:22", "unknown_option"),
+        ("3:27", "expression"),
+        ("4:20", "unknown_option"),
+        ("6:33", "expression"),
+        ("7:27", "missing_env"),
+        ("10:12", "unknown_component"),
+    ]
 
 
 def load_error(tmp_path, text):

@@ -6,11 +6,11 @@ import datetime as dt
 
 import pytest
 
-from ktrans.api import ExitCode
+from ktrans.api import ExitCode, Receipt
 from ktrans.engine.ledger import StageLedger, Tally
 from ktrans.engine.receipt import RunReceipt, SinkOutput
 from ktrans.observe.receipt_text import one_line, receipt_text
-from ktrans.state.epochs import Quarantine
+from ktrans.state.epochs import Epoch, Quarantine
 
 
 @pytest.fixture
@@ -147,3 +147,14 @@ def test_what_was_recognized_is_counted(receipt):
     assert "recognized as aws_vpc (2), aws_tgw (1)\n" in text
     receipt.choices["..."] = "7 more objects"
     assert "aws_tgw (1), 7 more objects" in receipt_text(receipt, "p.yaml")
+
+
+def test_a_topic_of_several_tasks_is_one_output(receipt):
+    epoch = Epoch(1, [], receipts={"lake": [Receipt(5, outputs=("kafka://host:9092/flows",))] * 8})
+    receipt.sinks = [SinkOutput("lake", "kafka", "exactly_once")]
+    for _ in range(2):
+        receipt.sinks[0].add_epoch(epoch)
+    assert (receipt.sinks[0].rows, receipt.sinks[0].count) == (80, 1)
+    text = receipt_text(receipt, "p.yaml")
+    assert "80 rows, 100 filtered by `where`, 1 output, exactly once" in text
+    assert "kafka://host:9092/flows" in text

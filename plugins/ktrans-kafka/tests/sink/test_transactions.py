@@ -246,7 +246,7 @@ def test_rows_choose_topics_keys_headers_and_timestamps(cluster):
     writer = sink.writer(FIRST)
     writer.write(writer.encode(batch))
     receipt = writer.finish()
-    assert receipt.outputs == tuple(sorted(names))
+    assert [uri.rpartition("/")[2] for uri in receipt.outputs] == sorted(names)
     sink.commit(EPOCH, [receipt])
     (one,), (two,) = cluster.read(names[0]), cluster.read(names[1])
     assert (one.key(), two.key()) == (b"1|443", b"2|")
