@@ -27,7 +27,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -189,6 +189,13 @@ class Sink(Component[C], abc.ABC):
 
     def prepare(self, epoch: EpochId) -> None:
         """Remove what a failed attempt at this epoch left behind. Idempotent."""
+
+    def published(self) -> Iterator[str]:
+        """Yield the names of what this sink of this pipeline has published, if names tell.
+
+        The engine asks once, when a state store does not know the pipeline.
+        """
+        return iter(())
 
     @abc.abstractmethod
     def writer(self, task: TaskId) -> Writer:

@@ -78,6 +78,11 @@ receipt).
     is_flag=True,
     help="With --follow: reload the configuration when it has changed, as on SIGHUP.",
 )
+@click.option(
+    "--new-history",
+    is_flag=True,
+    help="Begin anew if the state store does not know the pipeline, beside files of earlier runs.",
+)
 @click.option("--fail-on-rejects", is_flag=True, help="Exit 65 if any record was rejected.")
 @click.option(
     "--receipt",
@@ -134,6 +139,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     if_locked: str | None,
     keep_going: bool,
     watch: bool,
+    new_history: bool,
     fail_on_rejects: bool,
     receipt_file: str | None,
     metrics_file: str | None,
@@ -168,6 +174,7 @@ def command(  # noqa: PLR0917 - click passes options by name
         workers=workers,
         if_locked=if_locked,
         fail_on_rejects=fail_on_rejects,
+        new_history=new_history,
     )
     request = FleetRequest(
         paths=configs,

@@ -23,6 +23,7 @@ from ktrans.engine.enricher_state import check_open_totals
 from ktrans.engine.epoch_loop import EpochLoop
 from ktrans.engine.failures import to_ktrans_error
 from ktrans.engine.log_context import bind
+from ktrans.engine.new_history import check_new_history
 from ktrans.engine.observer import Meter, Observer, Observers
 from ktrans.engine.observer_data import describe_components
 from ktrans.engine.receipt import RunReceipt, SinkOutput
@@ -167,6 +168,8 @@ class Run:
             store = stack.enter_context(view_store(self.assembly.state, name))
         else:
             store = self._hold(stack)
+            if not self.options.new_history:
+                check_new_history(store, self.assembly)
             store.claim(name, self.pipeline.path)
         self.observer.run_started(name, self.receipt.run_id, self.meter)
         pool = stack.enter_context(ThreadPoolExecutor(self.workers, thread_name_prefix="work"))

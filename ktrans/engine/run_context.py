@@ -27,6 +27,8 @@ class RunOptions:
         workers: overrides the pipeline's `engine.workers`.
         if_locked: overrides the pipeline's `engine.if_locked`.
         fail_on_rejects: whether any reject makes the exit code that of bad data.
+        new_history: begin anew, also if the sinks have files of a run that the state store does not
+            know.
         clock: the clock of the run and its components; tests use one that they move.
     """
 
@@ -37,6 +39,7 @@ class RunOptions:
     workers: int | None = None
     if_locked: str | None = None
     fail_on_rejects: bool = False
+    new_history: bool = False
     clock: Clock = CLOCK
 
 

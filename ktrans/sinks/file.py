@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from ktrans.api import Dataset, EpochId, Receipt, TaskId
 from ktrans.kit.files.partitioned_sink import PartitionedSink, PartitionedSinkConfig
+from ktrans.kit.files.path_template import STAGING
 from ktrans.kit.files.staging import StagedFiles, Staging, check_writable, os_errors
 
 
@@ -42,6 +43,12 @@ class FileSink(PartitionedSink[FileSinkConfig]):
     def check(self) -> None:
         """Check that the folder can be written, without making it."""
         check_writable(self.staging.root)
+
+    def published(self) -> Iterator[str]:
+        """Yield the paths of this sink's files."""
+        for folder, folders, names in os.walk(self.folder):
+            folders[:] = sorted(name for name in folders if name != STAGING)
+            yield from (f"{folder}/{name}" for name in names if self.owns(name))
 
     def prepare(self, epoch: EpochId) -> None:
         """Remove the staged files of attempts at this epoch and at earlier ones."""

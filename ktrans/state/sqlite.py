@@ -14,7 +14,7 @@ from pydantic import Field
 from ktrans.api import AccessError, ComponentConfig, Context, LockedError, StateError
 from ktrans.api.state import StateStore
 from ktrans.kit.files.private_folder import private_folder
-from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
+from ktrans.kit.state.sqlite_database import DISK_FULL, MEMORY, SqliteDatabase, no_space
 from ktrans.kit.state.tables import STATE_VERSION
 
 
@@ -36,6 +36,8 @@ def lock(state_path: Path, pipeline: str, run: str = "") -> Iterator[None]:
         private_folder(path.parent)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise no_space(path) from error
         raise StateError(
             f"cannot create the lock file {path}: {error.strerror or error}",
             hint="set state.path to a writable place",

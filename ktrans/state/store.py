@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from ktrans.api import StateError
-from ktrans.api.state import StateStore
+from ktrans.api.state import StateStore, Transaction
 from ktrans.kit.state.tables import TABLES, pipeline_column
 from ktrans.state import snapshots
 from ktrans.state.epoch_store import EpochStore, now_text
 from ktrans.state.epochs import chunks
+
+_UNCLAIMED = ""
+"""The file of a pipeline that was reset: none, until it runs again."""
 
 
 @contextmanager
@@ -56,7 +59,11 @@ class Store(EpochStore):
         # Links stay: a mounted ConfigMap is a link to a folder whose name changes with its content.
         mine = str(config_path.absolute())
         rows = self.rows("SELECT config_path FROM pipelines WHERE name=?", pipeline)
-        if rows and rows[0][0] != mine and _is_another(Path(rows[0][0]), config_path):
+        if (
+            rows
+            and rows[0][0] not in {mine, _UNCLAIMED}
+            and _is_another(Path(rows[0][0]), config_path)
+        ):
             raise StateError(
                 f"the state store {self.database.where} already serves a pipeline named {pipeline!r}, "
                 f"from {rows[0][0]}",
@@ -66,14 +73,22 @@ class Store(EpochStore):
         if rows and rows[0][0] == mine:
             return
         with self.transaction() as db:
-            db.execute(
-                "INSERT INTO pipelines VALUES (?, ?, ?, NULL, NULL, ?) ON CONFLICT (name) "
-                "DO UPDATE SET config_path=excluded.config_path",
-                (pipeline, mine, secrets.token_hex(3), now_text()),
-            )
+            self._begin_history(db, pipeline, mine)
+
+    @staticmethod
+    def _begin_history(db: Transaction, pipeline: str, config_path: str) -> None:
+        """Add a pipeline with a new history; of one that is there only the file changes."""
+        db.execute(
+            "INSERT INTO pipelines VALUES (?, ?, ?, NULL, NULL, ?) ON CONFLICT (name) "
+            "DO UPDATE SET config_path=excluded.config_path",
+            (pipeline, config_path, secrets.token_hex(3), now_text()),
+        )
 
     def history(self, pipeline: str) -> str:
-        """Return the id of the pipeline's history in this store; a reset begins another one."""
+        """Return the id of the pipeline's history in this store, if it has one.
+
+        A reset begins another one.
+        """
         rows = self.rows("SELECT history FROM pipelines WHERE name=?", pipeline)
         return str(rows[0][0]) if rows else ""
 
@@ -93,14 +108,19 @@ class Store(EpochStore):
 
     def pipelines(self) -> list[str]:
         """Return the name of the pipelines that this store serves."""
-        return [row[0] for row in self.rows("SELECT name FROM pipelines ORDER BY name")]
+        rows = self.rows("SELECT name, config_path FROM pipelines ORDER BY name")
+        return [name for name, path in rows if path != _UNCLAIMED]
 
     def reset(self, pipeline: str) -> None:
-        """Forget everything about a pipeline: the next run reads everything again."""
+        """Forget everything about a pipeline: the next run reads everything again.
+
+        It begins another history here, so that the next run knows that this was intended.
+        """
         with self.transaction() as db:
             for table in TABLES:
                 column = pipeline_column(table)
                 db.execute(f"DELETE FROM {table} WHERE {column}=?", (pipeline,))  # noqa: S608
+            self._begin_history(db, pipeline, _UNCLAIMED)
 
     def forget(self, pipeline: str, keys: Sequence[str]) -> None:
         """Forget splits, so that the source plans them again."""

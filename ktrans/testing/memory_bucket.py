@@ -171,6 +171,10 @@ class MemoryBucket:
         self._request("discard", key)
         self.staged.pop(token, None)
 
+    def keys(self, prefix: str) -> Iterator[str]:
+        """List the keys of objects."""
+        return (info.key for info in self.list(prefix))
+
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
         """List what is staged."""
         self._request("leftovers", prefix)

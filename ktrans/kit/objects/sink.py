@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import abc
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from threading import BoundedSemaphore
 from typing import Any, TypeVar
 
@@ -16,6 +17,9 @@ from ktrans.kit.files.partitioned_sink import PartitionedSink, PartitionedSinkCo
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.store import NewObject, ObjectTarget
 from ktrans.kit.objects.uploads import UploadedFiles, UploadPool
+
+LONGEST_LISTING = 100_000
+"""How many keys to look at for objects that are there already; 100 requests to most stores."""
 
 _CONTENT_TYPES = {
     ".parquet": "application/vnd.apache.parquet",
@@ -138,6 +142,12 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
             self.__dict__.pop("uploads").pool.shutdown(wait=True, cancel_futures=True)
         if "target" in self.__dict__:
             self.__dict__.pop("target").close()
+
+    def published(self) -> Iterator[str]:
+        """Yield the URIs of this sink's objects, of the first `LONGEST_LISTING` below its prefix."""
+        for key in islice(self.target.keys(self.template.root), LONGEST_LISTING):
+            if self.owns(key.rpartition("/")[2]):
+                yield self.target.uri(key)
 
     def prepare(self, epoch: EpochId) -> None:
         """Remove the uploads of attempts at this epoch and at earlier ones."""

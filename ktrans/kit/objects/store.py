@@ -209,6 +209,9 @@ class ObjectTarget(Protocol):
     def discard(self, key: str, token: Json) -> None:
         """Remove what was staged for a key, if it still exists; never a published object."""
 
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys of the objects below a prefix, page by page."""
+
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
         """Return uploads below a prefix that were neither published nor discarded."""
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -11,10 +15,12 @@ from typing import Any
 
 from ktrans.api import RetryableError, StateError
 from ktrans.kit.files.private_folder import private_folder
+from ktrans.kit.files.staging import replace_file
 from ktrans.kit.retry import Retry, with_retries
 from ktrans.kit.state.tables import STATE_VERSION, too_new, versions
 
 MEMORY = ":memory:"
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 BUSY_SECS = 30
 """How long to wait for other pipelines that write to the same file."""
 
@@ -32,7 +38,8 @@ class SqliteDatabase:
         version: the version that older tables are migrated to.
 
     Raises:
-        StateError: it is not a state store, is damaged, or comes from a newer ktrans.
+        StateError: it is empty, not a state store, or damaged, or comes from a newer ktrans.
+        RetryableError: the disk is full.
     """
 
     def __init__(
@@ -44,6 +51,7 @@ class SqliteDatabase:
         try:
             if str(path) != MEMORY:
                 private_folder(self.path.parent)
+                _create(self.path, version)
             self._db = sqlite3.connect(
                 path, timeout=BUSY_SECS, isolation_level=None, check_same_thread=False
             )
@@ -51,6 +59,8 @@ class SqliteDatabase:
                 self._db.deserialize(image)
             self.migrate(version)
         except OSError as error:
+            if error.errno in DISK_FULL:
+                raise no_space(self.path) from error
             raise StateError(
                 f"cannot create the state folder {self.path.parent}: {error.strerror or error}",
                 hint="set state.path to a writable place",
@@ -58,6 +68,8 @@ class SqliteDatabase:
             ) from error
         except sqlite3.Error as error:
             self.close()
+            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                raise no_space(self.path) from error
             raise StateError(
                 f"cannot use {self.path} as a state store: {error}",
                 hint="check that the path is right and writable; a damaged file can be moved "
@@ -125,11 +137,7 @@ class SqliteDatabase:
                     raise
             except sqlite3.Error as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                    raise RetryableError(
-                        f"no space left for the state store {self.path}",
-                        code="disk_full",
-                        hint="make room, then run again: it resumes",
-                    ) from error
+                    raise no_space(self.path) from error
                 raise StateError(
                     f"cannot write the state store {self.path}: {error}",
                     hint="is the disk full, or the file read-only?",
@@ -140,6 +148,42 @@ class SqliteDatabase:
         """Return all rows of a query."""
         with self._guard:
             return self.connection.execute(sql, values).fetchall()
+
+
+def no_space(path: Path) -> RetryableError:
+    """Return the error for a disk that is full."""
+    return RetryableError(
+        f"no space left for the state store {path}",
+        code="disk_full",
+        hint="make room, then run again: it resumes",
+    )
+
+
+def _create(path: Path, version: int) -> None:
+    """Create a file that is missing, whole or not at all: an empty one has lost its content.
+
+    Raises:
+        StateError: it is empty.
+        OSError: it cannot be created.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size:
+            return
+        raise StateError(
+            f"the state store {path} is an empty file: what it had recorded is lost",
+            hint="restore it from a backup; or remove it, then `ktrans run --new-history` reads "
+            "everything again",
+            code="state_empty",
+        )
+    path = path.resolve()  # a link to a file that does not exist yet
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # several pipelines may begin with it at the same moment
+        if not path.exists():
+            with contextlib.closing(SqliteDatabase(MEMORY, version=version)) as database:
+                replace_file(path, database.connection.serialize())
+    finally:
+        os.close(folder)
 
 
 def _busy(error: BaseException) -> bool:

@@ -67,6 +67,9 @@ class S3Target:
                 if code_of(error) not in _LOST:
                     raise
 
+    def keys(self, prefix: str) -> Iterator[str]:
+        return (info.key for info in self.store.list(prefix))
+
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
         options = {**self.store.place(""), "Prefix": prefix}
         del options["Key"]

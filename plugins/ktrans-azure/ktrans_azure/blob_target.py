@@ -96,6 +96,9 @@ class BlobTarget:
         They can be removed sooner only by a commit, which would show an empty blob for a moment.
         """
 
+    def keys(self, prefix: str) -> Iterator[str]:
+        return (info.key for info in self._container.list(prefix))
+
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
         """Return nothing: uncommitted blocks need no removal, see `discard`."""
         del prefix

@@ -67,6 +67,9 @@ class GcsTarget:
                 if_generation_match=token["generation"], **call_options()
             )
 
+    def keys(self, prefix: str) -> Iterator[str]:
+        return (info.key for info in self.store.list(prefix))
+
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
         with self.store.errors():
             found = self.store.client.list_blobs(

@@ -1,15 +1,16 @@
 """What the state store keeps, and how it refuses."""
 
+import errno
 import sqlite3
 from contextlib import closing
 
 import pytest
 
-from ktrans.api import Context, Receipt, RetryableError, Split, StateError
+from ktrans.api import Context, ExitCode, Receipt, RetryableError, Split, StateError
 from ktrans.kit.state.sqlite_database import SqliteDatabase
 from ktrans.state.epochs import Epoch, Quarantine, Status
 from ktrans.state.sqlite import SqliteState, SqliteStateConfig
-from ktrans.state.store import Store, view_store
+from ktrans.state.store import Store, hold_store, view_store
 
 
 @pytest.fixture
@@ -118,6 +119,62 @@ def test_a_file_that_is_no_state_store_is_refused(tmp_path):
     path.write_bytes(b"hello, I am not a database at all" * 100)
     with pytest.raises(StateError, match="cannot use"):
         Store(SqliteDatabase(path))
+
+
+def test_an_empty_file_is_refused_and_stays_as_it_is(tmp_path):
+    """It is what a failed copy or a repair of the file system leaves of a state store."""
+    path = tmp_path / "state.db"
+    path.touch()
+    state = SqliteState(SqliteStateConfig(path="state.db"), Context(base_dir=tmp_path))
+    for use in (hold_store, view_store):
+        with pytest.raises(StateError, match="is an empty file") as caught, use(state, "p"):
+            pass
+        assert caught.value.code == "state_empty"
+        assert "--new-history" in caught.value.hint
+    assert path.stat().st_size == 0
+
+
+def test_a_link_to_a_file_that_is_to_be_made_stays_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "state.db").symlink_to("disk/real.db")
+    SqliteDatabase(tmp_path / "state.db").close()
+    assert (tmp_path / "state.db").is_symlink()
+    assert (tmp_path / "disk" / "real.db").stat().st_size > 0
+
+
+@pytest.mark.parametrize("place", ["folder", "file"])
+def test_a_full_disk_at_the_creation_of_a_state_is_tried_again_later(tmp_path, monkeypatch, place):
+    def full(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    where = {"folder": "private_folder", "file": "replace_file"}[place]
+    monkeypatch.setattr(f"ktrans.kit.state.sqlite_database.{where}", full)
+    with pytest.raises(RetryableError) as caught:
+        SqliteDatabase(tmp_path / "new" / "state.db")
+    assert caught.value.code == "disk_full"
+    assert caught.value.exit_code == ExitCode.TRY_LATER
+
+
+def test_a_full_disk_at_the_creation_of_the_lock_is_tried_again_later(tmp_path, monkeypatch):
+    def full(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ktrans.state.sqlite.private_folder", full)
+    state = SqliteState(SqliteStateConfig(path="state.db"), Context(base_dir=tmp_path))
+    with pytest.raises(RetryableError), hold_store(state, "p"):
+        pass
+
+
+def test_a_reset_begins_a_history_and_frees_the_name(store, tmp_path):
+    (tmp_path / "p.yaml").touch()
+    (tmp_path / "other.yaml").touch()
+    before = store.history("p")
+    store.reset("p")
+    after = store.history("p")
+    assert after not in {"", before}
+    store.claim("p", tmp_path / "other.yaml")
+    assert store.history("p") == after
+    assert store.pipelines() == ["p"]
 
 
 def test_a_look_shows_what_is_kept_and_changes_of_it_go_nowhere(tmp_path, store):
