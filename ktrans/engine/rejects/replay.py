@@ -3,8 +3,7 @@
 A replay is an epoch like any other, so one that is killed resumes, and rows arrive once. The replayed
 files of rejects are deleted when the epoch is recorded; what is rejected again is in new files. Rows
 that a sink refused are not records any more, and of some records only a part is stored: these are
-written to the new files unchanged, as messages of a queue are, which is where nothing of them is left.
-Objects that were rejected completely are read by the next run.
+written to the new files unchanged, and so are messages of a queue, which are deleted there. Objects that were rejected completely are read by the next run.
 """
 
 from __future__ import annotations
