@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktrans.kit.cli import show_json
+from ktrans.kit.cli import printable, show_json
 
 if TYPE_CHECKING:
     from ktrans.api import KtransError
@@ -130,8 +130,6 @@ def show_parts(
     component: str | None = None,
 ) -> None:
     """Print the parts of an error that are given."""
-    from ktrans.observe.human import printable
-
     message, place, hint = (
         printable(_without_secrets(message)),
         printable(place or ""),
