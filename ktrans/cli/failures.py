@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from ktrans.kit.cli import show_json
+from ktrans.kit.cli import printable, show_json
 
 if TYPE_CHECKING:
     from ktrans.api import KtransError
@@ -134,8 +134,6 @@ def show_parts(
     level: Level = "error",
 ) -> None:
     """Print the parts of an error that are given."""
-    from ktrans.observe.human import printable
-
     message, place, hint = (
         printable(_without_secrets(message)),
         printable(place or ""),

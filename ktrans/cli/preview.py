@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktrans.cli.pipelines import config_argument, load
-from ktrans.kit.cli import json_option, show_json, width
+from ktrans.kit.cli import json_option, printable, show_json, width
 from ktrans.observe.human import count
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def command(config: str, rows: int, after: str | None, as_json: bool) -> None:
     if rejects.num_rows:
         click.echo(f"{count(rejects.num_rows, 'reject')}:", err=True)
         for row in rejects.slice(0, 5).to_pylist():
-            click.echo(f"  {row['reason']}: {row['detail'] or ''}", err=True)
-            click.echo(f"    {row['source_uri']}:{row['source_pos'] or ''}", err=True)
+            click.echo(f"  {row['reason']}: {printable(row['detail'] or '')}", err=True)
+            click.echo(printable(f"    {row['source_uri']}:{row['source_pos'] or ''}"), err=True)
 
 
 def as_text(table: pa.Table, room: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktrans.cli.pipelines import config_argument, limit_option, load, output_option
-from ktrans.kit.cli import json_option, output_file, show_json, table
+from ktrans.kit.cli import json_option, output_file, printable, show_json, table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +32,6 @@ def command() -> None:
 def list_(config: str, reason: str | None, as_json: bool) -> None:
     """Count the stored rejects by reason, each with an example."""
     from ktrans.engine.rejects.read import read_rejects
-    from ktrans.observe.human import printable
 
     pipeline, found = load(config)
     groups = _by_reason(read_rejects(pipeline, found, reason, None))
@@ -46,7 +45,7 @@ def list_(config: str, reason: str | None, as_json: bool) -> None:
         [
             f"{group['count']:,}",
             group["reason"],
-            printable(f"{group['example']}: {group['detail'] or ''}"),
+            f"{group['example']}: {group['detail'] or ''}",
         ]
         for group in groups
     ]
@@ -85,7 +84,6 @@ def _by_reason(rejects: pa.Table) -> list[dict[str, Any]]:
 def show(config: str, reason: str | None, limit: int, as_json: bool) -> None:
     """Show stored rejects one by one, with their raw bytes."""
     from ktrans.engine.rejects.read import read_rejects
-    from ktrans.observe.human import printable
 
     pipeline, found = load(config)
     rows = read_rejects(pipeline, found, reason, limit + 1).to_pylist()

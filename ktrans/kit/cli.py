@@ -71,8 +71,17 @@ def width() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
 
 
+def printable(text: str) -> str:
+    """Escape control characters, which a terminal would interpret."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, room: int | None = None) -> str:
     """Lay out rows in columns; the last column is wrapped to the rest of the width.
+
+    Control characters are escaped: what is shown may be names that others have chosen.
 
     Args:
         head: the heading of each column.
@@ -81,7 +90,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, room: int | Non
     """
     room = width() if room is None else room
     shown = [at for at in range(len(head)) if not rows or any(row[at] for row in rows)]
-    lines = [[row[at] for at in shown] for row in [head, *rows]]
+    lines = [[_one_line(row[at]) for at in shown] for row in [head, *rows]]
     widths = [max(len(line[at]) for line in lines) for at in range(len(shown))]
     indent = sum(widths[:-1]) + 2 * (len(shown) - 1)
     texts = []
@@ -94,6 +103,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, room: int | Non
         texts.append("  ".join([*cells, first]).rstrip())
         texts += [" " * indent + more for more in rest]
     return "\n".join([click.style(texts[0], bold=True), *texts[1:]])
+
+
+def _one_line(cell: str) -> str:
+    return printable(cell).replace("\n", " ")
 
 
 @contextmanager

@@ -7,13 +7,6 @@ _STEP = 1000
 _MINUTE, _HOUR = 60, 3600
 
 
-def printable(text: str) -> str:
-    """Escape control characters, which a terminal would interpret."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
-
-
 def count(number: int, word: str = "", plural: str = "") -> str:
     """Format a number with separators and, if given, a word in singular or plural: `2 rows`."""
     text = f"{number:,}"

@@ -17,6 +17,7 @@ from click import style, unstyle
 from ktrans.engine.epoch_limits import quarantine_note
 from ktrans.engine.ledger import StageLedger
 from ktrans.engine.receipt import RunReceipt, SinkOutput
+from ktrans.kit.cli import printable
 from ktrans.observe import human
 
 WIDTH = 80
@@ -295,7 +296,7 @@ class _Writer:
 
     def _marked(self, mark: str, text: str) -> Iterator[str]:
         lines = textwrap.wrap(
-            human.printable(text), self.width - 4, break_long_words=False, break_on_hyphens=False
+            printable(text), self.width - 4, break_long_words=False, break_on_hyphens=False
         ) or [""]
         yield f"  {mark} {lines[0]}"
         yield from (f"    {line}" for line in lines[1:])
@@ -321,5 +322,5 @@ def _cut(text: str, room: int) -> str:
 
 def _near(path: str) -> str:
     """Return a path relative to the working folder if it is below it."""
-    here, path = f"{Path.cwd()}/", human.printable(path)
+    here, path = f"{Path.cwd()}/", printable(path)
     return path.removeprefix("file://").removeprefix(here) or "./"

@@ -4,8 +4,12 @@ None of it may become markup in the report or on the status page, a line or a te
 file outside of the sinks. The rows keep the values as they are.
 """
 
+import contextlib
 import html.parser
 import json
+import os
+import pty
+import re
 import subprocess
 import time
 import urllib.request
@@ -34,6 +38,15 @@ TEXTS = (
     "..",
     "x" * 300,
 )
+
+VERBS = (
+    ("state", "show", "--prefix", "/", "--limit", "1000"),
+    ("rejects", "list"),
+    ("rejects", "show", "--limit", "1000"),
+    ("preview",),
+)
+OURS = re.compile(rb"\x1b\[\d*m")
+"""Bold and plain."""
 
 
 class Markup(html.parser.HTMLParser):
@@ -79,6 +92,7 @@ def run(chaos: Chaos) -> None:
     allowed = {"lake", "lines", "rejects", "state", "pipeline.yaml", "output", "receipt.json"}
     equal({path.name for path in world.folder.iterdir()} - allowed, set(), "files elsewhere")
     equal({path.name for path in chaos.folder.iterdir()} - {"logs", "site"}, set(), "files outside")
+    look_at_verbs(chaos, world)
     look_at_report(world)
     look_at_status(world)
 
@@ -89,7 +103,7 @@ def write(chaos: Chaos) -> Counter[str]:
     logs.mkdir()
     count: Counter[str] = Counter()
     for number, text in enumerate(TEXTS):
-        name = f"{number}{text.replace('/', '_')[:100]}.json"
+        name = f"{number}{text.replace('/', '_')[:100]}"
         rows = []
         for _ in range(chaos.many(3, 30)):
             other = chaos.chance.choice(TEXTS)
@@ -98,6 +112,7 @@ def write(chaos: Chaos) -> Counter[str]:
             rows.append(row | {"region": text, "bytes": 10, "start": "2026-01-01T00:00:00Z"})
         rows.append({"src_addr": text, "dst_addr": text, "interface_id": text})
         (logs / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (logs / f"bad{name}.gz").write_bytes(b"\x1f\x8b\x08\x00" + bytes(30))
     return count
 
 
@@ -105,6 +120,26 @@ def around(data: bytes) -> bytes:
     """Give what is around a terminal code."""
     at = data.find(b"\x1b")
     return data[max(0, at - 100) : at + 100]
+
+
+def look_at_verbs(chaos: Chaos, world: World) -> None:
+    """Call verbs that show names and records on a terminal."""
+    for verb in VERBS[:1] if chaos.short else VERBS:
+        master, slave = pty.openpty()
+        command = [*PROGRAM, *verb, str(world.config)]
+        environ = {**os.environ, "NO_COLOR": "1", "COLUMNS": "1000"}
+        with subprocess.Popen(command, stdout=slave, stderr=slave, env=environ) as process:
+            os.close(slave)
+            shown = b""
+            with contextlib.suppress(OSError):  # the end of a terminal
+                while piece := os.read(master, 65_536):
+                    shown += piece
+        os.close(master)
+        expect(process.returncode == 0, f"{verb}: exit {process.returncode}: {shown[-2000:]!r}")
+        expect(b"outside" in shown or b"alert" in shown, f"{verb} shows nothing of the texts")
+        codes = OURS.sub(b"", shown)
+        expect(b"\x1b" not in codes, f"{verb}: a terminal code: {around(codes)!r}")
+        expect(b"\nb: {}" not in shown, f"{verb}: a text of the input begins a line")
 
 
 def look_at_report(world: World) -> None:
