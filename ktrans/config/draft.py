@@ -112,6 +112,7 @@ class Draft:
             pipeline = loader.load()
         finally:
             options.seen.update(loader.files)
+        pipeline = replace(pipeline, profile=found.profile)
         return LoadedFile(pipeline, found.document, loader.tree, found.profile)
 
 

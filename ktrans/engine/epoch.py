@@ -21,6 +21,7 @@ from ktrans.api import (
 from ktrans.engine import log_events
 from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.failures import to_ktrans_error
+from ktrans.engine.killers import deaths_counted, find_killers
 from ktrans.engine.ledger import Ledger
 from ktrans.engine.observer_data import describe_epoch, summarize_epoch
 from ktrans.engine.run_context import RunContext
@@ -73,7 +74,8 @@ class EpochRunner:
         commit_times = StageTimes()
         self._context.observer.epoch_started(describe_epoch(epoch, started, resumed=resumed))
         if epoch.status is Status.PLANNED:
-            self._process(epoch)
+            with deaths_counted(self._context, epoch, resumed=resumed):
+                self._process(epoch)
         if epoch.status is Status.COMMITTING:
             try:
                 self._commit(epoch, commit_times)
@@ -115,6 +117,8 @@ class EpochRunner:
         self._context.observer.epoch_planned(epoch.number, len(epoch.tasks), len(epoch.splits))
         limits = EpochLimits(self._context, epoch)
         try:
+            for killer in find_killers(self._context, epoch):
+                limits.quarantine(killer)
             results = self._run_tasks(epoch, number, limits)
             self._collect(epoch, results, limits)
         except Exception as error:
