@@ -124,6 +124,7 @@ class Draft:
             raise ConfigErrors(in_order([*known, *more])) from None
         finally:
             options.seen.update(loader.files)
+        pipeline = replace(pipeline, profile=found.profile)
         return LoadedFile(pipeline, found.document, loader.tree, found.profile)
 
 

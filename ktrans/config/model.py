@@ -277,6 +277,7 @@ class Pipeline:
         base_dir: the folder of relative paths.
         tests: the tests of `ktrans test`.
         alone: whether the file holds no other pipeline.
+        profile: the profile of the file that was used.
         fingerprint: changes when the decoder, the enrichers, the sinks, the rejects or the limits do.
         warnings: what is valid, but probably not meant so.
         where: returns the place in the file of a path such as `("sinks", 0, "format")`.
@@ -294,6 +295,7 @@ class Pipeline:
     limits: LimitSettings = field(default_factory=LimitSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     tests: tuple[Case, ...] = field(default=(), compare=False)
+    profile: str | None = field(default=None, compare=False)
     fingerprint: str = field(default="", compare=False)
     alone: bool = field(default=True, compare=False)
     where: Callable[..., Where | None] = field(default=_nowhere, compare=False)

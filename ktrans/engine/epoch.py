@@ -22,6 +22,7 @@ from ktrans.engine import log_events
 from ktrans.engine.decided import check_repeated, check_sinks, check_unchanged, same_source
 from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.failures import to_ktrans_error
+from ktrans.engine.killers import deaths_counted, find_killers
 from ktrans.engine.ledger import Ledger
 from ktrans.engine.observer_data import describe_epoch, summarize_epoch
 from ktrans.engine.run_context import RunContext
@@ -78,7 +79,8 @@ class EpochRunner:
         commit_times = StageTimes()
         self._context.observer.epoch_started(describe_epoch(epoch, started, resumed=resumed))
         if epoch.status is Status.PLANNED:
-            self._process(epoch)
+            with deaths_counted(self._context, epoch, resumed=resumed):
+                self._process(epoch)
         if epoch.status is Status.COMMITTING:
             try:
                 self._commit(epoch, commit_times)
@@ -125,6 +127,8 @@ class EpochRunner:
         self._context.observer.epoch_planned(epoch.number, len(epoch.tasks), len(epoch.splits))
         limits = EpochLimits(self._context, epoch)
         try:
+            for killer in find_killers(self._context, epoch):
+                limits.quarantine(killer)
             results = self._run_tasks(epoch, number, limits)
             self._collect(epoch, results, limits)
         except Exception as error:

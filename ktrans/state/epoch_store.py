@@ -43,7 +43,7 @@ class EpochStore:
     def unfinished(self, pipeline: str) -> Epoch | None:
         """Return the epoch that an earlier run did not finish, if there is one."""
         rows = self.rows(
-            "SELECT number, status, fingerprint, plan, staged FROM epochs "
+            "SELECT number, status, fingerprint, plan, staged, begun FROM epochs "
             "WHERE pipeline=? AND status NOT IN (?, ?, ?) ORDER BY number LIMIT 1",
             pipeline,
             Status.DONE.value,
@@ -53,7 +53,7 @@ class EpochStore:
         return self._epoch(pipeline, rows[0]) if rows else None
 
     def _epoch(self, pipeline: str, row: tuple[Any, ...]) -> Epoch:
-        number, status, fingerprint, plan_text, staged_text = row
+        number, status, fingerprint, plan_text, staged_text, begun = row
         quarantined = self.rows(
             "SELECT key, uri, kind, code, reason FROM epoch_quarantined "
             "WHERE pipeline=? AND number=?",
@@ -66,6 +66,7 @@ class EpochStore:
                 "status": status,
                 "fingerprint": fingerprint,
                 "decided": staged_text is not None,
+                "begun": begun or 0,
                 **json.loads(plan_text),
                 **json.loads(staged_text or "{}"),
             },
@@ -78,8 +79,8 @@ class EpochStore:
         """Record the plan of an epoch, before any of its data is read."""
         with self.transaction() as db:
             db.execute(
-                "INSERT INTO epochs (pipeline, number, status, fingerprint, plan, planned) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO epochs (pipeline, number, status, fingerprint, plan, planned, begun) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     pipeline,
                     epoch.number,
@@ -87,8 +88,25 @@ class EpochStore:
                     epoch.fingerprint,
                     json.dumps(epoch.to_json(PLANNED)),
                     now_text(),
+                    epoch.begun,
                 ),
             )
+
+    def begin(self, pipeline: str, epoch: Epoch) -> None:
+        """Record that another process begins to process a planned epoch."""
+        self._add_begun(pipeline, epoch, 1)
+
+    def leave(self, pipeline: str, epoch: Epoch) -> None:
+        """Record that a process leaves a planned epoch in an orderly way; one that dies does not."""
+        self._add_begun(pipeline, epoch, -1)
+
+    def _add_begun(self, pipeline: str, epoch: Epoch, change: int) -> None:
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE epochs SET begun=coalesce(begun, 0)+? WHERE pipeline=? AND number=?",
+                (change, pipeline, epoch.number),
+            )
+        epoch.begun += change
 
     def set_fingerprint(self, pipeline: str, epoch: Epoch) -> None:
         """Record the fingerprint of the definition under which a planned epoch is processed again."""

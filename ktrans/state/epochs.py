@@ -74,6 +74,7 @@ class Epoch:
         last: the input has ended: it reads nothing, and closes what stateful enrichers keep open.
         decided: it was staged whole once, and its sinks may have published a part of it.
         planned: when it was planned.
+        begun: how many processes began to process it, without those that ended in an orderly way.
         updates: what stateful enrichers change in their state, by the name of the state.
     """
 
@@ -92,6 +93,7 @@ class Epoch:
     last: bool = False
     decided: bool = False
     planned: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    begun: int = 1
     updates: dict[str, StateUpdate] = field(default_factory=dict)
 
     @property

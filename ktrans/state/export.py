@@ -47,7 +47,7 @@ _COLUMNS: dict[str, tuple[str, tuple[str, ...], str]] = {
         "epochs",
         (
             *("number", "status", "fingerprint", "plan", "staged", "summary", "planned"),
-            *("recorded", "position", "source", "replaced"),
+            *("recorded", "position", "source", "replaced", "begun"),
         ),
         "number",
     ),

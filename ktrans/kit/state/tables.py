@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ktrans.api import StateError
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 
 _FIRST = """
 CREATE TABLE pipelines (
@@ -52,6 +52,7 @@ ALTER TABLE set_aside RENAME TO quarantined;
 ALTER TABLE excluded RENAME TO epoch_quarantined;
 ALTER TABLE kept RENAME TO snapshots
 """
+_FIFTH = "ALTER TABLE epochs ADD COLUMN begun INTEGER"
 
 TABLES = (
     *("pipelines", "epochs", "epoch_quarantined", "remembered", "quarantined", "snapshots"),
@@ -74,7 +75,7 @@ def versions(*, blob: str = "BLOB", end: str = " WITHOUT ROWID") -> list[list[st
     """
     return [
         [statement.strip().replace("BLOB", blob).replace("|", end) for statement in text.split(";")]
-        for text in (_FIRST, _SECOND, _THIRD, _FOURTH)
+        for text in (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
     ]
 
 

@@ -56,6 +56,8 @@ WRITES: dict[str, Any] = {
     "plan": lambda store, _epoch: store.plan("p", an_epoch(9)),
     "claim": lambda store, _epoch: store.claim("other", FILE),
     "clear_quarantine": lambda store, epoch: store.clear_quarantine("p", epoch),
+    "begin": lambda store, epoch: store.begin("p", epoch),
+    "leave": lambda store, epoch: store.leave("p", epoch),
     "set_fingerprint": lambda store, epoch: store.set_fingerprint("p", epoch),
     "unstage": lambda store, epoch: store.unstage("p", epoch),
     "drop": lambda store, epoch: store.drop("p", epoch),
