@@ -21,6 +21,8 @@ from ktrans.sinks.stdout import StdoutSink
 from ktrans.testing.world import Crash
 from tests.unit.engine.log_site import FILES, LINES, Site
 
+pytestmark = pytest.mark.slow
+
 RENAMES = 3
 """The process dies at this rename of the commit: two files are published, the others staged."""
 
