@@ -12,7 +12,7 @@ from ktrans.kit.objects.plan_result import PlanResult
 from ktrans.kit.objects.reader import ObjectPayload
 from ktrans.kit.objects.store import ObjectInfo
 from ktrans_azure.blob_source import AzureBlobSource
-from ktrans_azure.event_intake import LEFT_OUT, Intake
+from ktrans_azure.event_intake import GONE, LEFT_OUT, Intake
 
 _AT_A_TIME = 64
 """Blobs that are looked at together: one small request each."""
@@ -57,7 +57,7 @@ class AnnouncedBlobSource(AzureBlobSource):
         waiting = {*position.get("waiting", ()), *(self._key(uri) for uri in expiry.quarantined())}
         intake = Intake(self.queue, self.config.container, self._why_not, memory)
         result = PlanResult(self.store, reread=self.config.on_replaced == "reread")
-        left = self._look(sorted(waiting | intake.names), memory, budget, result)
+        left = self._look(sorted(waiting | intake.names), memory, budget, result, intake)
         planned = {split.data["key"] for split in result.splits}
         messages = intake.settle(planned, left - waiting)
         notes = (*result.notes(), *intake.notes(self.context))
@@ -86,7 +86,12 @@ class AnnouncedBlobSource(AzureBlobSource):
         return "" if self.config.includes(name) else LEFT_OUT
 
     def _look(
-        self, names: list[str], memory: Memory, budget: Budget, result: PlanResult
+        self,
+        names: list[str],
+        memory: Memory,
+        budget: Budget,
+        result: PlanResult,
+        intake: Intake,
     ) -> set[str]:
         """Plan what is new of some blobs; return the names of those that have to wait.
 
@@ -107,7 +112,9 @@ class AnnouncedBlobSource(AzureBlobSource):
                     left.add(name)
                 elif uri in budget.skip or budget.full(len(result.splits), result.planned_bytes):
                     left.add(name)
-                elif info is not None and info.size:
+                elif info is None or not info.size:
+                    intake.skipped.add([GONE if info is None else "empty blobs"])
+                else:
                     young = result.unsettled
                     self._take(info, known, budget, result)
                     if result.unsettled > young:

@@ -15,6 +15,7 @@ from ktrans.kit.objects.message_hold import QueueMessage
 from ktrans_azure.event_queue import EventQueue
 from ktrans_azure.grid_events import announced
 
+GONE = "blobs that are gone"
 LEFT_OUT = "blobs that `include` and `exclude` leave out"
 _REMEMBERED = 1_000
 """How many messages that became rejects are remembered, should they be delivered again."""

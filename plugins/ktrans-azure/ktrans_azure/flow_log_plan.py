@@ -31,6 +31,7 @@ class FlowLogPlan:
         waiting: whether there is more than the budget holds.
         cut: name of the last blob, if the plan holds only a part of what is new in it.
         seen: names of the blobs that were looked at.
+        gone: names of those that do not exist any more.
     """
 
     budget: Budget
@@ -47,6 +48,7 @@ class FlowLogPlan:
     waiting: bool = False
     cut: str | None = None
     seen: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
 
     @property
     def full(self) -> bool:

@@ -28,7 +28,7 @@ from ktrans.kit.objects.reader import ObjectPayload
 from ktrans.kit.objects.store import ObjectInfo
 from ktrans_azure.blob_container import BlockList
 from ktrans_azure.blob_source import AzureBlobSource
-from ktrans_azure.event_intake import LEFT_OUT, Intake
+from ktrans_azure.event_intake import GONE, LEFT_OUT, Intake
 from ktrans_azure.flow_log_plan import FlowLogPlan
 from ktrans_azure.hour_blob_part import PartReader, PlannedParts
 from ktrans_azure.hour_blob_tail import Known, next_part
@@ -96,6 +96,8 @@ class FlowLogSource(AzureBlobSource):
             queued["messages"] = self._look_at_announced(intake, found)
             queued["refused"], remember = intake.refused(position.get("refused", ()))
             found.remember.update(remember)
+            intake.skipped.add([GONE] * len(intake.names & found.gone))
+            found.notes += intake.notes(self.context)
         through = found.close_hours(final, late)
         if begin is not None:
             through = max(through, begin)
@@ -151,7 +153,6 @@ class FlowLogSource(AzureBlobSource):
 
         intake = Intake(self.queue, self.config.container, why_not, found.memory)
         found.splits += intake.splits
-        found.notes += intake.notes(self.context)
         return intake
 
     def _look_at_announced(self, intake: Intake, found: FlowLogPlan) -> dict[str, str]:
@@ -221,7 +222,9 @@ class FlowLogSource(AzureBlobSource):
                 found.seen.add(name)
                 if isinstance(blocks, KtransError):
                     self._add_refused(hour, name, versions[name], known.get(name), found)
-                elif blocks is not None:
+                elif blocks is None:
+                    found.gone.add(name)
+                else:
                     self._add(hour, name, blocks, known.get(name), found)
         return True
 

@@ -318,7 +318,8 @@ class TestBothLayouts:
 
     def test_a_blob_that_is_gone_is_no_error(self, either, roots, noon):
         either.tell(f"{roots[1]}y=2026/m=02/d=16/h=12/m=00/macAddress=000000000001/PT1H.json")
-        assert either.epoch() is None
+        assert either.epoch() == {}
+        assert "blobs that are gone" in either.plans[-1].notes[0]
         assert either.waiting() == 0
 
     def test_check_names_a_missing_queue(self, either):
