@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -202,23 +202,20 @@ def limited(*limits: str) -> list[str]:
     return ["prlimit", *limits, "--"]
 
 
-def traced(calls: str, deed: str) -> list[str]:
-    """Give the command before a command that disturbs some of its system calls."""
+def traced(calls: str, deed: str, paths: Sequence[Path] = ()) -> list[str]:
+    """Give the command before a command that disturbs some of its system calls.
+
+    Args:
+        calls: the system calls.
+        deed: what becomes of them; see the option `inject` of strace(1).
+        paths: only calls on these files; on all if there are none.
+    """
     if shutil.which("strace") is None:
         raise Skipped("strace is not installed")
-    inject = f"inject={calls}:{deed}"
-    return [
-        "strace",
-        "-f",
-        "--seccomp-bpf",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        f"trace={calls}",
-        "-e",
-        inject,
-    ]
+    command = ["strace", "-f", "--seccomp-bpf", "-qqq", "-o", "/dev/null"]
+    for path in paths:
+        command += ["-P", str(path)]
+    return [*command, "-e", f"trace={calls}", "-e", f"inject={calls}:{deed}"]
 
 
 def same(world: World, clean: World, *, ledger: bool = True) -> None:
