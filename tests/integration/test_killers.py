@@ -32,8 +32,6 @@ class Fragile(LOG.decoder):
         if how and decoded.rejects is not None and "fragile" in str(decoded.rejects.to_pydict()):
             if how == "slow":
                 time.sleep(3)
-            elif how == "exit":
-                os._exit(3)
             else:
                 os.kill(os.getpid(), int(how))
                 time.sleep(60)
@@ -76,23 +74,15 @@ def rows_by_file(site):
     return Counter(uri.rpartition("/")[2] for uri, *_ in lake)
 
 
-@pytest.mark.parametrize(
-    ("how", "code", "name"),
-    [
-        (str(int(signal.SIGSEGV)), -signal.SIGSEGV, "SIGSEGV"),
-        (str(int(signal.SIGKILL)), -signal.SIGKILL, "SIGKILL"),  # as the kernel does without memory
-        ("exit", 3, "exit code 3"),
-    ],
-)
 def test_objects_that_killed_two_processes_are_named_and_the_others_go_on(
-    fragile, clean, logs, monkeypatch, how, code, name
+    fragile, clean, logs, monkeypatch
 ):
     folder = logs(0, 20, bad=0)
     bad = ["00003.log.gz", "00007.log.gz"]
     for file in bad:
         spoil(folder / file)
-    monkeypatch.setenv("FRAGILE", how)
-    assert [fragile.run(), fragile.run()] == [code, code]
+    monkeypatch.setenv("FRAGILE", str(int(signal.SIGSEGV)))
+    assert [fragile.run(), fragile.run()] == [-signal.SIGSEGV] * 2
     assert fragile.run() == 65, fragile.stderr
     others = [path.name for path in folder.iterdir() if path.name not in bad]
     assert rows_by_file(fragile) == dict.fromkeys(others, ROWS)
@@ -100,7 +90,7 @@ def test_objects_that_killed_two_processes_are_named_and_the_others_go_on(
     assert sorted(item["uri"].rpartition("/")[2] for item in found) == bad
     for item in found:
         assert item["code"] == "killed_the_process"
-        assert f"the process died twice while reading it ({name})" in item["reason"]
+        assert "the process died twice while reading it (SIGSEGV)" in item["reason"]
         assert item["uri"] in fragile.stderr
     assert sorted((uri, reason) for uri, _, reason, _ in fragile.rejects()) == sorted(
         (item["uri"], "killed_the_process") for item in found
@@ -116,6 +106,19 @@ def test_objects_that_killed_two_processes_are_named_and_the_others_go_on(
     assert configured(clean).run() == 0
     assert fragile.lake() == clean.lake()
     assert fragile.lines() == clean.lines()
+
+
+def test_an_object_is_named_that_the_kernel_kills_the_process_for(fragile, logs, monkeypatch):
+    """As it does without memory: the signal is the same as that of an operator."""
+    folder = logs(0, 6, bad=0)
+    spoil(folder / "00002.log.gz")
+    monkeypatch.setenv("FRAGILE", str(int(signal.SIGKILL)))
+    assert [fragile.run(), fragile.run()] == [-signal.SIGKILL] * 2
+    assert fragile.run() == 65, fragile.stderr
+    [found] = fragile.receipt["quarantined"]
+    assert found["uri"].endswith("00002.log.gz")
+    assert "(SIGKILL)" in found["reason"]
+    assert len(rows_by_file(fragile)) == 5
 
 
 def test_a_slow_object_is_not_taken_for_one_that_kills(fragile, clean, logs, monkeypatch):

@@ -159,6 +159,24 @@ class StateContract(Contract):
             assert store.describe("p")["open"] == {"totals": 7}
             assert state.pipelines() == ["p"]
 
+    def test_an_epoch_counts_the_processes_that_began_it_and_did_not_leave(
+        self, case: StateCase
+    ) -> None:
+        """The first process began it with the plan; whoever does not leave has died."""
+        with case.state() as state, hold_store(state, "p") as store:
+            store.claim("p", FILE)
+            store.plan("p", an_epoch())
+        for step, count in (("begin", 2), ("begin", 3), ("leave", 2)):
+            with case.state() as state, hold_store(state, "p") as store:
+                epoch = store.unfinished("p")
+                assert epoch is not None
+                WRITES[step](store, epoch)
+                assert epoch.begun == count
+            with case.state() as state, view_store(state, "p") as store:
+                again = store.unfinished("p")
+                assert again is not None
+                assert again.begun == count
+
     def test_changes_are_seen_by_who_looks_while_it_is_held(self, case: StateCase) -> None:
         """A look needs no hold, shows what was written, and its own changes go nowhere."""
         with case.state() as state, hold_store(state, "p") as store:

@@ -120,6 +120,6 @@ def test_the_export_of_an_older_ktrans_is_refused(lines, other, tmp_path):
 
 
 def test_the_export_of_a_newer_ktrans_is_refused(lines, other, tmp_path):
-    newer = [line.replace('"tables": 4', '"tables": 99') for line in lines]
+    newer = [line.replace('"tables": 5', '"tables": 99') for line in lines]
     with pytest.raises(StateError, match="newer ktrans"):
         load(other, "p", tmp_path / "p.yaml", newer)
