@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +22,18 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ktrans.api.clock import CLOCK, Clock
 from ktrans.api.config import ComponentConfig
+from ktrans.api.errors import ConfigError
 from ktrans.api.spec import Kind, Spec
 
 if TYPE_CHECKING:
     from typing import Self
 
 C = TypeVar("C", bound=ComponentConfig)
+
+LONGEST_NAME = 255
+LONGEST_PATH = 4096
+"""The limits of Linux (NAME_MAX, PATH_MAX), in bytes."""
+_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +101,30 @@ class Context:
     clock: Clock = CLOCK
 
     def path(self, text: str) -> Path:
-        """Resolve a path of the config: expand `~`, start relative ones at `base_dir`."""
-        path = Path(text).expanduser()
-        return path if path.is_absolute() else self.base_dir / path
+        """Resolve a path of the config: expand `~`, start relative ones at `base_dir`.
+
+        Raises:
+            ConfigError: no file can have this name, or the user after `~` is unknown.
+        """
+        if "\0" in text:
+            raise ConfigError(f"{text!r} is not a path: it holds a NUL", code="path_bad")
+        try:
+            path = Path(text).expanduser()
+        except RuntimeError:
+            raise ConfigError(
+                f"there is no home folder for {text}",
+                code="path_bad",
+                hint="write the path from its beginning, or `./~...` for a name with a tilde",
+            ) from None
+        path = path if path.is_absolute() else self.base_dir / path
+        longest = max(len(os.fsencode(part)) for part in path.parts)
+        if longest > LONGEST_NAME or len(os.fsencode(path)) >= LONGEST_PATH:
+            raise ConfigError(
+                f"{text[:_SHOWN]}... is too long for a path: names have at most {LONGEST_NAME} bytes, "
+                f"and whole paths fewer than {LONGEST_PATH}",
+                code="path_bad",
+            )
+        return path
 
 
 @dataclass(frozen=True, slots=True)

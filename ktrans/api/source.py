@@ -82,11 +82,15 @@ class Plan:
 
 @runtime_checkable
 class WritesFolder(Protocol):
-    """A sink that writes files below a folder, which a source of files must not read."""
+    """A sink or state store that writes files below a folder, which a source must not read."""
 
     @property
     def folder(self) -> Path:
         """The folder, absolute, links resolved."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether others may write into the folder, so that only names that it `owns` are its own."""
 
     def owns(self, name: str) -> bool:
         """Return whether this sink wrote the file of this name."""

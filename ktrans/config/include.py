@@ -212,8 +212,9 @@ class _Reader:
             raise ConfigError(
                 f"more than {MAX_INCLUDES} files are included", code="include_limit", where=where
             )
-        if not file.is_file():
-            what = "is a folder" if file.is_dir() else "does not exist"
+        # Those of pathlib raise for names that are too long.
+        if not os.path.isfile(file):  # noqa: PTH113
+            what = "is a folder" if os.path.isdir(file) else "does not exist"  # noqa: PTH112
             raise ConfigError(
                 f"the file to include {what}: {file}",
                 code="include_not_found",

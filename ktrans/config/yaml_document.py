@@ -19,8 +19,9 @@ SHOWN_BEFORE = 60
 """The width of a snippet, and its part before the place."""
 
 _SECRET_KEY = re.compile(
-    r"""(?ix) (?P<key> [\w.-]* (?: secret | passw | token | credential | api_?key | access_?key
-        | private_?key | sas_ | dsn | salt | connection_string ) [\w.-]* ["']? \s* : \s+ )
+    r"""(?ix) (?<![\w.-])  # at the beginning of a word only, or long words take quadratic time
+        (?P<key> (?= [\w.-]* (?: secret | passw | token | credential | api_?key | access_?key
+        | private_?key | sas_ | dsn | salt | connection_string )) [\w.-]++ ["']? \s*+ : \s++ )
         (?P<value> "(?:[^"\\]|\\.)*" | '(?:[^']|'')*' | [^\s,}\]\#][^,}\]\#]* )"""
 )
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\s/@]+)@")

@@ -23,6 +23,7 @@ from ktrans.config.yaml_syntax import describe
 MAX_BYTES = 4 << 20
 MAX_NODES = 100_000
 MAX_DEPTH = 100
+MAX_DIGITS = 1000
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -231,7 +232,12 @@ class NodeReader:
             if read is not None:
                 return read(str(node.value))
         except ValueError:
-            self._complain(node, f"this is not a {tag}", "yaml_scalar")
+            long = (
+                f"; numbers have at most {MAX_DIGITS} digits"
+                if len(node.value) > MAX_DIGITS
+                else ""
+            )
+            self._complain(node, f"this is not a valid {tag}{long}", "yaml_scalar")
             return None
         self._complain(node, f"the tag {node.tag} is not supported", "yaml_tag")
         return None
@@ -246,6 +252,8 @@ _BASES = {"0x": 16, "0o": 8, "0b": 2}
 
 def _int(text: str) -> int:
     digits = text.replace("_", "")
+    if len(digits) > MAX_DIGITS:
+        raise ValueError
     sign, digits = (-1, digits[1:]) if digits[0] == "-" else (1, digits.lstrip("+"))
     base = _BASES.get(digits[:2].lower(), 10)
     return sign * int(digits[2:] if digits[:2].lower() in _BASES else digits, base)

@@ -115,8 +115,9 @@ class _Assembler:
         result = Assembly(
             pipeline, source, decoder, state, enrichers, [s for s in sinks if s], rejects
         )
-        built_sinks = [bound.sink for bound in result.all_sinks()]
-        source.exclude_outputs([sink for sink in built_sinks if isinstance(sink, WritesFolder)])
+        writers = [*(bound.sink for bound in result.all_sinks()), state]
+        with self._at("source", "source"):
+            source.exclude_outputs([one for one in writers if isinstance(one, WritesFolder)])
         return result
 
     def _sink(self, entry: SinkEntry, *place: str | int) -> BoundSink | None:

@@ -8,6 +8,9 @@ EPOCH = LogField("epoch", "integer", "The number of the epoch within the pipelin
 ROWS = LogField("rows", "integer", "The number of decoded rows.")
 SECONDS = LogField("seconds", "number", "The duration in seconds.")
 
+HTTP_FAILED = LogEvent(
+    "http_failed", "error", "The server of --http could not answer a request; it goes on."
+)
 RUN_STARTED = LogEvent("run_started", "info", "A run holds its lock and starts planning.")
 EPOCH_PLANNED = LogEvent(
     "epoch_planned",

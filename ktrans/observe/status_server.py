@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import socket
+import sys
 import threading
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ktrans.api import UnavailableError, UsageError
+from ktrans.observe import log_events
 
 if TYPE_CHECKING:
     from ktrans.observe.process_status import ProcessStatus
@@ -141,6 +144,17 @@ class _Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log a defect; that somebody hung up is none."""
+        del request, client_address
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            logging.getLogger("ktrans.observe").error(
+                "the status server could not answer",
+                exc_info=error,
+                extra={"event": log_events.HTTP_FAILED},
+            )
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
@@ -150,7 +164,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         owner = self.server.owner
-        if owner.local and not is_local(self.headers.get("Host", LOCAL)):
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) > 1 or (not hosts and self.request_version == "HTTP/1.1"):  # RFC 9112, 3.2
+            self._answer(HTTPStatus.BAD_REQUEST, _TEXT, "a request has one Host\n")
+        elif owner.local and not is_local(self.headers.get("Host", LOCAL)):
             text = "this address is for this machine only: use localhost or 127.0.0.1\n"
             self._answer(HTTPStatus.MISDIRECTED_REQUEST, _TEXT, text)
         else:

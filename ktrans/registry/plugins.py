@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -226,17 +227,30 @@ def plugin_files(folder: str) -> list[Path]:
     """List the plugin files of a folder by name; names that begin with _ or . are skipped.
 
     Raises:
-        PluginError: the folder does not exist or cannot be read.
+        PluginError: the folder does not exist or cannot be read, or anybody may write there.
     """
     try:
         found = sorted(Path(folder).expanduser().iterdir())
-    except OSError as error:
+        files = [path for path in found if path.suffix == ".py" and path.name[0] not in "._"]
+        open_to_all = [path for path in (Path(folder).expanduser(), *files) if _any_may_write(path)]
+    except (OSError, RuntimeError, ValueError) as error:
         raise PluginError(
-            f"the folder of plugins {folder} cannot be read: {error.strerror}",
+            f"the folder of plugins {folder} cannot be read: {getattr(error, 'strerror', error)}",
             code="plugins_dir",
             hint=f"{FOLDER} or --plugins-dir names a folder of Python files",
         ) from error
-    return [path for path in found if path.suffix == ".py" and path.name[0] not in "._"]
+    if open_to_all:
+        raise PluginError(
+            f"any user of this machine may write {open_to_all[0]}, whose code would be run",
+            code="plugins_unsafe",
+            hint=f"chmod o-w {open_to_all[0]}",
+        )
+    return files
+
+
+def _any_may_write(path: Path) -> bool:
+    """Return whether any user may write; not on a read-only file system, such as a ConfigMap's."""
+    return bool(path.stat().st_mode & stat.S_IWOTH) and not (os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def import_file(path: Path) -> ModuleType:

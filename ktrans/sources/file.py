@@ -49,6 +49,8 @@ class FileSourceConfig(ComponentConfig, type="file"):
     Names that begin with a dot, and names that end in .tmp, .part or .inprogress, are skipped
     unless they are named in full. Symbolic links are followed, but a folder is not entered from
     within itself, and a link to a file that is listed under its own name is ignored.
+    Of several links to one file the first is read, and a note names the others. Hard links are
+    files of their own, like copies: each is read.
     A file that is renamed is a new file: let a glob match either the live log or the rotated ones.
     """
 

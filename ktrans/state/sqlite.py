@@ -76,15 +76,24 @@ class SqliteStateConfig(ComponentConfig, type="sqlite"):
 class SqliteState(StateStore[SqliteStateConfig]):
     """Keeps state in a file. The kernel guards the hold: it ends with the process, never before."""
 
+    shared = True
+    """Other files may be in the same folder, see `WritesFolder`."""
+
     def __init__(self, config: SqliteStateConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self.path = self.context.path(config.path)
-        self.folder = self.path.parent
+        self.folder = self.path.parent.resolve()
 
     @property
     def where(self) -> str:
         """The file's path."""
         return str(self.path)
+
+    def owns(self, name: str) -> bool:
+        """Return whether a file of the folder is the state, its write-ahead log, or a lock."""
+        return name == self.path.name or name.startswith(
+            (f"{self.path.name}-", f"{self.path.name}.")
+        )
 
     @contextmanager
     def hold(self, pipeline: str, run: str = "") -> Iterator[SqliteDatabase]:

@@ -146,9 +146,10 @@ def _decoded(case: Case, assembly: Assembly, base_dir: Path) -> Iterator[Decoded
         path = base_dir / str(case.file)
         try:
             name, data = str(case.file), path.read_bytes()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a NUL is a ValueError
+            reason = getattr(error, "strerror", error)
             raise ConfigError(
-                f"test {case.name!r}: {path} cannot be read: {error.strerror}", code="file_io"
+                f"test {case.name!r}: {case.file!r} cannot be read: {reason}", code="file_io"
             ) from error
     payload = BytesPayload(Split("test", f"test://{name}", len(data)), data)
     for block in assembly.decoder.blocks(payload):

@@ -21,11 +21,11 @@ def referenced_files(pipeline: Pipeline) -> Iterator[Path]:
         for leaf in leaves(config.model_dump(mode="python")):
             if not isinstance(leaf, str | Path) or not 0 < len(str(leaf)) < LONGEST_PATH:
                 continue
-            path = pipeline.base_dir / Path(leaf).expanduser()
             try:
+                path = pipeline.base_dir / Path(leaf).expanduser()
                 if path.is_file():
                     yield path
-            except (OSError, ValueError):  # a text that is not a path
+            except (OSError, ValueError, RuntimeError):  # a text that is not a path
                 continue
 
 

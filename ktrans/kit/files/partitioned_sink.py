@@ -92,6 +92,9 @@ class PartitionedSink(Sink[P], abc.ABC):
     A repeated task writes the same files, and other pipelines and sinks can share the folder.
     """
 
+    shared = False
+    """Whether other writers' files may be among this sink's, see `WritesFolder`."""
+
     _columns: list[str] | None = None
 
     @cached_property

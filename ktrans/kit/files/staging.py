@@ -49,6 +49,7 @@ class Staging:
     def path(self, task: TaskId, relative: str) -> Path:
         """Return the path of an unfinished file, after making its folder."""
         path = self.folder(task) / relative
+        self._check_links()
         new = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
         for attempt in range(MAKES):
             # Another task that gives up may remove the folders above between two steps of this.
@@ -73,6 +74,7 @@ class Staging:
 
     def discard_until(self, epoch: EpochId) -> None:
         """Remove the staged files of this epoch and of earlier ones of its history."""
+        self._check_links()
         with os_errors(self._base):
             for entry in _entries(self._base):
                 history, number = _whose(entry.name)
@@ -110,6 +112,20 @@ class Staging:
                         raise _lost(staged, final, size) from None
         for folder in sorted(folders):
             sync_folder(folder)
+
+    def _check_links(self) -> None:
+        """Check that the folder is no link, by which others would choose what is written and removed.
+
+        Raises:
+            ConfigError: it is.
+        """
+        for folder in (self._base.parent, self._base):
+            if folder.is_symlink():
+                raise ConfigError(
+                    f"{folder} is a symbolic link: unfinished files would be written elsewhere",
+                    code="staging_unsafe",
+                    hint="remove the link; to use another disk, make the sink's own folder a link",
+                )
 
     def _tidy(self) -> None:
         """Remove the staging folders themselves, as far as they are empty."""

@@ -120,23 +120,28 @@ def list_files(
                 listed.special += 1
         if has_magic(text) and len(listed.files) == before:
             listed.notes.append(f"nothing matches {text}")
-    _drop_second_names(listed.files)
+    listed.notes += _drop_second_names(listed.files)
     if listed.special:
         listed.notes.append(f"{listed.special} pipes, sockets or devices are skipped")
     return listed
 
 
-def _drop_second_names(files: dict[str, Found]) -> None:
-    """Remove links to files that are also listed under their own name (`current.log`)."""
+def _drop_second_names(files: dict[str, Found]) -> Iterator[str]:
+    """Remove links to files that are listed under another name; the first of several links stays.
+
+    Yields a note on each link to what another link leads to; that `current.log` leads to a file
+    which is listed itself is no news.
+    """
     linked = [found for found in files.values() if found.linked]
-    if not linked:
-        return
-    seen = {(f.device, f.inode) for f in files.values() if not f.linked}
+    own = {(f.device, f.inode) for f in files.values() if not f.linked}
+    read: dict[_Id, str] = {}
     for found in sorted(linked, key=lambda f: f.path):
         identity = (found.device, found.inode)
-        if identity in seen:
+        first = read.setdefault(identity, found.path)
+        if identity in own or first != found.path:
             del files[found.path]
-        seen.add(identity)
+        if identity not in own and first != found.path:
+            yield f"{found.path} leads to the same file as {first}, and is not read a second time"
 
 
 _Hit = tuple[str, os.stat_result, bool]

@@ -13,10 +13,11 @@ from ktrans.sources.files.listing import Found, fixed_part
 
 @dataclass(frozen=True, slots=True)
 class OwnOutputs:
-    """The files that the pipeline's sinks write.
+    """The files that the pipeline's sinks and its state store write.
 
     An output folder within an input folder belongs to its sink as a whole. If it is the input
-    folder itself or one above it, only the files with the sink's names are its own.
+    folder itself or one above it, only the files with the sink's names are its own. So it always
+    is with the state store, which may be in any folder.
     """
 
     outputs: Sequence[WritesFolder]
@@ -31,7 +32,7 @@ class OwnOutputs:
         outputs = []
         for sink in self.outputs:
             folder = str(sink.folder)
-            shared = any(_is_below(path, folder) for path in read)
+            shared = sink.shared or any(_is_below(path, folder) for path in read)
             outputs.append((folder, sink.owns if shared else lambda _name: True))
         real = cache(os.path.realpath)
         own = []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import ktrans.api
+from ktrans.api import ConfigError, Context
 
 MODULES = sorted(module.name for module in pkgutil.iter_modules(ktrans.api.__path__))
 WITHOUT_EXAMPLE = {"clock", "log_events"}
@@ -61,3 +62,15 @@ def test_a_registration_module_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a\0b", "n" * 300, "x/" * 3000, "~nobody-of-this-name/x"],
+    ids=["nul", "name", "path", "home"],
+)
+def test_what_no_file_can_be_named_is_an_error_of_the_configuration(tmp_path, text):
+    with pytest.raises(ConfigError) as caught:
+        Context(base_dir=tmp_path).path(text)
+    assert caught.value.code == "path_bad"
+    assert len(caught.value.message) < 300

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ktrans.api import ConfigError, ConfigErrors
@@ -375,3 +377,20 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path, catalogue):
     path = tmp_path / "demo.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert load_pipeline(path, catalogue).name == "demo"
+
+
+@pytest.mark.parametrize(
+    "text", ["a: {long}", "{long}: 1", "a: !{long} 1", "{long} b: c: d", "a: [{long}"]
+)
+def test_long_words_in_the_snippet_of_an_error_take_no_time(write, catalogue, text):
+    began = time.monotonic()
+    with pytest.raises((ConfigError, ConfigErrors)):
+        load_pipeline(write(text.replace("{long}", "x" * 50_000)), catalogue)
+    assert time.monotonic() - began < 10  # quadratic time would be minutes
+
+
+@pytest.mark.parametrize("digits", ["1" * 10_000, "0x" + "f" * 10_000])
+def test_a_number_of_very_many_digits_is_an_error_of_the_file(wrong, digits):
+    error = wrong(f"source: {{type: shop, paths: [logs/], depth: {digits}}}\n" + BOX)
+    assert error.code == "yaml_scalar"
+    assert "at most 1000 digits" in error.message

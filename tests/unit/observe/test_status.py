@@ -1,6 +1,7 @@
 """What `run --http` tells: when it is ready, and what it counts."""
 
 import json
+import socket
 import urllib.error
 import urllib.request
 
@@ -222,6 +223,42 @@ def test_a_name_from_elsewhere_that_leads_to_this_machine_gets_nothing(process):
     finally:
         server.close()
         everyone.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "code"),
+    [
+        ("1.1", [], 400),
+        ("1.1", ["localhost", "localhost"], 400),
+        ("1.0", ["localhost", "rebound.example"], 400),
+        ("1.1", ["localhost"], 200),
+        ("1.0", [], 200),  # health checks of old load balancers
+    ],
+)
+def test_a_request_has_one_host(process, version, hosts, code):
+    server = StatusServer(("127.0.0.1", 0), process)
+    head = "".join(f"Host: {host}\r\n" for host in hosts)
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            connection.sendall(f"GET /healthz HTTP/{version}\r\n{head}\r\n".encode())
+            assert int(connection.recv(1000).split()[1]) == code
+    finally:
+        server.close()
+
+
+def test_who_hangs_up_leaves_no_traceback(process, capfd, caplog):
+    process.show("p", GRAPH)
+    server = StatusServer(("127.0.0.1", 0), process)
+    try:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+                # With this option closing sends a reset.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
+    finally:
+        server.close()
+    assert capfd.readouterr().err == ""
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("text", ["9090", ":", "host", ":99999", ":http"])

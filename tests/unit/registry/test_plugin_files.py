@@ -93,3 +93,15 @@ def test_lists_of_plugins_that_may_load_hold_for_files_too(folder):
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(PluginError, match="nowhere"):
         Catalogue(environ={"KTRANS_PLUGINS_DIR": str(tmp_path / "nowhere")}).plugins()
+
+
+@pytest.mark.parametrize("which", ["folder", "file"])
+def test_a_folder_that_anybody_may_write_is_refused(tmp_path, which):
+    """Whoever writes there has ktrans run any code."""
+    file = tmp_path / "p.py"
+    file.write_text("raise SystemExit('was run')\n")
+    {"folder": tmp_path, "file": file}[which].chmod(0o777)
+    with pytest.raises(PluginError, match="any user of this machine may write") as caught:
+        Catalogue(environ={"KTRANS_PLUGINS_DIR": str(tmp_path)}).plugins()
+    assert caught.value.code == "plugins_unsafe"
+    assert "chmod o-w" in caught.value.hint

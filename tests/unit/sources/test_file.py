@@ -23,6 +23,7 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans.sources.file import FileSource, FileSourceConfig
+from ktrans.state.sqlite import SqliteState, SqliteStateConfig
 from tests.examples import examples
 
 
@@ -112,6 +113,39 @@ def test_links_are_followed_but_not_in_circles_and_not_twice(tmp_path):
     (tmp_path / "in/more").symlink_to(tmp_path / "outside")
     assert Files(tmp_path, paths=["in"]).names() == ["a.log", "b.log"]
     assert Files(tmp_path, paths=["in/**/*.log"]).names() == ["a.log", "b.log"]
+
+
+def test_of_several_links_to_one_file_the_first_is_read_and_a_note_names_the_others(tmp_path):
+    write(tmp_path, "outside/a.log")
+    (tmp_path / "in").mkdir()
+    for name in ("x.log", "y.log", "z.log"):
+        (tmp_path / "in" / name).symlink_to(tmp_path / "outside/a.log")
+    files = Files(tmp_path, paths=["in"])
+    notes = files.plan().notes
+    assert [note.partition(" ")[0] for note in notes] == [
+        str(tmp_path / "in" / name) for name in ("y.log", "z.log")
+    ]
+    assert all(f"the same file as {tmp_path}/in/x.log" in note for note in notes)
+    assert files.names() == ["x.log"]
+
+
+def test_hard_links_are_files_of_their_own(tmp_path):
+    write(tmp_path, "a.log")
+    (tmp_path / "b.log").hardlink_to(tmp_path / "a.log")
+    assert Files(tmp_path).names() == ["a.log", "b.log"]
+
+
+@pytest.mark.parametrize("paths", [["."], ["flows.db", "*"], ["flows.db*"]])
+def test_the_state_store_of_the_pipeline_is_not_read(tmp_path, paths):
+    """Its log and its locks neither, whatever other files are in that folder."""
+    state = SqliteState(SqliteStateConfig(path="flows.db"), Context(base_dir=tmp_path))
+    write(tmp_path, "a.log")
+    files = Files(tmp_path, paths=paths)
+    files.source.exclude_outputs([state])
+    with state.hold("p") as database, database.transaction() as db:
+        db.execute("DELETE FROM epochs")
+        assert {path.name for path in tmp_path.iterdir()} >= {"flows.db-wal", "flows.db.p.lock"}
+        assert files.names() == ([] if paths == ["flows.db*"] else ["a.log"])
 
 
 def test_names_that_are_not_utf8(tmp_path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from ktrans.api import EpochId, TaskId
+import pytest
+
+from ktrans.api import ConfigError, EpochId, TaskId
 from ktrans.kit.files.staging import StagedFiles, Staging
 
 FILES = 20
@@ -37,3 +39,22 @@ def test_two_that_publish_one_epoch_do_not_disturb_each_other(tmp_path):
             assert not (tmp_path / ".ktrans-staging").exists()
             for path in published:
                 path.unlink()
+
+
+@pytest.mark.parametrize("name", [".ktrans-staging", ".ktrans-staging/p.a"])
+def test_a_link_in_the_place_of_the_staging_folder_is_refused(tmp_path, name):
+    """Who makes it would choose which files are written and removed."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "p.a" / "00000001-0000.x").mkdir(parents=True)
+    (elsewhere / "00000001-0000.x").mkdir()
+    root = tmp_path / "out"
+    (root / name).parent.mkdir(parents=True)
+    (root / name).symlink_to(elsewhere)
+    staging = Staging(root, "p.a")
+    epoch = EpochId("p", 1)
+    for use in (lambda: staging.discard_until(epoch), lambda: _stage(staging, TaskId(epoch, 0))):
+        with pytest.raises(ConfigError, match="is a symbolic link") as caught:
+            use()
+        assert caught.value.code == "staging_unsafe"
+    assert (elsewhere / "00000001-0000.x").is_dir()
+    assert (elsewhere / "p.a" / "00000001-0000.x").is_dir()
