@@ -116,7 +116,7 @@ class _Assembler:
             pipeline, source, decoder, state, enrichers, [s for s in sinks if s], rejects
         )
         writers = [*(bound.sink for bound in result.all_sinks()), state]
-        with self._at("source", "source"):
+        with self.problems.at("source", "source"):
             source.exclude_outputs([one for one in writers if isinstance(one, WritesFolder)])
         return result
 
