@@ -23,7 +23,7 @@ def run(chaos: Chaos) -> None:
     clean.undisturbed()
     original = deepcopy(world.tree)
     last = original
-    for _ in range(chaos.many(5, 30)):
+    for _ in range(chaos.many(3, 30)):
         world.tree = changed(chaos, original)
         code = world.killed(chaos.chance, clean.whole)
         if code in REFUSED:

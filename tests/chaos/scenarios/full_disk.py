@@ -16,7 +16,7 @@ from tests.chaos.world import Chaos, World, expect, limited, same
 
 def run(chaos: Chaos) -> None:
     """Run on a disk without room, then with room."""
-    chaos.logs(chaos.many(12, 40), rows=chaos.many(500, 2000))
+    chaos.logs(chaos.many(12, 40), rows=chaos.many(200, 2000))
     clean = chaos.world("clean")
     clean.undisturbed()
     if chaos.chance.random() < 0.5 and os.geteuid() == 0:
@@ -26,7 +26,7 @@ def run(chaos: Chaos) -> None:
                 on_disk(chaos, disk, clean)
                 return
     world = chaos.world()
-    for _ in range(chaos.many(2, 8)):
+    for _ in range(chaos.many(1, 8)):
         most = chaos.chance.choice((0, 1000, 20_000, 60_000, 200_000, 1_000_000))
         world.prefix = limited(f"--fsize={most}")
         code = world.once()

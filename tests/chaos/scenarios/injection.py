@@ -105,7 +105,7 @@ def write(chaos: Chaos) -> Counter[str]:
     for number, text in enumerate(TEXTS):
         name = f"{number}{text.replace('/', '_')[:100]}"
         rows = []
-        for _ in range(chaos.many(3, 30)):
+        for _ in range(chaos.many(2, 30)):
             other = chaos.chance.choice(TEXTS)
             count[other] += 1
             row = {"src_addr": "10.0.0.1", "dst_addr": "192.0.2.1", "interface_id": other}

@@ -24,7 +24,7 @@ def run(chaos: Chaos) -> None:
     world = chaos.world()
     world.tree["engine"]["epoch_splits"] = 5
     whole = 5.0
-    for _ in range(chaos.many(5, 40)):
+    for _ in range(chaos.many(3, 40)):
         process = world.begin()
         try:
             for _ in range(chaos.chance.randint(0, 6)):

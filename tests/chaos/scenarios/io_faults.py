@@ -19,7 +19,7 @@ def run(chaos: Chaos) -> None:
     world, clean = chaos.world(), chaos.world("clean")
     world.tree["engine"]["attempts"] = 2
     clean.undisturbed()
-    for _ in range(chaos.many(3, 30)):
+    for _ in range(chaos.many(2, 30)):
         when = f"{chaos.chance.randint(1, 60)}{chaos.chance.choice(('', '', '+', '+3'))}"
         error = chaos.chance.choice(ERRORS)
         calls, paths = target(chaos, world)

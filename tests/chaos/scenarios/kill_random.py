@@ -12,7 +12,7 @@ def run(chaos: Chaos) -> None:
     world, clean = chaos.world(), chaos.world("clean")
     world.tree["engine"]["epoch_splits"] = chaos.chance.randint(2, 12)
     clean.undisturbed()
-    chaos.kill_runs(world, chaos.many(3, 30), clean.whole, more=5)
+    chaos.kill_runs(world, chaos.many(2, 30), clean.whole, more=5)
     world.undisturbed()
     clean.undisturbed()
     same(world, clean)

@@ -35,7 +35,7 @@ def run(chaos: Chaos) -> None:
         ]
         del each.tree["sinks"][0]
     clean.undisturbed()
-    chaos.kill_runs(world, chaos.many(3, 30), clean.whole)
+    chaos.kill_runs(world, chaos.many(2, 30), clean.whole)
     world.tree["enrichers"][0]["flush"] = "at_end"
     world.undisturbed()
     if late == "4d":

@@ -17,7 +17,7 @@ def run(chaos: Chaos) -> None:
         each.tree["enrichers"] = [{"type": "stitch"}]
         each.tree["engine"]["epoch_splits"] = 3
     clean.undisturbed()
-    chaos.kill_runs(world, chaos.many(3, 30), clean.whole)
+    chaos.kill_runs(world, chaos.many(2, 30), clean.whole)
     world.undisturbed()
     for sink in ("lake", "lines", "rejects"):
         equal(getattr(world, sink)(), getattr(clean, sink)(), sink)

@@ -14,12 +14,12 @@ HUNG_SECS = 240
 
 def run(chaos: Chaos) -> None:
     """Run with ever other limits, then without."""
-    chaos.logs(chaos.many(8, 20), rows=chaos.many(2000, 20_000))
+    chaos.logs(chaos.many(8, 20), rows=chaos.many(1000, 20_000))
     world, clean = chaos.world(), chaos.world("clean")
     for each in (world, clean):
         each.tree["engine"].update(workers=4, task_size="64 MiB", epoch_splits=100)
     least, most = peak(clean, "--dry-run", "--limit", "1"), peak(clean)
-    for _ in range(chaos.many(2, 8)):
+    for _ in range(chaos.many(1, 8)):
         limit = int(chaos.chance.uniform(least * 1.02, max(most, least * 1.1)))
         world.prefix = limited(f"--as={limit}")
         code = world.finish(world.begin(), HUNG_SECS)

@@ -1,4 +1,4 @@
-"""A hundred thousand small files (two thousand in the short form), and kills.
+"""A hundred thousand small files (a thousand in the short form), and kills.
 
 Nothing may differ from what was written.
 """
@@ -13,7 +13,7 @@ FOLDERS = 100
 
 def run(chaos: Chaos) -> None:
     """Kill runs over very many files."""
-    count = 2000 if chaos.short else 100_000
+    count = 1000 if chaos.short else 100_000
     logs = chaos.folder / "logs"
     for number in range(FOLDERS):
         (logs / f"{number:02}").mkdir(parents=True)
@@ -26,7 +26,7 @@ def run(chaos: Chaos) -> None:
     world = chaos.world()
     world.tree["engine"].update(epoch_splits=count // 4, task_size="64 MiB")
     del world.tree["sinks"][0]
-    whole = 6.0 if chaos.short else 60.0
+    whole = 4.0 if chaos.short else 60.0
     for _ in range(chaos.many(1, 5)):
         code = world.killed(chaos.chance, whole)
         expect(code in {None, 0}, f"exit {code}: {world.output()}")

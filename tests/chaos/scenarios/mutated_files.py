@@ -27,7 +27,7 @@ def run(chaos: Chaos) -> None:
         each.tree["decoder"] = {"type": decoder}
         each.tree["engine"].update(epoch_splits=20, max_quarantined=100_000, attempts=1)
     clean.undisturbed()
-    for number in range(chaos.many(60, 400)):
+    for number in range(chaos.many(30, 400)):
         (chaos.folder / "logs" / f"bad-{number:04}").write_bytes(bad(chaos, decoder))
     for _ in range(chaos.many(1, 8)):
         code = world.killed(chance, clean.whole * 3)

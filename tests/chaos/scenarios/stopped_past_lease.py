@@ -54,7 +54,7 @@ def run(chaos: Chaos) -> None:
 
 def suspend(chaos: Chaos, world: World, whole: float, *, bucket: bool) -> None:
     """Stop a run in its midst, run another, and let the first go on."""
-    for _ in range(chaos.many(2, 10)):
+    for _ in range(chaos.many(1, 10)):
         sleeper = world.begin()
         try:
             time.sleep(chaos.chance.uniform(0.2, 1.0) * whole)

@@ -14,7 +14,7 @@ def run(chaos: Chaos) -> None:
     chaos.logs(chaos.many(12, 60))
     world, clean = chaos.world(), chaos.world("clean")
     clean.undisturbed()
-    for _ in range(chaos.many(2, 12)):
+    for _ in range(chaos.many(1, 12)):
         options = [chaos.chance.choice(((), ("--if-locked", "skip"))) for _ in range(3)]
         runs = []
         for option in options:
