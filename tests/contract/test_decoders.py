@@ -20,6 +20,7 @@ from ktrans.api import (
     Split,
     TruncatedError,
 )
+from ktrans.decoders.carriers.decoder import CarrierDecoder
 from ktrans.flow.schema import FLOW_SCHEMA, NAMES
 from ktrans.registry.catalogue import Catalogue
 from ktrans.testing.contracts import DecoderContract
@@ -56,7 +57,8 @@ def log_bytes(log, **options):
 def make(kind, columns=None, limits=None):
     raw = {"type": kind, **NEEDS_OPTIONS.get(kind, {})}
     context = Context(registry=CATALOGUE, limits=limits or Limits())
-    decoder = CATALOGUE.build("decoder", CATALOGUE.config("decoder", raw), context)
+    built = CATALOGUE.build("decoder", CATALOGUE.config("decoder", raw), context)
+    decoder = CarrierDecoder(built)
     schema = decoder.schema(columns)
     return decoder, schema
 
@@ -99,7 +101,7 @@ class TestDecoders(DecoderContract):
         kind = MADE.get(self.name, self.name)
         raw = {"type": kind, **NEEDS_OPTIONS.get(kind, {})}
         context = replace(context, registry=CATALOGUE)
-        return CATALOGUE.build("decoder", CATALOGUE.config("decoder", raw), context)
+        return CarrierDecoder(CATALOGUE.build("decoder", CATALOGUE.config("decoder", raw), context))
 
     def log(self):
         return log_bytes(self.name, rows=80, rows_per_object=80, bad_ratio=0.05)
