@@ -13,6 +13,7 @@ import importlib
 import pkgutil
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -126,6 +127,7 @@ def main() -> int:
             module = importlib.import_module(f"tests.chaos.scenarios.{name}")
             print(f"{name:20}{(module.__doc__ or '').splitlines()[0]}")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that disks are unmounted
     return campaign(options)
 
 
