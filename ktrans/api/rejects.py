@@ -47,6 +47,7 @@ STRANGE_REASONS = (
     "bad_record",
     "bad_header",
     "control_character",
+    "corrupt_stream",
     "invalid_utf8",
     "line_too_long",
     "no_addresses",

@@ -68,8 +68,7 @@ class SqliteDatabase:
             ) from error
         except sqlite3.Error as error:
             self.close()
-            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                raise no_space(self.path) from error
+            self._raise_if_passing(error)
             raise StateError(
                 f"cannot use {self.path} as a state store: {error}",
                 hint="check that the path is right and writable; a damaged file can be moved "
@@ -136,13 +135,24 @@ class SqliteDatabase:
                         db.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
-                if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                    raise no_space(self.path) from error
+                self._raise_if_passing(error)
                 raise StateError(
                     f"cannot write the state store {self.path}: {error}",
                     hint="is the disk full, or the file read-only?",
                     code="state_unwritable",
                 ) from error
+
+    def _raise_if_passing(self, error: sqlite3.Error) -> None:
+        """Raise a RetryableError for a fault of the disk, which says nothing of the file."""
+        primary = error.sqlite_errorcode & 0xFF  # without the extended code
+        if primary == sqlite3.SQLITE_FULL:
+            raise no_space(self.path) from error
+        if primary == sqlite3.SQLITE_IOERR:
+            raise RetryableError(
+                f"the disk failed to read or write the state store {self.path}: {error}",
+                code="state_io",
+                hint="check the disk, then run again: it resumes",
+            ) from error
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
