@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ktrans.api.component import Component as Component
     from ktrans.api.component import Context as Context
     from ktrans.api.component import Dataset as Dataset
+    from ktrans.api.component import Health as Health
     from ktrans.api.component import Limits as Limits
     from ktrans.api.component import Registry as Registry
     from ktrans.api.config import ComponentConfig as ComponentConfig

@@ -72,6 +72,20 @@ class Registry(Protocol):
         """Import `"module:attr"`."""
 
 
+class Health:
+    """Takes reports of a component on the system behind it; may be called from any thread.
+
+    The host logs an outage when it begins, at growing intervals and when it is over, counts the
+    attempts in the metrics, and is not ready meanwhile. By itself this class does nothing.
+    """
+
+    def failed(self, error: BaseException) -> None:
+        """Report a failed attempt that the component is going to repeat."""
+
+    def works(self) -> None:
+        """Report that the system answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a component knows about the pipeline that it is part of.
@@ -85,6 +99,9 @@ class Context:
         log: a standard logger whose lines name pipeline and component. An event's name and fields
             go into `extra`: `log.warning("text", extra={"event": "acme_table_stale", "table": t})`.
         stopping: returns whether the run has been asked to stop; for sources that wait for input.
+        abandoned: returns whether the run gives up its current work (the grace period is over):
+            whatever waits for another system raises InterruptedRunError then.
+        health: for reports on the system behind the component; `ktrans.kit.retry` makes them.
         ephemeral: this is a preview or dry run, which leaves no trace and does not touch the files
             of a real run.
         clock: the time, wherever it decides what a component does.
@@ -97,6 +114,8 @@ class Context:
     limits: Limits = field(default_factory=Limits)
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("ktrans"))
     stopping: Callable[[], bool] = bool
+    abandoned: Callable[[], bool] = bool
+    health: Health = field(default_factory=Health)
     ephemeral: bool = False
     clock: Clock = CLOCK
 

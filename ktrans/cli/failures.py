@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from ktrans.kit.cli import printable, show_json
+from ktrans.kit.memory import CODE, HINT, out_of_memory
 
 if TYPE_CHECKING:
     from ktrans.api import KtransError
@@ -60,8 +61,10 @@ def guarded(cli: click.Command, arguments: list[str]) -> int:
 
 def _unexpected(error: Exception, *, debug: bool) -> KtransError:
     """Wrap an unexpected error; only --debug shows its text, which may contain secrets."""
-    from ktrans.api.errors import KtransError
+    from ktrans.api.errors import KtransError, RetryableError
 
+    if out_of_memory(error):
+        return RetryableError("there is not enough memory", code=CODE, hint=HINT)
     text = f"{type(error).__name__}: {error}" if debug else type(error).__name__
     return KtransError(f"unexpected error: {text}", code="internal", hint=REPORT)
 

@@ -11,6 +11,7 @@ from ktrans.api import (
     ComponentConfig,
     ConfigErrors,
     Context,
+    Health,
     Limits,
     WritesFolder,
 )
@@ -33,18 +34,22 @@ def assemble(
     *,
     ephemeral: bool = False,
     clock: Clock = CLOCK,
+    abandoned: Callable[[], bool] = bool,
+    health_of: Callable[[str], Health] | None = None,
 ) -> Assembly:
     """Build and bind the components of a pipeline; reads no data and connects to nothing.
 
-    Components that are `ephemeral` leave no trace, as for a preview.
+    Components that are `ephemeral` leave no trace, as for a preview. The other options are those of
+    their `Context`; `health_of` is called with the name of each component.
 
     Raises:
         ConfigErrors: all errors, each with its place in the pipeline file.
         PluginError: a plugin that the pipeline needs is broken.
     """
-    stopping = stopping or Context().stopping
+    base = Context(stopping=stopping or bool, ephemeral=ephemeral, clock=clock, abandoned=abandoned)
+    health_of = health_of or (lambda _: base.health)
     problems = ConfigProblems(pipeline.where)
-    result = _Assembler(pipeline, catalogue, stopping, ephemeral, clock, problems).build()
+    result = _Assembler(pipeline, catalogue, base, health_of, problems).build()
     if result is not None:
         bind(result, problems)
     if problems.errors:
@@ -90,9 +95,8 @@ def _context(
 class _Assembler:
     pipeline: Pipeline
     catalogue: Catalogue
-    stopping: Callable[[], bool]
-    ephemeral: bool
-    clock: Clock
+    base: Context
+    health_of: Callable[[str], Health]
     problems: ConfigProblems
 
     def build(self) -> Assembly | None:
@@ -129,9 +133,11 @@ class _Assembler:
     def _component(self, kind: Kind, config: ComponentConfig, name: str, *place: str | int) -> Any:
         context = replace(
             _context(self.pipeline, self.catalogue, kind, config, name),
-            stopping=self.stopping,
-            ephemeral=self.ephemeral,
-            clock=self.clock,
+            stopping=self.base.stopping,
+            abandoned=self.base.abandoned,
+            health=self.health_of(name),
+            ephemeral=self.base.ephemeral,
+            clock=self.base.clock,
         )
         with self.problems.at(name, *place):
             return self.catalogue.build(kind, config, context)

@@ -16,16 +16,19 @@ from ktrans.engine.ledger import Ledger, StageLedger, Tally
 from ktrans.engine.ledger_counts import apply_counted, count_status, measure
 from ktrans.engine.rejects.stored_form import to_stored
 from ktrans.engine.stage_times import StageTimes, now
+from ktrans.kit.memory import out_of_memory
 from ktrans.kit.rows.refuse import encode_rows
 
 
-class BlockError(Exception):
-    """A decoder raised on a block, which it must not; the split of the block is quarantined."""
+class BlockErrors(Exception):
+    """A decoder raised on blocks, which it must not; the splits of the blocks are quarantined.
 
-    def __init__(self, index: int, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.index = index
-        self.cause = cause
+    `causes` has what it raised, by the index of the block.
+    """
+
+    def __init__(self, causes: dict[int, Exception]) -> None:
+        super().__init__(str(next(iter(causes.values()))))
+        self.causes = causes
 
 
 @dataclass(slots=True)
@@ -89,13 +92,20 @@ class BlockProcessor:
         """Decode a group of blocks and apply everything that needs no order.
 
         Raises:
-            BlockError: the decoder failed on a block.
+            BlockErrors: the decoder failed on some of the blocks.
         """
         result = BlockResult(self.new_ledger())
         batches, rejects = [], []
+        failed: dict[int, Exception] = {}
         began = now()
         for index, block in enumerate(blocks):
-            decoded = self._decode(index, block)
+            try:
+                decoded = self._decoder.decode(block)
+            except Exception as error:
+                if out_of_memory(error):
+                    raise
+                failed[index] = error
+                continue
             result.ledger.records += decoded.records
             result.ledger.skipped += decoded.skipped
             result.ledger.add_foreign(decoded.foreign)
@@ -106,6 +116,8 @@ class BlockProcessor:
                 batches.append(decoded.batch)
             if decoded.rejects is not None and decoded.rejects.num_rows:
                 rejects.append(decoded.rejects)
+        if failed:
+            raise BlockErrors(failed)
         result.times.note("decode", "decoder", began, now())
         if rejects:
             self._add_rejects(result, pa.concat_batches(rejects))
@@ -135,12 +147,6 @@ class BlockProcessor:
             result.encoded.append(encoded)
             result.refused.append(refused)
             result.times.note("encode", stage.name, began, now())
-
-    def _decode(self, index: int, block: Any) -> Decoded:
-        try:
-            return self._decoder.decode(block)
-        except Exception as error:
-            raise BlockError(index, error) from error
 
     def _add_rejects(self, result: BlockResult, rejects: pa.RecordBatch) -> None:
         ledger = result.ledger

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import Any
 
@@ -21,7 +20,7 @@ from ktrans.api import (
 from ktrans.engine import log_events
 from ktrans.engine.decided import check_repeated, check_sinks, check_unchanged, same_source
 from ktrans.engine.epoch_limits import EpochLimits
-from ktrans.engine.failures import to_ktrans_error
+from ktrans.engine.failures import WorkerDiedError, to_ktrans_error
 from ktrans.engine.killers import deaths_counted, find_killers
 from ktrans.engine.ledger import Ledger
 from ktrans.engine.observer_data import describe_epoch, summarize_epoch
@@ -29,6 +28,7 @@ from ktrans.engine.run_context import RunContext
 from ktrans.engine.stage_times import StageTimes, now
 from ktrans.engine.task import Task, TaskResult
 from ktrans.engine.task_groups import group_splits, source_fingerprint
+from ktrans.engine.workers import Workers
 from ktrans.state.epochs import Epoch, Status
 
 
@@ -147,10 +147,13 @@ class EpochRunner:
             Task(self._context, epoch, TaskId(number, index), limits)
             for index in range(len(epoch.tasks))
         ]
-        with ThreadPoolExecutor(self._context.workers, thread_name_prefix="task") as threads:
+        with Workers(self._context.workers, "task") as threads:
             futures = [threads.submit(copy_context().run, task.run) for task in tasks]
             try:
-                wait(futures, return_when=FIRST_EXCEPTION)
+                threads.wait(futures)
+            except WorkerDiedError:
+                cancellation.failed.set()
+                raise
             finally:
                 # The with-block waits for the other tasks, so make them stop first.
                 if any(f.done() and f.exception() is not None for f in futures):

@@ -159,6 +159,7 @@ class EpochLoop:
         }
         self._receipt.add_epoch(epoch, ledger, summary)
         self._receipt.choices.update(self._assembly.decoder.choices())
+        self._context.outages.all_work()
         self._context.observer.epoch_committed(epoch.number, summary)
 
     def _replay_context(self) -> RunContext:

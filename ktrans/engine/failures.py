@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import errno
 
-from ktrans.api import AccessError, KtransError, RejectError, RetryableError, Split
+from ktrans.api import (
+    AccessError,
+    ExitCode,
+    KtransError,
+    RejectError,
+    RetryableError,
+    RunError,
+    Split,
+)
+from ktrans.kit.memory import CODE, HINT, out_of_memory
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Quarantine
 
@@ -12,12 +21,16 @@ FINAL_ERRNO = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENA
 
 
 class ReadError(Exception):
-    """A split could not be read or decoded; `cause` is the reason. Never leaves the engine."""
+    """A split could not be read or decoded; `cause` is the reason. Never leaves the engine.
+
+    `others` are further splits of the same attempt.
+    """
 
     def __init__(self, split: Split, cause: Exception) -> None:
         super().__init__(str(cause))
         self.split = split
         self.cause = cause
+        self.others: list[ReadError] = []
 
     @property
     def retry_after_secs(self) -> float | None:
@@ -25,8 +38,17 @@ class ReadError(Exception):
         return getattr(self.cause, "retry_after_secs", None)
 
 
+class WorkerDiedError(RunError):
+    """A thread of the run has ended in the middle of its work, as when there is no memory left."""
+
+    exit_code = ExitCode.TRY_LATER
+    default_code = CODE
+
+
 def is_retryable(error: BaseException) -> bool:
     """Return whether the same work may succeed if it is tried again."""
+    if out_of_memory(error):
+        return False
     if isinstance(error, ReadError):
         return is_retryable(error.cause)
     if isinstance(error, KtransError):
@@ -52,6 +74,8 @@ def quarantine_for(error: ReadError) -> Quarantine:
 
 def to_ktrans_error(error: BaseException) -> KtransError:
     """Return an error in the form that users see: code, message, hint."""
+    if out_of_memory(error):
+        return _without_memory(error)
     if isinstance(error, KtransError):
         return error
     if isinstance(error, ReadError):
@@ -74,6 +98,16 @@ def to_ktrans_error(error: BaseException) -> KtransError:
             hint="this is a defect in ktrans or a plugin; run with --debug to see where, and "
             "report it",
         )
+    converted.__cause__ = error
+    return converted
+
+
+def _without_memory(error: BaseException) -> KtransError:
+    converted = RetryableError(
+        f"there is not enough memory: {_message(error)}",
+        code=CODE,
+        hint=HINT,
+    )
     converted.__cause__ = error
     return converted
 

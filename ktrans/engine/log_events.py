@@ -18,3 +18,10 @@ OBSERVER_FAILED = LogEvent(
     LogField("observer", "string", "The observer that failed."),
     LogField("call", "string", "The call that failed."),
 )
+BLOCK_SLOW = LogEvent(
+    "block_slow",
+    "warning",
+    "A worker processes one block for minutes: it hangs, or the block is very costly.",
+    LogField("uri", "string", "The object."),
+    LogField("seconds", "number", "How long it has taken so far."),
+)

@@ -68,6 +68,16 @@ class Observer:
     def retrying(self, what: str, attempt: int, wait_secs: float, error: BaseException) -> None:
         """A task or listing failed in a way that may pass, and is tried again after a wait."""
 
+    def outage(self, component: str, secs: float, attempts: int, error: BaseException) -> None:
+        """The system behind a component fails since some seconds, and is tried again.
+
+        Called at the first failure, then at growing intervals, in any thread; `attempts` counts
+        those since the last call.
+        """
+
+    def outage_over(self, component: str, secs: float, attempts: int) -> None:
+        """The system behind a component works again after an outage of some seconds."""
+
     def caught_up(self) -> None:
         """The source has nothing new; a run that follows it asks again after `poll_interval`."""
 

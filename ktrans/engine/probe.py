@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -25,10 +24,13 @@ from ktrans.engine.assembly import Assembly
 from ktrans.engine.cancellation import Cancellation
 from ktrans.engine.dry_run import discard_output
 from ktrans.engine.epoch_limits import EpochLimits
+from ktrans.engine.headroom import Headroom
 from ktrans.engine.observer import Meter, Observer
+from ktrans.engine.outages import Outages
 from ktrans.engine.rejects.replay import with_rejects_as_source
 from ktrans.engine.run_context import ByteBudget, RunContext
 from ktrans.engine.task_attempt import TaskAttempt
+from ktrans.engine.workers import Workers
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.epochs import Epoch
@@ -78,16 +80,19 @@ def main() -> None:
 
 def _read(pipeline: Pipeline, assembly: Assembly, split: Split, *, replay: bool) -> None:
     """Pass a split through the decoder and the enrichers."""
-    with ThreadPoolExecutor(1) as pool, closing(SqliteDatabase(MEMORY)) as database:
+    with Workers(1, "work") as pool, closing(SqliteDatabase(MEMORY)) as database:
+        observer, meter, cancellation = Observer(), Meter(), Cancellation()
         context = RunContext(
             assembly=assembly,
             store=Store(database),
             workers=1,
             pool=pool,
             byte_budget=ByteBudget(6 * pipeline.limits.block_size),
-            cancellation=Cancellation(),
-            meter=Meter(),
-            observer=Observer(),
+            cancellation=cancellation,
+            meter=meter,
+            observer=observer,
+            outages=Outages(observer, meter, cancellation.clock),
+            headroom=Headroom(1, pipeline.limits.block_size),
         )
         epoch = Epoch(1, [[split]], replay=replay)
         task = TaskId(EpochId(pipeline.name, 1), 0)

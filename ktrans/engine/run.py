@@ -6,7 +6,6 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
@@ -22,14 +21,17 @@ from ktrans.engine.dry_run import discard_output
 from ktrans.engine.enricher_state import check_open_totals
 from ktrans.engine.epoch_loop import EpochLoop
 from ktrans.engine.failures import to_ktrans_error
+from ktrans.engine.headroom import Headroom
 from ktrans.engine.log_context import bind
 from ktrans.engine.new_history import check_new_history
 from ktrans.engine.observer import Meter, Observer, Observers
 from ktrans.engine.observer_data import describe_components
+from ktrans.engine.outages import Outages
 from ktrans.engine.receipt import RunReceipt, SinkOutput
 from ktrans.engine.rejects.replay import with_rejects_as_source
 from ktrans.engine.run_context import ByteBudget, RunContext, RunOptions
 from ktrans.engine.stage_times import now
+from ktrans.engine.workers import Workers
 from ktrans.registry.catalogue import Catalogue
 from ktrans.registry.redaction import redact
 from ktrans.state.store import Store, hold_store, view_store
@@ -103,12 +105,15 @@ class Run:
         self._between_epochs = cancellation.between_epochs()
         self._loop: EpochLoop | None = None
         self.meter = Meter()
+        self.outages = Outages(self.observer, self.meter, options.clock)
         self.assembly = assemble(
             pipeline,
             catalogue,
             self._stopping,
             ephemeral=options.dry_run,
             clock=options.clock,
+            abandoned=cancellation.abandon.is_set,
+            health_of=self.outages.health_of,
         )
         if options.dry_run:
             discard_output(self.assembly)
@@ -172,7 +177,7 @@ class Run:
                 check_new_history(store, self.assembly)
             store.claim(name, self.pipeline.path)
         self.observer.run_started(name, self.receipt.run_id, self.meter)
-        pool = stack.enter_context(ThreadPoolExecutor(self.workers, thread_name_prefix="work"))
+        pool = stack.enter_context(Workers(self.workers, "work"))
         stack.enter_context(self.cancellation.grace(self.pipeline.engine.grace_period))
         check_open_totals(store, name, self.assembly.enrichers)
         context = RunContext(
@@ -184,6 +189,8 @@ class Run:
             cancellation=self.cancellation,
             meter=self.meter,
             observer=self.observer,
+            outages=self.outages,
+            headroom=Headroom(self.workers, self.pipeline.limits.block_size),
         )
         self._loop = loop = EpochLoop(context, self.options, self.receipt, self._note)
         if not self.options.dry_run:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ktrans.api import Clock
 from ktrans.api.clock import CLOCK
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.cancellation import TICK_SECS, Cancellation
+from ktrans.engine.headroom import Headroom
 from ktrans.engine.observer import Meter, Observer
+from ktrans.engine.outages import Outages
+from ktrans.engine.workers import Workers
 from ktrans.state.store import Store
 
 
@@ -77,8 +79,10 @@ class RunContext:
     assembly: Assembly
     store: Store
     workers: int
-    pool: ThreadPoolExecutor
+    pool: Workers
     byte_budget: ByteBudget
     cancellation: Cancellation
     meter: Meter
     observer: Observer
+    outages: Outages
+    headroom: Headroom

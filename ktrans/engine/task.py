@@ -89,14 +89,15 @@ class Task:
         self._context.observer.retrying(what, failed.number, failed.wait_secs, error)
 
     def _quarantine_unreadable(self, *, final: bool) -> TaskResult:
-        """Try once; quarantine each split that cannot be read and try the others at once."""
+        """Try once; quarantine the splits that cannot be read and try the others at once."""
         while True:
             try:
                 return self._attempt(final=final)
             except ReadError as error:
                 if is_retryable(error) and not final:
                     raise
-                self._limits.quarantine(quarantine_for(error))
+                for each in (error, *error.others):
+                    self._limits.quarantine(quarantine_for(each))
 
     def _attempt(self, *, final: bool) -> TaskResult:
         attempt = TaskAttempt(self._context, self._epoch, self._id, self._limits, final=final)

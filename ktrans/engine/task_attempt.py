@@ -2,32 +2,46 @@
 
 A reader thread cuts the splits into groups of blocks, the pool processes the groups, and the task's
 own thread takes the results in order and writes them. The byte budget bounds what is in between.
+
+A split that turns out to be unreadable is left out if none of its blocks was passed on yet. Otherwise
+the attempt has to be repeated without it: it goes on to find all such splits, and writes no more.
 """
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
 from ktrans.api import InterruptedRunError, Split, TaskId
 from ktrans.decoders.looks import looks_like
-from ktrans.engine.block_processor import BlockError, BlockProcessor, BlockResult
+from ktrans.engine import log_events
+from ktrans.engine.block_processor import BlockErrors, BlockResult
 from ktrans.engine.cancellation import TICK_SECS
 from ktrans.engine.enricher_state import EnricherStates
 from ktrans.engine.epoch_limits import EpochLimits
-from ktrans.engine.failures import ReadError
+from ktrans.engine.failures import (
+    ReadError,
+    WorkerDiedError,
+    is_retryable,
+    quarantine_for,
+)
 from ktrans.engine.rejects.stored_form import split_reject
 from ktrans.engine.run_context import RunContext
 from ktrans.engine.stage_times import StageTimes, now
 from ktrans.engine.task_pipeline import TaskPipeline
+from ktrans.kit.memory import out_of_memory
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch, Quarantine
 
+_log = logging.getLogger("ktrans.engine")
+_SLOW_SECS = 60.0
+"""A block that takes longer is named in the log; again after twice the time."""
 GROUP_BLOCKS = 64
 """Small objects are processed together, up to this many blocks at a time."""
 
@@ -39,6 +53,12 @@ class _Group:
     blocks: list[Any] = field(default_factory=list)
     splits: list[Split] = field(default_factory=list)
     size: int = 0
+
+    def drop(self, split: Split) -> None:
+        """Remove the blocks of the last split."""
+        while self.splits and self.splits[-1] is split:
+            self.splits.pop()
+            self.size -= self.blocks.pop().nbytes
 
     def full(self, size: int) -> bool:
         return self.size >= size or len(self.blocks) >= GROUP_BLOCKS
@@ -66,6 +86,8 @@ class TaskAttempt:
         self._reading = StageTimes()
         self._strange: dict[str, bool] = {}
         self._whole: dict[str, Split] = {}
+        self._unreadable: dict[str, ReadError] = {}
+        """Splits that have been read in part, by key; once there are any, nothing is written."""
         states = EnricherStates(context.store, context.assembly.pipeline.name, epoch)
         self.pipeline = TaskPipeline(context.assembly, task, states)
 
@@ -82,12 +104,16 @@ class TaskAttempt:
         reader.start()
         unwritten: list[_Ready] = []
         try:
-            while (item := self._next()) is not None:
+            while (item := self._next(reader)) is not None:
                 if isinstance(item, BaseException):
                     raise item
                 unwritten.append(item)
                 self._write(*item)
                 unwritten.pop()
+            if self._unreadable:
+                first, *others = self._unreadable.values()
+                first.others = others
+                raise first
             self._look_at_strange_objects()
         finally:
             self._cancellation.failed.set()
@@ -97,22 +123,33 @@ class TaskAttempt:
 
     # -- the task's own thread ----------------------------------------------------------------
 
-    def _next(self) -> _Ready | BaseException | None:
+    def _next(self, reader: threading.Thread) -> _Ready | BaseException | None:
         while True:
             self._context.cancellation.check()
+            alive = reader.is_alive()
             try:
                 return self._ready.get(timeout=TICK_SECS)
             except queue.Empty:
-                continue
+                if not alive:
+                    raise WorkerDiedError("the thread that reads has died") from None
 
     def _write(self, group: _Group, future: Future[BlockResult]) -> None:
-        result = future.result()
-        for split, strange in zip(group.splits, result.strange, strict=False):
-            if strange is not None:
-                self._strange[split.key] = strange and self._strange.get(split.key, True)
-        self.pipeline.write_in_order(result)
+        self._wait_for(group, future)
+        try:
+            result = future.result()
+        except ReadError as error:
+            self._note_unreadable(error)
+            for each in error.others:
+                self._note_unreadable(each)
+        if not self._unreadable:
+            for split, strange in zip(group.splits, result.strange, strict=False):
+                if strange is not None:
+                    self._strange[split.key] = strange and self._strange.get(split.key, True)
+            self.pipeline.write_in_order(result)
         self._context.byte_budget.release(group.size)
         group.size = 0
+        if self._unreadable:
+            return
         ledger = result.ledger
         self._context.meter.add(
             rows=ledger.decoded.rows, records=ledger.records, rejects=ledger.rejects
@@ -130,6 +167,32 @@ class TaskAttempt:
             if looks is not None:
                 self.pipeline.strange[split.uri] = redact(looks)
 
+    def _note_unreadable(self, error: ReadError) -> None:
+        """Note a split that this attempt has read in part; raise if it is worth another try."""
+        if is_retryable(error) and not self._final:
+            raise error
+        self._unreadable[error.split.key] = error
+
+    def _wait_for(self, group: _Group, future: Future[BlockResult]) -> None:
+        """Wait for a processed group; warn if it takes long.
+
+        Raises:
+            WorkerDiedError: a thread of the pool has died, perhaps the one that processed it.
+        """
+        began, warned = now(), _SLOW_SECS
+        while not future.done():
+            wait([future], TICK_SECS)
+            self._context.pool.check()
+            if (secs := now() - began) > warned:
+                warned *= 2
+                uri = group.splits[0].uri
+                _log.warning(
+                    "%s: a block of it is being processed for %.0f s",
+                    uri,
+                    secs,
+                    extra={"event": log_events.BLOCK_SLOW, "uri": uri, "seconds": round(secs, 1)},
+                )
+
     def _release(self, unwritten: list[_Ready]) -> None:
         """Release the byte budget of groups that an attempt which ended early did not write."""
         while not self._ready.empty():
@@ -137,64 +200,93 @@ class TaskAttempt:
             if isinstance(item, tuple):
                 unwritten.append(item)
         for group, future in unwritten:
-            future.cancel() or future.exception()
+            if not future.cancel() and not self._context.pool.has_lost_one:
+                future.exception()  # waits for it
             self._context.byte_budget.release(group.size)
 
     # -- the reader's thread ------------------------------------------------------------------
 
     def _read(self, splits: Sequence[Split]) -> None:
-        block_size = self._context.assembly.pipeline.limits.block_size
         try:
             group = _Group()
-            began = now()
-            for split, block in self._blocks(splits):
-                self._reading.note("read", "source", began, now())
-                if isinstance(block, Quarantine):
-                    self._submit(group)
-                    group = _Group()
-                    self._submit_reject(split, block)
-                else:
-                    group.blocks.append(block)
-                    group.splits.append(split)
-                    group.size += block.nbytes
-                    if group.full(block_size):
-                        self._submit(group)
-                        group = _Group()
-                began = now()
+            for split in splits:
+                group = self._read_split(split, group)
             self._submit(group)
             self._ready.put(None)
         except BaseException as error:  # noqa: BLE001 - passed to the task's own thread
             self._ready.put(error)
 
-    def _blocks(self, splits: Sequence[Split]) -> Iterator[tuple[Split, Any]]:
-        """Yield the blocks of all splits in order, and a Quarantine for each rejected split."""
-        assembly = self._context.assembly
-        for split in splits:
-            quarantined = self._epoch.quarantined.get(split.key)
-            if quarantined is not None:
-                if quarantined.kind == "rejected":
-                    yield split, quarantined
-                continue
+    def _read_split(self, split: Split, group: _Group) -> _Group:
+        """Add the blocks of a split to a group; return the group that is still open."""
+        quarantined = self._epoch.quarantined.get(split.key)
+        if quarantined is None:
+            block_size = self._context.assembly.pipeline.limits.block_size
+            passed_on = False
             try:
-                with assembly.source.open(split) as payload:
-                    payload.final_attempt = self._final
-                    if not payload.offset and not self._epoch.replay:
-                        self._whole[split.key] = split
-                    for block in assembly.decoder.blocks(payload):
-                        yield split, block
-                    payload.verify()
-            except (InterruptedRunError, GeneratorExit):
+                for block in self._blocks(split):
+                    group.blocks.append(block)
+                    group.splits.append(split)
+                    group.size += block.nbytes
+                    if group.full(block_size):
+                        self._submit(group)
+                        group, passed_on = _Group(), True
+            except ReadError as error:
+                if passed_on or (is_retryable(error) and not self._final):
+                    self._note_unreadable(error)
+                    return _Group()
+                group.drop(split)
+                quarantined = quarantine_for(error)
+                self._limits.quarantine(quarantined)
+        if quarantined is not None and quarantined.kind == "rejected":
+            self._submit(group)
+            group = _Group()
+            self._submit_reject(split, quarantined)
+        return group
+
+    def _blocks(self, split: Split) -> Iterator[Any]:
+        """Yield the blocks of a split in order."""
+        assembly = self._context.assembly
+        began = now()
+        try:
+            with assembly.source.open(split) as payload:
+                payload.final_attempt = self._final
+                if not payload.offset and not self._epoch.replay:
+                    self._whole[split.key] = split
+                for block in assembly.decoder.blocks(payload):
+                    self._reading.note("read", "source", began, now())
+                    yield block
+                    began = now()
+                payload.verify()
+        except (InterruptedRunError, GeneratorExit, ReadError):
+            raise
+        except Exception as error:
+            if out_of_memory(error):
                 raise
-            except Exception as error:
-                raise ReadError(split, error) from error
+            raise ReadError(split, error) from error
 
     def _submit(self, group: _Group) -> None:
         self._cancellation.check()
         if group.blocks:
             self._context.byte_budget.acquire(group.size, self._cancellation)
             run = copy_context().run
-            future = self._context.pool.submit(run, _process, self.pipeline.processor, group)
+            try:
+                future = self._context.pool.submit(run, self._process, group)
+            except BaseException:
+                self._context.byte_budget.release(group.size)
+                raise
             self._ready.put((group, future))
+
+    def _process(self, group: _Group) -> BlockResult:
+        """Process a group; called in the pool."""
+        try:
+            self._context.headroom.check()
+            return self.pipeline.processor.process(group.blocks)
+        except BlockErrors as errors:
+            found = [ReadError(group.splits[at], cause) for at, cause in errors.causes.items()]
+            found[0].others = found[1:]
+            raise found[0] from found[0].cause
+        finally:
+            group.blocks = []
 
     def _submit_reject(self, split: Split, quarantined: Quarantine) -> None:
         decoder = self._context.assembly.decoder
@@ -202,12 +294,3 @@ class TaskAttempt:
         done: Future[BlockResult] = Future()
         done.set_result(self.pipeline.processor.process_reject(reject))
         self._ready.put((_Group(), done))
-
-
-def _process(processor: BlockProcessor, group: _Group) -> BlockResult:
-    try:
-        return processor.process(group.blocks)
-    except BlockError as error:
-        raise ReadError(group.splits[error.index], error.cause) from error.cause
-    finally:
-        group.blocks = []

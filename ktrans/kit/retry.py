@@ -23,7 +23,7 @@ from typing import TypeVar
 
 import tenacity
 
-from ktrans.api import Clock, RetryableError
+from ktrans.api import Clock, Health, RetryableError
 from ktrans.api.clock import CLOCK
 
 R = TypeVar("R")
@@ -78,6 +78,7 @@ def with_retries(
     retry_if: Callable[[BaseException], bool] = may_pass,
     sleep: Callable[[float], None] | None = None,
     before_wait: Callable[[FailedAttempt], object] | None = None,
+    health: Health | None = None,
 ) -> R:
     """Call something until it succeeds, fails for good, or has failed too often.
 
@@ -89,6 +90,8 @@ def with_retries(
         sleep: waits for some seconds; may raise to give up. By default the machine's clock waits.
         before_wait: called after each failed attempt that is followed by another one; may raise to
             give up.
+        health: takes a report of each failed attempt and of success; a component passes
+            `context.health`, so that an outage is seen in logs, metrics and readiness.
 
     Raises:
         Exception: the error of the last attempt.
@@ -101,11 +104,13 @@ def with_retries(
 
     def tell(state: tenacity.RetryCallState) -> None:
         error = _error(state)
+        if health is not None and error is not None:
+            health.failed(error)
         if before_wait is not None and error is not None:
             wait = state.next_action.sleep if state.next_action else 0.0
             before_wait(FailedAttempt(state.attempt_number, wait, error))
 
-    return tenacity.Retrying(
+    made = tenacity.Retrying(
         retry=tenacity.retry_if_exception(retry_if),
         stop=tenacity.stop_any(*stops),
         wait=lambda state: wait_secs(retry, state.attempt_number, _error(state)),
@@ -113,6 +118,9 @@ def with_retries(
         before_sleep=tell,
         reraise=True,
     )(work)
+    if health is not None:
+        health.works()
+    return made
 
 
 def interruptible_sleep(

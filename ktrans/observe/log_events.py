@@ -33,6 +33,25 @@ TASK_FINISHED = LogEvent(
     LogField("attempts", "integer", "The number of attempts that it took."),
     SECONDS,
 )
+_WHAT = LogField("what", "string", "The component: `source`, or the id of a sink.")
+_ATTEMPTS = LogField("attempts", "integer", "The failed attempts since the last line.")
+OUTAGE = LogEvent(
+    "outage",
+    "warning",
+    "The system behind a component fails; logged at first and at growing intervals.",
+    _WHAT,
+    SECONDS,
+    _ATTEMPTS,
+    LogField("code", "string", "The error code; see `ktrans explain`."),
+)
+OUTAGE_OVER = LogEvent(
+    "outage_over",
+    "warning",
+    "The system behind a component works again.",
+    _WHAT,
+    SECONDS,
+    _ATTEMPTS,
+)
 RETRYING = LogEvent(
     "retrying",
     "warning",

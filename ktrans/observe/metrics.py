@@ -43,6 +43,9 @@ class Metrics:
             "ktrans_skipdata_rows", "Rows by which the cloud says it lost records"
         )
         self.retries = count("ktrans_retries", "Attempts beyond the first")
+        self.outages = gauge(
+            "ktrans_outage_seconds", "How long the system behind a component fails", "component"
+        )
         self.errors = count("ktrans_errors", "Runs that failed, by error code", "code")
         self.seconds = gauge("ktrans_run_seconds", "How long the last run took")
         self.exit_code = gauge("ktrans_exit_code", "Exit code of the last run")

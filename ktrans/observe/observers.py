@@ -64,6 +64,11 @@ class HookObserver(Observer):
         }
         self._catalogue.tell("ktrans_retrying", run=self._run, retry=retry)
 
+    def outage(self, component: str, secs: float, attempts: int, error: BaseException) -> None:
+        """Call ktrans_retrying."""
+        del secs
+        self.retrying(component, attempts, 0.0, error)
+
     def caught_up(self) -> None:
         """Call ktrans_caught_up."""
         self._catalogue.tell("ktrans_caught_up", run=self._run)
@@ -110,6 +115,20 @@ class LogObserver(Observer):
         fields = {"what": what, "attempt": attempt, "wait_secs": round(wait_secs, 3)}
         fields["code"] = describe_error(error)["code"]
         _write(logging.WARNING, log_events.RETRYING, text, **fields)
+
+    def outage(self, component: str, secs: float, attempts: int, error: BaseException) -> None:
+        """Log it as a warning."""
+        since = f" for {secs:.0f} s" if secs else ""
+        text = f"{component} fails{since} and is tried again: {error}"
+        fields = {"what": component, "seconds": round(secs, 3), "attempts": attempts}
+        fields["code"] = describe_error(error)["code"]
+        _write(logging.WARNING, log_events.OUTAGE, text, **fields)
+
+    def outage_over(self, component: str, secs: float, attempts: int) -> None:
+        """Log it as a warning, so that whoever saw the outage sees its end."""
+        text = f"{component} works again after {secs:.0f} s"
+        fields = {"what": component, "seconds": round(secs, 3), "attempts": attempts}
+        _write(logging.WARNING, log_events.OUTAGE_OVER, text, **fields)
 
     def caught_up(self) -> None:
         """Log it at level debug."""

@@ -15,6 +15,9 @@ from ktrans.registry.redaction import redact
 ERRORS = 20
 """The number of recent errors that are kept."""
 
+OUTAGE_SECS = 10.0
+"""A component that fails for so long makes the run not ready; `--stale-after`, if it is shorter."""
+
 
 class StatusObserver(Observer):
     """Keeps the status of one pipeline, from one run to the next; read from other threads.
@@ -44,6 +47,7 @@ class StatusObserver(Observer):
         self._checked: float | None = None
         self._recorded: float | None = None
         self._failing: dict[str, Any] | None = None
+        self._outages: dict[str, tuple[float, str]] = {}
         self._errors: deque[dict[str, Any]] = deque(maxlen=ERRORS)
         self._notes: deque[str] = deque(maxlen=ERRORS)
         self._epochs = 0
@@ -69,6 +73,9 @@ class StatusObserver(Observer):
         with self._lock:
             self._meter, self._run_id, self._outcome = meter, run_id, "running"
             self._failing = None
+            for component in self._outages:
+                self.metrics.outages.labels(self.pipeline, component).set_function(lambda: 0.0)
+            self._outages.clear()
             self._checked = self._clock()
 
     def epoch_committed(self, number: int, summary: dict[str, Any]) -> None:
@@ -114,6 +121,25 @@ class StatusObserver(Observer):
             text = f"{what}, attempt {attempt}: {error}"
             self._failing = self._note_error(getattr(error, "code", "error"), text)
 
+    def outage(self, component: str, secs: float, attempts: int, error: BaseException) -> None:
+        """Record that a component fails."""
+        self.metrics.retries.labels(self.pipeline).inc(attempts)
+        began = self._clock() - secs
+        gauge = self.metrics.outages.labels(self.pipeline, component)
+        gauge.set_function(lambda: max(self._clock() - began, 0.0))
+        with self._lock:
+            text = f"{component}: {error}"
+            self._outages[component] = (began, redact(text))
+            self._note_error(getattr(error, "code", "error"), text)
+
+    def outage_over(self, component: str, secs: float, attempts: int) -> None:
+        """Record that a component works again."""
+        del secs
+        self.metrics.retries.labels(self.pipeline).inc(attempts)
+        self.metrics.outages.labels(self.pipeline, component).set_function(lambda: 0.0)
+        with self._lock:
+            self._outages.pop(component, None)
+
     def note(self, text: str) -> None:
         """Keep the note."""
         with self._lock:
@@ -149,6 +175,10 @@ class StatusObserver(Observer):
                 return f"not running: {self._outcome}"
             if self._failing is not None:
                 return f"failing: {self._failing['text']}"
+            for began, text in self._outages.values():
+                secs = self._clock() - began
+                if secs > min(OUTAGE_SECS, self.stale_after):
+                    return f"failing for {secs:.0f} s: {text}"
             since = self._clock() - (self._checked or self._started)
         if since > self.stale_after:
             return f"no activity for {since:.0f} s (limit {self.stale_after:.0f} s)"

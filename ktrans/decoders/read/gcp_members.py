@@ -19,6 +19,7 @@ from ktrans.decoders.read.json_careful import gather_objects
 from ktrans.decoders.read.json_values import decode_json
 from ktrans.decoders.read.raw_columns import Path, Shape
 from ktrans.decoders.values import text_of
+from ktrans.kit.arrow_faults import ARROW_FAULTS
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 TEXT_KIND = str | None
@@ -105,7 +106,7 @@ REMEMBERED = 1 << 13
 UNREADABLE = (
     *UNREADABLE_JSON,
     OverflowError,
-    pa.ArrowException,
+    *ARROW_FAULTS,
 )
 
 

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from ktrans.decoders.read.json_careful import EXACT, joined, read_carefully
 from ktrans.decoders.read.json_values import decode_json, json_text
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
+from ktrans.kit.arrow_faults import ARROW_FAULTS
 from ktrans.kit.text.arrow_json import read_json, suits_arrow
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 from ktrans.kit.text.lines import line_bounds
@@ -62,7 +63,7 @@ class Parser:
             return None
         try:
             found = self._read_fast(data, records)
-        except (RecursionError, pa.ArrowException):
+        except (RecursionError, *ARROW_FAULTS):
             return None
         return None if found is None else RawColumns(records, None, found)
 

@@ -17,12 +17,13 @@ import pyarrow.compute as pc
 from ktrans.api import Limits, Payload, RejectError, TruncatedError
 from ktrans.decoders.frames.block import Block, Refused
 from ktrans.decoders.read.python_values import rows_as_json
+from ktrans.kit.arrow_faults import ARROW_FAULTS
 from ktrans.kit.text.inflate import RATIO_FREE_BYTES
 from ktrans.kit.text.lines import SHOWN_BYTES
 
 PARQUET_MAGIC = b"PAR1"
 BATCH_ROWS = 1 << 16
-UNREADABLE_PARQUET = (pa.ArrowException, OSError, ValueError, OverflowError)
+UNREADABLE_PARQUET = (*ARROW_FAULTS, OSError, ValueError, OverflowError)
 """What pyarrow raises for a damaged file; a damaged name of a column raises UnicodeDecodeError."""
 
 _MIN_FILE_BYTES = 12
@@ -165,7 +166,7 @@ class _Pieces:
 def _is_valid(data: pa.RecordBatch | pa.Array) -> bool:
     try:
         data.validate(full=True)
-    except (pa.ArrowException, ValueError):
+    except (*ARROW_FAULTS, ValueError):
         return False
     return True
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from ktrans.api import Clock, Payload, RetryableError, Split
+from ktrans.api import Context, Payload, RetryableError, Split
 from ktrans.kit.objects.options import ObjectReadConfig
 from ktrans.kit.objects.store import Readable
 from ktrans.kit.retry import Retry, wait_secs
@@ -30,8 +30,9 @@ _BYTES_AHEAD = 64 << 20
 class Reader:
     """Reads ranges of one store's objects, several at a time."""
 
-    def __init__(self, store: Readable, config: ObjectReadConfig, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, store: Readable, config: ObjectReadConfig, context: Context) -> None:
+        self._clock = context.clock
+        self._health = context.health
         self.store = store
         self.part_bytes = config.part_size
         self.threads = config.parallel_reads
@@ -56,8 +57,10 @@ class Reader:
                 failures = 1 if len(data) > had else failures + 1
                 if failures == _RETRY.attempts or self._closed.is_set():
                     raise
+                self._health.failed(error)
                 self._clock.wait(wait_secs(_RETRY, failures, error), self._closed)
             else:
+                self._health.works()
                 return bytes(data)
         raise RetryableError(f"{split.uri}: the connection breaks again and again")
 

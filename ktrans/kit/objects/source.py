@@ -82,7 +82,7 @@ class ObjectSource(Source[C], abc.ABC):
     @once
     def objects(self) -> PlannedObjects:
         """Opens the bucket's objects."""
-        return PlannedObjects(Reader(self.store, self.config, self.context.clock))
+        return PlannedObjects(Reader(self.store, self.config, self.context))
 
     @cached_property
     def _listing(self) -> ThreadPoolExecutor:

@@ -158,6 +158,7 @@ class Account:
             RETRY,
             retry_if=lambda error: may_pass(error) and not stopping(),
             sleep=interruptible_sleep(stopping, clock),
+            health=self._context.health,
         )
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ktrans.api import Context
+from ktrans.api import Context, Health
 from ktrans_gcp.google_auth import GoogleConfig, credentials
 
 _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -60,11 +60,18 @@ def look(get: Callable[..., Any], client: Any, name: str, right: str) -> Any:
         return None
 
 
-def retrying(stopping: Callable[[], bool], secs: float = RETRY_SECS, *, timeouts: bool) -> Any:
+def retrying(
+    stopping: Callable[[], bool],
+    health: Health,
+    secs: float = RETRY_SECS,
+    *,
+    timeouts: bool,
+) -> Any:
     """Return the retry policy of calls that may be made twice.
 
     Args:
         stopping: once true, nothing is tried again.
+        health: takes reports of failed attempts.
         secs: how long to try.
         timeouts: whether a call that took too long is tried again.
     """
@@ -84,4 +91,11 @@ def retrying(stopping: Callable[[], bool], secs: float = RETRY_SECS, *, timeouts
     def worth_another(error: Exception) -> bool:
         return isinstance(error, passing) and not stopping()
 
-    return Retry(predicate=worth_another, initial=0.1, maximum=5.0, multiplier=2.0, timeout=secs)
+    return Retry(
+        predicate=worth_another,
+        initial=0.1,
+        maximum=5.0,
+        multiplier=2.0,
+        timeout=secs,
+        on_error=health.failed,
+    )

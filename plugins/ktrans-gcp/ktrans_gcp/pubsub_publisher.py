@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ktrans.api import Context
 from ktrans_gcp.errors import google_errors
 from ktrans_gcp.pubsub_client import retrying
 from ktrans_gcp.pubsub_messages import ORDERING_KEY
@@ -39,6 +40,7 @@ class Publisher:
     """Sends the messages of one task to one topic.
 
     Args:
+        context: of the sink.
         origin: the beginning of the messages' ids; their numbers follow.
         note: called with the numbers that were sent, as spans.
     """
@@ -47,10 +49,12 @@ class Publisher:
         self,
         client: Any,
         config: PubsubSinkConfig,
+        context: Context,
         origin: str,
         note: Callable[[list[tuple[int, int]]], None],
     ) -> None:
         self._origin = origin
+        self._context = context
         self._note = note
         self._client = client
         self._config = config
@@ -91,9 +95,10 @@ class Publisher:
             with google_errors(f"topic {self._config.full_name}", missing=MISSING, access=ACCESS):
                 self._client.publish(
                     request=PublishRequest.wrap(raw),
-                    retry=retrying(lambda: False, timeouts=True),
+                    retry=retrying(self._context.abandoned, self._context.health, timeouts=True),
                     timeout=_CALL_SECS,
                 )
+            self._context.health.works()
             with self._lock:
                 self._note(_spans(request.rows))
 

@@ -60,6 +60,7 @@ class Puller(MessageHold):
         self._max_width = config.pullers
         self._max_bytes = config.max_outstanding_size
         self._stopping = context.stopping
+        self._health = context.health
         self._width = 1
         self._mean_size = float(_UNKNOWN_SIZE)
         self._pool = ThreadPoolExecutor(config.pullers, thread_name_prefix="pull")
@@ -105,7 +106,7 @@ class Puller(MessageHold):
                     self._client.acknowledge(
                         subscription=self._subscription,
                         ack_ids=batch.ack_ids,
-                        retry=retrying(self._stopping, timeouts=True),
+                        retry=retrying(self._stopping, self._health, timeouts=True),
                         timeout=10.0,
                     )
             except RetryableError:
@@ -145,8 +146,11 @@ class Puller(MessageHold):
         try:
             with self._errors():
                 response = self._client.pull(
-                    request=request, timeout=secs, retry=retrying(self._stopping, timeouts=False)
+                    request=request,
+                    timeout=secs,
+                    retry=retrying(self._stopping, self._health, timeouts=False),
                 )
+            self._health.works()
         except RetryableError as error:
             if isinstance(error.__cause__, (api.DeadlineExceeded, api.Cancelled)):
                 return Batch()

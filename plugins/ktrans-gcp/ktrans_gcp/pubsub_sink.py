@@ -109,7 +109,7 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
             client = self._connect()
         first, sent = 0, _sent(notes)
         origin = delivery.mark.replace("/", ".")
-        with closing(Publisher(client, self.config, origin, note)) as sender:
+        with closing(Publisher(client, self.config, self.context, origin, note)) as sender:
             for batch in delivery.batches():
                 end = first + batch.num_rows
                 sender.send(batch, first, np.isin(np.arange(first, end), sent))

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import InterruptedRunError, Refused, RunError
+from ktrans.api import Context, InterruptedRunError, Refused, RunError
 from ktrans.kit.retry import Retry, with_retries
 from ktrans_influxdb.config import InfluxdbSinkConfig
 from ktrans_influxdb.errors import Refusal, reason_of
@@ -107,12 +107,13 @@ class Sender:
         write: Callable[[bytes], None],
         pool: Executor,
         config: InfluxdbSinkConfig,
-        stopping: Callable[[], bool],
+        context: Context,
     ) -> None:
         self._write = write
         self._pool = pool
         self._config = config
-        self._stopping = stopping
+        self._stopping = context.stopping
+        self._health = context.health
         self._aborted = threading.Event()
         self._under_way: deque[Future[None]] = deque()
         self._lock = threading.Lock()
@@ -206,7 +207,7 @@ class Sender:
         """Send a batch until the server accepts or refuses it."""
         lines = body(batch)
         retry = Retry(None, self._config.retry_timeout, first_wait_secs=0.5, max_wait_secs=15)
-        with_retries(lambda: self._once(lines), retry, sleep=self._sleep)
+        with_retries(lambda: self._once(lines), retry, sleep=self._sleep, health=self._health)
         with self._lock:
             self.rows += batch.num_rows
             self.bytes += len(lines)

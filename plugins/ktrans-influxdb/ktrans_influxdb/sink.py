@@ -118,7 +118,7 @@ class _InfluxdbWriter(Writer):
         config = sink.config
         self._sink = sink
         self._batcher = Batcher(config.batch_lines, config.batch_size)
-        self._sender = Sender(sink.client.write, sink.pool, config, sink.context.stopping)
+        self._sender = Sender(sink.client.write, sink.pool, config, sink.context)
 
     def encode(self, batch: pa.RecordBatch) -> _Encoded:
         """Encode the lines, and hash the series."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import wait
 from typing import Any
 
-from ktrans.api import Context, RetryableError
+from ktrans.api import Context, InterruptedRunError, RetryableError
 from ktrans.kit.retry import Retry, with_retries
 from ktrans_kafka.client import ConnectionErrors, KafkaConfig, connection, kafka, kafka_admin
 from ktrans_kafka.errors import may_pass, translate
@@ -41,6 +43,8 @@ class Admin:
                 lambda: client.list_topics(timeout=min(_ANSWER_SECS, self._timeout)),
                 Retry(None, self._timeout, first_wait_secs=0.05, max_wait_secs=0.05),
                 retry_if=passes,
+                before_wait=self.stop_if_abandoned,
+                health=self._context.health,
             )
         except kafka.KafkaException as error:
             where = ", ".join(self._config.bootstrap_servers)
@@ -58,6 +62,7 @@ class Admin:
             lambda: self.ask_once(doing, name, *arguments, connecting=True, **options),
             Retry(None, self._timeout, first_wait_secs=_RETRY_SECS, max_wait_secs=_RETRY_SECS),
             before_wait=lambda _: self.reach(connecting=True),  # refreshes what it knows of leaders
+            health=self._context.health,
         )
         self.errors.clear()
         return answers
@@ -71,19 +76,37 @@ class Admin:
         try:
             futures = getattr(client, name)(*arguments, request_timeout=self._timeout, **options)
             for key, future in futures.items():
-                answers[key] = future.result(self._timeout + 10)
+                answers[key] = self._result(future)
         except kafka.KafkaException as error:
             client.poll(0)  # serves error_cb, which may have the cause
+            if may_pass(error):
+                self.close()  # a client may not find a coordinator again that was gone
             what = doing.format(getattr(key, "topic", key))
             raise self.errors.explain(error, what, connecting=connecting) from error
         except TimeoutError as error:
+            self.close()
             raise RetryableError(
                 f"{doing.format(key)}: no answer in {self._timeout:.0f} s"
             ) from error
         return answers
 
+    def _result(self, future: Any) -> Any:
+        """Wait for a result, but no longer than the run does."""
+        until = time.monotonic() + self._timeout + 10
+        while not future.done() and time.monotonic() < until:
+            wait([future], _ANSWER_SECS)
+            self.stop_if_abandoned()
+        return future.result(0)
+
+    def stop_if_abandoned(self, _: object = None) -> None:
+        """Raise InterruptedRunError if the run gives up; fits `before_wait` of retries."""
+        if self._context.abandoned():
+            raise InterruptedRunError("kafka: stopped while the cluster did not answer")
+
     def close(self) -> None:
-        self._client = None
+        """Release the client; the next question makes a new one."""
+        with self._lock:
+            self._client = None
 
     def _connected(self) -> Any:
         with self._lock:

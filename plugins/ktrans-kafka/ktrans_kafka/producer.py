@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
+from functools import partial
 from itertools import islice, repeat
 from operator import length_hint
 from typing import Any, Literal
 
-from ktrans.api import Context, KtransError, RunError
-from ktrans_kafka.client import connection, kafka
+from ktrans.api import Context, InterruptedRunError, KtransError, RetryableError, RunError
+from ktrans_kafka.bounded import HungError, bounded
+from ktrans_kafka.client import ConnectionErrors, connection, kafka
 from ktrans_kafka.encode import Records
 from ktrans_kafka.errors import is_fenced, kafka_error, may_pass, name_of, translate
 from ktrans_kafka.sink_config import KafkaSinkConfig
@@ -25,7 +27,13 @@ Outcome = Literal["committed", "aborted", "unknown", "fenced"]
 CHUNK = 10_000
 """Records to hand over between two polls."""
 _QUEUE_WAIT_SECS = 0.1
-_CALL_SECS = 10.0
+_CALL_SECS = 2.0
+"""How long one call waits for the broker; between two calls it is checked whether to give up."""
+_ABORT_SECS = 10.0
+_HUNG_SECS = 10.0
+"""A call that takes so much longer than it may has hung: the producer is given up."""
+_OUTAGE_SECS = 5.0
+"""Records that wait for so long without one being acknowledged are an outage."""
 _TOPIC_WAIT_SECS = 10.0
 _CONSEQUENCES = ("_PURGE_QUEUE", "_PURGE_INFLIGHT", "_STATE", "_FATAL", "_INCONSISTENT")
 
@@ -42,14 +50,19 @@ class TaskProducer:
         self, config: KafkaSinkConfig, context: Context, transactional_id: str | None
     ) -> None:
         self._config = config
+        self._context = context
+        self._errors = ConnectionErrors()
         self._failed: Any = None
         self._failures = 0
         self._began = 0.0
+        self._hung = False
+        self._waiting, self._moved = -1, 0.0
         self._ready = transactional_id is None
         self._topics: set[str] = set()
         self.marks: dict[str, int] = {}
         self.state: Literal["idle", "open", "sealed"] = "idle"
-        settings = _settings(config, context) | {"on_delivery": self._undelivered}
+        settings = _settings(config, context)
+        settings |= {"on_delivery": self._undelivered, "error_cb": self._errors}
         if transactional_id is not None:
             settings["transactional.id"] = transactional_id
             settings["transaction.timeout.ms"] = config.transaction_timeout * 1000
@@ -106,11 +119,14 @@ class TaskProducer:
         deadline = time.monotonic() + self._config.delivery_timeout
         while True:
             try:
-                self._producer.commit_transaction(_CALL_SECS)
+                self._wait_in("commit_transaction", _CALL_SECS)
+            except HungError:
+                return "unknown"
             except kafka.KafkaException as error:
                 inner = kafka_error(error)
                 if inner.retriable():
                     if time.monotonic() < deadline:
+                        self._wait_on(error, "kafka: committing")
                         continue
                     raise translate(error, "kafka: committing") from error
                 if is_fenced(inner):
@@ -120,6 +136,7 @@ class TaskProducer:
                     return "aborted"
                 return "unknown"
             self.state = "idle"
+            self._works()
             return "committed"
 
     def abort(self) -> bool:
@@ -128,10 +145,30 @@ class TaskProducer:
             return True
         self.state = "idle"
         try:
-            self._producer.abort_transaction(_CALL_SECS)
-        except kafka.KafkaException:
+            self._wait_in("abort_transaction", self._abort_secs)
+        except (kafka.KafkaException, HungError):
             return False
         return True
+
+    def _wait_in(self, name: str, secs: float, *arguments: Any) -> None:
+        """Call a method that waits for the broker.
+
+        Raises:
+            HungError: it does not return, or an earlier one did not: the client is of no more use.
+        """
+        if self._hung:
+            raise HungError
+        call = partial(getattr(self._producer, name), *arguments, secs)
+        try:
+            bounded(call, secs + _HUNG_SECS, self._context.abandoned)
+        except HungError:
+            self._hung = True
+            raise
+
+    @property
+    def _abort_secs(self) -> float:
+        """How long to wait for an abort; the broker does it by itself if need be."""
+        return _CALL_SECS if self._context.abandoned() else _ABORT_SECS
 
     def _outlived(self) -> bool:
         return time.monotonic() - self._began > 0.9 * self._config.transaction_timeout
@@ -155,7 +192,7 @@ class TaskProducer:
             except BufferError:
                 done += len(values) - length_hint(left) - 1
                 columns = [islice(column, done, None) for column in others]
-                self._poll(_QUEUE_WAIT_SECS)
+                self._wait_for_queue("kafka: writing")
             except kafka.KafkaException as error:
                 self._poll(0)  # may report the cause
                 raise self._explain(error, f"kafka: writing to {records.topic}") from error
@@ -167,8 +204,36 @@ class TaskProducer:
         """Wait until all records are acknowledged."""
         # Not `flush`: in confluent-kafka 2.16 it loses the exception of a fatal error.
         while len(self._producer):
-            self._poll(_QUEUE_WAIT_SECS)
+            self._wait_for_queue("kafka: waiting for acknowledgements")
         self._poll(0)
+        self._works()
+
+    def _wait_for_queue(self, doing: str) -> None:
+        """Wait a little; report an outage if the queue has not become shorter for long."""
+        self._poll(_QUEUE_WAIT_SECS)
+        waiting, now = len(self._producer), time.monotonic()
+        if waiting != self._waiting:
+            self._waiting, self._moved = waiting, now
+            return
+        if now - self._moved > _OUTAGE_SECS:
+            self._moved = now
+            self._context.health.failed(
+                self._errors.explain(kafka.KafkaError(kafka.KafkaError._TIMED_OUT), doing)  # noqa: SLF001  # its name
+            )
+        self._give_up_if_abandoned(doing)
+
+    def _wait_on(self, error: Any, doing: str) -> None:
+        """Report an error that may pass; raise if the run gives up."""
+        self._context.health.failed(self._errors.explain(error, doing))
+        self._give_up_if_abandoned(doing)
+
+    def _give_up_if_abandoned(self, doing: str) -> None:
+        if self._context.abandoned():
+            raise InterruptedRunError(f"{doing}: stopped while the cluster did not answer")
+
+    def _works(self) -> None:
+        self._errors.clear()
+        self._context.health.works()
 
     def _poll(self, secs: float) -> None:
         """Poll the client; raise if a record was not delivered."""
@@ -184,10 +249,14 @@ class TaskProducer:
         if topic in self._topics:
             return
         deadline = time.monotonic() + _TOPIC_WAIT_SECS
+        answer_by = time.monotonic() + self._config.connect_timeout
         while True:
             try:
-                metadata = self._producer.list_topics(topic, self._config.connect_timeout)
+                metadata = self._producer.list_topics(topic, _CALL_SECS)
             except kafka.KafkaException as error:
+                if may_pass(kafka_error(error)) and time.monotonic() < answer_by:
+                    self._wait_on(error, "kafka: looking up the topic")
+                    continue
                 raise self._explain(error, "kafka: looking up the topic") from error
             wrong = metadata.topics[topic].error
             if wrong is None:
@@ -206,11 +275,20 @@ class TaskProducer:
         while True:
             wait = max(0.1, min(_CALL_SECS, deadline - time.monotonic()))
             try:
-                getattr(self._producer, name)(*arguments, *([wait] if secs else []))
+                if secs:
+                    self._wait_in(name, wait, *arguments)
+                else:
+                    getattr(self._producer, name)(*arguments)
+            except HungError:
+                self._give_up_if_abandoned(doing)
+                raise RetryableError(f"{doing}: the client does not return") from None
             except kafka.KafkaException as error:
                 if kafka_error(error).retriable() and time.monotonic() < deadline:
+                    self._wait_on(error, doing)
                     continue
                 raise self._explain(error, doing) from error
+            if secs:
+                self._works()
             return
 
     def _explain(self, error: Any, doing: str) -> KtransError:
@@ -239,7 +317,9 @@ class TaskProducer:
         if self.state == "idle" or name_of(error) not in _CONSEQUENCES:
             return error
         try:
-            self._producer.abort_transaction(_CALL_SECS)
+            self._wait_in("abort_transaction", self._abort_secs)
+        except HungError:
+            return error
         except kafka.KafkaException as cause:
             return cause if kafka_error(cause).fatal() else error
         self.state = "idle"
@@ -248,6 +328,9 @@ class TaskProducer:
     def close(self) -> None:
         """Abort the open transaction, if the broker answers, and release the producer."""
         self.abort()
+        if self._hung:  # the thread that hangs in it destroys it, should it ever return
+            self._producer = None
+            return
         with contextlib.suppress(kafka.KafkaException):  # fatal, and reported before
             self._producer.purge()
             self._producer.poll(0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ktrans.api import Context, KtransError, RetryableError, RunError, StageLostError, TaskId
@@ -66,8 +67,9 @@ class EpochMarks:
         )
         # A listing of all marks omits pending ones, so ask for the expected one by name first.
         here = [kafka.TopicPartition(topic, 0)]
-        found = with_retries(lambda: self._fetch(group, here), retry)
-        found += with_retries(lambda: self._fetch(group, None), retry)
+        stop = self.admin.stop_if_abandoned
+        found = with_retries(lambda: self._fetch(group, here), retry, before_wait=stop)
+        found += with_retries(lambda: self._fetch(group, None), retry, before_wait=stop)
         return max(found, default=-1)
 
     def _fetch(self, group: str, where: list[Any] | None) -> list[int]:
@@ -147,9 +149,10 @@ class ProducerPool:
 
     def drop_all(self) -> None:
         """Abort all transactions that are not committed."""
-        for index in list(self._producers):
-            if self._producers[index].state != "idle":
-                self.drop(index)
+        busy = [index for index, each in self._producers.items() if each.state != "idle"]
+        if busy:
+            with ThreadPoolExecutor(len(busy), "kafka-abort") as threads:
+                list(threads.map(self.drop, busy))
 
     def commit(self, staged: Mapping[str, Any]) -> None:
         """Commit the transaction of a receipt's data, unless it is committed already.
@@ -220,10 +223,15 @@ class ProducerPool:
             producer = self._producers.pop(index, None)
         if producer is not None:
             producer.close()
+            self.marks.admin.close()  # a new producer gets new connections throughout
 
     def close(self) -> None:
         """Abort open transactions and release all producers."""
-        for index in list(self._producers):
-            self._discard(index)
+        with self._lock:
+            producers = list(self._producers.values())
+            self._producers.clear()
+        if producers:  # at the same time: each may wait for a broker that does not answer
+            with ThreadPoolExecutor(len(producers), "kafka-close") as threads:
+                list(threads.map(TaskProducer.close, producers))
         self._metadata.clear()
         self.marks.admin.close()

@@ -20,7 +20,7 @@ import psycopg
 from psycopg.errors import LockNotAvailable
 from psycopg.pq import TransactionStatus
 
-from ktrans.api import FencedError, LockedError
+from ktrans.api import FencedError, Health, LockedError
 from ktrans.kit.retry import Retry, with_retries
 from ktrans_postgres.connection import (
     NOTICED_SECS,
@@ -55,13 +55,20 @@ class PostgresDatabase:
     """
 
     def __init__(
-        self, place: Place, pipeline: str, holder: str, retry_secs: float, token: str
+        self,
+        place: Place,
+        pipeline: str,
+        holder: str,
+        retry_secs: float,
+        token: str,
+        health: Health | None = None,
     ) -> None:
         self._place = place
         self._pipeline = pipeline
         self._key = lock_key(place.schema, pipeline)
         self._holder = holder
         self._retry_secs = retry_secs
+        self._health = health
         self._name = f"ktrans {token}"
         self._guard = threading.RLock()
         self._connection: Connection | None = None
@@ -231,7 +238,7 @@ class PostgresDatabase:
 
         retry = replace(_RECONNECT, total_secs=self._retry_secs)
         try:
-            return with_retries(once, retry, retry_if=is_lost)
+            return with_retries(once, retry, retry_if=is_lost, health=self._health)
         except psycopg.Error as error:
             make = not_connected if is_lost(error) else statement_failed
             raise make(error, self._place) from error

@@ -45,7 +45,12 @@ class PostgresState(StateStore[PostgresStateConfig]):
         whose = f"run {run}, " if run else ""
         holder = f"{whose}process {os.getpid()} on {socket.gethostname()}, since {since}"
         database = PostgresDatabase(
-            self._place, pipeline, holder, self.config.retry_timeout, secrets.token_hex(8)
+            self._place,
+            pipeline,
+            holder,
+            self.config.retry_timeout,
+            secrets.token_hex(8),
+            self.context.health,
         )
         try:
             database.hold()

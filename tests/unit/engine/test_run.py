@@ -1,14 +1,19 @@
 """What a run does: epochs, resume, retries, quarantined splits, limits, stopping."""
 
 import json
+import sys
 import threading
+from concurrent.futures import Future
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from ktrans.api import ExitCode, RejectError, RetryableError, RowsError, SplitChangedError
 from ktrans.config.model import RejectLimit, RejectsEntry, SinkEntry
 from ktrans.engine.observer import Observer
+from ktrans.engine.task import Task
+from ktrans.engine.task_attempt import TaskAttempt
 from ktrans.observe.receipt_text import receipt_text
 from ktrans.state.sqlite import lock
 from ktrans.testing import fakes
@@ -216,6 +221,85 @@ def test_a_defect_in_a_decoder_sets_the_split_aside_and_the_others_arrive(bench)
     assert receipt.quarantined[0].code == "defect"
     assert "ZeroDivisionError" in receipt.quarantined[0].reason
     assert len(bench.names()) == 10
+
+
+@pytest.mark.parametrize("how", ["does not open", "breaks off", "does not decode"])
+def test_many_unreadable_objects_cost_no_more_than_reading_all_of_them_twice(
+    bench, how, monkeypatch
+):
+    bench.fill(objects=40)
+    bench.settings(task_size=1 << 20, epoch_splits=100)
+    bad = [f"object-{number:03}" for number in range(0, 40, 2)]
+    for name in bad:
+        if how == "does not open":
+            bench.world.errors[name] = [RejectError("not a flow log")]
+        elif how == "does not decode":
+            bench.world.objects[name] += "defect\n"
+    if how == "breaks off":  # after blocks of it were passed on
+        limits = bench.pipeline.limits.model_copy(update={"block_size": 1})
+        bench.change(limits=limits)
+        blocks = fakes.FakeDecoder.blocks
+
+        def torn(decoder, payload):
+            yield from blocks(decoder, payload)
+            if payload.split.key in bad:
+                raise RejectError("torn")
+
+        monkeypatch.setattr(fakes.FakeDecoder, "blocks", torn)
+    receipt = bench.run()
+    assert {split.key for split in receipt.quarantined} == set(bad)
+    assert bench.names() == sorted(name for name in expected(40, 5) if int(name.split("-")[1]) % 2)
+    assert receipt.ledger.rows_agree()
+    assert len(bench.world.opened) <= (40 if how == "does not open" else 40 + 20)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), pa.ArrowMemoryError("malloc failed")])
+@pytest.mark.parametrize("where", ["source", "decoder", "sink"])
+def test_a_lack_of_memory_ends_the_run_and_quarantines_nothing(bench, error, where, monkeypatch):
+    bench.fill(objects=3)
+
+    def fail(*arguments):
+        raise error
+
+    with monkeypatch.context() as patched:
+        if where == "source":
+            bench.world.errors["object-001"] = [error]
+        elif where == "decoder":
+            patched.setattr(fakes.FakeDecoder, "decode", fail)
+        else:
+            bench.world.write_errors = [error]
+        receipt = bench.run()
+    assert receipt.error["code"] == "out_of_memory"
+    assert "engine.workers" in receipt.error["hint"]
+    assert receipt.exit_code == ExitCode.TRY_LATER
+    assert (receipt.quarantined, bench.world.published) == ([], {})
+    assert bench.run().exit_code == ExitCode.OK
+    assert bench.names() == expected(3, 5)
+
+
+@pytest.mark.parametrize("prefix", ["work", "task", "read"])
+def test_a_thread_that_dies_is_noticed(bench, prefix, monkeypatch):
+    bench.fill(objects=3)
+
+    def die(decoder, block):
+        if threading.current_thread().name.startswith(prefix):
+            raise SystemExit
+        return decode(decoder, block)
+
+    decode = fakes.FakeDecoder.decode
+    if prefix == "read":
+        monkeypatch.setattr(TaskAttempt, "_read", lambda attempt, splits: None)
+    elif prefix == "task":
+        monkeypatch.setattr(Task, "run", lambda task: sys.exit())
+        monkeypatch.setattr(Future, "set_exception", lambda future, error: sys.exit())
+    else:
+        monkeypatch.setattr(fakes.FakeDecoder, "decode", die)
+        monkeypatch.setattr(Future, "set_exception", lambda future, error: sys.exit())
+    receipt = bench.run()
+    assert receipt.error["code"] == "out_of_memory"
+    monkeypatch.undo()
+    assert bench.run().exit_code == ExitCode.OK
+    assert bench.names() == expected(3, 5)
 
 
 def test_too_many_unreadable_splits_stop_the_run(bench):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ktrans.api import RetryableError
+from ktrans.api import Health, RetryableError
 from ktrans.kit.retry import FailedAttempt, Retry, interruptible_sleep, with_retries
 from ktrans.testing.clock import MovableClock
 
@@ -84,3 +84,18 @@ def test_a_sleep_ends_when_the_run_stops():
     stop = True
     sleep(1)
     assert clock.monotonic() == pytest.approx(1)
+
+
+def test_a_component_reports_failed_attempts_and_success_to_its_health():
+    told = []
+
+    class Told(Health):
+        def failed(self, error):
+            told.append(str(error))
+
+        def works(self):
+            told.append("works")
+
+    work = Failing(RetryableError("a"), RetryableError("b"))
+    with_retries(work, health=Told(), sleep=lambda _: None)
+    assert told == ["a", "b", "works"]

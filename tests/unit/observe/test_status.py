@@ -113,6 +113,20 @@ def test_it_is_not_ready_while_a_sink_is_down(status, clock):
     assert "failed" in status.unready()
 
 
+def test_it_is_not_ready_while_requests_of_a_sink_are_repeated_for_long(status, get, clock):
+    status.run_started("p", "r1", Meter())
+    status.outage("lake", 0.0, 1, RetryableError("no answer"))
+    assert status.unready() == ""
+    clock.now += 12
+    assert status.unready() == "failing for 12 s: lake: no answer"
+    assert 'ktrans_outage_seconds{component="lake",pipeline="p"} 12.0' in get("/metrics")[1]
+    status.outage_over("lake", 12.0, 3)
+    assert status.unready() == ""
+    text = get("/metrics")[1]
+    assert 'ktrans_outage_seconds{component="lake",pipeline="p"} 0.0' in text
+    assert 'ktrans_retries_total{pipeline="p"} 4.0' in text
+
+
 def test_health_readiness_and_unknown_pages(get, status):
     assert get("healthz")[:2] == (200, "ok\n")
     code, text, _ = get("readyz")
