@@ -25,6 +25,7 @@ from ktrans.decoders.carriers.messages import (
     Message,
     Origin,
     Other,
+    Run,
     is_plain,
     moment,
     with_said,
@@ -77,11 +78,11 @@ class Chain:
         self._longer = replace(limits, max_line_bytes=DOCUMENT_LINES * limits.max_line_bytes)
         self._reader = PartReader(payload, limits)
 
-    def items(self) -> Iterator[Item] | None:
+    def items(self) -> Iterator[Item | Run] | None:
         """Return what the carriers hold; None if the object is no carrier."""
         return self._opened(self._payload, self._payload.object_head(), NOWHERE, 0)
 
-    def items_after(self, error: RejectError) -> Iterator[Item]:
+    def items_after(self, error: RejectError) -> Iterator[Item | Run]:
         """Return what a Parquet file carries that the decoder does not know.
 
         Raises:
@@ -97,7 +98,7 @@ class Chain:
 
     def _opened(
         self, payload: Payload, raw_head: bytes, origin: Origin, depth: int
-    ) -> Iterator[Item] | None:
+    ) -> Iterator[Item | Run] | None:
         """Return what an object carries; None if it is no carrier."""
         head = inflate_head(raw_head, HEAD_BYTES)
         if head.startswith(_CONTAINERS):
@@ -116,7 +117,7 @@ class Chain:
 
     def _container(
         self, payload: Payload, head: bytes, origin: Origin, depth: int
-    ) -> Iterator[Item] | None:
+    ) -> Iterator[Item | Run] | None:
         """Return what an archive or a container of records carries; None if it is left to the decoder."""
         if head.startswith(archive.MAGIC):
             return self._members(payload, origin, depth + 1)
@@ -135,7 +136,7 @@ class Chain:
             wait_for_more(payload, inflater.problem)
         return BytesPayload(Split(payload.uri, payload.uri), data)
 
-    def _members(self, payload: Payload, origin: Origin, depth: int) -> Iterator[Item]:
+    def _members(self, payload: Payload, origin: Origin, depth: int) -> Iterator[Item | Run]:
         """Yield what the members of an archive carry."""
         for number, member in enumerate(archive.members(payload), 1):
             inner = origin._replace(part=f"{origin.part or ''}/{number}")
@@ -147,7 +148,7 @@ class Chain:
                 name = member.info.filename
                 yield Bad("corrupt_stream", b"", f"{name} in the archive: {error}", complete=False)
 
-    def _avro(self, payload: Payload, origin: Origin, depth: int) -> Iterator[Item]:
+    def _avro(self, payload: Payload, origin: Origin, depth: int) -> Iterator[Item | Run]:
         """Yield what the bodies of Avro records carry."""
         with payload.open() as stream:
             reader = avro.Reader(stream, _LONGEST_BLOCK)
@@ -155,7 +156,7 @@ class Chain:
                 for body in reader.bodies():
                     said = Message(b"", origin, micros=moment(body.time))
                     for item in self.nested(body.data, origin, depth):
-                        yield with_said(item, said) if isinstance(item, Message) else item
+                        yield with_said(item, said)
             except avro.Unreadable as error:
                 raise RejectError(f"{payload.uri}: Avro: {error}", code="unknown_format") from error
         if reader.problem is not None:
@@ -164,20 +165,22 @@ class Chain:
 
     def _parts(
         self, parts: Iterable[envelopes.Part | Bad], origin: Origin, depth: int
-    ) -> Iterator[Item]:
+    ) -> Iterator[Item | Run]:
         for part in parts:
             if isinstance(part, Bad):
                 yield part
             else:
                 yield from self._part_of_document(part, origin, depth)
 
-    def nested(self, raw: bytes, origin: Origin, depth: int) -> Iterator[Item]:
+    def nested(self, raw: bytes, origin: Origin, depth: int) -> Iterator[Item | Run]:
         """Yield what bytes within a record carry: another carrier, or lines of records."""
         split = Split(self._payload.uri, self._payload.uri)
         payload = BytesPayload(split, raw)
         yield from self.part(payload, raw[:HEAD_BYTES], origin, depth)
 
-    def part(self, payload: Payload, raw_head: bytes, origin: Origin, depth: int) -> Iterator[Item]:
+    def part(
+        self, payload: Payload, raw_head: bytes, origin: Origin, depth: int
+    ) -> Iterator[Item | Run]:
         """Yield what a part of an object carries; lines of records if it is no carrier."""
         try:
             found = None
@@ -191,7 +194,7 @@ class Chain:
                 raise
             yield Bad(error.code, b"", str(error), complete=False)
 
-    def _plain(self, payload: Payload, raw_head: bytes, origin: Origin) -> Iterator[Item]:
+    def _plain(self, payload: Payload, raw_head: bytes, origin: Origin) -> Iterator[Item | Run]:
         """Yield the records of a part that is no carrier."""
         text = inflate_head(raw_head, HEAD_BYTES).lstrip(_BLANK)
         if text.startswith((b"{", b"[")):
@@ -213,7 +216,7 @@ class Chain:
 
     def _text_carrier(
         self, payload: Payload, text: bytes, origin: Origin, depth: int
-    ) -> Iterator[Item] | None:
+    ) -> Iterator[Item | Run] | None:
         """Return what lines carry; None if they are records."""
         first = text.partition(b"\n")[0]
         if b"," in first or b"\t" in first or b";" in first or first.strip(_QUOTES) in _NAMES:
@@ -226,7 +229,7 @@ class Chain:
 
     def _taken(
         self, payload: Payload, taker: lines.LineCarrier, origin: Origin, depth: int
-    ) -> Iterator[Item]:
+    ) -> Iterator[Item | Run]:
         """Yield what lines carry."""
         for line, bad in self._reader.lines(payload):
             if bad is None:
@@ -240,7 +243,7 @@ class Chain:
 
     def _documents(
         self, payload: Payload, keys: tuple[Path, ...], origin: Origin, depth: int
-    ) -> Iterator[Item]:
+    ) -> Iterator[Item | Run]:
         """Yield what JSON documents carry."""
         inflating = self._reader.inflater(payload)
         for block in cut_json(payload, self._longer, unwrap=keys, inflater=inflating):
@@ -250,16 +253,16 @@ class Chain:
             for each in block.refused:
                 yield Bad(each.reason, each.raw, each.detail, each.complete)
 
-    def document(self, line: bytes, origin: Origin, depth: int) -> Iterator[Item]:
+    def document(self, line: bytes, origin: Origin, depth: int) -> Iterator[Item | Run]:
         """Yield what one JSON document carries, or the document itself."""
         text = line.strip(_BLANK)
         if not text.startswith((b"{", b"[")):
             yield from self.text(line, Message(b"", origin), depth)
             return
         if MARK in text and depth <= MAX_DEPTH:
-            plain = plain_events(text, origin, is_plain)
+            plain = plain_events(text, origin)
             if plain is not None:
-                yield from plain
+                yield Run(plain)
                 return
         try:
             value = msgspec.json.decode(text)
@@ -268,7 +271,7 @@ class Chain:
             return
         yield from self._value(value, text, origin, depth)
 
-    def _value(self, value: Any, text: bytes, origin: Origin, depth: int) -> Iterator[Item]:
+    def _value(self, value: Any, text: bytes, origin: Origin, depth: int) -> Iterator[Item | Run]:
         """Yield what a JSON value carries, or the value itself, whose text is given."""
         opened = None
         if depth <= MAX_DEPTH:
@@ -291,7 +294,9 @@ class Chain:
             )
             yield self._bad("bad_json", text, detail)
 
-    def _part_of_document(self, part: envelopes.Part, outer: Origin, depth: int) -> Iterator[Item]:
+    def _part_of_document(
+        self, part: envelopes.Part, outer: Origin, depth: int
+    ) -> Iterator[Item | Run]:
         origin = part.origin.within(outer)
         if part.kind == "other":
             yield Other(part.value)
@@ -313,7 +318,7 @@ class Chain:
             text = part.value.encode("utf-8", "replace")
             yield from self.text(text, Message(b"", origin, part.id, part.micros), depth)
 
-    def text(self, text: bytes, said: Message, depth: int) -> Iterator[Item]:
+    def text(self, text: bytes, said: Message, depth: int) -> Iterator[Item | Run]:
         """Yield the record that a carrier holds as text, which may be a carrier itself.
 
         Args:
@@ -328,7 +333,7 @@ class Chain:
             yield from self.nested(text, said.origin, depth)
         elif text.startswith((b"{", b"[")) and depth <= MAX_DEPTH and self._reads(text):
             for item in self.document(text, said.origin, depth):
-                yield with_said(item, said) if isinstance(item, Message) else item
+                yield with_said(item, said)
         elif b"\n" in text or b"\r" in text:
             yield said._replace(text=b" ".join(text.splitlines()))
         else:

@@ -12,6 +12,7 @@ from ktrans.kit.text.encodings import BASE64_MAGIC
 
 _CLOSER = ("", "{", "[", " ", "\t", "\ufeff", *(magic[:1].decode() for magic in BASE64_MAGIC))
 """How texts begin that may be more than a record on one line."""
+_CLOSER_FIRST = frozenset(_CLOSER)
 _SECOND = 1_000_000
 _FARTHEST = 253_402_300_800 * _SECOND
 """The end of the year 9999 in microseconds."""
@@ -77,6 +78,12 @@ class Other(NamedTuple):
     name: str | None = None
 
 
+class Run(NamedTuple):
+    """Records in a row that one envelope holds; `Strands` takes them apart."""
+
+    messages: list[Message]
+
+
 Item = Message | Bad | Other
 
 
@@ -85,8 +92,27 @@ def is_plain(text: str) -> bool:
     return not (text[:1] in _CLOSER or "\n" in text or "\r" in text or text[-1:].isspace())
 
 
-def with_said(item: Message, said: Message) -> Message:
-    """Return a message with what the carrier around it said, where it says nothing itself."""
+def all_plain(texts: list[str]) -> bool:
+    """Return whether all texts are surely records on one line each."""
+    together = "\n".join(texts)
+    return (
+        together.count("\n") == len(texts) - 1
+        and "\r" not in together
+        and _CLOSER_FIRST.isdisjoint([text[:1] for text in texts])
+        and not any(text[-1].isspace() for text in texts)
+    )
+
+
+def with_said(item: Item | Run, said: Message) -> Item | Run:
+    """Return messages with what the carrier around them said, where they say nothing themselves."""
+    if isinstance(item, Message):
+        return _with_said(item, said)
+    if isinstance(item, Run):
+        return Run([_with_said(each, said) for each in item.messages])
+    return item
+
+
+def _with_said(item: Message, said: Message) -> Message:
     return Message(
         item.text,
         item.origin.within(said.origin),

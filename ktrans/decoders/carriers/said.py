@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.carriers.messages import NOWHERE, Message, to_json
+from ktrans.decoders.carriers.messages import NOWHERE, Message, Origin, to_json
 from ktrans.flow.columns import coalesce_text
 from ktrans.flow.maps import extended
 from ktrans.flow.schema import TEXT, TIME
@@ -44,12 +44,20 @@ class Said:
     @cached_property
     def _origins(self) -> pa.Array:
         """The place of each message's origin in `_distinct`."""
-        codes = {origin: code for code, origin in enumerate(self._distinct)}
-        return pa.array([codes[each.origin] for each in self.messages], pa.int32())
+        if len(self._by_address) == 1:
+            return pa.array(np.zeros(len(self.messages), np.int32))
+        codes = {address: code for code, address in enumerate(self._by_address)}
+        addresses = [id(each.origin) for each in self.messages]
+        return pa.array(list(map(codes.__getitem__, addresses)), pa.int32())
 
     @cached_property
-    def _distinct(self) -> list[tuple[str | None, ...]]:
-        return list(dict.fromkeys(each.origin for each in self.messages))
+    def _by_address(self) -> dict[int, Origin]:
+        """The origins by their address: the messages of an envelope share one."""
+        return {id(each.origin): each.origin for each in self.messages}
+
+    @cached_property
+    def _distinct(self) -> list[Origin]:
+        return list(self._by_address.values())
 
     def _of_origin(self, choose: Callable[[str | None], str | None], place: int) -> pa.Array:
         """Return a text of the origin of each message."""
@@ -67,7 +75,11 @@ class Said:
         """
         if self._nothing or not batch.num_rows:
             return batch
-        places = pa.array(index)
+        whole = len(index) == len(self.messages) and bool((np.diff(index) == 1).all())
+
+        def taken(column: pa.Array) -> pa.Array:
+            return column if whole else column.take(pa.array(index))
+
         names = batch.schema.names
         columns = dict(zip(names, batch.columns, strict=True))
         added: dict[str, Callable[[], pa.Array]] = {
@@ -77,14 +89,14 @@ class Said:
         }
         for name, column in added.items():
             if name in columns and columns[name].null_count:
-                columns[name] = coalesce_text(columns[name], column().take(places))
+                columns[name] = coalesce_text(columns[name], taken(column()))
         # A record without a start began when it was logged, as far as is known.
         for name in ("logged_at", "start_time"):
             if name in columns and columns[name].null_count:
-                columns[name] = pc.coalesce(columns[name], self._times.take(places))
+                columns[name] = pc.coalesce(columns[name], taken(self._times))
         if "attrs" in columns:
             fields = [
-                (name, self._of_origin(_same, place).take(places))
+                (name, taken(self._of_origin(_same, place)))
                 for place, name in enumerate(("owner", "logGroup", "logStream"))
             ]
             columns["attrs"] = extended(columns["attrs"], fields)

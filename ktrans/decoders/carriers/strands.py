@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ktrans.api import BytesPayload, Decoder, Limits, RejectError, Split
 from ktrans.decoders.carriers.blocks import CarriedBlock, OwnBlock
-from ktrans.decoders.carriers.messages import Bad, Item, Message, Other
+from ktrans.decoders.carriers.messages import Bad, Item, Message, Origin, Other, Run
 from ktrans.decoders.carriers.said import Said
 from ktrans.decoders.flow_rule import added
 from ktrans.decoders.frames.block import Block, Refused
@@ -83,7 +83,7 @@ class Strands:
         self._by_looks = by_looks
         self._strands: dict[Hashable, _Strand] = {}
 
-    def blocks(self, items: Iterator[Item]) -> Iterator[CarriedBlock | OwnBlock]:
+    def blocks(self, items: Iterator[Item | Run]) -> Iterator[CarriedBlock | OwnBlock]:
         """Cut all items into blocks.
 
         Raises:
@@ -92,8 +92,12 @@ class Strands:
         window: list[Item] = []
         size, first = 0, True
         for item in items:
-            window.append(item)
-            size += _ITEM_BYTES + (len(item.text) if isinstance(item, Message) else 0)
+            if isinstance(item, Run):
+                window += item.messages
+                size += sum([_ITEM_BYTES + len(each.text) for each in item.messages])
+            else:
+                window.append(item)
+                size += _ITEM_BYTES + (len(item.text) if isinstance(item, Message) else 0)
             if size >= self._limits.block_bytes:
                 yield from self._cut(window)
                 window, size, first = [], 0, False
@@ -126,27 +130,33 @@ class Strands:
     def _groups(self, items: Sequence[Item]) -> dict[Hashable, list[int]]:
         """Return the places of the messages of each strand."""
         groups: dict[Hashable, list[int]] = {}
+        origin: Origin | None = None
+        members: list[int] = []
         for place, item in enumerate(items):
             if isinstance(item, Message):
+                if item.origin is origin and not self._by_looks:
+                    members.append(place)
+                    continue
+                origin = item.origin
                 key: Hashable = (item.origin.group, item.origin.part)
                 if self._by_looks:
                     key = (key, looks(item.text))
                 if key not in groups and len(groups) + len(self._strands) > _MAX_STRANDS:
                     key = None
-                groups.setdefault(key, []).append(place)
+                members = groups.setdefault(key, [])
+                members.append(place)
         return groups
 
     def _cut(self, items: list[Item]) -> Iterator[CarriedBlock | OwnBlock]:
         """Cut some items, and count their positions."""
-        widths = np.array([i.number if isinstance(i, Other) else 1 for i in items], np.int64)
-        refused: dict[int, RejectError | None] = {
-            place: None for place, item in enumerate(items) if isinstance(item, Bad)
-        }
+        groups = self._groups(items)
+        whole = sum(map(len, groups.values())) == len(items)
+        widths, refused, others = _aside(() if whole else items, len(items))
         together: list[tuple[Decoder[Any], list[int], list[Any]]] = []
         apart: list[tuple[Decoder[Any], int, list[Any]]] = []
-        for key, members in self._groups(items).items():
+        for key, members in groups.items():
             strand = self._strands.setdefault(key, _Strand())
-            chosen = [item for item in map(items.__getitem__, members) if isinstance(item, Message)]
+            chosen = _messages(items, members)
             if not self._chosen(strand, chosen, None):
                 refused.update(dict.fromkeys(members, strand.fault))
                 continue
@@ -162,7 +172,6 @@ class Strands:
                 apart.append((strand.decoder, place, found))
         starts = self._position + np.cumsum(widths) - widths
         self._position += int(widths.sum())
-        others = [item for item in items if isinstance(item, Other)]
         skipped = sum(item.number for item in others)
         foreign = added(*({item.name: item.number} for item in others if item.name))
         if refused or skipped:
@@ -170,9 +179,7 @@ class Strands:
             parts = [(items[place], refused[place]) for place in places]
             yield self._own(parts, starts[places], skipped, foreign)
         for decoder, members, blocks in together:
-            said = Said(
-                [item for item in map(items.__getitem__, members) if isinstance(item, Message)]
-            )
+            said = Said(_messages(items, members))
             for inner in blocks:
                 yield CarriedBlock(decoder, inner, said, starts[members])
         for decoder, place, blocks in apart:
@@ -262,6 +269,28 @@ class Strands:
             self._uri, first, skipped=skipped, foreign=foreign or {}, refused=tuple(refused)
         )
         return OwnBlock(block, said)
+
+
+def _aside(
+    items: Sequence[Item], number: int
+) -> tuple[np.ndarray, dict[int, RejectError | None], list[Other]]:
+    """Return how many records each item stands for, which are refused, and which are no records."""
+    widths = np.ones(number, np.int64)
+    refused: dict[int, RejectError | None] = {}
+    others: list[Other] = []
+    for place, item in enumerate(items):
+        if isinstance(item, Other):
+            widths[place] = item.number
+            others.append(item)
+        elif isinstance(item, Bad):
+            refused[place] = None
+    return widths, refused, others
+
+
+def _messages(items: list[Item], members: list[int]) -> list[Message]:
+    """Return the messages at some places."""
+    chosen = items if len(members) == len(items) else [items[place] for place in members]
+    return cast("list[Message]", chosen)
 
 
 def looks(text: bytes) -> Hashable:
