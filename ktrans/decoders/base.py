@@ -13,7 +13,7 @@ from ktrans.decoders.flow_rule import added
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.ragged import part_lines
-from ktrans.decoders.rows import DecodedRows
+from ktrans.decoders.rows import DecodedRows, joined
 from ktrans.flow.columns import flow_batch
 from ktrans.flow.schema import project
 
@@ -71,18 +71,9 @@ class FlowDecoder(Decoder[C], abc.ABC):
         if size >= block.records:
             return self.rows(block)
         parts = [self.rows(part) for part in block.parts(size)]
-        faults = Faults()
         for number, part in enumerate(parts):
-            for line, reason, detail in zip(*part.faults.ordered(), strict=True):
-                faults.add(line + number * size, reason, detail)
-        batch = pa.concat_batches([part.batch for part in parts])
-        return DecodedRows(
-            batch,
-            faults,
-            sum(part.skipped for part in parts),
-            added(*(part.foreign for part in parts)),
-            added(*(part.unread for part in parts)),
-        )
+            part.faults.lines = [line + number * size for line in part.faults.lines]
+        return joined(parts)
 
     def decode(self, block: Block) -> Decoded:
         """Turn a block into rows and rejects."""

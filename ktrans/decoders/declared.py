@@ -28,41 +28,35 @@ class DeclaredLog(abc.ABC):
     @cached_property
     def config(self) -> type[ComponentConfig]:
         """The model of the decoder's options."""
+        base, _ = self.bases()
         model: Any = create_model(
             f"{self._class_name}Config",
-            __base__=self.config_base(),
+            __base__=base,
             __doc__=f"Options of the `{self.name}` decoder.",
             __cls_kwargs__={"type": self.name},
         )
-        for name, value in self.config_members().items():
+        for name, value in self.members().items():
             setattr(model, name, value)
         return cast("type[ComponentConfig]", model)
 
     @cached_property
     def decoder(self) -> type[Decoder[Any]]:
         """The class of the decoder."""
-        members = {"__doc__": f"Decodes records of {self.name}.", **self.decoder_members()}
-        return type(self._class_name, (self.decoder_base(),), members)
+        _, base = self.bases()
+        members = {"__doc__": f"Decodes records of {self.name}.", **self.members()}
+        return type(self._class_name, (base,), members)
 
     @property
     def _class_name(self) -> str:
         return f"{self.name.title().replace('_', '')}Decoder"
 
     @abc.abstractmethod
-    def decoder_base(self) -> type[Decoder[Any]]:
-        """Return the class that reads such logs."""
+    def bases(self) -> tuple[type[ComponentConfig], type[Decoder[Any]]]:
+        """Return the model of the options besides the type, and the class that reads such logs."""
 
     @abc.abstractmethod
-    def decoder_members(self) -> Mapping[str, Any]:
-        """Return what the class of the decoder knows of this log."""
-
-    def config_base(self) -> type[ComponentConfig]:
-        """Return the model of the decoder's options, besides its type."""
-        return ComponentConfig
-
-    def config_members(self) -> Mapping[str, Any]:
-        """Return what the model of the options knows of this log."""
-        return {}
+    def members(self) -> Mapping[str, Any]:
+        """Return what both of them know of this log."""
 
     @abc.abstractmethod
     def recognise(self, head: Head) -> Sniff | None:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.flow.columns import recode
+from ktrans.decoders.texts import changed, marked
 
 REQUIRED = ("start_time", "src_addr", "dst_addr", "packets", "bytes", "log_status")
 """Columns whose values must be readable if they are there. In any other column a value that cannot be
@@ -51,9 +51,7 @@ def without_addresses(
             missing = there if missing is None else missing | there
     status = columns.get("log_status")
     if missing is not None and status is not None:
-        no_data = pc.is_in(status.dictionary, value_set=pa.array(NO_DATA, pa.string()))
-        codes = np.asarray(status.indices.fill_null(len(status.dictionary)))
-        missing &= ~np.append(np.asarray(no_data), False)[codes]
+        missing &= ~marked(status, NO_DATA.__contains__)
     return missing if missing is not None and missing.any() else None
 
 
@@ -86,11 +84,8 @@ def named_records(column: pa.DictionaryArray, key: str, test: Any) -> pa.Diction
         key: the name of that member.
         test: returns whether a text is that of another kind.
     """
-    words = [
-        record_name(key, word) if word is not None and test(word) else None
-        for word in column.dictionary.to_pylist()
-    ]
-    return recode(column, pa.array(words, pa.string())) if any(words) else None
+    names = changed(column, lambda word: record_name(key, word) if test(word) else None)
+    return names if len(names.dictionary.drop_null()) else None
 
 
 def counted(names: pa.DictionaryArray) -> dict[str, int]:

@@ -90,15 +90,11 @@ class Log(Table, DeclaredLog):
         object.__setattr__(self, "constants", {**constants, **self.constants})
         super().__post_init__()
 
-    def decoder_base(self) -> type[Decoder[Any]]:
-        """Return the class that reads such logs."""
-        return SampledDecoder if self.rate else self.base
+    def bases(self) -> tuple[type[ComponentConfig], type[Decoder[Any]]]:
+        """Return the bases; if records have a sampling rate, there is an option to scale counters."""
+        return (SampledConfig, SampledDecoder) if self.rate else (ComponentConfig, self.base)
 
-    def config_base(self) -> type[ComponentConfig]:
-        """Return the options: whether to scale counters, if records have a sampling rate."""
-        return SampledConfig if self.rate else ComponentConfig
-
-    def decoder_members(self) -> Mapping[str, Any]:
+    def members(self) -> Mapping[str, Any]:
         """Return the table and the frames."""
         return {"table": self, "frames": self.frames}
 

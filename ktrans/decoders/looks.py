@@ -40,6 +40,8 @@ def looks_like(payload: Payload, decoder: Component[Any], context: Context) -> s
         context: has the decoders that may recognise it.
     """
     data = first_bytes(payload)
+    if not data:
+        return "nothing of it can be inflated; write it anew, or exclude it"
     claims = _claims(Head(payload.uri, data), context)
     if decoder.config.type in claims:
         return None

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.decoders.read.raw_columns import Path, RawColumns
+from ktrans.decoders.texts import where
 from ktrans.decoders.values import Coerced, Wrong, text_of
 from ktrans.flow.columns import coalesce_text
+from ktrans.flow.schema import TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,18 @@ class Unread:
         text = text_of(self.values, ())
         there = np.zeros(rows, dtype=bool)
         there[self.wrong.rows] = True
-        codes = pc.if_else(pa.array(there), text.indices, pa.scalar(None, pa.int32()))
-        return pa.DictionaryArray.from_arrays(codes, text.dictionary)
+        return where(text, there)
+
+
+REPORTERS = {"ingress": "destination", "egress": "source"}
+"""Which side of a flow reports it, by its direction."""
+
+
+def merged(first: pa.Array, second: pa.Array) -> pa.Array:
+    """Return the first column's values, and the second's where the first has none."""
+    if first.null_count == 0:
+        return first
+    return (coalesce_text if second.type == TEXT else pc.coalesce)(first, second)
 
 
 @dataclass(slots=True)
@@ -87,6 +99,12 @@ class PartialRows:
         """Return a value as text; None if no row has it."""
         found = [text_of(column) for _, column in self.values(*path)]
         return reduce(coalesce_text, found) if found else None
+
+    def fill(self, column: str, values: pa.Array | None) -> None:
+        """Fill a flow column where it has no values."""
+        if values is not None:
+            given = self.columns.get(column)
+            self.columns[column] = values if given is None else merged(given, values)
 
     def take(
         self, name: Path, read: Callable[[pa.Array], Coerced], column: pa.Array, target: str

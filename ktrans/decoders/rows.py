@@ -33,7 +33,6 @@ from ktrans.flow.addresses import ip_versions
 from ktrans.flow.columns import coalesce_text, constant_text, flow_batch
 from ktrans.flow.maps import build_attrs
 from ktrans.flow.protocols import blank_ports, portless
-from ktrans.flow.schema import TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +188,7 @@ class RowBuilder:
                 typed = rows.take(
                     name, lambda values: coerce(each.rule, values), column, each.column
                 )
-                if given is not None:
-                    typed = _merged(given, typed)
-                rows.columns[each.column] = typed
+                rows.fill(each.column, typed)
 
     def _constants(self, rows: PartialRows) -> None:
         """Fill the columns that have the same text in every row, or where they have none."""
@@ -201,9 +198,7 @@ class RowBuilder:
                 columns[name] = constant_text(text, count)
         for name, text in self._table.defaults.items():
             if name in self._wanted and (name not in columns or columns[name].null_count):
-                default = constant_text(text, count)
-                given = columns.get(name)
-                columns[name] = default if given is None else coalesce_text(given, default)
+                rows.fill(name, constant_text(text, count))
 
     def _ports_and_version(self, columns: dict[str, pa.Array]) -> None:
         """Blank the ports of protocols without ports; take the IP version from the addresses."""
@@ -223,17 +218,11 @@ class RowBuilder:
 
     def _batch(self, rows: PartialRows, positions: np.ndarray) -> pa.RecordBatch:
         """Make the batch, with the place of each record and the values that no column took."""
-        columns = rows.columns
-        lineage = {
-            "source_uri": constant_text(rows.uri, rows.rows),
-            "source_pos": pa.array(positions, pa.int64()),
-        }
-        for name, column in lineage.items():
-            given = columns.get(name)
-            columns[name] = column if given is None else _merged(given, column)
+        rows.fill("source_uri", constant_text(rows.uri, rows.rows))
+        rows.fill("source_pos", pa.array(positions, pa.int64()))
         if "attrs" in self._wanted:
-            columns["attrs"] = self._rest(rows)
-        return flow_batch(self.schema, rows.rows, columns)
+            rows.columns["attrs"] = self._rest(rows)
+        return flow_batch(self.schema, rows.rows, rows.columns)
 
     def _rest(self, rows: PartialRows) -> pa.Array:
         """Return the attributes: the values that no column took, by path within the record."""
@@ -314,11 +303,6 @@ def _unread_values(rows: PartialRows, good: np.ndarray | None) -> dict[str, int]
     return added(*counts)
 
 
-def _merged(first: pa.Array, second: pa.Array) -> pa.Array:
-    """Return the first column's values, and the second's where the first has none."""
-    return (coalesce_text if second.type == TEXT else pc.coalesce)(first, second)
-
-
 def _adds(given: pa.Array, other: pa.Array) -> bool:
     """Return whether a column has values where another has none."""
     if given.null_count == 0 or other.null_count == len(other):
@@ -327,15 +311,13 @@ def _adds(given: pa.Array, other: pa.Array) -> bool:
 
 
 def joined(parts: Sequence[DecodedRows]) -> DecodedRows:
-    """Return the rows of the parts of a block together, in the order of their positions."""
-    batch = pa.concat_batches([part.batch for part in parts])
+    """Return the rows of the parts of a block together."""
     faults = Faults()
     for part in parts:
         for fault in zip(*part.faults.ordered(), strict=True):
             faults.add(*fault)
-    order = pc.sort_indices(batch["source_pos"])
     return DecodedRows(
-        batch.take(order),
+        pa.concat_batches([part.batch for part in parts]),
         faults,
         sum(part.skipped for part in parts),
         added(*(part.foreign for part in parts)),

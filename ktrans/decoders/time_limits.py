@@ -34,25 +34,19 @@ class TimeLimits:
         """Return the limits that are set."""
         return cls(_micros(limits.earliest_time), _micros(limits.latest_time))
 
-    def beyond(self, times: pa.TimestampArray) -> np.ndarray | None:
-        """Mark the times that are outside; None if there are none."""
+    def wrong(self, times: pa.TimestampArray) -> Wrong | None:
+        """Return the rows whose times are outside; None if there are none."""
         if not len(times) or times.null_count == len(times):
             return None
         values = raw_values(times)
         outside: np.ndarray = (values < self.first) | (values >= self.end)
         if times.null_count:
             outside &= np.asarray(times.is_valid())
-        return outside if outside.any() else None
-
-    def wrong(self, times: pa.TimestampArray) -> Wrong | None:
-        """Return the rows whose times are outside; None if there are none."""
-        outside = self.beyond(times)
-        return None if outside is None else Wrong.of(outside, "time_out_of_range")
+        return Wrong.of(outside, "time_out_of_range")
 
     def without_wrong(self, times: pa.TimestampArray, wrong: Wrong) -> pa.TimestampArray:
         """Return times without those that are outside."""
-        mask = np.asarray(times.is_null())
-        mask = mask.copy()
+        mask = np.asarray(times.is_null()).copy()
         mask[wrong.rows] = True
         return pa.array(raw_values(times), pa.int64(), mask=mask).view(times.type)
 

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.decoders.integers import to_integers, whole_texts
+from ktrans.decoders.texts import changed
 from ktrans.decoders.times import PLAIN, TimeUnit, Written, coerce_times
 from ktrans.flow.addresses import canonical_addresses
-from ktrans.flow.columns import as_text, raw_values, recode
+from ktrans.flow.columns import as_text, lower_text, raw_values, recode
 from ktrans.flow.protocols import protocol_number
 from ktrans.flow.schema import BY_NAME, TEXT, TIME
 from ktrans.flow.tcp_flags import read_tcp_flags
@@ -166,9 +167,9 @@ def coerce(rule: Rule, column: pa.Array) -> Coerced:
         times, bad = coerce_times(plain, rule.unit, strict=rule.strict, written=rule.written)
         return times, None if bad is None else Wrong.of(bad, "bad_timestamp")
     if rule.kind == "protocol":
-        column = _named(column, _protocol)
+        column = _named(column, protocol_number)
     elif rule.kind == "flags" and not rule.strict:
-        column = _named(column, _flags)
+        column = _named(column, read_tcp_flags)
     elif rule.kind == "ip_version":
         return _ip_versions(column), None
     return _numbers(rule, _plain(column, rule.nulls))
@@ -177,7 +178,7 @@ def coerce(rule: Rule, column: pa.Array) -> Coerced:
 def text_of(column: pa.Array, null_texts: tuple[str, ...] = NULL_TEXTS) -> pa.DictionaryArray:
     """Return a column as text, with null for the texts that stand for it."""
     text = as_text(column)
-    if not null_texts or _all_longer(text.dictionary, max(map(len, null_texts))):
+    if not null_texts or all_longer(text.dictionary, max(map(len, null_texts))):
         return text
     nothing = pc.is_in(text.dictionary, value_set=pa.array(null_texts, pa.string()))
     if not pc.any(nothing).as_py():
@@ -185,16 +186,7 @@ def text_of(column: pa.Array, null_texts: tuple[str, ...] = NULL_TEXTS) -> pa.Di
     return recode(text, pc.if_else(nothing, pa.scalar(None, pa.string()), text.dictionary))
 
 
-def marked(text: pa.DictionaryArray, test: Callable[[str], bool]) -> np.ndarray | None:
-    """Return a mask of the rows whose text meets a test; None if there are none."""
-    words = [word is not None and test(word) for word in text.dictionary.to_pylist()]
-    if not any(words):
-        return None
-    mask: np.ndarray = np.array([*words, False])[np.asarray(text.indices.fill_null(len(words)))]
-    return mask
-
-
-def _all_longer(texts: pa.StringArray, length: int) -> bool:
+def all_longer(texts: pa.StringArray, length: int) -> bool:
     """Return whether each text has more bytes than this; a null has none."""
     _, offsets, _ = texts.buffers()
     if offsets is None or not len(texts):
@@ -220,14 +212,10 @@ def explain(name: str, kind: Kind, reason: str, text: str | None) -> str:
 
 
 def _reworded(rule: Rule, column: pa.DictionaryArray) -> pa.DictionaryArray:
-    words = column.dictionary
-    if rule.values is not None:
-        given = words.to_pylist()
-        new = [None if w is None else rule.values.get(w.lower(), w) for w in given]
-        words = pa.array(new, pa.string())
-    if rule.lower:
-        words = pc.utf8_lower(words)
-    return column if words is column.dictionary else recode(column, words)
+    values = rule.values
+    if values is not None:
+        column = changed(column, lambda word: values.get(word.lower(), word))
+    return lower_text(column) if rule.lower else column
 
 
 def _extracted(column: pa.DictionaryArray, pattern: str) -> pa.DictionaryArray:
@@ -236,26 +224,19 @@ def _extracted(column: pa.DictionaryArray, pattern: str) -> pa.DictionaryArray:
     return recode(column, pc.struct_field(found, "value"))
 
 
-def _flags(word: str) -> str | None:
-    mask = read_tcp_flags(word)
-    return None if mask is None else str(mask)
-
-
-def _protocol(word: str) -> str | None:
-    number = protocol_number(word)
-    return None if number is None else str(number)
-
-
-def _named(column: pa.Array, number: Callable[[str], str | None]) -> pa.Array:
+def _named(column: pa.Array, number: Callable[[str], int | None]) -> pa.Array:
     """Replace names by numbers."""
     if not (pa.types.is_string(column.type) or pa.types.is_dictionary(column.type)):
         return column
     text = as_text(column)
-    words = text.dictionary.to_pylist()
-    if all(word is None or word.isdigit() for word in words):
+    if all(word is None or word.isdigit() for word in text.dictionary.to_pylist()):
         return column
-    new = [word if word is None or word.isdigit() else number(word) or word for word in words]
-    return recode(text, pa.array(new, pa.string()))
+
+    def digits(word: str) -> str:
+        found = None if word.isdigit() else number(word)
+        return word if found is None else str(found)
+
+    return changed(text, digits)
 
 
 def _plain(column: pa.Array, null_texts: tuple[str, ...]) -> pa.Array:

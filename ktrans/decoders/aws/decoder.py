@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
@@ -25,6 +24,7 @@ from ktrans.decoders.aws.parquet import (
 from ktrans.decoders.aws.table import aws_table
 from ktrans.decoders.base import FlowDecoder
 from ktrans.decoders.frames.block import Block
+from ktrans.decoders.frames.head import HEAD_BYTES, first_bytes
 from ktrans.decoders.frames.header_lines import HeaderFinder
 from ktrans.decoders.frames.text import TextCutter
 from ktrans.decoders.read.faults import Faults
@@ -34,10 +34,8 @@ from ktrans.decoders.read.text_careful import read_carefully
 from ktrans.decoders.read.text_fast import TextPlan, read_fast
 from ktrans.decoders.rows import DecodedRows, RowBuilder
 from ktrans.decoders.time_limits import TimeLimits
-from ktrans.kit.text.inflate import Inflater, inflate_head
+from ktrans.kit.text.inflate import Inflater
 from ktrans.kit.text.lines import whole_lines
-
-HEAD_BYTES = 64 << 10
 
 
 class AwsTextConfig(ComponentConfig):
@@ -126,10 +124,7 @@ class AwsDecoder(FlowDecoder[C]):
         """Return the layout of an object of which only a later part is read, from its first line."""
         if not payload.offset:
             return self.configured
-        try:
-            head = inflate_head(payload.head(HEAD_BYTES), HEAD_BYTES)
-        except io.UnsupportedOperation:
-            return self.configured
+        head = first_bytes(payload, of_object=True)
         return parse_header(head.partition(b"\n")[0], self.dialect) or self.configured
 
     def note_fields(self, names: Iterable[str]) -> None:

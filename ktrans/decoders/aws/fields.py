@@ -122,18 +122,14 @@ VPC_FIELDS: tuple[Field, ...] = (
             "ecs-task-id",
         ),
     ),
-    *_group(8, (Field("reject-reason", "text", "action_reason"),)),
-    *_group(
-        9,
-        (
-            Field(
-                "resource-id",
-                also=("interface_id",),
-                note="interface_id when interface-id is not reported",
-            ),
-        ),
+    Field("reject-reason", "text", "action_reason", since=8),
+    Field(
+        "resource-id",
+        since=9,
+        also=("interface_id",),
+        note="interface_id when interface-id is not reported",
     ),
-    *_group(10, (Field("encryption-status", "text", "encryption"),)),
+    Field("encryption-status", "text", "encryption", since=10),
     *_group(
         11,
         (

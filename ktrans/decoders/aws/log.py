@@ -34,20 +34,12 @@ class TextLog(Dialect, DeclaredLog):
 
     sniff: Callable[[Head, Dialect], Sniff | None]
 
-    def config_base(self) -> type[ComponentConfig]:
-        """Return the options of text logs."""
-        return AwsTextConfig
+    def bases(self) -> tuple[type[ComponentConfig], type[Decoder[Any]]]:
+        """Return the options of text logs, and the class that reads them."""
+        return AwsTextConfig, AwsDecoder
 
-    def config_members(self) -> Mapping[str, Any]:
-        """Return the dialect, by which the options are checked."""
-        return {"dialect": self}
-
-    def decoder_base(self) -> type[Decoder[Any]]:
-        """Return the class that reads such logs."""
-        return AwsDecoder
-
-    def decoder_members(self) -> Mapping[str, Any]:
-        """Return the dialect."""
+    def members(self) -> Mapping[str, Any]:
+        """Return the dialect, by which options are checked and lines read."""
         return {"dialect": self}
 
     def recognise(self, head: Head) -> Sniff | None:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from ktrans.api import Head, Sniff
 from ktrans.decoders.aws.layout import Dialect, Layout, is_time, parse_header
 from ktrans.decoders.aws.parquet import MIN_KNOWN, field_names
+from ktrans.decoders.texts import marked
 from ktrans.decoders.values import Rule, coerce
 
 _VERSION_RULE = Rule("small", nulls=(), strict=True)
@@ -36,13 +36,8 @@ def matching(columns: Mapping[str, Any], patterns: Mapping[str, str]) -> np.ndar
         columns: text columns by field.
         patterns: regular expressions by field, anchored at both ends.
     """
-    answer: np.ndarray | None = None
-    for name, pattern in patterns.items():
-        column = columns[name]
-        fits = np.asarray(pc.match_substring_regex(column.dictionary, pattern).fill_null(False))
-        rows = np.append(fits, False)[np.asarray(column.indices.fill_null(len(fits)))]
-        answer = rows if answer is None else answer & rows
-    assert answer is not None
+    fits = [marked(columns[name], re.compile(text).match) for name, text in patterns.items()]
+    answer: np.ndarray = np.logical_and.reduce(fits)
     return answer
 
 

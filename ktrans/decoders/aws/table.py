@@ -11,15 +11,15 @@ from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ktrans.decoders.aws.fields import LOST_FIELDS, TAG_FIELDS
 from ktrans.decoders.aws.layout import LOGGED_AT, Dialect
 from ktrans.decoders.mapped.table import Col, Table
-from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.partial_rows import REPORTERS, PartialRows
 from ktrans.decoders.read.raw_columns import RawColumns
+from ktrans.decoders.texts import changed
 from ktrans.decoders.values import Rule, coerce, kind_of
-from ktrans.flow.columns import coalesce_text, constant_text, lower_text, recode
+from ktrans.flow.columns import constant_text, lower_text
 from ktrans.flow.schema import TIME
 
 _FILE_NAME = re.compile(
@@ -27,7 +27,6 @@ _FILE_NAME = re.compile(
     r"(?P<time>\d{8}T\d{4}Z)_[^/]*$"
 )
 _IP_TYPES = ("IPv4", "IPv6")
-_REPORTERS = ("destination", "source", "interface")
 _COUNT = Rule("count", nulls=(), strict=True, negative_is_null=False)
 _LOWER = ("action", "direction")
 _DATA = ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr", "packets", "bytes")
@@ -135,18 +134,10 @@ def _derive(rows: PartialRows, *, known_region: bool, lost: tuple[str, ...]) -> 
 
 def _times(rows: PartialRows) -> None:
     """Fill the time of logging from the object's name, and the start from the time of logging."""
-    columns = rows.columns
-    logged_at = columns.get("logged_at")
     in_name = file_facts(rows.uri).logged_at
-    if in_name is not None and (logged_at is None or logged_at.null_count):
-        named = pa.repeat(pa.scalar(in_name, TIME), rows.rows)
-        logged_at = named if logged_at is None else pc.coalesce(logged_at, named)
-    if logged_at is None:
-        return
-    columns["logged_at"] = logged_at
-    start = columns.get("start_time")
-    if start is None or start.null_count:
-        columns["start_time"] = logged_at if start is None else pc.coalesce(start, logged_at)
+    if in_name is not None:
+        rows.fill("logged_at", pa.repeat(pa.scalar(in_name, TIME), rows.rows))
+    rows.fill("start_time", rows.columns.get("logged_at"))
 
 
 def _reporter(rows: PartialRows) -> None:
@@ -158,22 +149,15 @@ def _reporter(rows: PartialRows) -> None:
     if direction is None:
         rows.columns["reporter"] = constant_text("interface", rows.rows)
         return
-    words = direction.dictionary.to_pylist()
-    sides = [{"ingress": 0, "egress": 1}.get(word, 2) for word in words]
-    codes = np.array([*sides, 2], np.int32)[np.asarray(direction.indices.fill_null(len(words)))]
-    names = pa.array(_REPORTERS, pa.string())
-    rows.columns["reporter"] = pa.DictionaryArray.from_arrays(pa.array(codes), names)
+    rows.columns["reporter"] = changed(direction, REPORTERS.get)
+    rows.fill("reporter", constant_text("interface", rows.rows))
 
 
 def _place(rows: PartialRows, *, known_region: bool) -> None:
     """Fill interface and region from other places where the record does not have them."""
     columns = rows.columns
-    resource = rows.text("resource-id") if "interface_id" in rows.wanted else None
-    if resource is not None:
-        interface = columns.get("interface_id")
-        columns["interface_id"] = (
-            resource if interface is None else coalesce_text(interface, resource)
-        )
+    if "interface_id" in rows.wanted:
+        rows.fill("interface_id", rows.text("resource-id"))
     if "region" in rows.wanted and not known_region:
         partition = rows.text("aws-region")
         named = file_facts(rows.uri).region
@@ -200,21 +184,16 @@ def _lost_packets(rows: PartialRows, names: tuple[str, ...]) -> None:
 def _attributes(rows: PartialRows) -> None:
     """Keep types beyond IPv4 and IPv6, such as EFA, and decode the values of tags."""
     if (types := rows.text("type")) is not None:
-        words = types.dictionary.to_pylist()
-        if not all(word in _IP_TYPES for word in words):
-            odd = [None if word in _IP_TYPES else word for word in words]
-            rows.attrs["type"] = recode(types, pa.array(odd, pa.string()))
+        odd = changed(types, lambda word: None if word in _IP_TYPES else word)
+        if odd.null_count < len(odd):
+            rows.attrs["type"] = odd
     for name in TAG_FIELDS:
         if (tags := rows.text(name)) is not None:
-            words = tags.dictionary.to_pylist()
-            if any(word and "%" in word for word in words):
-                rows.attrs[name] = recode(tags, pa.array(map(_unquoted, words), pa.string()))
+            rows.attrs[name] = changed(tags, _unquoted)
 
 
-def _unquoted(word: str | None) -> str | None:
+def _unquoted(word: str) -> str:
     """Decode a percent-encoded text; one that is not UTF-8 underneath stays as it is."""
-    if word is None:
-        return None
     try:
         return unquote_to_bytes(word).decode("utf-8")
     except UnicodeDecodeError:

@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from ktrans.api import ComponentConfig, Context, Head, Payload, RejectError, Sniff
 from ktrans.decoders.azure.block import TupleBlock
+from ktrans.decoders.azure.fields import COLUMN_OF
 from ktrans.decoders.azure.records import CATEGORIES, Fault, Kind
-from ktrans.decoders.azure.rows import NEEDS, AzureRows
+from ktrans.decoders.azure.rows import AzureRows
 from ktrans.decoders.base import FlowDecoder, refuse_parquet
 from ktrans.decoders.frames.azure import Cutter
 from ktrans.decoders.frames.block import Block, Refused
@@ -54,9 +55,9 @@ class AzureDecoder(FlowDecoder[ComponentConfig]):
     def prepare(self, schema: pa.Schema) -> None:
         """Prepare to build the columns of this schema."""
         # What could not be read goes to attrs, whether or not its column is wanted.
-        names = list(NEEDS) if "attrs" in schema.names else schema.names
+        wanted = COLUMN_OF.values() if "attrs" in schema.names else schema.names
         self._times = TimeLimits.of(self.context.limits)
-        self._fields = frozenset(field for name in names for field in NEEDS.get(name, ()))
+        self._fields = frozenset(name for name, column in COLUMN_OF.items() if column in wanted)
 
     def blocks(self, payload: Payload) -> Iterator[Block]:
         """Cut an object, or a part of one, into blocks of whole records."""

@@ -6,74 +6,54 @@ fields) and 2 (13), and of its virtual network flow logs (13, fields 8 and 9 of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-import numpy as np
 import pyarrow as pa
 
 from ktrans.decoders.azure.records import Kind
-from ktrans.decoders.values import Kind as FieldKind
-from ktrans.decoders.values import Rule, Wrong
-from ktrans.flow.columns import recode
+from ktrans.decoders.flow_rule import REQUIRED
+from ktrans.decoders.texts import changed, marked
+from ktrans.decoders.values import Rule, Wrong, kind_of
 from ktrans.flow.protocols import protocol_number as number_by_name
 
-NAMES = (
-    "time", "source_ip", "destination_ip", "source_port", "destination_port", "protocol",
-    "direction", "verdict", "state", "packets_sent", "bytes_sent", "packets_received",
-    "bytes_received",
-)  # fmt: skip
-"""The fields in order. The 8th is the decision (network security groups) or the flow state (virtual
-networks), the 9th the flow state or the encryption."""
-
-SHARED_MAPPING: dict[str, str] = {
-    "start_time": "tuple field 1",
-    "logged_at": "`time` of the record",
-    "src_addr": "tuple field 2",
-    "dst_addr": "tuple field 3",
-    "src_port": "tuple field 4",
-    "dst_port": "tuple field 5",
-    "protocol": "tuple field 6",
-    "ip_version": "tuple field 2",
-    "direction": "tuple field 7: I, O",
-    "packets": "tuple field 10",
-    "bytes": "tuple field 11",
-    "packets_rev": "tuple field 12",
-    "bytes_rev": "tuple field 13",
-}
-"""The flow columns that both kinds of log fill from the same fields, for the reference."""
-
-_KINDS: dict[str, FieldKind] = {
-    "time": "time",
-    "source_ip": "address",
-    "destination_ip": "address",
-    "source_port": "port",
-    "destination_port": "port",
-    "packets_sent": "count",
-    "bytes_sent": "count",
-    "packets_received": "count",
-    "bytes_received": "count",
-}
-RULES = {
-    name: Rule(kind, nulls=(), strict=True, negative_is_null=False) for name, kind in _KINDS.items()
-}
-"""How the texts of the fields are converted; those in CODES are looked up."""
-
-REQUIRED_FIELDS = ("time", "source_ip", "destination_ip", "packets_sent", "bytes_sent")
-"""The fields of the columns without which a record is no flow (`ktrans.decoders.flow_rule`)."""
-
-COLUMNS_OF: dict[str, str] = {
+COLUMN_OF: dict[str, str] = {
+    "time": "start_time",
+    "source_ip": "src_addr",
+    "destination_ip": "dst_addr",
     "source_port": "src_port",
     "destination_port": "dst_port",
     "protocol": "protocol",
     "direction": "direction",
     "verdict": "action",
     "state": "flow_state",
+    "packets_sent": "packets",
+    "bytes_sent": "bytes",
     "packets_received": "packets_rev",
     "bytes_received": "bytes_rev",
 }
-"""The flow column of each other field."""
+"""The fields in order, each with its flow column. The 8th is the decision (network security groups) or
+the flow state (virtual networks), the 9th the flow state or the encryption."""
+
+NAMES = tuple(COLUMN_OF)
+SHARED_MAPPING: dict[str, str] = {
+    **{column: f"tuple field {place}" for place, column in enumerate(COLUMN_OF.values(), 1)},
+    "logged_at": "`time` of the record",
+    "ip_version": "tuple field 2",
+    "direction": "tuple field 7: I, O",
+}
+"""The flow columns that both kinds of log fill from the same fields, for the reference."""
 
 CODES = ("protocol", "direction", "verdict", "state")
+RULES = {
+    name: Rule(kind_of(column), nulls=(), strict=True, negative_is_null=False)
+    for name, column in COLUMN_OF.items()
+    if name not in CODES
+}
+"""How the texts of the fields are converted; those in CODES are looked up."""
+
+REQUIRED_FIELDS = tuple(name for name, column in COLUMN_OF.items() if column in REQUIRED)
+"""The fields of the columns without which a record is no flow."""
+
 WIDTH = 13
 WIDTH_1 = 8
 PROTOCOL_LETTERS = {"T": 6, "U": 17, "I": 1}
@@ -97,21 +77,17 @@ def _is_protocol(text: str) -> bool:
     return protocol_number(text) is not None
 
 
-def _is_one_of(*codes: str) -> Callable[[str], bool]:
-    return lambda text: text in codes
-
-
 _KNOWN: dict[Kind, dict[str, Callable[[str], bool]]] = {
     "nsg": {
         "protocol": _is_protocol,
-        "direction": _is_one_of("I", "O"),
-        "verdict": _is_one_of("A", "D"),
-        "state": _is_one_of(*_STATES),
+        "direction": ("I", "O").__contains__,
+        "verdict": ("A", "D").__contains__,
+        "state": _STATES.__contains__,
     },
     "vnet": {
         "protocol": _is_protocol,
-        "direction": _is_one_of("I", "O"),
-        "verdict": _is_one_of(*_STATES, "D"),
+        "direction": ("I", "O").__contains__,
+        "verdict": (*_STATES, "D").__contains__,
         "state": lambda _: True,
     },
 }
@@ -122,18 +98,7 @@ def check_codes(
 ) -> tuple[pa.DictionaryArray, Wrong | None]:
     """Check a coded field by its distinct values; those that are not known become null."""
     is_known = _KNOWN[kind][name]
-    given = column.dictionary.to_pylist()
-    known = [text if text is not None and is_known(text) else None for text in given]
-    if known == given:
+    if all(text is None or is_known(text) for text in column.dictionary.to_pylist()):
         return column, None
-    unknown = np.array([*(word != text for word, text in zip(known, given, strict=True)), False])
-    rows = unknown[np.asarray(column.indices.fill_null(len(given)))]
-    return recode(column, pa.array(known, pa.string())), Wrong.of(rows, "wrong_type")
-
-
-def code_values(column: pa.DictionaryArray, meaning: Mapping[str, str]) -> pa.Array:
-    """Return the meaning of each distinct value of a coded field; null where it has none."""
-    return pa.array(
-        [None if text is None else meaning.get(text) for text in column.dictionary.to_pylist()],
-        pa.string(),
-    )
+    known = changed(column, lambda text: text if is_known(text) else None)
+    return known, Wrong.of(marked(column, lambda text: not is_known(text)), "wrong_type")

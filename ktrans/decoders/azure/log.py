@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ktrans.api import Decoder, Head, Sniff
+from ktrans.api import ComponentConfig, Decoder, Head, Sniff
 from ktrans.decoders.azure.decoder import AzureDecoder, sniff_azure
 from ktrans.decoders.azure.records import Kind
 from ktrans.decoders.declared import DeclaredLog
@@ -24,11 +24,11 @@ class AzureLog(DeclaredLog):
     name: str
     kind: Kind
 
-    def decoder_base(self) -> type[Decoder[Any]]:
-        """Return the class that reads such logs."""
-        return AzureDecoder
+    def bases(self) -> tuple[type[ComponentConfig], type[Decoder[Any]]]:
+        """Return the options, and the class that reads such logs."""
+        return ComponentConfig, AzureDecoder
 
-    def decoder_members(self) -> Mapping[str, Any]:
+    def members(self) -> Mapping[str, Any]:
         """Return the kind."""
         return {"kind": self.kind}
 

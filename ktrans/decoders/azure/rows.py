@@ -7,40 +7,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ktrans.decoders.azure.fields import code_values, protocol_number
+from ktrans.decoders.azure.fields import COLUMN_OF, RULES, protocol_number
 from ktrans.decoders.azure.place import normal_mac, place_of
 from ktrans.decoders.azure.records import Kind, Records
 from ktrans.decoders.read.azure_tuples import Tuples
+from ktrans.decoders.texts import by_row, changed, marked, where
 from ktrans.decoders.time_limits import TimeLimits
 from ktrans.decoders.values import Rule, coerce
 from ktrans.flow.addresses import ip_versions
-from ktrans.flow.columns import constant_text, flow_batch, nulls, raw_values, recode
+from ktrans.flow.columns import constant_text, flow_batch, nulls, raw_values
 from ktrans.flow.maps import build_attrs
 from ktrans.flow.protocols import blank_ports, portless
 from ktrans.flow.schema import TIME
 
-NEEDS: dict[str, tuple[str, ...]] = {
-    "start_time": ("time",),
-    "src_addr": ("source_ip",),
-    "dst_addr": ("destination_ip",),
-    "ip_version": ("source_ip",),
-    "src_port": ("source_port",),
-    "dst_port": ("destination_port",),
-    "packets": ("packets_sent",),
-    "bytes": ("bytes_sent",),
-    "packets_rev": ("packets_received",),
-    "bytes_rev": ("bytes_received",),
-}
-"""The tuple fields that a flow column is made of, without the coded ones."""
-
-_COUNTERS = {
-    "packets": "packets_sent",
-    "bytes": "bytes_sent",
-    "packets_rev": "packets_received",
-    "bytes_rev": "bytes_received",
-}
+_COUNTERS = {COLUMN_OF[name]: name for name, rule in RULES.items() if rule.kind == "count"}
 _DIRECTIONS = {"I": "ingress", "O": "egress"}
 _STATES = {"B": "begin", "C": "continue", "E": "end", "D": "deny"}
 _ACTIONS: dict[Kind, dict[str, str]] = {
@@ -109,14 +90,12 @@ class AzureRows:
             "log_status": "OK",
             "source_uri": self.uri,
         }
-        for name in self.wanted & texts.keys():
-            self.columns[name] = constant_text(texts[name], self.rows)
-        if "source_pos" in self.wanted:
-            self.columns["source_pos"] = pa.array(self.positions, pa.int64())
+        for name, text in texts.items():
+            self.columns[name] = constant_text(text, self.rows)
+        self.columns["source_pos"] = pa.array(self.positions, pa.int64())
 
     def _times(self) -> None:
-        if "start_time" in self.wanted:
-            self.columns["start_time"] = self.tuples.columns["time"]
+        self.columns["start_time"] = self.tuples.columns["time"]
         if not self.wanted & {"logged_at", "attrs"}:
             return
         given = self.records.times
@@ -131,19 +110,17 @@ class AzureRows:
             self.columns["logged_at"] = self._spread_numbers(times, TIME)
 
     def _sides(self) -> None:
-        native = self.tuples.columns
-        for name, field in (("src_addr", "source_ip"), ("dst_addr", "destination_ip")):
-            if name in self.wanted:
-                self.columns[name] = native[field]
+        native, columns = self.tuples.columns, self.columns
+        columns["src_addr"] = native["source_ip"]
+        columns["dst_addr"] = native["destination_ip"]
+        columns["protocol"] = _protocol_numbers(native["protocol"])
         if "ip_version" in self.wanted:
-            self.columns["ip_version"] = ip_versions(native["source_ip"])
-        protocol = _protocol_numbers(native["protocol"])
-        if "protocol" in self.wanted:
-            self.columns["protocol"] = protocol
-        without = portless(protocol) if self.wanted & {"src_port", "dst_port"} else None
-        for name, field in (("src_port", "source_port"), ("dst_port", "destination_port")):
-            if name in self.wanted:
-                self.columns[name] = blank_ports(native[field], without)
+            columns["ip_version"] = ip_versions(native["source_ip"])
+        if self.wanted & {"src_port", "dst_port"}:
+            without = portless(columns["protocol"])
+            for field in ("source_port", "destination_port"):
+                if field in native:
+                    columns[COLUMN_OF[field]] = blank_ports(native[field], without)
         self._coded("direction", native["direction"], _DIRECTIONS)
 
     def _verdicts(self) -> None:
@@ -157,8 +134,7 @@ class AzureRows:
             return
         self._coded("flow_state", verdict, _STATES)
         assert second is not None
-        if "encryption" in self.wanted:
-            self.columns["encryption"] = second
+        self.columns["encryption"] = second
         if "action_reason" in self.wanted:
             self._encryption_denies(verdict, second)
 
@@ -174,15 +150,13 @@ class AzureRows:
         )
         if not unspecified.any():
             return
-        reasons = [t if t and t.startswith("NX_") else None for t in code.dictionary.to_pylist()]
+        reasons = changed(code, lambda text: text if text.startswith("NX_") else None)
         denied = unspecified[self.group] & _is(verdict, "D")
-        coded = recode(code, pa.array(reasons, pa.string()))
-        codes = pc.if_else(pa.array(denied), coded.indices, pa.scalar(None, pa.int32()))
-        self.columns["action_reason"] = pa.DictionaryArray.from_arrays(codes, coded.dictionary)
+        self.columns["action_reason"] = where(reasons, denied)
 
     def _coded(self, name: str, column: pa.DictionaryArray, meaning: Mapping[str, str]) -> None:
         if name in self.wanted:
-            self.columns[name] = recode(column, code_values(column, meaning))
+            self.columns[name] = changed(column, meaning.get)
 
     def _counters(self) -> None:
         """Fill the counters; zeros of flows that begin or are denied were not measured."""
@@ -205,27 +179,20 @@ class AzureRows:
 
     def _groups(self) -> None:
         """Fill the columns that depend on the group of a tuple."""
-        records, places = self.records, self.places
-        if "rule" in self.wanted:
-            self._spread("rule", [rule for _, rule, _, _ in records.groups], self.group)
-        if "acl_id" in self.wanted:
-            acls = [acl or places[owner].acl for owner, _, acl, _ in records.groups]
-            self._spread("acl_id", acls, self.group)
-        if "interface_id" in self.wanted:
-            macs = [mac or places[owner].mac for owner, _, _, mac in records.groups]
-            named = [mac and (normal_mac(mac) or mac) for mac in macs]
-            self._spread("interface_id", named, self.group)
+        groups, places = self.records.groups, self.places
+        macs = [mac or places[owner].mac for owner, _, _, mac in groups]
+        self._spread("rule", [rule for _, rule, _, _ in groups], self.group)
+        self._spread(
+            "acl_id", [acl or places[owner].acl for owner, _, acl, _ in groups], self.group
+        )
+        self._spread("interface_id", [mac and (normal_mac(mac) or mac) for mac in macs], self.group)
 
     def _records(self) -> None:
         """Fill the columns that depend on the record of a tuple."""
-        of = {
-            "account_id": [place.account for place in self.places],
-            "region": [place.region for place in self.places],
-            "vpc_id": [place.vpc for place in self.places],
-            "subnet_id": [place.subnet for place in self.places],
-        }
-        for name in self.wanted & of.keys():
-            self._spread(name, of[name], self.record)
+        self._spread("account_id", [place.account for place in self.places], self.record)
+        self._spread("region", [place.region for place in self.places], self.record)
+        self._spread("vpc_id", [place.vpc for place in self.places], self.record)
+        self._spread("subnet_id", [place.subnet for place in self.places], self.record)
         if "log_version" in self.wanted:
             versions = pa.array([place.version for place in self.places], pa.int16())
             self.columns["log_version"] = self._spread_numbers(versions, pa.int16())
@@ -242,6 +209,8 @@ class AzureRows:
             self.columns["attrs"] = build_attrs(fields, self.rows)
 
     def _spread(self, name: str, values: Sequence[str | None], index: np.ndarray) -> None:
+        if name not in self.wanted:
+            return
         distinct = set(values)
         if len(distinct) == 1:
             self.columns[name] = constant_text(distinct.pop(), self.rows)
@@ -262,17 +231,11 @@ def _spread_text(values: pa.StringArray, index: np.ndarray) -> pa.DictionaryArra
 
 def _is(column: pa.DictionaryArray, code: str) -> np.ndarray:
     """Return a mask of the rows with this code."""
-    matching = np.array([text == code for text in column.dictionary.to_pylist()] + [False])
-    codes = raw_values(column.indices)
-    if column.null_count:
-        codes = np.asarray(column.indices.fill_null(len(column.dictionary)))
-    marked: np.ndarray = matching[codes]
-    return marked
+    return marked(column, code.__eq__)
 
 
 def _protocol_numbers(column: pa.DictionaryArray) -> pa.Array:
     """Return IANA numbers; the dictionary may hold texts that no row has any more."""
     numbers = [protocol_number(text or "") or 0 for text in column.dictionary.to_pylist()]
-    codes = np.asarray(column.indices.fill_null(len(numbers)))
     mask = np.asarray(column.is_null()) if column.null_count else None
-    return pa.array(np.array([*numbers, 0], dtype=np.int16)[codes], mask=mask)
+    return pa.array(by_row(column, numbers, 0).astype(np.int16), mask=mask)

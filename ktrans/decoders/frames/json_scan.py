@@ -16,6 +16,7 @@ from enum import IntEnum
 import msgspec
 import numpy as np
 
+from ktrans.decoders.read.quotes import escaped_places
 from ktrans.decoders.read.raw_columns import Path
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
@@ -245,11 +246,7 @@ def _brackets(data: bytes, depth: int, limit: int) -> Iterator[tuple[int, bool, 
 
 def _without_escapes(places: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Drop backslashes, and the quotes that an odd number of them makes part of a string."""
-    slashes = places[kinds == _BACKSLASH]
-    breaks = np.flatnonzero(np.diff(slashes) != 1)
-    first = slashes[np.concatenate([np.zeros(1, dtype=np.int64), breaks + 1])]
-    last = slashes[np.concatenate([breaks, np.array([len(slashes) - 1])])]
-    escaped = (last + 1)[(last - first) % 2 == 0]
+    escaped = escaped_places(places[kinds == _BACKSLASH])
     kept = (kinds != _BACKSLASH) & ~((kinds == _QUOTE) & np.isin(places, escaped))
     return places[kept], kinds[kept]
 

@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 from ktrans.api import Context, Payload, RejectError
 from ktrans.decoders.aws.layout import Dialect, Layout, is_time
 from ktrans.decoders.frames.block import Block, Refused
+from ktrans.decoders.frames.csv import refused_lines
 from ktrans.decoders.frames.header_lines import HeaderFinder
 from ktrans.kit.text.lines import SHOWN_BYTES, Lines, Overlong, Torn, count_lines
 
@@ -96,7 +97,10 @@ class TextCutter:
             return
         layout = self._layout or guessed_layout(self._owner.dialect)
         if layout.broken:
-            yield self._refuse_lines(data, layout.broken)
+            detail = f"the header line before it cannot be used: {layout.broken}"
+            yield refused_lines(self._uri, self._line, data, detail, self._skipped)
+            self._skipped = 0
+            self._line += lines
             return
         end = data.find(b"\n")
         tokens = data[: end if end >= 0 else len(data)].split()
@@ -112,17 +116,3 @@ class TextCutter:
         refused = Refused(self._line, reason, raw, detail, layout=layout)
         self._line += 1
         return Block(self._uri, refused.position, refused=(refused,))
-
-    def _refuse_lines(self, data: bytes, why: str) -> Block:
-        """Refuse the records after a header that cannot be used."""
-        first = self._line
-        lines = [line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n")]
-        detail = f"the header line before it cannot be used: {why}"
-        refused = tuple(
-            Refused(first + place, "no_layout", line, detail)
-            for place, line in enumerate(lines)
-            if line.strip()
-        )
-        self._line += len(lines)
-        skipped, self._skipped = self._skipped + len(lines) - len(refused), 0
-        return Block(self._uri, first, skipped=skipped, refused=refused)

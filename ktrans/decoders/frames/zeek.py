@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 
 from ktrans.api import Limits, Payload
 from ktrans.decoders.flow_rule import record_name
-from ktrans.decoders.frames.block import Block, Refused
-from ktrans.decoders.frames.csv import DelimitedLayout, refused_piece
+from ktrans.decoders.frames.block import Block
+from ktrans.decoders.frames.csv import DelimitedLayout, refused_lines, refused_piece
 from ktrans.decoders.read.csv import Dialect
 from ktrans.kit.text.inflate import Inflater
 from ktrans.kit.text.lines import Lines, count_lines, whole_lines
@@ -28,6 +28,7 @@ from ktrans.kit.text.lines import Lines, count_lines, whole_lines
 _HEX = re.compile(r"\\x([0-9a-fA-F]{2})")
 _BOM = b"\xef\xbb\xbf"
 _SEPARATOR = "#separator "
+_NO_FIELDS = "there is no header line #fields before this line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def cut_zeek(payload: Payload, limits: Limits, path: str, header: Header) -> Ite
                 yield Block(payload.uri, place, skipped=skipped + lines, foreign=foreign)
                 skipped = 0
             elif layout is None:
-                yield _without_layout(payload.uri, place, run, skipped)
+                yield refused_lines(payload.uri, place, run, _NO_FIELDS, skipped)
                 skipped = 0
             else:
                 yield Block(payload.uri, place, lines, run, layout=layout, skipped=skipped)
@@ -137,15 +138,3 @@ def _runs(data: bytes) -> Iterator[tuple[bool, bytes]]:
             end = (data.find(b"\n#", place) + 1) or len(data)
         yield is_header, data[place:end]
         place = end
-
-
-def _without_layout(uri: str, place: int, data: bytes, skipped: int) -> Block:
-    """Return a block that refuses lines whose columns have no names."""
-    lines = data.removesuffix(b"\n").split(b"\n")
-    detail = "there is no header line #fields before this line"
-    refused = tuple(
-        Refused(place + number, "no_layout", line.removesuffix(b"\r"), detail)
-        for number, line in enumerate(lines)
-        if line.strip()
-    )
-    return Block(uri, place, skipped=skipped + len(lines) - len(refused), refused=refused)

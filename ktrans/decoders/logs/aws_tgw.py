@@ -9,30 +9,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from ktrans.decoders.aws.fields import TGW_DEFAULT, TGW_FIELDS
 from ktrans.decoders.aws.log import TextLog
 from ktrans.decoders.aws.recognise import sniff_aws
-
-
-def _per_row(column: pa.DictionaryArray, per_value: pa.Array, *, null: bool) -> np.ndarray:
-    """Return what holds for each row, from what holds for each distinct value."""
-    verdicts = np.append(np.asarray(per_value.fill_null(False)), null)
-    rows: np.ndarray = verdicts[np.asarray(column.indices.fill_null(len(column.dictionary)))]
-    return rows
+from ktrans.decoders.texts import marked
 
 
 def _is_default(columns: Mapping[str, Any]) -> np.ndarray:
     """Return which rows of 36 fields have the resource type second and a gateway third or fourth."""
-    kind = columns["resource-type"]
-    right = _per_row(kind, pc.equal(kind.dictionary, "TransitGateway"), null=True)
+    other = marked(columns["resource-type"], lambda word: word != "TransitGateway")
     third, fourth = (
-        _per_row(column, pc.starts_with(column.dictionary, "tgw-"), null=False)
-        for column in (columns["account-id"], columns["tgw-id"])
+        marked(columns[name], lambda word: word.startswith("tgw-"))
+        for name in ("account-id", "tgw-id")
     )
-    default: np.ndarray = right & (third | fourth)
+    default: np.ndarray = ~other & (third | fourth)
     return default
 
 

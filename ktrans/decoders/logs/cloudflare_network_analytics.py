@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from ktrans.decoders.log import Json, Log, col, keys
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.sampling import sampling_rates, scale
+from ktrans.decoders.texts import where
 from ktrans.decoders.values import Coerced, Rule, coerce
 
 _OUTCOMES = {"pass": "accept", "drop": "drop"}
@@ -38,14 +39,11 @@ def _derive(work: PartialRows) -> None:
         flags = work.columns["tcp_flags"]
         is_tcp = pc.equal(protocol, 6).fill_null(False)
         work.columns["tcp_flags"] = pc.if_else(is_tcp, flags, pa.scalar(None, flags.type))
-    for path, column in list(work.raw.columns.items()):
-        prefix = next((p for p in _APPLIES if path[0].startswith(p)), None)
-        if prefix is not None and len(path) == 1:
-            numbers = pa.array(_APPLIES[prefix], pa.int16())
-            applies = pc.is_in(protocol, value_set=numbers)
-            nothing = pa.scalar(None, column.type)
-            work.raw.columns[path] = pc.if_else(applies, column, nothing)
-    _blank_versions(work)
+    for prefix, numbers in _APPLIES.items():
+        _keep(work, prefix, pc.is_in(protocol, value_set=pa.array(numbers, pa.int16())))
+    version = work.columns.get("ip_version")
+    for prefix, number in (("IPv4", 4), ("IPv6", 6)) if version is not None else ():
+        _keep(work, prefix, pc.equal(version, pa.scalar(number, pa.int8())).fill_null(True))
 
 
 def _blank_unscaled(work: PartialRows, interval: pa.Int64Array) -> None:
@@ -55,21 +53,15 @@ def _blank_unscaled(work: PartialRows, interval: pa.Int64Array) -> None:
         work.columns["bytes"] = pc.if_else(interval.is_null(), none, work.columns["bytes"])
     length = work.text("IPTotalLength")
     if length is not None and "attrs" in work.wanted:
-        codes = pc.if_else(interval.is_null(), length.indices, pa.scalar(None, pa.int32()))
-        work.attrs["IPTotalLength"] = pa.DictionaryArray.from_arrays(codes, length.dictionary)
+        work.attrs["IPTotalLength"] = where(length, interval.is_null())
 
 
-def _blank_versions(work: PartialRows) -> None:
-    """Null the fields of the IP version that a packet does not have."""
-    version = work.columns.get("ip_version")
-    if version is None:
-        return
-    for path, column in list(work.raw.columns.items()):
-        for prefix, number in (("IPv4", 4), ("IPv6", 6)):
-            if path[0].startswith(prefix) and len(path) == 1:
-                applies = pc.equal(version, pa.scalar(number, pa.int8())).fill_null(True)
-                nothing = pa.scalar(None, column.type)
-                work.raw.columns[path] = pc.if_else(applies, column, nothing)
+def _keep(work: PartialRows, prefix: str, applies: pa.BooleanArray) -> None:
+    """Null the fields of a protocol or version in the packets to which they do not apply."""
+    for path, column in work.raw.columns.items():
+        if path[0].startswith(prefix) and len(path) == 1:
+            nothing = pa.scalar(None, column.type)
+            work.raw.columns[path] = pc.if_else(applies, column, nothing)
 
 
 def _length(column: pa.Array) -> Coerced:

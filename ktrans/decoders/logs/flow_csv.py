@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -15,7 +15,7 @@ from ktrans.api import Context, Payload, RejectError
 from ktrans.decoders import log_events
 from ktrans.decoders.flow_rule import ADDRESSES
 from ktrans.decoders.frames.block import Block
-from ktrans.decoders.mapped.config import Given, MappingConfig, mappings_of, texts_of
+from ktrans.decoders.mapped.config import Given, LinesConfig, mappings_of, texts_of
 from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Delimited
 from ktrans.decoders.mapped.from_config import mapping_table
@@ -23,10 +23,8 @@ from ktrans.decoders.names import shown
 from ktrans.decoders.read.csv import Dialect
 
 
-class FlowCsvDecoderConfig(MappingConfig, type="flow_csv"):
+class FlowCsvDecoderConfig(LinesConfig, type="flow_csv"):
     """Options of the `flow_csv` decoder."""
-
-    dotted: ClassVar[bool] = False
 
     fields: Mapping[str, Given] = Field(
         description=(
@@ -55,25 +53,6 @@ class FlowCsvDecoderConfig(MappingConfig, type="flow_csv"):
         max_length=1,
         description="Character between values; a space means any run of blanks.",
         examples=["\t"],
-    )
-    quote: str | None = Field(
-        default='"',
-        min_length=1,
-        max_length=1,
-        description="Character around values that contain a delimiter; null if there is none.",
-        examples=["'"],
-    )
-
-    comments: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        default=(),
-        description="Beginnings of lines that are no records; they are skipped and counted.",
-        examples=[["#"]],
-    )
-    skip_lines: int = Field(
-        default=0,
-        ge=0,
-        description="How many lines to skip at the top of each object, before the header line.",
-        examples=[2],
     )
     ragged: bool = Field(
         default=False,

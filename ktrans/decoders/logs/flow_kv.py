@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from ktrans.api import Context
-from ktrans.decoders.mapped.config import Given, MappingConfig
+from ktrans.decoders.mapped.config import Given, LinesConfig
 from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import KeyValue
 from ktrans.decoders.mapped.from_config import mapping_table
 from ktrans.decoders.read.key_value import KeyValueLayout
 
 
-class FlowKvDecoderConfig(MappingConfig, type="flow_kv"):
+class FlowKvDecoderConfig(LinesConfig, type="flow_kv"):
     """Options of the `flow_kv` decoder."""
-
-    dotted: ClassVar[bool] = False
 
     fields: Mapping[str, Given] = Field(
         description=(
@@ -42,24 +39,6 @@ class FlowKvDecoderConfig(MappingConfig, type="flow_kv"):
         max_length=1,
         description="Character between key and value.",
         examples=[":"],
-    )
-    quote: str | None = Field(
-        default='"',
-        min_length=1,
-        max_length=1,
-        description="Character around values that contain a delimiter; null if there is none.",
-        examples=["'"],
-    )
-    comments: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        default=(),
-        description="Beginnings of lines that are no records; they are skipped and counted.",
-        examples=[["#"]],
-    )
-    skip_lines: int = Field(
-        default=0,
-        ge=0,
-        description="How many lines to skip at the top of each object.",
-        examples=[2],
     )
 
 

@@ -6,20 +6,17 @@ Source: Google Cloud documentation, "About VPC Flow Logs records" and "LogEntry"
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ktrans.decoders.mapped.table import parse_path
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.read.raw_columns import Path
-from ktrans.flow.columns import coalesce_text, recode
+from ktrans.decoders.texts import changed, marked, where
 
 _PROJECT = re.compile(r"^projects/([^/]+)/logs/")
 _ZONE = re.compile(r"^([a-z]+(?:-[a-z]+)*-[a-z]+[0-9]+)-[a-z]$")
-_LOG_NAME_PATH = ("logName",)
 _PAYLOAD = ("jsonPayload",)
 
 REPORTERS: Mapping[str, tuple[str, str, str]] = {
@@ -53,18 +50,18 @@ def derive(work: PartialRows) -> None:
     _place(work)
     _verdict(work)
     _older_rtt(work)
-    if "account_id" in work.wanted:
-        _fill(work, "account_id", work.text(*_LOG_NAME_PATH), _project)
+    name = work.text("logName")
+    if "account_id" in work.wanted and name is not None:
+        work.fill("account_id", changed(name, _project))
 
 
 def _reporter(work: PartialRows, reporter: pa.DictionaryArray | None) -> None:
     if reporter is None:
         return
-    words = reporter.dictionary.to_pylist()
-    for place, column in enumerate(("reporter", "direction")):
-        if column in work.wanted:
-            texts = [None if w is None else _known(w)[place] for w in words]
-            work.columns[column] = recode(reporter, pa.array(texts, pa.string()))
+    if "reporter" in work.wanted:
+        work.columns["reporter"] = changed(reporter, lambda word: _known(word)[0])
+    if "direction" in work.wanted:
+        work.columns["direction"] = changed(reporter, lambda word: _known(word)[1])
 
 
 def _known(word: str) -> tuple[str | None, str | None]:
@@ -76,37 +73,31 @@ def _sides(work: PartialRows, reporter: pa.DictionaryArray | None) -> None:
     """Fill the columns that describe the capture point from the reporter's side."""
     if reporter is None:
         return
-    words = [*reporter.dictionary.to_pylist(), None]
-    codes = np.asarray(reporter.indices.fill_null(len(words) - 1))
     for side in ("src", "dest"):
-        here = np.array([w in REPORTERS and REPORTERS[w][2] == side for w in words])[codes]
+        sided = {word for word, found in REPORTERS.items() if found[2] == side}
+        here = marked(reporter, sided.__contains__)
         if not here.any():
             continue
-        mask = None if here.all() else pa.array(here)
         for column, paths in SIDED.items():
             if column not in work.wanted:
                 continue
             for path in paths:
                 found = work.text(*_inside(f"{side}_{path}"))
-                if found is None:
-                    continue
-                if mask is not None:
-                    codes_here = pc.if_else(mask, found.indices, pa.scalar(None, pa.int32()))
-                    found = pa.DictionaryArray.from_arrays(codes_here, found.dictionary)
-                _fill(work, column, found)
+                if found is not None:
+                    work.fill(column, found if here.all() else where(found, here))
 
 
 def _place(work: PartialRows) -> None:
     """Fill region, zone and subnet from the resource where the record has none."""
     location = work.text("resource", "labels", "location")
-    if "zone" in work.wanted:
-        _fill(work, "zone", location, lambda word: word if _ZONE.match(word) else None)
+    if "zone" in work.wanted and location is not None:
+        work.fill("zone", changed(location, lambda word: word if _ZONE.match(word) else None))
     if "region" in work.wanted and location is not None:
         own = work.columns.pop("region", None)
-        _fill(work, "region", location, _region)
-        _fill(work, "region", own)
+        work.fill("region", changed(location, _region))
+        work.fill("region", own)
     if "subnet_id" in work.wanted:
-        _fill(work, "subnet_id", work.text("resource", "labels", "subnetwork_name"))
+        work.fill("subnet_id", work.text("resource", "labels", "subnetwork_name"))
 
 
 def _region(location: str) -> str | None:
@@ -122,13 +113,11 @@ def _verdict(work: PartialRows) -> None:
     disposition = work.text("jsonPayload", "disposition")
     if disposition is None:
         return
-    words = disposition.dictionary.to_pylist()
     if "action" in work.wanted:
-        dropped = pa.array(["drop" if w == "DROPPED" else None for w in words], pa.string())
-        work.columns["action"] = recode(disposition, dropped)
-    if "attrs" in work.wanted and any(word != "DROPPED" for word in words):
-        others = pa.array([None if w == "DROPPED" else w for w in words], pa.string())
-        work.attrs["jsonPayload.disposition"] = recode(disposition, others)
+        work.columns["action"] = changed(disposition, {"DROPPED": "drop"}.get)
+    others = changed(disposition, lambda word: None if word == "DROPPED" else word)
+    if "attrs" in work.wanted and others.null_count < len(others):
+        work.attrs["jsonPayload.disposition"] = others
 
 
 def _older_rtt(work: PartialRows) -> None:
@@ -137,24 +126,7 @@ def _older_rtt(work: PartialRows) -> None:
     coarse = work.text("jsonPayload", "rtt_msec")
     if exact is None or coarse is None or "attrs" not in work.wanted:
         return
-    codes = pc.if_else(exact.is_valid(), coarse.indices, pa.scalar(None, pa.int32()))
-    work.attrs["jsonPayload.rtt_msec"] = pa.DictionaryArray.from_arrays(codes, coarse.dictionary)
-
-
-def _fill(
-    work: PartialRows,
-    column: str,
-    text: pa.DictionaryArray | None,
-    change: Callable[[str], str | None] | None = None,
-) -> None:
-    """Fill a column where it is null with a text, changed by distinct value if asked for."""
-    given = work.columns.get(column)
-    if text is None or (given is not None and given.null_count == 0):
-        return
-    if change is not None:
-        words = [None if word is None else change(word) for word in text.dictionary.to_pylist()]
-        text = recode(text, pa.array(words, pa.string()))
-    work.columns[column] = text if given is None else coalesce_text(given, text)
+    work.attrs["jsonPayload.rtt_msec"] = where(coarse, exact.is_valid())
 
 
 def _project(name: str) -> str | None:

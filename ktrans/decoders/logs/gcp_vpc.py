@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ktrans.api import ComponentConfig, Head, Sniff
 from ktrans.decoders.frames.block import Block
@@ -53,7 +54,8 @@ class GcpVpcDecoder(MappedDecoder[ComponentConfig]):
             return self._builder.build(raw, block.uri, block.first)
         read = [raw for raw in self._reader.sort_out(block.data) if raw is not None]
         rows = joined([self._placed.build(raw, block.uri, block.first) for raw in read])
-        return replace(rows, batch=rows.batch.select(self._schema.names))
+        order = pc.sort_indices(rows.batch["source_pos"])
+        return replace(rows, batch=rows.batch.take(order).select(self._schema.names))
 
 
 def _sniff(head: Head) -> Sniff | None:

@@ -19,6 +19,7 @@ from ktrans.decoders.integers import to_integers
 from ktrans.decoders.log import LIKELY, Json, Log, col, first_of, keys
 from ktrans.decoders.mapped.table import Col
 from ktrans.decoders.read.raw_columns import RawColumns
+from ktrans.decoders.texts import where
 from ktrans.decoders.times import TimeUnit
 from ktrans.decoders.values import Coerced, Convert, Rule, coerce, is_ip_type, text_of
 
@@ -55,8 +56,7 @@ def _frames_without_ip(raw: RawColumns) -> pa.DictionaryArray | None:
             names = named_records(text_of(column), path[0], lambda word: not is_ip_type(word))
     if names is None or addressed.all():
         return None
-    codes = pc.if_else(pa.array(addressed), pa.scalar(None, pa.int32()), names.indices)
-    found = pa.DictionaryArray.from_arrays(codes, names.dictionary)
+    found = where(names, ~addressed)
     return found if found.null_count < raw.rows else None
 
 

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.decoders.log import LIKELY, Json, Log, any_of, col, keys
-from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.partial_rows import REPORTERS, PartialRows
 from ktrans.decoders.read.raw_columns import RawColumns
-from ktrans.flow.columns import coalesce_text, recode
+from ktrans.decoders.texts import changed
+from ktrans.flow.columns import coalesce_text
 from ktrans.flow.tcp_flags import TCP_FLAGS
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
@@ -70,9 +71,7 @@ def _derive(work: PartialRows) -> None:
             work.columns[column] = service
     direction = work.columns.get("direction")
     if "reporter" in work.wanted and direction is not None:
-        sides = {"ingress": "destination", "egress": "source"}
-        words = [sides.get(word) for word in direction.dictionary.to_pylist()]
-        work.columns["reporter"] = recode(direction, pa.array(words, pa.string()))
+        work.columns["reporter"] = changed(direction, REPORTERS.get)
 
 
 def _protocol(work: PartialRows) -> None:
@@ -104,8 +103,7 @@ def _service(work: PartialRows, side: str) -> pa.DictionaryArray | None:
     found = None
     workloads = work.text(side, "workloads")
     if workloads is not None:
-        names = [_workload(text) for text in workloads.dictionary.to_pylist()]
-        found = recode(workloads, pa.array(names, pa.string()))
+        found = changed(workloads, _workload)
     pods = work.text(side, "pod_name")
     if pods is not None:
         found = pods if found is None else coalesce_text(found, pods)
@@ -118,9 +116,9 @@ def _service(work: PartialRows, side: str) -> pa.DictionaryArray | None:
     return coalesce_text(spaced, found)
 
 
-def _workload(text: str | None) -> str | None:
+def _workload(text: str) -> str | None:
     try:
-        some = msgspec.json.decode(text or "[]")
+        some = msgspec.json.decode(text)
     except UNREADABLE_JSON:
         return None
     first = some[0] if isinstance(some, list) and some else None

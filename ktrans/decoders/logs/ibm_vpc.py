@@ -9,6 +9,8 @@ Source: IBM Cloud documentation, VPC, "Analyzing flow logs" (format of objects, 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +18,7 @@ import pyarrow.compute as pc
 from ktrans.decoders.frames.ibm import KEY, KEY_FACTS, IbmDocument
 from ktrans.decoders.log import Log, col, keys
 from ktrans.decoders.partial_rows import PartialRows
-from ktrans.flow.columns import coalesce_text, recode
+from ktrans.decoders.texts import changed
 
 _CRN_REGION, _CRN_SCOPE = 5, 6
 _STATES = {"ok": "OK", "skip data": "SKIPDATA"}
@@ -29,10 +31,7 @@ def _derive(work: PartialRows) -> None:
     for column, place in (("region", _CRN_REGION), ("account_id", _CRN_SCOPE)):
         crn = work.text("vpc_crn")
         if column in work.wanted and crn is not None:
-            words = [_crn_part(word, place) for word in crn.dictionary.to_pylist()]
-            found = recode(crn, pa.array(words, pa.string()))
-            given = work.columns.get(column)
-            work.columns[column] = found if given is None else coalesce_text(given, found)
+            work.fill(column, changed(crn, partial(_crn_part, place=place)))
     if "flow_state" in work.wanted:
         began, begin_known = _flag(work, "was_initiated")
         ended, end_known = _flag(work, "was_terminated")
@@ -42,9 +41,9 @@ def _derive(work: PartialRows) -> None:
         work.columns["flow_state"] = pa.DictionaryArray.from_arrays(indices, states)
 
 
-def _crn_part(crn: str | None, place: int) -> str | None:
+def _crn_part(crn: str, place: int) -> str | None:
     """Return a part of crn:version:cname:ctype:service:location:scope:instance:type:resource."""
-    parts = (crn or "").split(":")
+    parts = crn.split(":")
     return parts[place].removeprefix("a/") or None if len(parts) > place else None
 
 

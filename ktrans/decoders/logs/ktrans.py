@@ -15,11 +15,10 @@ from ktrans.api import Head, Sniff
 from ktrans.decoders.flow_rule import ADDRESSES, TIMES
 from ktrans.decoders.log import LIKELY, SURE, Json, Log, Parquet, col
 from ktrans.decoders.partial_rows import PartialRows
-from ktrans.decoders.values import Rule, coerce, text_of
+from ktrans.decoders.values import Rule, coerce, kind_of, text_of
 from ktrans.flow.schema import NAMES
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
-_ADDRESSES = frozenset({"src_addr", "dst_addr", "src_pkt_addr", "dst_pkt_addr"})
 _LINEAGE = (("source_uri",), ("source_pos",))
 _TELLING = frozenset({"provider", "log_type", "source_uri"})
 """Names that only ktrans gives; other tools may use those of addresses and times."""
@@ -27,7 +26,7 @@ _TELLING = frozenset({"provider", "log_type", "source_uri"})
 
 def _rule(name: str) -> dict[str, Any]:
     # Addresses may have been replaced by hashes before the rows were written.
-    return {"kind": "text", "nulls": ()} if name in _ADDRESSES else {}
+    return {"kind": "text", "nulls": ()} if kind_of(name) == "address" else {}
 
 
 def _derive(rows: PartialRows) -> None:

@@ -15,8 +15,8 @@ import pyarrow as pa
 from ktrans.decoders.log import Json, Log, col, texts, where
 from ktrans.decoders.oci_regions import REGIONS
 from ktrans.decoders.partial_rows import PartialRows
-from ktrans.decoders.values import Coerced, Wrong, marked, text_of
-from ktrans.flow.columns import coalesce_text, recode
+from ktrans.decoders.texts import changed, marked
+from ktrans.decoders.values import Coerced, Wrong, text_of
 
 _EVENT = "com.oraclecloud.vcn.flowlogs."
 _NAME = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)+$")
@@ -37,35 +37,24 @@ def _read_type(column: pa.Array) -> Coerced:
     """Convert an event type to a status; a text that is not the name of an event is wrong."""
     kinds = text_of(column)
     wrong = marked(kinds, lambda kind: not _is_name(kind))
-    words = [
-        None if kind is None else _STATUSES.get(kind.rpartition(".")[2])
-        for kind in kinds.dictionary.to_pylist()
-    ]
-    status = recode(kinds, pa.array(words, pa.string()))
-    return status, None if wrong is None else Wrong.of(wrong, "wrong_type")
+    status = changed(kinds, lambda kind: _STATUSES.get(kind.rpartition(".")[2]))
+    return status, Wrong.of(wrong, "wrong_type")
 
 
 def _derive(work: PartialRows) -> None:
     """Fill the status from the event type where the data has none, and the region from an OCID."""
     for place, kinds in work.values("type"):
-        status = work.take(place, _read_type, kinds, "log_status")
-        given = work.columns.get("log_status")
-        work.columns["log_status"] = status if given is None else coalesce_text(given, status)
+        work.fill("log_status", work.take(place, _read_type, kinds, "log_status"))
     if "region" in work.wanted:
         for name in ("vnicocid", "logid"):
             ocid = work.text("oracle", name)
-            if ocid is None:
-                continue
-            region = recode(
-                ocid, pa.array([_region(w) for w in ocid.dictionary.to_pylist()], pa.string())
-            )
-            given = work.columns.get("region")
-            work.columns["region"] = region if given is None else coalesce_text(given, region)
+            if ocid is not None:
+                work.fill("region", changed(ocid, _region))
 
 
-def _region(ocid: str | None) -> str | None:
+def _region(ocid: str) -> str | None:
     """Return the region in an OCID: ocid1.<type>.<realm>.<region or its short key>.<unique>."""
-    parts = (ocid or "").split(".")
+    parts = ocid.split(".")
     if len(parts) < 5 or not parts[3]:  # noqa: PLR2004
         return None
     return REGIONS.get(parts[3].lower(), parts[3])

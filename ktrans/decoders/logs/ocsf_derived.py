@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.partial_rows import REPORTERS, PartialRows
+from ktrans.decoders.texts import changed, marked, where
 from ktrans.flow.columns import coalesce_text, constant_text, recode
 from ktrans.flow.target_schemas.ocsf import OCSF_PRODUCTS
 
@@ -29,18 +30,7 @@ def derive(work: PartialRows) -> None:
     _places(work)
     direction = work.columns.get("direction")
     if "reporter" in work.wanted and direction is not None:
-        observed = recode(
-            direction,
-            pa.array(
-                [
-                    {"ingress": "destination", "egress": "source"}.get(word)
-                    for word in direction.dictionary.to_pylist()
-                ],
-                pa.string(),
-            ),
-        )
-        given = work.columns.get("reporter")
-        work.columns["reporter"] = observed if given is None else coalesce_text(given, observed)
+        work.fill("reporter", changed(direction, REPORTERS.get))
 
 
 def _log_type(work: PartialRows) -> None:
@@ -49,12 +39,12 @@ def _log_type(work: PartialRows) -> None:
     answer = constant_text("ocsf.network_activity", work.rows)
     product = work.text(*_PRODUCT)
     if product is not None:
-        known = [_LOG_TYPES.get((word or "").lower()) for word in product.dictionary.to_pylist()]
-        answer = coalesce_text(recode(product, pa.array(known, pa.string())), answer)
+        known = changed(product, lambda word: _LOG_TYPES.get(word.lower()))
+        answer = coalesce_text(known, answer)
     log = work.text(*_LOG)
     if log is not None:
-        kept = [word if word in OCSF_PRODUCTS else None for word in log.dictionary.to_pylist()]
-        answer = coalesce_text(recode(log, pa.array(kept, pa.string())), answer)
+        kept = changed(log, lambda word: word if word in OCSF_PRODUCTS else None)
+        answer = coalesce_text(kept, answer)
     work.columns["log_type"] = answer
 
 
@@ -67,10 +57,8 @@ def _packet_address(work: PartialRows, side: str) -> None:
     first = pc.extract_regex(between.dictionary, r'^\["(?P<ip>[^"\\]+)"').field("ip")
     first = pc.if_else(pc.equal(first, ""), pa.scalar(None, pa.string()), first)
     addresses = recode(between, first)
-    there = np.asarray(addresses.is_valid())
-    codes = pc.if_else(pa.array(there), own.indices, pa.scalar(None, pa.int32()))
     if f"{side}_pkt_addr" in work.wanted:
-        work.columns[f"{side}_pkt_addr"] = pa.DictionaryArray.from_arrays(codes, own.dictionary)
+        work.columns[f"{side}_pkt_addr"] = where(own, addresses.is_valid())
     work.columns[f"{side}_addr"] = coalesce_text(addresses, own)
 
 
@@ -85,27 +73,18 @@ def _places(work: PartialRows) -> None:
         for side in ("src", "dst")
     )
     at_src, at_dst = (_any_valid(list(side.values()), work.rows) for side in (src, dst))
-    take_dst = at_dst & (_inbound(work) | ~at_src)
+    direction = work.columns.get("direction")
+    inbound = False if direction is None else marked(direction, "ingress".__eq__)
+    take_dst = at_dst & (inbound | ~at_src)
     for column in _PLACES:
         if column in work.wanted:
             work.columns[column] = coalesce_text(
-                _where(dst[column], take_dst), _where(src[column], ~take_dst)
+                where(dst[column], take_dst), where(src[column], ~take_dst)
             )
     both = np.asarray(src["vpc_id"].is_valid()) & np.asarray(dst["vpc_id"].is_valid())
     for column, values in (("src_vpc", src["vpc_id"]), ("dst_vpc", dst["vpc_id"])):
         if column in work.wanted and both.any():
-            work.columns[column] = _where(values, both)
-
-
-def _inbound(work: PartialRows) -> np.ndarray:
-    direction = work.columns.get("direction")
-    if direction is None:
-        return np.zeros(work.rows, bool)
-    words = [word == "ingress" for word in direction.dictionary.to_pylist()]
-    rows: np.ndarray = np.array([*words, False])[
-        np.asarray(direction.indices.fill_null(len(words)))
-    ]
-    return rows
+            work.columns[column] = where(values, both)
 
 
 def _any_valid(columns: list[pa.DictionaryArray], rows: int) -> np.ndarray:
@@ -113,11 +92,6 @@ def _any_valid(columns: list[pa.DictionaryArray], rows: int) -> np.ndarray:
     for column in columns:
         found |= np.asarray(column.is_valid())
     return found
-
-
-def _where(column: pa.DictionaryArray, mask: np.ndarray) -> pa.DictionaryArray:
-    codes = pc.if_else(pa.array(mask), column.indices, pa.scalar(None, pa.int32()))
-    return pa.DictionaryArray.from_arrays(codes, column.dictionary)
 
 
 READS: dict[tuple[str, ...], tuple[str, ...]] = {

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from ktrans.decoders.durations import end_from_duration, to_microseconds
 from ktrans.decoders.log import LIKELY, Json, Log, ZeekText, col, first_of, keys, pattern, where
 from ktrans.decoders.partial_rows import PartialRows
+from ktrans.decoders.texts import where as only_where
 from ktrans.flow.addresses import ip_versions
 
 _ICMP, _ICMP6 = 1, 58
@@ -39,8 +40,7 @@ def _derive(rows: PartialRows) -> None:
         for name in ("id.orig_p", "id.resp_p"):
             text = rows.text(name)
             if text is not None:
-                codes = pc.if_else(icmp, text.indices, pa.scalar(None, pa.int32()))
-                rows.attrs[name] = pa.DictionaryArray.from_arrays(codes, text.dictionary)
+                rows.attrs[name] = only_where(text, icmp)
 
 
 LOG = Log(

@@ -190,6 +190,31 @@ class MappingConfig(ComponentConfig):
             yield self.scale_by
 
 
+class LinesConfig(MappingConfig):
+    """Options of decoders of text with one record a line."""
+
+    dotted: ClassVar[bool] = False
+
+    quote: str | None = Field(
+        default='"',
+        min_length=1,
+        max_length=1,
+        description="Character around values that contain a delimiter; null if there is none.",
+        examples=["'"],
+    )
+    comments: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        description="Beginnings of lines that are no records; they are skipped and counted.",
+        examples=[["#"]],
+    )
+    skip_lines: int = Field(
+        default=0,
+        ge=0,
+        description="How many lines to skip at the top of each object, before a header line.",
+        examples=[2],
+    )
+
+
 def check_fields(fields: Mapping[str, Given], *, dotted: bool = True) -> None:
     """Raise an error if a mapping cannot be used.
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ktrans.api import ComponentConfig, Context, Payload
 from ktrans.decoders.base import FlowDecoder, refuse_parquet
-from ktrans.decoders.flow_rule import TIMES
+from ktrans.decoders.flow_rule import ADDRESSES, TIMES
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.csv import DelimitedLayout
 from ktrans.decoders.frames.head import first_bytes
@@ -29,7 +29,6 @@ from ktrans.decoders.time_limits import TimeLimits
 from ktrans.flow.schema import with_other_values
 
 C = TypeVar("C", bound=ComponentConfig)
-_ADDRESSES = ("src_addr", "dst_addr")
 
 
 class MappedDecoder(FlowDecoder[C]):
@@ -106,7 +105,7 @@ class MappedDecoder(FlowDecoder[C]):
         return any(
             _has(value, envelope + path)
             for each in self.table.columns
-            if each.column in _ADDRESSES
+            if each.column in ADDRESSES
             for path in each.paths
             for envelope in self.table.envelopes
         )

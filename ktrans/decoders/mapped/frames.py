@@ -40,9 +40,9 @@ class Frame(abc.ABC):
     json: ClassVar[bool] = False
     lines: ClassVar[bool] = True
 
-    @abc.abstractmethod
     def accepts(self, head: bytes) -> bool:
-        """Return whether an object's first bytes look like this frame."""
+        """Return whether an object's first bytes look like this frame: by default, like text."""
+        return not _is_json(head) and not head.startswith(_PARQUET)
 
     @abc.abstractmethod
     def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
@@ -104,10 +104,6 @@ class Delimited(Frame):
     header: bool = True
     skip_lines: int = 0
     mapped: frozenset[str] = frozenset()
-
-    def accepts(self, head: bytes) -> bool:
-        """Return whether an object's first bytes are neither JSON nor a Parquet file."""
-        return not _is_json(head) and not head.startswith(_PARQUET)
 
     def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
         """Cut an object into blocks of whole lines.
@@ -174,10 +170,6 @@ class KeyValue(Frame):
 
     layout: KeyValueLayout
     skip_lines: int = 0
-
-    def accepts(self, head: bytes) -> bool:
-        """Return whether an object's first bytes are neither JSON nor a Parquet file."""
-        return not _is_json(head) and not head.startswith(_PARQUET)
 
     def blocks(self, payload: Payload, limits: Limits) -> Iterator[Block]:
         """Cut an object into blocks of whole lines."""

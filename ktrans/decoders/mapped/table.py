@@ -12,8 +12,9 @@ import pyarrow as pa
 from ktrans.decoders.flow_rule import REQUIRED, named_records
 from ktrans.decoders.partial_rows import PartialRows
 from ktrans.decoders.read.raw_columns import Path, RawColumns
+from ktrans.decoders.texts import changed
 from ktrans.decoders.values import Coerced, Convert, Rule, kind_of, text_of
-from ktrans.flow.columns import coalesce_text, recode
+from ktrans.flow.columns import coalesce_text
 
 _SEGMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([^."]+)')
 
@@ -76,9 +77,7 @@ def each_text(change: Callable[[str], str | None]) -> Convert:
     """Return a conversion that changes each distinct text; None means that there is no value."""
 
     def convert(column: pa.Array) -> Coerced:
-        text = text_of(column)
-        words = [None if word is None else change(word) for word in text.dictionary.to_pylist()]
-        return recode(text, pa.array(words, pa.string())), None
+        return changed(text_of(column), change), None
 
     return convert
 

@@ -11,7 +11,7 @@ from pyarrow import csv
 
 from ktrans.decoders.azure.fields import (
     CODES,
-    COLUMNS_OF,
+    COLUMN_OF,
     NAMES,
     REQUIRED_FIELDS,
     RULES,
@@ -25,14 +25,17 @@ from ktrans.decoders.partial_rows import Unread
 from ktrans.decoders.read.azure_lines import TupleLines
 from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.time_limits import TimeLimits
-from ktrans.decoders.values import CSV_TYPES, NUMBERS, TYPES, Wrong, coerce, explain
+from ktrans.decoders.values import CSV_TYPES, NUMBERS, TYPES, Reason, Wrong, coerce, explain
 from ktrans.decoders.values import Kind as FieldKind
-from ktrans.kit.text.lines import line_bounds
+from ktrans.kit.text.lines import line_bounds, not_utf8
 
-_MISSING = {"time": "bad_timestamp", "source_ip": "bad_address", "destination_ip": "bad_address"}
+_MISSING: dict[str, Reason] = {
+    "time": "bad_timestamp",
+    "source_ip": "bad_address",
+    "destination_ip": "bad_address",
+}
 _COMMA = ord(",")
 _BLANK = ord(" ")
-_ASCII = 0x7F
 _PARSE = csv.ParseOptions(quote_char=False, double_quote=False, ignore_empty_lines=False)
 
 
@@ -52,7 +55,7 @@ class Tuples:
 
     def unread_values(self) -> dict[str, int]:
         """Return how many values could not be read, by flow column."""
-        counts = ({COLUMNS_OF[n]: len(c) - c.null_count} for n, c in self.unread.items())
+        counts = ({COLUMN_OF[n]: len(c) - c.null_count} for n, c in self.unread.items())
         return added(*counts)
 
 
@@ -140,13 +143,8 @@ def _check(
     checked, wrong = coerce(RULES[name], column)
     if name == "time":
         wrong = _both(wrong, times.wrong(checked))
-    if wrong is None and name in _MISSING and column.null_count:
-        rows = np.flatnonzero(np.asarray(column.is_null()))
-        wrong = Wrong(rows, (_MISSING[name],) * len(rows))
-    elif wrong is not None and name in _MISSING and column.null_count:
-        empty = np.flatnonzero(np.asarray(column.is_null()))
-        rows = np.concatenate([wrong.rows, empty])
-        wrong = Wrong(rows, (*wrong.reasons, *(_MISSING[name],) * len(empty)))
+    if name in _MISSING and column.null_count:
+        wrong = _both(wrong, Wrong.of(np.asarray(column.is_null()), _MISSING[name]))
     return checked, wrong
 
 
@@ -192,17 +190,11 @@ def _note_bytes(
     for line in np.unique(np.searchsorted(ends, np.flatnonzero(control))).tolist():
         bad[line] = True
         faults.add(line, "control_character", "a control character in a tuple")
-    try:
-        plain.decode("utf-8")
-    except UnicodeDecodeError:
-        for line in np.unique(np.searchsorted(ends, np.flatnonzero(content > _ASCII))).tolist():
-            try:
-                plain[starts[line] : ends[line]].decode("utf-8")
-            except UnicodeDecodeError as error:
-                if not bad[line]:
-                    bad[line] = True
-                    found = f"the byte at position {error.start + 1} of the tuple is not UTF-8"
-                    faults.add(line, "invalid_utf8", found)
+    for line, error in not_utf8(plain, starts, ends):
+        if not bad[line]:
+            bad[line] = True
+            found = f"the byte at position {error.start + 1} of the tuple is not UTF-8"
+            faults.add(line, "invalid_utf8", found)
 
 
 def _read_good(
@@ -237,7 +229,7 @@ def _read_good(
         if wrong is None:
             continue
         if name not in REQUIRED_FIELDS:
-            unread[name] = Unread(name, COLUMNS_OF[name], wrong, column).texts(len(lines))
+            unread[name] = Unread(name, COLUMN_OF[name], wrong, column).texts(len(lines))
             continue
         fresh = ~seen[wrong.rows]
         rows = wrong.rows[fresh]

@@ -9,7 +9,6 @@ from then on.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import repeat
@@ -33,7 +32,7 @@ from ktrans.decoders.read.gcp_members import (
     spread,
 )
 from ktrans.decoders.read.json_careful import gather_objects, json_column, read_carefully
-from ktrans.decoders.read.json_values import decode_json, encode_json
+from ktrans.decoders.read.json_values import NO_FIELD_NAME, decode_json, encode_json
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
@@ -46,8 +45,6 @@ _MAX_TRIES = 3
 """A second try is needed where members are unknown, a third if another thread met others."""
 _REMEMBERED_BYTES = 4096
 """Longer groups are parsed in each block, or remembering them would take much memory."""
-_NO_NAME = re.compile(r'[\x00-\x1f"\\]')
-"""Characters that the name of a member of a parser's object cannot have."""
 
 
 class GcpReader:
@@ -63,19 +60,17 @@ class GcpReader:
 
     def read(self, data: bytes, records: int) -> RawColumns | None:
         """Read a block of one entry a line; None if one of them is not as expected."""
-        native = self._read(data)
-        return native if native is not None and native.rows == records else None
-
-    def _read(self, data: bytes) -> RawColumns | None:
         for _ in range(_MAX_TRIES):
             members = self._members
             try:
-                return self._native(members, members.decoder.decode_lines(data))
+                native = self._native(members, members.decoder.decode_lines(data))
             except msgspec.ValidationError:
                 if not self._learn(members, data):
                     return None
             except UNREADABLE:
                 return None
+            else:
+                return native if native.rows == records else None
         return None
 
     def _native(self, members: Members, entries: list[Any]) -> RawColumns:
@@ -106,7 +101,7 @@ class GcpReader:
         learned = dict(members.learned)
         for place, names in unknown.items():
             learned[place] = (*learned.get(place, ()), *names)
-            if len(learned[place]) > _MAX_LEARNED or any(map(_NO_NAME.search, names)):
+            if len(learned[place]) > _MAX_LEARNED or any(map(NO_FIELD_NAME.search, names)):
                 return False
         self._members = Members(self._wanted, learned)
         return bool(unknown)

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from ktrans.decoders.read.json_careful import gather_objects
-from ktrans.decoders.read.json_values import decode_json
+from ktrans.decoders.read.json_values import attribute, decode_json
 from ktrans.decoders.read.raw_columns import Path, Shape
 from ktrans.decoders.values import text_of
 from ktrans.kit.arrow_faults import ARROW_FAULTS
@@ -226,8 +226,8 @@ class Members:
         names: dict[str, str] = {}
 
         def add(name: str, kind: Any, default: Any) -> None:
-            names[_attribute(name)] = name
-            members.append((_attribute(name), kind, default))
+            names[attribute(name)] = name
+            members.append((attribute(name), kind, default))
 
         for name, kind in self._wanted[place].items():
             if name not in grouped:
@@ -266,12 +266,7 @@ class Members:
     ) -> Iterator[tuple[Path, Any, list[Any]]]:
         """Yield path, type and values of each member."""
         for name, kind in self._wanted[place].items():
-            yield (*place, name), kind, list(map(attrgetter(_attribute(name)), objects))
+            yield (*place, name), kind, list(map(attrgetter(attribute(name)), objects))
         for name in self._below(place):
-            inner = list(map(attrgetter(_attribute(name)), objects))
+            inner = list(map(attrgetter(attribute(name)), objects))
             yield from self.values(inner, (*place, name))
-
-
-def _attribute(name: str) -> str:
-    """Return a Python name that is unique to a member."""
-    return "m" + name.encode("utf-8", "surrogatepass").hex()

@@ -65,13 +65,14 @@ def _common(pieces: Sequence[pa.Array]) -> pa.DataType:
         return kinds.pop()
     if kinds == {pa.int64(), pa.float64()}:
         integers = [piece for piece in pieces if piece.type == pa.int64()]
-        if all(_is_exact(piece) for piece in integers):
+        if all(is_exact(piece) for piece in integers):
             return pa.float64()
     return pa.string()
 
 
-def _is_exact(integers: pa.Array) -> bool:
-    bounds = pc.min_max(integers).as_py()
+def is_exact(numbers: pa.Array) -> bool:
+    """Return whether doubles hold each of some numbers exactly."""
+    bounds = pc.min_max(numbers).as_py()
     return bounds["min"] is None or -EXACT < bounds["min"] <= bounds["max"] < EXACT
 
 

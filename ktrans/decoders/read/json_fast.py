@@ -7,17 +7,15 @@ records are then read one by one; of duplicate keys the last one counts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ktrans.decoders.read.json_careful import EXACT, joined, read_carefully
-from ktrans.decoders.read.json_values import decode_json, json_text
+from ktrans.decoders.read.json_careful import is_exact, joined, read_carefully
+from ktrans.decoders.read.json_values import NO_FIELD_NAME, attribute, decode_json, json_text
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 from ktrans.kit.arrow_faults import ARROW_FAULTS
 from ktrans.kit.text.arrow_json import read_json, suits_arrow
@@ -26,8 +24,6 @@ from ktrans.kit.text.lines import line_bounds
 
 _PART_LINES = 256
 """A block that Arrow's parser refuses is tried again in parts, so that a bad record costs one."""
-
-_NO_FIELD_NAME = re.compile(r'[\x00-\x1f"\\]')
 
 
 class Parser:
@@ -112,7 +108,7 @@ class Parser:
                 if column.null_count < len(column):
                     nested.append(path)
                 continue
-            if pa.types.is_floating(column.type) and _inexact(column):
+            if pa.types.is_floating(column.type) and not is_exact(column):
                 return None
             found[path] = column
         if nested:
@@ -181,17 +177,12 @@ def _timestamps(fields: Iterable[pa.Field], above: Path) -> Iterator[Path]:
             yield from _timestamps(each.type, path)
 
 
-def _inexact(column: pa.Array) -> bool:
-    bounds = pc.min_max(column).as_py()
-    return bounds["min"] is not None and not (-EXACT < bounds["min"] <= bounds["max"] < EXACT)
-
-
 def _nested_texts(data: bytes, paths: Sequence[Path]) -> dict[Path, pa.Array] | None:
     """Return values that Arrow's parser does not keep unchanged as text, decoding nothing else.
 
     None if they cannot be read so, or have names that msgspec's types cannot have.
     """
-    if any(_NO_FIELD_NAME.search(name) for path in paths for name in path):
+    if any(NO_FIELD_NAME.search(name) for path in paths for name in path):
         return None
     try:
         records = msgspec.json.Decoder(_struct(paths, 0)).decode_lines(data)
@@ -203,9 +194,9 @@ def _nested_texts(data: bytes, paths: Sequence[Path]) -> dict[Path, pa.Array] | 
         for depth, name in enumerate(path):
             here = path[: depth + 1]
             if here not in read:
-                attribute = _attribute(name)
+                slot = attribute(name)
                 above = read[path[:depth]]
-                read[here] = [None if raw is None else getattr(raw, attribute) for raw in above]
+                read[here] = [None if raw is None else getattr(raw, slot) for raw in above]
         raws = read[path]
         column = pa.array([raw and bytes(raw) for raw in raws], pa.binary()).dictionary_encode()
         try:
@@ -216,11 +207,6 @@ def _nested_texts(data: bytes, paths: Sequence[Path]) -> dict[Path, pa.Array] | 
     return columns
 
 
-def _attribute(name: str) -> str:
-    """Make a Python name that no two keys share."""
-    return "k" + name.encode("utf-8", "surrogatepass").hex()
-
-
 def _struct(paths: Sequence[Path], depth: int) -> Any:
     """Make the type of a record of which only these paths matter."""
     below: dict[str, list[Path]] = {}
@@ -228,14 +214,14 @@ def _struct(paths: Sequence[Path], depth: int) -> Any:
         below.setdefault(path[depth], []).append(path)
     members = [
         (
-            _attribute(name),
+            attribute(name),
             msgspec.Raw if len(some[0]) == depth + 1 else _struct(some, depth + 1) | None,
             None,
         )
         for name, some in below.items()
     ]
     return msgspec.defstruct(
-        f"Nested{depth}", members, rename={_attribute(name): name for name in below}
+        f"Nested{depth}", members, rename={attribute(name): name for name in below}
     )
 
 

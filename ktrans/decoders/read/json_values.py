@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import msgspec
+
+NO_FIELD_NAME = re.compile(r'[\x00-\x1f"\\]')
+"""Characters that the name of a member of a parser's object cannot have."""
 
 
 class Spelled(float):
@@ -34,6 +38,11 @@ _DECODER = msgspec.json.Decoder(float_hook=_spelled)
 decode_json = _DECODER.decode
 decode_json_lines = _DECODER.decode_lines
 encode_json = msgspec.json.Encoder(enc_hook=_raw).encode
+
+
+def attribute(name: str) -> str:
+    """Return a Python name that no other key has."""
+    return "k" + name.encode("utf-8", "surrogatepass").hex()
 
 
 def json_text(value: Any) -> str:

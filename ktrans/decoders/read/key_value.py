@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.quotes import quoted
 from ktrans.decoders.read.raw_columns import Path, RawColumns
-from ktrans.kit.text.lines import line_bounds
+from ktrans.kit.text.lines import line_bounds, not_utf8
 
 PREFIX, WORDS = "_prefix", "_words"
 """Names of what has no key: the text before the first pair, and the words behind it."""
@@ -83,10 +83,9 @@ class KeyValueParser:
         starts, ends = line_bounds(data)
         left_out = self._left_out(data, starts, ends)
         bad = np.zeros(len(starts), dtype=bool)
-        if not data.isascii():
-            for line in _not_text(data, starts, ends):
-                bad[line] = True
-                faults.add(line, "bad_record", "not UTF-8")
+        for line, _ in not_utf8(data, starts, ends):
+            bad[line] = True
+            faults.add(line, "bad_record", "not UTF-8")
         tokens, odd = self._tokens(np.frombuffer(data, np.uint8), starts, ends)
         paired = np.zeros(len(starts), dtype=bool)
         paired[tokens.lines[tokens.cuts < tokens.ends]] = True
@@ -214,18 +213,6 @@ def comment_lines(data: bytes, starts: np.ndarray, comments: tuple[bytes, ...]) 
         for line in np.flatnonzero(first == text[0]).tolist():
             mask[line] |= data.startswith(text, starts[line])
     return mask
-
-
-def _not_text(data: bytes, starts: np.ndarray, ends: np.ndarray) -> Iterator[int]:
-    """Yield the lines that are not UTF-8."""
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        for line, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-            try:
-                data[start:end].decode()
-            except UnicodeDecodeError:
-                yield line
 
 
 def _trimmed(

@@ -17,8 +17,13 @@ import pyarrow.compute as pc
 from ktrans.api import Limits, Payload, RejectError, TruncatedError
 from ktrans.decoders.frames.block import Block, Refused
 from ktrans.decoders.read.python_values import rows_as_json
+<<<<<<< HEAD
 from ktrans.kit.arrow_faults import ARROW_FAULTS
 from ktrans.kit.text.inflate import RATIO_FREE_BYTES
+=======
+from ktrans.decoders.texts import by_row
+from ktrans.kit.text.inflate import check_ratio
+>>>>>>> less-decoders
 from ktrans.kit.text.lines import SHOWN_BYTES
 
 PARQUET_MAGIC = b"PAR1"
@@ -117,7 +122,7 @@ class _Pieces:
         """Yield blocks whose texts are not too large once they are written out for each row."""
         self.inflated += batch.nbytes
         if _widest(batch) * batch.num_rows <= _PIECE_BYTES:
-            self._check_ratio()
+            check_ratio(self.uri, self.size, self.inflated, self.limits)
             yield from self._block(batch)
             return
         widths = _widths(batch)
@@ -128,7 +133,7 @@ class _Pieces:
                 ends = np.cumsum(widths[done:row])
                 count = max(int(np.searchsorted(ends, _PIECE_BYTES, "right")), 1)
                 self.inflated += int(ends[count - 1])
-                self._check_ratio()
+                check_ratio(self.uri, self.size, self.inflated, self.limits)
                 yield from self._block(batch.slice(done, count))
                 done += count
             if row < batch.num_rows:
@@ -138,16 +143,6 @@ class _Pieces:
                 )
                 yield self._refused(batch.slice(row, 1), "line_too_long", detail)
                 done = row + 1
-
-    def _check_ratio(self) -> None:
-        allowed = max(RATIO_FREE_BYTES, self.limits.max_inflate_ratio * self.size)
-        if self.inflated > allowed:
-            raise RejectError(
-                f"{self.uri} inflates to more than {self.limits.max_inflate_ratio} times its size "
-                f"({self.size} bytes gave {self.inflated} so far)",
-                code="inflate_ratio",
-                hint="raise limits.max_inflate_ratio if the object is known to be harmless",
-            )
 
     def _block(self, batch: pa.RecordBatch) -> Iterator[Block]:
         if batch.num_rows:
@@ -212,7 +207,7 @@ def _widths(batch: pa.RecordBatch) -> np.ndarray:
     for column in batch.columns:
         lengths = _lengths(column)
         if lengths is not None and len(lengths):
-            widths += np.append(lengths, 0)[np.asarray(column.indices.fill_null(len(lengths)))]
+            widths += by_row(column, lengths, 0)
     return widths
 
 

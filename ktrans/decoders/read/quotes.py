@@ -36,12 +36,18 @@ def quoted(
     return inside, odd
 
 
-def _without_escaped(marks: np.ndarray, slashes: np.ndarray) -> np.ndarray:
-    """Drop the quotes that an odd number of backslashes is before."""
+def escaped_places(slashes: np.ndarray) -> np.ndarray:
+    """Return the places behind an odd number of backslashes, of which these are the places."""
     breaks = np.flatnonzero(np.diff(slashes) != 1)
     first = slashes[np.concatenate([np.zeros(1, dtype=np.int64), breaks + 1])]
     last = slashes[np.concatenate([breaks, np.array([len(slashes) - 1])])]
-    escaped = (last + 1)[(last - first) % 2 == 0]
+    places: np.ndarray = (last + 1)[(last - first) % 2 == 0]
+    return places
+
+
+def _without_escaped(marks: np.ndarray, slashes: np.ndarray) -> np.ndarray:
+    """Drop the quotes that an odd number of backslashes is before."""
+    escaped = escaped_places(slashes)
     kept = marks.copy()
     kept[escaped[escaped < len(marks)]] = False
     return kept

@@ -19,7 +19,7 @@ from ktrans.decoders.frames.block import Block
 from ktrans.decoders.read.raw_columns import Path, RawColumns
 from ktrans.decoders.rows import RowBuilder
 from ktrans.decoders.time_limits import TimeLimits
-from ktrans.decoders.values import CSV_TYPES, NUMBERS
+from ktrans.decoders.values import CSV_TYPES, NUMBERS, all_longer
 from ktrans.flow.schema import TEXT
 
 SUSPICIOUS = (b"\0", b"\r", b"\t", b"#", b"{")
@@ -125,7 +125,9 @@ def read_fast(plan: TextPlan, block: Block) -> RawColumns | None:
         return None
     if columns is None or any(len(column) != block.records for column in columns.values()):
         return None
-    if any(column.type == TEXT and has_empty(column.dictionary) for column in columns.values()):
+    if any(
+        column.type == TEXT and not all_longer(column.dictionary, 0) for column in columns.values()
+    ):
         return None
     if plan.layout.prefixed and columns[(LOGGED_AT,)].null_count:
         return None
@@ -181,12 +183,3 @@ def has_blank_pair(data: bytes) -> bool:
             if np.count_nonzero(part & _NOT_BLANK_BITS) != len(part):
                 return True
     return False
-
-
-def has_empty(values: pa.StringArray) -> bool:
-    """Return whether one of the distinct texts is empty."""
-    if not len(values):
-        return False
-    buffers = values.buffers()
-    offsets = np.frombuffer(buffers[1], np.int32)[values.offset : values.offset + len(values) + 1]
-    return bool((offsets[1:] == offsets[:-1]).any())

@@ -20,7 +20,7 @@ from ktrans.kit.retry import Retry, with_retries
 from ktrans.kit.state.tables import STATE_VERSION, too_new, versions
 
 MEMORY = ":memory:"
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 BUSY_SECS = 30
 """How long to wait for other pipelines that write to the same file."""
 

@@ -58,7 +58,7 @@ def _decoded(text: bytes) -> bytes:
 class PiecesStream(io.RawIOBase):
     """A stream of successive pieces of bytes."""
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
+    def __init__(self, pieces: Iterable[bytes | memoryview]) -> None:
         super().__init__()
         self._pieces = iter(pieces)
         self._piece = memoryview(b"")
@@ -77,7 +77,7 @@ class PiecesStream(io.RawIOBase):
             piece = next(self._pieces, None)
             if piece is None:
                 return b""
-            self._piece = memoryview(piece)
+            self._piece = memoryview(piece).cast("B")
         out, self._piece = self._piece[:size], self._piece[size:]
         return bytes(out)
 

@@ -78,6 +78,22 @@ def wait_for_more(payload: Payload, problem: Problem) -> None:
         )
 
 
+def check_ratio(name: str, size: int, given: int, limits: Limits) -> None:
+    """Raise an error if a few bytes have become too many.
+
+    Raises:
+        RejectError: `max_inflate_ratio` is exceeded.
+    """
+    ratio = limits.max_inflate_ratio
+    if given > max(RATIO_FREE_BYTES, ratio * size):
+        raise RejectError(
+            f"{name} inflates to more than {ratio} times its size "
+            f"({size} bytes gave {given} so far)",
+            code="inflate_ratio",
+            hint="raise limits.max_inflate_ratio if the object is known to be harmless",
+        )
+
+
 class _Decompressor(Protocol):
     @property
     def eof(self) -> bool: ...
@@ -198,15 +214,7 @@ class Inflater:
             outermost = outermost.outer
         for piece in pieces:
             self._bytes_out += len(piece)
-            size = outermost.bytes_in
-            allowed = max(RATIO_FREE_BYTES, self._limits.max_inflate_ratio * size)
-            if self._bytes_out > allowed:
-                raise RejectError(
-                    f"{self._name} inflates to more than {self._limits.max_inflate_ratio} times "
-                    f"its size ({size} bytes gave {self._bytes_out} so far)",
-                    code="inflate_ratio",
-                    hint="raise limits.max_inflate_ratio if the object is known to be harmless",
-                )
+            check_ratio(self._name, outermost.bytes_in, self._bytes_out, self._limits)
             yield piece
 
     def _members(self, start: bytes, stream: BinaryIO) -> Iterator[bytes]:
@@ -270,7 +278,14 @@ class Inflater:
         import pyarrow as pa
 
         given = 0
-        source = _Counted(self, start, stream)
+        ended = False
+
+        def raw() -> Iterator[bytes]:
+            nonlocal ended
+            yield from self._raw(start, stream)
+            ended = True
+
+        source = PiecesStream(raw())
         try:
             with pa.CompressedInputStream(pa.PythonFile(source, "r"), "zstd") as inflated:
                 while piece := inflated.read(_ZSTD_READ_BYTES):
@@ -279,7 +294,7 @@ class Inflater:
         except (OSError, pa.ArrowInvalid) as error:
             # Only a stream that ended in the middle is asked for more than there is.
             reason: Literal["truncated", "corrupt_stream"] = (
-                "truncated" if source.ended else "corrupt_stream"
+                "truncated" if ended else "corrupt_stream"
             )
             self.problem = Problem(reason, f"zstd: {error}")
             yield self._salvage(given)
@@ -315,33 +330,6 @@ def inflate_head(data: bytes, size: int) -> bytes:
         if len(head) >= size:
             break
     return head[:size]
-
-
-class _Counted(io.RawIOBase):
-    """The raw stream from its first byte; counts what is read.
-
-    Attributes:
-        ended: a read has found the end.
-    """
-
-    ended = False
-
-    def __init__(self, owner: Inflater, start: bytes, stream: BinaryIO) -> None:
-        self._owner = owner
-        self._start = start
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if self._start:
-            start, self._start = self._start, b""
-            return start + (self._stream.read(max(size - len(start), 0)) or b"")
-        data = self._stream.read(size) or b""
-        self.ended = not data
-        self._owner.bytes_in += len(data)
-        return data
 
 
 def _rest(decompressor: _Decompressor) -> bytes:

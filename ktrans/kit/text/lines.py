@@ -15,6 +15,7 @@ SHOWN_BYTES = 4096
 """How much of an overlong line its reject keeps."""
 
 _COUNT_STEP = 1 << 19
+_ASCII = 0x7F
 
 
 def shortened(raw: bytes, detail: str, longest: int) -> tuple[bytes, str, bool]:
@@ -67,6 +68,21 @@ def line_bounds(data: bytes) -> tuple[np.ndarray, np.ndarray]:
         starts[0] = 0
         starts[1:] = ends[:-1] + 1
     return starts, ends
+
+
+def not_utf8(
+    data: bytes, starts: np.ndarray, ends: np.ndarray
+) -> Iterator[tuple[int, UnicodeDecodeError]]:
+    """Yield the lines that are not UTF-8, each with the error."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        odd = np.flatnonzero(np.frombuffer(data, np.uint8) > _ASCII)
+        for line in np.unique(np.searchsorted(ends, odd)).tolist():
+            try:
+                data[starts[line] : ends[line]].decode("utf-8")
+            except UnicodeDecodeError as error:
+                yield line, error
 
 
 def cut_lines(chunks: Iterable[bytes], limits: Limits) -> Iterator[Lines | Overlong]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,8 @@ class Coded:
         return self.values.take(pa.array(self.codes))
 
 
-Column = Coded | Ints | str
-"""Texts by code, whole numbers, or one text for all rows."""
+Column: TypeAlias = Coded | Ints | str | pa.StringArray
+"""Texts by code, whole numbers, one text for all rows, or one for each."""
 
 
 def as_array(column: Column, rows: int) -> pa.Array:
@@ -66,6 +66,8 @@ def join(columns: Sequence[Column], rows: int, separator: str) -> pa.Array:
 
 
 def _text(column: Column) -> pa.Array | pa.StringScalar:
+    if isinstance(column, pa.Array):
+        return column
     if isinstance(column, str):
         return pa.scalar(column, pa.string())
     return column.array() if isinstance(column, Coded) else pc.cast(pa.array(column), pa.string())

@@ -17,7 +17,7 @@ from ktrans_generate.flows import Flows, Mix, draw
 from ktrans_generate.world import make_world
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import ReadableBuffer
 
 PIECE_ROWS = 64_000
 """Rows generated at a time, to limit memory; a multiple of every log's block."""
@@ -186,29 +186,3 @@ class Collector(io.RawIOBase):
         data = b"".join(self._pieces)
         self._pieces.clear()
         return data
-
-
-class PieceReader(io.RawIOBase):
-    """Reads pieces as one stream, one piece in memory at a time."""
-
-    def __init__(self, source: Iterator[bytes | memoryview]) -> None:
-        super().__init__()
-        self._source = source
-        self._left = memoryview(b"")
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fill a buffer."""
-        while not self._left:
-            piece = next(self._source, None)
-            if piece is None:
-                return 0
-            self._left = memoryview(piece).cast("B")
-        view = memoryview(buffer).cast("B")
-        count = min(len(view), len(self._left))
-        view[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count

@@ -23,10 +23,11 @@ from ktrans.api import (
     SplitChangedError,
     UsageError,
 )
+from ktrans.kit.text.encodings import PiecesStream
 from ktrans.kit.units import WholeSeconds
 from ktrans_generate.catalogue import LOGS, log_named
 from ktrans_generate.flows import Mix
-from ktrans_generate.objects import Compression, Container, PieceReader, Recipe, pieces
+from ktrans_generate.objects import Compression, Container, Recipe, pieces
 
 _NAMES = sorted(LOGS)
 
@@ -141,7 +142,7 @@ class GeneratedPayload(Payload):
 
     def open(self) -> BinaryIO:
         """Open the object from its start."""
-        reader = PieceReader(pieces(self._recipe, self.split.data["index"]))
+        reader = PiecesStream(pieces(self._recipe, self.split.data["index"]))
         return cast("BinaryIO", io.BufferedReader(reader, 1 << 20))
 
 

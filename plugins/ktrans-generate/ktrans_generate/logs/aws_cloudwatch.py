@@ -14,6 +14,7 @@ from ktrans_generate.catalogue import Log
 from ktrans_generate.columns import Coded
 from ktrans_generate.flows import Flows
 from ktrans_generate.logs.aws import DAMAGES, V2
+from ktrans_generate.logs.json_sheet import stamps
 
 _EVENTS = 100
 """Events in an envelope, all of one log stream."""
@@ -27,9 +28,7 @@ class Export(Log):
     def rows(self, flows: Flows, bad: np.ndarray, kinds: np.ndarray, first: int) -> pa.Array:
         """Write lines."""
         del first
-        seconds, codes = np.unique(flows.start, return_inverse=True)
-        texts = np.char.add(np.datetime_as_string(seconds.astype("M8[s]")), ".000Z ")
-        times = Coded.of(texts.tolist(), codes).array().cast(pa.binary())
+        times = stamps(flows.start, ".000Z ").array().cast(pa.binary())
         records = V2.records(flows, bad, kinds, damages=DAMAGES)
         return pc.binary_join_element_wise(times, records, b"\n", b"")
 
@@ -61,13 +60,13 @@ class Envelope(Log):
         ids = pc.utf8_lpad(
             pc.cast(pa.array(number + flows.start * 1_000_000), pa.string()), 56, "3"
         )
-        stamps = pc.cast(pa.array(flows.start * 1000), pa.string())
+        times = pc.cast(pa.array(flows.start * 1000), pa.string())
         return pc.binary_join_element_wise(
             before,
             '{"id":"',
             ids,
             '","timestamp":',
-            stamps,
+            times,
             ',"message":"',
             records,
             '"}',

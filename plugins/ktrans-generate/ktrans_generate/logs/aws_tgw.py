@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans_generate.columns import Coded, Ints
-from ktrans_generate.logs.aws import Field, Make, SpacedLog, View
+from ktrans_generate.logs.aws import V2, Field, Make, SpacedLog, View
 from ktrans_generate.world import World
 
 _GATEWAY = "tgw-0fe8421e2da071c5f"
 _ATTACHMENTS = 6
+_OWN = ("version", "account-id", "interface-id", "action")
 
 
 def _side(texts: Callable[[World], pa.Array], *, source: bool) -> Make:
@@ -61,20 +62,7 @@ TGW = SpacedLog(
         Field("tgw-src-az-id", _side(lambda w: w.zones, source=True)),
         Field("tgw-dst-az-id", _side(lambda w: w.zones, source=False)),
         Field("tgw-pair-attachment-id", _attachment(1)),
-        Field("srcaddr", lambda v: v.address(source=True)),
-        Field("dstaddr", lambda v: v.address(source=False)),
-        Field("srcport", lambda v: v.flows.src_port, "int32"),
-        Field("dstport", lambda v: v.flows.dst_port, "int32"),
-        Field("protocol", lambda v: v.flows.protocol, "int32"),
-        Field("packets", lambda v: v.flows.packets, "int64"),
-        Field("bytes", lambda v: v.flows.octets, "int64"),
-        Field("start", lambda v: v.flows.start, "int64", always=True),
-        Field("end", lambda v: v.flows.end, "int64", always=True),
-        Field(
-            "log-status",
-            lambda v: Coded.of(["OK", "NODATA", "SKIPDATA"], v.flows.status),
-            always=True,
-        ),
+        *(field for field in V2.fields if field.name not in _OWN),
         Field("type", lambda v: Coded.of(["IPv4", "IPv6"], v.flows.v6)),
         Field("packets-lost-no-route", _lost(31), "int64"),
         Field("packets-lost-blackhole", _lost(37), "int64"),

@@ -7,7 +7,7 @@ are texts, keys are in alphabetical order, parts that do not apply are left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from ktrans_generate.catalogue import Log
 from ktrans_generate.columns import Coded, Column, join, replace
 from ktrans_generate.flows import Flows
 from ktrans_generate.logs.aws import View
+from ktrans_generate.logs.json_sheet import stamps
 from ktrans_generate.world import REMOTES
 
 _REGIONS = ("europe-west1", "us-central1", "asia-south1")
@@ -169,12 +170,9 @@ class _Entries:
 
     def time(self, seconds: np.ndarray, salt: int, end: str = 'Z",') -> pa.Array:
         """Write times with nanoseconds."""
-        whole, codes = np.unique(seconds, return_inverse=True)
-        texts = np.char.add(np.datetime_as_string(whole.astype("M8[s]")), ".")
         nanos = (self.number * 7_919 + salt) * 104_729 % 1_000_000_000
         digits = pc.utf8_lpad(pa.array(nanos).cast(_TEXT), 9, "0")
-        stamps = Coded.of(texts.tolist(), codes).array()
-        return pc.binary_join_element_wise(stamps, digits, end, "")
+        return pc.binary_join_element_wise(stamps(seconds, ".").array(), digits, end, "")
 
     @cached_property
     def number(self) -> np.ndarray:
@@ -215,7 +213,7 @@ class _Entries:
         flows = self.flows
         drop = flows.reject
         dropped = [f'"disposition":"DROPPED","drop_reason":"{reason}",' for reason in _REASONS]
-        columns: list[Column | pa.Array] = [
+        columns: list[Column] = [
             '{"insertId":"',
             pa.array(flows.start * (1 << 20) + self.number).cast(_TEXT),
             '","jsonPayload":{',
@@ -250,24 +248,7 @@ class _Entries:
             '"timestamp":"',
             self.time(flows.end + 8, 3, 'Z"}\n'),
         ]
-        return _joined(columns, len(flows))
-
-
-def _joined(columns: Sequence[Column | pa.Array], rows: int) -> pa.Array:
-    """Join columns; arrays are taken as they are."""
-    parts: list[Any] = []
-    run: list[Column] = []
-    for column in columns:
-        if isinstance(column, pa.Array):
-            if run:
-                parts.append(join(run, rows, ""))
-            parts.append(column)
-            run = []
-        else:
-            run.append(column)
-    if run:
-        parts.append(join(run, rows, ""))
-    return pc.binary_join_element_wise(*parts, "").cast(pa.binary())
+        return join(columns, len(flows), "").cast(pa.binary())
 
 
 class VpcFlows(Log):

@@ -59,8 +59,8 @@ class GcpFirewall(JsonLog):
         has_metadata = flows.host % 8 != 0
         return [
             '{"insertId":"', flows.start * (1 << 20) + sheet.number(),
-            '","jsonPayload":{"connection":{"dest_ip":"', sheet.dst, '","dest_port":', sheet.dst_port,
-            ',"protocol":', flows.protocol, ',"src_ip":"', sheet.src, '","src_port":', sheet.src_port,
+            '","jsonPayload":{"connection":{"dest_ip":"', sheet.dst, '","dest_port":', flows.dst_port,
+            ',"protocol":', flows.protocol, ',"src_ip":"', sheet.src, '","src_port":', flows.src_port,
             '},"disposition":"', sheet.verdict("ALLOWED", "DENIED"), '",',
             Coded.of(["", *machines], np.where(has_metadata, flows.host + 1, 0)),
             Coded.of(rules, flows.egress + 2 * flows.reject),

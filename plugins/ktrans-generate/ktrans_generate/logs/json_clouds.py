@@ -28,11 +28,11 @@ class OciVcn(JsonLog):
         return [
             '{"datetime":', flows.start * 1000, ',"logContent":{"data":{"action":"',
             sheet.verdict("ACCEPT", "REJECT"), '","bytesOut":', sheet.octets,
-            ',"destinationAddress":"', sheet.dst, '","destinationPort":', sheet.dst_port,
+            ',"destinationAddress":"', sheet.dst, '","destinationPort":', flows.dst_port,
             ',"endTime":', flows.end, ',"flowid":"f', flows.host.astype(np.int64),
             '","packets":', flows.packets, ',"protocol":', flows.protocol,
             ',"protocolName":"', sheet.protocol_name(), '","sourceAddress":"', sheet.src,
-            '","sourcePort":', sheet.src_port, ',"startTime":', flows.start,
+            '","sourcePort":', flows.src_port, ',"startTime":', flows.start,
             ',"status":"OK","version":"2"},', *self._tail(sheet, "DataEvent"),
         ]  # fmt: skip
 
@@ -72,8 +72,8 @@ class AlibabaVpc(JsonLog):
         """Fill the template."""
         flows = sheet.flows
         return [
-            *self._head(sheet), '","srcaddr":"', sheet.src, '","srcport":"', _bare(sheet.src_port),
-            '","dstaddr":"', sheet.dst, '","dstport":"', _bare(sheet.dst_port), '","protocol":"',
+            *self._head(sheet), '","srcaddr":"', sheet.src, '","srcport":"', flows.src_port,
+            '","dstaddr":"', sheet.dst, '","dstport":"', flows.dst_port, '","protocol":"',
             flows.protocol, '","packets":"', flows.packets, '","bytes":"', sheet.octets,
             '","action":"', sheet.verdict("ACCEPT", "REJECT"), '","tcp-flags":"', flows.flags,
             '","traffic_path":"', Coded.of(["-", "1", "7"], np.where(flows.egress, 1 + ~flows.internal, 0)),
@@ -98,11 +98,6 @@ class AlibabaVpc(JsonLog):
             '","region":"', sheet.by_host(world.regions), '","direction":"',
             sheet.way("in", "out"), '","start":"', flows.start, '","end":"', flows.end,
         ]  # fmt: skip
-
-
-def _bare(column: Column) -> Column:
-    """Remove the quotes of a value that is written between quotes."""
-    return column.strip('"') if isinstance(column, str) else column
 
 
 class IbmVpc(JsonLog):
@@ -149,8 +144,8 @@ class IbmVpc(JsonLog):
             '{"start_time":"', start, '","end_time":"', end, '","connection_start_time":"', start,
             '","direction":"', sheet.way("I", "O"), '","action":"',
             sheet.verdict("accepted", "rejected"), '","initiator_ip":"', sheet.src,
-            '","target_ip":"', sheet.dst, '","initiator_port":', sheet.src_port,
-            ',"target_port":', sheet.dst_port, ',"transport_protocol":', flows.protocol,
+            '","target_ip":"', sheet.dst, '","initiator_port":', flows.src_port,
+            ',"target_port":', flows.dst_port, ',"transport_protocol":', flows.protocol,
             ',"ether_type":"IPv4","was_initiated":', Coded.of(["false", "true"], flows.peer % 2),
             ',"was_terminated":', Coded.of(["false", "true"], flows.peer % 3 == 0),
             ',"bytes_from_initiator":', sheet.octets, ',"packets_from_initiator":', flows.packets,

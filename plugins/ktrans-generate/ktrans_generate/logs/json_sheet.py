@@ -48,16 +48,6 @@ class Sheet(View):
         return self._or_changed("dst", self.address(source=False))
 
     @property
-    def src_port(self) -> Column:
-        """Source port."""
-        return self.flows.src_port
-
-    @property
-    def dst_port(self) -> Column:
-        """Destination port."""
-        return self.flows.dst_port
-
-    @property
     def octets(self) -> Column:
         """Bytes."""
         return self._or_changed("bytes", self.flows.octets)

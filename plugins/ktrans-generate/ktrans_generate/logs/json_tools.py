@@ -35,8 +35,8 @@ class AwsNetworkFirewall(JsonLog):
             sheet.by_host(sheet.world.zones), '","event_timestamp":"', flows.end,
             '","event":{"timestamp":"', end, '","flow_id":', 1_000_000_000_000_000 + sheet.number(),
             ',"event_type":"', Coded.of(["netflow", "alert"], is_alert), '","src_ip":"', sheet.src,
-            '","src_port":', sheet.src_port, ',"dest_ip":"', sheet.dst, '","dest_port":',
-            sheet.dst_port, ',"proto":"', sheet.protocol_name(), '","app_proto":"unknown"',
+            '","src_port":', flows.src_port, ',"dest_ip":"', sheet.dst, '","dest_port":',
+            flows.dst_port, ',"proto":"', sheet.protocol_name(), '","app_proto":"unknown"',
             Coded.of(["", *(f',"tcp":{{"tcp_flags":"{text}"}}' for text in flags)],
                      np.where(flows.protocol == TCP, flows.flags + 1, 0)),
             ',"netflow":{"pkts":', flows.packets, ',"bytes":', sheet.octets, ',"start":"', start,
@@ -73,14 +73,11 @@ class Hubble(JsonLog):
             '},"node_name":"', node, '","time":"', time, '"}',
         ]  # fmt: skip
 
-    def _l4(self, sheet: Sheet) -> Coded:
+    def _l4(self, sheet: Sheet) -> pa.StringArray:
         flows = sheet.flows
         ports: list[Column] = [
-            '"source_port":',
-            sheet.src_port,
-            ',"destination_port":',
-            sheet.dst_port,
-        ]
+            '"source_port":', flows.src_port, ',"destination_port":', flows.dst_port,
+        ]  # fmt: skip
         set_flags = [
             ",".join(f'"{name}":true' for name, bit in _FLAGS.items() if mask & bit)
             for mask in range(MASKS)
@@ -93,8 +90,7 @@ class Hubble(JsonLog):
         udp = join(['"UDP":{', *ports, "}"], len(flows), "")
         icmp = Coded.of(['"ICMPv4":{"type":8}', '"ICMPv6":{"type":128}'], flows.v6).array()
         which = np.where(flows.protocol == TCP, 0, np.where(flows.protocol == UDP, 1, 2))
-        text = pc.choose(pa.array(which), tcp, udp, icmp).dictionary_encode()
-        return Coded(text.dictionary, np.asarray(text.indices))
+        return pc.choose(pa.array(which), tcp, udp, icmp)
 
 
 def _swapped(flows: Flows, own: Coded, other: str, side: int) -> Coded:
@@ -120,8 +116,8 @@ class Cloudflare(JsonLog):
             Coded.of(["1", "100", "10000"], flows.host % 3), ',"ColoCode":"FRA","ColoCountry":"DE",',
             '"Direction":"', sheet.way("ingress", "egress"), '","IPSourceAddress":"', sheet.src,
             '","IPDestinationAddress":"', sheet.dst, '","IPProtocol":', flows.protocol,
-            ',"IPTotalLength":', length, ',"SourcePort":', sheet.src_port, ',"DestinationPort":',
-            sheet.dst_port, ',"TCPFlags":', flows.flags, ',"ICMPType":',
+            ',"IPTotalLength":', length, ',"SourcePort":', flows.src_port, ',"DestinationPort":',
+            flows.dst_port, ',"TCPFlags":', flows.flags, ',"ICMPType":',
             Coded.of(["0", "8"], flows.protocol == ICMP), ',"UDPChecksum":0,"Outcome":"',
             sheet.verdict("pass", "drop"), '","RuleID":"', Coded.of(["", "rule-7"], flows.reject), '"}',
         ]  # fmt: skip
@@ -142,7 +138,7 @@ class Goflow2(JsonLog):
             flows.end * 1_000_000_000, ',"bytes":', sheet.octets, ',"packets":', flows.packets,
             ',"src_addr":"', sheet.src, '","dst_addr":"', sheet.dst, '","etype":"',
             Coded.of(["IPv4", "IPv6"], flows.v6), '","proto":"', sheet.protocol_name(),
-            '","src_port":', sheet.src_port, ',"dst_port":', sheet.dst_port, ',"in_if":',
+            '","src_port":', flows.src_port, ',"dst_port":', flows.dst_port, ',"in_if":',
             flows.host.astype(np.int64) % 48, ',"out_if":1,"ip_tos":0,"tcp_flags":', flows.flags, "}",
         ]  # fmt: skip
 

@@ -33,9 +33,9 @@ class Ocsf(JsonLog):
         flows = sheet.flows
         return [
             *self._head(sheet),
-            '"src_endpoint":{"ip":"', sheet.src, '","port":', sheet.src_port,
+            '"src_endpoint":{"ip":"', sheet.src, '","port":', flows.src_port,
             self._place(sheet, source=True), '},"dst_endpoint":{"ip":"', sheet.dst, '","port":',
-            sheet.dst_port, self._place(sheet, source=False),
+            flows.dst_port, self._place(sheet, source=False),
             '},"connection_info":{"protocol_num":', flows.protocol, ',"protocol_ver":"',
             Coded.of(["IPv4", "IPv6"], flows.v6), '","tcp_flags":', flows.flags,
             ',"direction_id":', sheet.way("1", "2"), ',"direction":"',

@@ -54,7 +54,7 @@ class ZeekConn(JsonLog):
         state = np.where(flows.reject, 0, np.where(flows.protocol == TCP, 1, 2))
         return [
             flows.start, ".305988\tC", 1_000_000_000 + sheet.number(), "\t", sheet.src, "\t",
-            sheet.src_port, "\t", sheet.dst, "\t", sheet.dst_port, "\t",
+            flows.src_port, "\t", sheet.dst, "\t", flows.dst_port, "\t",
             Coded.of(["tcp", "udp", "icmp"], codes), "\t",
             Coded.of(["-", *_SERVICES.values()], np.where(flows.protocol == ICMP, 0, service)), "\t",
             self._duration(sheet), "\t", sheet.octets, "\t", np.where(flows.reject, 0, flows.octets * 3),
