@@ -48,6 +48,11 @@ def looks_like(payload: Payload, decoder: Component[Any], context: Context) -> s
     claim = max(claims.items(), key=lambda each: each[1].score, default=None)
     if claim is not None:
         return f"{claim[1].why}; write `decoder: {{type: {claim[0]}}}`"
+    return _looks(data)
+
+
+def _looks(data: bytes) -> str:
+    """Return what bytes that no decoder recognises look like."""
     for magic, what, hint in _MAGIC:
         if data.startswith(magic):
             return f"{what}; {hint}"

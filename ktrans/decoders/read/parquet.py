@@ -17,13 +17,9 @@ import pyarrow.compute as pc
 from ktrans.api import Limits, Payload, RejectError, TruncatedError
 from ktrans.decoders.frames.block import Block, Refused
 from ktrans.decoders.read.python_values import rows_as_json
-<<<<<<< HEAD
-from ktrans.kit.arrow_faults import ARROW_FAULTS
-from ktrans.kit.text.inflate import RATIO_FREE_BYTES
-=======
 from ktrans.decoders.texts import by_row
+from ktrans.kit.arrow_faults import ARROW_FAULTS
 from ktrans.kit.text.inflate import check_ratio
->>>>>>> less-decoders
 from ktrans.kit.text.lines import SHOWN_BYTES
 
 PARQUET_MAGIC = b"PAR1"

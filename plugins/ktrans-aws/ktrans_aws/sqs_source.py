@@ -116,7 +116,7 @@ class SqsSource(Source[SqsSourceConfig]):
     @once
     def objects(self) -> PlannedObjects:
         """Opens objects of any bucket; keys are `bucket/key`."""
-        return PlannedObjects(Reader(self._store, self.config, self.context.clock))
+        return PlannedObjects(Reader(self._store, self.config, self.context))
 
     def datasets(self) -> list[Dataset]:
         """Return the queue; its messages alone know the buckets."""

@@ -61,7 +61,7 @@ class FlowLogSource(AzureBlobSource):
 
     @once
     def objects(self) -> PlannedParts:
-        return PlannedParts(PartReader(self.container, self.config, self.context.clock))
+        return PlannedParts(PartReader(self.container, self.config, self.context))
 
     def open(self, split: Split) -> ObjectPayload:
         refuse_message(split)
