@@ -21,6 +21,9 @@ REQUIRED = ("start_time", "src_addr", "dst_addr", "packets", "bytes", "log_statu
 """Columns whose values must be readable if they are there. In any other column a value that cannot be
 read is null; it is counted and kept in attrs."""
 
+ZERO_DATE = "0000-00-00"
+"""How databases write that there is no date; a start of this kind is null, and costs no row."""
+
 ADDRESSES = ("src_addr", "dst_addr")
 TIMES = ("start_time", "end_time", "logged_at")
 NO_DATA = ("NODATA", "SKIPDATA")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.decoders.flow_rule import REQUIRED, ZERO_DATE
 from ktrans.decoders.read.raw_columns import Path, RawColumns
 from ktrans.decoders.texts import where
 from ktrans.decoders.values import Coerced, Wrong, text_of
@@ -26,12 +27,34 @@ class Unread:
         column: the flow column that it is for.
         wrong: the rows, and why.
         values: the field as it was read.
+        zero_dates: whether all of them are dates of zeros, which stand for no date.
     """
 
     name: str
     column: str
     wrong: Wrong
     values: pa.Array
+    zero_dates: bool = False
+
+    @property
+    def costs_rows(self) -> bool:
+        """Whether the rows are rejected, or only their column is null."""
+        return self.column in REQUIRED and not self.zero_dates
+
+    def split(self) -> Iterator[Unread]:
+        """Yield the dates of all zeros, as databases write for no date, apart from other values."""
+        zero = np.fromiter(
+            (self.shown(row).startswith(ZERO_DATE) for row in self.wrong.rows.tolist()), bool
+        )
+        if self.column != "start_time" or not zero.any():
+            yield self
+            return
+        for chosen, zeros in ((zero, True), (~zero, False)):
+            if chosen.any():
+                reasons = np.array(self.wrong.reasons)[chosen].tolist()
+                yield replace(
+                    self, wrong=Wrong(self.wrong.rows[chosen], tuple(reasons)), zero_dates=zeros
+                )
 
     def shown(self, row: int) -> str:
         """Return the value of a row as text."""

@@ -130,6 +130,7 @@ class RowBuilder:
         if self._table.scale:
             scale(rows, sampling_rates(rows, self._table.rate), self._counters)
         self._times.check(rows, self._fields)
+        rows.unread[:] = [part for each in rows.unread for part in each.split()]
         return rows
 
     def finished(self, rows: PartialRows, positions: np.ndarray) -> pa.RecordBatch:
@@ -158,7 +159,7 @@ class RowBuilder:
         if "attrs" not in self._wanted:
             return
         for each in rows.unread:
-            if each.column in REQUIRED or self._in_attrs(each.name):
+            if each.costs_rows or self._in_attrs(each.name):
                 continue
             name, texts = self._short(each.name), each.texts(rows.rows)
             given = rows.attrs.get(name)
@@ -252,7 +253,7 @@ class RowBuilder:
         seen = set(faults.lines)
         kinds = {".".join(p): f.rule.kind for f in self._table.columns for p in f.paths}
         for each in rows.unread:
-            if each.column not in REQUIRED:
+            if not each.costs_rows:
                 continue
             kind = kinds.get(self._short(each.name)) or kinds.get(each.name, "text")
             for row, reason in zip(each.wrong.rows.tolist(), each.wrong.reasons, strict=True):
@@ -297,7 +298,7 @@ def _unread_values(rows: PartialRows, good: np.ndarray | None) -> dict[str, int]
     """Return how many values of optional columns could not be read, in the rows that are kept."""
     counts = []
     for each in rows.unread:
-        if each.column not in REQUIRED:
+        if not each.costs_rows:
             kept = each.wrong.rows if good is None else np.intersect1d(each.wrong.rows, good)
             counts.append({each.column: len(kept)} if len(kept) else {})
     return added(*counts)
