@@ -10,6 +10,7 @@ import msgspec
 from ktrans.api import Component, Context, Head, Payload, Sniff
 from ktrans.decoders.frames.head import first_bytes
 from ktrans.decoders.names import shown
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"PAR1", "this is Parquet", "`auto` knows which decoders read Parquet"),
@@ -87,6 +88,6 @@ def _json_names(data: bytes) -> list[str] | None:
     for part in (text.partition(b"\n")[0].rstrip(b" \r,"), text):
         try:
             return list(msgspec.json.decode(part, type=dict[str, msgspec.Raw]))
-        except (msgspec.DecodeError, UnicodeError):
+        except UNREADABLE_JSON:
             continue
     return [name.decode("utf-8", "replace") for name in re.findall(rb'"([^"\\]+)"\s*:', text)[:8]]

@@ -11,6 +11,7 @@ import msgspec
 
 from ktrans.decoders.carriers.messages import Message, Origin, all_plain, moment
 from ktrans.flow.columns import MICROS_FROM, MILLIS_FROM
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 MARK = b'"logEvents"'
 
@@ -41,7 +42,7 @@ def plain_events(document: bytes, outer: Origin) -> list[Message] | None:
     """
     try:
         found = _DECODER.decode(document)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE_JSON:
         return None
     events = found.logEvents
     texts = [event.message for event in events]
