@@ -262,7 +262,7 @@ class Chain:
         if MARK in text and depth <= MAX_DEPTH:
             plain = plain_events(text, origin)
             if plain is not None:
-                yield Run(plain)
+                yield plain
                 return
         try:
             value = msgspec.json.decode(text)

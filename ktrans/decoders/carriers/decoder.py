@@ -101,7 +101,7 @@ class CarrierDecoder(Decoder[Any]):
     def _own(self, block: OwnBlock) -> Decoded:
         rejects = block.block.rejects((), self.config.type, self.version)
         if rejects is not None:
-            texts = [None if m is None else to_json(m) for m in block.said]
+            texts = [None if m is None else to_json(m.origin, m.id, m.micros) for m in block.said]
             rejects = _set(rejects, "carrier", pa.array(texts, pa.string()))
         own = block.block
         none = flow_batch(self._schema, 0, {})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from functools import partial
+from itertools import repeat
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -79,10 +82,29 @@ class Other(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Records in a row that one envelope holds; `Strands` takes them apart."""
+    """Records in a row that one envelope holds, as columns; `Strands` joins runs or takes them apart.
 
-    messages: list[Message]
+    Attributes:
+        lines: the records, each with a newline after it.
+        origin: where they were logged.
+        ids: the carrier's names for them.
+        millis: when they were logged, in milliseconds.
+    """
 
+    lines: bytes
+    origin: Origin
+    ids: list[str | None]
+    millis: list[int]
+
+    def messages(self) -> list[Message]:
+        """Return the records one by one."""
+        micros = [each * 1000 for each in self.millis]
+        columns = (self.lines.split(b"\n"), repeat(self.origin), self.ids, micros)
+        # `tuple.__new__` makes the messages without a Python call for each.
+        return list(map(_MESSAGE, zip(*columns, strict=False)))
+
+
+_MESSAGE = cast("Callable[[tuple[Any, ...]], Message]", partial(tuple.__new__, Message))
 
 Item = Message | Bad | Other
 
@@ -92,15 +114,17 @@ def is_plain(text: str) -> bool:
     return not (text[:1] in _CLOSER or "\n" in text or "\r" in text or text[-1:].isspace())
 
 
-def all_plain(texts: list[str]) -> bool:
-    """Return whether all texts are surely records on one line each."""
+def plain_lines(texts: list[str]) -> bytes | None:
+    """Return texts as lines; None unless all are surely records on one line each."""
     together = "\n".join(texts)
-    return (
-        together.count("\n") == len(texts) - 1
-        and "\r" not in together
-        and _CLOSER_FIRST.isdisjoint([text[:1] for text in texts])
-        and not any(text[-1].isspace() for text in texts)
-    )
+    if (
+        not _CLOSER_FIRST.isdisjoint({text[:1] for text in texts})
+        or any(map(str.isspace, {text[-1] for text in texts}))
+        or together.count("\n") != len(texts) - 1
+        or "\r" in together
+    ):
+        return None
+    return together.encode("utf-8", "replace") + b"\n"
 
 
 def with_said(item: Item | Run, said: Message) -> Item | Run:
@@ -108,7 +132,9 @@ def with_said(item: Item | Run, said: Message) -> Item | Run:
     if isinstance(item, Message):
         return _with_said(item, said)
     if isinstance(item, Run):
-        return Run([_with_said(each, said) for each in item.messages])
+        origin = item.origin.within(said.origin)
+        ids = [said.id if each is None else each for each in item.ids]
+        return Run(item.lines, origin, ids, item.millis)
     return item
 
 
@@ -130,9 +156,9 @@ class _Stored(msgspec.Struct, omit_defaults=True):
     time: int | None = None
 
 
-def to_json(message: Message) -> str:
-    """Return what the carrier says of a message as JSON."""
-    return msgspec.json.encode(_Stored(*message.origin, message.id, message.micros)).decode()
+def to_json(origin: Origin, name: str | None, micros: int | None) -> str:
+    """Return what the carrier says of a message as JSON: its origin, id and time."""
+    return msgspec.json.encode(_Stored(*origin, name, micros)).decode()
 
 
 def from_json(text: bytes, carrier: str) -> Message:

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.carriers.messages import NOWHERE, Message, Origin, to_json
+from ktrans.decoders.carriers.messages import NOWHERE, Message, Origin, Run, to_json
 from ktrans.flow.columns import coalesce_text
 from ktrans.flow.maps import extended
 from ktrans.flow.schema import TEXT, TIME
@@ -22,48 +23,57 @@ _INTERFACE = re.compile(r"(?:eni|tgw-attach)-[0-9a-f]{8,17}")
 
 @dataclass(frozen=True)
 class Said:
-    """What a carrier says about some messages, by columns."""
+    """What a carrier says about some messages, by columns.
 
-    messages: Sequence[Message]
+    Attributes:
+        ids: their names.
+        micros: when they were logged, in microseconds.
+        origins: where they were logged, each once.
+        origin_of: the place of each message's origin in `origins`.
+    """
+
+    ids: pa.Array
+    micros: pa.Array
+    origins: Sequence[Origin]
+    origin_of: np.ndarray
+
+    @classmethod
+    def of(cls, messages: Sequence[Message]) -> Said:
+        """Return what is said about messages; those of an envelope share their origin."""
+        by_address = {id(each.origin): each.origin for each in messages}
+        if len(by_address) == 1:
+            origin_of = np.zeros(len(messages), np.int32)
+        else:
+            codes = {address: code for code, address in enumerate(by_address)}
+            addresses = [id(each.origin) for each in messages]
+            origin_of = np.array(list(map(codes.__getitem__, addresses)), np.int32)
+        ids = pa.array([each.id for each in messages], pa.string())
+        times = pa.array([each.micros for each in messages], pa.int64())
+        return cls(ids, times, list(by_address.values()), origin_of)
+
+    @classmethod
+    def of_runs(cls, runs: Sequence[Run]) -> Said:
+        """Return what is said about the records of runs."""
+        codes: dict[Origin, int] = {}
+        of_run = [codes.setdefault(run.origin, len(codes)) for run in runs]
+        origin_of = np.repeat(np.array(of_run, np.int32), [len(run.ids) for run in runs])
+        ids = pa.array(list(chain.from_iterable([run.ids for run in runs])), pa.string())
+        millis = list(chain.from_iterable([run.millis for run in runs]))
+        return cls(ids, pa.array(np.array(millis, np.int64) * 1000), list(codes), origin_of)
 
     @cached_property
     def _nothing(self) -> bool:
-        return all(
-            each.origin == NOWHERE and each.id is None and each.micros is None
-            for each in self.messages
+        return (
+            all(origin == NOWHERE for origin in self.origins)
+            and self.ids.null_count == len(self.ids)
+            and self.micros.null_count == len(self.micros)
         )
-
-    @cached_property
-    def _ids(self) -> pa.Array:
-        return pa.array([each.id for each in self.messages], pa.string())
-
-    @cached_property
-    def _times(self) -> pa.Array:
-        return pa.array([each.micros for each in self.messages], pa.int64()).view(TIME)
-
-    @cached_property
-    def _origins(self) -> pa.Array:
-        """The place of each message's origin in `_distinct`."""
-        if len(self._by_address) == 1:
-            return pa.array(np.zeros(len(self.messages), np.int32))
-        codes = {address: code for code, address in enumerate(self._by_address)}
-        addresses = [id(each.origin) for each in self.messages]
-        return pa.array(list(map(codes.__getitem__, addresses)), pa.int32())
-
-    @cached_property
-    def _by_address(self) -> dict[int, Origin]:
-        """The origins by their address: the messages of an envelope share one."""
-        return {id(each.origin): each.origin for each in self.messages}
-
-    @cached_property
-    def _distinct(self) -> list[Origin]:
-        return list(self._by_address.values())
 
     def _of_origin(self, choose: Callable[[str | None], str | None], place: int) -> pa.Array:
         """Return a text of the origin of each message."""
-        words = pa.array([choose(origin[place]) for origin in self._distinct], pa.string())
+        words = pa.array([choose(origin[place]) for origin in self.origins], pa.string())
         coded = words.dictionary_encode()
-        codes = coded.indices.take(self._origins).cast(pa.int32())
+        codes = coded.indices.take(pa.array(self.origin_of)).cast(pa.int32())
         return pa.DictionaryArray.from_arrays(codes, coded.dictionary)
 
     def fill(self, batch: pa.RecordBatch, index: np.ndarray) -> pa.RecordBatch:
@@ -75,7 +85,7 @@ class Said:
         """
         if self._nothing or not batch.num_rows:
             return batch
-        whole = len(index) == len(self.messages) and bool((np.diff(index) == 1).all())
+        whole = len(index) == len(self.ids) and bool((np.diff(index) == 1).all())
 
         def taken(column: pa.Array) -> pa.Array:
             return column if whole else column.take(pa.array(index))
@@ -83,7 +93,7 @@ class Said:
         names = batch.schema.names
         columns = dict(zip(names, batch.columns, strict=True))
         added: dict[str, Callable[[], pa.Array]] = {
-            "record_id": lambda: self._ids.dictionary_encode().cast(TEXT),
+            "record_id": lambda: self.ids.dictionary_encode().cast(TEXT),
             "account_id": lambda: self._of_origin(_account, 0),
             "interface_id": lambda: self._of_origin(_interface, 2),
         }
@@ -93,7 +103,7 @@ class Said:
         # A record without a start began when it was logged, as far as is known.
         for name in ("logged_at", "start_time"):
             if name in columns and columns[name].null_count:
-                columns[name] = pc.coalesce(columns[name], taken(self._times))
+                columns[name] = pc.coalesce(columns[name], taken(self.micros.view(TIME)))
         if "attrs" in columns:
             fields = [
                 (name, taken(self._of_origin(_same, place)))
@@ -104,7 +114,9 @@ class Said:
 
     def texts(self, index: np.ndarray) -> pa.Array:
         """Return what is said about some messages in the form that rejects keep."""
-        return pa.array([to_json(self.messages[place]) for place in index.tolist()], pa.string())
+        origins = [self.origins[code] for code in self.origin_of[index].tolist()]
+        ids, micros = (each.take(pa.array(index)).to_pylist() for each in (self.ids, self.micros))
+        return pa.array(list(map(to_json, origins, ids, micros)), pa.string())
 
 
 def _same(text: str | None) -> str | None:

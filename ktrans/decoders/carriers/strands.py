@@ -89,19 +89,18 @@ class Strands:
         Raises:
             RejectError: there is no decoder for any record of a small object.
         """
-        window: list[Item] = []
+        window: list[Item | Run] = []
         size, first = 0, True
         for item in items:
+            window.append(item)
             if isinstance(item, Run):
-                window += item.messages
-                size += sum([_ITEM_BYTES + len(each.text) for each in item.messages])
+                size += (_ITEM_BYTES - 1) * len(item.ids) + len(item.lines)
             else:
-                window.append(item)
                 size += _ITEM_BYTES + (len(item.text) if isinstance(item, Message) else 0)
             if size >= self._limits.block_bytes:
-                yield from self._cut(window)
+                yield from self._of_window(window)
                 window, size, first = [], 0, False
-        last = list(self._cut(window))
+        last = list(self._of_window(window))
         if first:
             strands = self._strands.values()
             if strands and all(strand.fault is not None for strand in strands):
@@ -123,7 +122,7 @@ class Strands:
                 blocks = self._tried(strand, strand.decoder.replay, payload, layout)
                 if blocks is not None:
                     for inner in blocks:
-                        yield CarriedBlock(strand.decoder, inner, Said(chosen), places)
+                        yield CarriedBlock(strand.decoder, inner, Said.of(chosen), places)
                     continue
             yield self._own([(chosen[n], strand.fault) for n in range(len(chosen))], places)
 
@@ -147,6 +146,39 @@ class Strands:
                 members.append(place)
         return groups
 
+    def _of_window(self, window: Sequence[Item | Run]) -> Iterable[CarriedBlock | OwnBlock]:
+        """Cut some items and runs into blocks."""
+        runs = [each for each in window if isinstance(each, Run)]
+        if runs and len(runs) == len(window):
+            blocks = self._joined_runs(runs)
+            if blocks is not None:
+                return blocks
+        items: list[Item] = []
+        for each in window:
+            if isinstance(each, Run):
+                items += each.messages()
+            else:
+                items.append(each)
+        return self._cut(items)
+
+    def _joined_runs(self, runs: Sequence[Run]) -> list[CarriedBlock] | None:
+        """Return the blocks of runs of one log group; None if they need a closer look."""
+        key, *others = {(run.origin.group, run.origin.part) for run in runs}
+        if others or self._by_looks or len(self._strands) > _MAX_STRANDS:
+            return None
+        strand = self._strands.setdefault(key, _Strand())
+        if strand.decoder is None and not self._chosen(strand, runs[0].messages(), None):
+            return None
+        assert strand.decoder is not None
+        number = sum([len(run.ids) for run in runs])
+        blocks = self._as_lines(strand, b"".join([run.lines for run in runs]), number)
+        if blocks is None:
+            return None
+        starts = np.arange(self._position, self._position + number)
+        self._position += number
+        said = Said.of_runs(runs)
+        return [CarriedBlock(strand.decoder, inner, said, starts) for inner in blocks]
+
     def _cut(self, items: list[Item]) -> Iterator[CarriedBlock | OwnBlock]:
         """Cut some items, and count their positions."""
         groups = self._groups(items)
@@ -161,7 +193,7 @@ class Strands:
                 refused.update(dict.fromkeys(members, strand.fault))
                 continue
             assert strand.decoder is not None
-            blocks = self._as_lines(strand, chosen)
+            blocks = self._as_lines(strand, _joined(chosen), len(chosen))
             if blocks is not None:
                 together.append((strand.decoder, members, blocks))
                 continue
@@ -179,14 +211,14 @@ class Strands:
             parts = [(items[place], refused[place]) for place in places]
             yield self._own(parts, starts[places], skipped, foreign)
         for decoder, members, blocks in together:
-            said = Said(_messages(items, members))
+            said = Said.of(_messages(items, members))
             for inner in blocks:
                 yield CarriedBlock(decoder, inner, said, starts[members])
         for decoder, place, blocks in apart:
             item = items[place]
             assert isinstance(item, Message)
             for inner in blocks:
-                yield CarriedBlock(decoder, inner, Said([item]), starts[[place]], single=True)
+                yield CarriedBlock(decoder, inner, Said.of([item]), starts[[place]], single=True)
 
     def _chosen(self, strand: _Strand, messages: Sequence[Message], layout: str | None) -> bool:
         """Choose a decoder, if there is none yet; return whether there is one."""
@@ -198,19 +230,18 @@ class Strands:
                 strand.fault = error
         return strand.decoder is not None
 
-    def _as_lines(self, strand: _Strand, messages: Sequence[Message]) -> list[Any] | None:
+    def _as_lines(self, strand: _Strand, data: bytes, number: int) -> list[Any] | None:
         """Cut records as lines of one stream; None if a record is not a line for the decoder."""
         decoder = strand.decoder
         assert decoder is not None
         if not decoder.line_records:
             return None
-        data = _joined(messages)
         strand.head = strand.head or data[:_HEAD_BYTES]
         payload = _StrandPayload(self._uri, data, strand)
         read = decoder.blocks if strand.layout is None else decoder.replay
         given = () if strand.layout is None else (strand.layout,)
         blocks = self._tried(strand, read, payload, *given)
-        if blocks is None or _total(blocks) not in (None, len(messages)):
+        if blocks is None or _total(blocks) not in (None, number):
             return None
         strand.size += len(data)
         layout_of = getattr(decoder, "layout_of", None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.frames.json_cutter import Cutter
@@ -12,6 +14,8 @@ from ktrans.kit.text.inflate import Problem
 from ktrans.kit.text.lines import SHOWN_BYTES, Overlong
 
 _OVERLAP = 256
+_START = re.compile(rb'\{\s*"[^"\\]*"\s*:')
+_BLANK = b" \t\r\n"
 
 
 class Documents:
@@ -44,6 +48,11 @@ class Documents:
             length = self._lost.length + border - len(self._rest)
             yield from self._cutter.refuse_long(self._lost.start, length)
             self._lost, data = None, data[border:]
+        if self._wrapper is None and self._place is Place.TOP and not self._levels:
+            *alike, data = _alike(data)
+            for record in alike:
+                self._borders.learn(record)
+                yield from self._cutter.record(record)
         found = scan(data, self._place, self._wrapper, self._levels)
         for start, end in found.spans:
             yield from self._span(data[start:end])
@@ -91,3 +100,23 @@ class Documents:
         *records, self._rest = self._borders.split(self._rest) or [b""]
         for record in records:
             yield from self._cutter.record(record)
+
+
+def _alike(data: bytes) -> list[bytes]:
+    """Return the documents at the start of some bytes that all begin with the same key, and what follows.
+
+    Whole documents one after the other can be cut in one way only, so it is enough that each reads.
+    """
+    data = data.lstrip(_BLANK)
+    first = _START.match(data)
+    again = -1 if first is None else data.find(first[0], first.end())
+    if first is None or again < 0:
+        return [data]
+    gap = data[data.rfind(b"}", 0, again) + 1 : again]
+    if gap.strip(_BLANK):
+        return [data]
+    border, starts = b"}" + gap + first[0], [0]
+    while (at := data.find(border, starts[-1])) >= 0:
+        starts.append(at + 1 + len(gap))
+    records = [data[begin:end] for begin, end in pairwise(starts)]
+    return [*records, data[starts[-1] :]] if all(map(reads, records)) else [data]
