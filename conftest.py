@@ -6,11 +6,22 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ktrans.registry import redaction
+
 # How fast examples are made depends on what else the machine does.
 settings.register_profile("ktrans", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("ktrans")
 
 pytest_plugins = ["tests.services.fixtures"]
+
+
+@pytest.fixture(autouse=True)
+def secrets_as_they_were() -> Iterator[None]:
+    """Secrets are those of a process; what one test learns must not be masked in another."""
+    process = vars(redaction._process)  # noqa: SLF001  # nothing else forgets a secret
+    known = set(process["_known"])
+    yield
+    process.update(_known=known, _pattern=None)
 
 
 @pytest.fixture(autouse=True)

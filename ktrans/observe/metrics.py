@@ -7,6 +7,7 @@ if each run is a short process started by cron.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterable
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ktrans.api import StateError
+from ktrans.api import RetryableError, StateError
 
 M = TypeVar("M", Counter, Gauge)
 
@@ -186,6 +187,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a file atomically: readers see the old text or the new one.
 
     Raises:
+        RetryableError: the disk is full.
         StateError: it cannot be written.
     """
     temporary = None
@@ -198,6 +200,7 @@ def write_atomically(path: Path, text: str) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise StateError(
-            f"cannot write {path}: {error.strerror or error}", code="cannot_write"
-        ) from error
+        message = f"cannot write {path}: {error.strerror or error}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise RetryableError(message, code="disk_full") from error
+        raise StateError(message, code="cannot_write") from error

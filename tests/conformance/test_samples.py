@@ -13,6 +13,7 @@ import pytest
 
 from ktrans.api import BytesPayload, Context, RejectError, Split
 from ktrans.decoders.auto import AutoDecoder, AutoDecoderConfig
+from ktrans.decoders.carriers.decoder import CarrierDecoder
 from ktrans.registry.catalogue import Catalogue
 
 FOLDER = os.environ.get("KTRANS_SAMPLES")
@@ -30,9 +31,8 @@ COUNTS = {
     "v2-records.log": (5, 0),
     "v3-file.log": (2, 0),
     "v4-file.log": (2, 0),
-    "v6-tgw-file.log": (1, 0),
     "skipdata-millisecond-timestamps.log": (1, 0),
-    "flows-pandas-handmade.parquet": (2, 1),
+    "flows-pandas-handmade.parquet": (3, 0),
     "test_parquet.parquet": (8, 0),
 }
 FORMATS = {"valid_vpc_flow_cw_custom.json": "version interface-id srcaddr dstaddr"}
@@ -61,9 +61,8 @@ def find(name):
 
 
 def decode(path):
-    decoder = AutoDecoder(
-        AutoDecoderConfig(format=FORMATS.get(path.name)), Context(registry=Catalogue())
-    )
+    config = AutoDecoderConfig(format=FORMATS.get(path.name))
+    decoder = CarrierDecoder(AutoDecoder(config, Context(registry=Catalogue())))
     decoder.schema(None)
     payload = BytesPayload(Split(path.name, path.name), path.read_bytes())
     rows, rejects = [], []
@@ -80,6 +79,11 @@ def decode(path):
 def test_every_record_is_a_row_or_a_reject(name):
     rows, rejects = decode(find(name))
     assert (len(rows), len(rejects)) == COUNTS[name]
+
+
+def test_a_table_without_addresses_is_refused():
+    with pytest.raises(RejectError, match="no decoder recognises"):
+        decode(find("v6-tgw-file.log"))
 
 
 @pytest.mark.parametrize(

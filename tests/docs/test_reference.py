@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from ktrans.config.model import SECTIONS
+from ktrans.decoders.azure.fields import COLUMN_OF
 from ktrans.decoders.azure.log import AzureLog
-from ktrans.decoders.azure.rows import NEEDS
 from ktrans.flow.schema import COLUMNS
 from ktrans.registry.builtin import DECODERS
 from ktrans.registry.catalogue import first_party
@@ -65,7 +65,7 @@ def test_every_column_that_a_declared_log_fills_is_on_the_page_on_mappings():
     for spec in DECODERS:
         module = importlib.import_module(spec.build.partition(":")[0])
         if isinstance(log := getattr(module, "LOG", None), AzureLog):
-            assert set(NEEDS) <= set(natives[spec.type])
+            assert set(COLUMN_OF.values()) <= set(natives[spec.type])
         elif log is not None:
             fields = getattr(log, "columns", ()) or log.fields
             filled = {each.column for each in fields} - {None}

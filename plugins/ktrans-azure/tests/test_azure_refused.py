@@ -65,7 +65,7 @@ def test_an_announced_blob_that_may_not_be_looked_at_waits():
     plan = made.plan(None, PlainMemory(), Budget())
     assert [split.data["key"] for split in plan.splits] == ["fine"]
     assert plan.position["messages"] == {"fine": "receipt"}
-    assert "mem://bucket/secret" in plan.notes[0]
+    assert "mem://bucket/secret" in str(plan.left)
     assert [message.id for message in queue.held] == ["fine", "secret"]
     forbid(bucket)
     plan = made.plan(None, PlainMemory(), Budget())

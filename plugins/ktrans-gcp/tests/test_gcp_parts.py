@@ -260,10 +260,10 @@ def test_messages_that_could_not_be_written_are_in_the_next_segment(tmp_path, mo
         with pytest.raises(OSError, match="No space"):
             intake.fill(1)
     assert deliveries.acknowledged == []
-    segment = intake.fill(1)
+    [segment] = intake.fill(1)
     assert spool.path(segment).read_text().split() == ["1", "2"]
     assert deliveries.acknowledged == ["ack-1", "ack-2"]
-    following = intake.fill(2)
+    [following] = intake.fill(2)
     assert spool.path(following).read_text().split() == ["3"]
     assert deliveries.acknowledged == ["ack-1", "ack-2", "ack-1", "ack-3"]
     fresh = SeenMessages(tmp_path / "seen", 100)
