@@ -141,7 +141,7 @@ def follower(tmp_path, end):
 @pytest.mark.slow
 def test_an_outage_is_seen_in_log_metrics_and_readiness_and_rows_arrive_once(end, follower):
     follower.fill(0)
-    until(lambda: follower.events()["epoch_committed"])
+    until(lambda: follower.events()["epoch_committed"], secs=2 * SOON)
     until(lambda: follower.get("/readyz")[0] == 200)
     end.stop()
     follower.fill(1)
@@ -163,7 +163,7 @@ def test_an_outage_is_seen_in_log_metrics_and_readiness_and_rows_arrive_once(end
 @pytest.mark.slow
 def test_sigterm_ends_the_process_during_an_outage(end, follower):
     follower.fill(0)
-    until(lambda: follower.events()["epoch_committed"])
+    until(lambda: follower.events()["epoch_committed"], secs=2 * SOON)
     end.stop()
     follower.fill(1)
     until(lambda: follower.events()["outage"])
@@ -173,7 +173,7 @@ def test_sigterm_ends_the_process_during_an_outage(end, follower):
     assert time.monotonic() - began < GRACE + 8
     end.start()
     follower.start()
-    until(lambda: follower.events()["epoch_committed"])
+    until(lambda: follower.events()["epoch_committed"], secs=2 * SOON)
     follower.process.send_signal(signal.SIGTERM)
     follower.process.wait(GRACE + 30)
     assert set(end.rows().values()) == {1}
