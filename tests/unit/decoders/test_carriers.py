@@ -76,6 +76,7 @@ def kept(result):
     return [{name: row[name] for name in KEPT} for row in result.rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_bytes", [300, 1 << 20])
 @pytest.mark.parametrize("chosen", ["named", "auto"])
 @pytest.mark.parametrize("log", RECORDS)

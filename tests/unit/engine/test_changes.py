@@ -35,6 +35,7 @@ def test_after_a_reset_new_output_stands_beside_the_old(bench):
     assert len(set(bench.names())) == 10
 
 
+@pytest.mark.slow
 def test_a_sink_of_another_type_does_not_swallow_a_staged_epoch(bench):
     bench.fill(objects=2)
     crash_once_staged(bench)
@@ -114,6 +115,7 @@ def lose_the_stage(bench):
     bench.world.staged.clear()
 
 
+@pytest.mark.slow
 def test_an_epoch_that_may_be_published_in_part_is_not_dropped_for_another_source(bench):
     lose_the_stage(bench)
     bench.world.write_errors.append(RunError("the sink is down"))
@@ -131,6 +133,7 @@ def test_an_epoch_that_may_be_published_in_part_is_not_dropped_for_another_sourc
     )
 
 
+@pytest.mark.slow
 def test_a_split_that_may_be_published_is_not_quarantined_when_it_is_processed_again(bench):
     """Or it would come twice, once it can be read again."""
     lose_the_stage(bench)

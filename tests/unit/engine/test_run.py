@@ -349,6 +349,7 @@ def test_too_many_rejects_stop_the_run_and_nothing_is_published(bench):
     assert len(bench.names()) == 4
 
 
+@pytest.mark.slow
 def test_a_staged_epoch_whose_files_are_gone_is_processed_again(bench):
     bench.fill(objects=2)
     while not bench.world.staged:
