@@ -102,32 +102,27 @@ class FlowCsvDecoder(MappedDecoder[FlowCsvDecoderConfig]):
         for block in super().blocks(payload):
             if block.layout is not layout and block.layout is not None:
                 layout = block.layout
-                self._require_addresses(payload.uri, block.layout.names)
-                self._log_missing(payload.uri, block.layout.names)
+                self._check_columns(payload.uri, block.layout.names)
             yield block
 
-    def _require_addresses(self, uri: str, names: tuple[str, ...]) -> None:
-        """Raise an error if an object has none of the columns of an address or the start time.
+    def _check_columns(self, uri: str, names: tuple[str, ...]) -> None:
+        """Check an object for the mapped columns; log others than required ones, once each.
 
         Raises:
-            RejectError: with the columns that it has.
+            RejectError: it has none of the columns of an address or of the start time.
         """
-        for each in self.table.columns if names else ():
-            wanted = [path[0] for path in each.paths]
-            needed = each.column in (*ADDRESSES, "start_time")
-            if needed and not set(wanted) & set(names):
+        for column, given in self.config.fields.items() if names else ():
+            wanted = [path for each in mappings_of(given) for path in texts_of(each.path)]
+            if set(wanted) & set(names):
+                continue
+            if column in (*ADDRESSES, "start_time"):
                 raise RejectError(
-                    f"{uri}: there is no column {' or '.join(wanted)} for {each.column}; "
+                    f"{uri}: there is no column {' or '.join(wanted)} for {column}; "
                     f"there are {shown(names)}",
                     code="no_layout",
                     hint="correct `fields`, or name the columns of text without a header: `columns`",
                 )
-
-    def _log_missing(self, uri: str, names: tuple[str, ...]) -> None:
-        """Log mapped columns that an object does not have, once each."""
-        for column, given in self.config.fields.items():
-            wanted = [path for each in mappings_of(given) for path in texts_of(each.path)]
-            if column not in self._missing and not set(wanted) & set(names):
+            if column not in self._missing:
                 self._missing.add(column)
                 self.context.log.warning(
                     "flow_csv: %s has no column %s for %s",

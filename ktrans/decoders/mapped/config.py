@@ -82,7 +82,7 @@ class FieldMapping(BaseModel):
 
 
 def _shape(value: object) -> str:
-    """Tell a path, a path with options, and several of these."""
+    """Return which form a mapping has: a path, a path with options, or several of these."""
     if isinstance(value, str):
         return "path"
     return "several" if isinstance(value, list | tuple) else "options"

@@ -271,3 +271,10 @@ def test_lines_may_have_fewer_or_more_values_if_that_is_said(run, end):
     last = {",x": [("more", "x")], ',"a,b"': [("more", "a,b")]}
     assert [row["attrs"] for row in done.rows[3:]] == ([last[end]] if end in last else [])
     assert list(done.reasons.values()) == ([] if end in last else ["bad_record"])
+
+
+def test_one_of_several_mappings_of_a_column_is_enough(run):
+    start = [{"path": "began", "format": "%d.%m.%Y %H:%M"}, {"path": "ts", "unit": "s"}]
+    fields = {"start_time": start, "src_addr": "a", "dst_addr": "b"}
+    [row] = run(["ts,a,b", "1767225600,10.0.0.1,10.0.0.2"], decoder="flow_csv", fields=fields).rows
+    assert row["start_time"].isoformat() == "2026-01-01T00:00:00+00:00"
