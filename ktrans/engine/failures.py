@@ -13,6 +13,7 @@ from ktrans.api import (
     RunError,
     Split,
 )
+from ktrans.kit.disk import DISK_FULL
 from ktrans.kit.memory import CODE, HINT, out_of_memory
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Quarantine
@@ -85,7 +86,7 @@ def to_ktrans_error(error: BaseException) -> KtransError:
     converted: KtransError
     if isinstance(error, PermissionError):
         converted = AccessError(_message(error), hint="check the permissions of that path")
-    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    elif isinstance(error, OSError) and error.errno in DISK_FULL:
         converted = RetryableError(
             _message(error), code="disk_full", hint="free some space, then run again: it resumes"
         )

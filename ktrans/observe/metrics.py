@@ -7,7 +7,6 @@ if each run is a short process started by cron.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ktrans.api import RetryableError, StateError
+from ktrans.kit.disk import DISK_FULL
 
 M = TypeVar("M", Counter, Gauge)
 
@@ -201,6 +201,6 @@ def write_atomically(path: Path, text: str) -> None:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         message = f"cannot write {path}: {error.strerror or error}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in DISK_FULL:
             raise RetryableError(message, code="disk_full") from error
         raise StateError(message, code="cannot_write") from error

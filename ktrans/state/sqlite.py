@@ -13,8 +13,9 @@ from pydantic import Field
 
 from ktrans.api import AccessError, ComponentConfig, Context, LockedError, StateError
 from ktrans.api.state import StateStore
+from ktrans.kit.disk import DISK_FULL
 from ktrans.kit.files.private_folder import private_folder
-from ktrans.kit.state.sqlite_database import DISK_FULL, MEMORY, SqliteDatabase, no_space
+from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase, no_space
 from ktrans.kit.state.tables import STATE_VERSION
 
 

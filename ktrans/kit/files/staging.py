@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ktrans.api import AccessError, ConfigError, EpochId, RetryableError, StageLostError, TaskId
+from ktrans.kit.disk import DISK_FULL
 from ktrans.kit.files.path_template import STAGING
 
 MAKES = 100
 """How often to try to make a folder whose parents others may remove meanwhile."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _MISPLACED = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
@@ -217,7 +217,7 @@ def os_errors(path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename or path
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise RetryableError(
                 f"no space left on the device of {where}",
                 code="disk_full",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import sqlite3
@@ -14,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ktrans.api import RetryableError, StateError
+from ktrans.kit.disk import DISK_FULL
 from ktrans.kit.files.private_folder import private_folder
 from ktrans.kit.files.staging import replace_file
 from ktrans.kit.retry import Retry, with_retries
 from ktrans.kit.state.tables import STATE_VERSION, too_new, versions
 
 MEMORY = ":memory:"
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 BUSY_SECS = 30
 """How long to wait for other pipelines that write to the same file."""
 
