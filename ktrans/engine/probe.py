@@ -24,11 +24,10 @@ from ktrans.engine.assembly import Assembly
 from ktrans.engine.cancellation import Cancellation
 from ktrans.engine.dry_run import discard_output
 from ktrans.engine.epoch_limits import EpochLimits
-from ktrans.engine.headroom import Headroom
 from ktrans.engine.observer import Meter, Observer
 from ktrans.engine.outages import Outages
 from ktrans.engine.rejects.replay import with_rejects_as_source
-from ktrans.engine.run_context import ByteBudget, RunContext
+from ktrans.engine.run_context import RunContext
 from ktrans.engine.task_attempt import TaskAttempt
 from ktrans.engine.workers import Workers
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
@@ -82,17 +81,15 @@ def _read(pipeline: Pipeline, assembly: Assembly, split: Split, *, replay: bool)
     """Pass a split through the decoder and the enrichers."""
     with Workers(1, "work") as pool, closing(SqliteDatabase(MEMORY)) as database:
         observer, meter, cancellation = Observer(), Meter(), Cancellation()
-        context = RunContext(
-            assembly=assembly,
-            store=Store(database),
-            workers=1,
-            pool=pool,
-            byte_budget=ByteBudget(6 * pipeline.limits.block_size),
+        context = RunContext.of(
+            assembly,
+            Store(database),
+            pool,
+            1,
             cancellation=cancellation,
             meter=meter,
             observer=observer,
             outages=Outages(observer, meter, cancellation.clock),
-            headroom=Headroom(1, pipeline.limits.block_size),
         )
         epoch = Epoch(1, [[split]], replay=replay)
         task = TaskId(EpochId(pipeline.name, 1), 0)

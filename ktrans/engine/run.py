@@ -21,7 +21,6 @@ from ktrans.engine.dry_run import discard_output
 from ktrans.engine.enricher_state import check_open_totals
 from ktrans.engine.epoch_loop import EpochLoop
 from ktrans.engine.failures import to_ktrans_error
-from ktrans.engine.headroom import Headroom
 from ktrans.engine.log_context import bind
 from ktrans.engine.new_history import check_new_history
 from ktrans.engine.observer import Meter, Observer, Observers
@@ -29,7 +28,7 @@ from ktrans.engine.observer_data import describe_components
 from ktrans.engine.outages import Outages
 from ktrans.engine.receipt import RunReceipt, SinkOutput
 from ktrans.engine.rejects.replay import with_rejects_as_source
-from ktrans.engine.run_context import ByteBudget, RunContext, RunOptions
+from ktrans.engine.run_context import RunContext, RunOptions
 from ktrans.engine.stage_times import now
 from ktrans.engine.workers import Workers
 from ktrans.registry.catalogue import Catalogue
@@ -180,17 +179,15 @@ class Run:
         pool = stack.enter_context(Workers(self.workers, "work"))
         stack.enter_context(self.cancellation.grace(self.pipeline.engine.grace_period))
         check_open_totals(store, name, self.assembly.enrichers)
-        context = RunContext(
-            assembly=self.assembly,
-            store=store,
-            workers=self.workers,
-            pool=pool,
-            byte_budget=ByteBudget((2 * self.workers + 4) * self.pipeline.limits.block_size),
+        context = RunContext.of(
+            self.assembly,
+            store,
+            pool,
+            self.workers,
             cancellation=self.cancellation,
             meter=self.meter,
             observer=self.observer,
             outages=self.outages,
-            headroom=Headroom(self.workers, self.pipeline.limits.block_size),
         )
         self._loop = loop = EpochLoop(context, self.options, self.receipt, self._note)
         if not self.options.dry_run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 from ktrans.api import Clock
 from ktrans.api.clock import CLOCK
@@ -86,3 +87,19 @@ class RunContext:
     observer: Observer
     outages: Outages
     headroom: Headroom
+
+    @classmethod
+    def of(
+        cls, assembly: Assembly, store: Store, pool: Workers, workers: int, **shared: Any
+    ) -> RunContext:
+        """Return a context whose budgets of memory follow from the number of workers."""
+        block_size = assembly.pipeline.limits.block_size
+        return cls(
+            assembly=assembly,
+            store=store,
+            pool=pool,
+            workers=workers,
+            byte_budget=ByteBudget((2 * workers + 4) * block_size),
+            headroom=Headroom(workers, block_size),
+            **shared,
+        )
