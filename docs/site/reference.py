@@ -39,6 +39,7 @@ _KIND_TEXT: dict[Kind, str] = {
     "sink": "Where rows go: each item of the list `sinks`, and the section `rejects`.",
     "state": "Where a pipeline remembers what it has done: the section `state`; `sqlite` if it has no "
     "`type`.",
+    "executor": "What runs the tasks of an epoch: the option `executor` of the section `engine`.",
 }
 
 _KIND_TITLE: dict[Kind, str] = {"state": "State stores"}

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from ktrans.api.errors import UnavailableError as UnavailableError
     from ktrans.api.errors import UsageError as UsageError
     from ktrans.api.errors import Where as Where
+    from ktrans.api.errors import WorkerLostError as WorkerLostError
+    from ktrans.api.executor import Executor as Executor
+    from ktrans.api.executor import Work as Work
     from ktrans.api.format import Encoded as Encoded
     from ktrans.api.format import Format as Format
     from ktrans.api.format import FormatWriter as FormatWriter
@@ -86,7 +89,7 @@ if TYPE_CHECKING:
 
 _MODULES = (
     *("spec", "errors", "log_events", "clock", "config", "component", "payload", "source"),
-    *("decoder", "enricher", "stateful", "format", "sink", "state", "rejects"),
+    *("decoder", "enricher", "stateful", "format", "sink", "state", "executor", "rejects"),
 )
 """In this order they are asked for a name: those that import nothing heavy come first."""
 

@@ -160,7 +160,7 @@ class Dataset:
 
 
 class Component(Generic[C]):
-    """The base of sources, decoders, enrichers, formats, sinks and state stores.
+    """The base of sources, decoders, enrichers, formats, sinks, state stores and executors.
 
     The constructor does no I/O, so that `validate` can build a pipeline.
     """

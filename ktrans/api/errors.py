@@ -10,6 +10,7 @@ KtransError
 |- RunError              70   something went wrong while rows moved
    |- RetryableError     75   may pass: retried with back-off
    |  |- TruncatedError       the bytes end in the middle; more may still arrive
+   |  |- WorkerLostError      the process that ran a task has died
    |- SplitError         65   this split is quarantined, the run goes on
    |  |- RejectError          the split can never be read: it goes to the rejects
    |  |- SplitChangedError    it is not what was planned: planned again next time
@@ -201,6 +202,12 @@ class TruncatedError(RetryableError):
     """A compressed stream ends in the middle of a member: more bytes may still arrive."""
 
     default_code = "truncated"
+
+
+class WorkerLostError(RetryableError):
+    """The process or machine that ran a task is gone; what the task did is not known."""
+
+    default_code = "worker_lost"
 
 
 class SplitError(RunError):

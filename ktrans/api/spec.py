@@ -27,8 +27,11 @@ import pluggy
 API_VERSION = 1
 """The version of this contract; a Spec may not ask for a higher one."""
 
-Kind = Literal["source", "decoder", "enricher", "format", "sink", "state"]
-KINDS: tuple[Kind, ...] = ("source", "decoder", "enricher", "format", "sink", "state")
+Kind = Literal["source", "decoder", "enricher", "format", "sink", "state", "executor"]
+KINDS: tuple[Kind, ...] = (
+    *("source", "decoder", "enricher", "format", "sink", "state"),
+    "executor",
+)
 
 Stability = Literal["stable", "beta", "experimental"]
 DeliveryGuarantee = Literal["exactly_once", "at_least_once"]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import select
 import shlex
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -24,6 +23,7 @@ from ktrans.api import KtransError, Split
 from ktrans.engine.cancellation import TICK_SECS, Cancellation
 from ktrans.engine.probe import END, Probe
 from ktrans.engine.run_context import RunContext
+from ktrans.kit.child_process import how_it_ended
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch, Quarantine
 
@@ -118,7 +118,7 @@ def _first_death(
         last = _last_line(process.stdout.fileno(), context.cancellation)
         if not last or last == END:
             return None
-        return int(last), _how(process.wait())
+        return int(last), how_it_ended(process.wait())
     except OSError:
         return None
     finally:
@@ -139,12 +139,3 @@ def _last_line(reports: int, cancellation: Cancellation) -> str:
                 return text.decode().rstrip("\n").rpartition("\n")[2]
             text += part
     return ""
-
-
-def _how(code: int) -> str:
-    """Say how a process has ended."""
-    if code >= 0:
-        return f"exit code {code}"
-    with suppress(ValueError):
-        return signal.Signals(-code).name
-    return f"signal {-code}"

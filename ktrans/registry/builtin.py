@@ -10,7 +10,7 @@ from ktrans.api.spec import Kind, Spec, hookimpl
 @hookimpl
 def ktrans_components() -> list[Spec]:
     """List the components that come with ktrans itself."""
-    return [*SOURCES, *DECODERS, *ENRICHERS, *FORMATS, *SINKS, *STATES]
+    return [*SOURCES, *DECODERS, *ENRICHERS, *FORMATS, *SINKS, *STATES, *EXECUTORS]
 
 
 @hookimpl
@@ -171,3 +171,10 @@ STATES = [
         stability="stable",
     )
 ]
+EXECUTORS = _specs(
+    "executor",
+    {
+        "threads": "Threads of one process",
+        "processes": "Processes on this machine, one task each at a time",
+    },
+)

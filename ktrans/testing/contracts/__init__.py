@@ -19,6 +19,7 @@ They need pytest and ktrans only.
 
 from ktrans.testing.contracts.decoders import DecoderContract
 from ktrans.testing.contracts.enrichers import EnricherContract
+from ktrans.testing.contracts.executors import ExecutorContract
 from ktrans.testing.contracts.formats import FormatContract
 from ktrans.testing.contracts.notifications import NotificationCase, NotificationContract
 from ktrans.testing.contracts.plugins import PluginContract
@@ -31,6 +32,7 @@ __all__ = [
     "BucketStateCase",
     "DecoderContract",
     "EnricherContract",
+    "ExecutorContract",
     "FormatContract",
     "NotificationCase",
     "NotificationContract",

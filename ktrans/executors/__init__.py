@@ -1,0 +1,1 @@
+"""Built-in executors: one a file, nothing beyond the standard library."""
