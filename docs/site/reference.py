@@ -15,6 +15,7 @@ from typing import Any
 from mapping_page import mapping_page
 from options_page import options_page
 
+from ktrans.api import Enricher, Sink, Source
 from ktrans.api.spec import KINDS, Kind, Spec
 from ktrans.config.model import (
     REJECTS_KEYS,
@@ -109,6 +110,7 @@ def _component(catalogue: Catalogue, spec: Spec) -> Iterator[str]:
         facts.append(spec.delivery.replace("_", " "))
     if spec.kind == "source" and not spec.finite:
         facts.append("never ends by itself")
+    facts += _where(catalogue, spec)
     plugin = catalogue.origin(spec.kind, spec.type).distribution
     comes = (
         ""
@@ -123,6 +125,35 @@ def _component(catalogue: Catalogue, spec: Spec) -> Iterator[str]:
     else:
         yield "It has no options."
         yield ""
+
+
+_SAYS: dict[str, tuple[str, Any]] = {
+    "source": ("reads", Source.reads),
+    "enricher": ("runs", Enricher.runs),
+    "sink": ("stages", Sink.stages),
+}
+_WHERE = {
+    "anywhere": "on any machine",
+    "shared_path": "on machines that see the same paths",
+    "here": "in one process",
+}
+
+
+def _where(catalogue: Catalogue, spec: Spec) -> Iterator[str]:
+    """Say where tasks with a component may run; nothing if that is anywhere for an enricher."""
+    if spec.kind not in _SAYS:
+        return
+    name, default = _SAYS[spec.kind]
+    built = catalogue.load(spec.build)
+    if not isinstance(built, type):
+        built = catalogue.load(f"{built.__module__}:{built.__annotations__['return']}")
+    said = getattr(built, name)
+    if isinstance(said, str):
+        yield f"tasks {_WHERE[said]}"
+    elif said is not default:
+        yield "where tasks may run depends on its options"
+    elif spec.kind != "enricher":
+        yield f"tasks {_WHERE['here']}"
 
 
 def _table(found: list[Option]) -> Iterator[str]:

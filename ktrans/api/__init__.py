@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ktrans.api.component import Dataset as Dataset
     from ktrans.api.component import Health as Health
     from ktrans.api.component import Limits as Limits
+    from ktrans.api.component import Reach as Reach
     from ktrans.api.component import Registry as Registry
     from ktrans.api.config import ComponentConfig as ComponentConfig
     from ktrans.api.decoder import Decoded as Decoded

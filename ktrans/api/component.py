@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from ktrans.api.clock import CLOCK, Clock
 from ktrans.api.config import ComponentConfig
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from typing import Self
 
 C = TypeVar("C", bound=ComponentConfig)
+
+Reach = Literal["anywhere", "shared_path", "here"]
+"""Where the work of a component may be done: on any machine, in any process that sees the same files
+under the same paths, or only in the process that runs the pipeline."""
 
 LONGEST_NAME = 255
 LONGEST_PATH = 4096
@@ -168,6 +172,14 @@ class Component(Generic[C]):
     def __init__(self, config: C, context: Context | None = None) -> None:
         self.config = config
         self.context = context or Context()
+
+    @property
+    def bound_because(self) -> str:
+        """Why its work cannot be done anywhere, in a few words ("it counts series in memory").
+
+        For people; empty if `reads`, `stages` or `runs` says enough.
+        """
+        return ""
 
     def check(self) -> None:
         """Check that what the config names exists and can be used (`validate --connect`).

@@ -23,7 +23,7 @@ import abc
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ktrans.api.component import C, Component
+from ktrans.api.component import C, Component, Reach
 from ktrans.api.sink import TaskId
 
 if TYPE_CHECKING:
@@ -44,6 +44,15 @@ class Enricher(Component[C], abc.ABC):
     drops_rows: bool = False
     changes_counters: bool = False
     scope: ClassVar[Literal["batch", "task", "epoch"]] = "batch"
+
+    @property
+    def runs(self) -> Reach:
+        """Where `apply` may be called, on another instance with the same config.
+
+        A class says `runs = "here"`, or overrides this where it depends on options. Files that are the
+        value of an option need no mention: the engine compares their content.
+        """
+        return "anywhere"
 
     def needs(self) -> Sequence[str] | None:
         """Return the columns that it reads; None means all."""

@@ -31,7 +31,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ktrans.api.component import C, Component
+from ktrans.api.component import C, Component, Reach
 from ktrans.api.spec import DeliveryGuarantee
 
 if TYPE_CHECKING:
@@ -164,6 +164,15 @@ class Sink(Component[C], abc.ABC):
     upserts: bool = False
 
     @property
+    def stages(self) -> Reach:
+        """Where writers may work, of another instance with the same config.
+
+        A class says `stages = "anywhere"`, or overrides this where it depends on options. It may if the
+        receipt has all that `commit` needs, and if no limit or cache has to see all tasks.
+        """
+        return "here"
+
+    @property
     def delivery(self) -> DeliveryGuarantee | None:
         """The guarantee with these options, if it is weaker than the Spec's."""
         return None
@@ -188,7 +197,7 @@ class Sink(Component[C], abc.ABC):
         """
 
     def prepare(self, epoch: EpochId) -> None:
-        """Remove what a failed attempt at this epoch left behind. Idempotent."""
+        """Remove what attempts at this epoch and at earlier ones left behind. Idempotent."""
 
     def published(self) -> Iterator[str]:
         """Yield the names of what this sink of this pipeline has published, if names tell.
@@ -199,7 +208,12 @@ class Sink(Component[C], abc.ABC):
 
     @abc.abstractmethod
     def writer(self, task: TaskId) -> Writer:
-        """Return a writer for one attempt at a task; earlier attempts have been aborted."""
+        """Return a writer for one attempt at a task.
+
+        If the sink `stages` elsewhere, another attempt at the same task may be writing at the same
+        time, in this or another process. Neither overwrites nor removes what the other has staged,
+        and `commit` publishes only what the receipts name, under names that depend on the task alone.
+        """
 
     @abc.abstractmethod
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from ktrans.api.component import C, Component
+from ktrans.api.component import C, Component, Reach
 from ktrans.api.errors import UsageError
 from ktrans.api.payload import Json, Payload, Split
 
@@ -97,7 +97,19 @@ class WritesFolder(Protocol):
 
 
 class Source(Component[C], abc.ABC):
-    """Lists what there is to read, and opens it."""
+    """Lists what there is to read, and opens it.
+
+    One instance, in the process that runs the pipeline, plans and commits. Others may open splits.
+    """
+
+    @property
+    def reads(self) -> Reach:
+        """Where splits may be opened, by another instance with the same config.
+
+        A class says `reads = "anywhere"`, or overrides this where it depends on options. It may if a
+        split has all that `open` needs, and if an instance that only opens and closes settles nothing.
+        """
+        return "here"
 
     @abc.abstractmethod
     def plan(self, position: Json, memory: Memory, budget: Budget) -> Plan | None:

@@ -46,6 +46,7 @@ def _lines(preview: PlanPreview) -> Iterator[str]:
         yield from _input(preview)
     else:
         yield "    in        nothing new"
+    yield f"    spreads   over {preview.spreads_over['text']}"
     for sink in preview.sinks:
         parts = [
             f"{sink['columns']} columns",

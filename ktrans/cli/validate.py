@@ -109,6 +109,9 @@ def _check(
 
 
 def _describe(pipeline: Pipeline, assembly: Assembly) -> dict[str, Any]:
+    from ktrans.engine.placement import placement
+
+    found = placement(assembly)
     stages = [{"name": name, "columns": list(schema.names)} for name, schema in assembly.schemas]
     sinks = [
         {
@@ -128,6 +131,7 @@ def _describe(pipeline: Pipeline, assembly: Assembly) -> dict[str, Any]:
         "sinks": sinks,
         "rejects": pipeline.rejects.config.type,
         "state": assembly.state.where,
+        "spreads_over": found.to_json(),
     }
 
 
@@ -150,3 +154,4 @@ def _show(entry: dict[str, Any], *, connect: bool) -> None:
         where = f", where {sink['where']}" if sink["where"] else ""
         click.echo(f"    sink      {kind}: {len(sink['columns'])} columns{where}; {delivery}")
     click.echo(f"    rejects   {entry['rejects']}")
+    click.echo(f"    spreads   over {entry['spreads_over']['text']}")

@@ -70,6 +70,8 @@ class BufferedSink(Sink[C]):
     epoch again.
     """
 
+    stages = "shared_path"
+
     _schema: pa.Schema
 
     @abc.abstractmethod

@@ -16,6 +16,8 @@ class BlackholeSinkConfig(ComponentConfig, type="blackhole"):
 class BlackholeSink(Sink[BlackholeSinkConfig]):
     """Discards rows of any schema. Its receipts have their number and size in memory."""
 
+    stages = "anywhere"
+
     def bind(self, schema: pa.Schema) -> None:
         """Accept any schema."""
 

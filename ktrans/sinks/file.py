@@ -25,6 +25,8 @@ class FileSink(PartitionedSink[FileSinkConfig]):
     completes the commit.
     """
 
+    stages = "shared_path"
+
     @cached_property
     def staging(self) -> Staging:
         """Where unfinished files wait."""

@@ -59,6 +59,8 @@ class StdoutSink(Sink[StdoutSinkConfig]):
         self._printed: EpochId | None = None
         self._begun = False
 
+    bound_because = "rows wait in the memory of the process that prints them"
+
     @cached_property
     def format(self) -> RowFormat[Any]:
         """The format of the rows."""

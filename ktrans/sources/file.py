@@ -107,6 +107,8 @@ class FileSourceConfig(ComponentConfig, type="file"):
 class FileSource(Source[FileSourceConfig]):
     """Lists files, distinguishes new, known, grown and replaced ones, and opens them."""
 
+    reads = "shared_path"
+
     _outputs: OwnOutputs | None = None
 
     def exclude_outputs(self, outputs: Sequence[WritesFolder]) -> None:

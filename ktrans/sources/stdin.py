@@ -79,6 +79,9 @@ class StdinPayload(SegmentPayload):
 class StdinSource(Source[StdinSourceConfig]):
     """Reads standard input ahead into the spool while planning."""
 
+    reads = "shared_path"
+    bound_because = "what it has read waits in a local folder"
+
     def __init__(
         self, config: StdinSourceConfig, context: Context | None = None, *, fd: int | None = None
     ) -> None:

@@ -11,6 +11,7 @@ from ktrans.api import Budget, KtransError, Payload, Plan, Split
 from ktrans.config.model import Pipeline
 from ktrans.engine.assemble import assemble
 from ktrans.engine.assembly import Assembly
+from ktrans.engine.placement import placement
 from ktrans.engine.task_groups import group_splits, source_fingerprint
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.epochs import Status
@@ -31,6 +32,7 @@ class PlanPreview:
         rows: an estimate of the rows; None if everything would have to be read for it.
         rejects_ratio: the share of the sampled records that were rejected.
         epochs, tasks: the number of epochs, and of tasks of the first one.
+        spreads_over: how far its tasks can be spread, and what binds them.
         sinks: for each: id, type, delivery, when, columns, place.
         unfinished: the epoch that an earlier run left: "" for none, "planned" (it is processed again)
             or "decided" (it is published).
@@ -46,6 +48,7 @@ class PlanPreview:
     rejects_ratio: float | None = None
     epochs: int = 0
     tasks: int = 0
+    spreads_over: dict[str, Any] = field(default_factory=dict)
     sinks: list[dict[str, Any]] = field(default_factory=list)
     unfinished: str = ""
     notes: list[str] = field(default_factory=list)
@@ -64,7 +67,11 @@ def preview_plan(
     with ExitStack() as stack:
         stack.callback(assembly.close)
         store = stack.enter_context(view_store(assembly.state, pipeline.name))
-        result = PlanPreview(pipeline.name, sinks=[_sink(bound) for bound in assembly.sinks])
+        result = PlanPreview(
+            pipeline.name,
+            spreads_over=placement(assembly).to_json(),
+            sinks=[_sink(bound) for bound in assembly.sinks],
+        )
         epoch = store.unfinished(pipeline.name)
         if epoch is not None:
             decided = epoch.decided or epoch.status is not Status.PLANNED

@@ -106,6 +106,8 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
     run completes the commit.
     """
 
+    stages = "anywhere"
+
     @abc.abstractmethod
     def make_target(self) -> ObjectTarget:
         """Connect to the bucket; called once, on first use."""

@@ -67,6 +67,8 @@ class ObjectSource(Source[C], abc.ABC):
     >>> source.close()
     """
 
+    reads = "anywhere"
+
     _map: tuple[datetime | None, list[Tree], dict[date, list[Calendar]]] | None = None
     _looked: tuple[Any, datetime] | None = None
 

@@ -193,6 +193,24 @@ class SinkContract(ComponentContract):
         fresh.close()
         assert case.rows() == case.expected(FIRST, SECOND)
 
+    def test_other_instances_stage_what_this_one_commits(self, case: SinkCase) -> None:
+        """If it `stages` elsewhere, nothing but the receipts passes between them."""
+        sink = case.sink()
+        if sink.stages == "here":
+            pytest.skip("it stages only in the process that commits")
+        sink.prepare(EPOCH)
+        receipts = []
+        for task in (FIRST, SECOND):
+            worker = case.sink()
+            receipts.append(revived(run(worker, task)))
+            worker.close()
+        if case.stages:
+            assert case.rows() == [], "rows can be seen before the commit"
+        sink.commit(EPOCH, receipts)
+        sink.close()
+        assert case.rows() == case.expected(FIRST, SECOND)
+        assert case.leftovers() == []
+
     def test_epochs_follow_each_other(self, case: SinkCase) -> None:
         """Rows of earlier epochs stay where they are."""
         sink, second = case.sink(), EpochId("flows", 2)

@@ -203,6 +203,24 @@ class SourceContract(ComponentContract):
             "an epoch that was read but not recorded is missing, or came twice"
         )
 
+    def test_another_instance_reads_what_this_one_planned(self, case: SourceCase) -> None:
+        """If it `reads` elsewhere, nothing but the splits passes between them."""
+        case.fresh()
+        whole = drain(case)
+        case.fresh()
+        source, plan = self.plan(case)
+        if source.reads == "here":
+            pytest.skip("it reads only in the process that plans")
+        worker, memory = case.build(), PlainMemory()
+        written = json.loads(json.dumps([split.to_json() for split in plan.splits]))
+        splits = map(Split.from_json, reversed(written))
+        first = [read(worker, split) for split in splits][::-1]
+        worker.close()
+        memory.record(plan)
+        source.commit(plan)
+        rest = drain(case, None, json.loads(json.dumps(plan.position)), memory, source)
+        assert self.same(first + rest, whole), "another instance read something else"
+
     def same(self, one: list[bytes], other: list[bytes]) -> bool:
         """Compare the results of two ways of reading; override it if order is not kept."""
         return b"".join(one) == b"".join(other)

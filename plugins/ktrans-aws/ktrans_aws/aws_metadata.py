@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from ktrans.api import Reach
 from ktrans.kit import log_events
 from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.columns import (
@@ -145,6 +146,18 @@ class AwsMetadataEnricher(ColumnEnricher[AwsMetadataEnricherConfig]):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._lock = threading.Lock()
+
+    @property
+    def runs(self) -> Reach:
+        """Anywhere with a snapshot; without one each process would ask EC2 at another time."""
+        return "anywhere" if self.config.snapshot else "here"
+
+    @property
+    def bound_because(self) -> str:
+        """Why it is bound without a snapshot."""
+        if self.config.snapshot:
+            return ""
+        return "it asks EC2 once a run (a file in `snapshot` is the same for all processes)"
 
     def reads(self) -> Sequence[str]:
         return self._keys()

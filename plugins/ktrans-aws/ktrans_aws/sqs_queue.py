@@ -40,7 +40,7 @@ class SqsQueue(MessageHold):
 
     def give_back(self, ids: Sequence[str]) -> None:
         """Let others see messages at once."""
-        self._change(list(self.let_go(ids).values()), 0)
+        self._change(self.let_go(ids), 0)
 
     def delete(self, receipts: Mapping[str, str]) -> int:
         """Delete messages, by id and receipt; returns how many the queue refused to delete.
@@ -77,18 +77,28 @@ class SqsQueue(MessageHold):
             return self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
 
     def renew(self, receipts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        """Hide messages for longer; receipts stay as they are."""
-        self._change(list(receipts.values()), self._visibility_secs)
+        """Hide messages for longer; receipts stay as they are.
+
+        Those that another process has deleted are not held any longer.
+        """
+        self.let_go(self._change(receipts, self._visibility_secs))
         yield from ()
 
-    def _change(self, receipts: list[str], secs: int) -> None:
-        for batch in _batches(receipts):
+    def _change(self, receipts: Mapping[str, str], secs: int) -> list[str]:
+        """Hide messages, by id and receipt; return the ids of those that the queue does not know."""
+        gone = []
+        for batch in _batches(list(receipts)):
             entries = [
-                {"Id": str(at), "ReceiptHandle": one, "VisibilityTimeout": secs}
+                {"Id": str(at), "ReceiptHandle": receipts[one], "VisibilityTimeout": secs}
                 for at, one in enumerate(batch)
             ]
             with aws_errors(f"hide messages of {self._url}"):
-                self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+                answer = self._client.change_message_visibility_batch(
+                    QueueUrl=self._url, Entries=entries
+                )
+            failed = answer.get("Failed", ())
+            gone += [batch[int(one["Id"])] for one in failed if one.get("SenderFault")]
+        return gone
 
 
 def _batches(items: list[str]) -> Iterator[list[str]]:

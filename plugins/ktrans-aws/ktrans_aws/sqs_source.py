@@ -91,6 +91,8 @@ class SqsSourceConfig(S3Access, ObjectReadConfig, type="sqs"):
 class SqsSource(Source[SqsSourceConfig]):
     """Turns messages into splits, and deletes them once those are recorded."""
 
+    reads = "anywhere"
+
     _memory: Memory | None = None
     _planned: tuple[Split, ...] = ()
 

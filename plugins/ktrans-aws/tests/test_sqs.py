@@ -545,7 +545,12 @@ def test_messages_are_kept_from_others_while_they_are_worked_on(site):
     with site.source(visibility_timeout=15) as source:
         renewed = threading.Semaphore(0)
         change = source.queue._change
-        source.queue._change = lambda *given: (change(*given), renewed.release())
+
+        def noted(*given):
+            renewed.release()
+            return change(*given)
+
+        source.queue._change = noted
         plan = site.plan(source)
         for _ in range(4):
             assert renewed.acquire(timeout=120)
@@ -554,6 +559,19 @@ def test_messages_are_kept_from_others_while_they_are_worked_on(site):
         keeper = source.queue._thread
     assert site.counts() == (0, 0)
     assert not keeper.is_alive()
+
+
+def test_a_worker_holds_what_it_opened_until_the_planner_has_deleted_it(site):
+    site.send(body(site.put("a")))
+    with site.source() as source, site.source() as worker:
+        plan = site.plan(source)
+        worker.open(plan.splits[0]).close()
+        assert list(worker.queue.renew(worker.queue.receipts())) == []
+        assert len(worker.queue.receipts()) == 1
+        site.record(source, plan)
+        assert list(worker.queue.renew(worker.queue.receipts())) == []
+        assert worker.queue.receipts() == {}
+    assert site.counts() == (0, 0)
 
 
 def test_what_was_received_and_not_planned_is_given_back(site):

@@ -34,6 +34,9 @@ from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
 class PubsubSource(Source[PubsubSourceConfig]):
     """Receives messages into the spool while planning, and removes them once they are recorded."""
 
+    reads = "shared_path"
+    bound_because = "the messages that it has received wait in a local folder"
+
     def __init__(self, config: PubsubSourceConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self._spool = Spool(spool_folder(self.context, config.spool_dir))

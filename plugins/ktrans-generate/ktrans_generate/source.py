@@ -149,6 +149,8 @@ class GeneratedPayload(Payload):
 class GenerateSource(Source[GenerateSourceConfig]):
     """Plans objects by number until all rows are generated."""
 
+    reads = "anywhere"
+
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
         """Take the next objects, up to the budget."""
         del memory

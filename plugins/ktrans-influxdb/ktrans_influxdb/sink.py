@@ -14,6 +14,7 @@ from ktrans.api import (
     Context,
     Dataset,
     EpochId,
+    Reach,
     Receipt,
     Refused,
     Sink,
@@ -49,6 +50,16 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
         self.budget = SeriesBudget(config.max_series) if config.max_series is not None else None
         self.series_columns: list[str] = []
         self.pool = ThreadPoolExecutor(config.connections, f"{self.context.name}-send")
+
+    @property
+    def stages(self) -> Reach:
+        """Anywhere, since points may be written repeatedly, unless series are counted."""
+        return "anywhere" if self.budget is None else "here"
+
+    @property
+    def bound_because(self) -> str:
+        """Why series are counted in one process."""
+        return "" if self.budget is None else "it counts series for max_series in memory"
 
     def needs(self) -> Sequence[str]:
         """Return the columns that the format needs."""

@@ -16,6 +16,7 @@ from ktrans.api import (
     DeliveryGuarantee,
     EpochId,
     KtransError,
+    Reach,
     Receipt,
     Refused,
     Sink,
@@ -51,6 +52,20 @@ class KafkaSink(Sink[KafkaSinkConfig]):
         self.producers = ProducerPool(config, self.context)
         self.encoder = Encoder(config, self.context)
         self.topics: set[str] = set()
+
+    @property
+    def stages(self) -> Reach:
+        """Anywhere if rows are sent at once, and no limit has to see all of them."""
+        return "here" if self.bound_because else "anywhere"
+
+    @property
+    def bound_because(self) -> str:
+        """What of its options binds it to a process."""
+        if self.producers.exactly_once:
+            return "a transaction is committed by the process that wrote it"
+        if parse_topic(self.config.topic).slots:
+            return "it counts topics for max_topics in memory"
+        return ""
 
     @property
     def delivery(self) -> DeliveryGuarantee:

@@ -15,6 +15,7 @@ from ktrans.api import (
     Memory,
     Payload,
     Plan,
+    Reach,
     RunError,
     Source,
     Split,
@@ -59,6 +60,16 @@ class KafkaSource(Source[KafkaSourceConfig]):
         self._notes: list[str] = []
         self._lock = threading.Lock()
         self._records = self._bytes = 0
+
+    @property
+    def reads(self) -> Reach:
+        """Anywhere, unless the member of a consumer group has to claim what it reads."""
+        return "anywhere" if self._shared is None else "here"
+
+    @property
+    def bound_because(self) -> str:
+        """Why the member of a group reads by itself."""
+        return "" if self._shared is None else "only the member of `group` claims what it reads"
 
     # -- planning -----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pydantic import Field
 
-from ktrans.api import ComponentConfig, ConfigError, Context, Enricher, RunError
+from ktrans.api import ComponentConfig, ConfigError, Context, Enricher, Reach, RunError
 from ktrans.kit.columns import fitted
 from ktrans.kit.flow import TEXT
 
@@ -65,6 +65,16 @@ class SqlEnricher(Enricher[SqlEnricherConfig]):
         self._opened: list[duckdb.DuckDBPyConnection] = []
         self._lock = threading.Lock()
         self._schema = pa.schema([])
+
+    @property
+    def runs(self) -> Reach:
+        """Anywhere, unless the query may read files."""
+        return "shared_path" if self.config.files else "anywhere"
+
+    @property
+    def bound_because(self) -> str:
+        """Why queries that read files are bound to them."""
+        return "its query may read local files (`files: true`)" if self.config.files else ""
 
     def needs(self) -> list[str] | None:
         """Return the configured columns that the query reads."""
