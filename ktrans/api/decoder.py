@@ -137,5 +137,8 @@ class Decoder(Component[C], abc.ABC):
         return self.blocks(payload)
 
     def choices(self) -> dict[str, str]:
-        """Return what was chosen for which object, for the receipt (used by `auto`)."""
+        """Return what was chosen for which object, for the receipt (used by `auto`).
+
+        The key `...` may count objects that are not listed.
+        """
         return {}

@@ -96,9 +96,14 @@ def catalogue(verbosity: int = 0, log_format: LogFormat = "auto") -> Catalogue:
     from ktrans.observe.logs import set_up
     from ktrans.registry.catalogue import Catalogue
 
-    debug = click.get_current_context().meta.get(DEBUG, False)
-    set_up(2 if debug else verbosity, log_format)
+    set_up(log_verbosity(verbosity), log_format)
     return Catalogue()
+
+
+def log_verbosity(verbosity: int) -> int:
+    """Return how much is logged: everything with `--debug`."""
+    debug = click.get_current_context().meta.get(DEBUG, False)
+    return 2 if debug else verbosity
 
 
 def load(config: str) -> tuple[Pipeline, Catalogue]:

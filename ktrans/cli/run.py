@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktrans.cli.failures import error_json, show_error
-from ktrans.cli.pipelines import catalogue, chosen_profile, profile_option
+from ktrans.cli.pipelines import catalogue, chosen_profile, log_verbosity, profile_option
 from ktrans.kit.cli import DURATION, json_option, show_json
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     from ktrans.cli.run_observer import RunObserver, wants_progress
     from ktrans.cli.run_result import show_receipt, write_receipt
     from ktrans.cli.signals import Signals
+    from ktrans.cli.worker import PREPARE
     from ktrans.engine.fleet.fleet import Fleet
     from ktrans.engine.fleet.request import FleetRequest
     from ktrans.engine.run_context import RunOptions
@@ -175,6 +176,11 @@ def command(  # noqa: PLR0917 - click passes options by name
         if_locked=if_locked,
         fail_on_rejects=fail_on_rejects,
         new_history=new_history,
+        prepare_worker={
+            "call": PREPARE,
+            "verbosity": log_verbosity(-1 if quiet else verbose),
+            "log_format": log_format,
+        },
     )
     request = FleetRequest(
         paths=configs,

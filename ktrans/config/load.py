@@ -5,6 +5,7 @@ A file holds one pipeline or, with `---` between them, several.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING
 from ktrans.api import ConfigError, ConfigErrors, KtransError, UsageError, Where
 from ktrans.config.draft import Draft, Examine, LoadedFile, LoadOptions, drafts_of
 from ktrans.config.find_files import pipeline_files
-from ktrans.config.yaml_document import Document
+from ktrans.config.validate import PipelineValidator
+from ktrans.config.yaml_document import Document, Text
 from ktrans.registry.suggest import near
 
 if TYPE_CHECKING:
@@ -96,6 +98,19 @@ def load_file(
     if name not in names:
         raise _unknown_pipelines([name], names)
     return drafts[names.index(name)].load(options, catalogue)
+
+
+def load_text(text: str, path: Path, folder: Path, catalogue: Catalogue) -> Pipeline:
+    """Validate the `text` of a pipeline that another process has loaded (`Pipeline.text`).
+
+    References are filled in from the environment and files of this process. Relative paths start at
+    `folder`; the file `path` is for messages.
+
+    Raises:
+        ConfigError, ConfigErrors: it is not valid here.
+    """
+    document = Document(Text(str(path)), json.loads(text))
+    return PipelineValidator(document, catalogue, path, os.environ, folder=folder).load()
 
 
 def load_all(

@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, Where
+from ktrans.api.spec import Kind
 from ktrans.kit.units import Duration, Size
 from ktrans.state.sqlite import SqliteStateConfig
 
@@ -44,6 +45,10 @@ REJECTS_KEYS: dict[str, str] = {"limit": "How many rejects stop the run."}
 
 DEFAULT_STATE = "sqlite"
 """The type of the section `state` if it has no `type`."""
+
+
+AUTO: Final = "auto"
+"""The executor that is chosen for each epoch."""
 
 
 class Settings(BaseModel):
@@ -117,13 +122,21 @@ class LimitSettings(Settings):
 class EngineSettings(Settings):
     """Sizes of epochs and tasks, workers, retries."""
 
+    nested: ClassVar[dict[str, Kind]] = {"executor": "executor"}
+
     workers: int | None = Field(
         default=None,
         ge=1,
         le=256,
-        description="Threads that decode, enrich and encode; the default is one a core that the "
-        "process may use: affinity and the CPU quota of a container count.",
+        description="Tasks that run at once, and threads that decode, enrich and encode; the default "
+        "is one a core that the process may use: affinity and the CPU quota of a container count.",
         examples=[2],
+    )
+    executor: ComponentConfig | Literal["auto"] = Field(
+        default=AUTO,
+        description="What runs the tasks: `auto`, the type of an executor, or a mapping with its "
+        "`type` and options. `auto` takes `processes` where one process cannot feed all workers.",
+        examples=["processes"],
     )
     epoch_size: Size = Field(
         default=512 << 20,
@@ -279,6 +292,7 @@ class Pipeline:
         alone: whether the file holds no other pipeline.
         profile: the profile of the file that was used.
         fingerprint: changes when the decoder, the enrichers, the sinks, the rejects or the limits do.
+        text: the file after merging and before references are filled in, as JSON.
         warnings: what is valid, but probably not meant so.
         where: returns the place in the file of a path such as `("sinks", 0, "format")`.
     """
@@ -298,5 +312,6 @@ class Pipeline:
     profile: str | None = field(default=None, compare=False)
     fingerprint: str = field(default="", compare=False)
     alone: bool = field(default=True, compare=False)
+    text: str = field(default="", compare=False)
     where: Callable[..., Where | None] = field(default=_nowhere, compare=False)
     warnings: tuple[ConfigError, ...] = field(default=(), compare=False)

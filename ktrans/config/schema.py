@@ -80,7 +80,7 @@ def pipeline_schema(catalogue: Catalogue) -> Json:
         "rejects": _ref("rejects"),
         "state": _ref("state"),
         "limits": _model_schema(LimitSettings, "limits", definitions),
-        "engine": _model_schema(EngineSettings, "engine", definitions),
+        "engine": _engine(definitions),
         "tests": {"type": "array", "items": _model_schema(Case, "tests", definitions)},
         "include": PATHS,
         "profiles": profiles(),
@@ -96,6 +96,15 @@ def pipeline_schema(catalogue: Catalogue) -> Json:
         **with_pieces(described, definitions),
         "$defs": definitions,
     }
+
+
+def _engine(definitions: Json) -> Json:
+    """Return the schema of the section `engine`; an executor may be named by its type alone."""
+    schema = _model_schema(EngineSettings, "engine", definitions, EngineSettings.nested)
+    named = {"anyOf": [{"type": "string", "minLength": 1}, _ref("executor")]}
+    schema["properties"]["executor"] |= named
+    schema["properties"]["executor"].pop("allOf", None)
+    return schema
 
 
 def _define(catalogue: Catalogue, spec: Spec, definitions: Json) -> bool:

@@ -14,6 +14,7 @@ from ktrans.api import ComponentConfig, ConfigErrors, KtransError
 from ktrans.config.find_files import folder_of
 from ktrans.config.interpolate import Interpolator
 from ktrans.config.model import (
+    AUTO,
     DEFAULT_STATE,
     NAME,
     NAME_WORDS,
@@ -47,6 +48,8 @@ class PipelineValidator(SectionValidator):
     path: Path
     environ: Mapping[str, str]
     nameless: bool = True
+    folder: Path | None = None
+    """The folder of relative paths, if it is not that of the file."""
     files: set[Path] = field(default_factory=set)
     partial: PartialPipeline | None = None
     """What is valid of a pipeline with errors."""
@@ -57,7 +60,7 @@ class PipelineValidator(SectionValidator):
         Raises:
             ConfigError, ConfigErrors: all errors, in the order of the file.
         """
-        base_dir = folder_of(self.path)
+        base_dir = self.folder or folder_of(self.path)
         raw = self.document.tree
         if not isinstance(raw, dict):
             hint = "a pipeline file is a mapping with `source`, `sinks` and so on"
@@ -80,7 +83,7 @@ class PipelineValidator(SectionValidator):
         rejects = self._rejects(name)
         state = self._state()
         limits = self._settings(LimitSettings, "limits")
-        engine = self._settings(EngineSettings, "engine")
+        engine = self._engine()
         tests = [self.model(Case, raw, ("tests", at)) for at, raw in enumerate(self.items("tests"))]
         self.problems = [p for p in self.problems if p.path not in unfilled] + filler.problems
         if self.problems:
@@ -105,6 +108,7 @@ class PipelineValidator(SectionValidator):
             engine=engine or EngineSettings(),
             tests=tuple(test for test in tests if test),
             fingerprint=_fingerprint(raw),
+            text=json.dumps(raw, default=str),
             alone=self.nameless,
             where=self.document.where,
             warnings=tuple(self.warnings()),
@@ -225,6 +229,16 @@ class PipelineValidator(SectionValidator):
             raw = {"type": DEFAULT_STATE, **(raw or {})}
             self.tree["state"] = raw
         return self.component("state", ("state",), None)
+
+    def _engine(self) -> EngineSettings | None:
+        """Validate the section `engine`, and first the executor that it may name."""
+        raw = self.tree.get("engine")
+        if not isinstance(raw, dict) or raw.get("executor") in (None, AUTO):
+            return self._settings(EngineSettings, "engine")
+        if isinstance(raw["executor"], str):
+            raw["executor"] = {"type": raw["executor"]}
+        config = self.component("executor", ("engine", "executor"), None)
+        return self.model(EngineSettings, {**raw, "executor": config or AUTO}, ("engine",))
 
     def _has_format(self, name: Any) -> bool:
         try:

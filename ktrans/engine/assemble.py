@@ -26,6 +26,9 @@ from ktrans.engine.config_problems import ConfigProblems
 from ktrans.engine.log_context import ComponentLogger
 from ktrans.registry.catalogue import Catalogue
 
+SPREADING = "processes"
+"""The executor that `auto` chooses if threads of one process are not enough."""
+
 
 def assemble(
     pipeline: Pipeline,
@@ -114,15 +117,30 @@ class _Assembler:
         sinks = [self._sink(entry, "sinks", index) for index, entry in enumerate(pipeline.sinks)]
         rejects = self._sink(SinkEntry("rejects", pipeline.rejects.config), "rejects")
         state = self._component("state", pipeline.state, "state", "state")
+        executor = self._executor()
         if self.problems.errors:
             return None
         result = Assembly(
-            pipeline, source, decoder, state, enrichers, [s for s in sinks if s], rejects
+            pipeline,
+            source,
+            decoder,
+            state,
+            executor,
+            enrichers,
+            [s for s in sinks if s],
+            rejects,
         )
         writers = [*(bound.sink for bound in result.all_sinks()), state]
         with self.problems.at("source", "source"):
             source.exclude_outputs([one for one in writers if isinstance(one, WritesFolder)])
         return result
+
+    def _executor(self) -> Any:
+        """Build the executor that is named; for `auto`, that which it may choose beside threads."""
+        wanted = self.pipeline.engine.executor
+        if not isinstance(wanted, ComponentConfig):
+            wanted = self.catalogue.config("executor", {"type": SPREADING})
+        return self._component("executor", wanted, "executor", "engine", "executor")
 
     def _sink(self, entry: SinkEntry, *place: str | int) -> BoundSink | None:
         sink = self._component("sink", entry.config, entry.id, *place)

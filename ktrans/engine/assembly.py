@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ktrans.api import Decoder, Enricher, KtransError, Sink, Source, Spec
+from ktrans.api import Decoder, Enricher, Executor, KtransError, Sink, Source, Spec
 from ktrans.api.spec import DeliveryGuarantee
 from ktrans.api.state import StateStore
 from ktrans.config.model import Pipeline, SinkEntry
@@ -47,6 +47,7 @@ class Assembly:
     source: Source[Any]
     decoder: Decoder[Any]
     state: StateStore[Any]
+    executor: Executor[Any]
     enrichers: list[tuple[str, Enricher[Any]]] = field(default_factory=list)
     sinks: list[BoundSink] = field(default_factory=list)
     rejects: BoundSink | None = None
@@ -75,6 +76,7 @@ class Assembly:
         for bound in self.all_sinks():
             yield bound.entry.id, bound.sink
         yield "state", self.state
+        yield "executor", self.executor
 
     def check(self) -> list[KtransError]:
         """Let every component check files, hosts and permissions; return the errors."""

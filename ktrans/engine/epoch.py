@@ -4,42 +4,47 @@ from __future__ import annotations
 
 import logging
 import time
-from contextvars import copy_context
 from typing import Any
 
 from ktrans.api import (
     EpochId,
     FencedError,
-    InterruptedRunError,
     KtransError,
     Plan,
     RunError,
+    Source,
     StageLostError,
-    TaskId,
 )
 from ktrans.engine import log_events
 from ktrans.engine.decided import check_repeated, check_sinks, check_unchanged, same_source
 from ktrans.engine.epoch_limits import EpochLimits
-from ktrans.engine.failures import WorkerDiedError, to_ktrans_error
+from ktrans.engine.failures import to_ktrans_error
 from ktrans.engine.killers import deaths_counted, find_killers
 from ktrans.engine.ledger import Ledger
 from ktrans.engine.observer_data import describe_epoch, summarize_epoch
+from ktrans.engine.others import Others
 from ktrans.engine.run_context import RunContext
 from ktrans.engine.stage_times import StageTimes, now
-from ktrans.engine.task import Task, TaskResult
+from ktrans.engine.task import TaskResult
 from ktrans.engine.task_groups import group_splits, source_fingerprint
-from ktrans.engine.workers import Workers
+from ktrans.engine.task_runs import OtherRuns, ThreadRuns
 from ktrans.state.epochs import Epoch, Status
 
 
 class EpochRunner:
-    """Plans and runs epochs of one pipeline."""
+    """Plans and runs epochs of one pipeline, its tasks on the `others` too if there are any."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, others: Others | None = None) -> None:
         self._context = context
+        self._others = others
         self._assembly = context.assembly
         self._store = context.store
         self._pipeline = context.assembly.pipeline
+
+    @property
+    def source(self) -> Source[Any]:
+        """The source of its epochs."""
+        return self._assembly.source
 
     def plan(self, plan: Plan, *, replay: bool = False) -> Epoch:
         """Make an epoch of a plan and record it in the state store; no data has been read yet."""
@@ -141,29 +146,10 @@ class EpochRunner:
         epoch.status = Status.COMMITTING
 
     def _run_tasks(self, epoch: Epoch, number: EpochId, limits: EpochLimits) -> list[TaskResult]:
-        cancellation = self._context.cancellation
-        cancellation.failed.clear()
-        tasks = [
-            Task(self._context, epoch, TaskId(number, index), limits)
-            for index in range(len(epoch.tasks))
-        ]
-        with Workers(self._context.workers, "task") as threads:
-            futures = [threads.submit(copy_context().run, task.run) for task in tasks]
-            try:
-                threads.wait(futures)
-            except WorkerDiedError:
-                cancellation.failed.set()
-                raise
-            finally:
-                # The with-block waits for the other tasks, so make them stop first.
-                if any(f.done() and f.exception() is not None for f in futures):
-                    cancellation.failed.set()
-                    for future in futures:
-                        future.cancel()
-        errors = [e for f in futures if not f.cancelled() and (e := f.exception())]
-        if errors:  # tasks that stopped because another one failed are not the cause
-            raise min(errors, key=lambda error: isinstance(error, InterruptedRunError))
-        return [future.result() for future in futures]
+        others = self._others
+        if others is not None and others.wanted_for(epoch):
+            return OtherRuns(self._context, epoch, number, limits, others).run()
+        return ThreadRuns(self._context, epoch, number, limits).run()
 
     def _collect(self, epoch: Epoch, results: list[TaskResult], limits: EpochLimits) -> None:
         """Add up the tasks' ledgers, check them, and keep in the epoch what the commits need."""

@@ -10,6 +10,7 @@ from ktrans.api import Budget, Plan, StageLostError
 from ktrans.engine.decided import check_unchanged, same_source
 from ktrans.engine.enricher_state import has_totals_to_close
 from ktrans.engine.epoch import EpochRunner
+from ktrans.engine.others import Others
 from ktrans.engine.receipt import RunReceipt
 from ktrans.engine.rejects.replay import with_rejects_as_source
 from ktrans.engine.retry import retry_of, retry_until_stopped
@@ -25,7 +26,8 @@ LIMITED_BUDGET = Budget(splits=8, bytes=8 << 20)
 class EpochLoop:
     """Runs the epochs of a run, one after another.
 
-    Epochs are added to the receipt; `note` is called with what a person should know.
+    Epochs are added to the receipt; `note` is called with what a person should know. Replays are done
+    in this process, other epochs by the `others` too.
 
     Attributes:
         processing: whether an epoch is being processed or committed.
@@ -37,8 +39,10 @@ class EpochLoop:
         options: RunOptions,
         receipt: RunReceipt,
         note: Callable[[str], None],
+        others: Others | None = None,
     ) -> None:
         self._context = context
+        self._others = others
         self._assembly = context.assembly
         self._pipeline = context.assembly.pipeline
         self._store = context.store
@@ -61,7 +65,7 @@ class EpochLoop:
         if epoch is None:
             return
         self._receipt.resumed = True
-        context = self._replay_context() if epoch.replay else self._context
+        runner = self._replayer() if epoch.replay else self._runner()
         planned = epoch.status is Status.PLANNED
         foreign = not same_source(epoch, self._assembly)
         if planned and not foreign and epoch.fingerprint != self._pipeline.fingerprint:
@@ -73,7 +77,7 @@ class EpochLoop:
             self._drop(epoch)
             return
         try:
-            self._complete(EpochRunner(context), epoch, resumed=True)
+            self._complete(runner, epoch, resumed=True)
         except StageLostError:
             if not foreign:
                 raise
@@ -82,11 +86,11 @@ class EpochLoop:
     def replay(self) -> None:
         """Process the stored rejects."""
         name = self._pipeline.name
-        context = self._replay_context()
-        runner = EpochRunner(context)
+        runner = self._replayer()
+        source = runner.source
         position = self._store.position(name, self._assembly.source.config.type)
         while not self._context.cancellation.stop.is_set():
-            plan = context.assembly.source.plan(position, self._store.memory(name), self._budget())
+            plan = source.plan(position, self._store.memory(name), self._budget())
             if plan is None:
                 break
             self._complete(runner, runner.plan(plan, replay=True))
@@ -104,7 +108,7 @@ class EpochLoop:
     def process_source(self) -> None:
         """Process what is new at the source; with --follow until the run is stopped."""
         name, source = self._pipeline.name, self._assembly.source
-        runner = EpochRunner(self._context)
+        runner = self._runner()
         memory = self._store.memory(name)
         position = self._store.position(name, source.config.type)
         if self._options.start is not None:
@@ -141,7 +145,7 @@ class EpochLoop:
             StateError: it may be published in part.
         """
         check_unchanged(epoch, self._assembly)
-        EpochRunner(self._context).abandon(epoch)
+        self._runner().abandon(epoch)
         self._note(
             f"epoch {epoch.number} was planned for another source, and was dropped before anything "
             "of it was published"
@@ -159,11 +163,16 @@ class EpochLoop:
         }
         self._receipt.add_epoch(epoch, ledger, summary)
         self._receipt.choices.update(self._assembly.decoder.choices())
+        if self._others is not None:
+            self._receipt.choices.update(self._others.choices)
         self._context.outages.all_work()
         self._context.observer.epoch_committed(epoch.number, summary)
 
-    def _replay_context(self) -> RunContext:
-        return replace(self._context, assembly=with_rejects_as_source(self._assembly))
+    def _runner(self) -> EpochRunner:
+        return EpochRunner(self._context, self._others)
+
+    def _replayer(self) -> EpochRunner:
+        return EpochRunner(replace(self._context, assembly=with_rejects_as_source(self._assembly)))
 
     def _budget(self) -> Budget:
         settings = self._pipeline.engine

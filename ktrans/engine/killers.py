@@ -54,9 +54,20 @@ def find_killers(context: RunContext, epoch: Epoch) -> Iterator[Quarantine]:
     this time for the epoch itself.
     """
     deaths = epoch.begun - 1
-    if epoch.decided or deaths < DEATHS or deaths % 2:
-        return
-    left = [split for split in epoch.splits if split.key not in epoch.quarantined]
+    if not epoch.decided and worth_a_probe(deaths):
+        yield from probe_splits(context, epoch, epoch.splits, deaths)
+
+
+def worth_a_probe(deaths: int) -> bool:
+    """Return whether so many deaths are a reason to read the splits one by one."""
+    return deaths >= DEATHS and not deaths % 2
+
+
+def probe_splits(
+    context: RunContext, epoch: Epoch, splits: Sequence[Split], deaths: int
+) -> Iterator[Quarantine]:
+    """Read splits in a process of their own, one by one; yield those that kill it twice."""
+    left = [split for split in splits if split.key not in epoch.quarantined]
     if not left:
         return
     context.observer.note(

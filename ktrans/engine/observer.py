@@ -37,6 +37,11 @@ class Meter:
     retries: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def counts(self) -> dict[str, int]:
+        """Return the counters that a task adds to, by name."""
+        names = ("rows", "records", "rejects", "bytes_in", "splits_done", "retries")
+        return {name: getattr(self, name) for name in names}
+
     def add(self, **counts: int) -> None:
         """Add to counters, by name."""
         with self._lock:

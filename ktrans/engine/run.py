@@ -25,6 +25,7 @@ from ktrans.engine.log_context import bind
 from ktrans.engine.new_history import check_new_history
 from ktrans.engine.observer import Meter, Observer, Observers
 from ktrans.engine.observer_data import describe_components
+from ktrans.engine.others import Others
 from ktrans.engine.outages import Outages
 from ktrans.engine.receipt import RunReceipt, SinkOutput
 from ktrans.engine.rejects.replay import with_rejects_as_source
@@ -97,6 +98,7 @@ class Run:
         cancellation: Cancellation,
     ) -> None:
         self.pipeline = pipeline
+        self._catalogue = catalogue
         self.options = options
         self.observer = Observers(observer)
         self.cancellation = cancellation
@@ -189,7 +191,9 @@ class Run:
             observer=self.observer,
             outages=self.outages,
         )
-        self._loop = loop = EpochLoop(context, self.options, self.receipt, self._note)
+        self._loop = loop = EpochLoop(
+            context, self.options, self.receipt, self._note, self._others()
+        )
         if not self.options.dry_run:
             loop.resume()
         if replay:
@@ -200,6 +204,18 @@ class Run:
             self.receipt.outcome = "stopped"
         elif self.receipt.epochs == 0:
             self.receipt.outcome = "nothing_to_do"
+
+    def _others(self) -> Others | None:
+        """Return the workers beside this process, which a dry run does without."""
+        if self.options.dry_run or not self._catalogue.installed:
+            return None
+        return Others(
+            self.assembly,
+            self._catalogue,
+            workers=self.workers,
+            run_id=self.receipt.run_id,
+            prepare=self.options.prepare_worker,
+        )
 
     def _hold(self, stack: ExitStack) -> Store:
         """Hold the pipeline; with --follow wait until no other run holds it."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ktrans.api import Clock
@@ -32,6 +33,9 @@ class RunOptions:
         fail_on_rejects: whether any reject makes the exit code that of bad data.
         new_history: begin anew, also if the sinks have files of a run that the state store does not
             know.
+        prepare_worker: what to call once in each process that does tasks for the run: `call`, as
+            `module:function`, and its arguments, as JSON. It sets up logging, and returns the observer
+            that outages are reported to.
         clock: the clock of the run and its components; tests use one that they move.
     """
 
@@ -43,7 +47,13 @@ class RunOptions:
     if_locked: str | None = None
     fail_on_rejects: bool = False
     new_history: bool = False
+    prepare_worker: Mapping[str, Any] = field(default_factory=dict)
     clock: Clock = CLOCK
+
+
+def block_budget(workers: int, block_size: int) -> int:
+    """Return how many bytes of blocks a run may hold between its readers and its writers."""
+    return (2 * workers + 4) * block_size
 
 
 class ByteBudget:
@@ -90,16 +100,26 @@ class RunContext:
 
     @classmethod
     def of(
-        cls, assembly: Assembly, store: Store, pool: Workers, workers: int, **shared: Any
+        cls,
+        assembly: Assembly,
+        store: Store,
+        pool: Workers,
+        workers: int,
+        *,
+        memory: int | None = None,
+        **shared: Any,
     ) -> RunContext:
-        """Return a context whose budgets of memory follow from the number of workers."""
+        """Return a context whose budgets of memory follow from the number of workers.
+
+        `memory` is the part of the budget of a run that one of several processes has.
+        """
         block_size = assembly.pipeline.limits.block_size
         return cls(
             assembly=assembly,
             store=store,
             pool=pool,
             workers=workers,
-            byte_budget=ByteBudget((2 * workers + 4) * block_size),
+            byte_budget=ByteBudget(memory or block_budget(workers, block_size)),
             headroom=Headroom(workers, block_size),
             **shared,
         )

@@ -48,6 +48,11 @@ class Catalogue:
             self._found = load_plugins(*self._arguments)
         return self._found
 
+    @property
+    def installed(self) -> bool:
+        """Whether another process on this machine finds the same components."""
+        return all(argument is None for argument in self._arguments)
+
     def plugins(self) -> list[PluginInfo]:
         """List all plugins, broken ones included, ktrans itself first."""
         return list(self._loaded.plugins)

@@ -1,0 +1,17 @@
+"""Prepares a process that does tasks for a run (`RunOptions.prepare_worker`)."""
+
+from __future__ import annotations
+
+from ktrans.cli.run_memory import choose_allocator
+from ktrans.engine.observer import Observer
+from ktrans.observe.logs import LogFormat, set_up
+from ktrans.observe.observers import LogObserver
+
+PREPARE = "ktrans.cli.worker:prepare"
+
+
+def prepare(verbosity: int, log_format: LogFormat) -> Observer:
+    """Log as the run does, choose the allocator, and return what outages are reported to."""
+    choose_allocator()
+    set_up(verbosity, log_format)
+    return LogObserver()
