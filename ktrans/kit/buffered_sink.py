@@ -133,9 +133,7 @@ class BufferedSink(Sink[C]):
                 path.replace(_done(path))
         if staged:
             replace_file(self._note(epoch), str(epoch.number).encode())
-        for receipt in staged:
-            for path in self.folder.glob(f"{Path(receipt.data['file']).stem}.*"):
-                path.unlink(missing_ok=True)
+        self.prepare(epoch)
 
     def outputs(self) -> tuple[str, ...]:
         """Return the destination's names, for receipts."""

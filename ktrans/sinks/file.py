@@ -57,11 +57,11 @@ class FileSink(PartitionedSink[FileSinkConfig]):
         self.staging.discard_until(epoch)
 
     def staging_area(self, task: TaskId) -> StagedFiles:
-        """Return the task's folder in staging."""
+        """Return a folder in staging for this attempt."""
         return StagedFiles(self.staging, task)
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
-        """Rename the staged files to their final names.
+        """Rename the staged files to their final names, and remove those of other attempts.
 
         Raises:
             StageLostError: a file is neither staged nor published.

@@ -1,9 +1,9 @@
 """Staged files on a local disk: hidden until they are complete, then renamed to their final names.
 
-A task writes below `<root>/.ktrans-staging/<owner>/<task>.<holder>/`; publishing renames its files,
-which is atomic within a file system. The owner is the pipeline and the sink, so that several of them
-can share a root. The holder is random: if a process resumes after another one has taken over its
-epoch, it writes into none of the other's files.
+An attempt at a task writes below `<root>/.ktrans-staging/<owner>/<task>.<attempt>/`; publishing renames
+its files, which is atomic within a file system. The owner is the pipeline and the sink, so that several
+of them can share a root. The attempt is random: two that write at the same time, in one process or in
+several, use none of each other's files.
 """
 
 from __future__ import annotations
@@ -40,15 +40,14 @@ class Staging:
     def __init__(self, root: Path, owner: str) -> None:
         self.root = root
         self._base = root / STAGING / owner
-        self._holder = secrets.token_hex(4)
 
     def folder(self, task: TaskId) -> Path:
-        """Return the folder of a task's unfinished files."""
-        return self._base / f"{task}.{self._holder}"
+        """Return a new folder for the unfinished files of one attempt at a task, without making it."""
+        return self._base / f"{task}.{secrets.token_hex(4)}"
 
-    def path(self, task: TaskId, relative: str) -> Path:
-        """Return the path of an unfinished file, after making its folder."""
-        path = self.folder(task) / relative
+    def path(self, folder: Path, relative: str) -> Path:
+        """Return the path of an unfinished file of an attempt, after making its folder."""
+        path = folder / relative
         self._check_links()
         new = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
         for attempt in range(MAKES):
@@ -66,10 +65,10 @@ class Staging:
             sync_folder(folder.parent)
         return path
 
-    def discard(self, task: TaskId) -> None:
-        """Remove what a task has staged."""
+    def discard(self, folder: Path) -> None:
+        """Remove what an attempt has staged."""
         with os_errors(self._base):
-            _remove(self.folder(task))
+            _remove(folder)
             self._tidy()
 
     def discard_until(self, epoch: EpochId) -> None:
@@ -141,29 +140,29 @@ class StagedFiles:
 
     def __init__(self, staging: Staging, task: TaskId) -> None:
         self._staging = staging
-        self._task = task
+        self._folder = staging.folder(task)
         self.done: list[dict[str, Any]] = []
 
     def begin(self, relative: str) -> _StagedFile:
         """Create a file and its folders."""
-        staged = self._staging.path(self._task, relative)
+        staged = self._staging.path(self._folder, relative)
         return _StagedFile(self.done, staged, self._staging.root / relative)
 
     def finish(self) -> list[dict[str, Any]]:
         """Make the names durable; the contents are already."""
         if self.done:
-            sync_tree(self._staging.folder(self._task))
+            sync_tree(self._folder)
         return self.done
 
     def abort(self) -> None:
-        """Remove the task's folder."""
+        """Remove the attempt's folder."""
         self.done.clear()
-        self._staging.discard(self._task)
+        self._staging.discard(self._folder)
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
         """Turn errors of the system into errors that name the folder."""
-        with os_errors(self._staging.folder(self._task)):
+        with os_errors(self._folder):
             yield
 
 

@@ -169,18 +169,18 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
         )
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
-        """Publish the staged objects.
+        """Publish the staged objects, and remove the uploads of other attempts.
 
         Raises:
             StageLostError: an object is neither staged nor published.
             RunError: another writer's object has the key (`if_absent`).
         """
-        del epoch
         files = [file for receipt in receipts for file in receipt.data["files"]]
         futures = [self.uploads.pool.submit(self._publish, file) for file in files]
         errors = [error for future in futures if (error := future.exception())]
         if errors:
             raise errors[0]
+        self.prepare(epoch)
 
     def _publish(self, file: dict[str, Any]) -> None:
         new = NewObject(file["key"], file["mark"], if_absent=self.config.if_absent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,6 +210,58 @@ class SinkContract(ComponentContract):
         sink.commit(EPOCH, receipts)
         sink.close()
         assert case.rows() == case.expected(FIRST, SECOND)
+        assert case.leftovers() == []
+
+    def test_two_attempts_at_a_task_may_write_at_once(self, case: SinkCase) -> None:
+        """A worker that was taken for dead goes on, beside the one that does its task again."""
+        sink = case.sink()
+        if sink.stages == "here":
+            pytest.skip("it stages only in the process that commits")
+        sink.prepare(EPOCH)
+        worker, other = case.sink(), case.sink()
+        lost, half, wins = (one.writer(FIRST) for one in (worker, worker, other))
+        for batch in batches(FIRST):
+            for writer in (lost, half, wins):
+                writer.write(writer.encode(batch))
+        before = revived(lost.finish())
+        receipt = revived(wins.finish())
+        if case.stages:
+            assert case.rows() == [], "rows can be seen before the commit"
+        assert receipt.outputs == before.outputs, "what is published has another name each time"
+        sink.commit(EPOCH, [receipt])
+        assert case.rows() == case.expected(FIRST)
+        with contextlib.suppress(Exception):  # what it had staged may be gone
+            half.write(half.encode(batches(FIRST)[0]))
+            half.finish()
+        lost.abort()
+        sink.commit(EPOCH, [receipt])
+        assert case.rows() == case.expected(FIRST), "an attempt that lost changed what is published"
+        sink.prepare(EpochId("flows", 2))
+        assert case.leftovers() == []
+        for one in (sink, worker, other):
+            one.close()
+
+    def test_an_attempt_that_gives_up_leaves_the_other_alone(self, case: SinkCase) -> None:
+        """Also in one process, which does the same task twice."""
+        sink = case.sink()
+        if sink.stages == "here":
+            pytest.skip("it stages only in the process that commits")
+        sink.prepare(EPOCH)
+        worker = case.sink()
+        wins, lost = worker.writer(FIRST), worker.writer(FIRST)
+        for writer in (wins, lost):
+            writer.write(writer.encode(batches(FIRST)[0]))
+        lost.abort()
+        for batch in batches(FIRST)[1:]:
+            wins.write(wins.encode(batch))
+        receipt = wins.finish()
+        again = worker.writer(FIRST)
+        again.write(again.encode(batches(FIRST)[0]))
+        again.abort()
+        worker.close()
+        sink.commit(EPOCH, [receipt])
+        sink.close()
+        assert case.rows() == case.expected(FIRST)
         assert case.leftovers() == []
 
     def test_epochs_follow_each_other(self, case: SinkCase) -> None:

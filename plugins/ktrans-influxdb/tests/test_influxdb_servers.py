@@ -245,6 +245,7 @@ class Influx1Case(SinkCase):
             password=self.server.password,
             tags=["account"],
             fields=["n"],
+            max_series=None,  # counted in one process
         )
         sink = Stamped(config, Context(pipeline, name))
         sink.bind(stamped(pa.RecordBatch.from_pylist([], SCHEMA)).schema)

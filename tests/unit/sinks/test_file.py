@@ -295,8 +295,9 @@ def test_a_file_in_the_way_of_the_folder_is_a_config_error(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
 def test_a_folder_that_can_never_be_made_is_an_access_error():
+    staging = Staging(Path("/proc/flows"), "p")
     with pytest.raises(AccessError, match="no folder can be made below /proc/flows"):
-        Staging(Path("/proc/flows"), "p").path(TASK, "a.csv")
+        staging.path(staging.folder(TASK), "a.csv")
 
 
 def test_a_folder_that_may_not_be_written_is_an_access_error(as_user):
