@@ -10,10 +10,10 @@ FORMS := $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 EDITABLE := -e . $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage chaos services bench lint docs site dist clean
+.PHONY: help demo test unit coverage chaos services bench bench-report bench-scale lint docs site dist clean
 
 help: ## List what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 demo: $(VENV)/.run ## Set everything up and convert the example logs
 	$(BIN)/ktrans run --summary configs/quickstart.yaml
@@ -33,8 +33,14 @@ chaos: $(VENV)/.test ## Disturb real runs at random for MINUTES=60; ARGS="--list
 services: ## Fetch and build the real servers that tests speak to
 	.ci/services
 
-bench: $(VENV)/.bench ## Measure speed beside DuckDB, Polars and a row loop
-	$(BIN)/python benchmarks/bench.py $(ARGS)
+bench: $(VENV)/.bench ## Measure speed beside DuckDB, Polars and a row loop, in about 25 minutes
+	$(BIN)/python benchmarks/bench.py --out benchmarks/data/results.json $(ARGS)
+
+bench-report: $(VENV)/.bench ## Write the last figures of bench and bench-scale into the docs
+	$(BIN)/python benchmarks/page.py --results benchmarks/data/results.json --scale benchmarks/data/scale.json
+
+bench-scale: $(VENV)/.test ## Simulate planning and state at the scale of the internet
+	$(BIN)/python benchmarks/bench_scale.py --out benchmarks/data/scale.json $(ARGS)
 
 lint: $(VENV)/.lint ## Check style, types, the direction of imports, and the workflows
 	$(BIN)/ruff check .

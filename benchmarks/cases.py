@@ -2,197 +2,158 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from datasets import Prepared
-
-CONTENDERS = Path(__file__).parent / "contenders"
-PYTHON = sys.executable
-
-Command = Callable[[Prepared, Path], list[str]]
-"""From the input and an empty folder, make the command. Rows are to go below `out/` there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """One way to do it.
-
-    Attributes:
-        name: as printed.
-        command: makes the command line.
-        dataset: its input, if it is not that of the case.
-        form: what it writes, so that it can be checked; "" for nothing.
-        ours: whether it is ktrans; the others are its peers.
-    """
-
-    name: str
-    command: Command
-    dataset: str = ""
-    form: str = "parquet"
-    ours: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """Contenders that are compared with one another.
-
-    Attributes:
-        title: for people.
-        dataset: the input, "" for none.
-        contenders: the first is what the others are compared with.
-        note: what to know when reading the figures.
-    """
-
-    title: str
-    dataset: str
-    contenders: tuple[Contender, ...]
-    note: str = ""
-
-
-PIPELINE = """\
-name: bench
-source: {{type: file, paths: ["{glob}"]}}
-decoder: {{type: aws_vpc}}
-enrichers:
-  - {{type: cidr, table: "{networks}"}}
-  - {{type: services}}
-{select}sinks:
-  - {{type: file, path: out/, format: {{type: {form}}}}}
-rejects: {{type: file, path: rejects/}}
-state: {{path: state.db}}
-"""
-PLAIN_PIPELINE = """\
-name: bench
-source: {{type: file, paths: ["{glob}"]}}
-decoder: {{type: {decoder}}}
-{enrich}sinks:
-  - {{type: file, path: out/, format: {{type: parquet}}}}
-rejects: {{type: file, path: rejects/}}
-state: {{path: state.db}}
-"""
-_TEN = (
-    "start_time, end_time, src_addr, dst_addr, src_port, dst_port, protocol, packets, bytes, action"
+from cases_remote import REMOTE
+from contender import (
+    CONTENDERS,
+    FOURTEEN,
+    TEN,
+    Case,
+    Contender,
+    azure_peer,
+    gcp_peer,
+    ktrans,
+    peer,
+    program,
+    rollup,
+    rollup_peer,
+    script,
 )
 
+_BARE = "The peers convert only; ktrans checks and enriches as well."
+_SAME = "The same columns on both sides, no enrichers; ktrans checks every field."
+_TOTALS = "Bytes, packets and flows, all in one window; DuckDB keeps no state."
 
-def ktrans(
-    form: str = "parquet", *, name: str = "ktrans", dataset: str = "", ten: bool = False
-) -> Contender:
-    """Give `ktrans run` over a pipeline that enriches and writes `form`."""
 
-    def command(data: Prepared, folder: Path) -> list[str]:
-        config = folder / "pipeline.yaml"
-        text = PIPELINE.format(
-            glob=data.glob,
-            networks=data.folder / "networks.csv",
-            form=form,
-            select=f"  - {{type: select, keep: [{_TEN}]}}\n" if ten else "",
+def executors(**common: Any) -> tuple[Contender, ...]:
+    """Return `ktrans run` with each executor, with one worker and with two."""
+    return tuple(
+        ktrans(
+            name=f"{executor}, {workers} worker{'s' * (workers > 1)}",
+            engine={"executor": executor, "workers": workers, "task_size": "8MiB"},
+            **common,
         )
-        config.write_text(text)
-        return [PYTHON, "-m", "ktrans", "run", str(config)]
+        for executor in ("threads", "processes")
+        for workers in (1, 2)
+    )
 
-    return Contender(name, command, dataset, form, ours=True)
-
-
-def peer(library: str, layout: str, form: str = "parquet") -> Contender:
-    """Give DuckDB's or Polars's bare conversion."""
-
-    def command(data: Prepared, folder: Path) -> list[str]:
-        script = CONTENDERS / f"with_{library}.py"
-        return [PYTHON, str(script), data.glob, layout, str(folder / "out" / "rows"), form]
-
-    return Contender(library, command, form=form)
-
-
-def script(name: str, dataset: str = "") -> Contender:
-    """Give a script that takes the input, the prefix table and the output."""
-
-    def command(data: Prepared, folder: Path) -> list[str]:
-        networks = str(data.folder / "networks.csv")
-        out = str(folder / "out" / "rows.parquet")
-        return [PYTHON, str(CONTENDERS / f"with_{name}.py"), data.glob, networks, out]
-
-    return Contender(name, command, dataset)
-
-
-def plain(decoder: str, *, ten: bool = False) -> Contender:
-    """Give `ktrans run` over a log as it comes, all columns or ten of them."""
-
-    def command(data: Prepared, folder: Path) -> list[str]:
-        config = folder / "pipeline.yaml"
-        enrich = f"enrichers:\n  - {{type: select, keep: [{_TEN}]}}\n" if ten else ""
-        config.write_text(PLAIN_PIPELINE.format(glob=data.glob, decoder=decoder, enrich=enrich))
-        return [PYTHON, "-m", "ktrans", "run", str(config)]
-
-    return Contender("ktrans", command, ours=True)
-
-
-def azure_peer(library: str, dataset: str = "") -> Contender:
-    """Give a script that takes Azure VNet flow logs and the output."""
-
-    def command(data: Prepared, folder: Path) -> list[str]:
-        out = str(folder / "out" / "rows.parquet")
-        return [PYTHON, str(CONTENDERS / f"azure_{library}.py"), data.glob, out]
-
-    return Contender(library, command, dataset)
-
-
-def gcp_peer(what: str) -> Contender:
-    """Give DuckDB's bare conversion of log entries: every field, or ten columns."""
-
-    def command(data: Prepared, folder: Path) -> list[str]:
-        out = str(folder / "out" / "rows.parquet")
-        return [PYTHON, str(CONTENDERS / "gcp_duckdb.py"), data.glob, what, out]
-
-    return Contender("duckdb", command)
-
-
-def program(name: str, *words: str, ours: bool = False) -> Contender:
-    """Give a command that reads and writes nothing."""
-    return Contender(name, lambda _data, _folder: [PYTHON, *words], form="", ours=ours)
-
-
-_BARE = "The peers convert only; ktrans normalises, checks and enriches as well."
 
 CASES: dict[str, Case] = {
+    "v2-same": Case(
+        "AWS v2 to Parquet, the same 14 columns",
+        "v2",
+        (
+            ktrans(columns=FOURTEEN, enrich=False),
+            peer("duckdb", "v2"),
+            peer("polars", "v2"),
+        ),
+        _SAME,
+    ),
     "v2-parquet": Case(
-        "AWS v2 text (gzip) to Parquet",
+        "AWS v2 to Parquet, all columns",
         "v2",
         (ktrans(), peer("duckdb", "v2"), peer("polars", "v2"), script("python", "v2-few")),
         _BARE + " The Python loop enriches too, over fewer rows.",
     ),
     "v5-parquet": Case(
-        "AWS v5 text of 29 fields (gzip) to Parquet",
+        "AWS v5 (29 fields) to Parquet, all columns",
         "v5",
         (ktrans(), peer("duckdb", "v5"), peer("polars", "v5")),
         _BARE,
     ),
     "v5-ten": Case(
-        "AWS v5 text of 29 fields (gzip), 10 columns of it to Parquet",
+        "AWS v5 (29 fields) to Parquet, the same 10 columns",
         "v5",
-        (ktrans(ten=True), peer("duckdb", "v5-ten"), peer("polars", "v5-ten")),
-        _BARE,
+        (ktrans(columns=TEN, enrich=False), peer("duckdb", "v5-ten"), peer("polars", "v5-ten")),
+        _SAME,
     ),
-    "v2-influx": Case(
-        "AWS v2 text (gzip) to line protocol",
+    "v2-jsonl-same": Case(
+        "AWS v2 to JSON lines, the same 14 columns",
         "v2",
-        (ktrans("influx"), peer("duckdb", "v2", "influx")),
-        "DuckDB writes three tags and escapes nothing.",
+        (
+            ktrans("jsonl", columns=FOURTEEN, enrich=False),
+            peer("duckdb", "v2", "jsonl"),
+            peer("polars", "v2", "jsonl"),
+        ),
+        _SAME,
     ),
     "v2-jsonl": Case(
-        "AWS v2 text (gzip) to JSON lines",
+        "AWS v2 to JSON lines, all columns",
         "v2",
         (ktrans("jsonl"), peer("duckdb", "v2", "jsonl"), peer("polars", "v2", "jsonl")),
         _BARE,
     ),
+    "v2-influx": Case(
+        "AWS v2 to line protocol",
+        "v2",
+        (ktrans("influx"), peer("duckdb", "v2", "influx")),
+        "DuckDB writes three tags and escapes nothing.",
+    ),
     "small-objects": Case(
-        "Many objects of 10,000 rows (gzip) to Parquet",
+        "AWS v2 in objects of 10,000 rows to Parquet",
         "v2-small",
         (ktrans(), peer("duckdb", "v2"), peer("polars", "v2")),
         _BARE,
+    ),
+    "azure-parquet": Case(
+        "Azure VNet to Parquet, all columns",
+        "azure",
+        (
+            ktrans(decoder="azure_vnet", enrich=False),
+            azure_peer("duckdb"),
+            azure_peer("python", "azure-few"),
+        ),
+        "DuckDB unnests and splits; the Python loop does so over fewer rows. Neither checks.",
+    ),
+    "gcp-parquet": Case(
+        "Google Cloud to Parquet, every field",
+        "gcp",
+        (ktrans(decoder="gcp_vpc", enrich=False), gcp_peer("all")),
+        "DuckDB finds the types by itself and writes nested columns; it checks nothing.",
+    ),
+    "gcp-ten": Case(
+        "Google Cloud to Parquet, the same 10 columns",
+        "gcp",
+        (ktrans(decoder="gcp_vpc", columns=TEN, enrich=False), gcp_peer("ten")),
+        "DuckDB is told the types; it checks no addresses and no ranges.",
+    ),
+    "executors": Case(
+        "Executors: AWS v2 to Parquet, enriched",
+        "v2-many",
+        executors(),
+        "The number of workers is how many tasks run at a time; each has one core to decode with.",
+        rounds=3,
+    ),
+    "executors-gcp": Case(
+        "Executors: Google Cloud to Parquet, every field",
+        "gcp",
+        executors(decoder="gcp_vpc", enrich=False),
+        rounds=3,
+    ),
+    "rollup-100": Case(
+        "Rollup, about 100 groups",
+        "v2",
+        (
+            rollup("10m", "account_id", "action", "protocol"),
+            rollup_peer(600, "account-id", "action", "protocol"),
+        ),
+        "By account, action, protocol and ten minutes; DuckDB keeps no state.",
+    ),
+    "rollup-100k": Case(
+        "Rollup, about 100,000 groups",
+        "v2",
+        (rollup("1d", "dst_port", "protocol"), rollup_peer(86_400, "dstport", "protocol")),
+        f"By port and protocol. {_TOTALS}",
+    ),
+    "rollup-1m": Case(
+        "Rollup, about 1,000,000 groups",
+        "v2",
+        (
+            rollup("1d", "interface_id", "dst_port"),
+            rollup_peer(86_400, "interface-id", "dstport"),
+        ),
+        f"By interface and port. {_TOTALS}",
     ),
     "bad-lines": Case(
         "Malformed lines, compared with none",
@@ -204,6 +165,7 @@ CASES: dict[str, Case] = {
             ktrans(name="20 %", dataset="v2-bad-20pc"),
         ),
         "Rows are all lines; what was written holds the good ones, and only them.",
+        rounds=3,
     ),
     "memory": Case(
         "Memory as the input grows",
@@ -214,30 +176,14 @@ CASES: dict[str, Case] = {
             ktrans(name="9x", dataset="v2-18m"),
         ),
         "Peak memory should not follow the input's size.",
-    ),
-    "azure-parquet": Case(
-        "Azure VNet flow logs (gzip) to Parquet",
-        "azure",
-        (plain("azure_vnet"), azure_peer("duckdb"), azure_peer("python", "azure-few")),
-        "DuckDB unnests and splits; the Python loop does so over fewer rows. Neither checks.",
-    ),
-    "gcp-parquet": Case(
-        "GCP VPC flow logs (gzip) to Parquet, every field",
-        "gcp",
-        (plain("gcp_vpc"), gcp_peer("all")),
-        "DuckDB finds the types by itself and writes nested columns; it checks nothing.",
-    ),
-    "gcp-ten": Case(
-        "GCP VPC flow logs (gzip), 10 columns of them to Parquet",
-        "gcp",
-        (plain("gcp_vpc", ten=True), gcp_peer("ten")),
-        "DuckDB is told the types; it checks no addresses and no ranges.",
+        rounds=2,
     ),
     "engine-share": Case(
         "The engine's share: `ktrans run` and a short loop over the same stages",
         "v2",
         (ktrans(), script("stages")),
     ),
+    **REMOTE,
     "start-up": Case(
         "Start-up",
         "",

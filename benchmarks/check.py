@@ -1,6 +1,6 @@
 """Reads an output back with DuckDB and prints what it holds, as JSON.
 
-python check.py FOLDER parquet|jsonl|influx
+python check.py FOLDER parquet|rollup|jsonl|influx
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def main(folder: str, form: str) -> None:
     if not paths:
         print(json.dumps({"rows": 0, "packets": 0, "bytes": 0}))
         return
-    if form == "parquet":
+    if form == "rollup":
+        query = query.replace("count(*)", "sum(flows)")
+    if form in ("parquet", "rollup"):
         query += f"read_parquet([{files}], hive_partitioning=false)"
     elif form == "jsonl":
         query += JSON.format(files=files)

@@ -42,17 +42,19 @@ class Dataset:
 DATASETS = {
     "v2": Dataset("aws_vpc_v2", 2_000_000),
     "v5": Dataset("aws_vpc_v5", 1_000_000),
-    "v2-parts": Dataset("aws_vpc_v2", 2_000_000, 100_000, quick_rows=200_000),
+    "v2-parts": Dataset("aws_vpc_v2", 2_000_000, 100_000),
+    "v2-many": Dataset("aws_vpc_v2", 4_000_000, 100_000, quick_rows=400_000),
     "v2-few": Dataset("aws_vpc_v2", 200_000, quick_rows=50_000),
-    "v2-small": Dataset("aws_vpc_v2", 20_000_000, 10_000, quick_rows=2_000_000),
+    "v2-small": Dataset("aws_vpc_v2", 2_000_000, 10_000),
+    "v2-tiny": Dataset("aws_vpc_v2", 1_800, quick_rows=1_800),
     "v2-bad-0.01pc": Dataset("aws_vpc_v2", 2_000_000, bad=0.0001),
     "v2-bad-1pc": Dataset("aws_vpc_v2", 2_000_000, bad=0.01),
     "v2-bad-20pc": Dataset("aws_vpc_v2", 2_000_000, bad=0.2),
     "v2-6m": Dataset("aws_vpc_v2", 6_000_000, quick_rows=600_000),
+    "v2-18m": Dataset("aws_vpc_v2", 18_000_000, quick_rows=1_800_000),
     "azure": Dataset("azure_vnet", 1_000_000, 250_000),
     "azure-few": Dataset("azure_vnet", 100_000, quick_rows=50_000),
-    "gcp": Dataset("gcp_vpc", 500_000, quick_rows=100_000),
-    "v2-18m": Dataset("aws_vpc_v2", 18_000_000, quick_rows=1_800_000),
+    "gcp": Dataset("gcp_vpc", 500_000, 50_000, quick_rows=100_000),
 }
 
 NETWORKS = 2_000

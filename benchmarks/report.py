@@ -1,4 +1,4 @@
-"""Tables from the results: plain for the terminal, Markdown with machine and versions for pages.
+"""Figures of a run: their spread over the rounds, as plain text for the terminal.
 
 python benchmarks/report.py results.json
 """
@@ -10,16 +10,34 @@ import os
 import platform
 import statistics
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("ktrans", "pyarrow", "numpy", "isal", "duckdb", "polars")
-HEAD = ("contender", "rows/CPU s", "rows/s", "CPU s", "wall s", "RSS MB", "rows/CPU s, x", "RSS, x")
+
+Entry = dict[str, Any]
+"""A contender's results: name, ours, rows, rounds, error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A figure over the rounds."""
+
+    low: float
+    middle: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Return lowest, median and highest."""
+        return cls(min(values), statistics.median(values), max(values))
 
 
 def machine() -> dict[str, Any]:
-    """Say what this runs on."""
+    """Return what this runs on."""
     versions = {}
     for name in PACKAGES:
         try:
@@ -33,6 +51,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "versions": versions,
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
@@ -43,77 +62,63 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
-def median(entry: dict[str, Any], key: str) -> float:
-    """Give the middle of a figure over the rounds."""
-    return statistics.median(turn[key] for turn in entry["rounds"])
+def about(results: dict[str, Any]) -> str:
+    """Return one sentence about when and on what a run was measured."""
+    told = results["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
+    return (
+        f"Measured at {results['taken'][:16].replace('T', ' ')} UTC on {told['cores']} cores of "
+        f"{told['processor']}, {told['memory_gb']} GB, {told['system']}, Python {told['python']}; "
+        f"{versions}. Load when it began: {told['load']}."
+        + (" A quick run over small inputs: not to be quoted." if results["quick"] else "")
+    )
 
 
-def table(case: dict[str, Any]) -> list[list[str]]:
-    """Give a case's rows of cells, the head first.
+def entries(results: dict[str, Any]) -> Iterator[Entry]:
+    """Yield the results of all contenders."""
+    for case in results["cases"].values():
+        yield from case["contenders"]
 
-    The last columns compare with the case's first contender: rows per CPU second (wall time, if
-    there are no rows) and memory. Above 1 the first one is faster, or smaller.
+
+def figure(entry: Entry, name: str) -> Spread:
+    """Return `wall_secs`, `cpu_secs` or `rss_mb` of a contender."""
+    return Spread.of([turn[name] for turn in entry["rounds"]])
+
+
+def rate(entry: Entry, name: str = "cpu_secs") -> Spread:
+    """Return the rows for each second."""
+    return Spread.of([entry["rows"] / turn[name] for turn in entry["rounds"]])
+
+
+def against(entry: Entry, other: Entry, name: str = "cpu_secs") -> Spread:
+    """Return how much more seconds for each row a contender takes than another one.
+
+    The two of a round are compared with each other, as the machine was equally busy then.
     """
-    entries = case["contenders"]
-    first = entries[0]
-    counts = bool(first["rows"])
-    rows = [list(HEAD) if counts else [HEAD[0], *HEAD[3:6], "wall s, x", HEAD[-1]]]
-    for entry in entries:
-        if not entry["rounds"]:
-            rows.append([entry["name"], "failed", *[""] * (len(rows[0]) - 2)])
-            continue
-        cpu, wall, rss = (median(entry, key) for key in ("cpu_secs", "wall_secs", "rss_mb"))
-        usual = [f"{cpu:.2f}", f"{wall:.2f}", f"{rss:.0f}"]
-        if counts:
-            rate = entry["rows"] / cpu
-            usual = [f"{rate:,.0f}", f"{entry['rows'] / wall:,.0f}", *usual]
-        memory = f"{rss / median(first, 'rss_mb'):.2f}" if first["rounds"] else "-"
-        rows.append([entry["name"], *usual, _ratio(first, entry, counts=counts), memory])
-    return rows
+    rows = (other["rows"] or 1) / (entry["rows"] or 1)
+    pairs = zip(entry["rounds"], other["rounds"], strict=False)
+    return Spread.of([rows * mine[name] / theirs[name] for mine, theirs in pairs])
 
 
-def _ratio(first: dict[str, Any], entry: dict[str, Any], *, counts: bool) -> str:
-    if not first["rounds"]:
-        return "-"
-    if not counts:
-        return f"{median(entry, 'wall_secs') / median(first, 'wall_secs'):.2f}"
-    ours = first["rows"] / median(first, "cpu_secs")
-    return f"{ours / (entry['rows'] / median(entry, 'cpu_secs')):.2f}"
-
-
-def plain(case: dict[str, Any]) -> str:
-    """Give a case as aligned text, errors below."""
-    rows = table(case)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  " + "  ".join(c.rjust(w) for c, w in zip(r, widths, strict=True)) for r in rows]
-    lines += [f"  {e['name']}: {e['error']}" for e in case["contenders"] if e["error"]]
-    return "\n".join(lines)
-
-
-def markdown(results: dict[str, Any]) -> str:
-    """Give all cases as Markdown."""
-    about = results["machine"]
-    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
-    out = [
-        (
-            f"{about['processor']}, {about['cores']} cores, {about['memory_gb']} GB, "
-            f"{about['system']}, Python {about['python']}; {versions}."
-        ),
-        "",
-        (
-            "Medians. The columns marked x compare with the first contender: above 1 it is faster, "
-            "or needs less memory."
-        ),
-    ]
-    if results["quick"]:
-        out += ["", "Quick run: small inputs, few rounds; not to be quoted."]
+def plain(results: dict[str, Any]) -> str:
+    """Return all cases as aligned text, errors below each."""
+    out = [about(results)]
     for name, case in results["cases"].items():
-        head, *rows = table(case)
-        out += ["", f"### {case['title']}", "", f"`{name}`. {case['note']}".strip(), ""]
-        out += ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-        out += ["| " + " | ".join(row) + " |" for row in rows]
+        out += ["", f"{name}: {case['title']}"]
+        first = case["contenders"][0]
+        for entry in case["contenders"]:
+            if not entry["rounds"]:
+                out.append(f"  {entry['name']:26} {entry['error'] or 'not measured'}")
+                continue
+            cpu, wall = figure(entry, "cpu_secs"), figure(entry, "wall_secs")
+            speed = f"{rate(entry).middle:12,.0f} {case['unit']}/CPU s" if entry["rows"] else ""
+            ratio = f"{against(entry, first).middle:6.2f} x CPU" if first["rounds"] else ""
+            out.append(
+                f"  {entry['name']:26} {cpu.low:7.2f} {cpu.middle:7.2f} {cpu.high:7.2f} CPU s "
+                f"{wall.middle:7.2f} s {figure(entry, 'rss_mb').high:6.0f} MB {ratio} {speed}"
+            )
     return "\n".join(out)
 
 
 if __name__ == "__main__":
-    print(markdown(json.loads(Path(sys.argv[1]).read_text())))
+    print(plain(json.loads(Path(sys.argv[1]).read_text())))

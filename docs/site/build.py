@@ -51,6 +51,10 @@ def gather(folder: Path) -> None:
         page = folder / f"{name}.md"
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text, encoding="utf-8")
+    for picture in sorted((ROOT / "docs").glob("*/*.svg")):
+        copy = folder / picture.relative_to(ROOT / "docs")
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(picture, copy)
     (folder / "_static").mkdir()
     shutil.copy(SITE / "site.css", folder / "_static")
     shutil.copy(SITE / "conf.py", folder)

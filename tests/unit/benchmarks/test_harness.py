@@ -24,8 +24,8 @@ def harness(monkeypatch, tmp_path):
     bad = datasets.Dataset("aws_vpc_v2", 900, bad=0.3)
     monkeypatch.setitem(datasets.DATASETS, "v2-bad-1pc", bad)
     yield bench
-    for name in ("bench", "cases", "check", "datasets", "measure", "report"):
-        sys.modules.pop(name, None)
+    for path in BENCHMARKS.glob("*.py"):
+        sys.modules.pop(path.stem, None)
 
 
 def test_measuring_a_process(harness, tmp_path):
@@ -54,7 +54,7 @@ def test_input_is_counted_whole_and_without_its_malformed_lines(harness):
 @pytest.mark.parametrize("library", ["duckdb", "polars"])
 def test_the_output_of_a_peer_is_checked(harness, tmp_path, library):
     pytest.importorskip(library)
-    from cases import peer
+    from contender import peer
 
     harness.datasets.make("v2", quick=False)
     data = harness.datasets.load("v2", quick=False)
@@ -67,26 +67,65 @@ def test_the_output_of_a_peer_is_checked(harness, tmp_path, library):
     assert "'rows': 1" in harness.mismatch(folder / "out", "jsonl", data)
 
 
-def test_the_report_of_a_run(harness, tmp_path):
-    import report
+def results_of(**cases):
+    return {
+        "machine": {"processor": "a processor", "cores": 2, "memory_gb": 8, "system": "Linux",
+                    "python": "3.11.1", "versions": {"ktrans": "0.1.0"}, "load": 0.1},
+        "taken": "2026-05-04T08:00+00:00",
+        "quick": False,
+        "cases": cases,
+    }  # fmt: skip
 
-    turns = [{"wall_secs": 2.0, "cpu_secs": 4.0, "rss_mb": 100.0}] * 3
-    slow = [{"wall_secs": 8.0, "cpu_secs": 8.0, "rss_mb": 50.0}] * 3
-    case = {
-        "title": "Two ways",
-        "note": "",
-        "contenders": [
-            {"name": "ktrans", "ours": True, "rows": 4000, "rounds": turns, "error": ""},
-            {"name": "other", "ours": False, "rows": 4000, "rounds": slow, "error": ""},
-            {"name": "broken", "ours": False, "rows": 4000, "rounds": [], "error": "no"},
-        ],
-    }
-    results = {"machine": report.machine(), "quick": False, "cases": {"two": case}}
+
+def case_of(title, *contenders):
+    return {"title": title, "note": "", "unit": "rows", "contenders": list(contenders)}
+
+
+def contender_of(name, *cpu_secs, rows=4000, error=""):
+    rounds = [{"wall_secs": secs / 2, "cpu_secs": secs, "rss_mb": 100.0} for secs in cpu_secs]
+    return {"name": name, "ours": name == "ktrans", "rows": rows, "rounds": rounds, "error": error}
+
+
+def test_the_report_of_a_run(harness, tmp_path):
+    ours, other = contender_of("ktrans", 4, 5, 3), contender_of("other", 8, 10, 6)
+    broken = contender_of("broken", error="no luck")
     path = tmp_path / "results.json"
-    path.write_text(json.dumps(results))
+    path.write_text(json.dumps(results_of(two=case_of("Two ways", ours, other, broken))))
     words = [sys.executable, str(BENCHMARKS / "report.py"), str(path)]
     text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    assert "| ktrans | 1,000 | 2,000 | 4.00 | 2.00 | 100 | 1.00 | 1.00 |" in text
-    assert "| other | 500 | 500 | 8.00 | 8.00 | 50 | 2.00 | 0.50 |" in text
-    assert "| broken | failed |" in text
-    assert f"Python {results['machine']['python']}" in text
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if line}
+    assert lines["ktrans"][1:5] == ["3.00", "4.00", "5.00", "CPU"]
+    assert lines["other"][-5:] == ["2.00", "x", "CPU", "500", "rows/CPU", "s"][-5:]
+    assert lines["broken"][1:] == ["no", "luck"]
+    assert "Python 3.11.1" in text
+
+
+def test_ratios_compare_the_two_of_a_round(harness):
+    """A round on a busy machine is slow for both, and changes no ratio."""
+    import page
+
+    ours, peer = contender_of("ktrans", 4, 40, 4), contender_of("duckdb", 2, 20, 2)
+    results = results_of(**{"rollup-100": case_of("A rollup", ours, peer)})
+    text = page.block(results, "rollups")
+    assert "| A rollup | 1,000 (100 to 1,000) | 2,000 (200 to 2,000) | 2.00 |" in text
+    assert "performance/rollups.svg" in text
+
+
+def test_a_case_without_a_table_of_its_own_gets_one(harness):
+    import page
+
+    first, second = contender_of("before", 4, 4), contender_of("after", 2, 2)
+    results = results_of(partitions=case_of("Partitions", first, second))
+    text = page.block(results, "partitions")
+    assert "| after | 2,000 |" in text
+    assert text.count(" 0.50 |") == 2
+    assert page.block(results, "memory") == page.NOT_YET
+    assert page.block({}, "partitions") == page.NOT_YET
+
+
+def test_the_pages_hold_the_figures_that_are_kept(harness):
+    """`make bench-report` was called after the last measurement."""
+    import page
+
+    for path, text in page.pages().items():
+        assert path.read_text(encoding="utf-8") == text
