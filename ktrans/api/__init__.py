@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ktrans.api.decoder import Head as Head
     from ktrans.api.decoder import Sniff as Sniff
     from ktrans.api.enricher import Enricher as Enricher
+    from ktrans.api.enricher import Scope as Scope
     from ktrans.api.errors import AccessError as AccessError
     from ktrans.api.errors import ConfigError as ConfigError
     from ktrans.api.errors import ConfigErrors as ConfigErrors

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+Scope = Literal["batch", "task", "partials", "epoch"]
+"""What an enricher has to see together, see `Enricher`."""
+
+
 class Enricher(Component[C], abc.ABC):
     """Adds, changes or removes columns, or removes rows.
 
@@ -37,13 +41,14 @@ class Enricher(Component[C], abc.ABC):
         drops_rows: it may remove rows; otherwise a shorter batch is an error.
         changes_counters: it may change `bytes` and `packets` of the rows it keeps.
         scope: what must be seen together and in order. "batch": nothing, `apply` is pure and runs
-            in any thread. "task": the batches of one task. "epoch": the whole epoch, which becomes
-            one task.
+            in any thread. "task": the batches of one task. "partials": the whole epoch, but each of
+            its tasks makes a partial result, and these are merged (`StatefulEnricher`). "epoch": the
+            whole epoch, which becomes one task.
     """
 
     drops_rows: bool = False
     changes_counters: bool = False
-    scope: ClassVar[Literal["batch", "task", "epoch"]] = "batch"
+    scope: ClassVar[Scope] = "batch"
 
     @property
     def runs(self) -> Reach:
@@ -85,7 +90,7 @@ class Enricher(Component[C], abc.ABC):
         """Process one batch, by columns. Pure for scope "batch"."""
 
     def begin(self, task: TaskId) -> Enricher[C]:
-        """Return the object for this task's batches, in order (scope "task" or "epoch").
+        """Return the object for this task's batches, in order (any scope but "batch").
 
         Called anew for each attempt: no state may leak from a failed one.
         """

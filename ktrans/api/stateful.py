@@ -29,10 +29,10 @@ import abc
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ktrans.api.component import C
-from ktrans.api.enricher import Enricher
+from ktrans.api.enricher import Enricher, Scope
 from ktrans.api.sink import Refused, TaskId
 
 if TYPE_CHECKING:
@@ -110,13 +110,19 @@ class StatefulEnricher(Enricher[C], abc.ABC):
     The engine calls `resume` for each attempt at an epoch, and on its result `prepare` and `take`
     for each batch, `finish` for rows to pass on, then `accounting` and `state_update`.
 
+    With the scope "partials" the tasks of an epoch share the work, on other machines too. For each
+    attempt at one of them the engine calls `part`, and on its result `prepare` and `take` for each
+    batch, then `partial`. The results are passed to `merge` of what `resume` returned, in the order
+    of the tasks, before `finish`. However the batches are grouped into tasks, the same must come out.
+    An epoch of one task is done without.
+
     Attributes:
         repeats: a total is passed on each time it changes, so that sinks must replace the earlier
             one (`Sink.upserts`).
         closes_at_end: it needs a last epoch at the end of finite input, to close what is open.
     """
 
-    scope: ClassVar[Literal["batch", "task", "epoch"]] = "epoch"
+    scope: ClassVar[Scope] = "epoch"
     repeats: bool = False
     closes_at_end: bool = False
 
@@ -150,6 +156,22 @@ class StatefulEnricher(Enricher[C], abc.ABC):
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Prepare and take."""
         return self.take(self.prepare(batch))
+
+    def facts(self) -> Any:
+        """Return what `part` has to know of the state, as JSON; called on what `resume` returned."""
+        return None
+
+    def part(self, task: TaskId, facts: Any, context: EpochContext) -> StatefulEnricher[C]:
+        """Return the object for the batches of one of several tasks; `take` passes no rows on."""
+        raise NotImplementedError
+
+    def partial(self) -> bytes:
+        """Return what the batches of this task come to; called once, after the last one."""
+        raise NotImplementedError
+
+    def merge(self, partial: bytes) -> None:
+        """Take the partial result of one task, as `take` takes batches."""
+        raise NotImplementedError
 
     def refused(self) -> Sequence[Refused]:
         """Return the rows since the last call that no total can take; they become rejects."""

@@ -62,7 +62,30 @@ class Assembly:
     @property
     def serial(self) -> bool:
         """Whether an enricher has to see the whole epoch in order, in one task."""
-        return any(enricher.scope == "epoch" for _, enricher in self.enrichers)
+        at = self._first_over_epoch
+        return at is not None and self.enrichers[at][1].scope == "epoch"
+
+    @property
+    def serial_reason(self) -> str | None:
+        """Why an epoch is one task, for people; None if it may be several."""
+        if not self.serial:
+            return None
+        name = self.enrichers[self._first_over_epoch or 0][0]
+        return f"{name} has to see all rows of an epoch in one place, so an epoch is one task"
+
+    @property
+    def merge_at(self) -> int | None:
+        """The number of the enricher that merges partial results of the tasks; None without one.
+
+        It and those after it are applied in one more task; those before it in each task.
+        """
+        at = self._first_over_epoch
+        return at if at is not None and self.enrichers[at][1].scope == "partials" else None
+
+    @property
+    def _first_over_epoch(self) -> int | None:
+        wide = (at for at, (_, e) in enumerate(self.enrichers) if e.scope in {"partials", "epoch"})
+        return next(wide, None)
 
     def all_sinks(self) -> list[BoundSink]:
         """Return the sinks, and the rejects sink last."""

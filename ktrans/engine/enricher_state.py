@@ -30,13 +30,21 @@ class EnricherStates:
     pipeline: str
     epoch: Epoch
 
+    @property
+    def context(self) -> EpochContext:
+        """The facts about the epoch."""
+        return EpochContext(self.epoch.planned, self.epoch.last, self.epoch.number)
+
     def begin(self, enricher: Enricher[Any], task: TaskId) -> Enricher[Any]:
         """Begin a task with an enricher; a stateful one resumes from its stored state."""
-        if not isinstance(enricher, StatefulEnricher):
-            return enricher.begin(task)
+        if isinstance(enricher, StatefulEnricher):
+            return self.resume(enricher, task)
+        return enricher.begin(task)
+
+    def resume(self, enricher: StatefulEnricher[Any], task: TaskId) -> StatefulEnricher[Any]:
+        """Begin a task with a stateful enricher and its stored state."""
         stored = snapshot(self.store, self.pipeline, enricher.state_id, self.epoch.number)
-        context = EpochContext(self.epoch.planned, self.epoch.last, self.epoch.number)
-        return enricher.resume(task, stored, context)
+        return enricher.resume(task, stored, self.context)
 
 
 def stateful_enrichers(enrichers: Sequence[NamedEnricher]) -> list[StatefulEnricher[Any]]:

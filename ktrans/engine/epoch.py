@@ -21,6 +21,7 @@ from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.failures import to_ktrans_error
 from ktrans.engine.killers import deaths_counted, find_killers
 from ktrans.engine.ledger import Ledger
+from ktrans.engine.merged_tasks import MergedTasks
 from ktrans.engine.observer_data import describe_epoch, summarize_epoch
 from ktrans.engine.others import Others
 from ktrans.engine.run_context import RunContext
@@ -134,7 +135,9 @@ class EpochRunner:
         try:
             for killer in find_killers(self._context, epoch):
                 limits.quarantine(killer)
-            results = self._run_tasks(epoch, number, limits)
+            with MergedTasks(self._context, epoch, number, limits) as merged:
+                results = self._run_tasks(epoch, number, limits, merged)
+                results += merged.finish()
             self._collect(epoch, results, limits)
         except Exception as error:
             self._clean_up(number)
@@ -145,11 +148,13 @@ class EpochRunner:
         self._store.stage(name, epoch)
         epoch.status = Status.COMMITTING
 
-    def _run_tasks(self, epoch: Epoch, number: EpochId, limits: EpochLimits) -> list[TaskResult]:
+    def _run_tasks(
+        self, epoch: Epoch, number: EpochId, limits: EpochLimits, merged: MergedTasks
+    ) -> list[TaskResult]:
         others = self._others
-        if others is not None and others.wanted_for(epoch):
-            return OtherRuns(self._context, epoch, number, limits, others).run()
-        return ThreadRuns(self._context, epoch, number, limits).run()
+        if others is not None and not merged.here and others.wanted_for(epoch):
+            return OtherRuns(self._context, epoch, number, limits, merged, others).run()
+        return ThreadRuns(self._context, epoch, number, limits, merged).run()
 
     def _collect(self, epoch: Epoch, results: list[TaskResult], limits: EpochLimits) -> None:
         """Add up the tasks' ledgers, check them, and keep in the epoch what the commits need."""
@@ -160,8 +165,8 @@ class EpochRunner:
         limits.check(ledger)
         before = epoch.receipts
         epoch.receipts = {
-            bound.entry.id: [result.receipts[index] for result in results]
-            for index, bound in enumerate(self._assembly.all_sinks())
+            sink: [result.receipts[sink] for result in results if sink in result.receipts]
+            for sink in self._sink_types()
         }
         if epoch.decided:
             check_repeated(epoch, before, self._assembly)

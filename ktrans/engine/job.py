@@ -94,12 +94,17 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class EpochPart:
-    """What a task has to know of its epoch."""
+    """What a task has to know of its epoch.
+
+    `merges` says that it makes a partial result, and `facts` what it has to know for that.
+    """
 
     number: int
     history: str
     planned: dt.datetime
     decided: bool
+    merges: bool = False
+    facts: Any = None
 
 
 @dataclass(frozen=True, slots=True)

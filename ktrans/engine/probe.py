@@ -23,11 +23,13 @@ from ktrans.engine.assemble import assemble
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.cancellation import Cancellation
 from ktrans.engine.dry_run import discard_output
+from ktrans.engine.enricher_state import EnricherStates
 from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.observer import Meter, Observer
 from ktrans.engine.outages import Outages
 from ktrans.engine.rejects.replay import with_rejects_as_source
 from ktrans.engine.run_context import RunContext
+from ktrans.engine.shares import Whole
 from ktrans.engine.task_attempt import TaskAttempt
 from ktrans.engine.workers import Workers
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
@@ -94,7 +96,8 @@ def _read(pipeline: Pipeline, assembly: Assembly, split: Split, *, replay: bool)
         epoch = Epoch(1, [[split]], replay=replay)
         task = TaskId(EpochId(pipeline.name, 1), 0)
         limits = EpochLimits(context, epoch)
-        attempt = TaskAttempt(context, epoch, task, limits, final=True)
+        share = Whole(EnricherStates(context.store, pipeline.name, epoch))
+        attempt = TaskAttempt(context, epoch, task, limits, share, final=True)
         try:
             attempt.run([split])
             attempt.pipeline.finish()

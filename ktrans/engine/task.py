@@ -13,6 +13,7 @@ from ktrans.engine.log_context import bind
 from ktrans.engine.observer_data import describe_error
 from ktrans.engine.retry import retry_of
 from ktrans.engine.run_context import RunContext
+from ktrans.engine.shares import Share
 from ktrans.engine.stage_times import StageTimes, now
 from ktrans.engine.task_attempt import TaskAttempt
 from ktrans.kit.retry import FailedAttempt, with_retries
@@ -21,30 +22,41 @@ from ktrans.state.epochs import Epoch
 
 @dataclass(slots=True)
 class TaskResult:
-    """The result of a finished task: a receipt for each sink, the ledger, state to store."""
+    """The result of a finished task: receipts by the id of the sink, the ledger, state to store.
 
-    receipts: list[Receipt]
+    `partial` is its part of a result that is merged over all tasks, if it makes one.
+    """
+
+    receipts: dict[str, Receipt]
     ledger: Ledger
     torn: list[str]
     strange: dict[str, str]
     state_updates: dict[str, StateUpdate]
+    partial: bytes | None = None
 
 
 class Task:
-    """A task and its attempts."""
+    """A task and its attempts; `share` says what it does of the pipeline."""
 
     def __init__(
-        self, context: RunContext, epoch: Epoch, task: TaskId, limits: EpochLimits
+        self, context: RunContext, epoch: Epoch, task: TaskId, limits: EpochLimits, share: Share
     ) -> None:
         self._context = context
         self._epoch = epoch
         self._id = task
         self._limits = limits
-        self._splits = epoch.tasks[task.index]
+        self._share = share
+        # The task that merges has the number after the last one, and no splits.
+        self._splits = epoch.tasks[task.index] if task.index < len(epoch.tasks) else []
         self._tries = 0
         self._retries: list[dict[str, Any]] = []
         self._times = StageTimes()
         self._ledger = Ledger()
+
+    @property
+    def index(self) -> int:
+        """The number of the task in its epoch."""
+        return self._id.index
 
     def run(self) -> TaskResult:
         """Process the task until it succeeds, within the allowed attempts.
@@ -100,7 +112,9 @@ class Task:
                     self._limits.quarantine(quarantine_for(each))
 
     def _attempt(self, *, final: bool) -> TaskResult:
-        attempt = TaskAttempt(self._context, self._epoch, self._id, self._limits, final=final)
+        attempt = TaskAttempt(
+            self._context, self._epoch, self._id, self._limits, self._share, final=final
+        )
         pipeline = attempt.pipeline
         self._tries += 1
         self._ledger, self._times = pipeline.ledger, pipeline.times
@@ -111,8 +125,14 @@ class Task:
             pipeline.abort()
             raise
         self._context.meter.add(splits_done=len(self._splits), bytes_in=_size(self._read_splits()))
+        sinks = self._share.sinks(self._context.assembly)
         return TaskResult(
-            receipts, pipeline.ledger, pipeline.torn, pipeline.strange, pipeline.state_updates()
+            {bound.entry.id: receipt for bound, receipt in zip(sinks, receipts, strict=True)},
+            pipeline.ledger,
+            pipeline.torn,
+            pipeline.strange,
+            pipeline.state_updates(),
+            pipeline.partial,
         )
 
     def _read_splits(self) -> list[Split]:

@@ -23,7 +23,6 @@ from ktrans.decoders.looks import looks_like
 from ktrans.engine import log_events
 from ktrans.engine.block_processor import BlockErrors, BlockResult
 from ktrans.engine.cancellation import TICK_SECS
-from ktrans.engine.enricher_state import EnricherStates
 from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.failures import (
     ReadError,
@@ -33,6 +32,7 @@ from ktrans.engine.failures import (
 )
 from ktrans.engine.rejects.stored_form import split_reject
 from ktrans.engine.run_context import RunContext
+from ktrans.engine.shares import Share
 from ktrans.engine.stage_times import StageTimes, now
 from ktrans.engine.task_pipeline import TaskPipeline
 from ktrans.kit.memory import out_of_memory
@@ -74,7 +74,14 @@ class TaskAttempt:
     """
 
     def __init__(
-        self, context: RunContext, epoch: Epoch, task: TaskId, limits: EpochLimits, *, final: bool
+        self,
+        context: RunContext,
+        epoch: Epoch,
+        task: TaskId,
+        limits: EpochLimits,
+        share: Share,
+        *,
+        final: bool,
     ) -> None:
         self._context = context
         self._epoch = epoch
@@ -88,8 +95,7 @@ class TaskAttempt:
         self._whole: dict[str, Split] = {}
         self._unreadable: dict[str, ReadError] = {}
         """Splits that have been read in part, by key; once there are any, nothing is written."""
-        states = EnricherStates(context.store, context.assembly.pipeline.name, epoch)
-        self.pipeline = TaskPipeline(context.assembly, task, states)
+        self.pipeline = TaskPipeline(context.assembly, task, share)
 
     def run(self, splits: Sequence[Split]) -> None:
         """Read, process and write the splits.

@@ -11,10 +11,10 @@ from typing import Any
 from ktrans.api import Enricher, Receipt, Refused, StatefulEnricher, StateUpdate, TaskId, Writer
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.block_processor import BlockProcessor, BlockResult
-from ktrans.engine.enricher_state import EnricherStates
 from ktrans.engine.ledger import StageLedger, Tally
 from ktrans.engine.ledger_counts import add_accounting, apply_counted, measure
 from ktrans.engine.rejects.stored_form import refused_rows, to_stored
+from ktrans.engine.shares import Share
 from ktrans.engine.stage_times import StageTimes, now
 
 
@@ -23,21 +23,22 @@ class TaskPipeline:
 
     The ledger has the counts of everything written so far. `torn` has the URIs of objects that
     end in the middle of a record, `strange` what those objects look like, by URI, of which nothing
-    could be read.
+    could be read. `partial` is the partial result, if the task makes one, after `finish`.
     """
 
-    def __init__(self, assembly: Assembly, task: TaskId, states: EnricherStates) -> None:
+    def __init__(self, assembly: Assembly, task: TaskId, share: Share) -> None:
         enrichers = [enricher for _, enricher in assembly.enrichers]
-        ordered = [i for i, e in enumerate(enrichers) if e.scope != "batch"]
-        self._first_ordered = ordered[0] if ordered else len(enrichers)
-        self._ordered = [states.begin(e, task) for e in enrichers[self._first_ordered :]]
-        self._sinks = assembly.sinks
+        self._share = share
+        self._first_ordered = share.first_ordered(assembly)
+        self._ordered = share.begin(assembly, task)
+        *self._sinks, rejects = share.sinks(assembly)
         self._writers: list[Writer] = []
         self.torn: list[str] = []
         self.strange: dict[str, str] = {}
+        self.partial: bytes | None = None
         self.times = StageTimes()
         try:
-            for bound in assembly.all_sinks():
+            for bound in (*self._sinks, rejects):
                 self._writers.append(bound.sink.writer(task))
         except BaseException:
             self.abort()
@@ -63,19 +64,17 @@ class TaskPipeline:
         """Write what enrichers have held back, make the output durable, and check the ledger.
 
         Returns:
-            A receipt for each sink, then one for the rejects.
+            A receipt for each sink that the task writes to, then one for the rejects.
 
         Raises:
             LedgerError: rows in and rows out do not agree.
         """
-        for index, enricher in enumerate(self._ordered):
-            for batch in enricher.finish():
-                result = BlockResult(self.processor.new_ledger(), batch, measure(batch))
-                result.ledger.stages[self._first_ordered + index].went_out.add(result.tally)
-                self._apply_ordered(result, index + 1)
-                self._write(result)
-            if isinstance(enricher, StatefulEnricher):
-                add_accounting(self.ledger.stages[self._first_ordered + index], enricher)
+        for partial in self._share.partials():
+            self._merge(partial)
+        for index in range(len(self._ordered) - self._share.makes_partial):
+            self._finish_enricher(index)
+        if self._share.makes_partial:
+            self.partial = self._make_partial()
         receipts = []
         for bound, writer in zip(self._sinks, self._writers, strict=False):
             with self.times.timed("finish", bound.entry.id):
@@ -88,6 +87,32 @@ class TaskPipeline:
             receipts.append(self._reject_writer.finish())
         self._close_ledger(receipts)
         return receipts
+
+    def _merge(self, partial: bytes) -> None:
+        """Pass the partial result of a task to the enricher that merges them."""
+        merging, stage = self._ordered[0], self.ledger.stages[self._first_ordered]
+        assert isinstance(merging, StatefulEnricher)
+        with self.times.timed("enrich", stage.name):
+            merging.merge(partial)
+        self._reject_refused_by(merging, stage)
+
+    def _make_partial(self) -> bytes:
+        """Take the partial result of the last enricher, which has no other result."""
+        part, stage = self._ordered.pop(), self.ledger.stages[self._share.merge_at or 0]
+        assert isinstance(part, StatefulEnricher)
+        with self.times.timed("enrich", stage.name):
+            return part.partial()
+
+    def _finish_enricher(self, index: int) -> None:
+        """Write the rows that an enricher has held back."""
+        enricher, at = self._ordered[index], self._first_ordered + index
+        for batch in enricher.finish():
+            result = BlockResult(self.processor.new_ledger(), batch, measure(batch))
+            result.ledger.stages[at].went_out.add(result.tally)
+            self._apply_ordered(result, index + 1)
+            self._write(result)
+        if isinstance(enricher, StatefulEnricher):
+            add_accounting(self.ledger.stages[at], enricher)
 
     def state_updates(self) -> dict[str, StateUpdate]:
         """Return what stateful enrichers want stored, by the name of their state; after `finish`."""
@@ -159,4 +184,4 @@ class TaskPipeline:
         for stage in self.ledger.stages:
             if stage.kind == "enricher" and stage.may_drop and not stage.sums_up:
                 stage.filtered = stage.came_in.minus(stage.went_out)
-        self.ledger.check()
+        self.ledger.check(apart=self._share.merge_at)

@@ -6,6 +6,7 @@ import abc
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from typing import Any
 
 from ktrans.api import EpochId, Executor, InterruptedRunError, TaskId, WorkerLostError
@@ -16,8 +17,10 @@ from ktrans.engine.failures import WorkerDiedError
 from ktrans.engine.job import EpochPart, Job
 from ktrans.engine.killers import probe_splits, worth_a_probe
 from ktrans.engine.log_context import bind
+from ktrans.engine.merged_tasks import MergedTasks
 from ktrans.engine.others import Others
 from ktrans.engine.run_context import RunContext, block_budget
+from ktrans.engine.shares import Part
 from ktrans.engine.task import Task, TaskResult
 from ktrans.executors.threads import ThreadsExecutor, ThreadsExecutorConfig
 from ktrans.state.epochs import Epoch
@@ -38,12 +41,18 @@ class TaskRuns(abc.ABC):
     patience: float | None = None
 
     def __init__(
-        self, context: RunContext, epoch: Epoch, number: EpochId, limits: EpochLimits
+        self,
+        context: RunContext,
+        epoch: Epoch,
+        number: EpochId,
+        limits: EpochLimits,
+        merged: MergedTasks,
     ) -> None:
         self.context = context
         self.epoch = epoch
         self.number = number
         self.limits = limits
+        self.merged = merged
         self._waiting: dict[_Future, int] = {}
         self._results: dict[int, TaskResult] = {}
         self._errors: list[BaseException] = []
@@ -113,7 +122,7 @@ class TaskRuns(abc.ABC):
     def _take(self, index: int, future: _Future) -> None:
         """Take the answer of a task, or note its error; a lost worker's is raised."""
         try:
-            self._results[index] = self.result(index, future.result())
+            self._results[index] = self.merged.keep(index, self.result(index, future.result()))
         except WorkerLostError:
             raise
         except BaseException as error:  # noqa: BLE001 - raised once all have settled
@@ -153,8 +162,9 @@ class ThreadRuns(TaskRuns):
 
     def _work(self, job: dict[str, Any]) -> dict[str, Any]:
         index = job["task"]
-        task = Task(self.context, self.epoch, TaskId(self.number, index), self.limits)
-        self._done[index] = task.run()
+        task = TaskId(self.number, index)
+        share = self.merged.share
+        self._done[index] = Task(self.context, self.epoch, task, self.limits, share).run()
         return {}
 
 
@@ -169,9 +179,10 @@ class OtherRuns(TaskRuns):
         epoch: Epoch,
         number: EpochId,
         limits: EpochLimits,
+        merged: MergedTasks,
         others: Others,
     ) -> None:
-        super().__init__(context, epoch, number, limits)
+        super().__init__(context, epoch, number, limits, merged)
         self._others = others
         self._deaths: Counter[int] = Counter()
 
@@ -193,7 +204,7 @@ class OtherRuns(TaskRuns):
         return Job(
             self._others.definition,
             self._others.run_id,
-            EpochPart(epoch.number, self.number.history, epoch.planned, epoch.decided),
+            self._epoch_part(),
             index,
             splits,
             [one for key, one in epoch.quarantined.items() if key in keys],
@@ -201,6 +212,13 @@ class OtherRuns(TaskRuns):
             memory,
             self._others.prepare,
         ).to_json()
+
+    def _epoch_part(self) -> EpochPart:
+        epoch, share = self.epoch, self.merged.share
+        part = EpochPart(epoch.number, self.number.history, epoch.planned, epoch.decided)
+        if isinstance(share, Part):
+            return replace(part, merges=True, facts=share.facts)
+        return part
 
     def result(self, index: int, answer: dict[str, Any]) -> TaskResult:
         """Pass on what an answer tells, check the limits, and return the result."""

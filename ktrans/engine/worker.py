@@ -13,6 +13,7 @@ from ktrans.engine.answer import Answer, Retry, error_to_json
 from ktrans.engine.assemble import assemble
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.cancellation import Cancellation
+from ktrans.engine.enricher_state import EnricherStates
 from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.job import Definition, Job
 from ktrans.engine.ledger import Ledger
@@ -20,6 +21,7 @@ from ktrans.engine.log_context import bind
 from ktrans.engine.observer import Meter, Observer
 from ktrans.engine.outages import Outages
 from ktrans.engine.run_context import RunContext
+from ktrans.engine.shares import Part, Share, Whole
 from ktrans.engine.task import Task
 from ktrans.engine.workers import Workers
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
@@ -151,7 +153,7 @@ def _do(job: Job, kept: _Kept, answer: Answer) -> None:
         epoch = _epoch(job)
         number = EpochId(job.definition.name, job.epoch.number, job.epoch.history)
         limits = _TaskLimits(context, epoch)
-        task = Task(context, epoch, TaskId(number, job.task), limits)
+        task = Task(context, epoch, TaskId(number, job.task), limits, _share(job, context, epoch))
         future = thread.submit(copy_context().run, task.run)
         try:
             thread.wait([future])
@@ -165,6 +167,13 @@ def _do(job: Job, kept: _Kept, answer: Answer) -> None:
         known = {one.key for one in job.quarantined}
         answer.quarantined = [one for key, one in epoch.quarantined.items() if key not in known]
         answer.result = future.result()
+
+
+def _share(job: Job, context: RunContext, epoch: Epoch) -> Share:
+    """Return what the task does of the pipeline; the state of enrichers is not here."""
+    states = EnricherStates(context.store, job.definition.name, epoch)
+    at = context.assembly.merge_at if job.epoch.merges else None
+    return Whole(states) if at is None else Part(at, job.epoch.facts, states.context)
 
 
 def _epoch(job: Job) -> Epoch:

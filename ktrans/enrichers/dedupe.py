@@ -12,12 +12,12 @@ Delivered again are:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
-from ktrans.api import ComponentConfig, Context, Enricher, TaskId
+from ktrans.api import ComponentConfig, Context, Enricher, Scope, TaskId
 from ktrans.enrichers.hashes.hash_sets import Hashes, HashSet, Positions, new_seeds
 from ktrans.enrichers.hashes.hashing import combine
 from ktrans.kit.columns import plain_integers, require_integer, require_text
@@ -43,7 +43,7 @@ class DedupeEnricher(Enricher[DedupeEnricherConfig]):
     """Drops redelivered rows."""
 
     drops_rows = True
-    scope: ClassVar[Literal["batch", "task", "epoch"]] = "epoch"
+    scope: ClassVar[Scope] = "epoch"
 
     def __init__(self, config: DedupeEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import pyarrow as pa
 
@@ -17,6 +17,7 @@ from ktrans.api import (
     EpochAccounting,
     EpochContext,
     Refused,
+    Scope,
     StatefulEnricher,
     StateSnapshot,
     StateUpdate,
@@ -25,6 +26,7 @@ from ktrans.api import (
 from ktrans.enrichers.totals.config import REVISION, RollupEnricherConfig
 from ktrans.enrichers.totals.epoch import RollupEpoch
 from ktrans.enrichers.totals.output import out_schema
+from ktrans.enrichers.totals.part import RollupPart
 from ktrans.enrichers.totals.plan import RollupPlan, make_plan
 from ktrans.enrichers.totals.prepare import Prepared, prepare
 from ktrans.enrichers.totals.state import Opened
@@ -37,12 +39,15 @@ class RollupEnricher(StatefulEnricher[RollupEnricherConfig]):
 
     drops_rows = True
     changes_counters = True
+    scope: ClassVar[Scope] = "partials"
 
     _plan: RollupPlan
     _input: pa.Schema
     _schema: pa.Schema
     epoch: RollupEpoch
     """The current epoch, in the object that `resume` returns."""
+    rows: RollupEpoch | RollupPart
+    """What takes batches: the epoch, or a task's part of it in the object that `part` returns."""
 
     def __init__(self, config: RollupEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
@@ -101,21 +106,41 @@ class RollupEnricher(StatefulEnricher[RollupEnricherConfig]):
         self._known.clear()
         self._known[snapshot.version] = before
         run = copy.copy(self)
-        run.epoch = RollupEpoch(self.config, self._plan, self._schema, before, context)
+        run.rows = run.epoch = RollupEpoch(self.config, self._plan, self._schema, before, context)
         return run
+
+    def facts(self) -> dict[str, int | None]:
+        """Return which windows are closed: late rows are found where they are read."""
+        return {"closed_until": self.epoch.rules.closed_until}
+
+    def part(self, task: TaskId, facts: dict[str, int | None], context: EpochContext) -> Self:
+        """Return an object for one of several tasks of an epoch."""
+        del task
+        run = copy.copy(self)
+        run.rows = RollupPart(self.config, self._plan, context, **facts)
+        return run
+
+    def partial(self) -> bytes:
+        """Return the totals of this task."""
+        assert isinstance(self.rows, RollupPart)
+        return self.rows.partial()
+
+    def merge(self, partial: bytes) -> None:
+        """Add the totals of a task."""
+        self.epoch.merge(partial)
 
     def prepare(self, batch: pa.RecordBatch) -> Prepared:
         """Aggregate a batch."""
-        return prepare(self._plan, batch, self.epoch.rules)
+        return prepare(self._plan, batch, self.rows.rules)
 
     def take(self, prepared: Prepared) -> pa.RecordBatch:
         """Add the totals of a batch; no rows come out yet."""
-        self.epoch.add(prepared)
+        self.rows.add(prepared)
         return _no_rows(self._schema)
 
     def refused(self) -> Sequence[Refused]:
         """Return rows without a time, from the future, or too late."""
-        return self.epoch.refused()
+        return self.rows.refused()
 
     def finish(self) -> Iterator[pa.RecordBatch]:
         """Close windows, and yield their totals."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import abc
 from collections import deque
 from collections.abc import Iterator
-from typing import ClassVar, Literal, Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from ktrans.api import ComponentConfig, Context, Enricher, TaskId
+from ktrans.api import ComponentConfig, Context, Enricher, Scope, TaskId
 from ktrans.enrichers.held_rows.spill import Hold
 from ktrans.kit.columns import distinct, plain_integers
 from ktrans.kit.units import Size
@@ -55,7 +55,7 @@ class HeldEnricher(Enricher[H], abc.ABC):
     """
 
     drops_rows = True
-    scope: ClassVar[Literal["batch", "task", "epoch"]] = "epoch"
+    scope: ClassVar[Scope] = "epoch"
     _schema: pa.Schema
 
     def __init__(self, config: H, context: Context | None = None) -> None:

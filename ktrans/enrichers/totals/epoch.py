@@ -8,46 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import EpochAccounting, EpochContext, Refused, RunError, StateSnapshot, StateUpdate
+from ktrans.api import EpochAccounting, EpochContext, Refused, StateSnapshot, StateUpdate
+from ktrans.enrichers.totals import gather
 from ktrans.enrichers.totals import state as stored_state
 from ktrans.enrichers.totals.config import RollupEnricherConfig, micros
+from ktrans.enrichers.totals.gather import Gathered, added
 from ktrans.enrichers.totals.merge import Totals, empty, identify, merge, sketched, sums
 from ktrans.enrichers.totals.output import rows, top
+from ktrans.enrichers.totals.part import unpack
 from ktrans.enrichers.totals.plan import WINDOW, RollupPlan
-from ktrans.enrichers.totals.prepare import Prepared, Rules
+from ktrans.enrichers.totals.prepare import Prepared
 from ktrans.enrichers.totals.state import Meta, Opened
-
-PENDING_ROWS = 1 << 20
-PENDING_BATCHES = 512
-
-
-class _Merger:
-    """Collects totals of batches, and merges them when there are many, to save memory."""
-
-    def __init__(self, plan: RollupPlan) -> None:
-        self._plan = plan
-        self._merged = empty(plan, stored=False)
-        self._pending: list[Totals] = []
-        self._rows = 0
-
-    def add(self, totals: Totals | None) -> bool:
-        """Add the totals of a batch; return whether they were merged."""
-        if totals is None:
-            return False
-        self._pending.append(totals)
-        self._rows += totals.rows
-        due = self._rows > max(PENDING_ROWS, 2 * self._merged.rows)
-        if due or len(self._pending) >= PENDING_BATCHES:
-            self.merged()
-            return True
-        return False
-
-    def merged(self) -> Totals:
-        """Return all totals, merged; members as values."""
-        if self._pending:
-            self._merged = merge(self._plan, [self._merged, *self._pending], stored=False)
-            self._pending, self._rows = [], 0
-        return self._merged
 
 
 class RollupEpoch:
@@ -66,16 +37,8 @@ class RollupEpoch:
     ) -> None:
         self.context = context
         self._config, self._plan, self._schema, self._before = config, plan, schema, before
-        self._lateness = micros(config.lateness)
-        latest = None
-        if context.planned is not None:
-            latest = int(context.planned.timestamp() * 1_000_000) + micros(config.max_ahead)
-        self.rules = Rules(before.meta.closed_until, latest, config.late == "reject")
-        self._fresh, self._late = _Merger(plan), _Merger(plan)
-        self._refused: list[Refused] = []
-        self._newest = before.meta.newest
-        self._filtered = (0, 0, 0)
-        self._late_rows = 0
+        self.rules = gather.rules(config, context, before.meta.closed_until)
+        self._gathered = Gathered(config, plan, before.meta.newest)
         self._closed = (0, 0, 0)
 
     @staticmethod
@@ -89,50 +52,37 @@ class RollupEpoch:
         Raises:
             RunError: there are too many totals.
         """
-        if self._fresh.add(prepared.totals) | self._late.add(prepared.late):
-            self._check_room(self._fresh.merged().rows + self._late.merged().rows)
-        self._refused += prepared.refused
-        if prepared.newest is not None:
-            self._newest = max(prepared.newest, self._newest or prepared.newest)
-        self._filtered = _add(self._filtered, prepared.filtered)
-        self._late_rows += prepared.late_rows
+        self._gathered.add(prepared)
+
+    def merge(self, partial: bytes) -> None:
+        """Add the totals of a task; raises as `add` does."""
+        for prepared in unpack(partial):
+            self._gathered.add(prepared)
 
     def refused(self) -> Sequence[Refused]:
         """Return the rows since the last call that no total can take."""
-        found, self._refused = self._refused, []
-        return found
-
-    def _check_room(self, count: int) -> None:
-        limit = self._config.max_groups
-        if count > limit:
-            raise RunError(
-                f"rollup {self._config.id!r} has {count} totals and distinct values in memory; the "
-                f"limit is {limit}",
-                code="too_many_groups",
-                hint="group by fewer columns or ones with fewer values, take approx_distinct for "
-                "distinct, a shorter lateness or engine.epoch_size, or raise max_groups",
-            )
+        return self._gathered.refused()
 
     def finish(self) -> Iterator[pa.RecordBatch]:
         """Merge, close windows, and yield the totals that come out."""
-        plan, before = self._plan, self._before
-        added, late = self._fresh.merged(), self._late.merged()
-        self._check_room(before.totals.rows + added.rows + late.rows)
-        added, late = sketched(plan, added), sketched(plan, late)
-        both = merge(plan, [before.totals, added])
+        plan, before, gathered = self._plan, self._before, self._gathered
+        fresh, late = gathered.merged()
+        gathered.check_room(before.totals.rows + gathered.rows)
+        fresh, late = sketched(plan, fresh), sketched(plan, late)
+        both = merge(plan, [before.totals, fresh])
         until = self._closed_until(both)
         edge = None if until is None else until - plan.width + 1
         stay = both.where(edge)
         gone = both.where(None, edge) if edge is not None else empty(plan)
-        meta = Meta(plan.definition(), until, self._newest, 0, sums(stay.main))
-        stays_new = added.where(edge)
+        meta = Meta(plan.definition(), until, gathered.newest, 0, sums(stay.main))
+        stays_new = fresh.where(edge)
         self.state_update, meta = stored_state.update(
             plan, before.meta, stays_new, Opened(meta, stay)
         )
         self.after = Opened(meta, stay)
-        self._closed = _add(sums(gone.main), sums(late.main))
+        self._closed = added(sums(gone.main), sums(late.main))
         if self._config.emit == "running":
-            own, new = identify([both.main, added.main], plan.keys)
+            own, new = identify([both.main, fresh.main], plan.keys)
             changed = pa.array(np.isin(own, new))
             yield from rows(plan, self._schema, both, revision=None, only=changed)
         else:
@@ -143,8 +93,8 @@ class RollupEpoch:
         """Return the time until which windows are closed; it never decreases."""
         until = self._before.meta.closed_until
         found = [] if until is None else [until]
-        if self._newest is not None:
-            found.append(self._newest - self._lateness)
+        if self._gathered.newest is not None:
+            found.append(self._gathered.newest - micros(self._config.lateness))
         if self.context.last and both.main.num_rows:
             found.append(pc.max(both.main.column(WINDOW)).as_py() + self._plan.width)
         return max(found, default=None)
@@ -156,10 +106,6 @@ class RollupEpoch:
 
     def accounting(self) -> EpochAccounting:
         """Return where the rows went, counted from the totals."""
-        held = _add(self.after.meta.sums, self._before.meta.sums, sign=-1)
-        return EpochAccounting(held, self._closed, self._filtered, self._late_rows)
-
-
-def _add(one: tuple[int, ...], other: tuple[int, ...], *, sign: int = 1) -> tuple[int, int, int]:
-    rows_, bytes_, packets = (a + sign * b for a, b in zip(one, other, strict=True))
-    return rows_, bytes_, packets
+        held = added(self.after.meta.sums, self._before.meta.sums, sign=-1)
+        gathered = self._gathered
+        return EpochAccounting(held, self._closed, gathered.filtered, gathered.late_rows)

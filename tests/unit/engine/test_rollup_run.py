@@ -430,8 +430,8 @@ def test_a_dry_run_leaves_open_windows_as_they_are(bench):
     assert rolled.totals()[0] == {(0, "a"): 5, (0, "b"): 5}
 
 
-def test_an_epoch_that_was_planned_before_the_rollup_came_is_taken_as_a_whole(bench):
-    """It has several tasks, and a rollup sees an epoch in one."""
+def test_an_epoch_that_was_planned_before_the_rollup_came_is_rolled_up(bench):
+    """It has several tasks, and its rows are in the totals once."""
     rolled = Rolled(bench, flush="at_end")
     rollup = bench.pipeline.enrichers
     bench.change(enrichers=(), fingerprint="without")

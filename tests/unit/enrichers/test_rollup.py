@@ -220,7 +220,7 @@ def test_large_batches_are_summed_up_in_pieces(monkeypatch):
     rows = [row(int(s), str(g)) for s, g in rng.integers(0, 300, (2000, 2))]
     whole = roll(rows, group_by=["group"], aggregates=ALL)
     monkeypatch.setattr(rows_to_totals, "WORTH_IT", 0.0)
-    monkeypatch.setattr("ktrans.enrichers.totals.epoch.PENDING_ROWS", 64)
+    monkeypatch.setattr("ktrans.enrichers.totals.gather.PENDING_ROWS", 64)
     assert roll(rows, [50] * 30, group_by=["group"], aggregates=ALL) == whole
 
 

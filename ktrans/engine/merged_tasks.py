@@ -1,0 +1,65 @@
+"""The tasks of an epoch whose partial results are merged by one more task, after all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from ktrans.api import EpochId, StatefulEnricher, TaskId
+from ktrans.engine.enricher_state import EnricherStates
+from ktrans.engine.epoch_limits import EpochLimits
+from ktrans.engine.partials import Partials
+from ktrans.engine.run_context import RunContext
+from ktrans.engine.shares import Merge, Part, Share, Whole
+from ktrans.engine.task import Task, TaskResult
+from ktrans.state.epochs import Epoch
+
+
+class MergedTasks:
+    """What the tasks of an epoch do, and the task that merges what they made.
+
+    Attributes:
+        share: what each task of the epoch does: all of the pipeline if nothing is merged.
+    """
+
+    share: Share
+
+    def __init__(
+        self, context: RunContext, epoch: Epoch, number: EpochId, limits: EpochLimits
+    ) -> None:
+        self._partials = Partials()
+        states = EnricherStates(context.store, context.assembly.pipeline.name, epoch)
+        at = context.assembly.merge_at
+        if at is None or len(epoch.tasks) == 1:
+            self._task, self.share = None, Whole(states)
+            return
+        merging = context.assembly.enrichers[at][1]
+        assert isinstance(merging, StatefulEnricher)
+        last = TaskId(number, len(epoch.tasks))
+        self._task = Task(context, epoch, last, limits, Merge(at, states, self._partials))
+        self.share = Part(at, states.resume(merging, last).facts(), states.context)
+
+    def keep(self, index: int, result: TaskResult) -> TaskResult:
+        """Keep the partial result of a task for the merge; return the rest."""
+        if result.partial is None:
+            return result
+        self._partials.keep(index, result.partial)
+        return replace(result, partial=None)
+
+    def finish(self) -> list[TaskResult]:
+        """Merge, if partial results are to be merged; return the results of further tasks."""
+        return [] if self._task is None else [self._task.run()]
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove the partial results."""
+        self._partials.close()
