@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
 
-from ktrans.api import Context, Enricher, EpochId, TaskId
+from ktrans.api import Context, Enricher, EpochId, StatefulEnricher, TaskId
 from ktrans.api.spec import Kind
 from ktrans.flow.schema import FLOW_SCHEMA, TEXT
 from ktrans.testing.arrow import assert_batches_equal
 from ktrans.testing.contracts.covered import ComponentContract
+from ktrans.testing.epochs import Epochs
 
 TASK = TaskId(EpochId("p", 1), 0)
 
@@ -170,6 +172,26 @@ class EnricherContract(ComponentContract):
         if not enricher.drops_rows:
             assert out.num_rows == batch.num_rows
         assert not list(enricher.begin(TASK).finish())
+
+    @pytest.mark.parametrize("cuts", [(50,), (1, 99), (0, 0, 30, 31, 100), tuple(range(0, 100, 9))])
+    def test_tasks_that_share_an_epoch_make_the_same_of_it(
+        self, enricher: Enricher[Any], cuts: tuple[int, ...]
+    ) -> None:
+        """However the rows are grouped into tasks, and in each epoch."""
+        if enricher.scope != "partials":
+            return
+        assert isinstance(enricher, StatefulEnricher)
+        whole = BATCHES["flows"]
+        edges = [0, *cuts, whole.num_rows]
+        tasks = [[whole.slice(start, end - start)] for start, end in pairwise(edges)]
+        enricher.bind(whole.schema)
+        one, several = Epochs(enricher), Epochs(enricher)
+        for last in (False, False, True):
+            alone, shared = one.run([whole], last=last), several.run(*tasks, last=last)
+            assert shared.rows == alone.rows
+            assert shared.accounting == alone.accounting
+            assert sorted(map(str, shared.refused)) == sorted(map(str, alone.refused))
+            assert (shared.update and shared.update.open) == (alone.update and alone.update.open)
 
     def test_counters_stay_unless_the_enricher_says_so(self, enricher: Enricher[Any]) -> None:
         """It may move them from row to row and from one direction to the other, not lose them."""

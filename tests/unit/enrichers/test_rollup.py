@@ -1,6 +1,7 @@
 """rollup by itself: what each aggregate says, against DuckDB; windows, weights, top, state."""
 
 import datetime as dt
+from itertools import pairwise
 
 import duckdb
 import numpy as np
@@ -20,8 +21,9 @@ from ktrans.api import (
     TaskId,
 )
 from ktrans.enrichers.rollup import RollupEnricher, RollupEnricherConfig
-from ktrans.enrichers.totals import rows_to_totals
+from ktrans.enrichers.totals import gather, rows_to_totals
 from ktrans.enrichers.totals import state as stored_state
+from ktrans.testing.epochs import Epochs
 from tests.examples import examples
 
 BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -212,6 +214,65 @@ def test_state_read_back_gives_the_same_as_state_kept_in_memory(epochs, afresh, 
     if len(own) == len(seen[0]):
         assert as_duckdb(own, ("group",)) == by_duckdb(flat, ("group",))
     assert sum(r["flows"] for r in seen[0]) == len(flat)
+
+
+@given(
+    st.lists(st.lists(VALUES, min_size=1, max_size=14), min_size=1, max_size=4),
+    st.lists(st.integers(0, 14), max_size=4),
+    st.sampled_from(
+        [
+            {"lateness": "1d", "aggregates": ALL},
+            {"lateness": "0s", "aggregates": ALL},
+            {"lateness": "0s", "late": "reject"},
+            {"lateness": "1m", "emit": "running"},
+            {"lateness": "1m", "top": {"limit": 1, "by": "bytes"}},
+        ]
+    ),
+    st.sampled_from([3, 1 << 20]),
+)
+@settings(max_examples=examples(40), deadline=None)
+def test_any_tasks_give_the_same_as_one_and_as_duckdb(epochs, cuts, options, pending):
+    """Over several epochs, with windows that close, rows that are late, and tasks that pack early."""
+    group_by = ("group", "port")
+    before = gather.PENDING_ROWS
+    alone, shared = (Epochs(make(group_by=group_by, **options)) for _ in range(2))
+    found = []
+    for number, rows in enumerate([*epochs, []]):
+        last, whole = number == len(epochs), batch(rows)
+        edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
+        one = alone.run([whole], last=last)
+        gather.PENDING_ROWS = pending
+        try:
+            tasks = [
+                [whole.slice(row, 1) for row in range(start, end)] for start, end in pairwise(edges)
+            ]
+            several = shared.run([], *tasks, last=last)
+        finally:
+            gather.PENDING_ROWS = before
+        assert several.rows == one.rows
+        assert several.accounting == one.accounting
+        assert several.update.open == one.update.open
+        assert sorted(map(str, several.refused)) == sorted(map(str, one.refused))
+        found += several.rows
+    flat = [r for rows in epochs for r in rows]
+    if options["lateness"] == "1d" and all(r["revision"] is None for r in found):
+        assert as_duckdb(found, group_by) == by_duckdb(flat, group_by)
+    if options == {"lateness": "0s", "aggregates": ALL}:
+        assert sum(r["flows"] for r in found) == len(flat)
+        assert sum(r["bytes"] or 0 for r in found) == sum(r["bytes"] or 0 for r in flat)
+
+
+def test_the_limit_of_totals_counts_those_of_all_tasks_together():
+    rows = batch([row(0, f"g{i}") for i in range(6)])
+    halves = [rows.slice(0, 3)], [rows.slice(3, 3)]
+    assert len(Epochs(make(group_by=["group"], max_groups=6)).run(*halves, last=True).rows) == 6
+    assert (
+        len(Epochs(make(group_by=["group"], max_groups=3)).run(*[halves[0]] * 2, last=True).rows)
+        == 3
+    )
+    with pytest.raises(RunError) as caught:
+        Epochs(make(group_by=["group"], max_groups=5)).run(*halves, last=True)
+    assert caught.value.code == "too_many_groups"
 
 
 def test_large_batches_are_summed_up_in_pieces(monkeypatch):
