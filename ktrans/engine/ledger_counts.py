@@ -72,7 +72,8 @@ def _shares_counters(before: pa.RecordBatch, after: pa.RecordBatch) -> bool:
 
 
 def _address(column: pa.Array) -> tuple[Any, ...]:
-    return (column.offset, *(buffer and buffer.address for buffer in column.buffers()))
+    addresses = (None if buffer is None else buffer.address for buffer in column.buffers())
+    return (column.offset, *addresses)
 
 
 def count_status(ledger: Ledger, batch: pa.RecordBatch) -> None:

@@ -28,17 +28,18 @@ class MergedTasks:
     def __init__(
         self, context: RunContext, epoch: Epoch, number: EpochId, limits: EpochLimits
     ) -> None:
-        self._partials = Partials()
+        self._task: Task | None = None
         states = EnricherStates(context.store, context.assembly.pipeline.name, epoch)
         at = context.assembly.merge_at
         if at is None or len(epoch.tasks) == 1:
-            self._task, self.share = None, Whole(states)
+            self.share = Whole(states)
             return
         merging = context.assembly.enrichers[at][1]
         assert isinstance(merging, StatefulEnricher)
         last = TaskId(number, len(epoch.tasks))
-        self._task = Task(context, epoch, last, limits, Merge(at, states, self._partials))
         self.share = Part(at, states.resume(merging, last).facts(), states.context)
+        self._partials = Partials()
+        self._task = Task(context, epoch, last, limits, Merge(at, states, self._partials))
 
     def keep(self, index: int, result: TaskResult) -> TaskResult:
         """Keep the partial result of a task for the merge; return the rest."""
@@ -62,4 +63,5 @@ class MergedTasks:
         trace: TracebackType | None,
     ) -> None:
         """Remove the partial results."""
-        self._partials.close()
+        if self._task is not None:
+            self._partials.close()

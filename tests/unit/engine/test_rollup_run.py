@@ -5,6 +5,7 @@ import json
 import sys
 import tempfile
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -13,9 +14,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ktrans.api import ConfigErrors, Decoded, Spec, hookimpl
+from ktrans.api import (
+    ComponentConfig,
+    ConfigErrors,
+    Decoded,
+    Enricher,
+    RetryableError,
+    RunError,
+    Spec,
+    SplitError,
+    hookimpl,
+)
 from ktrans.config.model import SinkEntry
 from ktrans.engine.assemble import assemble
+from ktrans.engine.observer import Observer
+from ktrans.engine.partials import Partials
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.snapshots import open_totals
 from ktrans.state.store import Store
@@ -60,6 +73,43 @@ class TimedDecoder(fakes.FakeDecoder):
         return Decoded(batch, decoded.records, decoded.rejects)
 
 
+class HoldingConfig(ComponentConfig, type="task"):
+    """Options of an enricher that holds the rows of a task back."""
+
+
+class HoldingEnricher(Enricher[HoldingConfig]):
+    """Holds the rows of a task back until its end."""
+
+    drops_rows = True
+    scope = "task"
+
+    def bind(self, schema):
+        self.schema = schema
+        return schema
+
+    def begin(self, task):
+        fresh = type(self)(self.config, self.context)
+        fresh.held, fresh.schema = [], self.schema
+        return fresh
+
+    def apply(self, batch):
+        self.held.append(batch)
+        return batch.slice(0, 0)
+
+    def finish(self):
+        yield from self.held
+
+
+class WholeConfig(ComponentConfig, type="whole"):
+    """Options of an enricher that holds the rows of an epoch back."""
+
+
+class WholeEnricher(HoldingEnricher):
+    """Holds the rows of an epoch back until its end."""
+
+    scope = "epoch"
+
+
 class LatestSinkConfig(fakes.FakeSinkConfig, type="latest"):
     """Options of a sink that replaces rows."""
 
@@ -74,6 +124,10 @@ class LatestSink(FakeSink):
 def ktrans_components():
     """List what this test brings."""
     return [
+        Spec(kind="enricher", type="task", build=f"{__name__}:HoldingEnricher",
+             config=f"{__name__}:HoldingConfig", summary="Holds the rows of a task back"),
+        Spec(kind="enricher", type="whole", build=f"{__name__}:WholeEnricher",
+             config=f"{__name__}:WholeConfig", summary="Holds the rows of an epoch back"),
         Spec(kind="decoder", type="timed", build=f"{__name__}:TimedDecoder",
              config=f"{__name__}:TimedConfig", summary="Lines with times"),
         Spec(kind="sink", type="latest", build=f"{__name__}:LatestSink", delivery="exactly_once",
@@ -464,3 +518,129 @@ def test_a_rollup_may_be_defined_anew_once_it_was_flushed(bench):
         receipt = bench.run()
         assert receipt.error is None, receipt.error
     assert rolled.totals()[1] == {(0, "a"): 1, **{(7200 * n, "b"): 1 for n in (1, 2, 3)}}
+
+
+# -- several tasks --------------------------------------------------------------------------------
+
+
+class Reports(Observer):
+    """Keeps the reports of tasks."""
+
+    def __init__(self):
+        self.tasks = []
+
+    def task_finished(self, task):
+        self.tasks.append(task)
+
+
+def four_objects(bench, **options):
+    """Put four objects in one epoch of four tasks."""
+    rolled = Rolled(bench, flush="at_end", **options)
+    for i in range(4):
+        bench.world.objects[f"o-{i}"] = "".join(line(second, "ab"[i % 2]) for second in range(5))
+    return rolled
+
+
+def test_only_the_task_that_merges_writes_to_the_sink(bench):
+    rolled, reports = four_objects(bench), Reports()
+    assert bench.run(observer=reports).error is None
+    assert rolled.totals() == oracle(bench.world.objects)
+    first = sorted((t for t in reports.tasks if t["epoch"] == 1), key=lambda task: task["index"])
+    assert [task["rows"] for task in first] == [5, 5, 5, 5, 0]
+    files = sorted(task for sink, task in bench.world.published if sink == "a")
+    assert [file.partition("-")[2] for file in files] == ["00000001-0004", "00000002-0000"]
+
+
+def test_the_merge_is_tried_again_without_reading_again(bench):
+    rolled, reports = four_objects(bench, lateness="0s"), Reports()
+    bench.world.objects["o-3"] += line(600, "c")
+    bench.world.write_errors = [RetryableError("not now")] * 2
+    assert bench.run(observer=reports).error is None
+    assert rolled.totals() == oracle(bench.world.objects)
+    attempts = {task["index"]: task["attempts"] for task in reports.tasks if task["epoch"] == 1}
+    assert attempts == {0: 1, 1: 1, 2: 1, 3: 1, 4: 3}
+    assert sorted(bench.world.opened) == sorted(set(bench.world.opened))
+
+
+def test_a_task_is_tried_again_by_itself(bench):
+    rolled = four_objects(bench)
+    bench.world.errors["o-2"] = [RetryableError("not now")]
+    assert bench.run().error is None
+    assert rolled.totals() == oracle(bench.world.objects)
+
+
+def test_an_object_that_cannot_be_read_is_left_out_of_the_totals_of_its_task(bench):
+    rolled = four_objects(bench)
+    bench.world.errors["o-2"] = [SplitError("broken")]
+    receipt = bench.run()
+    assert receipt.ledger.decoded.rows == 15
+    bench.run()
+    assert rolled.totals() == oracle(bench.world.objects)
+
+
+def test_tasks_write_the_rejects_that_they_find(bench):
+    rolled = four_objects(bench, lateness="0s", late="reject")
+    assert bench.run().error is None
+    for i in range(4):
+        bench.world.objects[f"p-{i}"] = line(1, "late") + line(900, "a") + line("", "a")
+    receipt = bench.run()
+    assert receipt.ledger.refused == {"late": 4, "time_missing": 4}
+    assert len(bench.world.rows("rejects")) == 8
+    assert rolled.totals()[1] == {(0, "a"): 10, (0, "b"): 10, (900, "a"): 4}
+
+
+def test_too_many_totals_of_all_tasks_stop_the_run(bench):
+    rolled = four_objects(bench, max_groups=1)
+    receipt = bench.run()
+    assert receipt.error["code"] == "too_many_groups"
+    assert rolled.rows() == []
+    assert not bench.world.staged
+
+
+@pytest.mark.parametrize(
+    ("kinds", "tasks"),
+    [
+        (["rollup", "whole"], [5, 5, 5, 5, 0]),
+        (["task", "rollup"], [5, 5, 5, 5, 0]),
+        (["whole", "rollup"], [20]),
+    ],
+)
+def test_the_first_enricher_over_an_epoch_decides_whether_it_is_shared(bench, kinds, tasks):
+    rolled = Rolled(
+        bench,
+        [
+            {"type": "rollup", "window": "1m", "group_by": ["group"], "flush": "at_end"}
+            if kind == "rollup"
+            else {"type": kind}
+            for kind in kinds
+        ],
+    )
+    for i in range(4):
+        bench.world.objects[f"o-{i}"] = "".join(line(second, "ab"[i % 2]) for second in range(5))
+    reports = Reports()
+    assert bench.run(observer=reports).error is None
+    assert rolled.totals() == oracle(bench.world.objects)
+    first = sorted((t for t in reports.tasks if t["epoch"] == 1), key=lambda task: task["index"])
+    assert [task["rows"] for task in first] == tasks
+
+
+def test_partial_results_beyond_the_memory_bound_wait_on_disk():
+    kept = Partials(memory_bytes=10)
+    for index in (2, 0, 1):
+        kept.keep(index, bytes([index]) * 8)
+    kept.keep(1, b"again")
+    assert list(kept.read()) == [b"\0" * 8, b"again", b"\2" * 8]
+    assert list(kept.read()) == list(kept.read())
+    kept.close()
+
+
+def test_a_full_disk_under_partial_results_says_what_to_do(monkeypatch):
+    with (
+        closing(Partials()) as kept,
+        Path("/dev/full").open("wb") as full,
+        monkeypatch.context() as patch,
+    ):
+        patch.setattr(kept._file, "_file", full)
+        with pytest.raises(RunError) as caught:
+            kept.keep(0, b"x" * 10_000)
+    assert caught.value.code == "spill_failed"
