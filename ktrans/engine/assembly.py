@@ -66,14 +66,6 @@ class Assembly:
         return at is not None and self.enrichers[at][1].scope == "epoch"
 
     @property
-    def serial_reason(self) -> str | None:
-        """Why an epoch is one task, for people; None if it may be several."""
-        if not self.serial:
-            return None
-        name = self.enrichers[self._first_over_epoch or 0][0]
-        return f"{name} has to see all rows of an epoch in one place, so an epoch is one task"
-
-    @property
     def merge_at(self) -> int | None:
         """The number of the enricher that merges partial results of the tasks; None without one.
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from ktrans.api import EpochId, StatefulEnricher, TaskId
-from ktrans.engine.enricher_state import EnricherStates
+from ktrans.engine.enricher_state import EnricherStates, stateful_enrichers
 from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.partials import Partials
 from ktrans.engine.run_context import RunContext
@@ -28,6 +28,7 @@ class MergedTasks:
     def __init__(
         self, context: RunContext, epoch: Epoch, number: EpochId, limits: EpochLimits
     ) -> None:
+        self._context = context
         self._task: Task | None = None
         states = EnricherStates(context.store, context.assembly.pipeline.name, epoch)
         at = context.assembly.merge_at
@@ -40,6 +41,12 @@ class MergedTasks:
         self.share = Part(at, states.resume(merging, last).facts(), states.context)
         self._partials = Partials()
         self._task = Task(context, epoch, last, limits, Merge(at, states, self._partials))
+
+    @property
+    def here(self) -> bool:
+        """Whether the tasks need the state store, so that only this process can do them."""
+        whole = isinstance(self.share, Whole)
+        return whole and bool(stateful_enrichers(self._context.assembly.enrichers))
 
     def keep(self, index: int, result: TaskResult) -> TaskResult:
         """Keep the partial result of a task for the merge; return the rest."""

@@ -124,11 +124,16 @@ def check_spread(found: Placement, executor: str, spread: Spread) -> None:
 def _bounds(assembly: Assembly) -> Iterator[Bound | None]:
     source = assembly.source
     yield _bound("source", source.config.type, source, source.reads)
-    for name, enricher in assembly.enrichers:
+    # What follows a merge is done by the process that runs the pipeline, wherever the tasks are.
+    merge_at = assembly.merge_at
+    enrichers, sinks = assembly.enrichers, assembly.all_sinks()
+    if merge_at is not None:
+        enrichers, sinks = enrichers[: merge_at + 1], sinks[-1:]
+    for name, enricher in enrichers:
         short = name.partition(" ")[2]
         yield _serial(short, enricher)
         yield _bound("enricher", short, enricher, enricher.runs)
-    for sink in assembly.all_sinks():
+    for sink in sinks:
         yield _bound("sink", sink.entry.id, sink.sink, sink.sink.stages)
 
 
