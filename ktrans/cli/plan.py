@@ -76,6 +76,7 @@ def _input(preview: PlanPreview) -> Iterator[str]:
         yield f"    rejects   about {preview.rejects_ratio:.1%} of the records"
     epochs, tasks = human.count(preview.epochs, "epoch"), human.count(preview.tasks, "task")
     yield f"    work      {epochs}, the first of {tasks}"
+    yield f"    executor  {preview.executor}: {preview.executor_because}"
 
 
 def _rounded(rows: int) -> str:

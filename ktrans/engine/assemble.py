@@ -23,6 +23,7 @@ from ktrans.decoders.carriers.decoder import CarrierDecoder
 from ktrans.engine.assembly import Assembly, BoundSink
 from ktrans.engine.bind import bind
 from ktrans.engine.config_problems import ConfigProblems
+from ktrans.engine.executor_choice import check_executor
 from ktrans.engine.log_context import ComponentLogger
 from ktrans.registry.catalogue import Catalogue
 
@@ -55,6 +56,8 @@ def assemble(
     result = _Assembler(pipeline, catalogue, base, health_of, problems).build()
     if result is not None:
         bind(result, problems)
+        with problems.at("executor", "engine"):
+            check_executor(result)
     if problems.errors:
         raise ConfigErrors(problems.in_order())
     assert result is not None

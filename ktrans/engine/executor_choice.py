@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ktrans.api import Split
 from ktrans.config.model import AUTO
 from ktrans.engine.assembly import Assembly
+from ktrans.engine.placement import Spread, check_spread, placement
 
 THREADS = "threads"
 
@@ -69,6 +70,22 @@ def _enough(workers: int, tasks: Tasks) -> str | None:
     return None
 
 
+def check_executor(assembly: Assembly) -> None:
+    """Check that the executor which the pipeline names can do its tasks.
+
+    Raises:
+        ConfigError: a component binds them to fewer places.
+    """
+    kind = assembly.executor.config.type
+    if assembly.pipeline.engine.executor != AUTO and kind != THREADS:
+        check_spread(placement(assembly), kind, _reach(assembly))
+
+
 def bound_by(assembly: Assembly) -> str | None:
     """Return why only this process can do the tasks; None if the workers of the executor can, too."""
-    return "an enricher has to see the whole epoch in one task" if assembly.serial else None
+    bounds = placement(assembly).below(_reach(assembly))
+    return f"bound by {', '.join(map(str, bounds))}" if bounds else None
+
+
+def _reach(assembly: Assembly) -> Spread:
+    return "anywhere" if assembly.executor.remote else "machine"

@@ -12,7 +12,7 @@ from typing import Any
 
 from ktrans import __version__
 from ktrans.api import ConfigError, ConfigErrors, InterruptedRunError, LockedError
-from ktrans.config.model import Pipeline
+from ktrans.config.model import AUTO, Pipeline
 from ktrans.engine import log_events
 from ktrans.engine.assemble import assemble
 from ktrans.engine.cancellation import Cancellation
@@ -207,8 +207,10 @@ class Run:
 
     def _others(self) -> Others | None:
         """Return the workers beside this process, which a dry run does without."""
-        if self.options.dry_run or not self._catalogue.installed:
+        if self.options.dry_run:
             return None
+        if self.pipeline.engine.executor == AUTO and not self._catalogue.installed:
+            return None  # other processes would not find all components
         return Others(
             self.assembly,
             self._catalogue,

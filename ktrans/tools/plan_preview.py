@@ -11,6 +11,7 @@ from ktrans.api import Budget, KtransError, Payload, Plan, Split
 from ktrans.config.model import Pipeline
 from ktrans.engine.assemble import assemble
 from ktrans.engine.assembly import Assembly
+from ktrans.engine.executor_choice import Tasks, choose_executor
 from ktrans.engine.placement import placement
 from ktrans.engine.task_groups import group_splits, source_fingerprint
 from ktrans.registry.catalogue import Catalogue
@@ -32,6 +33,7 @@ class PlanPreview:
         rows: an estimate of the rows; None if everything would have to be read for it.
         rejects_ratio: the share of the sampled records that were rejected.
         epochs, tasks: the number of epochs, and of tasks of the first one.
+        executor, executor_because: what runs the tasks of the first epoch, and why.
         spreads_over: how far its tasks can be spread, and what binds them.
         sinks: for each: id, type, delivery, when, columns, place.
         unfinished: the epoch that an earlier run left: "" for none, "planned" (it is processed again)
@@ -48,6 +50,8 @@ class PlanPreview:
     rejects_ratio: float | None = None
     epochs: int = 0
     tasks: int = 0
+    executor: str = ""
+    executor_because: str = ""
     spreads_over: dict[str, Any] = field(default_factory=dict)
     sinks: list[dict[str, Any]] = field(default_factory=list)
     unfinished: str = ""
@@ -85,20 +89,14 @@ def preview_plan(
         budget = Budget(settings.epoch_splits, settings.epoch_size)
         plan = source.plan(position, store.memory(pipeline.name), budget)
         if plan is not None:
-            _count(result, plan, budget, pipeline, workers, serial=assembly.serial)
+            _count(result, plan, budget, assembly, workers)
             _estimate(result, assembly, plan)
         result.warnings += _warnings(assembly, result)
         return result
 
 
 def _count(
-    result: PlanPreview,
-    plan: Plan,
-    budget: Budget,
-    pipeline: Pipeline,
-    workers: int,
-    *,
-    serial: bool,
+    result: PlanPreview, plan: Plan, budget: Budget, assembly: Assembly, workers: int
 ) -> None:
     known = [split.size for split in plan.splits]
     result.splits = plan.total_splits or len(plan.splits)
@@ -110,8 +108,11 @@ def _count(
     result.notes = list(plan.notes)
     result.warnings += [f"left for a later run: {text}" for text in plan.left]
     if plan.splits:
-        groups = group_splits(plan.splits, pipeline.engine.task_size, workers, serial=serial)
+        size = assembly.pipeline.engine.task_size
+        groups = group_splits(plan.splits, size, workers, serial=assembly.serial)
         result.tasks = len(groups)
+        choice = choose_executor(assembly, workers, Tasks.of(groups, size))
+        result.executor, result.executor_because = choice.executor, choice.reason
         by_count = -(-result.splits // budget.splits)
         by_size = -(-(result.bytes or 0) // budget.bytes)
         result.epochs = max(by_count, by_size, 1)

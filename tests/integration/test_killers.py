@@ -55,8 +55,8 @@ def fragile(site, tmp_path, monkeypatch):
     return configured(site)
 
 
-def configured(site):
-    site.write_config()
+def configured(site, **engine):
+    site.write_config(**engine)
     site.config.write_text(site.config.read_text().replace("type: aws_vpc", "type: fragile"))
     return site
 
@@ -150,3 +150,18 @@ def test_runs_that_end_with_an_error_are_no_deaths(fragile, logs, monkeypatch):
     assert fragile.run() == 0
     assert "processes died" not in fragile.stderr
     assert len(rows_by_file(fragile)) == len(list(folder.iterdir()))
+
+
+def test_an_object_that_kills_workers_is_named_in_the_same_run(fragile, logs, monkeypatch):
+    """The process of the run goes on: it counts the deaths of its workers, and reads on without it."""
+    folder = logs(0, 12, bad=0)
+    spoil(folder / "00003.log.gz")
+    configured(fragile, executor="processes")
+    monkeypatch.setenv("FRAGILE", str(int(signal.SIGSEGV)))
+    assert fragile.run() == 65, fragile.stderr
+    [found] = fragile.receipt["quarantined"]
+    assert found["uri"].endswith("00003.log.gz")
+    assert found["code"] == "killed_the_process"
+    others = [path.name for path in folder.iterdir() if path.name != "00003.log.gz"]
+    assert rows_by_file(fragile) == dict.fromkeys(others, ROWS)
+    assert fragile.hidden() == []
