@@ -1,6 +1,6 @@
 """Runs the simulations of simulate.py, each in a process of its own, and collects their figures.
 
-python benchmarks/bench_scale.py [--quick] [--case NAME ...] [--out scale.json]
+python benchmarks/bench_scale.py [--quick] [--case NAME ...] [--days N] [--out scale.json]
 """
 
 from __future__ import annotations
@@ -18,23 +18,21 @@ from measure import run
 
 HERE = Path(__file__).parent
 
+_STATE = ("state", "--accounts", "500", "--every-hours", "6")
+_FEW = ("state", "--accounts", "5", "--every-hours", "6")
 CASES: dict[str, tuple[str, ...]] = {
-    "plan": ("plan", "--objects", "10000000", "--prefixes", "10000", "--lookback", "1h"),
-    "state-sqlite": ("state", "--accounts", "500", "--days", "30", "--every-hours", "6"),
-    "state-bucket": (
-        *("state", "--accounts", "500", "--days", "10", "--every-hours", "6"),
-        *("--store", "bucket"),
-    ),
-    "year": ("state", "--accounts", "10", "--days", "365", "--every-hours", "6"),
+    "plan": ("plan", "--objects", "10000000", "--prefixes", "10000"),
+    "state-sqlite": (*_STATE, "--days", "10"),
+    "state-short": (*_STATE, "--days", "3", "--lookback", "2h"),
+    "state-bucket": (*_STATE, "--days", "5", "--store", "bucket"),
+    "year": ("state", "--accounts", "10", "--every-hours", "6", "--days", "365"),
 }
 QUICK: dict[str, tuple[str, ...]] = {
-    "plan": ("plan", "--objects", "20000", "--prefixes", "200", "--lookback", "1h"),
-    "state-sqlite": ("state", "--accounts", "5", "--days", "4", "--every-hours", "6"),
-    "state-bucket": (
-        *("state", "--accounts", "5", "--days", "4", "--every-hours", "6"),
-        *("--store", "bucket"),
-    ),
-    "year": ("state", "--accounts", "2", "--days", "20", "--every-hours", "24"),
+    "plan": ("plan", "--objects", "20000", "--prefixes", "200"),
+    "state-sqlite": (*_FEW, "--days", "4"),
+    "state-short": (*_FEW, "--days", "3", "--lookback", "2h"),
+    "state-bucket": (*_FEW, "--days", "4", "--store", "bucket"),
+    "year": ("state", "--accounts", "2", "--every-hours", "24", "--days", "20"),
 }
 
 
@@ -43,6 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="far fewer objects")
     parser.add_argument("--case", action="append", choices=list(CASES), help="only this; repeat")
+    parser.add_argument("--days", type=int, help="simulate so many days of state instead")
     parser.add_argument("--out", type=Path, help="write the results here as JSON")
     args = parser.parse_args()
     results: dict[str, Any] = {
@@ -54,6 +53,8 @@ def main() -> int:
     failed = False
     for name in args.case or CASES:
         words = (QUICK if args.quick else CASES)[name]
+        if args.days and words[0] == "state":
+            words = (*words, "--days", str(args.days))
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, str(HERE / "simulate.py"), *words]
             measured = run(command, Path(folder))

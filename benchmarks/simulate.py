@@ -96,6 +96,8 @@ class Simulation:
             self.epochs += 1
             self.objects += len(plan.splits)
             progress()
+            if plan.total_splits == len(plan.splits):
+                return  # as a run does: it was all there is
 
     def record(self, plan: Plan) -> None:
         """Record a plan as an epoch that was processed and published."""

@@ -127,7 +127,8 @@ class EpochLoop:
             if plan is not None and plan.splits:
                 self._complete(runner, runner.plan(plan))
                 position = plan.position
-                continue
+                if self._options.follow or plan.total_splits != len(plan.splits):
+                    continue  # else it was all there is; to list everything again is for the next run
             self._context.observer.caught_up()
             if not self._options.follow:
                 if not stop.is_set() and has_totals_to_close(

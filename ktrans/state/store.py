@@ -187,7 +187,8 @@ class StoredMemory:
                 self.pipeline,
                 *chunk,
             )
-            found.update((key, json.loads(value)) for key, value in rows)
+            values = json.loads(f"[{','.join(value for _, value in rows)}]")  # at once: faster
+            found.update(zip((key for key, _ in rows), values, strict=True))
         return found
 
 
