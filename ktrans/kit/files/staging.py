@@ -49,7 +49,7 @@ class Staging:
         """Return the path of an unfinished file of an attempt, after making its folder."""
         path = folder / relative
         self._check_links()
-        new = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
+        new = [above for above in (self.root, *self.root.parents) if not above.exists()]
         for attempt in range(MAKES):
             # Another task that gives up may remove the folders above between two steps of this.
             try:
@@ -61,8 +61,8 @@ class Staging:
                         f"no folder can be made below {self.root}: {error.strerror}",
                         hint="take another folder for the sink's path",
                     ) from error
-        for folder in new:
-            sync_folder(folder.parent)
+        for made in new:
+            sync_folder(made.parent)
         return path
 
     def discard(self, folder: Path) -> None:
