@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import os
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from ktrans.api import EpochId, KtransError, Receipt, Refused, Sink, StageLostError, TaskId, Writer
+from ktrans.api import (
+    EpochId,
+    KtransError,
+    Reach,
+    Receipt,
+    Refused,
+    Sink,
+    StageLostError,
+    TaskId,
+    Writer,
+)
 from ktrans.api.component import C
+from ktrans.kit.columns import option
 from ktrans.kit.files.path_template import slug
-from ktrans.kit.files.private_folder import private_folder
-from ktrans.kit.files.staging import os_errors, replace_file, sync_folder
+from ktrans.kit.files.staging import os_errors
+from ktrans.kit.objects.once import once
+from ktrans.kit.row_stage import BucketStage, FolderStage, RowStage, bucket_of
+from ktrans.kit.stage_option import BufferedSinkConfig, is_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,7 @@ class Delivery:
 
 
 class BufferedSink(Sink[C]):
-    """Keeps a task's rows in a local file until the commit, then delivers them.
+    """Keeps a task's rows until the commit, then delivers them.
 
     Subclasses implement `deliver`, which is called at least once for each task. Rows arrive exactly
     once if it stores `delivery.mark` in the same transaction as the rows and does nothing if the
@@ -67,10 +79,9 @@ class BufferedSink(Sink[C]):
 
     Rows wait in `.ktrans/staged/<pipeline>.<sink>/` beside the pipeline file, so the disk needs
     room for the rows of an epoch. A run on another machine does not find them, and processes the
-    epoch again.
+    epoch again. Where the config is a `BufferedSinkConfig`, users can choose another folder or a
+    bucket (option `stage`), with which tasks and commits can be on any machine.
     """
-
-    stages = "shared_path"
 
     _schema: pa.Schema
 
@@ -83,100 +94,154 @@ class BufferedSink(Sink[C]):
             AccessError, UnavailableError, ConfigError: as their names say.
         """
 
+    @property
+    def stages(self) -> Reach:
+        """Anywhere with a bucket, otherwise where the folder is seen."""
+        return "anywhere" if self._bucket else "shared_path"
+
+    @property
+    def bound_because(self) -> str:
+        """Why it is bound without a bucket."""
+        if self._bucket or not isinstance(self.config, BufferedSinkConfig):
+            return ""
+        return "rows wait in a local folder, since `stage` names no bucket"
+
+    @property
+    def _chosen(self) -> str | None:
+        return self.config.stage if isinstance(self.config, BufferedSinkConfig) else None
+
+    @property
+    def _bucket(self) -> bool:
+        return self._chosen is not None and is_address(self._chosen)
+
+    @property
+    def folder(self) -> Path:
+        """The local folder in which rows wait, or are put while they are delivered."""
+        name = f"{slug(self.context.pipeline)}.{slug(self.context.name)}"
+        chosen = None if self._bucket else self._chosen
+        if chosen is None:
+            return self.context.path(".ktrans") / "staged" / name
+        return self.context.path(chosen) / name
+
+    @once
+    def stage(self) -> RowStage:
+        """Where rows wait."""
+        if self._chosen is None or not self._bucket:
+            return FolderStage(self.folder)
+        with option("stage"):
+            state, prefix = bucket_of(self._chosen, self.context)
+        return BucketStage(state, f"{prefix}{self.folder.name}/", self.folder)
+
     def bind(self, schema: pa.Schema) -> None:
         """Take the schema; extend this to refuse columns that cannot be stored."""
         self._schema = schema
+        _ = self.stage
 
     def encode(self, batch: pa.RecordBatch) -> Kept:
         """Return what to keep of a batch, by default the rows themselves. Pure; any thread."""
         return Kept(batch, batch.num_rows)
 
+    def check(self) -> None:
+        """Check that rows can be kept; extend this to look at the destination."""
+        self.stage.check()
+
     def prepare(self, epoch: EpochId) -> None:
         """Remove files of attempts at this epoch and at earlier ones."""
-        if not self.folder.is_dir():
-            return
-        for path in self.folder.iterdir():
-            history, _, rest = path.stem.rpartition("-")[0].rpartition("-")
-            if history == epoch.history and rest.isdigit() and int(rest) <= epoch.number:
-                path.unlink(missing_ok=True)
+        stages = [self.stage, FolderStage(self.folder)] if self._bucket else [self.stage]
+        for stage in stages:
+            for name in stage.listed():
+                if _written_until(name, epoch):
+                    stage.remove(name)
 
     def writer(self, task: TaskId) -> Writer:
         """Return a writer that keeps the task's rows."""
         with os_errors(self.folder):
-            private_folder(self.folder)
             # A unique name: files of other attempts, finished or not, must not be taken for this one.
-            path = self.folder / f"{task}.{secrets.token_hex(4)}.arrow"
-            return _Stager(self, path, self._schema)
+            return _Stager(self, f"{task}.{secrets.token_hex(4)}.arrow", self._schema)
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
         """Deliver the staged files that have not been delivered.
 
-        A file is renamed once it is delivered, so that a repeated commit skips it.
+        What was delivered is noted, so that a repeated commit skips it.
 
         Raises:
             StageLostError: a file has disappeared without having been delivered.
         """
         staged = [receipt for receipt in receipts if receipt.data["file"]]
-        settled = self._settled(epoch)
-        for receipt in staged:
-            path = self.folder / receipt.data["file"]
-            if not (settled or path.exists() or _done(path).exists()):
-                raise StageLostError(f"{path} has disappeared with {receipt.rows} rows")
-        for receipt in staged:
-            path = self.folder / receipt.data["file"]
-            if path.exists():
-                task = path.stem.partition(".")[0]
-                mark = f"{self.context.pipeline}/{self.context.name}/{task}"
-                with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
-                    schema = reader.schema  # as it was staged, whatever the pipeline says now
-                self.deliver(Delivery(mark, receipt.rows, schema, path))
-                path.replace(_done(path))
-        if staged:
-            replace_file(self._note(epoch), str(epoch.number).encode())
+        if staged and not self._settled(epoch):
+            names = self.stage.listed()
+            waiting = [receipt for receipt in staged if _done(receipt) not in names]
+            for receipt in waiting:
+                if not self.stage.there(*_place(receipt), names):
+                    raise StageLostError(
+                        f"{receipt.data['file']} has disappeared with {receipt.rows} rows"
+                    )
+            for receipt in waiting:
+                self._deliver(receipt)
+            self.stage.keep(_note(epoch), str(epoch.number).encode())
         self.prepare(epoch)
+
+    def _deliver(self, receipt: Receipt) -> None:
+        file, parts = _place(receipt)
+        mark = f"{self.context.pipeline}/{self.context.name}/{file.partition('.')[0]}"
+        with self.stage.fetch(file, parts) as path:
+            with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+                schema = reader.schema  # as it was staged, whatever the pipeline says now
+            self.deliver(Delivery(mark, receipt.rows, schema, path))
+        self.stage.keep(_done(receipt), b"")
 
     def outputs(self) -> tuple[str, ...]:
         """Return the destination's names, for receipts."""
         return ()
 
-    @property
-    def folder(self) -> Path:
-        """The folder in which rows wait."""
-        name = f"{slug(self.context.pipeline)}.{slug(self.context.name)}"
-        return self.context.path(".ktrans") / "staged" / name
-
-    def _note(self, epoch: EpochId) -> Path:
-        """Return the file with the number of the last epoch of a history that was delivered."""
-        return self.folder / f"last{epoch.history and '-'}{epoch.history}"
+    def close(self) -> None:
+        """Release the connection to a bucket."""
+        made: RowStage | None = self.__dict__.pop("stage", None)
+        if made is not None:
+            made.close()
 
     def _settled(self, epoch: EpochId) -> bool:
         """Return whether this epoch was delivered completely."""
-        note = self._note(epoch)
-        return note.exists() and int(note.read_text() or 0) >= epoch.number
+        return int(self.stage.read(_note(epoch)) or 0) >= epoch.number
 
 
-def _done(path: Path) -> Path:
-    return path.with_name(f"{path.name}.done")
+def _note(epoch: EpochId) -> str:
+    """Return the name of the file with the number of the last epoch of a history that was delivered."""
+    return f"last{epoch.history and '-'}{epoch.history}"
+
+
+def _place(receipt: Receipt) -> tuple[str, int]:
+    return receipt.data["file"], receipt.data["parts"]
+
+
+def _done(receipt: Receipt) -> str:
+    return f"{receipt.data['file']}.done"
+
+
+def _written_until(name: str, epoch: EpochId) -> bool:
+    """Return whether a file is of this epoch or of an earlier one of its history."""
+    history, _, number = name.partition(".")[0].rpartition("-")[0].rpartition("-")
+    return history == epoch.history and number.isdigit() and int(number) <= epoch.number
 
 
 class _Stager(Writer):
-    """Keeps the rows of a task in an Arrow stream file."""
+    """Keeps the rows of a task as an Arrow stream."""
 
-    def __init__(self, sink: BufferedSink[Any], path: Path, schema: pa.Schema) -> None:
+    def __init__(self, sink: BufferedSink[Any], name: str, schema: pa.Schema) -> None:
         self._sink = sink
-        self._path = path
+        self._name = name
         self._rows = 0
         self._refused: list[Refused] = []
-        self._file: Any = path.open("wb")
+        self._file = sink.stage.begin(name)
         options = pa.ipc.IpcWriteOptions(compression="lz4", emit_dictionary_deltas=True)
-        self._stream = pa.ipc.new_stream(self._file, schema, options=options)
+        self._stream = pa.ipc.new_stream(self._file.stream, schema, options=options)
 
     def encode(self, batch: pa.RecordBatch) -> Kept:
         return self._sink.encode(batch)
 
     def write(self, encoded: Kept) -> None:
         try:
-            with os_errors(self._path):
+            with os_errors(self._sink.folder):
                 self._stream.write_batch(encoded.batch)
         except KtransError:
             self.abort()
@@ -185,21 +250,17 @@ class _Stager(Writer):
         self._refused += encoded.refused
 
     def finish(self) -> Receipt:
-        with os_errors(self._path):
+        if not self._rows:
+            self.abort()
+            return Receipt(0, data={"file": None})
+        with os_errors(self._sink.folder):
             self._stream.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            if not self._rows:
-                self._path.unlink()
-                return Receipt(0, data={"file": None})
-            sync_folder(self._path.parent)
-        size = self._path.stat().st_size
-        return Receipt(self._rows, size, {"file": self._path.name}, self._sink.outputs())
+            size = self._file.stream.tell()
+            data = {"file": self._name, "parts": self._file.end()}
+        return Receipt(self._rows, size, data, self._sink.outputs())
 
     def refused(self) -> Sequence[Refused]:
         return self._refused
 
     def abort(self) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        self._file.drop()

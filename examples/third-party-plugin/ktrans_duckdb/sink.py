@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pydantic import Field
 
-from ktrans.api import AccessError, ComponentConfig, ConfigError, RetryableError
+from ktrans.api import AccessError, ConfigError, RetryableError
 from ktrans.kit.buffered_sink import BufferedSink, Delivery
+from ktrans.kit.stage_option import BufferedSinkConfig
 
 if TYPE_CHECKING:
     import duckdb
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
-class DuckdbSinkConfig(ComponentConfig, type="duckdb"):
+class DuckdbSinkConfig(BufferedSinkConfig, type="duckdb"):
     """Options of the sink."""
 
     database: str = Field(
@@ -78,7 +79,8 @@ class DuckdbSink(BufferedSink[DuckdbSinkConfig]):
             database.execute("commit")
 
     def check(self) -> None:
-        """Find out whether the file can be written (`ktrans validate --connect`)."""
+        """Find out whether the file and the stage can be written (`ktrans validate --connect`)."""
+        super().check()
         with self._database():
             pass
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 from ktrans.api import ConfigError, Dataset, Format
 from ktrans.kit.buffered_sink import BufferedSink, Delivery, Kept
 from ktrans.kit.files.format_option import build_format
-from ktrans.kit.files.staging import check_writable
 from ktrans.kit.rows.row_format import TextFormat
 from ktrans_gcp.errors import google_errors
 from ktrans_gcp.pubsub_client import look, publisher
@@ -24,9 +23,9 @@ from ktrans_gcp.pubsub_sink_config import PubsubSinkConfig
 
 
 class PubsubSink(BufferedSink[PubsubSinkConfig]):
-    """Stages messages on the local disk, and publishes them at the commit.
+    """Stages messages, and publishes them at the commit.
 
-    Beside the messages of a task, `.sent` has the numbers of those that were published: `first end`
+    Beside the messages of a task on the local disk, `.sent` has the numbers of those that were published: `first end`
     a line.
     """
 
@@ -38,12 +37,6 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
     def format(self) -> Format[Any]:
         return build_format(self.config.format, self.context)
 
-    @property
-    def folder(self) -> Path:
-        """The folder in which messages wait."""
-        chosen = self.config.stage_dir
-        return self.context.path(chosen) if chosen else super().folder
-
     def datasets(self) -> list[Dataset]:
         return [Dataset("pubsub", f"topic:{self.config.project}:{self.config.topic}")]
 
@@ -53,7 +46,7 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
 
     def check(self) -> None:
         name = self.config.full_name
-        check_writable(self.folder)
+        super().check()
         with google_errors(self._what, missing=MISSING, access=ACCESS, checking=True):
             client = self._connect()
             look(partial(client.get_topic, topic=name), client, name, "pubsub.topics.publish")
@@ -119,6 +112,7 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
         if self._client is not None:
             self._client.transport.close()
             self._client = None
+        super().close()
 
     def _connect(self) -> Any:
         if self._client is None:

@@ -7,14 +7,15 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from ktrans.api import ComponentConfig, Kind
+from ktrans.kit.stage_option import BufferedSinkConfig
 from ktrans.kit.units import Size
 from ktrans_gcp.google_auth import GoogleConfig
 
 
-class PubsubSinkConfig(GoogleConfig, type="pubsub"):
+class PubsubSinkConfig(GoogleConfig, BufferedSinkConfig, type="pubsub"):
     """Publishes rows to a Pub/Sub topic, at least once.
 
-    Rows wait on the local disk until their epoch is decided, then they are published. A run that
+    Rows wait on the local disk or in a bucket until their epoch is decided, then they are published. A run that
     dies during this publishes some messages again, which consumers recognize by `id_attribute`.
     """
 
@@ -95,13 +96,6 @@ class PubsubSinkConfig(GoogleConfig, type="pubsub"):
         le=64,
         description="Publish requests at a time.",
         examples=[8],
-    )
-    stage_dir: str | None = Field(
-        None,
-        min_length=1,
-        description="Folder for rows that wait, on a disk that survives a restart; by default "
-        ".ktrans/staged/<pipeline>.<sink> next to the pipeline file.",
-        examples=["/var/spool/ktrans/out"],
     )
 
     @property

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ktrans.api import (
     BytesPayload,
@@ -19,13 +20,18 @@ from ktrans.api import (
     Context,
     Limits,
     Split,
+    StageLostError,
     TruncatedError,
 )
+from ktrans.kit import row_stage
 from ktrans.kit.buffered_sink import BufferedSink
 from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.line_decoder import LineDecoder, Parsed
+from ktrans.kit.row_stage import BucketStage
+from ktrans.kit.stage_option import BufferedSinkConfig
 from ktrans.testing.contracts import SinkCase, SinkContract
-from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, batches, numbers, run
+from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, SECOND, batches, numbers, run
+from ktrans.testing.memory_state import MemoryBucketState, MemoryStateBucket
 from tests.examples import examples
 
 WITH_EXAMPLES = [
@@ -157,6 +163,10 @@ def test_a_column_that_is_not_there_is_named_before_any_row():
 # --- buffered ---
 
 
+class SqliteConfig(BufferedSinkConfig):
+    """Options of the sink."""
+
+
 class Sqlite(BufferedSink):
     """Rows and mark in one transaction: each row exactly once."""
 
@@ -212,6 +222,75 @@ class TestBufferedSink(SinkContract):
         again.finish()
         other.commit(EPOCH, [receipt])
         assert case.rows() == numbers(FIRST)
+
+
+class BucketCase(SqliteCase):
+    """Rows wait in a bucket, in small parts; each instance has a connection and a folder of its own."""
+
+    def __init__(self, folder, bucket):
+        super().__init__(folder)
+        self.bucket = bucket
+        self.machines = 0
+
+    def sink(self, name="sink", pipeline="flows"):
+        self.machines += 1
+        config = SqliteConfig(type="sqlite", stage="s3://bucket/staged/")
+        sink = Sqlite(config, Context(pipeline, name, self.folder))
+        local = self.folder / f".ktrans/{self.machines}"
+        state = MemoryBucketState(self.bucket)
+        sink.__dict__["stage"] = BucketStage(state, f"staged/{pipeline}.{name}/", local)
+        sink.bind(SCHEMA)
+        return sink
+
+    def leftovers(self):
+        keys = [key for key in self.bucket.objects if ".arrow" in key]
+        return [*keys, *super().leftovers()]
+
+
+class TestBufferedSinkInBucket(SinkContract):
+    @pytest.fixture
+    def case(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(row_stage, "PART_BYTES", 500)
+        return BucketCase(tmp_path, MemoryStateBucket())
+
+    def test_rows_wait_in_parts(self, case):
+        sink = case.sink()
+        receipt = run(sink, FIRST)
+        assert receipt.data["parts"] > 3
+        assert len(case.leftovers()) == receipt.data["parts"]
+        assert {len(one.data) for one in case.bucket.objects.values()} >= {500}
+
+    def test_a_part_that_is_gone_is_noticed_before_anything_is_delivered(self, case):
+        sink = case.sink()
+        receipts = [run(sink, FIRST), run(sink, SECOND)]
+        case.bucket.delete(f"staged/flows.sink/{receipts[1].data['file']}.00001")
+        with pytest.raises(StageLostError):
+            sink.commit(EPOCH, receipts)
+        assert case.rows() == []
+
+    def test_an_answer_that_gets_lost_costs_nothing(self, case):
+        """The SDK repeats the request, and meets the object that it has made."""
+        sink = case.sink()
+        create = case.bucket.create
+        case.bucket.create = lambda *given: (create(*given), create(*given))[1]
+        sink.commit(EPOCH, [run(sink, FIRST), run(sink, SECOND)])
+        assert case.rows() == numbers(FIRST, SECOND)
+
+
+@pytest.mark.parametrize("stage", ["http://host/x", "ftp://a/b"])
+def test_a_stage_that_is_no_bucket_is_refused(stage):
+    with pytest.raises(ValidationError, match="it is a folder, or s3://bucket"):
+        SqliteConfig(type="sqlite", stage=stage)
+
+
+def test_a_bucket_frees_a_sink_from_its_machine(tmp_path):
+    local, elsewhere = (
+        Sqlite(SqliteConfig(type="sqlite", stage=stage), Context("flows", "db", tmp_path))
+        for stage in ("waiting", "s3://bucket/staged/")
+    )
+    assert (local.stages, local.folder) == ("shared_path", tmp_path / "waiting/flows.db")
+    assert "`stage` names no bucket" in local.bound_because
+    assert (elsewhere.stages, elsewhere.bound_because) == ("anywhere", "")
 
 
 def test_rows_that_were_delivered_before_a_crash_are_not_delivered_again(tmp_path):
