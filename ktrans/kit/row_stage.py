@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from ktrans.api import ConfigError, Context, KtransError, StageLostError
+from ktrans.api import ConfigError, ConfigErrors, Context, KtransError, StageLostError
 from ktrans.kit.files.private_folder import private_folder
 from ktrans.kit.files.staging import check_writable, os_errors, replace_file, sync_folder
-from ktrans.kit.stage_option import SCHEMES
+from ktrans.kit.stage_option import FORMS, SCHEMES
 
 if TYPE_CHECKING:
     from ktrans.kit.objects.store import ConditionalStore
@@ -281,23 +281,29 @@ def _part(name: str, number: int) -> str:
     return f"{name}.{number:05d}"
 
 
-def bucket_of(place: str, context: Context) -> tuple[BucketState[Any], str]:
+def bucket_of(address: str, context: Context) -> tuple[BucketState[Any], str]:
     """Return the state store that reaches a bucket, not connected yet, and the prefix.
 
     Raises:
-        ConfigError, ConfigErrors: the address is incomplete, or the plugin is missing.
+        ConfigError: the address is incomplete, or the plugin is missing.
     """
     from ktrans.kit.state.bucket import BucketState
 
-    url = urlsplit(place)
-    prefix = _prefix(url)
+    url = urlsplit(address)
     raw = {"type": SCHEMES[url.scheme], **_options(url), **dict(parse_qsl(url.query))}
-    if context.registry is None:
-        raise ConfigError(f"{place} cannot be reached: there is no registry of components")
-    state = context.registry.build("state", context.registry.config("state", raw), context)
-    if not isinstance(state, BucketState):
-        raise ConfigError(f"{place} cannot be reached: {raw['type']} has no bucket")
-    return state, prefix
+    assert context.registry is not None
+    try:
+        config = context.registry.config("state", raw)
+    except (ConfigError, ConfigErrors) as error:
+        first = error.errors[0] if isinstance(error, ConfigErrors) else error
+        raise ConfigError(
+            f"the bucket of {url.scheme}:// cannot be reached like this: {first.message}",
+            code=first.code,
+            hint=f"write {FORMS}; options follow a question mark: ?region=eu-central-1",
+        ) from None
+    state = context.registry.build("state", config, context)
+    assert isinstance(state, BucketState)
+    return state, _prefix(url)
 
 
 def _options(url: SplitResult) -> dict[str, str]:
