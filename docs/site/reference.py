@@ -26,6 +26,7 @@ from ktrans.config.model import (
     LimitSettings,
     RejectLimit,
 )
+from ktrans.engine.executor_choice import ENOUGH_BYTES, ENOUGH_WORKERS
 from ktrans.flow.descriptions import describe_columns
 from ktrans.flow.schema import SCHEMA_VERSION
 from ktrans.registry.catalogue import Catalogue, first_party
@@ -40,8 +41,40 @@ _KIND_TEXT: dict[Kind, str] = {
     "sink": "Where rows go: each item of the list `sinks`, and the section `rejects`.",
     "state": "Where a pipeline remembers what it has done: the section `state`; `sqlite` if it has no "
     "`type`.",
-    "executor": "What runs the tasks of an epoch: the option `executor` of the section `engine`.",
+    "executor": "What runs the tasks of an epoch: the option `executor` of the section `engine`, as a "
+    "type (`executor: processes`) or a mapping with options. An epoch that was begun on one executor "
+    "may be finished on another.",
 }
+
+_EXECUTORS = f"""\
+`auto`, which is the default, takes `threads`, or `processes` if all of this is so:
+
+- The components of the pipeline allow it; `ktrans plan` and `ktrans validate` show what binds them.
+- There are at least {ENOUGH_WORKERS} workers (`engine.workers`, by default one a core). Python code runs in one
+  thread at a time. It is a third to a half of what a task of AWS text computes, and up to four fifths
+  for JSON of Google Cloud, so one process keeps one to three cores busy. With such JSON
+  `executor: processes` pays from two or three cores on.
+- The epoch has at least two tasks and {ENOUGH_BYTES >> 20} MiB of input, or processes are there from an earlier
+  epoch: a new one takes about a second of CPU time before it does anything.
+
+`ktrans plan` shows what would be chosen, and why. An epoch of one task, a dry run and a replay of
+rejects are done by threads in any case. An executor that is named, and cannot do the tasks of the
+pipeline, is refused (`cannot_spread`).
+
+With `processes` the process of the run plans, commits and records, and each other one does one task at
+a time. There are as many as there are workers, and no more than an epoch has tasks; if it has fewer,
+each has several threads. What blocks may take of memory is divided among them, so all together have
+as much as threads would; each process itself takes about 130 MB. One that dies loses its task, which
+is done again by another one; after two deaths its objects are read one after another, and one that
+kills the process that reads it is quarantined. They end when the run does, however it ends. Signals
+go to the process of the run. The receipt lists at most the first hundred choices of `auto` decoders of
+each process.
+
+Other processes build the pipeline by themselves, from the text of the pipeline file. References such as
+`${{env:NAME}}` are filled in there, from their own environment; what they stand for is not sent, but what is
+written in the file itself is. Versions,
+options and the content of files of tables are compared, and a process in which they differ is refused
+(`worker_differs`)."""
 
 _KIND_TITLE: dict[Kind, str] = {"state": "State stores"}
 
@@ -81,6 +114,9 @@ def _configuration(catalogue: Catalogue) -> Iterator[str]:
             yield "|---|---|"
             for name, text in SINK_KEYS.items():
                 yield f"| `{name}` | {text} |"
+            yield ""
+        if kind == "executor":
+            yield _EXECUTORS
             yield ""
         for spec in catalogue.specs(kind):
             yield from _component(catalogue, spec)
