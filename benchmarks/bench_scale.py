@@ -1,6 +1,7 @@
 """Runs the simulations of simulate.py, each in a process of its own, and collects their figures.
 
-python benchmarks/bench_scale.py [--quick] [--case NAME ...] [--days N] [--out scale.json]
+python benchmarks/bench_scale.py [--quick] [--case NAME ...] [--out scale.json]
+                                      [--objects N] [--accounts N] [--days N]
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="far fewer objects")
     parser.add_argument("--case", action="append", choices=list(CASES), help="only this; repeat")
+    parser.add_argument("--objects", type=int, help="plan so many objects instead")
+    parser.add_argument(
+        "--accounts", type=int, help="simulate the state of so many accounts instead"
+    )
     parser.add_argument("--days", type=int, help="simulate so many days of state instead")
     parser.add_argument("--out", type=Path, help="write the results here as JSON")
     args = parser.parse_args()
@@ -53,8 +58,9 @@ def main() -> int:
     failed = False
     for name in args.case or CASES:
         words = (QUICK if args.quick else CASES)[name]
-        if args.days and words[0] == "state":
-            words = (*words, "--days", str(args.days))
+        for option in ("objects",) if words[0] == "plan" else ("accounts", "days"):
+            if getattr(args, option):
+                words = (*words, f"--{option}", str(getattr(args, option)))
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, str(HERE / "simulate.py"), *words]
             measured = run(command, Path(folder))
