@@ -127,25 +127,53 @@ def group(table: pa.Table, keys: list[str], how: list[tuple[str, str]]) -> pa.Ta
     grouped = unified(table).group_by(keys, use_threads=False).aggregate(how)
     columns = [grouped.column(name) for name in (*keys, *("_".join(one) for one in how))]
     kept = [table.schema.field(name) for name in (*keys, *(name for name, _ in how))]
-    return pa.Table.from_arrays(columns, schema=pa.schema(kept))
+    return combined(pa.Table.from_arrays(columns, schema=pa.schema(kept)))
 
 
 def unified(table: pa.Table) -> pa.Table:
-    """Unify the dictionaries of all chunks of a column.
+    """Unify the dictionaries of all chunks of a column, unless they are the same.
 
     Arrow fails if a column has no chunks, or if the code of a null is not in the dictionary.
     """
     if not table.num_rows:
         return table
     for index, field in enumerate(table.schema):
+        if not pa.types.is_dictionary(field.type):
+            continue
         column = table.column(index)
-        if pa.types.is_dictionary(field.type) and column.null_count:
+        if column.null_count:
             safe = [
                 texts(np.asarray(chunk.indices.fill_null(-1)), chunk.dictionary)
                 for chunk in column.chunks
             ]
-            table = table.set_column(index, field, pa.chunked_array(safe, field.type))
-    return table.unify_dictionaries()
+            column = pa.chunked_array(safe, field.type)
+        if len({_words_of(chunk) for chunk in column.chunks}) > 1:
+            column = column.unify_dictionaries()
+        table = table.set_column(index, field, column)
+    return table
+
+
+def _words_of(chunk: pa.DictionaryArray) -> tuple[int, ...]:
+    """Identify the memory of the dictionary of a chunk."""
+    words = chunk.dictionary
+    addresses = (0 if buffer is None else buffer.address for buffer in words.buffers())
+    return (words.offset, len(words), *addresses)
+
+
+def combined(table: pa.Table) -> pa.Table:
+    """Unify dictionaries and put each column into one chunk."""
+    if not table.num_rows:
+        return table.combine_chunks()
+    table = unified(table)
+    for index, field in enumerate(table.schema):
+        column = table.column(index)
+        # Arrow would compare the dictionaries of all chunks, which are the same by now.
+        if pa.types.is_dictionary(field.type) and column.num_chunks > 1:
+            codes = pa.chunked_array([chunk.indices for chunk in column.chunks]).combine_chunks()
+            words = column.chunk(0).dictionary
+            joined = pa.DictionaryArray.from_arrays(codes, words, safe=False)
+            table = table.set_column(index, field, joined)
+    return table.combine_chunks()
 
 
 def texts(codes: np.ndarray, words: pa.Array) -> pa.DictionaryArray:
@@ -174,7 +202,7 @@ def slim(table: pa.Table) -> pa.Table:
     """Drop the words that no row uses if they are most of a dictionary."""
     if not any(pa.types.is_dictionary(field.type) for field in table.schema):
         return table
-    table = unified(table).combine_chunks()
+    table = combined(table)
     for index, field in enumerate(table.schema):
         if not pa.types.is_dictionary(field.type) or not table.num_rows:
             continue

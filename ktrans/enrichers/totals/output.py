@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ktrans.enrichers.totals import sketch
 from ktrans.enrichers.totals.config import REVISION, Top
-from ktrans.enrichers.totals.merge import Totals, identify, merge, slim, texts, unified
+from ktrans.enrichers.totals.merge import Totals, combined, identify, merge, slim, texts
 from ktrans.enrichers.totals.plan import WINDOW, Aggregate, RollupPlan
 from ktrans.flow.schema import TEXT, TIME
 from ktrans.kit.columns import spread
@@ -85,7 +85,7 @@ def _order_of(table: pa.Table, keys: Sequence[str]) -> np.ndarray:
 
     Only `value` is in descending order.
     """
-    plain = unified(table.select(keys)).combine_chunks()
+    plain = combined(table.select(keys))
     for index, column in enumerate(plain.columns):
         if pa.types.is_dictionary(column.type) and len(column):
             words, codes = column.chunk(0).dictionary, column.chunk(0).indices
@@ -146,7 +146,7 @@ def top(plan: RollupPlan, totals: Totals, choice: Top) -> Totals:
 
 def _relabel(table: pa.Table, names: Sequence[str], rows_: np.ndarray, other: str) -> pa.Table:
     """Set key columns of some rows to `other`, or to null if they are not text."""
-    table = unified(table).combine_chunks()
+    table = combined(table)
     for name in names:
         index = table.schema.get_field_index(name)
         field, column = table.schema.field(index), table.column(name).combine_chunks()

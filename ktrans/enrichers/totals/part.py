@@ -14,7 +14,7 @@ from ktrans.api import EpochContext, Refused
 from ktrans.enrichers.totals import gather
 from ktrans.enrichers.totals.config import RollupEnricherConfig
 from ktrans.enrichers.totals.gather import Gathered
-from ktrans.enrichers.totals.merge import Totals, slim, unified
+from ktrans.enrichers.totals.merge import Totals, combined, slim
 from ktrans.enrichers.totals.plan import RollupPlan
 from ktrans.enrichers.totals.prepare import Prepared
 
@@ -78,7 +78,7 @@ def _tables_to_bytes(totals: Totals | None) -> list[bytes]:
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     found = []
     for table in (totals.main, *totals.members):
-        packed = unified(slim(table)).combine_chunks()
+        packed = combined(slim(table))
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, packed.schema, options=options) as stream:
             stream.write_table(packed)

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from ktrans.api import StateError, StateUpdate
-from ktrans.enrichers.totals.merge import Totals, empty, merge, sums, unified
+from ktrans.enrichers.totals.merge import Totals, combined, empty, merge, sums
 from ktrans.enrichers.totals.plan import RollupPlan
 
 PART_ROWS = 1 << 19
@@ -128,7 +128,7 @@ def update(
 
 
 def _parts(table: pa.Table, metadata: dict[bytes, bytes]) -> list[bytes]:
-    table = unified(table).combine_chunks().replace_schema_metadata(metadata)
+    table = combined(table).replace_schema_metadata(metadata)
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     found = []
     for start in range(0, max(table.num_rows, 1), PART_ROWS):
