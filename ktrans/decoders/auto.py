@@ -29,9 +29,10 @@ from ktrans.api import (
 from ktrans.decoders import log_events
 from ktrans.decoders.carriers.envelopes import as_json
 from ktrans.decoders.frames.head import HEAD_BYTES, first_bytes
-from ktrans.decoders.read.parquet import PARQUET_MAGIC, UNREADABLE_PARQUET
+from ktrans.decoders.read.parquet import UNREADABLE_PARQUET
 from ktrans.flow.schema import project
 from ktrans.kit.text.inflate import Inflater, wait_for_more
+from ktrans.kit.text.magic import PARQUET_MAGIC
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _MAX_CHOICES = 100

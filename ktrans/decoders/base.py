@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
 from ktrans.api import ComponentConfig, Context, Decoded, Decoder, Payload, RejectError
-from ktrans.decoders.flow_rule import added
-from ktrans.decoders.frames.block import Block
-from ktrans.decoders.read.faults import Faults
-from ktrans.decoders.read.ragged import part_lines
-from ktrans.decoders.rows import DecodedRows, joined
-from ktrans.flow.columns import flow_batch
 from ktrans.flow.schema import project
+from ktrans.kit.text.magic import PARQUET_MAGIC
+
+if TYPE_CHECKING:
+    from ktrans.decoders.frames.block import Block
+    from ktrans.decoders.rows import DecodedRows
 
 C = TypeVar("C", bound=ComponentConfig)
-
-_PARQUET = b"PAR1"
 
 
 def refuse_parquet(payload: Payload, decoder: str) -> None:
@@ -28,7 +25,7 @@ def refuse_parquet(payload: Payload, decoder: str) -> None:
     Raises:
         RejectError: it is one.
     """
-    if payload.offset == 0 and payload.head(len(_PARQUET)) == _PARQUET:
+    if payload.offset == 0 and payload.head(len(PARQUET_MAGIC)) == PARQUET_MAGIC:
         raise RejectError(
             f"{payload.uri}: this is Parquet, which {decoder} does not read",
             code="unknown_format",
@@ -63,31 +60,10 @@ class FlowDecoder(Decoder[C], abc.ABC):
         del block
         return None
 
-    def _bounded_rows(self, block: Block) -> DecodedRows:
-        """Return the rows of a block; of records with names that do not repeat, by small parts."""
-        if "attrs" not in self._schema.names or not block.data.startswith(b"{"):
-            return self.rows(block)
-        size = part_lines(block.data, block.records)
-        if size >= block.records:
-            return self.rows(block)
-        parts = [self.rows(part) for part in block.parts(size)]
-        for number, part in enumerate(parts):
-            part.faults.lines = [line + number * size for line in part.faults.lines]
-        return joined(parts)
-
     def decode(self, block: Block) -> Decoded:
         """Turn a block into rows and rejects."""
-        if block.records:
-            rows = self._bounded_rows(block)
-        else:
-            rows = DecodedRows(flow_batch(self._schema, 0, {}), Faults())
-        bad = block.bad_records(rows.faults, self.layout_of(block)) if rows.faults.lines else []
-        rejects = block.rejects(bad, self.config.type, self.version)
-        return Decoded(
-            rows.batch,
-            block.total,
-            rejects,
-            block.skipped + rows.skipped,
-            added(block.foreign, rows.foreign),
-            dict(rows.unread),
+        from ktrans.decoders.decode_block import decode_block
+
+        return decode_block(
+            block, self._schema, self.rows, self.layout_of, self.config.type, self.version
         )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ktrans.decoders.values import Kind
+if TYPE_CHECKING:
+    from ktrans.decoders.values import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9]*(?:[-_][A-Za-z0-9]+)*$")
 _AWS_NAMES = frozenset(plain_name(known.name) for known in VPC_FIELDS)
 """Names that are never another name of something: a log that lacks such a field does not have it."""
 _RFC3339 = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$")
-_MIN_KNOWN = 2
+MIN_KNOWN = 2
+"""A table has at least so many known fields."""
+_INDEX_COLUMN = "__index_level_"
 MAX_HEADER_BYTES = 64 << 10
 
 LOGGED_AT = "@logged-at"
@@ -130,7 +132,7 @@ def parse_header(line: bytes, dialect: Dialect) -> Layout | None:
         return None
     names = tuple(dialect.native_name(token) for token in tokens)
     known = sum(name in dialect.by_name for name in names)
-    mostly = known >= _MIN_KNOWN and known * 2 > len(names)
+    mostly = known >= MIN_KNOWN and known * 2 > len(names)
     if not mostly and known < len(names):
         return None
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -184,3 +186,18 @@ def parse_format(text: str, dialect: Dialect) -> Layout:
     if lacking := dialect.what_lacks(names):
         raise ValueError(f"a record of this format is no flow: {lacking}")
     return Layout(names, configured=True)
+
+
+def field_names(names: Sequence[str], dialect: Dialect) -> dict[str, str]:
+    """Return the name of each field with its column in the file.
+
+    Of several columns for one field the one that is written as AWS does is taken.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        native = dialect.native_name(name)
+        if name.startswith(_INDEX_COLUMN):
+            continue
+        if native not in found or name == native.replace("-", "_"):
+            found[native] = name
+    return found

@@ -8,14 +8,14 @@ integers into doubles or texts, and nulls into "None" or NaN.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.decoders.aws.layout import Dialect
+from ktrans.decoders.aws.layout import Dialect, field_names
 from ktrans.decoders.frames.block import Block
 from ktrans.decoders.read.python_values import json_bytes, python_values
 from ktrans.decoders.values import NUMBERS, Kind
@@ -24,24 +24,7 @@ from ktrans.flow.columns import as_text, recode
 JSON_LAYOUT = "json"
 """The layout of rejected rows: their raw bytes are JSON objects."""
 
-MIN_KNOWN = 2
 _NULL_TEXTS = pa.array(("-", "", "None", "none", "NaN", "nan", "null", "NULL", "<NA>"), pa.string())
-_INDEX_COLUMN = "__index_level_"
-
-
-def field_names(names: Sequence[str], dialect: Dialect) -> dict[str, str]:
-    """Return the name of each field with its column in the file.
-
-    Of several columns for one field the one that is written as AWS does is taken.
-    """
-    found: dict[str, str] = {}
-    for name in names:
-        native = dialect.native_name(name)
-        if name.startswith(_INDEX_COLUMN):
-            continue
-        if native not in found or name == native.replace("-", "_"):
-            found[native] = name
-    return found
 
 
 def stored_rows(uri: str, stream: BinaryIO, dialect: Dialect) -> Iterator[Block]:

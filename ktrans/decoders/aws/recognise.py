@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 
 from ktrans.api import Head, Sniff
-from ktrans.decoders.aws.layout import Dialect, Layout, is_time, parse_header
-from ktrans.decoders.aws.parquet import MIN_KNOWN, field_names
+from ktrans.decoders.aws.layout import (
+    MIN_KNOWN,
+    Dialect,
+    Layout,
+    field_names,
+    is_time,
+    parse_header,
+)
 from ktrans.decoders.texts import marked
-from ktrans.decoders.values import Rule, coerce
 
-_VERSION_RULE = Rule("small", nulls=(), strict=True)
 _TGW_MARKS = ("tgw-id", "resource-type", "tgw-attachment-id")
 _VPC_WIDTH = 14
 _TGW_WIDTH = 36
@@ -24,7 +28,9 @@ _SURE, _LIKELY = 100, 85
 
 def has_version(columns: Mapping[str, Any], version: int) -> np.ndarray:
     """Return which rows have this version."""
-    versions, _ = coerce(_VERSION_RULE, columns["version"])
+    from ktrans.decoders.values import Rule, coerce
+
+    versions, _ = coerce(Rule("small", nulls=(), strict=True), columns["version"])
     same: np.ndarray = np.asarray(versions.fill_null(0)) == version
     return same
 

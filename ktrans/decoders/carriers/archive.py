@@ -9,7 +9,6 @@ from typing import BinaryIO, cast
 
 from ktrans.api import Payload, RejectError, Split, TruncatedError
 
-MAGIC = b"PK\x03\x04"
 UNREADABLE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError)
 
 

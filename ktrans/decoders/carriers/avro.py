@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, NamedTuple
 import pyarrow as pa
 
 from ktrans.kit.text.inflate import Problem
+from ktrans.kit.text.magic import AVRO_MAGIC
 
-MAGIC = b"Obj\x01"
 BODIES = ("Body", "body", "value", "data", "message", "payload")
 _MARKER = 16
 _MAX_DEPTH = 32
@@ -84,7 +84,7 @@ class Reader:
 
     def _header(self) -> tuple[dict[str, Any], str, bytes]:
         """Return the schema, the codec and the marker at the end of each block."""
-        if self._stream.read(len(MAGIC)) != MAGIC:
+        if self._stream.read(len(AVRO_MAGIC)) != AVRO_MAGIC:
             raise Unreadable("no Avro container")
         try:
             names = _map(self._stream, self._longest)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ktrans.api import BytesPayload, Decoder, Limits, Payload, RejectError, Split
-from ktrans.decoders.carriers import archive, avro, columns, delimited, envelopes, lines
+from ktrans.decoders.carriers import envelopes, lines
 from ktrans.decoders.carriers.json_head import json_carrier
 from ktrans.decoders.carriers.log_events import MARK, plain_events
 from ktrans.decoders.carriers.messages import (
@@ -42,13 +42,14 @@ from ktrans.kit.text.inflate import (
 )
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 from ktrans.kit.text.lines import shortened
+from ktrans.kit.text.magic import AVRO_MAGIC, PARQUET_MAGIC, ZIP_MAGIC
 
 MAX_DEPTH = 5
 """How many carriers may be around each other."""
 DOCUMENT_LINES = 16
 """A JSON document that carries records may be as long as so many lines."""
 
-_CONTAINERS = (archive.MAGIC, avro.MAGIC, columns.MAGIC)
+_CONTAINERS = (ZIP_MAGIC, AVRO_MAGIC, PARQUET_MAGIC)
 _LONGEST_BLOCK = 64 << 20
 _NAMES = tuple(name.encode() for name in envelopes.TEXT_KEYS)
 _QUOTES = b'" \r'
@@ -119,10 +120,12 @@ class Chain:
         self, payload: Payload, head: bytes, origin: Origin, depth: int
     ) -> Iterator[Item | Run] | None:
         """Return what an archive or a container of records carries; None if it is left to the decoder."""
-        if head.startswith(archive.MAGIC):
+        if head.startswith(ZIP_MAGIC):
             return self._members(payload, origin, depth + 1)
-        if head.startswith(avro.MAGIC):
+        if head.startswith(AVRO_MAGIC):
             return self._avro(payload, origin, depth + 1)
+        from ktrans.decoders.carriers import columns
+
         if payload is self._payload and not self._refused and columns.may_read(self._decoder):
             return None
         parts = columns.rows_of(payload, self._decoder)
@@ -138,6 +141,8 @@ class Chain:
 
     def _members(self, payload: Payload, origin: Origin, depth: int) -> Iterator[Item | Run]:
         """Yield what the members of an archive carry."""
+        from ktrans.decoders.carriers import archive
+
         for number, member in enumerate(archive.members(payload), 1):
             inner = origin._replace(part=f"{origin.part or ''}/{number}")
             try:
@@ -150,6 +155,8 @@ class Chain:
 
     def _avro(self, payload: Payload, origin: Origin, depth: int) -> Iterator[Item | Run]:
         """Yield what the bodies of Avro records carry."""
+        from ktrans.decoders.carriers import avro
+
         with payload.open() as stream:
             reader = avro.Reader(stream, _LONGEST_BLOCK)
             try:
@@ -220,6 +227,8 @@ class Chain:
         """Return what lines carry; None if they are records."""
         first = text.partition(b"\n")[0]
         if b"," in first or b"\t" in first or b";" in first or first.strip(_QUOTES) in _NAMES:
+            from ktrans.decoders.carriers import delimited
+
             found = delimited.message_columns(first)
             if found is not None and not self._is_record(dict.fromkeys(found[1])):
                 rows = delimited.rows_of(self._reader.lines(payload), *found)

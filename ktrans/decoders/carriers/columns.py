@@ -15,7 +15,6 @@ from ktrans.decoders.carriers.envelopes import TEXT_KEYS, Part, open_envelope
 from ktrans.decoders.mapped.decoder import MappedDecoder
 from ktrans.decoders.mapped.frames import Parquet
 
-MAGIC = b"PAR1"
 _ROWS = 8192
 _TEXTS = (pa.string(), pa.large_string(), pa.string_view())
 

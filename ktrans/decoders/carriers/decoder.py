@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
-from ktrans.api import Decoded, Decoder, Payload, RejectError
-from ktrans.decoders.auto import AutoDecoder
-from ktrans.decoders.carriers.blocks import CarriedBlock, OwnBlock
-from ktrans.decoders.carriers.chain import Chain
-from ktrans.decoders.carriers.messages import from_json, to_json
-from ktrans.decoders.carriers.peek import Peeked
-from ktrans.decoders.carriers.strands import Strands
-from ktrans.decoders.read.parquet import PARQUET_MAGIC
-from ktrans.flow.columns import flow_batch
+from ktrans.api import Decoded, Decoder, Payload
 from ktrans.flow.schema import project
+
+if TYPE_CHECKING:
+    from ktrans.decoders.carriers.reader import CarrierReader
 
 _POSITION = "source_pos"
 
@@ -44,22 +39,7 @@ class CarrierDecoder(Decoder[Any]):
 
     def blocks(self, payload: Payload) -> Iterator[Any]:
         """Cut an object into blocks: its own, or those of the records that it carries."""
-        with Peeked(payload) as peeked:
-            chooses = isinstance(self._inner, AutoDecoder)
-            limits = self.context.limits
-            chain = Chain(self._inner, peeked, limits, chooses=chooses)
-            items, begun = chain.items(), False
-            if items is None:
-                try:
-                    for block in self._inner.blocks(peeked):
-                        begun = True
-                        yield block
-                except RejectError as error:
-                    if begun or not peeked.start.startswith(PARQUET_MAGIC):
-                        raise
-                    items = chain.items_after(error)
-            if items is not None:
-                yield from self._strands(payload.uri, first_position(payload)).blocks(items)
+        return self._reader.blocks(payload)
 
     def replay(self, payload: Payload, layout: str | None) -> Iterator[Any]:
         """Return blocks of the raw bytes of earlier rejects that were in no carrier."""
@@ -69,23 +49,11 @@ class CarrierDecoder(Decoder[Any]):
         self, uri: str, records: Sequence[tuple[bytes, str]], layout: str | None
     ) -> Iterator[Any]:
         """Return blocks of rejects that were in a carrier: their bytes, and what it said."""
-        messages = [from_json(raw, carrier) for raw, carrier in records]
-        return self._strands(uri, 1).replay(messages, layout)
-
-    def _strands(self, uri: str, first: int) -> Strands:
-        inner = self._inner
-        if isinstance(inner, AutoDecoder):
-            return Strands(uri, first, self.context.limits, inner.chosen, by_looks=True)
-        return Strands(uri, first, self.context.limits, lambda *_: inner, by_looks=False)
+        return self._reader.replay_carried(uri, records, layout)
 
     def decode(self, block: Any) -> Decoded:
         """Turn a block into rows and rejects, with what a carrier says about them."""
-        if isinstance(block, OwnBlock):
-            return self._own(block)
-        if isinstance(block, CarriedBlock):
-            decoded = self._carried(block)
-        else:
-            decoded = self._inner.decode(block)
+        decoded = self._reader.decode(block, self._schema)
         if self._read is not self._schema:
             decoded.batch = decoded.batch.select(self._schema.names)
         return decoded
@@ -98,37 +66,9 @@ class CarrierDecoder(Decoder[Any]):
         """Close the decoder."""
         self._inner.close()
 
-    def _own(self, block: OwnBlock) -> Decoded:
-        rejects = block.block.rejects((), self.config.type, self.version)
-        if rejects is not None:
-            texts = [None if m is None else to_json(m.origin, m.id, m.micros) for m in block.said]
-            rejects = _set(rejects, "carrier", pa.array(texts, pa.string()))
-        own = block.block
-        none = flow_batch(self._schema, 0, {})
-        return Decoded(none, own.total, rejects, own.skipped, own.foreign)
+    @cached_property
+    def _reader(self) -> CarrierReader:
+        """What reads; imported with the first object, which many runs do not have."""
+        from ktrans.decoders.carriers.reader import CarrierReader
 
-    def _carried(self, block: CarriedBlock) -> Decoded:
-        decoded = block.decoder.decode(block.inner)
-        index, positions = block.places(np.asarray(decoded.batch.column(_POSITION)))
-        batch = block.said.fill(decoded.batch, index)
-        decoded.batch = _set(batch, _POSITION, pa.array(positions, pa.int64()))
-        rejects = decoded.rejects
-        if rejects is not None:
-            index, positions = block.places(np.asarray(rejects.column(_POSITION)))
-            rejects = _set(rejects, _POSITION, pa.array(positions, pa.int64()))
-            decoded.rejects = _set(rejects, "carrier", block.said.texts(index))
-        return decoded
-
-
-def first_position(payload: Payload) -> int:
-    """Return the position of a payload's first record.
-
-    How many records the parts of a growing object before this one had is not known, so positions count on
-    from the part's offset: no record is shorter than a byte.
-    """
-    return payload.offset + 1 if payload.offset else payload.first_line
-
-
-def _set(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBatch:
-    place = batch.schema.get_field_index(name)
-    return batch.set_column(place, batch.schema.field(place), column)
+        return CarrierReader(self._inner)

@@ -124,3 +124,14 @@ class Block:
             layout=pa.array([each.layout for each in found], pa.string()),
             complete=[each.complete for each in found],
         )
+
+
+def refused_lines(uri: str, place: int, data: bytes, detail: str, skipped: int) -> Block:
+    """Return a block that refuses lines of which nothing says how they are read."""
+    lines = [line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n")]
+    refused = tuple(
+        Refused(place + number, "no_layout", line, detail)
+        for number, line in enumerate(lines)
+        if line.strip()
+    )
+    return Block(uri, place, skipped=skipped + len(lines) - len(refused), refused=refused)

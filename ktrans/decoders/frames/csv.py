@@ -117,17 +117,6 @@ def _with_newlines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield chunk.replace(b"\r", b"\n")
 
 
-def refused_lines(uri: str, place: int, data: bytes, detail: str, skipped: int) -> Block:
-    """Return a block that refuses lines of which nothing says how they are read."""
-    lines = [line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n")]
-    refused = tuple(
-        Refused(place + number, "no_layout", line, detail)
-        for number, line in enumerate(lines)
-        if line.strip()
-    )
-    return Block(uri, place, skipped=skipped + len(lines) - len(refused), refused=refused)
-
-
 def refused_piece(
     uri: str, piece: Overlong | Torn, place: int, layout: str | None, limits: Limits
 ) -> Block:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from ktrans.api import Context, Payload, RejectError
 from ktrans.decoders.aws.layout import Dialect, Layout, is_time
-from ktrans.decoders.frames.block import Block, Refused
-from ktrans.decoders.frames.csv import refused_lines
+from ktrans.decoders.frames.block import Block, Refused, refused_lines
 from ktrans.decoders.frames.header_lines import HeaderFinder
 from ktrans.kit.text.lines import SHOWN_BYTES, Lines, Overlong, Torn, count_lines
 
@@ -17,7 +16,7 @@ from ktrans.kit.text.lines import SHOWN_BYTES, Lines, Overlong, Torn, count_line
 class Owner(Protocol):
     """What a cutter needs of its decoder."""
 
-    dialect: ClassVar[Dialect]
+    dialect: Dialect
     context: Context
     finder: HeaderFinder
     configured: Layout | None

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 
 from ktrans.api import Limits, Payload
 from ktrans.decoders.flow_rule import record_name
-from ktrans.decoders.frames.block import Block
-from ktrans.decoders.frames.csv import DelimitedLayout, refused_lines, refused_piece
+from ktrans.decoders.frames.block import Block, refused_lines
+from ktrans.decoders.frames.csv import DelimitedLayout, refused_piece
 from ktrans.decoders.read.csv import Dialect
 from ktrans.kit.text.inflate import Inflater
 from ktrans.kit.text.lines import Lines, count_lines, whole_lines

@@ -36,7 +36,7 @@ _MISSING: dict[str, Reason] = {
 }
 _COMMA = ord(",")
 _BLANK = ord(" ")
-_PARSE = csv.ParseOptions(quote_char=False, double_quote=False, ignore_empty_lines=False)
+_PARSE = {"quote_char": False, "double_quote": False, "ignore_empty_lines": False}
 
 
 @dataclass(slots=True)
@@ -107,7 +107,7 @@ def _read(
     table = csv.read_csv(
         pa.BufferReader(buffer),
         csv.ReadOptions(column_names=names, block_size=buffer.size + 16, use_threads=False),
-        _PARSE,
+        csv.ParseOptions(**_PARSE),
         csv.ConvertOptions(
             column_types=types,
             null_values=[""],

@@ -21,8 +21,8 @@ from ktrans.decoders.texts import by_row
 from ktrans.kit.arrow_faults import ARROW_FAULTS
 from ktrans.kit.text.inflate import check_ratio
 from ktrans.kit.text.lines import SHOWN_BYTES
+from ktrans.kit.text.magic import PARQUET_MAGIC
 
-PARQUET_MAGIC = b"PAR1"
 BATCH_ROWS = 1 << 16
 UNREADABLE_PARQUET = (*ARROW_FAULTS, OSError, ValueError, OverflowError)
 """What pyarrow raises for a damaged file; a damaged name of a column raises UnicodeDecodeError."""

@@ -25,9 +25,12 @@ from ktrans.flow.schema import TEXT
 SUSPICIOUS = (b"\0", b"\r", b"\t", b"#", b"{")
 """Bytes that no well-formed block has; a search for one takes well under 1 % of the parsing."""
 
-_PARSE = csv.ParseOptions(
-    delimiter=" ", quote_char=False, double_quote=False, ignore_empty_lines=False
-)
+_PARSE = {
+    "delimiter": " ",
+    "quote_char": False,
+    "double_quote": False,
+    "ignore_empty_lines": False,
+}
 _TROUBLED = 2
 _PAIR_STEP = 1 << 17
 _NOT_BLANK_BITS = np.uint16(0xD5D5)
@@ -82,19 +85,19 @@ class TextPlan:
         return pa.string() if kind in NUMBERS and not typed else CSV_TYPES[kind]
 
     def read(
-        self, data: bytes, *, typed: bool = True, parse: csv.ParseOptions = _PARSE
+        self, data: bytes, *, typed: bool = True, parse: csv.ParseOptions | None = None
     ) -> dict[Path, pa.Array]:
         """Read the included fields of lines.
 
         Args:
             data: the lines.
             typed: whether numbers are read as numbers; else as text.
-            parse: how lines are split.
+            parse: how lines are split; at blanks by default.
         """
         table = csv.read_csv(
             pa.BufferReader(pa.py_buffer(data)),
             csv.ReadOptions(column_names=self.names, block_size=len(data) + 16, use_threads=False),
-            parse,
+            parse or csv.ParseOptions(**_PARSE),
             csv.ConvertOptions(
                 column_types={name: self._type(name, typed=typed) for name in self.include},
                 null_values=self.dialect.null_values,

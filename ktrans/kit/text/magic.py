@@ -1,17 +1,21 @@
-"""Whether content only makes sense as a whole, by its first bytes."""
+"""The first bytes of containers, and whether content only makes sense as a whole."""
 
 from __future__ import annotations
 
+AVRO_MAGIC = b"Obj\x01"
+PARQUET_MAGIC = b"PAR1"
+ZIP_MAGIC = b"PK\x03\x04"
+
 _WHOLE = (
+    AVRO_MAGIC,
+    PARQUET_MAGIC,
+    ZIP_MAGIC,
     b"\x1f\x8b",  # gzip, RFC 1952
     b"\x28\xb5\x2f\xfd",  # zstd, RFC 8878
-    b"PAR1",  # Apache Parquet
     b"BZh",  # bzip2
     b"\xfd7zXZ\x00",  # xz
     b"\x04\x22\x4d\x18",  # lz4 frame
-    b"Obj\x01",  # Avro container
     b"ARROW1",  # Arrow file
-    b"PK\x03\x04",  # zip
 )
 
 
