@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -12,7 +12,9 @@ from ktrans.api import Decoder, Enricher, Executor, KtransError, Sink, Source, S
 from ktrans.api.spec import DeliveryGuarantee
 from ktrans.api.state import StateStore
 from ktrans.config.model import Pipeline, SinkEntry
-from ktrans.expressions import Expression
+
+if TYPE_CHECKING:
+    from ktrans.expressions import Expression
 
 
 @dataclass(slots=True)

@@ -13,12 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from ktrans import expressions
 from ktrans.api import ConfigError, Enricher
 from ktrans.engine.assembly import Assembly, BoundSink
 from ktrans.engine.config_problems import ConfigProblems, key_of
 from ktrans.engine.enricher_state import check_repeated_totals, check_state_id
 from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA
-from ktrans.expressions import columns_of, compile_expression
 from ktrans.flow.schema import COUNTERS
 from ktrans.kit.columns import OptionErrors, option, require
 
@@ -124,7 +124,7 @@ def sink_binder(bound: BoundSink) -> Callable[[pa.Schema], pa.Schema]:
         errors = OptionErrors()
         if entry.where is not None:
             with errors.option("where"):
-                bound.where = compile_expression(entry.where, schema, require="bool")
+                bound.where = expressions.compile_expression(entry.where, schema, require="bool")
         for index, name in enumerate(entry.columns or ()):
             with errors.option(f"columns.{index}"):
                 require(schema, [name], f"sink {entry.id!r}")
@@ -152,7 +152,7 @@ def _wanted(assembly: Assembly, problems: ConfigProblems) -> Sequence[str] | Non
             wanted = None if wanted is None or needs is None else wanted | set(needs)
             if bound.entry.where is not None and wanted is not None:
                 with option("where"):
-                    wanted |= columns_of(bound.entry.where)
+                    wanted |= expressions.columns_of(bound.entry.where)
     for index, (name, enricher) in reversed([*enumerate(assembly.enrichers)]):
         with problems.at(name, "enrichers", index):
             wanted = _before(enricher, wanted)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ktrans.api import ConfigError, ConfigErrors, Where
 from ktrans.config.draft import in_order
-from ktrans.expressions import ExpressionError
+from ktrans.expressions.errors import ExpressionError
 
 
 @dataclass(slots=True)

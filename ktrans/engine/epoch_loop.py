@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ktrans.api import Budget, Plan, StageLostError
 from ktrans.engine.decided import check_unchanged, same_source
 from ktrans.engine.enricher_state import has_totals_to_close
-from ktrans.engine.epoch import EpochRunner
 from ktrans.engine.others import Others
 from ktrans.engine.receipt import RunReceipt
-from ktrans.engine.rejects.replay import with_rejects_as_source
 from ktrans.engine.retry import retry_of, retry_until_stopped
 from ktrans.engine.run_context import RunContext, RunOptions
 from ktrans.kit.notifications import NOT_A_NOTIFICATION
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch, Status
+
+if TYPE_CHECKING:
+    from ktrans.engine.epoch import EpochRunner
 
 LIMITED_BUDGET = Budget(splits=8, bytes=8 << 20)
 """The size of epochs with `--limit`."""
@@ -108,12 +110,12 @@ class EpochLoop:
     def process_source(self) -> None:
         """Process what is new at the source; with --follow until the run is stopped."""
         name, source = self._pipeline.name, self._assembly.source
-        runner = self._runner()
         memory = self._store.memory(name)
         position = self._store.position(name, source.config.type)
         if self._options.start is not None:
             position = source.position_from(self._options.start)
         stop = self._between_epochs.stop
+        runner: EpochRunner | None = None
         while not stop.is_set() and not self._limit_reached():
             plan = retry_until_stopped(
                 partial(source.plan, position, memory, self._budget()),
@@ -125,6 +127,7 @@ class EpochLoop:
             self._note_plan(plan)
             plan = plan and self._without_failed(plan)
             if plan is not None and plan.splits:
+                runner = runner or self._runner()
                 self._complete(runner, runner.plan(plan))
                 position = plan.position
                 if self._options.follow or plan.total_splits != len(plan.splits):
@@ -134,6 +137,7 @@ class EpochLoop:
                 if not stop.is_set() and has_totals_to_close(
                     self._store, name, self._assembly.enrichers
                 ):
+                    runner = runner or self._runner()
                     self._complete(runner, runner.plan_last(position))
                 break
             self._options.clock.wait(self._pipeline.engine.poll_interval, stop)
@@ -170,9 +174,15 @@ class EpochLoop:
         self._context.observer.epoch_committed(epoch.number, summary)
 
     def _runner(self) -> EpochRunner:
+        """Return what runs epochs; it is imported with the first one, and many runs have none."""
+        from ktrans.engine.epoch import EpochRunner
+
         return EpochRunner(self._context, self._others)
 
     def _replayer(self) -> EpochRunner:
+        from ktrans.engine.epoch import EpochRunner
+        from ktrans.engine.rejects.replay import with_rejects_as_source
+
         return EpochRunner(replace(self._context, assembly=with_rejects_as_source(self._assembly)))
 
     def _budget(self) -> Budget:

@@ -21,7 +21,6 @@ import msgspec
 
 from ktrans.api import KtransError, Split
 from ktrans.engine.cancellation import TICK_SECS, Cancellation
-from ktrans.engine.probe import END, Probe
 from ktrans.engine.run_context import RunContext
 from ktrans.kit.child_process import how_it_ended
 from ktrans.registry.redaction import redact
@@ -105,6 +104,8 @@ def _first_death(
 
     None if it does not die, or cannot do its work, or if the run is stopped meanwhile.
     """
+    from ktrans.engine.probe import END, Probe
+
     pipeline = context.assembly.pipeline
     probe = Probe(
         str(pipeline.path.absolute()),

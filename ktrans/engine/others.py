@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ktrans.api import Executor
 from ktrans.engine.assembly import Assembly
-from ktrans.engine.executor_choice import THREADS, Tasks, choose_executor
-from ktrans.engine.job import Definition
-from ktrans.engine.worker import work
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.epochs import Epoch
+
+if TYPE_CHECKING:
+    from ktrans.engine.job import Definition
 
 
 class Others:
@@ -52,6 +52,8 @@ class Others:
 
     def wanted_for(self, epoch: Epoch) -> bool:
         """Return whether they should do the tasks of an epoch, rather than threads of this process."""
+        from ktrans.engine.executor_choice import THREADS, Tasks, choose_executor
+
         pipeline = self._assembly.pipeline
         tasks = Tasks.of(epoch.tasks, pipeline.engine.task_size, warm=self._opened)
         choice = choose_executor(self._assembly, self._workers, tasks)
@@ -60,11 +62,15 @@ class Others:
     @cached_property
     def definition(self) -> Definition:
         """The pipeline, as jobs have it."""
+        from ktrans.engine.job import Definition
+
         return Definition.of(self._assembly.pipeline, self._catalogue)
 
     def executor(self) -> Executor[Any]:
         """Return the executor, ready for jobs."""
         if not self._opened:
+            from ktrans.engine.worker import work
+
             self._assembly.executor.open(work, workers=self._workers)
             self._opened = True
         return self._assembly.executor

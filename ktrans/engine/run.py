@@ -28,7 +28,6 @@ from ktrans.engine.observer_data import describe_components
 from ktrans.engine.others import Others
 from ktrans.engine.outages import Outages
 from ktrans.engine.receipt import RunReceipt, SinkOutput
-from ktrans.engine.rejects.replay import with_rejects_as_source
 from ktrans.engine.run_context import RunContext, RunOptions
 from ktrans.engine.stage_times import now
 from ktrans.engine.workers import Workers
@@ -144,6 +143,8 @@ class Run:
     def _run_bound(self, *, replay: bool) -> RunReceipt:
         receipt = self.receipt
         if replay:
+            from ktrans.engine.rejects.replay import with_rejects_as_source
+
             with_rejects_as_source(self.assembly)  # raises if the rejects cannot be read
         self.observer.run_opened(self._describe(replay=replay))
         try:
