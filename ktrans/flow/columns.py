@@ -7,6 +7,7 @@ are nulls, which must cost next to nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,6 @@ NANOS_FROM = 100_000_000_000_000_000
 beyond the year 5138."""
 
 _SHARED_ROWS = 1 << 16
-_ZEROS = pa.array(np.zeros(_SHARED_ROWS, dtype=np.int32))
 _nulls: dict[pa.DataType, pa.Array] = {}
 
 
@@ -39,8 +39,13 @@ def constant_text(value: str | None, rows: int) -> pa.Array:
     """Return a text column with the same value in every row."""
     if value is None:
         return nulls(rows, TEXT)
-    codes = _ZEROS.slice(0, rows) if rows <= _SHARED_ROWS else pa.array(np.zeros(rows, np.int32))
+    codes = _zeros().slice(0, rows) if rows <= _SHARED_ROWS else pa.array(np.zeros(rows, np.int32))
     return pa.DictionaryArray.from_arrays(codes, pa.array([value], pa.string()))
+
+
+@cache
+def _zeros() -> pa.Array:
+    return pa.array(np.zeros(_SHARED_ROWS, np.int32))
 
 
 def _stored_as(kind: pa.DataType) -> np.dtype:

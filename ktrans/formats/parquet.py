@@ -23,6 +23,23 @@ _FIRST_GUESS = 0.25
 """Size in the file over size in memory, before the first row group (flow logs: 0.15 to 0.3)."""
 
 
+_USUAL = frozenset(
+    {
+        *(
+            pa.string(),
+            pa.binary(),
+            pa.bool_(),
+            pa.float32(),
+            pa.float64(),
+            pa.timestamp("us", tz="UTC"),
+        ),
+        *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
+        *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+    }
+)
+"""Types that Parquet certainly has; others are tried."""
+
+
 class ParquetFormatConfig(ComponentConfig, type="parquet"):
     """Options of Parquet files."""
 
@@ -101,9 +118,13 @@ class ParquetFormat(Format[ParquetFormatConfig]):
                     field="delta",
                     code="column_type",
                 )
-        storable(
-            schema, "Parquet", lambda part: self._writer(pa.BufferOutputStream(), part).close()
-        )
+        unusual = [field for field in schema if not _is_usual(field.type)]
+        if unusual:
+            storable(
+                pa.schema(unusual),
+                "Parquet",
+                lambda part: self._writer(pa.BufferOutputStream(), part).close(),
+            )
         for option in ("statistics", "dictionary", "delta"):
             value = getattr(self.config, option)
             missing = [name for name in value if name not in schema.names]
@@ -247,3 +268,12 @@ def _leaves(name: str, kind: pa.DataType) -> dict[str, pa.DataType]:
 
 def _wide(kind: pa.DataType) -> bool:
     return bool(pa.types.is_int64(kind) or pa.types.is_uint64(kind) or pa.types.is_floating(kind))
+
+
+def _is_usual(kind: pa.DataType) -> bool:
+    """Return whether Parquet certainly has a type: those of flow columns, and their like."""
+    if pa.types.is_dictionary(kind):
+        return bool(kind.value_type == pa.string())
+    if pa.types.is_map(kind):
+        return kind.key_type == pa.string() and kind.item_type in _USUAL
+    return kind in _USUAL

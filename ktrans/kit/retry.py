@@ -17,8 +17,9 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import tenacity
@@ -96,11 +97,41 @@ def with_retries(
     Raises:
         Exception: the error of the last attempt.
     """
+    began = time.monotonic()
+    try:
+        made = work()
+    except BaseException as error:
+        if not retry_if(error):
+            raise
+        if retry.total_secs is not None:
+            retry = replace(retry, total_secs=retry.total_secs - (time.monotonic() - began))
+        made = _again(work, error, retry, retry_if, sleep, before_wait, health)
+    if health is not None:
+        health.works()
+    return made
+
+
+def _again(
+    work: Callable[[], R],
+    error: BaseException,
+    retry: Retry,
+    retry_if: Callable[[BaseException], bool],
+    sleep: Callable[[float], None] | None,
+    before_wait: Callable[[FailedAttempt], object] | None,
+    health: Health | None,
+) -> R:
+    """Go on after a first attempt that failed with `error`; the arguments are those of `with_retries`."""
+    first = [error]
     stops: list[tenacity.stop.stop_base] = [tenacity.stop_never]
     if retry.attempts is not None:
         stops.append(tenacity.stop_after_attempt(retry.attempts))
     if retry.total_secs is not None:
         stops.append(tenacity.stop_before_delay(retry.total_secs))
+
+    def attempt() -> R:
+        if first:
+            raise first.pop()
+        return work()
 
     def tell(state: tenacity.RetryCallState) -> None:
         error = _error(state)
@@ -110,17 +141,14 @@ def with_retries(
             wait = state.next_action.sleep if state.next_action else 0.0
             before_wait(FailedAttempt(state.attempt_number, wait, error))
 
-    made = tenacity.Retrying(
+    return tenacity.Retrying(
         retry=tenacity.retry_if_exception(retry_if),
         stop=tenacity.stop_any(*stops),
         wait=lambda state: wait_secs(retry, state.attempt_number, _error(state)),
         sleep=sleep or _pause,
         before_sleep=tell,
         reraise=True,
-    )(work)
-    if health is not None:
-        health.works()
-    return made
+    )(attempt)
 
 
 def interruptible_sleep(

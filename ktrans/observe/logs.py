@@ -142,13 +142,13 @@ def _time(created: float) -> str:
 
 
 def _without_secrets(_logger: Any, _method: str, line: Line) -> Line:
-    from ktrans.registry.redaction import SECRET_NAME, redact_tree
+    from ktrans.registry.redaction import is_secret_name, redact_tree
     from ktrans.registry.values import MASK
 
     values = redact_tree(list(line.values()))
     # Names of fields are never masked, even if they equal a password.
     safe = {
-        key: MASK if value and isinstance(value, str) and SECRET_NAME.search(key) else value
+        key: MASK if value and isinstance(value, str) and is_secret_name(key) else value
         for key, value in zip(line, values, strict=True)
     }
     return {**safe, "timestamp": line["timestamp"], "level": line["level"]}

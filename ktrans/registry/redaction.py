@@ -15,6 +15,7 @@ import math
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
@@ -35,11 +36,7 @@ _NAMES = (
     r"|(?:access|refresh|id|auth|bearer|session|security)[-_]?token|x[-_]vault[-_]token"
     r"|sharedaccesssignature|sasl\.(?:password|oauthbearer\.client\.secret)"
 )
-SECRET_NAME = re.compile(rf"(?:^|[-_.])(?:{_NAMES})$", re.IGNORECASE)
-"""Names of fields whose whole value is masked."""
-
-_CREDENTIALS = re.compile(
-    r"""
+_CREDENTIALS = r"""
     (?P<url>(?<=://)[^/?\#\s"'<>]+(?=@))
   | (?P<pem>(?<=PRIVATE[ ]KEY-----).+?(?=-----END|\Z))
   | (?P<head>\b(?:proxy-)?authorization\b["']?\s*[:=,]\s*b?["']?\s*)(?P<auth>[^"'\r\n\\]+)
@@ -50,10 +47,23 @@ _CREDENTIALS = re.compile(
     (?P<value>(?(quote)(?:(?!(?P=quote))(?(escape)[^\\\r\n]|(?:\\.|[^\\\r\n])))+
       |[^\s"'&;,<>(){}\\]+))
   | (?P<bearer>\bBearer\s+)(?P<token>[\w.~+/-]{8,}=*)
-    """.replace("NAMES", _NAMES),
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
-)
-_NAMED_PART = re.compile(rf"(?:{_NAMES}|sig|signature)=([^;&\s]+)", re.IGNORECASE)
+    """.replace("NAMES", _NAMES)
+
+
+@cache
+def _secret_name() -> re.Pattern[str]:
+    return re.compile(rf"(?:^|[-_.])(?:{_NAMES})$", re.IGNORECASE)
+
+
+@cache
+def _credentials() -> re.Pattern[str]:
+    """Compile the pattern on first use: it takes longer than any other."""
+    return re.compile(_CREDENTIALS, re.IGNORECASE | re.VERBOSE | re.DOTALL)
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether the whole value of a field of this name is masked."""
+    return _secret_name().search(name) is not None
 
 
 class Redactor:
@@ -75,7 +85,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Replace every known secret, and every text that has the form of one."""
-        text = _CREDENTIALS.sub(_masked, text)
+        text = _credentials().sub(_masked, text)
         pattern = self._pattern or self._compiled()
         return text if pattern is None else pattern.sub(MASK, text)
 
@@ -97,7 +107,7 @@ class Redactor:
         if isinstance(value, Mapping):
             return {
                 self.text(str(key)): MASK
-                if SECRET_NAME.search(str(key)) and isinstance(item, str | bytes) and item
+                if is_secret_name(str(key)) and isinstance(item, str | bytes) and item
                 else self.tree(item)
                 for key, item in value.items()
             }
@@ -167,7 +177,7 @@ def _in_base64(part: bytes) -> Iterator[str]:
 
 def _parts(secret: str) -> Iterator[str]:
     """Yield the parts that are secrets too: the key of a connection string, lines of a PEM."""
-    yield from _NAMED_PART.findall(secret)
+    yield from re.findall(rf"(?:{_NAMES}|sig|signature)=([^;&\s]+)", secret, re.IGNORECASE)
     lines = re.split(r"\r?\n|\\n", secret)
     if len(lines) > 1:
         yield from (line.strip() for line in lines if len(line.strip()) >= _LONG)
