@@ -29,7 +29,11 @@ class ComponentConfig(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+        defer_build=True,  # many models are only a base of others
     )
 
     nested: ClassVar[dict[str, Kind]] = {}

@@ -17,6 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # once it is set up; the other verbs are short.
     gc.disable()
     from ktrans.cli.failures import guarded
+    from ktrans.cli.postponed import POSTPONED, postpone
     from ktrans.cli.root import cli
 
-    sys.exit(guarded(cli, list(sys.argv[1:] if arguments is None else arguments)))
+    postpone(POSTPONED)
+    code = guarded(cli, list(sys.argv[1:] if arguments is None else arguments))
+    gc.freeze()  # or the interpreter would look for garbage in everything before it exits
+    sys.exit(code)

@@ -54,7 +54,9 @@ AUTO: Final = "auto"
 class Settings(BaseModel):
     """The base of the sections that are not components."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True
+    )
 
 
 class RejectLimit(Settings):

@@ -147,3 +147,49 @@ def test_the_end_of_a_run_that_never_read_has_its_names_too(tmp_path):
     [finished] = [line for line in lines if line["event"] == "run_finished"]
     assert finished["pipeline"] == "p"
     assert finished["run_id"] == started["run_id"]
+
+
+WORK = """\
+name: p
+source: {type: file, paths: [a.log]}
+decoder: {type: aws_vpc}
+sinks: [{type: file, path: out/, format: {type: parquet}}]
+state: {path: p.db}
+"""
+ONLY_WITH_WORK = [
+    *("pyarrow._compute", "pyarrow._csv", "pyarrow._parquet", "pyarrow._fs", "numpy.ma", "ssl"),
+    *("importlib.metadata", "email", "asyncio", "multiprocessing", "http.client", "zipfile"),
+    *("ktrans.engine.epoch", "ktrans.engine.task", "ktrans.decoders.rows", "ktrans.decoders.auto"),
+    *("ktrans.decoders.carriers.reader", "ktrans.expressions.compiler", "ktrans.engine.job"),
+]
+NEVER = [
+    *("importlib.metadata", "email", "asyncio", "multiprocessing", "http.client", "zipfile"),
+    *("tenacity.retry", "ktrans.decoders.auto", "ktrans.decoders.mapped.config"),
+    *("ktrans.decoders.carriers.columns", "ktrans.decoders.carriers.avro", "ktrans.engine.probe"),
+    *("boto3", "confluent_kafka", "google.cloud", "azure.core", "psycopg", "sqlalchemy"),
+]
+
+
+def modules_of_a_run(folder) -> list[str]:
+    """Run `ktrans run` as the command does; return all modules that it had at its end."""
+    code = (
+        "import atexit, sys\natexit.register(lambda: print(*sys.modules, sep='\\n'))\n"
+        "from ktrans.cli import main\nmain(['run', 'p.yaml'])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert not done.stderr
+    return done.stdout.split()
+
+
+def test_a_run_imports_what_it_needs_and_one_without_work_little(tmp_path):
+    (tmp_path / "a.log").write_text(LOG)
+    (tmp_path / "p.yaml").write_text(WORK)
+    with_work = modules_of_a_run(tmp_path)
+    assert len([*tmp_path.glob("out/*.parquet")]) == 1
+    without = modules_of_a_run(tmp_path)
+    assert len([*tmp_path.glob("out/*.parquet")]) == 1
+    assert set(with_work).isdisjoint(NEVER)
+    assert set(without).isdisjoint([*NEVER, *ONLY_WITH_WORK])
+    ours = [name for name in without if name.startswith("ktrans.")]
+    assert len(ours) <= 185, f"{len(ours)} modules of ours to find out that there is nothing to do"

@@ -1,0 +1,103 @@
+"""Postpones the import of modules until something in them is used.
+
+Large modules are imported at the top of ours, as usual: `import pyarrow.compute as pc`. A run that finds
+nothing to do needs few of them. For those that are named here, the import statement makes a proxy, and the
+first use of an attribute imports the module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+_LOCK = threading.Lock()
+
+
+class _NoDocs:
+    """Stands for pyarrow's parser of docstrings, which finds nothing."""
+
+    def __init__(self, text: str) -> None:
+        del text
+
+    def __getitem__(self, section: str) -> tuple[()]:
+        return ()
+
+
+POSTPONED: dict[str, dict[str, Any]] = {
+    "pyarrow.compute": {},
+    "pyarrow.csv": {},
+    "pyarrow.json": {},
+    "pyarrow.parquet": {},
+    "difflib": {},
+    "shlex": {},
+    "subprocess": {},
+    "tenacity": {},
+    # On import, pyarrow.compute parses the docstrings of all options to write those of its functions.
+    "pyarrow.vendored.docscrape": {"NumpyDocString": _NoDocs},
+    # pydantic would read the metadata of all installed packages to find plugins of its own.
+    "pydantic.plugin._loader": {"get_plugins": tuple},
+}
+"""Modules that are postponed, and what stands for some of their attributes until they are imported."""
+
+
+class _Proxy(ModuleType):
+    """Stands for a module that is not imported yet."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__path__" and _FINDER.names.get(self.__name__):
+            raise AttributeError(name)  # `from module import name` looks for it, in packages or not
+        module = _imported(self)
+        value = getattr(module, name)
+        self.__dict__.update(module.__dict__)
+        return value
+
+
+class _Finder:
+    """Finds proxies for the modules that are to be postponed; the import system asks it first."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Mapping[str, Any]] = {}
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return how to make a proxy; None for other modules."""
+        del path, target
+        return ModuleSpec(name, self) if name in self.names else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Make an empty module."""
+        return ModuleType(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Make it a proxy; nothing is imported."""
+        module.__dict__.update(self.names[module.__name__])
+        module.__class__ = _Proxy
+
+
+_FINDER = _Finder()
+
+
+def postpone(modules: Mapping[str, Mapping[str, Any]]) -> None:
+    """Have modules imported when an attribute of theirs is used that nothing stands for.
+
+    Modules of which names are imported (`from module import name`) are imported then.
+    """
+    _FINDER.names.update((name, own) for name, own in modules.items() if name not in sys.modules)
+    if _FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _FINDER)
+
+
+def _imported(proxy: ModuleType) -> ModuleType:
+    """Import what a proxy stands for; threads that need it at once wait for the one import."""
+    name = proxy.__name__
+    with _LOCK:
+        if sys.modules.get(name) is proxy:
+            _FINDER.names.pop(name, None)
+            del sys.modules[name]
+    return importlib.import_module(name)
