@@ -20,6 +20,7 @@ from contender import (
     rollup_peer,
     script,
 )
+from short_runs import bare_imports, short_run
 
 _BARE = "The peers convert only; ktrans checks and enriches as well."
 _SAME = "The same columns on both sides, no enrichers; ktrans checks every field."
@@ -191,5 +192,17 @@ CASES: dict[str, Case] = {
             program("ktrans --help", "-m", "ktrans", "--help", ours=True),
             program("empty click program", str(CONTENDERS / "empty_click.py"), "--help"),
         ),
+    ),
+    "startup": Case(
+        "Runs that are mostly start-up",
+        "",
+        (
+            bare_imports(),
+            short_run("100 rows"),
+            short_run("nothing to do", again=True),
+            program("ktrans --help", "-m", "ktrans", "--help", ours=True),
+        ),
+        "AWS v2 text to Parquet, state in SQLite. Bare imports: pyarrow's CSV, Parquet and compute "
+        "modules, sqlite3 and msgspec.",
     ),
 }
