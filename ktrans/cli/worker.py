@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from ktrans.cli.run_memory import choose_allocator
 from ktrans.engine.observer import Observer
 from ktrans.observe.logs import LogFormat, set_up
@@ -13,5 +15,6 @@ PREPARE = "ktrans.cli.worker:prepare"
 def prepare(verbosity: int, log_format: LogFormat) -> Observer:
     """Log as the run does, choose the allocator, and return what outages are reported to."""
     choose_allocator()
+    gc.freeze()  # what is imported by now stays
     set_up(verbosity, log_format)
     return LogObserver()

@@ -192,26 +192,33 @@ class OtherRuns(TaskRuns):
 
     def job(self, index: int) -> dict[str, Any]:
         """Return the job of a task."""
-        context, epoch = self.context, self.epoch
-        splits = epoch.tasks[index]
+        splits = self.epoch.tasks[index]
         keys = {split.key for split in splits}
-        at_once = min(context.workers, len(epoch.tasks))
-        threads = max(self._others.executor().threads, context.workers // at_once)
-        block_size = context.assembly.pipeline.limits.block_size
-        memory = block_budget(context.workers, block_size) // at_once
-        if self._others.remote:
-            memory = block_budget(threads, block_size)
+        threads, memory = self._share_of_machine()
         return Job(
             self._others.definition,
             self._others.run_id,
             self._epoch_part(),
             index,
             splits,
-            [one for key, one in epoch.quarantined.items() if key in keys],
+            [one for key, one in self.epoch.quarantined.items() if key in keys],
             threads,
             memory,
             self._others.prepare,
         ).to_json()
+
+    def _share_of_machine(self) -> tuple[int, int]:
+        """Return how many threads a task has, and how many bytes of blocks it may hold.
+
+        The tasks that run on this machine at the same time share what a run has; another machine
+        has its own memory.
+        """
+        workers, threads = self.context.workers, self._others.executor().threads
+        block_size = self.context.assembly.pipeline.limits.block_size
+        if self._others.remote:
+            return threads, block_budget(threads, block_size)
+        at_once = min(workers, len(self.epoch.tasks))
+        return max(threads, workers // at_once), block_budget(workers, block_size) // at_once
 
     def _epoch_part(self) -> EpochPart:
         epoch, share = self.epoch, self.merged.share

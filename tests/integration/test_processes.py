@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import signal
@@ -16,6 +17,31 @@ import pytest
 
 ROWS = 300
 PROCESSES = {"executor": "processes", "epoch_splits": 20, "task_size": 20000}
+
+
+NOISY = '''
+import os
+from ktrans.api import Spec, hookimpl
+from ktrans.decoders.logs.aws_vpc import LOG
+
+
+class NoisyConfig(LOG.config, type="noisy"):
+    """Decodes as aws_vpc does."""
+
+
+class Noisy(LOG.decoder):
+    """Logs a warning for each block."""
+
+    def decode(self, block):
+        self.context.log.warning("a block of %s", os.getpid())
+        return super().decode(block)
+
+
+@hookimpl
+def ktrans_components():
+    name = f"{__name__}:Noisy"
+    return [Spec(kind="decoder", type="noisy", build=name, config=name + "Config", summary="-")]
+'''
 
 
 @pytest.fixture
@@ -134,11 +160,19 @@ def test_an_error_of_a_worker_ends_the_run_as_one_of_a_thread(spread, logs):
     assert not alive(workers_of(os.getpid()))
 
 
-@pytest.mark.slow
-def test_logs_of_workers_name_their_run_and_task(spread, logs):
+def test_logs_of_workers_name_their_run_and_task(spread, logs, tmp_path, monkeypatch):
     logs(0, 6)
-    assert spread.run("-vv") == 0
-    assert '"event": "task_finished"' in spread.stderr
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "noisy.py").write_text(NOISY)
+    monkeypatch.setenv("KTRANS_PLUGINS_DIR", str(plugins))
+    spread.config.write_text(spread.config.read_text().replace("aws_vpc", "noisy"))
+    assert spread.run() == 0, spread.stderr
+    lines = [json.loads(line) for line in spread.stderr.splitlines() if "a block of" in line]
+    assert len({line["task"] for line in lines}) > 1
+    for line in lines:
+        assert (line["pipeline"], line["component"], line["epoch"]) == ("site", "decoder", 1)
+        assert line["run_id"] == spread.receipt["run_id"]
 
 
 @pytest.mark.slow

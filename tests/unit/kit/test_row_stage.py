@@ -40,7 +40,11 @@ def test_an_address_stands_for_the_options_of_a_state_store(address, kind, optio
 
 @pytest.mark.parametrize(
     ("address", "named"),
-    [("s3:///x", "`bucket`"), ("gs://flow-logs/?banana=1", "banana"), ("az://acct/", "`container`")],
+    [
+        ("s3:///x", "`bucket`"),
+        ("gs://flow-logs/?banana=1", "banana"),
+        ("az://acct/", "`container`"),
+    ],
 )
 def test_an_incomplete_address_is_a_config_error(address, named):
     with pytest.raises(ConfigError, match=named) as caught:
