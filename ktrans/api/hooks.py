@@ -112,6 +112,9 @@ def ktrans_epoch_started(run: dict[str, object], epoch: dict[str, object]) -> No
 def ktrans_task_finished(run: dict[str, object], task: dict[str, object]) -> None:
     """A task of an epoch ended, with success or not. In the task's thread, several at once.
 
+    If results of the tasks are merged, one more task does that: its index is the highest, and it reads
+    nothing.
+
     `task` has `epoch`, `index`, `began`, `ended`, `attempts`, `splits`, `input_bytes`, `records`,
     `rows`, `rejects`; `stages`, of the last attempt, each with `stage` (read, decode, enrich,
     encode, write, finish), `component`, `began` (of the first call), `ended` (of the last),

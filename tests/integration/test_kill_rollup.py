@@ -27,9 +27,9 @@ enrichers:
 """
 
 
-def configure(site, lateness="4d", flush="at_end"):
-    """Put a rollup before JSON lines, in many small epochs."""
-    site.write_config(epoch_splits=3)
+def configure(site, lateness="4d", flush="at_end", executor="threads"):
+    """Put a rollup before JSON lines, in many small epochs of several tasks."""
+    site.write_config(epoch_splits=8, task_size=15_000, executor=executor)
     text = site.config.read_text()
     sinks = text.index("sinks:")
     lines = text.index("  - id: lines")
@@ -80,14 +80,14 @@ def by_duckdb(logs):
     return {(w, p, a): (int(b), int(k), n) for w, p, a, b, k, n in answer}
 
 
-def killed_until_done(site, logs, kills, files, most=140):
+def killed_until_done(site, logs, kills, files, most=140, slower=1):
     """Kill runs at random moments; new files arrive whenever one gets through."""
     rng = random.Random(11)
     killed = 0
     while killed < kills:
         process = site.start()
         try:
-            process.communicate(timeout=rng.uniform(0.4, 1.1))
+            process.communicate(timeout=slower * rng.uniform(0.4, 1.1))
             if files < most:
                 logs(files, 10)
                 files += 10
@@ -117,6 +117,19 @@ def test_totals_after_twenty_kills_are_those_of_an_undisturbed_run(site, clean, 
     assert site.receipt["outcome"] == "done"
     assert site.run() == 0
     assert site.receipt["outcome"] == "nothing_to_do"
+
+
+@pytest.mark.slow
+def test_totals_of_tasks_in_other_processes_are_exact_after_kills(site, logs):
+    """They are killed with the run; what the tasks made is lost, and made again."""
+    folder = logs(0, 60)
+    configure(site, executor="processes", flush="never")
+    killed_until_done(site, logs, KILLS // 2, 60, slower=3)
+    configure(site, executor="processes")
+    assert site.run() == 0, site.stderr
+    assert sums(site) == by_duckdb(folder)
+    assert set(totals(site).values()) == {1}
+    assert site.hidden() == []
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ class Place:
             lines = [LINE.format(number, row % 250) for row in range(50)] + ["2 broken\n"]
             (folder / "logs" / f"{number:02}.log").write_text("".join(lines))
 
-    def run(self, executor, **engine):
+    def run(self, executor, text="", **engine):
         settings = {
             "executor": executor,
             "task_size": 4000,
@@ -59,7 +59,7 @@ class Place:
             **engine,
         }
         path = self.folder / "p.yaml"
-        path.write_text(CONFIG + f"engine: {json.dumps(settings)}\n")
+        path.write_text(CONFIG + text + f"engine: {json.dumps(settings)}\n")
         catalogue = Catalogue(extra={"fake_executor": fake_executor})
         pipeline = load_pipeline(path, catalogue)
         return run(pipeline, catalogue, RunOptions())
@@ -100,6 +100,37 @@ def test_each_row_is_there_once_whatever_the_executor_does(place, options):
     assert sum(place.rows("rejects").values()) == 12
     assert place.hidden() == []
     assert receipt.retries == options.get("lose_before", 0) + options.get("lose_after", 0)
+
+
+ROLLUP = """
+enrichers:
+  - type: rollup
+    window: 1h
+    group_by: [dst_addr]
+    aggregates: {bytes: sum, flows: count, faces: {distinct: interface_id}}
+    flush: at_end
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"repeat": True, "lose_before": 3, "lose_after": 3, "delay_secs": 0.1}],
+    ids=str,
+)
+def test_partial_totals_travel_and_are_merged_once(place, tmp_path_factory, options):
+    """Over several epochs, with the totals in state in between; the driver alone writes to the sink."""
+    alone = Place(tmp_path_factory.mktemp("alone"))
+    for one, executor in ((place, {"type": "fake", **options}), (alone, "threads")):
+        receipt = one.run(executor, epoch_splits=5, text=ROLLUP)
+        assert receipt.exit_code == ExitCode.OK, receipt.error
+        assert sum(one.rows("rejects").values()) == 12
+        assert one.hidden() == []
+        lost = options.get("lose_before", 0) + options.get("lose_after", 0)
+        assert receipt.retries == (lost if one is place else 0)
+    assert place.rows() == alone.rows()
+    totals = [json.loads(row) for row in place.rows()]
+    assert sum(row["flows"] for row in totals) == 12 * 50
+    assert {row["faces"] for row in totals} == {12}
 
 
 def test_a_task_that_is_lost_each_time_ends_the_run(place):

@@ -73,6 +73,19 @@ def test_it_names_the_components_that_bind_and_why(
     assert found.to_json()["text"] == str(found)
 
 
+def test_what_follows_a_merge_does_not_bind(tmp_path: Path) -> None:
+    """The process that runs the pipeline merges partial totals and writes; tasks write rejects only."""
+    rollup = "{type: rollup, window: 1m}"
+    found = placed(tmp_path, enrichers=f"[{rollup}]", sinks="[{type: stdout}]")
+    assert found.spread == "anywhere"
+    again = "{type: rollup, window: 1h, time: [window_start], id: hours}"
+    assert placed(tmp_path, enrichers=f"[{rollup}, {again}]").spread == "anywhere"
+    found = placed(tmp_path, enrichers="[{type: dedupe}, " + rollup + "]", sinks="[{type: stdout}]")
+    assert found.spread == "task"
+    found = placed(tmp_path, enrichers=f"[{rollup}]", rejects="{type: file, path: rejects/}")
+    assert found.spread == "machine"
+
+
 def test_the_default_rejects_are_local_files(tmp_path: Path) -> None:
     found = placed(tmp_path, rejects="{type: file, path: rejects/}")
     assert str(found) == "processes of this machine; bound by sink rejects (writes to a local path)"
