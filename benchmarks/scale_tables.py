@@ -68,7 +68,14 @@ def _plan(case: dict[str, Any]) -> str:
 def _state(cases: Sequence[dict[str, Any]]) -> str:
     rows = [
         [
-            *("store", "look-back", "objects a day", "days", "state, MB: day 1, 2, last"),
+            *(
+                "store",
+                "look-back",
+                "objects a day",
+                "days",
+                "remembered, MB",
+                "state, MB: day 1, 2, last",
+            ),
             *("written a day, MB", "plan, CPU s a day", "record, CPU s a day", "open, CPU s"),
             "memory, MB",
         ]
@@ -81,7 +88,8 @@ def _state(cases: Sequence[dict[str, Any]]) -> str:
         rows.append(
             [
                 *(case["store"], case["lookback"], f"{last['objects']:,}", str(case["days"])),
-                *(sizes, written, f"{last['plan_cpu_secs']:.0f}", f"{last['record_cpu_secs']:.0f}"),
+                *(f"{last['remembered_mb']:,.1f}", sizes, written),
+                *(f"{last['plan_cpu_secs']:.0f}", f"{last['record_cpu_secs']:.0f}"),
                 *(f"{case['open_cpu_secs']:.2f}", f"{case['rss_mb']:,.0f}"),
             ]
         )
@@ -126,7 +134,7 @@ def _figures(cases: dict[str, Any], results: dict[str, Any]) -> dict[str, float]
         "objects_a_cpu_sec": plan["objects"] / planned,
         "record_secs": plan["record_cpu_secs"] / plan["epochs"],
         "epoch_objects": plan["objects"] / plan["epochs"],
-        "bytes_an_object": last["state_mb"] * 1e6 / last["remembered"],
+        "bytes_an_object": last["remembered_mb"] * 1e6 / last["remembered"],
         "lists_a_run": plan["nothing_new_requests"],
         "prefixes": plan["prefixes"],
         "look_secs": plan["nothing_new_cpu_secs"],

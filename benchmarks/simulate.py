@@ -235,6 +235,7 @@ def simulate_state(
                 "record_cpu_secs": simulation.record_secs - had[2],
                 "listed": bucket.listed - had[3],
                 "remembered": count_of(store, "remembered"),
+                "remembered_mb": remembered_mb(store),
                 "epochs_kept": count_of(store, "epochs"),
                 "rss_mb": rss_mb(),
             }
@@ -293,6 +294,12 @@ def hold_sqlite(path: Path) -> Iterator[Store]:
 def count_of(store: Store, table: str) -> int:
     """Return the number of rows of a table."""
     return int(store.rows(f"SELECT count(*) FROM {table}")[0][0])
+
+
+def remembered_mb(store: Store) -> float:
+    """Return the size of what the source remembers, with what a row takes beside its values."""
+    sql = "SELECT sum(length(pipeline) + length(key) + length(value) + 12) FROM remembered"
+    return int(store.rows(sql)[0][0] or 0) / 1e6
 
 
 def size_mb(path: Path) -> float:

@@ -67,6 +67,19 @@ def test_the_output_of_a_peer_is_checked(harness, tmp_path, library):
     assert "'rows': 1" in harness.mismatch(folder / "out", "jsonl", data)
 
 
+def test_the_pipelines_of_all_cases_are_valid(harness, tmp_path):
+    from ktrans.config.load import load_pipeline
+    from ktrans.registry.catalogue import first_party
+
+    catalogue = first_party()
+    for case in harness.CASES.values():
+        data = harness.datasets.Prepared(tmp_path, str(tmp_path / "*.gz"), 0, 0, 0, 0)
+        for contender in case.contenders if not case.servers else ():
+            command = contender.command(data, tmp_path)
+            if contender.ours and command[-1].endswith(".yaml"):
+                assert load_pipeline(Path(command[-1]), catalogue).sinks
+
+
 def results_of(**cases):
     return {
         "machine": {"processor": "a processor", "cores": 2, "memory_gb": 8, "system": "Linux",

@@ -419,6 +419,25 @@ def test_when_the_grace_is_over_the_epoch_is_undone(bench):
     assert bench.names() == expected(6, 5)
 
 
+@pytest.mark.parametrize(("known", "plans"), [(True, 2), (False, 3)])
+def test_a_run_does_not_list_again_what_it_has_read_completely(bench, monkeypatch, known, plans):
+    """Unless the source cannot tell that a plan is all that was there."""
+    listed = []
+    plan = fakes.FakeSource.plan
+
+    def counted(self, *args):
+        found = plan(self, *args)
+        listed.append(found)
+        return replace(found, total_splits=6 - 4 * (len(listed) - 1)) if found and known else found
+
+    monkeypatch.setattr(fakes.FakeSource, "plan", counted)
+    bench.fill()
+    receipt = bench.run()
+    assert receipt.exit_code == 0
+    assert len(listed) == plans
+    assert [len(found.splits) for found in listed if found] == [4, 2]
+
+
 def test_follow_waits_for_more(bench):
     bench.fill(objects=2)
     bench.settings(poll_interval=0.01)
