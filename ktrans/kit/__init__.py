@@ -9,7 +9,7 @@ them.
 | `flow`, `flow_rules` | the flow schema and its types; rules about servers, scopes and capture points |
 | `rows` | rows as text by columns: JSON, InfluxDB line protocol |
 | `text` | decompression, lines, carriers of log lines |
-| `stage_option`, `row_stage` | where sinks keep rows until the commit: a folder or a bucket |
+| `stage_option`, `row_stage`, `bucket_stage` | where sinks keep rows until the commit: a folder or a bucket |
 | `files` | path templates, partitions, staging and publishing of files |
 | `objects` | one object store under sources, sinks and state |
 | `state` | the tables of state stores, leases, state in a bucket |

@@ -23,11 +23,12 @@ from ktrans.api import (
     Writer,
 )
 from ktrans.api.component import C
+from ktrans.kit.bucket_stage import BucketStage, bucket_of
 from ktrans.kit.columns import option
 from ktrans.kit.files.path_template import slug
 from ktrans.kit.files.staging import os_errors
 from ktrans.kit.objects.once import once
-from ktrans.kit.row_stage import BucketStage, FolderStage, RowStage, bucket_of
+from ktrans.kit.row_stage import FolderStage, RowStage
 from ktrans.kit.stage_option import BufferedSinkConfig, is_address
 
 

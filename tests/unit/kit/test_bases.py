@@ -23,11 +23,11 @@ from ktrans.api import (
     StageLostError,
     TruncatedError,
 )
-from ktrans.kit import row_stage
+from ktrans.kit import bucket_stage
+from ktrans.kit.bucket_stage import BucketStage
 from ktrans.kit.buffered_sink import BufferedSink
 from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.line_decoder import LineDecoder, Parsed
-from ktrans.kit.row_stage import BucketStage
 from ktrans.kit.stage_option import BufferedSinkConfig
 from ktrans.testing.contracts import SinkCase, SinkContract
 from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, SECOND, batches, numbers, run
@@ -250,7 +250,7 @@ class BucketCase(SqliteCase):
 class TestBufferedSinkInBucket(SinkContract):
     @pytest.fixture
     def case(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(row_stage, "PART_BYTES", 500)
+        monkeypatch.setattr(bucket_stage, "PART_BYTES", 500)
         return BucketCase(tmp_path, MemoryStateBucket())
 
     def test_rows_wait_in_parts(self, case):
