@@ -48,6 +48,7 @@ _FIXTURES = {
     "kustomize": "kustomize",
     "hadolint": "hadolint",
     "kubernetes_validate": "kubernetes_validate",
+    "kuberay": "kuberay",
     "systemd": "systemd_analyze",
 }
 
@@ -177,6 +178,12 @@ def kubernetes_validate() -> Callable[[Path], str]:
         return ran.stdout + ran.stderr if ran.returncode else ""
 
     return check
+
+
+@pytest.fixture(scope="session")
+def kuberay() -> Path:
+    """The folder of the schemas of KubeRay's resources."""
+    return _tool("kuberay", "kuberay")
 
 
 @pytest.fixture(scope="session")
