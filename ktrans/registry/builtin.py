@@ -79,6 +79,7 @@ WELL_KNOWN = {
     "kafka": "ktrans-kafka",
     "postgres": "ktrans-postgres",
     "pubsub": "ktrans-gcp",
+    "ray": "ktrans-ray",
     "s3": "ktrans-aws",
     "sql": "ktrans-sql",
     "sqs": "ktrans-aws",

@@ -1,0 +1,117 @@
+"""Whole runs on a cluster: machines and drivers that die, secrets, workers that differ."""
+
+import json
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.service("s3"), pytest.mark.xdist_group("ray")]
+DEADLINE_SECS = 120.0
+PLACES = ("lake", "rejects")
+
+
+@pytest.fixture(scope="module")
+def expected(flows):
+    """What threads make of the logs, by sink."""
+    code, _, err = flows.run(flows.pipeline("threads", "threads"))
+    assert code == 0, err
+    return {place: flows.data(f"threads/{place}/") for place in PLACES}
+
+
+def ray(cluster):
+    return {"type": "ray", "address": cluster.address}
+
+
+def rows(objects):
+    """Return the rows of Parquet files in an order of their own."""
+    table = pa.concat_tables(pq.read_table(pa.BufferReader(data)) for data in objects.values())
+    plain = [
+        field.with_type(getattr(field.type, "value_type", field.type)) for field in table.schema
+    ]
+    places = [("source_uri", "ascending"), ("source_pos", "ascending")]
+    return table.cast(pa.schema(plain)).sort_by(places)
+
+
+def wait_for(process, reached):
+    """Wait until a run has come as far as this."""
+    end = time.monotonic() + DEADLINE_SECS
+    while not reached():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def wait_for_uploads(flows, process, count):
+    """Wait until so many files are being written, or wait for their commit."""
+    wait_for(process, lambda: len(flows.uploads()) >= count)
+
+
+def assert_same(flows, name, expected):
+    """Assert that a run has published what threads have, byte by byte."""
+    assert flows.uploads() == []
+    made = {place: flows.data(f"{name}/{place}/") for place in PLACES}
+    assert rows(made["lake"]).equals(rows(expected["lake"]))
+    for place in PLACES:
+        assert sorted(made[place].values()) == sorted(expected[place].values())
+
+
+def test_a_machine_goes_away_while_it_writes(ray_cluster, flows, expected):
+    process = flows.start("run", flows.pipeline("lost", ray(ray_cluster)), "--log-format=json")
+    wait_for_uploads(flows, process, 1)
+    wait_for(process, lambda: ray_cluster.is_busy(0))
+    ray_cluster.replace(0)
+    out, err = process.communicate(timeout=DEADLINE_SECS)
+    assert process.returncode == 0, err
+    assert_same(flows, "lost", expected)
+    assert out == ""  # Ray's own messages are not mixed with rows or receipts
+    logged = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert any(line.get("code") == "worker_lost" for line in logged), err
+
+
+def test_a_killed_driver_leaves_an_epoch_that_the_next_run_finishes(ray_cluster, flows, expected):
+    path = flows.pipeline("killed", ray(ray_cluster))
+    process = flows.start("run", path)
+    wait_for_uploads(flows, process, 3)
+    process.kill()
+    process.communicate()
+    assert flows.data("killed/lake/") == {}
+    code, _, err = flows.run(path)
+    assert code == 0, err
+    assert_same(flows, "killed", expected)
+
+
+@pytest.fixture(scope="module")
+def stopped(ray_cluster, flows):
+    """How a run ended that got SIGTERM while its tasks were writing."""
+    path = flows.pipeline("stopped", ray(ray_cluster))
+    process = flows.start("run", path, "-v")
+    wait_for_uploads(flows, process, 1)
+    process.terminate()
+    _, err = process.communicate(timeout=DEADLINE_SECS)
+    return process.returncode, err
+
+
+def test_sigterm_lets_the_epoch_end(stopped, flows, expected):
+    """Ray would put handlers of its own in place, which end the process at once."""
+    assert stopped[0] == 0, stopped[1]
+    assert_same(flows, "stopped", expected)
+
+
+def test_no_secret_is_in_the_files_of_the_cluster(ray_cluster, stopped, secrets):
+    """Each side has a value of its own, so a job that carried one would be noticed."""
+    assert stopped[0] == 0
+    found = [path for path in Path(ray_cluster.session).rglob("*") if path.is_file()]
+    assert any(b"epoch" in path.read_bytes() for path in found if "worker" in path.name)
+    assert [p for p in found if any(one.encode() in p.read_bytes() for one in secrets)] == []
+
+
+def test_a_worker_that_differs_is_refused_with_what_differs(ray_cluster, flows):
+    labels = [{"type": "derive", "columns": {"where": "'${env:KTRANS_TEST_LABEL}'"}}]
+    code, _, err = flows.run(flows.pipeline("differs", ray(ray_cluster), enrichers=labels))
+    assert code != 0
+    assert "worker_differs" in err
+    assert "options after references are filled in" in err
+    assert flows.data("differs/") == {}
