@@ -156,6 +156,21 @@ CASES: dict[str, Case] = {
         ),
         f"By interface and port. {_TOTALS}",
     ),
+    "partitions": Case(
+        "AWS v2 to Parquet, in one file and in a file for each interface",
+        "v2",
+        (
+            ktrans(name="one file", enrich=False),
+            ktrans(name="300 interfaces", enrich=False, path="out/{interface_id}/"),
+            ktrans(
+                name="2,000 interfaces",
+                dataset="v2-hosts",
+                enrich=False,
+                path="out/{interface_id}/",
+            ),
+        ),
+        "A Parquet file of all columns costs a few milliseconds, however small it is.",
+    ),
     "bad-lines": Case(
         "Malformed lines, compared with none",
         "v2",

@@ -116,6 +116,7 @@ def ktrans(
     enrich: bool = True,
     decoder: str = "aws_vpc",
     engine: dict[str, Any] | None = None,
+    path: str = "out/",
 ) -> Contender:
     """Return `ktrans run` from files to files.
 
@@ -127,10 +128,13 @@ def ktrans(
         enrich: whether addresses are looked up and services named.
         decoder: the decoder.
         engine: the section `engine` of the pipeline file.
+        path: where the output goes, below `out/`.
     """
 
     def command(data: Prepared, folder: Path) -> list[str]:
-        options = {"columns": list(columns)} if columns else {}
+        options: dict[str, Any] = {"path": path}
+        if columns:
+            options["columns"] = list(columns)
         return pipeline(
             folder,
             files(data),

@@ -30,6 +30,7 @@ class Dataset:
         rows_per_object: 0 for a single object.
         bad: share of malformed lines.
         quick_rows: rows for `--quick`.
+        hosts: how many interfaces log.
     """
 
     log: str
@@ -37,6 +38,7 @@ class Dataset:
     rows_per_object: int = 0
     bad: float = 0.0
     quick_rows: int = 200_000
+    hosts: int = 300
 
 
 DATASETS = {
@@ -45,6 +47,7 @@ DATASETS = {
     "v2-parts": Dataset("aws_vpc_v2", 2_000_000, 100_000),
     "v2-many": Dataset("aws_vpc_v2", 4_000_000, 100_000, quick_rows=400_000),
     "v2-few": Dataset("aws_vpc_v2", 200_000, quick_rows=50_000),
+    "v2-hosts": Dataset("aws_vpc_v2", 2_000_000, hosts=2_000),
     "v2-small": Dataset("aws_vpc_v2", 2_000_000, 10_000),
     "v2-tiny": Dataset("aws_vpc_v2", 1_800, quick_rows=1_800),
     "v2-bad-0.01pc": Dataset("aws_vpc_v2", 2_000_000, bad=0.0001),
@@ -124,6 +127,7 @@ def make(name: str, *, quick: bool) -> None:
         compression="gzip",
         bad_ratio=data.bad,
         nodata_ratio=0,
+        hosts=data.hosts,
         duration=max(300, rows // 500),
     )
     write_files(folder / "objects", config)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from ktrans.kit.files.durable import replace_file, sync_folder
 from ktrans.kit.files.private_folder import private_folder
-from ktrans.kit.files.staging import check_writable, replace_file, sync_folder
+from ktrans.kit.files.staging import check_writable
 
 
 class StageFile(Protocol):

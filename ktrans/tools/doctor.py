@@ -165,7 +165,7 @@ def _clock(now: float) -> Finding:
 def _open_files() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < FEW_FILES:
-        hint = f"`ulimit -n {min(hard, 4096)}`: a sink keeps up to max_open_files open per task"
+        hint = f"`ulimit -n {min(hard, 4096)}`: each task of a sink of files opens dozens of them"
         return Finding("warning", "open files", f"at most {soft}", hint)
     return Finding("ok", "open files", f"at most {soft}")
 

@@ -84,7 +84,7 @@ class FileCase(SinkCase):
 CASES = [
     {"format": {"type": "parquet", "row_group_rows": 50}},
     {"format": {"type": "jsonl"}},
-    {"format": {"type": "jsonl"}, "target_file_size": 1500, "max_open_files": 2},
+    {"format": {"type": "jsonl"}, "target_file_size": 1500, "buffer_size": 1 << 16},
 ]
 NAMES = ["parquet", "jsonl", "many-files"]
 

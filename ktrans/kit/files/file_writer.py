@@ -1,116 +1,50 @@
-"""The one loop that writes files of rows: it splits, names, opens, fills and closes them.
+"""The one loop that writes rows into files: it routes them to the file of their partition.
 
-A format encodes rows, a staging area (a folder, or uploads to an object store) takes the bytes.
+A batch of few partitions is split and encoded at once, and goes straight to their open files. Rows of
+many partitions are gathered first, so that few files are open at a time and none is small for that.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from ktrans.api import Encoded, Format, FormatWriter, Receipt, Writer
-from ktrans.kit.files.compression import Compression, OutputStream, compressed
-from ktrans.kit.files.partition import group, render, take
-from ktrans.kit.files.path_template import PathTemplate, Slot
+from ktrans.api import Encoded, Format, Receipt, Writer
+from ktrans.kit.files.compression import Compression
+from ktrans.kit.files.gather import Block, Gather, Key
+from ktrans.kit.files.gathered_form import Texts, form_of
+from ktrans.kit.files.open_files import OpenFiles, StagingArea
+from ktrans.kit.files.partition import indices_of, number, take
+from ktrans.kit.files.path_template import PathTemplate
 
-_MAX_BUFFERED_BYTES = 256 << 20
-"""What all of a task's files together may hold in memory after a batch."""
-
-Key = tuple[str, ...]
-"""The values of the template's slots, fit for a path."""
-
-
-class NewFile(Protocol):
-    """A file in a staging area."""
-
-    @property
-    def held_bytes(self) -> int:
-        """How much of it is only in memory so far."""
-
-    def write(self, data: Any) -> object:
-        """Add all of a buffer."""
-
-    def end(self, rows: int) -> None:
-        """Complete it; may continue in the background until the area's `finish`."""
-
-    def drop(self) -> None:
-        """Close it unfinished; the area's `abort` removes what is left."""
+MAX_OPEN = 16
+"""How many files of a task are open at most; each may hold buffers of a format and of an upload."""
 
 
-class StagingArea(Protocol):
-    """Where the files of one attempt at a task wait until they are published."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Encoded rows of one partition, and the rows themselves."""
 
-    def begin(self, relative: str) -> NewFile:
-        """Begin a file that will have this path below the template's fixed folder."""
-
-    def finish(self) -> Sequence[dict[str, Any]]:
-        """Make all ended files durable.
-
-        Returns:
-            For each, as JSON: `final` (its name for people), `rows`, `bytes`, and what publishing
-            needs.
-        """
-
-    def abort(self) -> None:
-        """Remove everything. Safe to call twice."""
-
-    def errors(self) -> contextlib.AbstractContextManager[None]:
-        """Turn errors of writing files into errors of `ktrans.api`."""
-
-
-@runtime_checkable
-class Buffering(Protocol):
-    """A format's writer that buffers rows before it writes them, as Parquet's does."""
-
-    buffered_bytes: int
-
-    def flush(self) -> None:
-        """Write what is buffered."""
-
-
-@runtime_checkable
-class Grouping(Protocol):
-    """A format that encodes the groups of a batch together, cheaper than one by one."""
-
-    def encode_groups(self, batch: pa.RecordBatch, groups: Sequence[pa.Array]) -> list[Encoded]:
-        """Encode the rows at each of these arrays of indices."""
-
-
-@dataclass(slots=True)
-class _OpenFile:
-    file: NewFile
-    output: OutputStream
-    stream: BinaryIO
-    writer: FormatWriter
-    packed: bool
-
-    @property
-    def size(self) -> int:
-        """The size of the file if it were closed now, as exactly as it is known."""
-        return self.output.size if self.packed else self.writer.tell()
-
-    @property
-    def buffered(self) -> int:
-        """Bytes that the format buffers."""
-        return self.writer.buffered_bytes if isinstance(self.writer, Buffering) else 0
-
-    @property
-    def in_memory(self) -> int:
-        return self.buffered + self.file.held_bytes
+    key: Key
+    encoded: Encoded
+    rows: pa.RecordBatch
 
 
 class FileWriter(Writer):
     """Writes the rows of one task into files, by the values that fill the template's slots.
 
+    What is written, and into how many files, depends on nothing but the rows and these options.
+
     Args:
         columns: the columns that go into the files; None means all.
         names: the beginning of their names, and their extension.
         target_bytes: size at which a file is closed.
-        max_open: how many are open at a time.
+        buffer_bytes: what gathered rows and the row groups of open files may take in memory.
     """
 
     def __init__(
@@ -123,54 +57,70 @@ class FileWriter(Writer):
         names: tuple[str, str],
         compression: Compression,
         target_bytes: int,
-        max_open: int,
+        buffer_bytes: int,
     ) -> None:
         self._template = template
         self._format = format
         self._area = area
         self._columns = columns
-        self._names = names
-        self._compression: Compression = compression
-        self._target_bytes = target_bytes
-        self._max_open = max_open
-        self._open: dict[Key, _OpenFile] = {}
-        self._parts: dict[Key, int] = {}
+        self._buffer_bytes = buffer_bytes
+        self._max_open = max(1, min(MAX_OPEN, buffer_bytes // max(1, area.held_bytes)))
+        self._worth_a_file = buffer_bytes // MAX_OPEN
+        self._form = form_of(format)
+        self._gather = Gather(area.spill_folder)
+        self._files = OpenFiles(
+            template,
+            format,
+            area,
+            names=names,
+            compression=compression,
+            target_bytes=target_bytes,
+        )
 
-    def encode(self, batch: pa.RecordBatch) -> list[tuple[Key, Encoded]]:
-        """Split a batch by folders and encode each part. Pure."""
+    def encode(self, batch: pa.RecordBatch) -> list[Part] | Block:
+        """Split a batch of few partitions and encode each part; prepare others to be gathered. Pure."""
         if not batch.num_rows:
             return []
-        keys, groups = group(self._template, batch)
+        keys, numbers = number(self._template, batch)
         if self._columns is not None:
             batch = batch.select(self._columns)
-        if not groups:
-            return [(keys[0], self._format.encode(batch))]
-        if isinstance(self._format, Grouping):
-            parts = self._format.encode_groups(batch, groups)
-        else:
-            parts = [self._format.encode(take(batch, rows)) for rows in groups]
-        return list(zip(keys, parts, strict=True))
+        if len(keys) > MAX_OPEN:
+            return Block.of(keys, numbers, self._form.of_rows(batch))
+        if len(keys) == 1:
+            return [Part(keys[0], self._format.encode(batch), batch)]
+        groups = indices_of(numbers, len(keys))
+        if isinstance(self._format, Texts):
+            texts = self._format.encode_groups(batch, groups)
+            return [Part(key, text, batch) for key, text in zip(keys, texts, strict=True)]
+        rows = [take(batch, group) for group in groups]
+        return [Part(k, self._format.encode(r), r) for k, r in zip(keys, rows, strict=True)]
 
-    def write(self, encoded: list[tuple[Key, Encoded]]) -> None:
-        """Add each part to its file, and close files that are full.
+    def write(self, encoded: list[Part] | Block) -> None:
+        """Add rows to their files, or to those that are gathered.
 
         Raises:
             RetryableError: the disk is full or fails; what the task had written is gone.
             AccessError: permission denied.
         """
         with self._abort_on_error():
-            for key, part in encoded:
-                file = self._open.get(key) or self._begin(key)
-                file.writer.write(part)
-                if file.size >= self._target_bytes:
-                    self._end(key)
+            if isinstance(encoded, Block):
+                self._gather.add(encoded)
+            else:
+                for part in encoded:
+                    self._write_part(part)
             self._limit_memory()
 
     def finish(self) -> Receipt:
         """Complete the files, durably, not yet visible."""
         with self._abort_on_error():
-            for key in sorted(self._open):
-                self._end(key)
+            last: Key | None = None
+            for key, rows in self._gather.take_all():
+                if last not in (None, key) and last in self._files:
+                    self._files.end(last)
+                self._files.write(key, self._form.encode(rows))
+                last = key
+            for key in sorted(self._files):
+                self._files.end(key)
             files = sorted(self._area.finish(), key=lambda file: str(file["final"]))
         return Receipt(
             rows=sum(file["rows"] for file in files),
@@ -181,62 +131,45 @@ class FileWriter(Writer):
 
     def abort(self) -> None:
         """Close and remove the task's files."""
-        for file in self._open.values():
-            file.output.drop()
-            file.file.drop()
-        self._open.clear()
+        self._files.drop()
+        self._gather.drop()
         self._area.abort()
 
-    def _begin(self, key: Key) -> _OpenFile:
-        if len(self._open) >= self._max_open:
-            self._end(max(self._open, key=lambda other: (self._open[other].size, other)))
-        part = self._parts.get(key, 0)
-        self._parts[key] = part + 1
-        file = self._area.begin(self._relative(key, part))
-        output = OutputStream(file.write)
-        stream = compressed(output, self._compression)
-        try:
-            writer = self._format.open(stream)
-        except BaseException:
-            output.drop()
-            file.drop()
-            raise
-        opened = _OpenFile(file, output, stream, writer, self._compression != "none")
-        self._open[key] = opened
-        return opened
-
-    def _end(self, key: Key) -> None:
-        # Stays among the open ones until it is closed, so that `abort` finds it.
-        file = self._open[key]
-        rows = file.writer.finish()
-        file.stream.close()
-        file.file.end(rows)
-        del self._open[key]
+    def _write_part(self, part: Part) -> None:
+        """Write to the partition's file, if it is open or may be, and no earlier rows wait for it."""
+        may = part.key in self._files or len(self._files) < self._max_open
+        if may and not self._gather.has(part.key):
+            self._files.write(part.key, part.encoded)
+        else:
+            waiting = self._form.of_part(part.rows, part.encoded)
+            self._gather.add(Block.of([part.key], np.zeros(len(waiting), np.int32), waiting))
 
     def _limit_memory(self) -> None:
-        """Flush what formats buffer, then close files, the largest first, until the limit holds."""
-        while sum(file.in_memory for file in self._open.values()) > _MAX_BUFFERED_BYTES:
-            key = max(self._open, key=lambda k: (self._open[k].in_memory, k))
-            writer = self._open[key].writer
-            if isinstance(writer, Buffering) and writer.buffered_bytes:
-                writer.flush()
+        """Write row groups and gathered rows, whichever take more, until the limit holds."""
+        while (held := self._gather.held_bytes) + self._files.buffered_bytes > self._buffer_bytes:
+            if held >= self._files.buffered_bytes:
+                self._write_gathered()
             else:
-                self._end(key)
+                self._files.flush_largest()
 
-    def _relative(self, key: Key, part: int) -> str:
-        values: dict[Slot, str] = dict(zip(self._template.slots, key, strict=True))
-        folder = render(self._template.folders, values)
-        if not self._template.name:
-            begin, extension = self._names
-            return f"{folder}{begin}-{part:05d}{extension}"
-        values[Slot("task")] = self._names[0]
-        values[Slot("part")] = f"{part:05d}"
-        name = render(self._template.name, values)
-        if part and Slot("part") not in self._template.name:
-            last = self._template.name[-1]
-            extension = last[last.find(".") :] if isinstance(last, str) and "." in last else ""
-            name = f"{name.removesuffix(extension)}-{part:05d}{extension}"
-        return f"{folder}{name}"
+    def _write_gathered(self) -> None:
+        """Write the gathered rows of open files and of partitions that are worth one, and spill the rest.
+
+        If there is no room for another open file, one that gets no rows any more gives way.
+        """
+        waiting = self._gather.in_memory()
+        chosen = {key for key, _ in waiting if key in self._files}
+        room = self._max_open - len(self._files)
+        for key, size in waiting:
+            if key in chosen or size < self._worth_a_file:
+                continue
+            if not room and not self._files.end_idle(self._worth_a_file, chosen):
+                break
+            room = max(0, room - 1)
+            chosen.add(key)
+        for key, rows in self._gather.take(chosen):
+            self._files.write(key, self._form.encode(rows))
+        self._files.note_idle()
 
     @contextlib.contextmanager
     def _abort_on_error(self) -> Iterator[None]:

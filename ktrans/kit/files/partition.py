@@ -54,14 +54,13 @@ def check_columns(template: PathTemplate, schema: pa.Schema) -> None:
             )
 
 
-def group(
+def number(
     template: PathTemplate, batch: pa.RecordBatch
-) -> tuple[list[tuple[str, ...]], list[pa.Array]]:
-    """Group rows by the values that fill the template's slots.
+) -> tuple[list[tuple[str, ...]], np.ndarray]:
+    """Number the combinations of values that fill the template's slots.
 
     Returns:
-        Each combination of the slots' texts, made safe; and the indices of its rows, in the order
-        of the batch. No indices if there is only one combination.
+        Each combination of the slots' texts, made safe; and for each row, the index of its own.
     """
     codes = np.zeros(batch.num_rows, dtype=np.int64)
     keys: list[tuple[str, ...]] = [()]
@@ -72,26 +71,41 @@ def group(
             continue
         codes, present = dense(codes * len(texts) + slot_codes)
         keys = [(*keys[at // len(texts)], texts[at % len(texts)]) for at in present.tolist()]
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for index, key in enumerate(keys):
-        groups.setdefault(key, []).append(index)
-    if len(groups) == 1:
-        return keys[:1], []
-    # Values that look alike in a path (null and empty text) share a group.
-    final = np.empty(len(keys), dtype=np.uint32)
-    for number, members in enumerate(groups.values()):
-        final[members] = number
-    numbers = final[codes]
-    if len(groups) <= np.iinfo(np.uint16).max:
-        numbers = numbers.astype(np.uint16)  # sorted by radix, in linear time
-    order = np.argsort(numbers, kind="stable")
-    ends = np.cumsum(np.bincount(numbers, minlength=len(groups)))
+    # Values that look alike in a path (null and empty text) share a number.
+    numbers: dict[tuple[str, ...], int] = {}
+    final = [numbers.setdefault(key, len(numbers)) for key in keys]
+    return list(numbers), np.asarray(final, dtype=np.int32)[codes]
+
+
+def group(
+    template: PathTemplate, batch: pa.RecordBatch
+) -> tuple[list[tuple[str, ...]], list[pa.Array]]:
+    """Group rows by the values that fill the template's slots.
+
+    Returns:
+        Each combination of the slots' texts, made safe; and the indices of its rows, in the order
+        of the batch. No indices if there is only one combination.
+    """
+    keys, numbers = number(template, batch)
+    return keys, indices_of(numbers, len(keys)) if len(keys) > 1 else []
+
+
+def indices_of(numbers: np.ndarray, count: int) -> list[pa.Array]:
+    """Return the indices of the rows of each number below `count`, in the order of the rows."""
+    indices = pa.array(stable_order(numbers, count))
+    ends = np.cumsum(np.bincount(numbers, minlength=count))
     starts = np.concatenate([[0], ends[:-1]])
-    indices = pa.array(order)
-    return list(groups), [
+    return [
         indices.slice(start, end - start)
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
     ]
+
+
+def stable_order(numbers: np.ndarray, count: int) -> np.ndarray:
+    """Return the order that sorts numbers below `count`, equal ones as they come."""
+    if count <= 1 << 16:
+        numbers = numbers.astype(np.uint16)  # sorted by radix, in linear time
+    return np.argsort(numbers, kind="stable")
 
 
 def take(batch: pa.RecordBatch, indices: pa.Array) -> pa.RecordBatch:

@@ -25,8 +25,9 @@ from ktrans.api import (
     TaskId,
 )
 from ktrans.kit.files.compression import EXTENSIONS, Compression
-from ktrans.kit.files.file_writer import FileWriter, StagingArea
+from ktrans.kit.files.file_writer import FileWriter
 from ktrans.kit.files.format_option import build_format
+from ktrans.kit.files.open_files import StagingArea
 from ktrans.kit.files.partition import check_columns
 from ktrans.kit.files.path_template import PathTemplate, Slot, parse, slug
 from ktrans.kit.units import Size
@@ -64,11 +65,13 @@ class PartitionedSinkConfig(ComponentConfig):
         " on disk. Files end with a whole batch, so they come out somewhat larger.",
         examples=[128 << 20],
     )
-    max_open_files: int = Field(
-        128,
-        ge=1,
-        description="How many files a task keeps open; beyond it the largest one is closed.",
-        examples=[128],
+    buffer_size: Size = Field(
+        128 << 20,
+        ge=1 << 16,
+        le=1 << 30,
+        description="How much a task keeps in memory for its files: rows that are gathered by"
+        " partition, and row groups. Beyond it gathered rows wait on the disk.",
+        examples=[256 << 20],
     )
     keep_partition_columns: bool = Field(
         True,
@@ -199,5 +202,5 @@ class PartitionedSink(Sink[P], abc.ABC):
             names=(f"{self.owner}.{task}", extension),
             compression=self.config.compression,
             target_bytes=self.config.target_file_size,
-            max_open=self.config.max_open_files,
+            buffer_bytes=self.config.buffer_size,
         )

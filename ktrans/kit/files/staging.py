@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 from ktrans.api import AccessError, ConfigError, EpochId, RetryableError, StageLostError, TaskId
 from ktrans.kit.disk import DISK_FULL
+from ktrans.kit.files.durable import BackgroundSyncs, sync_folder, sync_folders, sync_tree
 from ktrans.kit.files.path_template import STAGING
 
 MAKES = 100
@@ -109,8 +110,7 @@ class Staging:
                     # A run that was fenced amid its commit goes on with it, beside this one.
                     if _size(final) != size:
                         raise _lost(staged, final, size) from None
-        for folder in sorted(folders):
-            sync_folder(folder)
+        sync_folders(sorted(folders))
 
     def _check_links(self) -> None:
         """Check that the folder is no link, by which others would choose what is written and removed.
@@ -138,24 +138,38 @@ class Staging:
 class StagedFiles:
     """The staging area of one attempt at a task: a folder below the staging folder."""
 
+    held_bytes = 0
+
     def __init__(self, staging: Staging, task: TaskId) -> None:
         self._staging = staging
         self._folder = staging.folder(task)
+        self._syncs = BackgroundSyncs()
         self.done: list[dict[str, Any]] = []
 
     def begin(self, relative: str) -> _StagedFile:
         """Create a file and its folders."""
         staged = self._staging.path(self._folder, relative)
-        return _StagedFile(self.done, staged, self._staging.root / relative)
+        return _StagedFile(self, staged, self._staging.root / relative)
+
+    def ended(self, file: BinaryIO, description: dict[str, Any]) -> None:
+        """Take over a file that is complete: make it durable and close it."""
+        self._syncs.add(file)
+        self.done.append(description)
+
+    def spill_folder(self) -> Path:
+        """Return the attempt's folder."""
+        return self._staging.path(self._folder, "spilled").parent
 
     def finish(self) -> list[dict[str, Any]]:
-        """Make the names durable; the contents are already."""
+        """Make contents and names durable."""
+        self._syncs.wait()
         if self.done:
             sync_tree(self._folder)
         return self.done
 
     def abort(self) -> None:
         """Remove the attempt's folder."""
+        self._syncs.stop()
         self.done.clear()
         self._staging.discard(self._folder)
 
@@ -167,10 +181,8 @@ class StagedFiles:
 
 
 class _StagedFile:
-    held_bytes = 0
-
-    def __init__(self, done: list[dict[str, Any]], staged: Path, final: Path) -> None:
-        self._done = done
+    def __init__(self, area: StagedFiles, staged: Path, final: Path) -> None:
+        self._area = area
         self._staged = staged
         self._final = final
         self._file: BinaryIO = staged.open("wb", buffering=1 << 20)
@@ -178,17 +190,13 @@ class _StagedFile:
 
     def end(self, rows: int) -> None:
         self._file.flush()
-        os.fsync(self._file.fileno())
-        size = self._file.tell()
-        self._file.close()
-        self._done.append(
-            {
-                "staged": str(self._staged),
-                "final": str(self._final),
-                "rows": rows,
-                "bytes": size,
-            }
-        )
+        description = {
+            "staged": str(self._staged),
+            "final": str(self._final),
+            "rows": rows,
+            "bytes": self._file.tell(),
+        }
+        self._area.ended(self._file, description)
 
     def drop(self) -> None:
         with contextlib.suppress(OSError):
@@ -235,35 +243,6 @@ def os_errors(path: Path | str) -> Iterator[None]:
                 " is there already",
             ) from error
         raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:
-        return  # may be passed through but not read, so it is not one that was made here
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a small file whole or not at all, durably."""
-    fresh = path.with_suffix(".tmp")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_tree(folder: Path) -> None:
-    """Make the names in a folder and in all folders below it durable."""
-    for path, _, _ in os.walk(folder):
-        sync_folder(Path(path))
 
 
 def check_writable(folder: Path) -> None:

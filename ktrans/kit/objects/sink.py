@@ -40,12 +40,6 @@ class ObjectSinkConfig(PartitionedSinkConfig):
         " Ends with a slash to have objects named for you; otherwise the name holds {task}.",
         examples=["flows/date={start_time:%Y-%m-%d}/", "flows/{account_id}/f-{task}.parquet"],
     )
-    max_open_files: int = Field(
-        64,
-        ge=1,
-        description="How many objects a task keeps open; beyond it the largest one is completed.",
-        examples=[64],
-    )
     if_absent: bool = Field(
         False,
         description="Whether an object of another writer under one of our names stops the run, instead"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -53,6 +55,15 @@ class UploadedFiles:
         self._new = new
         self._files: list[_UploadedFile] = []
 
+    @property
+    def held_bytes(self) -> int:
+        """The size of the part that each open object holds, at most."""
+        return self._target.part_bytes
+
+    def spill_folder(self) -> Path:
+        """Return the folder for temporary files."""
+        return Path(tempfile.gettempdir())
+
     def begin(self, relative: str) -> _UploadedFile:
         """Begin an object."""
         new = self._new(self._root + relative)
@@ -90,10 +101,6 @@ class _UploadedFile:
         self._size = 0
         self._rows = 0
         self._token: Any = None
-
-    @property
-    def held_bytes(self) -> int:
-        return len(self._buffer)
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")

@@ -15,8 +15,8 @@ from itertools import zip_longest
 from pathlib import Path
 
 from ktrans.api import AccessError
+from ktrans.kit.files.durable import replace_file, sync_folder
 from ktrans.kit.files.private_folder import private_folder
-from ktrans.kit.files.staging import replace_file, sync_folder
 
 HEAD_BYTES = 64 << 10
 """How much of a stream's beginning is kept for its later segments."""

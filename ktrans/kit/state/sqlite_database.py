@@ -14,8 +14,8 @@ from typing import Any
 
 from ktrans.api import RetryableError, StateError
 from ktrans.kit.disk import DISK_FULL
+from ktrans.kit.files.durable import replace_file
 from ktrans.kit.files.private_folder import private_folder
-from ktrans.kit.files.staging import replace_file
 from ktrans.kit.retry import Retry, with_retries
 from ktrans.kit.state.tables import STATE_VERSION, too_new, versions
 

@@ -80,7 +80,7 @@ class TestContract(SinkContract):
     covers = ("azure_blob",)
 
     @pytest.fixture(
-        params=[{}, {"target_file_size": 1500, "max_open_files": 2}, {"if_absent": True}],
+        params=[{}, {"target_file_size": 1500, "buffer_size": 1 << 16}, {"if_absent": True}],
         ids=["plain", "many", "if_absent"],
     )
     def case(self, request, world):

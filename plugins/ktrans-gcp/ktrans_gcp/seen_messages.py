@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ktrans.kit.files.staging import replace_file
+from ktrans.kit.files.durable import replace_file
 
 _MANY_FILES = 256
 Key = int | str

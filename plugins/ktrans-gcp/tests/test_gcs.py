@@ -99,7 +99,7 @@ class GcsSinkCase(SinkCase):
         return self.gcs.staged()
 
 
-SINKS = [{}, {"target_file_size": 1500, "max_open_files": 2}, {"if_absent": True}]
+SINKS = [{}, {"target_file_size": 1500, "buffer_size": 1 << 16}, {"if_absent": True}]
 
 
 class TestSink(SinkContract):

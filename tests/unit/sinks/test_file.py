@@ -206,7 +206,7 @@ def test_integers_booleans_and_plain_text_make_folders_too(tmp_path):
 
 def test_many_folders_are_split_right(tmp_path):
     accounts = [f"a{i % 300}" for i in range(3000)]
-    put(make(tmp_path, "out/{account_id}/", max_open_files=7), flows([at(1)] * 3000, accounts))
+    put(make(tmp_path, "out/{account_id}/", buffer_size=65536), flows([at(1)] * 3000, accounts))
     found = {}
     for path, rows in tree(tmp_path / "out").items():
         found.setdefault(path.split("/")[0], []).extend(rows)

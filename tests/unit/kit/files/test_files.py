@@ -2,13 +2,17 @@
 
 import contextlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from ktrans.api import Encoded
-from ktrans.kit.files.file_writer import FileWriter
+from ktrans.kit.files.file_writer import FileWriter, Part
 from ktrans.kit.files.path_template import parse
 from ktrans.kit.rows.row_format import RowFormat
+
+ROW = pa.record_batch({"a": ["k"]})
 
 
 class Lines(RowFormat):
@@ -30,13 +34,11 @@ class File:
     name: str
     data: bytes = b""
     dropped: bool = False
-    held_bytes: int = 0
 
     def write(self, data):
         if self.place.full:
             raise OSError("full")
         self.data += bytes(data)
-        self.held_bytes = len(self.data) if self.place.holds else 0
         return len(data)
 
     def end(self, rows):
@@ -49,7 +51,8 @@ class File:
 @dataclass
 class Place:
     full: bool = False
-    holds: bool = False
+    held_bytes: int = 0
+    folder: Path = Path()
     aborted: int = 0
     files: list = field(default_factory=list)
     done: list = field(default_factory=list)
@@ -57,6 +60,9 @@ class Place:
     def begin(self, relative):
         self.files.append(File(self, relative))
         return self.files[-1]
+
+    def spill_folder(self):
+        return self.folder
 
     def finish(self):
         return self.done
@@ -73,23 +79,20 @@ class Place:
 
 
 def files(place, path="out/{a}/", **options):
-    settings = {"compression": "none", "target_bytes": 10, "max_open": 2, **options}
+    settings = {"compression": "none", "target_bytes": 10, "buffer_bytes": 1 << 16, **options}
     return FileWriter(parse(path), Lines(), place, names=("p.s.1-0", ".txt"), **settings)
 
 
 def put(made, key, data):
-    made.write([((key,), Encoded(data, 1, len(data)))])
+    made.write([Part((key,), Encoded(data, 1, len(data)), ROW)])
 
 
-def test_a_full_file_is_followed_by_another_and_the_largest_gives_way():
+def test_a_full_file_is_followed_by_another():
     place = Place()
     made = files(place)
     for key, data in [("x", b"12345"), ("y", b"123"), ("x", b"67890"), ("x", b"1"), ("z", b"1")]:
         put(made, key, data)
-    assert [(one["final"], one["bytes"]) for one in place.done] == [
-        ("x/p.s.1-0-00000.txt", 10),
-        ("y/p.s.1-0-00000.txt", 3),
-    ]
+    assert [(one["final"], one["bytes"]) for one in place.done] == [("x/p.s.1-0-00000.txt", 10)]
     assert list(made.finish().outputs) == [
         "x/p.s.1-0-00000.txt",
         "x/p.s.1-0-00001.txt",
@@ -124,12 +127,3 @@ def test_an_error_undoes_everything_and_is_told_as_the_place_tells_it(compressio
         put(made, "x", b"2" * (4 << 20)) or made.finish()
     assert place.aborted == 1
     assert all(file.dropped for file in place.files)
-
-
-def test_files_that_hold_too_much_in_memory_are_closed_the_largest_first(monkeypatch):
-    monkeypatch.setattr("ktrans.kit.files.file_writer._MAX_BUFFERED_BYTES", 12)
-    place = Place(holds=True)
-    made = files(place, target_bytes=100, max_open=10)
-    for key, size in [("x", 5), ("y", 6), ("z", 4)]:
-        put(made, key, b"1" * size)
-    assert [one["final"][0] for one in place.done] == ["y"]

@@ -66,7 +66,7 @@ class BucketCase(SinkCase):
         return [key for key, *_ in self.site.bucket.staged.values()]
 
 
-SINKS = [{}, {"target_file_size": 1500, "max_open_files": 2}, {"if_absent": True}]
+SINKS = [{}, {"target_file_size": 1500, "buffer_size": 1 << 16}, {"if_absent": True}]
 
 
 class TestObjectSink(SinkContract):

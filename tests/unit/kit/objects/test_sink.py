@@ -196,9 +196,8 @@ def test_a_stranger_is_told_from_another_epoch_and_another_task_of_ours(site):
 
 
 @pytest.mark.slow
-def test_what_is_held_in_memory_and_under_way_is_bounded(site, monkeypatch):
+def test_what_is_held_in_memory_and_under_way_is_bounded(site):
     """A hundred folders, parts that take their time, and room for a few of them."""
-    monkeypatch.setattr("ktrans.kit.files.file_writer._MAX_BUFFERED_BYTES", 400_000)
     site.bucket.part_bytes = 50_000
     under_way, most = 0, 0
     lock = threading.Lock()
@@ -214,8 +213,8 @@ def test_what_is_held_in_memory_and_under_way_is_bounded(site, monkeypatch):
                 under_way -= 1
 
     site.bucket.fail = slow
-    held = []
-    with bound(site, max_open_files=100, parallel_uploads=4) as sink:
+    held, held_by_uploads = [], []
+    with bound(site, buffer_size=400_000, parallel_uploads=4) as sink:
         writer = sink.writer(FIRST)
         for number in range(40):
             batch = pa.record_batch(
@@ -225,11 +224,14 @@ def test_what_is_held_in_memory_and_under_way_is_bounded(site, monkeypatch):
                 }
             )
             writer.write(writer.encode(batch))
-            held.append(sum(file.file.held_bytes for file in writer._open.values()))
+            held.append(writer._gather.held_bytes + writer._files.buffered_bytes)
+            held_by_uploads.append(sum(len(f._buffer) for f in writer._area._files))
         receipt = writer.finish()
         sink.commit(EPOCH, [receipt])
     assert receipt.rows == 200_000
-    assert max(held) <= 400_000
+    assert 0 < max(held) <= 400_000
+    assert max(held_by_uploads) <= 400_000
+    assert len(receipt.outputs) == 100
     assert 1 < most <= 4
     assert rows(site) == list(range(200_000))
 

@@ -1,0 +1,106 @@
+"""Rows gathered by partition: all of them, in order, whatever goes to the disk and when."""
+
+import errno
+import os
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ktrans.api import RetryableError
+from ktrans.kit.files.gather import Block, Gather
+
+TEXT = pa.dictionary(pa.int8(), pa.string())
+SCHEMA = pa.schema(
+    [
+        ("n", pa.int64()),
+        ("text", TEXT),
+        ("plain", pa.string()),
+        ("none", pa.dictionary(pa.int32(), pa.string())),
+        ("map", pa.map_(pa.string(), pa.string())),
+    ]
+)
+
+texts = st.one_of(st.none(), st.sampled_from(["a", "b", "", "ü"]))
+row = st.tuples(
+    st.integers(0, 5), texts, texts, st.lists(st.tuples(st.just("k"), st.just("v")), max_size=2)
+)
+steps = st.lists(
+    st.one_of(
+        st.lists(row, min_size=1, max_size=12),  # a block
+        st.sets(st.integers(0, 5)),  # partitions to take, the rest goes to the disk
+    ),
+    max_size=12,
+)
+
+
+def block(rows):
+    keys = sorted({row[0] for row in rows})
+    columns = [
+        pa.array(range(len(rows)), pa.int64()),
+        pa.array([row[1] for row in rows], pa.string()).dictionary_encode().cast(TEXT),
+        pa.array([row[2] for row in rows], pa.string()),
+        pa.nulls(len(rows), SCHEMA.field("none").type),
+        pa.array([row[3] for row in rows], SCHEMA.field("map").type),
+    ]
+    batch = pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+    numbers = np.array([keys.index(row[0]) for row in rows], np.int32)
+    return Block.of([(str(key),) for key in keys], numbers, batch), batch
+
+
+def by_key(pieces, into):
+    for (key,), rows in pieces:
+        rows.validate(full=True)
+        assert rows.schema == SCHEMA
+        used = set(rows["text"].to_pylist()) - {None}
+        assert set(rows["text"].dictionary.to_pylist()) == used, "a value of another partition"
+        into.setdefault(key, []).extend(rows.to_pylist())
+
+
+@given(steps)
+def test_each_partition_gets_its_rows_in_their_order(tmp_path_factory, script):
+    folder = tmp_path_factory.mktemp("spilled")
+    gather, expected, found = Gather(lambda: folder), {}, {}
+    for step in script:
+        if isinstance(step, list):
+            made, batch = block(step)
+            gather.add(made)
+            for (key, *_), values in zip(step, batch.to_pylist(), strict=True):
+                expected.setdefault(str(key), []).append(values)
+        else:
+            there = {key for (key,), _ in gather.in_memory()}
+            if there:
+                by_key(gather.take([(key,) for key in map(str, step) if key in there]), found)
+                assert gather.held_bytes == 0
+    waiting = {key for key in expected if gather.has((key,))}
+    assert waiting == {key for key in expected if len(expected[key]) > len(found.get(key, []))}
+    by_key(gather.take_all(), found)
+    assert found == expected
+    assert list(folder.iterdir()) == []
+
+
+def test_a_column_may_change_between_text_and_dictionary_and_in_its_place(tmp_path):
+    gather = Gather(lambda: tmp_path)
+    coded = pa.array(["x", "y"]).dictionary_encode()
+    gather.add(
+        Block.of([("k",)], np.zeros(2, np.int32), pa.record_batch({"a": coded, "b": [1, 2]}))
+    )
+    plain = pa.record_batch({"b": [3], "a": ["y"]})
+    gather.add(Block.of([("k",)], np.zeros(1, np.int32), plain))
+    [(_, rows)] = gather.take_all()
+    assert rows.to_pydict() == {"a": ["x", "y", "y"], "b": [1, 2, 3]}
+
+
+def test_a_full_disk_is_told_with_the_folder(tmp_path, monkeypatch):
+    gather = Gather(lambda: tmp_path)
+    gather.add(block([(1, "a", "b", [])])[0])
+
+    def full(*_args, **_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("ktrans.kit.files.gather.mmap.mmap", full)
+    with pytest.raises(RetryableError, match=str(tmp_path)) as caught:
+        list(gather.take([]))
+    assert caught.value.code == "disk_full"
