@@ -40,6 +40,8 @@ POSTPONED: dict[str, dict[str, Any]] = {
     "difflib": {},
     # For each array pyarrow asks whether it is one of numpy's masked arrays, which are not used here.
     "numpy.ma": {"MaskedArray": _NeverUsed},
+    "random": {},
+    "secrets": {},
     "shlex": {},
     "subprocess": {},
     "tenacity": {},
