@@ -28,12 +28,20 @@ class _NoDocs:
         return ()
 
 
+class _NeverUsed:
+    """Stands for a class of which nothing is an instance as long as its module is not imported."""
+
+
 POSTPONED: dict[str, dict[str, Any]] = {
     "pyarrow.compute": {},
     "pyarrow.csv": {},
     "pyarrow.json": {},
     "pyarrow.parquet": {},
     "difflib": {},
+    # For each array pyarrow asks whether it is one of numpy's masked arrays, which are not used here.
+    "numpy.ma": {"MaskedArray": _NeverUsed},
+    "random": {},
+    "secrets": {},
     "shlex": {},
     "subprocess": {},
     "tenacity": {},
@@ -45,12 +53,16 @@ POSTPONED: dict[str, dict[str, Any]] = {
 """Modules that are postponed, and what stands for some of their attributes until they are imported."""
 
 
+_PLAIN = {"pyarrow.vendored.docscrape", "pydantic.plugin._loader"}
+"""Modules, no packages, of which others import names that something stands for."""
+
+
 class _Proxy(ModuleType):
     """Stands for a module that is not imported yet."""
 
     def __getattr__(self, name: str) -> Any:
-        if name == "__path__" and _FINDER.names.get(self.__name__):
-            raise AttributeError(name)  # `from module import name` looks for it, in packages or not
+        if name == "__path__" and self.__name__ in _PLAIN:
+            raise AttributeError(name)  # `from module import name` asks whether it is a package
         module = _imported(self)
         value = getattr(module, name)
         self.__dict__.update(module.__dict__)

@@ -7,14 +7,12 @@ from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ktrans.api import EpochId, Executor, InterruptedRunError, TaskId, WorkerLostError
-from ktrans.engine.answer import Answer, error_from_json
 from ktrans.engine.cancellation import TICK_SECS
 from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.failures import WorkerDiedError
-from ktrans.engine.job import EpochPart, Job
 from ktrans.engine.killers import probe_splits, worth_a_probe
 from ktrans.engine.log_context import bind
 from ktrans.engine.merged_tasks import MergedTasks
@@ -24,6 +22,9 @@ from ktrans.engine.shares import Part
 from ktrans.engine.task import Task, TaskResult
 from ktrans.executors.threads import ThreadsExecutor, ThreadsExecutorConfig
 from ktrans.state.epochs import Epoch
+
+if TYPE_CHECKING:
+    from ktrans.engine.job import EpochPart
 
 SETTLE_SECS = 5.0
 """How long to wait for workers that were told to stop; after that their answers are not needed."""
@@ -192,6 +193,8 @@ class OtherRuns(TaskRuns):
 
     def job(self, index: int) -> dict[str, Any]:
         """Return the job of a task."""
+        from ktrans.engine.job import Job
+
         splits = self.epoch.tasks[index]
         keys = {split.key for split in splits}
         threads, memory = self._share_of_machine()
@@ -221,6 +224,8 @@ class OtherRuns(TaskRuns):
         return max(threads, workers // at_once), block_budget(workers, block_size) // at_once
 
     def _epoch_part(self) -> EpochPart:
+        from ktrans.engine.job import EpochPart
+
         epoch, share = self.epoch, self.merged.share
         part = EpochPart(epoch.number, self.number.history, epoch.planned, epoch.decided)
         if isinstance(share, Part):
@@ -229,6 +234,8 @@ class OtherRuns(TaskRuns):
 
     def result(self, index: int, answer: dict[str, Any]) -> TaskResult:
         """Pass on what an answer tells, check the limits, and return the result."""
+        from ktrans.engine.answer import Answer, error_from_json
+
         told = Answer.from_json(answer)
         self.context.meter.add(**told.counts)
         self._others.choices.update(told.choices)

@@ -157,14 +157,14 @@ sinks: [{type: file, path: out/, format: {type: parquet}}]
 state: {path: p.db}
 """
 ONLY_WITH_WORK = [
-    *("pyarrow._compute", "pyarrow._csv", "pyarrow._parquet", "pyarrow._fs", "numpy.ma", "ssl"),
+    *("pyarrow._compute", "pyarrow._csv", "pyarrow._parquet", "pyarrow._fs", "ssl"),
     *("importlib.metadata", "email", "asyncio", "multiprocessing", "http.client", "zipfile"),
     *("ktrans.engine.epoch", "ktrans.engine.task", "ktrans.decoders.rows", "ktrans.decoders.auto"),
     *("ktrans.decoders.carriers.reader", "ktrans.expressions.compiler", "ktrans.engine.job"),
 ]
 NEVER = [
     *("importlib.metadata", "email", "asyncio", "multiprocessing", "http.client", "zipfile"),
-    *("tenacity.retry", "ktrans.decoders.auto", "ktrans.decoders.mapped.config"),
+    *("numpy.ma.core", "tenacity.retry", "ktrans.decoders.auto", "ktrans.decoders.mapped.config"),
     *("ktrans.decoders.carriers.columns", "ktrans.decoders.carriers.avro", "ktrans.engine.probe"),
     *("boto3", "confluent_kafka", "google.cloud", "azure.core", "psycopg", "sqlalchemy"),
 ]

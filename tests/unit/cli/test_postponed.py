@@ -45,8 +45,8 @@ def test_something_else_stands_for_an_attribute_until_another_one_is_used(run):
     assert run(
         """
         postpone({"slow": {"VALUE": 1}})
-        from slow import VALUE
-        print(VALUE)
+        import slow
+        print(slow.VALUE)
         from slow import add
         import slow
         print(add(1), slow.VALUE)
