@@ -64,7 +64,8 @@ pipeline, is refused (`cannot_spread`).
 With `processes` the process of the run plans, commits and records, and each other one does one task at
 a time. There are as many as there are workers, and no more than an epoch has tasks; if it has fewer,
 each has several threads. What blocks may take of memory is divided among them, so all together have
-as much as threads would; each process itself takes about 130 MB. One that dies loses its task, which
+as much as threads would; each process itself takes about 120 MB, half of it shared with the others. One
+that dies loses its task, which
 is done again by another one; after two deaths its objects are read one after another, and one that
 kills the process that reads it is quarantined. They end when the run does, however it ends. Signals
 go to the process of the run. The receipt lists at most the first hundred choices of `auto` decoders of

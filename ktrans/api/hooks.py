@@ -4,8 +4,9 @@ A plugin is a module named in the entry-point group `ktrans`; its hooks are modu
 with `@hookimpl`. A hook may take fewer arguments than it is offered.
 
 The hooks from `ktrans_run_opened` on observe a run. An error in one is logged and stops nothing.
-They are called in the threads that do the work, `ktrans_task_finished` and `ktrans_retrying` in
-several at once, and the run waits for them: be quick, and do slow work in a thread of your own.
+They are called in the process of the run, in the threads that do the work, `ktrans_task_finished` and
+`ktrans_retrying` in several at once, and the run waits for them: be quick, and do slow work in a
+thread of your own. What happens to a task in another process is told when that task has ended.
 Their arguments are plain data (texts, numbers, lists, dicts) without secrets, shared by all
 plugins: do not change them. Later versions may add keys.
 
@@ -110,7 +111,7 @@ def ktrans_epoch_started(run: dict[str, object], epoch: dict[str, object]) -> No
 
 @hookspec
 def ktrans_task_finished(run: dict[str, object], task: dict[str, object]) -> None:
-    """A task of an epoch ended, with success or not. In the task's thread, several at once.
+    """A task of an epoch ended, with success or not. Several at once.
 
     If results of the tasks are merged, one more task does that: its index is the highest, and it reads
     nothing.

@@ -65,7 +65,7 @@ class Observer:
         """An epoch was recorded in the state store and is about to be read."""
 
     def task_finished(self, task: dict[str, Any]) -> None:
-        """A task has succeeded or failed; called in the task's own thread, several at once."""
+        """A task has succeeded or failed; called in the task's own thread if it is of this process."""
 
     def epoch_committed(self, number: int, summary: dict[str, Any]) -> None:
         """An epoch was recorded; `summary` has `ledger`, `splits`, `seconds`, `sinks`."""
