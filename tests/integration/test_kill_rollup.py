@@ -9,6 +9,7 @@ from collections import Counter
 
 import duckdb
 import pytest
+import yaml
 
 KILLS = 20
 ROLLUP = """
@@ -50,9 +51,14 @@ def totals(site):
 
 def sums(site):
     """Give bytes, packets and flows by window and group, corrections added."""
+    return sums_of(path.read_text() for path in site.visible("lines"))
+
+
+def sums_of(texts):
+    """Give the same of the content of files."""
     found = {}
-    for path in site.visible("lines"):
-        for line in path.read_text().splitlines():
+    for text in texts:
+        for line in text.splitlines():
             row = json.loads(line)
             key = row["window_start"], row["dst_port"], row["action"]
             old = found.get(key, (0, 0, 0))
@@ -174,3 +180,58 @@ def test_running_totals_in_influxdb_are_exact_after_kills(site, logs, influx1_se
             assert key not in found
             found[key] = row["bytes"], row["packets"], row["flows"]
     assert found == by_duckdb(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.service("s3")
+def test_totals_of_a_bucket_in_a_bucket_are_exact_after_kills(site, logs, s3_server, tmp_path):
+    """Tasks in other processes read objects, and the run uploads what they come to."""
+    client, bucket = s3_server.client("s3"), f"r-{random.SystemRandom().randrange(10**9)}"
+    client.create_bucket(Bucket=bucket)
+    access = {
+        "type": "s3",
+        "bucket": bucket,
+        "endpoint_url": s3_server.url,
+        "region": s3_server.region,
+        "access_key_id": "testing",
+        "secret_access_key": "testing",
+        "path_style": True,
+    }
+
+    def put(first, count):
+        folder = logs(first, count)
+        for number in range(first, first + count):
+            name = f"{number:05}.log.gz"
+            client.upload_file(str(folder / name), bucket, f"logs/{name}")
+        return folder
+
+    folder = put(0, 40)
+    tree = {
+        "name": "totals",
+        "source": {**access, "prefix": "logs/"},
+        "decoder": {"type": "aws_vpc"},
+        **yaml.safe_load(ROLLUP.replace("LATENESS", "1h").replace("FLUSH", "at_end")),
+        "sinks": [{**access, "path": "totals/", "format": {"type": "jsonl"}}],
+        "rejects": {**access, "path": "rejects/", "format": {"type": "jsonl"}},
+        "state": {"path": str(tmp_path / "state.db")},
+        "engine": {
+            "workers": 2,
+            "executor": "processes",
+            "epoch_splits": 8,
+            "task_size": 15_000,
+            "retry_wait": 0.01,
+        },
+    }
+    site.config.write_text(json.dumps(tree))
+    killed_until_done(site, put, 8, 40, most=70, slower=4)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    bodies = {key: client.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+              for key in keys if not key.startswith("logs/")}  # fmt: skip
+    assert sums_of(text for key, text in bodies.items() if key.startswith("totals/")) == by_duckdb(
+        folder
+    )
+    files = sum(key.startswith("logs/") for key in keys)
+    rejects = [text for key, text in bodies.items() if key.startswith("rejects/")]
+    assert sum(len(text.splitlines()) for text in rejects) == files * 3
+    assert not client.list_multipart_uploads(Bucket=bucket).get("Uploads")

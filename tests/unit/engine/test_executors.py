@@ -133,6 +133,22 @@ def test_partial_totals_travel_and_are_merged_once(place, tmp_path_factory, opti
     assert {row["faces"] for row in totals} == {12}
 
 
+def test_tasks_elsewhere_know_which_windows_are_closed(place, tmp_path_factory):
+    """Late rows are rejected where they are read."""
+    alone = Place(tmp_path_factory.mktemp("alone"))
+    text = ROLLUP.replace("1h", "1m") + "    lateness: 0s\n    late: reject\n"
+    for one, executor in ((place, {"type": "fake"}), (alone, "threads")):
+        later = LINE.format(0, 1).replace("17672256", "17672266")
+        with (one.folder / "logs" / "00.log").open("a") as file:
+            file.write(later)
+        receipt = one.run(executor, epoch_splits=5, text=text)
+        assert receipt.exit_code == ExitCode.OK, receipt.error
+        assert receipt.ledger.refused == {"late": 7 * 50}
+        assert sum(one.rows("rejects").values()) == 12 + 7 * 50
+        assert sum(json.loads(row)["flows"] for row in one.rows()) == 5 * 50 + 1
+    assert place.rows() == alone.rows()
+
+
 def test_a_task_that_is_lost_each_time_ends_the_run(place):
     receipt = place.run({"type": "fake", "lose_before": 1000}, attempts=1)
     assert receipt.error is not None
