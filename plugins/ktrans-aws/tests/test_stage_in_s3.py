@@ -80,6 +80,7 @@ def ktrans_components():
 class World:
     def __init__(self, cloud, folder, monkeypatch):
         self.cloud, self.folder = cloud, folder
+        self.executor = "threads"
         plugins = folder / "plugins"
         plugins.mkdir()
         (plugins / "acme.py").write_text(PLUGIN)
@@ -98,7 +99,7 @@ source: {{type: generate, rows: {ROWS}, rows_per_object: 500}}
 sinks:
   - {{type: acme, database: {self.folder}/db, stage: "s3://{self.cloud.bucket}/waiting/"}}
 state: {{type: s3, bucket: {self.cloud.bucket}, lease_time: 2s}}
-engine: {{task_size: 1, epoch_splits: 4, workers: 2}}
+engine: {{task_size: 1, epoch_splits: 4, workers: 2, executor: {self.executor}}}
 """)
         return path
 
@@ -145,6 +146,18 @@ def test_rows_arrive_once_whatever_machine_dies_and_none_stay_in_the_bucket(
     assert len(rows) == ROWS
     assert set(rows.values()) == {1}
     assert world.waiting() == []
+
+
+def test_other_processes_stage_what_this_one_delivers(world, monkeypatch):
+    world.executor = "processes"
+    done = world.run(monkeypatch)
+    assert done.returncode == 0, done.stderr
+    rows = world.rows()
+    assert len(rows) == ROWS
+    assert set(rows.values()) == {1}
+    assert world.waiting() == []
+    local = world.folder / ".ktrans/staged/flows.acme"
+    assert not local.exists() or not list(local.iterdir())
 
 
 def test_a_bucket_frees_the_tasks_from_this_machine(world):
