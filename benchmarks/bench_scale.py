@@ -55,6 +55,8 @@ def main() -> int:
         "quick": args.quick,
         "cases": {},
     }
+    if args.out and args.out.exists():  # cases that are not run again stay
+        results["cases"] = json.loads(args.out.read_text())["cases"]
     failed = False
     for name in args.case or CASES:
         words = (QUICK if args.quick else CASES)[name]

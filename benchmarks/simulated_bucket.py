@@ -19,6 +19,8 @@ PER_DAY = 86_400 // EVERY_SECS
 _DELAY_SECS = 90
 _PAGE = 1000
 _MIDDLE = "vpcflowlogs"
+_MIX = 0x9E3779B97F4A7C15F39CC0605CEDC835
+"""Makes of a number what looks like a hash, so that names and versions compress as badly as real ones."""
 
 
 class SimulatedBucket:
@@ -73,16 +75,17 @@ class SimulatedBucket:
         begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
         over = (self._clock.now() - begin).total_seconds() - EVERY_SECS - _DELAY_SECS
         count = min(PER_DAY, max(0, int(over // EVERY_SECS) + 1))
+        place = (day.toordinal() * 1000 + int(account) % 997) * PER_DAY
         head = f"{base}{account}_{_MIDDLE}_{region}_fl-0a1b2c3d4e5f_{day:%Y%m%d}T"
         with self._lock:
             self.listed += count
         for number in range(count):
             minutes = 5 * number
-            mark = f"{day.toordinal() * PER_DAY + number:08x}"
-            key = f"{head}{minutes // 60:02}{minutes % 60:02}Z_{mark}.log.gz"
+            mark = f"{(place + number) * _MIX % (1 << 128):032x}"
+            key = f"{head}{minutes // 60:02}{minutes % 60:02}Z_{mark[:8]}.log.gz"
             if key > after and key.startswith(prefix):
                 modified = begin + timedelta(seconds=EVERY_SECS * (number + 1) + _DELAY_SECS)
-                yield ObjectInfo(key, self._size, f"{account}{mark:>20}", modified)
+                yield ObjectInfo(key, self._size, mark, modified)
 
     def _days(self) -> Iterator[date]:
         day, last = self._first, self._clock.now().date()
