@@ -18,7 +18,7 @@ EVERY_SECS = 300
 PER_DAY = 86_400 // EVERY_SECS
 _DELAY_SECS = 90
 _PAGE = 1000
-_MIDDLE = "vpcflowlogs"
+MIDDLE = "vpcflowlogs"
 _MIX = 0x9E3779B97F4A7C15F39CC0605CEDC835
 """Makes of a number what looks like a hash, so that names and versions compress as badly as real ones."""
 
@@ -48,7 +48,7 @@ class SimulatedBucket:
         """List what is below a prefix, in the order of the keys, a page at a time."""
         left = 0
         for account, region, day in self._folders(prefix):
-            base = f"AWSLogs/{account}/{_MIDDLE}/{region}/{day:%Y/%m/%d}/"
+            base = f"AWSLogs/{account}/{MIDDLE}/{region}/{day:%Y/%m/%d}/"
             if not (base.startswith(prefix) or prefix.startswith(base)):
                 continue
             for info in self._of_day(base, account, region, day, prefix, after):
@@ -76,7 +76,7 @@ class SimulatedBucket:
         over = (self._clock.now() - begin).total_seconds() - EVERY_SECS - _DELAY_SECS
         count = min(PER_DAY, max(0, int(over // EVERY_SECS) + 1))
         place = (day.toordinal() * 1000 + int(account) % 997) * PER_DAY
-        head = f"{base}{account}_{_MIDDLE}_{region}_fl-0a1b2c3d4e5f_{day:%Y%m%d}T"
+        head = f"{base}{account}_{MIDDLE}_{region}_fl-0a1b2c3d4e5f_{day:%Y%m%d}T"
         with self._lock:
             self.listed += count
         for number in range(count):
@@ -101,7 +101,7 @@ class SimulatedBucket:
         names: dict[int, list[str]] = {
             0: ["AWSLogs"],
             1: self._accounts,
-            2: [_MIDDLE],
+            2: [MIDDLE],
             3: self._regions,
         }
         depth, first_date = len(parts), 4
