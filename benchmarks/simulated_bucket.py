@@ -66,7 +66,13 @@ class SimulatedBucket:
         account, region = parts[1:2], parts[3:4]
         accounts = account if account and account[0] in self._known else self._accounts
         regions = region if region and region[0] in self._known else self._regions
-        days = list(self._days())
+        date_parts = parts[4:7]
+        if len(parts) > 7:  # a day's own folder
+            days = [
+                day for day in [date(*map(int, date_parts))] if self._first <= day <= self._last()
+            ]
+        else:
+            days = list(self._days())
         return ((a, r, day) for a in accounts for r in regions for day in days)
 
     def _of_day(
@@ -87,8 +93,11 @@ class SimulatedBucket:
                 modified = begin + timedelta(seconds=EVERY_SECS * (number + 1) + _DELAY_SECS)
                 yield ObjectInfo(key, self._size, mark, modified)
 
+    def _last(self) -> date:
+        return self._clock.now().date()
+
     def _days(self) -> Iterator[date]:
-        day, last = self._first, self._clock.now().date()
+        day, last = self._first, self._last()
         while day <= last:
             yield day
             day += timedelta(days=1)
