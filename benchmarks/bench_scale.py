@@ -23,6 +23,7 @@ _STATE = ("state", "--accounts", "500", "--every-hours", "6")
 _FEW = ("state", "--accounts", "5", "--every-hours", "6")
 CASES: dict[str, tuple[str, ...]] = {
     "plan": ("plan", "--objects", "10000000", "--prefixes", "10000"),
+    "listing": ("plan", "--objects", "100000", "--prefixes", "10000"),
     "state-sqlite": (*_STATE, "--days", "10"),
     "state-short": (*_STATE, "--days", "3", "--lookback", "2h"),
     "state-bucket": (*_STATE, "--days", "5", "--store", "bucket"),
@@ -30,6 +31,7 @@ CASES: dict[str, tuple[str, ...]] = {
 }
 QUICK: dict[str, tuple[str, ...]] = {
     "plan": ("plan", "--objects", "20000", "--prefixes", "200"),
+    "listing": ("plan", "--objects", "2000", "--prefixes", "200"),
     "state-sqlite": (*_FEW, "--days", "4"),
     "state-short": (*_FEW, "--days", "3", "--lookback", "2h"),
     "state-bucket": (*_FEW, "--days", "4", "--store", "bucket"),
@@ -55,11 +57,13 @@ def main() -> int:
         "quick": args.quick,
         "cases": {},
     }
+    if args.out and args.out.exists():  # cases that are not run again stay
+        results["cases"] = json.loads(args.out.read_text())["cases"]
     failed = False
     for name in args.case or CASES:
         words = (QUICK if args.quick else CASES)[name]
-        for option in ("objects",) if words[0] == "plan" else ("accounts", "days"):
-            if getattr(args, option):
+        for option in ("objects",) if name == "plan" else ("accounts", "days"):
+            if getattr(args, option) and name != "listing":
                 words = (*words, f"--{option}", str(getattr(args, option)))
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, str(HERE / "simulate.py"), *words]

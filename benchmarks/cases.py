@@ -134,7 +134,7 @@ CASES: dict[str, Case] = {
     ),
     "rollup-100": Case(
         "Rollup, about 100 groups",
-        "v2",
+        "v2-parts",
         (
             rollup("10m", "account_id", "action", "protocol"),
             rollup_peer(600, "account-id", "action", "protocol"),
@@ -143,13 +143,13 @@ CASES: dict[str, Case] = {
     ),
     "rollup-100k": Case(
         "Rollup, about 100,000 groups",
-        "v2",
+        "v2-parts",
         (rollup("1d", "dst_port", "protocol"), rollup_peer(86_400, "dstport", "protocol")),
         f"By port and protocol. {_TOTALS}",
     ),
     "rollup-1m": Case(
         "Rollup, about 1,000,000 groups",
-        "v2",
+        "v2-parts",
         (
             rollup("1d", "interface_id", "dst_port"),
             rollup_peer(86_400, "interface-id", "dstport"),

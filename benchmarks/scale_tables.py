@@ -29,6 +29,8 @@ def block(scale: dict[str, Any], results: dict[str, Any], name: str) -> str:
     cases = scale.get("cases", {})
     if name == "plan":
         return _plan(cases["plan"]) if "plan" in cases else NOT_YET
+    if name == "listing":
+        return _listing(cases["listing"]) if "listing" in cases else NOT_YET
     if name == "state":
         states = [case for key, case in cases.items() if key.startswith("state-")]
         return _state(states) if states else NOT_YET
@@ -59,9 +61,22 @@ def _plan(case: dict[str, Any]) -> str:
         f"takes {case['plan_cpu_secs'] * each:.0f} µs to plan ({case['listing_alone_cpu_secs'] * each:.0f} "
         f"of them are the simulated listing's own) and {case['record_cpu_secs'] * each:.0f} µs to "
         f"record. A real bucket would have answered {requests:,} requests. The first plan of a "
-        f"process takes {case['first_plan_cpu_secs']:.1f} CPU s. A run that finds nothing new "
-        f"takes {case['nothing_new_cpu_secs']:.1f} CPU s and {case['nothing_new_requests']:,} "
-        "requests, since it lists the days within the look-back again.\n"
+        f"process takes {case['first_plan_cpu_secs']:.1f} CPU s, of {case['prefixes']:,} prefixes.\n"
+    )
+
+
+def _listing(case: dict[str, Any]) -> str:
+    rows = [["layout", "looks into folders", "listings", "objects listed", "CPU s"]]
+    rows += [
+        [
+            *(f"`{look['layout']}`", f"{look['requests'].get('level', 0):,}"),
+            *(f"{look['requests'].get('list', 0):,}", f"{look['listed']:,}"),
+            f"{look['cpu_secs']:.1f}",
+        ]
+        for look in case["nothing_new"]
+    ]
+    return _table(rows) + (
+        f"\n{case['prefixes']:,} prefixes by account and region, {case['objects']:,} objects.\n"
     )
 
 
@@ -124,9 +139,11 @@ def _figures(cases: dict[str, Any], results: dict[str, Any]) -> dict[str, float]
     """Return what a petabyte a day is computed from; nothing if a part was not measured."""
     found = results.get("cases", {}).get("v2-parquet")
     ours = found["contenders"][0] if found else {"rounds": []}
-    if not ours["rounds"] or "plan" not in cases or "state-sqlite" not in cases:
+    needed = ("plan", "listing", "state-sqlite")
+    if not ours["rounds"] or any(name not in cases for name in needed):
         return {}
-    plan, state = cases["plan"], cases["state-sqlite"]
+    plan, listing, state = (cases[name] for name in needed)
+    look = listing["nothing_new"][-1]
     last = state["steps"][-1]
     planned = plan["plan_cpu_secs"] + plan["record_cpu_secs"]
     return {
@@ -135,9 +152,8 @@ def _figures(cases: dict[str, Any], results: dict[str, Any]) -> dict[str, float]
         "record_secs": plan["record_cpu_secs"] / plan["epochs"],
         "epoch_objects": plan["objects"] / plan["epochs"],
         "bytes_an_object": last["remembered_mb"] * 1e6 / last["remembered"],
-        "lists_a_run": plan["nothing_new_requests"],
-        "prefixes": plan["prefixes"],
-        "look_secs": plan["nothing_new_cpu_secs"],
+        "lists_a_run": sum(look["requests"].values()),
+        "prefixes": listing["prefixes"],
     }
 
 
@@ -150,7 +166,6 @@ def _petabyte(
     bytes_an_object: float,
     lists_a_run: float,
     prefixes: float,
-    look_secs: float,
 ) -> str:
     rows_a_sec = DAILY_BYTES / ROW_BYTES / DAY_SECS
     objects = DAILY_BYTES / OBJECT_BYTES
@@ -184,7 +199,7 @@ def _petabyte(
         ],
         [
             "listing",
-            f"{lists_a_run:,.0f} requests and {look_secs:.0f} CPU s a run below {prefixes:,.0f} prefixes",
+            f"{lists_a_run:,.0f} requests a run below {prefixes:,.0f} prefixes",
             (
                 f"{lists / 1e6:.0f} M requests a day with a run every five minutes, about "
                 f"{lists / 1e6 * PRICE_OF_A_MILLION_LISTS:,.0f} USD"

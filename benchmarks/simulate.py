@@ -21,7 +21,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from simulated_bucket import PER_DAY, SimulatedBucket
+from simulated_bucket import MIDDLE, PER_DAY, SimulatedBucket
 
 from ktrans.api import Budget, Context, Plan, Receipt
 from ktrans.api.state import StateStore
@@ -39,6 +39,7 @@ FIRST = date(2026, 1, 1)
 BUDGET = Budget(10_000, 512 << 20)
 """What `engine.epoch_splits` and `engine.epoch_size` are by default."""
 LEDGER = {"decoded": {"rows": 5_000_000, "bytes": 1 << 40, "packets": 1 << 30}, "stages": []}
+TEMPLATE = f"*/{MIDDLE}/*/%Y/%m/%d/"
 _REPORTS = 10
 
 
@@ -177,15 +178,13 @@ def simulate_plan(objects: int, prefixes: int, lookback: str, folder: Path) -> d
             began, cpu, had = now, used, simulation.objects
 
         simulation.catch_up(progress)
-        again = time.process_time()
-        late = make_source(bucket, clock, lookback=lookback)
         requests = dict(bucket.requests)
-        nothing = late.plan(simulation.position, store.memory(NAME), BUDGET)
-        again = time.process_time() - again
-        assert nothing is None
-        assert simulation.objects == count
         source.close()
-        late.close()
+        assert simulation.objects == count
+        looks = [
+            look_again(bucket, clock, simulation, layout=layout, lookback=lookback)
+            for layout in ("auto", TEMPLATE)
+        ]
         return {
             "objects": count,
             "prefixes": accounts * regions,
@@ -194,11 +193,26 @@ def simulate_plan(objects: int, prefixes: int, lookback: str, folder: Path) -> d
             "record_cpu_secs": simulation.record_secs,
             "listing_alone_cpu_secs": alone,
             "first_plan_cpu_secs": first_plan,
-            "nothing_new_cpu_secs": again,
-            "nothing_new_requests": sum(bucket.requests.values()) - sum(requests.values()),
+            "nothing_new": looks,
             "requests": requests,
             "steps": steps,
         }
+
+
+def look_again(
+    bucket: SimulatedBucket, clock: MovableClock, simulation: Simulation, **options: Any
+) -> dict[str, Any]:
+    """Let a new process look for what is new when nothing is; return what it costs."""
+    bucket.requests.clear()
+    bucket.listed = 0
+    source = make_source(bucket, clock, **options)
+    began = time.process_time()
+    found = source.plan(simulation.position, simulation.store.memory(NAME), BUDGET)
+    secs = time.process_time() - began
+    source.close()
+    assert found is None
+    requests = dict(bucket.requests)
+    return {**options, "cpu_secs": secs, "listed": bucket.listed, "requests": requests}
 
 
 def simulate_state(

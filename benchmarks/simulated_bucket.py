@@ -18,7 +18,9 @@ EVERY_SECS = 300
 PER_DAY = 86_400 // EVERY_SECS
 _DELAY_SECS = 90
 _PAGE = 1000
-_MIDDLE = "vpcflowlogs"
+MIDDLE = "vpcflowlogs"
+_MIX = 0x9E3779B97F4A7C15F39CC0605CEDC835
+"""Makes of a number what looks like a hash, so that names and versions compress as badly as real ones."""
 
 
 class SimulatedBucket:
@@ -46,7 +48,7 @@ class SimulatedBucket:
         """List what is below a prefix, in the order of the keys, a page at a time."""
         left = 0
         for account, region, day in self._folders(prefix):
-            base = f"AWSLogs/{account}/{_MIDDLE}/{region}/{day:%Y/%m/%d}/"
+            base = f"AWSLogs/{account}/{MIDDLE}/{region}/{day:%Y/%m/%d}/"
             if not (base.startswith(prefix) or prefix.startswith(base)):
                 continue
             for info in self._of_day(base, account, region, day, prefix, after):
@@ -64,7 +66,13 @@ class SimulatedBucket:
         account, region = parts[1:2], parts[3:4]
         accounts = account if account and account[0] in self._known else self._accounts
         regions = region if region and region[0] in self._known else self._regions
-        days = list(self._days())
+        date_parts = parts[4:7]
+        if len(parts) > 7:  # a day's own folder
+            days = [
+                day for day in [date(*map(int, date_parts))] if self._first <= day <= self._last()
+            ]
+        else:
+            days = list(self._days())
         return ((a, r, day) for a in accounts for r in regions for day in days)
 
     def _of_day(
@@ -73,19 +81,23 @@ class SimulatedBucket:
         begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
         over = (self._clock.now() - begin).total_seconds() - EVERY_SECS - _DELAY_SECS
         count = min(PER_DAY, max(0, int(over // EVERY_SECS) + 1))
-        head = f"{base}{account}_{_MIDDLE}_{region}_fl-0a1b2c3d4e5f_{day:%Y%m%d}T"
+        place = (day.toordinal() * 1000 + int(account) % 997) * PER_DAY
+        head = f"{base}{account}_{MIDDLE}_{region}_fl-0a1b2c3d4e5f_{day:%Y%m%d}T"
         with self._lock:
             self.listed += count
         for number in range(count):
             minutes = 5 * number
-            mark = f"{day.toordinal() * PER_DAY + number:08x}"
-            key = f"{head}{minutes // 60:02}{minutes % 60:02}Z_{mark}.log.gz"
+            mark = f"{(place + number) * _MIX % (1 << 128):032x}"
+            key = f"{head}{minutes // 60:02}{minutes % 60:02}Z_{mark[:8]}.log.gz"
             if key > after and key.startswith(prefix):
                 modified = begin + timedelta(seconds=EVERY_SECS * (number + 1) + _DELAY_SECS)
-                yield ObjectInfo(key, self._size, f"{account}{mark:>20}", modified)
+                yield ObjectInfo(key, self._size, mark, modified)
+
+    def _last(self) -> date:
+        return self._clock.now().date()
 
     def _days(self) -> Iterator[date]:
-        day, last = self._first, self._clock.now().date()
+        day, last = self._first, self._last()
         while day <= last:
             yield day
             day += timedelta(days=1)
@@ -98,7 +110,7 @@ class SimulatedBucket:
         names: dict[int, list[str]] = {
             0: ["AWSLogs"],
             1: self._accounts,
-            2: [_MIDDLE],
+            2: [MIDDLE],
             3: self._regions,
         }
         depth, first_date = len(parts), 4

@@ -136,6 +136,31 @@ def test_a_case_without_a_table_of_its_own_gets_one(harness):
     assert page.block({}, "partitions") == page.NOT_YET
 
 
+@pytest.mark.slow
+def test_a_simulation_lists_and_records_every_object_once_and_fills_its_page(harness, tmp_path):
+    import page
+    import scale_tables
+
+    out = tmp_path / "scale.json"
+    script = str(BENCHMARKS / "bench_scale.py")
+    subprocess.run([sys.executable, script, "--quick", "--out", str(out)], check=True)
+    scale = json.loads(out.read_text())
+    cases = scale["cases"]
+    assert cases["plan"]["objects"] == cases["plan"]["steps"][-1]["objects"] == 20_000
+    state = cases["state-sqlite"]
+    assert sum(step["objects"] for step in state["steps"]) == state["objects"]
+    # What is remembered is that of one day, however many there were.
+    assert state["steps"][-1]["remembered"] < 1.1 * state["steps"][-1]["objects"]
+    auto, template = cases["listing"]["nothing_new"]
+    assert template["requests"]["level"] < auto["requests"]["level"] / 10
+    results = results_of(**{"v2-parquet": case_of("AWS", contender_of("ktrans", 2, rows=10**6))})
+    for name in page.blocks(page.DOCS / "scaling.md"):
+        text = scale_tables.block(scale, results, name)
+        assert text != scale_tables.NOT_YET, name
+        assert scale_tables.block({}, {}, name) == scale_tables.NOT_YET
+    assert "| rows | 0.50 M a CPU second | 103 M a second | 207 cores" in text
+
+
 def test_the_pages_hold_the_figures_that_are_kept(harness):
     """`make bench-report` was called after the last measurement."""
     import page
