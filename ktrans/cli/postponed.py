@@ -47,13 +47,11 @@ POSTPONED: dict[str, dict[str, Any]] = {
     "tenacity": {},
     # On import, pyarrow.compute parses the docstrings of all options to write those of its functions.
     "pyarrow.vendored.docscrape": {"NumpyDocString": _NoDocs},
-    # pydantic would read the metadata of all installed packages to find plugins of its own.
-    "pydantic.plugin._loader": {"get_plugins": tuple},
 }
 """Modules that are postponed, and what stands for some of their attributes until they are imported."""
 
 
-_PLAIN = {"pyarrow.vendored.docscrape", "pydantic.plugin._loader"}
+_PLAIN = {"pyarrow.vendored.docscrape"}
 """Modules, no packages, of which others import names that something stands for."""
 
 
