@@ -26,7 +26,7 @@ from ktrans.state.epochs import Epoch
 if TYPE_CHECKING:
     from ktrans.engine.job import EpochPart
 
-SETTLE_SECS = 5.0
+SETTLE_SECS = 10.0
 """How long to wait for workers that were told to stop; after that their answers are not needed."""
 
 _Future = Future[dict[str, Any]]

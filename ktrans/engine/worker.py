@@ -154,8 +154,8 @@ def _do(job: Job, kept: _Kept, answer: Answer) -> None:
         number = EpochId(job.definition.name, job.epoch.number, job.epoch.history)
         limits = _TaskLimits(context, epoch)
         task = Task(context, epoch, TaskId(number, job.task), limits, _share(job, context, epoch))
-        future = thread.submit(copy_context().run, task.run)
         try:
+            future = thread.submit(copy_context().run, task.run)
             thread.wait([future])
         except KeyboardInterrupt:
             kept.abandoned.set()

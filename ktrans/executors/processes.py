@@ -45,22 +45,24 @@ class ProcessesExecutor(Executor[ProcessesExecutorConfig]):
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._busy: set[_Worker] = set()
         self._futures: set[Future[dict[str, Any]]] = set()
+        self._cancelled = 0
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="process")
 
     def submit(self, job: dict[str, Any]) -> Future[dict[str, Any]]:
         """Begin a job in an idle process, or in a new one while there may be more."""
         assert self._pool is not None
-        future = self._pool.submit(self._do, job)
+        future = self._pool.submit(self._do, job, self._cancelled)
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
         return future
 
     def cancel(self) -> None:
         """Drop the jobs that have not begun, and interrupt the others."""
+        self._cancelled += 1
         for future in list(self._futures):
             future.cancel()
         for worker in list(self._busy):
-            worker.interrupt()
+            worker.send(STOP)
 
     def close(self) -> None:
         """End the processes; one that does not stop its job in time is killed."""
@@ -75,15 +77,21 @@ class ProcessesExecutor(Executor[ProcessesExecutorConfig]):
         while not self._idle.empty():
             self._idle.get().end()
 
-    def _do(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Let a process do a job; called in a thread of the pool."""
+    def _do(self, job: dict[str, Any], cancelled: int) -> dict[str, Any]:
+        """Let a process do a job; called in a thread of the pool.
+
+        `cancelled` is how often jobs had been cancelled when this one was submitted.
+        """
         try:
             worker = self._idle.get_nowait()
         except queue.Empty:
             worker = _Worker(self._reference)
         self._busy.add(worker)
         try:
-            answer = worker.ask(job)
+            worker.send(json.dumps(job).encode() + b"\n")
+            if cancelled != self._cancelled:  # before there was a process to tell
+                worker.send(STOP)
+            answer = worker.receive()
         except BaseException:
             worker.end()
             raise
@@ -107,15 +115,20 @@ class _Worker:
             start_new_session=True,  # a terminal's Ctrl-C is for the run
         )
 
-    def ask(self, job: dict[str, Any]) -> bytes:
-        """Send a job; return its answer.
+    def send(self, line: bytes) -> None:
+        """Send a job, or STOP; nothing happens if the process has died."""
+        assert self._process.stdin is not None
+        with suppress(OSError, ValueError):
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+
+    def receive(self) -> bytes:
+        """Wait for the answer to the job.
 
         Raises:
             WorkerLostError: the process has died.
         """
         assert self._process.stdout is not None
-        with suppress(BrokenPipeError):
-            self._send(json.dumps(job).encode() + b"\n")
         answer = self._process.stdout.readline()
         if not answer.endswith(b"\n"):
             how = how_it_ended(self._process.wait())
@@ -125,11 +138,6 @@ class _Worker:
             )
         return answer
 
-    def interrupt(self) -> None:
-        """Interrupt the job."""
-        with suppress(OSError, ValueError):
-            self._send(STOP)
-
     def end(self) -> None:
         """End the process at once."""
         self._process.kill()
@@ -138,8 +146,3 @@ class _Worker:
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
-
-    def _send(self, line: bytes) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line)
-        self._process.stdin.flush()

@@ -44,6 +44,16 @@ def ktrans_components():
 '''
 
 
+ROLLUP = """
+enrichers:
+  - type: rollup
+    window: 1h
+    group_by: [src_addr, dst_port]
+    aggregates: {bytes: sum, packets: sum, flows: count}
+    flush: at_end
+"""
+
+
 @pytest.fixture
 def spread(site):
     """A site whose tasks run in two processes."""
@@ -173,6 +183,21 @@ def test_logs_of_workers_name_their_run_and_task(spread, logs, tmp_path, monkeyp
     for line in lines:
         assert (line["pipeline"], line["component"], line["epoch"]) == ("site", "decoder", 1)
         assert line["run_id"] == spread.receipt["run_id"]
+
+
+@pytest.mark.slow
+def test_processes_share_a_rollup(spread, clean, logs):
+    """Each task makes totals of its rows, and the run adds them up."""
+    logs(0, 40)
+    for one, executor in ((spread, "processes"), (clean, "threads")):
+        one.extra = ROLLUP
+        one.write_config(**{**PROCESSES, "executor": executor})
+        one.config.write_text(one.config.read_text().replace("{start_time:", "{window_start:"))
+        assert one.run("-v") == 0, one.stderr
+    for sink in ("lake", "lines"):
+        assert contents(spread, sink) == contents(clean, sink)
+    assert spread.receipt["ledger"] == clean.receipt["ledger"]
+    assert spread.hidden() == []
 
 
 @pytest.mark.slow

@@ -5,13 +5,11 @@ import importlib
 
 import pytest
 
-from ktrans.api import KINDS
+from ktrans.cli.new_plugin import TEMPLATE_KINDS
 from ktrans.tools.new_plugin import write_plugin
 
-OFFERED = [kind for kind in KINDS if kind != "state"]
 
-
-@pytest.mark.parametrize("kind", OFFERED)
+@pytest.mark.parametrize("kind", TEMPLATE_KINDS)
 def test_a_new_plugin_imports_the_public_names_only(tmp_path, kind):
     write_plugin(f"new-{kind}", kind, tmp_path)
     imported = [
