@@ -65,7 +65,7 @@ class AwsMetadataEnricherConfig(AwsConfig, type="aws_metadata"):
     snapshot: str | None = Field(
         None,
         description="Snapshot file, written by `python -m ktrans_aws.snapshot`; by default EC2 is"
-        " asked.",
+        " asked once a run, and tasks run in one process.",
         examples=["interfaces.json"],
     )
     regions: list[str] | None = Field(

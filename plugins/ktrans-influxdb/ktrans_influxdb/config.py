@@ -102,7 +102,7 @@ class InfluxdbSinkConfig(InfluxFormatConfig, type="influxdb"):
         ge=1,
         description="Maximum number of series (distinct combinations of tag values) of a run. A run"
         " that would exceed it stops, since an index that outgrows the server's memory is hard to"
-        " reduce. null turns the check off.",
+        " reduce. They are counted in one process, where tasks run then; null turns the check off.",
         examples=[1_000_000, None],
     )
 

@@ -43,7 +43,7 @@ class KafkaSinkConfig(KafkaConfig, type="kafka"):
         100,
         ge=1,
         description="The run stops when the rows have more topics than this, which is most likely a"
-        " wrong column.",
+        " wrong column. They are counted in one process: tasks run there if `topic` has columns.",
         examples=[100],
     )
     encoding: Encoding = Field(
@@ -128,7 +128,8 @@ class KafkaSinkConfig(KafkaConfig, type="kafka"):
         "exactly_once",
         description="`exactly_once` writes in transactions: consumers with"
         " `isolation.level=read_committed` see each row once. `at_least_once` is for brokers without"
-        " transactions: after a crash the rows of an epoch are sent again.",
+        " transactions: after a crash the rows of an epoch are sent again. A transaction is committed"
+        " by the process that wrote it, so tasks with transactions run in one process.",
         examples=["exactly_once", "at_least_once"],
     )
     idempotence: bool = Field(

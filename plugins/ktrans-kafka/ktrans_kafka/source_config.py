@@ -54,7 +54,8 @@ class KafkaSourceConfig(KafkaConfig, type="kafka"):
         default=None,
         min_length=1,
         description="Consumer group, to share the topics with other processes, and to see its lag with"
-        " the tools of the cluster.",
+        " the tools of the cluster. Only the member itself may read what it has claimed, so tasks run"
+        " in one process.",
         examples=["flows-to-lake"],
     )
     framing: Literal["lines", "object"] = Field(

@@ -45,7 +45,8 @@ class SqlEnricherConfig(ComponentConfig, type="sql"):
     )
     files: bool = Field(
         default=False,
-        description="Whether the query may read files and URLs (read_csv and similar functions).",
+        description="Whether the query may read files and URLs (read_csv and similar functions). "
+        "Tasks run on machines that see the same files.",
         examples=[True],
     )
 
