@@ -32,7 +32,7 @@ class MergedTasks:
         self._task: Task | None = None
         states = EnricherStates(context.store, context.assembly.pipeline.name, epoch)
         at = context.assembly.merge_at
-        if at is None or len(epoch.tasks) == 1:
+        if at is None or len(epoch.tasks) <= 1:
             self.share = Whole(states)
             return
         merging = context.assembly.enrichers[at][1]
@@ -49,7 +49,11 @@ class MergedTasks:
         return whole and bool(stateful_enrichers(self._context.assembly.enrichers))
 
     def keep(self, index: int, result: TaskResult) -> TaskResult:
-        """Keep the partial result of a task for the merge; return the rest."""
+        """Keep the partial result of a task for the merge, and return the rest of the result.
+
+        Raises:
+            RunError: the disk does not take it.
+        """
         if result.partial is None:
             return result
         self._partials.keep(index, result.partial)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from collections.abc import Iterator
 
 from ktrans.api import RunError
@@ -13,15 +12,11 @@ MEMORY_BYTES = 64 << 20
 
 
 class Partials:
-    """Partial results by the number of their task; those beyond a bound wait in a file without a name.
-
-    Tasks add theirs from several threads; then one thread reads.
-    """
+    """Partial results by the number of their task; those beyond a bound wait in a file without a name."""
 
     def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
         self._file = tempfile.SpooledTemporaryFile(memory_bytes, prefix="ktrans-")  # noqa: SIM115
         self._places: dict[int, tuple[int, int]] = {}
-        self._lock = threading.Lock()
 
     def keep(self, index: int, partial: bytes) -> None:
         """Keep the partial result of a task.
@@ -29,20 +24,19 @@ class Partials:
         Raises:
             RunError: the disk does not take it.
         """
-        with self._lock:
-            try:
-                start = self._file.seek(0, 2)
-                self._file.write(partial)
-                self._file.flush()
-            except OSError as error:
-                raise RunError(
-                    "cannot keep partial results in the temporary folder "
-                    f"{tempfile.gettempdir()}: {error.strerror or error}",
-                    code="spill_failed",
-                    hint="make room there, name another folder in TMPDIR, or make epochs smaller "
-                    "(engine.epoch_size)",
-                ) from None
-            self._places[index] = (start, len(partial))
+        try:
+            start = self._file.seek(0, 2)
+            self._file.write(partial)
+            self._file.flush()
+        except OSError as error:
+            raise RunError(
+                "cannot keep partial results in the temporary folder "
+                f"{tempfile.gettempdir()}: {error.strerror or error}",
+                code="spill_failed",
+                hint="make room there, name another folder in TMPDIR, or make epochs smaller "
+                "(engine.epoch_size)",
+            ) from None
+        self._places[index] = (start, len(partial))
 
     def read(self) -> Iterator[bytes]:
         """Yield the partial results in the order of their tasks."""

@@ -25,8 +25,8 @@ class Share(abc.ABC):
     """What a task does of a pipeline.
 
     Attributes:
-        merge_at: the number of the enricher that other tasks do a part of, see `Assembly.merge_at`;
-            None if there are no others.
+        merge_at: the number of the enricher that several tasks share, see `Assembly.merge_at`; None
+            if the task does all of the pipeline.
     """
 
     merge_at: int | None

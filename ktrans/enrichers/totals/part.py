@@ -1,6 +1,6 @@
 """The totals of one task of an epoch: gathered there, and merged with those of the other tasks later.
 
-They travel as one text of bytes: a list of pieces, each with its tables in Arrow's stream format.
+They travel as bytes: a list of pieces, each with its tables in Arrow's stream format.
 """
 
 from __future__ import annotations
