@@ -268,12 +268,14 @@ def _compact(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """Return a column of a type with the values that its rows use, in the order of their use."""
     if not pa.types.is_dictionary(kind):
         return column
-    used = column.indices.dictionary_encode()
-    return pa.DictionaryArray.from_arrays(
-        used.indices.cast(kind.index_type),
-        column.dictionary.take(used.dictionary),
-        ordered=kind.ordered,
-    )
+    if len(column.dictionary) == 1 and column.null_count < len(column):
+        indices, values = column.indices, column.dictionary
+    else:
+        used = column.indices.dictionary_encode()
+        indices, values = used.indices, column.dictionary.take(used.dictionary)
+    if indices.type != kind.index_type:
+        indices = indices.cast(kind.index_type)
+    return pa.DictionaryArray.from_arrays(indices, values, ordered=kind.ordered, safe=False)
 
 
 def _aligned(block: Block, schema: pa.Schema) -> Sequence[pa.Array | None]:

@@ -69,6 +69,14 @@ class Buffering(Protocol):
         """Write what is buffered."""
 
 
+@runtime_checkable
+class Choosing(Protocol):
+    """A format's writer that cannot put every batch into every file."""
+
+    def takes(self, encoded: Encoded) -> bool:
+        """Return whether the file can hold a batch; if not, another file is begun for it."""
+
+
 @dataclass(slots=True)
 class _OpenFile:
     file: NewFile
@@ -88,6 +96,10 @@ class _OpenFile:
     def buffered(self) -> int:
         """Bytes that the format buffers."""
         return self.writer.buffered_bytes if isinstance(self.writer, Buffering) else 0
+
+    def takes(self, part: Encoded) -> bool:
+        """Return whether the format can put rows into this file."""
+        return not isinstance(self.writer, Choosing) or self.writer.takes(part)
 
 
 class OpenFiles:
@@ -136,7 +148,11 @@ class OpenFiles:
 
     def write(self, key: Key, part: Encoded) -> None:
         """Add rows to the file of a partition, and close it if it is full."""
-        file = self._open.get(key) or self._begin(key)
+        file = self._open.get(key)
+        if file is not None and not file.takes(part):
+            self.end(key)
+            file = None
+        file = file or self._begin(key)
         file.writer.write(part)
         file.given_bytes += part.nbytes
         file.idle = False

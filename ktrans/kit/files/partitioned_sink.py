@@ -66,12 +66,12 @@ class PartitionedSinkConfig(ComponentConfig):
         examples=[128 << 20],
     )
     buffer_size: Size = Field(
-        128 << 20,
+        256 << 20,
         ge=1 << 16,
         le=1 << 30,
         description="How much a task keeps in memory for its files: rows that are gathered by"
         " partition, and row groups. Beyond it gathered rows wait on the disk.",
-        examples=[256 << 20],
+        examples=[512 << 20],
     )
     keep_partition_columns: bool = Field(
         True,
