@@ -106,7 +106,6 @@ class SimulatedBucket:
         """List the folders directly in a folder."""
         self._count("level")
         parts = prefix.rstrip("/").split("/") if prefix else []
-        days = [f"{day:%Y/%m/%d}".split("/") for day in self._days()]
         names: dict[int, list[str]] = {
             0: ["AWSLogs"],
             1: self._accounts,
@@ -116,8 +115,10 @@ class SimulatedBucket:
         depth, first_date = len(parts), 4
         found = names.get(depth)
         if found is None:
-            have = parts[first_date:]
-            found = sorted({day[len(have)] for day in days if day[: len(have)] == have})
+            have = tuple(int(part) for part in parts[first_date:])
+            dates = ((day.year, day.month, day.day) for day in self._days())
+            numbers = {each[len(have)] for each in dates if each[: len(have)] == have}
+            found = [f"{number:02}" for number in sorted(numbers)]
         return (f"{prefix}{name}/" for name in found)
 
     def stat(self, key: str) -> ObjectInfo | None:

@@ -123,18 +123,19 @@ class TransactionLog:
                 raise _MovedError(self.bucket.uri(self.key(number)))
         with ThreadPoolExecutor(READERS, thread_name_prefix="state") as readers:
             found = list(readers.map(self._read, keys))
-        entries = [
-            self._entry(key, self._unpacked(key, data))
-            for key, data in zip(keys, found, strict=True)
-        ]
-        first = entries[0]["state"] if entries else STATE_VERSION
+        size, count = sum(map(len, found)), len(found)
+        first = self._entry(keys[0], found[0])["state"] if found else STATE_VERSION
         database = SqliteDatabase(MEMORY, image, version=0 if image is not None else first)
-        for entry in entries:
-            _replay(database, entry)
-        database.migrate(STATE_VERSION)
-        return LoadedLog(
-            database, base + len(keys), len(keys), sum(len(data) for data in found), len(packed)
-        )
+        del image
+        try:
+            # One at a time: an entry may hold the plan of thousands of objects.
+            for key in keys:
+                _replay(database, self._entry(key, found.pop(0)))
+            database.migrate(STATE_VERSION)
+        except BaseException:
+            database.close()
+            raise
+        return LoadedLog(database, base + count, count, size, len(packed))
 
     def _read(self, key: str) -> bytes:
         found = self.bucket.read(key)
@@ -150,8 +151,9 @@ class TransactionLog:
         return text
 
     def _entry(self, key: str, data: bytes) -> dict[str, Any]:
+        text = self._unpacked(key, data)
         try:
-            entry = json.loads(data)
+            entry = json.loads(text)
             version = entry["state"]
         except (ValueError, KeyError, TypeError) as error:
             raise self._damaged(key) from error
