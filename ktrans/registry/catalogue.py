@@ -209,6 +209,8 @@ class Catalogue:
             ) from error
 
     def _unknown(self, kind: Kind, name: str) -> KtransError:
+        from ktrans.registry.wording import an
+
         well_known: dict[str, str] = {}
         for _, types in self.ask("ktrans_known_types"):
             well_known = {**types, **well_known}
@@ -227,7 +229,7 @@ class Catalogue:
         hint = f"installed {kind}s: {listed(known)}"
         elsewhere = [k for k in KINDS if (k, name) in self._loaded.offers]
         if elsewhere:
-            hint = f"{name} is a {' and a '.join(elsewhere)}; {hint}"
+            hint = f"{name} is {' and '.join(map(an, elsewhere))}; {hint}"
         elif name in well_known:
             hint = f"{name} comes with the plugin {plugin}, which is not installed; {hint}"
         elif close := near(name, known):

@@ -18,7 +18,7 @@ from ktrans.registry.options import unit_of
 from ktrans.registry.redaction import learn_secrets, secrets_of
 from ktrans.registry.suggest import listed, near
 from ktrans.registry.values import Resolved, is_secret, plain, scrub, secret_values
-from ktrans.registry.wording import expectation, say
+from ktrans.registry.wording import an, expectation, say
 
 if TYPE_CHECKING:
     from ktrans.api.spec import Kind, Spec
@@ -82,7 +82,7 @@ def validate_component(
     example = f"for example {{type: {known[0] if known else '...'}}}"
     if not isinstance(raw, dict):
         hint = f"write {{type: {raw}}}" if isinstance(raw, str) and raw in known else example
-        message = f"a {kind} must be a mapping with `type`, not {say(raw)}"
+        message = f"{an(kind)} must be a mapping with `type`, not {say(raw)}"
         return None, [Problem((), "wrong_type", message, hint)]
     name = raw.get("type")
     if name is None:
@@ -90,7 +90,7 @@ def validate_component(
         return None, [Problem(("type",), "missing_type", f"this {kind} has no `type`", hint)]
     if isinstance(name, Resolved) or not isinstance(name, str):
         hint = f"installed {kind}s: {listed(known)}"
-        message = f"the `type` of a {kind} must be a text without references"
+        message = f"the `type` of {an(kind)} must be a text without references"
         return None, [Problem(("type",), "wrong_type", message, hint)]
     try:
         model = catalogue.model(kind, name)

@@ -63,6 +63,11 @@ _LIMITS: dict[str, str] = {
 }
 
 
+def an(noun: str) -> str:
+    """Return a noun with its article."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
 def expectation(detail: Mapping[str, Any], unit: Unit | None = None) -> str:
     """Complete the sentence "must be ..." for one detail of a pydantic ValidationError."""
     code = detail["type"]
