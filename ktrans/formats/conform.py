@@ -1,4 +1,4 @@
-"""Casts batches to the schema of a container file."""
+"""Casts batches to the schema of a container file, and lists its leaves."""
 
 from __future__ import annotations
 
@@ -66,3 +66,20 @@ def _conform(column: Any, kind: pa.DataType) -> pa.Array:
         column = column.cast(column.type.value_type).dictionary_encode()
     column = compact(column)
     return column if column.type == kind else column.cast(kind)
+
+
+def leaves(name: str, kind: pa.DataType) -> dict[str, pa.DataType]:
+    """Return a column's leaves by their paths in Parquet."""
+    if pa.types.is_map(kind):
+        return {
+            **leaves(f"{name}.key_value.key", kind.key_type),
+            **leaves(f"{name}.key_value.value", kind.item_type),
+        }
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return leaves(f"{name}.list.element", kind.value_type)
+    if pa.types.is_struct(kind):
+        members: dict[str, pa.DataType] = {}
+        for field in kind:
+            members |= leaves(f"{name}.{field.name}", field.type)
+        return members
+    return {name: kind}

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, Encoded, Format, FormatWriter
-from ktrans.formats.conform import conform, storable
+from ktrans.formats.conform import conform, leaves, storable
 from ktrans.kit.files.compression import OutputStream
 from ktrans.kit.units import Size
 
@@ -83,6 +83,20 @@ class ParquetFormatConfig(ComponentConfig, type="parquet"):
         " smaller and faster than as they are. Such a column is not encoded by dictionary.",
         examples=[["source_pos"]],
     )
+    byte_stream_split: tuple[str, ...] = Field(
+        (),
+        description="Columns of numbers to store byte by byte (BYTE_STREAM_SPLIT) instead of by"
+        " dictionary: counters and ports take less time and space so. Not every engine reads it for"
+        " whole numbers (pyarrow, DuckDB and Polars do): try yours first.",
+        examples=[["src_port", "dst_port", "packets", "bytes"]],
+    )
+    null_columns: Literal["write", "omit"] = Field(
+        "write",
+        description="Whether a file has the columns that are null in all its rows. Without them it"
+        " is smaller and written faster, but files differ in their columns, so that whoever reads"
+        " several must join them by name.",
+        examples=["write", "omit"],
+    )
 
     @model_validator(mode="after")
     def _level_fits(self) -> ParquetFormatConfig:
@@ -90,6 +104,18 @@ class ParquetFormatConfig(ComponentConfig, type="parquet"):
         if level is not None and level not in _LEVELS.get(self.compression, ()):
             raise ValueError(f"compression {self.compression} has no level {level}")
         return self
+
+    @model_validator(mode="after")
+    def _one_encoding(self) -> ParquetFormatConfig:
+        if both := sorted({*self.delta} & {*self.byte_stream_split}):
+            raise ValueError(f"columns in `delta` and `byte_stream_split`: {', '.join(both)}")
+        return self
+
+    def encodings(self, schema: pa.Schema) -> dict[str, str]:
+        """Return the encodings of the columns for which one is chosen."""
+        chosen = dict.fromkeys(self.delta, "DELTA_BINARY_PACKED")
+        chosen |= dict.fromkeys(self.byte_stream_split, "BYTE_STREAM_SPLIT")
+        return {name: chosen[name] for name in schema.names if name in chosen}
 
 
 class ParquetFormat(Format[ParquetFormatConfig]):
@@ -118,6 +144,12 @@ class ParquetFormat(Format[ParquetFormatConfig]):
                     field="delta",
                     code="column_type",
                 )
+            if field.name in self.config.byte_stream_split and not _is_number(field.type):
+                raise ConfigError(
+                    f"`byte_stream_split` is for numbers, but {field.name} is {field.type}",
+                    field="byte_stream_split",
+                    code="column_type",
+                )
         unusual = [field for field in schema if not _is_usual(field.type)]
         if unusual:
             storable(
@@ -125,7 +157,7 @@ class ParquetFormat(Format[ParquetFormatConfig]):
                 "Parquet",
                 lambda part: self._writer(pa.BufferOutputStream(), part).close(),
             )
-        for option in ("statistics", "dictionary", "delta"):
+        for option in ("statistics", "dictionary", "delta", "byte_stream_split"):
             value = getattr(self.config, option)
             missing = [name for name in value if name not in schema.names]
             if not isinstance(value, str) and missing and option in self.config.model_fields_set:
@@ -159,10 +191,7 @@ class ParquetFormat(Format[ParquetFormatConfig]):
             compression=config.compression,
             compression_level=level,
             use_dictionary=self._dictionary(schema),
-            column_encoding={
-                field.name: "DELTA_BINARY_PACKED" for field in schema if field.name in config.delta
-            }
-            or None,
+            column_encoding=config.encodings(schema) or None,
             write_statistics=self._chosen(config.statistics, schema),
             max_rows_per_page=_PAGE_ROWS,
             write_batch_size=_STEP_ROWS,
@@ -172,41 +201,52 @@ class ParquetFormat(Format[ParquetFormatConfig]):
     def _dictionary(self, schema: pa.Schema) -> bool | list[str]:
         chosen = self._chosen(self.config.dictionary, schema)
         if chosen is True:
-            chosen = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
-        return chosen and [leaf for leaf in chosen if leaf not in self.config.delta]
+            chosen = [leaf for field in schema for leaf in leaves(field.name, field.type)]
+        encoded = self.config.encodings(schema)
+        return chosen and [leaf for leaf in chosen if leaf not in encoded]
 
     def _chosen(self, option: str | tuple[str, ...], schema: pa.Schema) -> bool | list[str]:
         if not isinstance(option, str):
             chosen = [field for field in schema if field.name in option]
-            return [leaf for field in chosen for leaf in _leaves(field.name, field.type)] or False
+            return [leaf for field in chosen for leaf in leaves(field.name, field.type)] or False
         if option == "auto":
             return [
                 leaf
                 for field in schema
-                for leaf, kind in _leaves(field.name, field.type).items()
+                for leaf, kind in leaves(field.name, field.type).items()
                 if not _wide(kind)
             ] or False
         return option == "all"
 
 
 class ParquetFormatWriter(FormatWriter):
-    """Buffers batches to row groups; `tell` estimates the size of what is buffered."""
+    """Buffers batches to row groups; `tell` estimates the size of what is buffered.
+
+    The first row group decides which columns the file has. A batch that needs more of them begins
+    a new file: see `takes`.
+    """
 
     def __init__(self, owner: ParquetFormat, stream: BinaryIO) -> None:
         given: Any = stream
         self._output = given if isinstance(given, OutputStream) else OutputStream(given.write)
         self._sink = pa.BufferedOutputStream(pa.PythonFile(self._output, mode="w"), _BUFFER_BYTES)
-        self._schema = owner._schema  # noqa: SLF001  # one component, two classes
+        self._owner = owner
         self._config = owner.config
+        self._schema = owner._schema  # noqa: SLF001  # one component, two classes
+        self._absent: list[str] = []
         self._footers: list[Any] = []
-        self._writer = owner._writer(self._sink, self._schema, self._footers)  # noqa: SLF001
+        self._writer: Any = None
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._given_bytes = 0
         self.buffered_bytes = 0
 
+    def takes(self, encoded: Encoded) -> bool:
+        """Return whether the file has all columns in which the batch has values."""
+        return all(_all_null(encoded.data.column(name)) for name in self._absent)
+
     def write(self, encoded: Encoded) -> None:
-        """Add a batch; write a row group when there are enough rows."""
+        """Add a batch that the file takes; write a row group when there are enough rows."""
         if not encoded.rows:
             return
         self._pending.append(encoded.data)
@@ -220,16 +260,35 @@ class ParquetFormatWriter(FormatWriter):
         """Write what is buffered as a row group."""
         if not self._pending_rows:
             return
-        table = pa.Table.from_batches(self._pending, self._schema).unify_dictionaries()
+        self._begin()
+        batches = self._pending
+        if self._absent:
+            batches = [batch.select(self._schema.names) for batch in batches]
+        table = pa.Table.from_batches(batches, self._schema).unify_dictionaries()
         self._writer.write_table(table, row_group_size=self._pending_rows)
         self._given_bytes += self.buffered_bytes
         self._pending, self._pending_rows, self.buffered_bytes = [], 0, 0
+
+    def _begin(self) -> None:
+        """Choose the columns by the rows that wait, and begin the file with them."""
+        if self._writer is not None:
+            return
+        if self._config.null_columns == "omit" and self._pending:
+            self._absent = [
+                name
+                for name in self._schema.names
+                if all(_all_null(batch.column(name)) for batch in self._pending)
+            ][: len(self._schema) - 1]  # a file without columns would have no rows either
+            fields = [field for field in self._schema if field.name not in self._absent]
+            self._schema = pa.schema(fields, self._schema.metadata)
+        self._writer = self._owner._writer(self._sink, self._schema, self._footers)  # noqa: SLF001
 
     def __del__(self) -> None:
         # pyarrow's writer of an abandoned file would write the footer when it is freed, to a stream
         # that is closed by then.
         self._output.drop()
-        self._writer.is_open = False
+        if self._writer is not None:
+            self._writer.is_open = False
 
     def tell(self) -> int:
         """Return the bytes written, plus those buffered at the ratio of sizes so far."""
@@ -244,26 +303,18 @@ class ParquetFormatWriter(FormatWriter):
             The number of rows that the footer says.
         """
         self.flush()
+        self._begin()
         self._writer.close()
         self._sink.flush()
         return int(self._footers[0].num_rows)
 
 
-def _leaves(name: str, kind: pa.DataType) -> dict[str, pa.DataType]:
-    """Return a column's leaves by their paths in Parquet."""
-    if pa.types.is_map(kind):
-        return {
-            **_leaves(f"{name}.key_value.key", kind.key_type),
-            **_leaves(f"{name}.key_value.value", kind.item_type),
-        }
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return _leaves(f"{name}.list.element", kind.value_type)
-    if pa.types.is_struct(kind):
-        leaves: dict[str, pa.DataType] = {}
-        for field in kind:
-            leaves |= _leaves(f"{name}.{field.name}", field.type)
-        return leaves
-    return {name: kind}
+def _all_null(column: pa.Array) -> bool:
+    return bool(column.null_count == len(column))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _wide(kind: pa.DataType) -> bool:

@@ -26,8 +26,6 @@ from ktrans.decoders.carriers.messages import (
     Origin,
     Other,
     Run,
-    is_plain,
-    moment,
     with_said,
 )
 from ktrans.decoders.carriers.parts import PartReader
@@ -38,7 +36,6 @@ from ktrans.decoders.read.raw_columns import Path
 from ktrans.kit.text.inflate import (
     codec_of,
     inflate_head,
-    wait_for_more,
 )
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 from ktrans.kit.text.lines import shortened
@@ -50,7 +47,6 @@ DOCUMENT_LINES = 16
 """A JSON document that carries records may be as long as so many lines."""
 
 _CONTAINERS = (ZIP_MAGIC, AVRO_MAGIC, PARQUET_MAGIC)
-_LONGEST_BLOCK = 64 << 20
 _NAMES = tuple(name.encode() for name in envelopes.TEXT_KEYS)
 _QUOTES = b'" \r'
 _BLANK = b"\xef\xbb\xbf \t\r\n"
@@ -104,7 +100,7 @@ class Chain:
         head = inflate_head(raw_head, HEAD_BYTES)
         if head.startswith(_CONTAINERS):
             if head[:4] != raw_head[:4]:
-                payload = self._inflated_whole(payload)
+                payload = self._reader.inflated_whole(payload)
             return self._container(payload, head, origin, depth)
         text = head.lstrip(_BLANK)
         if text.startswith((b"{", b"[")):
@@ -120,55 +116,18 @@ class Chain:
         self, payload: Payload, head: bytes, origin: Origin, depth: int
     ) -> Iterator[Item | Run] | None:
         """Return what an archive or a container of records carries; None if it is left to the decoder."""
-        if head.startswith(ZIP_MAGIC):
-            return self._members(payload, origin, depth + 1)
-        if head.startswith(AVRO_MAGIC):
-            return self._avro(payload, origin, depth + 1)
+        if head.startswith((ZIP_MAGIC, AVRO_MAGIC)):
+            from ktrans.decoders.carriers import containers
+
+            if head.startswith(ZIP_MAGIC):
+                return containers.archived(payload, self, origin, depth + 1)
+            return containers.in_avro(payload, self, origin, depth + 1)
         from ktrans.decoders.carriers import columns
 
         if payload is self._payload and not self._refused and columns.may_read(self._decoder):
             return None
         parts = columns.rows_of(payload, self._decoder)
         return None if parts is None else self._parts(parts, origin, depth + 1)
-
-    def _inflated_whole(self, payload: Payload) -> Payload:
-        """Return an object that only makes sense as a whole, inflated."""
-        inflater = self._reader.inflater(payload)
-        data = b"".join(inflater.chunks())
-        if inflater.problem is not None:
-            wait_for_more(payload, inflater.problem)
-        return BytesPayload(Split(payload.uri, payload.uri), data)
-
-    def _members(self, payload: Payload, origin: Origin, depth: int) -> Iterator[Item | Run]:
-        """Yield what the members of an archive carry."""
-        from ktrans.decoders.carriers import archive
-
-        for number, member in enumerate(archive.members(payload), 1):
-            inner = origin._replace(part=f"{origin.part or ''}/{number}")
-            try:
-                with member.open() as stream:
-                    head = stream.read(HEAD_BYTES)
-                yield from self.part(member, head, inner, depth)
-            except archive.UNREADABLE as error:
-                name = member.info.filename
-                yield Bad("corrupt_stream", b"", f"{name} in the archive: {error}", complete=False)
-
-    def _avro(self, payload: Payload, origin: Origin, depth: int) -> Iterator[Item | Run]:
-        """Yield what the bodies of Avro records carry."""
-        from ktrans.decoders.carriers import avro
-
-        with payload.open() as stream:
-            reader = avro.Reader(stream, _LONGEST_BLOCK)
-            try:
-                for body in reader.bodies():
-                    said = Message(b"", origin, micros=moment(body.time))
-                    for item in self.nested(body.data, origin, depth):
-                        yield with_said(item, said)
-            except avro.Unreadable as error:
-                raise RejectError(f"{payload.uri}: Avro: {error}", code="unknown_format") from error
-        if reader.problem is not None:
-            wait_for_more(payload, reader.problem)
-            yield Bad(reader.problem.reason, b"", reader.problem.message, complete=False)
 
     def _parts(
         self, parts: Iterable[envelopes.Part | Bad], origin: Origin, depth: int
@@ -268,31 +227,54 @@ class Chain:
         if not text.startswith((b"{", b"[")):
             yield from self.text(line, Message(b"", origin), depth)
             return
-        if MARK in text and depth <= MAX_DEPTH:
-            plain = plain_events(text, origin)
-            if plain is not None:
-                yield plain
-                return
         try:
-            value = msgspec.json.decode(text)
+            value, items = self._decoded(text, origin, depth)
         except UNREADABLE_JSON as error:
             yield self._bad("bad_json", text, str(error))
             return
-        yield from self._value(value, text, origin, depth)
+        yield from self._unopened(value, text, origin, depth) if items is None else items
 
-    def _value(self, value: Any, text: bytes, origin: Origin, depth: int) -> Iterator[Item | Run]:
-        """Yield what a JSON value carries, or the value itself, whose text is given."""
-        opened = None
-        if depth <= MAX_DEPTH:
-            opened = envelopes.open_envelope(value, self._is_record)
-        if opened is not None:
-            for part in opened:
-                message = _plain_message(part, origin)
-                if message is not None:
-                    yield message
-                else:
-                    yield from self._part_of_document(part, origin, depth + 1)
-        elif isinstance(value, list):
+    def _inner_document(
+        self, text: bytes, origin: Origin, depth: int
+    ) -> Iterator[Item | Run] | None:
+        """Return what a text within a carrier holds; None if it is no JSON that the decoder might read."""
+        try:
+            value, items = self._decoded(text, origin, depth)
+        except UNREADABLE_JSON:
+            return None
+        if items is None and self._decoder.json_records:
+            return self._unopened(value, text, origin, depth)
+        return items
+
+    def _decoded(
+        self, text: bytes, origin: Origin, depth: int
+    ) -> tuple[Any, Iterator[Item | Run] | None]:
+        """Return a JSON document, and what it carries; None if it is no carrier."""
+        if depth > MAX_DEPTH:
+            return msgspec.json.decode(text), None
+        plain = plain_events(text, origin) if MARK in text else None
+        if plain is not None:
+            return None, iter([plain])
+        value = msgspec.json.decode(text)
+        parts = envelopes.open_envelope(value, self._is_record)
+        return value, None if parts is None else self._opened_parts(parts, origin, depth)
+
+    def _opened_parts(
+        self, parts: Iterator[envelopes.Part], origin: Origin, depth: int
+    ) -> Iterator[Item | Run]:
+        """Yield what the parts of an envelope carry."""
+        for part in parts:
+            message = part.plain_message(origin)
+            if message is not None:
+                yield message
+            else:
+                yield from self._part_of_document(part, origin, depth + 1)
+
+    def _unopened(
+        self, value: Any, text: bytes, origin: Origin, depth: int
+    ) -> Iterator[Item | Run]:
+        """Yield a JSON value that is no envelope, whose text is given, or the elements of a list."""
+        if isinstance(value, list):
             for each in value:
                 yield from self.document(envelopes.as_json(each), origin, depth + 1)
         elif depth or self._decoder.json_records:
@@ -340,37 +322,21 @@ class Chain:
             yield Other()
         elif codec_of(text) == "base64":
             yield from self.nested(text, said.origin, depth)
-        elif text.startswith((b"{", b"[")) and depth <= MAX_DEPTH and self._reads(text):
-            for item in self.document(text, said.origin, depth):
+        elif (
+            text.startswith((b"{", b"["))
+            and depth <= MAX_DEPTH
+            and (items := self._inner_document(text, said.origin, depth)) is not None
+        ):
+            for item in items:
                 yield with_said(item, said)
         elif b"\n" in text or b"\r" in text:
             yield said._replace(text=b" ".join(text.splitlines()))
         else:
             yield said._replace(text=text)
 
-    def _reads(self, text: bytes) -> bool:
-        """Return whether a text is JSON that the decoder might read, or a carrier."""
-        try:
-            value = msgspec.json.decode(text)
-        except UNREADABLE_JSON:
-            return False
-        if self._decoder.json_records:
-            return True
-        return envelopes.open_envelope(value, self._is_record) is not None
-
     def _bad(self, reason: str, raw: bytes, detail: str) -> Bad:
         raw, detail, complete = shortened(raw, detail, self._limits.max_line_bytes)
         return Bad(reason, one_line(raw), detail, complete)
-
-
-def _plain_message(part: envelopes.Part, outer: Origin) -> Message | None:
-    """Return the message of a text that is surely a record on one line; None to look closer."""
-    kind, text, origin, name, micros = part
-    if kind != "text" or not is_plain(text):
-        return None
-    if outer is not NOWHERE:
-        origin = origin.within(outer)
-    return Message(text.encode("utf-8", "replace"), origin, name, micros)
 
 
 def _never(value: Mapping[str, Any]) -> bool:

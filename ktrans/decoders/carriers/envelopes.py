@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from ktrans.decoders.carriers.messages import NOWHERE, Origin, moment
+from ktrans.decoders.carriers.messages import NOWHERE, Message, Origin, is_plain, moment
 
 TEXT_KEYS = ("message", "@message", "log", "logContent", "MESSAGE", "_raw", "event")
 """Members that hold a record as text, as log shippers write it; the first that is text counts."""
@@ -59,6 +59,17 @@ class Part(NamedTuple):
     origin: Origin = NOWHERE
     id: str | None = None
     micros: int | None = None
+
+    def plain_message(self, outer: Origin) -> Message | None:
+        """Return the message of a text that is surely a record on one line; None to look closer.
+
+        Args:
+            outer: where what carries the part was logged.
+        """
+        if self.kind != "text" or not is_plain(self.value):
+            return None
+        origin = self.origin if outer is NOWHERE else self.origin.within(outer)
+        return Message(self.value.encode("utf-8", "replace"), origin, self.id, self.micros)
 
 
 def open_envelope(

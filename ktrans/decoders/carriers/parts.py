@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ktrans.api import Limits, Payload, RejectError
+from ktrans.api import BytesPayload, Limits, Payload, RejectError, Split
 from ktrans.decoders.carriers.messages import Bad
 from ktrans.decoders.carriers.peek import Peeked
-from ktrans.kit.text.inflate import RATIO_FREE_BYTES, Inflater
+from ktrans.kit.text.inflate import RATIO_FREE_BYTES, Inflater, wait_for_more
 from ktrans.kit.text.lines import Lines, Overlong, whole_lines
 
 
@@ -28,6 +28,14 @@ class PartReader:
         """Return the bytes of an object or a part, within the limit of the whole object."""
         inner = payload is not self._payload
         return _Counted(payload, self._limits, self.spent if inner else None)
+
+    def inflated_whole(self, payload: Payload) -> Payload:
+        """Return an object that only makes sense as a whole, inflated."""
+        inflater = self.inflater(payload)
+        data = b"".join(inflater.chunks())
+        if inflater.problem is not None:
+            wait_for_more(payload, inflater.problem)
+        return BytesPayload(Split(payload.uri, payload.uri), data)
 
     def spent(self, size: int) -> None:
         """Count bytes that a part of the object inflated to.

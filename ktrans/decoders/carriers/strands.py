@@ -6,17 +6,24 @@ alike: its decoder is chosen once, and what header lines said holds until the ne
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from ktrans.api import BytesPayload, Decoder, Limits, RejectError, Split
 from ktrans.decoders.carriers.blocks import CarriedBlock, OwnBlock
-from ktrans.decoders.carriers.messages import Bad, Item, Message, Origin, Other, Run
+from ktrans.decoders.carriers.messages import Bad, Item, Message, Origin, Run
 from ktrans.decoders.carriers.said import Said
+from ktrans.decoders.carriers.strand import (
+    Strand,
+    StrandPayload,
+    aside,
+    joined,
+    looks,
+    messages_at,
+    total_of,
+)
 from ktrans.decoders.flow_rule import added
 from ktrans.decoders.frames.block import Block, Refused
 
@@ -24,42 +31,9 @@ _HEAD_BYTES = 16 << 10
 _HEAD_MESSAGES = 200
 _ITEM_BYTES = 64
 _MAX_STRANDS = 1000
-_FIRST_KEY = re.compile(rb'\{\s*"([^"\\]{0,100})"')
 
 Choose = Callable[[str, bytes, str | None], Decoder[Any]]
 """Returns the decoder for records: the object, the first records, and the layout if one is known."""
-
-
-@dataclass(slots=True)
-class _Strand:
-    """Records that belong together.
-
-    Attributes:
-        decoder: reads them; None until it is chosen, or if there is none.
-        fault: why there is none.
-        head: the first of them.
-        size: bytes so far.
-        layout: what a header line said about the following ones.
-    """
-
-    decoder: Decoder[Any] | None = None
-    fault: RejectError | None = None
-    head: bytes = b""
-    size: int = 0
-    layout: str | None = None
-
-
-class _StrandPayload(BytesPayload):
-    """Some more records of a strand; its head are the first ones."""
-
-    def __init__(self, uri: str, data: bytes, strand: _Strand) -> None:
-        super().__init__(Split(uri, uri), data)
-        self.offset = strand.size
-        self._head = strand.head
-
-    def head(self, size: int) -> bytes:
-        """Return the first records of the strand."""
-        return self._head[:size] if self.offset else self.data[:size]
 
 
 class Strands:
@@ -81,7 +55,7 @@ class Strands:
         self._limits = limits
         self._choose = choose
         self._by_looks = by_looks
-        self._strands: dict[Hashable, _Strand] = {}
+        self._strands: dict[Hashable, Strand] = {}
 
     def blocks(self, items: Iterator[Item | Run]) -> Iterator[CarriedBlock | OwnBlock]:
         """Cut all items into blocks.
@@ -113,12 +87,12 @@ class Strands:
         """Cut rejected records of a layout into blocks; positions are their places from 1."""
         starts = np.arange(1, len(messages) + 1)
         for members in self._groups(messages).values():
-            strand = _Strand()
+            strand = Strand()
             chosen, places = [messages[place] for place in members], starts[members]
             if self._chosen(strand, chosen, layout):
                 assert strand.decoder is not None
                 split = Split(self._uri, self._uri)
-                payload = BytesPayload(split, _joined(chosen))
+                payload = BytesPayload(split, joined(chosen))
                 blocks = self._tried(strand, strand.decoder.replay, payload, layout)
                 if blocks is not None:
                     for inner in blocks:
@@ -166,7 +140,7 @@ class Strands:
         key, *others = {(run.origin.group, run.origin.part) for run in runs}
         if others or self._by_looks or len(self._strands) > _MAX_STRANDS:
             return None
-        strand = self._strands.setdefault(key, _Strand())
+        strand = self._strands.setdefault(key, Strand())
         if strand.decoder is None and not self._chosen(strand, runs[0].messages(), None):
             return None
         assert strand.decoder is not None
@@ -183,24 +157,24 @@ class Strands:
         """Cut some items, and count their positions."""
         groups = self._groups(items)
         whole = sum(map(len, groups.values())) == len(items)
-        widths, refused, others = _aside(() if whole else items, len(items))
+        widths, refused, others = aside(() if whole else items, len(items))
         together: list[tuple[Decoder[Any], list[int], list[Any]]] = []
         apart: list[tuple[Decoder[Any], int, list[Any]]] = []
         for key, members in groups.items():
-            strand = self._strands.setdefault(key, _Strand())
-            chosen = _messages(items, members)
+            strand = self._strands.setdefault(key, Strand())
+            chosen = messages_at(items, members)
             if not self._chosen(strand, chosen, None):
                 refused.update(dict.fromkeys(members, strand.fault))
                 continue
             assert strand.decoder is not None
-            blocks = self._as_lines(strand, _joined(chosen), len(chosen))
+            blocks = self._as_lines(strand, joined(chosen), len(chosen))
             if blocks is not None:
                 together.append((strand.decoder, members, blocks))
                 continue
             single, faults = self._one_by_one(strand, zip(members, chosen, strict=True))
             refused.update(faults)
             for place, found in single.items():
-                widths[place] = max(1, _total(found) or 1)
+                widths[place] = max(1, total_of(found) or 1)
                 apart.append((strand.decoder, place, found))
         starts = self._position + np.cumsum(widths) - widths
         self._position += int(widths.sum())
@@ -211,7 +185,7 @@ class Strands:
             parts = [(items[place], refused[place]) for place in places]
             yield self._own(parts, starts[places], skipped, foreign)
         for decoder, members, blocks in together:
-            said = Said.of(_messages(items, members))
+            said = Said.of(messages_at(items, members))
             for inner in blocks:
                 yield CarriedBlock(decoder, inner, said, starts[members])
         for decoder, place, blocks in apart:
@@ -220,28 +194,28 @@ class Strands:
             for inner in blocks:
                 yield CarriedBlock(decoder, inner, Said.of([item]), starts[[place]], single=True)
 
-    def _chosen(self, strand: _Strand, messages: Sequence[Message], layout: str | None) -> bool:
+    def _chosen(self, strand: Strand, messages: Sequence[Message], layout: str | None) -> bool:
         """Choose a decoder, if there is none yet; return whether there is one."""
         if strand.decoder is None:
             try:
-                head = _joined(messages[:_HEAD_MESSAGES])
+                head = joined(messages[:_HEAD_MESSAGES])
                 strand.decoder, strand.fault = self._choose(self._uri, head, layout), None
             except RejectError as error:
                 strand.fault = error
         return strand.decoder is not None
 
-    def _as_lines(self, strand: _Strand, data: bytes, number: int) -> list[Any] | None:
+    def _as_lines(self, strand: Strand, data: bytes, number: int) -> list[Any] | None:
         """Cut records as lines of one stream; None if a record is not a line for the decoder."""
         decoder = strand.decoder
         assert decoder is not None
         if not decoder.line_records:
             return None
         strand.head = strand.head or data[:_HEAD_BYTES]
-        payload = _StrandPayload(self._uri, data, strand)
+        payload = StrandPayload(self._uri, data, strand)
         read = decoder.blocks if strand.layout is None else decoder.replay
         given = () if strand.layout is None else (strand.layout,)
         blocks = self._tried(strand, read, payload, *given)
-        if blocks is None or _total(blocks) not in (None, number):
+        if blocks is None or total_of(blocks) not in (None, number):
             return None
         strand.size += len(data)
         layout_of = getattr(decoder, "layout_of", None)
@@ -251,7 +225,7 @@ class Strands:
         return blocks
 
     def _one_by_one(
-        self, strand: _Strand, messages: Iterable[tuple[int, Message]]
+        self, strand: Strand, messages: Iterable[tuple[int, Message]]
     ) -> tuple[dict[int, list[Any]], dict[int, RejectError | None]]:
         """Cut each record; return the blocks of each, and why the decoder refuses others."""
         assert strand.decoder is not None
@@ -267,7 +241,7 @@ class Strands:
         return found, refused
 
     def _tried(
-        self, strand: _Strand, read: Callable[..., Iterator[Any]], *given: Any
+        self, strand: Strand, read: Callable[..., Iterator[Any]], *given: Any
     ) -> list[Any] | None:
         """Return the blocks of a payload; None if the decoder refuses it."""
         try:
@@ -300,43 +274,3 @@ class Strands:
             self._uri, first, skipped=skipped, foreign=foreign or {}, refused=tuple(refused)
         )
         return OwnBlock(block, said)
-
-
-def _aside(
-    items: Sequence[Item], number: int
-) -> tuple[np.ndarray, dict[int, RejectError | None], list[Other]]:
-    """Return how many records each item stands for, which are refused, and which are no records."""
-    widths = np.ones(number, np.int64)
-    refused: dict[int, RejectError | None] = {}
-    others: list[Other] = []
-    for place, item in enumerate(items):
-        if isinstance(item, Other):
-            widths[place] = item.number
-            others.append(item)
-        elif isinstance(item, Bad):
-            refused[place] = None
-    return widths, refused, others
-
-
-def _messages(items: list[Item], members: list[int]) -> list[Message]:
-    """Return the messages at some places."""
-    chosen = items if len(members) == len(items) else [items[place] for place in members]
-    return cast("list[Message]", chosen)
-
-
-def looks(text: bytes) -> Hashable:
-    """Return what records of one log have in common: the first key, or the number of words."""
-    if text.startswith(b"{"):
-        found = _FIRST_KEY.match(text)
-        return b"" if found is None else found[1]
-    return len(text.split())
-
-
-def _joined(messages: Sequence[Message]) -> bytes:
-    return b"\n".join([each.text for each in messages]) + b"\n"
-
-
-def _total(blocks: Sequence[Any]) -> int | None:
-    """Return how many records blocks have, if they say so."""
-    counts = [getattr(block, "total", None) for block in blocks]
-    return None if None in counts else sum(counts)  # type: ignore[arg-type]

@@ -268,6 +268,18 @@ def test_files_are_cut_at_their_target_size(tmp_path, kind):
     assert receipt.rows == 20_000
 
 
+def test_the_first_value_of_a_column_that_was_left_out_begins_a_file(tmp_path):
+    config = ParquetFormatConfig(null_columns="omit", row_group_rows=2)
+    without = flows([at(1)] * 2, ["x"] * 2, vpc_id=pa.nulls(2, TEXT))
+    given = flows([at(1)] * 2, ["x"] * 2, vpc_id=pa.array([None, "v"], TEXT))
+    receipt = put(make(tmp_path, "out/", format=config), without, without, given, without)
+    files = [pq.read_table(path) for path in sorted((tmp_path / "out").iterdir())]
+    assert [table.num_rows for table in files] == [4, 4]
+    assert ["vpc_id" in table.column_names for table in files] == [False, True]
+    assert files[1]["vpc_id"].to_pylist() == [None, "v", None, None]
+    assert receipt.rows == 8
+
+
 def test_the_default_format_is_parquet(tmp_path):
     context = Context("flows", "lake", base_dir=tmp_path, registry=Registry())
     put(FileSink(FileSinkConfig(path="out/"), context), flows([at(1)], ["x"]))
