@@ -46,11 +46,14 @@ class Executor(Component[C], abc.ABC):
 
     Attributes:
         remote: workers may be on other machines, which do not see the files of this one.
+        shares_files: workers on other machines see the files of this one, under the same paths. Set by
+            the constructor.
         threads: how many threads of its own a job may keep busy. Of the class, or set by the
             constructor.
     """
 
     remote: ClassVar[bool] = False
+    shares_files: bool = False
     threads: int = 1
 
     @abc.abstractmethod

@@ -88,4 +88,5 @@ def bound_by(assembly: Assembly) -> str | None:
 
 
 def _reach(assembly: Assembly) -> Spread:
-    return "anywhere" if assembly.executor.remote else "machine"
+    executor = assembly.executor
+    return "anywhere" if executor.remote and not executor.shares_files else "machine"

@@ -58,6 +58,12 @@ class RayExecutorConfig(ComponentConfig, type="ray"):
         examples=[{"flows": 1}],
     )
 
+    shared_files: bool = Field(
+        False,
+        description="All machines see the same files under the same paths, such as those of a network "
+        "drive. So sources and sinks of files can be used too. It is not checked.",
+    )
+
     @field_validator("address")
     @classmethod
     def _is_a_node(cls, address: str) -> str:
@@ -78,6 +84,7 @@ class RayExecutor(Executor[RayExecutorConfig]):
     def __init__(self, config: RayExecutorConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self.threads = config.cpus_per_task
+        self.shares_files = config.shared_files
         self._running: dict[Future[dict[str, Any]], Any] = {}
 
     def open(self, work: Work, *, workers: int) -> None:

@@ -63,6 +63,14 @@ def test_a_pipeline_that_is_bound_to_one_process_is_refused_where_it_names_proce
     assert error.where.line == 4
 
 
+def test_workers_that_see_the_same_files_can_do_what_processes_of_this_machine_can(choose):
+    text = FILES + "engine: {executor: {type: ray, shared_files: %s}}"
+    assert choose(text % "true", 1, MANY).executor == "ray"
+    with pytest.raises(ConfigErrors) as raised:
+        choose(text % "false", 1, MANY)
+    assert "writes to a local path" in raised.value.errors[0].message
+
+
 def test_splits_of_unknown_size_count_as_whole_tasks():
     tasks = [[Split("a", "a", 3)], [Split("b", "b"), Split("c", "c")]]
     assert Tasks.of(tasks, 100) == Tasks(2, 203)
