@@ -220,18 +220,16 @@ def summary(results: Results) -> str:
         found = measured(results, Table("", (name,)))
         ours, peer = (_entry(found[0], tool) if found else None for tool in ("ktrans", "duckdb"))
         if ours and peer:
-            said.append(f"{against(ours, peer).middle:.2f} times {what}")
+            said.append(f"{against(ours, peer).middle:.2f} times the CPU time of DuckDB {what}")
     loop = measured(results, Table("", ("v2-parquet",)))
     text = ""
     if said:
         text = (
-            "With the same 14 columns of AWS logs on both sides, and all fields checked, the CPU "
-            f"time of ktrans is that of DuckDB {' and '.join(said)}."
+            "With the same 14 columns of AWS logs on both sides, and all fields checked, ktrans "
+            f"takes {', and '.join(said)}."
         )
     if loop and (row_loop := _entry(loop[0], "python")) and (ours := _entry(loop[0], "ktrans")):
-        text += (
-            f" A loop over rows takes {against(row_loop, ours).middle:.1f} times as much as ktrans."
-        )
+        text += f" A loop over rows takes {against(row_loop, ours).middle:.1f} times the CPU time of ktrans."
     return text or NOT_YET.strip()
 
 
