@@ -18,11 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # Garbage collection during imports takes a fifth of the start-up time. A run enables it again
     # once it is set up; the other verbs are short.
     gc.disable()
-    from ktrans.cli.failures import guarded
     from ktrans.cli.postponed import POSTPONED, postpone
-    from ktrans.cli.root import cli
 
     postpone(POSTPONED)
+    from ktrans.cli.failures import guarded
+    from ktrans.cli.root import cli
+
     code = guarded(cli, list(sys.argv[1:] if arguments is None else arguments))
     gc.freeze()  # or the interpreter would look for garbage in everything before it exits
     sys.exit(code)

@@ -43,15 +43,19 @@ POSTPONED: dict[str, dict[str, Any]] = {
     "random": {},
     "secrets": {},
     "shlex": {},
+    "shutil": {},
     "subprocess": {},
+    "tempfile": {},
     "tenacity": {},
     # On import, pyarrow.compute parses the docstrings of all options to write those of its functions.
     "pyarrow.vendored.docscrape": {"NumpyDocString": _NoDocs},
+    # This module finds plugins of pydantic, which are not used here. It imports the email package.
+    "pydantic.plugin._loader": {"get_plugins": tuple},
 }
 """Modules that are postponed, and what stands for some of their attributes until they are imported."""
 
 
-_PLAIN = {"pyarrow.vendored.docscrape"}
+_PLAIN = {"pyarrow.vendored.docscrape", "pydantic.plugin._loader"}
 """Modules, no packages, of which others import names that something stands for."""
 
 

@@ -49,6 +49,9 @@ _CREDENTIALS = r"""
   | (?P<bearer>\bBearer\s+)(?P<token>[\w.~+/-]{8,}=*)
     """.replace("NAMES", _NAMES)
 
+_MARKS = re.compile(r"[\s:=,]")
+"""A text without any of these characters has nothing that the pattern of credentials matches."""
+
 
 @cache
 def _secret_name() -> re.Pattern[str]:
@@ -85,7 +88,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Replace every known secret, and every text that has the form of one."""
-        text = _credentials().sub(_masked, text)
+        if _MARKS.search(text):
+            text = _credentials().sub(_masked, text)
         pattern = self._pattern or self._compiled()
         return text if pattern is None else pattern.sub(MASK, text)
 
