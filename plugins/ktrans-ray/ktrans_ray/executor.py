@@ -62,6 +62,7 @@ class RayExecutorConfig(ComponentConfig, type="ray"):
         False,
         description="All machines see the same files under the same paths, such as those of a network "
         "drive. So sources and sinks of files can be used too. It is not checked.",
+        examples=[True],
     )
 
     @field_validator("address")
