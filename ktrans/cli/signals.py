@@ -8,22 +8,22 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import FrameType
 
+import msgspec
 
-@dataclass(slots=True)
-class Signals:
+
+class Signals(msgspec.Struct):
     """What signals have asked for.
 
     The first SIGTERM or SIGINT sets `stop`: finish the current epoch. The second one sets
     `abandon`: undo it. SIGHUP sets `reload`: load the configuration again.
     """
 
-    stop: threading.Event = field(default_factory=threading.Event)
-    abandon: threading.Event = field(default_factory=threading.Event)
-    reload: threading.Event = field(default_factory=threading.Event)
-    terminal: bool = field(default_factory=lambda: os.isatty(2))
+    stop: threading.Event = msgspec.field(default_factory=threading.Event)
+    abandon: threading.Event = msgspec.field(default_factory=threading.Event)
+    reload: threading.Event = msgspec.field(default_factory=threading.Event)
+    terminal: bool = msgspec.field(default_factory=lambda: os.isatty(2))
 
     @contextmanager
     def handle_stop(self) -> Iterator[None]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ktrans.api import ConfigError, ConfigErrors, KtransError
 from ktrans.config.find_files import folder_of
@@ -25,8 +27,7 @@ Examine = Callable[["PartialPipeline", "Catalogue"], Sequence[ConfigError]]
 PROFILE_VARIABLE = "KTRANS_PROFILE"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedFile:
+class LoadedFile(msgspec.Struct, frozen=True):
     """A validated pipeline with its document and data.
 
     The document is merged with its includes; the tree has its data after interpolation.
@@ -38,8 +39,7 @@ class LoadedFile:
     profile: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
+class LoadOptions(msgspec.Struct, frozen=True):
     """The options of loading pipelines.
 
     Attributes:
@@ -49,9 +49,9 @@ class LoadOptions:
         seen: a set to which all files that are read are added, also on errors.
     """
 
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environ: Mapping[str, str] = msgspec.field(default_factory=lambda: os.environ)
     profile: str | None = None
-    seen: set[Path] = field(default_factory=set)
+    seen: set[Path] = msgspec.field(default_factory=set)
     examine: Examine | None = None
 
     @property
@@ -60,8 +60,7 @@ class LoadOptions:
         return self.profile or self.environ.get(PROFILE_VARIABLE) or None
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """A document of a pipeline file.
 
     It may be one of `several` of its file.
@@ -87,7 +86,7 @@ class Draft:
         except KtransError:
             return [options]
         plain = [] if found.default is not None else [options]
-        return plain + [replace(options, profile=name) for name in found.profiles]
+        return plain + [msgspec.structs.replace(options, profile=name) for name in found.profiles]
 
     def name(self, options: LoadOptions, catalogue: Catalogue) -> str | None:
         """Return the name of the pipeline, if it is known before validation."""

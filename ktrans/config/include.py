@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ktrans.api import ConfigError, ConfigErrors
 from ktrans.config.yaml_document import Document, Path_, Place
 from ktrans.config.yaml_read import only, read_documents
@@ -24,8 +26,7 @@ LISTS = ("enrichers", "sinks")
 MAX_INCLUDES = 200
 
 
-@dataclass(slots=True)
-class Node:
+class Node(msgspec.Struct):
     """A value and its place; dicts and lists hold nodes."""
 
     value: Any
@@ -40,8 +41,7 @@ class Node:
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class MergedDocument:
+class MergedDocument(msgspec.Struct, frozen=True):
     """A pipeline merged from several files.
 
     The places of the document may be in several files. `default` is the profile that is used if

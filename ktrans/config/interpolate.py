@@ -15,9 +15,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ktrans.api import KtransError
 from ktrans.registry.redaction import learn_secrets
@@ -38,8 +39,7 @@ class _CannotResolve(Exception):
     """Carries the code, message and hint of a reference that has no value."""
 
 
-@dataclass(slots=True)
-class Interpolator:
+class Interpolator(msgspec.Struct):
     """Fills in the texts of a tree.
 
     Args:
@@ -54,8 +54,8 @@ class Interpolator:
     environ: Mapping[str, str]
     base_dir: Path
     resolve_secret: ResolveSecret
-    problems: list[Problem] = field(default_factory=list)
-    files: set[Path] = field(default_factory=set)
+    problems: list[Problem] = msgspec.field(default_factory=list)
+    files: set[Path] = msgspec.field(default_factory=set)
 
     def fill(self, tree: Any, path: Path_ = ()) -> Any:
         """Copy a tree with every text filled in; texts that changed become `Resolved`."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from ktrans.api import ConfigError, ConfigErrors, KtransError, UsageError, Where
 from ktrans.config.draft import Draft, Examine, LoadedFile, LoadOptions, drafts_of
@@ -24,12 +25,11 @@ if TYPE_CHECKING:
     from ktrans.registry.catalogue import Catalogue
 
 
-@dataclass(slots=True)
-class Loaded:
+class Loaded(msgspec.Struct):
     """The pipelines of several files, and the errors of files that could not be loaded."""
 
-    files: list[LoadedFile] = field(default_factory=list)
-    wrong: list[tuple[Path, KtransError]] = field(default_factory=list)
+    files: list[LoadedFile] = msgspec.field(default_factory=list)
+    wrong: list[tuple[Path, KtransError]] = msgspec.field(default_factory=list)
 
     def error(self) -> KtransError | None:
         """Return all errors as one; None if there are none."""

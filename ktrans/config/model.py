@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, Where
@@ -241,8 +242,7 @@ class Case(Settings):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class SinkEntry:
+class SinkEntry(msgspec.Struct, frozen=True):
     """An item of `sinks`: the options of the sink, and those that the engine applies.
 
     Attributes:
@@ -258,16 +258,14 @@ class SinkEntry:
     columns: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RejectsEntry:
+class RejectsEntry(msgspec.Struct, frozen=True):
     """The `rejects` section: a sink for records that cannot be decoded, and a limit."""
 
     config: ComponentConfig
-    limit: RejectLimit = field(default_factory=RejectLimit)
+    limit: RejectLimit = msgspec.field(default_factory=RejectLimit)
 
 
-@dataclass(frozen=True, slots=True)
-class PartialPipeline:
+class PartialPipeline(msgspec.Struct, frozen=True):
     """The parts of a pipeline file with errors that rows pass through; None is what has errors."""
 
     name: str

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from ktrans.api import Where
 from ktrans.registry.values import MASK
 
@@ -81,8 +83,7 @@ def _mask_value(match: re.Match[str]) -> str:
     return match[0] if "${" in value else f"{match['key']}{MASK}"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """The places of a key, if there is one, and of its value: line, column (from 0), and width.
 
     `text` is the file.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -146,14 +146,13 @@ def _syntax_error(text: Text, error: MarkedYAMLError) -> ConfigError:
     return ConfigError(f"not YAML: {problem}", code="yaml", where=where, hint=hint)
 
 
-@dataclass(slots=True)
-class NodeReader:
+class NodeReader(msgspec.Struct):
     """Converts nodes to data, and records their places in the document."""
 
     document: Document
-    errors: list[ConfigError] = field(default_factory=list)
+    errors: list[ConfigError] = msgspec.field(default_factory=list)
     count: int = 0
-    open: list[Node] = field(default_factory=list)
+    open: list[Node] = msgspec.field(default_factory=list)
 
     def read(self, node: Node) -> list[ConfigError]:
         """Fill the tree and the places of the document; return the errors."""

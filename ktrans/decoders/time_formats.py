@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -48,8 +48,7 @@ _THIS_CENTURY = 69
 _AHEAD = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class TimeFormat:
+class TimeFormat(msgspec.Struct, frozen=True):
     """A format of times.
 
     Attributes:

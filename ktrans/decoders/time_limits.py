@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -22,8 +22,7 @@ def _micros(day: dt.date) -> int:
     return (day - _EPOCH).days * _DAY_MICROS
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLimits:
+class TimeLimits(msgspec.Struct, frozen=True):
     """The first time that can be right, and the first one after it that cannot, in microseconds."""
 
     first: int

@@ -6,10 +6,10 @@ Source: RFC 3339. Variants in use: no zone (read as UTC), `+0000`, seven to twel
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,8 +23,7 @@ from ktrans.flow.schema import TIME
 TimeUnit = Literal["auto", "s", "ms", "us", "ns", "rfc3339"]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """How times are written as text, besides Unix and RFC 3339 times.
 
     Attributes:

@@ -7,9 +7,9 @@ here, which takes a column of whatever type the reader made, and returns which r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -73,8 +73,7 @@ _IP_NAMES = {"4": 4, "ipv4": 4, "2048": 4, "0x800": 4, "6": 6, "ipv6": 6, "34525
 _SHOWN = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Wrong:
+class Wrong(msgspec.Struct, frozen=True):
     """The rows of one column whose values cannot be read.
 
     Attributes:
@@ -96,8 +95,7 @@ Coerced = tuple[pa.Array, Wrong | None]
 Convert = Callable[[pa.Array], Coerced]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """A way to convert raw values to those of a flow column.
 
     Attributes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from ktrans.api import (
     Clock,
@@ -97,8 +99,7 @@ def _context(
     )
 
 
-@dataclass(slots=True)
-class _Assembler:
+class _Assembler(msgspec.Struct):
     pipeline: Pipeline
     catalogue: Catalogue
     base: Context

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pyarrow as pa
 
 from ktrans.api import Decoder, Enricher, Executor, KtransError, Sink, Source, Spec
@@ -17,15 +17,14 @@ if TYPE_CHECKING:
     from ktrans.expressions import Expression
 
 
-@dataclass(slots=True)
-class BoundSink:
+class BoundSink(msgspec.Struct):
     """A sink, with the filter (`where`) and the choice of columns that the engine applies before it."""
 
     entry: SinkEntry
     sink: Sink[Any]
     spec: Spec
     where: Expression | None = None
-    schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    schema: pa.Schema = msgspec.field(default_factory=lambda: pa.schema([]))
 
     @property
     def delivery(self) -> DeliveryGuarantee:
@@ -41,8 +40,7 @@ class BoundSink:
         return batch if self.entry.columns is None else batch.select(list(self.entry.columns))
 
 
-@dataclass(slots=True)
-class Assembly:
+class Assembly(msgspec.Struct):
     """All components of a pipeline, built and bound, with the schema after each stage."""
 
     pipeline: Pipeline
@@ -50,11 +48,11 @@ class Assembly:
     decoder: Decoder[Any]
     state: StateStore[Any]
     executor: Executor[Any]
-    enrichers: list[tuple[str, Enricher[Any]]] = field(default_factory=list)
-    sinks: list[BoundSink] = field(default_factory=list)
+    enrichers: list[tuple[str, Enricher[Any]]] = msgspec.field(default_factory=list)
+    sinks: list[BoundSink] = msgspec.field(default_factory=list)
     rejects: BoundSink | None = None
-    decoder_schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
-    schemas: list[tuple[str, pa.Schema]] = field(default_factory=list)
+    decoder_schema: pa.Schema = msgspec.field(default_factory=lambda: pa.schema([]))
+    schemas: list[tuple[str, pa.Schema]] = msgspec.field(default_factory=list)
 
     @property
     def schema(self) -> pa.Schema:

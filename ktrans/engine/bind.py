@@ -8,9 +8,9 @@ If that fails, all stages are bound once more with all columns, to find the erro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from ktrans import expressions
@@ -41,8 +41,7 @@ def bind(assembly: Assembly, problems: ConfigProblems) -> None:
     problems.errors = complete.errors
 
 
-@dataclass(slots=True)
-class SchemaTrail:
+class SchemaTrail(msgspec.Struct):
     """What is known of the schema from stage to stage, also behind stages that fail.
 
     Attributes:
@@ -52,7 +51,7 @@ class SchemaTrail:
     """
 
     problems: ConfigProblems
-    schemas: list[pa.Schema] = field(default_factory=list)
+    schemas: list[pa.Schema] = msgspec.field(default_factory=list)
 
     def enrich(self, enricher: Enricher[Any], name: str, *place: str | int) -> None:
         """Bind an enricher, and go on with its schema."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,8 +31,7 @@ class BlockErrors(Exception):
         self.causes = causes
 
 
-@dataclass(slots=True)
-class BlockResult:
+class BlockResult(msgspec.Struct):
     """A group of blocks after processing.
 
     Attributes:
@@ -51,14 +50,14 @@ class BlockResult:
 
     ledger: Ledger
     batch: pa.RecordBatch | None = None
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = msgspec.field(default_factory=Tally)
     prepared: Any = None
-    encoded: list[list[Any]] = field(default_factory=list)
-    refused: list[list[Refused]] = field(default_factory=list)
+    encoded: list[list[Any]] = msgspec.field(default_factory=list)
+    refused: list[list[Refused]] = msgspec.field(default_factory=list)
     rejects: Any = None
-    torn: list[str] = field(default_factory=list)
-    strange: list[bool | None] = field(default_factory=list)
-    times: StageTimes = field(default_factory=StageTimes)
+    torn: list[str] = msgspec.field(default_factory=list)
+    strange: list[bool | None] = msgspec.field(default_factory=list)
+    times: StageTimes = msgspec.field(default_factory=StageTimes)
 
 
 class BlockProcessor:

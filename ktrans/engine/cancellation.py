@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ktrans.api import Clock, InterruptedRunError
 from ktrans.api.clock import CLOCK
@@ -15,8 +16,7 @@ TICK_SECS = 0.2
 """How often a waiting thread checks for cancellation."""
 
 
-@dataclass(slots=True)
-class Cancellation:
+class Cancellation(msgspec.Struct):
     """The reasons to stop a run early, each an event.
 
     Attributes:
@@ -27,10 +27,10 @@ class Cancellation:
         clock: the clock of all waits.
     """
 
-    stop: threading.Event = field(default_factory=threading.Event)
-    abandon: threading.Event = field(default_factory=threading.Event)
-    failed: threading.Event = field(default_factory=threading.Event)
-    stop_after_epoch: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = msgspec.field(default_factory=threading.Event)
+    abandon: threading.Event = msgspec.field(default_factory=threading.Event)
+    failed: threading.Event = msgspec.field(default_factory=threading.Event)
+    stop_after_epoch: threading.Event = msgspec.field(default_factory=threading.Event)
     clock: Clock = CLOCK
     grace_over: bool = False
     """Whether the grace period ended before the epoch did, so that it was abandoned."""

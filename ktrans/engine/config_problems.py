@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ktrans.api import ConfigError, ConfigErrors, Where
 from ktrans.config.draft import in_order
 from ktrans.expressions.errors import ExpressionError
 
 
-@dataclass(slots=True)
-class ConfigProblems:
+class ConfigProblems(msgspec.Struct):
     """The errors of a pipeline's components.
 
     `where` returns the place of a path in the pipeline file.
     """
 
     where: Callable[..., Where | None]
-    errors: list[ConfigError] = field(default_factory=list)
+    errors: list[ConfigError] = msgspec.field(default_factory=list)
 
     @contextmanager
     def at(self, name: str, *place: str | int) -> Iterator[None]:

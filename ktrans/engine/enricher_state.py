@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from ktrans.api import (
     ConfigError,
@@ -22,8 +23,7 @@ from ktrans.state.store import Store
 NamedEnricher = tuple[str, Enricher[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class EnricherStates:
+class EnricherStates(msgspec.Struct, frozen=True):
     """The state that recorded epochs left for the enrichers of one epoch."""
 
     store: Store

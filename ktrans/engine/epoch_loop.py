@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ktrans.api import Budget, Plan, StageLostError
 from ktrans.engine.decided import check_unchanged, same_source
 from ktrans.engine.enricher_state import has_totals_to_close
@@ -183,7 +185,9 @@ class EpochLoop:
         from ktrans.engine.epoch import EpochRunner
         from ktrans.engine.rejects.replay import with_rejects_as_source
 
-        return EpochRunner(replace(self._context, assembly=with_rejects_as_source(self._assembly)))
+        return EpochRunner(
+            msgspec.structs.replace(self._context, assembly=with_rejects_as_source(self._assembly))
+        )
 
     def _budget(self) -> Budget:
         settings = self._pipeline.engine

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from ktrans.api import Split
 from ktrans.config.model import AUTO
@@ -20,16 +21,14 @@ ENOUGH_BYTES = 128 << 20
 """Smaller epochs are done before a new process, which needs about a second of CPU time, has paid off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """What runs tasks, and why."""
 
     executor: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tasks:
+class Tasks(msgspec.Struct, frozen=True):
     """The tasks of an epoch: their number, and their input in bytes.
 
     `warm` says that workers of an earlier epoch are waiting.

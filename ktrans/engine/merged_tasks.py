@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from ktrans.api import EpochId, StatefulEnricher, TaskId
 from ktrans.engine.enricher_state import EnricherStates, stateful_enrichers
@@ -57,7 +58,7 @@ class MergedTasks:
         if result.partial is None:
             return result
         self._partials.keep(index, result.partial)
-        return replace(result, partial=None)
+        return msgspec.structs.replace(result, partial=None)
 
     def finish(self) -> list[TaskResult]:
         """Merge, if partial results are to be merged; return the results of further tasks."""

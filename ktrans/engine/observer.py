@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from ktrans.engine import log_events
 
 
-@dataclass(slots=True)
-class Meter:
+class Meter(msgspec.Struct):
     """Counters of a run that a progress bar or a metrics page reads at any time, from any thread.
 
     Attributes:
@@ -35,7 +35,7 @@ class Meter:
     bytes_known: int | None = None
     epoch: int = 0
     retries: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     def counts(self) -> dict[str, int]:
         """Return the counters that a task adds to, by name."""

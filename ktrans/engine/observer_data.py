@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from ktrans.api import AccessError
@@ -70,7 +70,7 @@ def summarize_epoch(epoch: Epoch, seconds: float) -> dict[str, Any]:
             }
             for sink, receipts in epoch.receipts.items()
         },
-        "quarantined": [asdict(item) for item in quarantined],
+        "quarantined": [msgspec.structs.asdict(item) for item in quarantined],
         "access": any(item.code == AccessError.default_code for item in quarantined),
         "torn": epoch.extra.get("torn", []),
         "strange": epoch.extra.get("strange", {}),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+
+import msgspec
 
 from ktrans.api import Clock, Health
 from ktrans.engine.observer import Meter, Observer
@@ -13,8 +14,7 @@ MAX_INTERVAL_SECS = 300.0
 """How often an outage that lasts is reported: each interval is twice as long as the one before."""
 
 
-@dataclass(slots=True)
-class _Outage:
+class _Outage(msgspec.Struct):
     since: float
     reported: float
     interval: float = FIRST_INTERVAL_SECS

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+import msgspec
 
 from ktrans.api import ConfigError, Enricher
 from ktrans.api.component import Component, Reach
@@ -36,8 +37,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(msgspec.Struct, frozen=True):
     """A component that keeps tasks from being spread further.
 
     Attributes:
@@ -55,8 +55,7 @@ class Bound:
         return f"{self.component} ({self.reason})"
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True):
     """How far the tasks of a pipeline can be spread.
 
     Attributes:

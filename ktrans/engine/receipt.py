@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -21,8 +20,7 @@ MANY_ROWS = 1000
 """From how many rows on it is remarkable that a condition is true for none."""
 
 
-@dataclass(slots=True)
-class SinkOutput:
+class SinkOutput(msgspec.Struct):
     """What a sink has published in a run.
 
     It names only the first outputs, such as files: at most `LISTED_OUTPUTS` of the `count`. A topic or
@@ -34,7 +32,7 @@ class SinkOutput:
     delivery: str
     rows: int = 0
     bytes: int = 0
-    outputs: list[str] = field(default_factory=list)
+    outputs: list[str] = msgspec.field(default_factory=list)
     count: int = 0
 
     @classmethod
@@ -53,8 +51,7 @@ class SinkOutput:
             self.outputs.extend(new[: LISTED_OUTPUTS - len(self.outputs)])
 
 
-@dataclass(slots=True)
-class RunReceipt:
+class RunReceipt(msgspec.Struct):
     """What a run has done.
 
     Attributes:
@@ -72,7 +69,7 @@ class RunReceipt:
     pipeline: str
     run_id: str
     dry_run: bool = False
-    started: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    started: dt.datetime = msgspec.field(default_factory=lambda: dt.datetime.now(dt.UTC))
     finished: dt.datetime | None = None
     outcome: str = "done"
     exit_code: ExitCode = ExitCode.OK
@@ -80,15 +77,15 @@ class RunReceipt:
     resumed: bool = False
     splits: int = 0
     input_bytes: int = 0
-    ledger: Ledger = field(default_factory=Ledger)
-    sinks: list[SinkOutput] = field(default_factory=list)
+    ledger: Ledger = msgspec.field(default_factory=Ledger)
+    sinks: list[SinkOutput] = msgspec.field(default_factory=list)
     rejects: SinkOutput | None = None
-    quarantined: list[Quarantine] = field(default_factory=list)
-    torn: list[str] = field(default_factory=list)
-    strange: dict[str, str] = field(default_factory=dict)
-    choices: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
+    quarantined: list[Quarantine] = msgspec.field(default_factory=list)
+    torn: list[str] = msgspec.field(default_factory=list)
+    strange: dict[str, str] = msgspec.field(default_factory=dict)
+    choices: dict[str, str] = msgspec.field(default_factory=dict)
+    notes: list[str] = msgspec.field(default_factory=list)
+    left: list[str] = msgspec.field(default_factory=list)
     retries: int = 0
     workers: int = 0
     error: dict[str, Any] | None = None

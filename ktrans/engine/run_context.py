@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from ktrans.api import Clock
 from ktrans.api.clock import CLOCK
@@ -18,8 +19,7 @@ from ktrans.engine.workers import Workers
 from ktrans.state.store import Store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The command line's options for a run.
 
     Attributes:
@@ -47,7 +47,7 @@ class RunOptions:
     if_locked: str | None = None
     fail_on_rejects: bool = False
     new_history: bool = False
-    prepare_worker: Mapping[str, Any] = field(default_factory=dict)
+    prepare_worker: Mapping[str, Any] = msgspec.field(default_factory=dict)
     clock: Clock = CLOCK
 
 
@@ -83,8 +83,7 @@ class ByteBudget:
             self._changed.notify_all()
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(msgspec.Struct, frozen=True):
     """What all tasks of a run share."""
 
     assembly: Assembly

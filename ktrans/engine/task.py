@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from ktrans.api import Receipt, Split, StateUpdate, TaskId
 from ktrans.engine.epoch_limits import EpochLimits
@@ -20,8 +21,7 @@ from ktrans.kit.retry import FailedAttempt, with_retries
 from ktrans.state.epochs import Epoch
 
 
-@dataclass(slots=True)
-class TaskResult:
+class TaskResult(msgspec.Struct):
     """The result of a finished task: receipts by the id of the sink, the ledger, state to store.
 
     `partial` is its part of a result that is merged over all tasks, if it makes one.

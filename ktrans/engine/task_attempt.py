@@ -15,8 +15,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from ktrans.api import InterruptedRunError, Split, TaskId
 from ktrans.decoders.looks import looks_like
@@ -46,12 +47,11 @@ GROUP_BLOCKS = 64
 """Small objects are processed together, up to this many blocks at a time."""
 
 
-@dataclass(slots=True)
-class _Group:
+class _Group(msgspec.Struct):
     """Blocks that are processed together, with the splits that they came from."""
 
-    blocks: list[Any] = field(default_factory=list)
-    splits: list[Split] = field(default_factory=list)
+    blocks: list[Any] = msgspec.field(default_factory=list)
+    splits: list[Split] = msgspec.field(default_factory=list)
     size: int = 0
 
     def drop(self, split: Split) -> None:

@@ -10,8 +10,8 @@ no extra cost, what enrichers look up by distinct value, and what Parquet stores
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+import msgspec
 import pyarrow as pa
 
 VALUES, KNOWN_VALUES = "values", "known_values"
@@ -24,8 +24,7 @@ TIME = pa.timestamp("us", tz="UTC")
 ATTRS = pa.map_(pa.string(), pa.string())
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """One column of the flow schema.
 
     Attributes:

@@ -63,6 +63,10 @@ def show_json(value: Any) -> None:
 def _plain(value: Any) -> Any:
     from dataclasses import asdict, is_dataclass
 
+    import msgspec
+
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.asdict(value)
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 

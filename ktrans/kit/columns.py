@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -32,11 +32,10 @@ def option(name: str | None) -> Iterator[None]:
         raise
 
 
-@dataclass(slots=True)
-class OptionErrors:
+class OptionErrors(msgspec.Struct):
     """Collects the errors of several options, so that all are reported."""
 
-    errors: list[ConfigError] = field(default_factory=list)
+    errors: list[ConfigError] = msgspec.field(default_factory=list)
 
     @contextmanager
     def option(self, name: str | None) -> Iterator[None]:

@@ -12,8 +12,9 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 GROUP = "ktrans"
 
@@ -24,8 +25,7 @@ _POINT = re.compile(
 _HEADER = re.compile(r"^(Name|Version):[ \t]*(.*?)\s*$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class PluginPoint:
+class PluginPoint(msgspec.Struct, frozen=True):
     """An entry point: a plugin that is installed, but not imported yet.
 
     `value` is what to import: `module` or `module:attr`. The name of the distribution is

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import types
-from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
+import msgspec
 from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -27,8 +27,7 @@ _TYPE_NAMES: dict[Any, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(msgspec.Struct, frozen=True):
     """One option of a component or section."""
 
     name: str

@@ -12,12 +12,12 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+import msgspec
 import pluggy
 
 import ktrans.api.hooks
@@ -35,8 +35,7 @@ PACKAGE = "ktrans_plugins_dir"
 """The package of the imported modules: a Spec refers to them by `__name__`."""
 
 
-@dataclass(slots=True)
-class PluginInfo:
+class PluginInfo(msgspec.Struct):
     """A plugin: its origin, its status and its components.
 
     Attributes:
@@ -59,10 +58,10 @@ class PluginInfo:
     module: str
     status: Status = "ok"
     error: str = ""
-    components: list[str] = field(default_factory=list)
-    hooks: list[str] = field(default_factory=list)
-    unknown_hooks: list[str] = field(default_factory=list)
-    conflicts: list[str] = field(default_factory=list)
+    components: list[str] = msgspec.field(default_factory=list)
+    hooks: list[str] = msgspec.field(default_factory=list)
+    unknown_hooks: list[str] = msgspec.field(default_factory=list)
+    conflicts: list[str] = msgspec.field(default_factory=list)
 
     @property
     def origin(self) -> str:
@@ -70,16 +69,14 @@ class PluginInfo:
         return f"{self.distribution} {self.version}".strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """A component and the plugin that offers it."""
 
     spec: Spec
     plugin: PluginInfo
 
 
-@dataclass(slots=True)
-class Loaded:
+class Loaded(msgspec.Struct):
     """The loaded plugins.
 
     Attributes:
@@ -90,9 +87,9 @@ class Loaded:
     """
 
     manager: pluggy.PluginManager
-    plugins: list[PluginInfo] = field(default_factory=list)
-    offers: dict[tuple[str, str], list[Offer]] = field(default_factory=dict)
-    by_module: dict[int, PluginInfo] = field(default_factory=dict)
+    plugins: list[PluginInfo] = msgspec.field(default_factory=list)
+    offers: dict[tuple[str, str], list[Offer]] = msgspec.field(default_factory=dict)
+    by_module: dict[int, PluginInfo] = msgspec.field(default_factory=dict)
 
 
 def load_plugins(

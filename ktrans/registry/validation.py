@@ -7,9 +7,9 @@ programmers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 
 from ktrans.api.config import ComponentConfig
@@ -39,8 +39,7 @@ class Components(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """A problem of a part of the configuration.
 
     Attributes:
@@ -60,7 +59,7 @@ class Problem:
 
     def below(self, prefix: Path) -> Problem:
         """Return the problem with a longer path, seen from the parent."""
-        return replace(self, path=(*prefix, *self.path))
+        return msgspec.structs.replace(self, path=(*prefix, *self.path))
 
     def error(self) -> ConfigError:
         """Return the problem as an exception, with the path as a dotted field."""

@@ -9,7 +9,6 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import astuple
 from typing import Any
 
 import msgspec
@@ -125,7 +124,7 @@ class EpochStore:
             )
             db.execute(
                 "INSERT INTO epoch_quarantined VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (pipeline, epoch.number, *astuple(one)),
+                (pipeline, epoch.number, *msgspec.structs.astuple(one)),
             )
 
     def clear_quarantine(self, pipeline: str, epoch: Epoch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -40,8 +39,7 @@ def chunks(keys: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
         yield ", ".join("?" * len(chunk)), chunk
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantine:
+class Quarantine(msgspec.Struct, frozen=True):
     """A split that a task goes without, decided once so that every rerun decides the same.
 
     kind "rejected": it can never be read; the task writes a reject for it, and it counts as read.
@@ -55,8 +53,7 @@ class Quarantine:
     reason: str
 
 
-@dataclass(slots=True)
-class Epoch:
+class Epoch(msgspec.Struct):
     """The tasks between two commits.
 
     Attributes:
@@ -81,20 +78,20 @@ class Epoch:
     number: int
     tasks: list[list[Split]]
     position: Any = None
-    remember: Mapping[str, Any] = field(default_factory=dict)
+    remember: Mapping[str, Any] = msgspec.field(default_factory=dict)
     fingerprint: str = ""
     status: Status = Status.PLANNED
-    quarantined: dict[str, Quarantine] = field(default_factory=dict)
-    receipts: dict[str, list[Receipt]] = field(default_factory=dict)
-    ledger: dict[str, Any] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
+    quarantined: dict[str, Quarantine] = msgspec.field(default_factory=dict)
+    receipts: dict[str, list[Receipt]] = msgspec.field(default_factory=dict)
+    ledger: dict[str, Any] = msgspec.field(default_factory=dict)
+    extra: dict[str, Any] = msgspec.field(default_factory=dict)
     replay: bool = False
     source: str = ""
     last: bool = False
     decided: bool = False
-    planned: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    planned: dt.datetime = msgspec.field(default_factory=lambda: dt.datetime.now(dt.UTC))
     begun: int = 1
-    updates: dict[str, StateUpdate] = field(default_factory=dict)
+    updates: dict[str, StateUpdate] = msgspec.field(default_factory=dict)
 
     @property
     def splits(self) -> list[Split]:

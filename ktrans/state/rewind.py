@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ktrans.api import StateError, UsageError
 from ktrans.state.epochs import Epoch, Status, chunks
@@ -68,8 +69,7 @@ def bound(database: Database, pipeline: str, most: int = REPLACED_VALUES) -> Non
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RewindPlan:
+class RewindPlan(msgspec.Struct, frozen=True):
     """What a rewind does.
 
     Attributes:

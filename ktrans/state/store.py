@@ -10,9 +10,10 @@ import json
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ktrans.api import StateError
 from ktrans.api.state import StateStore, Transaction
@@ -171,8 +172,7 @@ class Store(EpochStore):
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMemory:
+class StoredMemory(msgspec.Struct, frozen=True):
     """What committed epochs remembered for the source."""
 
     store: Store

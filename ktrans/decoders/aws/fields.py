@@ -7,15 +7,15 @@ Source: AWS VPC User Guide, "Flow log records" (versions 2 to 11); AWS Transit G
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from ktrans.decoders.values import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """One native field.
 
     Attributes:

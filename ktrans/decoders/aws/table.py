@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -33,8 +33,7 @@ _DATA = ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr", "packets", "bytes")
 _NO_DATA = "interval without data"
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileFacts(msgspec.Struct, frozen=True):
     """Facts about records in the name of their object.
 
     Source: AWS VPC User Guide, "Flow log files": account_vpcflowlogs_region_id_time_hash.log.gz.

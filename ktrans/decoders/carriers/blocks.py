@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from ktrans.api import Decoder
@@ -14,8 +14,7 @@ from ktrans.decoders.carriers.said import Said
 from ktrans.decoders.frames.block import Block
 
 
-@dataclass(frozen=True, slots=True)
-class CarriedBlock:
+class CarriedBlock(msgspec.Struct, frozen=True):
     """A block of records that were in a carrier.
 
     Attributes:
@@ -45,8 +44,7 @@ class CarriedBlock:
         return index, self.starts[index]
 
 
-@dataclass(frozen=True, slots=True)
-class OwnBlock:
+class OwnBlock(msgspec.Struct, frozen=True):
     """Parts of a carrier that no decoder reads.
 
     Attributes:

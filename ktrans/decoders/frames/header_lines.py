@@ -7,8 +7,8 @@ with array operations.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from ktrans.decoders.aws.layout import Dialect, Layout, parse_glued, parse_header
@@ -22,8 +22,7 @@ _RARE = (b"k", b"y")
 bytes are searched first, which costs next to nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(msgspec.Struct, frozen=True):
     """A header line in a block.
 
     Attributes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 
 import msgspec
@@ -78,8 +77,7 @@ class Wrapper:
         return path in self._paths
 
 
-@dataclass(slots=True)
-class Found:
+class Found(msgspec.Struct):
     """The result of a scan.
 
     Attributes:

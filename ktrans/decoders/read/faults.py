@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+import msgspec
 import numpy as np
 
 
-@dataclass(slots=True)
-class Faults:
+class Faults(msgspec.Struct):
     """The bad lines of a block.
 
     Attributes:
@@ -18,9 +16,9 @@ class Faults:
         bounds: where all lines of the block begin and end, if the reader had to find them.
     """
 
-    lines: list[int] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
-    details: list[str] = field(default_factory=list)
+    lines: list[int] = msgspec.field(default_factory=list)
+    reasons: list[str] = msgspec.field(default_factory=list)
+    details: list[str] = msgspec.field(default_factory=list)
     bounds: tuple[np.ndarray, np.ndarray] | None = None
 
     def add(self, line: int, reason: str, detail: str) -> None:

@@ -7,9 +7,9 @@ over many rows is not expanded beyond what a block may hold.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -81,8 +81,7 @@ def _unreadable(payload: Payload, error: Exception) -> RejectError:
     return RejectError(f"{payload.uri}: not a readable Parquet file: {error}")
 
 
-@dataclass(slots=True)
-class _Pieces:
+class _Pieces(msgspec.Struct):
     """Makes blocks of the batches of a file.
 
     Attributes:

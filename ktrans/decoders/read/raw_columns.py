@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -15,8 +15,7 @@ Path = tuple[str, ...]
 """The place of a value in a record: the names of the objects around it, and its own."""
 
 
-@dataclass(slots=True)
-class RawColumns:
+class RawColumns(msgspec.Struct):
     """The columns of some records, by path.
 
     Attributes:
@@ -29,7 +28,7 @@ class RawColumns:
     rows: int
     lines: np.ndarray | None
     columns: dict[Path, pa.Array]
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults = msgspec.field(default_factory=Faults)
 
     def take(self, kept: np.ndarray) -> RawColumns:
         """Return the rows at these places."""
@@ -39,8 +38,7 @@ class RawColumns:
         return RawColumns(len(kept), lines, columns, self.faults)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """The values to read from a record.
 
     Attributes:

@@ -7,7 +7,7 @@ numbers are read as text and checked by column. Good lines become the same rows 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -28,8 +28,7 @@ _STAMP = Rule("time", unit="rfc3339", nulls=(), strict=True)
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(slots=True)
-class _Text:
+class _Text(msgspec.Struct):
     """Tidied lines: the index in the block of each, and where each begins and ends if known."""
 
     data: bytes

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from ktrans.engine.observer import Observer
 
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from ktrans.engine.fleet.member import Member
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadChange:
+class ReloadChange(msgspec.Struct, frozen=True):
     """The names of the pipelines that a reload starts, changes, removes or leaves unchanged.
 
     `generation` counts the configurations that were applied, including the first one.

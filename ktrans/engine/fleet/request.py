@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from ktrans.api import ConfigError, ExitCode
 from ktrans.config.draft import LoadedFile, LoadOptions
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from ktrans.registry.catalogue import Catalogue
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetRequest:
+class FleetRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The pipelines to run, and the options that the command line sets.
 
     Attributes:
@@ -42,7 +42,7 @@ class FleetRequest:
     names: tuple[str, ...] = ()
     profile: str | None = None
     once: bool | None = None
-    run: RunOptions = field(default_factory=RunOptions)
+    run: RunOptions = msgspec.field(default_factory=RunOptions)
     keep_going: bool = False
     watch: bool = False
 
@@ -79,7 +79,7 @@ def build_members(
     built: list[Member] = []
     for file in files:
         pipeline = file.pipeline
-        options = replace(
+        options = msgspec.structs.replace(
             request.run,
             follow=request.follows(pipeline, catalogue),
             workers=workers[pipeline.name],

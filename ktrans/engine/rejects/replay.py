@@ -9,10 +9,11 @@ written to the new files unchanged, and so are messages of a queue, which are de
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -47,7 +48,7 @@ def with_rejects_as_source(assembly: Assembly) -> Assembly:
     assert assembly.rejects is not None
     assert isinstance(assembly.decoder, CarrierDecoder)
     sink = reject_sink(assembly.rejects.sink)
-    return replace(
+    return msgspec.structs.replace(
         assembly,
         source=RejectSource(sink, assembly.source),
         decoder=ReplayDecoder(assembly.decoder, assembly.decoder_schema),

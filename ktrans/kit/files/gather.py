@@ -8,9 +8,9 @@ from __future__ import annotations
 import mmap
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -27,8 +27,7 @@ _READ_BYTES = 64 << 20
 """What is read from runs before the memory that it is mapped to is given back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """Rows of several partitions.
 
     Attributes:
@@ -53,8 +52,7 @@ class Block:
         return cls(keys, numbers, rows.schema, columns, size)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(msgspec.Struct, frozen=True):
     """Rows in the order of their partitions.
 
     Attributes:

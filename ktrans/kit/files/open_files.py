@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
+
+import msgspec
 
 from ktrans.api import Encoded, Format, FormatWriter
 from ktrans.kit.files.compression import Compression, OutputStream, compressed
@@ -77,8 +78,7 @@ class Choosing(Protocol):
         """Return whether the file can hold a batch; if not, another file is begun for it."""
 
 
-@dataclass(slots=True)
-class _OpenFile:
+class _OpenFile(msgspec.Struct):
     file: NewFile
     output: OutputStream
     stream: BinaryIO

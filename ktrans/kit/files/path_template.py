@@ -7,9 +7,10 @@ values of the rows are.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from hashlib import blake2b
 from string import Formatter
+
+import msgspec
 
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 """The partition of rows without a value, as in Hive and Spark."""
@@ -32,8 +33,7 @@ _UNSAFE = re.compile(r"""[\x00-\x1f\x7f"#%'*/:=?\\{}\[\]^]""")
 _MAX_VALUE_BYTES = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(msgspec.Struct, frozen=True):
     """A part of a template that is replaced by a column's value.
 
     Attributes:
@@ -47,8 +47,7 @@ class Slot:
     span_secs: int = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class PathTemplate:
+class PathTemplate(msgspec.Struct, frozen=True):
     """A parsed template.
 
     Attributes:

@@ -8,9 +8,9 @@ it is attached to its distinct values, and neighbours with few combinations beco
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,8 +25,7 @@ TextOf = Callable[[pa.Array], pa.Array]
 """A function that returns the text of each value, null exactly where the value is null."""
 
 
-@dataclass(frozen=True, slots=True)
-class Coded:
+class Coded(msgspec.Struct, frozen=True):
     """A column by distinct text.
 
     Attributes:
@@ -38,8 +37,7 @@ class Coded:
     values: pa.Array
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+class Plain(msgspec.Struct, frozen=True):
     """A column of texts, one a row; null means no text."""
 
     texts: pa.Array

@@ -13,9 +13,10 @@ import bz2
 import io
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO, Literal, Protocol, cast
+
+import msgspec
 
 from ktrans.api.component import Limits
 from ktrans.api.errors import RejectError, TruncatedError
@@ -57,8 +58,7 @@ def codec_of(start: bytes) -> Codec:
     return "plain"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """Why a stream ended early: `truncated` or `corrupt_stream`, and a message."""
 
     reason: Literal["truncated", "corrupt_stream"]

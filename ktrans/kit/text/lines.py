@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from ktrans.api.component import Limits
@@ -25,23 +25,20 @@ def shortened(raw: bytes, detail: str, longest: int) -> tuple[bytes, str, bool]:
     return raw[:longest], f"{detail}; its first {longest} bytes are kept", False
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(msgspec.Struct, frozen=True):
     """Whole lines; only the last one of a stream may have no newline."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Overlong:
+class Overlong(msgspec.Struct, frozen=True):
     """A line longer than allowed: its first bytes and its length."""
 
     start: bytes
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Torn:
+class Torn(msgspec.Struct, frozen=True):
     """The bytes after the last newline of a stream that ended early, and why it did."""
 
     data: bytes

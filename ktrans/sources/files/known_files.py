@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from ktrans.sources.files.listing import Found
 
@@ -21,8 +22,7 @@ _PIECE = 1 << 20
 StateUpdate = Literal["new", "same", "grown", "replaced"]
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """What is remembered of a file: the part that earlier epochs have read.
 
     Attributes:
@@ -49,7 +49,7 @@ class Known:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that the state store keeps."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return msgspec.structs.asdict(self)
 
 
 def fingerprint(fd: int, start: int, end: int) -> str:

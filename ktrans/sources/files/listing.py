@@ -9,10 +9,11 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
+
+import msgspec
 
 from ktrans.api import AccessError, ConfigError
 
@@ -51,12 +52,11 @@ class Found(NamedTuple):
         )
 
 
-@dataclass(slots=True)
-class Listed:
+class Listed(msgspec.Struct):
     """The files that were found, by path, and notes for people."""
 
-    files: dict[str, Found] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    files: dict[str, Found] = msgspec.field(default_factory=dict)
+    notes: list[str] = msgspec.field(default_factory=list)
     special: int = 0
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
+
+import msgspec
 
 from ktrans.api import WritesFolder
 from ktrans.sources.files.listing import Found, fixed_part
 
 
-@dataclass(frozen=True, slots=True)
-class OwnOutputs:
+class OwnOutputs(msgspec.Struct, frozen=True):
     """The files that the pipeline's sinks and its state store write.
 
     An output folder within an input folder belongs to its sink as a whole. If it is the input

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from ktrans.api import Split
 from ktrans.sources.files.known_files import Known
@@ -13,8 +14,7 @@ from ktrans.sources.files.listing import Found, file_uri, to_key
 _NAMED = 3
 
 
-@dataclass(slots=True)
-class PlanResult:
+class PlanResult(msgspec.Struct):
     """Collects the splits of a plan.
 
     Attributes:
@@ -30,15 +30,15 @@ class PlanResult:
         own: how many files the pipeline itself wrote.
     """
 
-    splits: list[Split] = field(default_factory=list)
-    remember: dict[str, Any] = field(default_factory=dict)
+    splits: list[Split] = msgspec.field(default_factory=list)
+    remember: dict[str, Any] = msgspec.field(default_factory=dict)
     planned_bytes: int = 0
     waiting: int = 0
     waiting_bytes: int = 0
-    unsettled: list[str] = field(default_factory=list)
-    tails: list[str] = field(default_factory=list)
-    torn: list[str] = field(default_factory=list)
-    replaced: list[str] = field(default_factory=list)
+    unsettled: list[str] = msgspec.field(default_factory=list)
+    tails: list[str] = msgspec.field(default_factory=list)
+    torn: list[str] = msgspec.field(default_factory=list)
+    replaced: list[str] = msgspec.field(default_factory=list)
     own: int = 0
 
     def add(self, found: Found, start: int, end: int, state: Known, *, head: str | None) -> None:

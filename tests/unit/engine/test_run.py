@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import Future
 from dataclasses import replace
 
+import msgspec
 import pyarrow as pa
 import pytest
 
@@ -100,7 +101,9 @@ def test_rows_that_cannot_be_encoded_go_to_the_rejects_and_their_neighbours_arri
 def test_too_many_refused_rows_stop_the_run(bench):
     bench.fill()
     bench.world.refuses["a"] = set(expected(6, 5))
-    bench.change(rejects=replace(bench.pipeline.rejects, limit=RejectLimit(count=10)))
+    bench.change(
+        rejects=msgspec.structs.replace(bench.pipeline.rejects, limit=RejectLimit(count=10))
+    )
     receipt = bench.run()
     assert receipt.error["code"] == "reject_limit"
     assert "not_wanted" in receipt.error["message"]
