@@ -13,8 +13,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the `ktrans` command and exit with its code."""
     # Keep numpy from starting threads for linear algebra, which is not used here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Keep pydantic from reading the metadata of all installed packages to find plugins of its own.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Garbage collection during imports takes a fifth of the start-up time. A run enables it again
     # once it is set up; the other verbs are short.
     gc.disable()
