@@ -8,8 +8,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
-from ktrans.api import EpochId, TaskId
-from ktrans.engine.answer import Answer, Retry, error_to_json
+from ktrans.api import ConfigError, EpochId, TaskId
+from ktrans.engine.answer import Answer, Retry, error_to_json, parts_of
 from ktrans.engine.assemble import assemble
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.cancellation import Cancellation
@@ -84,7 +84,12 @@ def _kept(job: Job) -> _Kept:
         _catalogue.append(Catalogue())
     [catalogue] = _catalogue
     observer = _prepare(job, catalogue)
-    pipeline = job.definition.load(catalogue)
+    try:
+        pipeline = job.definition.load(catalogue)
+    except ConfigError as error:  # which the process that runs the pipeline does not have
+        for one in (error, *parts_of(error)):
+            one.message = f"in a worker: {one.message}"
+        raise
     if kept is not None:
         del _pipelines[job.definition.name]
         kept.assembly.close()
@@ -159,6 +164,7 @@ def _do(job: Job, kept: _Kept, answer: Answer) -> None:
             thread.wait([future])
         except KeyboardInterrupt:
             kept.abandoned.set()
+            cancellation.stop.set()  # ends the wait before another attempt
             thread.wait([future])
         finally:
             kept.abandoned.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections import Counter
 
@@ -10,17 +11,19 @@ import pytest
 from ktrans.api import (
     AccessError,
     ConfigError,
+    ConfigErrors,
     ExitCode,
     KtransError,
     RetryableError,
     SplitChangedError,
     StageLostError,
     UnavailableError,
+    Where,
 )
 from ktrans.config.load import load_pipeline
 from ktrans.engine.answer import error_from_json, error_to_json
 from ktrans.engine.epoch_limits import RejectLimitError
-from ktrans.engine.job import Definition, WorkerDiffersError
+from ktrans.engine.job import Definition, EpochPart, Job, WorkerDiffersError
 from ktrans.engine.run import run
 from ktrans.engine.run_context import RunOptions
 from ktrans.engine.worker import work
@@ -191,6 +194,31 @@ def test_errors_survive_json(error):
     assert getattr(back, "field", None) == getattr(error, "field", None)
     assert getattr(back, "retry_after_secs", None) == getattr(error, "retry_after_secs", None)
     assert isinstance(error, type(back))
+
+
+def test_errors_in_a_file_keep_their_places_in_json():
+    parts = [ConfigError("no", field="path", where=Where("p.yaml", 3, 5)), ConfigError("nor this")]
+    back = error_from_json(json.loads(json.dumps(error_to_json(ConfigErrors(parts)))))
+    assert isinstance(back, ConfigErrors)
+    assert [(one.message, one.field, one.where) for one in back.errors] == [
+        (one.message, one.field, one.where) for one in parts
+    ]
+
+
+def test_a_variable_that_only_a_worker_lacks_is_told_as_such(tmp_path, monkeypatch):
+    (tmp_path / "p.yaml").write_text(CONFIG.replace("[logs]", "['${env:ONE}', '${env:TWO}']"))
+    monkeypatch.setenv("ONE", "logs")
+    monkeypatch.setenv("TWO", "logs")
+    definition = Definition.of(load_pipeline(tmp_path / "p.yaml", Catalogue()), Catalogue())
+    monkeypatch.delenv("ONE")
+    monkeypatch.delenv("TWO")
+    part = EpochPart(1, "", dt.datetime.now(dt.UTC), decided=False)
+    answer = work(Job(definition, "run", part, 0, [], [], 1, 1).to_json())
+    error = error_from_json(answer["error"])
+    assert isinstance(error, ConfigErrors)
+    assert [one.message for one in error.errors] == [
+        f"in a worker: the environment variable {name} is not set" for name in ("ONE", "TWO")
+    ]
 
 
 def test_defects_and_a_lack_of_memory_keep_their_codes():
