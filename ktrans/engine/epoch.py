@@ -153,7 +153,13 @@ class EpochRunner:
     ) -> list[TaskResult]:
         others = self._others
         if others is not None and not merged.here and others.wanted_for(epoch):
-            return OtherRuns(self._context, epoch, number, limits, merged, others).run()
+            try:
+                return OtherRuns(self._context, epoch, number, limits, merged, others).run()
+            except RunError as error:
+                if not others.given_up_for(error):
+                    raise
+                self._context.observer.note(f"{error.message}; its threads do the tasks instead")
+                self._clean_up(number)
         return ThreadRuns(self._context, epoch, number, limits, merged).run()
 
     def _collect(self, epoch: Epoch, results: list[TaskResult], limits: EpochLimits) -> None:

@@ -212,13 +212,18 @@ class Run:
             return None
         if self.pipeline.engine.executor == AUTO and not self._catalogue.installed:
             return None  # other processes would not find all components
-        return Others(
+        others = Others(
             self.assembly,
             self._catalogue,
             workers=self.workers,
             run_id=self.receipt.run_id,
             prepare=self.options.prepare_worker,
         )
+        if self.options.follow:
+            _ = (
+                others.definition
+            )  # of the tables as they were read, which may change before an epoch
+        return others
 
     def _hold(self, stack: ExitStack) -> Store:
         """Hold the pipeline; with --follow wait until no other run holds it."""
