@@ -21,8 +21,8 @@ from ktrans.engine.log_context import bind
 from ktrans.engine.observer import Meter, Observer
 from ktrans.engine.outages import Outages
 from ktrans.engine.run_context import RunContext
-from ktrans.engine.shares import Part, Share, Whole
 from ktrans.engine.task import Task
+from ktrans.engine.task_kinds import PartialTask, TaskKind, WholeTask
 from ktrans.engine.workers import Workers
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 from ktrans.registry.catalogue import Catalogue
@@ -158,7 +158,7 @@ def _do(job: Job, kept: _Kept, answer: Answer) -> None:
         epoch = _epoch(job)
         number = EpochId(job.definition.name, job.epoch.number, job.epoch.history)
         limits = _TaskLimits(context, epoch)
-        task = Task(context, epoch, TaskId(number, job.task), limits, _share(job, context, epoch))
+        task = Task(context, epoch, TaskId(number, job.task), limits, _kind(job, context, epoch))
         try:
             future = thread.submit(copy_context().run, task.run)
             thread.wait([future])
@@ -175,11 +175,11 @@ def _do(job: Job, kept: _Kept, answer: Answer) -> None:
         answer.result = future.result()
 
 
-def _share(job: Job, context: RunContext, epoch: Epoch) -> Share:
+def _kind(job: Job, context: RunContext, epoch: Epoch) -> TaskKind:
     """Return what the task does of the pipeline; the state of enrichers is not here."""
     states = EnricherStates(context.store, job.definition.name, epoch)
     at = context.assembly.merge_at if job.epoch.merges else None
-    return Whole(states) if at is None else Part(at, job.epoch.facts, states.context)
+    return WholeTask(states) if at is None else PartialTask(at, job.epoch.facts, states.context)
 
 
 def _epoch(job: Job) -> Epoch:

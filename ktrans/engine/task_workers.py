@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ktrans.engine.job import Definition
 
 
-class Others:
+class TaskWorkers:
     """Workers beside this process; they begin with the first epoch that needs them.
 
     Args:
