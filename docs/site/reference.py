@@ -75,7 +75,8 @@ Other processes build the pipeline by themselves, from the text of the pipeline 
 `${{env:NAME}}` are filled in there, from their own environment; what they stand for is not sent, but what is
 written in the file itself is. Versions,
 options and the content of files of tables are compared, and a process in which they differ is refused
-(`worker_differs`)."""
+(`worker_differs`). If `auto` chose it, the run goes on in threads and says so. That happens when a
+table changes while a run with `--follow` keeps the one that it has read."""
 
 _KIND_TITLE: dict[Kind, str] = {"state": "State stores"}
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
 
 import msgspec
 
-from ktrans.api import ExitCode, KtransError, RetryableError, RunError, errors
+from ktrans.api import ConfigError, ConfigErrors, ExitCode, KtransError, RunError, Where, errors
 from ktrans.engine.failures import to_ktrans_error
 from ktrans.engine.task import TaskResult
 from ktrans.state.epochs import Quarantine
@@ -63,25 +63,33 @@ def error_to_json(error: BaseException) -> dict[str, Any]:
     """Return an error in a form from which `error_from_json` makes an equal one."""
     converted = to_ktrans_error(error)
     known = next(kind for kind in type(converted).__mro__ if kind.__module__ == errors.__name__)
-    more = {name: value for name, value in vars(converted).items() if isinstance(value, _PLAIN)}
     return {
         "type": known.__name__,
         "exit_code": int(converted.exit_code),
-        "fields": more,
+        "fields": {
+            name: value if isinstance(value, _PLAIN) else None
+            for name, value in vars(converted).items()
+        },
+        "where": asdict(converted.where) if converted.where else None,
+        "errors": [error_to_json(one) for one in parts_of(converted)],
         "trace": "".join(traceback.format_exception(error)) if converted.code == "defect" else "",
     }
+
+
+def parts_of(error: KtransError) -> list[ConfigError]:
+    """Return the errors that an error lists, if it does."""
+    return error.errors if isinstance(error, ConfigErrors) else []
 
 
 def error_from_json(value: dict[str, Any]) -> KtransError:
     """Return the error of another process: of the same class of `ktrans.api`, with the same fields."""
     kind = getattr(errors, value["type"], RunError)
     error: KtransError = kind.__new__(kind)
-    if isinstance(error, RetryableError):
-        error.retry_after_secs = None
-    fields = dict(value["fields"])
-    KtransError.__init__(error, fields.pop("message", ""))
-    for name, one in fields.items():
-        setattr(error, name, one)
+    KtransError.__init__(error, value["fields"]["message"])
+    vars(error).update(value["fields"])
+    error.where = Where(**value["where"]) if value["where"] else None
+    if isinstance(error, ConfigErrors):
+        error.errors = [cast("ConfigError", error_from_json(one)) for one in value["errors"]]
     if error.exit_code != value["exit_code"]:
         vars(error)["exit_code"] = ExitCode(value["exit_code"])
     if value["trace"]:

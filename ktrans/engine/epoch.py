@@ -23,21 +23,21 @@ from ktrans.engine.killers import deaths_counted, find_killers
 from ktrans.engine.ledger import Ledger
 from ktrans.engine.merged_tasks import MergedTasks
 from ktrans.engine.observer_data import describe_epoch, summarize_epoch
-from ktrans.engine.others import Others
 from ktrans.engine.run_context import RunContext
 from ktrans.engine.stage_times import StageTimes, now
 from ktrans.engine.task import TaskResult
 from ktrans.engine.task_groups import group_splits, source_fingerprint
-from ktrans.engine.task_runs import OtherRuns, ThreadRuns
+from ktrans.engine.task_runs import ThreadRuns, WorkerRuns
+from ktrans.engine.task_workers import TaskWorkers
 from ktrans.state.epochs import Epoch, Status
 
 
 class EpochRunner:
-    """Plans and runs epochs of one pipeline, its tasks on the `others` too if there are any."""
+    """Plans and runs epochs of one pipeline, its tasks on the `task_workers` too if there are any."""
 
-    def __init__(self, context: RunContext, others: Others | None = None) -> None:
+    def __init__(self, context: RunContext, task_workers: TaskWorkers | None = None) -> None:
         self._context = context
-        self._others = others
+        self._task_workers = task_workers
         self._assembly = context.assembly
         self._store = context.store
         self._pipeline = context.assembly.pipeline
@@ -151,9 +151,15 @@ class EpochRunner:
     def _run_tasks(
         self, epoch: Epoch, number: EpochId, limits: EpochLimits, merged: MergedTasks
     ) -> list[TaskResult]:
-        others = self._others
-        if others is not None and not merged.here and others.wanted_for(epoch):
-            return OtherRuns(self._context, epoch, number, limits, merged, others).run()
+        task_workers = self._task_workers
+        if task_workers is not None and not merged.here and task_workers.wanted_for(epoch):
+            try:
+                return WorkerRuns(self._context, epoch, number, limits, merged, task_workers).run()
+            except RunError as error:
+                if not task_workers.given_up_for(error):
+                    raise
+                self._context.observer.note(f"{error.message}; its threads do the tasks instead")
+                self._clean_up(number)
         return ThreadRuns(self._context, epoch, number, limits, merged).run()
 
     def _collect(self, epoch: Epoch, results: list[TaskResult], limits: EpochLimits) -> None:

@@ -12,10 +12,10 @@ import msgspec
 from ktrans.api import Budget, Plan, StageLostError
 from ktrans.engine.decided import check_unchanged, same_source
 from ktrans.engine.enricher_state import has_totals_to_close
-from ktrans.engine.others import Others
 from ktrans.engine.receipt import RunReceipt
 from ktrans.engine.retry import retry_of, retry_until_stopped
 from ktrans.engine.run_context import RunContext, RunOptions
+from ktrans.engine.task_workers import TaskWorkers
 from ktrans.kit.notifications import NOT_A_NOTIFICATION
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch, Status
@@ -31,7 +31,7 @@ class EpochLoop:
     """Runs the epochs of a run, one after another.
 
     Epochs are added to the receipt; `note` is called with what a person should know. Replays are done
-    in this process, other epochs by the `others` too.
+    in this process, other epochs by the `task_workers` too.
 
     Attributes:
         processing: whether an epoch is being processed or committed.
@@ -43,10 +43,10 @@ class EpochLoop:
         options: RunOptions,
         receipt: RunReceipt,
         note: Callable[[str], None],
-        others: Others | None = None,
+        task_workers: TaskWorkers | None = None,
     ) -> None:
         self._context = context
-        self._others = others
+        self._task_workers = task_workers
         self._assembly = context.assembly
         self._pipeline = context.assembly.pipeline
         self._store = context.store
@@ -170,8 +170,8 @@ class EpochLoop:
         }
         self._receipt.add_epoch(epoch, ledger, summary)
         self._receipt.choices.update(self._assembly.decoder.choices())
-        if self._others is not None:
-            self._receipt.choices.update(self._others.choices)
+        if self._task_workers is not None:
+            self._receipt.choices.update(self._task_workers.choices)
         self._context.outages.all_work()
         self._context.observer.epoch_committed(epoch.number, summary)
 
@@ -179,7 +179,7 @@ class EpochLoop:
         """Return what runs epochs; it is imported with the first one, and many runs have none."""
         from ktrans.engine.epoch import EpochRunner
 
-        return EpochRunner(self._context, self._others)
+        return EpochRunner(self._context, self._task_workers)
 
     def _replayer(self) -> EpochRunner:
         from ktrans.engine.epoch import EpochRunner

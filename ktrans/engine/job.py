@@ -87,7 +87,8 @@ class Definition:
             raise WorkerDiffersError(
                 "a worker differs from the process that runs the pipeline, so its rows could too: "
                 + "; ".join(different),
-                hint="give all workers the same versions, environment variables and files",
+                hint="give all workers the same versions, environment variables and files; a run "
+                "with --follow reads a file that has changed after SIGHUP, or with --watch",
             )
         return pipeline
 

@@ -12,8 +12,8 @@ from ktrans.engine.enricher_state import EnricherStates, stateful_enrichers
 from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.partials import Partials
 from ktrans.engine.run_context import RunContext
-from ktrans.engine.shares import Merge, Part, Share, Whole
 from ktrans.engine.task import Task, TaskResult
+from ktrans.engine.task_kinds import MergeTask, PartialTask, TaskKind, WholeTask
 from ktrans.state.epochs import Epoch
 
 
@@ -21,10 +21,10 @@ class MergedTasks:
     """What the tasks of an epoch do, and the task that merges what they made.
 
     Attributes:
-        share: what each task of the epoch does: all of the pipeline if nothing is merged.
+        kind: what each task of the epoch does: all of the pipeline if nothing is merged.
     """
 
-    share: Share
+    kind: TaskKind
 
     def __init__(
         self, context: RunContext, epoch: Epoch, number: EpochId, limits: EpochLimits
@@ -34,19 +34,19 @@ class MergedTasks:
         states = EnricherStates(context.store, context.assembly.pipeline.name, epoch)
         at = context.assembly.merge_at
         if at is None or len(epoch.tasks) <= 1:
-            self.share = Whole(states)
+            self.kind = WholeTask(states)
             return
         merging = context.assembly.enrichers[at][1]
         assert isinstance(merging, StatefulEnricher)
         last = TaskId(number, len(epoch.tasks))
-        self.share = Part(at, states.resume(merging, last).facts(), states.context)
+        self.kind = PartialTask(at, states.resume(merging, last).facts(), states.context)
         self._partials = Partials()
-        self._task = Task(context, epoch, last, limits, Merge(at, states, self._partials))
+        self._task = Task(context, epoch, last, limits, MergeTask(at, states, self._partials))
 
     @property
     def here(self) -> bool:
         """Whether the tasks need the state store, so that only this process can do them."""
-        whole = isinstance(self.share, Whole)
+        whole = isinstance(self.kind, WholeTask)
         return whole and bool(stateful_enrichers(self._context.assembly.enrichers))
 
     def keep(self, index: int, result: TaskResult) -> TaskResult:

@@ -29,8 +29,8 @@ from ktrans.engine.observer import Meter, Observer
 from ktrans.engine.outages import Outages
 from ktrans.engine.rejects.replay import with_rejects_as_source
 from ktrans.engine.run_context import RunContext
-from ktrans.engine.shares import Whole
 from ktrans.engine.task_attempt import TaskAttempt
+from ktrans.engine.task_kinds import WholeTask
 from ktrans.engine.workers import Workers
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 from ktrans.registry.catalogue import Catalogue
@@ -96,8 +96,8 @@ def _read(pipeline: Pipeline, assembly: Assembly, split: Split, *, replay: bool)
         epoch = Epoch(1, [[split]], replay=replay)
         task = TaskId(EpochId(pipeline.name, 1), 0)
         limits = EpochLimits(context, epoch)
-        share = Whole(EnricherStates(context.store, pipeline.name, epoch))
-        attempt = TaskAttempt(context, epoch, task, limits, share, final=True)
+        kind = WholeTask(EnricherStates(context.store, pipeline.name, epoch))
+        attempt = TaskAttempt(context, epoch, task, limits, kind, final=True)
         try:
             attempt.run([split])
             attempt.pipeline.finish()

@@ -25,11 +25,11 @@ from ktrans.engine.log_context import bind
 from ktrans.engine.new_history import check_new_history
 from ktrans.engine.observer import Meter, Observer, Observers
 from ktrans.engine.observer_data import describe_components
-from ktrans.engine.others import Others
 from ktrans.engine.outages import Outages
 from ktrans.engine.receipt import RunReceipt, SinkOutput
 from ktrans.engine.run_context import RunContext, RunOptions
 from ktrans.engine.stage_times import now
+from ktrans.engine.task_workers import TaskWorkers
 from ktrans.engine.workers import Workers
 from ktrans.registry.catalogue import Catalogue
 from ktrans.registry.redaction import redact
@@ -193,7 +193,7 @@ class Run:
             outages=self.outages,
         )
         self._loop = loop = EpochLoop(
-            context, self.options, self.receipt, self._note, self._others()
+            context, self.options, self.receipt, self._note, self._task_workers()
         )
         if not self.options.dry_run:
             loop.resume()
@@ -206,19 +206,22 @@ class Run:
         elif self.receipt.epochs == 0:
             self.receipt.outcome = "nothing_to_do"
 
-    def _others(self) -> Others | None:
+    def _task_workers(self) -> TaskWorkers | None:
         """Return the workers beside this process, which a dry run does without."""
         if self.options.dry_run:
             return None
         if self.pipeline.engine.executor == AUTO and not self._catalogue.installed:
             return None  # other processes would not find all components
-        return Others(
+        task_workers = TaskWorkers(
             self.assembly,
             self._catalogue,
             workers=self.workers,
             run_id=self.receipt.run_id,
             prepare=self.options.prepare_worker,
         )
+        if self.options.follow:  # tables may change before the first epoch
+            _ = task_workers.definition
+        return task_workers
 
     def _hold(self, stack: ExitStack) -> Store:
         """Hold the pipeline; with --follow wait until no other run holds it."""

@@ -14,9 +14,9 @@ from ktrans.engine.log_context import bind
 from ktrans.engine.observer_data import describe_error
 from ktrans.engine.retry import retry_of
 from ktrans.engine.run_context import RunContext
-from ktrans.engine.shares import Share
 from ktrans.engine.stage_times import StageTimes, now
 from ktrans.engine.task_attempt import TaskAttempt
+from ktrans.engine.task_kinds import TaskKind
 from ktrans.kit.retry import FailedAttempt, with_retries
 from ktrans.state.epochs import Epoch
 
@@ -36,16 +36,16 @@ class TaskResult(msgspec.Struct):
 
 
 class Task:
-    """A task and its attempts; `share` says what it does of the pipeline."""
+    """A task and its attempts; `kind` says what it does of the pipeline."""
 
     def __init__(
-        self, context: RunContext, epoch: Epoch, task: TaskId, limits: EpochLimits, share: Share
+        self, context: RunContext, epoch: Epoch, task: TaskId, limits: EpochLimits, kind: TaskKind
     ) -> None:
         self._context = context
         self._epoch = epoch
         self._id = task
         self._limits = limits
-        self._share = share
+        self._kind = kind
         # The task that merges has the number after the last one, and no splits.
         self._splits = epoch.tasks[task.index] if task.index < len(epoch.tasks) else []
         self._tries = 0
@@ -113,7 +113,7 @@ class Task:
 
     def _attempt(self, *, final: bool) -> TaskResult:
         attempt = TaskAttempt(
-            self._context, self._epoch, self._id, self._limits, self._share, final=final
+            self._context, self._epoch, self._id, self._limits, self._kind, final=final
         )
         pipeline = attempt.pipeline
         self._tries += 1
@@ -125,7 +125,7 @@ class Task:
             pipeline.abort()
             raise
         self._context.meter.add(splits_done=len(self._splits), bytes_in=_size(self._read_splits()))
-        sinks = self._share.sinks(self._context.assembly)
+        sinks = self._kind.sinks(self._context.assembly)
         return TaskResult(
             {bound.entry.id: receipt for bound, receipt in zip(sinks, receipts, strict=True)},
             pipeline.ledger,

@@ -33,8 +33,8 @@ from ktrans.engine.failures import (
 )
 from ktrans.engine.rejects.stored_form import split_reject
 from ktrans.engine.run_context import RunContext
-from ktrans.engine.shares import Share
 from ktrans.engine.stage_times import StageTimes, now
+from ktrans.engine.task_kinds import TaskKind
 from ktrans.engine.task_pipeline import TaskPipeline
 from ktrans.kit.memory import out_of_memory
 from ktrans.registry.redaction import redact
@@ -79,7 +79,7 @@ class TaskAttempt:
         epoch: Epoch,
         task: TaskId,
         limits: EpochLimits,
-        share: Share,
+        kind: TaskKind,
         *,
         final: bool,
     ) -> None:
@@ -95,7 +95,7 @@ class TaskAttempt:
         self._whole: dict[str, Split] = {}
         self._unreadable: dict[str, ReadError] = {}
         """Splits that have been read in part, by key; once there are any, nothing is written."""
-        self.pipeline = TaskPipeline(context.assembly, task, share)
+        self.pipeline = TaskPipeline(context.assembly, task, kind)
 
     def run(self, splits: Sequence[Split]) -> None:
         """Read, process and write the splits.

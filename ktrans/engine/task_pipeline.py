@@ -14,8 +14,8 @@ from ktrans.engine.block_processor import BlockProcessor, BlockResult
 from ktrans.engine.ledger import StageLedger, Tally
 from ktrans.engine.ledger_counts import add_accounting, apply_counted, measure
 from ktrans.engine.rejects.stored_form import refused_rows, to_stored
-from ktrans.engine.shares import Share
 from ktrans.engine.stage_times import StageTimes, now
+from ktrans.engine.task_kinds import TaskKind
 
 
 class TaskPipeline:
@@ -26,12 +26,12 @@ class TaskPipeline:
     could be read. `partial` is the partial result, if the task makes one, after `finish`.
     """
 
-    def __init__(self, assembly: Assembly, task: TaskId, share: Share) -> None:
+    def __init__(self, assembly: Assembly, task: TaskId, kind: TaskKind) -> None:
         enrichers = [enricher for _, enricher in assembly.enrichers]
-        self._share = share
-        self._first_ordered = share.first_ordered(assembly)
-        self._ordered = share.begin(assembly, task)
-        *self._sinks, rejects = share.sinks(assembly)
+        self._kind = kind
+        self._first_ordered = kind.first_ordered(assembly)
+        self._ordered = kind.begin(assembly, task)
+        *self._sinks, rejects = kind.sinks(assembly)
         self._writers: list[Writer] = []
         self.torn: list[str] = []
         self.strange: dict[str, str] = {}
@@ -69,11 +69,11 @@ class TaskPipeline:
         Raises:
             LedgerError: rows in and rows out do not agree.
         """
-        for partial in self._share.partials():
+        for partial in self._kind.partials():
             self._merge(partial)
-        for index in range(len(self._ordered) - self._share.makes_partial):
+        for index in range(len(self._ordered) - self._kind.makes_partial):
             self._finish_enricher(index)
-        if self._share.makes_partial:
+        if self._kind.makes_partial:
             self.partial = self._make_partial()
         receipts = []
         for bound, writer in zip(self._sinks, self._writers, strict=False):
@@ -98,7 +98,7 @@ class TaskPipeline:
 
     def _make_partial(self) -> bytes:
         """Take the partial result of the last enricher, which has no other result."""
-        part, stage = self._ordered.pop(), self.ledger.stages[self._share.merge_at or 0]
+        part, stage = self._ordered.pop(), self.ledger.stages[self._kind.merge_at or 0]
         assert isinstance(part, StatefulEnricher)
         with self.times.timed("enrich", stage.name):
             return part.partial()
@@ -184,4 +184,4 @@ class TaskPipeline:
         for stage in self.ledger.stages:
             if stage.kind == "enricher" and stage.may_drop and not stage.sums_up:
                 stage.filtered = stage.came_in.minus(stage.went_out)
-        self.ledger.check(apart=self._share.merge_at)
+        self.ledger.check(apart=self._kind.merge_at)

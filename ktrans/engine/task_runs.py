@@ -16,10 +16,10 @@ from ktrans.engine.failures import WorkerDiedError
 from ktrans.engine.killers import probe_splits, worth_a_probe
 from ktrans.engine.log_context import bind
 from ktrans.engine.merged_tasks import MergedTasks
-from ktrans.engine.others import Others
 from ktrans.engine.run_context import RunContext, block_budget
-from ktrans.engine.shares import Part
 from ktrans.engine.task import Task, TaskResult
+from ktrans.engine.task_kinds import PartialTask
+from ktrans.engine.task_workers import TaskWorkers
 from ktrans.executors.threads import ThreadsExecutor, ThreadsExecutorConfig
 from ktrans.state.epochs import Epoch
 
@@ -164,12 +164,12 @@ class ThreadRuns(TaskRuns):
     def _work(self, job: dict[str, Any]) -> dict[str, Any]:
         index = job["task"]
         task = TaskId(self.number, index)
-        share = self.merged.share
-        self._done[index] = Task(self.context, self.epoch, task, self.limits, share).run()
+        kind = self.merged.kind
+        self._done[index] = Task(self.context, self.epoch, task, self.limits, kind).run()
         return {}
 
 
-class OtherRuns(TaskRuns):
+class WorkerRuns(TaskRuns):
     """Tasks that run in other processes."""
 
     patience = SETTLE_SECS
@@ -181,15 +181,15 @@ class OtherRuns(TaskRuns):
         number: EpochId,
         limits: EpochLimits,
         merged: MergedTasks,
-        others: Others,
+        task_workers: TaskWorkers,
     ) -> None:
         super().__init__(context, epoch, number, limits, merged)
-        self._others = others
+        self._task_workers = task_workers
         self._deaths: Counter[int] = Counter()
 
     def executor(self) -> AbstractContextManager[Executor[Any]]:
         """Return the executor of the run, which stays open."""
-        return nullcontext(self._others.executor())
+        return nullcontext(self._task_workers.executor())
 
     def job(self, index: int) -> dict[str, Any]:
         """Return the job of a task."""
@@ -199,15 +199,15 @@ class OtherRuns(TaskRuns):
         keys = {split.key for split in splits}
         threads, memory = self._share_of_machine()
         return Job(
-            self._others.definition,
-            self._others.run_id,
+            self._task_workers.definition,
+            self._task_workers.run_id,
             self._epoch_part(),
             index,
             splits,
             [one for key, one in self.epoch.quarantined.items() if key in keys],
             threads,
             memory,
-            self._others.prepare,
+            self._task_workers.prepare,
         ).to_json()
 
     def _share_of_machine(self) -> tuple[int, int]:
@@ -216,9 +216,9 @@ class OtherRuns(TaskRuns):
         The tasks that run on this machine at the same time share what a run has; another machine
         has its own memory.
         """
-        workers, threads = self.context.workers, self._others.executor().threads
+        workers, threads = self.context.workers, self._task_workers.executor().threads
         block_size = self.context.assembly.pipeline.limits.block_size
-        if self._others.remote:
+        if self._task_workers.remote:
             return threads, block_budget(threads, block_size)
         at_once = min(workers, len(self.epoch.tasks))
         return max(threads, workers // at_once), block_budget(workers, block_size) // at_once
@@ -226,10 +226,10 @@ class OtherRuns(TaskRuns):
     def _epoch_part(self) -> EpochPart:
         from ktrans.engine.job import EpochPart
 
-        epoch, share = self.epoch, self.merged.share
+        epoch, kind = self.epoch, self.merged.kind
         part = EpochPart(epoch.number, self.number.history, epoch.planned, epoch.decided)
-        if isinstance(share, Part):
-            return replace(part, merges=True, facts=share.facts)
+        if isinstance(kind, PartialTask):
+            return replace(part, merges=True, facts=kind.facts)
         return part
 
     def result(self, index: int, answer: dict[str, Any]) -> TaskResult:
@@ -238,7 +238,7 @@ class OtherRuns(TaskRuns):
 
         told = Answer.from_json(answer)
         self.context.meter.add(**told.counts)
-        self._others.choices.update(told.choices)
+        self._task_workers.choices.update(told.choices)
         with bind(epoch=self.epoch.number, task=index):
             for retry in told.retries:
                 error = error_from_json(retry.error)

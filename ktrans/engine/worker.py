@@ -8,8 +8,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
-from ktrans.api import EpochId, TaskId
-from ktrans.engine.answer import Answer, Retry, error_to_json
+from ktrans.api import ConfigError, EpochId, TaskId
+from ktrans.engine.answer import Answer, Retry, error_to_json, parts_of
 from ktrans.engine.assemble import assemble
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.cancellation import Cancellation
@@ -21,8 +21,8 @@ from ktrans.engine.log_context import bind
 from ktrans.engine.observer import Meter, Observer
 from ktrans.engine.outages import Outages
 from ktrans.engine.run_context import RunContext
-from ktrans.engine.shares import Part, Share, Whole
 from ktrans.engine.task import Task
+from ktrans.engine.task_kinds import PartialTask, TaskKind, WholeTask
 from ktrans.engine.workers import Workers
 from ktrans.kit.state.sqlite_database import MEMORY, SqliteDatabase
 from ktrans.registry.catalogue import Catalogue
@@ -84,7 +84,12 @@ def _kept(job: Job) -> _Kept:
         _catalogue.append(Catalogue())
     [catalogue] = _catalogue
     observer = _prepare(job, catalogue)
-    pipeline = job.definition.load(catalogue)
+    try:
+        pipeline = job.definition.load(catalogue)
+    except ConfigError as error:  # which the process that runs the pipeline does not have
+        for one in (error, *parts_of(error)):
+            one.message = f"in a worker: {one.message}"
+        raise
     if kept is not None:
         del _pipelines[job.definition.name]
         kept.assembly.close()
@@ -153,12 +158,13 @@ def _do(job: Job, kept: _Kept, answer: Answer) -> None:
         epoch = _epoch(job)
         number = EpochId(job.definition.name, job.epoch.number, job.epoch.history)
         limits = _TaskLimits(context, epoch)
-        task = Task(context, epoch, TaskId(number, job.task), limits, _share(job, context, epoch))
+        task = Task(context, epoch, TaskId(number, job.task), limits, _kind(job, context, epoch))
         try:
             future = thread.submit(copy_context().run, task.run)
             thread.wait([future])
         except KeyboardInterrupt:
             kept.abandoned.set()
+            cancellation.stop.set()  # ends the wait before another attempt
             thread.wait([future])
         finally:
             kept.abandoned.clear()
@@ -169,11 +175,11 @@ def _do(job: Job, kept: _Kept, answer: Answer) -> None:
         answer.result = future.result()
 
 
-def _share(job: Job, context: RunContext, epoch: Epoch) -> Share:
+def _kind(job: Job, context: RunContext, epoch: Epoch) -> TaskKind:
     """Return what the task does of the pipeline; the state of enrichers is not here."""
     states = EnricherStates(context.store, job.definition.name, epoch)
     at = context.assembly.merge_at if job.epoch.merges else None
-    return Whole(states) if at is None else Part(at, job.epoch.facts, states.context)
+    return WholeTask(states) if at is None else PartialTask(at, job.epoch.facts, states.context)
 
 
 def _epoch(job: Job) -> Epoch:

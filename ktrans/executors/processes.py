@@ -82,10 +82,7 @@ class ProcessesExecutor(Executor[ProcessesExecutorConfig]):
 
         `cancelled` is how often jobs had been cancelled when this one was submitted.
         """
-        try:
-            worker = self._idle.get_nowait()
-        except queue.Empty:
-            worker = _Worker(self._reference)
+        worker = self._idle_worker() or _Worker(self._reference)
         self._busy.add(worker)
         try:
             worker.send(json.dumps(job).encode() + b"\n")
@@ -103,6 +100,16 @@ class ProcessesExecutor(Executor[ProcessesExecutorConfig]):
         result: dict[str, Any] = json.loads(answer)
         return result
 
+    def _idle_worker(self) -> _Worker | None:
+        """Take an idle process, if there is one; those that were killed meanwhile are dropped."""
+        with suppress(queue.Empty):
+            while True:
+                worker = self._idle.get_nowait()
+                if worker.alive():
+                    return worker
+                worker.end()
+        return None
+
 
 class _Worker:
     """A process that does jobs."""
@@ -114,6 +121,10 @@ class _Worker:
             stdout=subprocess.PIPE,
             start_new_session=True,  # a terminal's Ctrl-C is for the run
         )
+
+    def alive(self) -> bool:
+        """Return whether the process has not ended."""
+        return self._process.poll() is None
 
     def send(self, line: bytes) -> None:
         """Send a job, or STOP; nothing happens if the process has died."""

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from ktrans.engine.task_runs import SETTLE_SECS
+
 ROWS = 300
 PROCESSES = {"executor": "processes", "epoch_splits": 20, "task_size": 20000}
 
@@ -43,6 +45,10 @@ def ktrans_components():
     return [Spec(kind="decoder", type="noisy", build=name, config=name + "Config", summary="-")]
 '''
 
+BUSY = NOISY.replace(
+    'self.context.log.warning("a block of %s", os.getpid())',
+    "open(os.path.dirname(__file__) + '/../tried', 'w').close(); raise RetryableError('busy')",
+).replace("import Spec", "import RetryableError, Spec")
 
 ROLLUP = """
 enrichers:
@@ -288,3 +294,24 @@ def test_an_abandoned_epoch_leaves_nothing(spread, logs):
     assert spread.hidden() == []
     assert spread.run() == 0, spread.stderr
     assert sum(spread.lake().values()) == 60 * 3000
+
+
+@pytest.mark.slow
+def test_a_task_that_waits_for_another_attempt_is_abandoned_at_once(
+    spread, logs, tmp_path, monkeypatch
+):
+    logs(0, 4)
+    plugins = tmp_path / "plugins"
+    plugins.mkdir(mode=0o755)
+    plugins.joinpath("noisy.py").write_text(BUSY)
+    monkeypatch.setenv("KTRANS_PLUGINS_DIR", str(plugins))
+    spread.write_config(**PROCESSES, retry_wait=60)
+    spread.config.write_text(spread.config.read_text().replace("aws_vpc", "noisy"))
+    process = spread.start()
+    assert wait_until((tmp_path / "tried").exists, process)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    assert ended(process) == 130, process.text
+    assert time.monotonic() - began < SETTLE_SECS

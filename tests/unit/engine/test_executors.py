@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections import Counter
 
@@ -10,17 +11,20 @@ import pytest
 from ktrans.api import (
     AccessError,
     ConfigError,
+    ConfigErrors,
     ExitCode,
     KtransError,
     RetryableError,
     SplitChangedError,
     StageLostError,
     UnavailableError,
+    Where,
 )
 from ktrans.config.load import load_pipeline
 from ktrans.engine.answer import error_from_json, error_to_json
 from ktrans.engine.epoch_limits import RejectLimitError
-from ktrans.engine.job import Definition, WorkerDiffersError
+from ktrans.engine.job import Definition, EpochPart, Job, WorkerDiffersError
+from ktrans.engine.observer import Observer
 from ktrans.engine.run import run
 from ktrans.engine.run_context import RunOptions
 from ktrans.engine.worker import work
@@ -40,6 +44,16 @@ state: {path: state/state.db}
 """
 
 
+class Notes(Observer):
+    """Collects the notes of a run."""
+
+    def __init__(self):
+        self.texts = []
+
+    def note(self, text):
+        self.texts.append(text)
+
+
 class Place:
     """A folder with logs and a pipeline file."""
 
@@ -50,7 +64,7 @@ class Place:
             lines = [LINE.format(number, row % 250) for row in range(50)] + ["2 broken\n"]
             (folder / "logs" / f"{number:02}.log").write_text("".join(lines))
 
-    def run(self, executor, text="", **engine):
+    def run(self, executor, text="", observer=None, **engine):
         settings = {
             "executor": executor,
             "task_size": 4000,
@@ -62,7 +76,7 @@ class Place:
         path.write_text(CONFIG + text + f"engine: {json.dumps(settings)}\n")
         catalogue = Catalogue(extra={"fake_executor": fake_executor})
         pipeline = load_pipeline(path, catalogue)
-        return run(pipeline, catalogue, RunOptions())
+        return run(pipeline, catalogue, RunOptions(), observer)
 
     def rows(self, sink="lake"):
         rows = Counter()
@@ -193,6 +207,31 @@ def test_errors_survive_json(error):
     assert isinstance(error, type(back))
 
 
+def test_errors_in_a_file_keep_their_places_in_json():
+    parts = [ConfigError("no", field="path", where=Where("p.yaml", 3, 5)), ConfigError("nor this")]
+    back = error_from_json(json.loads(json.dumps(error_to_json(ConfigErrors(parts)))))
+    assert isinstance(back, ConfigErrors)
+    assert [(one.message, one.field, one.where) for one in back.errors] == [
+        (one.message, one.field, one.where) for one in parts
+    ]
+
+
+def test_a_variable_that_only_a_worker_lacks_is_told_as_such(tmp_path, monkeypatch):
+    (tmp_path / "p.yaml").write_text(CONFIG.replace("[logs]", "['${env:ONE}', '${env:TWO}']"))
+    monkeypatch.setenv("ONE", "logs")
+    monkeypatch.setenv("TWO", "logs")
+    definition = Definition.of(load_pipeline(tmp_path / "p.yaml", Catalogue()), Catalogue())
+    monkeypatch.delenv("ONE")
+    monkeypatch.delenv("TWO")
+    part = EpochPart(1, "", dt.datetime.now(dt.UTC), decided=False)
+    answer = work(Job(definition, "run", part, 0, [], [], 1, 1).to_json())
+    error = error_from_json(answer["error"])
+    assert isinstance(error, ConfigErrors)
+    assert [one.message for one in error.errors] == [
+        f"in a worker: the environment variable {name} is not set" for name in ("ONE", "TWO")
+    ]
+
+
 def test_defects_and_a_lack_of_memory_keep_their_codes():
     back = error_from_json(error_to_json(ZeroDivisionError("oops")))
     assert (back.code, type(back)) == ("defect", KtransError)
@@ -226,6 +265,32 @@ def test_a_worker_that_differs_says_in_what(tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as missing:
         definition.load(Catalogue())
     assert missing.value.code == "missing_env"
+
+
+def test_a_table_that_changes_meanwhile_does_not_end_a_run_that_chose_processes(place, monkeypatch):
+    """The run goes on with the table that it has read, and says so; who names processes gets an error."""
+    place.folder.joinpath("table.csv").write_text("prefix,name\n10.0.0.0/8,inside\n")
+    described = Definition.of
+
+    def of(pipeline, catalogue):
+        found = described(pipeline, catalogue)
+        place.folder.joinpath("table.csv").write_text("prefix,name\n10.0.0.0/8,outside\n")
+        return found
+
+    monkeypatch.setattr(Definition, "of", of)
+    monkeypatch.setattr("ktrans.engine.executor_choice.ENOUGH_BYTES", 0)
+    monkeypatch.setattr(Catalogue, "installed", True)
+    table = "enrichers: [{type: cidr, table: table.csv}]\n"
+    assert place.run("processes", table).error["code"] == "worker_differs"
+    place.folder.joinpath("table.csv").write_text("prefix,name\n10.0.0.0/8,inside\n")
+    notes = Notes()
+    receipt = place.run("auto", table, observer=notes)
+    assert receipt.outcome == "done", receipt.error
+    assert "table.csv" in notes.texts[0]
+    rows = place.rows()
+    assert rows.total() == 12 * 50
+    assert all("inside" in row for row in rows)
+    assert place.hidden() == []
 
 
 def test_a_job_that_makes_no_sense_is_an_error(place):

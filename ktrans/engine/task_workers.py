@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ktrans.api import Executor
+from ktrans.api import Executor, RunError
+from ktrans.config.model import AUTO
 from ktrans.engine.assembly import Assembly
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.epochs import Epoch
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ktrans.engine.job import Definition
 
 
-class Others:
+class TaskWorkers:
     """Workers beside this process; they begin with the first epoch that needs them.
 
     Args:
@@ -43,6 +44,7 @@ class Others:
         self._catalogue = catalogue
         self._workers = workers
         self._opened = False
+        self._given_up = False
         self.choices: dict[str, str] = {}
 
     @property
@@ -54,10 +56,21 @@ class Others:
         """Return whether they should do the tasks of an epoch, rather than threads of this process."""
         from ktrans.engine.executor_choice import THREADS, Tasks, choose_executor
 
+        if self._given_up:
+            return False
         pipeline = self._assembly.pipeline
         tasks = Tasks.of(epoch.tasks, pipeline.engine.task_size, warm=self._opened)
         choice = choose_executor(self._assembly, self._workers, tasks)
         return choice.executor != THREADS
+
+    def given_up_for(self, error: RunError) -> bool:
+        """Return whether this run goes on without them: they differ, and the user did not name them.
+
+        This happens if a table changes while a run with `--follow` keeps the one that it has read.
+        """
+        if error.code == "worker_differs" and self._assembly.pipeline.engine.executor == AUTO:
+            self._given_up = True
+        return self._given_up
 
     @cached_property
     def definition(self) -> Definition:

@@ -21,7 +21,7 @@ from ktrans.engine.partials import Partials
 Enrichers = list[Enricher[Any]]
 
 
-class Share(abc.ABC):
+class TaskKind(abc.ABC):
     """What a task does of a pipeline.
 
     Attributes:
@@ -52,7 +52,7 @@ class Share(abc.ABC):
 
 
 @dataclass
-class Whole(Share):
+class WholeTask(TaskKind):
     """All of the pipeline."""
 
     states: EnricherStates
@@ -65,7 +65,7 @@ class Whole(Share):
 
 
 @dataclass
-class Part(Share):
+class PartialTask(TaskKind):
     """The pipeline as far as the partial result of the enricher `merge_at`; no state store is needed."""
 
     makes_partial: ClassVar[bool] = True
@@ -87,7 +87,7 @@ class Part(Share):
 
 
 @dataclass
-class Merge(Share):
+class MergeTask(TaskKind):
     """The merge of partial results, and the pipeline after it; no split is read."""
 
     merge_at: int
