@@ -5,6 +5,7 @@ All runs of rows share one file and a few mappings of it: each mapping takes a f
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import tempfile
@@ -72,7 +73,8 @@ class SpillFile:
     def close(self) -> None:
         """Give the room on the disk back, once no rows of it are used any more."""
         self._maps.clear()
-        self._file.close()
+        with contextlib.suppress(OSError):  # the disk is full: what could not be written is dropped
+            self._file.close()
 
     def _map_from(self, start: int) -> None:
         """Map the file from the beginning of a run, with room for more of them."""

@@ -109,6 +109,19 @@ def test_a_full_disk_is_told_with_the_folder(tmp_path, monkeypatch):
     gather.drop()
 
 
+def test_rows_are_dropped_although_the_disk_is_full(tmp_path, monkeypatch):
+    disk = "ktrans.kit.files.spill_file.tempfile.TemporaryFile"
+    monkeypatch.setattr(disk, lambda **_options: Path("/dev/full").open("w+b"))  # noqa: SIM115
+    gather = Gather(lambda: tmp_path)
+    gather.add(block([(1, "a", "b", [])])[0])
+    before = open_files()
+    with pytest.raises(RetryableError) as caught:
+        list(gather.take([]))
+    assert caught.value.code == "disk_full"
+    gather.drop()
+    assert open_files() == before
+
+
 def test_runs_on_the_disk_take_few_open_files(tmp_path):
     gather = Gather(lambda: tmp_path)
     before = open_files()
