@@ -157,6 +157,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     CONFIG is a file or a folder of files; several pipelines run in parallel. If a run is killed, the
     next one resumes it: no row is lost, and sinks that support it have every row exactly once.
     """
+    from ktrans.cli.run_limits import allow_open_files
     from ktrans.cli.run_memory import choose_allocator, garbage_collection
     from ktrans.cli.run_observer import RunObserver, wants_progress
     from ktrans.cli.run_result import show_receipt, write_receipt
@@ -166,6 +167,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     from ktrans.engine.fleet.request import FleetRequest
     from ktrans.engine.run_context import RunOptions
 
+    allow_open_files()
     choose_allocator()
     found = catalogue(-1 if quiet else verbose, log_format)
     options = RunOptions(

@@ -163,11 +163,11 @@ def _clock(now: float) -> Finding:
 
 
 def _open_files() -> Finding:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < FEW_FILES:
-        hint = f"`ulimit -n {min(hard, 4096)}`: each task of a sink of files opens dozens of them"
-        return Finding("warning", "open files", f"at most {soft}", hint)
-    return Finding("ok", "open files", f"at most {soft}")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a run raises the soft limit to it
+    if hard < FEW_FILES:
+        hint = "`ulimit -Hn 4096` as root: each task of a sink of files opens dozens of them"
+        return Finding("warning", "open files", f"at most {hard}", hint)
+    return Finding("ok", "open files", f"at most {hard}")
 
 
 def _memory() -> Iterator[Finding]:

@@ -7,14 +7,14 @@ many partitions are gathered first, so that few files are open at a time and non
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from ktrans.api import Encoded, Format, Receipt, Writer
+from ktrans.api import Encoded, Format, InterruptedRunError, Receipt, Writer
 from ktrans.kit.files.compression import Compression
 from ktrans.kit.files.gather import Block, Gather, Key
 from ktrans.kit.files.gathered_form import Texts, form_of
@@ -44,9 +44,10 @@ class FileWriter(Writer):
         names: the beginning of their names, and their extension.
         target_bytes: size at which a file is closed.
         buffer_bytes: what gathered rows and the row groups of open files may take in memory.
+        abandoned: returns whether the run gives up its work, so that no more files are written.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by keyword
         self,
         template: PathTemplate,
         format: Format[Any],  # noqa: A002  # the option's name
@@ -57,12 +58,14 @@ class FileWriter(Writer):
         compression: Compression,
         target_bytes: int,
         buffer_bytes: int,
+        abandoned: Callable[[], bool] = bool,
     ) -> None:
         self._template = template
         self._format = format
         self._area = area
         self._columns = columns
         self._buffer_bytes = buffer_bytes
+        self._abandoned = abandoned
         self._max_open = max(1, min(MAX_OPEN, buffer_bytes // max(1, area.held_bytes)))
         self._worth_a_file = buffer_bytes // MAX_OPEN
         self._form = form_of(format)
@@ -110,15 +113,21 @@ class FileWriter(Writer):
             self._limit_memory()
 
     def finish(self) -> Receipt:
-        """Complete the files, durably, not yet visible."""
+        """Complete the files, durably, not yet visible.
+
+        Raises:
+            InterruptedRunError: the run gives up its work.
+        """
         with self._abort_on_error():
             last: Key | None = None
             for key, rows in self._gather.take_all():
+                self._stop_if_abandoned()
                 if last not in (None, key) and last in self._files:
                     self._files.end(last)
                 self._files.write(key, self._form.encode(rows))
                 last = key
             for key in sorted(self._files):
+                self._stop_if_abandoned()
                 self._files.end(key)
             files = sorted(self._area.finish(), key=lambda file: str(file["final"]))
         return Receipt(
@@ -133,6 +142,10 @@ class FileWriter(Writer):
         self._files.drop()
         self._gather.drop()
         self._area.abort()
+
+    def _stop_if_abandoned(self) -> None:
+        if self._abandoned():
+            raise InterruptedRunError("the run was stopped before all files were written")
 
     def _write_part(self, part: Part) -> None:
         """Write to the partition's file, if it is open or may be, and no earlier rows wait for it."""

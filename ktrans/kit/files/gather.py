@@ -5,8 +5,6 @@ It is an external sort by the number of the partition. Columns without any value
 
 from __future__ import annotations
 
-import mmap
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -14,9 +12,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from ktrans.api import RetryableError
-from ktrans.kit.disk import DISK_FULL
 from ktrans.kit.files.partition import stable_order
+from ktrans.kit.files.spill_file import SpillFile
 
 Key = tuple[str, ...]
 """The values of the template's slots, fit for a path."""
@@ -60,14 +57,12 @@ class _Run(msgspec.Struct, frozen=True):
         ids: the partitions, ascending.
         ends: where the rows of each begin, and where the last ones end.
         piece_rows: how many are encoded at a time.
-        mapped: the file that holds the rows, if it is not memory.
     """
 
     rows: pa.RecordBatch
     ids: np.ndarray
     ends: np.ndarray
     piece_rows: int
-    mapped: mmap.mmap | None = None
 
     def of(self, one: int) -> pa.RecordBatch:
         """Return the rows of a partition."""
@@ -90,6 +85,7 @@ class Gather:
         self._keys: list[Key] = []
         self._blocks: list[tuple[np.ndarray, Block]] = []
         self._runs: list[_Run] = []
+        self._spill: SpillFile | None = None
         self._read_bytes = 0
         self._schema = pa.schema([])
         self._nulls: dict[pa.DataType, pa.Array] = {}
@@ -152,9 +148,12 @@ class Gather:
         self.drop()
 
     def drop(self) -> None:
-        """Forget all rows; the files of runs have no names, and go with them."""
+        """Forget all rows; the file of runs has no name, and goes with them."""
         self._blocks.clear()
         self._runs.clear()
+        if self._spill is not None:
+            self._spill.close()
+            self._spill = None
         self._waiting[:] = 0
         self._waiting_bytes[:] = 0
         self.held_bytes = 0
@@ -205,9 +204,8 @@ class Gather:
     def _forget_read(self) -> None:
         """Let the system take back the memory of what was read; it is in the files still."""
         self._read_bytes = 0
-        for run in self._runs:
-            if run.mapped is not None:
-                run.mapped.madvise(mmap.MADV_DONTNEED)
+        if self._spill is not None:
+            self._spill.forget_read()
 
     def _whole(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return rows of a run as they came, with dictionaries of their own values only."""
@@ -227,24 +225,10 @@ class Gather:
         return nulls.slice(0, count)
 
     def _spilled(self, run: _Run) -> _Run:
-        """Write a run to a file without a name, and map it."""
-        folder = self._folder()
-        try:
-            with tempfile.TemporaryFile(prefix="ktrans-", dir=folder) as file:
-                with pa.ipc.new_file(file, run.rows.schema) as writer:
-                    writer.write_batch(run.rows)
-                file.flush()
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except OSError as error:
-            if error.errno not in DISK_FULL:
-                raise
-            raise RetryableError(
-                f"no space left in {folder} for rows that wait for their files",
-                code="disk_full",
-                hint="free some space there, or raise `buffer_size` of the sink",
-            ) from error
-        with pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))) as reader:
-            return _Run(reader.get_batch(0), run.ids, run.ends, run.piece_rows, mapped)
+        """Write a run to the disk, and map it."""
+        if self._spill is None:
+            self._spill = SpillFile(self._folder())
+        return msgspec.structs.replace(run, rows=self._spill.add(run.rows))
 
 
 def _lean(column: pa.Array) -> pa.Array | None:

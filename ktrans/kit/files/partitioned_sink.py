@@ -203,4 +203,5 @@ class PartitionedSink(Sink[P], abc.ABC):
             compression=self.config.compression,
             target_bytes=self.config.target_file_size,
             buffer_bytes=self.config.buffer_size,
+            abandoned=self.context.abandoned,
         )

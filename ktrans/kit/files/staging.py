@@ -149,7 +149,14 @@ class StagedFiles:
     def begin(self, relative: str) -> _StagedFile:
         """Create a file and its folders."""
         staged = self._staging.path(self._folder, relative)
-        return _StagedFile(self, staged, self._staging.root / relative)
+        final = self._staging.root / relative
+        try:
+            return _StagedFile(self, staged, final)
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+            self._syncs.wait()  # which closes files
+            return _StagedFile(self, staged, final)
 
     def ended(self, file: BinaryIO, description: dict[str, Any]) -> None:
         """Take over a file that is complete: make it durable and close it."""

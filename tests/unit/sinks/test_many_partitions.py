@@ -4,6 +4,7 @@ import collections
 import errno
 import os
 import re
+from dataclasses import replace
 
 import duckdb
 import pyarrow as pa
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import csv
 
-from ktrans.api import Context, EpochId, RetryableError, RowsError, TaskId
+from ktrans.api import Context, EpochId, InterruptedRunError, RetryableError, RowsError, TaskId
 from ktrans.kit.files.file_writer import MAX_OPEN
 from ktrans.registry.catalogue import Catalogue
 from ktrans.sinks.file import FileSink
@@ -172,7 +173,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, when):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     writer = sink.writer(TaskId(EPOCH, 0))
-    place = "gather.mmap.mmap" if when == "spilling" else "durable.os.fsync"
+    place = "spill_file.mmap.mmap" if when == "spilling" else "durable.os.fsync"
     monkeypatch.setattr(f"ktrans.kit.files.{place}", full)
     with pytest.raises(RetryableError) as caught:  # noqa: PT012  # each of the steps may find it
         for part in parts:
@@ -196,3 +197,18 @@ def test_rows_that_a_format_refuses_are_refused_before_they_are_gathered(tmp_pat
     sink.bind(rows.schema)
     with pytest.raises(RowsError):
         sink.writer(TaskId(EPOCH, 0)).encode(rows)
+
+
+def test_a_run_that_gives_up_does_not_write_the_files_that_are_left(tmp_path):
+    sink = make(tmp_path, "jsonl")
+    asked = iter(range(1000))
+    sink.context = replace(sink.context, abandoned=lambda: next(asked) == 3)
+    parts = batches([str(key) for key in range(100)])
+    sink.bind(parts[0].schema)
+    writer = sink.writer(TaskId(EPOCH, 0))
+    for part in parts:
+        writer.write(writer.encode(part))
+    with pytest.raises(InterruptedRunError):
+        writer.finish()
+    assert next(asked) == 4
+    assert files(tmp_path) == {}

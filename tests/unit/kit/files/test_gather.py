@@ -1,7 +1,9 @@
 """Rows gathered by partition: all of them, in order, whatever goes to the disk and when."""
 
 import errno
+import mmap
 import os
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -100,7 +102,52 @@ def test_a_full_disk_is_told_with_the_folder(tmp_path, monkeypatch):
     def full(*_args, **_options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("ktrans.kit.files.gather.mmap.mmap", full)
+    monkeypatch.setattr("ktrans.kit.files.spill_file.mmap.mmap", full)
     with pytest.raises(RetryableError, match=str(tmp_path)) as caught:
         list(gather.take([]))
     assert caught.value.code == "disk_full"
+    gather.drop()
+
+
+def test_rows_are_dropped_although_the_disk_is_full(tmp_path, monkeypatch):
+    disk = "ktrans.kit.files.spill_file.tempfile.TemporaryFile"
+    monkeypatch.setattr(disk, lambda **_options: Path("/dev/full").open("w+b"))  # noqa: SIM115
+    gather = Gather(lambda: tmp_path)
+    gather.add(block([(1, "a", "b", [])])[0])
+    before = open_files()
+    with pytest.raises(RetryableError) as caught:
+        list(gather.take([]))
+    assert caught.value.code == "disk_full"
+    gather.drop()
+    assert open_files() == before
+
+
+def test_runs_on_the_disk_take_few_open_files(tmp_path):
+    gather = Gather(lambda: tmp_path)
+    before = open_files()
+    for at in range(300):
+        gather.add(block([(at % 3, "a", str(at), [])])[0])
+        list(gather.take([]))
+    assert open_files() <= before + 2
+    found = {key: [row["plain"] for row in rows] for key, rows in joined(gather).items()}
+    assert found == {str(key): [str(at) for at in range(key, 300, 3)] for key in range(3)}
+    assert open_files() == before
+
+
+def test_runs_beyond_what_is_mapped_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("ktrans.kit.files.spill_file._MAP_BYTES", mmap.ALLOCATIONGRANULARITY)
+    gather = Gather(lambda: tmp_path)
+    for at in range(200):
+        gather.add(block([(0, "a", f"{at:0500}", [])])[0])
+        list(gather.take([]))
+    assert [int(row["plain"]) for row in joined(gather)["0"]] == list(range(200))
+
+
+def open_files():
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+def joined(gather):
+    found = {}
+    by_key(gather.take_all(), found)
+    return found
