@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import Field, SecretStr
 
 from ktrans.api import ComponentConfig
-from ktrans.expressions.prefixes import pack_v6
+from ktrans.flow.addresses import pack_ipv6
 from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.columns import distinct, option, require, require_text, text_field
 
@@ -87,7 +87,7 @@ class HashAddressesEnricher(ColumnEnricher[HashAddressesEnricherConfig]):
         return pa.DictionaryArray.from_arrays(codes, encoded.dictionary)
 
     def _token(self, text: str, key: bytes) -> str:
-        packed = pack_v6(text) if ":" in text else None
+        packed = pack_ipv6(text) if ":" in text else None
         plain = text.encode() if packed is None else str(ipaddress.IPv6Address(packed)).encode()
         digest = hashlib.blake2b(plain, key=key, digest_size=self.config.hash_bytes).hexdigest()
         return f"{_network(text)}-{digest}" if self.config.keep_prefix else digest

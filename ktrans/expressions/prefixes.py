@@ -9,15 +9,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.flow.addresses import with_colon
+from ktrans.flow.addresses import packed_ipv6, with_colon
 
 _DOTTED = r"\A[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\z"
+_NONE = bytes(16)
 _MAPPED = bytes(10) + b"\xff\xff"
 _MAPPED_BYTES = np.frombuffer(_MAPPED, np.uint8)
 _DOT = np.uint8((ord(".") - 48) % 256)
@@ -111,27 +111,15 @@ def _parse_v6(
         return None
     v6 = np.zeros(len(texts), "S16")
     given = texts.take(pa.array(colons)).to_pylist()
-    packed = [None if text is None else pack_v6(text) for text in given]
+    packed = packed_ipv6(given)
     good = np.array([one is not None for one in packed])
-    raw = np.frombuffer(b"".join(one or bytes(16) for one in packed), np.uint8).reshape(-1, 16)
+    raw = np.frombuffer(b"".join([one or _NONE for one in packed]), np.uint8).reshape(-1, 16)
     mapped = good & (raw[:, :12] == _MAPPED_BYTES).all(axis=1)
     family[colons] = np.where(mapped, 4, np.where(good, 6, 0))
     v4[colons[mapped]] = raw[mapped, 12:].copy().view(">u4").ravel()
     wide = good & ~mapped
     v6[colons[wide]] = raw[wide].view("S16").ravel()
     return v6
-
-
-@lru_cache(maxsize=1 << 16)
-def pack_v6(text: str) -> bytes | None:
-    """Return the 16 bytes of an IPv6 address, or None if the text is not one.
-
-    Blocks of a log have most of their addresses in common, so the last ones are remembered.
-    """
-    try:
-        return socket.inet_pton(socket.AF_INET6, text)
-    except (OSError, ValueError):
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ different addresses cost.
 from __future__ import annotations
 
 import ipaddress
-import socket
-from functools import lru_cache
+from collections.abc import Sequence
+from socket import AF_INET6, inet_ntop, inet_pton
 
 import numpy as np
 import pyarrow as pa
@@ -20,22 +20,45 @@ IPV4_REGEX = rf"^{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}$"
 """Four octets of 0 to 255 without leading zeros: the only form that all systems read alike."""
 
 
-@lru_cache(maxsize=1 << 16)
+def pack_ipv6(text: str | None) -> bytes | None:
+    """Return the 16 bytes of an IPv6 address, or None if the text is not one."""
+    try:
+        return None if text is None or "%" in text else inet_pton(AF_INET6, text)
+    except (OSError, ValueError):
+        return None
+
+
+def packed_ipv6(texts: Sequence[str | None]) -> list[bytes | None]:
+    """Return the 16 bytes of each IPv6 address, or None for each other text."""
+    try:  # a call for each that C answers; most columns hold nothing but addresses
+        packed: list[bytes | None] = [inet_pton(AF_INET6, text) for text in texts]  # type: ignore[arg-type]
+    except (OSError, ValueError, TypeError):
+        packed = [pack_ipv6(text) for text in texts]
+    return packed
+
+
 def canonical_ipv6(text: str) -> str | None:
     """Return the RFC 5952 form of an IPv6 address, or None for other texts.
 
     IPv4-mapped addresses keep their dotted part (RFC 5952, section 5); zone ids are not accepted,
     since they mean nothing outside the machine that wrote them.
     """
-    if "%" in text:
+    packed = pack_ipv6(text)
+    if packed is None:
         return None
-    try:
-        canonical = socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, text))
-    except (OSError, ValueError):
-        return None
+    canonical = inet_ntop(AF_INET6, packed)
     if "." in canonical and not canonical.startswith("::ffff:"):
         return str(ipaddress.IPv6Address(text))  # "::1.2.3.4", a form that RFC 4291 deprecates
     return canonical
+
+
+def _all_canonical(texts: Sequence[str]) -> Sequence[str | None]:
+    """Return the canonical form of each IPv6 address, or None for each other text."""
+    try:
+        canonical = [inet_ntop(AF_INET6, inet_pton(AF_INET6, text)) for text in texts]
+    except (OSError, ValueError):
+        canonical = ["."]
+    return list(map(canonical_ipv6, texts)) if "." in "".join(canonical) else canonical
 
 
 def canonical_addresses(values: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
@@ -53,7 +76,7 @@ def canonical_addresses(values: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
     if not len(others):
         return values, None
     given = values.take(pa.array(others)).to_pylist()
-    canonical = [canonical_ipv6(text) for text in given]
+    canonical = _all_canonical(given)
     bad = np.array([text is None for text in canonical])
     invalid = None
     if bad.any():

@@ -99,6 +99,8 @@ def coalesce_text(first: pa.DictionaryArray, second: pa.DictionaryArray) -> pa.D
     """Return the first column's text, and the second's where the first has none."""
     if first.null_count == 0 or second.null_count == len(second):
         return first
+    if first.null_count == len(first) and second.type == first.type:
+        return second
     both = pa.chunked_array([first, second]).unify_dictionaries()
     left, right = both.chunk(0), both.chunk(1)
     codes = pc.coalesce(left.indices, right.indices)

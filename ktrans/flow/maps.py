@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,21 @@ def build_attrs(fields: Sequence[tuple[str, pa.DictionaryArray]], rows: int) -> 
         values.take(pa.array(codes)),
         type=ATTRS,
         mask=pa.array(counts == 0),
+    )
+
+
+def constant_attrs(fields: Mapping[str, str], rows: int) -> pa.Array:
+    """Return the map column whose rows all have the same fields."""
+    if not fields:
+        return nulls(rows, ATTRS)
+    offsets = np.arange(rows + 1, dtype=np.int32) * np.int32(len(fields))
+    order = pa.array(np.tile(np.arange(len(fields), dtype=np.int32), rows))
+    names, values = (
+        pa.array(list(fields), pa.string()),
+        pa.array(list(fields.values()), pa.string()),
+    )
+    return pa.MapArray.from_arrays(
+        pa.array(offsets), names.take(order), values.take(order), type=ATTRS
     )
 
 

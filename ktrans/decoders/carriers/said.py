@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.decoders.carriers.messages import NOWHERE, Message, Origin, Run, to_json
-from ktrans.flow.columns import coalesce_text
-from ktrans.flow.maps import extended
+from ktrans.flow.columns import coalesce_text, constant_text
+from ktrans.flow.maps import constant_attrs, extended
 from ktrans.flow.schema import TEXT, TIME
 
 _ACCOUNT = re.compile(r"\d{12}")
 _INTERFACE = re.compile(r"(?:eni|tgw-attach)-[0-9a-f]{8,17}")
+
+_ATTRS = ("owner", "logGroup", "logStream")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Said:
 
     def _of_origin(self, choose: Callable[[str | None], str | None], place: int) -> pa.Array:
         """Return a text of the origin of each message."""
+        if len(self.origins) == 1:
+            return constant_text(choose(self.origins[0][place]), len(self.origin_of))
         words = pa.array([choose(origin[place]) for origin in self.origins], pa.string())
         coded = words.dictionary_encode()
         codes = coded.indices.take(pa.array(self.origin_of)).cast(pa.int32())
@@ -103,14 +107,22 @@ class Said:
         # A record without a start began when it was logged, as far as is known.
         for name in ("logged_at", "start_time"):
             if name in columns and columns[name].null_count:
-                columns[name] = pc.coalesce(columns[name], taken(self.micros.view(TIME)))
+                times = taken(self.micros.view(TIME))
+                no_own = columns[name].null_count == batch.num_rows
+                columns[name] = times if no_own else pc.coalesce(columns[name], times)
         if "attrs" in columns:
-            fields = [
-                (name, taken(self._of_origin(_same, place)))
-                for place, name in enumerate(("owner", "logGroup", "logStream"))
-            ]
-            columns["attrs"] = extended(columns["attrs"], fields)
+            columns["attrs"] = self._with_origins(columns["attrs"], taken)
         return pa.RecordBatch.from_arrays([columns[name] for name in names], schema=batch.schema)
+
+    def _with_origins(self, maps: pa.Array, taken: Callable[[pa.Array], pa.Array]) -> pa.Array:
+        """Return `attrs` with the origin of each row."""
+        if len(self.origins) == 1 and maps.null_count == len(maps):
+            named = zip(_ATTRS, self.origins[0], strict=False)
+            return constant_attrs(
+                {name: text for name, text in named if text is not None}, len(maps)
+            )
+        fields = [(name, taken(self._of_origin(_same, place))) for place, name in enumerate(_ATTRS)]
+        return extended(maps, fields)
 
     def texts(self, index: np.ndarray) -> pa.Array:
         """Return what is said about some messages in the form that rejects keep."""

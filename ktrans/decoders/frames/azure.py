@@ -15,7 +15,8 @@ from ktrans.api import Limits, Payload
 from ktrans.decoders.azure.block import TupleBlock
 from ktrans.decoders.azure.records import Fault, Kind, Records
 from ktrans.decoders.frames.block import Block, Refused
-from ktrans.decoders.frames.json_scan import Borders, Place, Wrapper, one_line, reads, scan
+from ktrans.decoders.frames.json_borders import Borders
+from ktrans.decoders.frames.json_scan import Place, Wrapper, one_line, reads, scan
 from ktrans.decoders.read.azure_exact import read_exactly
 from ktrans.decoders.read.azure_loose import decode_or_fault, read_loosely
 from ktrans.kit.text.inflate import Problem, wait_for_more

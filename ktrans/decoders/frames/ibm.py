@@ -20,14 +20,8 @@ import numpy as np
 from ktrans.api import Limits, Payload, RejectError
 from ktrans.decoders.frames.block import Block, Refused
 from ktrans.decoders.frames.json import cut_json
-from ktrans.decoders.frames.json_scan import (
-    Borders,
-    Place,
-    Wrapper,
-    one_line,
-    reads,
-    scan,
-)
+from ktrans.decoders.frames.json_borders import Borders
+from ktrans.decoders.frames.json_scan import Place, Wrapper, one_line, reads, scan
 from ktrans.decoders.mapped.frames import Frame
 from ktrans.decoders.read.json_values import decode_json, json_text
 from ktrans.kit.text.inflate import Inflater, Problem, wait_for_more

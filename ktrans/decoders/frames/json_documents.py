@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from ktrans.decoders.frames.block import Block
+from ktrans.decoders.frames.json_borders import Borders, stands_alone
 from ktrans.decoders.frames.json_cutter import Cutter
-from ktrans.decoders.frames.json_scan import Borders, Levels, Place, Wrapper, reads, scan
+from ktrans.decoders.frames.json_scan import Levels, Place, Wrapper, reads, scan
 from ktrans.decoders.read.raw_columns import Path
 from ktrans.kit.text.inflate import Problem
 from ktrans.kit.text.lines import SHOWN_BYTES, Overlong
@@ -70,9 +71,12 @@ class Documents:
         if self._lost is not None:
             yield from self._cutter.refuse_long(self._lost.start, self._lost.length)
             self._rest, self._opened = b"", False
+        yield from self._salvage()
+        if problem is None and stands_alone(self._rest):
+            yield from self._cutter.record(self._rest)
+            self._rest, self._opened = b"", False
         if problem is None and (self._opened or self._place is not Place.TOP):
             problem = Problem("truncated", "the JSON document ends in the middle")
-        yield from self._salvage()
         if problem is not None:
             yield from self._cutter.flush()
             yield from self._cutter.refuse_torn(self._rest, problem)

@@ -22,11 +22,9 @@ from ktrans.kit.text.json_errors import UNREADABLE_JSON
 _QUOTE, _BACKSLASH, _OPEN, _CLOSE = 1, 2, 3, 4
 _BYTES = {'"': _QUOTE, "\\": _BACKSLASH, "{": _OPEN, "[": _OPEN, "}": _CLOSE, "]": _CLOSE}
 _CLASSES = bytes(_BYTES.get(chr(byte), 0) for byte in range(256))
-_PUNCTUATION = b" \t\r\n,"
+PUNCTUATION = b" \t\r\n,"
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 _KEY_REACH = 256
-_FIRST_KEY = re.compile(rb'\{\s*("(?:[^"\\]|\\.)*")\s*:')
-_ANY_BORDER = re.compile(rb'(?<=\})\s*,?\s*(?=\{\s*"[A-Za-z_@])')
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -202,7 +200,7 @@ class _Walk:
         return tuple(self.levels[: self._home] if self.place is Place.TAIL else self.levels)
 
     def _gap(self, end: int) -> None:
-        if self._data[self.done : end].strip(_PUNCTUATION):
+        if self._data[self.done : end].strip(PUNCTUATION):
             self.spans.append((self.done, end))
 
     def _child(self, parent: Path | None, begin: int, at: int) -> Path | None:
@@ -261,32 +259,3 @@ def reads(text: bytes) -> bool:
     except UNREADABLE_JSON:
         return False
     return True
-
-
-class Borders:
-    """Finds where records begin in text that is damaged, from how good records begin."""
-
-    def __init__(self) -> None:
-        self._pattern: re.Pattern[bytes] | None = None
-
-    def learn(self, record: bytes) -> None:
-        """Remember the first key of a good record: the records of an object begin alike."""
-        if self._pattern is None and (match := _FIRST_KEY.match(record)):
-            self._pattern = re.compile(rb"\{\s*" + re.escape(match[1]) + rb"\s*:")
-
-    def find(self, data: bytes, start: int) -> int:
-        """Return the place of the next record, or -1."""
-        match = (self._pattern or _ANY_BORDER).search(data, start)
-        if match is None:
-            return -1
-        return match.start() if self._pattern else match.end()
-
-    def split(self, data: bytes) -> list[bytes]:
-        """Cut a damaged piece in which records may have been swallowed."""
-        parts = []
-        done = 0
-        while (border := self.find(data, done + 1)) > 0:
-            parts.append(data[done:border].rstrip(_PUNCTUATION))
-            done = border
-        parts.append(data[done:])
-        return [part for part in parts if part.strip(_PUNCTUATION)]

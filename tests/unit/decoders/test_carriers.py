@@ -196,6 +196,23 @@ def test_a_container_in_a_record_that_cannot_be_read_is_one_reject(inner):
     assert list(result.reasons) == [2]
 
 
+@pytest.mark.parametrize("block_bytes", [64, 1 << 20])
+@pytest.mark.parametrize("carrier", ["plain", "base64 of gzip", "firehose lines", "zip", "utf-16"])
+@pytest.mark.parametrize(
+    "bad", ["[", "{", " [", "\ufeff{", "[]", "[{", '{"a"', '{"a":1}', "[\n\n{", "}{"]
+)
+def test_lines_behind_one_that_begins_like_json_are_read(bad, carrier, block_bytes):
+    result = read(CARRIERS[carrier]([bad, *VPC]), limits=Limits(block_bytes=block_bytes))
+    assert kept(result) == kept(read(CARRIERS["plain"](VPC)))
+    assert bool(result.rejects) == (bad != "[]")  # an empty list holds no record
+
+
+def test_many_lines_behind_one_that_begins_like_json_are_read():
+    limits = Limits(block_bytes=1 << 12, max_line_bytes=1 << 10)
+    result = read(CARRIERS["plain"](["[", *VPC * 500]), limits=limits)
+    assert len(result.rows) == 3500
+
+
 TEXTS = [VPC[0], "", "START", TGW, GCP[0], AZURE[0], '{"a":1}', "}{", "[", "[]", "\\", '"', "a,b\t|", "ü\u2028"]  # fmt: skip
 
 
@@ -208,6 +225,7 @@ TEXTS = [VPC[0], "", "START", TGW, GCP[0], AZURE[0], '{"a":1}', "}{", "[", "[]",
     damage=st.none() | st.tuples(st.floats(0, 1), st.integers(0, 40), st.binary(max_size=6)),
 )
 @example("cloudwatch", "auto", [VPC[0], "START", TGW], 64, None)
+@example("base64 of gzip", "aws_vpc", ["[", VPC[0], VPC[0]], 64, None)
 def test_each_record_is_a_row_a_reject_or_skipped(carrier, decoder, records, block_bytes, damage):
     data = CARRIERS[carrier](records)
     if damage is not None:
@@ -221,5 +239,5 @@ def test_each_record_is_a_row_a_reject_or_skipped(carrier, decoder, records, blo
     places = [*result.positions, *(reject["source_pos"] for reject in result.rejects)]
     assert len(places) == len(set(places))
     if damage is None and decoder == "aws_vpc":
-        texts = [text for text in records if text.strip("[] ")]
+        texts = [text for text in records if text.strip("[]{} ")]
         assert result.records >= len(texts)

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ktrans.flow.addresses import canonical_addresses, canonical_ipv6, ip_versions, with_colon
+from ktrans.flow.addresses import (
+    canonical_addresses,
+    canonical_ipv6,
+    ip_versions,
+    packed_ipv6,
+    with_colon,
+)
 from tests.examples import examples
 
 
@@ -37,6 +43,32 @@ def test_ipv6_comes_out_the_same_from_every_spelling(address):
     (form,) = forms
     assert form == form.lower()
     assert ipaddress.IPv6Address(form) == address
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(
+    st.lists(
+        st.ip_addresses(v=6).map(str)
+        | st.ip_addresses(v=4).map("::ffff:{}".format)
+        | st.text("0123456789abcdefABCDEF:.%", max_size=40).map(":{}".format)
+        | st.sampled_from(["::1.2.3.4", "fe80::1%eth0", "::\0", "1:2:3:4:5:6:7::", ":\u0661::"])
+    )
+)
+def test_a_column_is_read_as_each_of_its_texts_by_the_standard_library(texts):
+    expected = [_packed(text) for text in texts]
+    assert packed_ipv6(texts) == expected
+    canonical, invalid = canonical_addresses(pa.array(texts, pa.string()))
+    assert [_packed(text or "") for text in canonical.to_pylist()] == expected
+    assert canonical.to_pylist() == [canonical_ipv6(text) for text in texts]
+    bad = [False] * len(texts) if invalid is None else invalid.tolist()
+    assert bad == [each is None for each in expected]
+
+
+def _packed(text):
+    try:
+        return None if "%" in text else ipaddress.IPv6Address(text).packed
+    except ValueError:
+        return None
 
 
 def test_the_version_follows_the_address():
