@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from ktrans.api import Decoded, Enricher, Refused, StatefulEnricher, Writer
 from ktrans.api.rejects import STRANGE_REASONS
 from ktrans.engine.assembly import Assembly
+from ktrans.engine.byte_budget import memory_of
 from ktrans.engine.ledger import Ledger, StageLedger, Tally
 from ktrans.engine.ledger_counts import apply_counted, count_status, measure
 from ktrans.engine.rejects.stored_form import to_stored
@@ -36,7 +37,8 @@ class BlockResult(msgspec.Struct):
 
     Attributes:
         ledger: the counts of this group.
-        batch: its rows after the last enricher that was applied; None if there are none.
+        batch: its rows after the last enricher that was applied; None if there are none, or they
+            are encoded.
         tally: the counts of `batch`.
         prepared: what a stateful enricher has prepared of `batch`.
         encoded: for each sink what its writer has encoded, once all enrichers were applied: usually
@@ -46,6 +48,7 @@ class BlockResult(msgspec.Struct):
         torn: URIs of objects that end in the middle of a record.
         strange: for each block whether its records are not of the log at all; None if it has none.
         times: how long the stages took.
+        took: the bytes of the rows and of what was encoded of them.
     """
 
     ledger: Ledger
@@ -58,6 +61,12 @@ class BlockResult(msgspec.Struct):
     torn: list[str] = msgspec.field(default_factory=list)
     strange: list[bool | None] = msgspec.field(default_factory=list)
     times: StageTimes = msgspec.field(default_factory=StageTimes)
+    took: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """What it still takes in memory."""
+        return memory_of([self.batch, self.prepared, self.encoded, self.rejects])
 
 
 class BlockProcessor:
@@ -132,7 +141,7 @@ class BlockProcessor:
         return result
 
     def encode(self, result: BlockResult) -> None:
-        """Filter, select and encode the rows of each sink."""
+        """Filter, select and encode the rows of each sink; then the rows themselves are dropped."""
         assert result.batch is not None
         stages = result.ledger.stages[-1 - len(self._sinks) : -1]
         for bound, writer, stage in zip(self._sinks, self._writers, stages, strict=True):
@@ -146,6 +155,8 @@ class BlockProcessor:
             result.encoded.append(encoded)
             result.refused.append(refused)
             result.times.note("encode", stage.name, began, now())
+        result.took += memory_of(result.encoded)
+        result.batch = None
 
     def _add_rejects(self, result: BlockResult, rejects: pa.RecordBatch) -> None:
         ledger = result.ledger
@@ -165,6 +176,7 @@ class BlockProcessor:
             batch, tally = apply_counted(enricher, stage, batch, tally)
             result.times.note("enrich", stage.name, began, now())
         result.batch, result.tally = batch, tally
+        result.took += batch.nbytes
         if self._then is None:
             self.encode(result)
         elif isinstance(self._then, StatefulEnricher):

@@ -187,6 +187,7 @@ class Run:
             store,
             pool,
             self.workers,
+            budget=self.options.budget,
             cancellation=self.cancellation,
             meter=self.meter,
             observer=self.observer,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,8 @@ import msgspec
 from ktrans.api import Clock
 from ktrans.api.clock import CLOCK
 from ktrans.engine.assembly import Assembly
-from ktrans.engine.cancellation import TICK_SECS, Cancellation
+from ktrans.engine.byte_budget import ByteBudget, Growth, budget_of
+from ktrans.engine.cancellation import Cancellation
 from ktrans.engine.headroom import Headroom
 from ktrans.engine.observer import Meter, Observer
 from ktrans.engine.outages import Outages
@@ -36,6 +36,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         prepare_worker: what to call once in each process that does tasks for the run: `call`, as
             `module:function`, and its arguments, as JSON. It sets up logging, and returns the observer
             that outages are reported to.
+        budget: the bytes of blocks that all pipelines of the process share; the run has its own if it
+            is None.
         clock: the clock of the run and its components; tests use one that they move.
     """
 
@@ -48,39 +50,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     fail_on_rejects: bool = False
     new_history: bool = False
     prepare_worker: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    budget: ByteBudget | None = None
     clock: Clock = CLOCK
-
-
-def block_budget(workers: int, block_size: int) -> int:
-    """Return how many bytes of blocks a run may hold between its readers and its writers."""
-    return (2 * workers + 4) * block_size
-
-
-class ByteBudget:
-    """Bounds the bytes in memory to `limit`; a single larger block is admitted when it is alone."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._used = 0
-        self._changed = threading.Condition()
-
-    def acquire(self, size: int, cancellation: Cancellation) -> None:
-        """Wait until there is room for `size` bytes.
-
-        Raises:
-            InterruptedRunError: the wait was cancelled.
-        """
-        with self._changed:
-            while self._used and self._used + size > self._limit:
-                cancellation.check()
-                self._changed.wait(TICK_SECS)
-            self._used += size
-
-    def release(self, size: int) -> None:
-        """Make room again."""
-        with self._changed:
-            self._used -= size
-            self._changed.notify_all()
 
 
 class RunContext(msgspec.Struct, frozen=True):
@@ -91,6 +62,7 @@ class RunContext(msgspec.Struct, frozen=True):
     workers: int
     pool: Workers
     byte_budget: ByteBudget
+    growth: Growth
     cancellation: Cancellation
     meter: Meter
     observer: Observer
@@ -106,11 +78,13 @@ class RunContext(msgspec.Struct, frozen=True):
         workers: int,
         *,
         memory: int | None = None,
+        budget: ByteBudget | None = None,
         **shared: Any,
     ) -> RunContext:
         """Return a context whose budgets of memory follow from the number of workers.
 
-        `memory` is the part of the budget of a run that one of several processes has.
+        `memory` is the part of the budget of a run that one of several processes has, `budget` one
+        that several pipelines share.
         """
         block_size = assembly.pipeline.limits.block_size
         return cls(
@@ -118,7 +92,8 @@ class RunContext(msgspec.Struct, frozen=True):
             store=store,
             pool=pool,
             workers=workers,
-            byte_budget=ByteBudget(memory or block_budget(workers, block_size)),
+            byte_budget=budget or ByteBudget(memory or budget_of(workers, block_size)),
+            growth=Growth(block_size),
             headroom=Headroom(workers, block_size),
             **shared,
         )

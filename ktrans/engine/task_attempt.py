@@ -23,6 +23,7 @@ from ktrans.api import InterruptedRunError, Split, TaskId
 from ktrans.decoders.looks import looks_like
 from ktrans.engine import log_events
 from ktrans.engine.block_processor import BlockErrors, BlockResult
+from ktrans.engine.byte_budget import Held
 from ktrans.engine.cancellation import TICK_SECS
 from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.failures import (
@@ -53,6 +54,7 @@ class _Group(msgspec.Struct):
     blocks: list[Any] = msgspec.field(default_factory=list)
     splits: list[Split] = msgspec.field(default_factory=list)
     size: int = 0
+    charged: int = 0
 
     def drop(self, split: Split) -> None:
         """Remove the blocks of the last split."""
@@ -90,6 +92,7 @@ class TaskAttempt:
         self._final = final
         self._cancellation = context.cancellation.child()
         self._ready: queue.SimpleQueue[_Ready | BaseException | None] = queue.SimpleQueue()
+        self._held = Held()
         self._reading = StageTimes()
         self._strange: dict[str, bool] = {}
         self._whole: dict[str, Split] = {}
@@ -114,7 +117,8 @@ class TaskAttempt:
                 if isinstance(item, BaseException):
                     raise item
                 unwritten.append(item)
-                self._write(*item)
+                del item  # keeps the result in memory otherwise, while the next one is awaited
+                self._write(*unwritten[-1])
                 unwritten.pop()
             if self._unreadable:
                 first, *others = self._unreadable.values()
@@ -152,8 +156,7 @@ class TaskAttempt:
                 if strange is not None:
                     self._strange[split.key] = strange and self._strange.get(split.key, True)
             self.pipeline.write_in_order(result)
-        self._context.byte_budget.release(group.size)
-        group.size = 0
+        self._charge(group, 0)
         if self._unreadable:
             return
         ledger = result.ledger
@@ -208,7 +211,12 @@ class TaskAttempt:
         for group, future in unwritten:
             if not future.cancel() and not self._context.pool.has_lost_one:
                 future.exception()  # waits for it
-            self._context.byte_budget.release(group.size)
+            self._charge(group, 0)
+
+    def _charge(self, group: _Group, size: int) -> None:
+        """Correct what a group is charged with."""
+        more, group.charged = size - group.charged, size
+        self._context.byte_budget.add(more, self._held)
 
     # -- the reader's thread ------------------------------------------------------------------
 
@@ -273,12 +281,14 @@ class TaskAttempt:
     def _submit(self, group: _Group) -> None:
         self._cancellation.check()
         if group.blocks:
-            self._context.byte_budget.acquire(group.size, self._cancellation)
+            size = self._context.growth.of(group.size)
+            self._context.byte_budget.acquire(size, self._held, self._cancellation)
+            group.charged = size
             run = copy_context().run
             try:
                 future = self._context.pool.submit(run, self._process, group)
             except BaseException:
-                self._context.byte_budget.release(group.size)
+                self._charge(group, 0)
                 raise
             self._ready.put((group, future))
 
@@ -286,13 +296,16 @@ class TaskAttempt:
         """Process a group; called in the pool."""
         try:
             self._context.headroom.check()
-            return self.pipeline.processor.process(group.blocks)
+            result = self.pipeline.processor.process(group.blocks)
         except BlockErrors as errors:
             found = [ReadError(group.splits[at], cause) for at, cause in errors.causes.items()]
             found[0].others = found[1:]
             raise found[0] from found[0].cause
         finally:
             group.blocks = []
+        self._context.growth.note(group.size, group.size + result.took)
+        self._charge(group, result.nbytes)
+        return result
 
     def _submit_reject(self, split: Split, quarantined: Quarantine) -> None:
         decoder = self._context.assembly.decoder

@@ -10,13 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import EpochId, Executor, InterruptedRunError, TaskId, WorkerLostError
+from ktrans.engine.byte_budget import budget_of
 from ktrans.engine.cancellation import TICK_SECS
 from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.failures import WorkerDiedError
 from ktrans.engine.killers import probe_splits, worth_a_probe
 from ktrans.engine.log_context import bind
 from ktrans.engine.merged_tasks import MergedTasks
-from ktrans.engine.run_context import RunContext, block_budget
+from ktrans.engine.run_context import RunContext
 from ktrans.engine.task import Task, TaskResult
 from ktrans.engine.task_kinds import PartialTask
 from ktrans.engine.task_workers import TaskWorkers
@@ -219,9 +220,9 @@ class WorkerRuns(TaskRuns):
         workers, threads = self.context.workers, self._task_workers.executor().threads
         block_size = self.context.assembly.pipeline.limits.block_size
         if self._task_workers.remote:
-            return threads, block_budget(threads, block_size)
+            return threads, budget_of(threads, block_size)
         at_once = min(workers, len(self.epoch.tasks))
-        return max(threads, workers // at_once), block_budget(workers, block_size) // at_once
+        return max(threads, workers // at_once), budget_of(workers, block_size) // at_once
 
     def _epoch_part(self) -> EpochPart:
         from ktrans.engine.job import EpochPart

@@ -11,6 +11,7 @@ import msgspec
 from ktrans.api import ConfigError, ExitCode
 from ktrans.config.draft import LoadedFile, LoadOptions
 from ktrans.config.load import Loaded, load_all
+from ktrans.engine.byte_budget import ByteBudget, budget_of
 from ktrans.engine.cores import usable_cores
 from ktrans.engine.examine import examine
 from ktrans.engine.failures import to_ktrans_error
@@ -36,6 +37,7 @@ class FleetRequest(msgspec.Struct, frozen=True, kw_only=True):
             the first run of the process.
         keep_going: run the valid pipelines even if others are invalid.
         watch: reload when a file has changed, without a signal.
+        budget: the bytes of blocks that the pipelines share; raised to what their cores need.
     """
 
     paths: tuple[str, ...]
@@ -45,6 +47,7 @@ class FleetRequest(msgspec.Struct, frozen=True, kw_only=True):
     run: RunOptions = msgspec.field(default_factory=RunOptions)
     keep_going: bool = False
     watch: bool = False
+    budget: ByteBudget = msgspec.field(default_factory=lambda: ByteBudget(0))
 
     def load(self, catalogue: Catalogue, seen: set[Path]) -> Loaded:
         """Load all pipelines, and add the files that were read to `seen`.
@@ -73,9 +76,10 @@ def build_members(
 
     `previous` has the members of the configuration before, by name; it is None at the start.
     """
-    workers = allocate_workers(
-        [file.pipeline for file in loaded.files], usable_cores(), request.run.workers
-    )
+    cores = usable_cores()
+    pipelines = [file.pipeline for file in loaded.files]
+    workers = allocate_workers(pipelines, cores, request.run.workers)
+    busy = min(cores, sum(workers.values()))
     built: list[Member] = []
     for file in files:
         pipeline = file.pipeline
@@ -83,8 +87,11 @@ def build_members(
             request.run,
             follow=request.follows(pipeline, catalogue),
             workers=workers[pipeline.name],
+            budget=request.budget,
             start=request.run.start if previous is None else None,
         )
+        most = max(busy, workers[pipeline.name])
+        request.budget.allow(budget_of(most, pipeline.limits.block_size))
         member = None
         try:
             member = Member(file, catalogue, options, observer.observer(pipeline))

@@ -27,11 +27,16 @@ MAX_OPEN = 16
 
 
 class Part(msgspec.Struct, frozen=True):
-    """Encoded rows of one partition, and the rows themselves."""
+    """Encoded rows of one partition, and the rows themselves unless their texts are all it needs."""
 
     key: Key
     encoded: Encoded
-    rows: pa.RecordBatch
+    rows: pa.RecordBatch | None
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.encoded.nbytes
 
 
 class FileWriter(Writer):
@@ -89,13 +94,14 @@ class FileWriter(Writer):
         if len(keys) > MAX_OPEN:
             return Block.of(keys, numbers, self._form.of_rows(batch))
         if len(keys) == 1:
-            return [Part(keys[0], self._format.encode(batch), batch)]
+            rows = None if isinstance(self._format, Texts) else batch
+            return [Part(keys[0], self._format.encode(batch), rows)]
         groups = indices_of(numbers, len(keys))
         if isinstance(self._format, Texts):
             texts = self._format.encode_groups(batch, groups)
-            return [Part(key, text, batch) for key, text in zip(keys, texts, strict=True)]
-        rows = [take(batch, group) for group in groups]
-        return [Part(k, self._format.encode(r), r) for k, r in zip(keys, rows, strict=True)]
+            return [Part(key, text, None) for key, text in zip(keys, texts, strict=True)]
+        taken = [take(batch, group) for group in groups]
+        return [Part(k, self._format.encode(r), r) for k, r in zip(keys, taken, strict=True)]
 
     def write(self, encoded: list[Part] | Block) -> None:
         """Add rows to their files, or to those that are gathered.
@@ -158,8 +164,11 @@ class FileWriter(Writer):
 
     def _limit_memory(self) -> None:
         """Write row groups and gathered rows, whichever take more, until the limit holds."""
-        while (held := self._gather.held_bytes) + self._files.buffered_bytes > self._buffer_bytes:
-            if held >= self._files.buffered_bytes:
+        copies = self._form.copies
+        while (held := self._gather.held_bytes * copies) + (
+            buffered := self._files.buffered_bytes
+        ) > self._buffer_bytes:
+            if held >= buffered:
                 self._write_gathered()
             else:
                 self._files.flush_largest()

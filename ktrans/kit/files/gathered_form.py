@@ -29,12 +29,18 @@ class Texts(Protocol):
 
 
 class Form(Protocol):
-    """How rows of one format wait."""
+    """How rows of one format wait.
+
+    Attributes:
+        copies: how many times the rows are in memory while they are sorted.
+    """
+
+    copies: int
 
     def of_rows(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the waiting form of rows, one for each. Pure; raises what `Format.encode` raises."""
 
-    def of_part(self, rows: pa.RecordBatch, encoded: Encoded) -> pa.RecordBatch:
+    def of_part(self, rows: pa.RecordBatch | None, encoded: Encoded) -> pa.RecordBatch:
         """Return the waiting form of rows of one partition, which are encoded already."""
 
     def encode(self, waiting: pa.RecordBatch) -> Encoded:
@@ -47,6 +53,8 @@ def form_of(format: Format[Any]) -> Form:  # noqa: A002  # the option's name
 
 
 class _RowForm:
+    copies = 1  # it is sorted column by column
+
     def __init__(self, format: Format[Any]) -> None:  # noqa: A002
         self._format = format
 
@@ -54,8 +62,9 @@ class _RowForm:
         self._format.encode(batch)  # refuses rows while it is known where they come from
         return batch
 
-    def of_part(self, rows: pa.RecordBatch, encoded: Encoded) -> pa.RecordBatch:
+    def of_part(self, rows: pa.RecordBatch | None, encoded: Encoded) -> pa.RecordBatch:
         del encoded
+        assert rows is not None
         return rows
 
     def encode(self, waiting: pa.RecordBatch) -> Encoded:
@@ -63,6 +72,8 @@ class _RowForm:
 
 
 class _TextForm:
+    copies = 3  # as they came, joined, and in order
+
     def __init__(self, format: Texts) -> None:  # noqa: A002
         self._format = format
 
@@ -71,7 +82,7 @@ class _TextForm:
         rows = pa.array(np.ones(batch.num_rows, np.int64))
         return pa.RecordBatch.from_arrays([pa.concat_arrays(texts), rows], schema=_TEXTS)
 
-    def of_part(self, rows: pa.RecordBatch, encoded: Encoded) -> pa.RecordBatch:
+    def of_part(self, rows: pa.RecordBatch | None, encoded: Encoded) -> pa.RecordBatch:
         del rows
         ends = pa.array([0, encoded.nbytes], pa.int64()).buffers()[1]
         text = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(encoded.data)])

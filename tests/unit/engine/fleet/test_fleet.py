@@ -537,3 +537,14 @@ def test_workers_are_shared_out(write, catalogue, own, cores, asked, expected):
 )
 def test_the_worst_exit_code(codes, expected):
     assert worst_exit_code(codes) == expected
+
+
+def test_the_pipelines_share_one_budget_of_memory(write, tmp_path, catalogue):
+    for name in "ab":
+        write(name)
+    fleet = Fleet(FleetRequest(paths=(str(tmp_path),)), catalogue)
+    fleet.prepare()
+    first, second = fleet.waiting
+    assert first.run.options.budget is second.run.options.budget is fleet.request.budget
+    for member in fleet.waiting:
+        member.discard()
