@@ -57,7 +57,7 @@ def _rows(payload: Payload, *, as_records: bool) -> Iterator[Part]:
     with payload.random_access() as stream:
         try:
             for batch in pq.ParquetFile(stream).iter_batches(_ROWS):
-                for row in batch.to_pylist():
+                for row in _undecoded(batch).to_pylist():
                     plain = _plain(row)
                     if as_records:
                         yield Part("record", plain)
@@ -67,9 +67,21 @@ def _rows(payload: Payload, *, as_records: bool) -> Iterator[Part]:
                         yield Part("bad", plain)
                     else:
                         yield from found
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             message = f"{payload.uri}: not a readable Parquet file: {error}"
             raise RejectError(message) from error
+
+
+def _undecoded(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows with text as bytes: in a damaged file it may be no UTF-8, which costs only its row."""
+    columns = [
+        column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        for column in rows.columns
+    ]
+    columns = [
+        column.cast(pa.large_binary()) if column.type in _TEXTS else column for column in columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, rows.schema.names)
 
 
 def _plain(value: Any) -> Any:

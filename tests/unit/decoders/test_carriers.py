@@ -4,6 +4,8 @@ import base64
 import gzip
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -196,6 +198,15 @@ def test_a_container_in_a_record_that_cannot_be_read_is_one_reject(inner):
     assert list(result.reasons) == [2]
 
 
+def test_text_of_a_parquet_file_that_is_no_utf8_costs_its_row_alone():
+    texts = pa.array([VPC[0].encode(), b"\xff\xfe no flow", VPC[1].encode()])
+    out = pa.BufferOutputStream()
+    pq.write_table(pa.table({"message": texts.view(pa.string())}), out)
+    result = read(out.getvalue().to_pybytes())
+    assert len(result.rows) == 2
+    assert len(result.rejects) == 1
+
+
 @pytest.mark.parametrize("block_bytes", [64, 1 << 20])
 @pytest.mark.parametrize("carrier", ["plain", "base64 of gzip", "firehose lines", "zip", "utf-16"])
 @pytest.mark.parametrize(
@@ -226,6 +237,7 @@ TEXTS = [VPC[0], "", "START", TGW, GCP[0], AZURE[0], '{"a":1}', "}{", "[", "[]",
 )
 @example("cloudwatch", "auto", [VPC[0], "START", TGW], 64, None)
 @example("base64 of gzip", "aws_vpc", ["[", VPC[0], VPC[0]], 64, None)
+@example("parquet", "aws_vpc", [VPC[0], "START"], 64, (0.125, 6, b"\x00\x00\x00\x00\x00\x80"))
 def test_each_record_is_a_row_a_reject_or_skipped(carrier, decoder, records, block_bytes, damage):
     data = CARRIERS[carrier](records)
     if damage is not None:
