@@ -6,6 +6,10 @@ import logging
 import time
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+
 from ktrans.api import (
     EpochId,
     FencedError,
@@ -32,6 +36,17 @@ from ktrans.engine.task_workers import TaskWorkers
 from ktrans.state.epochs import Epoch, Status
 
 
+def load_libraries() -> None:
+    """Load what most tasks need of Arrow, before they take memory.
+
+    The system's loader crashes the process if there is not enough when a library is loaded later.
+    """
+    for module, name in ((pc, "equal"), (csv, "read_csv"), (pq, "ParquetFile")):
+        getattr(
+            module, name
+        )  # the command line postpones the import of a module until its first use
+
+
 class EpochRunner:
     """Plans and runs epochs of one pipeline, its tasks on the `task_workers` too if there are any."""
 
@@ -41,6 +56,7 @@ class EpochRunner:
         self._assembly = context.assembly
         self._store = context.store
         self._pipeline = context.assembly.pipeline
+        load_libraries()
 
     @property
     def source(self) -> Source[Any]:

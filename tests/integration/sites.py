@@ -112,8 +112,11 @@ engine: {json.dumps(settings)}
     def visible(self, sink):
         """Published files of a sink: all but what lies in hidden folders."""
         root = self.folder / sink
-        found = [path for path in root.rglob("*") if path.is_file()]
-        return sorted(p for p in found if not any(x[0] == "." for x in p.relative_to(root).parts))
+        found = []
+        for folder, below, names in os.walk(root):  # goes on if a folder vanishes meanwhile
+            below[:] = [name for name in below if name[0] != "."]
+            found += [Path(folder, name) for name in names if name[0] != "."]
+        return sorted(found)
 
     def hidden(self):
         """What lies in hidden folders and files below the sinks: nothing, after a good run."""

@@ -214,7 +214,7 @@ def test_what_is_held_in_memory_and_under_way_is_bounded(site):
 
     site.bucket.fail = slow
     held, held_by_uploads = [], []
-    with bound(site, buffer_size=400_000, parallel_uploads=4) as sink:
+    with bound(site, buffer_size=2_000_000, parallel_uploads=4) as sink:
         writer = sink.writer(FIRST)
         for number in range(40):
             batch = pa.record_batch(
@@ -229,7 +229,7 @@ def test_what_is_held_in_memory_and_under_way_is_bounded(site):
         receipt = writer.finish()
         sink.commit(EPOCH, [receipt])
     assert receipt.rows == 200_000
-    assert 0 < max(held) <= 400_000
+    assert 0 < max(held) <= 2_000_000
     assert max(held_by_uploads) <= 400_000
     assert len(receipt.outputs) == 100
     assert 1 < most <= 4
