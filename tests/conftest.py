@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def as_user():
-    """Give a folder and be someone who is bound by permissions, even if root runs the tests."""
+    """Return a folder, to someone who is bound by permissions, even if root runs the tests."""
     before, folder = os.geteuid(), Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     if before == 0:

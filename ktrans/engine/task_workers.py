@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ktrans.api import Executor, RunError
 from ktrans.config.model import AUTO
 from ktrans.engine.assembly import Assembly
+from ktrans.engine.executor_choice import THREADS, Tasks, choose_executor
 from ktrans.registry.catalogue import Catalogue
 from ktrans.state.epochs import Epoch
 
@@ -54,8 +55,6 @@ class TaskWorkers:
 
     def wanted_for(self, epoch: Epoch) -> bool:
         """Return whether they should do the tasks of an epoch, rather than threads of this process."""
-        from ktrans.engine.executor_choice import THREADS, Tasks, choose_executor
-
         if self._given_up:
             return False
         pipeline = self._assembly.pipeline

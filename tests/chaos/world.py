@@ -118,12 +118,12 @@ class World(Site):
         expect(code == 0, f"an undisturbed run of {self.folder.name} exits {code}: {self.said}")
 
     def output_size(self) -> int:
-        """Give the size of what all runs have printed."""
+        """Return the size of what all runs have printed."""
         path = self.folder / "output"
         return path.stat().st_size if path.exists() else 0
 
     def output(self, start: int = 0) -> str:
-        """Give what runs have printed from some byte on."""
+        """Return what runs have printed from some byte on."""
         return (self.folder / "output").read_bytes()[start:].decode(errors="replace")[-4000:]
 
     def killed(self, chance: random.Random, whole: float) -> int | None:
@@ -146,7 +146,7 @@ class World(Site):
             return None
 
     def texts(self, sink: str, without: tuple[str, ...] = ()) -> Counter[str]:
-        """Give the JSON lines of a sink as a multiset, without some of their columns."""
+        """Return the JSON lines of a sink as a multiset, without some of their columns."""
         rows: Counter[str] = Counter()
         for path in self.visible(sink):
             for text in path.read_bytes().splitlines():
@@ -157,14 +157,14 @@ class World(Site):
         return rows
 
     def epochs(self) -> list[dict[str, Any]]:
-        """Give the summaries of the epochs that are done."""
+        """Return the summaries of the epochs that are done."""
         with sqlite3.connect(self.folder / "state/state.db") as store:
             rows = store.execute("SELECT summary FROM epochs WHERE status = 'done'").fetchall()
         store.close()
         return [json.loads(text) for (text,) in rows]
 
     def unfinished(self) -> str | None:
-        """Give the status of the epoch under way, if there is one."""
+        """Return the status of the epoch under way, if there is one."""
         path = self.folder / "state/state.db"
         if not path.exists():
             return None
@@ -196,14 +196,14 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def limited(*limits: str) -> list[str]:
-    """Give the command before a command that has less of something: see prlimit(1)."""
+    """Return the command before a command that has less of something: see prlimit(1)."""
     if shutil.which("prlimit") is None:
         raise Skipped("prlimit is not installed")
     return ["prlimit", *limits, "--"]
 
 
 def traced(calls: str, deed: str, paths: Sequence[Path] = ()) -> list[str]:
-    """Give the command before a command that disturbs some of its system calls.
+    """Return the command before a command that disturbs some of its system calls.
 
     Args:
         calls: the system calls.
@@ -246,7 +246,7 @@ class Chaos:
         self.files = 0
 
     def many(self, few: int, most: int) -> int:
-        """Give how often to do something: `few` in the short form."""
+        """Return how often to do something: `few` in the short form."""
         return few if self.short else self.chance.randint(few, most)
 
     def world(self, name: str = "site") -> World:

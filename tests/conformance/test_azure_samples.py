@@ -52,7 +52,7 @@ def decode(name, data, block_bytes=4 << 20):
 
 
 def tuples(node, rule=None):
-    """Give rule and fields of each tuple of a document."""
+    """Return rule and fields of each tuple of a document."""
     if isinstance(node, list):
         for item in node:
             yield from tuples(item, rule)

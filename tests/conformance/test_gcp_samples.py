@@ -49,7 +49,7 @@ def decode(path):
 
 
 def leaves(value, above=""):
-    """Give every value of a record by its path."""
+    """Return every value of a record by its path."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from leaves(inner, f"{above}.{name}" if above else name)

@@ -64,7 +64,7 @@ def make(kind, columns=None, limits=None):
 
 
 def decode(kind, data, columns=None, limits=None):
-    """Give all rows as a table, and what was counted."""
+    """Return all rows as a table, and what was counted."""
     decoder, schema = make(kind, columns, limits)
     payload = BytesPayload(Split("k", "mem://object"), data)
     batches, records, rejects, skipped = [], 0, 0, 0

@@ -31,7 +31,7 @@ def name_of(page):
 
 
 def blocks(language, pages=PAGES):
-    """Give the blocks of a language in all pages, as parameters of a test."""
+    """Return the blocks of a language in all pages, as parameters of a test."""
     for page in pages:
         for number, (kind, text) in enumerate(BLOCK.findall(page.read_text())):
             if kind == language:

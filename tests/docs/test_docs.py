@@ -73,7 +73,7 @@ def needs_what_nobody_can_ship(tree):
 
 
 def commands(text):
-    """Give the lines of a block that call ktrans."""
+    """Return the lines of a block that call ktrans."""
     return [line for line in text.splitlines() if line.startswith("ktrans ")]
 
 
@@ -101,7 +101,7 @@ def test_every_command_in_the_docs_runs(text, project):
 
 
 def shown():
-    """Give the calls of ktrans in indented blocks: shown, but not run, for want of what they name."""
+    """Return the calls of ktrans in indented blocks: shown, but not run, for want of what they name."""
     for page in PAGES:
         for line in page.read_text().splitlines():
             if match := re.match(

@@ -33,7 +33,7 @@ LINES = (
 
 
 def rows_of(kind, data):
-    """Give the addresses of the rows, and the reasons of the rejects."""
+    """Return the addresses of the rows, and the reasons of the rejects."""
     catalogue = Catalogue()
     config = catalogue.config("decoder", {"type": kind, **OPTIONS.get(kind, {})})
     decoder = catalogue.build("decoder", config, Context(registry=catalogue))

@@ -29,7 +29,7 @@ INPUTS = sorted(
 
 
 def shown(row):
-    """Give what a row holds as JSON would."""
+    """Return what a row holds as JSON would."""
     values = {name: value for name, value in row.items() if value is not None}
     if "attrs" in values:
         values["attrs"] = dict(values["attrs"])
@@ -41,13 +41,13 @@ def shown(row):
 
 
 def shown_reject(row):
-    """Give what users see of a reject."""
+    """Return what users see of a reject."""
     raw = row["raw"].decode("utf-8", "backslashreplace")
     return {"source_pos": row["source_pos"], "reason": row["reason"], "raw": raw}
 
 
 def decode(path, columns=None):
-    """Give the rows and the rejects of an input."""
+    """Return the rows and the rejects of an input."""
     catalogue = Catalogue()
     options = path.with_suffix(".options.json")
     chosen = json.loads(options.read_text()) if options.exists() else {}

@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.integration.sites import Site, write_logs
+pytest.register_assert_rewrite("tests.integration.sites")
+
+from tests.integration.sites import Site, write_logs  # noqa: E402 - its assertions are rewritten
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ START = 1_767_225_600
 
 
 def row(number):
-    """Give a line whose bytes tell it from all others."""
+    """Return a line whose bytes tell it from all others."""
     return (
         f"2 111122223333 eni-{number % 7} 10.0.0.{number % 250} 192.0.2.1 {1024 + number % 60000} "
         f"443 6 1 {number} {START + number % 7200} {START + number % 7200 + 60} ACCEPT OK"
@@ -22,12 +22,12 @@ def row(number):
 
 
 def lines(part):
-    """Give the lines of one object or batch of messages."""
+    """Return the lines of one object or batch of messages."""
     return [row(number) for number in range(part * ROWS, (part + 1) * ROWS)]
 
 
 def packed(part):
-    """Give the lines of one object as it lies in a bucket."""
+    """Return the lines of one object as it lies in a bucket."""
     return gzip.compress(("\n".join([FIELDS, *lines(part)]) + "\n").encode(), 1)
 
 

@@ -118,6 +118,14 @@ engine: {json.dumps(settings)}
             found += [Path(folder, name) for name in names if name[0] != "."]
         return sorted(found)
 
+    def check_same(self, clean):
+        """Check that the rows and rejects are those of a clean run, each row once, and nothing is left."""
+        assert self.lake() == clean.lake()
+        assert self.lines() == clean.lines()
+        assert self.rejects() == clean.rejects()
+        assert self.hidden() == []
+        assert max(self.lake().values()) == 1
+
     def hidden(self):
         """What lies in hidden folders and files below the sinks: nothing, after a good run."""
         return [

@@ -6,7 +6,6 @@ They are rendered by Helm and Kustomize, checked by Kubernetes' own schemas and 
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import yaml
 from ktrans.api import ExitCode
 from ktrans.cli.root import cli
 from ktrans.kit.units import parse_duration
+from tests.command import ktrans
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "examples/helm/ktrans"
@@ -172,12 +172,7 @@ def mounted_pipeline(manifests, pod, folder):
 def test_the_pipelines_inside_are_valid(manifests, tmp_path, monkeypatch):
     for _, pod in workloads(manifests):
         path = mounted_pipeline(manifests, pod, tmp_path)
-        ran = subprocess.run(
-            [sys.executable, "-m", "ktrans", "validate", path],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ran = ktrans("validate", path)
         assert ran.returncode == 0, ran.stderr
 
 

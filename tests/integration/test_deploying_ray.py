@@ -4,7 +4,6 @@ import importlib.util
 import json
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import yaml
 
 from ktrans import __version__
 from ktrans.cli.root import cli
+from tests.command import ktrans
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples/ray"
@@ -167,12 +167,7 @@ def test_the_pipelines_are_valid_and_alike(tmp_path):
     assert loaded[0]["engine"]["executor"]["type"] == "ray"
     path = tmp_path / "flows.yaml"
     path.write_text(found["file"])
-    ran = subprocess.run(
-        [sys.executable, "-m", "ktrans", "validate", path],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = ktrans("validate", path)
     assert ran.returncode == 0, ran.stderr
 
 

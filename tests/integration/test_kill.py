@@ -12,14 +12,6 @@ import pytest
 KILLS = 50
 
 
-def same(site, clean):
-    assert site.lake() == clean.lake()
-    assert site.lines() == clean.lines()
-    assert site.rejects() == clean.rejects()
-    assert site.hidden() == []
-    assert max(site.lake().values()) == 1
-
-
 @pytest.mark.slow
 def test_fifty_kills_over_a_growing_corpus(site, clean, logs):
     """SIGKILL at random moments; new files arrive whenever a run gets through."""
@@ -45,7 +37,7 @@ def test_fifty_kills_over_a_growing_corpus(site, clean, logs):
     code = site.run()
     assert code == 0, site.stderr
     assert clean.write_config().run() == 0
-    same(site, clean)
+    site.check_same(clean)
     assert sum(site.lake().values()) == files * 300
     assert sum(site.rejects().values()) == files * 3
     assert site.run() == 0
@@ -66,7 +58,7 @@ def test_sigterm_drains_and_leaves_nothing_half_done(site, clean, logs):
     assert 0 < sum(site.lake().values()) < 60 * 2000
     assert site.run() == 0
     assert clean.write_config().run() == 0
-    same(site, clean)
+    site.check_same(clean)
 
 
 @pytest.mark.slow
@@ -91,7 +83,7 @@ def test_kills_while_one_file_cannot_be_read(site, clean, logs):
     blocked.chmod(0o644)
     assert site.run() == 0
     assert clean.write_config().run() == 0
-    same(site, clean)
+    site.check_same(clean)
 
 
 @pytest.fixture
@@ -126,4 +118,4 @@ def test_a_full_disk_stops_the_run_and_room_lets_it_resume(tiny_disk, site, clea
     subprocess.run(["mount", "-o", "remount,size=200m", str(tiny_disk)], check=True)
     assert site.run() == 0, site.stderr
     assert clean.write_config().run() == 0
-    same(site, clean)
+    site.check_same(clean)

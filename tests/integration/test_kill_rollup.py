@@ -39,7 +39,7 @@ def configure(site, lateness="4d", flush="at_end", executor="threads"):
 
 
 def totals(site):
-    """Give the published totals as a multiset, without the epoch of corrections."""
+    """Return the published totals as a multiset, without the epoch of corrections."""
     rows = Counter()
     for path in site.visible("lines"):
         for line in path.read_text().splitlines():
@@ -50,12 +50,12 @@ def totals(site):
 
 
 def sums(site):
-    """Give bytes, packets and flows by window and group, corrections added."""
+    """Return bytes, packets and flows by window and group, corrections added."""
     return sums_of(path.read_text() for path in site.visible("lines"))
 
 
 def sums_of(texts):
-    """Give the same of the content of files."""
+    """Return the same of the content of files."""
     found = {}
     for text in texts:
         for line in text.splitlines():

@@ -1,19 +1,13 @@
 """A pipeline file in a mounted ConfigMap: a link to a folder whose name changes with every change of it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.command import ktrans
+
 LOGS = Path(__file__).parents[2] / "examples/aws-logs/AWSLogs"
-
-
-def ktrans(*args):
-    return subprocess.run(
-        [sys.executable, "-m", "ktrans", *args], capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture

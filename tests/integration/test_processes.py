@@ -68,11 +68,7 @@ def spread(site):
 
 def same(site, clean):
     """Compare with a site whose tasks ran in threads: rows, and files by their bytes."""
-    assert site.lake() == clean.lake()
-    assert site.lines() == clean.lines()
-    assert site.rejects() == clean.rejects()
-    assert site.hidden() == []
-    assert max(site.lake().values()) == 1
+    site.check_same(clean)
     for sink in ("lake", "lines"):
         assert contents(site, sink) == contents(clean, sink)
 

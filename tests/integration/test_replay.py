@@ -8,17 +8,10 @@ import zlib
 
 import pytest
 
+from tests.command import ktrans
+
 LINE = "eni-{n} 10.0.0.{m} 192.0.2.1 443 {n} 6 1 {n} 1767225600 1767225660\n"
 LAYOUT = "interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end"
-
-
-def ktrans(*args):
-    return subprocess.run(
-        [sys.executable, "-m", "ktrans", *map(str, args)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture

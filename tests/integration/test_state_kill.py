@@ -75,7 +75,7 @@ class Contended:
             assert time.monotonic() < deadline, err.decode()[-2000:]
 
     def look(self):
-        """Give the status of the epoch under way, if there is one."""
+        """Return the status of the epoch under way, if there is one."""
         catalogue = Catalogue()
         pipeline = load_pipeline(self.path, catalogue)
         with build_state(pipeline, catalogue) as state, view_store(state, pipeline.name) as store:

@@ -30,7 +30,7 @@ class ServerFailedError(Exception):
 
 
 def services_folder() -> Path:
-    """Give the folder that `.ci/services` fills: $KTRANS_SERVICES_DIR, else one of the cache."""
+    """Return the folder that `.ci/services` fills: $KTRANS_SERVICES_DIR, else one of the cache."""
     named = os.environ.get("KTRANS_SERVICES_DIR")
     if named:
         return Path(named)
@@ -212,7 +212,7 @@ def launch(make: Callable[[], Server]) -> Server:
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Give ports of 127.0.0.1 that nobody listens at just now, all different."""
+    """Return ports of 127.0.0.1 that nobody listens at just now, all different."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

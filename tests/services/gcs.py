@@ -51,7 +51,7 @@ class GcsServer:
         }
 
     def client(self) -> Any:
-        """Give a client of google-cloud-storage."""
+        """Return a client of google-cloud-storage."""
         from google.auth.credentials import AnonymousCredentials
         from google.cloud import storage
 

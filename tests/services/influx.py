@@ -44,7 +44,7 @@ class InfluxServer:
         self.url = f"http://127.0.0.1:{self._server.ports[0]}"
 
     def export(self, measurement: str) -> dict[str, list[tuple[dict[str, str], int, float]]]:
-        """Give all points of a measurement: by field, (tags, milliseconds, value), unsorted."""
+        """Return all points of a measurement: by field, (tags, milliseconds, value), unsorted."""
         _get(f"{self.url}/internal/force_flush", {})
         match = f'{{__name__=~"{measurement}:.*"}}'
         text = _get(f"{self.url}/api/v1/export", {"match[]": match, **_ALL_TIME})
@@ -91,7 +91,7 @@ class Influx1Server:
         self._query({"q": f'CREATE DATABASE "{database}"'})
 
     def query(self, database: str, text: str) -> list[dict[str, Any]]:
-        """Give the series of the answer to one InfluxQL statement, times in nanoseconds."""
+        """Return the series of the answer to one InfluxQL statement, times in nanoseconds."""
         found = self._query({"db": database, "q": text, "epoch": "ns"})
         series: list[dict[str, Any]] = found["results"][0].get("series", [])
         return series

@@ -49,7 +49,7 @@ class S3Server:
         }
 
     def client(self, service: str, **options: Any) -> Any:
-        """Give a boto3 client of one service."""
+        """Return a boto3 client of one service."""
         import boto3
 
         return boto3.client(

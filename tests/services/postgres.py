@@ -55,7 +55,7 @@ class PostgresServer:
         return name
 
     def url(self, database: str) -> str:
-        """Give the address of a database for the superuser."""
+        """Return the address of a database for the superuser."""
         return f"postgresql://{self.user}@{self.host}:{self.port}/{database}"
 
     def query(self, database: str, text: str) -> list[tuple[Any, ...]]:
@@ -148,7 +148,7 @@ def _tools() -> Path:
 
 
 def _account() -> list[str]:
-    """Give what to put before a command so that it does not run as root."""
+    """Return what to put before a command so that it does not run as root."""
     if os.geteuid() != 0:
         return []
     try:

@@ -71,7 +71,7 @@ class SpillFile:
             mapped.madvise(mmap.MADV_DONTNEED)
 
     def close(self) -> None:
-        """Give the room on the disk back, once no rows of it are used any more."""
+        """Free the room on the disk, once no rows of it are used any more."""
         self._maps.clear()
         with contextlib.suppress(OSError):  # the disk is full: what could not be written is dropped
             self._file.close()

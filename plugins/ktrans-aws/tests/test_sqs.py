@@ -54,7 +54,7 @@ def test_case_29_keys_of_s3_are_url_encoded_and_those_of_eventbridge_are_not():
 
 
 def call(bucket, key, name="PutObject", **more):
-    """Give a record of CloudTrail."""
+    """Return a record of CloudTrail."""
     asked = {"bucketName": bucket, "key": key, "Host": f"{bucket}.s3.amazonaws.com"}
     return {
         "eventVersion": "1.09",

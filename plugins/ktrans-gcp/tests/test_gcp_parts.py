@@ -198,7 +198,7 @@ def source_config(**options):
 
 
 def puller(*answers):
-    """Give one whose requests have all come back, with these answers."""
+    """Return one whose requests have all come back, with these answers."""
     made = Puller(None, source_config(), Context())
     for answer in answers:
         future = Future()

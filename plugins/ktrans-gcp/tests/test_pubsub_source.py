@@ -375,7 +375,7 @@ NEW_OBJECT = {
 
 
 def notification(event="OBJECT_FINALIZE", payload="NONE"):
-    """Give the attributes and the data of a notification of Cloud Storage."""
+    """Return the attributes and the data of a notification of Cloud Storage."""
     attributes = {**NEW_OBJECT, "eventType": event, "payloadFormat": payload}
     resource = {"kind": "storage#object", "bucket": "logs", "name": "a/b.json", "size": "3"}
     return attributes, b"" if payload == "NONE" else json.dumps(resource, indent=2).encode()

@@ -37,7 +37,7 @@ class Database:
         return self.server.query(self.name, text)
 
     def state(self, **options):
-        """Give a store over this database, as a process of its own would build it."""
+        """Return a store over this database, as a process of its own would build it."""
         return PostgresState(PostgresStateConfig(**{"url": self.url, **options}))
 
     def end_sessions(self):
@@ -49,7 +49,7 @@ class Database:
         return len(found)
 
     def term(self):
-        """Give how often the pipeline has been taken."""
+        """Return how often the pipeline has been taken."""
         if self.query("SELECT to_regclass('ktrans.holds')::text") == [(None,)]:
             return 0
         return sum(row[0] for row in self.query("SELECT term FROM ktrans.holds"))
@@ -109,7 +109,7 @@ engine: {{workers: 2, epoch_splits: 3, task_size: 20000, retry_wait: 0.01}}
         return sorted(self.folder.glob("lines/*.jsonl"))
 
     def rows(self):
-        """Give all rows and rejects that were published, as a multiset."""
+        """Return all rows and rejects that were published, as a multiset."""
         found = Counter()
         for path in [*self.files(), *self.folder.glob("rejects/*.jsonl")]:
             for line in path.read_text().splitlines():

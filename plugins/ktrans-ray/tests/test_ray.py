@@ -2,8 +2,6 @@
 
 import json
 import socket
-import subprocess
-import sys
 
 import pytest
 import ray.exceptions
@@ -13,6 +11,7 @@ from ktrans_ray.node import run_ktrans_task
 from pydantic import ValidationError
 
 from ktrans.api import ConfigError, InterruptedRunError, UnavailableError, WorkerLostError
+from tests.command import ktrans
 
 
 @pytest.fixture
@@ -85,11 +84,6 @@ def test_a_pipeline_that_cannot_spread_to_other_machines_is_refused(tmp_path):
         "name: flows\nsource: {type: stdin}\ndecoder: {type: aws_vpc}\n"
         "sinks: [{type: stdout}]\nengine: {executor: {type: ray}}\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-m", "ktrans", "validate", path],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = ktrans("validate", path)
     assert ran.returncode == 78, ran.stdout
     assert "cannot_spread" in ran.stderr

@@ -57,7 +57,7 @@ def run(chaos: Chaos) -> None:
 
 
 def changed(chaos: Chaos, original: dict[str, Any]) -> dict[str, Any]:
-    """Give a pipeline file with some other settings."""
+    """Return a pipeline file with some other settings."""
     tree = deepcopy(original)
     chance = chaos.chance
     lake, lines = tree["sinks"]
@@ -88,7 +88,7 @@ def vanish(chaos: Chaos, world: World) -> None:
 
 
 def moved(world: World) -> Any:
-    """Give the rows below the path that `lines` has for some time."""
+    """Return the rows below the path that `lines` has for some time."""
     other = World(world.folder, world.logs)
     other.visible = lambda _: World.visible(world, "moved")  # type: ignore[method-assign]
     return other.lines()

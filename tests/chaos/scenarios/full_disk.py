@@ -67,6 +67,6 @@ def on_disk(chaos: Chaos, disk: Path, clean: World) -> None:
 
 @contextlib.contextmanager
 def room(disk: Path, size: str) -> Iterator[None]:
-    """Give the disk a size."""
+    """Set the size of the disk."""
     subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=False)
     yield

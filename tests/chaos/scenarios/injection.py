@@ -117,7 +117,7 @@ def write(chaos: Chaos) -> Counter[str]:
 
 
 def around(data: bytes) -> bytes:
-    """Give what is around a terminal code."""
+    """Return what is around a terminal code."""
     at = data.find(b"\x1b")
     return data[max(0, at - 100) : at + 100]
 

@@ -81,7 +81,7 @@ class Corpus:
 
 
 def line(chance, version: int) -> str:
-    """Give a line that names the version of its file."""
+    """Return a line that names the version of its file."""
     start = 1_767_225_600 + chance.randrange(86400)
     return (
         f"2 111122223333 eni-{version} 10.0.0.{chance.randrange(250)} 192.0.2.1 "

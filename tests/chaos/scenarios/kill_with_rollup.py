@@ -49,7 +49,7 @@ def run(chaos: Chaos) -> None:
 
 
 def sums(world: World) -> dict[tuple[str, int, str], tuple[int, ...]]:
-    """Give the sums by window and group, corrections added."""
+    """Return the sums by window and group, corrections added."""
     found: dict[tuple[str, int, str], tuple[int, ...]] = {}
     for text, count in world.texts("lines").items():
         row = json.loads(text)

@@ -29,7 +29,7 @@ def run(chaos: Chaos) -> None:
 
 
 def both(chance: random.Random) -> str:
-    """Give the two lines of a connection."""
+    """Return the two lines of a connection."""
     start = 1_767_225_600 + chance.randrange(3 * 86400)
     a, b = (
         f"10.0.{chance.randrange(99)}.{chance.randrange(250)}",

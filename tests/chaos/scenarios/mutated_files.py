@@ -42,7 +42,7 @@ def run(chaos: Chaos) -> None:
 
 
 def bad(chaos: Chaos, decoder: str) -> bytes:
-    """Give a damaged file."""
+    """Return a damaged file."""
     sample = chaos.chance.choice(samples()[decoder])
     if chaos.chance.random() < 0.3:
         made = io.BytesIO()

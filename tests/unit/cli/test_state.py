@@ -39,7 +39,7 @@ def move_back(project):
 
 
 def lines(project):
-    """Give the bytes of each row that the second sink has."""
+    """Return the bytes of each row that the second sink has."""
     found = []
     for path in sorted((project / "out-lines").glob("*.jsonl")):
         found += [json.loads(row)["bytes"] for row in path.read_text().splitlines()]

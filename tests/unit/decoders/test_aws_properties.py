@@ -24,7 +24,7 @@ ints = {"port": 65535, "protocol": 255, "small": 32767, "flags": 32767, "count":
 
 
 def values(field):
-    """Give texts of a field with what they should become."""
+    """Return texts of a field with what they should become."""
     if field.kind in ints:
         present = st.integers(0, ints[field.kind]).map(lambda n: (str(n), n))
     elif field.kind == "time":

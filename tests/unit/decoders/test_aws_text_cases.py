@@ -21,7 +21,7 @@ def utc(seconds):
 
 
 def with_ends(lines):
-    """Give all records two addresses."""
+    """Return all records two addresses."""
     return [f"{lines[0]} srcaddr dstaddr", *(f"{line} 10.0.0.1 10.0.0.2" for line in lines[1:])]
 
 

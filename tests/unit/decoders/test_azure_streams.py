@@ -57,7 +57,7 @@ def run(collect, payload):
 
 
 def tuples_of(document):
-    """Give every tuple of a document, by way of a plain JSON reader."""
+    """Return every tuple of a document, by way of a plain JSON reader."""
     found = []
 
     def walk(node):

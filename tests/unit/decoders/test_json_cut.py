@@ -23,7 +23,7 @@ def payload(data, first_line=1):
 
 
 def cut(data, limits=SMALL, first_line=1, **options):
-    """Give (position, record) of every record, and (position, reason, raw) of every reject."""
+    """Return (position, record) of every record, and (position, reason, raw) of every reject."""
     records, rejects = [], []
     for block in cut_json(payload(data, first_line), limits, **options):
         lines = block.data.split(b"\n")

@@ -21,7 +21,7 @@ ENDS = {"src_addr": "s", "dst_addr": "d"}
 
 
 def flow(line):
-    """Give a record two addresses."""
+    """Return a record two addresses."""
     return line.replace("{", '{"s":"10.0.0.1","d":"10.0.0.2",', 1)
 
 
@@ -53,7 +53,7 @@ def lines(records):
 
 
 def plain(native):
-    """Give the columns for comparison: type and values by path."""
+    """Return the columns for comparison: type and values by path."""
     return {path: (str(column.type), column.to_pylist()) for path, column in native.columns.items()}
 
 

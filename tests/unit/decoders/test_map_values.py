@@ -17,7 +17,7 @@ SECONDS = 1772366400
 
 
 def one(rule, value, kind=None):
-    """Give the value that comes of one, and the reason if it is wrong."""
+    """Return the value that comes of one, and the reason if it is wrong."""
     typed, wrong = coerce(rule, pa.array([value, None], kind))
     assert typed[1].as_py() is None
     return typed[0].as_py(), None if wrong is None else wrong.reasons[0]

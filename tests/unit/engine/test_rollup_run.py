@@ -156,12 +156,12 @@ class Rolled:
         self.running = kind == "latest"
 
     def names(self):
-        """Give the names of the columns that come out."""
+        """Return the names of the columns that come out."""
         assembly = assemble(self.bench.pipeline, self.bench.catalogue)
         return assembly.schema.names
 
     def rows(self):
-        """Give what a reader of the sink sees: all rows, or the latest of each key."""
+        """Return what a reader of the sink sees: all rows, or the latest of each key."""
         names = self.names()
         found = []
         for (sink, task), rows in sorted(self.bench.world.published.items()):
@@ -173,7 +173,7 @@ class Rolled:
         return list(keyed.values())
 
     def totals(self):
-        """Give bytes and flows by window and group, corrections added."""
+        """Return bytes and flows by window and group, corrections added."""
         found = Counter(), Counter()
         for row in self.rows():
             key = int(row["window_start"].timestamp()) - BEGIN, row["group"]
@@ -188,7 +188,7 @@ class Rolled:
 
 
 def oracle(objects, width=60):
-    """Give the same sums by DuckDB, over the whole input."""
+    """Return the same sums by DuckDB, over the whole input."""
     rows = []
     for text in objects.values():
         for line in text.splitlines():

@@ -49,7 +49,7 @@ def report(start, end, **more):
 
 
 def run(rows, sizes=(), schema=FLOW_SCHEMA, **options):
-    """Give the numbers of the rows that stay, in order, cutting the rows into batches of `sizes`."""
+    """Return the numbers of the rows that stay, in order, cutting the rows into batches of `sizes`."""
     rows = [{**row, "source_pos": number} for number, row in enumerate(rows)]
     whole = pa.RecordBatch.from_pylist(rows, schema=schema)
     enricher = OneReportEnricher(OneReportEnricherConfig(**options))

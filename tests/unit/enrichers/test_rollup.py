@@ -108,7 +108,7 @@ class Store:
 
 
 def roll(rows, sizes=(), **options):
-    """Give all totals of rows that come in batches of these sizes."""
+    """Return all totals of rows that come in batches of these sizes."""
     run = make(**options).begin(task())
     whole, start = batch(rows), 0
     for size in (*sizes, len(rows)):

@@ -72,7 +72,7 @@ def run(rows, sizes=(), schema=FLOW_SCHEMA, **options):
 
 
 def joined(rows, **options):
-    """Give for each row that came out its number, and the bytes back."""
+    """Return for each row that came out its number, and the bytes back."""
     return [(row["source_pos"], row["bytes_rev"]) for row in run(rows, **options)]
 
 

@@ -34,7 +34,7 @@ def install(tmp_path, monkeypatch):
 
 @pytest.fixture
 def catalogue():
-    """Give a function that makes a catalogue of what is installed at this moment."""
+    """Return a function that makes a catalogue of what is installed at this moment."""
 
     def make(**environ: str) -> Catalogue:
         return Catalogue(environ=environ)

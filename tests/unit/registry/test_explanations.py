@@ -47,7 +47,7 @@ def test_no_code_is_explained_twice_or_without_use():
 
 
 def literals(node):
-    """Give the texts that an expression may be."""
+    """Return the texts that an expression may be."""
     if isinstance(node, ast.IfExp):
         yield from literals(node.body)
         yield from literals(node.orelse)
@@ -60,7 +60,7 @@ GIVEN_A_REASON = {"Fault", "Problem", "Unreadable", "Refused", "refuse", "_refus
 
 
 def codes_in(tree):
-    """Give the codes and reasons that a module may print, with the lines."""
+    """Return the codes and reasons that a module may print, with the lines."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))

@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def contents(folder: Path) -> dict[str, object]:
-    """Give every file by name: what is in it, since compressors differ between versions."""
+    """Return every file by name: what is in it, since compressors differ between versions."""
     found: dict[str, object] = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = str(path.relative_to(folder))

@@ -193,7 +193,7 @@ def test_a_writer_that_is_between_lease_and_log_is_waited_out(bucket):
 
 
 def planning():
-    """Give what a holder writes that plans an epoch."""
+    """Return what a holder writes that plans an epoch."""
     other = MemoryStateBucket()
     with hold_store(state(other), "p") as store:
         store.plan("p", an_epoch())
@@ -414,7 +414,7 @@ EVENTS = ["plan", "reopen", "crash", "lost answer", "no answer"]
 
 
 def timeless(store):
-    """Give what a store says, without times and names that are drawn by lot."""
+    """Return what a store says, without times and names that are drawn by lot."""
     found = told(store)
     found.pop("history")
     for item in found["described"]["epochs"]:

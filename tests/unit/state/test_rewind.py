@@ -53,7 +53,7 @@ class Line:
         return [epoch["number"] for epoch in way.epochs]
 
     def memory(self):
-        """Give position and all that is remembered, with the epochs that did."""
+        """Return position and all that is remembered, with the epochs that did."""
         rows = self.store.rows("SELECT key, value, number FROM remembered ORDER BY key")
         return self.store.position("p"), [(k, json.loads(v), n) for k, v, n in rows]
 
