@@ -14,6 +14,9 @@ settings.load_profile("ktrans")
 
 pytest_plugins = ["tests.services.fixtures"]
 
+# A failure of what these assert says what was compared.
+pytest.register_assert_rewrite("tests.integration.sites")
+
 
 @pytest.fixture(autouse=True)
 def secrets_as_they_were() -> Iterator[None]:

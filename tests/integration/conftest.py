@@ -2,9 +2,7 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.integration.sites")
-
-from tests.integration.sites import Site, write_logs  # noqa: E402 - its assertions are rewritten
+from tests.integration.sites import Site, write_logs
 
 
 @pytest.fixture
