@@ -11,7 +11,7 @@ from ktrans.executors.processes import ProcessesExecutor, ProcessesExecutorConfi
 from ktrans.executors.threads import ThreadsExecutor, ThreadsExecutorConfig
 from ktrans.testing.contracts import ExecutorContract
 from ktrans.testing.contracts.executors import answer
-from tests.integration.test_processes import alive, wait_until, workers_of
+from tests.integration.test_processes import alive, workers_of
 
 
 class TestThreads(ExecutorContract):
@@ -42,6 +42,7 @@ class TestProcesses(ExecutorContract):
             answer(future)
         for pid in workers_of(os.getpid()):
             os.kill(pid, signal.SIGKILL)
-        assert wait_until(lambda: not alive(workers_of(os.getpid())))
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert not alive(workers_of(os.getpid()))
         jobs = [executor.submit({"do": "nothing", "number": number}) for number in range(4)]
         assert [answer(job)["number"] for job in jobs] == [0, 1, 2, 3]
