@@ -51,12 +51,29 @@ class RayCluster:
         """Add a node of one core. Ray gives it 30 seconds, which a busy machine may need more of."""
         return self._cluster.add_node(num_cpus=1, **SMALL, env_vars=self._environ)
 
-    def is_busy(self, index: int) -> bool:
-        """Return whether a node does a task of ktrans, by the titles of its processes."""
+    def freeze(self, index: int) -> bool:
+        """Stop the processes of a node that do a task of ktrans, by their titles.
+
+        Returns:
+            Whether there is one, which cannot end its task any more.
+        """
+        busy = self._busy(index)
+        for child in busy:
+            os.kill(child, signal.SIGSTOP)
+        frozen = self._busy(index)
+        for child in set(busy) - set(frozen):  # its task has ended meanwhile
+            os.kill(child, signal.SIGCONT)
+        return bool(frozen)
+
+    def _busy(self, index: int) -> list[int]:
         raylet = self.nodes[index].all_processes["raylet"][0].process.pid
         children = Path(f"/proc/{raylet}/task/{raylet}/children").read_text().split()
-        titles = [Path(f"/proc/{child}/cmdline") for child in children]
-        return any(b"ray::ktrans" in title.read_bytes() for title in titles if title.exists())
+        titles = {int(child): Path(f"/proc/{child}/cmdline") for child in children}
+        return [
+            child
+            for child, title in titles.items()
+            if title.exists() and b"ray::ktrans" in title.read_bytes()
+        ]
 
     def replace(self, index: int) -> None:
         """End a node at once, as if its machine were switched off, and add another one."""

@@ -61,7 +61,7 @@ def assert_same(flows, name, expected):
 def test_a_machine_goes_away_while_it_writes(ray_cluster, flows, expected):
     process = flows.start("run", flows.pipeline("lost", ray(ray_cluster)), "--log-format=json")
     wait_for_uploads(flows, process, 1)
-    wait_for(process, lambda: ray_cluster.is_busy(0))
+    wait_for(process, lambda: ray_cluster.freeze(0))
     ray_cluster.replace(0)
     out, err = process.communicate(timeout=DEADLINE_SECS)
     assert process.returncode == 0, err
