@@ -10,6 +10,7 @@ them.
 | `rows` | rows as text by columns: JSON, InfluxDB line protocol |
 | `text` | decompression, lines, carriers of log lines |
 | `stage_option`, `row_stage`, `bucket_stage` | where sinks keep rows until the commit: a folder or a bucket |
+| `messages` | sinks of messages: encoding, requests, retrying the failed part |
 | `files` | path templates, partitions, staging and publishing of files |
 | `objects` | one object store under sources, sinks and state |
 | `state` | the tables of state stores, leases, state in a bucket |

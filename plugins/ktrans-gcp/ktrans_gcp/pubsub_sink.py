@@ -1,41 +1,68 @@
-"""The `pubsub` sink: a message for each row, or for several rows, published at the commit."""
+"""The `pubsub` sink: a message for each row, or for several rows, published at the commit.
+
+Sources: Google Cloud Pub/Sub documentation, "Quotas and limits": 10 MB a message and a request, 1000
+messages a request, 100 attributes a message, 256 bytes a key and 1024 bytes a value of an attribute,
+1 KB an ordering key; "Order messages": the messages of one request have the same ordering key, or
+none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ktrans.api import ConfigError, Dataset, Format
-from ktrans.kit.buffered_sink import BufferedSink, Delivery, Kept
-from ktrans.kit.files.format_option import build_format
-from ktrans.kit.rows.row_format import TextFormat
+from ktrans.api import Dataset, KtransError
+from ktrans.kit.messages.encode import DATA, MessageEncoder, check_text_column, column_text
+from ktrans.kit.messages.send import Request, RequestLimits
+from ktrans.kit.messages.sink import MessageSink
+from ktrans.kit.objects.once import once
 from ktrans_gcp.errors import google_errors
 from ktrans_gcp.pubsub_client import look, publisher
-from ktrans_gcp.pubsub_messages import check_column, encode, schema_of
-from ktrans_gcp.pubsub_publisher import ACCESS, MISSING, Publisher
 from ktrans_gcp.pubsub_sink_config import PubsubSinkConfig
 
+_KEY = "ordering_key"
+_ATTRIBUTE = "a:"
+_MAX_TEXT_BYTES = 1024
+_FRAMING_BYTES = 16
+"""What an attribute adds to its name and value, at most."""
+_OVERHEAD_BYTES = 256
+"""What a message's framing, timestamps and id may add to a request, at most, beside names."""
+_CALL_SECS = 60.0
+_MISSING = "create it, or correct `topic`"
+_ACCESS = "grant roles/pubsub.publisher on the topic to these credentials"
 
-class PubsubSink(BufferedSink[PubsubSinkConfig]):
-    """Stages messages, and publishes them at the commit.
 
-    Beside the messages of a task on the local disk, `.sent` has the numbers of those that were published: `first end`
-    a line.
-    """
-
-    def __init__(self, config: PubsubSinkConfig, context: Any = None) -> None:
-        super().__init__(config, context)
-        self._client: Any = None
+class PubsubSink(MessageSink[PubsubSinkConfig]):
+    """Publishes messages to a topic."""
 
     @cached_property
-    def format(self) -> Format[Any]:
-        return build_format(self.config.format, self.context)
+    def encoder(self) -> MessageEncoder:
+        config = self.config
+        columns = {f"{_ATTRIBUTE}{name}": column for name, column in config.attributes.items()}
+        if config.ordering_key is not None:
+            columns[_KEY] = config.ordering_key
+        return MessageEncoder(
+            self.format,
+            config.max_message_size,
+            config.rows_per_message,
+            {name: column_text(column) for name, column in columns.items()},
+            _MAX_TEXT_BYTES,
+        )
+
+    @property
+    def request_limits(self) -> RequestLimits:
+        config = self.config
+        names = [*config.attributes, *filter(None, [config.id_attribute])]
+        names += [name + value for name, value in config.fixed_attributes.items()]
+        overhead = _OVERHEAD_BYTES + sum(len(each.encode()) + _FRAMING_BYTES for each in names)
+        overhead += len(f"{self.context.pipeline}{self.context.name}".encode())
+        return RequestLimits(
+            config.batch_messages, config.batch_size, overhead, at_once=config.publishers
+        )
 
     def datasets(self) -> list[Dataset]:
         return [Dataset("pubsub", f"topic:{self.config.project}:{self.config.topic}")]
@@ -47,17 +74,16 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
     def check(self) -> None:
         name = self.config.full_name
         super().check()
-        with google_errors(self._what, missing=MISSING, access=ACCESS, checking=True):
-            client = self._connect()
-            look(partial(client.get_topic, topic=name), client, name, "pubsub.topics.publish")
+        with google_errors(self._what, missing=_MISSING, access=_ACCESS, checking=True):
+            look(
+                partial(self._client.get_topic, topic=name),
+                self._client,
+                name,
+                "pubsub.topics.publish",
+            )
 
-    def needs(self) -> Sequence[str] | None:
-        """Return the columns of the format, the attributes and the key; None if it takes all."""
-        columns = self.format.needs()
-        if columns is None:
-            return None
-        more = filter(None, [self.config.ordering_key])
-        return tuple(dict.fromkeys((*columns, *self.config.attributes.values(), *more)))
+    def columns(self) -> Sequence[str]:
+        return (*self.config.attributes.values(), *filter(None, [self.config.ordering_key]))
 
     def bind(self, schema: pa.Schema) -> None:
         """Check the format and the columns of attributes and key.
@@ -66,65 +92,66 @@ class PubsubSink(BufferedSink[PubsubSinkConfig]):
             ConfigError: a column is missing or does not fit, or the format makes no texts.
         """
         for column in self.config.attributes.values():
-            check_column(schema, column, "attributes")
+            check_text_column(schema, column, "attributes", "pubsub")
         if self.config.ordering_key is not None:
-            check_column(schema, self.config.ordering_key, "ordering_key")
-        if self.config.rows_per_message == 1 and not isinstance(self.format, TextFormat):
-            raise ConfigError(
-                f"{self.config.format.type} makes files, not a text for each row",
-                field="format",
-                code="format_not_supported",
-                hint="take jsonl, csv or influx, or set rows_per_message to more than 1",
-            )
-        self.format.bind(schema)
-        super().bind(schema_of(list(self.config.attributes)))
+            check_text_column(schema, self.config.ordering_key, "ordering_key", "pubsub")
+        super().bind(schema)
 
-    def encode(self, batch: pa.RecordBatch) -> Kept:
-        return encode(self.config, self.format, batch)
+    def lanes(self, batch: pa.RecordBatch) -> np.ndarray | None:
+        """Return a number for each ordering key."""
+        if _KEY not in batch.schema.names:
+            return None
+        keys = batch.column(_KEY)
+        if keys.null_count == len(keys):
+            return None
+        return np.asarray(keys.fill_null("").dictionary_encode().indices)
 
     def outputs(self) -> tuple[str, ...]:
         return (f"pubsub://{self.config.project}/{self.config.topic}",)
 
-    def deliver(self, delivery: Delivery) -> None:
-        """Publish a task's messages, except those that an earlier attempt is known to have published.
+    def post(self, request: Request) -> Mapping[int, KtransError]:
+        """Publish messages, all or none.
 
         Raises:
             RunError: Pub/Sub refuses a message, for example since it does not fit the topic's
                 schema.
         """
-        notes = delivery.path.with_suffix(".sent")
+        from google.pubsub_v1.types import PublishRequest
 
-        def note(spans: list[tuple[int, int]]) -> None:
-            with notes.open("ab", buffering=0) as file:
-                file.write(b"".join(b"%d %d\n" % span for span in spans))
+        make = PublishRequest.pb()
+        raw = make(topic=self.config.full_name, messages=self._messages(request))
+        with google_errors(self._what, missing=_MISSING, access=_ACCESS):
+            self._client.publish(request=PublishRequest.wrap(raw), retry=None, timeout=_CALL_SECS)
+        return {}
 
-        with google_errors(self._what, missing=MISSING, access=ACCESS):
-            client = self._connect()
-        first, sent = 0, _sent(notes)
-        origin = delivery.mark.replace("/", ".")
-        with closing(Publisher(client, self.config, self.context, origin, note)) as sender:
-            for batch in delivery.batches():
-                end = first + batch.num_rows
-                sender.send(batch, first, np.isin(np.arange(first, end), sent))
-                first = end
+    def _messages(self, request: Request) -> list[Any]:
+        """Return messages. By row, since a message is an object of the client library."""
+        from google.pubsub_v1.types import PubsubMessage
+
+        make = PubsubMessage.pb()
+        batch = request.batch
+        attributes = [dict(self.config.fixed_attributes) for _ in request.ids]
+        if self.config.id_attribute:
+            for one, each in zip(attributes, request.ids, strict=True):
+                one[self.config.id_attribute] = each
+        for name in batch.schema.names:
+            if name.startswith(_ATTRIBUTE):
+                for one, value in zip(attributes, batch.column(name).to_pylist(), strict=True):
+                    if value is not None:
+                        one[name.removeprefix(_ATTRIBUTE)] = value
+        keys = [""] * len(attributes)
+        if _KEY in batch.schema.names:
+            keys = [key or "" for key in batch.column(_KEY).to_pylist()]
+        rows = zip(batch.column(DATA).to_pylist(), attributes, keys, strict=True)
+        return [make(data=data, attributes=more, ordering_key=key) for data, more, key in rows]
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.transport.close()
-            self._client = None
+        client = self.__dict__.pop("_client", None)
+        if client is not None:
+            client.transport.close()
         super().close()
 
-    def _connect(self) -> Any:
-        if self._client is None:
-            self._client = publisher(self.config, self.context)
-        return self._client
-
-
-def _sent(notes: Path) -> np.ndarray:
-    """Return the numbers of the messages that were published."""
-    numbers: list[int] = []
-    for line in notes.read_text("ascii").splitlines(keepends=True) if notes.exists() else ():
-        begin, _, end = line.partition(" ")
-        if end.endswith("\n"):  # the last line may be torn
-            numbers += range(int(begin), int(end))
-    return np.array(numbers, np.int64)
+    @once
+    def _client(self) -> Any:
+        with google_errors(self._what, missing=_MISSING, access=_ACCESS):
+            return publisher(self.config, self.context)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
-from ktrans.api import ComponentConfig, Kind
-from ktrans.kit.stage_option import BufferedSinkConfig
+from ktrans.kit.messages.options import MessageSinkConfig
 from ktrans.kit.units import Size
 from ktrans_gcp.google_auth import GoogleConfig
 
 
-class PubsubSinkConfig(GoogleConfig, BufferedSinkConfig, type="pubsub"):
+class PubsubSinkConfig(GoogleConfig, MessageSinkConfig, type="pubsub"):
     """Publishes rows to a Pub/Sub topic, at least once.
 
     Rows wait on the local disk or in a bucket until their epoch is decided, then they are published. A run that
     dies during this publishes some messages again, which consumers recognize by `id_attribute`.
     """
-
-    nested: ClassVar[dict[str, Kind]] = {"format": "format"}
 
     project: str = Field(
         min_length=1, description="The project of the topic.", examples=["my-project"]
@@ -29,18 +26,6 @@ class PubsubSinkConfig(GoogleConfig, BufferedSinkConfig, type="pubsub"):
         pattern=r"^[A-Za-z][^/]*$",
         description="The topic's id.",
         examples=["flows"],
-    )
-    format: ComponentConfig = Field(
-        ComponentConfig(type="jsonl"),
-        description="How rows look in a message. For a message a row: jsonl, csv or influx. With "
-        "`rows_per_message` any format, such as arrow or parquet.",
-        examples=[{"type": "jsonl"}, {"type": "arrow"}],
-    )
-    rows_per_message: int = Field(
-        1,
-        ge=1,
-        description="How many rows a message holds, at most; more than one makes it a small file.",
-        examples=[1000],
     )
     attributes: dict[str, str] = Field(
         default_factory=dict,

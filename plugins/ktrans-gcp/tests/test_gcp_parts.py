@@ -10,12 +10,9 @@ from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 from google.pubsub_v1.types import PubsubMessage
 from google.rpc.error_details_pb2 import RetryInfo
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from ktrans_gcp.errors import google_errors
 from ktrans_gcp.google_auth import GoogleConfig, credentials
 from ktrans_gcp.pubsub_intake import Intake
-from ktrans_gcp.pubsub_publisher import _spans
 from ktrans_gcp.pubsub_puller import Batch, Puller
 from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
 from ktrans_gcp.seen_messages import SeenMessages
@@ -30,7 +27,6 @@ from ktrans.api import (
     UnavailableError,
 )
 from ktrans.kit.spool.segments import Spool
-from tests.examples import examples
 
 
 def told(error, **options):
@@ -175,14 +171,6 @@ class TestSeen:
         again = SeenMessages(tmp_path, 100_000)
         again.load(301, ())
         assert not any(again.new([str(number) for number in range(1, 301)]))
-
-
-@settings(max_examples=examples(50), deadline=None)
-@given(st.sets(st.integers(0, 60), min_size=1))
-def test_numbers_as_spans_and_back(numbers):
-    spans = _spans(sorted(numbers))
-    assert [n for first, end in spans for n in range(first, end)] == sorted(numbers)
-    assert all(spans[at][1] < spans[at + 1][0] for at in range(len(spans) - 1))
 
 
 # -- receiving --------------------------------------------------------------------------------

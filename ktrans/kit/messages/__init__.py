@@ -1,0 +1,9 @@
+"""Sinks of messages: queues, streams, brokers.
+
+| module | contents |
+|---|---|
+| options | MessageSinkConfig: the options that these sinks share |
+| encode | rows as messages, by columns; rows that no message can hold are refused |
+| send | requests by count and bytes, several at a time; what a request leaves unsent is sent again |
+| sink | MessageSink: the base of sinks that send each message at least once |
+"""
