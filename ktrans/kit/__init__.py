@@ -15,6 +15,7 @@ them.
 | `state` | the tables of state stores, leases, state in a bucket |
 | `errors`, `retry` | one table of errors (status to error and hint), one way to retry |
 | `units` | sizes and durations with units in options |
+| `http` | sinks that send over HTTP: client, authentication, retries, refused rows |
 | `cli` | options and output of verbs that plugins add |
 | `log_events` | the log events that several plugins share |
 | `spool` | segments on disk for input that comes only once |
