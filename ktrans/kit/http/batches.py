@@ -15,8 +15,8 @@ _TEXT = "\0text"
 
 
 def with_texts(rows: pa.RecordBatch, texts: pa.Array) -> pa.Table:
-    """Return a batch: rows and their texts, which include row ends."""
-    return pa.Table.from_batches([rows]).append_column(_TEXT, texts.cast(pa.large_string()))
+    """Return a batch: rows and their texts or bytes, which include row ends."""
+    return pa.Table.from_batches([rows]).append_column(_TEXT, texts.cast(pa.large_binary()))
 
 
 def text_of(batch: pa.Table) -> bytes:
