@@ -15,7 +15,9 @@ them.
 | `objects` | one object store under sources, sinks and state |
 | `state` | the tables of state stores, leases, state in a bucket |
 | `errors`, `retry` | one table of errors (status to error and hint), one way to retry |
+| `series` | counts the series that a run writes, against a limit |
 | `units` | sizes and durations with units in options |
+| `http` | sinks that send over HTTP: client, authentication, retries, refused rows |
 | `cli` | options and output of verbs that plugins add |
 | `log_events` | the log events that several plugins share |
 | `spool` | segments on disk for input that comes only once |

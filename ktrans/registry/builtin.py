@@ -78,6 +78,7 @@ WELL_KNOWN = {
     "influxdb": "ktrans-influxdb",
     "kafka": "ktrans-kafka",
     "postgres": "ktrans-postgres",
+    "prometheus": "ktrans-prometheus",
     "pubsub": "ktrans-gcp",
     "ray": "ktrans-ray",
     "s3": "ktrans-aws",

@@ -167,6 +167,7 @@ NEVER = [
     *("numpy.ma.core", "tenacity.retry", "ktrans.decoders.auto", "ktrans.decoders.mapped.config"),
     *("ktrans.decoders.carriers.columns", "ktrans.decoders.carriers.avro", "ktrans.engine.probe"),
     *("boto3", "confluent_kafka", "google.cloud", "azure.core", "psycopg", "sqlalchemy"),
+    "urllib3",
 ]
 
 

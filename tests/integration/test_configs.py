@@ -68,6 +68,25 @@ def test_s3_to_influxdb(project, s3_server, influx_server):
 
 
 @pytest.mark.slow
+def test_s3_to_prometheus(project, s3_server, prometheus_server):
+    bucket, client = name_of("logs"), s3_server.client("s3")
+    client.create_bucket(Bucket=bucket)
+    for name, data in files(project / "examples/aws-logs"):
+        client.put_object(Bucket=bucket, Key=name, Body=data)
+    environ = {
+        **s3_server.environ,
+        "LOGS_BUCKET": bucket,
+        "S3_ENDPOINT_URL": s3_server.url,
+        "PROMETHEUS_URL": f"{prometheus_server.url}/api/v1/write",
+        "FLUSH": "at_end",
+    }
+    receipt = run(project, "s3-to-prometheus", **environ)
+    kept = receipt["ledger"]["stages"][0]["out"]
+    found = prometheus_server.samples("traffic_bytes", job="ktrans")
+    assert sum(value for series in found.values() for _, value in series) == kept["bytes"] > 0
+
+
+@pytest.mark.slow
 def test_gcs_to_s3(project, gcs_server, s3_server):
     logs, lake = name_of("logs"), name_of("lake")
     bucket = gcs_server.client().create_bucket(logs)

@@ -24,7 +24,9 @@ from tests.services.kafka import KafkaBroker
 from tests.services.kafka_mock import KafkaMock
 from tests.services.moto import S3Server
 from tests.services.postgres import PostgresServer
+from tests.services.prometheus import PrometheusServer
 from tests.services.pubsub import PubsubServer
+from tests.services.questdb import QuestdbServer
 
 
 class _Closable(Protocol):
@@ -43,6 +45,8 @@ _FIXTURES = {
     "influx": "influx_server",
     "influx1": "influx1_server",
     "postgres": "postgres_server",
+    "prometheus": "prometheus_server",
+    "questdb": "questdb_server",
     "chromium": "chromium",
     "helm": "helm",
     "kustomize": "kustomize",
@@ -140,6 +144,18 @@ def influx1_server() -> Iterator[Influx1Server]:
 def postgres_server() -> Iterator[PostgresServer]:
     """PostgreSQL."""
     yield from _serve("postgres", PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def prometheus_server() -> Iterator[PrometheusServer]:
+    """Prometheus that takes remote writes."""
+    yield from _serve("prometheus", PrometheusServer)
+
+
+@pytest.fixture(scope="session")
+def questdb_server() -> Iterator[QuestdbServer]:
+    """QuestDB."""
+    yield from _serve("questdb", QuestdbServer)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from ktrans_influxdb.errors import ERRORS, Refusal, message_of, refusal_of
 
 _GZIP_LEVEL = 1
 _UNITS_V1 = {"ns": "n", "us": "u", "ms": "ms", "s": "s"}
+_UNITS_V3 = {"ns": "nanosecond", "us": "microsecond", "ms": "millisecond", "s": "second"}
 _NO_LINES = ("requires points", "empty", "no lines", "no points", "no data")
 
 
@@ -146,13 +147,17 @@ class Client:
 
 def _endpoint(config: InfluxdbSinkConfig) -> tuple[str, list[tuple[str, str]]]:
     """Return the path and the parameters of the write API."""
+    query: dict[str, str | None]
     if config.api == "v1":
-        query = {"db": config.database, "precision": _UNITS_V1[config.precision]}
+        path, query = "/write", {"db": config.database, "precision": _UNITS_V1[config.precision]}
         query["rp"] = config.retention_policy
-    else:
-        query = {"org": config.org, "bucket": config.bucket or config.database}
+    elif config.api == "v2":
+        path, query = "/api/v2/write", {"org": config.org, "bucket": config.bucket}
         query["precision"] = config.precision
-    path = "/write" if config.api == "v1" else "/api/v2/write"
+    else:
+        path, query = "/api/v3/write_lp", {"db": config.database}
+        query |= {"precision": _UNITS_V3[config.precision], "accept_partial": "true"}
+        query["no_sync"] = "false"  # answered once the rows are in the write-ahead log
     return path, [(name, value) for name, value in query.items() if value]
 
 

@@ -30,7 +30,7 @@ class InfluxdbSinkConfig(InfluxFormatConfig, type="influxdb"):
     api: Api = Field(
         "v2",
         description="Version of the write API. v1: InfluxDB 1. v2: InfluxDB 2, InfluxDB Cloud,"
-        " VictoriaMetrics. v3: InfluxDB 3, through its v2-compatible endpoint.",
+        " VictoriaMetrics, QuestDB. v3: InfluxDB 3.",
         examples=["v2", "v1"],
     )
     org: str | None = Field(

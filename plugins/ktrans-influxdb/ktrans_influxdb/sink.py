@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans.api import (
-    ConfigError,
     Context,
     Dataset,
     EpochId,
@@ -22,10 +21,10 @@ from ktrans.api import (
     Writer,
 )
 from ktrans.kit.rows.influx import InfluxFormat
+from ktrans.kit.series import TAGS, Hashes, SeriesBudget, check_estimate, hash_series
 from ktrans_influxdb.client import Client
 from ktrans_influxdb.config import InfluxdbSinkConfig
 from ktrans_influxdb.sender import Batcher, Sender, with_lines
-from ktrans_influxdb.series import Hashes, SeriesBudget, estimate, hash_series, largest_tags
 
 _Encoded = tuple[list[pa.Table], Hashes | None]
 """A batch as lines, and its series if they are counted."""
@@ -47,7 +46,9 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
         super().__init__(config, context)
         self.format = InfluxFormat(config, self.context)
         self.client = Client(config, self.context)
-        self.budget = SeriesBudget(config.max_series) if config.max_series is not None else None
+        self.budget = (
+            SeriesBudget(config.max_series, TAGS) if config.max_series is not None else None
+        )
         self.series_columns: list[str] = []
         self.pool = ThreadPoolExecutor(config.connections, f"{self.context.name}-send")
 
@@ -86,18 +87,7 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
 
     def sample(self, rows: pa.Table) -> None:
         """Estimate the number of series from a sample."""
-        if self.config.max_series is None:
-            return
-        count, tags = estimate(rows, self.series_columns, self._position)
-        if count > self.config.max_series:
-            worst, hint = largest_tags(tags)
-            raise ConfigError(
-                f"{count:,} series or more are expected from a sample of {rows.num_rows:,} rows, and "
-                f"max_series is {self.config.max_series:,}{worst}",
-                field="max_series",
-                code="too_many_series",
-                hint=hint,
-            )
+        check_estimate(rows, self.series_columns, self._position, self.config.max_series, TAGS)
 
     def hashes(self, batch: pa.RecordBatch) -> Hashes | None:
         """Return the distinct hashes of a batch's series, if they are counted."""

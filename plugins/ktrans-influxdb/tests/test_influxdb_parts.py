@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ktrans_influxdb.config import InfluxdbSinkConfig
 from ktrans_influxdb.sender import Batcher, body, halves, rows_of, with_lines
-from ktrans_influxdb.series import SeriesBudget, estimate, hash_series
 from ktrans_influxdb.sink import InfluxdbSink
 
 from ktrans.api import ConfigError, RunError
+from ktrans.kit.series import TAGS, SeriesBudget, estimate, hash_series
 from tests.examples import examples
 
 texts = st.lists(st.text(alphabet="abcé", max_size=40).map(lambda t: f"{t}\n"), max_size=60)
@@ -63,7 +63,7 @@ def test_as_many_series_are_counted_as_there_are_combinations(groups):
     distinct = len(set(rows))
 
     def fill(limit):
-        budget = SeriesBudget(limit)
+        budget = SeriesBudget(limit, TAGS)
         for group in groups:
             batch = pa.record_batch(
                 {
@@ -88,7 +88,7 @@ def test_the_tag_with_the_most_values_is_named():
         }
     )
     with pytest.raises(RunError, match=r"src_addr \(100\), action \(2\)") as caught:
-        SeriesBudget(99).add(hash_series(batch, ["action", "src_addr"], None))
+        SeriesBudget(99, TAGS).add(hash_series(batch, ["action", "src_addr"], None))
     assert "`src_addr`" in caught.value.hint
 
 

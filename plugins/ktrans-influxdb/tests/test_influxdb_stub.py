@@ -45,12 +45,15 @@ def numbers(lines):
     return sorted(int(re.search(r"bytes=(\d+)i", line).group(1)) - 1000 for line in lines)
 
 
+V3_QUERY = {"db": "d", "precision": "nanosecond", "accept_partial": "true", "no_sync": "false"}
+
+
 @pytest.mark.parametrize(
     ("api", "asked"),
     [
         ("v1", ("/write", {"db": "d", "precision": "n"}, "Basic ")),
         ("v2", ("/api/v2/write", {"org": "o", "bucket": "b", "precision": "ns"}, f"Token {TOKEN}")),
-        ("v3", ("/api/v2/write", {"bucket": "d", "precision": "ns"}, f"Token {TOKEN}")),
+        ("v3", ("/api/v3/write_lp", V3_QUERY, f"Token {TOKEN}")),
     ],
 )
 @pytest.mark.parametrize("compress", [True, False])

@@ -36,7 +36,8 @@ from tests.examples import examples
 
 WITH_EXAMPLES = [
     *("ktrans.kit.objects.source", "ktrans.kit.objects.sink"),
-    *(f"ktrans.testing.{name}" for name in ("arrow", "clock", "rejects")),
+    *(f"ktrans.testing.{name}" for name in ("arrow", "clock", "http_stub", "rejects")),
+    "ktrans.kit.http.answers",
 ]
 
 

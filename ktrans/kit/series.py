@@ -1,6 +1,6 @@
 """Counts the series that a run writes, and stops it before they are too many.
 
-InfluxDB indexes all series, and a tag with many values (an address, a port) multiplies their number.
+A time-series database indexes all series, and a tag or label with many values (an address, a port) multiplies their number.
 Series are identified by 64-bit hashes in sorted arrays: 8 bytes each, and no more than the budget
 allows. Hashes and count are only valid within a process.
 """
@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
-from ktrans.api import RunError
+from ktrans.api import ConfigError, RunError
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -72,11 +73,28 @@ def _hashed(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return codes, np.concatenate(([0], hashes)).astype(np.uint64)
 
 
+class SeriesWords(msgspec.Struct, frozen=True):
+    """What messages say about the series of a database.
+
+    Attributes:
+        noun: what identifies them: tag, label.
+        cure: what to do about one with too many values, `{}`.
+    """
+
+    noun: str
+    cure: str
+
+
+TAGS = SeriesWords("tag", "make `{}` a field instead of a tag")
+LABELS = SeriesWords("label", "do without `{}` in `group_by`")
+
+
 class SeriesBudget:
     """Counts the series of a run. Thread-safe."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, words: SeriesWords) -> None:
         self._limit = limit
+        self._words = words
         self._lock = threading.Lock()
         self._series = np.empty(0, np.uint64)
         self._tags: dict[str, np.ndarray] = {}
@@ -89,22 +107,49 @@ class SeriesBudget:
                 known = self._tags.get(name, self._series[:0])
                 self._tags[name] = _merged(known, values)
             if len(self._series) > self._limit:
-                worst, hint = largest_tags({name: len(each) for name, each in self._tags.items()})
+                worst, hint = _largest(
+                    {name: len(each) for name, each in self._tags.items()}, self._words
+                )
                 raise RunError(
-                    f"the points of this run have more than max_series = {self._limit:,} series"
-                    f"{worst}",
+                    f"this run has more than max_series = {self._limit:,} series{worst}",
                     code="too_many_series",
                     hint=hint,
                 )
 
 
-def largest_tags(tags: dict[str, int]) -> tuple[str, str]:
+def check_estimate(
+    rows: pa.Table,
+    columns: Sequence[str],
+    position: str | None,
+    limit: int | None,
+    words: SeriesWords,
+) -> None:
+    """Check that a sample of rows does not stand for too many series; no limit allows any number.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if limit is None:
+        return
+    count, tags = estimate(rows, columns, position)
+    if count > limit:
+        worst, hint = _largest(tags, words)
+        raise ConfigError(
+            f"{count:,} series or more are expected from a sample of {rows.num_rows:,} rows, and "
+            f"max_series is {limit:,}{worst}",
+            field="max_series",
+            code="too_many_series",
+            hint=hint,
+        )
+
+
+def _largest(tags: dict[str, int], words: SeriesWords) -> tuple[str, str]:
     """Return a text with the largest tags, and a hint."""
     counts = sorted(((count, name) for name, count in tags.items()), reverse=True)
     largest = ", ".join(f"{name} ({count:,})" for count, name in counts[:3] if count > 1)
-    worst = f"; the tags with the most values so far: {largest}" if largest else ""
+    worst = f"; the {words.noun}s with the most values so far: {largest}" if largest else ""
     hint = "raise max_series if the server can index so many"
-    return worst, f"make `{counts[0][1]}` a field instead of a tag, or {hint}" if largest else hint
+    return worst, f"{words.cure.format(counts[0][1])}, or {hint}" if largest else hint
 
 
 def _merged(known: np.ndarray, more: np.ndarray) -> np.ndarray:
