@@ -257,11 +257,12 @@ class FileSource(Source[FileSourceConfig]):
         young = now_ns - found.mtime_ns < self.config.tail_wait * 1e9
         if not whole and young and (end := complete_end(fd, start, end)) < found.size:
             result.tails.append(found.path)
-        if end <= start:
+        again = change == "grown" and known is not None and known.rejected
+        if end <= max(start, known.size if known is not None and again else 0):
             return
         head, tail = fingerprints(fd, end)
         state = Known(end, found.inode, found.mtime_ns, head, tail, whole, start, lines)
-        result.add(found, start, end, state, head=head)
+        result.add(found, start, end, state, head=head, rejected=again)
 
     @staticmethod
     def _begin(fd: int, found: Found, known: Known, result: PlanResult) -> tuple[int, int]:
