@@ -1,7 +1,7 @@
 """Writes the reference pages from the code: `python docs/site/reference.py`; a test compares.
 
 `python docs/site/reference.py NAME` prints one page instead: configuration, flow-schema, mapping,
-errors or options.
+expressions, errors or options.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from expressions_page import expressions_page
 from mapping_page import mapping_page
 from options_page import options_page
 
@@ -263,6 +264,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "configuration": lambda: configuration_page(first_party()),
     "flow-schema": flow_page,
     "mapping": mapping_page,
+    "expressions": expressions_page,
     "errors": lambda: errors_page(first_party()),
     "options": options_page,
 }

@@ -33,21 +33,29 @@ class Split:
         uri: the name for people and for the `source_uri` column.
         size: bytes to read, if known; splits are grouped to tasks of about equal size.
         data: what the source needs to open exactly these bytes (version, offsets, fingerprint).
+        rejected: whether it was rejected as a whole before; if it is again, there is no other reject.
     """
 
     key: str
     uri: str
     size: int | None = None
     data: Mapping[str, Json] = field(default_factory=dict)
+    rejected: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that the state store keeps."""
-        return {"key": self.key, "uri": self.uri, "size": self.size, "data": dict(self.data)}
+        return {
+            "key": self.key,
+            "uri": self.uri,
+            "size": self.size,
+            "data": dict(self.data),
+            "rejected": self.rejected,
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> Split:
         """Rebuild a split from `to_json`."""
-        return cls(value["key"], value["uri"], value["size"], value["data"])
+        return cls(**value)
 
 
 class Payload(abc.ABC):

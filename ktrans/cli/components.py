@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,17 +18,23 @@ if TYPE_CHECKING:
     from ktrans.registry.catalogue import Catalogue
     from ktrans.registry.options import Option
 
+FUNCTION = "function"
+"""What stands for the functions of expressions, which are no components."""
+
 
 @click.command("components")
-@click.argument("kind", type=click.Choice(KINDS), required=False, metavar="[KIND]")
+@click.argument("kind", type=click.Choice([*KINDS, FUNCTION]), required=False, metavar="[KIND]")
 @click.argument("name", required=False, metavar="[TYPE]")
 @json_option
-def command(kind: Kind | None, name: str | None, as_json: bool) -> None:
+def command(kind: Any, name: str | None, as_json: bool) -> None:
     """List the available sources, decoders, enrichers, formats, sinks, state stores and executors.
 
     KIND is source, decoder, enricher, format, sink, state or executor. With KIND and TYPE: the options
-    of that component.
+    of that component. `function` lists the functions of expressions.
     """
+    if kind == FUNCTION:
+        _functions(name, as_json=as_json)
+        return
     found = catalogue()
     if kind and name:
         _one(found, kind, name, as_json=as_json)
@@ -47,6 +54,32 @@ def command(kind: Kind | None, name: str | None, as_json: bool) -> None:
         for spec in specs
     ]
     click.echo(table(["kind", "type", "stability", "delivery", "summary"], rows))
+
+
+def _functions(name: str | None, *, as_json: bool) -> None:
+    """Show the functions of expressions, or one of them."""
+    from ktrans.api import UsageError
+    from ktrans.expressions.reference import functions
+    from ktrans.registry.suggest import near
+
+    known = {entry.name: entry for entry in functions()}
+    if name is not None and name not in known:
+        meant = near(name, known)
+        hint = f"did you mean {meant}?" if meant else f"there are: {', '.join(known)}"
+        raise UsageError(f"there is no function {name!r}", hint=hint)
+    chosen = [known[name]] if name else list(known.values())
+    if as_json:
+        show_json({"functions": [asdict(entry) for entry in chosen]})
+        return
+    for entry in chosen:
+        click.echo(click.style(entry.usage, bold=True))
+        indent = " " * 6
+        room = min(width(), 100)
+        click.echo(
+            textwrap.fill(entry.about, room, initial_indent=indent, subsequent_indent=indent)
+        )
+        for text, value in entry.examples:
+            click.echo(f"{indent}{text} is {value}")
 
 
 def _json(found: Catalogue, spec: Spec) -> dict[str, Any]:

@@ -8,6 +8,7 @@ If that fails, all stages are bound once more with all columns, to find the erro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -102,7 +103,7 @@ def _bind_stages(
         trail.enrich(enricher, name, "enrichers", index)
         assembly.schemas += [(name, schema) for schema in trail.schemas[:1]]
     for index, sink in enumerate(assembly.sinks):
-        trail.bind(sink_binder(sink), sink.entry.id, "sinks", index)
+        trail.bind(sink_binder(sink, assembly.pipeline.base_dir), sink.entry.id, "sinks", index)
     assert assembly.rejects is not None
     assembly.rejects.schema = STORED_REJECT_SCHEMA
     with problems.at("rejects", "rejects"):
@@ -115,15 +116,20 @@ def _bind_stages(
                 check_repeated_totals((name, enricher), sink.entry.id, sink.sink)
 
 
-def sink_binder(bound: BoundSink) -> Callable[[pa.Schema], pa.Schema]:
-    """Return the function that binds a sink, its `where` and its `columns` to a schema."""
+def sink_binder(bound: BoundSink, folder: Path) -> Callable[[pa.Schema], pa.Schema]:
+    """Return the function that binds a sink, its `where` and its `columns` to a schema.
+
+    Relative paths in expressions start at `folder`.
+    """
 
     def bind_sink(schema: pa.Schema) -> pa.Schema:
         entry = bound.entry
         errors = OptionErrors()
         if entry.where is not None:
             with errors.option("where"):
-                bound.where = expressions.compile_expression(entry.where, schema, require="bool")
+                bound.where = expressions.compile_expression(
+                    entry.where, schema, require="bool", folder=folder
+                )
         for index, name in enumerate(entry.columns or ()):
             with errors.option(f"columns.{index}"):
                 require(schema, [name], f"sink {entry.id!r}")

@@ -49,7 +49,7 @@ class _Examination:
             if entry and sink:
                 spec = self._catalogue.spec("sink", entry.config.type)
                 bound = BoundSink(entry, sink, spec)
-                trail.bind(sink_binder(bound), entry.id, "sinks", index)
+                trail.bind(sink_binder(bound, self._partial.base_dir), entry.id, "sinks", index)
                 sink.close()
         return problems.errors
 

@@ -17,6 +17,7 @@ from ktrans.engine.run_context import RunContext
 from ktrans.engine.stage_times import StageTimes, now
 from ktrans.engine.task_attempt import TaskAttempt
 from ktrans.engine.task_kinds import TaskKind
+from ktrans.expressions.epoch_time import epoch_time
 from ktrans.kit.retry import FailedAttempt, with_retries
 from ktrans.state.epochs import Epoch
 
@@ -65,7 +66,10 @@ class Task:
             KtransError, OSError: the writers failed for good, or too much could not be read.
         """
         began, error = now(), None
-        with bind(epoch=self._epoch.number, task=self._id.index):
+        with (
+            bind(epoch=self._epoch.number, task=self._id.index),
+            epoch_time(self._epoch.planned),
+        ):
             try:
                 return self._run_with_retries()
             except BaseException as failure:

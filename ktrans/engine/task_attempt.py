@@ -254,7 +254,8 @@ class TaskAttempt:
         if quarantined is not None and quarantined.kind == "rejected":
             self._submit(group)
             group = _Group()
-            self._submit_reject(split, quarantined)
+            if not split.rejected:
+                self._submit_reject(split, quarantined)
         return group
 
     def _blocks(self, split: Split) -> Iterator[Any]:

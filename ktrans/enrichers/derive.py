@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
@@ -62,7 +63,7 @@ class DeriveEnricher(Enricher[DeriveEnricherConfig]):
             expression = None
             with errors.option(f"columns.{name}"):
                 if not columns_of(text) & failed:
-                    expression = _compile(name, text, schema)
+                    expression = _compile(name, text, schema, self.context.base_dir)
             if expression is None:
                 failed.add(name)
                 continue
@@ -81,9 +82,9 @@ class DeriveEnricher(Enricher[DeriveEnricherConfig]):
         return batch
 
 
-def _compile(name: str, text: str, schema: pa.Schema) -> Expression:
+def _compile(name: str, text: str, schema: pa.Schema, folder: Path) -> Expression:
     """Compile the expression of a column, which must have a type."""
-    expression = compile_expression(text, schema)
+    expression = compile_expression(text, schema, folder=folder)
     if pa.types.is_null(expression.type):
         raise ConfigError(
             f"derive: {name!r} is always null, so it has no type",

@@ -36,7 +36,9 @@ class FilterEnricher(Enricher[FilterEnricherConfig]):
     def bind(self, schema: pa.Schema) -> pa.Schema:
         """Compile the condition."""
         with option("where"):
-            self._where = compile_expression(self.config.where, schema, require="bool")
+            self._where = compile_expression(
+                self.config.where, schema, require="bool", folder=self.context.base_dir
+            )
         return schema
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ktrans.expressions.expression import compile_expression as compile_expression
     from ktrans.expressions.functions import function_names as function_names
     from ktrans.expressions.parser import columns_of as columns_of
+    from ktrans.expressions.parser import files_of as files_of
     from ktrans.expressions.parser import parse as parse
 
 _MODULES = {
@@ -29,6 +30,7 @@ _MODULES = {
     "compile_expression": "expression",
     "function_names": "functions",
     "columns_of": "parser",
+    "files_of": "parser",
     "parse": "parser",
 }
 

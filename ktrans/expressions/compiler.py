@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,8 @@ from ktrans.expressions.functions import HINTS, find_function
 from ktrans.expressions.known_values import problem_of
 from ktrans.expressions.ops import Op
 from ktrans.expressions.parser import parse_time
-from ktrans.expressions.tree import Call, Literal, Name, Node
+from ktrans.expressions.prefix_file import read_prefixes
+from ktrans.expressions.tree import Call, Literal, Name, Node, is_file, path_of
 from ktrans.expressions.values import ARROW, Kind, Value, cast, is_in, kind_of
 
 
@@ -25,11 +27,15 @@ def an(kind: Kind) -> str:
 
 
 class Compiler:
-    """Turns a syntax tree into typed operations; `kinds` collects the columns met."""
+    """Turns a syntax tree into typed operations; `kinds` collects the columns met.
 
-    def __init__(self, text: str, schema: pa.Schema) -> None:
+    Relative paths of files start at `folder`.
+    """
+
+    def __init__(self, text: str, schema: pa.Schema, folder: Path) -> None:
         self.text = text
         self.schema = schema
+        self.folder = folder
         self.kinds: dict[str, Kind] = {}
 
     def error(self, problem: str, pos: int, hint: str | None = None) -> ExpressionError:
@@ -161,9 +167,33 @@ class Compiler:
             raise self.error(f"cannot cast {kind} to {wanted}", node.pos, HINTS.get(kind))
         return self.op(wanted, lambda v: cast(v, kind, wanted), [value], node.pos)
 
+    def file(self, node: Node) -> Op:
+        """Read a list of prefixes, which has the kind of one prefix."""
+        path = path_of(node)
+        if path is None:
+            raise self.error("file takes one 'text' literal, as in file('prefixes.txt')", node.pos)
+        try:
+            prefixes = read_prefixes(self.folder / Path(path).expanduser())
+        except (ValueError, RuntimeError) as error:
+            hint = "a relative path starts from the pipeline file's folder"
+            raise self.error(f"in_cidr: {error}", node.pos, hint) from None
+        return Op("text", value=pa.scalar(prefixes, pa.list_(pa.string())), pos=node.pos)
+
+    def arguments(self, node: Call) -> list[Op]:
+        """Visit the arguments of a call; those of `in_cidr` but the first may be lists in files."""
+        args = []
+        for i, arg in enumerate(node.args):
+            if not is_file(arg):
+                args.append(self.visit(arg))
+            elif node.name == "in_cidr" and i > 0:
+                args.append(self.file(arg))
+            else:
+                raise self.error("file(...) can only be a list of in_cidr", arg.pos)
+        return args
+
     def call(self, node: Call) -> Op:
         function = find_function(node.name, self.text, node.pos)
-        args = [self.visit(arg) for arg in node.args]
+        args = self.arguments(node)
         if not function.least <= len(args) <= function.most:
             raise self.error(f"{node.name} is written {function.usage}", node.pos)
         for arg in args:

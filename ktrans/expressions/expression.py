@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 
 from ktrans.expressions.compiler import Compiler, an
@@ -54,19 +56,22 @@ class Expression:
         return f"Expression({self.text!r})"
 
 
-def compile_expression(text: str, schema: pa.Schema, *, require: Kind | None = None) -> Expression:
+def compile_expression(
+    text: str, schema: pa.Schema, *, require: Kind | None = None, folder: Path = Path()
+) -> Expression:
     """Compile an expression.
 
     Args:
         text: the expression.
         schema: of the batches to come.
         require: the kind that the result must have, such as "bool" for a condition.
+        folder: where relative paths of lists begin.
 
     Raises:
         ExpressionError: it does not parse, names an unknown column or function, or mixes types.
     """
     tree = parse(text)
-    compiler = Compiler(text, schema)
+    compiler = Compiler(text, schema, folder)
     op = compiler.visit(tree)
     if require is not None and op.kind not in (require, "null"):
         hint = "write a comparison, such as bytes > 0" if require == "bool" else None

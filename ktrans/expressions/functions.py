@@ -11,9 +11,15 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ktrans.expressions.epoch_time import now
 from ktrans.expressions.errors import ExpressionError, did_you_mean
-from ktrans.expressions.patterns import check_regex, like_pattern
-from ktrans.expressions.prefixes import PrefixIndex, in_prefixes, parse_prefix
+from ktrans.expressions.patterns import (
+    check_regex,
+    extract_regex,
+    like_pattern,
+    replace_regex,
+)
+from ktrans.expressions.prefixes import PrefixIndex, in_prefixes, parse_prefix, to_prefixes
 from ktrans.expressions.values import Kind, Value, absolute, arithmetic, negative
 from ktrans.flow.schema import TIME
 
@@ -64,6 +70,8 @@ def find_function(name: str, text: str, pos: int) -> Function:
         ExpressionError: no function has that name.
     """
     found = OPERATORS.get(name) or FUNCTIONS.get(name)
+    if found is None and name == "file":
+        raise ExpressionError("file(...) can only be a list of in_cidr", text, pos)
     if found is None:
         hint = did_you_mean(name, FUNCTIONS) or f"there are: {', '.join(sorted(FUNCTIONS))}"
         raise ExpressionError(f"unknown function {name!r}", text, pos, hint=hint)
@@ -126,14 +134,26 @@ def _date_trunc(unit: str) -> Callable[[Value], Value]:
     return compute
 
 
+def _now() -> Value:
+    return pa.scalar(now(), TIME)
+
+
 def _epoch(value: Value) -> Value:
     micros = value.cast(pa.int64()).cast(pa.float64(), safe=False)
     return pc.divide(micros, pa.scalar(1e6))
 
 
-def _in_cidr(*prefixes: str) -> Callable[[Value], Value]:
-    index = PrefixIndex([parse_prefix(prefix) for prefix in prefixes])
+def _in_cidr(*prefixes: str | list[str]) -> Callable[[Value], Value]:
+    texts = [text for one in prefixes for text in ([one] if isinstance(one, str) else one)]
+    index = PrefixIndex([parse_prefix(text) for text in texts])
     return lambda value: in_prefixes(value, index)
+
+
+def _ip_prefix(bits4: int, bits6: int = 64) -> Callable[[Value], Value]:
+    for bits, most in ((bits4, 32), (bits6, 128)):
+        if not 0 <= bits <= most:
+            raise ValueError(f"a length is 0 to 32 for IPv4, then 0 to 128 for IPv6, not {bits}")
+    return lambda value: to_prefixes(value, bits4, bits6)
 
 
 def _entry(key: str) -> Callable[[Value], Value]:
@@ -212,6 +232,10 @@ FUNCTIONS: dict[str, Function] = {
         _search("ends_with(text, 'suffix')", pc.ends_with),
         _search("contains(text, 'part')", pc.match_substring),
         Function("regexp_matches(text, 'pattern')", (_TEXT,), "bool", _matches, 2, 2, (1,)),
+        Function("regexp_extract(text, 'pattern'[, group])", (_TEXT, _TEXT, _INT), "text",
+            extract_regex, 2, 3, (1, 2)),
+        Function("regexp_replace(text, 'pattern', 'replacement')", (_TEXT,), "text", replace_regex,
+            3, 3, (1, 2)),
         Function("abs(number)", (_NUMBER,), "same", lambda: absolute),
         Function("floor(number)", (_NUMBER,), "same", lambda: _floor),
         Function("round(number[, digits])", (_NUMBER, _INT), "same", _round, 1, 2, (1,)),
@@ -223,7 +247,10 @@ FUNCTIONS: dict[str, Function] = {
             alike=True, never=("attrs", "bool")),
         Function("date_trunc('unit', time)", (_TEXT, _TIME), "timestamp", _date_trunc, 2, 2, (0,)),
         Function("epoch(time)", (_TIME,), "float", lambda: _epoch),
+        Function("now()", (), "timestamp", lambda: _now, 0, 0),
         Function("in_cidr(address, '10.0.0.0/8', ...)", (_TEXT,), "bool", _in_cidr, 2, _MANY,
             range(1, _MANY)),
+        Function("ip_prefix(address, bits[, bits of IPv6])", (_TEXT, _INT), "text", _ip_prefix, 2, 3,
+            (1, 2)),
     )
 }  # fmt: skip

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from ktrans.expressions.errors import ExpressionError
 from ktrans.expressions.lexer import Token, tokens
-from ktrans.expressions.tree import Call, Literal, Name, Node, children
+from ktrans.expressions.tree import Call, Literal, Name, Node, children, path_of, walk
 
 MAX_BRACKETS = 32
 """How deep brackets may nest: far beyond what people write, and safe for Python's stack."""
@@ -44,14 +44,16 @@ def columns_of(text: str) -> frozenset[str]:
     Raises:
         ExpressionError: it is not an expression.
     """
-    found: set[str] = set()
-    stack = [parse(text)]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, Name):
-            found.add(node.name)
-        stack.extend(children(node))
-    return frozenset(found)
+    return frozenset(node.name for node in walk(parse(text)) if isinstance(node, Name))
+
+
+def files_of(text: str) -> frozenset[str]:
+    """Name the files that an expression reads lists from.
+
+    Raises:
+        ExpressionError: it is not an expression.
+    """
+    return frozenset(path for node in walk(parse(text)) if (path := path_of(node)) is not None)
 
 
 class _Parser:

@@ -217,3 +217,29 @@ def in_prefixes(texts: pa.Array | pa.Scalar, index: PrefixIndex) -> pa.Array | p
     inside = pa.array(index.lookup(addresses) >= 0, mask=addresses.family == 0)
     result = inside.take(encoded.indices)
     return result[0] if scalar else result
+
+
+def to_prefixes(texts: pa.Array | pa.Scalar, bits4: int, bits6: int) -> pa.Array | pa.Scalar:
+    """Return the prefix of each address, such as `10.1.2.0/24`; null for what is not an address."""
+    scalar = isinstance(texts, pa.Scalar)
+    encoded = (pa.array([texts.as_py()], pa.string()) if scalar else texts).dictionary_encode()
+    addresses = parse_addresses(encoded.dictionary)
+    first = addresses.v4 & np.uint32((0xFFFFFFFF << (32 - bits4)) & 0xFFFFFFFF)
+    octets = [
+        pa.array(first >> shift & np.uint32(255)).cast(pa.string()) for shift in (24, 16, 8, 0)
+    ]
+    joined = pc.binary_join_element_wise(*octets, ".")
+    found = pc.binary_join_element_wise(joined, f"/{bits4}", "")
+    if addresses.v6 is not None:
+        wide = np.flatnonzero(addresses.family == 6)  # noqa: PLR2004
+        kept, rest = divmod(bits6, 8)
+        mask = np.zeros(16, np.uint8)
+        mask[:kept] = 255
+        if rest:
+            mask[kept] = (0xFF << (8 - rest)) & 0xFF
+        raw = addresses.v6[wide].view(np.uint8).reshape(-1, 16) & mask
+        texts6 = [f"{socket.inet_ntop(socket.AF_INET6, row.tobytes())}/{bits6}" for row in raw]
+        found = pc.replace_with_mask(found, pa.array(addresses.family == 6), pa.array(texts6))  # noqa: PLR2004
+    found = pc.if_else(pa.array(addresses.family != 0), found, pa.scalar(None, pa.string()))
+    result = found.take(encoded.indices)
+    return result[0] if scalar else result

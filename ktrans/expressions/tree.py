@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,3 +43,25 @@ Node = Literal | Name | Call
 def children(node: Node) -> tuple[Node, ...]:
     """Return the nodes that a node is made of, in the order of the text."""
     return node.args if isinstance(node, Call) else ()
+
+
+def walk(root: Node) -> Iterator[Node]:
+    """Yield a node and all nodes that it is made of."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(children(node))
+
+
+def is_file(node: Node) -> bool:
+    """Return whether a node is `file(...)`, which stands for a list in a file."""
+    return isinstance(node, Call) and node.name == "file"
+
+
+def path_of(node: Node) -> str | None:
+    """Return the path in `file('path')`; None for anything else."""
+    match node:
+        case Call(name="file", args=(Literal(value=str(path)),)):
+            return path
+    return None

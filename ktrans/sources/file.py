@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from math import inf
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -25,6 +26,7 @@ from ktrans.api import (
     WritesFolder,
 )
 from ktrans.kit.text.magic import is_whole
+from ktrans.kit.time_range import TimeRange
 from ktrans.kit.units import Duration
 from ktrans.sources.files.ends import complete_end
 from ktrans.sources.files.known_files import (
@@ -43,7 +45,7 @@ _CHUNK = 5_000
 _Path = Annotated[str, Field(min_length=1)]
 
 
-class FileSourceConfig(ComponentConfig, type="file"):
+class FileSourceConfig(TimeRange, ComponentConfig, type="file"):
     """Files by path, folder and glob.
 
     Names that begin with a dot, and names that end in .tmp, .part or .inprogress, are skipped
@@ -134,7 +136,7 @@ class FileSource(Source[FileSourceConfig]):
                 continue
             if budget.skip and to_key(found.path) in budget.skip:
                 continue
-            if now_ns - found.mtime_ns < self.config.min_age * 1e9:
+            if self.config.min_age > 0 and now_ns - found.mtime_ns < self.config.min_age * 1e9:
                 result.unsettled.append(found.path)
             elif budget.full(len(result.splits), result.planned_bytes):
                 result.defer(found, known)
@@ -159,7 +161,7 @@ class FileSource(Source[FileSourceConfig]):
         return FilePayload(split)
 
     def position_from(self, text: str) -> Any:
-        """Accept an ISO time (files changed since then) or a path (files that sort after it).
+        """Accept an ISO time, which is another `since`, or a path (files that sort after it).
 
         Raises:
             UsageError: the text is neither.
@@ -198,14 +200,37 @@ class FileSource(Source[FileSourceConfig]):
 
     def _ordered(self, listed: Listed, position: Any) -> list[Found]:
         files = list(listed.files.values())
+        since, until = self.config.bounds
         if position and "since" in position:
-            since_ns = int(datetime.fromisoformat(position["since"]).timestamp() * 1e9)
-            files = [found for found in files if found.mtime_ns >= since_ns]
+            start = datetime.fromisoformat(position["since"])
+            since = max(since, start) if since else start
         elif position and "after" in position:
             files = [found for found in files if to_key(found.path) > position["after"]]
+        if since or until:
+            files = self._between(files, since, until)
         if self.config.order == "time":
             return sorted(files, key=lambda found: (found.mtime_ns, found.path))
         return sorted(files, key=lambda found: found.path)
+
+    def _between(
+        self, files: list[Found], since: datetime | None, until: datetime | None
+    ) -> list[Found]:
+        """Return the files of a time: by the day in their path below `paths`, or by their last change."""
+        from ktrans.kit.objects.days import day_of
+
+        first, last = since.date() if since else date.min, until.date() if until else date.max
+        first_ns = since.timestamp() * 1e9 if since else -inf
+        last_ns = until.timestamp() * 1e9 if until else inf
+        bases = sorted(map(fixed_part, self._paths()), key=len, reverse=True)
+
+        def within(found: Found) -> bool:
+            base = next(base for base in bases if found.path.startswith(base))
+            day = day_of(found.path[len(base) :])
+            if day is not None:
+                return first <= day <= last
+            return first_ns <= found.mtime_ns <= last_ns
+
+        return list(filter(within, files))
 
     @staticmethod
     def _recalled(files: list[Found], memory: Memory) -> Iterator[tuple[Found, Known | None]]:
@@ -254,14 +279,16 @@ class FileSource(Source[FileSourceConfig]):
             start, lines = self._begin(fd, found, known, result)
         whole = not follow or is_whole(os.pread(fd, 8, 0))
         end = found.size
-        young = now_ns - found.mtime_ns < self.config.tail_wait * 1e9
+        wait = self.config.tail_wait
+        young = wait > 0 and now_ns - found.mtime_ns < wait * 1e9
         if not whole and young and (end := complete_end(fd, start, end)) < found.size:
             result.tails.append(found.path)
-        if end <= start:
+        again = change == "grown" and known is not None and known.rejected
+        if end <= max(start, known.size if known is not None and again else 0):
             return
         head, tail = fingerprints(fd, end)
         state = Known(end, found.inode, found.mtime_ns, head, tail, whole, start, lines)
-        result.add(found, start, end, state, head=head)
+        result.add(found, start, end, state, head=head, rejected=again)
 
     @staticmethod
     def _begin(fd: int, found: Found, known: Known, result: PlanResult) -> tuple[int, int]:

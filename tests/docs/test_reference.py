@@ -9,12 +9,14 @@ from pathlib import Path
 from ktrans.config.model import SECTIONS
 from ktrans.decoders.azure.fields import COLUMN_OF
 from ktrans.decoders.azure.log import AzureLog
+from ktrans.expressions import function_names
 from ktrans.flow.schema import COLUMNS
 from ktrans.registry.builtin import DECODERS
 from ktrans.registry.catalogue import first_party
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs/site"))
 
+from expressions_page import expressions_page
 from mapping_page import mapping_page, native_fields
 from reference import configuration_page, flow_page
 
@@ -50,6 +52,15 @@ def test_the_page_on_mappings_has_every_column_with_its_sources_and_targets():
     assert "| to OCSF | `src_endpoint.ip` |" in section
     assert "| to ECS | `source.ip` |" in section
     assert "| to OpenTelemetry | `source.address` |" in section
+
+
+def test_the_page_on_expressions_has_every_function_and_the_values_of_columns():
+    page = expressions_page()
+    for usage in function_names().values():
+        assert f"| `{usage}` |" in page
+    assert "| `action` | `'accept'`, `'reject'`, `'drop'` |" in page
+    assert "`'aws.vpc'`" in page
+    assert "6 tcp" in page
 
 
 def test_native_fields_are_those_of_flow_columns():

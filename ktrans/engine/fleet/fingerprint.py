@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ktrans import expressions
 from ktrans.registry.values import leaves
 
 if TYPE_CHECKING:
     from ktrans.config.model import Pipeline
 
 LONGEST_PATH = 4096
+_FILE = re.compile(r"(?i)\bfile\s*\(")
 
 
 def referenced_files(pipeline: Pipeline) -> Iterator[Path]:
-    """Yield the files that the decoder and the enrichers name: tables, rules, databases."""
-    for config in (pipeline.decoder, *pipeline.enrichers):
-        for leaf in leaves(config.model_dump(mode="python")):
-            if not isinstance(leaf, str | Path) or not 0 < len(str(leaf)) < LONGEST_PATH:
+    """Yield the files that a pipeline's decoder, enrichers and expressions name: tables, lists."""
+    texts = [
+        str(leaf)
+        for config in (pipeline.decoder, *pipeline.enrichers)
+        for leaf in leaves(config.model_dump(mode="python"))
+        if isinstance(leaf, str | Path)
+    ]
+    texts += [entry.where for entry in pipeline.sinks if entry.where]
+    for text in texts:
+        for name in (text, *_lists_in(text)):
+            if not 0 < len(name) < LONGEST_PATH:
                 continue
             try:
-                path = pipeline.base_dir / Path(leaf).expanduser()
+                path = pipeline.base_dir / Path(name).expanduser()
                 if path.is_file():
                     yield path
             except (OSError, ValueError, RuntimeError):  # a text that is not a path
                 continue
+
+
+def _lists_in(text: str) -> Iterable[str]:
+    """Return the files of lists that a text names, if it is an expression."""
+    if not _FILE.search(text):
+        return ()
+    try:
+        return sorted(expressions.files_of(text))
+    except expressions.ExpressionError:
+        return ()
 
 
 def pipeline_fingerprint(pipeline: Pipeline) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
+from functools import cache
 
 from ktrans.kit.objects.store import ObjectStore
 
@@ -62,6 +63,25 @@ class Tree:
     calendars: list[Calendar] = field(default_factory=list)
     loose: list[Scope] = field(default_factory=list)
     too_large: bool = False
+
+
+def day_of(path: str) -> date | None:
+    """Return the day of the first folder by day in a path, spelled as `discover` knows it."""
+    found = [match for pattern in _day_patterns() if (match := pattern.search(path))]
+    try:
+        return date(*map(int, min(found, key=re.Match.start).groups())) if found else None
+    except ValueError:
+        return None
+
+
+@cache
+def _day_patterns() -> list[re.Pattern[str]]:
+    return [
+        re.compile(
+            rf"(?:^|/){_NAME}(20\d\d){between}(0[1-9]|1[0-2]){between}(0[1-9]|[12]\d|3[01])(?=/)"
+        )
+        for between in (f"/{_NAME}", "-", "")
+    ]
 
 
 def check_template(text: str) -> None:

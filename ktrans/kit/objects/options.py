@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ktrans.api import ComponentConfig
 from ktrans.kit.objects.days import check_template
+from ktrans.kit.time_range import TimeRange
 from ktrans.kit.units import Duration, Size
 
 _Text = Annotated[str, Field(min_length=1)]
@@ -61,7 +61,7 @@ class ObjectReadConfig(ComponentConfig):
         return included and not any(map(matches, self.exclude))
 
 
-class ObjectSourceConfig(ObjectReadConfig):
+class ObjectSourceConfig(ObjectReadConfig, TimeRange):
     """Options of all sources that list objects.
 
     Empty objects are skipped, and so are those that this pipeline itself has written.
@@ -79,17 +79,6 @@ class ObjectSourceConfig(ObjectReadConfig):
         " everything below the prefix each time, and a template below the prefix says where the days"
         " are (`*` stands for one folder).",
         examples=["auto", "plain", "*/vpcflowlogs/*/%Y/%m/%d/"],
-    )
-    since: AwareDatetime | date | None = Field(
-        default=None,
-        description="Where to begin: the first day, or for objects that are not filed by day, the"
-        " earliest time of their last change.",
-        examples=["2026-11-01", "2026-11-01T00:00:00Z"],
-    )
-    until: AwareDatetime | date | None = Field(
-        default=None,
-        description="Where to end, the day included; for a backfill of old logs.",
-        examples=["2026-11-30"],
     )
     lookback: Duration = Field(
         default=86_400,
@@ -127,25 +116,9 @@ class ObjectSourceConfig(ObjectReadConfig):
         for one, other in pairwise(prefixes):
             if other.startswith(one):
                 raise ValueError(f"prefix {other!r} is within {one!r}")
-        if self.since and self.until and first_moment(self.since) > last_moment(self.until):
-            raise ValueError("since is after until")
         return self
 
     @property
     def prefixes(self) -> list[str]:
         """The prefixes, as a list."""
         return [self.prefix] if isinstance(self.prefix, str) else self.prefix
-
-
-def first_moment(value: date) -> datetime:
-    """Return the time itself, or the beginning of the day, in UTC."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC)
-    return datetime(value.year, value.month, value.day, tzinfo=UTC)
-
-
-def last_moment(value: date) -> datetime:
-    """Return the time itself, or the end of the day, in UTC."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC)
-    return first_moment(value) + timedelta(days=1, microseconds=-1)

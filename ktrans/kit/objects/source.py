@@ -27,7 +27,7 @@ from ktrans.kit.files.path_template import slug
 from ktrans.kit.objects.days import Calendar, Scope, Tree, discover, expand
 from ktrans.kit.objects.expiry import Expiry
 from ktrans.kit.objects.once import once
-from ktrans.kit.objects.options import ObjectSourceConfig, first_moment, last_moment
+from ktrans.kit.objects.options import ObjectSourceConfig
 from ktrans.kit.objects.plan_result import PlanResult
 from ktrans.kit.objects.reader import ObjectPayload, PlannedObjects, Reader
 from ktrans.kit.objects.store import ObjectInfo, ObjectStore
@@ -259,10 +259,8 @@ class ObjectSource(Source[C], abc.ABC):
         return expand(self.store, prefix, self.config.layout, self._listing)
 
     def _bounds(self, sweep: SweepPosition) -> tuple[datetime | None, datetime | None]:
-        config = self.config
-        begins = [first_moment(config.since)] if config.since else []
-        begins += [sweep.since] if sweep.since else []
-        return max(begins, default=None), last_moment(config.until) if config.until else None
+        since, until = self.config.bounds
+        return max(filter(None, (since, sweep.since)), default=None), until
 
     def _named(self, key: str, result: PlanResult) -> bool:
         name = key.rpartition("/")[2]

@@ -41,7 +41,16 @@ class PlanResult(msgspec.Struct):
     replaced: list[str] = msgspec.field(default_factory=list)
     own: int = 0
 
-    def add(self, found: Found, start: int, end: int, state: Known, *, head: str | None) -> None:
+    def add(
+        self,
+        found: Found,
+        start: int,
+        end: int,
+        state: Known,
+        *,
+        head: str | None,
+        rejected: bool = False,
+    ) -> None:
         """Add the bytes [start, end) of a file; `state` is what to remember."""
         key = to_key(found.path)
         data = {
@@ -55,7 +64,7 @@ class PlanResult(msgspec.Struct):
             "head": head,
             "whole": state.whole,
         }
-        self.splits.append(Split(key, file_uri(found.path), end - start, data))
+        self.splits.append(Split(key, file_uri(found.path), end - start, data, rejected))
         self.remember[key] = state.to_json()
         self.planned_bytes += end - start
 

@@ -383,6 +383,12 @@ def test_settling(tmp_path):
     assert files.names() == ["young.log"]
 
 
+def test_a_file_with_a_time_in_the_future_is_read_if_nothing_is_to_wait(tmp_path):
+    (tmp_path / "a.log").write_bytes(b"1\n2")
+    age(tmp_path / "a.log", -1000)
+    assert Files(tmp_path).read() == [("a.log", 1, b"1\n2")]
+
+
 def test_growth_between_plan_and_read_stays_for_the_next_plan(tmp_path):
     log = tmp_path / "a.log"
     log.write_bytes(b"1\n")
@@ -498,3 +504,41 @@ def test_of_a_file_only_the_part_that_was_rejected_is_read_again(tmp_path):
     files.memory[str(log)]["rejected"] = True
     log.write_text("one\ntwo\nthree\n")
     assert files.read() == [("a.log", 2, b"two\nthree\n")]
+
+
+@pytest.mark.parametrize(
+    ("options", "read"),
+    [
+        ({"since": "2026-11-04"}, ["b.log", "c.log", "d.log", "new.log"]),
+        ({"since": "2026-11-05T23:00:00Z"}, ["b.log", "d.log", "new.log"]),
+        ({"until": "2026-11-04"}, ["a.log", "c.log", "old.log"]),
+        ({"since": "2026-11-04", "until": "2026-11-04"}, ["c.log"]),
+        ({"since": "2026-11-04", "until": "2026-11-05"}, ["b.log", "c.log", "d.log"]),
+    ],
+)
+def test_a_time_is_that_of_the_day_in_the_path_or_else_of_the_last_change(tmp_path, options, read):
+    folder = tmp_path / "2026/11/04"  # the path that is named is no day of its files
+    write(
+        folder,
+        "2026/11/03/a.log",
+        "year=2026/month=11/day=05/hour=1/b.log",
+        "dt=2026-11-04/c.log",
+        "x/20261105/d.log",
+        "old.log",
+        "2026/99/new.log",
+    )
+    for path in folder.rglob("*.log"):
+        os.utime(path, (1.8e9, 1.8e9))
+    os.utime(folder / "old.log", (1.7e9, 1.7e9))
+    assert sorted(Files(folder, **options).names()) == read
+
+
+def test_from_a_time_is_another_since(tmp_path):
+    write(tmp_path, "2026/11/03/a.log", "2026/11/05/b.log", "c.log")
+    files = Files(tmp_path, until="2026-11-06")
+    assert files.names(files.source.position_from("2026-11-04")) == ["b.log"]
+
+
+def test_since_is_not_after_until(tmp_path):
+    with pytest.raises(ValueError, match="since is after until"):
+        Files(tmp_path, since="2026-11-05", until="2026-11-04")
