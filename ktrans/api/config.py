@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from inspect import get_annotations
 from typing import Any, ClassVar, Literal
 
@@ -39,6 +40,14 @@ class ComponentConfig(BaseModel):
     nested: ClassVar[dict[str, Kind]] = {}
 
     type: str = Field("", min_length=1, description="Which component this is.")
+
+    def folders(self) -> Sequence[str]:
+        """Return the folders, as options name them, whose files a decoder or enricher reads.
+
+        A file or a folder that is added or removed there counts as a change of the pipeline. Files that
+        are the value of an option need no mention.
+        """
+        return ()
 
     def __init_subclass__(cls, type: str | None = None, **options: Any) -> None:  # noqa: A002
         """Narrow `type` to the given one, which becomes the default."""

@@ -131,8 +131,12 @@ class Prefix:
     length: int
 
 
-def parse_prefix(text: str) -> Prefix:
+def parse_prefix(text: str, *, exact: bool = True) -> Prefix:
     """Read `10.0.0.0/8`, `2001:db8::/32`, or a single address.
+
+    Args:
+        text: the prefix.
+        exact: refuse bits that are set beyond the length; otherwise they are cleared.
 
     Raises:
         ValueError: it is not a prefix, or has bits set beyond its length.
@@ -152,6 +156,8 @@ def parse_prefix(text: str) -> Prefix:
         family, packed, length = 4, packed[12:], length - 96
     first = int.from_bytes(packed)
     host = (1 << (_BITS[family] - length)) - 1
+    if not exact:
+        first &= ~host
     if first & host:
         net = (first & ~host).to_bytes(len(packed))
         name = socket.inet_ntop(socket.AF_INET6 if len(packed) == 16 else socket.AF_INET, net)  # noqa: PLR2004

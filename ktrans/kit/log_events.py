@@ -5,6 +5,12 @@ from __future__ import annotations
 from ktrans.api.log_events import LogEvent, LogField
 
 TABLE_LOADED = LogEvent("table_loaded", "info", "An enricher has loaded its table or database.")
+ENTRIES_UNREADABLE = LogEvent(
+    "entries_unreadable",
+    "warning",
+    "A published list has entries that cannot be read; the others are used.",
+    LogField("entries", "integer", "The number of these entries."),
+)
 MESSAGES_NOT_HELD = LogEvent(
     "messages_not_held",
     "warning",

@@ -125,6 +125,7 @@ ENRICHERS = _specs(
         "derive": "Computes columns from others",
         "select": "Keeps, drops and renames columns",
         "cidr": "Looks addresses up in a prefix table",
+        "threat_list": "Which addresses and domains are on published lists",
         "services": "Names protocols and services",
         "labels": "Classes of addresses, direction",
         "hash_addresses": "Replaces addresses by keyed hashes",

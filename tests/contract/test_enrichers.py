@@ -14,6 +14,7 @@ CONFIGS = {
     "derive": {"columns": {"bits": "bytes * 8", "note": "upper(action) || '!'"}},
     "select": {"drop": ["attrs"], "rename": {"src_addr": "source_ip"}},
     "cidr": {"table": "networks.csv"},
+    "threat_list": {"lists": [{"name": "drop", "file": "drop.txt"}]},
     "services": {},
     "labels": {},
     "hash_addresses": {"salt": "0123456789abcdef"},
@@ -47,6 +48,9 @@ class TestBuiltInEnrichers(EnricherContract):
 
     def make(self, context):
         (context.base_dir / "networks.csv").write_text(NETWORKS)
+        (context.base_dir / "drop.txt").write_text(
+            "10.0.0.0/28 ; SBL1\n2001:db8::1\n93.184.1.0/24\n"
+        )
         (context.base_dir / "prices.csv").write_text("path_class,price_per_gb\ninternet_out,0.09\n")
         config = load(self.spec.config)(type=self.spec.type, **CONFIGS[self.spec.type])
         return load(self.spec.build)(config, context)

@@ -6,6 +6,7 @@ mounted ConfigMaps, which change by a symbolic link.
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -103,6 +104,8 @@ class ConfigWatch:
             found = path.stat()
         except OSError:
             return None
+        if stat.S_ISDIR(found.st_mode):
+            return file_digest(path)  # its time does not say whether a file in it has grown
         key = (found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev)
         known = self._cache.get(path)
         if known is None or known[0] != key or time.time_ns() - found.st_mtime_ns < RECENT_NS:

@@ -30,6 +30,14 @@ def referenced_files(pipeline: Pipeline) -> Iterator[Path]:
     for text in texts:
         for name in (text, *_lists_in(text)):
             if not 0 < len(name) < LONGEST_PATH:
+    """Yield the files and folders that the decoder and the enrichers name: tables, rules, databases."""
+    for config in (pipeline.decoder, *pipeline.enrichers):
+        for text in config.folders():
+            path = pipeline.base_dir / Path(text).expanduser()
+            if path.is_dir():
+                yield path
+        for leaf in leaves(config.model_dump(mode="python")):
+            if not isinstance(leaf, str | Path) or not 0 < len(str(leaf)) < LONGEST_PATH:
                 continue
             try:
                 path = pipeline.base_dir / Path(name).expanduser()
@@ -55,8 +63,14 @@ def pipeline_fingerprint(pipeline: Pipeline) -> tuple[Any, ...]:
 
 
 def file_digest(path: Path) -> str | None:
-    """Hash a file's content; None if it cannot be read, or is a pipe, which can be read only once."""
+    """Hash a file's content, or the names and sizes of a folder's files.
+
+    None if it cannot be read, or is a pipe, which can be read only once.
+    """
     try:
+        if path.is_dir():
+            files = sorted((one.name, one.stat().st_size) for one in path.iterdir())
+            return hashlib.sha256(repr(files).encode()).hexdigest()
         if not path.is_file():
             return None
         with path.open("rb") as file:

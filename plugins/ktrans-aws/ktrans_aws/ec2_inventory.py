@@ -5,22 +5,16 @@ Fields: Amazon EC2 API Reference, DescribeNetworkInterfaces, DescribeInstances, 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from ktrans.api import AccessError, ConfigError
-from ktrans.kit.text.json_errors import UNREADABLE_JSON
+from ktrans.kit.inventory.files import SnapshotReader
+from ktrans.kit.inventory.records import Holder, Snapshot
 from ktrans_aws.client import AwsConfig, make_client, pages
 
-_NO_SNAPSHOT: tuple[type[Exception], ...] = (OSError, *UNREADABLE_JSON)
 
-
-class Interface(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
+class Interface(Holder, frozen=True, kw_only=True):
     """A network interface.
 
     Attributes:
@@ -35,8 +29,6 @@ class Interface(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
         tags: of the interface, and over them those of the instance.
     """
 
-    id: str
-    addresses: tuple[str, ...] = ()
     instance_id: str | None = None
     name: str | None = None
     subnet_id: str | None = None
@@ -46,18 +38,9 @@ class Interface(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     security_groups: tuple[str, ...] = ()
     interface_type: str | None = None
     description: str | None = None
-    tags: dict[str, str] = {}
 
 
-class Snapshot(msgspec.Struct, frozen=True):
-    """All interfaces at one time. `version` is that of the file's shape."""
-
-    taken: datetime
-    interfaces: list[Interface]
-    version: int = 1
-
-
-def take(config: AwsConfig, regions: Sequence[str] | None = None) -> Snapshot:
+def take(config: AwsConfig, regions: Sequence[str] | None = None) -> Snapshot[Interface]:
     """Read all interfaces from EC2, page by page.
 
     Raises:
@@ -75,38 +58,9 @@ def take(config: AwsConfig, regions: Sequence[str] | None = None) -> Snapshot:
     return Snapshot(taken, sorted(found, key=lambda one: one.id))
 
 
-def load(path: Path) -> Snapshot:
-    """Read a snapshot file.
-
-    Raises:
-        ConfigError: it does not exist, or is not a snapshot.
-        AccessError: it may not be read.
-    """
-    hint = "write one with: python -m ktrans_aws.snapshot FILE --region REGION"
-    try:
-        snapshot = msgspec.json.decode(path.read_bytes(), type=Snapshot)
-    except FileNotFoundError:
-        raise ConfigError(f"there is no file {path}", field="snapshot", hint=hint) from None
-    except PermissionError as error:
-        raise AccessError(f"not allowed to read {path}") from error
-    except _NO_SNAPSHOT as error:
-        message = f"{path} is not a snapshot of interfaces: {error}"
-        raise ConfigError(message, field="snapshot", hint=hint) from error
-    if snapshot.version != 1:
-        raise ConfigError(
-            f"{path} has version {snapshot.version} of the snapshot's shape; 1 is known",
-            field="snapshot",
-            hint="update ktrans-aws",
-        )
-    if snapshot.taken.tzinfo is None:
-        raise ConfigError(f"{path}: `taken` has no time zone", field="snapshot")
-    return snapshot
-
-
-def save(snapshot: Snapshot, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(snapshot), indent=1))
-    temporary.replace(path)
+READER = SnapshotReader(
+    Interface, None, "write one with: python -m ktrans_aws.snapshot FILE --region REGION"
+)
 
 
 def _of_region(client: Any) -> Iterator[Interface]:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from ktrans.api import KtransError
+from ktrans.kit.inventory.command import write_snapshot
 from ktrans_aws.client import AwsConfig
-from ktrans_aws.ec2_inventory import save, take
+from ktrans_aws.ec2_inventory import take
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option("--region", "regions", multiple=True, help="A region to ask; may be repeated.")
 @click.option("--profile", help="Profile of ~/.aws/config to use.")
 @click.option("--role-arn", help="Role to assume.")
@@ -24,19 +24,12 @@ def main(
     role_arn: str | None,
     endpoint_url: str | None,
 ) -> None:
-    """Ask EC2 for all network interfaces, and write what it says to FILE.
+    """Ask EC2 for all network interfaces, and write what it says to FILE, or into a folder.
 
     The `aws_metadata` enricher reads such files: `snapshot: FILE`.
     """
     config = AwsConfig(type="aws", profile=profile, role_arn=role_arn, endpoint_url=endpoint_url)
-    try:
-        snapshot = take(config, regions or None)
-        save(snapshot, file)
-    except KtransError as error:
-        hint = f"\nhint: {error.hint}" if error.hint else ""
-        click.echo(f"error: {error}{hint}", err=True)
-        raise SystemExit(error.exit_code) from error
-    click.echo(f"{len(snapshot.interfaces)} interfaces written to {file}", err=True)
+    write_snapshot(lambda: take(config, regions or None), file)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
-from ktrans_aws.ec2_inventory import load
+from ktrans_aws.ec2_inventory import READER
 from pydantic import ValidationError
 
 from ktrans.api import ConfigError
@@ -169,5 +169,5 @@ def test_the_api_is_asked_and_a_snapshot_says_the_same(s3_server, tmp_path):
     environ = {"PATH": "", **s3_server.environ}
     subprocess.run(command, check=True, env=environ, timeout=120)
     assert enrich(batch, tmp_path, **options) == asked
-    assert load(tmp_path / "interfaces.json").taken.tzinfo is not None
+    assert READER.read(tmp_path / "interfaces.json").taken.tzinfo is not None
     ec2.close()

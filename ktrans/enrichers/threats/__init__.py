@@ -1,0 +1,1 @@
+"""Published lists of addresses and domains: read from their files, and looked up by columns."""

@@ -1,0 +1,160 @@
+"""Reads snapshots: one file, or a folder of dated ones."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Generic
+
+import msgspec
+import numpy as np
+
+from ktrans.api import AccessError, ConfigError
+from ktrans.kit.inventory.records import H, Snapshot
+from ktrans.kit.inventory.table import HolderTable
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
+
+_NO_SNAPSHOT: tuple[type[Exception], ...] = (OSError, *UNREADABLE_JSON)
+_TIME = re.compile(
+    r"(?<![0-9])([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:[T_ -]?([0-9]{2})[:-]?([0-9]{2})(?:[:-]?([0-9]{2}))?Z?)?"
+    r"(?![0-9])"
+)
+_SUFFIXES = {".json", ".jsonl", ".ndjson"}
+_KEPT = 8
+"""How many snapshots of a folder are in memory at a time."""
+
+
+class SnapshotReader(Generic[H]):
+    """Reads the files of one cloud.
+
+    Args:
+        record: the type of its holders.
+        exported: returns the holders of a file that tools of the cloud wrote, or None for other files.
+        hint: how to write a snapshot.
+    """
+
+    def __init__(
+        self, record: type[H], exported: Callable[[bytes], list[H] | None] | None, hint: str
+    ) -> None:
+        self._type = Snapshot[record]  # type: ignore[valid-type]
+        self._exported = exported
+        self.hint = hint
+
+    def read(self, path: Path) -> Snapshot[H]:
+        """Read a file. An export has the time in its name, or else when it was written.
+
+        Raises:
+            ConfigError: it does not exist, or is neither a snapshot nor an export.
+            AccessError: it may not be read.
+        """
+        try:
+            data = path.read_bytes()
+            found = self._exported(data) if self._exported else None
+            if found is not None:
+                written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                return Snapshot(time_of(path.name) or written.replace(microsecond=0), found)
+            snapshot: Snapshot[H] = msgspec.json.decode(data, type=self._type)
+        except FileNotFoundError:
+            message = f"there is no file {path}"
+            raise ConfigError(message, field="snapshot", hint=self.hint) from None
+        except PermissionError as error:
+            raise AccessError(f"not allowed to read {path}") from error
+        except _NO_SNAPSHOT as error:
+            message = f"{path} is not a snapshot of interfaces: {error}"
+            raise ConfigError(message, field="snapshot", hint=self.hint) from error
+        if snapshot.version != 1:
+            raise ConfigError(
+                f"{path} has version {snapshot.version} of the snapshot's form; 1 is known",
+                field="snapshot",
+                hint="update the plugin",
+            )
+        if snapshot.taken.tzinfo is None:
+            raise ConfigError(f"{path}: `taken` has no time zone", field="snapshot")
+        return snapshot
+
+
+def time_of(name: str) -> datetime | None:
+    """Return the time in a file's name, UTC: `20261105T120000Z`, `2026-11-05_12-00`, `2026-11-05`."""
+    for match in _TIME.finditer(name):
+        year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
+        try:
+            return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        except ValueError:
+            continue
+    return None
+
+
+class DatedSnapshots(Generic[H]):
+    """The snapshots of a folder, by time; each is loaded when rows need it.
+
+    Each file has its time in its name, or else inside as `taken`.
+
+    Args:
+        folder: the folder.
+        reader: what reads its files.
+        table: indexes a snapshot.
+
+    Raises:
+        ConfigError: the folder has no snapshots, or two of the same time.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        reader: SnapshotReader[H],
+        table: Callable[[Snapshot[H]], HolderTable],
+    ) -> None:
+        self._reader, self._table = reader, table
+        self._lock = threading.Lock()
+        self._loaded: dict[int, HolderTable] = {}
+        dated = sorted((self._time(path), path) for path in _files(folder))
+        if not dated:
+            raise ConfigError(
+                f"{folder} has no snapshots: no files *.json, *.jsonl or *.ndjson",
+                field="snapshot",
+                hint=reader.hint,
+            )
+        for (one, path), (other, twin) in pairwise(dated):
+            if one == other:
+                raise ConfigError(
+                    f"{path.name} and {twin.name} in {folder} are of the same time",
+                    field="snapshot",
+                )
+        self._paths = [path for _, path in dated]
+        self.times = np.array([round(time.timestamp() * 1_000_000) for time, _ in dated], np.int64)
+
+    def _time(self, path: Path) -> datetime:
+        return time_of(path.name) or self._reader.read(path).taken
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def in_force(self, times: np.ndarray) -> np.ndarray:
+        """Return the position of the snapshot in force at each time, -1 before the first one."""
+        return np.searchsorted(self.times, times, side="right") - 1
+
+    def at(self, position: int) -> HolderTable:
+        """Return a snapshot, indexed."""
+        with self._lock:
+            found = self._loaded.pop(position, None)
+            if found is None:
+                found = self._table(self._reader.read(self._paths[position]))
+                while len(self._loaded) >= _KEPT:
+                    self._loaded.pop(next(iter(self._loaded)))
+            self._loaded[position] = found
+            return found
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return [
+            path
+            for path in folder.iterdir()
+            if path.suffix in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+        ]
+    except OSError as error:
+        raise AccessError(f"not allowed to list {folder}") from error
