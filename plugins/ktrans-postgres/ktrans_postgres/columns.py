@@ -14,7 +14,6 @@ from ktrans.kit.table_sink import TableColumn
 
 _TEXTS = ("text", "character varying", "character", "citext", '"char"')
 _INTEGERS = {"smallint": 15, "integer": 31, "bigint": 63}
-_JSON = ("json", "jsonb")
 _EARLIEST = -210_866_803_200_000_000
 """The start of the Julian calendar, 4713 BC, in microseconds since 1970: PostgreSQL's first time."""
 
@@ -85,9 +84,8 @@ def column_type(field: pa.Field) -> str:
 
 def limit_of(column: TableColumn, staged: pa.Field) -> Limit:
     """Return what a column holds of the rows that are delivered."""
-    kind, declared = staged.type, column.type
-    base = declared.partition("(")[0].removesuffix("[]").strip()
-    required = column.required
+    kind, required = staged.type, column.required
+    base = column.type.partition("(")[0].removesuffix("[]")
     if pa.types.is_timestamp(kind):
         return Limit(low=_EARLIEST, required=required)
     if pa.types.is_integer(kind):
@@ -96,16 +94,19 @@ def limit_of(column: TableColumn, staged: pa.Field) -> Limit:
             return Limit(required=required)
         return Limit(low=-(1 << bits), high=(1 << bits) - 1, required=required)
     texts = kind.value_type if pa.types.is_list(kind) else kind
-    if texts not in (pa.string(), TEXT):
-        return Limit(required=required)
-    if base in _JSON:
-        nul = {"without": r"\u0000", "harmful": _NUL_IN_JSON} if base == "jsonb" else {}
-        return Limit(required=required, utf8=True, **nul)
-    most = re.search(r"\((\d+)\)", declared) if base in _TEXTS else None
+    return (
+        _limit_of_text(column, base) if texts in (pa.string(), TEXT) else Limit(required=required)
+    )
+
+
+def _limit_of_text(column: TableColumn, base: str) -> Limit:
+    most = re.search(r"\((\d+)\)", column.type) if base in _TEXTS else None
+    nul = {"json": ("", ""), "jsonb": (r"\u0000", _NUL_IN_JSON)}.get(base, ("\0", ""))
     return Limit(
-        required=required,
+        required=column.required,
         utf8=True,
-        without="\0",
+        without=nul[0],
+        harmful=nul[1],
         address=base in ("inet", "cidr"),
         networks=True,
         max_chars=int(most[1]) if most else None,

@@ -45,7 +45,7 @@ def text(statement: str, **parts: Any) -> str:
         name: part if isinstance(part, sql.Composable) else sql.Literal(part)
         for name, part in parts.items()
     }
-    return sql.SQL(statement).format(**ready).as_string(None)  # type: ignore[arg-type]
+    return sql.SQL(statement).format(**ready).as_string(None)
 
 
 def deliver(delivery: Delivery, place: Place, table: str, casts: Mapping[str, str]) -> None:
@@ -102,7 +102,7 @@ def _insert(
         raise RunError(f"{copied} of {delivery.rows} rows were copied", code="refused")
     staged = sql.Identifier(_STAGED)
     names = sql.SQL(", ").join(map(sql.Identifier, casts))
-    values = sql.SQL(", ".join(casts.values()))  # type: ignore[arg-type]
+    values = sql.SQL(", ".join(casts.values()))
     cursor.execute(text(_INSERT, table=table, names=names, values=values, staged=staged))
     cursor.execute(text("DROP TABLE pg_temp.{staged}", staged=staged))
 

@@ -113,7 +113,7 @@ class PostgresSink(TableSink[PostgresSinkConfig]):
     def creation(self, types: Mapping[str, str], time: str | None) -> list[str]:
         """Return the statements for the table, its division by time, and the table of marks."""
         lines = [f"{_quoted(name)} {kind}" for name, kind in types.items()]
-        columns = sql.SQL(",\n    ".join(lines))  # type: ignore[arg-type]
+        columns = sql.SQL(",\n    ".join(lines))
         made = [
             text(
                 "CREATE TABLE IF NOT EXISTS {table} (\n    {columns}\n)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pyarrow as pa
 import pytest
@@ -237,21 +237,12 @@ def test_a_server_that_restarts_amid_a_delivery_is_waited_for(
 ):
     sink = database.sink(FLOW_SCHEMA, context, create_table=True)
     send(sink, flow())
-    failed = []
-
-    def work():
-        try:
-            send(sink, flow(), epoch=2)
-        except Exception as error:
-            failed.append(error)
-
-    with stopped_server():
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join(0.5)
-        assert thread.is_alive()
-    thread.join(60)
-    assert not failed
+    with ThreadPoolExecutor(1) as pool:
+        with stopped_server():
+            done = pool.submit(send, sink, flow(), epoch=2)
+            wait([done], 0.5)
+            assert not done.done()
+        assert done.result(60) == []
     assert database.query("SELECT count(*) FROM flows") == [(2,)]
 
 
