@@ -53,6 +53,9 @@ class Delivery:
 
     Attributes:
         mark: names pipeline, sink, epoch and task; the same when the same rows are sent again.
+        origin: the part of the mark that all epochs of a history have in common.
+        epoch: the number of the epoch. All earlier epochs of this origin were delivered as a whole, so
+            a place that knows a mark of a later epoch needs those of this one no more.
         rows: their number.
         schema: their schema, as `bind` saw it when they were staged.
         path: the Arrow stream file that holds them. Other files may be put beside it, with another
@@ -60,6 +63,8 @@ class Delivery:
     """
 
     mark: str
+    origin: str
+    epoch: int
     rows: int
     schema: pa.Schema
     path: Path
@@ -178,17 +183,18 @@ class BufferedSink(Sink[C]):
                         f"{receipt.data['file']} has disappeared with {receipt.rows} rows"
                     )
             for receipt in waiting:
-                self._deliver(receipt)
+                self._deliver(epoch, receipt)
             self.stage.keep(_note(epoch), str(epoch.number).encode())
         self.prepare(epoch)
 
-    def _deliver(self, receipt: Receipt) -> None:
+    def _deliver(self, epoch: EpochId, receipt: Receipt) -> None:
         file, parts = _place(receipt)
-        mark = f"{self.context.pipeline}/{self.context.name}/{file.partition('.')[0]}"
+        here = f"{self.context.pipeline}/{self.context.name}"
+        mark, origin = f"{here}/{file.partition('.')[0]}", f"{here}/{epoch.history}"
         with self.stage.fetch(file, parts) as path:
             with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
                 schema = reader.schema  # as it was staged, whatever the pipeline says now
-            self.deliver(Delivery(mark, receipt.rows, schema, path))
+            self.deliver(Delivery(mark, origin, epoch.number, receipt.rows, schema, path))
         self.stage.keep(_done(receipt), b"")
 
     def outputs(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Registers the `postgres` state store. Imports no driver."""
+"""Registers the `postgres` sink and state store. Imports no driver."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ def ktrans_components() -> list[Spec]:
     """List what this plugin offers."""
     return [
         Spec(
+            kind="sink",
+            type="postgres",
+            build="ktrans_postgres.sink:PostgresSink",
+            config="ktrans_postgres.sink_config:PostgresSinkConfig",
+            summary="A table of PostgreSQL or TimescaleDB",
+            delivery="exactly_once",
+        ),
+        Spec(
             kind="state",
             type="postgres",
             build="ktrans_postgres.state:PostgresState",
             config="ktrans_postgres.config:PostgresStateConfig",
             summary="A PostgreSQL database: for runs of several machines, with backups and failover",
-        )
+        ),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Options of the postgres state store."""
+"""Options of the connection to a database, and of the `postgres` state store."""
 
 from __future__ import annotations
 
@@ -8,25 +8,19 @@ from ktrans.api import ComponentConfig
 from ktrans.kit.units import Duration, WholeSeconds
 
 
-class PostgresStateConfig(ComponentConfig, type="postgres"):
-    """A PostgreSQL database, for runs of several machines."""
+class PostgresOptions(ComponentConfig):
+    """Options of the connection, of state store and sink."""
 
     url: SecretStr | None = Field(
         None,
         description="Address of the database, with any parameters of libpq: sslmode, sslrootcert, "
         "target_session_attrs and so on; what it leaves out is taken from PGHOST, PGUSER and the like.",
-        examples=["${env:KTRANS_STATE_URL}", "postgresql://ktrans@db.example.org/ktrans"],
+        examples=["${env:DATABASE_URL}", "postgresql://ktrans@db.example.org/ktrans"],
     )
     password: SecretStr | None = Field(
         None,
         description="Password, if it is not in the url; None uses PGPASSWORD, or the file ~/.pgpass.",
-        examples=["${env:KTRANS_STATE_PASSWORD}"],
-    )
-    schema_name: str = Field(
-        "ktrans",
-        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
-        description="The schema of the tables; created at first use.",
-        examples=["ktrans", "netflow_state"],
+        examples=["${env:PGPASSWORD}"],
     )
     connect_timeout: WholeSeconds = Field(
         10, ge=2, le=600, description="How long to wait for one connection.", examples=[10]
@@ -46,3 +40,14 @@ class PostgresStateConfig(ComponentConfig, type="postgres"):
         if url is not None and not url.get_secret_value().startswith(schemes):
             raise ValueError("an address begins with postgresql://")
         return url
+
+
+class PostgresStateConfig(PostgresOptions, type="postgres"):
+    """A PostgreSQL database, for runs of several machines."""
+
+    schema_name: str = Field(
+        "ktrans",
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="The schema of the tables; created at first use.",
+        examples=["ktrans", "netflow_state"],
+    )

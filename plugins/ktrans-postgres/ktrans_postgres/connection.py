@@ -18,11 +18,12 @@ from ktrans.api import (
     ConfigError,
     KtransError,
     RetryableError,
+    RunError,
     StateError,
     UnavailableError,
 )
 from ktrans.kit.errors import ErrorTable, row
-from ktrans_postgres.config import PostgresStateConfig
+from ktrans_postgres.config import PostgresOptions
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -44,7 +45,7 @@ NOTICED_SECS = 60
 """How long that takes: the idle time, and all probes."""
 
 
-_LOST = ("08", "57P", "58")
+LOST = ("08", "57P", "58")
 """Connection exceptions, an operator's intervention, and errors of the server's system."""
 
 
@@ -59,7 +60,7 @@ _STATEMENTS = ErrorTable(
         row(
             UnavailableError,
             "25006",
-            code="state_unreachable",
+            code="postgres_unreachable",
             hint="is this a read-only standby? With several hosts, add "
             "target_session_attrs=read-write",
         ),
@@ -73,7 +74,7 @@ _STATEMENTS = ErrorTable(
         row(
             RetryableError,
             *("40", "53", "55P03"),
-            code="state_busy",
+            code="postgres_busy",
             hint="run again: it resumes",
         ),
     ),
@@ -85,6 +86,33 @@ _STATEMENTS = ErrorTable(
 )
 """By SQLSTATE, or by its class (the first two characters)."""
 
+_SINK = _STATEMENTS.extended(
+    row(
+        AccessError,
+        "42501",
+        hint="grant the user INSERT on the table, SELECT, INSERT and DELETE on ktrans_marks, and "
+        "TEMPORARY on the database; CREATE on the schema if tables are to be created",
+    ),
+    row(
+        ConfigError,
+        *("42P01", "42703", "3F000", "42804"),
+        code="not_found",
+        field="table",
+        hint="does the table still have the columns of the rows? `ktrans validate --connect` tells",
+    ),
+    otherwise=row(
+        RunError,
+        code="refused",
+        hint="the server refuses rows that fit the columns' types: look at the table's constraints and "
+        "triggers, and leave such rows out with `where:`",
+    ),
+)
+
+
+def sink_failed(message: str, state: str) -> KtransError:
+    """Return the error for a statement of the sink that failed with a SQLSTATE."""
+    return _SINK.error(message, state, state[:2])
+
 
 def is_lost(error: BaseException) -> bool:
     """Return whether the connection is lost, so that a new one may help."""
@@ -92,16 +120,16 @@ def is_lost(error: BaseException) -> bool:
         return False
     state = error.sqlstate
     if state is not None:
-        return state.startswith(_LOST)
+        return state.startswith(LOST)
     return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
 
 
 class Place:
     """The database of a config."""
 
-    def __init__(self, config: PostgresStateConfig) -> None:
+    def __init__(self, config: PostgresOptions, schema: str) -> None:
         self._config = config
-        self.schema = config.schema_name
+        self.schema = schema
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of libpq, secrets included."""
@@ -113,9 +141,9 @@ class Place:
             given = conninfo_to_dict(url.get_secret_value()) if url else {}
         except psycopg.Error as error:
             raise ConfigError(
-                "the url of the state store cannot be read",
+                "the url of the database cannot be read",
                 field="url",
-                code="state_url",
+                code="postgres_url",
                 hint="postgresql://USER:PASSWORD@HOST:PORT/DATABASE; percent-encode special "
                 "characters of the password",
             ) from error
@@ -171,7 +199,7 @@ class Place:
 
 def not_connected(error: psycopg.Error, place: Place) -> KtransError:
     """Return the error for a connection that failed."""
-    text = _first_line(error)
+    text = first_line(error)
     if place.accepts_connections():
         return AccessError(
             f"{place.where} refuses this user or database: {text}",
@@ -180,7 +208,7 @@ def not_connected(error: psycopg.Error, place: Place) -> KtransError:
         )
     return UnavailableError(
         f"{place.where} cannot be reached: {text}",
-        code="state_unreachable",
+        code="postgres_unreachable",
         hint="is the server running, and are host, port and certificates right? The next run "
         "resumes",
     )
@@ -191,10 +219,10 @@ def statement_failed(error: psycopg.Error, place: Place) -> KtransError:
     state = error.sqlstate or ""
     if is_lost(error) and _STATEMENTS.find(state) is None:
         return not_connected(error, place)
-    return _STATEMENTS.error(f"{place.where}: {_first_line(error)}", state, state[:2])
+    return _STATEMENTS.error(f"{place.where}: {first_line(error)}", state, state[:2])
 
 
-def _first_line(error: psycopg.Error) -> str:
+def first_line(error: psycopg.Error) -> str:
     """Return the first line of the text; libpq adds the attempts at each address below it."""
     said = error.diag.message_primary or str(error) or type(error).__name__
     return said.strip().splitlines()[0]

@@ -31,7 +31,7 @@ class PostgresState(StateStore[PostgresStateConfig]):
 
     def __init__(self, config: PostgresStateConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        self._place = Place(config)
+        self._place = Place(config, config.schema_name)
 
     @property
     def where(self) -> str:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import pytest
 from ktrans_postgres.config import PostgresStateConfig
+from ktrans_postgres.sink import PostgresSink
+from ktrans_postgres.sink_config import PostgresSinkConfig
 from ktrans_postgres.state import PostgresState
 
 HEADER = (
@@ -39,6 +41,13 @@ class Database:
     def state(self, **options):
         """Return a store over this database, as a process of its own would build it."""
         return PostgresState(PostgresStateConfig(**{"url": self.url, **options}))
+
+    def sink(self, schema, context=None, **options):
+        """Return a sink that writes into this database, bound to a schema."""
+        config = PostgresSinkConfig(**{"url": self.url, "retry_timeout": 30, **options})
+        sink = PostgresSink(config, context)
+        sink.bind(schema)
+        return sink
 
     def end_sessions(self):
         """End the sessions of all holders, as a failover or an operator does."""
