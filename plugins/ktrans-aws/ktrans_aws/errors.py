@@ -15,6 +15,7 @@ from ktrans.api import (
     KtransError,
     RejectError,
     RetryableError,
+    RunError,
     SplitChangedError,
     UnavailableError,
 )
@@ -37,6 +38,8 @@ _SERVICE = HTTP.extended(
         AccessError,
         *["AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem"],
         *["UnauthorizedOperation", "KMS.AccessDeniedException", "KMS.DisabledException"],
+        *["KMSAccessDeniedException", "KMSDisabledException", "KMSNotFoundException"],
+        *["KMSOptInRequired", "KMSInvalidStateException", "KmsAccessDenied", "KmsDisabled"],
         *(401, 403),
         hint="grant the rights that the README of ktrans-aws lists",
     ),
@@ -63,6 +66,12 @@ _SERVICE = HTTP.extended(
     ),
     row(
         ConfigError,
+        "ResourceNotFoundException",
+        code="not_found",
+        hint="check the name, and `region`",
+    ),
+    row(
+        ConfigError,
         *["PermanentRedirect", "AuthorizationHeaderMalformed"],
         *("IllegalLocationConstraintException", 301, 307, 308),
         code="other_region",
@@ -84,6 +93,9 @@ _SERVICE = HTTP.extended(
         *["BandwidthLimitExceeded", "RequestLimitExceeded", "PriorRequestNotComplete", "BadDigest"],
         *["XAmzContentSHA256Mismatch", "OverLimit", "Throttling", "ThrottlingException"],
         *["ThrottledException", "RequestThrottled", "TooManyRequestsException"],
+        *["ProvisionedThroughputExceededException", "LimitExceededException"],
+        *["ServiceUnavailableException", "InternalFailureException", "KMSThrottlingException"],
+        *["KMS.ThrottlingException", "KmsThrottled", "ResourceInUseException"],
         code="busy",
     ),
     otherwise=row(ConfigError, code="refused"),
@@ -161,3 +173,21 @@ def code_of(error: Exception) -> str:
     """Return the code that a service answered with, or nothing."""
     response = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
+
+
+def part_error(what: str, code: str, message: str, *, lasting: bool = False) -> KtransError:
+    """Return why a part of a request was not accepted.
+
+    Args:
+        what: was done, for the message.
+        code: of the part.
+        message: of the service.
+        lasting: whether the service says that it would not accept the part later either.
+    """
+    said = f"cannot {what}: {code} {message}".rstrip(". ")
+    found = _SERVICE.find(code)
+    if found is not None:
+        return found.error(said)
+    if lasting:
+        return RunError(said, code="refused")
+    return RetryableError(said, code="busy")

@@ -1,0 +1,56 @@
+"""What the sinks of streams and queues of AWS share: a client, and the failures of a request's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import Field
+
+from ktrans.api import KtransError
+from ktrans.kit.messages.options import MessageSinkConfig
+from ktrans.kit.messages.sink import MessageSink
+from ktrans.kit.objects.once import once
+from ktrans_aws.client import AwsConfig, make_client
+from ktrans_aws.errors import part_error
+
+
+class AwsMessageConfig(AwsConfig, MessageSinkConfig):
+    """Options of the sinks of streams and queues."""
+
+    requests_at_once: int = Field(
+        4, ge=1, le=64, description="Requests under way at a time.", examples=[8]
+    )
+
+
+K = TypeVar("K", bound=AwsMessageConfig)
+
+
+class AwsMessageSink(MessageSink[K]):
+    """A sink of messages with a client of one service.
+
+    Attributes:
+        service: as boto3 names it.
+    """
+
+    service: str
+
+    @once
+    def client(self) -> Any:
+        """The client; its requests may run side by side."""
+        return make_client(self.config, self.service, connections=self.config.requests_at_once)
+
+    def close(self) -> None:
+        made = self.__dict__.pop("client", None)
+        if made is not None:
+            made.close()
+        super().close()
+
+
+def failures(results: Iterable[Mapping[str, Any]], what: str) -> dict[int, KtransError]:
+    """Return why records were not accepted, by their place, from the answer of a stream."""
+    return {
+        at: part_error(what, one["ErrorCode"], one.get("ErrorMessage", ""))
+        for at, one in enumerate(results)
+        if one.get("ErrorCode")
+    }
