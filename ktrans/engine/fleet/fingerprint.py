@@ -19,10 +19,15 @@ _FILE = re.compile(r"(?i)\bfile\s*\(")
 
 
 def referenced_files(pipeline: Pipeline) -> Iterator[Path]:
-    """Yield the files that a pipeline's decoder, enrichers and expressions name: tables, lists."""
+    """Yield the files that decoder, enrichers and expressions name, and the folders of tables."""
+    configs = (pipeline.decoder, *pipeline.enrichers)
+    for text in (text for config in configs for text in config.folders()):
+        path = pipeline.base_dir / Path(text).expanduser()
+        if path.is_dir():
+            yield path
     texts = [
         str(leaf)
-        for config in (pipeline.decoder, *pipeline.enrichers)
+        for config in configs
         for leaf in leaves(config.model_dump(mode="python"))
         if isinstance(leaf, str | Path)
     ]
@@ -30,14 +35,6 @@ def referenced_files(pipeline: Pipeline) -> Iterator[Path]:
     for text in texts:
         for name in (text, *_lists_in(text)):
             if not 0 < len(name) < LONGEST_PATH:
-    """Yield the files and folders that the decoder and the enrichers name: tables, rules, databases."""
-    for config in (pipeline.decoder, *pipeline.enrichers):
-        for text in config.folders():
-            path = pipeline.base_dir / Path(text).expanduser()
-            if path.is_dir():
-                yield path
-        for leaf in leaves(config.model_dump(mode="python")):
-            if not isinstance(leaf, str | Path) or not 0 < len(str(leaf)) < LONGEST_PATH:
                 continue
             try:
                 path = pipeline.base_dir / Path(name).expanduser()
