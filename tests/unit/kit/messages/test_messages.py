@@ -65,7 +65,7 @@ def test_rows_that_no_message_can_hold_are_refused_alone():
 
 
 @settings(max_examples=examples(40), deadline=None)
-@given(st.lists(st.integers(0, 60), max_size=40), st.integers(2, 9), st.integers(70, 400))
+@given(st.lists(st.integers(0, 60), max_size=40), st.integers(2, 9), st.integers(90, 400))
 def test_rows_together_keep_order_count_and_size(lengths, most, max_bytes):
     batch = pa.record_batch(
         {
