@@ -88,10 +88,17 @@ if TYPE_CHECKING:
     from ktrans.api.stateful import StatefulEnricher as StatefulEnricher
     from ktrans.api.stateful import StateSnapshot as StateSnapshot
     from ktrans.api.stateful import StateUpdate as StateUpdate
+    from ktrans.api.table import Table as Table
+    from ktrans.api.table import TableFile as TableFile
+    from ktrans.api.table import TableLayout as TableLayout
+    from ktrans.api.table import TableMark as TableMark
+    from ktrans.api.table import TablePart as TablePart
+    from ktrans.api.table import TableStore as TableStore
 
 _MODULES = (
     *("spec", "errors", "log_events", "clock", "config", "component", "payload", "source"),
     *("decoder", "enricher", "stateful", "format", "sink", "state", "executor", "rejects"),
+    "table",
 )
 """In this order they are asked for a name: those that import nothing heavy come first."""
 

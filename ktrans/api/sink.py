@@ -223,6 +223,11 @@ class Sink(Component[C], abc.ABC):
             StageLostError: what a receipt names is neither staged nor published.
         """
 
+    @property
+    def withdraws(self) -> bool:
+        """Whether it can `withdraw` what it has published: with these options, if it overrides that."""
+        return type(self).withdraw is not Sink.withdraw
+
     def withdraw(self, epochs: Sequence[EpochId]) -> int:  # noqa: ARG002 - of those that override
         """Remove what these epochs have published, because it is read again. Idempotent.
 

@@ -27,10 +27,10 @@ import pluggy
 API_VERSION = 1
 """The version of this contract; a Spec may not ask for a higher one."""
 
-Kind = Literal["source", "decoder", "enricher", "format", "sink", "state", "executor"]
+Kind = Literal["source", "decoder", "enricher", "format", "sink", "table", "state", "executor"]
 KINDS: tuple[Kind, ...] = (
-    *("source", "decoder", "enricher", "format", "sink", "state"),
-    "executor",
+    *("source", "decoder", "enricher", "format", "sink", "table"),
+    *("state", "executor"),
 )
 
 Stability = Literal["stable", "beta", "experimental"]

@@ -120,8 +120,6 @@ def _describe(
     keep: bool,
 ) -> dict[str, Any]:
     """Return what a rewind would read again; replays are separate, for their input is gone."""
-    from ktrans.api import Sink
-
     again = [epoch for epoch in way.epochs if not epoch["summary"].get("replay")]
     summaries = [epoch["summary"] for epoch in again]
     ledgers = [summary.get("ledger", {}) for summary in summaries]
@@ -136,7 +134,7 @@ def _describe(
                 "rows": sum(one.get("rows", 0) for one in outputs),
                 "outputs": sum(one.get("outputs", 0) for one in outputs),
                 "replaces": bound.sink.upserts,
-                "removes": not keep and type(bound.sink).withdraw is not Sink.withdraw,
+                "removes": not keep and bound.sink.withdraws,
                 "files": _files(bound.sink, history, [epoch["number"] for epoch in again]),
             }
         )

@@ -19,6 +19,8 @@ _STEP_ROWS = 8192
 defaults of 20,000 and 1024 take a tenth more time and some size."""
 _BUFFER_BYTES = 64 << 10
 """A column chunk's pages arrive in pieces of some bytes: they are written together."""
+LONGEST_BOUND = 100
+"""Longer texts are no statistics of a table."""
 _FIRST_GUESS = 0.25
 """Size in the file over size in memory, before the first row group (flow logs: 0.15 to 0.3)."""
 
@@ -130,6 +132,18 @@ class ParquetFormat(Format[ParquetFormatConfig]):
     compressible: ClassVar[bool] = False
 
     _schema: pa.Schema
+    _for_table = False
+
+    def bind_table(self, schema: pa.Schema) -> None:
+        """Keep the schema of files that are part of a table: they have no Arrow schema beside Parquet's.
+
+        Readers would take dictionaries of text from it, where the table says text.
+
+        Raises:
+            ConfigError: as `bind`.
+        """
+        self._for_table = True
+        self.bind(schema)
 
     def bind(self, schema: pa.Schema) -> None:
         """Keep the schema of the files.
@@ -196,6 +210,7 @@ class ParquetFormat(Format[ParquetFormatConfig]):
             max_rows_per_page=_PAGE_ROWS,
             write_batch_size=_STEP_ROWS,
             metadata_collector=collector,
+            store_schema=not self._for_table,
         )
 
     def _dictionary(self, schema: pa.Schema) -> bool | list[str]:
@@ -307,6 +322,41 @@ class ParquetFormatWriter(FormatWriter):
         self._writer.close()
         self._sink.flush()
         return int(self._footers[0].num_rows)
+
+    def bounds(self) -> dict[str, tuple[Any, Any, int]]:
+        """Return the least and greatest value and the nulls of columns with statistics, when finished.
+
+        Values are as Parquet stores them: times in microseconds, dates in days. Those of decimals,
+        booleans and floating-point numbers, which may be no number, are None.
+        """
+        footer = self._footers[0]
+        names = [self._schema.field(at).name for at in range(len(self._schema))]
+        plain = {footer.schema.column(at).path: at for at in range(footer.num_columns)}
+        found: dict[str, tuple[Any, Any, int]] = {}
+        for name in names:
+            if name in plain:
+                groups = [
+                    footer.row_group(group).column(plain[name]).statistics
+                    for group in range(footer.num_row_groups)
+                ]
+                if groups and all(one is not None and one.has_null_count for one in groups):
+                    found[name] = _bounds(groups)
+        return found
+
+
+def _bounds(groups: list[Any]) -> tuple[Any, Any, int]:
+    """Join the statistics of a column over the row groups of a file."""
+    nulls = sum(one.null_count for one in groups)
+    valued = [one for one in groups if one.num_values]
+    whole = all(one.has_min_max for one in valued)
+    if valued and whole and valued[0].logical_type.type in {"INT", "TIMESTAMP", "DATE", "NONE"}:
+        if valued[0].physical_type in {"INT32", "INT64"}:
+            return min(one.min_raw for one in valued), max(one.max_raw for one in valued), nulls
+    elif valued and whole and valued[0].logical_type.type == "STRING":
+        low, high = min(one.min for one in valued), max(one.max for one in valued)
+        if len(low) <= LONGEST_BOUND and len(high) <= LONGEST_BOUND:
+            return low, high, nulls
+    return None, None, nulls
 
 
 def _all_null(column: pa.Array) -> bool:

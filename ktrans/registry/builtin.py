@@ -72,9 +72,11 @@ LOGGING_ROOMS = ("observe", "engine", "kit.state", "registry", "decoders", "kit"
 WELL_KNOWN = {
     "aws_metadata": "ktrans-aws",
     "azure_blob": "ktrans-azure",
+    "delta": "ktrans-lake",
     "gcs": "ktrans-gcp",
     "generate": "ktrans-generate",
     "geoip": "ktrans-geoip",
+    "iceberg": "ktrans-lake",
     "influxdb": "ktrans-influxdb",
     "kafka": "ktrans-kafka",
     "postgres": "ktrans-postgres",

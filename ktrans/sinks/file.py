@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from ktrans.api import Dataset, EpochId, Receipt, TaskId
+from ktrans.api import Dataset, EpochId, TaskId
 from ktrans.kit.files.partitioned_sink import PartitionedSink, PartitionedSinkConfig
 from ktrans.kit.files.path_template import STAGING
 from ktrans.kit.files.staging import StagedFiles, Staging, check_writable, os_errors
@@ -42,7 +43,11 @@ class FileSink(PartitionedSink[FileSinkConfig]):
         """Return the folder."""
         return [Dataset("file", str(self.context.path(self.template.root).resolve()))]
 
-    def check(self) -> None:
+    def table_root(self) -> str:
+        """Return the folder."""
+        return str(self.folder)
+
+    def check_place(self) -> None:
         """Check that the folder can be written, without making it."""
         check_writable(self.staging.root)
 
@@ -52,7 +57,7 @@ class FileSink(PartitionedSink[FileSinkConfig]):
             folders[:] = sorted(name for name in folders if name != STAGING)
             yield from (f"{folder}/{name}" for name in names if self.owns(name))
 
-    def prepare(self, epoch: EpochId) -> None:
+    def discard_until(self, epoch: EpochId) -> None:
         """Remove the staged files of attempts at this epoch and at earlier ones."""
         self.staging.discard_until(epoch)
 
@@ -60,18 +65,24 @@ class FileSink(PartitionedSink[FileSinkConfig]):
         """Return a folder in staging for this attempt."""
         return StagedFiles(self.staging, task)
 
-    def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
-        """Rename the staged files to their final names, and remove those of other attempts.
+    def publish(self, files: Sequence[Mapping[str, Any]]) -> None:
+        """Rename the staged files to their final names.
 
         Raises:
             StageLostError: a file is neither staged nor published.
         """
-        self.staging.publish(file for receipt in receipts for file in receipt.data["files"])
-        self.staging.discard_until(epoch)
+        self.staging.publish(files)
+
+    @property
+    def withdraws(self) -> bool:
+        """Whether `withdraw` removes anything: not files that a table names."""
+        return self.config.table is None
 
     def withdraw(self, epochs: Sequence[EpochId]) -> int:
         """Remove the files of these epochs."""
         count = 0
+        if not self.withdraws:
+            return count
         with os_errors(self.folder):
             for folder, _, names in os.walk(self.folder):
                 for name in names:

@@ -19,6 +19,7 @@ import pytest
 from tests.services._launch import MissingServerError, find
 from tests.services.azurite import Azurite
 from tests.services.gcs import GcsServer
+from tests.services.iceberg import IcebergCatalog
 from tests.services.influx import Influx1Server, InfluxServer
 from tests.services.kafka import KafkaBroker
 from tests.services.kafka_mock import KafkaMock
@@ -44,6 +45,7 @@ _FIXTURES = {
     "kafka_mock": "kafka_mock",
     "influx": "influx_server",
     "influx1": "influx1_server",
+    "iceberg": "iceberg_server",
     "postgres": "postgres_server",
     "prometheus": "prometheus_server",
     "questdb": "questdb_server",
@@ -138,6 +140,12 @@ def influx_server() -> Iterator[InfluxServer]:
 def influx1_server() -> Iterator[Influx1Server]:
     """InfluxDB 1.6."""
     yield from _serve("influx1", Influx1Server)
+
+
+@pytest.fixture(scope="session")
+def iceberg_server() -> Iterator[IcebergCatalog]:
+    """Iceberg's REST catalogue."""
+    yield from _serve("iceberg", IcebergCatalog)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ many partitions are gathered first, so that few files are open at a time and non
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -16,11 +16,11 @@ import pyarrow as pa
 
 from ktrans.api import Encoded, Format, InterruptedRunError, Receipt, Writer
 from ktrans.kit.files.compression import Compression
-from ktrans.kit.files.gather import Block, Gather, Key
+from ktrans.kit.files.gather import Block, Gather
 from ktrans.kit.files.gathered_form import Texts, form_of
-from ktrans.kit.files.open_files import OpenFiles, StagingArea
+from ktrans.kit.files.open_files import Describe, OpenFiles, StagingArea, sort_key
 from ktrans.kit.files.partition import indices_of, number, take
-from ktrans.kit.files.path_template import PathTemplate
+from ktrans.kit.files.path_template import Key, PathTemplate
 
 MAX_OPEN = 16
 """How many files of a task are open at most; each may hold buffers of a format and of an upload."""
@@ -50,6 +50,8 @@ class FileWriter(Writer):
         target_bytes: size at which a file is closed.
         buffer_bytes: what gathered rows and the row groups of open files may take in memory.
         abandoned: returns whether the run gives up its work, so that no more files are written.
+        describe: what a receipt says of a file besides its name and size.
+        data: what a receipt says besides its files.
     """
 
     def __init__(  # noqa: PLR0913 - by keyword
@@ -64,10 +66,13 @@ class FileWriter(Writer):
         target_bytes: int,
         buffer_bytes: int,
         abandoned: Callable[[], bool] = bool,
+        describe: Describe | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         self._template = template
         self._format = format
         self._area = area
+        self._data = data or {}
         self._columns = columns
         self._buffer_bytes = buffer_bytes
         self._abandoned = abandoned
@@ -82,6 +87,7 @@ class FileWriter(Writer):
             names=names,
             compression=compression,
             target_bytes=target_bytes,
+            describe=describe,
         )
 
     def encode(self, batch: pa.RecordBatch) -> list[Part] | Block:
@@ -132,14 +138,14 @@ class FileWriter(Writer):
                     self._files.end(last)
                 self._files.write(key, self._form.encode(rows))
                 last = key
-            for key in sorted(self._files):
+            for key in sorted(self._files, key=sort_key):
                 self._stop_if_abandoned()
                 self._files.end(key)
             files = sorted(self._area.finish(), key=lambda file: str(file["final"]))
         return Receipt(
             rows=sum(file["rows"] for file in files),
             bytes=sum(file["bytes"] for file in files),
-            data={"files": files},
+            data={"files": files, **self._data},
             outputs=tuple(file["final"] for file in files),
         )
 

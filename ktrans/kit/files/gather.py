@@ -13,10 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans.kit.files.partition import stable_order
+from ktrans.kit.files.path_template import Key
 from ktrans.kit.files.spill_file import SpillFile
-
-Key = tuple[str, ...]
-"""The values of the template's slots, fit for a path."""
 
 _PIECE_BYTES = 4 << 20
 """What is encoded at a time."""

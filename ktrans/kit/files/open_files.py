@@ -6,7 +6,7 @@ A format encodes rows, a staging area (a folder, or uploads to an object store) 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
@@ -14,9 +14,11 @@ import msgspec
 
 from ktrans.api import Encoded, Format, FormatWriter
 from ktrans.kit.files.compression import Compression, OutputStream, compressed
-from ktrans.kit.files.gather import Key
 from ktrans.kit.files.partition import render
-from ktrans.kit.files.path_template import PathTemplate, Slot
+from ktrans.kit.files.path_template import Key, PathTemplate, Slot, safe_value
+
+Describe = Callable[[Key, str, FormatWriter], Mapping[str, Any]]
+"""Takes a file's partition, its path below the template's fixed folder, and its finished writer."""
 
 
 class NewFile(Protocol):
@@ -25,8 +27,11 @@ class NewFile(Protocol):
     def write(self, data: Any) -> object:
         """Add all of a buffer."""
 
-    def end(self, rows: int) -> None:
-        """Complete it; may continue in the background until the area's `finish`."""
+    def end(self, rows: int, more: Mapping[str, Any]) -> None:
+        """Complete it; may continue in the background until the area's `finish`.
+
+        `more` is added to what `finish` returns of it.
+        """
 
     def drop(self) -> None:
         """Close it unfinished; the area's `abort` removes what is left."""
@@ -79,6 +84,7 @@ class Choosing(Protocol):
 
 
 class _OpenFile(msgspec.Struct):
+    path: str
     file: NewFile
     output: OutputStream
     stream: BinaryIO
@@ -108,6 +114,7 @@ class OpenFiles:
     Args:
         names: the beginning of their names, and their extension.
         target_bytes: size at which a file is closed.
+        describe: returns what is to be noted of a complete file, as JSON.
     """
 
     def __init__(
@@ -119,6 +126,7 @@ class OpenFiles:
         names: tuple[str, str],
         compression: Compression,
         target_bytes: int,
+        describe: Describe | None = None,
     ) -> None:
         self._template = template
         self._format = format
@@ -127,7 +135,8 @@ class OpenFiles:
         self._compression: Compression = compression
         self._target_bytes = target_bytes
         self._open: dict[Key, _OpenFile] = {}
-        self._parts: dict[Key, int] = {}
+        self._parts: dict[str, int] = {}
+        self._describe = describe
 
     def __len__(self) -> int:
         """Return how many are open."""
@@ -165,12 +174,12 @@ class OpenFiles:
         file = self._open[key]
         rows = file.writer.finish()
         file.stream.close()
-        file.file.end(rows)
+        file.file.end(rows, self._describe(key, file.path, file.writer) if self._describe else {})
         del self._open[key]
 
     def flush_largest(self) -> None:
         """Write what the format buffers of the file of which it buffers most."""
-        key = max(self._open, key=lambda other: (self._open[other].buffered, other))
+        key = max(self._open, key=lambda other: (self._open[other].buffered, *sort_key(other)))
         writer = self._open[key].writer
         assert isinstance(writer, Buffering)
         writer.flush()
@@ -200,9 +209,8 @@ class OpenFiles:
         self._open.clear()
 
     def _begin(self, key: Key) -> _OpenFile:
-        part = self._parts.get(key, 0)
-        self._parts[key] = part + 1
-        file = self._area.begin(self._relative(key, part))
+        path = self._relative(key)
+        file = self._area.begin(path)
         output = OutputStream(file.write)
         stream = compressed(output, self._compression)
         try:
@@ -211,17 +219,24 @@ class OpenFiles:
             output.drop()
             file.drop()
             raise
-        opened = _OpenFile(file, output, stream, writer, self._compression != "none")
+        opened = _OpenFile(path, file, output, stream, writer, self._compression != "none")
         self._open[key] = opened
         return opened
 
-    def _relative(self, key: Key, part: int) -> str:
-        values: dict[Slot, str] = dict(zip(self._template.slots, key, strict=True))
+    def _relative(self, key: Key) -> str:
+        """Return the path of the next file of a partition.
+
+        Partitions whose values look alike in a path (null and empty text) count their files together.
+        """
+        texts = [safe_value(value) for value in key]
+        values: dict[Slot, str] = dict(zip(self._template.slots, texts, strict=True))
         folder = render(self._template.folders, values)
         if not self._template.name:
             begin, extension = self._names
-            return f"{folder}{begin}-{part:05d}{extension}"
+            return f"{folder}{begin}-{self._next(folder):05d}{extension}"
         values[Slot("task")] = self._names[0]
+        values[Slot("part")] = ""
+        part = self._next(folder + render(self._template.name, values))
         values[Slot("part")] = f"{part:05d}"
         name = render(self._template.name, values)
         if part and Slot("part") not in self._template.name:
@@ -229,3 +244,14 @@ class OpenFiles:
             extension = last[last.find(".") :] if isinstance(last, str) and "." in last else ""
             name = f"{name.removesuffix(extension)}-{part:05d}{extension}"
         return f"{folder}{name}"
+
+    def _next(self, place: str) -> int:
+        """Return the number of the next file of a place."""
+        part = self._parts.get(place, 0)
+        self._parts[place] = part + 1
+        return part
+
+
+def sort_key(key: Key) -> tuple[str, ...]:
+    """Return what partitions are sorted by."""
+    return tuple(safe_value(value) for value in key)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import ConfigError
-from ktrans.kit.files.path_template import NULL_PARTITION, PathTemplate, Slot, safe_value
+from ktrans.kit.files.path_template import Key, PathTemplate, Slot, safe_value
 
 _compute: Any = pc
+K = TypeVar("K")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -54,16 +55,14 @@ def check_columns(template: PathTemplate, schema: pa.Schema) -> None:
             )
 
 
-def number(
-    template: PathTemplate, batch: pa.RecordBatch
-) -> tuple[list[tuple[str, ...]], np.ndarray]:
+def number(template: PathTemplate, batch: pa.RecordBatch) -> tuple[list[Key], np.ndarray]:
     """Number the combinations of values that fill the template's slots.
 
     Returns:
-        Each combination of the slots' texts, made safe; and for each row, the index of its own.
+        Each combination of the slots' texts; and for each row, the index of its own.
     """
     codes = np.zeros(batch.num_rows, dtype=np.int64)
-    keys: list[tuple[str, ...]] = [()]
+    keys: list[Key] = [()]
     for slot in template.slots:
         slot_codes, texts = _slot(batch.column(slot.column), slot)
         if len(texts) == 1:
@@ -71,10 +70,7 @@ def number(
             continue
         codes, present = dense(codes * len(texts) + slot_codes)
         keys = [(*keys[at // len(texts)], texts[at % len(texts)]) for at in present.tolist()]
-    # Values that look alike in a path (null and empty text) share a number.
-    numbers: dict[tuple[str, ...], int] = {}
-    final = [numbers.setdefault(key, len(numbers)) for key in keys]
-    return list(numbers), np.asarray(final, dtype=np.int32)[codes]
+    return _merged(keys, codes)
 
 
 def group(
@@ -86,8 +82,17 @@ def group(
         Each combination of the slots' texts, made safe; and the indices of its rows, in the order
         of the batch. No indices if there is only one combination.
     """
-    keys, numbers = number(template, batch)
+    found, numbers = number(template, batch)
+    safe = [tuple(safe_value(value) for value in key) for key in found]
+    keys, numbers = _merged(safe, numbers)
     return keys, indices_of(numbers, len(keys)) if len(keys) > 1 else []
+
+
+def _merged(keys: Sequence[K], codes: np.ndarray) -> tuple[list[K], np.ndarray]:
+    """Return each key once, and the codes of rows for that."""
+    numbers: dict[K, int] = {}
+    final = [numbers.setdefault(key, len(numbers)) for key in keys]
+    return list(numbers), np.asarray(final, dtype=np.int32)[codes]
 
 
 def indices_of(numbers: np.ndarray, count: int) -> list[pa.Array]:
@@ -120,7 +125,7 @@ def take(batch: pa.RecordBatch, indices: pa.Array) -> pa.RecordBatch:
 
 
 def render(parts: Sequence[str | Slot], values: dict[Slot, str]) -> str:
-    """Fill slots with values that `safe_value` or a time's format made."""
+    """Fill slots with texts, made safe."""
     return "".join(part if isinstance(part, str) else values[part] for part in parts)
 
 
@@ -141,7 +146,7 @@ def dense(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (np.cumsum(used) - 1)[shifted], present + low
 
 
-def _slot(column: pa.Array, slot: Slot) -> tuple[np.ndarray, list[str]]:
+def _slot(column: pa.Array, slot: Slot) -> tuple[np.ndarray, list[str | None]]:
     """Return a code for each row, and the text of each code."""
     if slot.format:
         return _time_slot(column, slot)
@@ -153,14 +158,14 @@ def _slot(column: pa.Array, slot: Slot) -> tuple[np.ndarray, list[str]]:
         codes, present = dense(np.asarray(indices.fill_null(0)).astype(np.int64))
         values = values.take(pa.array(present))
         indices = pa.array(codes, mask=np.asarray(indices.is_null()))
-    texts = [safe_value(value) for value in values.to_pylist()]
+    texts = values.to_pylist()
     if indices.null_count:
-        texts.append(NULL_PARTITION)
+        texts.append(None)
         indices = indices.cast(pa.int64()).fill_null(len(texts) - 1)
-    return np.asarray(indices).astype(np.int64), texts or [NULL_PARTITION]
+    return np.asarray(indices).astype(np.int64), texts or [None]
 
 
-def _time_slot(column: pa.Array, slot: Slot) -> tuple[np.ndarray, list[str]]:
+def _time_slot(column: pa.Array, slot: Slot) -> tuple[np.ndarray, list[str | None]]:
     nulls = np.asarray(column.is_null()) if column.null_count else None
     if pa.types.is_date(column.type):
         seconds = column.cast(pa.date32()).cast(pa.int32()).cast(pa.int64())
@@ -173,15 +178,15 @@ def _time_slot(column: pa.Array, slot: Slot) -> tuple[np.ndarray, list[str]]:
     texts = [_time_text(bucket * slot.span_secs, slot.format) for bucket in present.tolist()]
     if nulls is not None:
         codes = np.where(nulls, len(texts), codes)
-        texts.append(NULL_PARTITION)
+        texts.append(None)
     return codes, texts
 
 
-def _time_text(seconds: int, form: str) -> str:
+def _time_text(seconds: int, form: str) -> str | None:
     try:
         moment = _EPOCH + timedelta(seconds=seconds)
     except OverflowError:
-        return NULL_PARTITION
+        return None
     return moment.strftime(form)
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import abc
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pyarrow as pa
 from pydantic import Field, field_validator
@@ -21,6 +21,7 @@ from ktrans.api import (
     EpochId,
     Format,
     Kind,
+    Receipt,
     Sink,
     TaskId,
 )
@@ -32,11 +33,14 @@ from ktrans.kit.files.partition import check_columns
 from ktrans.kit.files.path_template import PathTemplate, Slot, parse, slug
 from ktrans.kit.units import Size
 
+if TYPE_CHECKING:
+    from ktrans.kit.files.sink_table import SinkTable
+
 
 class PartitionedSinkConfig(ComponentConfig):
     """Options that all sinks of files have."""
 
-    nested: ClassVar[dict[str, Kind]] = {"format": "format"}
+    nested: ClassVar[dict[str, Kind]] = {"format": "format", "table": "table"}
 
     path: str = Field(
         description="Where files go: a folder of fixed name, then folders named by the rows' own"
@@ -51,6 +55,12 @@ class PartitionedSinkConfig(ComponentConfig):
         ComponentConfig(type="parquet"),
         description="How rows look in the files.",
         examples=[{"type": "parquet"}, {"type": "jsonl"}],
+    )
+    table: ComponentConfig | None = Field(
+        None,
+        description="A Delta Lake or Iceberg table that the files become part of: its readers see all"
+        " rows of an epoch at once. Needs the plugin ktrans-lake and Parquet files.",
+        examples=[{"type": "delta"}],
     )
     compression: Compression = Field(
         "none",
@@ -148,6 +158,25 @@ class PartitionedSink(Sink[P], abc.ABC):
             (found[1] or "") == epoch.history and int(found[2]) == epoch.number for epoch in epochs
         )
 
+    def table_options(self) -> Mapping[str, str]:
+        """Return how to reach the files of a table, see `TableStore`; may ask for credentials."""
+        return {}
+
+    @abc.abstractmethod
+    def table_root(self) -> str:
+        """Return the folder of all files of a table, see `TableStore`."""
+
+    @cached_property
+    def table(self) -> SinkTable | None:
+        """The table that the files become part of."""
+        if self.config.table is None:
+            return None
+        from ktrans.kit.files.sink_table import SinkTable
+
+        return SinkTable(
+            self.config.table, self.context, self.template, self.table_root(), self.table_options
+        )
+
     def needs(self) -> Sequence[str] | None:
         """Return the columns of the path and of the format; None if the format takes all."""
         columns = self.format.needs()
@@ -174,8 +203,12 @@ class PartitionedSink(Sink[P], abc.ABC):
                 hint=f"leave out `compression: {self.config.compression}` of the sink, and set that"
                 " of the format",
             )
+        taken: Collection[str] = ()
         if not self.config.keep_partition_columns:
             taken = {slot.column for slot in self.template.slots if not slot.format}
+        if self.table is not None:
+            taken = self.table.bind(schema, taken)
+        if taken:
             self._columns = [name for name in schema.names if name not in taken]
             if not self._columns:
                 raise ConfigError(
@@ -185,7 +218,55 @@ class PartitionedSink(Sink[P], abc.ABC):
                 )
             fields = [schema.field(name) for name in self._columns]
             schema = pa.schema(fields, metadata=schema.metadata)
-        self.format.bind(schema)
+        if self.table is not None:
+            self.table.bind_format(self.format, schema)
+        else:
+            self.format.bind(schema)
+
+    def check(self) -> None:
+        """Check whether files can be written, and the table is there or can be made."""
+        self.check_place()
+        if self.table is not None:
+            self.table.check()
+
+    @abc.abstractmethod
+    def check_place(self) -> None:
+        """Check whether files can be written."""
+
+    def prepare(self, epoch: EpochId) -> None:
+        """Remove what attempts at this epoch and at earlier ones have staged."""
+        self.discard_until(epoch)
+        if self.table is not None:
+            self.table.check_once()
+
+    def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
+        """Publish what was staged, add it to the table, and remove what other attempts have staged.
+
+        Raises:
+            StageLostError: a file is neither staged nor published.
+            StateError: it was staged for another table.
+        """
+        if self.table is not None:
+            self.table.commit(epoch, receipts, self.publish)
+        else:
+            if any("table" in receipt.data for receipt in receipts):
+                from ktrans.kit.files.sink_table import other_table
+
+                raise other_table(epoch)
+            self.publish([file for receipt in receipts for file in receipt.data["files"]])
+        self.discard_until(epoch)
+
+    @abc.abstractmethod
+    def publish(self, files: Sequence[Mapping[str, Any]]) -> None:
+        """Make staged files visible under their final names. Doing it again changes nothing.
+
+        Raises:
+            StageLostError: a file is neither staged nor published.
+        """
+
+    @abc.abstractmethod
+    def discard_until(self, epoch: EpochId) -> None:
+        """Remove what is staged of this epoch and of earlier ones of its history."""
 
     @abc.abstractmethod
     def staging_area(self, task: TaskId) -> StagingArea:
@@ -204,4 +285,6 @@ class PartitionedSink(Sink[P], abc.ABC):
             target_bytes=self.config.target_file_size,
             buffer_bytes=self.config.buffer_size,
             abandoned=self.context.abandoned,
+            describe=None if self.table is None else self.table.describe,
+            data=None if self.table is None else self.table.data(),
         )

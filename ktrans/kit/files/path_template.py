@@ -12,6 +12,9 @@ from string import Formatter
 
 import msgspec
 
+Key = tuple[str | None, ...]
+"""The texts of the values that fill a template's slots, as they are: None for null."""
+
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 """The partition of rows without a value, as in Hive and Spark."""
 

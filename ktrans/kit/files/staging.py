@@ -195,13 +195,14 @@ class _StagedFile:
         self._file: BinaryIO = staged.open("wb", buffering=1 << 20)
         self.write = self._file.write
 
-    def end(self, rows: int) -> None:
+    def end(self, rows: int, more: Mapping[str, Any]) -> None:
         self._file.flush()
         description = {
             "staged": str(self._staged),
             "final": str(self._final),
             "rows": rows,
             "bytes": self._file.tell(),
+            **more,
         }
         self._area.ended(self._file, description)
 

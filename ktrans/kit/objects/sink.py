@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from threading import BoundedSemaphore
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, field_validator
 
-from ktrans.api import Dataset, EpochId, Receipt, TaskId
+from ktrans.api import Dataset, EpochId, TaskId
 from ktrans.kit.files.partitioned_sink import PartitionedSink, PartitionedSinkConfig
 from ktrans.kit.objects.once import once
 from ktrans.kit.objects.store import NewObject, ObjectTarget
@@ -128,7 +128,12 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
         space = self.namespace()
         return [Dataset(space, self.template.root.strip("/") or "/")] if space else []
 
-    def check(self) -> None:
+    def table_root(self) -> str:
+        """Return the folder of all objects, as engines name it."""
+        space, folder = self.namespace(), self.template.root.strip("/")
+        return f"{space}/{folder}" if folder else space
+
+    def check_place(self) -> None:
         """Check whether the bucket exists and can be written."""
         self.target.check()
 
@@ -145,7 +150,7 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
             if self.owns(key.rpartition("/")[2]):
                 yield self.target.uri(key)
 
-    def prepare(self, epoch: EpochId) -> None:
+    def discard_until(self, epoch: EpochId) -> None:
         """Remove the uploads of attempts at this epoch and at earlier ones."""
         lost = [
             leftover
@@ -162,21 +167,19 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
             self.target, self.uploads, self.template.root, lambda key: self._new(key, owner)
         )
 
-    def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
-        """Publish the staged objects, and remove the uploads of other attempts.
+    def publish(self, files: Sequence[Mapping[str, Any]]) -> None:
+        """Publish the staged objects.
 
         Raises:
             StageLostError: an object is neither staged nor published.
             RunError: another writer's object has the key (`if_absent`).
         """
-        files = [file for receipt in receipts for file in receipt.data["files"]]
         futures = [self.uploads.pool.submit(self._publish, file) for file in files]
         errors = [error for future in futures if (error := future.exception())]
         if errors:
             raise errors[0]
-        self.prepare(epoch)
 
-    def _publish(self, file: dict[str, Any]) -> None:
+    def _publish(self, file: Mapping[str, Any]) -> None:
         new = NewObject(file["key"], file["mark"], if_absent=self.config.if_absent)
         self.target.publish(new, file["token"])
 

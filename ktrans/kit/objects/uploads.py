@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +100,7 @@ class _UploadedFile:
         self._sent: Future[None] | None = None
         self._size = 0
         self._rows = 0
+        self._more: Mapping[str, Any] = {}
         self._token: Any = None
 
     def write(self, data: Any) -> int:
@@ -115,8 +116,9 @@ class _UploadedFile:
                 self._send(last=False)
         return len(view)
 
-    def end(self, rows: int) -> None:
+    def end(self, rows: int, more: Mapping[str, Any]) -> None:
         self._rows = rows
+        self._more = more
         self._send(last=True)
 
     def staged(self) -> dict[str, Any]:
@@ -130,6 +132,7 @@ class _UploadedFile:
             "token": self._token,
             "rows": self._rows,
             "bytes": self._size,
+            **self._more,
         }
 
     def drop(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, Literal
@@ -132,6 +133,30 @@ def make_client(
             endpoint_url=endpoint_url or config.endpoint_url,
             config=_settings(config, service, connections),
         )
+
+
+def store_options(config: S3Access) -> dict[str, str]:
+    """Return how to reach S3 with other libraries, as object_store names it, with the credentials of now.
+
+    Raises:
+        ConfigError: no such profile.
+        AccessError: no credentials.
+    """
+    with aws_errors("find credentials for S3"):
+        session = _session(config)
+        keys = session.get_credentials()
+        frozen = keys.get_frozen_credentials() if keys else None
+    found = {
+        "aws_access_key_id": frozen and frozen.access_key,
+        "aws_secret_access_key": frozen and frozen.secret_key,
+        "aws_session_token": frozen and frozen.token,
+        "aws_region": session.region_name,
+        "aws_endpoint": config.endpoint_url or os.environ.get("AWS_ENDPOINT_URL"),
+        "aws_virtual_hosted_style_request": "false" if config.path_style else None,
+    }
+    if (found["aws_endpoint"] or "").startswith("http://"):
+        found["aws_allow_http"] = "true"
+    return {name: value for name, value in found.items() if value}
 
 
 def pages(client: Any, operation: str, what: str, **options: Any) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans.kit.units import Size
-from ktrans_aws.client import S3Config
+from ktrans_aws.client import S3Config, store_options
 from ktrans_aws.s3_store import S3Store
 from ktrans_aws.s3_target import S3Target
 
@@ -60,6 +60,10 @@ class S3Sink(ObjectSink[S3SinkConfig]):
 
     def namespace(self) -> str:
         return f"s3://{self.config.bucket}"
+
+    def table_options(self) -> dict[str, str]:
+        """Return endpoint, region and the credentials of now."""
+        return store_options(self.config)
 
     def make_target(self) -> S3Target:
         config = self.config

@@ -11,13 +11,13 @@ def test_files_that_wait_for_the_disk_give_way(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     area = StagedFiles(Staging(tmp_path, "x.lake"), TaskId(EpochId("x", 1), 0))
     with area.errors():
-        area.begin("warm-up").end(0)
+        area.begin("warm-up").end(0, {})
         area.finish()
         with Path("/dev/null").open("rb") as probe:
             resource.setrlimit(resource.RLIMIT_NOFILE, (probe.fileno() + 8, hard))
         try:
             for at in range(100):
-                area.begin(f"{at}").end(at)
+                area.begin(f"{at}").end(at, {})
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert len(area.finish()) == 101

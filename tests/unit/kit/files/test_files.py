@@ -41,7 +41,7 @@ class File:
         self.data += bytes(data)
         return len(data)
 
-    def end(self, rows):
+    def end(self, rows, more):
         self.place.done.append({"final": self.name, "rows": rows, "bytes": len(self.data)})
 
     def drop(self):

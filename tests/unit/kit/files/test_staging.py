@@ -17,7 +17,7 @@ def _stage(staging, task):
     for number in range(FILES):
         file = files.begin(f"day={number % 3}/{number}.jsonl")
         file.write(b"a row\n")
-        file.end(1)
+        file.end(1, {})
     return files.finish()
 
 
