@@ -133,7 +133,7 @@ def test_every_command_that_is_only_shown_has_verbs_and_options_that_exist(line)
 
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-REMOTE = {"s3-to-influxdb.yaml", "azure-to-kafka.yaml", "gcs-to-s3.yaml"}
+REMOTE = {"s3-to-influxdb.yaml", "azure-to-kafka.yaml", "gcs-to-s3.yaml", "elasticsearch.yaml"}
 """They run in the integration tests, on servers."""
 
 

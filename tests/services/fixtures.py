@@ -25,6 +25,7 @@ from tests.services.kafka_mock import KafkaMock
 from tests.services.moto import S3Server
 from tests.services.postgres import PostgresServer
 from tests.services.pubsub import PubsubServer
+from tests.services.search import LogsServer, OpenSearchServer
 
 
 class _Closable(Protocol):
@@ -43,6 +44,8 @@ _FIXTURES = {
     "influx": "influx_server",
     "influx1": "influx1_server",
     "postgres": "postgres_server",
+    "opensearch": "opensearch_server",
+    "victorialogs": "logs_server",
     "chromium": "chromium",
     "helm": "helm",
     "kustomize": "kustomize",
@@ -140,6 +143,18 @@ def influx1_server() -> Iterator[Influx1Server]:
 def postgres_server() -> Iterator[PostgresServer]:
     """PostgreSQL."""
     yield from _serve("postgres", PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def opensearch_server() -> Iterator[OpenSearchServer]:
+    """OpenSearch."""
+    yield from _serve("opensearch", OpenSearchServer)
+
+
+@pytest.fixture(scope="session")
+def logs_server() -> Iterator[LogsServer]:
+    """VictoriaLogs."""
+    yield from _serve("victorialogs", LogsServer)
 
 
 @pytest.fixture(scope="session")
