@@ -150,11 +150,11 @@ STABLE_FORMATS = {
 }
 OTHER_FORMATS = {
     "arrow": "Arrow IPC",
-    "es_bulk": "Elasticsearch bulk requests",
 }
 FORMATS = [
     *_specs("format", STABLE_FORMATS, stability="stable"),
     *_specs("format", OTHER_FORMATS),
+    _spec("format", "ktrans.kit.rows.es_bulk", "es_bulk", "Elasticsearch bulk requests"),
     _spec("format", "ktrans.kit.rows.influx", "influx", "InfluxDB line protocol"),
 ]
 SINKS = [
@@ -166,6 +166,16 @@ SINKS = [
     ),
     *_specs("sink", {"stdout": "Standard output"}, delivery="at_least_once"),
     *_specs("sink", {"blackhole": "Discards rows"}, delivery="exactly_once"),
+    *_specs(
+        "sink",
+        {"elasticsearch": "Elasticsearch and OpenSearch, by bulk requests"},
+        delivery="exactly_once",
+    ),
+    *_specs(
+        "sink",
+        {"http": "Requests of JSON, CSV or other text to any HTTP API"},
+        delivery="at_least_once",
+    ),
 ]
 STATES = [
     _spec(

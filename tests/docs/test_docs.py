@@ -139,6 +139,7 @@ REMOTE = {
     "azure-to-kafka.yaml",
     "gcs-to-s3.yaml",
 }
+REMOTE = {"s3-to-influxdb.yaml", "azure-to-kafka.yaml", "gcs-to-s3.yaml", "elasticsearch.yaml"}
 """They run in the integration tests, on servers."""
 
 

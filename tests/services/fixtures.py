@@ -28,6 +28,7 @@ from tests.services.postgres import PostgresServer
 from tests.services.prometheus import PrometheusServer
 from tests.services.pubsub import PubsubServer
 from tests.services.questdb import QuestdbServer
+from tests.services.search import LogsServer, OpenSearchServer
 
 
 class _Closable(Protocol):
@@ -49,6 +50,8 @@ _FIXTURES = {
     "postgres": "postgres_server",
     "prometheus": "prometheus_server",
     "questdb": "questdb_server",
+    "opensearch": "opensearch_server",
+    "victorialogs": "logs_server",
     "chromium": "chromium",
     "helm": "helm",
     "kustomize": "kustomize",
@@ -164,6 +167,15 @@ def prometheus_server() -> Iterator[PrometheusServer]:
 def questdb_server() -> Iterator[QuestdbServer]:
     """QuestDB."""
     yield from _serve("questdb", QuestdbServer)
+def opensearch_server() -> Iterator[OpenSearchServer]:
+    """OpenSearch."""
+    yield from _serve("opensearch", OpenSearchServer)
+
+
+@pytest.fixture(scope="session")
+def logs_server() -> Iterator[LogsServer]:
+    """VictoriaLogs."""
+    yield from _serve("victorialogs", LogsServer)
 
 
 @pytest.fixture(scope="session")

@@ -150,6 +150,14 @@ def error_of(
     return table.error(message, answer.status, retry_after_secs=retry_after(answer.headers))
 
 
+def as_error(found: KtransError | Refusal | None) -> KtransError:
+    """Return an error for an answer to a request without rows, which no row is the cause of."""
+    if isinstance(found, KtransError):
+        return found
+    message = found.fault.detail if found is not None else "the server's answer is not understood"
+    return RunError(message, code="refused", hint="check the address and the options")
+
+
 def shortened(text: str) -> str:
     """Return a message on one line, of limited length."""
     text = " ".join(text.split())

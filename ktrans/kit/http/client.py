@@ -42,7 +42,7 @@ class HttpClient:
     Args:
         config: of connection and authentication.
         context: the sink's.
-        authorize: what authenticates requests, instead of the options of `HttpLoginConfig`.
+        authorize: returns more headers that authenticate a request; called for each one.
     """
 
     def __init__(
@@ -53,7 +53,8 @@ class HttpClient:
         self._headers = {name: text.get_secret_value() for name, text in config.headers.items()}
         self._secrets = [text for text in _secrets(config) if text]
         self._tokens: _Tokens | None = None
-        self._authorize = authorize or self._by_options(config)
+        self._by_options = self._login(config)
+        self._authorize = authorize or dict
 
     def request(
         self,
@@ -90,7 +91,7 @@ class HttpClient:
     def _send(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
     ) -> Answer:
-        given = {**(headers or {}), **self._headers, **self._authorize()}
+        given = {**(headers or {}), **self._headers, **self._by_options(), **self._authorize()}
         if body and self._config.gzip:
             body = igzip.compress(body, compresslevel=_GZIP_LEVEL)
             given["Content-Encoding"] = "gzip"
@@ -102,29 +103,30 @@ class HttpClient:
         """Send a request as it is, without authentication."""
         import urllib3.exceptions as faults
 
+        where = self.scrubbed(url.partition("?")[0])
         try:
             answer = self._pool.request(
                 method, url, body=body, headers=headers, redirect=False, preload_content=False
             )
-            try:
-                data = answer.read(_MAX_ANSWER_BYTES, decode_content=True)
-                answer.drain_conn()
-            finally:
+            data = answer.read(_MAX_ANSWER_BYTES, decode_content=True)
+            if answer.closed:  # it is complete
                 answer.release_conn()
+            else:
+                answer.close()
         except (faults.SSLError, ssl.SSLError) as error:
             raise UnavailableError(
-                f"no secure connection to {self.scrubbed(url)}: {self.scrubbed(_cause(error))}",
+                f"no secure connection to {where}: {self.scrubbed(_cause(error))}",
                 hint="set `ca_file` to the CA certificate of the server",
             ) from None
         except (faults.LocationValueError, UnicodeError) as error:
             raise ConfigError(
-                f"{self.scrubbed(url)} is not an address: {self.scrubbed(_cause(error))}",
+                f"{where} is not an address: {self.scrubbed(_cause(error))}",
                 field="url",
                 code="url_bad",
             ) from None
         except (faults.HTTPError, OSError) as error:
             raise RetryableError(
-                f"{self.scrubbed(url)} does not answer: {self.scrubbed(_cause(error))}",
+                f"{where} does not answer: {self.scrubbed(_cause(error))}",
                 code="unreachable",
                 hint="check the address, and that the server is up",
             ) from None
@@ -169,7 +171,7 @@ class HttpClient:
             context.verify_mode = ssl.CERT_NONE
         return context
 
-    def _by_options(self, config: HttpConfig) -> Authorize:
+    def _login(self, config: HttpConfig) -> Authorize:
         headers: dict[str, str] = {}
         if isinstance(config, HttpLoginConfig):
             if config.oauth2 is not None:

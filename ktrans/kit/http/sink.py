@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from ktrans.api import (
+    AccessError,
     Context,
     Dataset,
     EpochId,
@@ -33,6 +34,7 @@ from ktrans.api import (
     RetryableError,
     Sink,
     TaskId,
+    UnavailableError,
     Writer,
 )
 from ktrans.kit.errors import as_unavailable
@@ -89,11 +91,16 @@ class HttpSink(Sink[H]):
 
     @cached_property
     def client(self) -> HttpClient:
-        """What sends requests; override it to authenticate in another way."""
-        return HttpClient(self.config, self.context)
+        """What sends requests."""
+        return HttpClient(self.config, self.context, self.authorization)
 
-    def headers(self) -> Mapping[str, str]:
-        """Return more headers of a request with rows."""
+    def authorization(self) -> Mapping[str, str]:
+        """Return headers that authenticate a request, besides those of the options; any thread."""
+        return {}
+
+    def headers(self, body: bytes) -> Mapping[str, str]:
+        """Return more headers of a request with this body."""
+        del body
         return {}
 
     def body(self, batch: pa.Table) -> bytes:
@@ -122,20 +129,37 @@ class HttpSink(Sink[H]):
     def post(self, batch: pa.Table) -> tuple[Outcome, int]:
         """Send one request with rows; return what became of them, and the size of the body."""
         body = self.body(batch)
-        headers = {"Content-Type": self.content_type, **self.headers()}
+        headers = {"Content-Type": self.content_type, **self.headers(body)}
         answer = self.client.request(self.method, self.url, body, headers)
         return self.judge(answer, batch.num_rows), len(body)
 
-    def ask(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """Send a request without rows, for `check`.
+    def check(self) -> None:
+        """Check that a server answers at the address, and does not refuse the credentials."""
+        self.ask("HEAD", self.url)
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request without rows, for `check`, and return the answer if the server works.
 
         Raises:
-            UnavailableError: no answer.
+            UnavailableError: no answer, or the server says that it is not available.
+            AccessError: it refuses the credentials.
         """
         try:
-            return self.client.request(method, url, headers=headers)
+            answer = self.client.request(method, url, body, headers)
         except RetryableError as error:
             raise as_unavailable(error) from None
+        found = error_of(answer, url.partition("?")[0])
+        if isinstance(found, RetryableError):
+            raise UnavailableError(found.message, code=found.code, hint=found.hint)
+        if isinstance(found, AccessError):
+            raise found
+        return answer
 
     def bind(self, schema: pa.Schema) -> None:
         """Check that the columns have a JSON form; override this for other texts."""

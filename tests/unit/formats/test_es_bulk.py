@@ -10,7 +10,7 @@ import pytest
 
 from ktrans.api import ConfigError
 from ktrans.flow.schema import TEXT, TIME
-from ktrans.formats.es_bulk import EsBulkFormat, EsBulkFormatConfig
+from ktrans.kit.rows.es_bulk import EsBulkFormat, EsBulkFormatConfig
 
 BATCH = pa.record_batch(
     {
@@ -63,7 +63,7 @@ def test_without_id_columns_elasticsearch_makes_up_ids():
     ("options", "field"),
     [
         ({"id_columns": ["nonsense"]}, "id_columns"),
-        ({"id_columns": ["start_time"]}, "id_columns"),
+        ({"id_columns": ["attrs"]}, "id_columns"),
         ({"index": "flows-{nonsense}"}, "index"),
         ({"index": "flows-{start_time}"}, "index"),
         ({"index": "flows-{region:%Y}"}, "index"),
@@ -79,3 +79,17 @@ def test_columns_that_do_not_fit_are_errors_before_any_row(options, field):
 def test_templates_that_are_none_are_refused(index):
     with pytest.raises(ValueError, match="template"):
         EsBulkFormatConfig(index=index)
+
+
+def test_times_name_rows_too():
+    times = pa.array(
+        [1_700_000_000_000_000, 1_700_000_060_000_000, None], pa.timestamp("us", "UTC")
+    )
+    batch = pa.record_batch({"window_start": times, "who": ["a", "a", "a"]})
+    made = EsBulkFormat(EsBulkFormatConfig(id_columns=("window_start", "who")))
+    made.bind(batch.schema)
+    actions = [json.loads(line) for line in bytes(made.encode(batch).data).splitlines()[::2]]
+    first, second, none = (action["create"].get("_id") for action in actions)
+    assert first != second
+    assert first.startswith("1700000000000000-")
+    assert none is None

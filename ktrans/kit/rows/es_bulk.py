@@ -84,7 +84,7 @@ def slots(template: str) -> list[tuple[str, str | None, str]]:
 class EsBulkFormat(TextFormat[EsBulkFormatConfig]):
     """Two lines for each row: the action with its index, then the document, as in JSON lines.
 
-    The id is a hash of each text among the id columns and the digits of each number. A row where
+    The id is a hash of each text among the id columns and the digits of each number or time. A row where
     one of them is null has no id, and is stored again when it is sent again.
     """
 
@@ -100,9 +100,9 @@ class EsBulkFormat(TextFormat[EsBulkFormatConfig]):
         check_json(schema)
         for name in self.config.id_columns:
             kind = _kind(schema, name, "id_columns")
-            if not (is_text(kind) or pa.types.is_integer(kind)):
+            if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_timestamp(kind)):
                 raise ConfigError(
-                    f"id_columns: {name!r} holds {kind}, where text or whole numbers are needed",
+                    f"id_columns: {name!r} holds {kind}, where text, whole numbers or times are needed",
                     field="id_columns",
                     code="column_type",
                 )
@@ -162,9 +162,11 @@ def _kind(schema: pa.Schema, name: str, option: str) -> pa.DataType:
 
 
 def _hashed(array: pa.Array) -> pa.Array:
-    """Return each value's part of an id: the digits of a number, a hash of a text."""
+    """Return each value's part of an id: the digits of a number or a time, a hash of a text."""
     if pa.types.is_dictionary(array.type):
         return _hashed(array.dictionary).take(array.indices)
+    if pa.types.is_timestamp(array.type):
+        array = array.cast(pa.int64())
     if pa.types.is_integer(array.type):
         return array.cast(pa.string())
     coded = as_text(array).dictionary_encode()
