@@ -18,6 +18,7 @@ import pytest
 
 from tests.services._launch import MissingServerError, find
 from tests.services.azurite import Azurite
+from tests.services.clickhouse import ClickhouseServer
 from tests.services.gcs import GcsServer
 from tests.services.influx import Influx1Server, InfluxServer
 from tests.services.kafka import KafkaBroker
@@ -43,6 +44,7 @@ _FIXTURES = {
     "influx": "influx_server",
     "influx1": "influx1_server",
     "postgres": "postgres_server",
+    "clickhouse": "clickhouse_server",
     "chromium": "chromium",
     "helm": "helm",
     "kustomize": "kustomize",
@@ -140,6 +142,12 @@ def influx1_server() -> Iterator[Influx1Server]:
 def postgres_server() -> Iterator[PostgresServer]:
     """PostgreSQL."""
     yield from _serve("postgres", PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server() -> Iterator[ClickhouseServer]:
+    """ClickHouse's engine behind HTTP."""
+    yield from _serve("clickhouse", ClickhouseServer)
 
 
 @pytest.fixture(scope="session")
