@@ -73,6 +73,7 @@ WELL_KNOWN = {
     "aws_metadata": "ktrans-aws",
     "azure_blob": "ktrans-azure",
     "delta": "ktrans-lake",
+    "clickhouse": "ktrans-clickhouse",
     "gcs": "ktrans-gcp",
     "generate": "ktrans-generate",
     "geoip": "ktrans-geoip",

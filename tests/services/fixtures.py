@@ -18,6 +18,7 @@ import pytest
 
 from tests.services._launch import MissingServerError, find
 from tests.services.azurite import Azurite
+from tests.services.clickhouse import ClickhouseServer
 from tests.services.gcs import GcsServer
 from tests.services.iceberg import IcebergCatalog
 from tests.services.influx import Influx1Server, InfluxServer
@@ -52,6 +53,7 @@ _FIXTURES = {
     "questdb": "questdb_server",
     "opensearch": "opensearch_server",
     "victorialogs": "logs_server",
+    "clickhouse": "clickhouse_server",
     "chromium": "chromium",
     "helm": "helm",
     "kustomize": "kustomize",
@@ -176,6 +178,9 @@ def opensearch_server() -> Iterator[OpenSearchServer]:
 def logs_server() -> Iterator[LogsServer]:
     """VictoriaLogs."""
     yield from _serve("victorialogs", LogsServer)
+def clickhouse_server() -> Iterator[ClickhouseServer]:
+    """ClickHouse's engine behind HTTP."""
+    yield from _serve("clickhouse", ClickhouseServer)
 
 
 @pytest.fixture(scope="session")

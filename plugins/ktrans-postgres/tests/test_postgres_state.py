@@ -278,7 +278,7 @@ def test_check_says_what_is_wrong(database, postgres_server):
         database.state(url=postgres_server.url("nowhere")).check()
     with pytest.raises(UnavailableError, match="cannot be reached"):
         database.state(url="postgresql://127.0.0.1:1").check()
-    with pytest.raises(ConfigError, match="url of the state store cannot be read"):
+    with pytest.raises(ConfigError, match="url of the database cannot be read"):
         database.state(url="postgresql://a%zz@h/b").check()
 
 
