@@ -18,7 +18,6 @@ from ktrans_gcp.pubsub_intake import Intake
 from ktrans_gcp.pubsub_publisher import _spans
 from ktrans_gcp.pubsub_puller import Batch, Puller
 from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
-from ktrans_gcp.seen_messages import SeenMessages
 
 from ktrans.api import (
     AccessError,
@@ -29,6 +28,7 @@ from ktrans.api import (
     RunError,
     UnavailableError,
 )
+from ktrans.kit.spool.seen_messages import SeenMessages
 from ktrans.kit.spool.segments import Spool
 from tests.examples import examples
 
