@@ -11,11 +11,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Iterator
 from inspect import get_annotations
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ktrans.api.errors import ConfigError
 from ktrans.api.spec import Kind
 
 
@@ -56,3 +58,7 @@ class ComponentConfig(BaseModel):
             cls.__annotations__ = {**get_annotations(cls), "type": Literal[type]}
             named = Field(type, description="Which component this is.", examples=[type])
             setattr(cls, "type", named)  # noqa: B010 - pydantic takes it as the field's default
+
+    def remarks(self) -> Iterator[ConfigError]:
+        """Yield what is valid but probably not meant so, for `validate` to warn of."""
+        yield from ()

@@ -65,8 +65,8 @@ class RunObserver(FleetObserver):
         self._status: ProcessStatus | None = None
         self._metrics: MetricsFile | None = None
         if address is not None:
+            from ktrans.kit.listen import parse_address
             from ktrans.observe.process_status import ProcessStatus
-            from ktrans.observe.status_server import parse_address
 
             self._address = parse_address(address)
             self._status = ProcessStatus(stale_after)

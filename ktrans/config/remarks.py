@@ -36,6 +36,9 @@ def remarks(model: type[BaseModel], raw: Any, path: Path_) -> Iterator[Problem]:
                 )
         elif inner is not None and isinstance(value, dict):
             yield from remarks(inner, value, (*path, name))
+        elif inner is not None and isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from remarks(inner, item, (*path, name, index))
         else:
             yield from _texts(value, (*path, name))
 

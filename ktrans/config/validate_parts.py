@@ -53,7 +53,11 @@ class SectionValidator:
         config, wrong = validate_component(self.catalogue, kind, raw, also=also)
         self.problems += [problem.below(path) for problem in wrong]
         if config is not None:
-            found = remarks(type(config), raw, path)
+            own = [
+                Problem((*path, *filter(None, [one.field])), one.code, one.message, one.hint)
+                for one in config.remarks()
+            ]
+            found = [*remarks(type(config), raw, path), *own]
             self.remarks += [remark for remark in found if not self._escaped(remark.path)]
         return config
 

@@ -34,3 +34,21 @@ EVENTS_SKIPPED = LogEvent(
     "A queue held events that announce nothing to read; they were skipped, by name.",
     LogField("messages", "integer", "The number of events."),
 )
+LISTENING = LogEvent(
+    "listening",
+    "info",
+    "A source listens for requests.",
+    LogField("port", "integer", "The port."),
+)
+REQUESTS_REFUSED = LogEvent(
+    "requests_refused",
+    "warning",
+    "Requests were refused, by status; at most one line a minute.",
+    LogField("requests", "integer", "The number of requests."),
+)
+CERTIFICATE_NOT_LOADED = LogEvent(
+    "certificate_not_loaded",
+    "warning",
+    "A changed certificate cannot be used; the old one stays in use.",
+)
+SPOOL_FAILED = LogEvent("spool_failed", "error", "The spool cannot be written any more.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import socket
 import sys
 import threading
@@ -12,17 +11,15 @@ from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from ktrans.api import UnavailableError, UsageError
+from ktrans.api import UnavailableError
+from ktrans.kit.listen import LOCAL, is_local
 from ktrans.observe import log_events
 
 if TYPE_CHECKING:
     from ktrans.observe.process_status import ProcessStatus
 
-LOCAL = "127.0.0.1"
-HIGHEST_PORT = 0xFFFF
 IDLE_SECS = 30.0
 """An idle connection is closed after this time, since it uses a thread."""
 _TEXT = "text/plain; charset=utf-8"
@@ -33,35 +30,6 @@ _SAFE = {
     "script-src 'unsafe-inline'; connect-src 'self'; img-src data:",
     "Referrer-Policy": "no-referrer",
 }
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Parse an address: `:9090` is for this machine only, `0.0.0.0:9090` for all.
-
-    Raises:
-        UsageError: it is not a valid address.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > HIGHEST_PORT:
-        raise UsageError(
-            f"{text!r} is not a valid address",
-            hint="use :9090 for this machine only, or 0.0.0.0:9090 for others to reach",
-        )
-    return host.strip("[]") or LOCAL, int(port)
-
-
-def is_local(host: str) -> bool:
-    """Return whether a host, with or without a port, can only be this machine.
-
-    A web page whose host name was made to resolve to this machine (DNS rebinding) sends that name,
-    and so gets nothing from a server that is for this machine only.
-    """
-    name = re.sub(r":[0-9]*$", "", host) if host.count(":") == 1 or "]" in host else host
-    name = name.strip("[]").lower().removesuffix(".")
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
 
 
 class StatusServer:

@@ -90,7 +90,13 @@ WELL_KNOWN = {
 }
 SOURCES = [
     *_specs("source", {"file": "Files by path and glob"}, stability="stable"),
-    *_specs("source", {"stdin": "Standard input, spooled so that it resumes"}),
+    *_specs(
+        "source",
+        {
+            "stdin": "Standard input, spooled so that it resumes",
+            "http": "Requests of services that push, spooled before they are answered",
+        },
+    ),
 ]
 DECODERS = [
     *_specs("decoder", {"auto": "Looks at each object and picks the decoder"}, stability="stable"),

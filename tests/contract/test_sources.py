@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import closing
+from http.client import HTTPConnection
 
 import pytest
 
 from ktrans.api import Context
 from ktrans.sources.file import FileSource, FileSourceConfig
+from ktrans.sources.http import HttpSource, HttpSourceConfig
 from ktrans.sources.stdin import StdinSource, StdinSourceConfig
 from ktrans.testing.contracts import SourceCase, SourceContract
 
@@ -19,6 +22,9 @@ class Case(SourceCase):
     def __init__(self, folder):
         self.context = Context(pipeline="contract", base_dir=folder)
         self.folder = folder
+
+    def close(self):
+        """Release what is open."""
 
 
 class FileCase(Case):
@@ -49,9 +55,43 @@ class StdinCase(Case):
         shutil.rmtree(self.folder / ".ktrans", ignore_errors=True)
 
 
-class TestSources(SourceContract):
-    covers = ("file", "stdin")
+class HttpCase(Case):
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.opened = []
+        self.fresh()
 
-    @pytest.fixture(params=[FileCase, StdinCase])
+    def build(self):
+        endpoints = [{"path": "/", "protocol": "ndjson"}]
+        config = HttpSourceConfig(
+            listen=":0", endpoints=endpoints, idle_timeout=0.05, segment_age=0.02
+        )
+        self.opened.append(HttpSource(config, self.context))
+        return self.opened[-1]
+
+    def next(self, source):
+        source.close()  # one process at a time has the spool
+        return self.build()
+
+    def fresh(self):
+        shutil.rmtree(self.folder / ".ktrans", ignore_errors=True)
+        for at in range(0, len(LINES), 100):  # a segment each
+            with self.build() as source:
+                source.listen(at + 1)
+                with closing(HTTPConnection("127.0.0.1", source.port)) as connection:
+                    connection.request("POST", "/", b"".join(LINES[at : at + 100]))
+                    assert connection.getresponse().status == 200
+
+    def close(self):
+        for source in self.opened:
+            source.close()
+
+
+class TestSources(SourceContract):
+    covers = ("file", "stdin", "http")
+
+    @pytest.fixture(params=[FileCase, StdinCase, HttpCase])
     def case(self, request, tmp_path):
-        return request.param(tmp_path)
+        case = request.param(tmp_path)
+        yield case
+        case.close()

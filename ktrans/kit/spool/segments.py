@@ -73,7 +73,7 @@ class Spool:
         There are two if it died between a segment and the next one of its stream, which begins
         with what had been read ahead behind the first.
         """
-        unfinished = sorted(segment for segment, ending in self._found() if ending == "open")
+        unfinished = self.unfinished()
         for segment, after in zip_longest(unfinished, unfinished[1:]):
             path = self.folder / f"{segment.stem}.open"
             if after is not None and after.stream == segment.stream:
@@ -89,11 +89,28 @@ class Spool:
             else:
                 path.unlink()
 
+    def unfinished(self) -> list[Segment]:
+        """List the segments that a killed process was writing, in their order."""
+        return sorted(segment for segment, ending in self._found() if ending == "open")
+
+    def finish_at(self, segment: Segment, size: int) -> None:
+        """Finish a segment that a killed process was writing, with its first bytes alone.
+
+        Args:
+            segment: which.
+            size: how many bytes of it count; with 0 it is removed.
+        """
+        path = self.folder / f"{segment.stem}.open"
+        if size:
+            os.truncate(path, size)
+            self._finish(path, segment)
+        else:
+            path.unlink()
+
     def discard_unfinished(self) -> None:
         """Remove what a killed process was writing, if its bytes are delivered again."""
-        for segment, ending in self._found():
-            if ending == "open":
-                (self.folder / f"{segment.stem}.open").unlink()
+        for segment in self.unfinished():
+            self.finish_at(segment, 0)
 
     def check(self) -> None:
         """Create the folder if need be.
@@ -148,10 +165,14 @@ class Spool:
         if self.folder.is_dir():
             for path in self.folder.iterdir():
                 match = _NAME.fullmatch(path.name)
-                if match:
-                    number, stream, offset, line = (int(text) for text in match.groups()[:4])
-                    segment = Segment(number, stream, offset, line, path.stat().st_size)
-                    found.append((segment, match[5]))
+                if match is None:
+                    continue
+                try:
+                    size = path.stat().st_size
+                except FileNotFoundError:
+                    continue  # it was finished or removed meanwhile
+                number, stream, offset, line = (int(text) for text in match.groups()[:4])
+                found.append((Segment(number, stream, offset, line, size), match[5]))
         return found
 
     def _finish(self, path: Path, segment: Segment) -> None:
@@ -204,6 +225,16 @@ class SegmentWriter:
         self.size += len(data)
         self.lines += data.count(b"\n")
         self.at_line_end = data.endswith(b"\n")
+
+    def sync(self) -> None:
+        """Make what was written so far durable; the segment goes on."""
+        os.fsync(self._file)
+
+    def cut(self, size: int) -> None:
+        """Take back what was written after the first `size` bytes, which end with a line end."""
+        os.ftruncate(self._file, size)
+        os.lseek(self._file, size, os.SEEK_SET)
+        self.size = self._end = size
 
     def keep_head(self, size: int) -> None:
         """Keep the first bytes of the segment as the head of the stream."""

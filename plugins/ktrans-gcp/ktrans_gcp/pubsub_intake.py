@@ -7,11 +7,11 @@ from pathlib import Path
 from ktrans.api import Context
 from ktrans.kit import log_events
 from ktrans.kit.notifications import SkippedEvents, UnknownMessageError
+from ktrans.kit.spool.seen_messages import SeenMessages
 from ktrans.kit.spool.segments import MESSAGES, Segment, Spool
 from ktrans_gcp.pubsub_puller import Batch, Puller
 from ktrans_gcp.pubsub_refused import check_logs, to_spool
 from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
-from ktrans_gcp.seen_messages import SeenMessages
 
 
 class _Gathered:

@@ -15,7 +15,6 @@ from ktrans_gcp.google_auth import GoogleConfig, credentials
 from ktrans_gcp.pubsub_intake import Intake
 from ktrans_gcp.pubsub_puller import Batch, Puller
 from ktrans_gcp.pubsub_source_config import PubsubSourceConfig
-from ktrans_gcp.seen_messages import SeenMessages
 
 from ktrans.api import (
     AccessError,
@@ -26,6 +25,7 @@ from ktrans.api import (
     RunError,
     UnavailableError,
 )
+from ktrans.kit.spool.seen_messages import SeenMessages
 from ktrans.kit.spool.segments import Spool
 
 

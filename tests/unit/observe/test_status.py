@@ -9,9 +9,10 @@ import pytest
 
 from ktrans.api import RetryableError, UnavailableError, UsageError
 from ktrans.engine.observer import Meter
+from ktrans.kit.listen import is_local, parse_address
 from ktrans.observe.graph import Edge, Graph, Node
 from ktrans.observe.process_status import ProcessStatus
-from ktrans.observe.status_server import StatusServer, is_local, parse_address
+from ktrans.observe.status_server import StatusServer
 
 GRAPH = Graph(
     "p",

@@ -51,6 +51,10 @@ class SeenMessages:
             else:
                 path.unlink()
 
+    def __contains__(self, one: str) -> bool:
+        """Return whether an id is remembered."""
+        return _key(one) in self._keys
+
     def new(self, ids: Sequence[str]) -> list[bool]:
         """Return for each id whether it is new, to this memory and among those before it."""
         if not self._limit:

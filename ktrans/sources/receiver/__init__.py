@@ -1,0 +1,1 @@
+"""The HTTP server of the `http` source: connections, protocols, and the spool that they fill."""

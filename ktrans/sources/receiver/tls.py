@@ -1,0 +1,61 @@
+"""The certificate of a server, read again when its file has changed."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from pathlib import Path
+
+from ktrans.api import ConfigError, Context
+from ktrans.kit import log_events
+
+_CHECK_SECS = 60.0
+
+
+class Tls:
+    """The certificate of a server, read again when its file has changed.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+
+    def __init__(self, certificate: Path, key: Path, client_ca: Path | None) -> None:
+        self._files = (certificate, key)
+        self._checked = time.monotonic()
+        self._changed = _changed(self._files)
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            self.context.load_cert_chain(certificate, key)
+            if client_ca is not None:
+                self.context.load_verify_locations(client_ca)
+                self.context.verify_mode = ssl.CERT_REQUIRED
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"the certificate {certificate} or its key {key} cannot be used: {error}",
+                field="tls",
+                code="bad_certificate",
+                hint="`certificate_file` has the certificate and its chain, `key_file` the private "
+                "key without a password, both as PEM",
+            ) from error
+
+    def reload(self, context: Context) -> None:
+        """Use the files as they are now for new connections, if they have changed."""
+        if time.monotonic() < self._checked + _CHECK_SECS:
+            return
+        self._checked = time.monotonic()
+        changed = _changed(self._files)
+        if changed == self._changed:
+            return
+        try:
+            self.context.load_cert_chain(*self._files)
+        except (OSError, ssl.SSLError) as error:
+            context.log.warning(
+                "http: the new certificate cannot be used, the old one stays: %s",
+                error,
+                extra={"event": log_events.CERTIFICATE_NOT_LOADED},
+            )
+        self._changed = changed
+
+
+def _changed(files: tuple[Path, Path]) -> list[int]:
+    return [path.stat().st_mtime_ns if path.exists() else 0 for path in files]
