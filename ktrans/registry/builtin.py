@@ -72,6 +72,9 @@ LOGGING_ROOMS = ("observe", "engine", "kit.state", "registry", "decoders", "kit"
 WELL_KNOWN = {
     "aws_metadata": "ktrans-aws",
     "azure_blob": "ktrans-azure",
+    "azure_metadata": "ktrans-azure",
+    "dns": "ktrans-dns",
+    "gcp_metadata": "ktrans-gcp",
     "gcs": "ktrans-gcp",
     "generate": "ktrans-generate",
     "geoip": "ktrans-geoip",
