@@ -25,6 +25,13 @@ def ktrans_components() -> list[Spec]:
             delivery="exactly_once",
         ),
         Spec(
+            kind="enricher",
+            type="azure_metadata",
+            build="ktrans_azure.azure_metadata:AzureMetadataEnricher",
+            config="ktrans_azure.azure_metadata:AzureMetadataEnricherConfig",
+            summary="Virtual machines, networks and tags of Azure addresses",
+        ),
+        Spec(
             kind="state",
             type="azure_blob",
             build="ktrans_azure.blob_state:AzureBlobState",

@@ -206,14 +206,18 @@ class Account:
             return config.sas_token.get_secret_value().lstrip("?")
         if config.identity == "anonymous":
             return None
-        from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
-
-        if config.identity == "managed":
-            credential = ManagedIdentityCredential(client_id=config.client_id)
-        else:
-            credential = DefaultAzureCredential(managed_identity_client_id=config.client_id)
+        credential = identity_credential(config.identity, config.client_id)
         self._closing.append(credential)
         return credential
+
+
+def identity_credential(identity: str, client_id: str | None) -> Any:
+    """Return the credential of an identity: `default` or `managed`."""
+    from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+
+    if identity == "managed":
+        return ManagedIdentityCredential(client_id=client_id)
+    return DefaultAzureCredential(managed_identity_client_id=client_id)
 
 
 def _transport() -> Any:

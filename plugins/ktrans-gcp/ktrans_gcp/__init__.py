@@ -40,6 +40,13 @@ def ktrans_components() -> list[Spec]:
             delivery="at_least_once",
         ),
         Spec(
+            kind="enricher",
+            type="gcp_metadata",
+            build="ktrans_gcp.gcp_metadata:GcpMetadataEnricher",
+            config="ktrans_gcp.gcp_metadata:GcpMetadataEnricherConfig",
+            summary="Instances, networks and labels of Google Cloud addresses",
+        ),
+        Spec(
             kind="state",
             type="gcs",
             build="ktrans_gcp.gcs_state:GcsState",

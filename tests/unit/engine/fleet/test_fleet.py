@@ -15,7 +15,7 @@ from ktrans.config.find_files import pipeline_files
 from ktrans.config.load import load_pipeline
 from ktrans.engine.fleet.allocation import allocate_workers, worst_exit_code
 from ktrans.engine.fleet.config_watch import POLL_SECS, SETTLE_SECS, ConfigWatch
-from ktrans.engine.fleet.fingerprint import pipeline_fingerprint
+from ktrans.engine.fleet.fingerprint import pipeline_fingerprint, referenced_files
 from ktrans.engine.fleet.fleet import Fleet
 from ktrans.engine.fleet.observer import FleetObserver
 from ktrans.engine.fleet.request import FleetRequest
@@ -409,6 +409,33 @@ def test_a_changed_table_is_a_change(write, catalogue, tmp_path):
     assert pipeline_fingerprint(load_pipeline(path, catalogue)) == before
     (tmp_path / "net.csv").write_text("cidr,name\n10.0.0.0/8,office\n")
     assert pipeline_fingerprint(load_pipeline(path, catalogue)) != before
+
+
+def test_a_changed_threat_list_is_a_change(write, catalogue, tmp_path):
+    (tmp_path / "drop.txt").write_text("192.0.2.0/24\n")
+    path = write("a", more="enrichers: [{type: threat_list, lists: [{name: d, file: drop.txt}]}]")
+    before = pipeline_fingerprint(load_pipeline(path, catalogue))
+    (tmp_path / "drop.txt").write_text("198.51.100.0/24\n")
+    assert pipeline_fingerprint(load_pipeline(path, catalogue)) != before
+
+
+def test_a_snapshot_that_is_added_to_a_folder_is_a_change(write, tmp_path):
+    catalogue = Catalogue(environ={"KTRANS_PLUGINS": "generate,aws"})
+    (tmp_path / "nics").mkdir()
+    path = write("a", more="enrichers: [{type: aws_metadata, snapshot: nics}]")
+    pipeline = load_pipeline(path, catalogue)
+    before = pipeline_fingerprint(pipeline)
+    watch = ConfigWatch([path], clock := Clock())
+    watch.loaded([*referenced_files(pipeline)], time.time_ns())
+    (tmp_path / "nics" / "20261105.json").write_text("{")
+    assert pipeline_fingerprint(load_pipeline(path, catalogue)) != before
+    clock.now += 2
+    assert not watch.due(asked=False)
+    (tmp_path / "nics" / "20261105.json").write_text("{}")  # it is still being written
+    clock.now += 2
+    assert not watch.due(asked=False)
+    clock.now += 2
+    assert watch.due(asked=False)
 
 
 # -- watching -----------------------------------------------------------------------------------
