@@ -72,9 +72,9 @@ LOGGING_ROOMS = ("observe", "engine", "kit.state", "registry", "decoders", "kit"
 WELL_KNOWN = {
     "aws_metadata": "ktrans-aws",
     "azure_blob": "ktrans-azure",
-    "delta": "ktrans-lake",
-    "clickhouse": "ktrans-clickhouse",
     "azure_metadata": "ktrans-azure",
+    "clickhouse": "ktrans-clickhouse",
+    "delta": "ktrans-lake",
     "dns": "ktrans-dns",
     "gcp_metadata": "ktrans-gcp",
     "gcs": "ktrans-gcp",

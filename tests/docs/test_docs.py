@@ -138,8 +138,8 @@ REMOTE = {
     "s3-to-prometheus.yaml",
     "azure-to-kafka.yaml",
     "gcs-to-s3.yaml",
+    "elasticsearch.yaml",
 }
-REMOTE = {"s3-to-influxdb.yaml", "azure-to-kafka.yaml", "gcs-to-s3.yaml", "elasticsearch.yaml"}
 """They run in the integration tests, on servers."""
 
 

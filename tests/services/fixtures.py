@@ -169,6 +169,9 @@ def prometheus_server() -> Iterator[PrometheusServer]:
 def questdb_server() -> Iterator[QuestdbServer]:
     """QuestDB."""
     yield from _serve("questdb", QuestdbServer)
+
+
+@pytest.fixture(scope="session")
 def opensearch_server() -> Iterator[OpenSearchServer]:
     """OpenSearch."""
     yield from _serve("opensearch", OpenSearchServer)
@@ -178,6 +181,9 @@ def opensearch_server() -> Iterator[OpenSearchServer]:
 def logs_server() -> Iterator[LogsServer]:
     """VictoriaLogs."""
     yield from _serve("victorialogs", LogsServer)
+
+
+@pytest.fixture(scope="session")
 def clickhouse_server() -> Iterator[ClickhouseServer]:
     """ClickHouse's engine behind HTTP."""
     yield from _serve("clickhouse", ClickhouseServer)

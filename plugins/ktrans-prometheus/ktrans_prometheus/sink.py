@@ -91,8 +91,9 @@ class PrometheusSink(HttpSink[PrometheusSinkConfig]):
         """
         self.names = names_of(schema, self.config)
 
-    def headers(self) -> Mapping[str, str]:
+    def headers(self, body: bytes) -> Mapping[str, str]:
         """Return the headers of the protocol."""
+        del body
         return {"Content-Encoding": "snappy", "X-Prometheus-Remote-Write-Version": "0.1.0"}
 
     def pieces(self, batch: pa.RecordBatch) -> list[Piece]:
@@ -117,7 +118,7 @@ class PrometheusSink(HttpSink[PrometheusSinkConfig]):
 
     def check(self) -> None:
         """Check that the server takes remote writes, by one without samples."""
-        headers = {"Content-Type": self.content_type, **self.headers()}
+        headers = {"Content-Type": self.content_type, **self.headers(b"")}
         try:
             answer = self.client.request("POST", self.url, compressed(b""), headers)
         except RetryableError as error:
