@@ -1,6 +1,6 @@
 """Writes the reference pages from the code: `python docs/site/reference.py`; a test compares.
 
-`python docs/site/reference.py NAME` prints one page instead: configuration, flow-schema, mapping,
+`python docs/site/reference.py NAME` prints one page instead: catalogue, configuration, flow-schema, mapping,
 expressions, errors or options.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from catalogue_page import catalogue_page
 from expressions_page import expressions_page
 from mapping_page import mapping_page
 from options_page import options_page
@@ -263,6 +264,7 @@ def _errors(catalogue: Catalogue) -> Iterator[str]:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "catalogue": lambda: catalogue_page(first_party()),
     "configuration": lambda: configuration_page(first_party()),
     "flow-schema": flow_page,
     "mapping": mapping_page,

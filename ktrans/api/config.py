@@ -28,6 +28,8 @@ class ComponentConfig(BaseModel):
 
     A field that holds another component (a sink's `format`) is annotated `ComponentConfig` and
     listed in `nested` with that component's kind; the loader validates it first.
+
+    The catalogue shows `example`, which has to be valid, and the first examples of required options.
     """
 
     model_config = ConfigDict(
@@ -39,6 +41,7 @@ class ComponentConfig(BaseModel):
     )
 
     nested: ClassVar[dict[str, Kind]] = {}
+    example: ClassVar[dict[str, Any]] = {}
 
     type: str = Field("", min_length=1, description="Which component this is.")
 

@@ -97,13 +97,13 @@ def _json(found: Catalogue, spec: Spec) -> dict[str, Any]:
 
 
 def _one(found: Catalogue, kind: Kind, name: str, *, as_json: bool) -> None:
-    from ktrans.registry.options import list_options
+    from ktrans.registry.options import example_of, list_options, yaml_text
 
     spec = found.spec(kind, name)
     model = found.model(kind, name)
     listed = list_options(model, model.nested)
     if as_json:
-        show_json({**_json(found, spec), "options": listed})
+        show_json({**_json(found, spec), "example": example_of(model), "options": listed})
         return
     plugin = found.origin(kind, name)
     click.echo(f"{click.style(f'{kind} {name}', bold=True)}: {spec.summary}")
@@ -111,6 +111,7 @@ def _one(found: Catalogue, kind: Kind, name: str, *, as_json: bool) -> None:
     if spec.delivery:
         facts.insert(1, spec.delivery.replace("_", " "))
     click.echo(f"{', '.join(facts)}\n")
+    click.echo(f"  {yaml_text(example_of(model))}\n")
     if not listed:
         click.echo("It has no options.")
     for option in listed:

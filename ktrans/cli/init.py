@@ -13,8 +13,10 @@ import click
 from ktrans.cli.pipelines import catalogue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ktrans.registry.catalogue import Catalogue
-    from ktrans.tools.new_pipeline import Section
+    from ktrans.tools.places import Section
 
 SAMPLED = 20
 
@@ -33,18 +35,26 @@ def command(
     """Write a pipeline file with comments, and the JSON Schema of pipeline files for editors.
 
     A PLACE is a path, s3://bucket/prefix, gs://bucket/prefix, az://account/container/prefix,
-    kafka://host:9092/topic, http(s)://host:8086 (InfluxDB, for --to), or - for a pipe. Missing
-    options are asked for on a terminal. The decoder is chosen from a sample of local logs.
+    kafka://host:9092/topic, or - for a pipe; for everything else TYPE+URL, such as
+    prometheus+https://host/api/v1/write, or TYPE: alone, such as postgres:, to fill in. `ktrans components`
+    lists the types. Missing options are asked for on a terminal. The decoder is chosen from a sample of
+    local logs. For time-series databases the file has a rollup.
     """
     from ktrans.api import UsageError
-    from ktrans.tools.new_pipeline import pipeline_text, sink_at, source_at
+    from ktrans.tools.new_pipeline import pipeline_text
+    from ktrans.tools.places import sink_at, source_at
 
     if output.exists() and not force:
         raise UsageError(f"{output} exists already", hint="choose another name, or use --force")
-    origin = origin or _ask("Where are the logs?", "logs/", "--from")
-    targets = targets or (_ask("Where should the rows go?", "lake/", "--to"),)
     found = catalogue()
-    source, sinks = source_at(origin), [sink_at(target) for target in targets]
+    if origin is not None:
+        source = source_at(origin, found)
+    else:
+        origin, source = _ask("Where are the logs?", "logs/", "--from", source_at, found)
+    if targets:
+        sinks = [sink_at(target, found) for target in targets]
+    else:
+        sinks = [_ask("Where should the rows go?", "lake/", "--to", sink_at, found)[1]]
     decoder, seen = _sample_decoder(origin, output, found)
     text = pipeline_text(name or _name_from(output), source, sinks, decoder, seen)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -55,14 +65,26 @@ def command(
     _validate(output, found)
 
 
-def _ask(question: str, default: str, option: str) -> str:
-    from ktrans.api import UsageError
+def _ask(
+    question: str,
+    default: str,
+    option: str,
+    at: Callable[[str, Catalogue], Section],
+    found: Catalogue,
+) -> tuple[str, Section]:
+    """Ask for a place until there is a source or sink for it; return both."""
+    from ktrans.api import KtransError, UsageError
 
     if not sys.stdin.isatty():
         raise UsageError(
             f"{option} is missing", hint="`ktrans init --help` lists the possible values"
         )
-    return str(click.prompt(question, default=default))
+    while True:
+        place = str(click.prompt(question, default=default))
+        try:
+            return place, at(place, found)
+        except KtransError as error:
+            click.echo(f"{error.message}; {error.hint}" if error.hint else error.message, err=True)
 
 
 def _name_from(output: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import pyarrow as pa
 from pydantic import Field, StringConstraints, model_validator
@@ -18,6 +18,8 @@ Name = Annotated[str, StringConstraints(min_length=1)]
 
 class SelectEnricherConfig(ComponentConfig, type="select"):
     """Keeps or drops columns by name or pattern, then renames."""
+
+    example: ClassVar[dict[str, Any]] = {"drop": ["raw"]}
 
     keep: list[Name] | None = Field(
         None,

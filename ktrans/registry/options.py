@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -11,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from ktrans.api.config import ComponentConfig
 from ktrans.api.spec import Kind
 from ktrans.kit.units import Unit
 from ktrans.registry.values import MASK
@@ -25,6 +27,8 @@ _TYPE_NAMES: dict[Any, str] = {
     AwareDatetime: "date and time",
     dt.date: "date",
 }
+_NO_TEXTS = {"true", "false", "yes", "no", "on", "off", "y", "n", "null"}
+"""What YAML, in one of its versions, reads as something else than text."""
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -64,6 +68,13 @@ def list_options(model: type[BaseModel], nested: dict[str, Kind] | None = None) 
             )
         )
     return sorted(found, key=lambda option: not option.required)
+
+
+def example_of(model: type[ComponentConfig]) -> dict[str, Any]:
+    """Return a short example of a component: its `type`, its `example`, and all required options."""
+    options = {option.name: option for option in list_options(model)}
+    needed = {name: option.examples[0] for name, option in options.items() if option.required}
+    return {"type": model.model_fields["type"].default, **needed, **model.example}
 
 
 def unit_of(info: FieldInfo) -> Unit | None:
@@ -112,3 +123,16 @@ def plain_value(value: Any, unit: Unit | None = None) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain_value(item) for item in value]
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def yaml_text(value: object) -> str:
+    """Return plain data as YAML on one line: as JSON, but plain words without quotes."""
+    if isinstance(value, str):
+        word = value.replace("-", "").replace("_", "")
+        plain = word.isalnum() and value[0].isalpha() and value.lower() not in _NO_TEXTS
+        return value if plain else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {yaml_text(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(yaml_text, value)) + "]"
+    return json.dumps(value)

@@ -157,7 +157,9 @@ def test_every_shipped_pipeline_runs(config, project):
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("page", ["configuration", "flow-schema", "mapping", "errors", "options"])
+@pytest.mark.parametrize(
+    "page", ["catalogue", "configuration", "flow-schema", "mapping", "errors", "options"]
+)
 def test_the_reference_pages_say_what_the_code_says(page):
     said = subprocess.run(
         [sys.executable, "docs/site/reference.py", page],

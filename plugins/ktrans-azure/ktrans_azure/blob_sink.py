@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ class AzureBlobSinkConfig(AccountConfig, ObjectSinkConfig, type="azure_blob"):
     Blobs that an interrupted run had not committed are never visible; Azure removes their blocks
     within a week.
     """
+
+    example: ClassVar[dict[str, Any]] = {"account": "myaccount"}
 
     container: str = Field(
         min_length=1, description="The container to write to; it must exist.", examples=["lake"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -51,6 +51,8 @@ class AzureBlobSourceConfig(AccountConfig, ObjectSourceConfig, type="azure_blob"
     Hour blobs of flow logs (`layout: flow_logs`) are read on while they grow. There `lookback`
     and `min_age` have no meaning.
     """
+
+    example: ClassVar[dict[str, Any]] = {"account": "myaccount"}
 
     container: str = Field(
         min_length=1,

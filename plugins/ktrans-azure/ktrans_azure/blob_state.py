@@ -5,6 +5,8 @@ Source: Microsoft Learn, "Specifying conditional headers for Blob service operat
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from pydantic import Field
 
 from ktrans.kit.state.bucket import BucketState, BucketStateConfig
@@ -14,6 +16,8 @@ from ktrans_azure.blob_container import BlobContainer
 
 class AzureBlobStateConfig(AccountConfig, BucketStateConfig, type="azure_blob"):
     """Keeps what pipelines remember in a blob container, for runs that share nothing else."""
+
+    example: ClassVar[dict[str, Any]] = {"account": "myaccount"}
 
     container: str = Field(
         min_length=1, description="The container; it must exist.", examples=["ktrans"]

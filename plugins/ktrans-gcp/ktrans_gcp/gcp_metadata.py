@@ -51,6 +51,8 @@ class GcpMetadataEnricherConfig(InventoryConfig, GoogleConfig, type="gcp_metadat
     force when a row started, or from the API when a run begins. Unknown values are null.
     """
 
+    example: ClassVar[dict[str, Any]] = {"projects": ["my-project"]}
+
     projects: list[str] = Field(
         default=[],
         description="Projects to ask, without `snapshot`.",

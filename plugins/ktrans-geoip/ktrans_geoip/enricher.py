@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,8 @@ class GeoipEnricherConfig(ComponentConfig, type="geoip"):
 
     Addresses that are not globally routed (private, shared, loopback and the like) get null.
     """
+
+    example: ClassVar[dict[str, Any]] = {"country": "GeoLite2-Country.mmdb"}
 
     city: str | None = Field(
         None,

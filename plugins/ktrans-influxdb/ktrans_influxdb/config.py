@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -22,6 +22,12 @@ _OPTIONS = {
 
 class InfluxdbSinkConfig(InfluxFormatConfig, type="influxdb"):
     """Options of the `influxdb` sink; tags, fields and time as in the format `influx`."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "org": "net",
+        "bucket": "flows",
+        "token": "${env:INFLUX_TOKEN}",
+    }
 
     url: str = Field(
         description="URL of the server, without the path of its API.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,8 @@ NAME = r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$"
 
 class PostgresSinkConfig(TableSinkConfig, PostgresOptions, type="postgres"):
     """Adds rows to a table of PostgreSQL or TimescaleDB."""
+
+    example: ClassVar[dict[str, Any]] = {"url": "postgresql://ktrans@db.example/flows"}
 
     schema_name: str = Field(
         "public",

@@ -1,7 +1,12 @@
 """`ktrans init`: what it writes validates, whatever the places are."""
 
+import contextlib
 import json
+import os
+import pty
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ from ruamel.yaml import YAML
 
 from ktrans.api import UsageError
 from ktrans.cli.root import cli
+from ktrans.registry.catalogue import first_party
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -56,7 +62,8 @@ def test_sources_by_their_address(tmp_path, origin, source):
         ("gs://lake", "gcs"),
         ("az://acct/lake/flows", "azure_blob"),
         ("kafka://b:9092/flows", "kafka"),
-        ("https://influx.example:8086/my-org", "influxdb"),
+        ("influxdb+https://influx.example:8086", "influxdb"),
+        ("postgresql://ktrans@db/flows", "postgres"),
         ("lake/", "file"),
         ("-", "stdout"),
     ],
@@ -65,6 +72,63 @@ def test_sinks_by_their_address(tmp_path, goal, kind):
     path = tmp_path / "p.yaml"
     assert "it is valid" in ran("init", path, "--from", "logs/", "--to", goal)
     assert [sink["type"] for sink in written(path)["sinks"]] == [kind]
+
+
+CATALOGUE = first_party()
+TYPES = [(kind, spec.type) for kind in ("source", "sink") for spec in CATALOGUE.specs(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name"), TYPES, ids="-".join)
+def test_every_source_and_sink_can_be_named_by_its_type(tmp_path, kind, name):
+    path = tmp_path / "p.yaml"
+    places = {"--from": "logs/", "--to": "lake/"}
+    places["--from" if kind == "source" else "--to"] = f"{name}:"
+    said = ran("init", path, *(word for pair in places.items() for word in pair))
+    assert "it is valid" in said
+    tree = written(path)
+    assert name in {tree["source"]["type"], *(sink["type"] for sink in tree["sinks"])}
+    text = path.read_text()
+    assert text.count("${env:") == text.count(":-set-me}")
+
+
+@pytest.mark.parametrize(
+    ("place", "emit"),
+    [("prometheus+http://h:9090/api/v1/write", "closed"), ("influxdb+http://h:8086", "running")],
+)
+def test_time_series_databases_get_totals(tmp_path, place, emit):
+    path = tmp_path / "p.yaml"
+    ran("init", path, "--from", "logs/", "--to", place)
+    (rollup,) = written(path)["enrichers"]
+    assert (rollup["type"], rollup["emit"]) == ("rollup", emit)
+    with pytest.raises(UsageError, match="a pipeline each"):
+        ran("init", "--force", path, "--from", "logs/", "--to", place, "--to", "lake/")
+
+
+def test_what_cannot_be_is_asked_again(tmp_path):
+    """On a real terminal, as a person sees it."""
+    answers = ["ftp://host/logs", "logs/", "https://host:9200", "elasticsearch+https://host:9200"]
+    lead, follow = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ktrans", "init", "p.yaml"],
+        cwd=tmp_path,
+        stdin=follow,
+        stdout=follow,
+        stderr=follow,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    os.close(follow)
+    os.write(lead, "".join(f"{answer}\n" for answer in answers).encode())
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of the terminal
+        while more := os.read(lead, 4096):
+            shown += more
+    os.close(lead)
+    assert process.wait() == 0, shown
+    assert shown.count(b"Where are the logs?") == shown.count(b"should the rows go?") == 2
+    assert b"say which one" in shown
+    assert written(tmp_path / "p.yaml")["sinks"] == [
+        {"type": "elasticsearch", "url": "https://host:9200"}
+    ]
 
 
 def test_the_decoder_is_chosen_by_a_look_at_the_logs(tmp_path):

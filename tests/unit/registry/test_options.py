@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import Field
+from ruamel.yaml import YAML
 
 from ktrans.api import ComponentConfig
+from ktrans.api.spec import KINDS
 from ktrans.kit.units import Duration, Size
-from ktrans.registry.options import list_options, type_name
+from ktrans.registry.catalogue import first_party
+from ktrans.registry.options import example_of, list_options, type_name, yaml_text
 
 
 class Config(ComponentConfig):
@@ -17,6 +22,31 @@ class Config(ComponentConfig):
     wait: Duration | None = Field(None, description="How long.", examples=[90])
     path: str = Field(description="Where.", examples=["out/"])
     format: ComponentConfig | None = Field(None, description="How.")
+
+
+CATALOGUE = first_party()
+TYPES = [(kind, spec.type) for kind in KINDS for spec in CATALOGUE.specs(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name"), TYPES, ids="-".join)
+def test_the_example_of_every_component_is_valid(kind, name):
+    example = YAML(typ="safe").load(yaml_text(example_of(CATALOGUE.model(kind, name))))
+    assert CATALOGUE.config(kind, example).type == name
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text(st.characters(categories=["L", "N", "P"])),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.from_regex(r"[a-z]+x", fullmatch=True), inner)
+        ),
+    )
+)
+def test_plain_data_as_yaml_is_read_as_it_was(value):
+    assert YAML(typ="safe").load(yaml_text(value)) == value
 
 
 @pytest.mark.parametrize(
