@@ -23,8 +23,8 @@ class IcebergCatalog:
 
         def command(ports: Sequence[int], folder: Path) -> list[str]:
             return [
-                *("env", f"REST_PORT={ports[0]}"),
-                *("CATALOG_CATALOG__IMPL=org.apache.iceberg.jdbc.JdbcCatalog",),
+                *("env", f"CATALOG_REST_PORT={ports[0]}"),
+                "CATALOG_CATALOG__IMPL=org.apache.iceberg.jdbc.JdbcCatalog",
                 f"CATALOG_URI=jdbc:sqlite:file:{folder}/catalog.db",
                 f"CATALOG_WAREHOUSE=file://{folder}/warehouse",
                 *(java, *_MEMORY, _LOGGING, "-cp", f"{jars}/*"),
