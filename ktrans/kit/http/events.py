@@ -71,7 +71,7 @@ class EventTimes:
                 break
             micros = _compute.coalesce(micros, _micros(batch.column(name), name))
         if unit == "s":
-            return _compute.divide(micros.cast(pa.float64()), float(_US["s"]))
+            return _compute.divide(micros.cast(pa.float64(), safe=False), float(_US["s"]))
         if unit == "ms":
             return _compute.divide(micros, pa.scalar(_US["ms"], pa.int64()))
         limit = np.iinfo(np.int64).max // 1000
