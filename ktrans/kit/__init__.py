@@ -7,7 +7,7 @@ them.
 |---|---|
 | `columns` | checks of columns, distinct values, adding and replacing columns |
 | `flow`, `flow_rules` | the flow schema and its types; rules about servers, scopes and capture points |
-| `rows` | rows as text by columns: JSON, InfluxDB line protocol |
+| `rows` | rows as text by columns: JSON, bulk requests, InfluxDB line protocol; Protocol Buffers |
 | `text` | decompression, lines, carriers of log lines |
 | `stage_option`, `row_stage`, `bucket_stage` | where sinks keep rows until the commit: a folder or a bucket |
 | `messages` | sinks of messages: encoding, requests, retrying the failed part |

@@ -183,7 +183,14 @@ SINKS = [
     ),
     *_specs(
         "sink",
-        {"http": "Requests of JSON, CSV or other text to any HTTP API"},
+        {
+            "datadog": "Logs for Datadog",
+            "http": "Requests of JSON, CSV or other text to any HTTP API",
+            "loki": "Log lines for Grafana Loki, VictoriaLogs and other takers of its push API",
+            "new_relic": "Logs for New Relic",
+            "otlp": "Logs and metrics for OpenTelemetry collectors and stores, by OTLP over HTTP",
+            "splunk_hec": "Events for Splunk's HTTP Event Collector",
+        },
         delivery="at_least_once",
     ),
 ]

@@ -110,6 +110,7 @@ class ElasticsearchSink(HttpSink[ElasticsearchSinkConfig]):
     """Sends bulk requests; each document has an answer of its own."""
 
     content_type = "application/x-ndjson"
+    probe = b"\n"
 
     def __init__(self, config: ElasticsearchSinkConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
@@ -150,9 +151,7 @@ class ElasticsearchSink(HttpSink[ElasticsearchSinkConfig]):
 
     def check(self) -> None:
         """Check that the cluster takes bulk requests, and documents of this user."""
-        answer = self.ask("POST", self.url, b"\n", {"Content-Type": self.content_type})
-        if answer.status not in {200, 400}:  # 400: a request without documents
-            raise as_error(error_of(answer, self.where))
+        super().check()
         names = "".join(f"{text}*" if slot else text for text, slot, _ in slots(self.config.index))
         privilege = "create_doc" if self.config.action == "create" else "index"
         asked = {"index": [{"names": [names], "privileges": [privilege]}]}

@@ -3,7 +3,9 @@
 import json
 from typing import ClassVar
 
+import pyarrow as pa
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from ktrans.api import Context
 from ktrans.testing.contracts import SinkCase, SinkContract
@@ -12,10 +14,19 @@ from ktrans.testing.http_stub import HttpStub
 from tests.contract.test_sinks import TinyRegistry
 
 
+def timed(batch):
+    times = pa.array([1_767_225_600] * batch.num_rows, pa.timestamp("s", "UTC"))
+    return batch.append_column("end_time", times)
+
+
 class StubCase(SinkCase):
-    """A server that keeps rows; rows may arrive more than once, and are shown once."""
+    """A server that keeps rows; rows may arrive more than once, and are shown once.
+
+    If it is `timed`, rows get the time that events need.
+    """
 
     stages = False
+    timed = False
     options: ClassVar = {}
 
     def __init__(self, stub, folder):
@@ -28,7 +39,19 @@ class StubCase(SinkCase):
         context = Context(pipeline, name, base_dir=self.folder, registry=registry)
         raw = {"url": self.stub.url, **self.options, "batch_rows": 50}
         sink = registry.build("sink", registry.config("sink", raw), context)
-        sink.bind(SCHEMA)
+        if not self.timed:
+            sink.bind(SCHEMA)
+            return sink
+        sink.bind(timed(pa.RecordBatch.from_pylist([], SCHEMA)).schema)
+        make = sink.writer
+
+        def writer(task):
+            made = make(task)
+            encode = made.encode
+            made.encode = lambda batch: encode(timed(batch))
+            return made
+
+        sink.writer = writer
         return sink
 
     def answer(self, request):
@@ -101,3 +124,89 @@ class TestElasticsearchSink(SinkContract):
     @pytest.fixture
     def case(self, stub, tmp_path):
         return ElasticsearchCase(stub, tmp_path)
+
+
+class SplunkCase(StubCase):
+    timed = True
+    options: ClassVar = {"type": "splunk_hec", "token": "hush-hush"}
+
+    def answer(self, request):
+        self.kept += [event["event"]["n"] for event in request.json_lines()]
+        return 200, {}, b'{"text": "Success", "code": 0}'
+
+
+class TestSplunkHecSink(SinkContract):
+    covers = ("splunk_hec",)
+
+    @pytest.fixture
+    def case(self, stub, tmp_path):
+        return SplunkCase(stub, tmp_path)
+
+
+class LokiCase(StubCase):
+    timed = True
+    options: ClassVar = {"type": "loki", "label_columns": ["account"]}
+
+    def rows_in(self, request):
+        streams = request.json()["streams"]
+        return [json.loads(value[1])["n"] for stream in streams for value in stream["values"]]
+
+
+class TestLokiSink(SinkContract):
+    covers = ("loki",)
+
+    @pytest.fixture
+    def case(self, stub, tmp_path):
+        return LokiCase(stub, tmp_path)
+
+
+class DatadogCase(StubCase):
+    timed = True
+    options: ClassVar = {"type": "datadog", "api_key": "hush-hush"}
+
+    def rows_in(self, request):
+        return [json.loads(log["message"])["n"] for log in request.json()]
+
+
+class TestDatadogSink(SinkContract):
+    covers = ("datadog",)
+
+    @pytest.fixture
+    def case(self, stub, tmp_path):
+        return DatadogCase(stub, tmp_path)
+
+
+class NewRelicCase(StubCase):
+    timed = True
+    options: ClassVar = {"type": "new_relic", "license_key": "hush-hush"}
+
+    def rows_in(self, request):
+        return [log["attributes"]["n"] for log in request.json()[0]["logs"]]
+
+
+class TestNewRelicSink(SinkContract):
+    covers = ("new_relic",)
+
+    @pytest.fixture
+    def case(self, stub, tmp_path):
+        return NewRelicCase(stub, tmp_path)
+
+
+class OtlpCase(StubCase):
+    timed = True
+    options: ClassVar = {"type": "otlp"}
+
+    def answer(self, request):
+        for block in ExportLogsServiceRequest.FromString(request.body).resource_logs:
+            for record in block.scope_logs[0].log_records:
+                found = {each.key: each.value for each in record.attributes}
+                self.kept.append(found["n"].int_value)
+        return 200, {}, b""
+
+
+class TestOtlpSink(SinkContract):
+    covers = ("otlp",)
+
+    @pytest.fixture
+    def case(self, stub, tmp_path):
+        return OtlpCase(stub, tmp_path)

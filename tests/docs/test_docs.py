@@ -134,11 +134,9 @@ def test_every_command_that_is_only_shown_has_verbs_and_options_that_exist(line)
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 REMOTE = {
-    "s3-to-influxdb.yaml",
-    "s3-to-prometheus.yaml",
-    "azure-to-kafka.yaml",
-    "gcs-to-s3.yaml",
-    "elasticsearch.yaml",
+    *("s3-to-influxdb.yaml", "s3-to-prometheus.yaml", "azure-to-kafka.yaml", "gcs-to-s3.yaml"),
+    *("elasticsearch.yaml", "loki.yaml", "splunk.yaml", "datadog.yaml", "new-relic.yaml"),
+    "otlp.yaml",
 }
 """They run in the integration tests, on servers."""
 

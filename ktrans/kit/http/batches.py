@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 _compute: Any = pc
 _TEXT = "\0text"
-"""The column of a batch, a table of rows, that has the text of each row."""
+"""The column of a batch, a table of rows, that has the text of each row as bytes."""
 
 
 def with_texts(rows: pa.RecordBatch, texts: pa.Array) -> pa.Table:
@@ -29,6 +29,25 @@ def text_of(batch: pa.Table) -> bytes:
             if data is not None:
                 found.append(memoryview(data)[bounds[0] : bounds[len(chunk)]])
     return b"".join(found)
+
+
+def groups_of(
+    batch: pa.Table, keys: pa.Array, order: np.ndarray | None = None
+) -> Iterator[tuple[Any, pa.Table]]:
+    """Yield each distinct key with its rows, in the order of the rows or by `order`.
+
+    Args:
+        batch: the rows.
+        keys: the key of each row, without nulls.
+        order: what the rows of a key are sorted by, for each row.
+    """
+    coded = keys.dictionary_encode()
+    codes = np.asarray(coded.indices)
+    sorting = np.argsort(codes, kind="stable") if order is None else np.lexsort((order, codes))
+    rows = batch.take(pa.array(sorting))
+    bounds = np.concatenate(([0], np.cumsum(np.bincount(codes, minlength=len(coded.dictionary)))))
+    for number, key in enumerate(coded.dictionary.to_pylist()):
+        yield key, rows.slice(bounds[number], bounds[number + 1] - bounds[number])
 
 
 def rows_of(batch: pa.Table) -> list[pa.RecordBatch]:

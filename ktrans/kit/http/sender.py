@@ -117,6 +117,10 @@ class Sender:
         left = batch
 
         def once() -> None:
+            while left.num_rows:
+                step()
+
+        def step() -> None:
             nonlocal left
             if self._aborted.is_set():
                 raise InterruptedRunError("the task was aborted")
@@ -129,6 +133,8 @@ class Sender:
                 self.bytes += size
             if outcome.error is not None and left.num_rows:
                 raise outcome.error
+            if left.num_rows == sent.num_rows:
+                raise RunError("the server neither accepts nor refuses rows", code="refused")
 
         retry = Retry(None, self._retry_timeout, FIRST_WAIT_SECS, _MAX_WAIT_SECS)
         with_retries(once, retry, sleep=self._sleep, health=self._context.health)

@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from ktrans.api import (
     AccessError,
+    ConfigError,
     Context,
     Dataset,
     EpochId,
@@ -66,6 +67,7 @@ class HttpSink(Sink[H]):
         tail: what it ends with.
         between: how many bytes at the end of a row separate it from the next one: the last row's
             are left out.
+        probe: a body without rows that the API takes, or refuses without harm, for `check`.
     """
 
     method: str = "POST"
@@ -73,6 +75,7 @@ class HttpSink(Sink[H]):
     head: bytes = b""
     tail: bytes = b""
     between: int = 0
+    probe: bytes | None = None
 
     stages: Reach = "anywhere"
 
@@ -85,9 +88,13 @@ class HttpSink(Sink[H]):
     def url(self) -> str:
         """The address of requests with rows."""
 
-    @abc.abstractmethod
     def pieces(self, batch: pa.RecordBatch) -> list[Piece]:
         """Return the pieces of each row's text, with what ends or separates it. Pure; any thread."""
+        raise NotImplementedError
+
+    def texts(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        """Return each row's text or bytes as consecutive arrays; override it to do without `pieces`."""
+        return texts_of(batch, self.pieces)
 
     @cached_property
     def client(self) -> HttpClient:
@@ -134,8 +141,17 @@ class HttpSink(Sink[H]):
         return self.judge(answer, batch.num_rows), len(body)
 
     def check(self) -> None:
-        """Check that a server answers at the address, and does not refuse the credentials."""
-        self.ask("HEAD", self.url)
+        """Check that the server answers, and does not refuse the credentials or the address.
+
+        It is sent the `probe` as rows would be; without one nothing but a HEAD request.
+        """
+        if self.probe is None:
+            self.ask("HEAD", self.url)
+            return
+        headers = {"Content-Type": self.content_type, **self.headers(self.probe)}
+        error = error_of(self.ask(self.method, self.url, self.probe, headers), self.where)
+        if isinstance(error, ConfigError):
+            raise error
 
     def ask(
         self,
@@ -202,7 +218,7 @@ class _HttpWriter(Writer):
 
     def encode(self, batch: pa.RecordBatch) -> list[pa.Table]:
         encoded, first = [], 0
-        for texts in texts_of(batch, self._sink.pieces):
+        for texts in self._sink.texts(batch):
             encoded.append(with_texts(batch.slice(first, len(texts)), texts))
             first += len(texts)
         return encoded

@@ -37,7 +37,7 @@ from tests.examples import examples
 WITH_EXAMPLES = [
     *("ktrans.kit.objects.source", "ktrans.kit.objects.sink"),
     *(f"ktrans.testing.{name}" for name in ("arrow", "clock", "http_stub", "rejects")),
-    "ktrans.kit.http.answers",
+    *("ktrans.kit.http.answers", "ktrans.kit.rows.protobuf"),
 ]
 
 
