@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 
 from ktrans.api import RowsError
 from ktrans.expressions.prefixes import parse_addresses
+from ktrans.flow.addresses import with_colon
 from ktrans.kit.rows.pieces import as_text
 
 _compute: Any = pc
@@ -157,6 +158,8 @@ def _harmful(texts: pa.Array, limit: Limit) -> pa.Array:
 def _no_address(texts: pa.Array, limit: Limit) -> pa.Array:
     family = parse_addresses(texts).family
     good = (family != 0) if limit.address is True else (family == limit.address)
+    if limit.address == 4:  # noqa: PLR2004 - the family; IPv4 within IPv6 is of it, but has another form
+        good[with_colon(texts)] = False
     if limit.networks:
         for index in np.flatnonzero(~good):
             good[index] = _is_network(texts[int(index)].as_py())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,17 +28,15 @@ from ktrans_clickhouse.errors import converted
 WINDOW = 10_000
 """How many inserted blocks a table that is created recognises."""
 
+BLOCK_ROWS = 1_048_449
+"""How many rows the server inserts at a time: its default."""
+
 _WINDOW_SECS = 7 * 86400
 _CONNECT_SECS = 10
 _INSERT = {
     "async_insert": 0,
     "insert_deduplicate": 1,
     "max_partitions_per_insert_block": 0,
-    # A repeated insert has to have the blocks of the first one, whatever the profile says.
-    "max_insert_threads": 1,
-    "max_insert_block_size": 1_048_449,
-    "min_insert_block_size_rows": 1_048_449,
-    "min_insert_block_size_bytes": 268_402_944,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "wait_end_of_query": 1,
 }
@@ -160,10 +159,20 @@ class ClickhouseSink(TableSink[ClickhouseSinkConfig]):
 
     def _insert(self, delivery: Delivery) -> None:
         self.ready(delivery.schema)
-        settings: dict[str, Any] = dict(_INSERT)
-        if self.config.deduplicate:
-            settings["insert_deduplication_token"] = delivery.mark
+        # A repeated insert must have the blocks of the first one, whatever the user's profile says.
+        settings: dict[str, Any] = {
+            **_INSERT,
+            "max_insert_threads": 1,
+            "max_insert_block_size": BLOCK_ROWS,
+            "min_insert_block_size_rows": BLOCK_ROWS,
+            "min_insert_block_size_bytes": 256 << 20,
+        }
+        # Without a token of its own, an insert with the rows of another one would count as repeated.
+        ours = "" if self.config.deduplicate else f"/{secrets.token_hex(8)}"
+        settings["insert_deduplication_token"] = f"{delivery.mark}{ours}"
         with self._connected() as client:
+            if "deduplicate_insert" in client.server_settings:  # replaces insert_deduplicate
+                settings["deduplicate_insert"] = "enable"
             client.raw_insert(
                 self._name,
                 column_names=[_quoted(name) for name in delivery.schema.names],

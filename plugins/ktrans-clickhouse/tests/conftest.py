@@ -64,67 +64,65 @@ class Proxy:
         self.fault = lambda number: faults[number - 1] if number <= len(faults) else None
 
 
-def handler(proxy):  # noqa: C901  # a class of several short methods
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class Handler(BaseHTTPRequestHandler):
+    """Answers for the proxy in `self.server.proxy`."""
 
-        def do_POST(self):
-            body, fault = self.body(), None
-            if "INSERT" in self.path:
-                proxy.inserts += 1
-                fault = proxy.fault(proxy.inserts)
-            if isinstance(fault, int):
-                return self.answer(fault, b"a gateway", {"Retry-After": "0"})
-            if fault == "cut body":
-                body = body[: len(body) // 2]
-            status, data, headers = self.ask(body)
-            if fault in ("cut body", "lose answer"):
-                linger = struct.pack("ii", 1, 0)
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                self.connection.shutdown(socket.SHUT_RDWR)
-                self.close_connection = True
-                return None
-            if fault == "late":
-                proxy.over.wait(5)
-            return self.answer(status, data, headers)
+    protocol_version = "HTTP/1.1"
 
-        def ask(self, body):
-            connection = HTTPConnection(urlsplit(proxy.server).netloc, timeout=60)
-            kept = {"Authorization": self.headers["Authorization"]}
-            connection.request("POST", self.path, body, kept)
-            answer = connection.getresponse()
-            data = answer.read()
-            headers = {k: v for k, v in answer.getheaders() if k.startswith("X-")}
-            connection.close()
-            return answer.status, data, headers
+    def do_POST(self):
+        body, proxy, fault = self.body(), self.server.proxy, None
+        if "INSERT" in self.path:
+            proxy.inserts += 1
+            fault = proxy.fault(proxy.inserts)
+        if isinstance(fault, int):
+            self.answer(fault, b"a gateway", {})
+            return
+        answer = self.ask(proxy.server, body[: len(body) // 2] if fault == "cut body" else body)
+        if fault == "late":
+            proxy.over.wait(2)
+        if fault in ("cut body", "lose answer"):
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+        else:
+            self.answer(*answer)
 
-        def body(self):
-            if self.headers.get("Transfer-Encoding") != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            pieces = []
-            while size := int(self.rfile.readline(), 16):
-                pieces.append(self.rfile.read(size))
-                self.rfile.readline()
+    def ask(self, server, body):
+        connection = HTTPConnection(urlsplit(server).netloc, timeout=60)
+        kept = {"Authorization": self.headers["Authorization"]}
+        connection.request("POST", self.path, body, kept)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        return answer.status, data, {k: v for k, v in answer.getheaders() if k.startswith("X-")}
+
+    def body(self):
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        pieces = []
+        while size := int(self.rfile.readline(), 16):
+            pieces.append(self.rfile.read(size))
             self.rfile.readline()
-            return b"".join(pieces)
+        self.rfile.readline()
+        return b"".join(pieces)
 
-        def answer(self, status, data, headers):
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(data))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(self, status, data, headers):
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(data))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
 
-        def log_message(self, *args):
-            pass
-
-    return Handler
+    def log_message(self, *args):
+        pass
 
 
 @pytest.fixture
 def proxy(clickhouse_server):
     proxy = Proxy(clickhouse_server.url)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(proxy))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.proxy = proxy
     server.daemon_threads = True
     server.block_on_close = False
     proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
