@@ -25,6 +25,13 @@ def ktrans_components() -> list[Spec]:
             finite=False,
         ),
         Spec(
+            kind="source",
+            type="kinesis",
+            build="ktrans_aws.kinesis_source:KinesisSource",
+            config="ktrans_aws.kinesis_config:KinesisSourceConfig",
+            summary="Records of a Kinesis data stream, each once",
+        ),
+        Spec(
             kind="enricher",
             type="aws_metadata",
             build="ktrans_aws.aws_metadata:AwsMetadataEnricher",
