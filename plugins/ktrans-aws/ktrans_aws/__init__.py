@@ -32,6 +32,13 @@ def ktrans_components() -> list[Spec]:
             summary="Records of a Kinesis data stream, each once",
         ),
         Spec(
+            kind="source",
+            type="cloudwatch_logs",
+            build="ktrans_aws.logs_source:CloudwatchLogsSource",
+            config="ktrans_aws.logs_config:CloudwatchLogsSourceConfig",
+            summary="Events of log groups of CloudWatch Logs, each once",
+        ),
+        Spec(
             kind="enricher",
             type="aws_metadata",
             build="ktrans_aws.aws_metadata:AwsMetadataEnricher",

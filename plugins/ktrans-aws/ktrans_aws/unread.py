@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ktrans.api import Memory, Split
@@ -44,19 +45,28 @@ class Pending:
         ]
 
     def followed_by(
-        self, planned: Iterable[Split], left: Iterable[Split] = ()
+        self,
+        planned: Iterable[Split],
+        left: Iterable[Split] = (),
+        *,
+        values: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+        kept: Collection[str] = (),
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what a position and the memory keep of the next plan.
 
         Args:
             planned: the splits of the plan.
             left: unread ones that are not in the plan.
+            values: what to remember of splits, beside that they were read, by key.
+            kept: keys of earlier splits to remember for longer.
         """
         planned, left = list(planned), list(left)
-        waiting = {split.key for split in [*planned, *left]}
+        waiting = {*kept, *(split.key for split in [*planned, *left])}
         remember: dict[str, Any] = {
             split.key: None for split in self.splits if split.key not in waiting
         }
-        remember |= {split.key: {"token": self.token} for split in planned}
-        kept = [split.to_json() for split in [*left, *planned]]
-        return {"pending": kept, "token": self.token}, remember
+        remember |= {
+            split.key: {"token": self.token, **values.get(split.key, {})} for split in planned
+        }
+        pending = [split.to_json() for split in [*left, *planned]]
+        return {"pending": pending, "token": self.token}, remember
