@@ -25,6 +25,20 @@ def ktrans_components() -> list[Spec]:
             finite=False,
         ),
         Spec(
+            kind="source",
+            type="kinesis",
+            build="ktrans_aws.kinesis_source:KinesisSource",
+            config="ktrans_aws.kinesis_config:KinesisSourceConfig",
+            summary="Records of a Kinesis data stream, each once",
+        ),
+        Spec(
+            kind="source",
+            type="cloudwatch_logs",
+            build="ktrans_aws.logs_source:CloudwatchLogsSource",
+            config="ktrans_aws.logs_config:CloudwatchLogsSourceConfig",
+            summary="Events of log groups of CloudWatch Logs, each once",
+        ),
+        Spec(
             kind="enricher",
             type="aws_metadata",
             build="ktrans_aws.aws_metadata:AwsMetadataEnricher",

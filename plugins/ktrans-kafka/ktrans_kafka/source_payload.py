@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
-from ktrans.api import Limits, Payload, RejectError, Split
-from ktrans.kit.text.inflate import Inflater, codec_of
+from ktrans.api import Limits, Payload, Split
+from ktrans.kit.text.values import PiecesStream, join_values, not_compressed
 from ktrans_kafka.source_clients import Readers
 from ktrans_kafka.source_position import Range
 
 Pieces = Generator[bytes, None, None]
 OnRead = Callable[[str, int, int, int], None]
 """Called with a topic, the records of a range, their bytes, and how many had no value."""
-
-_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
-"""First bytes of gzip and zstd (RFC 1952, RFC 8878), which no text begins with."""
 
 _SCHEMA_ID_BYTES = 5
 """A zero byte and the schema's id (Confluent documentation, "Formats, Serializers, and
@@ -49,30 +45,11 @@ class Framing:
             return b"", empty
         if not self.lines:
             return b"".join(kept), empty
-        data = b"\n".join(kept)
-        if any(magic in data for magic in _COMPRESSED):
-            kept = [self._inflated(value) for value in kept]
-            data = b"\n".join(kept)
-        if b"\n\n" in data:  # values that end with a line feed
-            data = b"\n".join([value.removesuffix(b"\n") for value in kept])
-        if not data.endswith(b"\n"):
-            data += b"\n"
-        return data, empty
+        return join_values(kept, self.limits), empty
 
     def begin(self, data: bytes) -> bytes:
         """Add a line feed before a first value that would make the whole stream look compressed."""
-        return b"\n" + data if self.lines and codec_of(data[:4]) != "plain" else data
-
-    def _inflated(self, value: bytes) -> bytes:
-        """Decompress a value; a damaged one is returned unchanged, for the decoder to reject."""
-        if not value.startswith(_COMPRESSED):
-            return value
-        inflater = Inflater(lambda: io.BytesIO(value), self.limits, "a record's value")
-        try:
-            data = b"".join(inflater.chunks())
-        except RejectError:
-            return value
-        return value if inflater.problem else data
+        return not_compressed(data) if self.lines else data
 
 
 def _without_schema_id(value: bytes) -> bytes:
@@ -97,7 +74,7 @@ class RangePayload(Payload):
 
     def open(self) -> BinaryIO:
         """Open the stream from the start of the range."""
-        return cast("BinaryIO", _PiecesStream(self._pieces()))
+        return cast("BinaryIO", PiecesStream(self._pieces()))
 
     def close(self) -> None:
         """Release the reader."""
@@ -148,31 +125,3 @@ class RangePayload(Payload):
             raise
         self._readers.release(reader)
         self._on_read(self._range.topic, records, size, tombstones)
-
-
-class _PiecesStream(io.RawIOBase):
-    """A stream of successive pieces of bytes."""
-
-    def __init__(self, pieces: Pieces) -> None:
-        self._pieces = pieces
-        self._piece = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._piece:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._piece = memoryview(piece)
-        count = min(len(buffer), len(self._piece))
-        buffer[:count] = self._piece[:count]
-        self._piece = self._piece[count:]
-        return count
-
-    def close(self) -> None:
-        """Release the reader."""
-        if not self.closed:
-            self._pieces.close()
-        super().close()
