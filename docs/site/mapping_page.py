@@ -88,7 +88,7 @@ def _page() -> Iterator[str]:
     yield ""
     yield "Written by `make docs` from the decoders' tables and from"
     yield "`ktrans/flow/target_schemas/`. `from` is the field of the native log, by decoder; `to` is the"
-    yield "attribute that `to_ocsf` (class 4001), `to_ecs` and `to_otel` write."
+    yield "attribute that `to_ocsf` (class 4001), `to_ecs`, `to_otel` and `to_kentik` write."
     for column in COLUMNS:
         yield ""
         yield f"## `{column.name}`"

@@ -28,7 +28,7 @@ from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 from ktrans.decoders.sampling import COUNTERS, sampling_rates, scale
 from ktrans.decoders.time_limits import TimeLimits
-from ktrans.decoders.values import coerce, explain, text_of
+from ktrans.decoders.values import NULL_TEXTS, coerce, explain, text_of
 from ktrans.flow.addresses import ip_versions
 from ktrans.flow.columns import coalesce_text, constant_text, flow_batch
 from ktrans.flow.maps import build_attrs
@@ -238,7 +238,7 @@ class RowBuilder:
                 w for w in [*envelopes, ()] if path[: len(w)] == w and len(path) > len(w)
             )
             name = ".".join(path[len(envelope) :])
-            text = text_of(column)
+            text = text_of(column, self._table.unset.get(name, NULL_TEXTS))
             fields[name] = coalesce_text(fields[name], text) if name in fields else text
         fields.update(rows.attrs)
         return build_attrs(sorted(fields.items()), rows.rows)

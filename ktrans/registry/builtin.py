@@ -120,6 +120,7 @@ DECODERS = [
     _log("hubble", "Cilium Hubble flows, JSON"),
     _log("cloudflare_network_analytics", "Cloudflare Network Analytics logs, JSON from Logpush"),
     _log("goflow2", "NetFlow, IPFIX and sFlow as JSON from goflow2"),
+    _log("ktranslate", "Flows of Kentik's KTranslate, flat_json and json"),
     _spec("decoder", f"{LOGS}.flow_json", "flow_json", "Any JSON log, by a mapping"),
     _spec("decoder", f"{LOGS}.flow_kv", "flow_kv", "Any log of key=value pairs, by a mapping"),
     _spec("decoder", f"{LOGS}.flow_csv", "flow_csv", "Any CSV log, by a mapping"),
@@ -151,6 +152,7 @@ ENRICHERS = _specs(
         "to_ocsf": "OCSF Network Activity records",
         "to_ecs": "Elastic Common Schema documents",
         "to_otel": "OpenTelemetry log records",
+        "to_kentik": "Records of Kentik's KTranslate",
     },
 )
 STABLE_FORMATS = {

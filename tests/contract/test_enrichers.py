@@ -29,6 +29,7 @@ CONFIGS = {
     "to_ocsf": {"keep": ["bytes", "packets", "source_pos"]},
     "to_ecs": {"keep": ["bytes", "packets", "source_pos"]},
     "to_otel": {"keep": ["bytes", "packets", "source_pos"]},
+    "to_kentik": {"keep": ["bytes", "packets", "source_pos"]},
 }
 
 NETWORKS = "prefix,name,site,region\n10.0.0.0/8,corp,hq,eu-1\n::/0,v6,,\n"

@@ -26,8 +26,8 @@ from tests.fuzz.targets import decoded, guarded, names
 SECONDS = float(os.environ.get("KTRANS_FUZZ_SECONDS", "0"))
 LINES = (
     "alibaba_vpc", "aws_network_firewall", "aws_tgw", "aws_vpc", "cloudflare_network_analytics",
-    "gcp_firewall", "gcp_vpc", "goflow2", "huawei_vpc", "hubble", "ktrans", "oci_vcn", "ocsf",
-    "tencent_ccn", "tencent_vpc", "flow_csv", "flow_json", "flow_kv",
+    "gcp_firewall", "gcp_vpc", "goflow2", "huawei_vpc", "hubble", "ktrans", "ktranslate", "oci_vcn",
+    "ocsf", "tencent_ccn", "tencent_vpc", "flow_csv", "flow_json", "flow_kv",
 )  # fmt: skip
 """Decoders of logs with a record a line."""
 

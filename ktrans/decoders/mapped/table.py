@@ -152,6 +152,8 @@ class Table:
         derive: fills flow columns that are computed from several values.
         rate: values that are the sampling rate; the first that is there counts.
         scale: whether counters are multiplied by the sampling rate.
+        unset: texts that stand for no value in attrs, by the name of the value; by default the empty
+            text and a dash.
         rest: whether values that no column reads are put in attrs.
         all_text: whether every value is a text.
         stored: whether records are flow rows already, whose ports and IP version stay as they are.
@@ -171,6 +173,7 @@ class Table:
     derive: Callable[[PartialRows], None] = _derive_nothing
     rate: tuple[Path, ...] = ()
     scale: bool = False
+    unset: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rest: bool = True
     all_text: bool = False
     stored: bool = False

@@ -106,8 +106,8 @@ def _floor(times: pa.Array, divisor: int) -> pa.Array:
 
 
 def seconds(view: View, attribute: Attribute) -> pa.Array:
-    """Return a time as Unix seconds, rounded down."""
-    return _floor(view.column(attribute.columns[0], TIME), 1_000_000)
+    """Return the first time as Unix seconds, rounded down."""
+    return _floor(first_time(view, attribute), 1_000_000)
 
 
 def nanos_between(view: View, attribute: Attribute) -> pa.Array:
@@ -199,8 +199,8 @@ RULES: dict[str, Callable[[View, Attribute], pa.Array]] = {
     **{
         rule.__name__: rule
         for rule in (
-            copy, constant, words, first_text, first_time, millis, nanos, nanos_between, total,
-            protocol_name, number_text,
+            copy, constant, words, first_text, first_time, seconds, millis, nanos, nanos_between,
+            total, protocol_name, number_text,
         )
     },
     "distinct": distinct_texts,

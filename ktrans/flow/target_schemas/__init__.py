@@ -1,6 +1,6 @@
-"""Where flow columns go in OCSF, the Elastic Common Schema and OpenTelemetry: one table a schema.
+"""Where flow columns go in OCSF, the Elastic Common Schema, OpenTelemetry and KTranslate: a table each.
 
-The enrichers `to_ocsf`, `to_ecs` and `to_otel` build their output from these tables, and the page
+The enrichers `to_ocsf`, `to_ecs`, `to_otel` and `to_kentik` build their output from these tables, and the page
 on mappings is printed from them.
 """
 
@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from ktrans.flow.target_schemas.attribute import Attribute
 from ktrans.flow.target_schemas.ecs import ECS
+from ktrans.flow.target_schemas.ktranslate import KTRANSLATE
 from ktrans.flow.target_schemas.ocsf import OCSF
 from ktrans.flow.target_schemas.otel import OTEL
 
-TARGETS: dict[str, tuple[Attribute, ...]] = {"OCSF": OCSF, "ECS": ECS, "OpenTelemetry": OTEL}
+TARGETS: dict[str, tuple[Attribute, ...]] = {
+    "OCSF": OCSF,
+    "ECS": ECS,
+    "OpenTelemetry": OTEL,
+    "KTranslate": tuple(each for each in KTRANSLATE if each.part != "flat"),
+}
 
 
 def attributes_from(column: str) -> dict[str, list[Attribute]]:

@@ -60,9 +60,8 @@ class Request(msgspec.Struct, frozen=True):
         found: dict[str, str] = {}
         for name, value in headers:
             found.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
-        parameters = {
-            name: values[0] for name, values in parse_qs(query, max_num_fields=64).items()
-        }
+        fields = parse_qs(query, max_num_fields=64) if query else {}
+        parameters = {name: values[0] for name, values in fields.items()}
         return cls(method.decode("latin-1"), unquote(path), parameters, found)
 
     def header(self, name: str) -> str:

@@ -33,6 +33,7 @@ LOGS: dict[str, str] = {
     "hubble": "ktrans_generate.logs.json_tools:HUBBLE",
     "cloudflare_network_analytics": "ktrans_generate.logs.json_tools:CLOUDFLARE",
     "goflow2": "ktrans_generate.logs.json_tools:GOFLOW2",
+    "ktranslate": "ktrans_generate.logs.json_tools:KTRANSLATE",
     "zeek_conn": "ktrans_generate.logs.zeek:CONN",
     "ocsf": "ktrans_generate.logs.ocsf:OCSF",
 }

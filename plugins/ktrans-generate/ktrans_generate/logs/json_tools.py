@@ -143,7 +143,28 @@ class Goflow2(JsonLog):
         ]  # fmt: skip
 
 
+class Ktranslate(JsonLog):
+    """Kentik's KTranslate, format flat_json, a record a line."""
+
+    row_bytes = 500
+
+    def parts(self, sheet: Sheet) -> Sequence[Column]:
+        """Fill the template."""
+        flows = sheet.flows
+        return [
+            '{"timestamp":', flows.end, ',"dst_as":0,"dst_geo":"","in_bytes":', sheet.octets,
+            ',"in_pkts":', flows.packets, ',"input_port":', flows.host.astype(np.int64) % 48,
+            ',"dst_addr":"', sheet.dst, '","src_addr":"', sheet.src, '","l4_dst_port":',
+            flows.dst_port, ',"l4_src_port":', flows.src_port, ',"output_port":1,"protocol":"',
+            sheet.protocol_name(), '","src_as":0,"src_geo":"","tcp_flags":', flows.flags,
+            ',"tos":0,"out_bytes":0,"out_pkts":0,"sample_rate":1,"device_id":0,"device_name":"',
+            sheet.by_host(sheet.world.vpcs), '","start_time":', flows.start, ',"end_time":',
+            flows.end, ',"eventType":"KFlow","provider":"kentik-flow-device"}',
+        ]  # fmt: skip
+
+
 AWS_NETWORK_FIREWALL = AwsNetworkFirewall()
 HUBBLE = Hubble()
 CLOUDFLARE = Cloudflare()
 GOFLOW2 = Goflow2()
+KTRANSLATE = Ktranslate()
