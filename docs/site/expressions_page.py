@@ -17,8 +17,8 @@ _HEAD = """\
 Written by `make docs` from the tables of the language; every example is evaluated by a test.
 `ktrans components function` prints the functions, `ktrans components function NAME` one of them.
 
-The enricher `filter` (`where`), the enricher `derive` (`columns`) and the `where` of a sink have
-expressions. They look like SQL and are compiled to Arrow: a text column is
+The enricher `filter` (`where`), the enricher `derive` (`columns`), the `where` of a sink and the rules of
+[`expect`](compliance.md) have expressions. They look like SQL and are compiled to Arrow: a text column is
 computed once for each distinct value. Types are checked before any data is read, and an error
 points at the place in the text. No value makes an expression fail: what has no answer is null.
 

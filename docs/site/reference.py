@@ -19,15 +19,8 @@ from options_page import options_page
 
 from ktrans.api import Enricher, Sink, Source
 from ktrans.api.spec import KINDS, Kind, Spec
-from ktrans.config.model import (
-    REJECTS_KEYS,
-    SECTIONS,
-    SINK_KEYS,
-    Case,
-    EngineSettings,
-    LimitSettings,
-    RejectLimit,
-)
+from ktrans.config.model import REJECTS_KEYS, SECTIONS, SINK_KEYS, VIOLATIONS_KEYS
+from ktrans.config.settings import Case, EngineSettings, LimitSettings, RejectLimit, Rule
 from ktrans.engine.executor_choice import ENOUGH_BYTES, ENOUGH_WORKERS
 from ktrans.flow.descriptions import describe_columns
 from ktrans.flow.schema import SCHEMA_VERSION
@@ -131,6 +124,7 @@ def _configuration(catalogue: Catalogue) -> Iterator[str]:
     yield f"Any sink, and `limit`: {REJECTS_KEYS['limit']}"
     yield ""
     yield from _table(list_options(RejectLimit))
+    yield from _expect()
     for title, model in (
         ("Limits", LimitSettings),
         ("Engine", EngineSettings),
@@ -141,6 +135,19 @@ def _configuration(catalogue: Catalogue) -> Iterator[str]:
         yield SECTIONS[title.lower()]
         yield ""
         yield from _table(list_options(model))
+
+
+def _expect() -> Iterator[str]:
+    yield "## Expect"
+    yield ""
+    yield SECTIONS["expect"].replace("compliance.md", "[compliance](compliance.md)")
+    yield ""
+    yield from _table(list_options(Rule))
+    yield "## Violations"
+    yield ""
+    yield SECTIONS["violations"]
+    yield f"Any sink, and `columns`: {VIOLATIONS_KEYS['columns']}"
+    yield ""
 
 
 def _component(catalogue: Catalogue, spec: Spec) -> Iterator[str]:

@@ -34,10 +34,11 @@ from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
-    """Exit codes of the process (BSD's sysexits, and click's 2)."""
+    """Exit codes of the process (BSD's sysexits, click's 2, and 3 for a broken rule of `expect`)."""
 
     OK = 0
     USAGE = 2
+    EXPECTATION = 3
     DATA = 65
     UNAVAILABLE = 69
     SOFTWARE = 70

@@ -22,6 +22,7 @@ EPILOG = """\b
 Exit codes:
     0  done, nothing to do, or stopped by a signal
     2  wrong usage of the command line
+    3  a rule of `expect` is broken
    65  data: objects that cannot be read, or too many rejects
    69  a host or service cannot be reached
    70  a defect: rows in and rows out do not agree, or an unexpected error
@@ -31,7 +32,7 @@ Exit codes:
   130  interrupted twice
 
 The exit code of several pipelines is the first of these that occurred:
-130, 70, 78, 77, 65, 69, 75, 0.
+130, 70, 78, 3, 77, 65, 69, 75, 0.
 
 On a terminal a run shows its progress and ends with a receipt. Elsewhere it
 prints nothing if there are no problems, which suits cron (--summary shows the

@@ -39,7 +39,10 @@ def show_receipt(
         columns = min(shutil.get_terminal_size().columns, 100)
         text = receipt_text(receipt, config, width=columns, colour=True)
         click.echo(text, err=True)  # click removes the colours if stderr is not a terminal
-    elif one_line or (warn and (receipt.ledger.rejects or receipt.ledger.refused or receipt.torn)):
+    elif one_line or (
+        warn
+        and (receipt.ledger.rejects or receipt.ledger.refused or receipt.torn or receipt.broken)
+    ):
         from ktrans.observe import receipt_text as texts
 
         click.echo(texts.one_line(receipt), err=True)

@@ -130,6 +130,8 @@ def _describe(pipeline: Pipeline, assembly: Assembly) -> dict[str, Any]:
         "stages": stages,
         "sinks": sinks,
         "rejects": pipeline.rejects.config.type,
+        "expect": [rule.name for rule in pipeline.expect],
+        "violations": pipeline.violations.config.type if pipeline.violations else None,
         "state": assembly.state.where,
         "spreads_over": found.to_json(),
     }
@@ -153,5 +155,8 @@ def _show(entry: dict[str, Any], *, connect: bool) -> None:
         delivery = _DELIVERY.get(sink["delivery"], sink["delivery"])
         where = f", where {sink['where']}" if sink["where"] else ""
         click.echo(f"    sink      {kind}: {len(sink['columns'])} columns{where}; {delivery}")
+    if entry["expect"]:
+        rules = f"{len(entry['expect'])} rule{'s' if len(entry['expect']) > 1 else ''}"
+        click.echo(f"    expect    {rules}; violations to {entry['violations']}")
     click.echo(f"    rejects   {entry['rejects']}")
     click.echo(f"    spreads   over {entry['spreads_over']['text']}")

@@ -20,11 +20,9 @@ from ktrans.config.model import (
     SECTIONS,
     SINK_KEYS,
     VERSION,
-    Case,
-    EngineSettings,
-    LimitSettings,
-    RejectLimit,
+    VIOLATIONS_KEYS,
 )
+from ktrans.config.settings import Case, EngineSettings, LimitSettings, RejectLimit, Rule
 from ktrans.registry.options import plain_value, unit_of
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ INCLUDE_ITEM: Json = {
     "required": ["include"],
     "additionalProperties": False,
 }
-WHOLE_LISTS = ("enrichers", "sinks", "tests")
+WHOLE_LISTS = ("enrichers", "sinks", "tests", "expect")
 """Lists that a profile replaces as a whole, so their items must be complete."""
 
 
@@ -64,7 +62,11 @@ def pipeline_schema(catalogue: Catalogue) -> Json:
         ]
         definitions[kind] = _one_of(f"{kind}.{name}" for name in names)
         if kind == "sink":
-            extras = {"sinks_item": _sink_keys(), "rejects": _rejects_keys(definitions)}
+            extras = {
+                "sinks_item": _sink_keys(),
+                "rejects": _rejects_keys(definitions),
+                "violations": {"columns": _columns(VIOLATIONS_KEYS["columns"])},
+            }
             for group, keys in extras.items():
                 for name in names:
                     definitions[f"{group}.{name}"] = _with(definitions[f"sink.{name}"], keys)
@@ -78,6 +80,8 @@ def pipeline_schema(catalogue: Catalogue) -> Json:
         "enrichers": {"type": "array", "items": spliced(_ref("enricher"))},
         "sinks": {"type": "array", "items": spliced(_ref("sinks_item")), "minItems": 1},
         "rejects": _ref("rejects"),
+        "expect": {"type": "array", "items": _model_schema(Rule, "expect", definitions)},
+        "violations": _ref("violations"),
         "state": _ref("state"),
         "limits": _model_schema(LimitSettings, "limits", definitions),
         "engine": _engine(definitions),
@@ -197,13 +201,17 @@ def _sink_keys() -> Json:
     return {
         "id": {**_name(), "description": SINK_KEYS["id"]},
         "where": {"type": ["string", "null"], "pattern": r"\S", "description": SINK_KEYS["where"]},
-        "columns": {
-            "type": ["array", "null"],
-            "items": {"type": "string"},
-            "minItems": 1,
-            "uniqueItems": True,
-            "description": SINK_KEYS["columns"],
-        },
+        "columns": _columns(SINK_KEYS["columns"]),
+    }
+
+
+def _columns(text: str) -> Json:
+    return {
+        "type": ["array", "null"],
+        "items": {"type": "string"},
+        "minItems": 1,
+        "uniqueItems": True,
+        "description": text,
     }
 
 
@@ -242,7 +250,7 @@ def with_pieces(sections: Json, definitions: Json) -> Json:
 
     `part.KIND` is added to the definitions for each kind that is a section.
     """
-    for kind in (*KINDS, "rejects"):
+    for kind in (*KINDS, "rejects", "violations"):
         definitions[f"part.{kind}"] = _part(kind, definitions)
     own = {"profiles", "default_profile"}
     part = {name: _loose(name, schema) for name, schema in sections.items() if name not in own}
@@ -288,7 +296,7 @@ def _loose(name: str, schema: Json) -> Json:
         loose = copy.deepcopy(schema)
         loose.pop("minItems", None)
         return loose
-    kinds = {*KINDS, "rejects"}
+    kinds = {*KINDS, "rejects", "violations"}
     if name in kinds:
         about = {"description": schema["description"]} if "description" in schema else {}
         return {**about, "anyOf": [{"$ref": f"#/$defs/part.{name}"}, {"type": "null"}]}

@@ -38,6 +38,13 @@ def shown_tree(loaded: LoadedFile) -> dict[str, Any]:
             item["columns"] = list(entry.columns)
         sinks.append({**item, **_shown(entry.config, _at(tree, "sinks", at))})
     rejects = _shown(pipeline.rejects.config, _at(tree, "rejects"))
+    expect = {}
+    if pipeline.violations is not None:
+        entry = pipeline.violations
+        sink = _shown(entry.config, _at(tree, "violations"))
+        columns = {"columns": list(entry.columns)} if entry.columns is not None else {}
+        rules = [rule.model_dump(exclude_none=True) for rule in pipeline.expect]
+        expect = {"expect": rules, "violations": {**columns, **sink}}
     return {
         "version": 1,
         "name": pipeline.name,
@@ -49,6 +56,7 @@ def shown_tree(loaded: LoadedFile) -> dict[str, Any]:
         ],
         "sinks": sinks,
         "rejects": {**rejects, "limit": _shown(pipeline.rejects.limit, None)},
+        **expect,
         "state": _shown(pipeline.state, _at(tree, "state")),
         "limits": _shown(pipeline.limits, _at(tree, "limits")),
         "engine": _shown(pipeline.engine, _at(tree, "engine")),

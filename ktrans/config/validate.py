@@ -14,7 +14,6 @@ from ktrans.api import ComponentConfig, ConfigErrors, KtransError
 from ktrans.config.find_files import folder_of
 from ktrans.config.interpolate import Interpolator
 from ktrans.config.model import (
-    AUTO,
     DEFAULT_STATE,
     NAME,
     NAME_WORDS,
@@ -22,15 +21,13 @@ from ktrans.config.model import (
     SECTIONS,
     SINK_KEYS,
     VERSION,
-    Case,
-    EngineSettings,
-    LimitSettings,
+    VIOLATIONS_KEYS,
     PartialPipeline,
     Pipeline,
-    RejectLimit,
     RejectsEntry,
     SinkEntry,
 )
+from ktrans.config.settings import AUTO, Case, EngineSettings, LimitSettings, RejectLimit, Rule
 from ktrans.config.validate_parts import M, SectionValidator
 from ktrans.registry.suggest import near
 from ktrans.registry.wording import say
@@ -81,6 +78,8 @@ class PipelineValidator(SectionValidator):
         ]
         sinks = self._sinks()
         rejects = self._rejects(name)
+        rules = self._rules()
+        violations = self._violations(name) if "expect" in self.tree else None
         state = self._state()
         limits = self._settings(LimitSettings, "limits")
         engine = self._engine()
@@ -103,6 +102,8 @@ class PipelineValidator(SectionValidator):
             enrichers=tuple(e for e in enrichers if e),
             sinks=tuple(s for s in sinks if s),
             rejects=rejects,
+            expect=rules,
+            violations=violations if rules else None,
             state=state,
             limits=limits or LimitSettings(),
             engine=engine or EngineSettings(),
@@ -168,7 +169,7 @@ class PipelineValidator(SectionValidator):
         if "sinks" in self.tree and self.tree["sinks"] == []:
             self.add(("sinks",), "missing_option", "`sinks` needs at least one sink", None)
         given = {str(raw["id"]) for raw in raws if isinstance(raw, dict) and "id" in raw}
-        taken: set[str] = {"rejects"}
+        taken: set[str] = {"rejects", "violations"}
         entries: list[SinkEntry | None] = []
         for at, raw in enumerate(raws):
             config = self.component("sink", ("sinks", at), None, SINK_KEYS)
@@ -182,10 +183,10 @@ class PipelineValidator(SectionValidator):
                 self.add(("sinks", at, "id"), "bad_name", message, None)
             elif name in taken:
                 message = f"the `id` {say(name)} is used twice"
-                hint = "ids are unique; `rejects` is reserved for the rejects"
+                hint = "ids are unique; `rejects` and `violations` are reserved"
                 self.add(("sinks", at, "id"), "duplicate_id", message, hint)
             taken.add(str(name))
-            where, columns = self._where(raw, at), self._columns(raw, at)
+            where, columns = self._where(raw, at), self._columns(raw, ("sinks", at))
             entries.append(SinkEntry(str(name), config, where, columns) if config else None)
         return entries
 
@@ -198,30 +199,59 @@ class PipelineValidator(SectionValidator):
         self.add(("sinks", at, "where"), "wrong_value", message, hint)
         return None
 
-    def _columns(self, raw: dict[str, Any], at: int) -> tuple[str, ...] | None:
+    def _columns(self, raw: dict[str, Any], path: Path_) -> tuple[str, ...] | None:
         columns = raw.get("columns")
         if columns is None:
             return None
         good = isinstance(columns, list) and columns and all(isinstance(c, str) for c in columns)
         if not good or len(set(columns)) != len(columns):
             message = "`columns` must be a list of column names, each once"
-            self.add(("sinks", at, "columns"), "wrong_value", message, None)
+            self.add((*path, "columns"), "wrong_value", message, None)
             return None
         return tuple(str(column) for column in columns)
 
     def _rejects(self, name: str) -> RejectsEntry | None:
         path: Path_ = ("rejects",)
-        raw = self.at(path)
-        if raw is None:
-            raw = {"type": "file", "path": f".ktrans/rejects/{name}/"}
-        if isinstance(raw, dict) and "format" not in raw and self._has_format(raw.get("type")):
-            raw = {**raw, "format": {"type": "jsonl"}}
-        self.tree["rejects"] = raw
+        raw = self._beside("rejects", name)
         config = self.component("sink", path, None, REJECTS_KEYS)
         limit = RejectLimit()
         if isinstance(raw, dict) and raw.get("limit") is not None:
             limit = self.model(RejectLimit, raw["limit"], (*path, "limit")) or limit
         return RejectsEntry(config, limit) if config else None
+
+    def _rules(self) -> tuple[Rule, ...]:
+        """Validate the rules of `expect`, whose names are unique."""
+        rules: list[Rule] = []
+        for at, raw in enumerate(self.items("expect")):
+            rule = self.model(Rule, raw, ("expect", at))
+            if rule is not None and rule.name in {other.name for other in rules}:
+                message = f"the `name` {say(rule.name)} is used twice"
+                self.add(("expect", at, "name"), "duplicate_id", message, None)
+            elif rule is not None:
+                rules.append(rule)
+        if not self.tree.get("expect") and self.tree.get("violations") is not None:
+            message = (
+                "`violations` is where rows go that break the rules of `expect`: there are none"
+            )
+            self.add(("violations",), "wrong_value", message, None, key=True)
+        return tuple(rules)
+
+    def _violations(self, name: str) -> SinkEntry | None:
+        path: Path_ = ("violations",)
+        raw = self._beside("violations", name)
+        config = self.component("sink", path, None, VIOLATIONS_KEYS)
+        columns = self._columns(raw, path) if isinstance(raw, dict) else None
+        return SinkEntry("violations", config, None, columns) if config else None
+
+    def _beside(self, section: str, name: str) -> Any:
+        """Return a section with a sink beside the sinks, by default JSON lines in a folder of `.ktrans`."""
+        raw = self.at((section,))
+        if raw is None:
+            raw = {"type": "file", "path": f".ktrans/{section}/{name}/"}
+        if isinstance(raw, dict) and "format" not in raw and self._has_format(raw.get("type")):
+            raw = {**raw, "format": {"type": "jsonl"}}
+        self.tree[section] = raw
+        return raw
 
     def _state(self) -> ComponentConfig | None:
         raw = self.at(("state",))
@@ -267,10 +297,12 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 _PASSED = ("decoder", "enrichers", "sinks", "rejects", "limits")
+_IF_GIVEN = ("expect", "violations")
 
 
 def _fingerprint(raw: dict[str, Any]) -> str:
     """Hash the sections that rows pass through, as written; references are not resolved."""
     parts = {key: raw.get(key) for key in _PASSED}
+    parts |= {key: raw[key] for key in _IF_GIVEN if key in raw}
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

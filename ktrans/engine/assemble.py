@@ -27,6 +27,7 @@ from ktrans.engine.bind import bind
 from ktrans.engine.config_problems import ConfigProblems
 from ktrans.engine.executor_choice import check_executor
 from ktrans.engine.log_context import ComponentLogger
+from ktrans.engine.rules import BoundRule, violation_entries
 from ktrans.registry.catalogue import Catalogue
 
 SPREADING = "processes"
@@ -120,6 +121,11 @@ class _Assembler(msgspec.Struct):
             enrichers.append((name, built))
         sinks = [self._sink(entry, "sinks", index) for index, entry in enumerate(pipeline.sinks)]
         rejects = self._sink(SinkEntry("rejects", pipeline.rejects.config), "rejects")
+        violations = []
+        for entry, names in violation_entries(pipeline):
+            if bound := self._sink(entry, "violations"):
+                bound.rules = names
+                violations.append(bound)
         state = self._component("state", pipeline.state, "state", "state")
         executor = self._executor()
         if self.problems.errors:
@@ -133,6 +139,8 @@ class _Assembler(msgspec.Struct):
             enrichers,
             [s for s in sinks if s],
             rejects,
+            [BoundRule(rule) for rule in pipeline.expect],
+            violations,
         )
         writers = [*(bound.sink for bound in result.all_sinks()), state]
         with self.problems.at("source", "source"):

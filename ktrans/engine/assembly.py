@@ -12,19 +12,24 @@ from ktrans.api import Decoder, Enricher, Executor, KtransError, Sink, Source, S
 from ktrans.api.spec import DeliveryGuarantee
 from ktrans.api.state import StateStore
 from ktrans.config.model import Pipeline, SinkEntry
+from ktrans.engine.rules import BoundRule
 
 if TYPE_CHECKING:
     from ktrans.expressions import Expression
 
 
 class BoundSink(msgspec.Struct):
-    """A sink, with the filter (`where`) and the choice of columns that the engine applies before it."""
+    """A sink, with the filter (`where`) and the choice of columns that the engine applies before it.
+
+    `rules` names the rules of `expect` whose violations it takes; None for all other sinks.
+    """
 
     entry: SinkEntry
     sink: Sink[Any]
     spec: Spec
     where: Expression | None = None
     schema: pa.Schema = msgspec.field(default_factory=lambda: pa.schema([]))
+    rules: list[str] | None = None
 
     @property
     def delivery(self) -> DeliveryGuarantee:
@@ -51,6 +56,8 @@ class Assembly(msgspec.Struct):
     enrichers: list[tuple[str, Enricher[Any]]] = msgspec.field(default_factory=list)
     sinks: list[BoundSink] = msgspec.field(default_factory=list)
     rejects: BoundSink | None = None
+    rules: list[BoundRule] = msgspec.field(default_factory=list)
+    violations: list[BoundSink] = msgspec.field(default_factory=list)
     decoder_schema: pa.Schema = msgspec.field(default_factory=lambda: pa.schema([]))
     schemas: list[tuple[str, pa.Schema]] = msgspec.field(default_factory=list)
 
@@ -80,8 +87,9 @@ class Assembly(msgspec.Struct):
         return next(wide, None)
 
     def all_sinks(self) -> list[BoundSink]:
-        """Return the sinks, and the rejects sink last."""
-        return [*self.sinks, self.rejects] if self.rejects else list(self.sinks)
+        """Return the sinks, those of violations, and the rejects sink last."""
+        sinks = [*self.sinks, *self.violations]
+        return [*sinks, self.rejects] if self.rejects else sinks
 
     def components(self) -> Iterator[tuple[str, Any]]:
         """Yield all components with their names."""

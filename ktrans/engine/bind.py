@@ -20,8 +20,9 @@ from ktrans.engine.assembly import Assembly, BoundSink
 from ktrans.engine.config_problems import ConfigProblems, key_of
 from ktrans.engine.enricher_state import check_repeated_totals, check_state_id
 from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA
+from ktrans.engine.rules import COLUMN, BoundRule, with_violation
 from ktrans.flow.schema import COUNTERS
-from ktrans.kit.columns import OptionErrors, option, require
+from ktrans.kit.columns import OptionErrors, column_exists, option, require
 
 ALWAYS = (*COUNTERS, "log_status")
 """Columns that the ledger reads, whether or not a sink needs them."""
@@ -94,7 +95,7 @@ def _bind_stages(
     assembly: Assembly, problems: ConfigProblems, wanted: Sequence[str] | None
 ) -> None:
     """Bind one stage after the other."""
-    trail = SchemaTrail(problems)
+    trail, folder = SchemaTrail(problems), assembly.pipeline.base_dir
     with problems.at("decoder", "decoder"):
         assembly.decoder_schema = assembly.decoder.schema(wanted)
         trail.schemas = [assembly.decoder_schema]
@@ -103,7 +104,11 @@ def _bind_stages(
         trail.enrich(enricher, name, "enrichers", index)
         assembly.schemas += [(name, schema) for schema in trail.schemas[:1]]
     for index, sink in enumerate(assembly.sinks):
-        trail.bind(sink_binder(sink, assembly.pipeline.base_dir), sink.entry.id, "sinks", index)
+        trail.bind(sink_binder(sink, folder), sink.entry.id, "sinks", index)
+    for index, rule in enumerate(assembly.rules):
+        trail.bind(_rule_binder(rule, folder), rule.name, "expect", index)
+    for sink in assembly.violations:
+        trail.bind(_violation_binder(sink, folder), sink.entry.id, "violations")
     assert assembly.rejects is not None
     assembly.rejects.schema = STORED_REJECT_SCHEMA
     with problems.at("rejects", "rejects"):
@@ -146,6 +151,31 @@ def sink_binder(bound: BoundSink, folder: Path) -> Callable[[pa.Schema], pa.Sche
     return bind_sink
 
 
+def _rule_binder(bound: BoundRule, folder: Path) -> Callable[[pa.Schema], pa.Schema]:
+    """Return the function that binds the condition of a rule to a schema."""
+
+    def bind_rule(schema: pa.Schema) -> pa.Schema:
+        with option("where"):
+            bound.condition = expressions.compile_expression(
+                bound.rule.where, schema, require="bool", folder=folder
+            )
+        return schema
+
+    return bind_rule
+
+
+def _violation_binder(bound: BoundSink, folder: Path) -> Callable[[pa.Schema], pa.Schema]:
+    """Return the function that binds a sink of violations to a schema."""
+    bind_sink = sink_binder(bound, folder)
+
+    def bind_violations(schema: pa.Schema) -> pa.Schema:
+        if COLUMN in schema.names:
+            raise column_exists(COLUMN, "expect")
+        return bind_sink(with_violation(schema))
+
+    return bind_violations
+
+
 def _wanted(assembly: Assembly, problems: ConfigProblems) -> Sequence[str] | None:
     """Return the columns that the decoder has to build; None means all."""
     wanted: set[str] | None = set()
@@ -158,6 +188,14 @@ def _wanted(assembly: Assembly, problems: ConfigProblems) -> Sequence[str] | Non
             if bound.entry.where is not None and wanted is not None:
                 with option("where"):
                     wanted |= expressions.columns_of(bound.entry.where)
+    for bound in assembly.violations:
+        with problems.at(bound.entry.id, "violations"):
+            needs = bound.entry.columns or bound.sink.needs()
+            wanted = None if wanted is None or needs is None else wanted | {*needs} - {COLUMN}
+    for index, rule in enumerate(assembly.rules):
+        with problems.at(rule.name, "expect", index), option("where"):
+            columns = expressions.columns_of(rule.rule.where)
+            wanted = None if wanted is None else wanted | columns
     for index, (name, enricher) in reversed([*enumerate(assembly.enrichers)]):
         with problems.at(name, "enrichers", index):
             wanted = _before(enricher, wanted)

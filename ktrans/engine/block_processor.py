@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 
 from ktrans.api import Decoded, Enricher, Refused, StatefulEnricher, Writer
 from ktrans.api.rejects import STRANGE_REASONS
-from ktrans.engine.assembly import Assembly
+from ktrans.engine.assembly import Assembly, BoundSink
 from ktrans.engine.byte_budget import memory_of
 from ktrans.engine.ledger import Ledger, StageLedger, Tally
 from ktrans.engine.ledger_counts import apply_counted, count_status, measure
 from ktrans.engine.rejects.stored_form import to_stored
+from ktrans.engine.rules import Found, find_rows, violating
 from ktrans.engine.stage_times import StageTimes, now
 from ktrans.kit.memory import out_of_memory
 from ktrans.kit.rows.refuse import encode_rows
@@ -87,7 +88,8 @@ class BlockProcessor:
         self._decoder = assembly.decoder
         self._enrichers = enrichers
         self._then = then
-        self._sinks = assembly.sinks
+        self._sinks = [*assembly.sinks, *assembly.violations]
+        self._rules = assembly.rules
         self._writers = writers
         self._reject_writer = reject_writer
         self._stages = _stages(assembly)
@@ -144,19 +146,35 @@ class BlockProcessor:
         """Filter, select and encode the rows of each sink; then the rows themselves are dropped."""
         assert result.batch is not None
         stages = result.ledger.stages[-1 - len(self._sinks) : -1]
+        began = now()
+        found = find_rows(self._rules, result.batch, result.ledger.expect)
+        if self._rules:
+            result.times.note("enrich", "expect", began, now())
         for bound, writer, stage in zip(self._sinks, self._writers, stages, strict=True):
             began = now()
-            stage.came_in.add(result.tally)
-            rows = bound.filter(result.batch)
-            if rows.num_rows != result.batch.num_rows:
-                stage.filtered.add(result.tally.minus(measure(rows)))
-            rows = bound.select(rows)
-            encoded, refused = encode_rows(writer.encode, rows)
+            rows = self._rows_for(bound, stage, result, found)
+            encoded, refused = encode_rows(writer.encode, bound.select(rows))
             result.encoded.append(encoded)
             result.refused.append(refused)
             result.times.note("encode", stage.name, began, now())
         result.took += memory_of(result.encoded)
         result.batch = None
+
+    @staticmethod
+    def _rows_for(
+        bound: BoundSink, stage: StageLedger, result: BlockResult, found: Found
+    ) -> pa.RecordBatch:
+        """Return the rows that a sink gets, and count them."""
+        assert result.batch is not None
+        if bound.rules is not None:
+            rows = violating(bound.rules, result.batch, found, concat)
+            stage.came_in.add(measure(rows))
+            return rows
+        stage.came_in.add(result.tally)
+        rows = bound.filter(result.batch)
+        if rows.num_rows != result.batch.num_rows:
+            stage.filtered.add(result.tally.minus(measure(rows)))
+        return rows
 
     def _add_rejects(self, result: BlockResult, rejects: pa.RecordBatch) -> None:
         ledger = result.ledger
@@ -221,4 +239,8 @@ def _stages(assembly: Assembly) -> list[StageLedger]:
         for name, enricher in assembly.enrichers
     ]
     stages += [StageLedger(bound.entry.id, "sink", may_drop=True) for bound in assembly.sinks]
+    stages += [
+        StageLedger(b.entry.id, "violations", may_drop=True, may_change=True, rules=b.rules or [])
+        for b in assembly.violations
+    ]
     return [*stages, StageLedger("rejects", "rejects")]

@@ -24,7 +24,7 @@ from ktrans.engine.decided import check_repeated, check_sinks, check_unchanged, 
 from ktrans.engine.epoch_limits import EpochLimits
 from ktrans.engine.failures import to_ktrans_error
 from ktrans.engine.killers import deaths_counted, find_killers
-from ktrans.engine.ledger import Ledger
+from ktrans.engine.ledger import Ledger, Tally
 from ktrans.engine.merged_tasks import MergedTasks
 from ktrans.engine.observer_data import describe_epoch, summarize_epoch
 from ktrans.engine.run_context import RunContext
@@ -186,8 +186,13 @@ class EpochRunner:
         ledger.check()
         limits.check(ledger)
         before = epoch.receipts
+        kept = self._drop_allowed(epoch, ledger)
         epoch.receipts = {
-            sink: [result.receipts[sink] for result in results if sink in result.receipts]
+            sink: [
+                result.receipts[sink]
+                for result in results
+                if sink in result.receipts and sink not in kept
+            ]
             for sink in self._sink_types()
         }
         if epoch.decided:
@@ -201,6 +206,25 @@ class EpochRunner:
             "strange": {uri: text for result in results for uri, text in result.strange.items()},
             "types": self._sink_types(),
         }
+        if self._context.expectations is not None:
+            epoch.extra["expect"] = self._context.expectations.with_epoch(ledger.expect)
+
+    def _drop_allowed(self, epoch: Epoch, ledger: Ledger) -> set[str]:
+        """Return the sinks of violations whose rule keeps its limit: what was staged is not published."""
+        expectations = self._context.expectations
+        dropped = set()
+        for stage in ledger.stages:
+            if stage.kind != "violations" or expectations is None:
+                continue
+            [first, *_] = stage.rules
+            allowed = expectations.within(first, ledger.expect.get(first, 0))
+            if epoch.decided and stage.name in epoch.receipts:
+                allowed = not epoch.receipts[stage.name]
+            if allowed and ledger.expect.get(first, 0) and expectations.results[first].most:
+                dropped.add(stage.name)
+                stage.filtered.add(stage.went_out)
+                stage.went_out = Tally()
+        return dropped
 
     def _clean_up(self, number: EpochId) -> None:
         """Let the sinks remove what the tasks of a failed epoch have staged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ktrans.api import ExitCode, RunError
-from ktrans.config.model import RejectLimit
+from ktrans.config.settings import RejectLimit
 from ktrans.engine.ledger import Ledger
 from ktrans.engine.run_context import RunContext
 from ktrans.state.epochs import Epoch, Quarantine

@@ -119,6 +119,7 @@ class EpochLoop:
         stop = self._between_epochs.stop
         runner: EpochRunner | None = None
         while not stop.is_set() and not self._limit_reached():
+            self._end_window()
             plan = retry_until_stopped(
                 partial(source.plan, position, memory, self._budget()),
                 "listing the source",
@@ -145,6 +146,10 @@ class EpochLoop:
             self._options.clock.wait(self._pipeline.engine.poll_interval, stop)
             self._failed.clear()
 
+    def _end_window(self) -> None:
+        if self._options.follow and self._context.expectations is not None:
+            self._context.expectations.end_window(self._options.clock.now())
+
     def _drop(self, epoch: Epoch) -> None:
         """Drop an epoch that was planned for another source.
 
@@ -168,6 +173,8 @@ class EpochLoop:
         self._failed |= {
             e.key for e in epoch.quarantined.values() if epoch.replay or e.kind == "waiting"
         }
+        if self._context.expectations is not None:
+            self._context.expectations.add_epoch(ledger.expect)
         self._receipt.add_epoch(epoch, ledger, summary)
         self._receipt.choices.update(self._assembly.decoder.choices())
         if self._task_workers is not None:

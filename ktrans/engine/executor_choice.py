@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ktrans.api import Split
-from ktrans.config.model import AUTO
+from ktrans.config.settings import AUTO
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.placement import Spread, check_spread, placement
 

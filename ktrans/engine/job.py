@@ -154,6 +154,7 @@ def _alike(pipeline: Pipeline, catalogue: Catalogue) -> Iterator[tuple[str, str 
         *(("enricher", config) for config in pipeline.enrichers),
         *(("sink", entry.config) for entry in pipeline.sinks),
         ("sink", pipeline.rejects.config),
+        *(("sink", entry.config) for entry in (pipeline.violations,) if entry),
     ]
     options = hashlib.sha256()
     for kind, config in parts:

@@ -59,11 +59,12 @@ class StageLedger(msgspec.Struct):
         held: of a rollup: the change of what is in open totals; negative if there is less.
         closed: of a rollup: what is in totals that were closed.
         late: of a rollup: rows that arrived after their total was closed.
-        kind: "enricher", "sink" or "rejects".
+        kind: "enricher", "sink", "violations" or "rejects".
         may_drop: whether it declares that it removes rows.
         may_change: whether it declares that it changes counters; then only rows are compared.
         sums_up: whether it turns rows into totals: then in = held + closed + filtered + refused,
             counted from the totals, and what goes out are other rows.
+        rules: of a sink of violations: the rules whose rows it takes.
     """
 
     name: str
@@ -78,6 +79,7 @@ class StageLedger(msgspec.Struct):
     may_drop: bool = False
     may_change: bool = False
     sums_up: bool = False
+    rules: list[str] = msgspec.field(default_factory=list)
 
     def like(self) -> StageLedger:
         """Return an empty ledger of the same stage."""
@@ -87,6 +89,7 @@ class StageLedger(msgspec.Struct):
             may_drop=self.may_drop,
             may_change=self.may_change,
             sums_up=self.sums_up,
+            rules=list(self.rules),
         )
 
     def add(self, other: StageLedger) -> None:
@@ -137,7 +140,8 @@ class Ledger(msgspec.Struct):
         decoded: the rows that the decoder made.
         nodata: rows of log_status NODATA, which are no flows.
         skipdata: rows of log_status SKIPDATA: the cloud says that it lost records.
-        stages: enrichers in order, then sinks, then the rejects.
+        expect: how many rows each rule of `expect` has found, by its name.
+        stages: enrichers in order, then sinks, those of violations, and the rejects.
     """
 
     records: int = 0
@@ -149,6 +153,7 @@ class Ledger(msgspec.Struct):
     skipdata: int = 0
     foreign: dict[str, int] = msgspec.field(default_factory=dict)
     unread: dict[str, int] = msgspec.field(default_factory=dict)
+    expect: dict[str, int] = msgspec.field(default_factory=dict)
     stages: list[StageLedger] = msgspec.field(default_factory=list)
 
     @property
@@ -164,6 +169,7 @@ class Ledger(msgspec.Struct):
             (self.rejected, other.rejected),
             (self.refused, other.refused),
             (self.unread, other.unread),
+            (self.expect, other.expect),
         ):
             for reason, count in theirs.items():
                 mine[reason] = mine.get(reason, 0) + count
@@ -198,7 +204,9 @@ class Ledger(msgspec.Struct):
                 f"{self.decoded.rows} rows, {self.rejects} rejects, {self.skipped} skipped"
             )
         for index, (stage, given) in enumerate(self._expected_input()):
-            if stage.came_in != given:
+            if stage.came_in != given and (
+                stage.kind != "violations" or stage.came_in.rows != given.rows
+            ):
                 raise LedgerError(
                     f"the ledger does not add up before {stage.name}: it received {stage.came_in}, and "
                     f"should have received {given}"
@@ -218,7 +226,12 @@ class Ledger(msgspec.Struct):
         before = self.decoded
         refused = sum(stage.refused.rows for stage in self.stages)
         for stage in self.stages:
-            yield stage, Tally(self.rejects + refused) if stage.kind == "rejects" else before
+            given = before
+            if stage.kind == "rejects":
+                given = Tally(self.rejects + refused)
+            elif stage.kind == "violations":
+                given = Tally(sum(self.expect.get(rule, 0) for rule in stage.rules))
+            yield stage, given
             if stage.kind == "enricher":
                 before = stage.went_out
 

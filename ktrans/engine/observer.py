@@ -70,6 +70,9 @@ class Observer:
     def epoch_committed(self, number: int, summary: dict[str, Any]) -> None:
         """An epoch was recorded; `summary` has `ledger`, `splits`, `seconds`, `sinks`."""
 
+    def expectation_broken(self, rule: dict[str, Any]) -> None:
+        """A rule of `expect` was broken; `rule` has `name`, `least`, `most` and `rows`."""
+
     def retrying(self, what: str, attempt: int, wait_secs: float, error: BaseException) -> None:
         """A task or listing failed in a way that may pass, and is tried again after a wait."""
 

@@ -18,6 +18,7 @@ from ktrans.state.epochs import Epoch
 def describe_components(assembly: Assembly) -> dict[str, Any]:
     """Return the decoder, the enrichers, and what the pipeline reads (`inputs`) and writes."""
     outputs = [part for bound in assembly.sinks for part in _outputs("sink", bound)]
+    outputs += [part for bound in assembly.violations for part in _outputs("violations", bound)]
     if assembly.rejects is not None:
         outputs += _outputs("rejects", assembly.rejects)
     return {
@@ -75,6 +76,7 @@ def summarize_epoch(epoch: Epoch, seconds: float) -> dict[str, Any]:
         "torn": epoch.extra.get("torn", []),
         "strange": epoch.extra.get("strange", {}),
         **({"replay": True} if epoch.replay else {}),
+        **({"unjudged": epoch.extra["expect"]} if "expect" in epoch.extra else {}),
     }
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from ktrans.api import ExitCode, KtransError
 from ktrans.engine.assembly import BoundSink
+from ktrans.engine.expectations import RuleResult
 from ktrans.engine.ledger import Ledger
 from ktrans.registry.redaction import redact
 from ktrans.state.epochs import Epoch, Quarantine
@@ -58,6 +59,8 @@ class RunReceipt(msgspec.Struct):
         outcome: "done", "nothing_to_do", "stopped" (by a signal), "skipped" (locked) or "failed".
         splits: the number of splits that were read and recorded.
         input_bytes: their stored (compressed) size, where it is known.
+        violations: what was published of rows that break rules of `expect`.
+        expect: what the run says of each rule, by its name.
         quarantined: splits that could not be read.
         torn: URIs of objects that end in the middle of a record.
         strange: what the objects look like of which nothing could be read, by URI.
@@ -80,6 +83,8 @@ class RunReceipt(msgspec.Struct):
     ledger: Ledger = msgspec.field(default_factory=Ledger)
     sinks: list[SinkOutput] = msgspec.field(default_factory=list)
     rejects: SinkOutput | None = None
+    violations: list[SinkOutput] = msgspec.field(default_factory=list)
+    expect: dict[str, RuleResult] = msgspec.field(default_factory=dict)
     quarantined: list[Quarantine] = msgspec.field(default_factory=list)
     torn: list[str] = msgspec.field(default_factory=list)
     strange: dict[str, str] = msgspec.field(default_factory=dict)
@@ -102,7 +107,7 @@ class RunReceipt(msgspec.Struct):
         self.splits += summary["splits"]
         self.input_bytes += summary["input_bytes"]
         self.ledger.add(ledger)
-        for output in (*self.sinks, self.rejects):
+        for output in (*self.sinks, *self.violations, self.rejects):
             if output is not None:
                 output.add_epoch(epoch)
         self.quarantined = [q for q in self.quarantined if q.key not in epoch.quarantined]
@@ -137,8 +142,15 @@ class RunReceipt(msgspec.Struct):
         refused = self.ledger.rejects or self.ledger.refused
         if abandoned:
             self.exit_code = ExitCode.INTERRUPTED
+        elif self.error is None and self.broken:
+            self.exit_code = ExitCode.EXPECTATION
         elif fail_on_rejects and refused and self.exit_code == ExitCode.OK:
             self.exit_code = ExitCode.DATA
+
+    @property
+    def broken(self) -> list[RuleResult]:
+        """The rules of `expect` that were broken."""
+        return [result for result in self.expect.values() if result.broken]
 
     @property
     def kept_nothing(self) -> list[str]:
@@ -146,7 +158,9 @@ class RunReceipt(msgspec.Struct):
         return [
             stage.name
             for stage in self.ledger.stages
-            if not stage.sums_up and stage.filtered.rows == stage.came_in.rows >= MANY_ROWS
+            if not stage.sums_up
+            and stage.kind != "violations"
+            and stage.filtered.rows == stage.came_in.rows >= MANY_ROWS
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -159,4 +173,5 @@ class RunReceipt(msgspec.Struct):
             "seconds": round(self.seconds, 3),
             "kept_nothing": self.kept_nothing,
             "ledger": self.ledger.to_json(),
+            "expect": list(msgspec.to_builtins(self.expect).values()),
         }

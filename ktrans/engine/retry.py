@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ktrans.api import InterruptedRunError
-from ktrans.config.model import EngineSettings
+from ktrans.config.settings import EngineSettings
 from ktrans.engine.cancellation import Cancellation
 from ktrans.engine.observer import Observer
 from ktrans.kit.retry import FailedAttempt, Retry, with_retries

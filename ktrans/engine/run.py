@@ -12,7 +12,8 @@ from typing import Any
 
 from ktrans import __version__
 from ktrans.api import ConfigError, ConfigErrors, InterruptedRunError, LockedError
-from ktrans.config.model import AUTO, Pipeline
+from ktrans.config.model import Pipeline
+from ktrans.config.settings import AUTO
 from ktrans.engine import log_events
 from ktrans.engine.assemble import assemble
 from ktrans.engine.cancellation import Cancellation
@@ -20,6 +21,7 @@ from ktrans.engine.cores import usable_cores
 from ktrans.engine.dry_run import discard_output
 from ktrans.engine.enricher_state import check_open_totals
 from ktrans.engine.epoch_loop import EpochLoop
+from ktrans.engine.expectations import Expectations
 from ktrans.engine.failures import to_ktrans_error
 from ktrans.engine.log_context import bind
 from ktrans.engine.new_history import check_new_history
@@ -124,6 +126,7 @@ class Run:
         self.receipt.sinks = [SinkOutput.of(bound) for bound in self.assembly.sinks]
         if self.assembly.rejects is not None:
             self.receipt.rejects = SinkOutput.of(self.assembly.rejects)
+        self.receipt.violations = [SinkOutput.of(bound) for bound in self.assembly.violations]
 
     def run(self, *, replay: bool = False) -> RunReceipt:
         """Run; failures are in the receipt.
@@ -182,6 +185,12 @@ class Run:
         pool = stack.enter_context(Workers(self.workers, "work"))
         stack.enter_context(self.cancellation.grace(self.pipeline.engine.grace_period))
         check_open_totals(store, name, self.assembly.enrichers)
+        expectations = None
+        if self.assembly.rules:
+            expectations = Expectations(
+                self.assembly, store, self.observer, forget=self.options.dry_run
+            )
+            self.receipt.expect = expectations.results
         context = RunContext.of(
             self.assembly,
             store,
@@ -192,6 +201,7 @@ class Run:
             meter=self.meter,
             observer=self.observer,
             outages=self.outages,
+            expectations=expectations,
         )
         self._loop = loop = EpochLoop(
             context, self.options, self.receipt, self._note, self._task_workers()
@@ -206,6 +216,8 @@ class Run:
             self.receipt.outcome = "stopped"
         elif self.receipt.epochs == 0:
             self.receipt.outcome = "nothing_to_do"
+        if expectations is not None and not replay and self.receipt.outcome != "stopped":
+            expectations.end_run()
 
     def _task_workers(self) -> TaskWorkers | None:
         """Return the workers beside this process, which a dry run does without."""

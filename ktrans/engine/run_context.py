@@ -12,6 +12,7 @@ from ktrans.api.clock import CLOCK
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.byte_budget import ByteBudget, Growth, budget_of
 from ktrans.engine.cancellation import Cancellation
+from ktrans.engine.expectations import Expectations
 from ktrans.engine.headroom import Headroom
 from ktrans.engine.observer import Meter, Observer
 from ktrans.engine.outages import Outages
@@ -68,6 +69,7 @@ class RunContext(msgspec.Struct, frozen=True):
     observer: Observer
     outages: Outages
     headroom: Headroom
+    expectations: Expectations | None = None
 
     @classmethod
     def of(

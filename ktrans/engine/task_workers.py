@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api import Executor, RunError
-from ktrans.config.model import AUTO
+from ktrans.config.settings import AUTO
 from ktrans.engine.assembly import Assembly
 from ktrans.engine.executor_choice import THREADS, Tasks, choose_executor
 from ktrans.registry.catalogue import Catalogue

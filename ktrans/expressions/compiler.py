@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
@@ -12,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.expressions.errors import ExpressionError, did_you_mean
-from ktrans.expressions.functions import HINTS, find_function
+from ktrans.expressions.functions import HINTS, LISTS_ONLY, find_function
 from ktrans.expressions.known_values import problem_of
+from ktrans.expressions.lists import read_prefixes, read_values
 from ktrans.expressions.ops import Op
 from ktrans.expressions.parser import parse_time
-from ktrans.expressions.prefix_file import read_prefixes
 from ktrans.expressions.tree import Call, Literal, Name, Node, is_file, path_of
 from ktrans.expressions.values import ARROW, Kind, Value, cast, is_in, kind_of
 
@@ -127,6 +128,8 @@ class Compiler:
         return Op("timestamp", value=pa.scalar(time, ARROW["timestamp"]), pos=op.pos)
 
     def membership(self, node: Call) -> Op:
+        if is_file(node.args[1]) and len(node.args) == 2:  # noqa: PLR2004
+            return self.in_file(node)
         args = [self.visit(arg) for arg in node.args]
         self.check_values(args)
         value, *items = self.alike(args, "in")
@@ -142,6 +145,18 @@ class Compiler:
             return reduce(pc.or_kleene, (pc.equal(first, other) for other in others))
 
         return self.op("bool", any_equal, [value, *items], node.pos)
+
+    def in_file(self, node: Call) -> Op:
+        """Compare a text or an int with the values in a file."""
+        value = self.of_kind(self.visit(node.args[0]), ("text", "int"), "in file(...)")
+        listed = self.read(node.args[1], read_values, "in")
+        known = pa.array(listed, pa.string())
+        if value.kind == "int":
+            wrong = next((text for text in listed if not _INTEGER.fullmatch(text)), None)
+            if wrong is not None:
+                raise self.error(f"in: {wrong!r} in the file is not an int", node.args[1].pos)
+            known = known.cast(pa.int64())
+        return self.op("bool", lambda v: is_in(v, known), [value], node.pos)
 
     def case(self, node: Call) -> Op:
         whens, results = node.args[:-1:2], [*node.args[1::2], node.args[-1]]
@@ -167,17 +182,16 @@ class Compiler:
             raise self.error(f"cannot cast {kind} to {wanted}", node.pos, HINTS.get(kind))
         return self.op(wanted, lambda v: cast(v, kind, wanted), [value], node.pos)
 
-    def file(self, node: Node) -> Op:
-        """Read a list of prefixes, which has the kind of one prefix."""
+    def read(self, node: Node, read: Callable[[Path], list[str]], what: str) -> list[str]:
+        """Read the list that `file(...)` names."""
         path = path_of(node)
         if path is None:
-            raise self.error("file takes one 'text' literal, as in file('prefixes.txt')", node.pos)
+            raise self.error("file takes one 'text' literal, as in file('list.txt')", node.pos)
         try:
-            prefixes = read_prefixes(self.folder / Path(path).expanduser())
+            return read(self.folder / Path(path).expanduser())
         except (ValueError, RuntimeError) as error:
             hint = "a relative path starts from the pipeline file's folder"
-            raise self.error(f"in_cidr: {error}", node.pos, hint) from None
-        return Op("text", value=pa.scalar(prefixes, pa.list_(pa.string())), pos=node.pos)
+            raise self.error(f"{what}: {error}", node.pos, hint) from None
 
     def arguments(self, node: Call) -> list[Op]:
         """Visit the arguments of a call; those of `in_cidr` but the first may be lists in files."""
@@ -186,9 +200,11 @@ class Compiler:
             if not is_file(arg):
                 args.append(self.visit(arg))
             elif node.name == "in_cidr" and i > 0:
-                args.append(self.file(arg))
+                prefixes = self.read(arg, read_prefixes, "in_cidr")
+                value = pa.scalar(prefixes, pa.list_(pa.string()))
+                args.append(Op("text", value=value, pos=arg.pos))
             else:
-                raise self.error("file(...) can only be a list of in_cidr", arg.pos)
+                raise self.error(LISTS_ONLY, arg.pos)
         return args
 
     def call(self, node: Call) -> Op:
@@ -225,6 +241,7 @@ class Compiler:
         return self.op(kind, bound, free, node.pos)
 
 
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _LITERAL_KINDS: dict[type, Kind] = {
     bool: "bool",
     int: "int",

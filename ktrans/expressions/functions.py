@@ -28,6 +28,7 @@ _MANY = sys.maxsize
 _UNITS = ("second", "minute", "hour", "day", "week", "month", "quarter", "year")
 HINTS: dict[Kind, str] = {"timestamp": "use epoch(...), which gives seconds"}
 """What to do where a kind is not taken."""
+LISTS_ONLY = "file(...) can only be behind `in`, or a list of in_cidr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def find_function(name: str, text: str, pos: int) -> Function:
     """
     found = OPERATORS.get(name) or FUNCTIONS.get(name)
     if found is None and name == "file":
-        raise ExpressionError("file(...) can only be a list of in_cidr", text, pos)
+        raise ExpressionError(LISTS_ONLY, text, pos)
     if found is None:
         hint = did_you_mean(name, FUNCTIONS) or f"there are: {', '.join(sorted(FUNCTIONS))}"
         raise ExpressionError(f"unknown function {name!r}", text, pos, hint=hint)

@@ -145,8 +145,8 @@ class _Parser:
         start = self.token.pos
         negated = self.keyword("not") is not None
         if self.keyword("in"):
-            self.expect("op", "(")
-            return self.negated(Call(left.pos, "in", (left, *self.items("in"))), negated, start)
+            items = self.listed()
+            return self.negated(Call(left.pos, "in", (left, *items)), negated, start)
         if self.keyword("between"):
             low = Call(left.pos, ">=", (left, self.concatenation()))
             self.expect("keyword", "and")
@@ -159,6 +159,15 @@ class _Parser:
                 f"expected in, between or like after not, found {self.found()}", self.token.pos
             )
         return left
+
+    def listed(self) -> tuple[Node, ...]:
+        """Parse what is behind `in`: a list in brackets, or one in a file."""
+        if self.take("op", "("):
+            return self.items("in")
+        name = self.token
+        if name.kind == "name" and not name.quoted and name.value.lower() == "file":
+            return (self.primary(),)
+        raise self.error(f"expected '(' or file(...) after in, found {self.found()}", name.pos)
 
     def negated(self, node: Node, negated: bool, pos: int) -> Node:
         return Call(pos, "not", (node,)) if negated else node

@@ -61,6 +61,15 @@ RETRYING = LogEvent(
     LogField("wait_secs", "number", "The time until the next attempt, in seconds."),
     LogField("code", "string", "The error code; see `ktrans explain`."),
 )
+EXPECTATION_BROKEN = LogEvent(
+    "expectation_broken",
+    "error",
+    "A rule of `expect` is broken; once in a run, with --follow once in a window.",
+    LogField("rule", "string", "The name of the rule."),
+    LogField("found", "integer", "How many rows it has found."),
+    LogField("least", "integer", "The smallest number that is expected."),
+    LogField("most", "integer", "The largest number that is expected; null if there is no limit."),
+)
 NOTE = LogEvent("note", "info", "Information for operators, logged once; also in the receipt.")
 CAUGHT_UP = LogEvent("caught_up", "debug", "The source has nothing new.")
 RUN_FINISHED = LogEvent(

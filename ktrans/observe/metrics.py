@@ -38,6 +38,10 @@ class Metrics:
         self.rows_out = count("ktrans_rows_sent", "Rows written, by sink", "sink")
         self.bytes_out = count("ktrans_bytes_sent", "Bytes written, by sink", "sink")
         self.rejects = count("ktrans_rejects", "Records that could not be decoded", "reason")
+        self.expect = count("ktrans_expect_rows", "Rows that rules of `expect` found", "rule")
+        self.broken = count(
+            "ktrans_expect_broken", "How often rules of `expect` were broken", "rule"
+        )
         self.filtered = count("ktrans_rows_filtered", "Rows that enrichers filtered")
         self.quarantined = count("ktrans_splits_quarantined", "Splits not read, by code", "code")
         self.skipdata = count(
@@ -67,9 +71,12 @@ class Metrics:
 
         The receipt is in its JSON form; `now` is in seconds since 1970.
         """
-        sinks = [*receipt["sinks"], *([receipt["rejects"]] if receipt["rejects"] else [])]
+        sinks = [*receipt["sinks"], *receipt["violations"]]
+        sinks += [receipt["rejects"]] if receipt["rejects"] else []
         self.add_epoch({**receipt, "sinks": {sink["id"]: sink for sink in sinks}})
         self.retries.labels(self.pipeline).inc(receipt["retries"])
+        for rule in receipt["expect"]:
+            self.broken.labels(self.pipeline, rule["name"]).inc(rule["broken"])
         self.end(receipt, now=now)
 
     def add_epoch(self, summary: dict[str, Any]) -> None:
@@ -81,6 +88,8 @@ class Metrics:
         self.splits.labels(name).inc(summary["splits"])
         for reason, number in (*ledger["rejected"].items(), *ledger["refused"].items()):
             self.rejects.labels(name, reason).inc(number)
+        for rule, number in ledger["expect"].items():
+            self.expect.labels(name, rule).inc(number)
         enrichers = [stage for stage in ledger["stages"] if stage["kind"] == "enricher"]
         self.filtered.labels(name).inc(sum(stage["filtered"]["rows"] for stage in enrichers))
         for item in summary["quarantined"]:

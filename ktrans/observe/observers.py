@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ktrans.api.log_events import LogEvent
+from ktrans.engine.expectations import RuleResult
 from ktrans.engine.log_context import bound
 from ktrans.engine.observer import Meter, Observer
 from ktrans.engine.observer_data import describe_error
@@ -129,6 +132,13 @@ class LogObserver(Observer):
         text = f"{component} works again after {secs:.0f} s"
         fields = {"what": component, "seconds": round(secs, 3), "attempts": attempts}
         _write(logging.WARNING, log_events.OUTAGE_OVER, text, **fields)
+
+    def expectation_broken(self, rule: dict[str, Any]) -> None:
+        """Log it as an error."""
+        fields = {"rule": rule["name"], "found": rule["rows"]}
+        fields |= {"least": rule["least"], "most": rule["most"]}
+        text = str(msgspec.convert(rule, RuleResult))
+        _write(logging.ERROR, log_events.EXPECTATION_BROKEN, text, **fields)
 
     def caught_up(self) -> None:
         """Log it at level debug."""

@@ -66,11 +66,14 @@ def one_line(receipt: RunReceipt) -> str:
         sinks = {sink.id for sink in receipt.sinks}
         out = sum(stage.went_out.rows for stage in receipt.ledger.stages if stage.name in sinks)
         written = f"{human.count(out)} would be written (dry run)"
+    rules = ""
+    if receipt.broken:
+        rules = f"{human.count(len(receipt.broken), 'rule')} of {len(receipt.expect)} broken, "
     return (
         f"{receipt.pipeline}: {_HEADS[receipt.outcome][0]} in {human.duration(receipt.seconds)}: "
         f"{human.count(receipt.splits, 'file')}, "
         f"{human.count(receipt.ledger.decoded.rows, 'row')} in, {written}, "
-        f"{human.count(receipt.ledger.rejects, 'reject')}, exit code {int(receipt.exit_code)}"
+        f"{human.count(receipt.ledger.rejects, 'reject')}, {rules}exit code {int(receipt.exit_code)}"
     )
 
 
@@ -91,7 +94,10 @@ class _Writer:
             yield from self._enrichers()
             yield from self._went_out()
             yield from self._sums()
-        attention = list(self._attention())
+            yield from self._expect()
+        broken = (f"rule broken: {result}" for result in self.receipt.broken)
+        attention = [line for text in broken for line in self._warn(text)]
+        attention += self._attention()
         if attention:
             yield ""
             yield from attention
@@ -180,6 +186,9 @@ class _Writer:
         stages = {stage.name: stage for stage in self.ledger.stages}
         for sink in self.receipt.sinks:
             yield from self._sink(sink, stages.get(sink.id))
+        for sink in self.receipt.violations:
+            if sink.rows and not self.receipt.dry_run:
+                yield from self._sink(sink, None)
         if self.receipt.rejects and self.receipt.rejects.rows and not self.receipt.dry_run:
             yield from self._sink(self.receipt.rejects, None)
 
@@ -214,6 +223,14 @@ class _Writer:
             parts.append(f"{human.count(ledger.skipped)} skipped")
         sums = f"{human.count(ledger.records, 'record')} = {' + '.join(parts)}"
         yield self._line("sums", f"{style('agree', fg='green')}: {sums}")
+
+    def _expect(self) -> Iterator[str]:
+        rules, broken = len(self.receipt.expect), len(self.receipt.broken)
+        if broken:
+            text = f"{human.count(broken)} of {human.count(rules, 'rule')} broken"
+            yield self._line("expect", style(text, fg="red"))
+        elif rules:
+            yield self._line("expect", f"{style('kept', fg='green')}: {human.count(rules, 'rule')}")
 
     def _attention(self) -> Iterator[str]:
         receipt, ledger = self.receipt, self.ledger

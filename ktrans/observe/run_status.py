@@ -107,6 +107,10 @@ class StatusObserver(Observer):
             for item in summary["quarantined"]:
                 self._note_error(item["code"], f"{item['uri']} was quarantined: {item['reason']}")
 
+    def expectation_broken(self, rule: dict[str, Any]) -> None:
+        """Count it."""
+        self.metrics.broken.labels(self.pipeline, rule["name"]).inc()
+
     def caught_up(self) -> None:
         """Record that the source has nothing new."""
         with self._lock:

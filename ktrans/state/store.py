@@ -20,7 +20,7 @@ from ktrans.api.state import StateStore, Transaction
 from ktrans.kit.state.tables import TABLES, pipeline_column
 from ktrans.state import snapshots
 from ktrans.state.epoch_store import EpochStore, now_text
-from ktrans.state.epochs import chunks
+from ktrans.state.epochs import Status, chunks
 
 _UNCLAIMED = ""
 """The file of a pipeline that was reset: none, until it runs again."""
@@ -160,6 +160,33 @@ class Store(EpochStore):
             ],
             "quarantined": self.quarantined(pipeline),
         }
+
+    def unjudged(self, pipeline: str) -> dict[str, int] | None:
+        """Return what the rules of `expect` have found since they were judged; None if that is settled."""
+        last = self._last_summary(pipeline)
+        found: dict[str, int] | None = last and last[1].get("unjudged")
+        return found
+
+    def set_judged(self, pipeline: str) -> None:
+        """Record that the rules of `expect` were judged over all epochs that are recorded."""
+        if (last := self._last_summary(pipeline)) is None:
+            return
+        number, summary = last
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE epochs SET summary=? WHERE pipeline=? AND number=?",
+                (json.dumps({**summary, "unjudged": None}), pipeline, number),
+            )
+
+    def _last_summary(self, pipeline: str) -> tuple[int, dict[str, Any]] | None:
+        """Return the number and the summary of the last epoch that is done."""
+        rows = self.rows(
+            "SELECT number, summary FROM epochs WHERE pipeline=? AND status=? "
+            "ORDER BY number DESC LIMIT 1",
+            pipeline,
+            Status.DONE.value,
+        )
+        return next(((number, json.loads(text or "{}")) for number, text in rows), None)
 
     def quarantined(self, pipeline: str) -> list[dict[str, Any]]:
         """List the splits that could not be read, with reason, since when, and how many tries."""

@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from ktrans.api import BytesPayload, ConfigError, Decoded, KtransError, Split, UsageError
-from ktrans.config.model import Case, Pipeline
+from ktrans.config.model import Pipeline
+from ktrans.config.settings import Case
 from ktrans.config.yaml_read import read_document
 from ktrans.engine.assemble import assemble
 from ktrans.engine.assembly import Assembly
+from ktrans.engine.rules import find_rows
 from ktrans.registry.catalogue import Catalogue
 from ktrans.registry.validation import validate_model
 from ktrans.registry.wording import say
@@ -135,8 +139,23 @@ def _run(case: Case, assembly: Assembly, base_dir: Path) -> TestResult:
         result.differences.append(wrong)
     if case.rows is not None:
         result.differences += _compare("rows", case.rows, table.to_pylist())
+    if case.expect is not None:
+        result.differences += _compare_rules(case.expect, assembly, table)
     result.differences += _compare("rejects", case.rejects or [], rejects.to_pylist())
     return result
+
+
+def _compare_rules(
+    expected: dict[str, int], assembly: Assembly, table: pa.Table
+) -> Iterator[Difference]:
+    """Compare how many rows the rules of `expect` find."""
+    counts: dict[str, int] = dict.fromkeys((rule.name for rule in assembly.rules), 0)
+    for batch in table.to_batches():
+        find_rows(assembly.rules, batch, counts)
+    for name, count in expected.items():
+        if counts.get(name) != count:
+            actual = str(counts[name]) if name in counts else "no such rule"
+            yield Difference(0, f"expect: {name}", str(count), actual)
 
 
 def _decoded(case: Case, assembly: Assembly, base_dir: Path) -> Iterator[Decoded]:

@@ -20,8 +20,10 @@ from ktrans.api import (
 )
 from ktrans.config.model import Pipeline
 from ktrans.engine.assemble import assemble
-from ktrans.engine.assembly import Assembly
+from ktrans.engine.assembly import Assembly, BoundSink
+from ktrans.engine.block_processor import concat
 from ktrans.engine.rejects.stored_form import STORED_REJECT_SCHEMA, to_stored
+from ktrans.engine.rules import find_rows, violating
 from ktrans.registry.catalogue import Catalogue
 from ktrans.registry.suggest import near
 
@@ -86,13 +88,13 @@ def run_stages(
     enrichers = [e.begin(task) for _, e in assembly.enrichers[:count]]
     schema = assembly.schemas[count][1]
     if sink is not None:
-        schema = assembly.sinks[sink].schema
+        schema = sink.schema
     rejects: list[pa.RecordBatch] = []
     batches: list[pa.RecordBatch] = []
     have = 0
     for batch in _enriched(decoded, enrichers, rejects):
         if sink is not None:
-            batch = assembly.sinks[sink].select(assembly.sinks[sink].filter(batch))  # noqa: PLW2901
+            batch = _rows_for(sink, assembly, batch)  # noqa: PLW2901
         batches.append(batch if rows is None else batch.slice(0, rows - have))
         have += batches[-1].num_rows
         if rows is not None and have >= rows:
@@ -129,8 +131,16 @@ def _decoded(assembly: Assembly) -> Iterator[Decoded]:
                 yield assembly.decoder.decode(block)
 
 
-def _stage(assembly: Assembly, after: str | None) -> tuple[int, int | None]:
-    """Return the number of enrichers to apply, and the index of the sink whose rows are shown."""
+def _rows_for(bound: BoundSink, assembly: Assembly, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the rows that a sink gets; one of violations those that a rule finds."""
+    if bound.rules is None:
+        return bound.select(bound.filter(batch))
+    found = find_rows(assembly.rules, batch, {})
+    return bound.select(violating(bound.rules, batch, found, concat))
+
+
+def _stage(assembly: Assembly, after: str | None) -> tuple[int, BoundSink | None]:
+    """Return the number of enrichers to apply, and the sink whose rows are shown."""
     total = len(assembly.enrichers)
     if after is None:
         return total, None
@@ -139,11 +149,12 @@ def _stage(assembly: Assembly, after: str | None) -> tuple[int, int | None]:
     for index, (name, enricher) in enumerate(assembly.enrichers):
         if after in {name, enricher.config.type, str(index), f"enrichers[{index}]"}:
             return index + 1, None
-    for index, bound in enumerate(assembly.sinks):
+    sinks = [*assembly.sinks, *assembly.violations]
+    for bound in sinks:
         if after == bound.entry.id:
-            return total, index
+            return total, bound
     known = ["decoder", *(e.config.type for _, e in assembly.enrichers)]
-    known += [bound.entry.id for bound in assembly.sinks]
+    known += [bound.entry.id for bound in sinks]
     close = near(after, known)
     raise UsageError(
         f"pipeline {assembly.pipeline.name!r} has no stage {after!r}",

@@ -36,6 +36,9 @@ SECRETS = {
 }
 """What has to look like the real thing; any other variable may be any text."""
 
+EXPECTED = {"segmentation.yaml": 3}
+"""Shipped pipelines whose example logs break their rules, with the exit code."""
+
 
 @pytest.mark.parametrize("text", list(blocks("yaml")))
 def test_every_pipeline_in_the_docs_validates(text, library, monkeypatch, tmp_path):
@@ -152,11 +155,12 @@ def test_every_shipped_pipeline_validates(library):
 def test_every_shipped_pipeline_runs(config, project):
     path = project / "configs" / config.name
     result = ktrans(project, "run", "--summary", str(path))
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == EXPECTED.get(config.name, 0), result.stderr
 
 
 @pytest.mark.parametrize(
     "page", ["catalogue", "configuration", "flow-schema", "mapping", "errors", "options"]
+    "page", ["configuration", "flow-schema", "mapping", "expressions", "errors", "options"]
 )
 def test_the_reference_pages_say_what_the_code_says(page):
     said = subprocess.run(

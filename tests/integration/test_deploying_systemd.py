@@ -11,7 +11,7 @@ import pytest
 
 from ktrans.api import ExitCode
 from ktrans.cli.root import cli
-from ktrans.config.model import EngineSettings
+from ktrans.config.settings import EngineSettings
 
 UNITS = Path(__file__).parents[2] / "examples/systemd"
 SERVICES = ["ktrans@.service", "ktrans-once@.service"]

@@ -14,6 +14,7 @@ ORDER = (
     ExitCode.INTERRUPTED,
     ExitCode.SOFTWARE,
     ExitCode.CONFIG,
+    ExitCode.EXPECTATION,
     ExitCode.ACCESS,
     ExitCode.DATA,
     ExitCode.UNAVAILABLE,
@@ -43,7 +44,11 @@ def check_stdio_conflicts(pipelines: Sequence[Pipeline]) -> None:
         UsageError: two of them would share one stream.
     """
     reading = [p.name for p in pipelines if p.source.type == "stdin"]
-    writing = [p.name for p in pipelines if any(s.config.type == "stdout" for s in p.sinks)]
+    writing = [
+        p.name
+        for p in pipelines
+        if any(s and s.config.type == "stdout" for s in (*p.sinks, p.violations))
+    ]
     for stream, verb, names in (("stdin", "read from", reading), ("stdout", "write to", writing)):
         if len(names) > 1:
             raise UsageError(

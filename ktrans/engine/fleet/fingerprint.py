@@ -32,6 +32,7 @@ def referenced_files(pipeline: Pipeline) -> Iterator[Path]:
         if isinstance(leaf, str | Path)
     ]
     texts += [entry.where for entry in pipeline.sinks if entry.where]
+    texts += [rule.where for rule in pipeline.expect]
     for text in texts:
         for name in (text, *_lists_in(text)):
             if not 0 < len(name) < LONGEST_PATH:

@@ -60,7 +60,7 @@ CASES = {
         (
             "unknown_option|demo.yaml:3:1|there is no section `enricher`|did you mean `enrichers`? the "
             "sections are: version, name, include, source, decoder, enrichers, sinks, rejects, "
-            "state, limits, engine, tests, profiles, default_profile; `x-...` is free for your own use"
+            "expect, violations, state, limits, engine, tests, profiles, default_profile; `x-...` is free for your own use"
         ),
     ),
     "missing option": (
@@ -151,7 +151,7 @@ CASES = {
         SHOP + "sinks: [{id: a, type: box, path: x}, {id: a, type: box, path: x}]\n",
         (
             "duplicate_id|demo.yaml:2:43|the `id` 'a' is used twice|ids are unique; "
-            "`rejects` is reserved for the rejects"
+            "`rejects` and `violations` are reserved"
         ),
     ),
     "a bad name": (

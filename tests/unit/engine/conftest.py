@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from ktrans.config.model import EngineSettings, Pipeline, RejectLimit, RejectsEntry, SinkEntry
+from ktrans.config.model import Pipeline, RejectsEntry, SinkEntry
+from ktrans.config.settings import EngineSettings, RejectLimit
 from ktrans.engine.run import run
 from ktrans.engine.run_context import RunOptions
 from ktrans.kit.state.sqlite_database import SqliteDatabase

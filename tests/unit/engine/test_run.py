@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from ktrans.api import ExitCode, RejectError, RetryableError, RowsError, SplitChangedError
-from ktrans.config.model import RejectLimit, RejectsEntry, SinkEntry
+from ktrans.config.model import RejectsEntry, SinkEntry
+from ktrans.config.settings import RejectLimit
 from ktrans.engine.observer import Observer
 from ktrans.engine.task import Task
 from ktrans.engine.task_attempt import TaskAttempt

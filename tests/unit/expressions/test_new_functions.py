@@ -113,8 +113,44 @@ def test_a_wrong_list_is_named_with_its_place(tmp_path, content, expected):
     assert found.position == 21
 
 
+def test_values_come_from_a_file(tmp_path):
+    (tmp_path / "names.txt").write_text("# hosts\n10.1.2.3\n  # more\n bad \n")
+    (tmp_path / "paths.csv").write_text('from,to\nweb, db\n"a,b",c\n# x,y\n')
+    (tmp_path / "ports.txt").write_text("443\n-1\n")
+    batch = pa.record_batch(
+        {
+            "a": pa.array(["10.1.2.3", "bad", None, "web"], TEXT),
+            "b": pa.array(["x", "c", "db", "db"], TEXT),
+            "n": pa.array([443, 44, None, -1], pa.int32()),
+        }
+    )
+    assert values("a in file('names.txt')", batch, tmp_path) == [True, True, None, False]
+    assert values("a not in file('names.txt')", batch, tmp_path) == [False, False, None, True]
+    assert values("n in file('ports.txt')", batch, tmp_path) == [True, False, None, True]
+    pairs = "a || ',' || b in file('paths.csv')"
+    assert values(pairs, batch, tmp_path) == [False, False, None, True]
+    assert files_of(f"n > 0 and {pairs}") == {"paths.csv"}
+    assert (
+        "'10.1.2.3' in the file is not an int"
+        in problem("n in file('names.txt')", tmp_path).problem
+    )
+    (tmp_path / "paths.csv").write_text("from,to\na,b,c\n")
+    assert "3 cells, the header has 2" in problem("a in file('paths.csv')", tmp_path).problem
+    (tmp_path / "paths.csv").write_text("from,to\n")
+    assert "has no row" in problem("a in file('paths.csv')", tmp_path).problem
+    assert "expected '(' or file(...)" in problem("a in b").problem
+
+
 @pytest.mark.parametrize(
-    "text", ["file('x')", "a = file('x')", "in_cidr(file('x'), '::/0')", "in_cidr(a, file(a))"]
+    "text",
+    [
+        "a in (file('x'))",
+        "a in (file('x'), 'y')",
+        "file('x')",
+        "a = file('x')",
+        "in_cidr(file('x'), '::/0')",
+        "in_cidr(a, file(a))",
+    ],
 )
 def test_a_list_is_only_for_in_cidr(text):
     assert "file" in problem(text).problem

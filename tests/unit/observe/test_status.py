@@ -29,6 +29,7 @@ SUMMARY = {
         "skipped": 2,
         "rejected": {"bad_integer": 8},
         "refused": {"record_too_large": 1},
+        "expect": {"no way in": 3},
         "decoded": ROWS,
         "nodata": 0,
         "skipdata": 0,
