@@ -16,6 +16,7 @@ them.
 | `errors`, `retry` | one table of errors (status to error and hint), one way to retry |
 | `units` | sizes and durations with units in options |
 | `cli` | options and output of verbs that plugins add |
+| `inventory` | what a cloud says of addresses: snapshots, folders of dated ones, lookups |
 | `log_events` | the log events that several plugins share |
 | `spool` | segments on disk for input that comes only once |
 

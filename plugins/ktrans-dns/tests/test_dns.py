@@ -1,6 +1,8 @@
 """The dns enricher against a DNS server that is slow, fails, cuts off or says nothing."""
 
 import json
+import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -232,6 +234,54 @@ def test_a_run_is_not_held_up_and_its_names_serve_the_next_one(dns_server, tmp_p
     named = {row["src_addr"] for row in second if row.get("src_dns")}
     assert named >= {row["src_addr"] for row in first if row.get("src_dns")}
     assert named
+
+
+KILLED_AT_THE_THIRD_RENAME = """\
+import os, signal
+from ktrans.cli import main
+from ktrans.kit.files import staging
+real, count = os.replace, 0
+def replace(source, target):
+    global count
+    count += ".ktrans-staging" in str(source)
+    if count == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(source, target)
+staging.os.replace = replace
+
+main(["run", "p.yaml"])
+"""
+
+
+def test_an_epoch_that_is_done_again_may_have_other_names_and_has_each_row_once(
+    dns_server, tmp_path
+):
+    (tmp_path / "logs").mkdir()
+    lines = [LINE.replace("eni-0aa", f"eni-{n % 5}").format(n=n) for n in range(100)]
+    (tmp_path / "logs" / "a.log").write_text("\n".join([HEAD, *lines]) + "\n")
+    text = PIPELINE.format(server=dns_server.address, wait="1s")
+    (tmp_path / "p.yaml").write_text(text.replace("path: out/", 'path: "out/{interface_id}/"'))
+
+    def run(*command):
+        whole = [sys.executable, *command]
+        return subprocess.run(whole, check=False, cwd=tmp_path, capture_output=True, timeout=60)
+
+    assert run("-c", KILLED_AT_THE_THIRD_RENAME).returncode == -signal.SIGKILL
+    published = set(tmp_path.glob("out/*/*.jsonl"))
+    assert len(published) == 2
+    shutil.rmtree(tmp_path / "out" / ".ktrans-staging")
+    shutil.rmtree(tmp_path / "names")
+    dns_server.stop()
+    again = run("-m", "ktrans", "run", "p.yaml")
+    assert again.returncode == 0, again.stderr
+    assert published < set(tmp_path.glob("out/*/*.jsonl"))
+    rows = [
+        json.loads(line)
+        for path in tmp_path.glob("out/*/*.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    assert sorted(row["src_port"] for row in rows) == list(range(100))
+    assert not any(row.get("src_dns") for row in rows), "no server answered this time"
 
 
 class TestDns(EnricherContract):
