@@ -19,6 +19,7 @@ them.
 | `units` | sizes and durations with units in options |
 | `http` | sinks that send over HTTP: client, authentication, retries, refused rows |
 | `cli` | options and output of verbs that plugins add |
+| `inventory` | what a cloud says of addresses: snapshots, folders of dated ones, lookups |
 | `log_events` | the log events that several plugins share |
 | `spool` | segments on disk for input that comes only once |
 

@@ -72,7 +72,8 @@ def test_every_pipeline_in_the_docs_validates(text, library, monkeypatch, tmp_pa
 def needs_what_nobody_can_ship(tree):
     """Tell a pipeline that opens a file that only its owner has, when it is built."""
     types = {each.get("type") for each in tree.get("enrichers", ())}
-    return bool(types & {"geoip", "aws_metadata"})
+    files = {"geoip", "threat_list", "aws_metadata", "gcp_metadata", "azure_metadata"}
+    return bool(types & files)
 
 
 def commands(text):
