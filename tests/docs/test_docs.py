@@ -160,8 +160,8 @@ def test_every_shipped_pipeline_runs(config, project):
 
 
 @pytest.mark.parametrize(
-    "page", ["catalogue", "configuration", "flow-schema", "mapping", "errors", "options"]
-    "page", ["configuration", "flow-schema", "mapping", "expressions", "errors", "options"]
+    "page",
+    ["catalogue", "configuration", "flow-schema", "mapping", "expressions", "errors", "options"],
 )
 def test_the_reference_pages_say_what_the_code_says(page):
     said = subprocess.run(
