@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 @click.argument("name", required=False, metavar="[TYPE]")
 @json_option
 def command(kind: Kind | None, name: str | None, as_json: bool) -> None:
-    """List the available sources, decoders, enrichers, formats, sinks, state stores and executors.
+    """List the available sources, decoders, enrichers, formats, sinks, tables, states and executors.
 
-    KIND is source, decoder, enricher, format, sink, state or executor. With KIND and TYPE: the options
-    of that component.
+    KIND is source, decoder, enricher, format, sink, table, state or executor. With KIND and TYPE: the
+    options of that component.
     """
     found = catalogue()
     if kind and name:
