@@ -13,7 +13,7 @@ import click
 
 from ktrans.api.spec import KINDS, Kind
 
-TEMPLATE_KINDS = [kind for kind in KINDS if kind not in {"state", "executor"}]
+TEMPLATE_KINDS = [kind for kind in KINDS if kind not in {"table", "state", "executor"}]
 """The kinds of components that there are templates for."""
 
 

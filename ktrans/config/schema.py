@@ -227,7 +227,8 @@ def _with(schema: Json, keys: Json) -> Json:
 
 
 def _one_of(names: Any) -> Json:
-    return {"oneOf": [_ref(name) for name in names]}
+    refs = [_ref(name) for name in names]
+    return {"oneOf": refs} if refs else {"not": {}}  # all tables are those of plugins
 
 
 def _ref(name: str) -> Json:
@@ -288,7 +289,7 @@ def _part(kind: str, definitions: Json) -> Json:
         for name, schema in definitions.items()
         if name.startswith(f"{kind}.") and "const" in schema.get("properties", {}).get("type", {})
     ]
-    return {"anyOf": parts}
+    return {"anyOf": parts} if parts else {"not": {}}
 
 
 def _loose(name: str, schema: Json) -> Json:

@@ -18,6 +18,7 @@ from ktrans_azure.errors import azure_errors
 
 _CONNECT_SECS, _READ_SECS = 20, 60
 _CONNECTIONS = 256
+_SCOPE = "https://storage.azure.com/.default"
 PIECE_BYTES = 8 << 20
 """Fetched at a time: one request each, so that a broken connection loses no more."""
 RETRY = Retry(attempts=4, first_wait_secs=0.5, max_wait_secs=30, max_asked_secs=60)
@@ -160,6 +161,40 @@ class Account:
             sleep=interruptible_sleep(stopping, clock),
             health=self._context.health,
         )
+
+    def store_options(self) -> dict[str, str]:
+        """Return how to reach the account with other libraries, as object_store names it.
+
+        Raises:
+            AccessError: there is no identity.
+        """
+        config, endpoint = self.config, self._endpoint("blob")
+        named = {}
+        if config.connection_string is not None:
+            pairs = config.connection_string.get_secret_value().split(";")
+            named = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+            endpoint = named.get("BlobEndpoint")
+        options = {"azure_storage_account_name": config.account or named.get("AccountName")}
+        if endpoint is not None and not config.account:
+            options["azure_storage_account_name"] = named.get("AccountName") or _account_of(
+                endpoint
+            )
+            options["azure_storage_endpoint"] = endpoint
+            options["azure_allow_http"] = "true" if endpoint.startswith("http://") else None
+        credential = None if named else self._credential(endpoint or "")
+        if named:
+            options["azure_storage_account_key"] = named.get("AccountKey")
+            options["azure_storage_sas_token"] = named.get("SharedAccessSignature")
+        elif isinstance(credential, dict):
+            options["azure_storage_account_key"] = credential["account_key"]
+        elif isinstance(credential, str):
+            options["azure_storage_sas_token"] = credential
+        elif credential is not None:
+            with azure_errors("get a token", config.authentication):
+                options["azure_storage_token"] = credential.get_token(_SCOPE).token
+        else:
+            options["azure_skip_signature"] = "true"
+        return {name: value for name, value in options.items() if value}
 
     def close(self) -> None:
         """Close connections; the account can be used again afterwards."""

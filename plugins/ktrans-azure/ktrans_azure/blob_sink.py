@@ -45,6 +45,14 @@ class AzureBlobSink(ObjectSink[AzureBlobSinkConfig]):
     def namespace(self) -> str:
         return lineage_name(self.config, self.config.container)
 
+    def table_options(self) -> dict[str, str]:
+        """Return the credentials of now, for the libraries of tables."""
+        account = Account(self.config, self.context)
+        try:
+            return account.store_options()
+        finally:
+            account.close()
+
     def make_target(self) -> BlobTarget:
         config = self.config
         container = BlobContainer(Account(config, self.context), config.container)

@@ -10,6 +10,7 @@ from ktrans.kit.objects.sink import ObjectSink, ObjectSinkConfig
 from ktrans.kit.units import Size
 from ktrans_gcp.gcs_store import WRITE_ACCESS, BucketConfig, GcsStore
 from ktrans_gcp.gcs_target import PART_STEP, GcsTarget
+from ktrans_gcp.google_auth import store_options
 
 
 class GcsSinkConfig(BucketConfig, ObjectSinkConfig, type="gcs"):
@@ -45,6 +46,10 @@ class GcsSink(ObjectSink[GcsSinkConfig]):
 
     def namespace(self) -> str:
         return f"gs://{self.config.bucket}"
+
+    def table_options(self) -> dict[str, str]:
+        """Return the credentials of now, for the libraries of tables."""
+        return store_options(self.config, self.context)
 
     def make_target(self) -> GcsTarget:
         config = self.config

@@ -80,6 +80,29 @@ def credentials(config: GoogleConfig, context: Context) -> Any:
     return found
 
 
+def store_options(config: GoogleConfig, context: Context) -> dict[str, str]:
+    """Return how to reach Cloud Storage with other libraries: the options of object_store, and a token.
+
+    object_store finds the application default credentials by itself and takes no token; `google_token`
+    is for others.
+
+    Raises:
+        ConfigError: the file is missing or has no credentials.
+        google.auth.exceptions.GoogleAuthError: there are none.
+    """
+    import google.auth.transport.requests
+
+    if config.anonymous or (config.endpoint or "").startswith("http://"):
+        options = {"google_skip_signature": "true"}
+        return {**options, "google_base_url": config.endpoint} if config.endpoint else options
+    found = credentials(config, context)
+    found.refresh(google.auth.transport.requests.Request())
+    options = {"google_token": found.token}
+    if config.credentials_file:
+        options["google_application_credentials"] = str(context.path(config.credentials_file))
+    return options
+
+
 def _from_file(path: Path) -> Any:
     """Read a credentials file, by its `type`."""
     from google.auth.exceptions import GoogleAuthError

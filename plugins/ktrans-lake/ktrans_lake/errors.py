@@ -30,6 +30,7 @@ _WRONG = re.compile(
     r"|could not parse|can't load plugin|no module named|unsupported|invalid (url|uri)",
     re.IGNORECASE,
 )
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _SECRETS = re.compile(r"(://[^/\s:@]*):[^@\s/]+@")
 _LONGEST = 400
 _CONFLICTS = Retry(attempts=None, total_secs=120, first_wait_secs=0.05, max_wait_secs=3)
@@ -49,7 +50,7 @@ class ConflictError(RetryableError):
 
 def text_of(error: BaseException) -> str:
     """Return an error's text, in one line, without passwords of addresses."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(_COLOURS.sub("", str(error)).split()) or type(error).__name__
     return _SECRETS.sub(r"\1:***@", text)[:_LONGEST]
 
 

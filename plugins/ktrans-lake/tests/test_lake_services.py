@@ -147,6 +147,43 @@ def test_an_iceberg_table_in_s3_gets_each_epoch_once(bucket, tmp_path):
     assert table.scan().to_arrow().num_rows == 6
 
 
+@pytest.mark.parametrize(
+    ("raw", "root", "options"),
+    [
+        (
+            {"type": "azure_blob", "account": "lake", "container": "c", "account_key": "a2V5"},
+            "abfss://c@lake.dfs.core.windows.net/out",
+            {"azure_storage_account_name": "lake", "azure_storage_account_key": "a2V5"},
+        ),
+        (
+            {"type": "azure_blob", "account": "lake", "container": "c", "sas_token": "?sv=1"},
+            "abfss://c@lake.dfs.core.windows.net/out",
+            {"azure_storage_account_name": "lake", "azure_storage_sas_token": "sv=1"},
+        ),
+        (
+            {
+                "type": "azure_blob",
+                "container": "c",
+                "connection_string": "AccountName=lake;AccountKey=a2V5==;EndpointSuffix=x",
+            },
+            "abfss://c@lake.dfs.core.windows.net/out",
+            {"azure_storage_account_name": "lake", "azure_storage_account_key": "a2V5=="},
+        ),
+        (
+            {"type": "gcs", "bucket": "b", "endpoint": "http://127.0.0.1:1"},
+            "gs://b/out",
+            {"google_skip_signature": "true", "google_base_url": "http://127.0.0.1:1"},
+        ),
+    ],
+)
+def test_the_libraries_get_the_credentials_of_the_sink(raw, root, options, tmp_path):
+    registry = Catalogue()
+    config = registry.config("sink", {"path": PATH, "table": {"type": "delta"}, **raw})
+    sink = registry.build("sink", config, Context("flows", "lake", tmp_path, registry))
+    assert (sink.table_root(), sink.table_options()) == (root, options)
+    sink.close()
+
+
 def test_a_bucket_that_is_not_there_is_named(bucket):
     sink = bucket.sink({"type": "delta"}, bucket="no-such-bucket-here")
     with pytest.raises((ConfigError, AccessError), match="no-such-bucket-here"):
