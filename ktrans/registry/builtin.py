@@ -72,6 +72,7 @@ LOGGING_ROOMS = ("observe", "engine", "kit.state", "registry", "decoders", "kit"
 WELL_KNOWN = {
     "aws_metadata": "ktrans-aws",
     "azure_blob": "ktrans-azure",
+    "azure_monitor": "ktrans-azure",
     "azure_metadata": "ktrans-azure",
     "clickhouse": "ktrans-clickhouse",
     "delta": "ktrans-lake",

@@ -148,7 +148,7 @@ class OtlpSink(HttpSink[OtlpSinkConfig]):
             pb.varint(2, batch.column("severityNumber") if "severityNumber" in names else number)
         )
         if "severityText" in names:
-            fields.append(pb.text(3, _plain(batch.column("severityText"))))
+            fields.append(pb.delimited(3, _plain(batch.column("severityText"))))
         if "body" in names:
             fields.append(pb.delimited(5, _value(batch.column("body"))))
         if "observedTimeUnixNano" in names:
@@ -230,8 +230,8 @@ def _value(column: pa.Array) -> pa.Array:
     if pa.types.is_floating(kind):
         return pb.fixed64(4, column)
     if pa.types.is_map(kind) or not is_scalar(kind):
-        return pb.text(1, json_text(column))
-    return pb.text(1, scalar_text(column))
+        return pb.delimited(1, json_text(column))
+    return pb.delimited(1, scalar_text(column))
 
 
 def _plain(column: pa.Array) -> pa.Array:

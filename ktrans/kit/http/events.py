@@ -65,11 +65,7 @@ class EventTimes:
         Raises:
             RowsError: a time has no form in this unit.
         """
-        micros = _micros(batch.column(self.columns[0]), self.columns[0])
-        for name in self.columns[1:]:
-            if not micros.null_count:
-                break
-            micros = _compute.coalesce(micros, _micros(batch.column(name), name))
+        micros = self._micros(batch)
         if unit == "s":
             return _compute.divide(micros.cast(pa.float64(), safe=False), float(_US["s"]))
         if unit == "ms":
@@ -81,6 +77,18 @@ class EventTimes:
                 "the row's time is outside of 1677 to 2262", rows=outside, code="time_out_of_range"
             )
         return _compute.multiply(micros, pa.scalar(1000, pa.int64()))
+
+    def timestamps(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return times in UTC with microseconds; null where a row has none."""
+        return self._micros(batch).cast(pa.timestamp("us", "UTC"))
+
+    def _micros(self, batch: pa.RecordBatch | pa.Table) -> pa.Array:
+        micros = _micros(batch.column(self.columns[0]), self.columns[0])
+        for name in self.columns[1:]:
+            if not micros.null_count:
+                break
+            micros = _compute.coalesce(micros, _micros(batch.column(name), name))
+        return micros
 
     def needed(self, batch: pa.RecordBatch, unit: Literal["s", "ms", "ns"]) -> pa.Array:
         """Return Unix times of rows that all have one.

@@ -141,17 +141,25 @@ class HttpSink(Sink[H]):
         return self.judge(answer, batch.num_rows), len(body)
 
     def check(self) -> None:
-        """Check that the server answers, and does not refuse the credentials or the address.
+        """Check that the server answers, and does not refuse the credentials or the address."""
+        self.probed()
 
-        It is sent the `probe` as rows would be; without one nothing but a HEAD request.
+    def probed(self) -> Answer:
+        """Send the `probe` as rows would be sent, or a HEAD request if there is none; return the answer.
+
+        Raises:
+            UnavailableError: no answer, or the server says that it is not available.
+            AccessError: it refuses the credentials.
+            ConfigError: there is no such address.
         """
         if self.probe is None:
-            self.ask("HEAD", self.url)
-            return
+            return self.ask("HEAD", self.url)
         headers = {"Content-Type": self.content_type, **self.headers(self.probe)}
-        error = error_of(self.ask(self.method, self.url, self.probe, headers), self.where)
+        answer = self.ask(self.method, self.url, self.probe, headers)
+        error = error_of(answer, self.where)
         if isinstance(error, ConfigError):
             raise error
+        return answer
 
     def ask(
         self,

@@ -6,5 +6,8 @@
 | pieces | constant, coded and plain pieces of rows, joined at the end |
 | scalars | any scalar value as text |
 | json | any value as JSON text, rows as JSON objects |
+| es_bulk | EsBulkFormat: bulk requests of Elasticsearch |
 | influx | InfluxFormat: InfluxDB line protocol; escaping and points are parts of it |
+| binary | values as bytes, as Avro and Protocol Buffers have them |
+| protobuf | rows as messages of Protocol Buffers |
 """

@@ -4,7 +4,7 @@ Each function returns an array of encoded fields, one a row, null where the valu
 joins the fields of a row.
 
 >>> import pyarrow as pa
->>> fields = [text(1, pa.array(["ab", None])), varint(2, pa.array([300, -1], pa.int64()))]
+>>> fields = [delimited(1, pa.array(["ab", None])), varint(2, pa.array([300, -1], pa.int64()))]
 >>> [bytes.hex() for bytes in message(fields, 2).to_pylist()]
 ['0a02616210ac02', '10ffffffffffffffffff01']
 """
@@ -18,11 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.kit.rows.pieces import as_text
+from ktrans.kit.rows import binary
 
 _compute: Any = pc
 _VARINT, _FIXED64, _DELIMITED = 0, 1, 2
-_MAX_VARINT_BYTES = 10
 _EMPTY = pa.scalar(b"", pa.binary())
 
 
@@ -53,53 +52,26 @@ def message(fields: Sequence[pa.Array], rows: int) -> pa.Array:
 
 
 def delimited(field: int, payload: pa.Array) -> pa.Array:
-    """Encode a field of bytes or messages."""
-    lengths = _compute.binary_length(payload).dictionary_encode()
-    tag = _tag(field, _DELIMITED)
-    heads = [None if n is None else tag + number_bytes(n) for n in lengths.dictionary.to_pylist()]
-    head = pa.array(heads, pa.binary()).take(lengths.indices)
-    return _compute.binary_join_element_wise(head, payload, _EMPTY)
-
-
-def text(field: int, values: pa.Array) -> pa.Array:
-    """Encode a field of texts."""
-    return delimited(field, as_text(values).cast(pa.binary()))
+    """Encode a field of bytes, texts or messages."""
+    return binary.concat(_tag(field, _DELIMITED), binary.prefixed(payload, _varints))
 
 
 def fixed64(field: int, values: pa.Array) -> pa.Array:
     """Encode a field of 8 bytes: fixed64 and sfixed64 of integers, double of floats."""
-    kind = "<f8" if pa.types.is_floating(values.type) else "<i8"
-    wide = values.cast(pa.float64() if kind == "<f8" else pa.int64())
-    raw = np.asarray(wide.fill_null(0)).astype(kind).view(np.uint8).reshape(-1, 8)
-    tag = np.frombuffer(_tag(field, _FIXED64), np.uint8)
-    whole = np.hstack([np.broadcast_to(tag, (len(values), len(tag))), raw])
-    return _rows(whole, np.ones(whole.shape, bool), values)
+    floats = pa.types.is_floating(values.type)
+    wide = values.cast(pa.float64() if floats else pa.int64()).fill_null(0)
+    octets = binary.fixed(np.asarray(wide).astype("<f8" if floats else "<i8"))
+    return binary.concat(_tag(field, _FIXED64), binary.where_valid(values, octets))
 
 
 def varint(field: int, values: pa.Array) -> pa.Array:
     """Encode a field of integers (int32, int64, uint64, bool; not sint64)."""
-    tag = np.frombuffer(_tag(field, _VARINT), np.uint8)
-    left = np.asarray(values.cast(pa.int64()).fill_null(0)).view(np.uint64)
-    shifts = np.arange(_MAX_VARINT_BYTES, dtype=np.uint64) * np.uint64(7)
-    parts = left[:, None] >> shifts
-    used = parts > 0
-    used[:, 0] = True
-    more = np.zeros(used.shape, bool)
-    more[:, :-1] = used[:, 1:]
-    octets = (parts & np.uint64(0x7F)).astype(np.uint8) | (more * np.uint8(0x80))
-    whole = np.hstack([np.broadcast_to(tag, (len(values), len(tag))), octets])
-    mask = np.hstack([np.ones((len(values), len(tag)), bool), used])
-    return _rows(whole, mask, values)
+    return binary.concat(_tag(field, _VARINT), _varints(values.cast(pa.int64())))
 
 
-def _rows(octets: np.ndarray, mask: np.ndarray, values: pa.Array) -> pa.Array:
-    """Return the bytes of each row that the mask has, null where the value is null."""
-    offsets = np.concatenate(([0], np.cumsum(mask.sum(axis=1), dtype=np.int32)))
-    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(octets[mask])]
-    made = pa.BinaryArray.from_buffers(pa.binary(), len(values), buffers)
-    if not values.null_count:
-        return made
-    return _compute.if_else(values.is_valid(), made, pa.scalar(None, pa.binary()))
+def _varints(values: pa.Array) -> pa.Array:
+    numbers = np.asarray(values.fill_null(0)).astype(np.int64).view(np.uint64)
+    return binary.where_valid(values, binary.varints(numbers))
 
 
 def _tag(field: int, wire: int) -> bytes:

@@ -32,6 +32,14 @@ def ktrans_components() -> list[Spec]:
             summary="Virtual machines, networks and tags of Azure addresses",
         ),
         Spec(
+            kind="sink",
+            type="azure_monitor",
+            build="ktrans_azure.monitor_sink:AzureMonitorSink",
+            config="ktrans_azure.monitor_sink:AzureMonitorSinkConfig",
+            summary="Tables of Azure Monitor and Microsoft Sentinel, by the Logs Ingestion API",
+            delivery="at_least_once",
+        ),
+        Spec(
             kind="state",
             type="azure_blob",
             build="ktrans_azure.blob_state:AzureBlobState",

@@ -12,9 +12,9 @@ import pyarrow as pa
 from ktrans.api import ComponentConfig, Context, Refused
 from ktrans.kit.files.format_option import build_format
 from ktrans.kit.files.partition import group, take
+from ktrans.kit.rows.binary import sizes
 from ktrans.kit.rows.json import check_json, object_pieces
 from ktrans.kit.rows.pieces import texts_of
-from ktrans_kafka.encode_binary import sizes
 from ktrans_kafka.encode_parts import (
     Header,
     header_lists,

@@ -18,8 +18,7 @@ import pyarrow.compute as pc
 
 from ktrans.api import ConfigError
 from ktrans.kit.flow import NAMES
-from ktrans.kit.rows.pieces import is_text
-from ktrans_kafka.encode_binary import (
+from ktrans.kit.rows.binary import (
     column,
     concat,
     grouped,
@@ -32,6 +31,7 @@ from ktrans_kafka.encode_binary import (
     whole_numbers,
     zigzag,
 )
+from ktrans.kit.rows.pieces import is_text
 
 _compute: Any = pc
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

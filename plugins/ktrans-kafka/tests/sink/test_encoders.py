@@ -10,11 +10,11 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ktrans_kafka.encode_binary import varints, zigzag
 from ktrans_kafka.encode_schema import AvroCodec, ProtobufCodec
 
 from ktrans.api import ConfigError
 from ktrans.flow.schema import FLOW_SCHEMA
+from ktrans.kit.rows.binary import varints, zigzag
 from tests.examples import examples
 
 TEXT = pa.dictionary(pa.int32(), pa.string())

@@ -207,7 +207,7 @@ def test_integers_are_written_as_protobuf_has_them(values, field):
 
 @given(st.lists(st.none() | st.text(max_size=300), min_size=1, max_size=10))
 def test_texts_are_written_as_protobuf_has_them(texts):
-    made = pb.message([pb.text(3, pa.array(texts, pa.string()))], len(texts))
+    made = pb.message([pb.delimited(3, pa.array(texts, pa.string()))], len(texts))
     found = [LogRecord.FromString(octets).severity_text for octets in made.to_pylist()]
     assert found == [text or "" for text in texts]
 

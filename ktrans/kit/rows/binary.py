@@ -52,7 +52,7 @@ def _from_lengths(lengths: np.ndarray, data: np.ndarray) -> pa.Array:
     return pa.BinaryArray.from_buffers(pa.binary(), len(lengths), buffers)
 
 
-def _fixed(values: np.ndarray) -> pa.Array:
+def fixed(values: np.ndarray) -> pa.Array:
     """Encode numbers in their fixed-width, little-endian form."""
     values = np.ascontiguousarray(values)
     return _from_lengths(np.full(len(values), values.dtype.itemsize), values.view(np.uint8))
@@ -116,10 +116,10 @@ def scalars(array: pa.Array, integers: BytesOf) -> pa.Array:
     if is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return prefixed(array, integers)
     if pa.types.is_boolean(kind):
-        return where_valid(array, _fixed(np.asarray(array.cast(pa.uint8()).fill_null(0))))
+        return where_valid(array, fixed(np.asarray(array.cast(pa.uint8()).fill_null(0))))
     if pa.types.is_floating(kind):
         wide = pa.float64() if kind == pa.float64() else pa.float32()
-        return where_valid(array, _fixed(np.asarray(array.cast(wide).fill_null(0))))
+        return where_valid(array, fixed(np.asarray(array.cast(wide).fill_null(0))))
     return integers(array)
 
 
