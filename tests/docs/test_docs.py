@@ -140,7 +140,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 REMOTE = {
     *("s3-to-influxdb.yaml", "s3-to-prometheus.yaml", "azure-to-kafka.yaml", "gcs-to-s3.yaml"),
     *("elasticsearch.yaml", "loki.yaml", "splunk.yaml", "datadog.yaml", "new-relic.yaml"),
-    "otlp.yaml",
+    *("otlp.yaml", "clickhouse.yaml", "postgres.yaml"),
 }
 """They run in the integration tests, on servers."""
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import secrets
-import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.services._launch import MissingServerError, Server, answers_http, launch
+from tests.services._launch import Server, answers_http, find, launch
 
 _PROGRAM = Path(__file__).with_name("clickhouse_http.py")
 
@@ -25,14 +23,13 @@ class ClickhouseServer:
     """
 
     def __init__(self) -> None:
-        if importlib.util.find_spec("chdb") is None:
-            raise MissingServerError("chdb is not installed: pip install chdb")
+        python = find("clickhouse", "clickhouse/bin/python")
         self.password = secrets.token_hex(8)
         self._server = launch(
             lambda: Server(
                 "clickhouse",
                 lambda ports, folder: [
-                    *(sys.executable, str(_PROGRAM), str(ports[0]), str(folder), self.password)
+                    *(str(python), str(_PROGRAM), str(ports[0]), str(folder), self.password)
                 ],
                 lambda ports: answers_http(ports[0], "/ping"),
             )

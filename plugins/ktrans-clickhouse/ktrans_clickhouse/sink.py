@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from ktrans.api import ConfigError, Dataset, KtransError
+from ktrans.api import AccessError, ConfigError, Dataset, KtransError
 from ktrans.api.spec import DeliveryGuarantee
 from ktrans.kit.buffered_sink import Delivery
 from ktrans.kit.columns import option, require
@@ -145,11 +145,25 @@ class ClickhouseSink(TableSink[ClickhouseSinkConfig]):
                 client.command(statement)
 
     def check(self) -> None:
-        """Check that the server answers, and the table and its deduplication."""
+        """Check that the server answers, the table, its deduplication, and the rights of the user."""
         try:
             super().check()
+            self._check_grants()
         except KtransError as error:
             raise as_unavailable(error) from error
+
+    def _check_grants(self) -> None:
+        granted = ["INSERT"] + (["CREATE TABLE"] if self.config.create_table else [])
+        granted += ["ALTER ADD COLUMN"] if self.config.add_columns else []
+        with self._connected() as client:
+            if not client.min_version("24.10"):  # the first that can be asked for rights
+                return
+            for right in granted:
+                if not int(client.command(f"CHECK GRANT {right} ON {self._name}")):
+                    raise AccessError(
+                        f"{self.where}: user {self.config.user!r} lacks the right {right}",
+                        hint=f"GRANT {right} ON {self._name} TO {self.config.user}",
+                    )
 
     # -- rows -----------------------------------------------------------------------------------------
 

@@ -51,12 +51,14 @@ class Proxy:
     """Passes requests on to the server, except those for which `fault` names a fault.
 
     Faults: "cut body" passes half of the body on, "lose answer" breaks the connection after the server
-    has answered, "late" answers after the client's patience, and a number is a status of a gateway.
+    has answered, "late" answers after the client's patience, a number is a status of a gateway, and a
+    text is an exception of the server.
     """
 
     server: str
     url: str = ""
     inserts: int = 0
+    denied: str = "nothing"
     fault: Callable[[int], object] = lambda number: None
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -76,6 +78,13 @@ class Handler(BaseHTTPRequestHandler):
             fault = proxy.fault(proxy.inserts)
         if isinstance(fault, int):
             self.answer(fault, b"a gateway", {})
+            return
+        if proxy.denied.encode() in body:
+            self.answer(200, b"0\n", {})
+            return
+        if isinstance(fault, str) and fault.startswith("Code: "):
+            code = fault.split()[1].strip(".")
+            self.answer(500, fault.encode(), {"X-ClickHouse-Exception-Code": code})
             return
         answer = self.ask(proxy.server, body[: len(body) // 2] if fault == "cut body" else body)
         if fault == "late":

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from ktrans_clickhouse.config import ClickhouseSinkConfig
 
-from ktrans.api import AccessError, ConfigError, EpochId, TaskId, UnavailableError
+from ktrans.api import AccessError, ConfigError, EpochId, RunError, TaskId, UnavailableError
 from ktrans.kit.flow import FLOW_SCHEMA
 from ktrans.kit.rows.refuse import encode_rows
 from ktrans.testing.hostile import hostile_rows
@@ -279,6 +279,43 @@ def test_a_gateway_that_stays_busy_ends_the_run_so_that_the_next_one_resumes(
     proxy.fault = lambda number: None
     send(database.sink(FLOW_SCHEMA, context, **options), flow())
     assert database.query("SELECT toInt32(count()) FROM flows") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "exit_code"),
+    [
+        (
+            "Code: 497. DB::Exception: keyed: Not enough privileges. (ACCESS_DENIED)",
+            AccessError,
+            77,
+        ),
+        (401, AccessError, 77),
+        ("Code: 60. DB::Exception: Table does not exist. (UNKNOWN_TABLE)", ConfigError, 78),
+        ("Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)", None, 75),
+        ("Code: 6. DB::Exception: Cannot parse text. (CANNOT_PARSE_TEXT)", None, 70),
+    ],
+)
+def test_what_the_server_answers_decides_how_the_run_ends(
+    database, context, proxy, fault, kind, exit_code
+):
+    proxy.fault = lambda number: fault
+    options = {"url": proxy.url, "create_table": True, "retry_timeout": 0.3}
+    with pytest.raises(kind or RunError) as caught:
+        send(database.sink(FLOW_SCHEMA, context, **options), flow())
+    assert caught.value.exit_code == exit_code
+    assert database.query("SELECT toInt32(count()) FROM flows") == [(0,)]
+
+
+def test_a_right_that_is_missing_is_named_with_the_statement_that_grants_it(
+    database, context, proxy
+):
+    proxy.denied = "CHECK GRANT ALTER ADD COLUMN"
+    options = {"url": proxy.url, "create_table": True}
+    database.sink(FLOW_SCHEMA, context, **options).check()
+    with pytest.raises(AccessError, match="lacks the right ALTER ADD COLUMN") as caught:
+        database.sink(FLOW_SCHEMA, context, add_columns=True, **options).check()
+    expected = f"GRANT ALTER ADD COLUMN ON {database.name}.flows TO default"
+    assert caught.value.hint == expected
 
 
 def test_check_says_what_is_wrong(database, clickhouse_server, context):
