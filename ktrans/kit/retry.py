@@ -151,6 +151,48 @@ def _again(
     )(attempt)
 
 
+def with_progress(
+    work: Callable[[], R],
+    progress: Callable[[], object],
+    retry: Retry,
+    *,
+    stopping: Callable[[], bool] = lambda: False,
+    health: Health | None = None,
+) -> R:
+    """Call something that goes on where it stopped until it succeeds, or stops making progress.
+
+    Args:
+        work: what to call.
+        progress: how far it came; once it has come further, attempts and time count anew.
+        retry: how often, and how long to wait.
+        stopping: once true, nothing is tried again.
+        health: takes a report of each failed attempt and of success.
+
+    Raises:
+        Exception: the error of the last attempt.
+    """
+
+    def attempt() -> tuple[R] | None:
+        before = progress()
+        try:
+            return (work(),)
+        except RetryableError as error:
+            if progress() == before or stopping():
+                raise
+            if health is not None:
+                health.failed(error)
+            return None
+
+    def retry_if(error: BaseException) -> bool:
+        return may_pass(error) and not stopping()
+
+    while True:
+        sleep = interruptible_sleep(stopping)
+        made = with_retries(attempt, retry, retry_if=retry_if, sleep=sleep, health=health)
+        if made is not None:
+            return made[0]
+
+
 def interruptible_sleep(
     stopping: Callable[[], bool], clock: Clock = CLOCK
 ) -> Callable[[float], None]:

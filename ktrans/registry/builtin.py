@@ -84,6 +84,7 @@ WELL_KNOWN = {
     "iceberg": "ktrans-lake",
     "influxdb": "ktrans-influxdb",
     "kafka": "ktrans-kafka",
+    "nats": "ktrans-nats",
     "postgres": "ktrans-postgres",
     "prometheus": "ktrans-prometheus",
     "pubsub": "ktrans-gcp",

@@ -25,6 +25,7 @@ from tests.services.influx import Influx1Server, InfluxServer
 from tests.services.kafka import KafkaBroker
 from tests.services.kafka_mock import KafkaMock
 from tests.services.moto import S3Server
+from tests.services.nats import NatsServer
 from tests.services.postgres import PostgresServer
 from tests.services.prometheus import PrometheusServer
 from tests.services.pubsub import PubsubServer
@@ -48,6 +49,7 @@ _FIXTURES = {
     "influx": "influx_server",
     "influx1": "influx1_server",
     "iceberg": "iceberg_server",
+    "nats": "nats_server",
     "postgres": "postgres_server",
     "prometheus": "prometheus_server",
     "questdb": "questdb_server",
@@ -151,6 +153,12 @@ def influx1_server() -> Iterator[Influx1Server]:
 def iceberg_server() -> Iterator[IcebergCatalog]:
     """Iceberg's REST catalogue."""
     yield from _serve("iceberg", IcebergCatalog)
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NatsServer]:
+    """NATS with JetStream."""
+    yield from _serve("nats", NatsServer)
 
 
 @pytest.fixture(scope="session")

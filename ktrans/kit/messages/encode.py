@@ -22,6 +22,7 @@ DATA = "data"
 ROWS = "rows"
 _FIXED = [(DATA, pa.large_binary()), (ROWS, pa.int32())]
 _SEPARATOR = "|"
+_UNPACKED = 1000
 _compute: Any = pc
 
 TextOf = Callable[[pa.RecordBatch], pa.Array]
@@ -39,6 +40,7 @@ class MessageEncoder:
         texts: what a message has beside its data, by name: a key, a subject, attributes.
         max_text_bytes: of one of these texts; None for no limit.
         line_ends: whether the data of a single row keeps its line end.
+        text_limits: of texts that have another limit, by name.
     """
 
     format: Format[Any]
@@ -47,6 +49,7 @@ class MessageEncoder:
     texts: Mapping[str, TextOf] = field(default_factory=dict)
     max_text_bytes: int | None = None
     line_ends: bool = False
+    text_limits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def schema(self) -> pa.Schema:
@@ -83,22 +86,21 @@ class MessageEncoder:
             data = _compute.binary_slice(data, 0, -1)
         texts = [text(batch) for text in self.texts.values()]
         sizes = lengths(data)
-        longest = np.zeros(len(sizes), np.int64)
-        for each in map(lengths, texts):
-            sizes = sizes + each
-            longest = np.maximum(longest, each)
-        large = sizes > self.max_bytes
         long = np.zeros(len(sizes), np.bool_)
-        if self.max_text_bytes is not None:
-            long = (longest > self.max_text_bytes) & ~large
+        longest, allowed = 0, 0
+        for name, each in zip(self.texts, map(lengths, texts), strict=True):
+            sizes = sizes + each
+            limit = self.text_limits.get(name, self.max_text_bytes)
+            if limit is not None and (each > limit).any():
+                long |= each > limit
+                longest, allowed = int(each.max()), limit
+        large = sizes > self.max_bytes
+        long &= ~large
         refused = []
         if large.any():
             refused.append(self._too_large(batch.filter(pa.array(large)), int(sizes.max())))
         if long.any():
-            detail = (
-                f"an attribute or key of up to {int(longest[long].max())} bytes; "
-                f"{self.max_text_bytes} are allowed"
-            )
+            detail = f"an attribute, key or name of up to {longest} bytes; {allowed} are allowed"
             refused.append(Refused(batch.filter(pa.array(long)), "attribute_too_long", detail))
         made = self._messages(data, np.ones(len(data), np.int32), texts)
         if refused:
@@ -168,6 +170,22 @@ class MessageEncoder:
     def _too_large(self, rows: pa.RecordBatch, size: int) -> Refused:
         detail = f"a message of up to {size} bytes; {self.max_bytes} are allowed"
         return Refused(rows, "message_too_large", detail)
+
+
+def unpack(batch: pa.RecordBatch) -> Iterator[tuple[bytes, dict[str, str]]]:
+    """Return the data and the texts of each message; texts that are null are left out.
+
+    By row, since clients of queues take messages one by one.
+    """
+    names = [name for name in batch.schema.names if name not in (DATA, ROWS)]
+    for start in range(0, batch.num_rows, _UNPACKED):
+        part = batch.slice(start, _UNPACKED)
+        data = part.column(DATA).to_pylist()
+        values = [part.column(name).to_pylist() for name in names]
+        rows = zip(*values, strict=True) if names else iter([()] * len(data))
+        for content, texts in zip(data, rows, strict=True):
+            pairs = zip(names, texts, strict=True)
+            yield content, {name: text for name, text in pairs if text is not None}
 
 
 def spans(sizes: np.ndarray, most: int, most_bytes: int) -> Iterator[tuple[int, int]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ktrans.api.config import ComponentConfig
 from ktrans.api.spec import Kind
@@ -36,3 +36,30 @@ class MessageSinkConfig(BufferedSinkConfig):
         "growing pauses before the run ends. The next run goes on with what was not sent.",
         examples=["10m"],
     )
+
+
+class HeaderConfig(MessageSinkConfig):
+    """Options of sinks whose messages have headers."""
+
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="Headers of every message.",
+        examples=[{"producer": "ktrans"}],
+    )
+    header_columns: list[str] = Field(
+        default_factory=list,
+        max_length=12,
+        description="Columns that become headers with the column's name; nulls are omitted. Needs a "
+        "message a row.",
+        examples=[["provider", "log_type"]],
+    )
+
+    @model_validator(mode="after")
+    def _headers(self) -> Self:
+        names = [name.lower() for name in (*self.headers, *self.header_columns)]
+        if len(set(names)) < len(names):
+            raise ValueError("two headers have the same name")
+        if self.rows_per_message > 1 and self.header_columns:
+            raise ValueError("header_columns come from one row: leave out rows_per_message")
+        return self

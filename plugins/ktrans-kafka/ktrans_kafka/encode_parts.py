@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from string import Formatter
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ import pyarrow.compute as pc
 from ktrans.api import ConfigError
 from ktrans.kit.columns import require
 from ktrans.kit.files.partition import dense, has_plain_text
-from ktrans.kit.files.path_template import NULL_PARTITION, PathTemplate, Slot
+from ktrans.kit.files.path_template import NULL_PARTITION, PathTemplate
+from ktrans.kit.messages.labels import MISSING, parse_name
 
 Header = tuple[str, bytes]
 
@@ -23,7 +23,6 @@ _compute: Any = pc
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _LEGAL = re.compile(r"[A-Za-z0-9._-]+")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9._-]")
-MISSING = "unknown"
 MAX_TOPIC_CHARS = 249
 """Apache Kafka, `org.apache.kafka.common.internals.Topic`: allowed characters and length."""
 
@@ -37,25 +36,11 @@ def parse_topic(text: str) -> PathTemplate:
     Raises:
         ValueError: it is not a valid topic name, or does not begin with fixed text.
     """
-    parts: list[str | Slot] = []
-    try:
-        found = list(Formatter().parse(text))
-    except ValueError as error:
-        raise ValueError(f"braces do not match ({error})") from None
-    for literal, name, spec, conversion in found:
-        if literal:
-            if not _LEGAL.fullmatch(literal):
-                raise ValueError("a topic name has letters, digits, dots, dashes and underscores")
-            parts.append(literal)
-        if name is not None:
-            if not name or spec or conversion:
-                raise ValueError("a slot is {column}")
-            parts.append(Slot(name))
-    if not parts or not isinstance(parts[0], str):
-        raise ValueError("a topic begins with fixed text, such as flows- in flows-{provider}")
+    rule = "a topic name has letters, digits, dots, dashes and underscores"
+    parts = parse_name(text, _LEGAL, rule)
     if text in (".", "..") or len(text) > MAX_TOPIC_CHARS:
         raise ValueError(f"a topic name is neither . nor .. and has {MAX_TOPIC_CHARS} characters")
-    return PathTemplate("", (), tuple(parts))
+    return PathTemplate("", (), parts)
 
 
 def topic_name(template: PathTemplate, values: tuple[str, ...]) -> str:
