@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -15,13 +16,20 @@ from tests.services.moto import REGION, S3Server
 ROOT = Path(__file__).parents[2]
 LOGS = ROOT / "examples/aws-logs/AWSLogs/111122223333/vpcflowlogs/eu-central-1/2026/05/04"
 QUEUE = "flow-logs"
+FORMAT = (
+    "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end"
+    " action log-status"
+)
 
 pytestmark = [pytest.mark.service("s3"), pytest.mark.xdist_group("permissions")]
 
 
-BATCHES = {"sqs:DeleteMessage", "sqs:ChangeMessageVisibility"}
+BATCHES = {"sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:SendMessage"}
 """Moto asks for `sqs:DeleteMessageBatch` and so on, which are no actions of AWS: there the action of the
 single call covers the batch (Amazon SQS Developer Guide, "Amazon SQS API permissions")."""
+
+ANY_RESOURCE = ("kinesis:", "firehose:", "logs:")
+"""Moto does not look at which stream or log group a request is about."""
 
 
 def policies(without=""):
@@ -36,6 +44,8 @@ def policies(without=""):
             kept = {named} if isinstance(named, str) else set(named)
             kept -= {without}
             statement["Action"] = sorted(kept | {f"{one}Batch" for one in kept & BATCHES})
+            if any(one.startswith(ANY_RESOURCE) for one in kept):
+                statement["Resource"] = "*"
         policy["Statement"] = [one for one in policy["Statement"] if one["Action"]]
     return given
 
@@ -55,6 +65,7 @@ class Account:
         for log in sorted(LOGS.glob("*.log.gz"))[:2]:
             key = f"AWSLogs/{log.name}"
             s3.put_object(Bucket="my-flow-logs", Key=key, Body=log.read_bytes())
+        self.make_streams()
         iam.create_user(UserName="ktrans")
         made = iam.create_access_key(UserName="ktrans")["AccessKey"]
         self.key = {
@@ -62,6 +73,37 @@ class Account:
             "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"],
         }
         self.iam, self.sqs, self.queue_url = iam, sqs, url
+
+    def make_streams(self):
+        """Make a stream and a log group to read, and what the sinks of streams and queues write to."""
+        kinesis, firehose, logs = map(self.server.client, ("kinesis", "firehose", "logs"))
+        for name in ("flow-logs", "flows"):
+            kinesis.create_stream(StreamName=name, ShardCount=1)
+        firehose.create_delivery_stream(
+            DeliveryStreamName="flows",
+            ExtendedS3DestinationConfiguration={
+                "RoleARN": "arn:aws:iam::123456789012:role/f",
+                "BucketARN": "arn:aws:s3:::my-lake",
+            },
+        )
+        self.flows_url = self.server.client("sqs").create_queue(QueueName="flows")["QueueUrl"]
+        logs.create_log_group(logGroupName="/vpc/flow-logs")
+        logs.create_log_stream(logGroupName="/vpc/flow-logs", logStreamName="eni-1")
+        self.kinesis, self.logs = kinesis, logs
+
+    def put(self, kind):
+        """Put a line into the stream or the log group."""
+        now = int(time.time())
+        line = (
+            f"2 123456789012 eni-1 10.0.0.1 10.0.0.2 443 49152 6 10 840 {now - 60} {now} ACCEPT OK"
+        )
+        if kind == "kinesis":
+            self.kinesis.put_record(StreamName="flow-logs", Data=line.encode(), PartitionKey="k")
+        else:
+            events = [{"timestamp": now * 1000, "message": line}]
+            self.logs.put_log_events(
+                logGroupName="/vpc/flow-logs", logStreamName="eni-1", logEvents=events
+            )
 
     def notify(self):
         """Tell of a log by the queue."""
@@ -118,11 +160,28 @@ def pipeline(account, folder, name, kind):
     source = {
         "s3": {"type": "s3", "bucket": "my-flow-logs", "prefix": "AWSLogs/", "path_style": True},
         "sqs": {"type": "sqs", "queue_url": account.queue_url, "path_style": True},
+        "kinesis": {"type": "kinesis", "stream": "flow-logs"},
+        "cloudwatch_logs": {"type": "cloudwatch_logs", "groups": ["/vpc/flow-logs"]},
     }[kind]
+    path = folder / "pipeline.yaml"
+    if kind in ("kinesis", "cloudwatch_logs"):
+        account.put(kind)
+        path.write_text(
+            f"""
+name: {name}
+source: {json.dumps(source)}
+decoder: {{type: aws_vpc, format: "{FORMAT}"}}
+sinks:
+  - {{id: stream, type: kinesis, stream: flows}}
+  - {{id: firehose, type: firehose, stream: flows}}
+  - {{id: queue, type: sqs, queue_url: "{account.flows_url}"}}
+rejects: {{type: file, path: rejects/}}
+"""
+        )
+        return str(path)
     if kind == "sqs":
         source |= {"wait": 1, "gather_time": 1}
         account.notify()
-    path = folder / "pipeline.yaml"
     path.write_text(
         f"""
 name: {name}
@@ -136,7 +195,7 @@ state: {{type: s3, bucket: my-state, path_style: true}}
     return str(path)
 
 
-@pytest.mark.parametrize("kind", ["s3", "sqs"])
+@pytest.mark.parametrize("kind", ["s3", "sqs", "kinesis", "cloudwatch_logs"])
 def test_the_policies_suffice(account, tmp_path, kind):
     path = pipeline(account, tmp_path, f"rights-{kind}", kind)
     account.allow(*policies())
@@ -162,6 +221,11 @@ RUN, CONNECT = ("run", "--once"), ("validate", "--connect")
         ("sqs", "sqs:ReceiveMessage", RUN),
         ("sqs", "sqs:DeleteMessage", RUN),
         ("sqs", "sqs:GetQueueAttributes", CONNECT),
+        ("kinesis", "kinesis:GetRecords", RUN),
+        ("kinesis", "kinesis:PutRecords", RUN),
+        ("kinesis", "firehose:PutRecordBatch", RUN),
+        ("kinesis", "sqs:SendMessage", RUN),
+        ("cloudwatch_logs", "logs:FilterLogEvents", RUN),
     ],
 )
 def test_without_one_of_their_actions_it_ends_with_77(account, tmp_path, kind, action, verb):

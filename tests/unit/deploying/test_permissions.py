@@ -53,7 +53,7 @@ def test_every_call_of_aws_has_its_action():
     session = botocore.session.get_session()
     operations = {
         xform_name(name): name
-        for service in ("s3", "sqs", "ec2", "sts", "kms")
+        for service in ("s3", "sqs", "ec2", "sts", "kms", "kinesis", "firehose", "logs")
         for name in session.get_service_model(service).operation_names
     }
     named = names_in("ktrans_aws", texts=True)
@@ -64,7 +64,9 @@ def test_every_call_of_aws_has_its_action():
 
 def test_the_aws_policies_hold_what_the_tables_say_and_nothing_else():
     tables = section("AWS").split("```json")[0]
-    said = set(re.findall(r"`((?:s3|sqs|ec2|kms|sts):\w+)`", tables)) - {"s3:PutObjectAcl"}
+    said = set(re.findall(r"`((?:s3|sqs|ec2|kms|sts|kinesis|firehose|logs):\w+)`", tables)) - {
+        "s3:PutObjectAcl"
+    }
     held = set()
     for policy in documents("AWS"):
         assert policy["Version"] == "2012-10-17"
@@ -142,7 +144,8 @@ def test_the_readmes_of_the_plugins_ask_for_nothing_else():
     for plugin in ("aws", "gcp"):
         readme = (ROOT / f"plugins/ktrans-{plugin}/README.md").read_text()
         for right in re.findall(
-            r"`((?:s3|sqs|ec2|kms):[A-Z]\w+|(?:storage|pubsub)\.\w+\.\w+)`", readme
+            r"`((?:s3|sqs|ec2|kms|kinesis|firehose|logs):[A-Z]\w+|(?:storage|pubsub)\.\w+\.\w+)`",
+            readme,
         ):
             assert right in PAGE, f"ktrans-{plugin}: {right}"
 
