@@ -46,6 +46,7 @@ REQUESTS_REFUSED = LogEvent(
     "Requests were refused, by status; at most one line a minute.",
     LogField("requests", "integer", "The number of requests."),
 )
+REQUEST_FAILED = LogEvent("request_failed", "error", "A request could not be answered: a defect.")
 CERTIFICATE_NOT_LOADED = LogEvent(
     "certificate_not_loaded",
     "warning",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from ktrans.api import (
     Budget,
@@ -220,7 +221,7 @@ class HttpSource(Source[HttpSourceConfig]):
         return [segment for segment in left if self._uri(segment.number) not in budget.skip]
 
     def _uri(self, number: int) -> str:
-        return f"http://{self.context.pipeline}/{number}"
+        return f"http://{quote(self.context.pipeline, '')}/{number}"
 
     def _split(self, segment: Segment) -> Split:
         uri = self._uri(segment.number)

@@ -141,8 +141,9 @@ REMOTE = {
     *("s3-to-influxdb.yaml", "s3-to-prometheus.yaml", "azure-to-kafka.yaml", "gcs-to-s3.yaml"),
     *("elasticsearch.yaml", "loki.yaml", "splunk.yaml", "datadog.yaml", "new-relic.yaml"),
     *("otlp.yaml", "clickhouse.yaml", "postgres.yaml"),
+    *("otlp.yaml", "receiver.yaml"),
 }
-"""They run in the integration tests, on servers."""
+"""They run in the integration tests, on servers or with clients."""
 
 
 def test_every_shipped_pipeline_validates(library):

@@ -1,11 +1,15 @@
 """The shipped pipelines between real ends, run as they are shipped, on servers of our own."""
 
+import base64
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 import uuid
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -152,3 +156,63 @@ def test_azure_to_kafka(project, azurite, kafka_broker):
     assert {row["provider"] for row in rows} == {"azure"}
     assert len({row.get("community_id") for row in rows}) > 2
     assert run(project, "azure-to-kafka", **environ)["outcome"] == "nothing_to_do"
+
+
+@pytest.mark.slow
+def test_receiver(project):
+    """What a client of each protocol sends is in the lake, and what is under way at the end, too."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    command = [sys.executable, "-m", "ktrans", "run", "--follow", "configs/receiver.yaml"]
+    environ = {**os.environ, "RECEIVER_ADDRESS": f":{port}"}
+    process = subprocess.Popen(command, cwd=project, env=environ)
+    record = "2 1 eni-1 10.0.0.1 10.0.0.2 44 443 6 1 7 1777882300 1777882360 ACCEPT OK"
+    packed = base64.b64encode(record.encode()).decode()
+    flow = {"eventType": "KFlow", "src_addr": "10.0.0.1", "dst_addr": "10.0.0.2"}
+    flow |= {"in_bytes": 7, "l4_dst_port": 443, "start_time": 1777882300}
+    secret = {"Authorization": "Bearer change-me"}
+    requests = [
+        (
+            "/firehose",
+            {**secret, "X-Amz-Firehose-Request-Id": "1"},
+            {"records": [{"data": packed}]},
+        ),
+        ("/push?token=change-me", {}, {"message": {"data": packed, "messageId": "1"}}),
+        ("/events?token=change-me", {}, [{"id": "1", "topic": "t", **flow}]),
+        ("/flows", secret, record),
+        ("/ktranslate", secret, [flow]),
+    ]
+    try:
+        until = time.monotonic() + 60
+        for path, headers, body in requests:
+            text = body if isinstance(body, str) else json.dumps(body)
+            while not posted(port, path, headers, text):
+                assert time.monotonic() < until
+                time.sleep(0.1)
+    finally:
+        process.terminate()
+        process.wait(60)
+    assert process.returncode == 0
+    config = project / "configs/receiver.yaml"
+    config.write_text(config.read_text().replace("spool_dir", "idle_timeout: 0.1\n  spool_dir"))
+    subprocess.run(
+        [word for word in command if word != "--follow"], cwd=project, env=environ, check=True
+    )
+    table = ds.dataset(project / "out/receiver/lake", format="parquet").to_table()
+    assert table.column("bytes").to_pylist() == [7] * 5
+    assert not (project / "out/receiver/rejects").exists()
+
+
+def posted(port, path, headers, text):
+    """Send a request; return whether it was answered with 200."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("POST", path, text, headers)
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.read()
+    except ConnectionError:
+        return False
+    finally:
+        connection.close()
+    return True

@@ -35,6 +35,7 @@ class AcknowledgedSegment:
 
     def __init__(self, spool: Spool, folder: Path, number: int) -> None:
         self.ids: set[str] = set()
+        self._journal = -1
         self._path = folder / f"{number:08d}{_ENDING}"
         self._writer = spool.begin(Segment(number, number, 0, 1))
         self._journal = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -138,7 +138,10 @@ class HttpSourceConfig(ComponentConfig, type="http"):
         32 << 10, ge=1024, description="The most bytes of a request's head.", examples=[16_384]
     )
     max_connections: int = Field(
-        1000, ge=1, description="Further connections are answered 503.", examples=[200]
+        500,
+        ge=1,
+        description="Further connections are answered 503. Each takes a file descriptor: `ulimit -n`.",
+        examples=[200],
     )
     keep_alive: Duration = Field(
         75,

@@ -81,6 +81,9 @@ class Host(Protocol):
     def refusal(self, request: Request | None, error: RefusedError) -> Answer:
         """Return the answer to a request that is refused, and count it."""
 
+    def failed(self, error: Exception) -> RefusedError:
+        """Log a defect; returns what the client is told."""
+
     async def take(self, endpoint: Endpoint, request: Request, body: bytearray) -> Answer:
         """Store what a request brings; returns the answer once it is durable.
 
@@ -135,7 +138,7 @@ class Connection(asyncio.Protocol):
         """Begin, if there is room for one more connection."""
         self._transport = cast("asyncio.Transport", transport)
         self._enter("idle", self._server.limits.idle)
-        if not self._server.admit(self):
+        if not self._server.admit(self) and not transport.is_closing():
             self._refuse(RefusedError(UNAVAILABLE, "there are too many connections"))
 
     def data_received(self, data: bytes) -> None:
@@ -222,6 +225,8 @@ class Connection(asyncio.Protocol):
                 answer = await self._server.take(self._endpoint, self._request, self._body)
         except RefusedError as error:
             answer = self._server.refusal(self._request, error)
+        except Exception as error:  # noqa: BLE001 - a defect costs one request
+            answer = self._server.refusal(self._request, self._server.failed(error))
         finally:
             self._drop_body()
         if self._stage == "closed":

@@ -18,6 +18,7 @@ from ktrans.sources.receiver.connection import ClientLimits, Connection
 from ktrans.sources.receiver.intake import Delivery, Intake, Part
 from ktrans.sources.receiver.protocols import Answer, Endpoint, Received
 from ktrans.sources.receiver.requests import (
+    INTERNAL_ERROR,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     TOO_LARGE,
@@ -37,6 +38,8 @@ _BACKLOG = 512
 _TICK_SECS = 0.5
 _LOG_SECS = 60.0
 _HANDSHAKE_SECS = 10.0
+_REFUSED_AT_ONCE = 64
+"""How many connections beyond the limit get an answer; others are closed."""
 _THREADS = 2
 """How many bodies are inflated and parsed at a time."""
 _INLINE_BYTES = 64 << 10
@@ -76,7 +79,7 @@ class Server:
     ) -> None:
         self.limits = limits
         self.held = 0
-        self.last = time.monotonic()
+        self.last = context.clock.monotonic()
         self._endpoints = endpoints
         self._intake = intake
         self._tls = tls
@@ -124,6 +127,8 @@ class Server:
     def admit(self, connection: Connection) -> bool:
         """Count a new connection; returns whether there is room for it."""
         self._connections.add(connection)
+        if len(self._connections) > self.limits.connections + _REFUSED_AT_ONCE:
+            connection.abort()
         return len(self._connections) <= self.limits.connections
 
     def left(self, connection: Connection) -> None:
@@ -185,7 +190,7 @@ class Server:
         Raises:
             RefusedError: it is not what the endpoint takes, or cannot be stored.
         """
-        self.last = time.monotonic()
+        self.last = self._context.clock.monotonic()
         plain = len(body) <= _INLINE_BYTES and not request.header("content-encoding")
 
         def read() -> Received:
@@ -205,6 +210,15 @@ class Server:
         finally:
             self.held -= size
         return found.answer
+
+    def failed(self, error: Exception) -> RefusedError:
+        """Log a defect; returns what the client is told."""
+        self._context.log.error(
+            "http: a request could not be answered",
+            exc_info=error,
+            extra={"event": log_events.REQUEST_FAILED},
+        )
+        return RefusedError(INTERNAL_ERROR, "the request could not be processed")
 
     async def _stored(self, endpoint: Endpoint, parts: Sequence[Part]) -> None:
         waiting = self._loop.create_future()
@@ -245,7 +259,10 @@ class Server:
             self._tick()
         for connection in list(self._connections):
             connection.abort()
-        await asyncio.sleep(0)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
         self._log_refused(secs=0)
 
     def _tick(self) -> None:

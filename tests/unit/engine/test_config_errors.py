@@ -145,6 +145,31 @@ sinks:
     assert all("abcdefgh" not in f"{w.message}{w.hint}{w.where!r}" for w in pipeline.warnings)
 
 
+def test_a_component_may_warn_of_its_own_options(tmp_path):
+    """Also of secrets within lists."""
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        """\
+source:
+  type: http
+  listen: 0.0.0.0:8088
+  endpoints:
+    - {path: /open, protocol: ndjson}
+    - {path: /shut, protocol: ndjson, tokens: [abcdefgh]}
+sinks:
+  - {type: file, path: out/, format: {type: csv}}
+"""
+    )
+    pipeline = load_pipeline(path, Catalogue())
+    assert [(str(w.where).rpartition("p.yaml:")[2], w.code) for w in pipeline.warnings] == [
+        ("3:11", "no_tls"),
+        ("4:3", "open_endpoint"),
+        ("6:39", "secret_in_file"),
+    ]
+    assert "/open" in pipeline.warnings[1].message
+    assert all("abcdefgh" not in f"{w.message}{w.hint}{w.where!r}" for w in pipeline.warnings)
+
+
 def test_errors_of_options_do_not_hide_errors_between_stages(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_text(

@@ -17,6 +17,7 @@ import trustme
 from ktrans.api import Budget, ConfigError, Context, SplitChangedError, UnavailableError, UsageError
 from ktrans.sources.http import HttpSource, HttpSourceConfig
 from ktrans.sources.receiver import connection as connections
+from ktrans.sources.receiver.protocols import Ndjson
 from tests.unit.sources.receiving import BEARER, ENDPOINTS, TOKEN, Receiver, receiving
 
 HEAD = f"POST /ndjson HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
@@ -179,6 +180,28 @@ class TestConnections:
         assert b"Connection: close" in data
         with receiving(tmp_path) as again:
             assert sorted(again.lines()) == ["abcd", "first"]
+
+    def test_a_defect_costs_one_request(self, tmp_path, monkeypatch, caplog):
+        def broken(self, request, body):
+            raise ZeroDivisionError
+
+        with receiving(tmp_path) as receiver:
+            with monkeypatch.context() as patched:
+                patched.setattr(Ndjson, "read", broken)
+                assert receiver.post("/ndjson", b"x")[0] == 500
+            assert receiver.post("/ndjson", b"y")[0] == 200
+            assert receiver.lines() == ["y"]
+        assert "could not be answered" in caplog.text
+
+    def test_connections_far_beyond_the_limit_are_closed_at_once(self, tmp_path):
+        with receiving(tmp_path, max_connections=1) as receiver:
+            clients = [receiver.raw() for _ in range(100)]
+            until = time.monotonic() + 10
+            while len(receiver.source._server._connections) > 66 and time.monotonic() < until:
+                time.sleep(0.02)
+            assert len(receiver.source._server._connections) <= 66
+            for client in clients:
+                client.close()
 
 
 class TestBackPressure:
