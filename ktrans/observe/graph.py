@@ -86,11 +86,12 @@ def graph_of(assembly: Assembly) -> Graph:
         edges.append(_row_edge(nodes[-1].id, node.id, before))
         nodes.append(node)
     last = nodes[-1].id
-    for bound in assembly.sinks:
+    for bound in (*assembly.sinks, *assembly.violations):
         delivery = bound.delivery.replace("_", " ")
         node = Node(f"n{len(nodes)}", "sink", bound.entry.id, bound.entry.config.type, delivery)
         nodes.append(node)
-        edges.append(_row_edge(last, node.id, bound.schema, bound.entry.where or ""))
+        rules = f"breaks {', '.join(bound.rules)}" if bound.rules else ""
+        edges.append(_row_edge(last, node.id, bound.schema, bound.entry.where or rules))
     if assembly.rejects is not None:
         node = Node(f"n{len(nodes)}", "rejects", "rejects", assembly.rejects.entry.config.type)
         nodes.append(node)

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 KILLS = {"threads": 20, "processes": 4}
-FILES = 120
+FILES = 80
 LIMIT = 1000
 EXPECT = f"""
 expect:
@@ -45,7 +45,7 @@ def test_killed_runs_lose_no_violation_and_no_count(site, logs, executor):
             break
         process = site.start()
         try:
-            process.communicate(timeout=rng.uniform(0.5, 1.2))
+            process.communicate(timeout=rng.uniform(0.4, 1.4))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()
