@@ -21,10 +21,7 @@ _FILE = re.compile(r"(?i)\bfile\s*\(")
 def referenced_files(pipeline: Pipeline) -> Iterator[Path]:
     """Yield the files that decoder, enrichers and expressions name, and the folders of tables."""
     configs = (pipeline.decoder, *pipeline.enrichers)
-    for text in (text for config in configs for text in config.folders()):
-        path = pipeline.base_dir / Path(text).expanduser()
-        if path.is_dir():
-            yield path
+    folders = {text for config in configs for text in config.folders()}
     texts = [
         str(leaf)
         for config in configs
@@ -39,7 +36,7 @@ def referenced_files(pipeline: Pipeline) -> Iterator[Path]:
                 continue
             try:
                 path = pipeline.base_dir / Path(name).expanduser()
-                if path.is_file():
+                if path.is_file() or (name in folders and path.is_dir()):
                     yield path
             except (OSError, ValueError, RuntimeError):  # a text that is not a path
                 continue

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ktrans.kit.inventory.command import write_snapshot
@@ -12,13 +10,13 @@ from ktrans_aws.ec2_inventory import take
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @click.option("--region", "regions", multiple=True, help="A region to ask; may be repeated.")
 @click.option("--profile", help="Profile of ~/.aws/config to use.")
 @click.option("--role-arn", help="Role to assume.")
 @click.option("--endpoint-url", help="Where EC2 is, if it is not AWS itself.")
 def main(
-    file: Path,
+    file: str,
     regions: tuple[str, ...],
     profile: str | None,
     role_arn: str | None,

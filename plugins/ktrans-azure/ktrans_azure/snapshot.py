@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ktrans.kit.inventory.command import write_snapshot
@@ -11,7 +9,7 @@ from ktrans_azure.resource_graph import ResourceGraphConfig, take
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @click.option(
     "--subscription",
     "subscriptions",
@@ -22,7 +20,7 @@ from ktrans_azure.resource_graph import ResourceGraphConfig, take
 @click.option("--client-id", help="Client id of a user-assigned managed identity.")
 @click.option("--endpoint", help="Where Azure Resource Manager is, for national clouds.")
 def main(
-    file: Path,
+    file: str,
     subscriptions: tuple[str, ...],
     managed: bool,
     client_id: str | None,

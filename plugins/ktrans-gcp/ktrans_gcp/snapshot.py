@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ktrans.kit.inventory.command import write_snapshot
@@ -12,7 +10,7 @@ from ktrans_gcp.google_auth import GoogleConfig
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @click.option(
     "--project", "projects", multiple=True, required=True, help="A project; may be repeated."
 )
@@ -20,7 +18,7 @@ from ktrans_gcp.google_auth import GoogleConfig
 @click.option("--impersonate", help="Service account to act as.")
 @click.option("--endpoint", help="Where the Compute Engine API is, if not at Google.")
 def main(
-    file: Path,
+    file: str,
     projects: tuple[str, ...],
     credentials_file: str | None,
     impersonate: str | None,

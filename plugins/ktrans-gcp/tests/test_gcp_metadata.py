@@ -182,9 +182,8 @@ def test_the_api_is_asked_page_by_page_and_a_snapshot_says_the_same(compute, tmp
     assert asked["src_network_tags"][0] == "http-server,web"
     assert asked["src_service_account"][0] == "web@shop.iam.gserviceaccount.com"
     assert asked["src_tag_team"] == ["shop"] * 4 + [None] * 3
-    (tmp_path / "then").mkdir()
-    for target in ("now.json", "then"):
-        command = [sys.executable, "-m", "ktrans_gcp.snapshot", str(tmp_path / target)]
+    for target in ("now.json", "then/"):
+        command = [sys.executable, "-m", "ktrans_gcp.snapshot", f"{tmp_path}/{target}"]
         command += ["--project", "shop", "--endpoint", compute.url]
         subprocess.run(command, check=True, timeout=120)
     assert enrich(flows(ASKED), tmp_path, snapshot="now.json", **options) == asked
