@@ -34,8 +34,6 @@ _KIND_TEXT: dict[Kind, str] = {
     "enricher": "What happens to the rows: each item of the list `enrichers`.",
     "format": "How rows look as bytes: the option `format` of sinks.",
     "sink": "Where rows go: each item of the list `sinks`, and the section `rejects`.",
-    "table": "How files become the rows of a table: the option `table` of the sinks `file`, `s3`, `gcs` "
-    "and `azure_blob`.",
     "table": "What the files of a sink become part of: the option `table` of the sinks `file`, `s3`, `gcs` "
     "and `azure_blob`. See [lake tables](to-a-lake.md#delta-lake-and-iceberg).",
     "state": "Where a pipeline remembers what it has done: the section `state`; `sqlite` if it has no "

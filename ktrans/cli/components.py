@@ -27,15 +27,10 @@ FUNCTION = "function"
 @click.argument("name", required=False, metavar="[TYPE]")
 @json_option
 def command(kind: Any, name: str | None, as_json: bool) -> None:
-    """List the available sources, decoders, enrichers, formats, sinks, state stores and executors.
-
-    KIND is source, decoder, enricher, format, sink, state or executor. With KIND and TYPE: the options
-    of that component. `function` lists the functions of expressions.
-def command(kind: Kind | None, name: str | None, as_json: bool) -> None:
     """List the available sources, decoders, enrichers, formats, sinks, tables, states and executors.
 
     KIND is source, decoder, enricher, format, sink, table, state or executor. With KIND and TYPE: the
-    options of that component.
+    options of that component. `function` lists the functions of expressions.
     """
     if kind == FUNCTION:
         _functions(name, as_json=as_json)
