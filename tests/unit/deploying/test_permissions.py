@@ -87,7 +87,8 @@ NOT_ASKED_FOR = {
     "ktrans_gcp": {
         *("api_endpoint", "batch", "blob", "bucket", "client", "close", "content_encoding"),
         *("content_type", "exists", "from_service_account_info", "generation", "metadata", "open"),
-        *("path", "size", "storage_class", "time_created", "transport", "update", "user_project"),
+        *("id", "path", "size", "storage_class", "time_created", "transport", "update"),
+        "user_project",
     },
     "ktrans_azure": {
         *("close", "from_connection_string", "get_blob_client", "get_container_client"),
