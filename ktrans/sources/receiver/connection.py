@@ -269,15 +269,15 @@ class Connection(asyncio.Protocol):
         if closing:
             headers.append(("Connection", "close"))
         reason = HTTPStatus(answer.status).phrase.encode()
-        self._send(h11.Response(status_code=answer.status, headers=headers, reason=reason))
+        events: list[h11.Event] = [
+            h11.Response(status_code=answer.status, headers=headers, reason=reason)
+        ]
         if answer.body and (self._request is None or self._request.method != "HEAD"):
-            self._send(h11.Data(data=answer.body))
-        self._send(h11.EndOfMessage())
+            events.append(h11.Data(data=answer.body))
+        self._send(*events, h11.EndOfMessage())
 
-    def _send(self, event: h11.Event) -> None:
-        data = self._parser.send(event)
-        if data:
-            self._transport.write(data)
+    def _send(self, *events: h11.Event) -> None:
+        self._transport.write(b"".join(self._parser.send(event) or b"" for event in events))
 
     def _drop_body(self) -> None:
         self._server.held -= len(self._body)

@@ -28,6 +28,7 @@ from ktrans.sources.receiver.requests import (
 T = TypeVar("T")
 
 OK = 200
+_LOOKED_AT = 4096
 _STORED = b'{"status": "stored"}'
 
 
@@ -145,7 +146,7 @@ class Firehose(Protocol):
         for record in found.records:
             data = inflate(record.data, left, self.limits)
             left -= len(data)
-            if data.strip():
+            if not _blank(data):
                 lines.append(data.removesuffix(b"\n"))
         one = request.header("x-amz-firehose-request-id")
         parts = (Part(b"\n".join(lines), one),) if lines else ()
@@ -186,7 +187,7 @@ class PubsubPush(Protocol):
         push = _decode(body, _Push)
         message = push.message
         data = inflate(message.data, self.most, self.limits)
-        if not data.strip():
+        if _blank(data):
             data = msgspec.json.encode({"attributes": message.attributes or {}})
         one = f"{push.subscription} {message.message_id}" if message.message_id else None
         return Received((Part(data, one),))
@@ -262,16 +263,20 @@ class Endpoint(msgspec.Struct, frozen=True):
     tokens: tuple[str, ...] = ()
 
 
+def _blank(data: bytes) -> bool:
+    return not data or data.isspace()
+
+
 def _parts(request: Request, data: bytes) -> tuple[Part, ...]:
-    if not data.strip():
+    if _blank(data):
         return ()
     return (Part(data, request.header("idempotency-key") or None),)
 
 
 def _array(body: bytes) -> list[msgspec.Raw]:
     """Return the items of an array, or one document."""
-    if body.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] != b"[":
-        return [_decode(body, msgspec.Raw)] if body.strip() else []
+    if body[:_LOOKED_AT].lstrip(b" \t\r\n\xef\xbb\xbf")[:1] != b"[":
+        return [] if _blank(body) else [_decode(body, msgspec.Raw)]
     return _decode(body, list[msgspec.Raw])
 
 

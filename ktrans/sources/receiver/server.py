@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -224,7 +225,9 @@ class Server:
         waiting = self._loop.create_future()
 
         def done(error: OSError | None) -> None:
-            self._loop.call_soon_threadsafe(_settle, waiting, error)
+            # The loop is closed if the client has left, and the server has ended since.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_settle, waiting, error)
 
         self._intake.submit(Delivery(endpoint.path, parts, done))
         await waiting

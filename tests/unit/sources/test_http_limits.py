@@ -181,6 +181,26 @@ class TestConnections:
         with receiving(tmp_path) as again:
             assert sorted(again.lines()) == ["abcd", "first"]
 
+    def test_a_request_whose_client_has_left_when_the_source_closes(self, tmp_path, monkeypatch):
+        """It is stored all the same, and what it would have been told is dropped."""
+        waits, sync = threading.Event(), os.fsync
+
+        def slow(handle):
+            waits.set()
+            time.sleep(0.3)
+            sync(handle)
+
+        receiver = Receiver(tmp_path)
+        monkeypatch.setattr(os, "fsync", slow)
+        client = receiver.raw(HEAD + b"Content-Length: 2\r\n\r\nab")
+        assert waits.wait(20)
+        client.close()
+        receiver.source.close()
+        monkeypatch.setattr(os, "fsync", sync)
+        with receiving(tmp_path) as again:
+            assert again.lines() == ["ab"]
+        assert list(tmp_path.rglob("*.journal")) == []
+
     def test_a_defect_costs_one_request(self, tmp_path, monkeypatch, caplog):
         def broken(self, request, body):
             raise ZeroDivisionError
