@@ -19,7 +19,7 @@ VERBS: dict[str, str] = {
     "plan": "Show what a run would read and write, without running it.",
     "graph": "Draw a pipeline: its components, and the columns that pass from one to the next.",
     "preview": "Show some rows after any stage; writes nothing and records nothing.",
-    "components": "List the available sources, decoders, enrichers, formats, sinks, state stores and executors.",
+    "components": "List the available sources, decoders, enrichers, formats, sinks, tables, states and executors.",
     "plugins": "List the installed plugins and whether they work.",
     "new-plugin": "Write a working plugin: code, options, tests, packaging, README.",
     "schema": "Print the JSON Schema of pipeline files, or the flow schema.",

@@ -38,7 +38,7 @@ def test_killed_runs_lose_no_violation_and_no_count(site, logs, executor):
     """All runs but the last are killed, so the last one judges the rows of all of them."""
     logs(0, FILES)
     site.extra = EXPECT
-    site.write_config(epoch_splits=4, executor=executor)
+    site.write_config(epoch_splits=8, executor=executor)
     rng = random.Random(11)
     for _ in range(KILLS[executor]):
         if len(rows(site, "lines")) > FILES * 300 * 0.7:
