@@ -17,7 +17,6 @@ from tests.integration.sites import write_logs
 pytestmark = [pytest.mark.slow]
 
 KILLS, ROWS = 20, 60
-PATH = "date={start_time:%Y-%m-%d}/"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
@@ -29,11 +28,11 @@ class Site:
         self.written = {}
         self.catalog = f"sqlite:///{folder}/catalog.db"
         self.sinks = [
-            {"id": "delta", "type": "file", "path": f"delta/{PATH}", "table": {"type": "delta"}},
+            {"id": "delta", "type": "file", "path": "delta/", "table": {"type": "delta"}},
             {
                 "id": "iceberg",
                 "type": "file",
-                "path": f"iceberg/{PATH}",
+                "path": "iceberg/",
                 "table": {
                     "type": "iceberg",
                     "table": "lake.flows",
@@ -105,7 +104,7 @@ def test_twenty_kills_and_each_row_is_in_every_table_once(tmp_path, s3_server):
     site.write_config("site")
     rng, kills = random.Random(5), 0
     while kills < KILLS:
-        site.write_logs("site", 6)
+        site.write_logs("site", 3)
         seen = site.progress()
         process = site.start("site")
         while site.progress() == seen and process.poll() is None:
