@@ -258,8 +258,8 @@ class PartitionedSink(Sink[P], abc.ABC):
 
     def close(self) -> None:
         """Close the connections of the table."""
-        if self.__dict__.get("table") is not None:
-            self.table.table.close()
+        if "table" in self.__dict__ and self.table is not None:
+            self.table.close()
 
     @abc.abstractmethod
     def publish(self, files: Sequence[Mapping[str, Any]]) -> None:

@@ -116,6 +116,10 @@ class SinkTable:
             }
         }
 
+    def close(self) -> None:
+        """Close its connections."""
+        self.table.close()
+
     def check(self) -> None:
         """Check that the table can take the rows to come."""
         self.table.check_fits(self._store(), self._layout)
