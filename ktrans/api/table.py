@@ -5,7 +5,7 @@ one commit. Readers of the table see the rows of an epoch from that commit on, a
 
 >>> from ktrans.api import ComponentConfig, Table, TableFile, TableLayout, TableMark, TableStore
 >>> class ListTable(Table[ComponentConfig]):
-...     done = {}
+...     marks = {}
 ...     def identity(self, root):
 ...         return f"list {root}"
 ...     def stored(self, schema):
@@ -14,11 +14,11 @@ one commit. Readers of the table see the rows of an epoch from that commit on, a
 ...         return dropped
 ...     def check_fits(self, store, layout):
 ...         pass
-...     def has(self, store, mark):
-...         return self.done.get(mark.writer, 0) >= mark.number
+...     def last(self, store, mark):
+...         return self.marks.get(mark.writer)
 ...     def add(self, store, mark, layout, files):
-...         if not self.has(store, mark):
-...             self.done[mark.writer] = mark.number
+...         if not mark.is_done(self.last(store, mark)):
+...             self.marks[mark.writer] = mark
 ...             print(", ".join(file.path for file in files))
 >>> table, store = ListTable(ComponentConfig(type="list")), TableStore("/lake/flows")
 >>> layout = TableLayout(None, ())
@@ -36,6 +36,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api.component import C, Component
+from ktrans.api.errors import StateError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,10 +115,31 @@ class TableMark:
     Attributes:
         writer: names pipeline, sink and history.
         number: the number of the epoch. Those of a writer grow from commit to commit.
+        digest: of the names and numbers of rows of its files; empty if it is not known.
     """
 
     writer: str
     number: int
+    digest: str = ""
+
+    def is_done(self, last: TableMark | None) -> bool:
+        """Return whether a table with this last mark of the writer has this commit already.
+
+        Raises:
+            StateError: it has later ones, or another commit of this number: the state of the pipeline
+                is older than the table.
+        """
+        if last is None or last.number < self.number:
+            return False
+        if last.number == self.number and (not last.digest or last.digest == self.digest):
+            return True
+        raise StateError(
+            f"the table has epoch {last.number} of {self.writer} already, and epoch {self.number} comes"
+            " now: the state is older than the table",
+            code="table_ahead",
+            hint="if it was restored from a backup, restore the newest one; or run once with"
+            " --new-history, and remove the rows of the epochs that are read again",
+        )
 
 
 class Table(Component[C], abc.ABC):
@@ -159,8 +181,11 @@ class Table(Component[C], abc.ABC):
         """
 
     @abc.abstractmethod
-    def has(self, store: TableStore, mark: TableMark) -> bool:
-        """Return whether the table has the commit of a mark; False if there is no table yet."""
+    def last(self, store: TableStore, mark: TableMark) -> TableMark | None:
+        """Return the last mark of a mark's writer in the table; None if there is none.
+
+        Its digest matters only if its number is that of `mark`.
+        """
 
     @abc.abstractmethod
     def add(
@@ -170,8 +195,9 @@ class Table(Component[C], abc.ABC):
         layout: TableLayout,
         files: Sequence[TableFile],
     ) -> None:
-        """Add files in one commit, unless the table has it; make the table, and new columns, first.
+        """Add files in one commit, unless that is done; make the table, and new columns, first.
 
         Raises:
             ConfigError: as `check_fits`.
+            StateError: as `TableMark.is_done`.
         """

@@ -237,7 +237,7 @@ class PartitionedSink(Sink[P], abc.ABC):
         """Remove what attempts at this epoch and at earlier ones have staged."""
         self.discard_until(epoch)
         if self.table is not None:
-            self.table.check_once()
+            self.table.check_once(epoch)
 
     def commit(self, epoch: EpochId, receipts: Sequence[Receipt]) -> None:
         """Publish what was staged, add it to the table, and remove what other attempts have staged.
@@ -255,6 +255,11 @@ class PartitionedSink(Sink[P], abc.ABC):
                 raise other_table(epoch)
             self.publish([file for receipt in receipts for file in receipt.data["files"]])
         self.discard_until(epoch)
+
+    def close(self) -> None:
+        """Close the connections of the table."""
+        if "table" in self.__dict__ and self.table is not None:
+            self.table.close()
 
     @abc.abstractmethod
     def publish(self, files: Sequence[Mapping[str, Any]]) -> None:

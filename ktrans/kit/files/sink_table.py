@@ -8,6 +8,7 @@ table names them in one commit. After a crash in between the same is done again.
 from __future__ import annotations
 
 import base64
+import hashlib
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -115,14 +116,24 @@ class SinkTable:
             }
         }
 
+    def close(self) -> None:
+        """Close its connections."""
+        self.table.close()
+
     def check(self) -> None:
         """Check that the table can take the rows to come."""
         self.table.check_fits(self._store(), self._layout)
 
-    def check_once(self) -> None:
-        """Check it before the first epoch, so that nothing is read in vain."""
+    def check_once(self, epoch: EpochId) -> None:
+        """Check it before the first epoch, so that nothing is read in vain.
+
+        Raises:
+            StateError: the table has that epoch already.
+        """
         if not self._checked and not self._context.ephemeral:
             self.check()
+            mark = self._mark(epoch, "none of it")
+            mark.is_done(self.table.last(self._store(), mark))
         self._checked = True
 
     def commit(
@@ -143,15 +154,18 @@ class SinkTable:
         staged = next(receipt.data for receipt in receipts if receipt.data["files"]).get("table")
         if staged is None or staged["is"] != self.table.identity(self._root):
             raise other_table(epoch)
-        names = (epoch.pipeline, self._context.name, epoch.history)
-        mark = TableMark("/".join(name for name in names if name), epoch.number)
-        if self.table.has(store, mark):
+        mark = self._mark(epoch, _digest(files))
+        if mark.is_done(self.table.last(store, mark)):
             return
         publish(files)
         parts = [TablePart(*part) for part in staged["parts"]]
         schema = self._described(_unpacked(staged["schema"]))
         layout = TableLayout(schema, parts, staged["absent"])
         self.table.add(store, mark, layout, [_file(file) for file in files])
+
+    def _mark(self, epoch: EpochId, digest: str) -> TableMark:
+        names = (epoch.pipeline, self._context.name, epoch.history)
+        return TableMark("/".join(name for name in names if name), epoch.number, digest)
 
     def _store(self) -> TableStore:
         return TableStore(self._root, self._options())
@@ -176,6 +190,12 @@ def other_table(epoch: EpochId) -> StateError:
         code="pipeline_changed",
         hint="put it back for one run, which completes the epoch; change it after that",
     )
+
+
+def _digest(files: Sequence[Mapping[str, Any]]) -> str:
+    """Return a digest of what an epoch that is processed again has in common with the first time."""
+    known = sorted((file["path"], file["rows"]) for file in files)
+    return hashlib.blake2b(repr(known).encode(), digest_size=8).hexdigest()
 
 
 def _file(file: Mapping[str, Any]) -> TableFile:

@@ -139,6 +139,7 @@ class ObjectSink(PartitionedSink[C], abc.ABC):
 
     def close(self) -> None:
         """Release threads and connections."""
+        super().close()
         if "uploads" in self.__dict__:
             self.__dict__.pop("uploads").pool.shutdown(wait=True, cancel_futures=True)
         if "target" in self.__dict__:

@@ -75,14 +75,14 @@ class DeltaTable(Table[DeltaTableConfig]):
             if table is not None:
                 _missing(table, layout)
 
-    def has(self, store: TableStore, mark: TableMark) -> bool:
-        """Return whether the log has the writer's transaction of this number, or a later one."""
+    def last(self, store: TableStore, mark: TableMark) -> TableMark | None:
+        """Return the number of the writer's last transaction, and what that commit says of itself."""
 
-        def look() -> bool:
+        def look() -> TableMark | None:
             with library_errors(f"read the Delta table {store.root}"):
                 table = self._open(store)
-            self._opened = (mark, table)
-            return table is not None and _has(table, mark)
+                self._opened = (mark, table)
+                return None if table is None else _last(table, mark)
 
         return repeated(look, self.context)
 
@@ -108,7 +108,7 @@ class DeltaTable(Table[DeltaTableConfig]):
         table = opened[1] if opened and opened[0] == mark else self._open(store)
         if table is None:
             table = self._create(store, layout)
-        if _has(table, mark):
+        if mark.is_done(_last(table, mark)):
             return
         actions = [
             AddAction(
@@ -130,10 +130,7 @@ class DeltaTable(Table[DeltaTableConfig]):
                 schema=table.schema(),
                 partition_by=table.metadata().partition_columns,
                 commit_properties=CommitProperties(
-                    custom_metadata={
-                        "ktrans.writer": mark.writer,
-                        "ktrans.epoch": str(mark.number),
-                    },
+                    custom_metadata=_described(mark),
                     app_transactions=[Transaction(mark.writer, mark.number)],
                 ),
             )
@@ -172,9 +169,28 @@ class DeltaTable(Table[DeltaTableConfig]):
         return {**store.options, **given}
 
 
-def _has(table: Any, mark: TableMark) -> bool:
-    last = table.transaction_version(mark.writer)
-    return last is not None and last >= mark.number
+def _described(mark: TableMark) -> dict[str, str]:
+    """Return what a commit says of itself."""
+    return {
+        "ktrans.writer": mark.writer,
+        "ktrans.epoch": str(mark.number),
+        "ktrans.files": mark.digest,
+    }
+
+
+def _last(table: Any, mark: TableMark) -> TableMark | None:
+    """Return the writer's last mark. The digest is looked up, in the history, if numbers are equal."""
+    number = table.transaction_version(mark.writer)
+    if number is None:
+        return None
+    digest = ""
+    if number == mark.number:
+        wanted = (mark.writer, str(number))
+        told = [
+            c for c in table.history() if (c.get("ktrans.writer"), c.get("ktrans.epoch")) == wanted
+        ]
+        digest = told[0].get("ktrans.files", "") if told else ""
+    return TableMark(mark.writer, number, digest)
 
 
 def _partitions(layout: TableLayout) -> list[TablePart]:

@@ -20,7 +20,7 @@ from ktrans.kit.retry import Retry, interruptible_sleep, may_pass, with_retries
 R = TypeVar("R")
 
 _DENIED = re.compile(
-    r"\b40[13]\b|forbidden|unauthorized|access ?denied|access_denied|permission denied|not authorized"
+    r"status(?: code)?:? 40[13]|forbidden|unauthorized|access ?denied|access_denied|permission denied|not authorized"
     r"|invalidaccesskeyid|signaturedoesnotmatch|expiredtoken|authentication failed|missing credentials"
     r"|permissionerror",
     re.IGNORECASE,

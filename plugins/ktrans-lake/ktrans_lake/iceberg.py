@@ -65,13 +65,13 @@ class IcebergTable(Table[IcebergTableConfig]):
             if table is not None:
                 self._ready(table.transaction(), layout)
 
-    def has(self, store: TableStore, mark: TableMark) -> bool:
-        """Return whether the table's property has this number, or a later one."""
+    def last(self, store: TableStore, mark: TableMark) -> TableMark | None:
+        """Return what the table's property says of the writer's last commit."""
 
-        def look() -> bool:
+        def look() -> TableMark | None:
             with self._errors("read the Iceberg table"):
                 table = self._load(store)
-                return table is not None and _has(table, mark)
+                return None if table is None else _last(table, mark)
 
         return repeated(look, self.context)
 
@@ -83,7 +83,7 @@ class IcebergTable(Table[IcebergTableConfig]):
         def commit() -> None:
             with self._errors("commit to the Iceberg table"):
                 table = self._load(store) or self._create(store, layout)
-                if not _has(table, mark):
+                if not mark.is_done(_last(table, mark)):
                     self._commit(table, store, mark, layout, files)
 
         repeated(commit, self.context)
@@ -107,7 +107,7 @@ class IcebergTable(Table[IcebergTableConfig]):
         table.metadata = table.metadata.model_copy(update={"properties": settings})
         change = table.transaction()
         values = self._ready(change, layout)
-        change.set_properties({_MARK + mark.writer: str(mark.number)})
+        change.set_properties({_MARK + mark.writer: f"{mark.number} {mark.digest}"})
         root = _uri(store.root)
         described = {"ktrans.writer": mark.writer, "ktrans.epoch": str(mark.number)}
         with change.update_snapshot(snapshot_properties=described).merge_append() as append:
@@ -237,9 +237,12 @@ _UNKNOWN = {"CommitStateUnknownException"}
 """Before another attempt the property of the table tells whether it was done."""
 
 
-def _has(table: Any, mark: TableMark) -> bool:
-    last = table.metadata.properties.get(_MARK + mark.writer)
-    return last is not None and int(last) >= mark.number
+def _last(table: Any, mark: TableMark) -> TableMark | None:
+    text = table.metadata.properties.get(_MARK + mark.writer)
+    if text is None:
+        return None
+    number, _, digest = text.partition(" ")
+    return TableMark(mark.writer, int(number), digest)
 
 
 def _uri(root: str) -> str:

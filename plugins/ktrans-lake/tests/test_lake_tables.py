@@ -290,6 +290,22 @@ def test_histories_and_sinks_have_marks_of_their_own(lake):
     assert lake.rows().num_rows == 3
 
 
+def test_a_state_that_is_older_than_the_table_is_refused_before_anything_is_read(lake):
+    """It was restored from a backup: an epoch of a known number has other rows than the table thinks."""
+    write(lake.sink(FLOWS), flows(1))
+    write(lake.sink(FLOWS), flows(1), 2)
+    for number in (1, 2):
+        with pytest.raises(StateError) as caught:
+            stage(lake.sink(FLOWS), flows(2), number)
+        assert caught.value.code == "table_ahead"
+        sink = lake.sink(FLOWS)
+        sink.table._checked = True
+        with pytest.raises(StateError):
+            write(sink, flows(2), number)
+    write(lake.sink(FLOWS), flows(2), 3)
+    assert lake.rows().num_rows == 4
+
+
 def test_an_epoch_that_was_staged_for_another_table_is_refused(lake):
     plain = lake.registry.config("sink", {"type": "file", "path": "out/"})
     sink = lake.sink(FLOWS)
@@ -361,7 +377,8 @@ def test_compaction_changes_no_rows_and_no_mark(delta):
     table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
     assert len(delta.files()) == 2
     delta.sink(FLOWS, path=DAY).commit(*staged)
-    write(delta.sink(FLOWS, path=DAY), flows(), 5)
+    staged = stage(delta.sink(FLOWS, path=DAY), flows(), 5)
+    delta.sink(FLOWS, path=DAY).commit(*staged)
     assert delta.rows().num_rows == 20
     table = DeltaTable(str(delta.root))
     table.create_checkpoint()
