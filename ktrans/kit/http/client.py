@@ -144,6 +144,8 @@ class HttpClient:
         import urllib3
 
         config = self._config
+        if not config.verify_tls:  # as the user wants it
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         return urllib3.PoolManager(
             maxsize=config.connections + 1,
             timeout=urllib3.Timeout(config.timeout),
