@@ -1,1 +1,1 @@
-"""Built-in sinks: one a file, nothing beyond the standard library."""
+"""Built-in sinks: one a file; those of HTTP APIs are built on `ktrans.kit.http`."""

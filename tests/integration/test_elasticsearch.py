@@ -13,7 +13,10 @@ import pytest
 
 from tests.integration.sites import write_logs
 
-pytestmark = [pytest.mark.service("opensearch"), pytest.mark.slow]
+pytestmark = [
+    *(pytest.mark.service("opensearch"), pytest.mark.slow),
+    pytest.mark.xdist_group("opensearch"),
+]
 
 ROOT = Path(__file__).parents[2]
 KILLS, FILES, ROWS = 20, 40, 400

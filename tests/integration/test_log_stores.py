@@ -234,3 +234,15 @@ def test_the_shipped_pipelines_run(tmp_path, logs_server):
     assert taken == {name: written[name] for name in taken}
     for name, field in (("loki", "service_name"), ("datadog", "service"), ("otlp", "service.name")):
         assert len(logs_server.query(f'"{field}":="flow-logs"')) == written[name]
+
+
+def test_a_wrong_token_ends_with_77_and_is_not_shown(store):
+    store.write_logs(count=1)
+    with HttpStub(lambda request: (401, {}, request.headers["authorization"].encode())) as stub:
+        store.write_config([{"type": "http", "url": stub.url, "token": "wrong-token-of-somebody"}])
+        for arguments in (("run",), ("validate", "--connect")):
+            process = store.start(*arguments)
+            out, _ = process.communicate(timeout=60)
+            assert process.returncode == 77, out.decode()
+            assert b"answers 401" in out
+            assert b"wrong-token" not in out

@@ -6,9 +6,8 @@ import base64
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from isal import igzip
 from pydantic import BaseModel, SecretStr
@@ -52,6 +51,8 @@ class HttpClient:
         self._context = context
         self._headers = {name: text.get_secret_value() for name, text in config.headers.items()}
         self._secrets = [text for text in _secrets(config) if text]
+        self._lock = threading.Lock()
+        self._pools: dict[str | None, urllib3.PoolManager] = {}
         self._tokens: _Tokens | None = None
         self._by_options = self._login(config)
         self._authorize = authorize or dict
@@ -84,8 +85,9 @@ class HttpClient:
 
     def close(self) -> None:
         """Close the connections."""
-        pool = self.__dict__.pop("_pool", None)
-        if pool is not None:
+        with self._lock:
+            pools, self._pools = self._pools, {}
+        for pool in pools.values():
             pool.clear()
 
     def _send(
@@ -105,7 +107,7 @@ class HttpClient:
 
         where = self.scrubbed(url.partition("?")[0])
         try:
-            answer = self._pool.request(
+            answer = self._pool(url).request(
                 method, url, body=body, headers=headers, redirect=False, preload_content=False
             )
             data = answer.read(_MAX_ANSWER_BYTES, decode_content=True)
@@ -139,17 +141,30 @@ class HttpClient:
             data = data.replace(secret.encode(), b"***")
         return data
 
-    @cached_property
-    def _pool(self) -> urllib3.PoolManager:
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        """Return the connections to a host: directly, or by the proxy that the environment names."""
         import urllib3
 
-        config = self._config
-        return urllib3.PoolManager(
-            maxsize=config.connections + 1,
-            timeout=urllib3.Timeout(config.timeout),
-            retries=False,
-            ssl_context=self._tls(),
-        )
+        proxy = _proxy_of(url)
+        with self._lock:
+            if proxy in self._pools:
+                return self._pools[proxy]
+            config = self._config
+            if not config.verify_tls:  # as the user wants it
+                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            options: dict[str, Any] = {
+                "maxsize": config.connections + 1,
+                "timeout": urllib3.Timeout(config.timeout),
+                "retries": False,
+                "ssl_context": self._tls(),
+            }
+            if proxy is None:
+                self._pools[proxy] = urllib3.PoolManager(**options)
+            else:
+                login = urllib3.util.parse_url(proxy).auth
+                headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
+                self._pools[proxy] = urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+            return self._pools[proxy]
 
     def _tls(self) -> ssl.SSLContext:
         config, path = self._config, self._context.path
@@ -237,6 +252,17 @@ class _Tokens:
         self._until = self._clock.monotonic() + max(secs - _MARGIN_SECS, secs / 2)
         self._token = token
         self._client.learn(token)
+
+
+def _proxy_of(url: str) -> str | None:
+    """Return the proxy for an address, by HTTP_PROXY, HTTPS_PROXY and NO_PROXY."""
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    proxy = getproxies().get(parts.scheme)
+    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _secrets(value: Any) -> Iterator[str]:

@@ -100,17 +100,29 @@ class Sender:
                 self._attempts(batch)
             except Refusal as refusal:
                 message = refusal.fault.detail
-                if batch.num_rows in {1, refusal.dropped}:
-                    self._refuse(batch, refusal.fault)
-                else:
-                    waiting += reversed(halves(batch))
+                waiting += reversed(self.split(batch, refusal))
         if waiting:
             raise RunError(
                 f"the server refuses some of {whole.num_rows} rows without naming them, and"
                 f" {MAX_REQUESTS} requests did not find them all; its last message: {message}",
                 code="refused",
-                hint="correct what the message names, or lower batch_rows",
+                hint="correct what the message names, or make requests smaller",
             )
+
+    def split(self, batch: pa.Table, refusal: Refusal) -> list[pa.Table]:
+        """Refuse the rows that are known to be refused, and return what to send again; any thread.
+
+        Override it for an API that tells more.
+        """
+        if batch.num_rows in {1, refusal.dropped}:
+            self.refuse(batch, refusal.fault)
+            return []
+        return halves(batch)
+
+    def refuse(self, batch: pa.Table, fault: Fault) -> None:
+        """Record rows that the server never accepts; any thread."""
+        with self._lock:
+            self._refused.setdefault(fault, []).extend(rows_of(batch))
 
     def _attempts(self, batch: pa.Table) -> None:
         """Send a batch until the server has accepted or refused each row."""
@@ -127,7 +139,7 @@ class Sender:
             outcome, size = self._post(left)
             sent, left = left, left.take(pa.array(outcome.again, pa.int64()))
             for fault, numbers in _by_fault(outcome).items():
-                self._refuse(sent.take(numbers), fault)
+                self.refuse(sent.take(numbers), fault)
             with self._lock:
                 self.rows += sent.num_rows - left.num_rows - len(outcome.refused)
                 self.bytes += size
@@ -138,10 +150,6 @@ class Sender:
 
         retry = Retry(None, self._retry_timeout, FIRST_WAIT_SECS, _MAX_WAIT_SECS)
         with_retries(once, retry, sleep=self._sleep, health=self._context.health)
-
-    def _refuse(self, batch: pa.Table, fault: Fault) -> None:
-        with self._lock:
-            self._refused.setdefault(fault, []).extend(rows_of(batch))
 
     def _sleep(self, seconds: float) -> None:
         """Wait, unless the run is to stop or the task is aborted."""

@@ -10,8 +10,9 @@ from isal import igzip
 
 from ktrans.api import Context, KtransError, RetryableError, RunError, UnavailableError
 from ktrans.kit.errors import retry_after
+from ktrans.kit.http.answers import Refusal
 from ktrans_influxdb.config import InfluxdbSinkConfig
-from ktrans_influxdb.errors import ERRORS, Refusal, message_of, refusal_of
+from ktrans_influxdb.errors import ERRORS, message_of, refusal_of
 
 _GZIP_LEVEL = 1
 _UNITS_V1 = {"ns": "n", "us": "u", "ms": "ms", "s": "s"}

@@ -17,6 +17,7 @@ from typing import Any
 
 from ktrans.api import AccessError, RetryableError, RunError
 from ktrans.kit.errors import ErrorTable, row
+from ktrans.kit.http.answers import Fault, Refusal
 
 MESSAGE_CHARS = 400
 """Maximum length of a server's message that is kept."""
@@ -65,40 +66,31 @@ ERRORS = ErrorTable(
 
 
 @dataclass(eq=False)
-class Refusal(Exception):
-    """The server permanently refuses some or all points of a request.
+class PointsRefusal(Refusal):
+    """The server refuses some or all points of a request for good.
 
     Attributes:
-        reason: a stable code.
-        detail: the server's message.
         lines: the refused lines that the answer names, from 1, with a message for each.
-        dropped: the number of points that the server dropped while it accepted the others.
         column: the field with the conflicting type, if the answer names one.
-        too_large: whether the whole request was too large.
     """
 
-    reason: str
-    detail: str
     lines: Mapping[int, str] = field(default_factory=dict)
-    dropped: int | None = None
     column: str | None = None
-    too_large: bool = False
 
 
 def refusal_of(status: int, text: str) -> Refusal | None:
     """Return how an answer refuses points; None if it is about something else."""
     message = message_of(text)
     if status == 413:  # noqa: PLR2004  # HTTP
-        return Refusal("record_too_large", message or "too large", too_large=True)
+        return Refusal(Fault("record_too_large", message or "too large"), too_large=True)
     if status not in {400, 422} or not _OF_POINTS.search(text):
         return None
     dropped, column = _DROPPED.search(text), _FIELD.search(text)
-    return Refusal(
-        reason_of(text, "point_refused"),
-        message,
-        _lines(text),
-        int(dropped.group(1)) if dropped else None,
-        column.group("name") if column else None,
+    return PointsRefusal(
+        Fault(reason_of(text, "point_refused"), message),
+        dropped=int(dropped.group(1)) if dropped else None,
+        lines=_lines(text),
+        column=column.group("name") if column else None,
     )
 
 

@@ -20,11 +20,13 @@ from ktrans.api import (
     TaskId,
     Writer,
 )
+from ktrans.kit.http.answers import ACCEPTED, Outcome
+from ktrans.kit.http.batches import Batcher, text_of, with_texts
 from ktrans.kit.rows.influx import InfluxFormat
 from ktrans.kit.series import TAGS, Hashes, SeriesBudget, check_estimate, hash_series
 from ktrans_influxdb.client import Client
 from ktrans_influxdb.config import InfluxdbSinkConfig
-from ktrans_influxdb.sender import Batcher, Sender, with_lines
+from ktrans_influxdb.sender import PointSender
 
 _Encoded = tuple[list[pa.Table], Hashes | None]
 """A batch as lines, and its series if they are counted."""
@@ -100,6 +102,12 @@ class InfluxdbSink(Sink[InfluxdbSinkConfig]):
     def _position(self) -> str | None:
         return "source_pos" if self.config.uniqueness == "row_tag" else None
 
+    def post(self, batch: pa.Table) -> tuple[Outcome, int]:
+        """Send the lines of one request."""
+        lines = text_of(batch)
+        self.client.write(lines)
+        return ACCEPTED, len(lines)
+
     def writer(self, task: TaskId) -> _InfluxdbWriter:
         """Return a writer; all writers share the connections."""
         del task  # points are identified by their rows
@@ -119,13 +127,16 @@ class _InfluxdbWriter(Writer):
         config = sink.config
         self._sink = sink
         self._batcher = Batcher(config.batch_lines, config.batch_size)
-        self._sender = Sender(sink.client.write, sink.pool, config, sink.context)
+        self._sender = PointSender(
+            sink.post, sink.pool, config.connections, config.retry_timeout, sink.context
+        )
+        self._sender.count_field = config.count_field
 
     def encode(self, batch: pa.RecordBatch) -> _Encoded:
         """Encode the lines, and hash the series."""
         lines, first = [], 0
         for texts in self._sink.format.texts(batch):
-            lines.append(with_lines(batch.slice(first, len(texts)), texts))
+            lines.append(with_texts(batch.slice(first, len(texts)), texts))
             first += len(texts)
         return lines, self._sink.hashes(batch)
 

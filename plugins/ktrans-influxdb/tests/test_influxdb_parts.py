@@ -6,49 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ktrans_influxdb.config import InfluxdbSinkConfig
-from ktrans_influxdb.sender import Batcher, body, halves, rows_of, with_lines
 from ktrans_influxdb.sink import InfluxdbSink
 
 from ktrans.api import ConfigError, RunError
 from ktrans.kit.series import TAGS, SeriesBudget, estimate, hash_series
 from tests.examples import examples
-
-texts = st.lists(st.text(alphabet="abcé", max_size=40).map(lambda t: f"{t}\n"), max_size=60)
-
-
-def lines_of(values):
-    rows = pa.record_batch({"n": pa.array(range(len(values)), pa.int64())})
-    return with_lines(rows, pa.array(values, pa.string()))
-
-
-@settings(max_examples=examples(50), deadline=None)
-@given(st.lists(texts, max_size=5), st.integers(1, 20), st.integers(1, 100))
-def test_batches_hold_all_lines_in_order_within_their_bounds(groups, most_lines, most_bytes):
-    batcher, batches = Batcher(most_lines, most_bytes), []
-    for values in groups:
-        batches += batcher.add(lines_of(values))
-    batches += batcher.flush()
-    assert b"".join(body(batch) for batch in batches).decode() == "".join(map("".join, groups))
-    for batch in batches:
-        assert 1 <= batch.num_rows <= most_lines
-        assert len(body(batch)) <= most_bytes or batch.num_rows == 1
-    numbers = [n for b in batches for rows in rows_of(b) for n in rows.column("n").to_pylist()]
-    assert numbers == [n for values in groups for n in range(len(values))]
-
-
-@settings(max_examples=examples(50), deadline=None)
-@given(st.lists(texts, min_size=1, max_size=4))
-def test_halves_make_the_whole(groups):
-    batch = pa.concat_tables([lines_of(values) for values in groups])
-    first, second = halves(batch)
-    assert abs(first.num_rows - second.num_rows) <= 1
-    assert (body(first) + body(second)).decode() == "".join(map("".join, groups))
-
-
-def test_sliced_and_large_texts_are_read_right():
-    texts = pa.array(["skip\n", "a\n", "bb\n"], pa.large_string()).slice(1)
-    rows = pa.record_batch({"n": pa.array([1, 2])})
-    assert body(with_lines(rows, texts)) == b"a\nbb\n"
 
 
 @settings(max_examples=examples(50), deadline=None)

@@ -329,7 +329,7 @@ def test_a_field_named_by_the_server_condemns_no_row_that_it_takes(
 
 
 def test_a_server_that_refuses_without_end_stops_the_run(stub, sink, flows, deliver, monkeypatch):
-    monkeypatch.setattr("ktrans_influxdb.sender.MAX_REQUESTS", 50)
+    monkeypatch.setattr("ktrans.kit.http.sender.MAX_REQUESTS", 50)
     stub.answer = lambda request: (
         400,
         {},

@@ -323,6 +323,24 @@ def test_options_that_do_not_fit_are_refused(wrong):
         HttpLoginConfig(type="x", **wrong)
 
 
+def test_the_proxy_of_the_environment_is_used(stub, sink, monkeypatch):
+    monkeypatch.setenv("http_proxy", stub.url.replace("//", "//me:hush@"))
+    one = sink()
+    one.address = "http://rows.example:81"
+    assert deliver(one, rows(5))[0].rows == 5
+    assert stub.requests[0].headers["host"] == "rows.example:81"
+    assert stub.requests[0].headers["proxy-authorization"].startswith("Basic ")
+    monkeypatch.setenv("no_proxy", "rows.example")
+    with pytest.raises(RetryableError, match="does not answer"):
+        deliver(sink_at(sink, one.address), rows(5))
+
+
+def sink_at(sink, address):
+    one = sink(retry_timeout=0, timeout=2)
+    one.address = address
+    return one
+
+
 def test_answers_by_status():
     assert error_of(Answer(204, {}, b""), "x") is None
     assert isinstance(error_of(Answer(503, {"retry-after": "3"}, b""), "x"), RetryableError)
