@@ -42,7 +42,7 @@ ERRORS = ErrorTable(
     otherwise=row(
         RunError,
         code="refused",
-        hint="the server refuses rows that fit the columns' types: look at the table's constraints and "
+        hint="if the server refuses rows that fit the columns' types: look at the table's constraints and "
         "views, and leave such rows out with `where:`",
     ),
 )
@@ -56,6 +56,10 @@ def converted(error: Any, where: str) -> KtransError:
     status = re.search(r"HTTP status (\d+)", said)
     if status is not None:  # of a proxy before the server
         return HTTP.error(said, int(status[1]))
+    if (
+        type(error).__name__ != "OperationalError"
+    ):  # of the driver itself, such as a setting that is fixed
+        return ERRORS.error(said)
     return RetryableError(
         f"{where}: no answer: {_short(str(error.__cause__ or error))}",
         code="connection",

@@ -88,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         answer = self.ask(proxy.server, body[: len(body) // 2] if fault == "cut body" else body)
         if fault == "late":
-            proxy.over.wait(2)
+            proxy.over.wait(3)
         if fault in ("cut body", "lose answer"):
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

@@ -40,11 +40,16 @@ CASES = [
     ("sink", {"type": "kafka", "topic": "flows", **KAFKA}, [("kafka://k1:9092", "flows")]),
     ("source", {"type": "pubsub", "project": "p", "subscription": "subs"}, [("pubsub", "subscription:p:subs")]),
     ("sink", {"type": "pubsub", "project": "p", "topic": "topic"}, [("pubsub", "topic:p:topic")]),
+    ("sink", {"type": "clickhouse", "url": "https://ch.example.org"},
+     [("clickhouse://ch.example.org:8443", "default.flows")]),
+    ("sink", {"type": "postgres", "url": "postgresql://u:secret@db.example.org/net", "table": "t"},
+     [("postgres://db.example.org:5432", "net.public.t")]),
     ("sink", {"type": "influxdb", **INFLUX}, [("influxdb://influx.example.org:443", "o/flows")]),
 ]  # fmt: skip
 HOMES = {
     "s3": "ktrans_aws", "sqs": "ktrans_aws", "gcs": "ktrans_gcp", "pubsub": "ktrans_gcp",
     "azure_blob": "ktrans_azure", "kafka": "ktrans_kafka", "influxdb": "ktrans_influxdb",
+    "clickhouse": "ktrans_clickhouse", "postgres": "ktrans_postgres",
 }  # fmt: skip
 
 
