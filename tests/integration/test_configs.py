@@ -119,6 +119,39 @@ def test_gcs_to_s3(project, gcs_server, s3_server):
 
 
 @pytest.mark.slow
+def test_cloudwatch_to_kinesis(project, s3_server):
+    group, stream = f"/vpc/{name_of('logs')}", name_of("flows")
+    logs, kinesis = s3_server.client("logs"), s3_server.client("kinesis")
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName="eni-1")
+    kinesis.create_stream(StreamName=stream, ShardCount=1)
+    environ = {
+        **s3_server.environ,
+        "LOG_GROUP": group,
+        "STREAM": stream,
+        "AWS_REGION": s3_server.region,
+    }
+    run(project, "cloudwatch-to-kinesis", **environ)  # it begins with what comes from now on
+    now = int(time.time())
+    line = f"2 123456789012 eni-1 10.0.0.1 10.0.0.2 443 49152 6 10 840 {now - 60} {now} ACCEPT OK"
+    logs.put_log_events(
+        logGroupName=group,
+        logStreamName="eni-1",
+        logEvents=[{"timestamp": now * 1000 + 999, "message": line}] * 3,
+    )
+    time.sleep(1)  # the events are not of the future any more
+    assert run(project, "cloudwatch-to-kinesis", **environ)["sinks"][0]["rows"] == 3
+    begin = kinesis.get_shard_iterator(
+        StreamName=stream, ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON"
+    )
+    records = kinesis.get_records(ShardIterator=begin["ShardIterator"])["Records"]
+    rows = [json.loads(record["Data"]) for record in records]
+    assert [row["bytes"] for row in rows] == [840] * 3
+    assert {record["PartitionKey"] for record in records} == {rows[0]["community_id"]}
+    assert run(project, "cloudwatch-to-kinesis", **environ)["outcome"] == "nothing_to_do"
+
+
+@pytest.mark.slow
 def test_azure_to_kafka(project, azurite, kafka_broker):
     from azure.storage.blob import BlobServiceClient
     from confluent_kafka import Consumer

@@ -92,6 +92,8 @@ class KinesisStub:
         self, StreamName, ShardId, ShardIteratorType, StartingSequenceNumber=None, Timestamp=None
     ):
         number = int(StartingSequenceNumber or 0)
+        if ShardId not in self.records:
+            raise refusal("ResourceNotFoundException", "GetShardIterator")
         at = {
             "TRIM_HORIZON": 0,
             "AT_SEQUENCE_NUMBER": number,

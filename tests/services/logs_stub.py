@@ -60,6 +60,9 @@ class LogsStub:
         if self.faults and (fault := self.faults.pop(0)):
             answer = {"Error": {"Code": fault, "Message": "slow down"}, "ResponseMetadata": {}}
             raise ClientError(answer, "FilterLogEvents")
+        if logGroupName not in self.groups:
+            answer = {"Error": {"Code": "ResourceNotFoundException"}, "ResponseMetadata": {}}
+            raise ClientError(answer, "FilterLogEvents")
         found = sorted(
             one for one in self.groups[logGroupName][1] if startTime <= one[0] <= endTime
         )

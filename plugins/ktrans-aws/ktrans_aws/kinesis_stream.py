@@ -30,12 +30,13 @@ class IteratorExpiredError(Exception):
 
 
 class SequenceGoneError(Exception):
-    """A shard has no record of this sequence number any more."""
+    """A shard has no record of this sequence number any more, or has expired itself."""
 
 
 _OUTDATED = {
     ("ExpiredIteratorException", "ShardIterator"): IteratorExpiredError,
     ("InvalidArgumentException", "StartingSequenceNumber"): SequenceGoneError,
+    ("ResourceNotFoundException", "StartingSequenceNumber"): SequenceGoneError,
 }
 """What a code means for a request that has a parameter."""
 

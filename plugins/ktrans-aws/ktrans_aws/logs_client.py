@@ -104,10 +104,13 @@ class LogsClient:
                 return
             request["nextToken"] = answer["nextToken"]
 
-    def try_out(self, group: str) -> None:
-        """Check that events of a group may be read."""
-        with aws_errors(f"read the log group {group}", checking=True):
-            self._client.filter_log_events(logGroupName=group, limit=1)
+    def check(self) -> None:
+        """Check that the service answers, that groups exist, and that their events may be read."""
+        with aws_errors("list log groups", checking=True):
+            self._client.describe_log_groups(limit=1)
+        for group in sorted(self.groups())[:1]:
+            with aws_errors(f"read the log group {group}", checking=True):
+                self._client.filter_log_events(logGroupName=group, limit=1)
 
     def close(self) -> None:
         """Close the connections."""

