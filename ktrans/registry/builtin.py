@@ -91,6 +91,7 @@ WELL_KNOWN = {
     "postgres": "ktrans-postgres",
     "prometheus": "ktrans-prometheus",
     "pubsub": "ktrans-gcp",
+    "rabbitmq": "ktrans-rabbitmq",
     "ray": "ktrans-ray",
     "s3": "ktrans-aws",
     "sql": "ktrans-sql",
