@@ -74,6 +74,7 @@ WELL_KNOWN = {
     "azure_blob": "ktrans-azure",
     "azure_metadata": "ktrans-azure",
     "azure_monitor": "ktrans-azure",
+    "bigquery": "ktrans-gcp",
     "clickhouse": "ktrans-clickhouse",
     "cloudwatch_logs": "ktrans-aws",
     "delta": "ktrans-lake",
