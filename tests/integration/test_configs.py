@@ -1,5 +1,6 @@
 """The shipped pipelines between real ends, run as they are shipped, on servers of our own."""
 
+import asyncio
 import base64
 import json
 import os
@@ -249,3 +250,41 @@ def posted(port, path, headers, text):
     finally:
         connection.close()
     return True
+
+
+@pytest.mark.slow
+def test_to_nats(project, nats_server):
+    nats = pytest.importorskip("nats")
+
+    async def work():
+        client = await nats.connect(nats_server.url)
+        config = {"name": "FLOWS", "subjects": ["flows.>", "ktrans.marks.>"], "allow_atomic": True}
+        await client.request("$JS.API.STREAM.CREATE.FLOWS", json.dumps(config).encode())
+        info = await client.jetstream().stream_info("FLOWS", subjects_filter=">")
+        await client.close()
+        return info.state.subjects or {}
+
+    assert asyncio.run(work()) == {}
+    receipt = run(project, "to-nats", NATS_URL=nats_server.url)
+    found = asyncio.run(work())
+    flows = {name: count for name, count in found.items() if name.startswith("flows.")}
+    assert sum(flows.values()) == receipt["ledger"]["stages"][0]["out"]["rows"] > 1000
+    assert {"flows.aws.accept", "flows.aws.reject"} <= set(flows)
+    assert run(project, "to-nats", NATS_URL=nats_server.url)["outcome"] == "nothing_to_do"
+
+
+@pytest.mark.slow
+def test_to_rabbitmq(project, rabbitmq_server):
+    pika = pytest.importorskip("pika")
+    environ = {
+        "RABBITMQ_URL": rabbitmq_server.url,
+        "RABBITMQ_USER": rabbitmq_server.user,
+        "RABBITMQ_PASSWORD": rabbitmq_server.password,
+    }
+    receipt = run(project, "to-rabbitmq", **environ)
+    login = pika.PlainCredentials(rabbitmq_server.user, rabbitmq_server.password)
+    place = pika.ConnectionParameters("127.0.0.1", rabbitmq_server.port, "flows", login)
+    with pika.BlockingConnection(place) as connection:
+        queue = connection.channel().queue_declare("flows", passive=True)
+    rows = receipt["ledger"]["stages"][0]["out"]["rows"]
+    assert queue.method.message_count == rows > 1000

@@ -30,6 +30,7 @@ from tests.services.postgres import PostgresServer
 from tests.services.prometheus import PrometheusServer
 from tests.services.pubsub import PubsubServer
 from tests.services.questdb import QuestdbServer
+from tests.services.rabbitmq import RabbitmqServer
 from tests.services.search import LogsServer, OpenSearchServer
 
 
@@ -53,6 +54,7 @@ _FIXTURES = {
     "postgres": "postgres_server",
     "prometheus": "prometheus_server",
     "questdb": "questdb_server",
+    "rabbitmq": "rabbitmq_server",
     "opensearch": "opensearch_server",
     "victorialogs": "logs_server",
     "clickhouse": "clickhouse_server",
@@ -159,6 +161,12 @@ def iceberg_server() -> Iterator[IcebergCatalog]:
 def nats_server() -> Iterator[NatsServer]:
     """NATS with JetStream."""
     yield from _serve("nats", NatsServer)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[RabbitmqServer]:
+    """RabbitMQ."""
+    yield from _serve("rabbitmq", RabbitmqServer)
 
 
 @pytest.fixture(scope="session")

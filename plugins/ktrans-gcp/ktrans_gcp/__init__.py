@@ -47,6 +47,14 @@ def ktrans_components() -> list[Spec]:
             summary="Instances, networks and labels of Google Cloud addresses",
         ),
         Spec(
+            kind="sink",
+            type="bigquery",
+            build="ktrans_gcp.bigquery_sink:BigQuerySink",
+            config="ktrans_gcp.bigquery_config:BigQuerySinkConfig",
+            summary="Rows of a BigQuery table",
+            delivery="exactly_once",
+        ),
+        Spec(
             kind="state",
             type="gcs",
             build="ktrans_gcp.gcs_state:GcsState",

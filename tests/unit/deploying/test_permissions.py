@@ -100,9 +100,13 @@ NOT_ASKED_FOR = {
 
 def google_clients():
     from google.cloud import storage
+    from google.cloud.bigquery_storage_v1.services.big_query_write import BigQueryWriteClient
     from google.pubsub_v1 import PublisherClient, SubscriberClient
 
-    return storage.Client, storage.Bucket, storage.Blob, SubscriberClient, PublisherClient
+    return (
+        *(storage.Client, storage.Bucket, storage.Blob),
+        *(SubscriberClient, PublisherClient, BigQueryWriteClient),
+    )
 
 
 def azure_clients():
@@ -128,7 +132,7 @@ def test_every_call_of_google_and_azure_has_its_right(title, package, clients):
 def test_the_google_role_holds_what_the_table_says_and_nothing_else():
     (role,) = documents("Google Cloud")
     table = section("Google Cloud").split("Roles that exist")[0]
-    said = set(re.findall(r"`((?:storage|pubsub)\.\w+\.\w+)`", table))
+    said = set(re.findall(r"`((?:storage|pubsub|bigquery)\.\w+\.\w+)`", table))
     assert set(role["includedPermissions"]) == said
 
 
@@ -145,7 +149,7 @@ def test_the_readmes_of_the_plugins_ask_for_nothing_else():
     for plugin in ("aws", "gcp"):
         readme = (ROOT / f"plugins/ktrans-{plugin}/README.md").read_text()
         for right in re.findall(
-            r"`((?:s3|sqs|ec2|kms|kinesis|firehose|logs):[A-Z]\w+|(?:storage|pubsub)\.\w+\.\w+)`",
+            r"`((?:s3|sqs|ec2|kms|kinesis|firehose|logs):[A-Z]\w+|(?:storage|pubsub|bigquery)\.\w+\.\w+)`",
             readme,
         ):
             assert right in PAGE, f"ktrans-{plugin}: {right}"
