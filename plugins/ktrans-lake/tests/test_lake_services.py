@@ -170,8 +170,8 @@ def test_an_iceberg_table_in_s3_gets_each_epoch_once(bucket, tmp_path):
             {"azure_storage_account_name": "lake", "azure_storage_account_key": "a2V5=="},
         ),
         (
-            {"type": "gcs", "bucket": "b", "endpoint": "http://127.0.0.1:1"},
-            "gs://b/out",
+            {"type": "gcs", "bucket": "lake", "endpoint": "http://127.0.0.1:1"},
+            "gs://lake/out",
             {"google_skip_signature": "true", "google_base_url": "http://127.0.0.1:1"},
         ),
     ],
