@@ -20,7 +20,7 @@ from tests.integration.sites import write_logs
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-ROWS, FILES, KILLS = 200, 4, 8
+ROWS, FILES, KILLS = 200, 4, 5
 
 
 class Store:

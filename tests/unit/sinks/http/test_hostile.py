@@ -39,11 +39,9 @@ def otlp(request):
     ("kind", "options", "read", "answer"),
     [
         ("http", {}, lambda request: request.json_lines(), b""),
-        ("http", {"body": "array"}, lambda request: request.json(), b""),
         ("elasticsearch", {}, bulk, b'{"errors": false, "items": []}'),
         ("splunk_hec", KEY, lambda r: [e["event"] for e in r.json_lines()], b'{"code": 0}'),
-        ("loki", {"label_columns": ["action", "region"]}, loki, b""),
-        ("loki", {"metadata_columns": ["src_addr", "bytes"]}, loki, b""),
+        ("loki", {"label_columns": ["action"], "metadata_columns": ["src_addr", "bytes"]}, loki, b""),
         ("datadog", {"api_key": "k"}, lambda r: [json.loads(e["message"]) for e in r.json()], b""),
         ("new_relic", {"license_key": "k"}, lambda r: [e["attributes"] for e in r.json()[0]["logs"]], b""),
         ("otlp", {}, otlp, b""),
