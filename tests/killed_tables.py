@@ -62,7 +62,7 @@ class KilledTable:
         while kills < times:
             process = self.start()
             try:
-                process.communicate(timeout=rng.uniform(0.4, 1.2))
+                process.communicate(timeout=rng.uniform(0.4, 1.0))
                 assert process.returncode == 0
                 self.write_logs(8)
             except subprocess.TimeoutExpired:
