@@ -11,11 +11,13 @@
 | `influx_server` | VictoriaMetrics: the write API of InfluxDB 2 | `.url`, `.export(...)` |
 | `influx1_server` | InfluxDB 1.6 | `.url`, `.create(...)`, `.query(...)` |
 | `postgres_server` | PostgreSQL | `.database()`, `.url(database)`, `.query(...)`, `.restart()` |
+| `goflow2` | the collector goflow2, new for each test | `.netflow`, `.sflow`, `.file` |
+| `softflowd` | nothing yet | the path of the exporter |
 | `chromium` | nothing yet | the path of the browser |
 | `helm`, `kustomize`, `hadolint`, `systemd_analyze` | nothing: they check deployments | the path of each |
 | `kubernetes_validate` | nothing | a function that checks manifests |
 
-All live for the session, but for the mock; a test takes a bucket, topic or database of its own. A
+All live for the session, but for the mock and goflow2; a test takes a bucket, topic or database of its own. A
 server that is not on the machine skips its tests, unless KTRANS_REQUIRE_SERVICES names it, or says
 `all`: then they fail. `make services` installs them; KTRANS_<NAME>_BIN points to one elsewhere.
 """

@@ -20,6 +20,7 @@ from tests.services._launch import MissingServerError, find
 from tests.services.azurite import Azurite
 from tests.services.clickhouse import ClickhouseServer
 from tests.services.gcs import GcsServer
+from tests.services.goflow2 import Goflow2
 from tests.services.iceberg import IcebergCatalog
 from tests.services.influx import Influx1Server, InfluxServer
 from tests.services.kafka import KafkaBroker
@@ -58,6 +59,8 @@ _FIXTURES = {
     "opensearch": "opensearch_server",
     "victorialogs": "logs_server",
     "clickhouse": "clickhouse_server",
+    "goflow2": "goflow2",
+    "softflowd": "softflowd",
     "chromium": "chromium",
     "helm": "helm",
     "kustomize": "kustomize",
@@ -203,6 +206,18 @@ def logs_server() -> Iterator[LogsServer]:
 def clickhouse_server() -> Iterator[ClickhouseServer]:
     """ClickHouse's engine behind HTTP."""
     yield from _serve("clickhouse", ClickhouseServer)
+
+
+@pytest.fixture
+def goflow2() -> Iterator[Goflow2]:
+    """The collector goflow2, a new one for each test."""
+    yield from _serve("goflow2", Goflow2)
+
+
+@pytest.fixture(scope="session")
+def softflowd() -> Path:
+    """An exporter of NetFlow and IPFIX, which reads captures."""
+    return _tool("softflowd", "/usr/sbin/softflowd", program="softflowd")
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ KTRANSLATE: tuple[Attribute, ...] = (
     _OUT_BYTES,
     _OUT_PKTS,
     constant("sample_rate", LONG, "sample_rate"),
-    at("device_name", TEXT, "vpc_id", "interface_id", rule="first_text"),
+    at("device_name", TEXT, "vpc_id", "instance_id", "interface_id", rule="first_text"),
     Attribute(("custom_str",), ATTRS, ("attrs",), tuple(
         dict.fromkeys(name for each in CUSTOM_TEXTS for name in (*each.columns, *each.by))
     ), rule="custom", note="under its native name", part="nested"),

@@ -83,3 +83,61 @@ def test_frames_that_are_not_ip_are_skipped_by_their_type(run):
     done = run([json.dumps(each) for each in (FLOW, *frames, {**FLOW, "etype": "MPLS"})], "goflow2")
     assert (done.positions, done.reasons) == ([1, 4], {})
     assert done.foreign == {"etype ARP": 1, "etype LLDP": 1}
+
+
+def attrs(row):
+    return dict(row["attrs"] or ())
+
+
+def test_what_the_exporter_did_not_send_is_not_in_attrs(run):
+    """goflow2 writes all fields of its record, whatever the exporter has."""
+    nothing = {
+        "src_as": 0,
+        "next_hop": "0.0.0.0",
+        "src_mac": "00:00:00:00:00:00",
+        "src_net": "::/0",
+    }
+    nothing |= {"as_path": [], "bgp_next_hop": "", "vlan_id": 0, "sampling_rate": 0, "in_if": 0}
+    nothing |= {"icmp_type": 0, "icmp_code": 0, "layer_stack": [], "ip_tos": 0}
+    assert one(run, proto="TCP", dst_port=443, **nothing)["attrs"] is None
+
+
+def test_autonomous_systems_hops_and_vlans_are_attrs(run):
+    sent = {"src_as": 64500, "next_hop": "192.0.2.253", "vlan_id": 7, "as_path": [64500]}
+    texts = {"src_as": "64500", "next_hop": "192.0.2.253", "vlan_id": "7", "as_path": "[64500]"}
+    assert attrs(one(run, **sent)) == texts
+
+
+@pytest.mark.parametrize(
+    ("sent", "direction", "interface"),
+    [
+        ({"in_if": 3, "out_if": 4}, None, "3"),
+        ({"in_if": 3, "out_if": 4, "flow_direction": 0}, None, "3"),
+        ({"in_if": 3, "out_if": 4, "flow_direction": 1}, "egress", "4"),
+        ({"InIf": 3, "OutIf": 4, "FlowDirection": 1}, "egress", "4"),
+        ({"in_if": 3, "out_if": 0, "flow_direction": 1}, "egress", None),
+        ({"in_if": 0, "out_if": 4}, None, None),
+    ],
+)
+def test_the_capture_point_is_the_interface_that_the_flow_was_seen_at(
+    run, sent, direction, interface
+):
+    line = json.dumps({**FLOW, **sent, "sampler_address": "192.0.2.254"})
+    [row] = run(line, "goflow2").rows
+    assert (row["direction"], row["interface_id"]) == (direction, interface)
+    assert row["instance_id"] == "192.0.2.254"
+    [alone] = run(line, "goflow2", columns=["interface_id"]).rows
+    assert alone["interface_id"] == interface
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ({"icmp_type": 0, "icmp_code": 0, "dst_port": 0}, {"icmp_type": "0", "icmp_code": "0"}),
+        ({"icmp_type": 8, "icmp_code": 0}, {"icmp_type": "8", "icmp_code": "0"}),
+        ({"icmp_type": 0, "icmp_code": 0, "dst_port": 2048}, {"dst_port": "2048"}),
+    ],
+)
+def test_types_and_codes_of_icmp_are_kept(run, sent, kept):
+    row = one(run, proto="ICMP", **sent)
+    assert (row["dst_port"], attrs(row)) == (None, kept)
