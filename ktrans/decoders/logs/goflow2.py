@@ -165,7 +165,7 @@ LOG = Log(
     },
     sniff=first_of(
         keys("time_flow_start_ns", "sampler_address", score=LIKELY),
-        keys("TimeFlowStart", "SamplerAddress", score=LIKELY),
+        keys("TimeFlowStart", "SamplerAddress", "SrcAddr", score=LIKELY),
         keys("time_flow_start", "sampler_address", score=LIKELY),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,6 +20,8 @@ class CloudwatchLogsSourceConfig(AwsConfig, type="cloudwatch_logs"):
     Events have no header: say the fields of flow logs by the decoder's `format`, unless they are AWS's
     default ones.
     """
+
+    example: ClassVar[dict[str, Any]] = {"group_prefixes": ["/vpc/"]}
 
     groups: list[str] = Field(
         default=[],

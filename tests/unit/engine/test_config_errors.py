@@ -207,7 +207,7 @@ def load_error(tmp_path, text):
 
 
 def test_an_unknown_component_is_not_taken_for_one_that_is_hardly_like_it(tmp_path):
-    error = load_error(tmp_path, "sinks: [{type: clickhouse}]\n")
+    error = load_error(tmp_path, "sinks: [{type: snowflake}]\n")
     assert str(error.hint).startswith("installed sinks: ")
 
 

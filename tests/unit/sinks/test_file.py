@@ -374,7 +374,7 @@ def test_a_full_disk_is_tried_again_later_and_leaves_nothing(tmp_path, kind):
 def test_a_config_is_only_a_config():
     config = FileSinkConfig(path="out/", format=JsonlFormatConfig())
     assert isinstance(config.format, ComponentConfig)
-    assert FileSinkConfig.nested == {"format": "format"}
+    assert FileSinkConfig.nested == {"format": "format", "table": "table"}
 
 
 def test_a_process_that_lost_its_epoch_spoils_nothing_of_the_one_that_took_it_over(tmp_path):
