@@ -1,6 +1,7 @@
 """The recipe of `examples/netflow`: an exporter, goflow2, and ktrans give the flows of the packets."""
 
 import datetime as dt
+import re
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from tests.command import ktrans
 from tests.integration.captures import AGENT, ICMP, TCP, UDP, capture, frame, sflow
+from tests.services.goflow2 import Goflow2
 
 RECIPE = Path(__file__).parents[2] / "examples/netflow"
 FLOW = ("src_addr", "dst_addr", "protocol", "src_port", "dst_port")
@@ -58,14 +60,19 @@ def flows(version):
     }
 
 
+def eventually(holds):
+    """Wait until something holds."""
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def arrived(collector, count):
     """Wait until goflow2 has written so many records."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if collector.file.exists() and collector.file.read_bytes().count(b"\n") >= count:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"goflow2 did not write {count} records")
+    eventually(
+        lambda: collector.file.exists() and collector.file.read_bytes().count(b"\n") >= count
+    )
 
 
 def rows(collector, folder):
@@ -119,12 +126,18 @@ def test_the_flows_of_an_exporter_arrive_as_its_packets_were(
         assert set(attrs) <= {"sequence_num", "sampling_rate"}
 
 
-def test_sampled_frames_of_sflow_arrive(goflow2, tmp_path):
-    at, src, dst, protocol, ports, size, flags = PACKETS[7]
-    del at
-    data = frame(src, dst, protocol, ports, size, flags)
+def sample(collector):
+    """Send a sample of sFlow of one packet, and return its frame."""
+    _, *packet = PACKETS[7]
+    data = frame(*packet)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as agent:
-        agent.sendto(sflow(data, rate=1000, came_by=3, left_by=4), ("127.0.0.1", goflow2.sflow))
+        agent.sendto(sflow(data, rate=1000, came_by=3, left_by=4), ("127.0.0.1", collector.sflow))
+    return data
+
+
+def test_sampled_frames_of_sflow_arrive(goflow2, tmp_path):
+    _, src, dst, protocol, ports, *_ = PACKETS[7]
+    data = sample(goflow2)
     arrived(goflow2, 1)
     [row] = rows(goflow2, tmp_path)
     assert (row["src_addr"], row["dst_addr"], row["protocol"]) == (src, dst, protocol)
@@ -135,3 +148,29 @@ def test_sampled_frames_of_sflow_arrive(goflow2, tmp_path):
     assert (attrs["type"], attrs["sampling_rate"], attrs["out_if"]) == ("SFLOW_5", "1000", "4")
     assert attrs["src_mac"] == "00:00:5e:00:53:02"
     assert not {"src_as", "next_hop", "as_path"} & set(attrs)
+
+
+@pytest.mark.service("goflow2")
+def test_samples_arrive_through_kafka(kafka_broker, tmp_path):
+    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    topic = "netflow-samples"
+    admin = AdminClient({"bootstrap.servers": kafka_broker.bootstrap})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(60)
+    broker = ("-transport.kafka.brokers", kafka_broker.bootstrap, "-transport.kafka.topic", topic)
+    collector = Goflow2("-transport", "kafka", *broker, "-transport.kafka.flushfreq", "100ms")
+    try:
+        data = sample(collector)
+        reader = Consumer({"bootstrap.servers": kafka_broker.bootstrap, "group.id": topic})
+        eventually(lambda: reader.get_watermark_offsets(TopicPartition(topic, 0), 10)[1] >= 1)
+        reader.close()
+    finally:
+        collector.close()
+    [recipe] = re.findall(r"```yaml\n(.*?)```", (RECIPE / "README.md").read_text(), re.DOTALL)
+    recipe = recipe.replace("kafka:9092", kafka_broker.bootstrap).replace("[flows]", f"[{topic}]")
+    (tmp_path / "netflow.yaml").write_text(recipe)
+    done = ktrans("run", tmp_path / "netflow.yaml")
+    assert done.returncode == 0, done.stderr
+    [row] = pq.read_table(tmp_path / "lake").to_pylist()
+    assert (row["packets"], row["bytes"], row["interface_id"]) == (1, len(data), "3")
