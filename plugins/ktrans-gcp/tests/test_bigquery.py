@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import random
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,6 +13,7 @@ import grpc
 import pyarrow as pa
 import pytest
 from ktrans_gcp.bigquery_sink import BigQuerySink
+from ruamel.yaml import YAML
 
 from ktrans.api import (
     AccessError,
@@ -33,6 +36,7 @@ _spec = importlib.util.spec_from_file_location(
 )
 bigquery_stub = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(bigquery_stub)
+ROOT = Path(__file__).parents[3]
 PATH = "projects/p/datasets/d/tables/flows"
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
@@ -282,6 +286,20 @@ class TestCheck:
             with pytest.raises(ConfigError) as caught:
                 build(**options)
             assert caught.value.field == next(iter(options))
+
+
+def test_the_shipped_pipeline_fills_a_table(stub, tmp_path):
+    tree = YAML(typ="safe").load((ROOT / "configs/to-bigquery.yaml").read_text())
+    tree["source"] = {"type": "file", "paths": [str(ROOT / "examples/cloud-logs/gcp")]}
+    tree["sinks"][0].update(options_of(stub))
+    tree["rejects"]["path"], tree["state"]["path"] = "rejects/", "state.db"
+    (tmp_path / "pipeline.yaml").write_text(json.dumps(tree))
+    command = [sys.executable, "-m", "ktrans", "run", "--json", str(tmp_path / "pipeline.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["ledger"]["stages"][0]["out"]["rows"]
+    assert len(stub.visible(PATH)) == rows > 0
+    assert stub.tables[PATH]["clustering"] == {"fields": ["account_id", "vpc_id"]}
 
 
 @pytest.mark.slow
