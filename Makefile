@@ -10,7 +10,7 @@ FORMS := $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 EDITABLE := -e . $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage chaos services bench bench-report bench-scale lint docs site dist clean
+.PHONY: help demo test unit coverage chaos services bench bench-report bench-scale lint docs pictures site dist clean
 
 help: ## List what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -57,6 +57,9 @@ lint: $(VENV)/.lint ## Check style, types, the direction of imports, and the wor
 
 docs: $(VENV)/.run ## Write the reference pages anew from the code
 	$(BIN)/python docs/site/reference.py
+
+pictures: $(VENV)/.test ## Draw the pictures of the README anew; needs Chromium
+	$(BIN)/python docs/site/pictures.py
 
 site: $(VENV)/.docs ## Build the documentation's site into out/site
 	$(BIN)/python docs/site/build.py out/site

@@ -13,6 +13,7 @@ EPILOG = """\b
 Examples:
   ktrans report out/quickstart/lake/
   ktrans report --receipt receipt.json --output friday.html
+  ktrans report --iceberg lake.flows --catalog sqlite:///out/catalog.db
   ktrans report s3://my-lake/flows/ --from 2026-05-04 --to 2026-05-05 --price-internet 0.09
 """
 
@@ -28,6 +29,17 @@ _price = click.FloatRange(min=0)
     help="A receipt of `ktrans run`: shows the run too, and reads its output if no PLACE is given.",
 )
 @click.option("--sink", metavar="ID", help="With --receipt: the sink whose output is read.")
+@click.option(
+    "--iceberg",
+    metavar="TABLE",
+    help="An Iceberg table instead of a PLACE: namespace and name, such as lake.flows.",
+)
+@click.option(
+    "--catalog",
+    metavar="CATALOG",
+    help="With --iceberg: address of the catalogue (https://..., sqlite:///...), or its name in"
+    " pyiceberg's own settings.  [default: default]",
+)
 @click.option(
     "--output",
     "-o",
@@ -70,7 +82,8 @@ def command(places: tuple[str, ...], output: str | None, as_json: bool, **given:
     """Draw a lake of flows, or the output of a run, as one HTML page.
 
     PLACE is a folder or file of Parquet, JSON lines or CSV, as the sinks write them, or a prefix
-    such as s3://bucket/flows/. The page needs no network and runs no scripts. With --json the
+    such as s3://bucket/flows/. If it is a Delta table, only the files of its newest version are
+    read. The page needs no network and runs no scripts. With --json the
     numbers go to standard output, and the page is written only if --output names it.
     """
     from ktrans.api import UsageError
@@ -78,11 +91,15 @@ def command(places: tuple[str, ...], output: str | None, as_json: bool, **given:
     from ktrans_report.page import render
     from ktrans_report.report import make
 
-    if not places and given["receipt"] is None:
+    if not places and given["receipt"] is None and given["iceberg"] is None:
         raise UsageError(
             "name a lake or a receipt",
             hint="ktrans report out/lake/, or ktrans report --receipt receipt.json",
         )
+    if places and given["iceberg"] is not None:
+        raise UsageError("--iceberg is instead of a PLACE")
+    if given["catalog"] is not None and given["iceberg"] is None:
+        raise UsageError("--catalog is for --iceberg")
     if as_json and output == "-":
         raise UsageError("--json and --output - would both write to standard output")
     options = Options(

@@ -115,7 +115,9 @@ def open_lake(
 def _read(lake: Lake, found: Found) -> None:
     lake.files, lake.size = len(found.files), sum(file.size for file in found.files)
     source = Source(lake.db, found)
-    _store_rows(lake, _select(source, lake), again=source.again)
+    select = _select(source, lake)
+    source.begin()
+    _store_rows(lake, select, again=source.again)
     columns = ", ".join(f"count({named(one.name)}) AS {named(one.name)}" for one in WANTED)
     counts = lake.one(
         f"SELECT count(*) AS n, min(us) AS lo, max(us) AS hi,"

@@ -32,6 +32,8 @@ class Options:
     places: tuple[str, ...] = ()
     receipt: str | None = None
     sink: str | None = None
+    iceberg: str | None = None
+    catalog: str | None = None
     title: str | None = None
     start_us: int | None = None
     end_us: int | None = None

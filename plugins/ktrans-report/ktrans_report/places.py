@@ -18,6 +18,9 @@ REMOTE = ("s3://", "gs://", "gcs://", "az://")
 _MADE_NAME = re.compile(r"^(?P<sink>.+)\.[0-9a-f]+-\d{8}-\d{4}-\d{5}\.")
 """How sinks name their files: pipeline and sink, then epoch, task and part."""
 
+_TABLE = re.compile(r"(^|/)(_delta_log/|metadata/[^/]+\.metadata\.json$)")
+"""Metadata of tables."""
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -64,10 +67,12 @@ class Found:
     Attributes:
         files: all of one format.
         notes: sentences on files that were not read.
+        table: the rows, if they are those of a table; then they are not read from the files.
     """
 
     files: list[File] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    table: Any = None
 
     @property
     def format(self) -> str:
@@ -151,6 +156,31 @@ def kind_of(name: str) -> str:
     return FORMATS.get(Path(name).suffix, "")
 
 
+def _check_plain(place: str, below: str) -> None:
+    """Check that a file is not part of a table's metadata: the table says which files count.
+
+    Raises:
+        UsageError: it is.
+    """
+    if match := _TABLE.search(below):
+        top = joined(place, below[: match.start()])
+        delta = "_delta_log" in match[0]
+        raise UsageError(
+            f"{top} is {'a Delta' if delta else 'an Iceberg'} table, and not all files in its folder"
+            " count",
+            code="part_of_table",
+            hint=f"ktrans report {top}"
+            if delta
+            else "ktrans report --iceberg NAMESPACE.TABLE --catalog ADDRESS, or name the table's"
+            " current metadata file",
+        )
+
+
+def joined(place: str, below: str) -> str:
+    """Return the path or URI of what is below a place."""
+    return f"{place.rstrip('/')}/{below}".rstrip("/") if below else place
+
+
 def _hidden(below: str) -> bool:
     """Return whether a path is hidden, as unfinished files and markers such as _SUCCESS are."""
     return any(part.startswith((".", "_")) for part in below.split("/"))
@@ -181,6 +211,7 @@ def _local(place: str) -> Iterator[File]:
     try:
         for file in sorted(path.rglob("*")):
             below = file.relative_to(path).as_posix()
+            _check_plain(place, below)
             if file.is_file() and not _hidden(below):
                 kind = kind_of(file.name)
                 yield File(str(file), kind, str(file), below=below, size=file.stat().st_size)
@@ -191,12 +222,9 @@ def _local(place: str) -> Iterator[File]:
 def _remote(place: str, endpoint: str | None) -> Iterator[File]:
     from pyarrow.fs import FileSelector, FileType
 
-    scheme, _, path = place.partition("://")
-    path = path.rstrip("/")
+    scheme = place.partition("://")[0]
     try:
-        account, _, rest = path.partition("/")
-        system = _system_of(scheme, account if scheme == "az" else "", endpoint)
-        path = rest if scheme == "az" else path
+        system, path = system_at(place, endpoint)
         one = system.get_file_info(path)
         if one.type == FileType.File:
             listed, base = [one], path.rsplit("/", 1)[0]
@@ -215,9 +243,22 @@ def _remote(place: str, endpoint: str | None) -> Iterator[File]:
         ) from None
     for info in sorted(listed, key=lambda info: str(info.path)):
         below = info.path[len(base) + 1 :]
+        _check_plain(place, below)
         if info.type == FileType.File and not _hidden(below):
             name = f"{scheme}://{info.path}"
             yield File(name, kind_of(info.path), info.path, system, below, info.size or 0)
+
+
+def system_at(place: str, endpoint: str | None) -> tuple[Any, str]:
+    """Return pyarrow's file system for a place, and its path there; None for this machine."""
+    if not place.startswith(REMOTE):
+        return None, place
+    scheme, _, path = place.partition("://")
+    path = path.rstrip("/")
+    if scheme != "az":
+        return _system_of(scheme, "", endpoint), path
+    account, _, rest = path.partition("/")
+    return _system_of(scheme, account, endpoint), rest
 
 
 @cache

@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
-from ktrans_report import summary, text
+from ktrans.api import UsageError
+from ktrans_report import summary, tables, text
 from ktrans_report.counting import count
 from ktrans_report.lake import Lake, open_lake, reading
 from ktrans_report.model import Report, Tile
@@ -36,9 +37,9 @@ def make(options: Options) -> Report:
     """
     expected = options.expected()
     receipt = load_receipt(options.receipt) if options.receipt else None
-    if options.places:
-        found = find(options.places, options.endpoint)
-        places = list(options.places)
+    if options.iceberg or options.places:
+        found = _found(options)
+        places = [options.iceberg] if options.iceberg else list(options.places)
     else:
         assert receipt is not None
         found, sink = of_receipt(receipt, options.sink, options.endpoint)
@@ -48,13 +49,37 @@ def make(options: Options) -> Report:
     if receipt is not None:
         report.sections.append(run.section(receipt, options.top))
     if not found.files:
-        report.notes.append("The run wrote no rows, so there is nothing to draw.")
+        empty = "run wrote" if receipt is not None and not options.places else "table has"
+        report.notes.append(f"The {empty} no rows, so there is nothing to draw.")
         report.tiles.append(Tile("Rows", "0"))
         return report
     start, end, memory = options.start_us, options.end_us, options.memory
     with reading(found), open_lake(found, start_us=start, end_us=end, memory=memory) as lake:
         _fill(report, lake, options, expected, found)
     return report
+
+
+def _found(options: Options) -> Found:
+    """Find the rows of a table, or the files of places."""
+    if options.iceberg:
+        return tables.iceberg(options.iceberg, options.catalog, options.endpoint)
+    of_tables = [
+        place
+        for place in options.places
+        if place.endswith(tables.METADATA) or tables.is_delta(place, options.endpoint)
+    ]
+    if not of_tables:
+        return find(options.places, options.endpoint)
+    place = of_tables[0]
+    if len(options.places) > 1:
+        raise UsageError(
+            f"{place} is a table, and a report of a table has no other places",
+            code="several_lakes",
+            hint="name one of them",
+        )
+    if place.endswith(tables.METADATA):
+        return tables.iceberg(place, None, options.endpoint)
+    return tables.delta(place, options.endpoint)
 
 
 def _fill(

@@ -33,13 +33,17 @@ class Source:
 
     def __init__(self, db: Any, found: Found) -> None:
         self._db = db
+        self._table = found.table
         self._text = found.format == "jsonl"
         self._csv = found.format == "csv"
         local = all(file.filesystem is None for file in found.files)
-        self.again = found.format == "parquet" and local
-        names = _names(db, found.files)
+        self.again = found.format == "parquet" and local and not found.table
+        names = [] if found.table else _names(db, found.files)
         files = f"[{', '.join(quoted(name) for name in names)}]"
-        if found.format == "parquet":
+        if found.table:
+            self.relation = "table_rows"
+            db.register(self.relation, found.table.schema.empty_table())
+        elif found.format == "parquet":
             self.relation = self._parquet(files, found.files)
         elif found.format == "csv":
             self.relation = f"read_csv({files}, all_varchar=true, union_by_name=true, header=true)"
@@ -54,6 +58,12 @@ class Source:
         self._members: dict[str, str] = {}
         described = db.sql(f"SELECT * FROM {self.relation} LIMIT 0")
         self.types = dict(zip(described.columns, map(str, described.types), strict=True))
+
+    def begin(self) -> None:
+        """Let the relation have rows; those of a table can be read once."""
+        if self._table:
+            self._db.unregister(self.relation)
+            self._db.register(self.relation, self._table.read())
 
     def _parquet(self, files: str, of: Sequence[File]) -> str:
         """Read Parquet; take columns out of the path where the files do not hold them."""
