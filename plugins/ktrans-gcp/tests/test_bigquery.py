@@ -315,7 +315,7 @@ def test_twenty_kills_and_each_row_is_in_the_table_once(stub, tmp_path):
         before = sum(stub.calls.values())
         wanted = before + rng.randrange(1, 60)
         while process.poll() is None and sum(stub.calls.values()) < wanted:
-            time.sleep(0.001)
+            time.sleep(0.005)
         if process.poll() is None:
             process.kill()
             kills += 1

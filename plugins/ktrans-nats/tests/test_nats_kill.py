@@ -24,7 +24,7 @@ def test_twenty_kills_and_each_row_is_in_the_stream_once(stream, tmp_path):
         before = stream.count()
         wanted = before + rng.randrange(1, 1500)
         while process.poll() is None and stream.count() < wanted:
-            time.sleep(0.01)
+            time.sleep(0.05)
         if process.poll() is None:
             process.kill()
             kills += 1

@@ -257,7 +257,7 @@ def test_kills_amid_publishing_lose_nothing_and_repeats_are_recognisable(queue, 
         process = site.start()
         wanted = queue.count() + 150 * kills + 1
         while process.poll() is None and queue.count() < wanted:
-            time.sleep(0.01)
+            time.sleep(0.05)
         if process.poll() is None:
             process.kill()
             kills += 1
