@@ -10,6 +10,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ktrans.api import (
@@ -26,6 +27,8 @@ from ktrans_report.places import File, Found, joined, local_path, system_at
 METADATA = ".metadata.json"
 _INSTALL = "pip install 'ktrans[lake]', or the plugin ktrans-lake from a checkout"
 _LONGEST = 300
+_SQLITE = "sqlite:///"
+_SLASHES = "three slashes are before a relative path, four before an absolute one"
 _SECRETS = re.compile(r"(://[^/\s:@]*):[^@\s/]+@")
 
 
@@ -124,7 +127,11 @@ def _load(name: str, catalog: str | None, options: dict[str, str]) -> Any:
     from pyiceberg.catalog import load_catalog
     from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 
+    options["init_catalog_tables"] = "false"  # a report makes nothing
     if catalog and "://" in catalog:
+        file = catalog.removeprefix(_SQLITE)
+        if file != catalog and not Path(file).is_file():
+            raise UsageError(f"there is no catalogue {catalog}", code="no_lake", hint=_SLASHES)
         opened = load_catalog("default", uri=catalog, **options)
     else:
         opened = load_catalog(catalog or "default", **options)

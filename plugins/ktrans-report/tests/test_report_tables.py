@@ -112,11 +112,8 @@ def test_a_metadata_file_of_iceberg_is_a_place(written, monkeypatch, report):
         (("--iceberg", "lake.other", *ICEBERG[2:]), "no_lake", "lake.other"),
         (("plain", *ICEBERG), "usage", "instead of a PLACE"),
         (("plain", "--catalog", "x"), "usage", "--catalog is for --iceberg"),
-        (
-            ("--iceberg", "a.b", "--catalog", "sqlite:////no/such/place.db"),
-            "lake_unreadable",
-            "a.b",
-        ),
+        (("--iceberg", "a.b", "--catalog", "sqlite:///other.db"), "no_lake", "no catalogue"),
+        (("--iceberg", "a.b", "--catalog", "http://127.0.0.1:9/"), "unavailable", "a.b"),
     ],
 )
 def test_what_cannot_be_read_is_said(tables, capsys, arguments, code, words):
@@ -127,6 +124,7 @@ def test_what_cannot_be_read_is_said(tables, capsys, arguments, code, words):
     told = " ".join(capsys.readouterr().err.split())
     assert f"error[{code}]" in told
     assert words in told
+    assert not (tables / "other.db").exists()
 
 
 @pytest.mark.parametrize(
