@@ -95,7 +95,9 @@ def sink_at(place: str, catalogue: Catalogue) -> Section:
 
 
 def _takes_url(catalogue: Catalogue, name: str) -> bool:
-    return "url" in catalogue.model("sink", name).model_fields
+    """Return whether a sink has an option `url` that is an address of HTTP."""
+    url = example_of(catalogue.model("sink", name)).get("url")
+    return isinstance(url, str) and url.startswith("http")
 
 
 def _typed(place: str, kind: Literal["source", "sink"], catalogue: Catalogue) -> Section | None:
