@@ -20,6 +20,7 @@ SCHEMES = {"postgresql": "postgres", "postgres": "postgres"}
 """The types of sinks whose addresses have a scheme of their own."""
 
 _TYPED = re.compile(r"([a-z][a-z0-9_]*)(?::|\+(\w+://.*))")
+_PASSWORD = re.compile(r"\w+://[^/?#]*:[^/?#]*@")
 _REFERENCE = re.compile(r"\$\{env:(\w+)\}")
 
 
@@ -104,7 +105,7 @@ def _typed(place: str, kind: Literal["source", "sink"], catalogue: Catalogue) ->
     """Return the section for `TYPE:` or `TYPE+URL`, from the example of that type; None for others.
 
     Raises:
-        UsageError: there is no such type, or it has no option `url`.
+        UsageError: there is no such type, it has no option `url`, or the URL has a password.
     """
     found = _TYPED.fullmatch(place)
     if found is None:
@@ -118,6 +119,11 @@ def _typed(place: str, kind: Literal["source", "sink"], catalogue: Catalogue) ->
         if "url" not in options:
             raise UsageError(
                 f"{kind} {name} has no option `url`", hint=f"use `{name}:`, and edit the file"
+            )
+        if _PASSWORD.match(url):
+            raise UsageError(
+                f"the address of {kind} {name} has a password, which would be in the file",
+                hint="leave it out, and add an option with a reference such as ${env:PASSWORD}",
             )
         example["url"] = url
     plugin = catalogue.origin(kind, name).distribution
