@@ -55,7 +55,7 @@ def source_at(place: str, catalogue: Catalogue) -> Section:
     if "://" not in place:
         note = "files, folders and globs; relative to this file"
         return Section().add("type", "file").add("paths", [place], note)
-    url = urlsplit(place)
+    url = _parts_of(place)
     section, path = _object_store(url)
     if section is not None:
         note = "day folders below it are detected, and listed day by day"
@@ -78,7 +78,7 @@ def sink_at(place: str, catalogue: Catalogue) -> Section:
         return section
     if "://" not in place:
         return _files(Section().add("type", "file"), place, "")
-    url = urlsplit(place)
+    url = _parts_of(place)
     section, path = _object_store(url)
     if section is not None:
         return _files(section, path, "flows")
@@ -93,6 +93,13 @@ def sink_at(place: str, catalogue: Catalogue) -> Section:
             hint=f"say which one: {types[0]}+{place}; there are {', '.join(types)}",
         )
     raise UsageError(f"rows cannot be written to {place!r}", hint=HINT)
+
+
+def _parts_of(place: str) -> SplitResult:
+    try:
+        return urlsplit(place)
+    except ValueError as error:
+        raise UsageError(f"{place!r} is no address: {error}", hint=HINT) from None
 
 
 def _takes_url(catalogue: Catalogue, name: str) -> bool:

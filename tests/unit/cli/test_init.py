@@ -168,6 +168,8 @@ def test_nothing_is_overwritten_or_guessed(tmp_path):
         ran("init", tmp_path / "q.yaml")
     with pytest.raises(UsageError, match="ftp"):
         ran("init", tmp_path / "q.yaml", "--from", "ftp://host/logs", "--to", "b")
+    with pytest.raises(UsageError, match="is no address: Invalid IPv6 URL"):
+        ran("init", tmp_path / "q.yaml", "--from", "a", "--to", "s3://[b")
     with pytest.raises(UsageError, match="has a password"):
         ran("init", tmp_path / "q.yaml", "--from", "a", "--to", "postgresql://me:secret@host/x")
     assert not (tmp_path / "q.yaml").exists()
