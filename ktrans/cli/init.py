@@ -55,7 +55,7 @@ def command(
         sinks = [sink_at(target, found) for target in targets]
     else:
         sinks = [_ask("Where should the rows go?", "lake/", "--to", sink_at, found)[1]]
-    decoder, seen = _sample_decoder(origin, output, found)
+    decoder, seen = _sample_decoder(origin, source, output, found)
     text = pipeline_text(name or _name_from(output), source, sinks, decoder, seen)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, "utf-8")
@@ -92,12 +92,14 @@ def _name_from(output: Path) -> str:
     return kept or "pipeline"
 
 
-def _sample_decoder(origin: str, output: Path, found: Catalogue) -> tuple[str, list[str]]:
+def _sample_decoder(
+    origin: str, source: Section, output: Path, found: Catalogue
+) -> tuple[str, list[str]]:
     """Look at some local logs; return the decoder to use, and comments about what was found."""
     from ktrans.tools.new_pipeline import detect_decoders
 
     place = output.parent / origin
-    if "://" in origin or origin == "-":
+    if not any((name, value) == ("paths", [origin]) for name, value, _ in source.options):
         return "auto", ["the format of each object is detected; the receipt lists what was found"]
     if not (place.exists() or any(char in origin for char in "*?[")):
         return "auto", [f"{origin} does not exist yet: the format of each file will be detected"]

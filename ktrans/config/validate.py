@@ -169,7 +169,9 @@ class PipelineValidator(SectionValidator):
         if "sinks" in self.tree and self.tree["sinks"] == []:
             self.add(("sinks",), "missing_option", "`sinks` needs at least one sink", None)
         given = {str(raw["id"]) for raw in raws if isinstance(raw, dict) and "id" in raw}
-        taken: set[str] = {"rejects", "violations"}
+        rules = self.tree.get("expect")
+        numbers = range(1, len(rules) + 1) if isinstance(rules, list) else ()
+        taken = {"rejects", "violations", *(f"violations-{number}" for number in numbers)}
         entries: list[SinkEntry | None] = []
         for at, raw in enumerate(raws):
             config = self.component("sink", ("sinks", at), None, SINK_KEYS)
@@ -183,7 +185,7 @@ class PipelineValidator(SectionValidator):
                 self.add(("sinks", at, "id"), "bad_name", message, None)
             elif name in taken:
                 message = f"the `id` {say(name)} is used twice"
-                hint = "ids are unique; `rejects` and `violations` are reserved"
+                hint = "ids are unique; `rejects` and `violations`, also with the number of a rule, are reserved"
                 self.add(("sinks", at, "id"), "duplicate_id", message, hint)
             taken.add(str(name))
             where, columns = self._where(raw, at), self._columns(raw, ("sinks", at))

@@ -241,7 +241,7 @@ class Compiler:
         return self.op(kind, bound, free, node.pos)
 
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 _LITERAL_KINDS: dict[type, Kind] = {
     bool: "bool",
     int: "int",

@@ -52,7 +52,11 @@ def extract_regex(pattern: str, group: int = 0) -> Callable[[Any], Any]:
         raise ValueError("a group is 0 for the whole match, or 1 to 9")
     inner = f"(?:{pattern})" if group else f"({pattern})"
     around = rf"\A(?s:.*?){inner}(?s:.*)\z"
-    replace = replace_regex(around, rf"\{group or 1}")
+    check_regex(around)
+    try:
+        replace = replace_regex(around, rf"\{group or 1}")
+    except ValueError:
+        raise ValueError(f"the pattern has no group {group}") from None
 
     def extract(value: Any) -> Any:
         matches = pc.match_substring_regex(value, pattern)

@@ -20,6 +20,7 @@ SCHEMES = {"postgresql": "postgres", "postgres": "postgres"}
 """The types of sinks whose addresses have a scheme of their own."""
 
 _TYPED = re.compile(r"([a-z][a-z0-9_]*)(?::|\+(\w+://.*))")
+_PASSWORD = re.compile(r"\w+://[^/?#]*:[^/?#]*@")
 _REFERENCE = re.compile(r"\$\{env:(\w+)\}")
 
 
@@ -54,7 +55,7 @@ def source_at(place: str, catalogue: Catalogue) -> Section:
     if "://" not in place:
         note = "files, folders and globs; relative to this file"
         return Section().add("type", "file").add("paths", [place], note)
-    url = urlsplit(place)
+    url = _parts_of(place)
     section, path = _object_store(url)
     if section is not None:
         note = "day folders below it are detected, and listed day by day"
@@ -77,7 +78,7 @@ def sink_at(place: str, catalogue: Catalogue) -> Section:
         return section
     if "://" not in place:
         return _files(Section().add("type", "file"), place, "")
-    url = urlsplit(place)
+    url = _parts_of(place)
     section, path = _object_store(url)
     if section is not None:
         return _files(section, path, "flows")
@@ -94,15 +95,24 @@ def sink_at(place: str, catalogue: Catalogue) -> Section:
     raise UsageError(f"rows cannot be written to {place!r}", hint=HINT)
 
 
+def _parts_of(place: str) -> SplitResult:
+    try:
+        return urlsplit(place)
+    except ValueError as error:
+        raise UsageError(f"{place!r} is no address: {error}", hint=HINT) from None
+
+
 def _takes_url(catalogue: Catalogue, name: str) -> bool:
-    return "url" in catalogue.model("sink", name).model_fields
+    """Return whether a sink has an option `url` that is an address of HTTP."""
+    url = example_of(catalogue.model("sink", name)).get("url")
+    return isinstance(url, str) and url.startswith("http")
 
 
 def _typed(place: str, kind: Literal["source", "sink"], catalogue: Catalogue) -> Section | None:
     """Return the section for `TYPE:` or `TYPE+URL`, from the example of that type; None for others.
 
     Raises:
-        UsageError: there is no such type, or it has no option `url`.
+        UsageError: there is no such type, it has no option `url`, or the URL has a password.
     """
     found = _TYPED.fullmatch(place)
     if found is None:
@@ -116,6 +126,11 @@ def _typed(place: str, kind: Literal["source", "sink"], catalogue: Catalogue) ->
         if "url" not in options:
             raise UsageError(
                 f"{kind} {name} has no option `url`", hint=f"use `{name}:`, and edit the file"
+            )
+        if _PASSWORD.match(url):
+            raise UsageError(
+                f"the address of {kind} {name} has a password, which would be in the file",
+                hint="leave it out, and add an option with a reference such as ${env:PASSWORD}",
             )
         example["url"] = url
     plugin = catalogue.origin(kind, name).distribution

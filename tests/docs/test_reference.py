@@ -34,6 +34,14 @@ def test_every_option_of_every_component_is_on_the_page():
     assert "| `min_age` | duration | `0s` |" in page
 
 
+def test_the_comparison_counts_what_the_catalogue_has():
+    catalogue = first_party()
+    sources, sinks = (len(catalogue.specs(kind)) for kind in ("source", "sink"))
+    page = (Path(__file__).parents[2] / "docs/comparison.md").read_text()
+    assert f"| sources and sinks | {sources} and {sinks} |" in page
+    assert f"| one schema for all | yes, {len(COLUMNS)} columns;" in page
+
+
 def test_every_column_is_on_the_page_of_the_flow_schema():
     page = flow_page()
     for column in COLUMNS:

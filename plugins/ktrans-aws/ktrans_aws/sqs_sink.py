@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -133,7 +134,8 @@ class SqsSink(AwsMessageSink[SqsSinkConfig]):
         return RequestLimits(10, _MAX_BYTES, config.overhead, config.requests_at_once)
 
     def datasets(self) -> list[Dataset]:
-        return [Dataset("sqs", self.config.queue_url)]
+        url = urlsplit(self.config.queue_url)  # as the source names it
+        return [Dataset(f"sqs://{url.hostname}", url.path.strip("/"))]
 
     def outputs(self) -> tuple[str, ...]:
         return (self.config.queue_url,)

@@ -89,6 +89,7 @@ def test_every_source_and_sink_can_be_named_by_its_type(tmp_path, kind, name):
     assert name in {tree["source"]["type"], *(sink["type"] for sink in tree["sinks"])}
     text = path.read_text()
     assert text.count("${env:") == text.count(":-set-me}")
+    assert f"{name}: does not exist" not in text
 
 
 @pytest.mark.parametrize(
@@ -167,3 +168,12 @@ def test_nothing_is_overwritten_or_guessed(tmp_path):
         ran("init", tmp_path / "q.yaml")
     with pytest.raises(UsageError, match="ftp"):
         ran("init", tmp_path / "q.yaml", "--from", "ftp://host/logs", "--to", "b")
+    with pytest.raises(UsageError, match="is no address: Invalid IPv6 URL"):
+        ran("init", tmp_path / "q.yaml", "--from", "a", "--to", "s3://[b")
+    with pytest.raises(UsageError, match="has a password"):
+        ran("init", tmp_path / "q.yaml", "--from", "a", "--to", "postgresql://me:secret@host/x")
+    assert not (tmp_path / "q.yaml").exists()
+    with pytest.raises(UsageError) as caught:
+        ran("init", tmp_path / "q.yaml", "--from", "a", "--to", "https://host/x")
+    assert "elasticsearch" in caught.value.hint
+    assert "postgres" not in caught.value.hint  # its URL is another

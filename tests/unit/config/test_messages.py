@@ -151,7 +151,7 @@ CASES = {
         SHOP + "sinks: [{id: a, type: box, path: x}, {id: a, type: box, path: x}]\n",
         (
             "duplicate_id|demo.yaml:2:43|the `id` 'a' is used twice|ids are unique; "
-            "`rejects` and `violations` are reserved"
+            "`rejects` and `violations`, also with the number of a rule, are reserved"
         ),
     ),
     "a bad name": (

@@ -251,6 +251,11 @@ def test_tests_of_a_pipeline_and_previews_know_the_rules(site):
         ({"expect": [{**NONE, "where": "bytes"}]}, "expression", "a bool is needed"),
         ({"violations": {"type": "blackhole"}}, "wrong_value", "there are none"),
         (
+            {"expect": [NONE, FEW], "sinks": [{"type": "blackhole", "id": "violations-2"}]},
+            "duplicate_id",
+            "'violations-2' is used twice",
+        ),
+        (
             {"expect": [NONE], "violations": {"type": "blackhole", "columns": ["nope"]}},
             "unknown_column",
             "nope",

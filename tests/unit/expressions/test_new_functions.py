@@ -72,7 +72,7 @@ def test_regular_expressions_extract_and_replace():
     assert values(r"regexp_replace(a, '([0-9])[0-9]*', '<\1>')", batch) == [
         "web-<1>.prod", "<1>", None, "", "db-<7>.dev\nweb-<3>.x", "é-<1>.ü",
     ]  # fmt: skip
-    assert "no group" in problem("regexp_extract(a, '[0-9]', 1)").problem
+    assert "the pattern has no group 1" in problem("regexp_extract(a, '[0-9]', 1)").problem
     assert "no group" in problem(r"regexp_replace(a, 'x', '\1')").problem
     assert problem("regexp_extract(a, 'x(')").position == 18
     assert "0 for the whole match" in problem("regexp_extract(a, 'x', 10)").problem
@@ -134,6 +134,8 @@ def test_values_come_from_a_file(tmp_path):
         "'10.1.2.3' in the file is not an int"
         in problem("n in file('names.txt')", tmp_path).problem
     )
+    (tmp_path / "ports.txt").write_text("443\n+80\n")
+    assert "'+80' in the file is not an int" in problem("n in file('ports.txt')", tmp_path).problem
     (tmp_path / "paths.csv").write_text("from,to\na,b,c\n")
     assert "3 cells, the header has 2" in problem("a in file('paths.csv')", tmp_path).problem
     (tmp_path / "paths.csv").write_text("from,to\n")

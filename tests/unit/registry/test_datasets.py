@@ -30,6 +30,8 @@ CASES = [
     ("sink", {"type": "s3", "bucket": "b", "path": "out/{account_id}/", **PARQUET}, [("s3://b", "out")]),
     ("source", {"type": "sqs", "queue_url": "https://sqs.eu-central-1.amazonaws.com/1/q"},
      [("sqs://sqs.eu-central-1.amazonaws.com", "1/q")]),
+    ("sink", {"type": "sqs", "queue_url": "https://sqs.eu-central-1.amazonaws.com/1/q"},
+     [("sqs://sqs.eu-central-1.amazonaws.com", "1/q")]),
     ("source", {"type": "gcs", "bucket": "logs", "prefix": "l/"}, [("gs://logs", "l")]),
     ("sink", {"type": "gcs", "bucket": "lake", "path": "out/", **PARQUET}, [("gs://lake", "out")]),
     ("source", {"type": "azure_blob", "account": "flows", "container": "c", "prefix": "a/"},

@@ -14,7 +14,15 @@ from ktrans_kafka.errors import translate
 from ktrans_kafka.sink_config import KafkaSinkConfig
 from pydantic import ValidationError
 
-from ktrans.api import AccessError, ConfigError, Context, RetryableError, RunError, UnavailableError
+from ktrans.api import (
+    AccessError,
+    ConfigError,
+    Context,
+    EpochId,
+    RetryableError,
+    RunError,
+    UnavailableError,
+)
 from ktrans.kit.files.path_template import NULL_PARTITION
 from ktrans.registry.catalogue import Catalogue
 from ktrans.testing.contracts.sinks import FIRST, SCHEMA, batches
@@ -231,3 +239,20 @@ def test_the_client_is_not_imported_before_it_is_needed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.strip() == b"False"
+
+
+def test_what_is_not_published_does_not_hold_readers_up():
+    """As violations of a rule that keeps its limit: nothing is committed, so the transaction is aborted."""
+    aborted = []
+
+    class Sealed:
+        state = "sealed"
+
+        def abort(self):
+            aborted.append(self)
+            return True
+
+    sink = build()
+    sink.producers._producers[0] = sealed = Sealed()
+    sink.commit(EpochId("p", 1), [])
+    assert aborted == [sealed]
