@@ -283,6 +283,24 @@ def test_what_was_quarantined_is_planned_again_and_nothing_else(stub, clock):
         assert reader.read() == ([], [])
 
 
+def test_a_longer_lookback_reads_nothing_twice(stub, clock):
+    """The ids of what came before the shorter one are forgotten."""
+    reader = Reader(stub, lookback="5m")
+    stub.put("vpc/a", "one")
+    assert reader.read()[0] == ["one"]
+    for minute in range(2, 30, 9):
+        clock.advance(minutes=9)
+        stub.put("vpc/a", f"now {minute}")
+        assert reader.read()[0] == [f"now {minute}"]
+    reader.options["lookback"] = "1h"
+    reader.restart()
+    assert reader.read() == ([], [])
+    clock.advance(minutes=40)
+    stub.put("vpc/a", "late", ago=2000)
+    reader.restart()
+    assert reader.read() == (["late"], [])
+
+
 def test_throttling_is_waited_out_and_requests_are_paced(stub, clock):
     reader = Reader(stub, requests_per_second=2)
     stub.put("vpc/a", *[str(n) for n in range(3 * PAGE)])
