@@ -183,7 +183,7 @@ class CloudwatchLogsSource(Source[CloudwatchLogsSourceConfig]):
             events += new
             size += sum(len(event.message) + 1 for event in new)
             at = max([at, *(event.time for event in page)])
-            if size >= limit or (self.context.stopping() and events):
+            if size >= limit or self.context.stopping():
                 return events, min(at, end - 1)
         return events, end
 

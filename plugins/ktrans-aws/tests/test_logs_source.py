@@ -5,6 +5,7 @@ import random
 import time
 import uuid
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from ktrans_aws.logs_client import LogsClient
@@ -299,6 +300,21 @@ def test_a_longer_lookback_reads_nothing_twice(stub, clock):
     stub.put("vpc/a", "late", ago=2000)
     reader.restart()
     assert reader.read() == (["late"], [])
+
+
+def test_a_stop_does_not_wait_until_events_are_found(stub, clock):
+    """As they may not be, in a large group with a pattern that little matches."""
+    reader = Reader(stub)
+    stub.put("vpc/a", *[str(n) for n in range(10 * PAGE)])
+    assert len(reader.read()[0]) == 10 * PAGE
+    clock.advance(minutes=5)
+    stub.requests.clear()
+    reader.restart()
+    reader.source.context = replace(reader.source.context, stopping=lambda: len(stub.requests) > 1)
+    assert reader.plan() is None
+    assert len(stub.requests) < 5
+    reader.restart()
+    assert reader.read() == ([], [])
 
 
 def test_throttling_is_waited_out_and_requests_are_paced(stub, clock):
