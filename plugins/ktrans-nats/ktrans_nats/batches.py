@@ -22,7 +22,7 @@ from ktrans.kit.messages.send import Request
 from ktrans_nats.client import Connection
 from ktrans_nats.config import HEADER, SUBJECT, NatsSinkConfig
 from ktrans_nats.errors import INCOMPLETE, answer_error
-from ktrans_nats.stream import check_subject, stream_config
+from ktrans_nats.stream import check_batches, check_subject, stream_config
 
 _OVERHEAD_BYTES = 100
 """What the headers of a batch add to a message, about."""
@@ -111,10 +111,13 @@ class TaskMessages:
 async def send_batches(connection: Connection, task: TaskMessages) -> None:
     """Send the rows that are not there, in atomic batches.
 
+    A server before NATS 2.12 would store the messages of a batch one by one, its mark first.
+
     Raises:
         RetryableError: it may succeed later.
         KtransError: anything else.
     """
+    check_batches(await stream_config(connection, task.config.stream), task.config)
     while (end := await _marked(connection, task)) is not None:
         task.first = end
     for first, batch in task.batches():
