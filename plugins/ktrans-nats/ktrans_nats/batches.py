@@ -140,6 +140,8 @@ async def send_singly(
         answer = await connection.request(subject, data, headers)
         if "error" in answer:
             failed[number] = answer_error(answer["error"], _what(connection, config))
+        elif answer.get("stream") != config.stream:
+            failed[number] = _strange(connection, subject)
 
     messages = enumerate(unpack(request.batch))
     try:
@@ -196,6 +198,9 @@ async def _send(
         if answer["error"].get("err_code") == INCOMPLETE:
             await _diagnose(connection, task.config, subjects)
         raise answer_error(answer["error"], _what(connection, task.config))
+    if answer.get("stream") != task.config.stream:
+        await _diagnose(connection, task.config, subjects)
+        raise _strange(connection, batch[-1].subject)
 
 
 async def _diagnose(
@@ -209,6 +214,15 @@ async def _diagnose(
 
 def _headers(texts: dict[str, str]) -> dict[str, str]:
     return {name.removeprefix(HEADER): text for name, text in texts.items()}
+
+
+def _strange(connection: Connection, subject: str) -> KtransError:
+    """Make the error for an answer that does not say that the stream has the message."""
+    return RunError(
+        f"{connection.where}: the answer to a message of {subject} is not that of JetStream",
+        code="refused",
+        hint="another client answers to messages of this subject: end it, or change `subject`",
+    )
 
 
 def _what(connection: Connection, config: NatsSinkConfig) -> str:

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
-from ktrans_nats.batches import TaskMessages, send_batches
+from ktrans_nats.batches import TaskMessages, send_batches, send_singly
+from ktrans_nats.client import Connection
 from ktrans_nats.config import NatsSinkConfig
 
-from ktrans.api import ConfigError, Context
+from ktrans.api import ConfigError, Context, RunError
+from ktrans.kit.messages.send import Request
 
 
 class Server:
@@ -59,3 +61,24 @@ def test_a_server_without_atomic_batches_gets_no_mark(config):
         send(server, config)
     assert caught.value.code == "no_atomic_batches"
     assert server.got == []
+
+
+@pytest.mark.parametrize("subjects", [["flows", "ktrans.>"], ["ktrans.>"]])
+def test_an_answer_of_another_client_is_not_taken_for_that_of_the_stream(config, subjects):
+    """Or rows would count as sent that no stream has."""
+    server = Server({}, subjects=subjects, allow_atomic=True)
+    with pytest.raises((RunError, ConfigError)) as caught:
+        send(server, config)
+    code = "refused" if "flows" in subjects else "subject_not_in_stream"
+    assert caught.value.code == code
+    failed = asyncio.run(send_singly(server, config, Request(MESSAGES, ["a", "b"])))
+    assert sorted(failed) == [0, 1]
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"[1]"])
+def test_an_answer_that_is_not_of_jetstream(config, data):
+    async def request(*given, **more):
+        return SimpleNamespace(data=data)
+
+    connection = Connection(config, SimpleNamespace(request=request), [])
+    assert asyncio.run(connection.request("flows")) == {}
