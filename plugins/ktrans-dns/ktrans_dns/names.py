@@ -149,7 +149,7 @@ class Names:
         if self._disk is None or not answers:
             return
         try:
-            self._disk.put(answers)
+            self._disk.put(answers, self._now())
         except _UNUSABLE as error:
             self._give_up_disk(error)
 

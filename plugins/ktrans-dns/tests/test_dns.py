@@ -10,6 +10,7 @@ import time
 
 import pyarrow as pa
 import pytest
+from ktrans_dns.answers import Answer, DiskCache
 from ktrans_dns.enricher import DnsEnricher, DnsEnricherConfig
 from ktrans_dns.resolver import server_of
 from pydantic import ValidationError
@@ -138,6 +139,15 @@ def test_names_are_kept_on_disk_for_the_next_run_and_no_longer_than_they_live(dn
         clock.advance(hours=26)
         assert names(enricher, batch.slice(0, 1)) == [None]
     assert (tmp_path / "cache" / "dns.sqlite").stat().st_mode & 0o77 == 0
+
+
+def test_the_cache_on_disk_forgets_also_during_a_long_run(tmp_path):
+    cache = DiskCache(tmp_path / "cache", 0.0)
+    for hour in range(60):
+        cache.put([(f"10.0.0.{hour}", Answer("host", 3600.0 * hour))], 3600.0 * hour)
+    known = cache.get([f"10.0.0.{hour}" for hour in range(60)])
+    cache.close()
+    assert 20 < len(known) < 30
 
 
 @pytest.mark.parametrize("damage", ["content", "folder"])
