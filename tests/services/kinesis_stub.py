@@ -96,6 +96,7 @@ class KinesisStub:
             raise refusal("ResourceNotFoundException", "GetShardIterator")
         at = {
             "TRIM_HORIZON": 0,
+            "LATEST": 1 << 60,
             "AT_SEQUENCE_NUMBER": number,
             "AFTER_SEQUENCE_NUMBER": number + 1,
             "AT_TIMESTAMP": next(
