@@ -272,6 +272,16 @@ def test_latest_is_the_time_of_the_first_plan(stub, clock):
     assert reader.read() == (["after"], [])
 
 
+def test_a_clock_that_is_ahead_of_the_service_is_waited_for(stub):
+    """AWS refuses times that it has not reached."""
+    reader = Reader(stub, start="latest")
+    stub.too_early = 2
+    assert reader.read() == ([], [])
+    stub.put("a", b"after")
+    reader.restart()
+    assert reader.read() == (["after"], [])
+
+
 def test_a_time_to_start_at(stub, clock):
     stub.put("a", b"before")
     clock.advance(10)
