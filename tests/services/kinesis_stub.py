@@ -30,6 +30,7 @@ class KinesisStub:
         self.closed = set()
         self.number = itertools.count(100)
         self.faults = []
+        self.too_early = 0
         self.calls = []
         self.expired = set()
         self.iterators = {}
@@ -92,10 +93,14 @@ class KinesisStub:
         self, StreamName, ShardId, ShardIteratorType, StartingSequenceNumber=None, Timestamp=None
     ):
         number = int(StartingSequenceNumber or 0)
+        if Timestamp and self.too_early:
+            self.too_early -= 1
+            raise refusal("InvalidArgumentException", "GetShardIterator")
         if ShardId not in self.records:
             raise refusal("ResourceNotFoundException", "GetShardIterator")
         at = {
             "TRIM_HORIZON": 0,
+            "LATEST": 1 << 60,
             "AT_SEQUENCE_NUMBER": number,
             "AFTER_SEQUENCE_NUMBER": number + 1,
             "AT_TIMESTAMP": next(

@@ -49,13 +49,14 @@ class Published(msgspec.Struct):
     as_of: datetime | None = None
     skipped: dict[str, int] = msgspec.field(default_factory=dict)
 
-    def add(self, text: Any, label: str | None, since: int = ALWAYS, until: int = FOREVER) -> None:
-        """Add an entry, or count it if its text is not a value."""
+    def add(self, text: Any, label: Any, since: int = ALWAYS, until: int = FOREVER) -> None:
+        """Add an entry, or count it if its text is not a value; a label that is no text is none."""
         value = read_value(text) if isinstance(text, str) else None
         if value is None:
             self.skip(UNREADABLE)
         else:
-            self.entries.append(Entry(value, label, since, until))
+            said = label if isinstance(label, str) else None
+            self.entries.append(Entry(value, said, since, until))
 
     def skip(self, reason: str) -> None:
         """Count an entry that is not used."""

@@ -32,8 +32,10 @@ def read_list(path: Path, options: ThreatList) -> Published:
         raise ConfigError(f"threat_list: {path} is not UTF-8 text: {error}") from None
     try:
         found = _read(text, path, options)
-    except (ValueError, csv.Error) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         raise _no_list(path, str(error)) from None
+    except (AttributeError, TypeError) as error:  # texts where objects belong, or the reverse
+        raise _no_list(path, "its JSON has values where other kinds belong") from error
     unreadable = found.skipped.get(UNREADABLE, 0)
     if unreadable > len(found.entries):
         raise _no_list(path, f"{unreadable} of its entries are neither addresses nor domains")

@@ -20,7 +20,7 @@ from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _NO_SNAPSHOT: tuple[type[Exception], ...] = (OSError, *UNREADABLE_JSON)
 _TIME = re.compile(
-    r"(?<![0-9])([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:[T_ -]?([0-9]{2})[:-]?([0-9]{2})(?:[:-]?([0-9]{2}))?Z?)?"
+    r"(?<![0-9])(20[0-9]{2})-?([0-9]{2})-?([0-9]{2})(?:[T_ -]?([0-9]{2})[:-]?([0-9]{2})(?:[:-]?([0-9]{2}))?Z?)?"
     r"(?![0-9])"
 )
 _SUFFIXES = {".json", ".jsonl", ".ndjson"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -14,6 +15,8 @@ import pyarrow as pa
 from ktrans.api import Context, InterruptedRunError, KtransError, RetryableError
 from ktrans.kit.messages.encode import ROWS, lengths, spans
 from ktrans.kit.retry import Retry, interruptible_sleep, with_retries
+
+_SPAN = re.compile(rb"([0-9]+) ([0-9]+)\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,10 @@ class SentNotes:
         """Return all numbers that were noted."""
         if not self._path.exists():
             return np.array([], np.int64)
-        found = [np.array([], np.int64)]
-        for line in self._path.read_text("ascii").splitlines(keepends=True):
-            first, _, end = line.partition(" ")
-            if end.endswith("\n"):  # the last line may be torn
-                found.append(np.arange(int(first), int(end)))
-        return np.concatenate(found)
+        # A line may be torn, and go on as the next one.
+        lines = map(_SPAN.fullmatch, self._path.read_bytes().splitlines(keepends=True))
+        found = [np.arange(int(line[1]), int(line[2])) for line in lines if line]
+        return np.concatenate([np.array([], np.int64), *found])
 
 
 class Sender:

@@ -280,7 +280,8 @@ class KinesisSource(Source[KinesisSourceConfig]):
         """Check that the stream exists, and that its shards may be listed and read."""
         self.stream.summary(checking=True)
         for shard in list(self.stream.shards())[:1]:
-            self.stream.iterator(shard, ShardIteratorType=HORIZON.upper())
+            iterator = self.stream.iterator(shard, ShardIteratorType=LATEST.upper())
+            self.stream.get(shard, iterator)
 
     def close(self) -> None:
         """Close the connections."""

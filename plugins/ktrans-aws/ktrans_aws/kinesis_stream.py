@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ktrans.api import Context, InterruptedRunError
+from ktrans.api import Context, InterruptedRunError, RetryableError
 from ktrans.kit.retry import Retry, interruptible_sleep, with_retries
 from ktrans_aws.errors import aws_errors, code_of
 
@@ -33,10 +33,17 @@ class SequenceGoneError(Exception):
     """A shard has no record of this sequence number any more, or has expired itself."""
 
 
-_OUTDATED = {
+def _too_early(said: str) -> Exception:
+    """Make the error for a start that the service's clock has not reached."""
+    hint = "set this machine's clock (NTP), and `start` to a time that has passed"
+    return RetryableError(f"Kinesis does not know this time yet: {said}", code="busy", hint=hint)
+
+
+_MEANINGS: dict[tuple[str, str], Callable[[str], Exception]] = {
     ("ExpiredIteratorException", "ShardIterator"): IteratorExpiredError,
     ("InvalidArgumentException", "StartingSequenceNumber"): SequenceGoneError,
     ("ResourceNotFoundException", "StartingSequenceNumber"): SequenceGoneError,
+    ("InvalidArgumentException", "Timestamp"): _too_early,
 }
 """What a code means for a request that has a parameter."""
 
@@ -172,13 +179,13 @@ class KinesisStream:
                     return call(**request)
                 except Exception as error:
                     code = code_of(error)
-                    kinds = [
-                        k for (c, name), k in _OUTDATED.items() if c == code and name in request
+                    meanings = [
+                        _MEANINGS[code, name] for name in request if (code, name) in _MEANINGS
                     ]
-                    if not kinds:
+                    if not meanings:
                         raise
-                    outdated = kinds[0](str(error))
-            raise outdated
+                    meant = meanings[0](str(error))
+            raise meant
 
         context = self._context
         return with_retries(

@@ -169,8 +169,9 @@ class SqsSink(AwsMessageSink[SqsSinkConfig]):
             assert isinstance(self.format, TextFormat)
             texts = pa.chunked_array(self.format.texts(batch))
             flags = _flags(texts).combine_chunks()
-            for text in self.encoder.texts.values():
-                flags = _compute.or_(flags, _flags(text(batch)))
+            for name, text in self.encoder.texts.items():
+                if name.startswith(_ATTRIBUTE):  # a group of other characters becomes a digest
+                    flags = _compute.or_(flags, _flags(text(batch)))
             raise RowsError(
                 "the row has control characters or U+FFFE or U+FFFF, which SQS does not take",
                 rows=flags,

@@ -12,7 +12,15 @@ from ktrans_aws.kinesis_source import KinesisSource
 from ktrans_aws.kinesis_stream import KinesisStream
 from ktrans_aws.kpl import values_of
 
-from ktrans.api import Budget, ConfigError, Context, RejectError, RunError, UsageError
+from ktrans.api import (
+    AccessError,
+    Budget,
+    ConfigError,
+    Context,
+    RejectError,
+    RunError,
+    UsageError,
+)
 from ktrans.kit.text.values import join_values
 from ktrans.testing.clock import MovableClock
 from ktrans.testing.contracts.sources import PlainMemory, SourceCase, SourceContract, drain, read
@@ -245,6 +253,14 @@ def test_what_arrives_during_a_round_is_left_to_the_next_one(stub, clock):
     assert reader.read() == (["two"], [])
 
 
+def test_the_check_finds_that_records_may_not_be_read(stub):
+    source = Reader(stub).source
+    source.check()
+    stub.faults = ["AccessDeniedException"]
+    with pytest.raises(AccessError):
+        source.check()
+
+
 def test_latest_is_the_time_of_the_first_plan(stub, clock):
     stub.put("a", b"before")
     clock.advance(1)
@@ -252,6 +268,16 @@ def test_latest_is_the_time_of_the_first_plan(stub, clock):
     assert reader.read() == ([], [])
     clock.advance(1)
     stub.put("b", b"after")
+    reader.restart()
+    assert reader.read() == (["after"], [])
+
+
+def test_a_clock_that_is_ahead_of_the_service_is_waited_for(stub):
+    """AWS refuses times that it has not reached."""
+    reader = Reader(stub, start="latest")
+    stub.too_early = 2
+    assert reader.read() == ([], [])
+    stub.put("a", b"after")
     reader.restart()
     assert reader.read() == (["after"], [])
 

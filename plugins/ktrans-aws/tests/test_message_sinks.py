@@ -275,6 +275,20 @@ def test_characters_that_sqs_does_not_take_are_refused(target):
     writer.abort()
 
 
+def test_rows_are_not_refused_for_their_group(tmp_path):
+    """Whatever the rows beside them have."""
+    catalogue = Catalogue()
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/flows.fifo"
+    options = {"queue_url": url, "group": "account", "attributes": {"name": "name"}}
+    config = catalogue.config("sink", {"type": "sqs", **options})
+    sink = catalogue.build("sink", config, Context("flows", "sink", tmp_path, registry=catalogue))
+    rows = pa.record_batch({"account": ["a\x1b", "b", "c"], "name": ["a", "b\x1b", "c"]})
+    sink.bind(rows.schema)
+    encoded, refused = encode_rows(sink.encode, rows)
+    assert sum(each.rows for each in encoded) == 2
+    assert [each.rows["name"].to_pylist() for each in refused] == [["b\x1b"]]
+
+
 @pytest.mark.parametrize(
     ("kind", "options"),
     [

@@ -14,10 +14,12 @@ from ktrans.kit.files.private_folder import private_folder
 STALE_SECS = 86_400.0
 """How long an answer is used after it has expired, while it is asked for again."""
 _BUSY_SECS = 1.0
+_SWEEP_SECS = 3600.0
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS names (address TEXT PRIMARY KEY, name TEXT, expires REAL NOT NULL) "
     "WITHOUT ROWID"
 )
+_SWEEP = "DELETE FROM names WHERE expires < ?"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -52,6 +54,7 @@ class DiskCache:
         self._lock = threading.Lock()
         path = folder / "dns.sqlite"
         self._database = _open(path, now)
+        self._swept = now
 
     def get(self, addresses: Sequence[str]) -> dict[str, Answer]:
         """Return the answers that are known, the expired ones included."""
@@ -62,10 +65,13 @@ class DiskCache:
             ).fetchall()
         return {address: Answer(name, expires) for address, name, expires in rows}
 
-    def put(self, answers: Iterable[tuple[str, Answer]]) -> None:
-        """Keep answers; those of failures are not kept."""
+    def put(self, answers: Iterable[tuple[str, Answer]], now: float) -> None:
+        """Keep answers; those of failures are not kept. Remove old ones every hour."""
         rows = [(text, one.name, one.expires) for text, one in answers if not one.failed]
         with self._lock, self._database:
+            if now - self._swept >= _SWEEP_SECS:
+                self._database.execute(_SWEEP, [now - STALE_SECS])
+                self._swept = now
             self._database.executemany("INSERT OR REPLACE INTO names VALUES (?, ?, ?)", rows)
 
     def close(self) -> None:
@@ -95,7 +101,7 @@ def _opened(path: Path, now: float) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = OFF")  # a lost answer is asked for again
         with database:
             database.execute(_SCHEMA)
-            database.execute("DELETE FROM names WHERE expires < ?", [now - STALE_SECS])
+            database.execute(_SWEEP, [now - STALE_SECS])
     except BaseException:
         database.close()
         raise

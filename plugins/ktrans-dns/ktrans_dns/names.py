@@ -92,9 +92,10 @@ class Names:
         with self._lock:
             found = {text: self._known[text] for text in addresses if text in self._known}
         missing = [text for text in addresses if text not in found]
-        if missing and self._disk is not None:
+        disk = self._disk  # another thread may give it up
+        if missing and disk is not None:
             try:
-                kept = self._disk.get(missing)
+                kept = disk.get(missing)
             except _UNUSABLE as error:
                 self._give_up_disk(error)
                 kept = {}
@@ -146,10 +147,11 @@ class Names:
     def _write(self) -> None:
         with self._lock:
             answers, self._unwritten = self._unwritten, []
-        if self._disk is None or not answers:
+        disk = self._disk
+        if disk is None or not answers:
             return
         try:
-            self._disk.put(answers)
+            disk.put(answers, self._now())
         except _UNUSABLE as error:
             self._give_up_disk(error)
 

@@ -10,7 +10,9 @@ import time
 
 import pyarrow as pa
 import pytest
+from ktrans_dns.answers import Answer, DiskCache
 from ktrans_dns.enricher import DnsEnricher, DnsEnricherConfig
+from ktrans_dns.names import Names
 from ktrans_dns.resolver import server_of
 from pydantic import ValidationError
 
@@ -140,6 +142,15 @@ def test_names_are_kept_on_disk_for_the_next_run_and_no_longer_than_they_live(dn
     assert (tmp_path / "cache" / "dns.sqlite").stat().st_mode & 0o77 == 0
 
 
+def test_the_cache_on_disk_forgets_also_during_a_long_run(tmp_path):
+    cache = DiskCache(tmp_path / "cache", 0.0)
+    for hour in range(60):
+        cache.put([(f"10.0.0.{hour}", Answer("host", 3600.0 * hour))], 3600.0 * hour)
+    known = cache.get([f"10.0.0.{hour}" for hour in range(60)])
+    cache.close()
+    assert 20 < len(known) < 30
+
+
 @pytest.mark.parametrize("damage", ["content", "folder"])
 def test_a_cache_that_cannot_be_used_is_replaced_or_done_without(
     dns_server, tmp_path, damage, caplog
@@ -157,6 +168,16 @@ def test_a_cache_that_cannot_be_used_is_replaced_or_done_without(
             assert kept.execute("SELECT name FROM names").fetchall() == [("host-1.example.net",)]
     else:
         assert "cannot be used" in caplog.text
+
+
+def test_a_cache_that_another_thread_gives_up_meanwhile(dns_server, tmp_path, monkeypatch):
+    with make(dns_server, tmp_path) as enricher:
+        assert names(enricher, rows("10.0.0.1")) == ["host-1.example.net"]
+        seen = [enricher._names._disk]  # there when it is looked for, and then not
+        with monkeypatch.context() as patched:
+            once = property(lambda _: seen.pop() if seen else None)
+            patched.setattr(Names, "_disk", once, raising=False)
+            assert names(enricher, rows("10.0.0.2")) == ["host-2.example.net"]
 
 
 def test_a_preview_leaves_no_trace_and_null_keeps_names_in_memory(dns_server, tmp_path):

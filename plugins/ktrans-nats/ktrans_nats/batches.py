@@ -22,7 +22,7 @@ from ktrans.kit.messages.send import Request
 from ktrans_nats.client import Connection
 from ktrans_nats.config import HEADER, SUBJECT, NatsSinkConfig
 from ktrans_nats.errors import INCOMPLETE, answer_error
-from ktrans_nats.stream import check_subject, stream_config
+from ktrans_nats.stream import check_batches, check_subject, stream_config
 
 _OVERHEAD_BYTES = 100
 """What the headers of a batch add to a message, about."""
@@ -111,10 +111,13 @@ class TaskMessages:
 async def send_batches(connection: Connection, task: TaskMessages) -> None:
     """Send the rows that are not there, in atomic batches.
 
+    A server before NATS 2.12 would store the messages of a batch one by one, its mark first.
+
     Raises:
         RetryableError: it may succeed later.
         KtransError: anything else.
     """
+    check_batches(await stream_config(connection, task.config.stream), task.config)
     while (end := await _marked(connection, task)) is not None:
         task.first = end
     for first, batch in task.batches():
@@ -137,6 +140,8 @@ async def send_singly(
         answer = await connection.request(subject, data, headers)
         if "error" in answer:
             failed[number] = answer_error(answer["error"], _what(connection, config))
+        elif answer.get("stream") != config.stream:
+            failed[number] = _strange(connection, subject)
 
     messages = enumerate(unpack(request.batch))
     try:
@@ -193,6 +198,9 @@ async def _send(
         if answer["error"].get("err_code") == INCOMPLETE:
             await _diagnose(connection, task.config, subjects)
         raise answer_error(answer["error"], _what(connection, task.config))
+    if answer.get("stream") != task.config.stream:
+        await _diagnose(connection, task.config, subjects)
+        raise _strange(connection, batch[-1].subject)
 
 
 async def _diagnose(
@@ -206,6 +214,15 @@ async def _diagnose(
 
 def _headers(texts: dict[str, str]) -> dict[str, str]:
     return {name.removeprefix(HEADER): text for name, text in texts.items()}
+
+
+def _strange(connection: Connection, subject: str) -> KtransError:
+    """Make the error for an answer that does not say that the stream has the message."""
+    return RunError(
+        f"{connection.where}: the answer to a message of {subject} is not that of JetStream",
+        code="refused",
+        hint="another client answers to messages of this subject: end it, or change `subject`",
+    )
 
 
 def _what(connection: Connection, config: NatsSinkConfig) -> str:

@@ -36,12 +36,15 @@ class Connection:
     async def request(
         self, subject: str, data: bytes = b"", headers: dict[str, str] | None = None
     ) -> dict[str, Any]:
-        """Send a message and return the answer as JSON; an empty answer is an empty mapping."""
+        """Send a message and return the answer as JSON; any other answer is an empty mapping."""
         answer = await self.nats.request(
             subject, data, timeout=self._timeout, headers=headers or None
         )
-        found: dict[str, Any] = json.loads(answer.data) if answer.data else {}
-        return found
+        try:
+            found = json.loads(answer.data)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     async def api(self, name: str, what: str, **arguments: Any) -> dict[str, Any] | None:
         """Ask the API of JetStream; None if what was asked for is not there.

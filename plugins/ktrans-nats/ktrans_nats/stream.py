@@ -68,7 +68,7 @@ def check_stream(stream: dict[str, Any], config: NatsSinkConfig, max_payload: in
     check_subject(stream, _pattern(config.subject), "subject")
     if config.delivery == "exactly_once":
         check_subject(stream, f"{config.marks}.*.*.*.*", "marks")
-        _check_batches(stream, config)
+        check_batches(stream, config)
     names = [*config.headers, *config.header_columns]
     texts = sum(map(len, [*names, *config.headers.values()])) + 4 * len(names)
     sizes = [max_payload, stream.get("max_msg_size", -1)]
@@ -84,7 +84,12 @@ def check_stream(stream: dict[str, Any], config: NatsSinkConfig, max_payload: in
         )
 
 
-def _check_batches(stream: dict[str, Any], config: NatsSinkConfig) -> None:
+def check_batches(stream: dict[str, Any], config: NatsSinkConfig) -> None:
+    """Check that a stream takes atomic batches and keeps their marks.
+
+    Raises:
+        ConfigError: it does not.
+    """
     name = stream["name"]
     if not stream.get("allow_atomic"):
         raise ConfigError(

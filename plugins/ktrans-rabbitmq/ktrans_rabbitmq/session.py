@@ -105,18 +105,29 @@ class Check(Session):
 
 
 class Publish(Session):
-    """Publishes the messages of a request.
-
-    Attributes:
-        failed: why some messages were not accepted, by their place in the request.
-    """
+    """Publishes the messages of a request."""
 
     def __init__(self, config: RabbitmqSinkConfig, context: Context, request: Request) -> None:
         super().__init__(config, context)
         self._request = request
         self._open = set(range(len(request.ids)))
         self._places = {name: place for place, name in enumerate(request.ids)}
-        self.failed: dict[int, KtransError] = {}
+        self._failed: dict[int, KtransError] = {}
+
+    def publish(self) -> dict[int, KtransError]:
+        """Publish; return why some messages were not accepted, by their place in the request.
+
+        Raises:
+            KtransError: none was confirmed.
+        """
+        count = len(self._open)
+        try:
+            self.run()
+        except KtransError as error:
+            if len(self._open) == count:
+                raise
+            return {**dict.fromkeys(self._open, error), **self._failed}
+        return self._failed
 
     def work(self, channel: Any) -> None:
         """Create what the options say, ask for confirms, and publish."""
@@ -152,7 +163,7 @@ class Publish(Session):
 
     def _returned(self, _: Any, method: Any, properties: Any, __: bytes) -> None:
         place = self._places[properties.message_id]
-        self.failed[place] = unroutable(method.exchange, method.routing_key, self.where)
+        self._failed[place] = unroutable(method.exchange, method.routing_key, self.where)
 
     def _confirmed(self, frame: Any) -> None:
         method = frame.method
@@ -160,7 +171,7 @@ class Publish(Session):
         places = [each for each in self._open if each <= last] if method.multiple else [last]
         self._open.difference_update(places)
         if isinstance(method, pika.spec.Basic.Nack):
-            self.failed.update((place, not_taken(self.where)) for place in places)
+            self._failed.update((place, not_taken(self.where)) for place in places)
         if not self._open:
             self.end()
 

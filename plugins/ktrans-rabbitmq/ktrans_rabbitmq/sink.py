@@ -85,6 +85,4 @@ class RabbitmqSink(MessageSink[RabbitmqSinkConfig]):
         """Publish messages, and wait for their confirms."""
         from ktrans_rabbitmq.session import Publish
 
-        publish = Publish(self.config, self.context, request)
-        publish.run()
-        return publish.failed
+        return Publish(self.config, self.context, request).publish()

@@ -338,6 +338,9 @@ def test_what_an_indicator_says_of_itself(tmp_path):
         ("<html>\n<body>\nNot found\n</body>\n</html>", {}, "not a list"),
         ("{", {}, "not a list"),
         ('{"error": "quota"}', {}, "not a list"),
+        ('{"Event": {"Attribute": ["192.0.2.1"]}}', {}, "other kinds"),
+        ('{"indicators": ["192.0.2.1"]}', {}, "other kinds"),
+        ("[" * 100_000, {}, "not a list"),
         (FEODO, {"column": "nope"}, "no column 'nope'"),
         ("192.0.2.1,x\n", {"column": "ip"}, "no column 'ip'"),
     ],
@@ -347,6 +350,13 @@ def test_what_is_no_list_is_refused(tmp_path, text, more, says):
     with pytest.raises(ConfigError, match=says) as error:
         enricher.bind(rows("192.0.2.1").schema)
     assert error.value.field == "lists.0.file"
+
+
+def test_a_label_that_is_no_text_is_left_out(tmp_path):
+    pulse = {"name": {"en": "scanners"}, "indicators": [{"type": "IPv4", "indicator": "192.0.2.1"}]}
+    with make(tmp_path, (json.dumps(pulse), {})) as enricher:
+        got = found(enricher, rows("192.0.2.1"))
+    assert (got["src_threat"], got["src_threat_label"]) == (["list0"], [None])
 
 
 def test_an_empty_list_is_one_that_nothing_is_on(tmp_path):

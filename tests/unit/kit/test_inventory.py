@@ -127,6 +127,8 @@ def test_an_address_that_several_have_is_that_of_the_network_of_its_end(tmp_path
         ("i-99999999-20261105.json", day(5)),
         ("interfaces.json", None),
         ("123456789012.json", None),
+        ("111112121212.json", None),
+        ("111112121212-20261105.json", day(5)),
     ],
 )
 def test_the_time_in_a_name(name, time):

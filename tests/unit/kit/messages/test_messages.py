@@ -110,6 +110,16 @@ def test_notes_are_read_as_they_were_written(tmp_path_factory, groups):
     assert set(SentNotes(path).read().tolist()) == set().union(*groups)
 
 
+@pytest.mark.parametrize("torn", [b"10", b"10 ", b"10 2", b"10 20", b"\0\0\0"])
+def test_notes_that_go_on_behind_a_torn_line_can_be_read(tmp_path, torn):
+    path = tmp_path / "0.sent"
+    path.write_bytes(b"0 3\n" + torn)
+    notes = SentNotes(path)
+    notes.add(np.arange(30, 33))
+    notes.add(np.arange(40, 42))
+    assert set(notes.read().tolist()) - {30, 31, 32} == {0, 1, 2, 40, 41}
+
+
 class Queue:
     """Takes messages, but for those that `fault` names an error for."""
 
