@@ -64,7 +64,7 @@ class AcknowledgedSegment:
             self._writer.write(b"".join(pieces))
             self._writer.sync()
             line = _entry(self.size, ids)
-            os.write(self._journal, line)
+            _write_all(self._journal, line)
             os.fsync(self._journal)
         except OSError:
             self._writer.cut(before)
@@ -104,6 +104,13 @@ def finish_acknowledged(spool: Spool, folder: Path, seen: SeenMessages) -> None:
         spool.finish_at(segment, min(size, segment.size))
     for path in folder.glob(f"*{_ENDING}"):
         path.unlink()
+
+
+def _write_all(file: int, data: bytes) -> None:
+    """Write all bytes; a disk that is nearly full takes a part first, and then raises an error."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(file, left) :]
 
 
 def _entry(size: int, ids: Sequence[str]) -> bytes:
