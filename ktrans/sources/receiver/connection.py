@@ -234,7 +234,12 @@ class Connection(asyncio.Protocol):
         # A client that does not read its answers gets no more of them.
         unread = self._transport.get_write_buffer_size() > 0
         closing = self._server.stopping or self._ended or unread
-        self._answer(answer, closing=closing)
+        try:
+            self._answer(answer, closing=closing)
+        except Exception as error:  # noqa: BLE001 - it has no form in HTTP
+            self._server.failed(error)
+            self.abort()
+            return
         if closing or self._parser.our_state is h11.MUST_CLOSE:
             self._transport.close()
             self._enter("linger", LINGER_SECS)
