@@ -85,7 +85,7 @@ def test_a_sealed_segment_leaves_no_journal(tmp_path):
 
 def test_a_disk_that_takes_a_part_of_a_write(tmp_path, monkeypatch):
     """What a write leaves over is written by the next one."""
-    spool, segment = begin(tmp_path)
+    _, segment = begin(tmp_path)
     write = os.write
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", lambda file, data: write(file, data[:3]))
