@@ -316,6 +316,8 @@ def test_other_tls_than_the_servers_is_told(stub, sink, tmp_path):
         {"client_key": "k.pem"},
         {"headers": {"X": "a\r\nY: b"}},
         {"headers": {"X:": "a"}},
+        {"oauth2": {"token_url": "https://a:99999/", "client_id": "me", "client_secret": "x"}},
+        {"oauth2": {"token_url": "https://a:0/", "client_id": "me", "client_secret": "x"}},
     ],
 )
 def test_options_that_do_not_fit_are_refused(wrong):
@@ -339,6 +341,28 @@ def sink_at(sink, address):
     one = sink(retry_timeout=0, timeout=2)
     one.address = address
     return one
+
+
+def test_a_url_of_tokens_is_told_without_its_query(stub, sink):
+    stub.answer = lambda _: (404, {}, b"")
+    url = f"{stub.url}/token?key=in-the-query"
+    with pytest.raises(ConfigError, match="/token answers 404") as caught:
+        deliver(sink(oauth2={"token_url": url, "client_id": "a", "client_secret": "b"}), rows(1))
+    assert "in-the-query" not in str(caught.value)
+
+
+def test_tokens_are_kept_out_of_messages_and_not_all_for_ever(sink):
+    client = sink().client
+    for number in range(100):
+        client.learn(f"token-{number}")
+    assert client.scrubbed("token-99 token-98") == "*** ***"
+    assert len(client._learned) < 10
+
+
+@pytest.mark.parametrize("body", [b'"\xff"', b'{"message": "\xff"}', b"[" * 100_000])
+def test_an_answer_that_is_no_json(body):
+    assert Answer(400, {}, body).json is None
+    assert Answer(400, {}, body).message
 
 
 def test_answers_by_status():
