@@ -10,11 +10,13 @@ import threading
 import time
 from contextlib import closing, suppress
 from http.client import HTTPSConnection
+from types import SimpleNamespace
 
 import pytest
 import trustme
 
 from ktrans.api import Budget, ConfigError, Context, SplitChangedError, UnavailableError, UsageError
+from ktrans.kit.spool.segments import Spool
 from ktrans.sources.http import HttpSource, HttpSourceConfig
 from ktrans.sources.receiver import connection as connections
 from ktrans.sources.receiver import tls as receiver_tls
@@ -297,6 +299,36 @@ class TestBackPressure:
                 headers = {**BEARER, "Idempotency-Key": "1"}
                 assert receiver.post("/ndjson", b"after", headers)[0] == 200
             assert receiver.lines() == ["before", "after"]
+
+    @pytest.mark.parametrize("fails", ["replace", "fsync of the folder"])
+    def test_a_segment_that_cannot_be_finished_is_finished_later(
+        self, tmp_path, monkeypatch, fails
+    ):
+        finish, times = Spool._finish, []
+
+        def full(spool, path, segment):
+            times.append(segment)
+            if len(times) < 3:
+                if fails != "replace":
+                    path.rename(spool.path(segment)) if len(times) == 1 else None
+                raise OSError(errno.ENOSPC, "No space left on device")
+            finish(spool, path, segment)
+
+        monkeypatch.setattr(Spool, "_finish", full)
+        with receiving(tmp_path, segment_age=0.1) as receiver:
+            intake, said = receiver.source._intake, []
+            health = SimpleNamespace(failed=said.append, works=lambda: said.append("works"))
+            intake._context = SimpleNamespace(health=health, log=intake._context.log)
+            assert receiver.post("/ndjson", b"before")[0] == 200
+            codes = []
+            until = time.monotonic() + 20
+            while 200 not in codes and time.monotonic() < until:
+                time.sleep(0.15)
+                codes.append(receiver.post("/ndjson", b"after")[0])
+            assert set(codes) <= {200, 503}
+            assert receiver.lines() == ["before", "after"]
+            assert said[-1] == "works"
+            assert len(said) > 1
 
     def test_many_requests_share_a_wait_for_the_disk(self, tmp_path, monkeypatch):
         sync, waits = os.fsync, []
