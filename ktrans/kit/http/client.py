@@ -111,6 +111,7 @@ class HttpClient:
         import urllib3.exceptions as faults
 
         where = self.scrubbed(url.partition("?")[0])
+        _check_headers(headers)
         try:
             answer = self._pool(url).request(
                 method, url, body=body, headers=headers, redirect=False, preload_content=False
@@ -279,6 +280,16 @@ def _secrets(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from _secrets(item)
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Raise ConfigError, without the value, if a header cannot be sent."""
+    for name, value in headers.items():
+        if set(value) & {"\r", "\n", "\0"} or max(value, default="") > "\xff":
+            raise ConfigError(
+                f"the value of the header {name} has line ends, or letters that HTTP does not take",
+                hint="see whether the token or key that it is made of ends with a line end",
+            )
 
 
 def _is_broken_off(error: BaseException) -> bool:

@@ -365,6 +365,13 @@ def test_an_answer_that_is_no_json(body):
     assert Answer(400, {}, body).message
 
 
+@pytest.mark.parametrize("token", [f"{SECRET}\n", f"{SECRET}\u0161"])
+def test_a_token_that_no_header_can_have_is_told_without_it(stub, sink, token):
+    with pytest.raises(ConfigError, match="Authorization has line ends") as caught:
+        deliver(sink(token=token), rows(1))
+    assert SECRET not in str(caught.value)
+
+
 def test_answers_by_status():
     assert error_of(Answer(204, {}, b""), "x") is None
     assert isinstance(error_of(Answer(503, {"retry-after": "3"}, b""), "x"), RetryableError)
