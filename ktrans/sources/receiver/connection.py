@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from email.utils import formatdate
 from http import HTTPStatus
@@ -261,7 +262,8 @@ class Connection(asyncio.Protocol):
             self._answer(answer, closing=True)
         self._until = time.monotonic() + LINGER_SECS
         if self._transport.can_write_eof():
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # the client has left at this moment
+                self._transport.write_eof()
 
     def _answer(self, answer: Answer, *, closing: bool) -> None:
         headers = [

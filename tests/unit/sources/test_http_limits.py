@@ -8,6 +8,7 @@ import os
 import ssl
 import threading
 import time
+from asyncio.selector_events import _SelectorSocketTransport
 from contextlib import closing, suppress
 from http.client import HTTPSConnection
 from types import SimpleNamespace
@@ -88,6 +89,15 @@ class TestTime:
             began = time.monotonic()
             assert status(answer(receiver.raw(HEAD))) == 408
             assert time.monotonic() - began < 10
+
+    def test_a_slow_client_that_leaves_at_the_moment_it_is_given_up(self, tmp_path, monkeypatch):
+        def gone(self):
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+        monkeypatch.setattr(_SelectorSocketTransport, "write_eof", gone)
+        with receiving(tmp_path, request_timeout=0.2) as receiver:
+            assert status(answer(receiver.raw(b"POST /ndj"))) == 408
+            assert receiver.post("/ndjson", b"y")[0] == 200
 
     def test_a_body_that_comes_slowly_is_given_up_although_it_goes_on(self, tmp_path):
         with receiving(tmp_path, request_timeout=0.6) as receiver:
