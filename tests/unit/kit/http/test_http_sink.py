@@ -221,12 +221,14 @@ def test_a_server_that_is_away_is_reported_and_comes_back(sink):
     assert [getattr(each, "code", None) for each in reports] == ["unreachable", "unreachable", None]
 
 
-def test_a_stop_ends_the_waiting(stub, sink):
+def test_the_waiting_ends_with_the_grace_period_and_not_before(stub, sink):
+    stub.in_turn((503, {}, b""))
+    assert deliver(sink(context=Context(stopping=lambda: True)), rows(10))[0].rows == 10
     stub.answer = lambda _: (503, {}, b"")
-    stopping = threading.Event()
-    threading.Timer(0.3, stopping.set).start()
+    abandoned = threading.Event()
+    threading.Timer(0.3, abandoned.set).start()
     with pytest.raises(InterruptedRunError):
-        deliver(sink(context=Context(stopping=stopping.is_set)), rows(10))
+        deliver(sink(context=Context(abandoned=abandoned.is_set)), rows(10))
 
 
 @pytest.mark.parametrize(
