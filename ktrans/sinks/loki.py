@@ -79,6 +79,9 @@ class LokiSinkConfig(EventConfig, HttpLoginConfig, type="loki"):
     def _some_label(self) -> LokiSinkConfig:
         if not self.labels:
             raise ValueError("Loki needs a label that each line has: name one in `labels`")
+        twice = self.labels.keys() & set(self.label_columns)
+        if twice:
+            raise ValueError(f"`labels` and `label_columns` both have {min(twice)!r}")
         return self
 
 

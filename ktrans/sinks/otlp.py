@@ -125,6 +125,9 @@ class OtlpSink(HttpSink[OtlpSinkConfig]):
         super().judge(answer, rows)
         count, text = _partial_success(answer.body)
         if count:
+            if self.config.signal == "metrics":  # of which a row has several
+                detail = f"{self.where} refuses {count} data points of {rows} rows: {text}"
+                raise Refusal(Fault("row_refused", detail))
             detail = f"{self.where} refuses {count} of {rows} records: {text}"
             raise Refusal(Fault("row_refused", detail), dropped=count)
         return ACCEPTED

@@ -160,7 +160,7 @@ class SplunkHecSink(HttpSink[SplunkHecSinkConfig]):
                     f" {self.config.ack_timeout:g} s",
                     code="busy",
                 )
-            if self.context.stopping():
+            if self.context.abandoned():
                 raise InterruptedRunError("stopped while Splunk did not acknowledge events")
             time.sleep(wait)
             wait = min(2 * wait, _MAX_POLL_SECS)

@@ -18,6 +18,7 @@ import msgspec
 
 from ktrans.api import AccessError, ConfigError, KtransError, RetryableError, RunError
 from ktrans.kit.errors import ErrorTable, retry_after, row
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 MESSAGE_CHARS = 400
 """Maximum length of a server's message that is kept."""
@@ -79,7 +80,7 @@ class Answer:
         """The body as JSON; None if it is none."""
         try:
             return msgspec.json.decode(self.body)
-        except msgspec.DecodeError:
+        except UNREADABLE_JSON:
             return None
 
     @property

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _GZIP_LEVEL = 1
 _MAX_ANSWER_BYTES = 64 << 20
+_SHORTEST_HEADER = 8
+"""Shorter values of headers are tenants, numbers and the like, which answers have by chance."""
+_MOST_LEARNED = 4
 _MARGIN_SECS = 30
 """A token that expires within this time is renewed."""
 
@@ -50,7 +53,9 @@ class HttpClient:
         self._config = config
         self._context = context
         self._headers = {name: text.get_secret_value() for name, text in config.headers.items()}
-        self._secrets = [text for text in _secrets(config) if text]
+        plain = {text for text in self._headers.values() if len(text) < _SHORTEST_HEADER}
+        self._secrets = [text for text in _secrets(config) if text and text not in plain]
+        self._learned: tuple[str, ...] = ()
         self._lock = threading.Lock()
         self._pools: dict[str | None, urllib3.PoolManager] = {}
         self._tokens: _Tokens | None = None
@@ -79,7 +84,7 @@ class HttpClient:
 
     def scrubbed(self, text: str) -> str:
         """Replace secrets in a message of a server or a library."""
-        for secret in self._secrets:
+        for secret in (*self._secrets, *self._learned):
             text = text.replace(secret, "***")
         return text
 
@@ -106,6 +111,7 @@ class HttpClient:
         import urllib3.exceptions as faults
 
         where = self.scrubbed(url.partition("?")[0])
+        _check_headers(headers)
         try:
             answer = self._pool(url).request(
                 method, url, body=body, headers=headers, redirect=False, preload_content=False
@@ -116,6 +122,8 @@ class HttpClient:
             else:
                 answer.close()
         except (faults.SSLError, ssl.SSLError) as error:
+            if _is_broken_off(error):
+                raise _away(where, self.scrubbed(_cause(error))) from None
             raise UnavailableError(
                 f"no secure connection to {where}: {self.scrubbed(_cause(error))}",
                 hint="set `ca_file` to the CA certificate of the server",
@@ -127,17 +135,13 @@ class HttpClient:
                 code="url_bad",
             ) from None
         except (faults.HTTPError, OSError) as error:
-            raise RetryableError(
-                f"{where} does not answer: {self.scrubbed(_cause(error))}",
-                code="unreachable",
-                hint="check the address, and that the server is up",
-            ) from None
+            raise _away(where, self.scrubbed(_cause(error))) from None
         found = {name.lower(): value for name, value in answer.headers.items()}
         return Answer(answer.status, found, self.scrubbed_bytes(data))
 
     def scrubbed_bytes(self, data: bytes) -> bytes:
         """Replace secrets in the body of an answer."""
-        for secret in self._secrets:
+        for secret in (*self._secrets, *self._learned):
             data = data.replace(secret.encode(), b"***")
         return data
 
@@ -201,8 +205,8 @@ class HttpClient:
         return lambda: headers
 
     def learn(self, secret: str) -> None:
-        """Keep a secret out of messages."""
-        self._secrets = [*self._secrets, secret]
+        """Keep a token out of messages, until some newer ones have replaced it."""
+        self._learned = (*self._learned[1 - _MOST_LEARNED :], secret)
 
 
 class _Tokens:
@@ -238,7 +242,8 @@ class _Tokens:
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         answer = self._client.plain("POST", option.token_url, urlencode(form).encode(), headers)
-        error = error_of(answer, option.token_url)
+        where = option.token_url.partition("?")[0]
+        error = error_of(answer, where)
         if isinstance(error, Refusal):
             raise AccessError(error.fault.detail, hint="check the options of `oauth2`")
         if error is not None:
@@ -246,7 +251,7 @@ class _Tokens:
         value: Any = answer.json
         token = value.get("access_token") if isinstance(value, dict) else None
         if not isinstance(token, str) or not token:
-            raise RunError(f"{option.token_url} answers without a token", code="refused")
+            raise RunError(f"{where} answers without a token", code="refused")
         lifetime = value.get("expires_in")
         secs = float(lifetime) if isinstance(lifetime, int | float) else 300.0
         self._until = self._clock.monotonic() + max(secs - _MARGIN_SECS, secs / 2)
@@ -275,6 +280,30 @@ def _secrets(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from _secrets(item)
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Raise ConfigError, without the value, if a header cannot be sent."""
+    for name, value in headers.items():
+        if set(value) & {"\r", "\n", "\0"} or max(value, default="") > "\xff":
+            raise ConfigError(
+                f"the value of the header {name} has line ends, or letters that HTTP does not take",
+                hint="see whether the token or key that it is made of ends with a line end",
+            )
+
+
+def _is_broken_off(error: BaseException) -> bool:
+    """Return whether a secure connection has ended, as it does when a server goes down."""
+    cause = error.args[0] if error.args and isinstance(error.args[0], ssl.SSLError) else error
+    return isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
+
+
+def _away(where: str, why: str) -> RetryableError:
+    return RetryableError(
+        f"{where} does not answer: {why}",
+        code="unreachable",
+        hint="check the address, and that the server is up",
+    )
 
 
 def _cause(error: BaseException) -> str:

@@ -24,6 +24,8 @@ def http_url(value: str, *, query: bool = False) -> str:
         raise ValueError("put user and password into their options, not into the URL")
     if parts.fragment or (parts.query and not query):
         raise ValueError("the URL has no part after `#`" if query else "the URL has no query")
+    if parts.port == 0:
+        raise ValueError("a port is a number from 1 to 65535")
     return value if query else value.rstrip("/")
 
 

@@ -152,10 +152,10 @@ class Sender:
         with_retries(once, retry, sleep=self._sleep, health=self._context.health)
 
     def _sleep(self, seconds: float) -> None:
-        """Wait, unless the run is to stop or the task is aborted."""
+        """Wait, unless the run gives up its epoch or the task is aborted."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            if self._aborted.wait(min(left, _TICK_SECS)) or self._context.stopping():
+            if self._aborted.wait(min(left, _TICK_SECS)) or self._context.abandoned():
                 raise InterruptedRunError("stopped while the server did not accept rows")
 
 

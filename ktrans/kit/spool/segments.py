@@ -176,9 +176,11 @@ class Spool:
         return found
 
     def _finish(self, path: Path, segment: Segment) -> None:
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-        path.replace(self.path(segment))
+        done = self.path(segment)
+        if path.exists() or not done.exists():  # else it has its name from a try before
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+            path.replace(done)
         sync_folder(self.folder)
 
 
@@ -256,9 +258,13 @@ class SegmentWriter:
         self._close()
 
     def finish(self) -> Segment:
-        """Make the segment durable and visible, without the bytes that were read ahead."""
-        os.ftruncate(self._file, self.size)
-        self._close()
+        """Make the segment durable and visible, without the bytes that were read ahead.
+
+        It may be called again if it fails; what is written meanwhile may get lost.
+        """
+        if self._file >= 0:
+            os.ftruncate(self._file, self.size)
         self._spool._finish(self._path, self._segment)  # noqa: SLF001 - the writer is the spool's
+        self._close()
         done = self._segment
         return Segment(done.number, done.stream, done.offset, done.line, self.size)

@@ -8,6 +8,7 @@ the ids are kept with it.
 
 from __future__ import annotations
 
+import errno
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,6 +41,7 @@ class AcknowledgedSegment:
         self._writer = spool.begin(Segment(number, number, 0, 1))
         self._journal = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._journal_size = 0
+        self._finishing = False
         sync_folder(spool.folder)
         sync_folder(folder)
 
@@ -59,12 +61,14 @@ class AcknowledgedSegment:
         Raises:
             OSError: they cannot be written; the segment is as before.
         """
+        if self._finishing:
+            raise OSError(errno.EAGAIN, "the segment could not be finished yet")
         before = self.size
         try:
             self._writer.write(b"".join(pieces))
             self._writer.sync()
             line = _entry(self.size, ids)
-            os.write(self._journal, line)
+            _write_all(self._journal, line)
             os.fsync(self._journal)
         except OSError:
             self._writer.cut(before)
@@ -75,9 +79,10 @@ class AcknowledgedSegment:
         self.ids.update(ids)
 
     def seal(self, seen: SeenMessages) -> Segment:
-        """Finish the segment, and remember its ids."""
+        """Finish the segment, and remember its ids; may be called again if it fails."""
         if self.ids:
             seen.write(self.number, sorted(self.ids))
+        self._finishing = True  # it may be visible from here on, and is read as it is
         done = self._writer.finish()
         self._close()
         self._path.unlink(missing_ok=True)
@@ -104,6 +109,13 @@ def finish_acknowledged(spool: Spool, folder: Path, seen: SeenMessages) -> None:
         spool.finish_at(segment, min(size, segment.size))
     for path in folder.glob(f"*{_ENDING}"):
         path.unlink()
+
+
+def _write_all(file: int, data: bytes) -> None:
+    """Write all bytes; a disk that is nearly full takes a part first, and then raises an error."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(file, left) :]
 
 
 def _entry(size: int, ids: Sequence[str]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from email.utils import formatdate
 from http import HTTPStatus
@@ -234,7 +235,12 @@ class Connection(asyncio.Protocol):
         # A client that does not read its answers gets no more of them.
         unread = self._transport.get_write_buffer_size() > 0
         closing = self._server.stopping or self._ended or unread
-        self._answer(answer, closing=closing)
+        try:
+            self._answer(answer, closing=closing)
+        except Exception as error:  # noqa: BLE001 - it has no form in HTTP
+            self._server.failed(error)
+            self.abort()
+            return
         if closing or self._parser.our_state is h11.MUST_CLOSE:
             self._transport.close()
             self._enter("linger", LINGER_SECS)
@@ -256,7 +262,8 @@ class Connection(asyncio.Protocol):
             self._answer(answer, closing=True)
         self._until = time.monotonic() + LINGER_SECS
         if self._transport.can_write_eof():
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # the client has left at this moment
+                self._transport.write_eof()
 
     def _answer(self, answer: Answer, *, closing: bool) -> None:
         headers = [

@@ -222,12 +222,16 @@ class Intake:
                 for one in own:
                     one.done(error)
                 continue
-            if self._failing:
-                self._failing = False
-                self._context.health.works()
+            self._works()
             for one in own:
                 one.done(None)
             self.last = self._clock.monotonic()
+
+    def _works(self) -> None:
+        """Report that the disk takes what is written, if it did not before."""
+        if self._failing:
+            self._failing = False
+            self._context.health.works()
 
     def _write(self, endpoint: str, parts: Sequence[Part]) -> None:
         """Write the parts that are new."""
@@ -274,6 +278,7 @@ class Intake:
                     continue
                 del self._open[endpoint]
                 self._sealed.set()
+                self._works()
         if self._again and not self._open:
             self._context.log.info(
                 "http: %d requests or messages were sent again, and stored once",

@@ -238,8 +238,8 @@ class EventGrid(Protocol):
     def _allowed(self, request: Request) -> Answer:
         """Answer the question of a sender of CloudEvents whether it may send."""
         origin = request.header("webhook-request-origin")
-        if not origin:
-            raise RefusedError(BAD_REQUEST, "there is no header WebHook-Request-Origin")
+        if not origin or not origin.isascii():
+            raise RefusedError(BAD_REQUEST, "the header WebHook-Request-Origin has no host name")
         headers = [("Allow", "POST, OPTIONS"), ("WebHook-Allowed-Origin", origin)]
         if request.header("webhook-request-rate"):
             headers.append(("WebHook-Allowed-Rate", "*"))

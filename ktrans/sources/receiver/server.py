@@ -89,6 +89,7 @@ class Server:
         self._refused: Counter[int] = Counter()
         self._logged = time.monotonic()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="http-body")
+        self._reading = asyncio.Semaphore(_THREADS)
         self.stopping = False
         self._grace = 0.0
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -199,7 +200,12 @@ class Server:
                 request, inflate(body, endpoint.protocol.most, self._context.limits)
             )
 
-        found = read() if plain else await self._loop.run_in_executor(self._pool, read)
+        if plain:
+            found = read()
+        else:
+            async with self._reading:
+                self.check_room()  # others may have inflated meanwhile
+                found = await self._loop.run_in_executor(self._pool, read)
         if not found.parts:
             return found.answer
         size = sum(len(part.data) for part in found.parts)

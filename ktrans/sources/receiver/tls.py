@@ -25,7 +25,7 @@ class Tls:
         self._changed = _changed(self._files)
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
-            self.context.load_cert_chain(certificate, key)
+            _load(self.context, self._files)
             if client_ca is not None:
                 self.context.load_verify_locations(client_ca)
                 self.context.verify_mode = ssl.CERT_REQUIRED
@@ -47,7 +47,9 @@ class Tls:
         if changed == self._changed:
             return
         try:
-            self.context.load_cert_chain(*self._files)
+            # Where the new key does not fit, a context loses the old certificate, too: try another one.
+            _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self._files)
+            _load(self.context, self._files)
         except (OSError, ssl.SSLError) as error:
             context.log.warning(
                 "http: the new certificate cannot be used, the old one stays: %s",
@@ -57,5 +59,16 @@ class Tls:
         self._changed = changed
 
 
+def _load(context: ssl.SSLContext, files: tuple[Path, Path]) -> None:
+    context.load_cert_chain(*files, password="")  # else OpenSSL asks on the terminal for one
+
+
 def _changed(files: tuple[Path, Path]) -> list[int]:
-    return [path.stat().st_mtime_ns if path.exists() else 0 for path in files]
+    return [_mtime(path) for path in files]
+
+
+def _mtime(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # it is being replaced
+        return 0

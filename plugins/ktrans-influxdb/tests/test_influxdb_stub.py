@@ -365,7 +365,7 @@ def test_giving_up_ends_the_waiting_of_a_request(stub, sink, flows):
     assert len(stub.requests) == 1
 
 
-def test_a_run_that_is_told_to_stop_does_not_wait_for_the_server(stub, bound, flows, sink):
+def test_a_run_that_gives_up_its_epoch_does_not_wait_for_the_server(stub, bound, flows, sink):
     stopped = threading.Event()
 
     def answer(request):
@@ -374,7 +374,7 @@ def test_a_run_that_is_told_to_stop_does_not_wait_for_the_server(stub, bound, fl
 
     stub.answer = answer
     config = sink().config.model_copy(update={"retry_timeout": 7200.0})
-    stopping = type(sink())(config, Context(stopping=stopped.is_set))
+    stopping = type(sink())(config, Context(abandoned=stopped.is_set))
     stopping.bind(flows(1).schema)
     writer = stopping.writer(None)
     writer.write(writer.encode(flows(10)))

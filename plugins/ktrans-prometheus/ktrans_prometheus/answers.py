@@ -1,7 +1,8 @@
 """What the answers to remote writes mean.
 
 Prometheus refuses a whole request for one sample, with status 400, and for some reasons with 500, though they are
-permanent. Mimir, Cortex and Thanos keep the other samples of the request.
+permanent. Mimir, Cortex and Thanos keep the other samples of the request. Thanos refuses with status 409
+what is out of order, out of bounds or there with another value.
 
 Sources: Prometheus 2.42, storage/remote/write_handler.go and storage/interface.go; Grafana Mimir, "Grafana
 Mimir runbooks", errors catalog (`err-mimir-...`).
@@ -29,7 +30,8 @@ _OF_SAMPLE = re.compile(
     r"|per-(?:user|metric)|series limit|limit.*series|invalid metric|err-mimir|utf-?8",
     re.IGNORECASE,
 )
-_REFUSING = {400, 422, 500}
+_CONFLICT = 409
+_REFUSING = {400, _CONFLICT, 422, 500}
 
 ERRORS = STATUSES.extended(
     row(
@@ -55,14 +57,15 @@ def error_of_write(
         table: what the statuses mean.
     """
     error = error_of(answer, where, table)
-    if error is None or answer.status not in _REFUSING:
-        return error
-    if _OF_TIME.search(answer.text):
-        return Refusal(Fault("sample_too_old", answer.message), dropped=rows)
-    if _OF_ORDER.search(answer.text):
-        return Refusal(Fault("sample_out_of_order", answer.message))
-    if _OF_SAMPLE.search(answer.text):
-        return Refusal(Fault("sample_refused", answer.message))
-    if isinstance(error, Refusal):
+    if error is None:
+        return None
+    if answer.status in _REFUSING:
+        if _OF_TIME.search(answer.text):
+            return Refusal(Fault("sample_too_old", answer.message), dropped=rows)
+        if answer.status == _CONFLICT or _OF_ORDER.search(answer.text):
+            return Refusal(Fault("sample_out_of_order", answer.message))
+        if _OF_SAMPLE.search(answer.text):
+            return Refusal(Fault("sample_refused", answer.message))
+    if isinstance(error, Refusal) and not error.too_large:
         return table.error(error.fault.detail, answer.status)
     return error

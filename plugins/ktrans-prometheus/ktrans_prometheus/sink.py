@@ -24,7 +24,7 @@ from ktrans.api import (
 )
 from ktrans.kit.errors import as_unavailable
 from ktrans.kit.files.path_template import slug
-from ktrans.kit.http.answers import ACCEPTED, Answer, Fault, Outcome
+from ktrans.kit.http.answers import ACCEPTED, Answer, Fault, Outcome, as_error
 from ktrans.kit.http.batches import rows_of, text_of, with_texts
 from ktrans.kit.http.sender import Sender
 from ktrans.kit.http.sink import HttpSink
@@ -125,7 +125,7 @@ class PrometheusSink(HttpSink[PrometheusSinkConfig]):
             raise as_unavailable(error) from None
         fault = error_of_write(answer, self.where, 0)
         if fault is not None:
-            raise fault
+            raise as_error(fault)
 
     def sample(self, rows: pa.Table) -> None:
         """Estimate the number of series from a sample."""

@@ -64,6 +64,8 @@ def test_requests_are_as_the_protocol_says(stub, build, totals, deliver):
         (500, b"too old sample", "sample_too_old", 3),
         (400, b"duplicate sample for timestamp", "sample_out_of_order", 1),
         (400, b"err-mimir-sample-out-of-order", "sample_out_of_order", 1),
+        (409, b"store locally for endpoint x: conflict", "sample_out_of_order", 1),
+        (409, b"add 1 samples: out of bounds", "sample_too_old", 3),
         (500, b'label name "a" is not unique: invalid sample', "sample_refused", 1),
         (400, b"per-user series limit of 10 exceeded", "sample_refused", 1),
     ],
@@ -85,6 +87,7 @@ def test_what_is_refused_for_good_is_told_by_the_text(
         ((401, {}, b"no"), AccessError),
         ((404, {}, b""), RunError),
         ((400, {}, b"snappy: corrupt input"), RunError),
+        ((415, {}, b"not this protocol"), RunError),
     ],
 )
 def test_other_refusals_stop_the_run(stub, build, totals, deliver, answer, error):
@@ -123,6 +126,9 @@ def test_a_check_of_a_server_that_is_away(stub, build, totals):
         build(schema, stub.url).check()
     with pytest.raises(UnavailableError):
         build(schema, "http://127.0.0.1:9").check()
+    stub.answer = lambda _: (413, {}, b"too large")
+    with pytest.raises(RunError, match="413: too large"):
+        build(schema, stub.url).check()
 
 
 @pytest.mark.parametrize(

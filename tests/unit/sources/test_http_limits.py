@@ -8,16 +8,20 @@ import os
 import ssl
 import threading
 import time
-from contextlib import closing
+from asyncio.selector_events import _SelectorSocketTransport
+from contextlib import closing, suppress
 from http.client import HTTPSConnection
+from types import SimpleNamespace
 
 import pytest
 import trustme
 
 from ktrans.api import Budget, ConfigError, Context, SplitChangedError, UnavailableError, UsageError
+from ktrans.kit.spool.segments import Spool
 from ktrans.sources.http import HttpSource, HttpSourceConfig
 from ktrans.sources.receiver import connection as connections
-from ktrans.sources.receiver.protocols import Ndjson
+from ktrans.sources.receiver import tls as receiver_tls
+from ktrans.sources.receiver.protocols import Answer, Ndjson, Received
 from tests.unit.sources.receiving import BEARER, ENDPOINTS, TOKEN, Receiver, receiving
 
 HEAD = f"POST /ndjson HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
@@ -85,6 +89,15 @@ class TestTime:
             began = time.monotonic()
             assert status(answer(receiver.raw(HEAD))) == 408
             assert time.monotonic() - began < 10
+
+    def test_a_slow_client_that_leaves_at_the_moment_it_is_given_up(self, tmp_path, monkeypatch):
+        def gone(self):
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+        monkeypatch.setattr(_SelectorSocketTransport, "write_eof", gone)
+        with receiving(tmp_path, request_timeout=0.2) as receiver:
+            assert status(answer(receiver.raw(b"POST /ndj"))) == 408
+            assert receiver.post("/ndjson", b"y")[0] == 200
 
     def test_a_body_that_comes_slowly_is_given_up_although_it_goes_on(self, tmp_path):
         with receiving(tmp_path, request_timeout=0.6) as receiver:
@@ -213,6 +226,16 @@ class TestConnections:
             assert receiver.lines() == ["y"]
         assert "could not be answered" in caplog.text
 
+    def test_an_answer_that_has_no_form_costs_one_connection(self, tmp_path, monkeypatch):
+        broken = Received((), Answer(200, b"", (("X-Name", "caf\u00e9"),)))
+        with receiving(tmp_path) as receiver:
+            with monkeypatch.context() as patched:
+                patched.setattr(Ndjson, "read", lambda *_: broken)
+                client = receiver.raw(HEAD + b"Content-Length: 1\r\n\r\nx", timeout=5)
+                with client, suppress(ConnectionError):
+                    assert client.recv(100) == b""
+            assert receiver.post("/ndjson", b"y")[0] == 200
+
     def test_connections_far_beyond_the_limit_are_closed_at_once(self, tmp_path):
         with receiving(tmp_path, max_connections=1) as receiver:
             clients = [receiver.raw() for _ in range(100)]
@@ -243,6 +266,34 @@ class TestBackPressure:
             assert status(client.recv(65536)) == 503
             client.close()
 
+    def test_what_bodies_inflate_to_is_bounded_too(self, tmp_path, monkeypatch):
+        """Bodies that arrive before others have been inflated wait as they came."""
+        body, codes = gzip.compress(bytes(700_000)), []
+        go, disk = threading.Event(), threading.Event()
+        read, sync = Ndjson.read, os.fsync
+
+        def post(receiver):
+            codes.append(receiver.post("/ndjson", body, {**BEARER, "Content-Encoding": "gzip"})[0])
+
+        with receiving(tmp_path, max_held_size=1 << 20) as receiver:
+            server = receiver.source._server
+            monkeypatch.setattr(Ndjson, "read", lambda *given: go.wait(20) and read(*given))
+            monkeypatch.setattr(os, "fsync", lambda file: disk.wait(20) and sync(file))
+            threads = [threading.Thread(target=post, args=(receiver,)) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            until = time.monotonic() + 20
+            while server.held < 8 * len(body) and time.monotonic() < until:
+                time.sleep(0.01)
+            go.set()
+            while len(codes) < 5 and time.monotonic() < until:
+                time.sleep(0.01)
+            disk.set()
+            for thread in threads:
+                thread.join()
+            assert sorted(set(codes)) == [200, 503]
+            assert codes.count(200) <= 3  # one beyond the limit for each thread that inflates
+
     def test_a_disk_that_fails_is_503_and_what_follows_is_whole(self, tmp_path, monkeypatch):
         with receiving(tmp_path, segment_age=0.5) as receiver:
             assert receiver.post("/ndjson", b"before")[0] == 200
@@ -259,6 +310,36 @@ class TestBackPressure:
                 headers = {**BEARER, "Idempotency-Key": "1"}
                 assert receiver.post("/ndjson", b"after", headers)[0] == 200
             assert receiver.lines() == ["before", "after"]
+
+    @pytest.mark.parametrize("fails", ["replace", "fsync of the folder"])
+    def test_a_segment_that_cannot_be_finished_is_finished_later(
+        self, tmp_path, monkeypatch, fails
+    ):
+        finish, times = Spool._finish, []
+
+        def full(spool, path, segment):
+            times.append(segment)
+            if len(times) < 3:
+                if fails != "replace":
+                    path.rename(spool.path(segment)) if len(times) == 1 else None
+                raise OSError(errno.ENOSPC, "No space left on device")
+            finish(spool, path, segment)
+
+        monkeypatch.setattr(Spool, "_finish", full)
+        with receiving(tmp_path, segment_age=0.1) as receiver:
+            intake, said = receiver.source._intake, []
+            health = SimpleNamespace(failed=said.append, works=lambda: said.append("works"))
+            intake._context = SimpleNamespace(health=health, log=intake._context.log)
+            assert receiver.post("/ndjson", b"before")[0] == 200
+            codes = []
+            until = time.monotonic() + 20
+            while 200 not in codes and time.monotonic() < until:
+                time.sleep(0.15)
+                codes.append(receiver.post("/ndjson", b"after")[0])
+            assert set(codes) <= {200, 503}
+            assert receiver.lines() == ["before", "after"]
+            assert said[-1] == "works"
+            assert len(said) > 1
 
     def test_many_requests_share_a_wait_for_the_disk(self, tmp_path, monkeypatch):
         sync, waits = os.fsync, []
@@ -323,6 +404,22 @@ class TestTls:
         with pytest.raises(ConfigError) as caught:
             Receiver(tmp_path, tls=files)
         assert caught.value.code == "bad_certificate"
+
+    def test_the_old_certificate_stays_until_there_is_a_whole_new_one(
+        self, tmp_path, files, monkeypatch, caplog
+    ):
+        monkeypatch.setattr(receiver_tls, "_CHECK_SECS", 0.0)
+        new = trustme.CA().issue_cert("127.0.0.1")
+        with receiving(tmp_path, tls=files) as receiver:
+            certificate = (tmp_path / "tls.crt").read_bytes()
+            new.cert_chain_pems[0].write_to_path(str(tmp_path / "tls.crt"))
+            until = time.monotonic() + 10
+            while "old one stays" not in caplog.text and time.monotonic() < until:
+                time.sleep(0.05)
+            assert "old one stays" in caplog.text
+            assert self.post(receiver, tmp_path)[0] == 200
+            (tmp_path / "tls.crt").write_bytes(certificate)
+            assert self.post(receiver, tmp_path)[0] == 200
 
 
 class TestRuns:

@@ -211,6 +211,8 @@ class TestEventGrid:
         assert "POST" in headers["Allow"]
         assert receiver.post(self.URL, headers={}, method="OPTIONS")[0] == 400
         assert receiver.post("/event_grid", headers=asks, method="OPTIONS")[0] == 401
+        strange = {"WebHook-Request-Origin": "caf\u00e9.example"}
+        assert receiver.post(self.URL, headers=strange, method="OPTIONS")[0] == 400
 
     def test_events_arrive_once_each_one_a_line(self, receiver):
         events = [{"id": str(i), "topic": "t", "data": {"n": i, "text": "a\nb"}} for i in range(3)]

@@ -1,5 +1,6 @@
 """What a killed receiver had acknowledged is there afterwards, once, and nothing else."""
 
+import os
 import shutil
 
 from hypothesis import given, settings
@@ -80,6 +81,18 @@ def test_a_sealed_segment_leaves_no_journal(tmp_path):
     seen = SeenMessages(spool.folder / "seen", 100)
     assert segment.seal(seen).size == 2
     assert recover(tmp_path) == (b"a\n", {"x"})
+
+
+def test_a_disk_that_takes_a_part_of_a_write(tmp_path, monkeypatch):
+    """What a write leaves over is written by the next one."""
+    _, segment = begin(tmp_path)
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda file, data: write(file, data[:3]))
+        for data, ids in GROUPS:
+            segment.add([data], ids)
+    del segment
+    assert recover(tmp_path) == states()[3]
 
 
 def test_a_journal_of_another_text_does_not_count(tmp_path):

@@ -221,12 +221,14 @@ def test_a_server_that_is_away_is_reported_and_comes_back(sink):
     assert [getattr(each, "code", None) for each in reports] == ["unreachable", "unreachable", None]
 
 
-def test_a_stop_ends_the_waiting(stub, sink):
+def test_the_waiting_ends_with_the_grace_period_and_not_before(stub, sink):
+    stub.in_turn((503, {}, b""))
+    assert deliver(sink(context=Context(stopping=lambda: True)), rows(10))[0].rows == 10
     stub.answer = lambda _: (503, {}, b"")
-    stopping = threading.Event()
-    threading.Timer(0.3, stopping.set).start()
+    abandoned = threading.Event()
+    threading.Timer(0.3, abandoned.set).start()
     with pytest.raises(InterruptedRunError):
-        deliver(sink(context=Context(stopping=stopping.is_set)), rows(10))
+        deliver(sink(context=Context(abandoned=abandoned.is_set)), rows(10))
 
 
 @pytest.mark.parametrize(
@@ -316,6 +318,8 @@ def test_other_tls_than_the_servers_is_told(stub, sink, tmp_path):
         {"client_key": "k.pem"},
         {"headers": {"X": "a\r\nY: b"}},
         {"headers": {"X:": "a"}},
+        {"oauth2": {"token_url": "https://a:99999/", "client_id": "me", "client_secret": "x"}},
+        {"oauth2": {"token_url": "https://a:0/", "client_id": "me", "client_secret": "x"}},
     ],
 )
 def test_options_that_do_not_fit_are_refused(wrong):
@@ -339,6 +343,35 @@ def sink_at(sink, address):
     one = sink(retry_timeout=0, timeout=2)
     one.address = address
     return one
+
+
+def test_a_url_of_tokens_is_told_without_its_query(stub, sink):
+    stub.answer = lambda _: (404, {}, b"")
+    url = f"{stub.url}/token?key=in-the-query"
+    with pytest.raises(ConfigError, match="/token answers 404") as caught:
+        deliver(sink(oauth2={"token_url": url, "client_id": "a", "client_secret": "b"}), rows(1))
+    assert "in-the-query" not in str(caught.value)
+
+
+def test_tokens_are_kept_out_of_messages_and_not_all_for_ever(sink):
+    client = sink().client
+    for number in range(100):
+        client.learn(f"token-{number}")
+    assert client.scrubbed("token-99 token-98") == "*** ***"
+    assert len(client._learned) < 10
+
+
+@pytest.mark.parametrize("body", [b'"\xff"', b'{"message": "\xff"}', b"[" * 100_000])
+def test_an_answer_that_is_no_json(body):
+    assert Answer(400, {}, body).json is None
+    assert Answer(400, {}, body).message
+
+
+@pytest.mark.parametrize("token", [f"{SECRET}\n", f"{SECRET}\u0161"])
+def test_a_token_that_no_header_can_have_is_told_without_it(stub, sink, token):
+    with pytest.raises(ConfigError, match="Authorization has line ends") as caught:
+        deliver(sink(token=token), rows(1))
+    assert SECRET not in str(caught.value)
 
 
 def test_answers_by_status():

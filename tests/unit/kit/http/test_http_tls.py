@@ -1,12 +1,14 @@
 """Certificates of servers and clients, made by openssl."""
 
 import shutil
+import socket
 import ssl
 import subprocess
+import threading
 
 import pytest
 
-from ktrans.api import ConfigError, Context, RunError, UnavailableError
+from ktrans.api import ConfigError, Context, RetryableError, RunError, UnavailableError
 from ktrans.kit.http.client import HttpClient
 from ktrans.kit.http.options import HttpConfig
 from ktrans.testing.http_stub import HttpStub
@@ -61,6 +63,24 @@ def test_a_client_shows_its_certificate(secure, pems):
     assert get(secure, pems, ca_file="mine.pem", **mine) == 200
     with pytest.raises(RunError):
         get(secure, pems, ca_file="mine.pem")
+
+
+def test_a_server_that_goes_down_is_away(pems):
+    """As a balancer does that has no server behind it: it takes the first bytes, and closes."""
+
+    def close():
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=close)
+        thread.start()
+        client = HttpClient(HttpConfig(type="x"), Context())
+        with pytest.raises(RetryableError, match="does not answer"):
+            client.request("GET", f"https://127.0.0.1:{listening.getsockname()[1]}/")
+        thread.join()
+    client.close()
 
 
 def test_files_that_are_no_certificates_are_named(secure, pems):

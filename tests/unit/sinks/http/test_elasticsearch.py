@@ -49,6 +49,12 @@ def test_each_row_is_a_document_with_an_id_of_its_own(stub, make, flows, deliver
     assert len({action["_id"] for action in actions}) == 20
 
 
+def test_numbers_of_headers_are_no_secrets_of_an_answer(stub, make, flows, deliver):
+    stub.answer = lambda _: bulk(*[201] * 3)
+    sink = make("elasticsearch", headers={"AccountID": "0", "ProjectID": "201"})
+    assert deliver(sink, flows(3))[0].rows == 3
+
+
 def test_documents_that_are_there_are_not_counted_as_refused(stub, make, flows, deliver):
     stub.answer = lambda _: bulk(201, THERE, THERE, 201)
     receipt, refused = deliver(make("elasticsearch"), flows(4))
@@ -134,5 +140,7 @@ def test_the_check_writes_nothing_and_says_what_is_wrong(stub, make):
     stub.answer = lambda _: (404, {}, b"no page")
     with pytest.raises(ConfigError, match="404: no page"):
         sink.check()
+    stub.answer = lambda request: (400 if request.path == "/_bulk" else 401, {}, b"not allowed")
+    sink.check()  # a managed service may not permit the API for privileges
     with pytest.raises(UnavailableError, match="does not answer"):
         make("elasticsearch", url="http://127.0.0.1:1").check()

@@ -207,6 +207,8 @@ def test_columns_that_there_are_not_are_errors(make, wrong):
 def test_labels_that_loki_does_not_take_are_refused(make, labels):
     with pytest.raises(ValidationError):
         make("loki", labels=labels)
+    with pytest.raises(ValidationError, match="both have 'account_id'"):
+        make("loki", labels={"account_id": "x"}, label_columns=["account_id"])
 
 
 class Datadog:

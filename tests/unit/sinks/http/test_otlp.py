@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
 )
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
@@ -181,6 +182,19 @@ def test_records_that_are_refused_in_a_success_are_found(stub, make, flows, deli
     assert receipt.rows == 19
     assert refused.rows["bytes"].to_pylist() == [13]
     assert refused.detail.endswith("refuses 1 of 1 records: unlucky")
+
+
+def test_data_points_that_are_refused_are_no_rows(stub, make, deliver, totals):
+    def answer(request):
+        response = ExportMetricsServiceResponse()
+        if b"accept" in request.body:  # of two rows the two points of one are refused
+            response.partial_success.rejected_data_points = 2
+        return 200, {}, response.SerializeToString()
+
+    stub.answer = answer
+    receipt, [refused] = deliver(make("otlp", totals.schema, signal="metrics"), totals)
+    assert (receipt.rows, refused.rows["action"].to_pylist()) == (1, ["accept"])
+    assert refused.detail.endswith("refuses 2 data points of 1 rows: ")
 
 
 def test_an_answer_without_partial_success_or_in_json_is_a_success(stub, make, flows, deliver):
