@@ -43,12 +43,14 @@ class EpochId:
     """The tasks between two commits. Numbers start at 1.
 
     `history` is a random text, drawn when a state store first sees the pipeline: it distinguishes
-    epochs of the same number after a reset, or of another store.
+    epochs of the same number after a reset, or of another store. An epoch is `decided` if all of it was
+    staged once, so that sinks may have published a part of it.
     """
 
     pipeline: str
     number: int
     history: str = ""
+    decided: bool = field(default=False, compare=False, repr=False)
 
     def __str__(self) -> str:
         """Return a text that sorts by number and fits a file name."""

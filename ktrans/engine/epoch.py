@@ -18,6 +18,7 @@ from ktrans.api import (
     RunError,
     Source,
     StageLostError,
+    StateError,
 )
 from ktrans.engine import log_events
 from ktrans.engine.decided import check_repeated, check_sinks, check_unchanged, same_source
@@ -144,8 +145,12 @@ class EpochRunner:
         if self._assembly.serial and len(epoch.tasks) > 1:
             epoch.tasks = [epoch.splits]  # planned before an enricher needed the whole epoch
         number = self._id(epoch)
-        for bound in self._assembly.all_sinks():
-            bound.sink.prepare(number)
+        try:
+            for bound in self._assembly.all_sinks():
+                bound.sink.prepare(number)
+        except StateError:
+            self._store.confirm()  # if another run has taken over, that is the cause
+            raise
         self._context.observer.epoch_planned(epoch.number, len(epoch.tasks), len(epoch.splits))
         limits = EpochLimits(self._context, epoch)
         try:
@@ -263,7 +268,7 @@ class EpochRunner:
 
     def _id(self, epoch: Epoch) -> EpochId:
         name = self._pipeline.name
-        return EpochId(name, epoch.number, self._store.history(name))
+        return EpochId(name, epoch.number, self._store.history(name), decided=epoch.decided)
 
     def _sink_types(self) -> dict[str, str]:
         return {b.entry.id: b.entry.config.type for b in self._assembly.all_sinks()}
