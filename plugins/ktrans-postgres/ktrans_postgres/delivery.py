@@ -24,6 +24,7 @@ CREATE_MARKS = (
     "CREATE TABLE IF NOT EXISTS {table} (origin text NOT NULL, epoch bigint NOT NULL, "
     "mark text NOT NULL, PRIMARY KEY (origin, epoch, mark))"
 )
+LAST_MARK = "SELECT max(epoch) FROM {marks} WHERE origin = {origin}"
 _STAGED = "ktrans_staged"
 
 # A process that was suspended and comes back must find the marks of its epoch, or those of a later one.

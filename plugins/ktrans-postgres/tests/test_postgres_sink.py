@@ -8,7 +8,15 @@ import pyarrow as pa
 import pytest
 from ktrans_postgres.sink_config import PostgresSinkConfig
 
-from ktrans.api import AccessError, ConfigError, Context, EpochId, TaskId, UnavailableError
+from ktrans.api import (
+    AccessError,
+    ConfigError,
+    Context,
+    EpochId,
+    StateError,
+    TaskId,
+    UnavailableError,
+)
 from ktrans.kit.flow import FLOW_SCHEMA
 from ktrans.kit.rows.refuse import encode_rows
 from ktrans.testing.hostile import hostile_rows
@@ -230,6 +238,22 @@ def test_marks_of_earlier_epochs_go_and_a_process_that_comes_back_adds_nothing(
     assert database.query("SELECT count(*) FROM flows") == [(3,)]
     send(sink, flow(), epoch=1, history="another")
     assert database.query("SELECT count(*) FROM flows") == [(4,)]
+
+
+def test_an_epoch_of_an_older_state_is_refused_though_nothing_beside_the_table_knows(
+    database, tmp_path
+):
+    """All of the machine was restored from a backup, and the table was not."""
+    first = database.sink(FLOW_SCHEMA, Context("flows", "table", tmp_path / "a"), create_table=True)
+    for epoch in (1, 2):
+        send(first, flow(), epoch=epoch)
+    for epoch in (1, 2):
+        restored = database.sink(FLOW_SCHEMA, Context("flows", "table", tmp_path / "b"))
+        with pytest.raises(StateError, match="has epoch 2 already"):
+            send(restored, flow(), epoch=epoch)
+        restored.prepare(EpochId("flows", epoch, decided=True))
+    send(database.sink(FLOW_SCHEMA, Context("flows", "table", tmp_path / "b")), flow(), epoch=3)
+    assert database.query("SELECT count(*) FROM flows") == [(3,)]
 
 
 def test_a_server_that_restarts_amid_a_delivery_is_waited_for(
