@@ -146,6 +146,28 @@ def test_an_hour_in_the_path_is_an_hour_of_iceberg(iceberg):
     assert ports(iceberg.rows()) == [1000, 1001, 1002, 1003]
 
 
+@pytest.mark.parametrize(
+    ("path", "transforms"),
+    [
+        ("out/year={start_time:%Y}/date={start_time:%Y-%m-%d}/", {"start_time": "day"}),
+        ("out/month={start_time:%Y-%m}/day={start_time:%m-%d}/", {"start_time": "month"}),
+        ("out/year={start_time:%Y}/week={start_time:%V}/", {"start_time": "year"}),
+        ("out/week={start_time:%G-W%V}/", {}),
+        ("out/date={day:%Y-%m-%d}/{day:%H}/", {"day": "day"}),
+    ],
+)
+def test_any_formats_of_times_in_a_path_make_partitions_of_iceberg(iceberg, path, transforms):
+    rows = flows(day=pa.array([NOON.date()] * 4))
+    write(iceberg.sink(rows.schema, path=path), rows)
+    table = iceberg.table()
+    fields = {
+        table.schema().find_field(f.source_id).name: str(f.transform) for f in table.spec().fields
+    }
+    assert fields == transforms
+    late = table.scan(row_filter="start_time >= '2026-05-05T00:00:00+00:00' and day = '2026-05-04'")
+    assert ports(late.to_arrow()) == [1002, 1003]
+
+
 def test_partitions_of_an_iceberg_table_that_is_there_follow_from_a_finer_path(iceberg):
     with iceberg.pyiceberg() as catalog:
         catalog.create_namespace("lake")
