@@ -161,9 +161,13 @@ class Sink(Component[C], abc.ABC):
     Attributes:
         upserts: a row replaces an earlier one with the same key, so that changing totals can be
             written repeatedly. Of the class, or set by the constructor.
+        recognises: rows that were committed are recognised or replaced if their epoch is processed again,
+            because another sink has lost what it had staged. Otherwise what was staged the first time is
+            committed, and is staged anew only if it is lost.
     """
 
     upserts: bool = False
+    recognises: bool = True
 
     @property
     def stages(self) -> Reach:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow.compute as pc
@@ -15,6 +17,7 @@ from ktrans.api import (
     FencedError,
     KtransError,
     Plan,
+    Receipt,
     RunError,
     Source,
     StageLostError,
@@ -202,6 +205,7 @@ class EpochRunner:
         }
         if epoch.decided:
             check_repeated(epoch, before, self._assembly)
+            self._commit_first_staged(epoch, before)
         epoch.ledger = ledger.to_json()
         epoch.updates = {
             name: update for result in results for name, update in result.state_updates.items()
@@ -213,6 +217,16 @@ class EpochRunner:
         }
         if self._context.expectations is not None:
             epoch.extra["expect"] = self._context.expectations.with_epoch(ledger.expect)
+
+    def _commit_first_staged(self, epoch: Epoch, before: Mapping[str, Sequence[Receipt]]) -> None:
+        """Commit what a decided epoch had staged at sinks that do not recognise the same rows again."""
+        self._store.confirm()
+        for bound in self._assembly.all_sinks():
+            receipts = before.get(bound.entry.id)
+            if receipts and not bound.sink.recognises:
+                with contextlib.suppress(StageLostError):
+                    bound.sink.commit(self._id(epoch), receipts)
+                    epoch.receipts[bound.entry.id] = list(receipts)
 
     def _drop_allowed(self, epoch: Epoch, ledger: Ledger) -> set[str]:
         """Return the sinks of violations whose rule keeps its limit: what was staged is not published."""

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -26,10 +27,13 @@ from ktrans.api import (
 )
 from ktrans.kit.flow import FLOW_SCHEMA
 from ktrans.registry.catalogue import Catalogue
+from ktrans.state.epoch_store import EpochStore
 from ktrans.testing.contracts import SinkCase, SinkContract
 from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, SECOND, batches, numbers, run
 from ktrans.testing.hostile import hostile_rows
+from ktrans.testing.world import Crash
 from tests.killed_tables import KilledTable
+from tests.unit.engine.log_site import Site
 
 _spec = importlib.util.spec_from_file_location(
     "bigquery_stub", Path(__file__).with_name("bigquery_stub.py")
@@ -300,6 +304,34 @@ def test_the_shipped_pipeline_fills_a_table(stub, tmp_path):
     rows = json.loads(done.stdout)["ledger"]["stages"][0]["out"]["rows"]
     assert len(stub.visible(PATH)) == rows > 0
     assert stub.tables[PATH]["clustering"] == {"fields": ["account_id", "vpc_id"]}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_rows_are_there_once_though_another_sink_lost_what_it_staged(
+    stub, tmp_path, monkeypatch, gone
+):
+    site = Site(tmp_path)
+    lake, lines = site.original["sinks"]
+    columns = {"columns": ["interface_id", "src_addr"], "id": "table", "create_table": True}
+    site.original["sinks"] = [lake, {**options_of(stub), **columns}, lines]
+    site.write(site.original)
+
+    def crash(*_args):
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        if gone:  # nothing is committed there, and BigQuery drops it
+            patch.setattr(BigQuerySink, "commit", crash)
+        patch.setattr(EpochStore, "record", crash)
+        with pytest.raises(Crash):
+            site.run()
+    shutil.rmtree(tmp_path / "lake")
+    if gone:
+        stub.streams.clear()
+    assert site.run().error is None
+    assert site.rows("lake") == site.rows("lines") == site.all()
+    found = Counter((row["interface_id"], row["src_addr"]) for row in stub.visible(PATH))
+    assert found == site.all()
 
 
 @pytest.mark.slow
