@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import pyarrow as pa
 import pytest
+from ktrans_gcp import bigquery_stream
 from ktrans_gcp.bigquery_sink import BigQuerySink
 from ruamel.yaml import YAML
 
@@ -233,6 +234,15 @@ def test_what_is_aborted_is_never_seen(stub, build):
     writer.abort()
     sink.commit(EPOCH, stage(sink, SECOND))
     assert shown(stub) == numbers(SECOND)
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for_forever(stub, build, monkeypatch):
+    monkeypatch.setattr(bigquery_stream, "_FLOW_SECS", 0.5)
+    sink = build(request_size=1000)
+    stub.faults["AppendRows"] = [None, "hang", None, "hang"]
+    sink.commit(EPOCH, stage(sink, FIRST))
+    assert stub.faults["AppendRows"] == []
+    assert shown(stub) == numbers(FIRST)
 
 
 def test_a_server_that_is_away_ends_the_task_as_retryable(stub, build):
