@@ -36,6 +36,9 @@ _TAKE = """
 _DURABLE = (
     "SET LOCAL synchronous_commit TO on"  # a recorded epoch must survive a crash of the server
 )
+_SEES_OTHERS = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+"""Whatever the default of the database: marks that others commit while this one waits must be seen."""
+
 _FORGET = "DELETE FROM {marks} WHERE origin = {origin} AND epoch < {epoch}"
 _INSERT = "INSERT INTO {table} ({names}) SELECT {values} FROM pg_temp.{staged}"
 
@@ -82,6 +85,7 @@ def _take(cursor: Any, delivery: Delivery, place: Place) -> bool:
         "epoch": delivery.epoch,
         "mark": delivery.mark,
     }
+    cursor.execute(_SEES_OTHERS)
     cursor.execute(_DURABLE)
     # One delivery of an origin after the other: marks that another one removes are still seen.
     key = lock_key(place.schema, delivery.origin)
