@@ -165,6 +165,22 @@ class StateError(KtransError):
     default_code = "state"
 
 
+def state_is_older(where: str, there: int, now: int) -> StateError:
+    """Return the error for a place that has a later epoch than the state knows of.
+
+    Args:
+        where: what has it.
+        there: the number of the last epoch that it has.
+        now: the number of the epoch that comes now.
+    """
+    return StateError(
+        f"{where} has epoch {there} already, and epoch {now} comes now: the state is older than that",
+        code="table_ahead",
+        hint="if it was restored from a backup, restore the newest one; or run `ktrans state reset`, after"
+        " which everything is read again, and remove the rows that are there twice then",
+    )
+
+
 class FencedError(StateError):
     """Another run has taken over the pipeline, as this one's lease expired; it may not write."""
 

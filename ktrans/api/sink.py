@@ -43,12 +43,14 @@ class EpochId:
     """The tasks between two commits. Numbers start at 1.
 
     `history` is a random text, drawn when a state store first sees the pipeline: it distinguishes
-    epochs of the same number after a reset, or of another store.
+    epochs of the same number after a reset, or of another store. An epoch is `decided` if all of it was
+    staged once, so that sinks may have published a part of it.
     """
 
     pipeline: str
     number: int
     history: str = ""
+    decided: bool = field(default=False, compare=False, repr=False)
 
     def __str__(self) -> str:
         """Return a text that sorts by number and fits a file name."""
@@ -159,9 +161,13 @@ class Sink(Component[C], abc.ABC):
     Attributes:
         upserts: a row replaces an earlier one with the same key, so that changing totals can be
             written repeatedly. Of the class, or set by the constructor.
+        recognises: rows that were committed are recognised or replaced if their epoch is processed again,
+            because another sink has lost what it had staged. Otherwise what was staged the first time is
+            committed, and is staged anew only if it is lost.
     """
 
     upserts: bool = False
+    recognises: bool = True
 
     @property
     def stages(self) -> Reach:

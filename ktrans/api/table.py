@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api.component import C, Component
-from ktrans.api.errors import StateError
+from ktrans.api.errors import state_is_older
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -133,13 +133,7 @@ class TableMark:
             return False
         if last.number == self.number and (not last.digest or last.digest == self.digest):
             return True
-        raise StateError(
-            f"the table has epoch {last.number} of {self.writer} already, and epoch {self.number} comes"
-            " now: the state is older than the table",
-            code="table_ahead",
-            hint="if it was restored from a backup, restore the newest one; or run once with"
-            " --new-history, and remove the rows of the epochs that are read again",
-        )
+        raise state_is_older(f"the table of {self.writer}", last.number, self.number)
 
 
 class Table(Component[C], abc.ABC):

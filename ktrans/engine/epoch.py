@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow.compute as pc
@@ -15,9 +17,11 @@ from ktrans.api import (
     FencedError,
     KtransError,
     Plan,
+    Receipt,
     RunError,
     Source,
     StageLostError,
+    StateError,
 )
 from ktrans.engine import log_events
 from ktrans.engine.decided import check_repeated, check_sinks, check_unchanged, same_source
@@ -144,8 +148,12 @@ class EpochRunner:
         if self._assembly.serial and len(epoch.tasks) > 1:
             epoch.tasks = [epoch.splits]  # planned before an enricher needed the whole epoch
         number = self._id(epoch)
-        for bound in self._assembly.all_sinks():
-            bound.sink.prepare(number)
+        try:
+            for bound in self._assembly.all_sinks():
+                bound.sink.prepare(number)
+        except StateError:
+            self._store.confirm()  # if another run has taken over, that is the cause
+            raise
         self._context.observer.epoch_planned(epoch.number, len(epoch.tasks), len(epoch.splits))
         limits = EpochLimits(self._context, epoch)
         try:
@@ -197,6 +205,7 @@ class EpochRunner:
         }
         if epoch.decided:
             check_repeated(epoch, before, self._assembly)
+            self._commit_first_staged(epoch, before)
         epoch.ledger = ledger.to_json()
         epoch.updates = {
             name: update for result in results for name, update in result.state_updates.items()
@@ -208,6 +217,16 @@ class EpochRunner:
         }
         if self._context.expectations is not None:
             epoch.extra["expect"] = self._context.expectations.with_epoch(ledger.expect)
+
+    def _commit_first_staged(self, epoch: Epoch, before: Mapping[str, Sequence[Receipt]]) -> None:
+        """Commit what a decided epoch had staged at sinks that do not recognise the same rows again."""
+        self._store.confirm()
+        for bound in self._assembly.all_sinks():
+            receipts = before.get(bound.entry.id)
+            if receipts and not bound.sink.recognises:
+                with contextlib.suppress(StageLostError):
+                    bound.sink.commit(self._id(epoch), receipts)
+                    epoch.receipts[bound.entry.id] = list(receipts)
 
     def _drop_allowed(self, epoch: Epoch, ledger: Ledger) -> set[str]:
         """Return the sinks of violations whose rule keeps its limit: what was staged is not published."""
@@ -263,7 +282,7 @@ class EpochRunner:
 
     def _id(self, epoch: Epoch) -> EpochId:
         name = self._pipeline.name
-        return EpochId(name, epoch.number, self._store.history(name))
+        return EpochId(name, epoch.number, self._store.history(name), decided=epoch.decided)
 
     def _sink_types(self) -> dict[str, str]:
         return {b.entry.id: b.entry.config.type for b in self._assembly.all_sinks()}

@@ -23,6 +23,7 @@ from ktrans.api import (
     Writer,
 )
 from ktrans.api.component import C
+from ktrans.api.errors import state_is_older
 from ktrans.kit.bucket_stage import BucketStage, bucket_of
 from ktrans.kit.columns import option
 from ktrans.kit.files.path_template import slug
@@ -152,7 +153,17 @@ class BufferedSink(Sink[C]):
         self.stage.check()
 
     def prepare(self, epoch: EpochId) -> None:
-        """Remove files of attempts at this epoch and at earlier ones."""
+        """Remove files of attempts at this epoch and at earlier ones.
+
+        Raises:
+            StateError: the epoch was never decided, and yet it was delivered, or a later one.
+        """
+        self._remove_until(epoch)
+        last = self._last_delivered(epoch)
+        if last >= epoch.number and not epoch.decided:
+            raise state_is_older(f"sink {self.context.name}", last, epoch.number)
+
+    def _remove_until(self, epoch: EpochId) -> None:
         stages = [self.stage, FolderStage(self.folder)] if self._bucket else [self.stage]
         for stage in stages:
             for name in stage.listed():
@@ -174,7 +185,7 @@ class BufferedSink(Sink[C]):
             StageLostError: a file has disappeared without having been delivered.
         """
         staged = [receipt for receipt in receipts if receipt.data["file"]]
-        if staged and not self._settled(epoch):
+        if staged and self._last_delivered(epoch) < epoch.number:
             names = self.stage.listed()
             waiting = [receipt for receipt in staged if _done(receipt) not in names]
             for receipt in waiting:
@@ -185,17 +196,21 @@ class BufferedSink(Sink[C]):
             for receipt in waiting:
                 self._deliver(epoch, receipt)
             self.stage.keep(_note(epoch), str(epoch.number).encode())
-        self.prepare(epoch)
+        self._remove_until(epoch)
 
     def _deliver(self, epoch: EpochId, receipt: Receipt) -> None:
         file, parts = _place(receipt)
-        here = f"{self.context.pipeline}/{self.context.name}"
-        mark, origin = f"{here}/{file.partition('.')[0]}", f"{here}/{epoch.history}"
+        mark = f"{self.context.pipeline}/{self.context.name}/{file.partition('.')[0]}"
         with self.stage.fetch(file, parts) as path:
             with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
                 schema = reader.schema  # as it was staged, whatever the pipeline says now
+            origin = self.origin(epoch)
             self.deliver(Delivery(mark, origin, epoch.number, receipt.rows, schema, path))
         self.stage.keep(_done(receipt), b"")
+
+    def origin(self, epoch: EpochId) -> str:
+        """Return the origin of deliveries of an epoch, see `Delivery`."""
+        return f"{self.context.pipeline}/{self.context.name}/{epoch.history}"
 
     def outputs(self) -> tuple[str, ...]:
         """Return the destination's names, for receipts."""
@@ -207,9 +222,9 @@ class BufferedSink(Sink[C]):
         if made is not None:
             made.close()
 
-    def _settled(self, epoch: EpochId) -> bool:
-        """Return whether this epoch was delivered completely."""
-        return int(self.stage.read(_note(epoch)) or 0) >= epoch.number
+    def _last_delivered(self, epoch: EpochId) -> int:
+        """Return the number of the last epoch of a history that was delivered completely, or 0."""
+        return int(self.stage.read(_note(epoch)) or 0)
 
 
 def _note(epoch: EpochId) -> str:

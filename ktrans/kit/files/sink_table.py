@@ -26,6 +26,7 @@ from ktrans.api import (
     Receipt,
     StateError,
 )
+from ktrans.api.errors import state_is_older
 from ktrans.api.table import Table, TableFile, TableLayout, TableMark, TablePart, TableStore
 from ktrans.kit.files.path_template import RESERVED, Key, PathTemplate, Slot
 
@@ -128,12 +129,14 @@ class SinkTable:
         """Check it before the first epoch, so that nothing is read in vain.
 
         Raises:
-            StateError: the table has that epoch already.
+            StateError: the table has a later epoch, or this one, which was never decided.
         """
         if not self._checked and not self._context.ephemeral:
             self.check()
-            mark = self._mark(epoch, "none of it")
-            mark.is_done(self.table.last(self._store(), mark))
+            mark = self._mark(epoch, "")
+            last = self.table.last(self._store(), mark)
+            if last is not None and last.number >= mark.number + epoch.decided:
+                raise state_is_older(f"the table of {mark.writer}", last.number, mark.number)
         self._checked = True
 
     def commit(

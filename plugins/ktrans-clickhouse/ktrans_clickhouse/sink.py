@@ -181,8 +181,9 @@ class ClickhouseSink(TableSink[ClickhouseSinkConfig]):
             "min_insert_block_size_rows": BLOCK_ROWS,
             "min_insert_block_size_bytes": 256 << 20,
         }
-        # Without a token of its own, an insert with the rows of another one would count as repeated.
-        ours = "" if self.config.deduplicate else f"/{secrets.token_hex(8)}"
+        # Without a token of its own, an insert with the rows of another one would count as repeated. The
+        # number of rows tells apart what a state that was restored from a backup sends under a mark again.
+        ours = f"/{delivery.rows}" if self.config.deduplicate else f"/{secrets.token_hex(8)}"
         settings["insert_deduplication_token"] = f"{delivery.mark}{ours}"
         with self._connected() as client:
             if "deduplicate_insert" in client.server_settings:  # replaces insert_deduplicate

@@ -6,7 +6,15 @@ import pyarrow as pa
 import pytest
 from ktrans_clickhouse.config import ClickhouseSinkConfig
 
-from ktrans.api import AccessError, ConfigError, EpochId, RunError, TaskId, UnavailableError
+from ktrans.api import (
+    AccessError,
+    ConfigError,
+    Context,
+    EpochId,
+    RunError,
+    TaskId,
+    UnavailableError,
+)
 from ktrans.kit.flow import FLOW_SCHEMA
 from ktrans.kit.rows.refuse import encode_rows
 from ktrans.testing.hostile import hostile_rows
@@ -236,6 +244,15 @@ def test_equal_rows_of_two_tasks_are_all_there(database, context, deduplicate):
     send(sink, flow())
     send(sink, flow(), epoch=2)
     assert database.query("SELECT toInt32(count()) FROM flows") == [(2,)]
+
+
+def test_other_rows_under_the_mark_of_an_earlier_task_are_not_left_out(database, tmp_path):
+    """All of the machine was restored from a backup, and the table was not."""
+    for folder, rows in (("a", 1), ("b", 2)):
+        context = Context("flows", "table", tmp_path / folder)
+        sink = database.sink(FLOW_SCHEMA, context, create_table=True)
+        send(sink, flows("bytes", range(rows)))
+    assert database.query("SELECT toInt32(count()) FROM flows") == [(3,)]
 
 
 def test_without_deduplication_a_repeated_insert_adds_rows_again(database, context, proxy):

@@ -23,6 +23,8 @@ class BigQuerySink(Sink[BigQuerySinkConfig]):
     one step, and twice is harmless. BigQuery drops streams that are never committed.
     """
 
+    recognises = False  # another attempt has other streams
+
     _table: Table
     _schema: pa.Schema
 

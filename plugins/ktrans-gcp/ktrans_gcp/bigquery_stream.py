@@ -7,6 +7,7 @@ ALREADY_EXISTS; a request of which rows are refused appends none of them, and na
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ from ktrans_gcp.errors import google_errors
 from ktrans_gcp.google_auth import credentials
 
 _CALL_SECS = 60.0
+_FLOW_SECS = 240.0
+"""How long a call with many requests lasts at most; it is renewed after half of it, so that each answer is
+waited for at least as long."""
 _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _ALREADY_EXISTS = 6
 _DETAIL_CHARS = 400
@@ -190,6 +194,8 @@ class PendingStream:
         """
         from google.api_core import exceptions as api
 
+        if self._flow is not None and self._flow.is_old():
+            self.close()
         if self._flow is None:
             self._flow = _Flow(self._caller.client, self.name, self._schema)
         try:
@@ -214,6 +220,10 @@ class _Flow:
         self._schema = schema
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._answers: Any = None
+        self._began = time.monotonic()
+
+    def is_old(self) -> bool:
+        return time.monotonic() - self._began > _FLOW_SECS / 2
 
     def ask(self, data: bytes, offset: int) -> Any:
         from google.api_core import exceptions as api
@@ -233,7 +243,7 @@ class _Flow:
             self._answers = self._client.append_rows(
                 iter(self._requests.get, None),
                 retry=None,
-                timeout=None,
+                timeout=_FLOW_SECS,
                 metadata=(("x-goog-request-params", f"write_stream={self._stream}"),),
             )
         answer = next(self._answers, None)

@@ -6,6 +6,7 @@ Arrow, and shows only what was committed. Faults are scripted by the name of a c
 
 import json
 import threading
+import time
 import uuid
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +49,7 @@ class BigQueryStub:
     tables: resources by path.
     streams: by name.
     faults: for the name of a call, what happens to the next ones: a status to answer with, "lose"
-        to do it and lose the answer, None for nothing.
+        to do it and lose the answer, "hang" to answer never, None for nothing.
     calls: how often each call came.
     refuse: rows whose text column `account` or `account_id` is this are refused.
     """
@@ -177,6 +178,10 @@ class BigQueryStub:
             fault = self._fault("AppendRows")
             if isinstance(fault, grpc.StatusCode):
                 context.abort(fault, "scripted")
+            if fault == "hang":
+                while context.is_active():
+                    time.sleep(0.01)
+                return
             if name is None:
                 name = request.write_stream
                 assert f"write_stream={name}" in places, places

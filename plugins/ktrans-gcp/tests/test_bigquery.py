@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import grpc
 import pyarrow as pa
 import pytest
+from ktrans_gcp import bigquery_stream
 from ktrans_gcp.bigquery_sink import BigQuerySink
 from ruamel.yaml import YAML
 
@@ -26,10 +28,13 @@ from ktrans.api import (
 )
 from ktrans.kit.flow import FLOW_SCHEMA
 from ktrans.registry.catalogue import Catalogue
+from ktrans.state.epoch_store import EpochStore
 from ktrans.testing.contracts import SinkCase, SinkContract
 from ktrans.testing.contracts.sinks import EPOCH, FIRST, SCHEMA, SECOND, batches, numbers, run
 from ktrans.testing.hostile import hostile_rows
+from ktrans.testing.world import Crash
 from tests.killed_tables import KilledTable
+from tests.unit.engine.log_site import Site
 
 _spec = importlib.util.spec_from_file_location(
     "bigquery_stub", Path(__file__).with_name("bigquery_stub.py")
@@ -231,6 +236,15 @@ def test_what_is_aborted_is_never_seen(stub, build):
     assert shown(stub) == numbers(SECOND)
 
 
+def test_a_server_that_does_not_answer_is_not_waited_for_forever(stub, build, monkeypatch):
+    monkeypatch.setattr(bigquery_stream, "_FLOW_SECS", 0.5)
+    sink = build(request_size=1000)
+    stub.faults["AppendRows"] = [None, "hang", None, "hang"]
+    sink.commit(EPOCH, stage(sink, FIRST))
+    assert stub.faults["AppendRows"] == []
+    assert shown(stub) == numbers(FIRST)
+
+
 def test_a_server_that_is_away_ends_the_task_as_retryable(stub, build):
     sink = build(endpoint="http://127.0.0.1:1", retry_time=0.1)
     with pytest.raises(RetryableError):
@@ -300,6 +314,34 @@ def test_the_shipped_pipeline_fills_a_table(stub, tmp_path):
     rows = json.loads(done.stdout)["ledger"]["stages"][0]["out"]["rows"]
     assert len(stub.visible(PATH)) == rows > 0
     assert stub.tables[PATH]["clustering"] == {"fields": ["account_id", "vpc_id"]}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_rows_are_there_once_though_another_sink_lost_what_it_staged(
+    stub, tmp_path, monkeypatch, gone
+):
+    site = Site(tmp_path)
+    lake, lines = site.original["sinks"]
+    columns = {"columns": ["interface_id", "src_addr"], "id": "table", "create_table": True}
+    site.original["sinks"] = [lake, {**options_of(stub), **columns}, lines]
+    site.write(site.original)
+
+    def crash(*_args):
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        if gone:  # nothing is committed there, and BigQuery drops it
+            patch.setattr(BigQuerySink, "commit", crash)
+        patch.setattr(EpochStore, "record", crash)
+        with pytest.raises(Crash):
+            site.run()
+    shutil.rmtree(tmp_path / "lake")
+    if gone:
+        stub.streams.clear()
+    assert site.run().error is None
+    assert site.rows("lake") == site.rows("lines") == site.all()
+    found = Counter((row["interface_id"], row["src_addr"]) for row in stub.visible(PATH))
+    assert found == site.all()
 
 
 @pytest.mark.slow

@@ -7,10 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
+
 from ktrans.api import ConfigError, TableFile, TableLayout
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEPS = ("year", "month", "day", "hour")
+_READABLE = set("YmdjHMS")
+"""The directives that are read back; others, such as those of ISO weeks, are not."""
+
 _LONGEST_TEXT = 16
 """Iceberg keeps so many characters of a text's bounds."""
 
@@ -18,9 +23,22 @@ Value = Callable[[Sequence[str | None]], Any]
 """Returns the value of a partition from the texts of a file's path."""
 
 
+def readable(formats: Sequence[str]) -> list[int]:
+    """Return the places of formats that can be read as one text: no directive is there twice."""
+    directives = [re.findall("%(.)", text) for text in formats]
+    told: set[str] = set()
+    found = []
+    for at in sorted(range(len(formats)), key=lambda at: -len(directives[at])):
+        own = set(directives[at])
+        if own <= _READABLE - told and len(own) == len(directives[at]):
+            told |= own
+            found.append(at)
+    return sorted(found)
+
+
 def step_of(formats: Sequence[str]) -> str | None:
     """Return the unit of time that these formats together tell; None if they tell none wholly."""
-    told = {directive for text in formats for directive in re.findall("%(.)", text)}
+    told = {found for at in readable(formats) for found in re.findall("%(.)", formats[at])}
     if "Y" not in told:
         return None
     if {"m", "d"} <= told or "j" in told:
@@ -34,6 +52,8 @@ def wanted(layout: TableLayout) -> dict[str, str]:
     for part in layout.parts:
         formats = [other.format for other in layout.parts if other.column == part.column]
         step = step_of(formats) if part.format else "identity"
+        if step == "hour" and pa.types.is_date(layout.schema.field(part.column).type):
+            step = "day"
         if step is not None:
             transforms[part.column] = step
     return transforms
@@ -63,14 +83,16 @@ def _value_of(field: Any, source: Any, layout: TableLayout) -> Value:
             code="table_partitions",
             hint="write a folder for each partition of the table, such as date={start_time:%Y-%m-%d}",
         )
-    form = "\n".join(formats)
+    used = readable(formats)
+    form = "\n".join(formats[at] for at in used)
+    unit = timedelta(days=1) if str(source.field_type) == "date" else timedelta(microseconds=1)
 
     def from_time(texts: Sequence[str | None]) -> Any:
-        found = [text for at in places if (text := texts[at]) is not None]
-        if len(found) < len(places):
+        found = [text for at in used if (text := texts[places[at]]) is not None]
+        if len(found) < len(used):
             return None
         moment = datetime.strptime("\n".join(found), form).replace(tzinfo=UTC)
-        return transform((moment - _EPOCH) // timedelta(microseconds=1))
+        return transform((moment - _EPOCH) // unit)
 
     return from_time
 

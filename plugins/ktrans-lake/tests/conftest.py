@@ -74,9 +74,9 @@ class Lake:
         return sorted(p for p in self.root.rglob("*.parquet") if "/." not in str(p))
 
 
-def stage(sink, rows, number=1, history="abc123"):
+def stage(sink, rows, number=1, history="abc123", *, decided=False):
     """Stage rows as the only task of an epoch; return the epoch and its receipts."""
-    epoch = EpochId("flows", number, history)
+    epoch = EpochId("flows", number, history, decided=decided)
     sink.prepare(epoch)
     writer = sink.writer(TaskId(epoch, 0))
     writer.write(writer.encode(rows))

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import shutil
 
 import duckdb
 import polars as pl
@@ -13,7 +14,10 @@ from pyiceberg.transforms import BucketTransform, MonthTransform
 
 from ktrans.api import ConfigError, StateError
 from ktrans.flow.schema import FLOW_SCHEMA
+from ktrans.state.epoch_store import EpochStore
 from ktrans.testing.hostile import hostile_rows
+from ktrans.testing.world import Crash
+from tests.unit.engine.log_site import Site
 
 from .conftest import NAME, Lake, stage, write
 
@@ -140,6 +144,28 @@ def test_an_hour_in_the_path_is_an_hour_of_iceberg(iceberg):
     (field,) = iceberg.table().spec().fields
     assert (field.name, str(field.transform)) == ("start_time_hour", "hour")
     assert ports(iceberg.rows()) == [1000, 1001, 1002, 1003]
+
+
+@pytest.mark.parametrize(
+    ("path", "transforms"),
+    [
+        ("out/year={start_time:%Y}/date={start_time:%Y-%m-%d}/", {"start_time": "day"}),
+        ("out/month={start_time:%Y-%m}/day={start_time:%m-%d}/", {"start_time": "month"}),
+        ("out/year={start_time:%Y}/week={start_time:%V}/", {"start_time": "year"}),
+        ("out/week={start_time:%G-W%V}/", {}),
+        ("out/date={day:%Y-%m-%d}/{day:%H}/", {"day": "day"}),
+    ],
+)
+def test_any_formats_of_times_in_a_path_make_partitions_of_iceberg(iceberg, path, transforms):
+    rows = flows(day=pa.array([NOON.date()] * 4))
+    write(iceberg.sink(rows.schema, path=path), rows)
+    table = iceberg.table()
+    fields = {
+        table.schema().find_field(f.source_id).name: str(f.transform) for f in table.spec().fields
+    }
+    assert fields == transforms
+    late = table.scan(row_filter="start_time >= '2026-05-05T00:00:00+00:00' and day = '2026-05-04'")
+    assert ports(late.to_arrow()) == [1002, 1003]
 
 
 def test_partitions_of_an_iceberg_table_that_is_there_follow_from_a_finer_path(iceberg):
@@ -304,6 +330,48 @@ def test_a_state_that_is_older_than_the_table_is_refused_before_anything_is_read
             write(sink, flows(2), number)
     write(lake.sink(FLOWS), flows(2), 3)
     assert lake.rows().num_rows == 4
+
+
+def test_an_epoch_that_was_decided_may_be_processed_again_though_the_table_has_it(lake):
+    """Another sink had lost what it staged, perhaps since another machine goes on."""
+    write(lake.sink(FLOWS), flows())
+    again = lake.sink(FLOWS)
+    again.commit(*stage(again, flows(), decided=True))
+    write(again, flows(1), 2)
+    assert lake.rows().num_rows == 5
+    with pytest.raises(StateError):
+        stage(lake.sink(FLOWS), flows(), decided=True)
+
+
+def test_a_run_goes_on_if_the_table_has_the_epoch_and_another_sink_has_lost_it(
+    tmp_path, monkeypatch
+):
+    site = Site(tmp_path)
+    lines, lake = site.original["sinks"]
+    lake.update(path="tab/", format={"type": "parquet"}, table={"type": "delta"})
+    site.original["sinks"] = [lines, lake]
+    site.write(site.original)
+
+    def record(*_args):
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochStore, "record", record)
+        with pytest.raises(Crash):
+            site.run()
+    shutil.rmtree(tmp_path / "lake")
+    assert site.run().error is None
+    assert site.rows("lake") == site.all()
+    assert DeltaTable(str(tmp_path / "tab")).to_pyarrow_table().num_rows == site.all().total()
+
+
+def test_an_older_state_is_noticed_though_the_log_has_forgotten_what_the_epoch_was(
+    delta, monkeypatch
+):
+    write(delta.sink(FLOWS), flows())
+    monkeypatch.setattr(DeltaTable, "history", lambda _table: [])
+    with pytest.raises(StateError):
+        stage(delta.sink(FLOWS), flows(2))
 
 
 def test_an_epoch_that_was_staged_for_another_table_is_refused(lake):

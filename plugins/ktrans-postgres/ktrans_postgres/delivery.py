@@ -24,6 +24,7 @@ CREATE_MARKS = (
     "CREATE TABLE IF NOT EXISTS {table} (origin text NOT NULL, epoch bigint NOT NULL, "
     "mark text NOT NULL, PRIMARY KEY (origin, epoch, mark))"
 )
+LAST_MARK = "SELECT max(epoch) FROM {marks} WHERE origin = {origin}"
 _STAGED = "ktrans_staged"
 
 # A process that was suspended and comes back must find the marks of its epoch, or those of a later one.
@@ -35,6 +36,9 @@ _TAKE = """
 _DURABLE = (
     "SET LOCAL synchronous_commit TO on"  # a recorded epoch must survive a crash of the server
 )
+_SEES_OTHERS = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+"""Whatever the default of the database: marks that others commit while this one waits must be seen."""
+
 _FORGET = "DELETE FROM {marks} WHERE origin = {origin} AND epoch < {epoch}"
 _INSERT = "INSERT INTO {table} ({names}) SELECT {values} FROM pg_temp.{staged}"
 
@@ -81,6 +85,7 @@ def _take(cursor: Any, delivery: Delivery, place: Place) -> bool:
         "epoch": delivery.epoch,
         "mark": delivery.mark,
     }
+    cursor.execute(_SEES_OTHERS)
     cursor.execute(_DURABLE)
     # One delivery of an origin after the other: marks that another one removes are still seen.
     key = lock_key(place.schema, delivery.origin)

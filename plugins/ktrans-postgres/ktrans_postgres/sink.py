@@ -9,7 +9,8 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from ktrans.api import AccessError, ConfigError, Context, Dataset, RetryableError
+from ktrans.api import AccessError, ConfigError, Context, Dataset, EpochId, RetryableError
+from ktrans.api.errors import state_is_older
 from ktrans.kit.buffered_sink import Delivery
 from ktrans.kit.rows.limits import Limit
 from ktrans.kit.table_sink import Columns, TableColumn, TableSink
@@ -22,7 +23,7 @@ from ktrans_postgres.connection import (
     not_connected,
     sink_failed,
 )
-from ktrans_postgres.delivery import CREATE_MARKS, MARKS, deliver, text
+from ktrans_postgres.delivery import CREATE_MARKS, LAST_MARK, MARKS, deliver, text
 from ktrans_postgres.sink_config import PostgresSinkConfig
 from ktrans_postgres.tables import lock_key
 
@@ -60,7 +61,7 @@ class PostgresSink(TableSink[PostgresSinkConfig]):
         super().__init__(config, context)
         self._place = Place(config, config.schema_name)
         self._table = sql.Identifier(config.schema_name, config.table)
-        self._hypertable = self._has_marks = False
+        self._hypertable = self._has_marks = self._compared = False
 
     # -- columns --------------------------------------------------------------------------------------
 
@@ -161,6 +162,31 @@ class PostgresSink(TableSink[PostgresSinkConfig]):
                 raise AccessError(f"{self.where}: this user lacks {right}", hint="grant it")
 
     # -- rows -----------------------------------------------------------------------------------------
+
+    def prepare(self, epoch: EpochId) -> None:
+        """Remove files of earlier attempts; the first time also look at the marks.
+
+        Raises:
+            StateError: the epoch was never decided, and yet there are marks of it, or of a later one.
+        """
+        super().prepare(epoch)
+        if epoch.decided or self._compared:
+            return
+        last = self.retried(lambda: self._last_mark(epoch))
+        if last >= epoch.number:
+            raise state_is_older(self.where, last, epoch.number)
+        self._compared = True
+
+    def _last_mark(self, epoch: EpochId) -> int:
+        """Return the number of the last epoch of a history that has marks, or 0."""
+        there = text("SELECT to_regclass({marks}) IS NOT NULL", marks=self._marks)
+        table = sql.Identifier(self._place.schema, MARKS)
+        last = text(LAST_MARK, marks=table, origin=self.origin(epoch))
+        with self._connected() as connection:
+            if connection.execute(there.encode()).fetchone() != (True,):
+                return 0
+            found = connection.execute(last.encode()).fetchone()
+        return int(found[0] or 0) if found else 0
 
     def deliver(self, delivery: Delivery) -> None:
         """Send the rows of one task in a transaction with its mark."""

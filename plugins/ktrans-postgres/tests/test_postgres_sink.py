@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
 
+import psycopg
 import pyarrow as pa
 import pytest
 from ktrans_postgres.sink_config import PostgresSinkConfig
+from ktrans_postgres.tables import lock_key
 
-from ktrans.api import AccessError, ConfigError, Context, EpochId, TaskId, UnavailableError
+from ktrans.api import (
+    AccessError,
+    ConfigError,
+    Context,
+    EpochId,
+    StateError,
+    TaskId,
+    UnavailableError,
+)
 from ktrans.kit.flow import FLOW_SCHEMA
 from ktrans.kit.rows.refuse import encode_rows
 from ktrans.testing.hostile import hostile_rows
@@ -230,6 +240,50 @@ def test_marks_of_earlier_epochs_go_and_a_process_that_comes_back_adds_nothing(
     assert database.query("SELECT count(*) FROM flows") == [(3,)]
     send(sink, flow(), epoch=1, history="another")
     assert database.query("SELECT count(*) FROM flows") == [(4,)]
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
+def test_a_process_that_waits_for_another_one_sees_its_marks(
+    database, tmp_path, eventually, isolation
+):
+    """The other one goes on with the next epoch, since this one was suspended."""
+    database.query(
+        f"ALTER DATABASE {database.name} SET default_transaction_isolation = '{isolation}'"
+    )
+    sink = database.sink(FLOW_SCHEMA, Context("flows", "table", tmp_path), create_table=True)
+    send(sink, flow(), history="h")
+    late = EpochId("flows", 2, "h")
+    writer = sink.writer(TaskId(late, 0))
+    writer.write(writer.encode(flow()))
+    receipt = writer.finish()
+    key = lock_key("public", sink.origin(late))
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(database.url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
+        done = pool.submit(sink.commit, late, [receipt])
+        eventually(
+            lambda: database.query(f"{waiting}'{database.name}'"), "it waits for the other one"
+        )
+        other.execute("INSERT INTO ktrans_marks VALUES (%s, 3, 'later')", (sink.origin(late),))
+        other.commit()
+        done.result(60)
+    assert database.query("SELECT count(*) FROM flows") == [(1,)]
+
+
+def test_an_epoch_of_an_older_state_is_refused_though_nothing_beside_the_table_knows(
+    database, tmp_path
+):
+    """All of the machine was restored from a backup, and the table was not."""
+    first = database.sink(FLOW_SCHEMA, Context("flows", "table", tmp_path / "a"), create_table=True)
+    for epoch in (1, 2):
+        send(first, flow(), epoch=epoch)
+    for epoch in (1, 2):
+        restored = database.sink(FLOW_SCHEMA, Context("flows", "table", tmp_path / "b"))
+        with pytest.raises(StateError, match="has epoch 2 already"):
+            send(restored, flow(), epoch=epoch)
+        restored.prepare(EpochId("flows", epoch, decided=True))
+    send(database.sink(FLOW_SCHEMA, Context("flows", "table", tmp_path / "b")), flow(), epoch=3)
+    assert database.query("SELECT count(*) FROM flows") == [(3,)]
 
 
 def test_a_server_that_restarts_amid_a_delivery_is_waited_for(

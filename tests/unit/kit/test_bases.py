@@ -18,9 +18,12 @@ from ktrans.api import (
     ComponentConfig,
     ConfigError,
     Context,
+    EpochId,
     Limits,
     Split,
     StageLostError,
+    StateError,
+    TaskId,
     TruncatedError,
 )
 from ktrans.kit import bucket_stage
@@ -311,3 +314,22 @@ def test_rows_that_were_delivered_before_a_crash_are_not_delivered_again(tmp_pat
     case.sink().commit(EPOCH, [receipt])
     assert case.rows() == numbers(FIRST)
     json.dumps(receipt.to_json())
+
+
+def test_an_epoch_that_was_delivered_is_not_taken_for_a_new_one(tmp_path):
+    """The state was restored from a backup: its next epochs have numbers that were used before."""
+    case = SqliteCase(tmp_path)
+    sink = case.sink()
+    for number in (1, 2, 3):
+        epoch = EpochId("flows", number)
+        sink.prepare(epoch)
+        sink.commit(epoch, [run(sink, TaskId(epoch, 0))])
+    rows = case.rows()
+    for number in (2, 3):
+        with pytest.raises(StateError, match="has epoch 3 already") as caught:
+            case.sink().prepare(EpochId("flows", number))
+        assert caught.value.code == "table_ahead"
+        case.sink().prepare(EpochId("flows", number, decided=True))
+        case.sink().prepare(EpochId("flows", number, "another"))
+    case.sink().prepare(EpochId("flows", 4))
+    assert case.rows() == rows
