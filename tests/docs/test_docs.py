@@ -141,7 +141,13 @@ REMOTE = {
     *("s3-to-influxdb.yaml", "s3-to-prometheus.yaml", "azure-to-kafka.yaml", "gcs-to-s3.yaml"),
     *("elasticsearch.yaml", "loki.yaml", "splunk.yaml", "datadog.yaml", "new-relic.yaml"),
     *("otlp.yaml", "clickhouse.yaml", "postgres.yaml"),
-    *("receiver.yaml", "cloudwatch-to-kinesis.yaml", "to-nats.yaml", "to-rabbitmq.yaml"),
+    *(
+        "receiver.yaml",
+        "cloudwatch-to-kinesis.yaml",
+        "to-nats.yaml",
+        "to-rabbitmq.yaml",
+        "to-bigquery.yaml",
+    ),
 }
 """They run in the integration tests, on servers or with clients."""
 

@@ -178,9 +178,9 @@ def postgres_server() -> Iterator[PostgresServer]:
     yield from _serve("postgres", PostgresServer)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prometheus_server() -> Iterator[PrometheusServer]:
-    """Prometheus that takes remote writes."""
+    """Prometheus that takes remote writes; of a module, since it takes no samples that are older."""
     yield from _serve("prometheus", PrometheusServer)
 
 

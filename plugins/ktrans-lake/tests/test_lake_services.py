@@ -20,7 +20,12 @@ PATH = "out/date={start_time:%Y-%m-%d}/"
 def rest(iceberg_server):
     """The options of a namespace of its own in the REST catalogue."""
     table = f"n{uuid.uuid4().hex}.flows"
-    return {"catalog": "rest", "uri": iceberg_server.url, "table": table, "token": "any"}
+    return {
+        "catalog": "rest",
+        "uri": iceberg_server.url,
+        "table": table,
+        "token": "token-of-the-catalogue",
+    }
 
 
 def loaded(options, **more):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 
 def told(**options):
-    return Place(PostgresStateConfig(**options)).parameters()
+    return Place(PostgresStateConfig(**options), "ktrans").parameters()
 
 
 def test_a_url_may_say_anything_that_libpq_takes():
@@ -42,5 +42,5 @@ def test_what_does_not_fit_is_refused(options, what):
 
 def test_the_place_is_named_without_secrets():
     config = PostgresStateConfig(url="postgresql://u@a,b/state", password="p@ss")
-    assert Place(config).where == "postgresql://a,b/state (schema ktrans)"
+    assert Place(config, config.schema_name).where == "postgresql://a,b/state (schema ktrans)"
     assert "p@ss" not in repr(config)

@@ -16,6 +16,7 @@ from ktrans.api import EpochId, TaskId
 from ktrans.kit.files.durable import sync_folder
 from ktrans.kit.files.staging import os_errors
 from ktrans.kit.http.answers import Fault
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 Faults = Mapping[int, Fault]
 """Why rows of a request were refused, by number."""
@@ -75,7 +76,7 @@ def _read(path: Path) -> dict[str, Faults]:
     for line in lines:
         try:
             digest, faults = msgspec.json.decode(line, type=tuple[str, list[tuple[int, str, str]]])
-        except msgspec.DecodeError:
+        except UNREADABLE_JSON:
             continue  # the process died while it wrote this line
         known[digest] = {number: Fault(reason, detail) for number, reason, detail in faults}
     return known
