@@ -16,6 +16,7 @@ from ktrans.enrichers.threats.entries import FOREVER, Published, micros
 from ktrans.enrichers.threats.options import ThreatList
 from ktrans.enrichers.threats.stix import is_stix, read_stix
 from ktrans.enrichers.threats.text_lists import Columns, rows_of
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _MISP_TYPES = {
     *("ip-src", "ip-dst", "ip-src|port", "ip-dst|port"),
@@ -55,7 +56,7 @@ def read_json(text: str, options: ThreatList) -> Published:
 def _document(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except UNREADABLE_JSON:
         decoder = msgspec.json.Decoder()
         return decoder.decode_lines(text)
 

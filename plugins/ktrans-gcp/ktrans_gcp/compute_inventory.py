@@ -16,6 +16,7 @@ from ktrans.api import Context
 from ktrans.kit.inventory.files import SnapshotReader
 from ktrans.kit.inventory.records import Holder, Snapshot
 from ktrans.kit.retry import Retry, interruptible_sleep, may_pass, with_retries
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
 from ktrans_gcp.errors import google_errors
 from ktrans_gcp.google_auth import GoogleConfig, credentials
 
@@ -88,7 +89,7 @@ def exported(data: bytes) -> list[Interface] | None:
         return None
     try:
         document = msgspec.json.decode(data)
-    except msgspec.DecodeError:
+    except UNREADABLE_JSON:
         document = msgspec.json.Decoder().decode_lines(data)
     if isinstance(document, dict):
         if "taken" in document:
