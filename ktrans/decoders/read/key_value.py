@@ -84,8 +84,9 @@ class KeyValueParser:
         left_out = self._left_out(data, starts, ends)
         bad = np.zeros(len(starts), dtype=bool)
         for line, _ in not_utf8(data, starts, ends):
-            bad[line] = True
-            faults.add(line, "bad_record", "not UTF-8")
+            if not left_out[line]:
+                bad[line] = True
+                faults.add(line, "bad_record", "not UTF-8")
         tokens, odd = self._tokens(np.frombuffer(data, np.uint8), starts, ends)
         paired = np.zeros(len(starts), dtype=bool)
         paired[tokens.lines[tokens.cuts < tokens.ends]] = True

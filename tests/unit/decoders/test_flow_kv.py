@@ -1,7 +1,7 @@
 """Key=value lines by a mapping: quotes, prefixes, words without a key, bad lines, any block size."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ktrans.api import BytesPayload, Limits, RejectError, Split, TruncatedError
@@ -119,6 +119,7 @@ def test_what_was_written_is_read(rows):
 
 @settings(max_examples=examples(60), deadline=None)
 @given(data=st.text(st.sampled_from('ab= "\\#\n\r\t;ö'), max_size=60).map(str.encode) | st.binary())
+@example(data=b"#\x80")
 def test_whatever_the_text_every_line_is_a_row_a_reject_or_skipped(data):
     config = FlowKvDecoderConfig(fields={"src_addr": "a"}, comments=("#",))
     decoder = FlowKvDecoder(config)
