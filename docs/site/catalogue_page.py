@@ -33,7 +33,7 @@ def _page(catalogue: Catalogue) -> Iterator[str]:
     yield ""
     yield "**Delivery** is what a sink promises across crashes; how it does so, and the tests that prove it, are"
     yield "in [delivery guarantees](guarantees.md). **Stability**: options of `stable` components change with a note"
-    yield "in the changelog and a minor version; those of `beta` ones may change in any version before 1.0. `experimental` ones have known defects."
+    yield "in the changelog and a minor version; those of `beta` ones may change in any version before 1.0."
     assert set(_TITLES) == set(KINDS)
     for kind, title in _TITLES.items():
         yield ""

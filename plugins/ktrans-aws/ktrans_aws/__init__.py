@@ -36,8 +36,7 @@ def ktrans_components() -> list[Spec]:
             type="cloudwatch_logs",
             build="ktrans_aws.logs_source:CloudwatchLogsSource",
             config="ktrans_aws.logs_config:CloudwatchLogsSourceConfig",
-            summary="Events of log groups of CloudWatch Logs",
-            stability="experimental",
+            summary="Events of log groups of CloudWatch Logs, each once",
         ),
         Spec(
             kind="enricher",

@@ -24,11 +24,13 @@ class GroupState:
         at: all events before this time were looked at in this round, in milliseconds since 1970.
         created: when the group was created.
         known: keys of splits within the look-back, and the time of the last event of each.
+        forgotten: what was read before this time is not remembered, so no look begins earlier.
     """
 
     at: int
     created: int
     known: dict[str, int] = field(default_factory=dict)
+    forgotten: int = 0
 
 
 @dataclass(slots=True)
@@ -63,15 +65,15 @@ class Position:
         if value is None:
             return cls(start)
         groups = {
-            name: GroupState(at, created, dict(known))
-            for name, (at, created, known) in value["groups"].items()
+            name: GroupState(at, created, dict(known), forgotten)
+            for name, (at, created, known, forgotten) in value["groups"].items()
         }
         return cls(value["start"], value["end"], groups, Pending.of(value))
 
     def to_json(self, pending: Mapping[str, Any]) -> dict[str, Any]:
         """Return the position as JSON for the state store, with what is kept of the plan."""
         groups = {
-            name: [state.at, state.created, state.known]
+            name: [state.at, state.created, state.known, state.forgotten]
             for name, state in sorted(self.groups.items())
         }
         return {"start": self.start, "end": self.end, "groups": groups, **pending}

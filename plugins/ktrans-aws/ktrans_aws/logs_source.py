@@ -139,7 +139,8 @@ class CloudwatchLogsSource(Source[CloudwatchLogsSourceConfig]):
                 state.created = group.created
             elif group.kept_ms is not None and state.at < end - group.kept_ms:
                 self._lost(f"the retention of the log group {name} has removed events unread")
-            state.at = max(state.at - int(self.config.lookback * 1000), oldest)
+            begin = state.at - int(self.config.lookback * 1000)
+            state.at = max(begin, oldest, state.forgotten)
 
     def _recall(self, here: Position, unread: Sequence[Split], memory: Memory) -> None:
         """Load the digests of what was read within the look-back, and of what is read again."""
@@ -195,6 +196,7 @@ class CloudwatchLogsSource(Source[CloudwatchLogsSourceConfig]):
             for key in old:
                 del state.known[key]
             forgotten += old
+            state.forgotten = max(state.forgotten, needed)
         return forgotten
 
     def _worth_recording(self, here: Position, before: int, position: Any) -> bool:

@@ -120,9 +120,6 @@ def test_lines_become_rows_and_late_ones_too(groups, tmp_path):
 
 @pytest.mark.service("s3")
 @pytest.mark.slow
-@pytest.mark.xfail(
-    reason="where runs are fast, later events are sometimes not read; see the README"
-)
 def test_kills_of_runs_while_events_come(groups, tmp_path):
     """Twenty of them; every event becomes a row once, also those that come late."""
     groups.create("a", "s")
@@ -285,6 +282,24 @@ def test_what_was_quarantined_is_planned_again_and_nothing_else(stub, clock):
         clock.advance(minutes=2)
         reader.restart()
         assert reader.read() == ([], [])
+
+
+def test_a_longer_lookback_reads_nothing_twice(stub, clock):
+    """The ids of what came before the shorter one are forgotten."""
+    reader = Reader(stub, lookback="5m")
+    stub.put("vpc/a", "one")
+    assert reader.read()[0] == ["one"]
+    for minute in range(2, 30, 9):
+        clock.advance(minutes=9)
+        stub.put("vpc/a", f"now {minute}")
+        assert reader.read()[0] == [f"now {minute}"]
+    reader.options["lookback"] = "1h"
+    reader.restart()
+    assert reader.read() == ([], [])
+    clock.advance(minutes=40)
+    stub.put("vpc/a", "late", ago=2000)
+    reader.restart()
+    assert reader.read() == (["late"], [])
 
 
 def test_a_stop_does_not_wait_until_events_are_found(stub, clock):
