@@ -73,7 +73,11 @@ class CloudwatchLogsSource(Source[CloudwatchLogsSourceConfig]):
         tried = [split for split in again if split.key not in budget.skip]
         before = here.end
         found: list[tuple[Split, bytes]] = []
-        if not here.complete or self._begin_round(here):
+        if not here.complete:
+            self._recall(here, again, memory)
+            found = self._gather(here, budget, len(tried))
+        # No epoch records the end of a round in which nothing is left: the next one begins at once.
+        if here.complete and not (found or tried) and self._begin_round(here):
             self._recall(here, again, memory)
             found = self._gather(here, budget, len(tried))
         self._kept = {split.key: data for split, data in found}

@@ -219,6 +219,26 @@ def test_pages_and_events_of_one_time_in_small_epochs(stub, events):
     assert reader.read() == ([], [])
 
 
+@pytest.mark.parametrize("restart", [True, False])
+def test_events_after_a_round_that_ended_amid_a_group_are_read(stub, clock, restart):
+    """The part of the round that was left has no events, so no epoch records that it is over."""
+    reader = Reader(stub, read_ahead=1 << 16)
+    messages = [f"{n} {'x' * 20_000}" for n in range(4)]
+    stub.put("vpc/a", *messages)
+    clock.advance(10)
+    reader.record(reader.plan())
+    clock.advance(minutes=2)
+    stub.put("vpc/a", "later")
+    if restart:
+        reader.restart()
+    for _ in range(3):
+        lines, _ = reader.read()
+        if lines:
+            break
+        clock.advance(minutes=2)
+    assert lines[-1:] == ["later"]
+
+
 def test_a_backlog_is_not_looked_at_twice(stub, clock):
     """Only a new round begins with the look-back."""
     reader = Reader(stub, read_ahead=1 << 16, lookback="20m")
