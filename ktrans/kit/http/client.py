@@ -21,7 +21,7 @@ from ktrans.api import (
     UnavailableError,
 )
 from ktrans.kit.http.answers import Answer, Refusal, error_of
-from ktrans.kit.http.options import HttpConfig, HttpLoginConfig, OAuth2
+from ktrans.kit.http.options import ConnectionConfig, HttpConfig, LoginConfig, OAuth2
 
 if TYPE_CHECKING:
     import urllib3
@@ -48,7 +48,7 @@ class HttpClient:
     """
 
     def __init__(
-        self, config: HttpConfig, context: Context, authorize: Authorize | None = None
+        self, config: ConnectionConfig, context: Context, authorize: Authorize | None = None
     ) -> None:
         self._config = config
         self._context = context
@@ -99,7 +99,7 @@ class HttpClient:
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
     ) -> Answer:
         given = {**(headers or {}), **self._headers, **self._by_options(), **self._authorize()}
-        if body and self._config.gzip:
+        if body and isinstance(self._config, HttpConfig) and self._config.gzip:
             body = igzip.compress(body, compresslevel=_GZIP_LEVEL)
             given["Content-Encoding"] = "gzip"
         return self.plain(method, url, body, given)
@@ -190,9 +190,9 @@ class HttpClient:
             context.verify_mode = ssl.CERT_NONE
         return context
 
-    def _login(self, config: HttpConfig) -> Authorize:
+    def _login(self, config: ConnectionConfig) -> Authorize:
         headers: dict[str, str] = {}
-        if isinstance(config, HttpLoginConfig):
+        if isinstance(config, LoginConfig):
             if config.oauth2 is not None:
                 self._tokens = _Tokens(self, config.oauth2, self._context)
                 return self._tokens.headers

@@ -11,8 +11,10 @@ from ktrans.api import ComponentConfig
 from ktrans.kit.units import Duration, Size
 
 
-def http_url(value: str, *, query: bool = False) -> str:
+def http_url(value: str, *, query: bool = False, no_query: str = "the URL has no query") -> str:
     """Check a URL; return it without a slash at the end, or as it is if it may have a query.
+
+    `no_query` is the message about a query that may not be there.
 
     Raises:
         ValueError: it is no URL of HTTP, or it has credentials or a query that may not be there.
@@ -23,14 +25,14 @@ def http_url(value: str, *, query: bool = False) -> str:
     if parts.username is not None or parts.password is not None:
         raise ValueError("put user and password into their options, not into the URL")
     if parts.fragment or (parts.query and not query):
-        raise ValueError("the URL has no part after `#`" if query else "the URL has no query")
+        raise ValueError("the URL has no part after `#`" if query else no_query)
     if parts.port == 0:
         raise ValueError("a port is a number from 1 to 65535")
     return value if query else value.rstrip("/")
 
 
-class HttpConfig(ComponentConfig):
-    """Options of the connection and of requests."""
+class ConnectionConfig(ComponentConfig):
+    """Options of the connection and of requests, but for their compression."""
 
     headers: dict[str, SecretStr] = Field(
         default_factory=dict,
@@ -51,7 +53,6 @@ class HttpConfig(ComponentConfig):
     client_key: str | None = Field(
         None, description="The key of that certificate (PEM).", examples=["/etc/ktrans/client.key"]
     )
-    gzip: bool = Field(True, description="Compress requests with gzip.", examples=[True])
     batch_rows: int = Field(
         5000, ge=1, le=1_000_000, description="Maximum rows of a request.", examples=[1000]
     )
@@ -113,7 +114,13 @@ class OAuth2(BaseModel):
         return http_url(value, query=True)
 
 
-class HttpLoginConfig(HttpConfig):
+class HttpConfig(ConnectionConfig):
+    """Options of the connection and of requests, which may be compressed with gzip."""
+
+    gzip: bool = Field(True, description="Compress requests with gzip.", examples=[True])
+
+
+class LoginConfig(ConnectionConfig):
     """Options of authentication too: user and password, a bearer token, or OAuth 2.0."""
 
     user: str | None = Field(
@@ -147,3 +154,7 @@ class HttpLoginConfig(HttpConfig):
         if sum(way is not None for way in ways) > 1:
             raise ValueError("take one of `user`, `token` and `oauth2`")
         return self
+
+
+class HttpLoginConfig(LoginConfig, HttpConfig):
+    """Options of the connection, of authentication and of compression."""

@@ -42,12 +42,12 @@ from ktrans.kit.errors import as_unavailable
 from ktrans.kit.http.answers import ACCEPTED, Answer, Outcome, error_of
 from ktrans.kit.http.batches import Batcher, text_of, with_texts
 from ktrans.kit.http.client import HttpClient
-from ktrans.kit.http.options import HttpConfig
+from ktrans.kit.http.options import ConnectionConfig
 from ktrans.kit.http.sender import Sender
 from ktrans.kit.rows.json import check_json
 from ktrans.kit.rows.pieces import Piece, texts_of
 
-H = TypeVar("H", bound=HttpConfig)
+H = TypeVar("H", bound=ConnectionConfig)
 
 
 class HttpSink(Sink[H]):

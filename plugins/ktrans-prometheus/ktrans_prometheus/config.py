@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
-from ktrans.kit.http.options import HttpLoginConfig, http_url
+from ktrans.kit.http.options import LoginConfig, http_url
 
 METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-class PrometheusSinkConfig(HttpLoginConfig, type="prometheus"):
+class PrometheusSinkConfig(LoginConfig, type="prometheus"):
     """Options of the `prometheus` sink."""
-
-    gzip: ClassVar[bool] = False  # type: ignore[misc]  # the protocol has a compression of its own
 
     url: str = Field(
         description="Where remote writes go, with the path.",

@@ -8,7 +8,7 @@ TimeSeries of its own here, so that the bytes of a row stand by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,18 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import RowsError
+from ktrans.kit.rows import binary, protobuf
 
 NAME_LABEL = "__name__"
-_compute: Any = pc
-_TIMESERIES, _LABEL, _SAMPLE, _FIRST, _SECOND = b"\x0a", b"\x0a", b"\x12", b"\x0a", b"\x12"
-_SAMPLE_BYTES = 18
-"""Tag and length, tag and double, tag and a time of six bytes."""
-_TIME_BYTES = 6
 _EARLIEST_MS, _LATEST_MS = 1 << 35, 1 << 42
-"""Times between them, in milliseconds, are varints of six bytes: February 1971 to May 2109."""
-_US_PER_MS = 1000
-_PAYLOAD_BITS = 7
-_ONE_BYTE = 1 << _PAYLOAD_BITS
+"""Times that are taken, in milliseconds: February 1971 to May 2109."""
+_US_PER_MS, _US_PER_SEC = 1000, 1_000_000
 
 
 def times_in_ms(column: pa.Array) -> np.ndarray:
@@ -79,29 +73,29 @@ def encode_rows(
         constant: labels that all samples have.
 
     Returns:
-        large_binary, shape (rows,), without nulls.
+        binary, shape (rows,), without nulls.
     """
-    columns = {name: _label(name, batch.column(column)) for name, column in labels.items()}
-    columns |= {name: _constant(name, value) for name, value in constant.items()}
-    samples = []
+    stamps = protobuf.varint(2, pa.array(times))
+    parts: dict[str, pa.Array | bytes] = {
+        name: _labels(name, batch.column(column)) for name, column in labels.items()
+    }
+    parts |= {name: _label(name, value) for name, value in constant.items()}
+    series = []
     for metric, column in metrics.items():
-        named = {**columns, NAME_LABEL: _constant(NAME_LABEL, metric)}
-        parts = [named[name] for name in sorted(named, key=str.encode)]
-        series = _joined([*parts, _samples(batch.column(column), times)], batch.num_rows)
-        samples.append(_framed(series))
-    found = _compute.fill_null(samples[0], b"")
-    for more in samples[1:]:
-        found = _joined([found, _compute.fill_null(more, b"")], batch.num_rows)
-    return found
+        named = {**parts, NAME_LABEL: _label(NAME_LABEL, metric)}
+        ordered = [named[name] for name in sorted(named, key=str.encode)]
+        sample = _samples(batch.column(column), stamps)
+        joined = binary.joined([*ordered, sample], batch.num_rows)
+        series.append(protobuf.delimited(1, joined))
+    return protobuf.message(series, batch.num_rows)
 
 
-def _label(name: str, column: pa.Array) -> pa.Array:
+def _labels(name: str, column: pa.Array) -> pa.Array:
     """Return the Label of each row; empty where it has none."""
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    values = [_label_text(value) for value in column.dictionary.to_pylist()]
-    coded = pa.array([_constant(name, value).as_py() for value in values], pa.large_binary())
-    return _compute.fill_null(coded.take(column.indices), b"")
+    values = [_label(name, _label_text(value)) for value in column.dictionary.to_pylist()]
+    return pa.array(values, pa.binary()).take(column.indices).fill_null(b"")
 
 
 def _label_text(value: Any) -> str:
@@ -111,58 +105,21 @@ def _label_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _constant(name: str, value: str) -> pa.Scalar:
+def _label(name: str, value: str) -> bytes:
     """Return a Label; empty if the value is."""
-    text = value.encode()
-    key = name.encode()
-    inner = _FIRST + _varint(len(key)) + key + _SECOND + _varint(len(text)) + text
-    return pa.scalar(_LABEL + _varint(len(inner)) + inner if text else b"", pa.large_binary())
+    pair = ((1, name.encode()), (2, value.encode()))
+    inner = b"".join(protobuf.field_bytes(field, text) for field, text in pair)
+    return protobuf.field_bytes(1, inner) if value else b""
 
 
-def _samples(column: pa.Array, times: np.ndarray) -> pa.Array:
-    """Return the Sample of each row; null where the column is.
+def _samples(column: pa.Array, stamps: pa.Array) -> pa.Array:
+    """Return the Sample of each row, with its encoded time; null where the column is.
 
     Times become seconds since 1970, as metrics have it; true is 1.
     """
-    there = np.asarray(column.is_valid())
     if pa.types.is_timestamp(column.type):
         micros = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
-        values = np.asarray(micros.fill_null(0)).astype(np.float64) / (_US_PER_MS * 1000)
+        values = pc.divide(micros.cast(pa.float64(), safe=False), _US_PER_SEC)
     else:
-        values = np.asarray(column.cast(pa.float64(), safe=False).fill_null(0))
-    data = np.empty((len(times), _SAMPLE_BYTES), np.uint8)
-    data[:, 0], data[:, 1], data[:, 2] = _SAMPLE[0], _SAMPLE_BYTES - 2, 0x09
-    data[:, 3:11] = values.astype("<f8").view(np.uint8).reshape(-1, 8)
-    data[:, 11] = 0x10
-    for place in range(_TIME_BYTES):
-        byte = (times >> (_PAYLOAD_BITS * place)) & (_ONE_BYTE - 1)
-        data[:, 12 + place] = byte | (_ONE_BYTE if place < _TIME_BYTES - 1 else 0)
-    fixed = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(_SAMPLE_BYTES), len(times), [None, pa.py_buffer(data)]
-    )
-    encoded = fixed.cast(pa.large_binary())
-    return encoded if there.all() else _compute.if_else(pa.array(there), encoded, None)
-
-
-def _framed(series: pa.Array) -> pa.Array:
-    """Put tag and length before each TimeSeries."""
-    sizes = np.asarray(_compute.fill_null(_compute.binary_length(series), 0)).astype(np.int64)
-    distinct, codes = np.unique(sizes, return_inverse=True)
-    heads = pa.array([_TIMESERIES + _varint(int(size)) for size in distinct], pa.large_binary())
-    return _joined([heads.take(pa.array(codes)), series], len(series))
-
-
-def _joined(parts: Sequence[pa.Array | pa.Scalar], rows: int) -> pa.Array:
-    """Join bytes element by element; null where one of them is."""
-    if all(isinstance(part, pa.Scalar) for part in parts):
-        parts = [pa.repeat(parts[0], rows), *parts[1:]]
-    return _compute.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
-
-
-def _varint(number: int) -> bytes:
-    """Encode a length as protobuf does."""
-    data = bytearray()
-    while number >= _ONE_BYTE:
-        data.append(number & (_ONE_BYTE - 1) | _ONE_BYTE)
-        number >>= _PAYLOAD_BITS
-    return bytes([*data, number])
+        values = column.cast(pa.float64(), safe=False)
+    return protobuf.delimited(2, binary.concat(protobuf.fixed64(1, values), stamps))

@@ -28,7 +28,6 @@ from ktrans.kit.http.answers import ACCEPTED, Answer, Fault, Outcome, as_error
 from ktrans.kit.http.batches import rows_of, text_of, with_texts
 from ktrans.kit.http.sender import Sender
 from ktrans.kit.http.sink import HttpSink
-from ktrans.kit.rows.pieces import Piece
 from ktrans.kit.series import LABELS, Hashes, SeriesBudget, check_estimate, hash_series
 from ktrans_prometheus.answers import error_of_write
 from ktrans_prometheus.config import PrometheusSinkConfig
@@ -95,10 +94,6 @@ class PrometheusSink(HttpSink[PrometheusSinkConfig]):
         """Return the headers of the protocol."""
         del body
         return {"Content-Encoding": "snappy", "X-Prometheus-Remote-Write-Version": "0.1.0"}
-
-    def pieces(self, batch: pa.RecordBatch) -> list[Piece]:
-        """Not used: samples are no texts."""
-        raise NotImplementedError
 
     def body(self, batch: pa.Table) -> bytes:
         """Return a compressed WriteRequest."""
