@@ -19,7 +19,8 @@ from ktrans.api import (
 from ktrans.kit import log_events
 from ktrans.kit.listen import parse_address
 from ktrans.kit.spool.payload import SegmentPayload, spool_folder
-from ktrans.kit.spool.recorded import to_remember, unrecorded
+from ktrans.kit.spool.plan import first_number, segments_plan, take
+from ktrans.kit.spool.recorded import unrecorded
 from ktrans.kit.spool.segments import Segment, Spool
 from ktrans.sources.receiver.config import HttpSourceConfig
 from ktrans.sources.receiver.intake import Intake, forget_ids
@@ -52,9 +53,8 @@ class HttpSource(Source[HttpSourceConfig]):
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
         """Plan the segments that wait; if there are none, wait for one up to `idle_timeout`."""
-        first = position["next"] if position else 1
         if not self.context.ephemeral:
-            self.listen(first)
+            self.listen(first_number(position))
         idle_since = self.context.clock.monotonic()
         waiting = self._waiting(memory, budget)
         more = True
@@ -62,24 +62,8 @@ class HttpSource(Source[HttpSourceConfig]):
             more = self._is_awaited(idle_since)
             waiting = self._waiting(memory, budget)
         taken: list[Segment] = []
-        size = 0
-        for segment in waiting:
-            if budget.full(len(taken), size):
-                break
-            taken.append(segment)
-            size += segment.size
-        if not taken:
-            return None
-        before = range(*position["last"]) if position else ()
-        numbers = [segment.number for segment in taken]
-        return Plan(
-            splits=tuple(self._split(segment) for segment in taken),
-            position={
-                "next": max(first, numbers[-1] + 1),
-                "last": [min(numbers), max(numbers) + 1],
-            },
-            remember=to_remember(memory, self._uri, taken, before),
-        )
+        take(waiting, taken, 0, budget)
+        return segments_plan(position, taken, self._split, memory, self._uri) if taken else None
 
     def open(self, split: Split) -> SegmentPayload:
         why = ": their requests are answered"

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from ktrans.api import (
     Budget,
-    ComponentConfig,
     Context,
     Memory,
     Plan,
@@ -19,14 +18,16 @@ from ktrans.api import (
     Split,
     UsageError,
 )
+from ktrans.kit.spool.options import SpoolConfig
 from ktrans.kit.spool.payload import SegmentPayload, spool_folder
-from ktrans.kit.spool.recorded import to_remember, unrecorded
+from ktrans.kit.spool.plan import first_number, segments_plan
+from ktrans.kit.spool.recorded import unrecorded
 from ktrans.kit.spool.segments import HEAD_BYTES, Segment, Spool
 from ktrans.kit.units import Duration, Size
 from ktrans.sources.files.stream_reader import StreamReader
 
 
-class StdinSourceConfig(ComponentConfig, type="stdin"):
+class StdinSourceConfig(SpoolConfig, type="stdin"):
     """Standard input, spooled to disk so that a killed run resumes with the same bytes.
 
     Plain text is cut at line ends; compressed input and Parquet become one segment whatever their
@@ -34,13 +35,6 @@ class StdinSourceConfig(ComponentConfig, type="stdin"):
     finished is read first by the next one: all input is in the spool before more is read.
     """
 
-    spool_dir: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Folder for the segments; by default .ktrans/spool/<pipeline> next to the "
-        "pipeline file.",
-        examples=["/var/spool/ktrans/flows"],
-    )
     segment_size: Size = Field(
         default=64 << 20,
         ge=1,
@@ -108,7 +102,7 @@ class StdinSource(Source[StdinSourceConfig]):
 
         Waits for input if there is none yet; ends early when it comes slowly.
         """
-        first = position["next"] if position else 1
+        first = first_number(position)
         if self.context.ephemeral:
             self._use_temporary()
         elif not self._adopted:
@@ -136,16 +130,7 @@ class StdinSource(Source[StdinSourceConfig]):
             size += segment.size
         if not taken:
             return None
-        numbers = [segment.number for segment in taken]
-        before = range(*position["last"]) if position else ()
-        return Plan(
-            splits=tuple(self._split(segment) for segment in taken),
-            position={
-                "next": max(first, max(numbers) + 1),
-                "last": [min(numbers), max(numbers) + 1],
-            },
-            remember=to_remember(memory, self._key, taken, before),
-        )
+        return segments_plan(position, taken, self._split, memory, self._key)
 
     def _waiting(self, memory: Memory, budget: Budget) -> list[Segment]:
         """Return waiting segments, after removing recorded ones."""

@@ -8,8 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
-from ktrans.api import ComponentConfig, ConfigError, UsageError
+from ktrans.api import ConfigError, UsageError
 from ktrans.kit.listen import is_local, parse_address
+from ktrans.kit.spool.options import SpoolConfig
 from ktrans.kit.units import Duration, Size
 
 
@@ -57,7 +58,7 @@ class TlsConfig(BaseModel):
     )
 
 
-class HttpSourceConfig(ComponentConfig, type="http"):
+class HttpSourceConfig(SpoolConfig, type="http"):
     """Requests of services that push, spooled to disk before they are answered.
 
     Each endpoint's bodies become lines of a segment. A run without --follow reads what waits in the
@@ -85,13 +86,6 @@ class HttpSourceConfig(ComponentConfig, type="http"):
         gt=0,
         description="A run without --follow ends when no request has come for so long.",
         examples=[30],
-    )
-    spool_dir: str | None = Field(
-        None,
-        min_length=1,
-        description="Folder for the segments, on a disk that survives a restart; by default "
-        ".ktrans/spool/<pipeline> next to the pipeline file.",
-        examples=["/var/spool/ktrans/flows"],
     )
     segment_size: Size = Field(
         16 << 20,

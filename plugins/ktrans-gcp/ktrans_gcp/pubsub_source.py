@@ -21,7 +21,8 @@ from ktrans.api import (
 )
 from ktrans.kit.notifications import refuse_message
 from ktrans.kit.spool.payload import SegmentPayload, spool_folder
-from ktrans.kit.spool.recorded import to_remember, unrecorded
+from ktrans.kit.spool.plan import first_number, segments_plan, take
+from ktrans.kit.spool.recorded import unrecorded
 from ktrans.kit.spool.segments import MESSAGES, Segment, Spool
 from ktrans_gcp.errors import google_errors
 from ktrans_gcp.pubsub_client import look, subscriber
@@ -78,35 +79,25 @@ class PubsubSource(Source[PubsubSourceConfig]):
 
         Waits up to `idle_timeout` for the first message.
         """
-        first = position["next"] if position else 1
+        first = first_number(position)
         intake = self._begin(first)
         waiting = self._waiting(memory, budget)
         taken: list[Segment] = []
-        size = _take(waiting, taken, 0, budget)
+        size = take(waiting, taken, 0, budget)
         number = max(first - 1, *(s.number for s in self._spool.segments()), 0) + 1
         while not waiting and not budget.full(len(taken), size) and not (taken and intake.slow):
             waiting = intake.fill(number)
             if not waiting:
                 break
             number = waiting[-1].number + 1
-            size += _take(waiting, taken, size, budget)
-        _take([*waiting, *intake.drain(number)], taken, size, budget)
+            size += take(waiting, taken, size, budget)
+        take([*waiting, *intake.drain(number)], taken, size, budget)
         intake.log_repeated()
         notes = tuple(intake.skipped.notes())
         intake.skipped.log(self.context)
         if not taken:
             return Plan((), position, notes=notes) if notes else None
-        before = range(*position["last"]) if position else ()
-        numbers = [segment.number for segment in taken]
-        return Plan(
-            splits=tuple(self._split(segment) for segment in taken),
-            position={
-                "next": max(first, numbers[-1] + 1),
-                "last": [min(numbers), max(numbers) + 1],
-            },
-            remember=to_remember(memory, self._uri, taken, before),
-            notes=notes,
-        )
+        return segments_plan(position, taken, self._split, memory, self._uri, notes)
 
     def _waiting(self, memory: Memory, budget: Budget) -> list[Segment]:
         """Return the segments that wait, and remove those whose run died before `commit`."""
@@ -194,12 +185,3 @@ class PubsubSource(Source[PubsubSourceConfig]):
         if segment.stream == MESSAGES:
             return from_spool(path, uri)
         return Split(uri, uri, segment.size, {"file": path.name})
-
-
-def _take(waiting: list[Segment], taken: list[Segment], size: int, budget: Budget) -> int:
-    """Move segments into a plan while there is room in its budget; returns how many bytes."""
-    before = size
-    while waiting and not budget.full(len(taken), size):
-        taken.append(waiting.pop(0))
-        size += taken[-1].size
-    return size - before

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from ktrans.kit.spool.options import SpoolConfig
 from ktrans.kit.units import Duration, Size
 from ktrans_gcp.google_auth import GoogleConfig
 
 
-class PubsubSourceConfig(GoogleConfig, type="pubsub"):
+class PubsubSourceConfig(SpoolConfig, GoogleConfig, type="pubsub"):
     """Messages of a Pub/Sub subscription, spooled to disk before they are acknowledged.
 
     A message's data becomes one line, or as many as it has itself. A run without --follow ends once
@@ -30,13 +31,6 @@ class PubsubSourceConfig(GoogleConfig, type="pubsub"):
         gt=0,
         description="A run without --follow ends when no message has come for so long.",
         examples=[30],
-    )
-    spool_dir: str | None = Field(
-        None,
-        min_length=1,
-        description="Folder for the segments, on a disk that survives a restart; by default "
-        ".ktrans/spool/<pipeline> next to the pipeline file.",
-        examples=["/var/spool/ktrans/flows"],
     )
     segment_size: Size = Field(
         16 << 20,
