@@ -19,7 +19,6 @@ from ktrans.api import (
     RunError,
     Source,
     Split,
-    UsageError,
 )
 from ktrans.kit.objects.once import once
 from ktrans_aws.client import make_client
@@ -33,7 +32,7 @@ from ktrans_aws.kinesis_stream import (
     KinesisStream,
     SequenceGoneError,
 )
-from ktrans_aws.start import start_of
+from ktrans_aws.start import start_given, start_of
 from ktrans_aws.unread import Pending, new_token
 
 _SUMMARY_SECS = 300
@@ -262,13 +261,7 @@ class KinesisSource(Source[KinesisSourceConfig]):
 
     def position_from(self, text: str) -> Any:
         """Parse `--from` into a position: trim_horizon, latest or a time."""
-        try:
-            start = start_of(text, (HORIZON, LATEST))
-        except ValueError as error:
-            raise UsageError(
-                f"kinesis cannot start from {text!r}",
-                hint="use trim_horizon, latest, or a time such as 2026-01-31T12:00:00Z",
-            ) from error
+        start = start_given(text, (HORIZON, LATEST), "kinesis")
         start = self._now() if start == LATEST else start
         return Position(start).to_json(Pending(token=new_token()).followed_by(())[0])
 

@@ -25,14 +25,13 @@ from ktrans.api import (
     RunError,
     Source,
     Split,
-    UsageError,
 )
 from ktrans.kit.objects.once import once
 from ktrans_aws.client import make_client
 from ktrans_aws.logs_client import Event, Group, LogsClient, digests_of
 from ktrans_aws.logs_config import EARLIEST, LATEST, CloudwatchLogsSourceConfig
 from ktrans_aws.logs_position import GroupState, Position, empty_split, split_of, unpacked
-from ktrans_aws.start import start_of
+from ktrans_aws.start import start_given, start_of
 from ktrans_aws.unread import Pending, new_token
 
 _LATE_MS = 14 * 86_400_000
@@ -267,13 +266,7 @@ class CloudwatchLogsSource(Source[CloudwatchLogsSourceConfig]):
 
     def position_from(self, text: str) -> Any:
         """Parse `--from` into a position: earliest, latest or a time."""
-        try:
-            start = start_of(text, (EARLIEST, LATEST))
-        except ValueError as error:
-            raise UsageError(
-                f"cloudwatch_logs cannot start from {text!r}",
-                hint="use earliest, latest, or a time such as 2026-01-31T12:00:00Z",
-            ) from error
+        start = start_given(text, (EARLIEST, LATEST), "cloudwatch_logs")
         at = {EARLIEST: 0, LATEST: self._now()}.get(str(start), start)
         return Position(int(at)).to_json(Pending(token=new_token()).followed_by(())[0])
 

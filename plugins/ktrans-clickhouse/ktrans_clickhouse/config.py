@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
+from ktrans.kit.http.options import http_url
 from ktrans.kit.table_sink import TableSinkConfig
 from ktrans.kit.units import Duration
 
@@ -70,11 +70,4 @@ class ClickhouseSinkConfig(TableSinkConfig, type="clickhouse"):
     @field_validator("url")
     @classmethod
     def _url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("a URL begins with http:// or https:// and has a host")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("put user and password into their options, not into the URL")
-        if parts.query or parts.fragment:
-            raise ValueError("put the database into its option, not into the URL")
-        return value.rstrip("/")
+        return http_url(value, no_query="put the database into its option, not into the URL")

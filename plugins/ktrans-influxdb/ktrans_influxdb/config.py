@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from ktrans.kit.http.options import http_url
 from ktrans.kit.rows.influx import InfluxFormatConfig
 from ktrans.kit.units import Duration, Size
 
@@ -115,14 +115,9 @@ class InfluxdbSinkConfig(InfluxFormatConfig, type="influxdb"):
     @field_validator("url")
     @classmethod
     def _url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("a URL begins with http:// or https:// and has a host")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("put user and password into their options, not into the URL")
-        if parts.query or parts.fragment:
-            raise ValueError("put bucket or database into their options, not into the URL")
-        return value.rstrip("/")
+        return http_url(
+            value, no_query="put bucket or database into their options, not into the URL"
+        )
 
     @model_validator(mode="after")
     def _options_match_api(self) -> InfluxdbSinkConfig:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ktrans.api import ConfigError, Context, KtransError
+from ktrans.kit.messages.tls import tls_context
 from ktrans_nats.config import NatsSinkConfig
 from ktrans_nats.errors import answer_error, connection_error
 
@@ -127,7 +127,7 @@ async def _connected(
             max_reconnect_attempts=1,
             reconnect_time_wait=0,
             connect_timeout=config.timeout,
-            tls=_tls(config, context) if config.encrypted else None,
+            tls=tls_context(config, context, "nats_tls") if config.encrypted else None,
             tls_handshake_first=config.tls_first,
             **_login(config, context, secret),
         )
@@ -166,19 +166,3 @@ def _file(context: Context, name: str, option: str) -> str:
             field=option,
             code="nats_login",
         ) from error
-
-
-def _tls(config: NatsSinkConfig, context: Context) -> ssl.SSLContext:
-    try:
-        made = ssl.create_default_context(
-            cafile=str(context.path(config.tls_ca_file)) if config.tls_ca_file else None
-        )
-        if config.tls_certificate_file and config.tls_key_file:
-            made.load_cert_chain(
-                context.path(config.tls_certificate_file), context.path(config.tls_key_file)
-            )
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"the TLS files cannot be used: {error}", field="tls_ca_file", code="nats_tls"
-        ) from error
-    return made

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from ktrans.kit.files.path_template import Slot
 from ktrans.kit.messages.labels import columns_of, parse_name
 from ktrans.kit.messages.options import HeaderConfig
+from ktrans.kit.messages.tls import TlsFilesConfig
 from ktrans.kit.units import Duration, Size, WholeSeconds
 
 _SUBJECT = re.compile(r"[^\s.*>\x00-\x1f\x7f]*(\.[^\s.*>\x00-\x1f\x7f]*)*")
@@ -35,7 +36,7 @@ def parse_subject(text: str) -> tuple[str | Slot, ...]:
     return parts
 
 
-class NatsSinkConfig(HeaderConfig, type="nats"):
+class NatsSinkConfig(HeaderConfig, TlsFilesConfig, type="nats"):
     """Options of the NATS sink."""
 
     servers: list[str] = Field(
@@ -115,23 +116,8 @@ class NatsSinkConfig(HeaderConfig, type="nats"):
     tls: bool = Field(
         False,
         description="Encrypt the connection, and use no server that does not; implied by tls:// and "
-        "by the files below.",
+        "by the files of TLS.",
         examples=[True],
-    )
-    tls_ca_file: str | None = Field(
-        None,
-        description="CA certificates to verify the server with (PEM); by default those of the system.",
-        examples=["/etc/ktrans/nats-ca.pem"],
-    )
-    tls_certificate_file: str | None = Field(
-        None,
-        description="Client certificate (PEM), for servers that require one.",
-        examples=["/etc/ktrans/client.pem"],
-    )
-    tls_key_file: str | None = Field(
-        None,
-        description="Private key of the client certificate (PEM).",
-        examples=["/etc/ktrans/client.key"],
     )
     tls_first: bool = Field(
         False,
@@ -185,8 +171,6 @@ class NatsSinkConfig(HeaderConfig, type="nats"):
             raise ValueError("set one of username, token, credentials_file and nkey_file")
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
-        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
-            raise ValueError("tls_certificate_file and tls_key_file go together")
         for name in (*self.headers, *self.header_columns):
             if not _HEADER.fullmatch(name) or name.lower().startswith("nats-"):
                 raise ValueError(f"{name!r} cannot name a header")

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from ktrans.kit.files.path_template import Slot
 from ktrans.kit.messages.labels import columns_of, parse_name
 from ktrans.kit.messages.options import HeaderConfig
+from ktrans.kit.messages.tls import TlsFilesConfig
 from ktrans.kit.units import Duration, Size
 
 KEY = "routing_key"
@@ -32,7 +33,7 @@ def parse_key(text: str) -> tuple[str | Slot, ...]:
     return parse_name(text, _TEXT, "a routing key has no control characters")
 
 
-class RabbitmqSinkConfig(HeaderConfig, type="rabbitmq"):
+class RabbitmqSinkConfig(HeaderConfig, TlsFilesConfig, type="rabbitmq"):
     """Options of the RabbitMQ sink."""
 
     url: str = Field(
@@ -88,22 +89,6 @@ class RabbitmqSinkConfig(HeaderConfig, type="rabbitmq"):
         description="Password; guest/guest only works on the server itself.",
         examples=["${env:RABBITMQ_PASSWORD}"],
     )
-    tls_ca_file: str | None = Field(
-        None,
-        description="CA certificates to verify the server with (PEM); by default those of the system. "
-        "For amqps.",
-        examples=["/etc/ktrans/rabbitmq-ca.pem"],
-    )
-    tls_certificate_file: str | None = Field(
-        None,
-        description="Client certificate (PEM), for servers that require one.",
-        examples=["/etc/ktrans/client.pem"],
-    )
-    tls_key_file: str | None = Field(
-        None,
-        description="Private key of the client certificate (PEM).",
-        examples=["/etc/ktrans/client.key"],
-    )
     timeout: Duration = Field(
         60,
         gt=0,
@@ -140,8 +125,6 @@ class RabbitmqSinkConfig(HeaderConfig, type="rabbitmq"):
             raise ValueError("declare_queue needs the default exchange, and a queue in routing_key")
         if not self.exchange and not self.routing_key:
             raise ValueError("the default exchange needs the name of a queue in routing_key")
-        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
-            raise ValueError("tls_certificate_file and tls_key_file go together")
         if (self.tls_ca_file or self.tls_key_file) and not self.url.startswith("amqps://"):
             raise ValueError("the TLS files need an address with amqps://")
         if any(len(name.encode()) > 255 for name in (*self.headers, *self.header_columns)):  # noqa: PLR2004

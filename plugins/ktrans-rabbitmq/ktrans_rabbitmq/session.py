@@ -7,7 +7,6 @@ once every queue that it is routed to has it on disk; one that no queue takes is
 from __future__ import annotations
 
 import logging
-import ssl
 import urllib.parse
 from typing import Any
 
@@ -15,9 +14,10 @@ import pika
 from pika.exceptions import AMQPError
 from pika.exchange_type import ExchangeType
 
-from ktrans.api import ConfigError, Context, KtransError, RetryableError
+from ktrans.api import Context, KtransError, RetryableError
 from ktrans.kit.messages.encode import unpack
 from ktrans.kit.messages.send import Request
+from ktrans.kit.messages.tls import tls_context
 from ktrans_rabbitmq.config import HEADER, KEY, RabbitmqSinkConfig
 from ktrans_rabbitmq.errors import converted, not_taken, unroutable
 
@@ -180,7 +180,11 @@ def _parameters(config: RabbitmqSinkConfig, context: Context) -> Any:
     parts = urllib.parse.urlsplit(config.url)
     encrypted = parts.scheme == "amqps"
     name = urllib.parse.unquote(parts.path[1:]) or "/"
-    tls = pika.SSLOptions(_tls(config, context), parts.hostname) if encrypted else None
+    tls = (
+        pika.SSLOptions(tls_context(config, context, "rabbitmq_tls"), parts.hostname)
+        if encrypted
+        else None
+    )
     return pika.ConnectionParameters(
         host=parts.hostname,
         port=parts.port or (5671 if encrypted else 5672),
@@ -192,18 +196,3 @@ def _parameters(config: RabbitmqSinkConfig, context: Context) -> Any:
         blocked_connection_timeout=config.timeout,
         client_properties={"connection_name": f"ktrans {context.pipeline}/{context.name}"},
     )
-
-
-def _tls(config: RabbitmqSinkConfig, context: Context) -> ssl.SSLContext:
-    try:
-        file = config.tls_ca_file
-        made = ssl.create_default_context(cafile=str(context.path(file)) if file else None)
-        if config.tls_certificate_file and config.tls_key_file:
-            made.load_cert_chain(
-                context.path(config.tls_certificate_file), context.path(config.tls_key_file)
-            )
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"the TLS files cannot be used: {error}", field="tls_ca_file", code="rabbitmq_tls"
-        ) from error
-    return made
