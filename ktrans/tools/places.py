@@ -148,7 +148,7 @@ def _comment(option: Option) -> str:
 
 
 def _with_defaults(value: Any) -> Any:
-    """Give references to variables a default, so that the file is valid before they are set."""
+    """Add a default to references to variables, so that the file is valid before they are set."""
     if isinstance(value, str):
         return _REFERENCE.sub(r"${env:\1:-set-me}", value)
     if isinstance(value, dict):
