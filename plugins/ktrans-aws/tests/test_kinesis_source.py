@@ -23,7 +23,8 @@ from ktrans.api import (
 )
 from ktrans.kit.text.values import join_values
 from ktrans.testing.clock import MovableClock
-from ktrans.testing.contracts.sources import PlainMemory, SourceCase, SourceContract, drain, read
+from ktrans.testing.contracts.sources import SourceCase, SourceContract, drain, read
+from tests.plan_reader import PlanReader
 from tests.rows_site import RowsSite, kill, line_of
 from tests.services.kinesis_stub import PAGE, KinesisStub
 
@@ -173,35 +174,17 @@ def stub(clock):
     return KinesisStub(clock, "a", "b")
 
 
-class Reader:
-    """A source over the stub, with its position and memory, as runs have them."""
+class Reader(PlanReader):
+    """Reads the stub."""
 
     def __init__(self, stub, **options):
         self.stub, self.options = stub, options
-        self.position, self.memory = None, PlainMemory()
-        self.restart()
+        super().__init__()
 
     def restart(self):
         config = KinesisSourceConfig(type="kinesis", stream="flows", **self.options)
         self.source = KinesisSource(config, Context(clock=self.stub.clock))
         self.source.__dict__["stream"] = KinesisStream(self.stub, "flows", self.source.context)
-
-    def plan(self, budget=None):
-        return self.source.plan(self.position, self.memory, budget or Budget())
-
-    def record(self, plan):
-        self.memory.record(plan)
-        self.position = json.loads(json.dumps(plan.position))
-
-    def read(self, budget=None):
-        """Read all there is; returns the lines in their order, and the notes."""
-        lines, notes = [], []
-        while (plan := self.plan(budget)) is not None and plan.splits:
-            for split in plan.splits:
-                lines += read(self.source, split).splitlines()
-            notes += plan.notes
-            self.record(plan)
-        return [line.decode() for line in lines], notes
 
 
 def test_children_are_read_after_their_parents(stub):

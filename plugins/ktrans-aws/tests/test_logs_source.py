@@ -1,6 +1,5 @@
 """The cloudwatch_logs source: each event once, whenever it comes within the look-back."""
 
-import json
 import random
 import time
 import uuid
@@ -23,7 +22,8 @@ from ktrans.api import (
     UsageError,
 )
 from ktrans.testing.clock import MovableClock
-from ktrans.testing.contracts.sources import PlainMemory, SourceCase, SourceContract, read
+from ktrans.testing.contracts.sources import SourceCase, SourceContract, read
+from tests.plan_reader import PlanReader
 from tests.rows_site import RowsSite, kill, line_of
 from tests.services.logs_stub import PAGE, LogsStub
 
@@ -159,36 +159,18 @@ def stub(clock):
     return made
 
 
-class Reader:
-    """A source over the stub, with its position and memory, as runs have them."""
+class Reader(PlanReader):
+    """Reads the stub."""
 
     def __init__(self, stub, **options):
         self.stub = stub
         self.options = {"group_prefixes": ["vpc/"], **options}
-        self.position, self.memory = None, PlainMemory()
-        self.restart()
+        super().__init__()
 
     def restart(self):
         config = CloudwatchLogsSourceConfig(type="cloudwatch_logs", **self.options)
         self.source = CloudwatchLogsSource(config, Context(clock=self.stub.clock))
         self.source.__dict__["logs"] = LogsClient(self.stub, config, self.source.context)
-
-    def plan(self, budget=None):
-        return self.source.plan(self.position, self.memory, budget or Budget())
-
-    def record(self, plan):
-        self.memory.record(plan)
-        self.position = json.loads(json.dumps(plan.position))
-
-    def read(self, budget=None):
-        """Read a round; returns its lines, and the notes."""
-        lines, notes = [], []
-        while (plan := self.plan(budget)) is not None and plan.splits:
-            for split in plan.splits:
-                lines += read(self.source, split).decode().splitlines()
-            notes += plan.notes
-            self.record(plan)
-        return lines, notes
 
 
 def test_late_events_are_read_once_within_the_lookback(stub, clock):

@@ -9,11 +9,12 @@ import pytest
 from ktrans_azure.monitor_sink import AzureMonitorSink, AzureMonitorSinkConfig
 from pydantic import ValidationError
 
-from ktrans.api import AccessError, ConfigError, Context, EpochId, TaskId
+from ktrans.api import AccessError, ConfigError, Context
 from ktrans.kit.http import sender
 from ktrans.testing.contracts import SinkCase, SinkContract
 from ktrans.testing.contracts.sinks import SCHEMA
 from ktrans.testing.http_stub import HttpStub
+from ktrans.testing.tasks import write_task
 
 RULE, STREAM, TOKEN = "dcr-0123456789abcdef", "Custom-Flows_CL", "token-of-the-identity"
 TIME = 1_767_225_600
@@ -102,14 +103,7 @@ def make(monitor):
 
 
 def deliver(sink, *batches):
-    writer = sink.writer(TaskId(EpochId("flows", 1), 0))
-    try:
-        for batch in batches:
-            writer.write(writer.encode(batch))
-        return writer.finish()
-    except BaseException:
-        writer.abort()
-        raise
+    return write_task(sink, *batches)[0]
 
 
 def test_rows_arrive_with_their_time_and_one_token(monitor, make):

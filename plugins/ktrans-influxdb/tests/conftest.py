@@ -16,10 +16,9 @@ import pytest
 from ktrans_influxdb.config import InfluxdbSinkConfig
 from ktrans_influxdb.sink import InfluxdbSink
 
-from ktrans.api import EpochId, TaskId
+from ktrans.testing.tasks import write_task
 
 SECOND = 1_700_000_000
-TASK = TaskId(EpochId("flows", 1), 0)
 
 
 def flows(count, *, first=0, uri="s3://logs/a", accounts=3, **columns):
@@ -45,19 +44,6 @@ def bound(schema, **options):
     sink = InfluxdbSink(config)
     sink.bind(schema)
     return sink
-
-
-def deliver(sink, *batches):
-    """Write a task to its end, as the engine does."""
-    writer = sink.writer(TASK)
-    try:
-        for batch in batches:
-            writer.write(writer.encode(batch))
-        receipt = writer.finish()
-        return receipt, writer.refused()
-    except BaseException:
-        writer.abort()
-        raise
 
 
 def positions(refused):
@@ -190,7 +176,7 @@ def give_bound():
 
 @pytest.fixture(name="deliver")
 def give_deliver():
-    return deliver
+    return write_task
 
 
 @pytest.fixture(name="positions")

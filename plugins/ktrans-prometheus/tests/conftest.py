@@ -8,13 +8,13 @@ import pytest
 from ktrans_prometheus.config import PrometheusSinkConfig
 from ktrans_prometheus.sink import PrometheusSink
 
-from ktrans.api import Context, EpochId, TaskId
+from ktrans.api import Context
 from ktrans.kit.rows.points import SERIES
+from ktrans.testing.tasks import TASK, write_task
 
 DAY_MS = 86_400_000
 _DAYS = itertools.count(20_454)
 """Prometheus takes no samples that are an hour older than its newest: each test has a later day."""
-TASK = TaskId(EpochId("flows", 1), 0)
 META = {"time": ["window_start"], "tags": ["account_id", "action"], "fields": ["bytes", "flows"]}
 
 
@@ -70,14 +70,6 @@ def deliver():
 
     def write(sink, *batches, task=TASK):
         sink.prepare(task.epoch)
-        writer = sink.writer(task)
-        try:
-            for batch in batches:
-                writer.write(writer.encode(batch))
-            receipt = writer.finish()
-            return receipt, writer.refused()
-        except BaseException:
-            writer.abort()
-            raise
+        return write_task(sink, *batches, task=task)
 
     return write

@@ -12,19 +12,17 @@ from ktrans.api import (
     AccessError,
     ConfigError,
     Context,
-    EpochId,
     InterruptedRunError,
     RetryableError,
     RunError,
-    TaskId,
 )
 from ktrans.kit.http.answers import ACCEPTED, Answer, Fault, Outcome, error_of
 from ktrans.kit.http.options import HttpConfig, HttpLoginConfig
 from ktrans.kit.http.sink import HttpSink
 from ktrans.kit.rows.json import object_pieces
 from ktrans.testing.http_stub import HttpStub
+from ktrans.testing.tasks import write_task
 
-TASK = TaskId(EpochId("flows", 1), 0)
 SECRET = "very-secret-token"
 
 
@@ -87,17 +85,6 @@ def sink(stub):
         one.close()
 
 
-def deliver(sink, *batches):
-    writer = sink.writer(TASK)
-    try:
-        for batch in batches:
-            writer.write(writer.encode(batch))
-        return writer.finish(), writer.refused()
-    except BaseException:
-        writer.abort()
-        raise
-
-
 def sent(stub):
     return sorted(row["n"] for request in stub.requests for row in request.json_lines())
 
@@ -108,7 +95,7 @@ def positions(refused):
 
 @pytest.mark.parametrize("compress", [True, False])
 def test_rows_arrive_as_text_and_are_counted(stub, sink, compress):
-    receipt, refused = deliver(sink(gzip=compress, batch_rows=40), rows(30), rows(70, 30))
+    receipt, refused = write_task(sink(gzip=compress, batch_rows=40), rows(30), rows(70, 30))
     assert (receipt.rows, list(refused)) == (100, [])
     assert receipt.outputs == (f"{stub.url}/rows",)
     assert sorted(len(request.json_lines()) for request in stub.requests) == [20, 40, 40]
@@ -120,7 +107,7 @@ def test_rows_arrive_as_text_and_are_counted(stub, sink, compress):
 
 
 def test_bodies_of_arrays_are_json_also_when_they_are_split(stub, sink):
-    deliver(sink(ArraySink, batch_size=1024), rows(200))
+    write_task(sink(ArraySink, batch_size=1024), rows(200))
     assert len(stub.requests) > 3
     assert all(len(request.body) <= 1026 for request in stub.requests)
     assert sorted(row["n"] for one in stub.requests for row in one.json()) == list(range(200))
@@ -139,11 +126,11 @@ def test_bodies_of_arrays_are_json_also_when_they_are_split(stub, sink):
 )
 def test_requests_are_authenticated_and_secrets_stay_out_of_errors(stub, sink, options, expected):
     one = sink(**options)
-    deliver(one, rows(1))
+    write_task(one, rows(1))
     assert stub.requests[0].headers["authorization"] == expected
     stub.answer = lambda request: (401, {}, f"no {request.headers['authorization']}".encode())
     with pytest.raises(AccessError, match="401") as caught:
-        deliver(one, rows(1))
+        write_task(one, rows(1))
     assert SECRET not in str(caught.value)
     assert base64.b64encode(f"me:{SECRET}".encode()).decode() not in str(caught.value)
 
@@ -161,10 +148,10 @@ def test_oauth2_tokens_are_fetched_once_and_renewed_when_refused(stub, sink):
     stub.answer = answer
     client = {"token_url": f"{stub.url}/token", "client_id": "me", "client_secret": "hush"}
     one = sink(oauth2=client, batch_rows=10)
-    assert deliver(one, rows(50))[0].rows == 50
+    assert write_task(one, rows(50))[0].rows == 50
     assert [request.path for request in stub.requests].count("/token") == 1
     valid[0] = "t2"
-    assert deliver(one, rows(10))[0].rows == 10
+    assert write_task(one, rows(10))[0].rows == 10
     assert [request.path for request in stub.requests].count("/token") == 2
 
 
@@ -172,19 +159,19 @@ def test_a_refused_client_of_oauth2_is_an_access_error(stub, sink):
     stub.answer = lambda _: (400, {}, b'{"error": "invalid_client"}')
     client = {"token_url": f"{stub.url}/token", "client_id": "me", "client_secret": "hush"}
     with pytest.raises(AccessError, match="invalid_client"):
-        deliver(sink(oauth2=client), rows(1))
+        write_task(sink(oauth2=client), rows(1))
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_a_busy_server_is_asked_again(stub, sink, status):
     stub.in_turn((status, {}, b"busy"), "reset", (status, {}, b""))
-    receipt, refused = deliver(sink(), rows(10))
+    receipt, refused = write_task(sink(), rows(10))
     assert (receipt.rows, list(refused), len(stub.requests)) == (10, [], 4)
 
 
 def test_retry_after_is_waited_for(stub, sink):
     stub.in_turn((429, {"Retry-After": "1"}, b""))
-    deliver(sink(), rows(10))
+    write_task(sink(), rows(10))
     first, second = stub.requests
     assert second.at - first.at >= 1
 
@@ -192,7 +179,7 @@ def test_retry_after_is_waited_for(stub, sink):
 def test_a_server_that_stays_busy_is_left_to_the_engine(stub, sink):
     stub.answer = lambda _: (503, {"Retry-After": "600"}, b'{"error": {"message": "overloaded"}}')
     with pytest.raises(RetryableError, match="503: overloaded") as caught:
-        deliver(sink(retry_timeout=5), rows(10))
+        write_task(sink(retry_timeout=5), rows(10))
     assert caught.value.retry_after_secs == 600
     assert len(stub.requests) == 1
 
@@ -214,7 +201,7 @@ def test_a_server_that_is_away_is_reported_and_comes_back(sink):
     health = Health()
     one = sink(context=Context(health=health))
     one.address = f"http://127.0.0.1:{port}"
-    receipt, _ = deliver(one, rows(10))
+    receipt, _ = write_task(one, rows(10))
     health.back.__exit__()
     assert receipt.rows == 10
     assert sent(health.back) == list(range(10))
@@ -223,12 +210,12 @@ def test_a_server_that_is_away_is_reported_and_comes_back(sink):
 
 def test_the_waiting_ends_with_the_grace_period_and_not_before(stub, sink):
     stub.in_turn((503, {}, b""))
-    assert deliver(sink(context=Context(stopping=lambda: True)), rows(10))[0].rows == 10
+    assert write_task(sink(context=Context(stopping=lambda: True)), rows(10))[0].rows == 10
     stub.answer = lambda _: (503, {}, b"")
     abandoned = threading.Event()
     threading.Timer(0.3, abandoned.set).start()
     with pytest.raises(InterruptedRunError):
-        deliver(sink(context=Context(abandoned=abandoned.is_set)), rows(10))
+        write_task(sink(context=Context(abandoned=abandoned.is_set)), rows(10))
 
 
 @pytest.mark.parametrize(
@@ -238,14 +225,14 @@ def test_the_waiting_ends_with_the_grace_period_and_not_before(stub, sink):
 def test_what_does_not_pass_ends_the_run(stub, sink, status, error):
     stub.answer = lambda _: (status, {"Location": "/elsewhere"}, b"")
     with pytest.raises(error, match=f"answers {status}"):
-        deliver(sink(), rows(10))
+        write_task(sink(), rows(10))
     assert len(stub.requests) == 1
 
 
 def test_a_body_that_is_too_large_is_halved_and_a_row_that_is_is_refused(stub, sink):
     stub.answer = lambda request: (413 if len(request.body) > 200 else 200, {}, b"too large")
     wide = pa.record_batch({"n": [500], "who": pa.array(["x" * 300]).dictionary_encode()})
-    receipt, refused = deliver(sink(), rows(50), wide)
+    receipt, refused = write_task(sink(), rows(50), wide)
     assert receipt.rows == 50
     [only] = refused
     assert (positions(refused), only.reason) == ([500], "record_too_large")
@@ -260,7 +247,7 @@ def test_rows_that_the_answer_does_not_name_are_found(stub, sink):
         return (400, {}, b'{"error": "a row is wrong"}') if wrong else (200, {}, b"")
 
     stub.answer = answer
-    receipt, refused = deliver(sink(), rows(100))
+    receipt, refused = write_task(sink(), rows(100))
     assert receipt.rows == 97
     assert positions(refused) == [3, 4, 77]
     assert {(one.reason, one.detail.partition(": ")[2]) for one in refused} == {
@@ -271,7 +258,7 @@ def test_rows_that_the_answer_does_not_name_are_found(stub, sink):
 def test_a_server_that_refuses_everything_is_not_asked_without_end(stub, sink):
     stub.answer = lambda _: (422, {}, b"never")
     with pytest.raises(RunError, match=r"1000 requests .* never") as caught:
-        deliver(sink(gzip=False), rows(3000))
+        write_task(sink(gzip=False), rows(3000))
     assert caught.value.code == "refused"
     assert len(stub.requests) == 1000
 
@@ -282,7 +269,7 @@ def test_rows_that_the_answer_names_are_refused_and_others_sent_again(stub, sink
         (200, {}, b'{"again": [1]}'),
         (200, {}, b"{}"),
     )
-    receipt, refused = deliver(sink(NamingSink), rows(10))
+    receipt, refused = write_task(sink(NamingSink), rows(10))
     assert (receipt.rows, positions(refused)) == (8, [1, 5])
     assert [len(request.json_lines()) for request in stub.requests] == [10, 2, 1]
     assert stub.requests[2].json_lines()[0]["n"] == 8
@@ -293,7 +280,7 @@ def test_rows_of_other_dictionaries_are_refused_and_sent_again(stub, sink):
     more = pa.record_batch(
         {"n": [9, 10, 11, 12], "who": pa.array(["z", "y", "x", "z"]).dictionary_encode()}
     )
-    receipt, refused = deliver(sink(NamingSink), rows(4), more)
+    receipt, refused = write_task(sink(NamingSink), rows(4), more)
     assert (receipt.rows, positions(refused)) == (6, [0, 10])
     assert sorted(w for one in refused for w in one.rows["who"].to_pylist()) == ["a0", "y"]
     assert [row["who"] for row in stub.requests[1].json_lines()] == ["a1", "x"]
@@ -331,12 +318,12 @@ def test_the_proxy_of_the_environment_is_used(stub, sink, monkeypatch):
     monkeypatch.setenv("http_proxy", stub.url.replace("//", "//me:hush@"))
     one = sink()
     one.address = "http://rows.example:81"
-    assert deliver(one, rows(5))[0].rows == 5
+    assert write_task(one, rows(5))[0].rows == 5
     assert stub.requests[0].headers["host"] == "rows.example:81"
     assert stub.requests[0].headers["proxy-authorization"].startswith("Basic ")
     monkeypatch.setenv("no_proxy", "rows.example")
     with pytest.raises(RetryableError, match="does not answer"):
-        deliver(sink_at(sink, one.address), rows(5))
+        write_task(sink_at(sink, one.address), rows(5))
 
 
 def sink_at(sink, address):
@@ -349,7 +336,7 @@ def test_a_url_of_tokens_is_told_without_its_query(stub, sink):
     stub.answer = lambda _: (404, {}, b"")
     url = f"{stub.url}/token?key=in-the-query"
     with pytest.raises(ConfigError, match="/token answers 404") as caught:
-        deliver(sink(oauth2={"token_url": url, "client_id": "a", "client_secret": "b"}), rows(1))
+        write_task(sink(oauth2={"token_url": url, "client_id": "a", "client_secret": "b"}), rows(1))
     assert "in-the-query" not in str(caught.value)
 
 
@@ -370,7 +357,7 @@ def test_an_answer_that_is_no_json(body):
 @pytest.mark.parametrize("token", [f"{SECRET}\n", f"{SECRET}\u0161"])
 def test_a_token_that_no_header_can_have_is_told_without_it(stub, sink, token):
     with pytest.raises(ConfigError, match="Authorization has line ends") as caught:
-        deliver(sink(token=token), rows(1))
+        write_task(sink(token=token), rows(1))
     assert SECRET not in str(caught.value)
 
 

@@ -3,12 +3,12 @@
 import pyarrow as pa
 import pytest
 
-from ktrans.api import Context, EpochId, TaskId
+from ktrans.api import Context
 from ktrans.kit.http import sender
 from ktrans.testing.http_stub import HttpStub
+from ktrans.testing.tasks import write_task
 from tests.contract.test_sinks import TinyRegistry
 
-TASK = TaskId(EpochId("flows", 1), 0)
 SECOND = 1_767_225_600
 
 
@@ -67,15 +67,4 @@ def make(stub, tmp_path):
 
 @pytest.fixture
 def deliver():
-    def write(sink, *batches):
-        """Write a task to its end, as the engine does: the receipt, and the refused rows."""
-        writer = sink.writer(TASK)
-        try:
-            for batch in batches:
-                writer.write(writer.encode(batch))
-            return writer.finish(), writer.refused()
-        except BaseException:
-            writer.abort()
-            raise
-
-    return write
+    return write_task

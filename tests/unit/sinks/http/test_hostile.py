@@ -8,7 +8,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from ktrans.flow.schema import FLOW_SCHEMA
 from ktrans.kit.rows.refuse import encode_rows
 from ktrans.testing.hostile import hostile_rows
-from tests.unit.sinks.http.conftest import SECOND, TASK
+from ktrans.testing.tasks import TASK
+from tests.unit.sinks.http.conftest import SECOND
 
 GOOD = {"source_uri": "s3://a", "src_addr": "10.0.0.1", "end_time": SECOND * 1_000_000}
 KEY = {"token": "hush-hush"}
