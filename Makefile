@@ -4,13 +4,14 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 MINUTES ?= 60
 BIN := $(VENV)/bin
-PLUGINS := $(wildcard plugins/*/pyproject.toml)
+NATIVE := plugins/ktrans-native
+PLUGINS := $(filter-out $(NATIVE)/%,$(wildcard plugins/*/pyproject.toml))
 PROSE := docs .github *.md plugins/*/README.md examples configs
 FORMS := $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 EDITABLE := -e . $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage chaos services bench bench-report bench-scale lint docs pictures site dist clean
+.PHONY: help demo test unit coverage chaos native services bench bench-report bench-scale lint docs pictures site dist clean
 
 help: ## List what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -29,6 +30,8 @@ coverage: $(VENV)/.test ## Run all tests and show what they miss; takes half as 
 
 chaos: $(VENV)/.test ## Disturb real runs at random for MINUTES=60; ARGS="--list" shows how
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
+
+native: $(VENV)/.native ## Build the optional native code and use it; needs cargo
 
 services: ## Fetch and build the real servers that tests speak to
 	.ci/services
@@ -88,6 +91,8 @@ $(VENV)/.run: $(VENV)/bin/python pyproject.toml ktrans/__init__.py $(PLUGINS)
 	$(call install,$(EDITABLE))
 $(VENV)/.test: $(VENV)/.run
 	$(call install,--group test $(EDITABLE))
+$(VENV)/.native: $(VENV)/.test $(wildcard $(NATIVE)/Cargo.* $(NATIVE)/pyproject.toml $(NATIVE)/src/*.rs $(NATIVE)/ktrans_native/*.py)
+	$(call install,--reinstall-package ktrans-native --no-deps ./$(NATIVE))
 $(VENV)/.lint: $(VENV)/.test
 	$(call install,--group lint $(EDITABLE))
 $(VENV)/.release: $(VENV)/.run

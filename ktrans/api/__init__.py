@@ -12,6 +12,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ktrans.api.accelerator import Accelerator as Accelerator
+    from ktrans.api.accelerator import Coded as Coded
+    from ktrans.api.accelerator import JsonReader as JsonReader
+    from ktrans.api.accelerator import JsonShape as JsonShape
+    from ktrans.api.accelerator import LineReader as LineReader
+    from ktrans.api.accelerator import LineShape as LineShape
+    from ktrans.api.accelerator import Numbers as Numbers
+    from ktrans.api.accelerator import Plain as Plain
+    from ktrans.api.accelerator import ReadJson as ReadJson
+    from ktrans.api.accelerator import ReadLines as ReadLines
+    from ktrans.api.accelerator import RowPart as RowPart
     from ktrans.api.clock import Clock as Clock
     from ktrans.api.component import Component as Component
     from ktrans.api.component import Context as Context
@@ -98,7 +109,7 @@ if TYPE_CHECKING:
 _MODULES = (
     *("spec", "errors", "log_events", "clock", "config", "component", "payload", "source"),
     *("decoder", "enricher", "stateful", "format", "sink", "state", "executor", "rejects"),
-    "table",
+    *("table", "accelerator"),
 )
 """In this order they are asked for a name: those that import nothing heavy come first."""
 

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
     import click
 
+    from ktrans.api.accelerator import Accelerator
+
 
 @hookspec
 def ktrans_components() -> Iterable[Spec]:  # type: ignore[empty-body]
@@ -84,6 +86,11 @@ def ktrans_add_commands(cli: click.Group) -> None:
 @hookspec(firstresult=True)
 def ktrans_resolve_secret(scheme: str, ref: str) -> str | None:
     """Resolve `${scheme:ref}` in a pipeline file, or return None if the scheme is not yours."""
+
+
+@hookspec
+def ktrans_accelerator() -> Accelerator | None:
+    """Return native code for the hot path; None if it cannot be used here."""
 
 
 @hookspec

@@ -186,6 +186,9 @@ class RowBuilder:
                         return
                     still = pc.is_null(given)
                     column = pc.if_else(still, column, pa.scalar(None, column.type))  # noqa: PLW2901
+                if each.rule.kind == "address" and name in rows.raw.canonical:
+                    rows.fill(each.column, column)
+                    continue
                 typed = rows.take(
                     name, lambda values: coerce(each.rule, values), column, each.column
                 )

@@ -28,6 +28,7 @@ from ktrans.engine.config_problems import ConfigProblems
 from ktrans.engine.executor_choice import check_executor
 from ktrans.engine.log_context import ComponentLogger
 from ktrans.engine.rules import BoundRule, violation_entries
+from ktrans.kit.accelerate import accelerate
 from ktrans.registry.catalogue import Catalogue
 
 SPREADING = "processes"
@@ -53,6 +54,7 @@ def assemble(
         ConfigErrors: all errors, each with its place in the pipeline file.
         PluginError: a plugin that the pipeline needs is broken.
     """
+    accelerate(catalogue.accelerator())
     base = Context(stopping=stopping or bool, ephemeral=ephemeral, clock=clock, abandoned=abandoned)
     health_of = health_of or (lambda _: base.health)
     problems = ConfigProblems(pipeline.where)

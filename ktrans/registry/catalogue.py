@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import reduce
@@ -16,11 +17,14 @@ from ktrans.registry.plugins import Loaded, Offer, PluginInfo, load_plugins
 from ktrans.registry.suggest import listed, near
 
 if TYPE_CHECKING:
+    from ktrans.api.accelerator import Accelerator
     from ktrans.api.component import Context
     from ktrans.api.config import ComponentConfig
     from ktrans.registry.entry_points import PluginPoint
 
 _log = logging.getLogger("ktrans.registry")
+NATIVE = "KTRANS_NATIVE"
+"""Where this is 0, no native code is used."""
 _STATUS_CODES = {"broken": "plugin_broken", "disabled": "plugin_disabled"}
 
 
@@ -143,6 +147,13 @@ class Catalogue:
             if value is not None:
                 return str(value)
         return None
+
+    def accelerator(self) -> Accelerator | None:
+        """Return the native code that a plugin offers; None without one, or if the user wants none."""
+        if os.environ.get(NATIVE, "") == "0":
+            return None
+        found = (each for _, each in self.ask("ktrans_accelerator") if each is not None)
+        return next(found, None)
 
     def tell(self, hook: str, **arguments: object) -> None:
         """Call a hook of all plugins and ignore the results; one that fails is logged."""

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import pyarrow as pa
 from pydantic import Field, SecretStr, field_validator
 
+from ktrans.api import Plain
 from ktrans.kit.http.events import EventConfig, EventTimes, members
 from ktrans.kit.http.options import HttpConfig, http_url
 from ktrans.kit.http.sink import HttpSink
 from ktrans.kit.rows.json import check_json, json_text, object_pieces, quoted
-from ktrans.kit.rows.pieces import Piece, Plain, joined, piece
+from ktrans.kit.rows.pieces import Piece, joined, piece
 from ktrans.kit.units import Size
 
 

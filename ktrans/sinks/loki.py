@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
 
-from ktrans.api import ConfigError
+from ktrans.api import ConfigError, Plain
 from ktrans.kit.http.batches import groups_of, text_of
 from ktrans.kit.http.events import EventConfig, EventTimes
 from ktrans.kit.http.options import HttpLoginConfig, http_url
 from ktrans.kit.http.sink import HttpSink
 from ktrans.kit.rows.json import check_json, json_text, object_pieces, quoted, quoted_name
-from ktrans.kit.rows.pieces import Piece, Plain, joined, piece
+from ktrans.kit.rows.pieces import Piece, joined, piece
 from ktrans.kit.rows.scalars import is_scalar, scalar_text
 from ktrans.kit.units import Size
 

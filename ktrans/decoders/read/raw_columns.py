@@ -23,19 +23,21 @@ class RawColumns(msgspec.Struct):
         lines: 0-based line of each record in its block; None if the block has no other lines.
         columns: values by path: text, integers, doubles, booleans; nested values are JSON text.
         faults: lines that could not be read as records.
+        canonical: paths of addresses that were checked as they were read, and are in canonical form.
     """
 
     rows: int
     lines: np.ndarray | None
     columns: dict[Path, pa.Array]
     faults: Faults = msgspec.field(default_factory=Faults)
+    canonical: frozenset[Path] = frozenset()
 
     def take(self, kept: np.ndarray) -> RawColumns:
         """Return the rows at these places."""
         places = pa.array(kept)
         lines = kept if self.lines is None else self.lines[kept]
         columns = {path: column.take(places) for path, column in self.columns.items()}
-        return RawColumns(len(kept), lines, columns, self.faults)
+        return RawColumns(len(kept), lines, columns, self.faults, self.canonical)
 
 
 class Shape(msgspec.Struct, frozen=True):

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
-from ktrans.api import ComponentConfig, ConfigError, RowsError
+from ktrans.api import Coded, ComponentConfig, ConfigError, Plain, RowsError
 from ktrans.kit.rows import points as _points
 from ktrans.kit.rows.escaping import escaped_key, escaped_measurement, field_text, tag_text
-from ktrans.kit.rows.pieces import Coded, Piece, Plain, piece
+from ktrans.kit.rows.pieces import Piece, piece
 from ktrans.kit.rows.row_format import TextFormat
 from ktrans.kit.rows.scalars import is_binary, is_scalar
 

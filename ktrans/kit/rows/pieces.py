@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from ktrans.api import Coded, Plain
 
 MAX_JOINED_BYTES = 1 << 30
 """Arrow's text arrays end at 2 GiB; a batch that might come near is encoded in halves."""
@@ -23,24 +24,6 @@ _compute: Any = pc
 
 TextOf = Callable[[pa.Array], pa.Array]
 """A function that returns the text of each value, null exactly where the value is null."""
-
-
-class Coded(msgspec.Struct, frozen=True):
-    """A column by distinct text.
-
-    Attributes:
-        codes: int32, shape (rows,): index into values.
-        values: text array without nulls.
-    """
-
-    codes: np.ndarray
-    values: pa.Array
-
-
-class Plain(msgspec.Struct, frozen=True):
-    """A column of texts, one a row; null means no text."""
-
-    texts: pa.Array
 
 
 Piece = str | Coded | Plain

@@ -1,0 +1,180 @@
+"""Native code for the hot path: what a plugin may offer, and what must not differ with it.
+
+An accelerator reads blocks that are in order, and joins the texts of rows. The Python readers stay the
+reference: where an accelerator meets anything odd it returns None, and they read the block. So rows,
+rejects, reasons and positions are the same with it and without it.
+
+Nothing here may hold Python's global lock while it works through a block, and no method may raise an
+exception for any bytes of a block.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+Path = tuple[str, ...]
+FieldKind = Literal["skip", "text", "uint8", "uint16", "uint64"]
+
+
+@dataclass(frozen=True, slots=True)
+class LineShape:
+    """What to read of lines of fields, with one blank between two fields.
+
+    Attributes:
+        kinds: how each field of a line is read, in order: `text` becomes TEXT (a dictionary of int32 and
+            utf8, its texts in the order in which they first appear), the others arrays of their own
+            type. Skipped fields are checked like texts, and left out of the answer.
+        addresses: places in `kinds` of the texts that are IP addresses.
+        nulls: texts that stand for null, in every kind.
+    """
+
+    kinds: tuple[FieldKind, ...]
+    addresses: frozenset[int] = frozenset()
+    nulls: tuple[str, ...] = ("-",)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonShape:
+    """What to read of JSON objects, one a line.
+
+    Attributes:
+        parents: paths of objects whose members are values of their own; other objects, and arrays, are
+            kept as they are written.
+        paths: the values to read; None reads all.
+        numbers: paths of values that are read as numbers; elsewhere a number with a fraction or an
+            exponent is kept as it is written.
+        times: paths of texts that become int64 nanoseconds since 1970, if all of them are RFC 3339 times
+            in UTC that end in Z, of the years 1970 to 2261.
+        addresses: paths of texts that are IP addresses.
+    """
+
+    parents: frozenset[Path] = frozenset()
+    paths: frozenset[Path] | None = None
+    numbers: frozenset[Path] = frozenset()
+    times: frozenset[Path] = frozenset()
+    addresses: frozenset[Path] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLines:
+    """The fields of the lines of a block.
+
+    Attributes:
+        columns: of the fields that are not skipped, in order.
+        canonical: places in `columns` of addresses of which every text is one in its canonical form.
+    """
+
+    columns: list[pa.Array]
+    canonical: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadJson:
+    """The values of the objects of a block.
+
+    Attributes:
+        columns: by path, in the order in which they first appear; those that are null everywhere are
+            left out. Texts are TEXT (a dictionary of int32 and utf8), numbers int64 or float64, booleans
+            bool.
+        nested: paths of the objects and arrays among them, TEXT as they are written.
+        canonical: paths of the addresses of which every text is one in its canonical form.
+    """
+
+    columns: dict[Path, pa.Array]
+    nested: frozenset[Path] = frozenset()
+    canonical: frozenset[Path] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A text in each row, by distinct text.
+
+    Attributes:
+        codes: int32, shape (rows,): index into `values`.
+        values: `string` array without nulls.
+    """
+
+    codes: np.ndarray
+    values: pa.Array
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A text in each row; nothing where it is null.
+
+    Attributes:
+        texts: `string` array, shape (rows,).
+    """
+
+    texts: pa.Array
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A number in each row, between two texts.
+
+    Attributes:
+        values: array of shape (rows,): integers in decimal digits, or timestamps of microseconds as
+            RFC 3339 with six digits of fraction, and a Z if they have a time zone.
+        before: stands before each number.
+        after: stands after each number.
+        absent: replaces all three where the value is null.
+    """
+
+    values: pa.Array
+    before: str = ""
+    after: str = ""
+    absent: str = ""
+
+
+RowPart = str | Coded | Plain | Numbers
+"""A str is the same text in every row."""
+LineReader = Callable[[bytes, int], ReadLines | None]
+"""Reads a block of so many lines; None unless all of them are in order."""
+JsonReader = Callable[[bytes, int], ReadJson | None]
+"""Reads a block of so many lines; None unless each is one JSON object with values as expected."""
+
+
+class Accelerator(abc.ABC):
+    """Native readers and encoders. Called by several threads at once.
+
+    Attributes:
+        name: the distribution and its version, for people.
+    """
+
+    name: str
+
+    @abc.abstractmethod
+    def lines(self, shape: LineShape) -> LineReader:
+        """Return a reader of lines of fields.
+
+        It reads a block only if it is UTF-8 without byte order marks, every line has as many fields as
+        the shape, none of them empty, none of the bytes NUL, tab, carriage return, `#` or `{` is there,
+        and every number is decimal digits of its type's range.
+        """
+
+    @abc.abstractmethod
+    def json(self, shape: JsonShape) -> JsonReader:
+        """Return a reader of JSON lines.
+
+        It reads a block only if every line is one JSON object (RFC 8259) in UTF-8, no object has a name
+        twice, a parent is an object or null, and the values of a path are of one type: texts,
+        integers of int64 without a minus zero, booleans, objects and arrays, or numbers of which some
+        have a fraction or an exponent.
+        """
+
+    @abc.abstractmethod
+    def join(self, parts: Sequence[RowPart], rows: int) -> pa.Array:
+        """Join the parts of rows into one text for each row.
+
+        Returns:
+            A `string` array without nulls, shape (rows,). The caller sees to it that its bytes stay
+            below 2 GiB.
+        """
