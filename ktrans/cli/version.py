@@ -26,13 +26,17 @@ def command(as_json: bool) -> None:
         except PackageNotFoundError:
             versions[name] = "not installed"
     versions["platform"] = platform.platform()
+    known = catalogue()
     plugins = {
         plugin.distribution: f"{plugin.version} ({plugin.status})"
-        for plugin in catalogue().plugins()
+        for plugin in known.plugins()
         if plugin.distribution != "ktrans"
     }
+    native = known.accelerator()
+    name = None if native is None else native.name
     if as_json:
-        show_json({**versions, "plugins": plugins})
+        show_json({**versions, "accelerator": name, "plugins": plugins})
         return
+    versions["accelerator"] = name or "none, Python reads and writes all"
     for name, text in {**versions, **plugins}.items():
         click.echo(f"{name:12} {text}")
