@@ -33,10 +33,10 @@ def command(as_json: bool) -> None:
         if plugin.distribution != "ktrans"
     }
     native = known.accelerator()
-    name = None if native is None else native.name
     if as_json:
-        show_json({**versions, "accelerator": name, "plugins": plugins})
+        used = None if native is None else native.name
+        show_json({**versions, "accelerator": used, "plugins": plugins})
         return
-    versions["accelerator"] = name or "none, Python reads and writes all"
+    versions["accelerator"] = "none, Python does all" if native is None else native.name
     for name, text in {**versions, **plugins}.items():
         click.echo(f"{name:12} {text}")

@@ -49,11 +49,12 @@ def guarded(read: BlockReader[T], name: str, *panics: type[BaseException]) -> Bl
         name: the accelerator, for the log.
         panics: what it raises that is not an `Exception`, such as for a panic of Rust.
     """
+    caught: tuple[type[BaseException], ...] = (Exception, *panics)
 
     def guard(block: bytes, lines: int) -> T | None:
         try:
             return read(block, lines)
-        except (Exception, *panics) as error:  # noqa: BLE001 - Python can read the block
+        except caught as error:
             if name not in _failed:
                 _failed.add(name)
                 _log.error(
