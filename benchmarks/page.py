@@ -32,7 +32,13 @@ HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- /measured -->)", re.DOTALL)
 NOT_YET = "Not measured yet.\n"
-TOOLS = {"ktrans": "ktrans", "duckdb": "DuckDB", "polars": "Polars", "python": "row loop"}
+TOOLS = {
+    "ktrans": "ktrans",
+    "ktrans, native": "ktrans, native",
+    "duckdb": "DuckDB",
+    "polars": "Polars",
+    "python": "row loop",
+}
 
 Results = dict[str, Any]
 
@@ -170,20 +176,24 @@ def measured(results: Results, table: Table) -> list[dict[str, Any]]:
 
 
 def side_by_side(cases: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a row for each case, a column for each tool, and the ratio to DuckDB."""
+    """Return a row for each case, a column for each tool, and the ratios of ours to DuckDB."""
     tools = [name for name in TOOLS if any(_entry(case, name) for case in cases)]
+    ours = [name for name in tools if name.startswith("ktrans")]
     rows = [
         [
             "rows a CPU second: median (lowest to highest)",
             *(TOOLS[name] for name in tools),
-            "CPU of ktrans, DuckDB = 1",
+            *(f"CPU of {name}, DuckDB = 1" for name in ours),
         ]
     ]
     for case in cases:
-        ours, peer = _entry(case, "ktrans"), _entry(case, "duckdb")
         cells = [_rate(entry) if (entry := _entry(case, name)) else "" for name in tools]
-        ratio = _spread(against(ours, peer), 2) if ours and peer else ""
-        rows.append([case["title"], *cells, ratio])
+        peer = _entry(case, "duckdb")
+        ratios = [
+            _spread(against(entry, peer), 2) if (entry := _entry(case, name)) and peer else ""
+            for name in ours
+        ]
+        rows.append([case["title"], *cells, *ratios])
     return _table(rows, 1)
 
 
