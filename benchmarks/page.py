@@ -225,12 +225,19 @@ def one_below_the_other(cases: Sequence[dict[str, Any]]) -> list[str]:
 
 def summary(results: Results) -> str:
     """Return the main ratios as a sentence."""
-    said = []
+    said, shares = [], []
     for name, what in (("v2-same", "to Parquet"), ("v2-jsonl-same", "to JSON lines")):
         found = measured(results, Table("", (name,)))
         ours, peer = (_entry(found[0], tool) if found else None for tool in ("ktrans", "duckdb"))
         if ours and peer:
             said.append(f"{against(ours, peer).middle:.2f} times the CPU time of DuckDB {what}")
+    for name, what in (("v2-same", "for AWS"), ("gcp-ten", "for Google Cloud")):
+        found = measured(results, Table("", (name,)))
+        fast, plain = (
+            _entry(found[0], tool) if found else None for tool in ("ktrans, native", "ktrans")
+        )
+        if fast and plain:
+            shares.append(f"{against(fast, plain).middle:.2f} times that CPU time {what}")
     loop = measured(results, Table("", ("v2-parquet",)))
     text = ""
     if said:
@@ -238,6 +245,8 @@ def summary(results: Results) -> str:
             "With the same 14 columns of AWS logs on both sides, and all fields checked, ktrans "
             f"takes {', and '.join(said)}."
         )
+    if shares:
+        text += f" With its [native code](native.md) it takes {', and '.join(shares)}."
     if loop and (row_loop := _entry(loop[0], "python")) and (ours := _entry(loop[0], "ktrans")):
         text += f" A loop over rows takes {against(row_loop, ours).middle:.1f} times the CPU time of ktrans."
     return text or NOT_YET.strip()
