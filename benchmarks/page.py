@@ -231,13 +231,13 @@ def summary(results: Results) -> str:
         ours, peer = (_entry(found[0], tool) if found else None for tool in ("ktrans", "duckdb"))
         if ours and peer:
             said.append(f"{against(ours, peer).middle:.2f} times the CPU time of DuckDB {what}")
-    for name, what in (("v2-same", "for AWS"), ("gcp-ten", "for Google Cloud")):
+    for name, what in (("v2-same", "AWS"), ("gcp-ten", "Google Cloud")):
         found = measured(results, Table("", (name,)))
         fast, plain = (
             _entry(found[0], tool) if found else None for tool in ("ktrans, native", "ktrans")
         )
         if fast and plain:
-            shares.append(f"{against(fast, plain).middle:.2f} times that CPU time {what}")
+            shares.append(f"{against(fast, plain).middle:.2f} ({what})")
     loop = measured(results, Table("", ("v2-parquet",)))
     text = ""
     if said:
@@ -246,7 +246,8 @@ def summary(results: Results) -> str:
             f"takes {', and '.join(said)}."
         )
     if shares:
-        text += f" With its [native code](native.md) it takes {', and '.join(shares)}."
+        text += " With its [native code](native.md) the CPU time of ktrans is "
+        text += f"{' and '.join(shares)} of that without it."
     if loop and (row_loop := _entry(loop[0], "python")) and (ours := _entry(loop[0], "ktrans")):
         text += f" A loop over rows takes {against(row_loop, ours).middle:.1f} times the CPU time of ktrans."
     return text or NOT_YET.strip()
