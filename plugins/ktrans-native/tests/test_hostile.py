@@ -99,10 +99,7 @@ def lines_of(read: Callable[[bytes, int], object], block: bytes) -> None:
 def reads(kind: str) -> None:
     """Read hostile blocks for a while; see that nothing is raised, and measure."""
     native = NativeAccelerator()
-    read, sample = {
-        "lines": (native.lines(LINES), LINE),
-        "json": (native.json(JSON), RECORD),
-    }[kind]
+    read, sample = (native.lines(LINES), LINE) if kind == "lines" else (native.json(JSON), RECORD)
     assert read(sample + b"\n", 1) is not None, "the sample is in order"
     began, chance = time.monotonic(), random.Random(os.environ.get("KTRANS_FUZZ_SEED", "7"))
     while time.monotonic() - began < SECONDS:
