@@ -6,12 +6,16 @@ MINUTES ?= 60
 BIN := $(VENV)/bin
 NATIVE := plugins/ktrans-native
 PLUGINS := $(filter-out $(NATIVE)/%,$(wildcard plugins/*/pyproject.toml))
+SERVICES := $(or $(KTRANS_SERVICES_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ktrans-services)
+DENY := $(firstword $(wildcard $(SERVICES)/linters/bin/cargo-deny) $(shell command -v cargo-deny))
+CHECKS ?= bans licenses sources
 PROSE := docs .github *.md plugins/*/README.md examples configs
 FORMS := $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 EDITABLE := -e . $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage chaos native services bench bench-report bench-scale lint docs pictures site dist clean
+.PHONY: help demo test unit test-native coverage chaos native services bench bench-report bench-scale lint lint-python lint-native \
+	docs pictures site dist clean
 
 help: ## List what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -24,6 +28,10 @@ test: $(VENV)/.test ## Set all up and run all tests
 
 unit: $(VENV)/.test ## Run the tests that need neither a server nor much time
 	KTRANS_TESTS=quick $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not service" tests/unit tests/contract tests/golden plugins $(ARGS)
+
+test-native: $(VENV)/.test $(VENV)/.native ## Run the tests of decoders and formats by the native code; needs cargo
+	KTRANS_NATIVE=1 KTRANS_TESTS=quick KTRANS_REQUIRE_SERVICES=native $(BIN)/python -m pytest -q -m "not service" \
+		$(NATIVE)/tests tests/contract tests/golden tests/unit/decoders tests/unit/formats tests/unit/kit/rows $(ARGS)
 
 coverage: $(VENV)/.test ## Run all tests and show what they miss; takes half as long again
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
@@ -45,11 +53,15 @@ bench-report: $(VENV)/.bench ## Write the last figures of bench and bench-scale 
 bench-scale: $(VENV)/.test ## Simulate planning and state at the scale of the internet
 	$(BIN)/python benchmarks/bench_scale.py --out benchmarks/data/scale.json $(ARGS)
 
-lint: $(VENV)/.lint ## Check style, types, the direction of imports, and the workflows
+lint: lint-python ## Check style, types, the direction of imports, and the workflows
+	@if command -v cargo >/dev/null; then $(MAKE) lint-native; else \
+		echo "cargo is not installed: $(NATIVE) is left out"; fi
+
+lint-python: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=$(NATIVE) $(BIN)/lint-imports
 	$(BIN)/codespell $(PROSE)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
@@ -57,6 +69,13 @@ lint: $(VENV)/.lint ## Check style, types, the direction of imports, and the wor
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(FORMS)
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 	@if command -v uv >/dev/null; then echo uv lock --check && uv lock --quiet --check; fi
+
+lint-native: ## Check the native code, its licences and where it comes from; needs cargo
+	cd $(NATIVE) && cargo fmt --check
+	cd $(NATIVE) && cargo clippy --quiet --locked --all-targets --no-default-features -- -D warnings
+	cd $(NATIVE) && cargo test --quiet --locked --no-default-features
+	@if [ -n "$(DENY)" ]; then cd $(NATIVE) && $(DENY) --locked check $(CHECKS); else \
+		echo "cargo-deny is not installed (make services): licences are not checked"; fi
 
 docs: $(VENV)/.run ## Write the reference pages anew from the code
 	$(BIN)/python docs/site/reference.py
@@ -72,7 +91,7 @@ dist: ## Build what a release consists of into dist: wheels, source distribution
 	.ci/dist
 
 clean: ## Remove the environment and what the demo wrote
-	rm -rf $(VENV) out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(NATIVE)/target out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # One environment; each stamp says what it holds. uv is used where it is installed.
 $(VENV)/bin/python:
@@ -91,8 +110,9 @@ $(VENV)/.run: $(VENV)/bin/python pyproject.toml ktrans/__init__.py $(PLUGINS)
 	$(call install,$(EDITABLE))
 $(VENV)/.test: $(VENV)/.run
 	$(call install,--group test $(EDITABLE))
-$(VENV)/.native: $(VENV)/.test $(wildcard $(NATIVE)/Cargo.* $(NATIVE)/pyproject.toml $(NATIVE)/src/*.rs $(NATIVE)/ktrans_native/*.py)
-	$(call install,--reinstall-package ktrans-native --no-deps ./$(NATIVE))
+$(VENV)/.native: $(VENV)/.run $(wildcard $(addprefix $(NATIVE)/,Cargo.* pyproject.toml src/*.rs src/*/*.rs ktrans_native/*.py))
+	@command -v cargo >/dev/null || { echo "cargo is not installed; https://rustup.rs installs it" >&2; exit 1; }
+	$(call install,--force-reinstall --no-deps ./$(NATIVE))
 $(VENV)/.lint: $(VENV)/.test
 	$(call install,--group lint $(EDITABLE))
 $(VENV)/.release: $(VENV)/.run

@@ -1,11 +1,17 @@
-"""What holds for all tests, those of the plugins included: fixtures of real servers, the log."""
+"""What holds for all tests, those of the plugins included: fixtures of real servers, the log.
+
+With KTRANS_NATIVE=1 what tests decode and encode in their own process is done by the native code.
+"""
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ktrans.api import Accelerator
+from ktrans.kit.accelerate import accelerated
 from ktrans.registry import redaction
 
 # How fast examples are made depends on what else the machine does.
@@ -37,3 +43,19 @@ def logging_as_it_was() -> Iterator[None]:
     root.handlers[:] = [handler for handler in root.handlers if handler in handlers]
     root.setLevel(levels[0])
     ours.setLevel(levels[1])
+
+
+@pytest.fixture(autouse=True)
+def accelerator_as_it_was() -> Iterator[None]:
+    """A run uses native code from then on; another test must not."""
+    with accelerated(native()):
+        yield
+
+
+def native() -> Accelerator | None:
+    """Return the native code that all tests shall use, if so."""
+    if os.environ.get("KTRANS_NATIVE") != "1":
+        return None
+    from ktrans_native.accelerator import NativeAccelerator
+
+    return NativeAccelerator()

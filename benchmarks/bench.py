@@ -6,7 +6,7 @@ Every contender is a process of its own. A round runs every contender of every c
 within a case changes from round to round, so that a busy machine treats them alike. No further round
 begins that would end after `--minutes`. What contenders write is read back before a figure counts:
 rows, sum of bytes, sum of packets. This process stays small (see measure.py), so making input and
-checking output are processes too.
+checking output are processes too. Where the native code is built, some cases have ktrans with it as well.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="write the results here as JSON")
     parser.add_argument("--prepare", action="store_true", help="make the inputs, measure nothing")
     args = parser.parse_args()
+    os.environ["KTRANS_NATIVE"] = "0"  # but for the contenders that are said to use it
     names = args.case or list(CASES)
     for name in names:
         for contender in CASES[name].contenders:

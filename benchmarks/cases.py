@@ -11,6 +11,7 @@ from contender import (
     TEN,
     Case,
     Contender,
+    and_native,
     azure_peer,
     gcp_peer,
     ktrans,
@@ -45,7 +46,7 @@ CASES: dict[str, Case] = {
         "AWS v2 to Parquet, the same 14 columns",
         "v2",
         (
-            ktrans(columns=FOURTEEN, enrich=False),
+            *and_native(ktrans(columns=FOURTEEN, enrich=False)),
             peer("duckdb", "v2"),
             peer("polars", "v2"),
         ),
@@ -54,13 +55,18 @@ CASES: dict[str, Case] = {
     "v2-parquet": Case(
         "AWS v2 to Parquet, all columns",
         "v2",
-        (ktrans(), peer("duckdb", "v2"), peer("polars", "v2"), script("python", "v2-few")),
+        (
+            *and_native(ktrans()),
+            peer("duckdb", "v2"),
+            peer("polars", "v2"),
+            script("python", "v2-few"),
+        ),
         _BARE + " The Python loop enriches too, over fewer rows.",
     ),
     "v5-parquet": Case(
         "AWS v5 (29 fields) to Parquet, all columns",
         "v5",
-        (ktrans(), peer("duckdb", "v5"), peer("polars", "v5")),
+        (*and_native(ktrans()), peer("duckdb", "v5"), peer("polars", "v5")),
         _BARE,
     ),
     "v5-ten": Case(
@@ -73,7 +79,7 @@ CASES: dict[str, Case] = {
         "AWS v2 to JSON lines, the same 14 columns",
         "v2",
         (
-            ktrans("jsonl", columns=FOURTEEN, enrich=False),
+            *and_native(ktrans("jsonl", columns=FOURTEEN, enrich=False)),
             peer("duckdb", "v2", "jsonl"),
             peer("polars", "v2", "jsonl"),
         ),
@@ -82,13 +88,17 @@ CASES: dict[str, Case] = {
     "v2-jsonl": Case(
         "AWS v2 to JSON lines, all columns",
         "v2",
-        (ktrans("jsonl"), peer("duckdb", "v2", "jsonl"), peer("polars", "v2", "jsonl")),
+        (
+            *and_native(ktrans("jsonl")),
+            peer("duckdb", "v2", "jsonl"),
+            peer("polars", "v2", "jsonl"),
+        ),
         _BARE,
     ),
     "v2-influx": Case(
         "AWS v2 to line protocol",
         "v2",
-        (ktrans("influx"), peer("duckdb", "v2", "influx")),
+        (*and_native(ktrans("influx")), peer("duckdb", "v2", "influx")),
         "DuckDB writes three tags and escapes nothing.",
     ),
     "small-objects": Case(
@@ -110,13 +120,13 @@ CASES: dict[str, Case] = {
     "gcp-parquet": Case(
         "Google Cloud to Parquet, every field",
         "gcp",
-        (ktrans(decoder="gcp_vpc", enrich=False), gcp_peer("all")),
+        (*and_native(ktrans(decoder="gcp_vpc", enrich=False)), gcp_peer("all")),
         "DuckDB finds the types by itself and writes nested columns; it checks nothing.",
     ),
     "gcp-ten": Case(
         "Google Cloud to Parquet, the same 10 columns",
         "gcp",
-        (ktrans(decoder="gcp_vpc", columns=TEN, enrich=False), gcp_peer("ten")),
+        (*and_native(ktrans(decoder="gcp_vpc", columns=TEN, enrich=False)), gcp_peer("ten")),
         "DuckDB is told the types; it checks no addresses and no ranges.",
     ),
     "executors": Case(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,20 @@ def ktrans(
         )
 
     return Contender(name, command, dataset, form, ours=True)
+
+
+def and_native(plain: Contender) -> tuple[Contender, ...]:
+    """Return `ktrans run` without the native code, and with it where it is built.
+
+    `bench.py` turns it off for all others.
+    """
+    if find_spec("ktrans_native") is None:
+        return (plain,)
+
+    def command(data: Prepared, folder: Path) -> list[str]:
+        return ["env", "KTRANS_NATIVE=1", *plain.command(data, folder)]
+
+    return plain, replace(plain, name="ktrans, native", command=command)
 
 
 def rollup(window: str, *columns: str) -> Contender:

@@ -32,7 +32,13 @@ HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- /measured -->)", re.DOTALL)
 NOT_YET = "Not measured yet.\n"
-TOOLS = {"ktrans": "ktrans", "duckdb": "DuckDB", "polars": "Polars", "python": "row loop"}
+TOOLS = {
+    "ktrans": "ktrans",
+    "ktrans, native": "ktrans, native",
+    "duckdb": "DuckDB",
+    "polars": "Polars",
+    "python": "row loop",
+}
 
 Results = dict[str, Any]
 
@@ -170,20 +176,24 @@ def measured(results: Results, table: Table) -> list[dict[str, Any]]:
 
 
 def side_by_side(cases: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a row for each case, a column for each tool, and the ratio to DuckDB."""
+    """Return a row for each case, a column for each tool, and the ratios of ours to DuckDB."""
     tools = [name for name in TOOLS if any(_entry(case, name) for case in cases)]
+    ours = [name for name in tools if name.startswith("ktrans")]
     rows = [
         [
             "rows a CPU second: median (lowest to highest)",
             *(TOOLS[name] for name in tools),
-            "CPU of ktrans, DuckDB = 1",
+            *(f"CPU of {name}, DuckDB = 1" for name in ours),
         ]
     ]
     for case in cases:
-        ours, peer = _entry(case, "ktrans"), _entry(case, "duckdb")
         cells = [_rate(entry) if (entry := _entry(case, name)) else "" for name in tools]
-        ratio = _spread(against(ours, peer), 2) if ours and peer else ""
-        rows.append([case["title"], *cells, ratio])
+        peer = _entry(case, "duckdb")
+        ratios = [
+            _spread(against(entry, peer), 2) if (entry := _entry(case, name)) and peer else ""
+            for name in ours
+        ]
+        rows.append([case["title"], *cells, *ratios])
     return _table(rows, 1)
 
 
@@ -215,12 +225,19 @@ def one_below_the_other(cases: Sequence[dict[str, Any]]) -> list[str]:
 
 def summary(results: Results) -> str:
     """Return the main ratios as a sentence."""
-    said = []
+    said, shares = [], []
     for name, what in (("v2-same", "to Parquet"), ("v2-jsonl-same", "to JSON lines")):
         found = measured(results, Table("", (name,)))
         ours, peer = (_entry(found[0], tool) if found else None for tool in ("ktrans", "duckdb"))
         if ours and peer:
             said.append(f"{against(ours, peer).middle:.2f} times the CPU time of DuckDB {what}")
+    for name, what in (("v2-same", "AWS"), ("gcp-ten", "Google Cloud")):
+        found = measured(results, Table("", (name,)))
+        fast, plain = (
+            _entry(found[0], tool) if found else None for tool in ("ktrans, native", "ktrans")
+        )
+        if fast and plain:
+            shares.append(f"{against(fast, plain).middle:.2f} ({what})")
     loop = measured(results, Table("", ("v2-parquet",)))
     text = ""
     if said:
@@ -228,6 +245,9 @@ def summary(results: Results) -> str:
             "With the same 14 columns of AWS logs on both sides, and all fields checked, ktrans "
             f"takes {', and '.join(said)}."
         )
+    if shares:
+        text += " With its [native code](native.md) the CPU time of ktrans is "
+        text += f"{' and '.join(shares)} of that without it."
     if loop and (row_loop := _entry(loop[0], "python")) and (ours := _entry(loop[0], "ktrans")):
         text += f" A loop over rows takes {against(row_loop, ours).middle:.1f} times the CPU time of ktrans."
     return text or NOT_YET.strip()

@@ -1,11 +1,32 @@
-"""Native code for the hot path: what a plugin may offer, and what must not differ with it.
+r"""Native code for the hot path: what a plugin may offer, and what must not differ with it.
 
 An accelerator reads blocks that are in order, and joins the texts of rows. The Python readers stay the
 reference: where an accelerator meets anything odd it returns None, and they read the block. So rows,
 rejects, reasons and positions are the same with it and without it.
 
 Nothing here may hold Python's global lock while it works through a block, and no method may raise an
-exception for any bytes of a block.
+exception for any bytes of a block. A plugin offers its accelerator by the hook `ktrans_accelerator`.
+
+>>> import pyarrow as pa
+>>> from ktrans.api import Accelerator, LineShape, ReadLines
+>>> class WordsAccelerator(Accelerator):
+...     name = "acme 1.0"
+...     def lines(self, shape):
+...         def read(block, lines):
+...             words = block.decode(errors="replace").split()
+...             if shape.kinds != ("text",) or len(words) != lines:
+...                 return None
+...             return ReadLines([pa.array(words).dictionary_encode()])
+...         return read
+...     def json(self, shape):
+...         return lambda block, lines: None
+...     def join(self, parts, rows):
+...         return pa.array(["".join(parts)] * rows)
+>>> read = WordsAccelerator().lines(LineShape(("text",)))
+>>> read(b"accept\nreject\n", 2).columns[0].to_pylist()
+['accept', 'reject']
+>>> read(b"two words\n", 1) is None
+True
 """
 
 from __future__ import annotations

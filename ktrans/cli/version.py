@@ -26,13 +26,17 @@ def command(as_json: bool) -> None:
         except PackageNotFoundError:
             versions[name] = "not installed"
     versions["platform"] = platform.platform()
+    known = catalogue()
     plugins = {
         plugin.distribution: f"{plugin.version} ({plugin.status})"
-        for plugin in catalogue().plugins()
+        for plugin in known.plugins()
         if plugin.distribution != "ktrans"
     }
+    native = known.accelerator()
     if as_json:
-        show_json({**versions, "plugins": plugins})
+        used = None if native is None else native.name
+        show_json({**versions, "accelerator": used, "plugins": plugins})
         return
+    versions["accelerator"] = "none, Python does all" if native is None else native.name
     for name, text in {**versions, **plugins}.items():
         click.echo(f"{name:12} {text}")

@@ -66,6 +66,7 @@ class RunReceipt(msgspec.Struct):
         strange: what the objects look like of which nothing could be read, by URI.
         choices: the decoders that `auto` chose, by URI.
         left: what the source has left for a later run, as of its last plan.
+        accelerator: the native code that reads and encodes, by name; None if Python does all.
         error: the error that ended the run, as JSON, if there was one.
     """
 
@@ -93,6 +94,7 @@ class RunReceipt(msgspec.Struct):
     left: list[str] = msgspec.field(default_factory=list)
     retries: int = 0
     workers: int = 0
+    accelerator: str | None = None
     error: dict[str, Any] | None = None
 
     @property

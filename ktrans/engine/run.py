@@ -33,6 +33,7 @@ from ktrans.engine.run_context import RunContext, RunOptions
 from ktrans.engine.stage_times import now
 from ktrans.engine.task_workers import TaskWorkers
 from ktrans.engine.workers import Workers
+from ktrans.kit.accelerate import accelerator
 from ktrans.registry.catalogue import Catalogue
 from ktrans.registry.redaction import redact
 from ktrans.state.store import Store, hold_store, view_store
@@ -120,8 +121,13 @@ class Run:
         if options.dry_run:
             discard_output(self.assembly)
         self.workers = options.workers or pipeline.engine.workers or usable_cores()
+        native = accelerator()
         self.receipt = RunReceipt(
-            pipeline.name, uuid.uuid4().hex[:12], options.dry_run, workers=self.workers
+            pipeline.name,
+            uuid.uuid4().hex[:12],
+            options.dry_run,
+            workers=self.workers,
+            accelerator=None if native is None else native.name,
         )
         self.receipt.sinks = [SinkOutput.of(bound) for bound in self.assembly.sinks]
         if self.assembly.rejects is not None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from ktrans.api.accelerator import Accelerator
+from ktrans.kit import log_events
 
+T = TypeVar("T")
+BlockReader = Callable[[bytes, int], T | None]
+"""Reads a block of so many lines, or returns None: then Python reads it."""
+
+_log = logging.getLogger("ktrans.kit.accelerate")
 _using: list[Accelerator | None] = [None]
+_failed: set[str] = set()
 
 
 def accelerator() -> Accelerator | None:
@@ -28,3 +37,33 @@ def accelerated(by: Accelerator | None) -> Iterator[None]:
         yield
     finally:
         _using.pop()
+
+
+def guarded(read: BlockReader[T], name: str, *panics: type[BaseException]) -> BlockReader[T]:
+    """Return a native reader that returns None where it fails, so that Python reads the block.
+
+    A failure is a defect of the native code: the first one of each name is logged.
+
+    Args:
+        read: the reader.
+        name: the accelerator, for the log.
+        panics: what it raises that is not an `Exception`, such as for a panic of Rust.
+    """
+    caught: tuple[type[BaseException], ...] = (Exception, *panics)
+
+    def guard(block: bytes, lines: int) -> T | None:
+        try:
+            return read(block, lines)
+        except caught as error:
+            if name not in _failed:
+                _failed.add(name)
+                _log.error(
+                    "%s failed on a block, which Python has read instead; please report this: %s: %s",
+                    name,
+                    type(error).__name__,
+                    error,
+                    extra={"event": log_events.NATIVE_FAILED},
+                )
+            return None
+
+    return guard

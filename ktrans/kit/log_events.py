@@ -53,3 +53,8 @@ CERTIFICATE_NOT_LOADED = LogEvent(
     "A changed certificate cannot be used; the old one stays in use.",
 )
 SPOOL_FAILED = LogEvent("spool_failed", "error", "The spool cannot be written any more.")
+NATIVE_FAILED = LogEvent(
+    "native_failed",
+    "error",
+    "Native code failed on a block, which Python has read instead: a defect; logged once.",
+)

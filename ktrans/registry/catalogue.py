@@ -45,6 +45,7 @@ class Catalogue:
     ) -> None:
         self._arguments = (environ, entry_points, extra)
         self._found: Loaded | None = None
+        self._accelerators: list[Accelerator] | None = None
 
     @property
     def _loaded(self) -> Loaded:
@@ -149,11 +150,16 @@ class Catalogue:
         return None
 
     def accelerator(self) -> Accelerator | None:
-        """Return the native code that a plugin offers; None without one, or if the user wants none."""
+        """Return the native code that a plugin offers; None without one, or if the user wants none.
+
+        Plugins are asked once, so a hook that fails is logged once.
+        """
         if os.environ.get(NATIVE, "") == "0":
             return None
-        found = (each for _, each in self.ask("ktrans_accelerator") if each is not None)
-        return next(found, None)
+        if self._accelerators is None:
+            answers = self.ask("ktrans_accelerator")
+            self._accelerators = [found for _, found in answers if found is not None]
+        return next(iter(self._accelerators), None)
 
     def tell(self, hook: str, **arguments: object) -> None:
         """Call a hook of all plugins and ignore the results; one that fails is logged."""

@@ -63,6 +63,8 @@ def check_machine(catalogue: Catalogue) -> Iterator[Finding]:
     yield _open_files()
     yield from _memory()
     yield from _temporary()
+    native = catalogue.accelerator()
+    yield Finding("ok", "accelerator", "none, Python does all" if native is None else native.name)
     for plugin in catalogue.plugins():
         if plugin.status == "ok" and not plugin.conflicts:
             continue

@@ -224,7 +224,7 @@ def softflowd() -> Path:
 def chromium() -> str:
     """The path of a Chromium, for what people see in a browser."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
-    return found or _missing("chromium", "chromium is not installed")
+    return found or missing("chromium", "chromium is not installed")
 
 
 @pytest.fixture(scope="session")
@@ -275,21 +275,21 @@ def _tool(name: str, *places: str, program: str | None = None) -> Path:
     try:
         return find(name, *places, program=program)
     except MissingServerError as error:
-        _missing(name, str(error))
+        missing(name, str(error))
 
 
 def _serve(name: str, start: Callable[[], S]) -> Iterator[S]:
     try:
         server = start()
     except MissingServerError as error:
-        _missing(name, str(error))
+        missing(name, str(error))
     try:
         yield server
     finally:
         server.close()
 
 
-def _missing(name: str, reason: str) -> NoReturn:
+def missing(name: str, reason: str) -> NoReturn:
     """Skip the test, or fail it where the server is required."""
     required = os.environ.get("KTRANS_REQUIRE_SERVICES", "").replace(" ", "").split(",")
     if name in required or "all" in required:

@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 VERSION = Version(__version__)
 NEXT = f"{VERSION.major}.{VERSION.minor + 1}"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
-DISTRIBUTIONS = [ROOT, *PLUGINS]
+NATIVE = ROOT / "plugins/ktrans-native"
+DISTRIBUTIONS = [ROOT, *(folder for folder in PLUGINS if folder != NATIVE)]
 
 
 def read_toml(folder):
@@ -50,6 +51,18 @@ def test_the_version_of_each_distribution_is_that_of_the_core(folder):
     assert source.resolve() == ROOT / "ktrans/__init__.py"
 
 
+def test_the_version_of_the_native_code_is_that_of_the_core():
+    """It is built by maturin, which does not read the version of another package."""
+    cargo = tomllib.loads((NATIVE / "Cargo.toml").read_text())["package"]
+    (locked,) = (
+        package
+        for package in tomllib.loads((NATIVE / "Cargo.lock").read_text())["package"]
+        if package["name"] == NATIVE.name
+    )
+    given = [read_toml(NATIVE)["project"]["version"], cargo["version"], locked["version"]]
+    assert given == [__version__] * 3
+
+
 @pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
 def test_each_plugin_and_the_extra_that_installs_it_name_compatible_ranges(folder):
     project = read_toml(folder)["project"]
@@ -58,7 +71,8 @@ def test_each_plugin_and_the_extra_that_installs_it_name_compatible_ranges(folde
     core = read_toml(ROOT)
     extra = core["project"]["optional-dependencies"][folder.name.removeprefix("ktrans-")]
     assert_compatible(find_requirement(extra, folder.name))
-    assert core["tool"]["uv"]["sources"][folder.name] == {"workspace": True}
+    place = {"path": "plugins/ktrans-native"} if folder == NATIVE else {"workspace": True}
+    assert core["tool"]["uv"]["sources"][folder.name] == place
 
 
 def test_the_example_of_a_third_party_names_a_compatible_range():

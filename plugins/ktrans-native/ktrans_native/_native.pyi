@@ -1,1 +1,3 @@
 VERSION: str
+
+class PanicException(BaseException): ...

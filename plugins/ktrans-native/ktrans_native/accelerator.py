@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from ktrans.api import Accelerator, JsonReader, JsonShape, LineReader, LineShape, RowPart
+from ktrans.kit.accelerate import guarded
 from ktrans_native import _native
 from ktrans_native.join import join
 from ktrans_native.json import json_reader
@@ -14,18 +15,25 @@ from ktrans_native.lines import line_reader
 
 
 class NativeAccelerator(Accelerator):
-    """Readers and encoders in Rust."""
+    """Readers and encoders in Rust; a panic in them never ends the process."""
 
     name = f"ktrans-native {_native.VERSION}"
 
     def lines(self, shape: LineShape) -> LineReader:
         """Return a reader of lines of fields."""
-        return line_reader(shape)
+        return guarded(line_reader(shape), self.name, _native.PanicException)
 
     def json(self, shape: JsonShape) -> JsonReader:
         """Return a reader of JSON lines."""
-        return json_reader(shape)
+        return guarded(json_reader(shape), self.name, _native.PanicException)
 
     def join(self, parts: Sequence[RowPart], rows: int) -> pa.Array:
-        """Join the parts of rows into one text for each row."""
-        return join(parts, rows)
+        """Join the parts of rows into one text for each row.
+
+        Raises:
+            RuntimeError: the native code has panicked, which is a defect.
+        """
+        try:
+            return join(parts, rows)
+        except _native.PanicException as error:
+            raise RuntimeError(f"{self.name} has panicked: {error}") from error
