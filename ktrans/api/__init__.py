@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ktrans.api.accelerator import Accelerator as Accelerator
     from ktrans.api.accelerator import Coded as Coded
+    from ktrans.api.accelerator import FieldKind as FieldKind
     from ktrans.api.accelerator import JsonReader as JsonReader
     from ktrans.api.accelerator import JsonShape as JsonShape
     from ktrans.api.accelerator import LineReader as LineReader

@@ -2,7 +2,8 @@
 
 This is one call of the CSV reader over the whole block, with types that refuse most bad input. A few
 searches for single bytes, and checks of the distinct texts, find what the CSV reader would accept. A
-block with anything wrong goes to the careful reader.
+block with anything wrong goes to the careful reader. Where there is an accelerator, it reads the blocks
+in which nothing is odd.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from ktrans.api import FieldKind, LineReader, LineShape
 from ktrans.decoders.aws.layout import LOGGED_AT, Dialect, Layout
 from ktrans.decoders.aws.table import aws_table
 from ktrans.decoders.frames.block import Block
@@ -21,6 +23,7 @@ from ktrans.decoders.rows import RowBuilder
 from ktrans.decoders.time_limits import TimeLimits
 from ktrans.decoders.values import CSV_TYPES, NUMBERS, all_longer
 from ktrans.flow.schema import TEXT
+from ktrans.kit.accelerate import accelerator
 
 SUSPICIOUS = (b"\0", b"\r", b"\t", b"#", b"{")
 """Bytes that no well-formed block has; a search for one takes well under 1 % of the parsing."""
@@ -30,6 +33,12 @@ _PARSE = {
     "quote_char": False,
     "double_quote": False,
     "ignore_empty_lines": False,
+}
+_NATIVE_KINDS: dict[pa.DataType, FieldKind] = {
+    TEXT: "text",
+    pa.uint8(): "uint8",
+    pa.uint16(): "uint16",
+    pa.uint64(): "uint64",
 }
 _TROUBLED = 2
 _PAIR_STEP = 1 << 17
@@ -65,6 +74,7 @@ class TextPlan:
         self._kinds = {
             name: dialect.by_name[name].kind for name in self.names if name in dialect.by_name
         }
+        self._native = self._native_reader()
 
     @property
     def width(self) -> int:
@@ -83,6 +93,28 @@ class TextPlan:
     def _type(self, name: str, *, typed: bool) -> pa.DataType:
         kind = self._kinds.get(name, "text")
         return pa.string() if kind in NUMBERS and not typed else CSV_TYPES[kind]
+
+    def _native_reader(self) -> LineReader | None:
+        """Return the reader of the accelerator, if there is one."""
+        native = accelerator()
+        if native is None:
+            return None
+        kinds = [
+            _NATIVE_KINDS[self._type(name, typed=True)] if name in self.include else "skip"
+            for name in self.names
+        ]
+        addresses = [n for n, name in enumerate(self.names) if self._kinds.get(name) == "address"]
+        return native.lines(LineShape(tuple(kinds), frozenset(addresses), self.dialect.null_values))
+
+    def read_native(self, block: Block) -> RawColumns | None:
+        """Read the included fields by the accelerator; None if there is none, or anything is odd."""
+        found = None if self._native is None else self._native(block.data, block.records)
+        if found is None:
+            return None
+        paths: list[Path] = [(name,) for name in self.include]
+        columns = dict(zip(paths, found.columns, strict=True))
+        canonical = frozenset(paths[place] for place in found.canonical)
+        return RawColumns(block.records, None, columns, canonical=canonical)
 
     def read(
         self, data: bytes, *, typed: bool = True, parse: csv.ParseOptions | None = None
@@ -122,6 +154,18 @@ def read_fast(plan: TextPlan, block: Block) -> RawColumns | None:
     Returns:
         The fields, or None if anything is out of order.
     """
+    raw = plan.read_native(block) or _read_csv(plan, block)
+    if raw is None:
+        return None
+    if plan.layout.prefixed and raw.columns[(LOGGED_AT,)].null_count:
+        return None
+    if plan.layout.guessed and not plan.guess(raw.columns).all():
+        return None
+    return raw
+
+
+def _read_csv(plan: TextPlan, block: Block) -> RawColumns | None:
+    """Read the included fields by the CSV reader; None if anything is out of order."""
     try:
         columns = plan.read(block.data) if looks_clean(plan, block.data) else None
     except pa.ArrowInvalid:
@@ -131,10 +175,6 @@ def read_fast(plan: TextPlan, block: Block) -> RawColumns | None:
     if any(
         column.type == TEXT and not all_longer(column.dictionary, 0) for column in columns.values()
     ):
-        return None
-    if plan.layout.prefixed and columns[(LOGGED_AT,)].null_count:
-        return None
-    if plan.layout.guessed and not plan.guess(columns).all():
         return None
     return RawColumns(block.records, None, columns)
 

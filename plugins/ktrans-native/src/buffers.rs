@@ -8,59 +8,45 @@ use crate::intern::Interner;
 /// Bits of the rows that are not null.
 pub type Bits<'py> = Bound<'py, PyArray1<u8>>;
 
-/// Which rows have a value: a bit for each, the lowest first, as Arrow has it.
-#[derive(Default)]
-pub struct Validity {
-    bits: Vec<u8>,
-    rows: usize,
-    nulls: usize,
-}
-
-impl Validity {
-    /// Adds a row.
-    #[inline]
-    pub fn push(&mut self, valid: bool) {
-        if self.rows % 8 == 0 {
-            self.bits.push(0);
-        }
-        if valid {
-            if let Some(last) = self.bits.last_mut() {
-                *last |= 1 << (self.rows % 8);
-            }
-        } else {
-            self.nulls += 1;
-        }
-        self.rows += 1;
-    }
-
-    /// Returns the bits, or None if no row is null.
-    pub fn into_array(self, py: Python<'_>) -> Option<Bits<'_>> {
-        (self.nulls > 0).then(|| self.bits.into_pyarray(py))
-    }
-}
-
 /// A column of numbers, while it grows.
 pub struct Numbers<T> {
     values: Vec<T>,
-    valid: Validity,
+    nulls: Vec<u32>,
 }
 
 impl<T: Copy + Default + Element> Numbers<T> {
     /// Returns an empty column with room for so many rows.
     pub fn new(rows: usize) -> Self {
-        Numbers { values: Vec::with_capacity(rows), valid: Validity::default() }
+        Numbers { values: Vec::with_capacity(rows), nulls: Vec::new() }
+    }
+
+    /// Adds so many rows; returns the number of the first, their values, and the rows that are null.
+    pub fn room(&mut self, rows: usize) -> (u32, &mut [T], &mut Vec<u32>) {
+        let first = self.values.len();
+        self.values.resize(first + rows, T::default());
+        (first as u32, &mut self.values[first..], &mut self.nulls)
     }
 
     /// Adds a row; None is null.
     #[inline]
+    #[allow(dead_code)]
     pub fn push(&mut self, value: Option<T>) {
+        if value.is_none() {
+            self.nulls.push(self.values.len() as u32);
+        }
         self.values.push(value.unwrap_or_default());
-        self.valid.push(value.is_some());
     }
 
     /// Returns the values and the bits of those that are not null.
     pub fn into_arrays(self, py: Python<'_>) -> (Bound<'_, PyArray1<T>>, Option<Bits<'_>>) {
-        (self.values.into_pyarray(py), self.valid.into_array(py))
+        let bits = (!self.nulls.is_empty()).then(|| {
+            let mut bits = vec![0xff; self.values.len().div_ceil(8)];
+            for row in self.nulls {
+                bits[row as usize / 8] &= !(1 << (row % 8));
+            }
+            bits.into_pyarray(py)
+        });
+        (self.values.into_pyarray(py), bits)
     }
 }
 
@@ -86,9 +72,16 @@ impl Texts {
 
     /// Adds a row; None is null.
     #[inline]
+    #[allow(dead_code)]
     pub fn push(&mut self, text: Option<&[u8]>) {
         let code = text.map(|text| self.distinct.code(text));
         self.codes.push(code);
+    }
+
+    /// Adds so many rows as `Numbers` do, and returns the distinct texts as well.
+    pub fn room(&mut self, rows: usize) -> (u32, &mut [i32], &mut Vec<u32>, &mut Interner) {
+        let (first, codes, nulls) = self.codes.room(rows);
+        (first, codes, nulls, &mut self.distinct)
     }
 
     /// Returns the distinct texts.

@@ -1,61 +1,60 @@
 //! Distinct texts of a column, in the order in which they first appear.
 
-/// Marks a null among the codes of a column.
-pub const NULL: i32 = -1;
+use std::hash::{BuildHasher, RandomState};
+
+/// Longer texts are compared in the data as well; of others the key says all.
+const KEY_BYTES: usize = 24;
+const FIRST_SLOTS: usize = 64;
+const GROWTH: usize = 4;
 
 /// A hash table of texts: each distinct text gets the next code.
 pub struct Interner {
-    slots: Vec<Slot>,
+    /// Half of the hash, and the code plus one; 0 is an empty slot.
+    slots: Vec<[u32; 2]>,
+    keys: Vec<Key>,
     offsets: Vec<i32>,
     data: Vec<u8>,
-    last: i32,
+    seed: u64,
 }
 
-#[derive(Clone, Copy)]
-struct Slot {
-    hash: u32,
-    code: i32,
+/// What tells texts apart: with the size, all bytes of one that is not long.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    words: [u64; 3],
+    size: u64,
 }
-
-const EMPTY: Slot = Slot { hash: 0, code: NULL };
-const FIRST_SLOTS: usize = 64;
-const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Default for Interner {
     fn default() -> Self {
-        Interner { slots: vec![EMPTY; FIRST_SLOTS], offsets: vec![0], data: Vec::new(), last: NULL }
+        Interner {
+            slots: vec![[0; 2]; FIRST_SLOTS],
+            keys: Vec::new(),
+            offsets: vec![0],
+            data: Vec::new(),
+            // It keeps those who write the texts from choosing ones that collide.
+            seed: RandomState::new().hash_one(0),
+        }
     }
 }
 
 impl Interner {
     /// Returns the code of a text.
+    #[inline(always)]
     pub fn code(&mut self, text: &[u8]) -> i32 {
-        if self.last >= 0 && self.text(self.last) == text {
-            return self.last;
-        }
-        let hash = hash(text);
+        let key = Key::of(text);
+        let hash = self.hash(&key, text);
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         loop {
-            let slot = self.slots[at];
-            if slot.code == NULL {
-                break;
+            let [other, next] = self.slots[at];
+            if other == hash && next > 0 && self.is(next as usize - 1, &key, text) {
+                return next as i32 - 1;
             }
-            if slot.hash == hash && self.text(slot.code) == text {
-                self.last = slot.code;
-                return slot.code;
+            if next == 0 {
+                return self.add(text, key, [hash, at as u32]);
             }
             at = (at + 1) & mask;
         }
-        let code = self.len() as i32;
-        self.data.extend_from_slice(text);
-        self.offsets.push(self.data.len() as i32);
-        self.slots[at] = Slot { hash, code };
-        self.last = code;
-        if self.len() * 2 > self.slots.len() {
-            self.grow();
-        }
-        code
     }
 
     /// Returns how many distinct texts there are.
@@ -69,43 +68,104 @@ impl Interner {
         &self.data[self.offsets[code] as usize..self.offsets[code + 1] as usize]
     }
 
+    /// Returns all texts, in order.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|code| self.text(code as i32))
+    }
+
     /// Returns the offsets and the bytes of all texts.
     pub fn into_parts(self) -> (Vec<i32>, Vec<u8>) {
         (self.offsets, self.data)
     }
 
+    #[inline(always)]
+    fn is(&self, code: usize, key: &Key, text: &[u8]) -> bool {
+        self.keys[code] == *key && (text.len() <= KEY_BYTES || self.text(code as i32) == text)
+    }
+
+    #[inline(never)]
+    fn add(&mut self, text: &[u8], key: Key, [hash, at]: [u32; 2]) -> i32 {
+        let code = self.len();
+        self.keys.push(key);
+        self.data.extend_from_slice(text);
+        self.offsets.push(self.data.len() as i32);
+        self.slots[at as usize] = [hash, code as u32 + 1];
+        if self.len() * 2 > self.slots.len() {
+            self.grow();
+        }
+        code as i32
+    }
+
     fn grow(&mut self) {
-        let mask = self.slots.len() * 4 - 1;
-        let old = std::mem::replace(&mut self.slots, vec![EMPTY; mask + 1]);
-        for slot in old.into_iter().filter(|slot| slot.code != NULL) {
-            let mut at = slot.hash as usize & mask;
-            while self.slots[at].code != NULL {
+        let mask = self.slots.len() * GROWTH - 1;
+        let old = std::mem::replace(&mut self.slots, vec![[0; 2]; mask + 1]);
+        for slot in old.into_iter().filter(|slot| slot[1] > 0) {
+            let mut at = slot[0] as usize & mask;
+            while self.slots[at][1] > 0 {
                 at = (at + 1) & mask;
             }
             self.slots[at] = slot;
         }
     }
+
+    #[inline(always)]
+    fn hash(&self, key: &Key, text: &[u8]) -> u32 {
+        let [first, second, third] = key.words;
+        let mut mixed = folded(first ^ self.seed, second ^ MIX_1);
+        mixed = folded(mixed ^ third, MIX_2 ^ key.size);
+        if text.len() > KEY_BYTES {
+            for word in text.chunks_exact(8) {
+                mixed = folded(mixed ^ word_at(word, 0), MIX_1);
+            }
+        }
+        mixed as u32
+    }
 }
 
-/// Mixes eight bytes at a time; the length is part of it.
-fn hash(text: &[u8]) -> u32 {
-    let mut mixed = text.len() as u64;
-    let mut words = text.chunks_exact(8);
-    for word in &mut words {
-        mixed = step(mixed, u64::from_le_bytes(word.try_into().unwrap_or([0; 8])));
+impl Key {
+    #[inline]
+    fn of(text: &[u8]) -> Key {
+        let size = text.len();
+        let words = if size >= 8 {
+            [word_at(text, 0), word_at(text, size - 8), word_at(text, (size - 8).min(8))]
+        } else {
+            [short_word(text), 0, 0]
+        };
+        Key { words, size: size as u64 }
     }
-    let rest = words.remainder();
-    if !rest.is_empty() {
-        let mut word = [0; 8];
-        word[..rest.len()].copy_from_slice(rest);
-        mixed = step(mixed, u64::from_le_bytes(word));
-    }
-    (mixed ^ (mixed >> 32)) as u32
 }
 
-fn step(mixed: u64, word: u64) -> u64 {
-    let product = (mixed ^ word).wrapping_mul(MULTIPLIER);
-    product ^ (product >> 29)
+const MIX_1: u64 = 0x9E37_79B9_7F4A_7C15;
+const MIX_2: u64 = 0xE703_7ED1_A0B4_28DB;
+
+#[inline]
+fn folded(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// Returns eight bytes from a place as a number, the first byte lowest; 0 if they are not all there.
+#[inline]
+pub fn word_at(text: &[u8], at: usize) -> u64 {
+    text.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+/// Returns the bytes of a text of less than eight.
+#[inline]
+fn short_word(text: &[u8]) -> u64 {
+    let size = text.len();
+    let half = |at: usize| {
+        let bytes = text.get(at..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
+    };
+    match size {
+        0 => 0,
+        1..4 => {
+            let byte = |at: usize| u64::from(text[at]);
+            byte(0) | byte(size / 2) << 8 | byte(size - 1) << 16
+        }
+        _ => half(0) | half(size - 4) << 32,
+    }
 }
 
 #[cfg(test)]
@@ -115,13 +175,30 @@ mod tests {
     #[test]
     fn codes_follow_the_order_of_first_appearance() {
         let mut texts = Interner::default();
-        let words: Vec<String> = (0..5000).map(|number| format!("text-{number}")).collect();
+        let words: Vec<String> =
+            (0..5000).map(|number| format!("{number}{}", "-".repeat(number % 40))).collect();
         for _ in 0..2 {
             for (code, word) in words.iter().enumerate() {
                 assert_eq!(texts.code(word.as_bytes()), code as i32);
             }
         }
         assert_eq!(texts.len(), 5000);
-        assert_eq!(texts.text(4999), b"text-4999");
+        assert_eq!(texts.text(4999), words[4999].as_bytes());
+        assert!(texts.texts().eq(words.iter().map(String::as_bytes)));
+    }
+
+    #[test]
+    fn texts_that_differ_in_one_byte_are_distinct() {
+        for size in 0..70 {
+            let mut texts = Interner::default();
+            let base = vec![b'a'; size];
+            assert_eq!(texts.code(&base), 0);
+            for place in 0..size {
+                let mut other = base.clone();
+                other[place] = 0;
+                assert_eq!(texts.code(&other), place as i32 + 1);
+            }
+            assert_eq!(texts.code(&base), 0);
+        }
     }
 }

@@ -2,7 +2,16 @@
 
 mod addresses;
 mod buffers;
+mod digits;
+mod fields;
 mod intern;
+mod join;
+mod json;
+mod json_columns;
+mod json_scan;
+mod json_times;
+mod lines;
+mod tables;
 
 use pyo3::panic::PanicException;
 use pyo3::prelude::*;
@@ -11,5 +20,8 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add("PanicException", module.py().get_type::<PanicException>())?;
+    module.add_class::<json::JsonReader>()?;
+    module.add_class::<lines::LineReader>()?;
+    module.add_function(wrap_pyfunction!(join::join, module)?)?;
     Ok(())
 }
