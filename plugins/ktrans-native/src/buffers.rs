@@ -58,6 +58,12 @@ impl<T: Copy + Default + Element> Numbers<T> {
         self.valid.push(value.is_some());
     }
 
+    /// Returns the values in order; None is null.
+    pub fn iter(&self) -> impl Iterator<Item = Option<T>> {
+        let valid = |row: usize| self.valid.bits[row / 8] >> (row % 8) & 1 == 1;
+        self.values.iter().enumerate().map(move |(row, value)| valid(row).then_some(*value))
+    }
+
     /// Returns the values and the bits of those that are not null.
     pub fn into_arrays(self, py: Python<'_>) -> (Bound<'_, PyArray1<T>>, Option<Bits<'_>>) {
         (self.values.into_pyarray(py), self.valid.into_array(py))
