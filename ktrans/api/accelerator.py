@@ -74,6 +74,10 @@ class JsonShape:
         times: paths of texts that become int64 nanoseconds since 1970, if all of them are RFC 3339 times
             in UTC that end in Z, of the years 1970 to 2261.
         addresses: paths of texts that are IP addresses.
+        digits: paths of texts that become int64, if each is decimal digits without leading zeros, at
+            most 15 of them.
+        within: paths of values inside objects that are kept as they are written; they are read as
+            well.
     """
 
     parents: frozenset[Path] = frozenset()
@@ -81,6 +85,8 @@ class JsonShape:
     numbers: frozenset[Path] = frozenset()
     times: frozenset[Path] = frozenset()
     addresses: frozenset[Path] = frozenset()
+    digits: frozenset[Path] = frozenset()
+    within: frozenset[Path] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +191,11 @@ class Accelerator(abc.ABC):
     def json(self, shape: JsonShape) -> JsonReader:
         """Return a reader of JSON lines.
 
-        It reads a block only if every line is one JSON object (RFC 8259) in UTF-8, no object has a name
-        twice, a parent is an object or null, and the values of a path are of one type: texts,
-        integers of int64 without a minus zero, booleans, objects and arrays, or numbers of which some
-        have a fraction or an exponent.
+        It reads a block only if every line is one JSON object (RFC 8259) in UTF-8 from its first byte to
+        its last, a parent is an object or null and has no name twice and none with an escape, no text
+        has a NUL or half a surrogate pair, and the values of a path are of one type: texts, integers of
+        int64 without a minus zero, booleans, objects and arrays, or numbers of which some have a
+        fraction or an exponent and none is infinite; those that are read as numbers are below 2^53.
         """
 
     @abc.abstractmethod

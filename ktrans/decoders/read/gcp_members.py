@@ -120,6 +120,9 @@ class Wanted:
     Attributes:
         shape: the values that are not inside an object kept as text.
         inner: the values inside each object kept as text.
+        flat: all values, for a reader that reads inside these objects; they are not kept as text,
+            unless all is wanted.
+        within: the values inside objects kept as text that such a reader is to read as well.
     """
 
     def __init__(self, paths: Iterable[Path], *, everything: bool) -> None:
@@ -132,6 +135,13 @@ class Wanted:
                 path = above  # noqa: PLW2901
             surface[path] = pa.string()
         self.shape = Shape(PARENTS, None if everything else surface, NUMBERS)
+        inner = {path: kind for below in self.inner.values() for path, kind in below.items()}
+        self.within = frozenset(inner) if everything else frozenset()
+        self.flat = self.shape
+        if not everything:
+            above = {path[:end] for path in inner for end in range(1, len(path))}
+            flat = {path: kind for path, kind in surface.items() if path not in self.inner}
+            self.flat = Shape(PARENTS | above, {**flat, **inner}, NUMBERS)
 
     def has(self, path: Path) -> bool:
         """Return whether a member is wanted, or a value in it."""

@@ -1,6 +1,6 @@
-"""Reads JSON lines into columns by path: by Arrow's parser where it can, else record by record.
+"""Reads JSON lines into columns by path: natively or by Arrow's parser where it can, else one by one.
 
-Both ways give the same columns for the same bytes. What Arrow's parser cannot do exactly (mixed
+All ways give the same columns for the same bytes. What Arrow's parser cannot do exactly (mixed
 types, duplicate keys, integers beyond 64 bits, broken records) it refuses or is kept from, and the
 records are then read one by one; of duplicate keys the last one counts.
 """
@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from ktrans.decoders.read.json_careful import is_exact, joined, read_carefully
+from ktrans.decoders.read.json_native import NativeParser
 from ktrans.decoders.read.json_values import NO_FIELD_NAME, attribute, decode_json, json_text
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 from ktrans.kit.arrow_faults import ARROW_FAULTS
@@ -37,10 +38,11 @@ class Parser:
         self._shape = shape
         self._types: dict[Path, pa.DataType] = dict(shape.paths or {})
         self._nested = False
+        self._native = NativeParser(shape)
 
     def read(self, data: bytes, records: int) -> RawColumns:
         """Read a block of JSON lines, one record a line."""
-        found = self._quick(data, records)
+        found = self._native.read(data, records) or self._quick(data, records)
         if found is not None:
             return found
         if records <= _PART_LINES:

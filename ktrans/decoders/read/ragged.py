@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 
-_NAME = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:')
+_NAME = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"\s*:')
 _SAMPLES = 32
 _CELLS = 1 << 22
 """So many values of names that do not repeat are no trouble."""

@@ -37,6 +37,12 @@ impl<T: Copy + Default + Element> Numbers<T> {
         self.values.push(value.unwrap_or_default());
     }
 
+    /// Returns the values in order; None is null.
+    pub fn iter(&self) -> impl Iterator<Item = Option<T>> {
+        let valid = |row: usize| self.valid.bits[row / 8] >> (row % 8) & 1 == 1;
+        self.values.iter().enumerate().map(move |(row, value)| valid(row).then_some(*value))
+    }
+
     /// Returns the values and the bits of those that are not null.
     pub fn into_arrays(self, py: Python<'_>) -> (Bound<'_, PyArray1<T>>, Option<Bits<'_>>) {
         let bits = (!self.nulls.is_empty()).then(|| {

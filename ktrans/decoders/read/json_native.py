@@ -1,0 +1,72 @@
+"""Reads JSON lines into columns by path with the accelerator, if there is one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pyarrow as pa
+
+from ktrans.api import JsonShape
+from ktrans.decoders.read.json_values import decode_json, encode_json
+from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
+from ktrans.flow.columns import recode
+from ktrans.kit.accelerate import accelerator
+from ktrans.kit.text.json_errors import UNREADABLE_JSON
+
+_REMEMBERED = 1 << 13
+_REMEMBERED_BYTES = 4096
+"""Longer texts are parsed in each block, or remembering them would take much memory."""
+
+
+class NativeParser:
+    """Reads blocks of one log by native code.
+
+    Args:
+        shape: what to read.
+        times: texts that become nanoseconds since 1970, if all of them are times in UTC.
+        addresses: texts that are IP addresses.
+        digits: texts that become integers, if all of them are the digits of small ones.
+        within: values to read inside of objects that are kept as text as well.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        times: frozenset[Path] = frozenset(),
+        addresses: frozenset[Path] = frozenset(),
+        digits: frozenset[Path] = frozenset(),
+        within: frozenset[Path] = frozenset(),
+    ) -> None:
+        by = accelerator()
+        paths = None if shape.paths is None else frozenset(shape.paths)
+        whole = JsonShape(shape.parents, paths, shape.numbers, times, addresses, digits, within)
+        self._read = None if by is None else by.json(whole)
+
+    def read(self, data: bytes, records: int) -> RawColumns | None:
+        """Read a block of JSON lines; None if it is to be read by Python."""
+        found = None if self._read is None else self._read(data, records)
+        if found is None:
+            return None
+        columns = dict(found.columns)
+        try:
+            for path in found.nested:
+                given = columns[path].dictionary.to_pylist()
+                texts = list(map(compact, given))
+                if texts != given:
+                    columns[path] = recode(columns[path], pa.array(texts, pa.string()))
+        except UNREADABLE_JSON:
+            return None
+        return RawColumns(records, None, columns, canonical=found.canonical)
+
+
+def compact(text: str) -> str:
+    """Return an object or array as compact JSON, with its numbers as they are spelled."""
+    return _compact(text) if len(text) > _REMEMBERED_BYTES else _remembered(text)
+
+
+def _compact(text: str) -> str:
+    return encode_json(decode_json(text)).decode()
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_compact)
