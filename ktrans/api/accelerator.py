@@ -121,26 +121,38 @@ class ReadJson:
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """A text in each row, by distinct text.
+    """A text in each row, by distinct text, between two others.
 
     Attributes:
         codes: int32, shape (rows,): index into `values`.
-        values: `string` array without nulls.
+        values: `string` array.
+        before: stands before each text.
+        after: stands after each text.
+        absent: replaces all three where the text is null.
     """
 
     codes: np.ndarray
     values: pa.Array
+    before: str = ""
+    after: str = ""
+    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """A text in each row; nothing where it is null.
+    """A text in each row, between two others.
 
     Attributes:
         texts: `string` array, shape (rows,).
+        before: stands before each text.
+        after: stands after each text.
+        absent: replaces all three where the text is null.
     """
 
     texts: pa.Array
+    before: str = ""
+    after: str = ""
+    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +160,9 @@ class Numbers:
     """A number in each row, between two texts.
 
     Attributes:
-        values: array of shape (rows,): integers in decimal digits, or timestamps of microseconds as
-            RFC 3339 with six digits of fraction, and a Z if they have a time zone.
+        values: array of shape (rows,): integers, as their decimal digits, or timestamps of microseconds,
+            of the years 0 to 9999, as RFC 3339 with six digits of fraction, and a Z if they have a time
+            zone.
         before: stands before each number.
         after: stands after each number.
         absent: replaces all three where the value is null.

@@ -96,12 +96,17 @@ class CsvFormat(TextFormat[CsvFormatConfig]):
         for index, column in enumerate(batch.columns):
             if index:
                 pieces.append(self.config.delimiter)
-            pieces += piece(column, self._field, absent=absent)
+            pieces.append(piece(column, self._field, absent=absent, digits=self._bare))
         return [*pieces, self._line_end]
 
     @property
     def _line_end(self) -> str:
         return "\n" if self.config.line_end == "lf" else "\r\n"
+
+    @property
+    def _bare(self) -> bool:
+        """Whether numbers and times need no quotes: unless the delimiter is an unusual one."""
+        return self.config.delimiter in ",;|\t"
 
     def _field(self, array: pa.Array) -> pa.Array:
         kind = array.type
@@ -109,8 +114,7 @@ class CsvFormat(TextFormat[CsvFormatConfig]):
             text = scalar_text(array)
             if self.config.escape_formulas and is_text(kind):
                 text = _compute.replace_substring_regex(text, _FORMULA, r"'\1")
-            # Numbers and times never need quotes, unless the delimiter is an unusual one.
-            safe = self.config.delimiter in ",;|\t" and not (is_text(kind) or is_binary(kind))
+            safe = self._bare and not (is_text(kind) or is_binary(kind))
             return text if safe else self._quoted(text)
         return self._quoted(json_text(array))
 

@@ -11,8 +11,8 @@ from ktrans.api import Plain
 from ktrans.kit.http.events import EventConfig, EventTimes, members
 from ktrans.kit.http.options import HttpConfig, http_url
 from ktrans.kit.http.sink import HttpSink
-from ktrans.kit.rows.json import check_json, json_text, object_pieces, quoted
-from ktrans.kit.rows.pieces import Piece, joined, piece
+from ktrans.kit.rows.json import check_json, json_piece, object_pieces, quoted
+from ktrans.kit.rows.pieces import Piece, joined
 from ktrans.kit.units import Size
 
 
@@ -89,7 +89,7 @@ class DatadogSink(HttpSink[DatadogSinkConfig]):
         row = object_pieces(batch.schema.names, batch.columns, nulls=False)
         return [
             f"{{{constant}",
-            *piece(self.times.unix(batch, "ms"), json_text, '"timestamp":', ","),
+            json_piece(self.times.unix(batch, "ms"), '"timestamp":', ","),
             '"message":',
             Plain(quoted(joined(row, batch.num_rows))),
             "},",

@@ -13,8 +13,8 @@ from ktrans.kit.http.batches import groups_of, text_of
 from ktrans.kit.http.events import EventConfig, EventTimes
 from ktrans.kit.http.options import HttpLoginConfig, http_url
 from ktrans.kit.http.sink import HttpSink
-from ktrans.kit.rows.json import check_json, json_text, object_pieces, quoted, quoted_name
-from ktrans.kit.rows.pieces import Piece, joined, piece
+from ktrans.kit.rows.json import check_json, json_piece, object_pieces, quoted, quoted_name
+from ktrans.kit.rows.pieces import Piece, joined
 from ktrans.kit.rows.scalars import is_scalar, scalar_text
 from ktrans.kit.units import Size
 
@@ -123,7 +123,7 @@ class LokiSink(HttpSink[LokiSinkConfig]):
         if self.config.metadata_columns:
             end = [",", *_texts(batch, self.config.metadata_columns), "],"]
         return [
-            *piece(self.times.needed(batch, "ns"), json_text, '["', '",'),
+            json_piece(self.times.needed(batch, "ns"), '["', '",'),
             Plain(quoted(joined(line, batch.num_rows))),
             *end,
         ]

@@ -12,8 +12,8 @@ from ktrans.api import Context
 from ktrans.kit.http.events import EventConfig, EventTimes
 from ktrans.kit.http.options import HttpConfig, http_url
 from ktrans.kit.http.sink import HttpSink
-from ktrans.kit.rows.json import check_json, json_text, object_pieces
-from ktrans.kit.rows.pieces import Piece, piece
+from ktrans.kit.rows.json import check_json, json_piece, object_pieces
+from ktrans.kit.rows.pieces import Piece
 from ktrans.kit.units import Size
 
 
@@ -76,7 +76,7 @@ class NewRelicSink(HttpSink[NewRelicSinkConfig]):
         """Return the pieces of a log; one without a time gets New Relic's."""
         return [
             "{",
-            *piece(self.times.unix(batch, "ms"), json_text, '"timestamp":', ","),
+            json_piece(self.times.unix(batch, "ms"), '"timestamp":', ","),
             '"attributes":',
             *object_pieces(batch.schema.names, batch.columns, nulls=False, end="}},"),
         ]

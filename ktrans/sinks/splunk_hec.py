@@ -14,8 +14,8 @@ from ktrans.kit.http.answers import ACCEPTED, Answer, Fault, Outcome, error_of
 from ktrans.kit.http.events import EventConfig, EventTimes, members
 from ktrans.kit.http.options import HttpConfig, http_url
 from ktrans.kit.http.sink import HttpSink
-from ktrans.kit.rows.json import check_json, json_text, object_pieces
-from ktrans.kit.rows.pieces import Piece, piece
+from ktrans.kit.rows.json import check_json, json_piece, object_pieces
+from ktrans.kit.rows.pieces import Piece
 from ktrans.kit.units import Duration, Size
 
 _OF_CONFIG = {7: "index", 10: None, 11: None, 14: None, 16: None}
@@ -103,7 +103,7 @@ class SplunkHecSink(HttpSink[SplunkHecSinkConfig]):
         )
         return [
             "{",
-            *piece(self.times.unix(batch, "s"), json_text, '"time":', ","),
+            json_piece(self.times.unix(batch, "s"), '"time":', ","),
             f'{constant}"event":',
             *object_pieces(batch.schema.names, batch.columns, nulls=False, end="}}\n"),
         ]

@@ -125,7 +125,7 @@ class EsBulkFormat(TextFormat[EsBulkFormatConfig]):
             pieces.append(_inner(literal))
             if name is not None:
                 column = batch.column(name)
-                pieces += piece(_days(column, spec) if spec else column, _quoted_inner)
+                pieces.append(piece(_days(column, spec) if spec else column, _quoted_inner))
         pieces += ['"', *self._id(batch), "}}\n"]
         left = [name for name in batch.schema.names if name not in self.config.leave_out]
         columns = [batch.column(name) for name in left]
@@ -144,7 +144,8 @@ class EsBulkFormat(TextFormat[EsBulkFormatConfig]):
         for number, column in enumerate(columns):
             before = "-" if number else ',"_id":"'
             after = '"' if number == len(columns) - 1 else ""
-            pieces += piece(column, _hashed, before, after)
+            whole = pa.types.is_integer(column.type)
+            pieces.append(piece(column, _hashed, before, after, digits=whole))
         return pieces
 
 

@@ -8,12 +8,13 @@ own outside of string fields, so nothing there may end with one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.kit.rows.pieces import concat, is_text, replace_chars
+from ktrans.kit.rows.pieces import Piece, concat, is_text, piece, replace_chars
 from ktrans.kit.rows.scalars import scalar_text
 
 _compute: Any = pc
@@ -28,12 +29,12 @@ _STRING = [("\\", "\\\\"), ('"', '\\"'), ("\n", "\\\\n"), ("\r", "\\\\r")]
 
 def escaped_measurement(name: str) -> str:
     """Escape the name of a measurement."""
-    return str(replace_chars(pa.array([name], pa.string()), _MEASUREMENT)[0])
+    return _replaced(name, _MEASUREMENT)
 
 
 def escaped_key(name: str) -> str:
     """Escape a tag key or a field key."""
-    return str(replace_chars(pa.array([name], pa.string()), _KEY)[0])
+    return _replaced(name, _KEY)
 
 
 def tag_text(array: pa.Array) -> pa.Array:
@@ -52,6 +53,14 @@ def tag_text(array: pa.Array) -> pa.Array:
     return _compute.if_else(_compute.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
+def field_piece(column: pa.Array, before: str) -> Piece:
+    """Turn a column into a piece of field values; the arguments are those of `piece`."""
+    kind = column.type
+    if pa.types.is_integer(kind):
+        return piece(column, scalar_text, before, _suffix(kind), digits=True)
+    return piece(column, field_text, before)
+
+
 def field_text(array: pa.Array) -> pa.Array:
     """Return field values: `1i`, `1.5`, `true`, `"text"`; null where there is none.
 
@@ -66,8 +75,16 @@ def field_text(array: pa.Array) -> pa.Array:
         return _compute.if_else(finite, scalar_text(array), pa.scalar(None, pa.string()))
     if pa.types.is_timestamp(kind):
         array = array.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64())
-    if pa.types.is_uint64(kind):
-        return concat(scalar_text(array), "u")
     if pa.types.is_integer(array.type) or pa.types.is_duration(kind):
-        return concat(scalar_text(array), "i")
+        return concat(scalar_text(array), _suffix(kind))
     return concat('"', replace_chars(scalar_text(array), _STRING), '"')
+
+
+def _replaced(name: str, replacements: Sequence[tuple[str, str]]) -> str:
+    for char, replacement in replacements:
+        name = name.replace(char, replacement)
+    return name
+
+
+def _suffix(kind: pa.DataType) -> str:
+    return "u" if pa.types.is_uint64(kind) else "i"

@@ -9,9 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
-from ktrans.api import Coded, ComponentConfig, ConfigError, Plain, RowsError
+from ktrans.api import Coded, ComponentConfig, ConfigError, Numbers, Plain, RowsError
 from ktrans.kit.rows import points as _points
-from ktrans.kit.rows.escaping import escaped_key, escaped_measurement, field_text, tag_text
+from ktrans.kit.rows.escaping import (
+    escaped_key,
+    escaped_measurement,
+    field_piece,
+    field_text,
+    tag_text,
+)
 from ktrans.kit.rows.pieces import Piece, piece
 from ktrans.kit.rows.row_format import TextFormat
 from ktrans.kit.rows.scalars import is_binary, is_scalar
@@ -196,8 +202,8 @@ class InfluxFormat(TextFormat[InfluxFormatConfig]):
             RowsError: rows have no time, no field, or no origin where one is needed.
         """
         uniqueness = self.config.uniqueness
-        tags: dict[str, list[Piece]] = {
-            name: piece(batch.column(name), tag_text, f",{escaped_key(name)}=")
+        tags: dict[str, Piece] = {
+            name: piece(batch.column(name), tag_text, f",{escaped_key(name)}=", digits=True)
             for name in self._tags
         }
         times = _points.point_times(
@@ -206,37 +212,30 @@ class InfluxFormat(TextFormat[InfluxFormatConfig]):
         if uniqueness in {"sequence", "object_tag"}:
             times = _points.sequenced(times, batch, spread=uniqueness == "sequence")
         if uniqueness == "object_tag":
-            tags[_OBJECT_TAG] = [f",{_OBJECT_TAG}=", Coded(*_points.object_tags(batch))]
+            tags[_OBJECT_TAG] = Coded(*_points.object_tags(batch), f",{_OBJECT_TAG}=")
         elif uniqueness == "row_tag":
-            tags[_ROW_TAG] = [f",{_ROW_TAG}=", Plain(_points.row_tags(batch))]
-        stamps = pa.array(times).cast(pa.string())
+            tags[_ROW_TAG] = Plain(_points.row_tags(batch), f",{_ROW_TAG}=")
         return [
             escaped_measurement(self.config.measurement),
-            *(part for name in sorted(tags) for part in tags[name]),
+            *(tags[name] for name in sorted(tags)),
             " ",
             *self._field_pieces(batch),
-            " ",
-            Plain(stamps),
-            "\n",
+            Numbers(pa.array(times), " ", "\n"),
         ]
 
     def _field_pieces(self, batch: pa.RecordBatch) -> list[Piece]:
         count = self.config.count_field
         if count:
-            pieces: list[Piece] = [f"{escaped_key(count)}=1i"]
-            for name in self._fields:
-                pieces += piece(batch.column(name), field_text, f",{escaped_key(name)}=")
-            return pieces
-        pieces = []
+            columns = [(batch.column(name), f",{escaped_key(name)}=") for name in self._fields]
+            return [f"{escaped_key(count)}=1i", *(field_piece(*column) for column in columns)]
+        pieces: list[Piece] = []
         preceded = pa.repeat(pa.scalar(False), batch.num_rows)
         for name in self._fields:
             column = batch.column(name)
             valid = field_text(column).is_valid()
-            pieces += piece(
-                _compute.and_(preceded, valid).dictionary_encode(),
-                lambda flags: _compute.if_else(flags, ",", ""),
-            )
-            pieces += piece(column, field_text, f"{escaped_key(name)}=")
+            comma = _compute.and_(preceded, valid).dictionary_encode()
+            text = piece(comma, lambda flags: _compute.if_else(flags, ",", ""))
+            pieces += [text, field_piece(column, f"{escaped_key(name)}=")]
             preceded = _compute.or_(preceded, valid)
         if not _compute.all(preceded).as_py():
             raise RowsError(

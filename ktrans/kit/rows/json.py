@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import ConfigError
-from ktrans.kit.rows.pieces import Piece, concat, joined, piece, replace_chars
+from ktrans.kit.rows.pieces import Piece, concat, is_text, joined, piece, replace_chars
 from ktrans.kit.rows.scalars import is_number, is_scalar, scalar_text
 
 _compute: Any = pc
@@ -64,7 +65,7 @@ def quoted(texts: pa.Array) -> pa.Array:
 
 def quoted_name(name: str) -> str:
     """Return one name as a JSON string."""
-    return str(quoted(pa.array([name], pa.string()))[0])
+    return json.dumps(name, ensure_ascii=False)
 
 
 def json_text(array: pa.Array, *, nulls: bool = False) -> pa.Array:
@@ -84,14 +85,37 @@ def json_text(array: pa.Array, *, nulls: bool = False) -> pa.Array:
     return _scalar_text(array) if is_scalar(kind) else _nested_text(array, nulls)
 
 
+def json_piece(
+    array: pa.Array, before: str = "", after: str = "", absent: str = "", *, nulls: bool = False
+) -> Piece:
+    """Turn a column into a piece of JSON texts; the arguments are those of `piece` and `json_text`."""
+    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if _is_quoted(kind):
+        return piece(array, _inside, f'{before}"', f'"{after}', absent, digits=True)
+    return piece(
+        array, lambda part: json_text(part, nulls=nulls), before, after, absent, digits=True
+    )
+
+
+def _is_quoted(kind: pa.DataType) -> bool:
+    bare = is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
+    return is_scalar(kind) and not (bare or pa.types.is_dictionary(kind))
+
+
+def _inside(array: pa.Array) -> pa.Array:
+    """Return what stands between the quotes."""
+    texts = scalar_text(array)
+    return replace_chars(texts, _ESCAPES) if is_text(array.type) else texts
+
+
 def _scalar_text(array: pa.Array) -> pa.Array:
     kind = array.type
+    if _is_quoted(kind):
+        return quoted(scalar_text(array))
     if pa.types.is_floating(kind):
         finite = _compute.is_finite(array)
         return _compute.if_else(finite, scalar_text(array), _text("null"))
-    if is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
-        return scalar_text(array)
-    return quoted(scalar_text(array))
+    return scalar_text(array)
 
 
 def _nested_text(array: pa.Array, nulls: bool) -> pa.Array:
@@ -116,15 +140,12 @@ def object_pieces(
         end: what closes a row.
     """
 
-    def text(array: pa.Array) -> pa.Array:
-        return json_text(array, nulls=nulls)
-
     def member(column: pa.Array, before: str, after: str = "", absent: str = "") -> list[Piece]:
         if pa.types.is_struct(column.type) and not column.null_count:
             # Its members remain separate pieces, so that those with few distinct values stay coded.
             inner = [column.type.field(index).name for index in range(column.type.num_fields)]
             return [before, *object_pieces(inner, column.flatten(), nulls), after]
-        return piece(column, text, before, after, absent)
+        return [json_piece(column, before, after, absent, nulls=nulls)]
 
     keys = [f"{quoted_name(name)}:" for name in names]
     pieces: list[Piece] = ["{"]
@@ -142,7 +163,7 @@ def object_pieces(
     # after it. Without such a member it depends on the row whether something precedes.
     always = next((at for at, (_, column) in enumerate(present) if _never_null(column)), None)
     if always is None:
-        return [*pieces, *_uncertain(present, text), end]
+        return [*pieces, *_uncertain(present, nulls), end]
     for at, (key, column) in enumerate(present):
         if at < always:
             pieces += member(column, key, ",")
@@ -151,20 +172,23 @@ def object_pieces(
     return [*pieces, end]
 
 
-def _uncertain(present: Sequence[tuple[str, pa.Array]], text: Any) -> list[Piece]:
+def _uncertain(present: Sequence[tuple[str, pa.Array]], nulls: bool) -> list[Piece]:
     pieces: list[Piece] = []
     preceded: pa.Array | None = None
     for key, column in present:
         valid = (
-            text(column).is_valid() if pa.types.is_dictionary(column.type) else column.is_valid()
+            json_text(column).is_valid()
+            if pa.types.is_dictionary(column.type)
+            else column.is_valid()
         )
+        value = json_piece(column, key, nulls=nulls)
         if preceded is None:
-            pieces += piece(column, text, key)
+            pieces.append(value)
             preceded = valid
             continue
         comma = _compute.and_(preceded, valid).dictionary_encode()
-        pieces += piece(comma, lambda flags: _compute.if_else(flags, _text(","), _text("")))
-        pieces += piece(column, text, key)
+        text = piece(comma, lambda flags: _compute.if_else(flags, _text(","), _text("")))
+        pieces += [text, value]
         preceded = _compute.or_(preceded, valid)
     return pieces
 

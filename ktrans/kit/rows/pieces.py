@@ -1,6 +1,6 @@
 """Rows as text, by columns: each column becomes a piece, the pieces are joined row by row.
 
-Joining costs about 10 ns a row for every operand, constant ones included, while `take` costs half
+An accelerator joins them as they are; this is what Python does without one. Joining costs about 10 ns a row for every operand, constant ones included, while `take` costs half
 of that. So a column with few distinct values stays in coded form as long as possible: text around
 it is attached to its distinct values, and neighbours with few combinations become one.
 """
@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import Coded, Plain
+from ktrans.api import Coded, Numbers, Plain, RowPart
+from ktrans.kit.accelerate import accelerator
 
 MAX_JOINED_BYTES = 1 << 30
 """Arrow's text arrays end at 2 GiB; a batch that might come near is encoded in halves."""
@@ -24,9 +25,12 @@ _compute: Any = pc
 
 TextOf = Callable[[pa.Array], pa.Array]
 """A function that returns the text of each value, null exactly where the value is null."""
+Piece = RowPart
 
-
-Piece = str | Coded | Plain
+_FIRST_TIME, _LAST_TIME = -62_167_219_200_000_000, 253_402_300_799_999_999
+"""Microseconds since 1970 of the years 0 to 9999: those of `Numbers`."""
+_MAX_NUMBER = 27
+"""The most bytes of a number or time."""
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -61,9 +65,15 @@ def compact(array: pa.DictionaryArray) -> pa.DictionaryArray:
 
 
 def piece(
-    array: pa.Array, text_of: TextOf, before: str = "", after: str = "", absent: str = ""
-) -> list[Piece]:
-    """Turn a column into pieces: its text between `before` and `after`, or `absent` where null.
+    array: pa.Array,
+    text_of: TextOf,
+    before: str = "",
+    after: str = "",
+    absent: str = "",
+    *,
+    digits: bool = False,
+) -> Piece:
+    """Turn a column into a piece: its text between `before` and `after`, or `absent` where null.
 
     Args:
         array: the column.
@@ -71,28 +81,20 @@ def piece(
         before: what precedes a value.
         after: what follows a value.
         absent: replaces all three where the value is null.
+        digits: whether `text_of` returns integers and times as `number_text` does.
     """
-    if array.null_count == len(array):
-        return [absent]
-    coded = _coded(array)
-    if coded is not None:
-        codes, distinct = coded
-        texts = text_of(distinct)
-        if before or after:
-            texts = concat(before, texts, after)
-        values = texts.fill_null(absent)
-        return [values[0].as_py()] if len(values) == 1 else [Coded(codes, values)]
-    texts = text_of(array)
-    if not texts.null_count:
-        return [before, Plain(texts), after]
-    if before or after:
-        texts = concat(before, texts, after)
-    return [Plain(texts.fill_null(absent) if absent else texts)]
+    numbers = plain_numbers(array) if digits and array.null_count < len(array) else None
+    if numbers is not None:
+        return Numbers(numbers, before, after, absent)
+    return _by_text(array, text_of, before, after, absent)
 
 
 def joined(pieces: Iterable[Piece], rows: int) -> pa.Array:
     """Join pieces row by row into a text array without nulls, shape (rows,)."""
-    merged = _merge(pieces, rows)
+    native = accelerator()
+    if native is not None:
+        return native.join(list(pieces), rows)
+    merged = _merge((bare for part in pieces for bare in _bare(part)), rows)
     operands = [_operand(part) for part in merged]
     if all(isinstance(part, str) for part in merged):
         return pa.repeat(pa.scalar("".join(str(part) for part in merged), pa.string()), rows)
@@ -124,10 +126,15 @@ def max_bytes(pieces: Iterable[Piece], rows: int) -> int:
     for part in pieces:
         if isinstance(part, str):
             total += len(part.encode()) * rows
-        elif isinstance(part, Coded):
-            total += (_compute.max(_compute.binary_length(part.values)).as_py() or 0) * rows
-        else:
-            total += part.texts.nbytes
+            continue
+        around = len(part.before.encode()) + len(part.after.encode())
+        if isinstance(part, Plain):
+            total += part.texts.nbytes + max(around, len(part.absent.encode())) * rows
+            continue
+        longest = _MAX_NUMBER
+        if isinstance(part, Coded):
+            longest = _compute.max(_compute.binary_length(part.values)).as_py() or 0
+        total += max(around + longest, len(part.absent.encode())) * rows
     return total
 
 
@@ -146,10 +153,10 @@ def replace_chars(texts: pa.Array, replacements: Sequence[tuple[str, str]]) -> p
     data = text_bytes(texts)
     if not len(data):
         return texts
-    seen = np.zeros(256, dtype=bool)
-    seen[np.frombuffer(data, dtype=np.uint8)] = True
+    octets = np.frombuffer(data, dtype=np.uint8)
+    lowest = octets.min()
     for char, replacement in replacements:
-        if seen[ord(char)]:
+        if ord(char) >= lowest and (octets == ord(char)).any():
             texts = _compute.replace_substring(texts, char, replacement)
     return texts
 
@@ -157,6 +164,59 @@ def replace_chars(texts: pa.Array, replacements: Sequence[tuple[str, str]]) -> p
 def as_text(array: pa.Array) -> pa.Array:
     """Cast a text array of any layout to plain `string`."""
     return array if array.type == pa.string() else array.cast(pa.string())
+
+
+def plain_numbers(array: pa.Array) -> pa.Array | None:
+    """Return integers and times as `Numbers` has them; None for values that it cannot have."""
+    kind = array.type
+    if pa.types.is_integer(kind):
+        return array
+    if not pa.types.is_timestamp(kind) or kind.unit == "ns":
+        return None
+    values = array.cast(pa.timestamp("us", None if kind.tz is None else "UTC"))
+    bounds = _compute.min_max(values.cast(pa.int64()))
+    low, high = bounds["min"].as_py(), bounds["max"].as_py()
+    inside = low is not None and low >= _FIRST_TIME and high <= _LAST_TIME
+    return values if inside else None
+
+
+def number_text(values: pa.Array) -> pa.Array:
+    """Return integers as their digits, and times as RFC 3339 texts with the fraction of their unit."""
+    texts = values.cast(pa.string())
+    if pa.types.is_timestamp(values.type):
+        texts = _compute.replace_substring(texts, " ", "T")
+    return texts
+
+
+def _by_text(
+    array: pa.Array, text_of: TextOf, before: str, after: str, absent: str
+) -> Coded | Plain | str:
+    if array.null_count == len(array):
+        return absent
+    coded = _coded(array)
+    if coded is None:
+        return Plain(text_of(array), before, after, absent)
+    codes, distinct = coded
+    texts = text_of(distinct)
+    if len(texts) > 1:
+        return Coded(codes, texts, before, after, absent)
+    return absent if texts.null_count else f"{before}{texts[0]}{after}"
+
+
+def _bare(part: Piece) -> list[Piece]:
+    """Return pieces without texts around them, and without numbers and nulls."""
+    if isinstance(part, Numbers):
+        part = _by_text(part.values, number_text, part.before, part.after, part.absent)
+    if isinstance(part, str):
+        return [part]
+    texts = part.values if isinstance(part, Coded) else part.texts
+    if isinstance(part, Plain) and not texts.null_count:
+        return [part.before, Plain(texts), part.after]
+    if part.before or part.after:
+        texts = concat(part.before, texts, part.after)
+    if texts.null_count and (part.absent or isinstance(part, Coded)):
+        texts = texts.fill_null(part.absent)
+    return [Coded(part.codes, texts) if isinstance(part, Coded) else Plain(texts)]
 
 
 def _coded(array: pa.Array) -> tuple[np.ndarray, pa.Array] | None:

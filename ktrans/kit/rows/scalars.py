@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ktrans.kit.rows.pieces import as_text, is_text
-
-_compute: Any = pc
+from ktrans.kit.rows.pieces import as_text, is_text, number_text
 
 
 def is_binary(kind: pa.DataType) -> bool:
@@ -85,8 +81,7 @@ def _timestamp_text(array: pa.Array) -> pa.Array:
     kind = array.type
     unit = "ns" if kind.unit == "ns" else "us"
     zone = None if kind.tz is None else "UTC"
-    text = array.cast(pa.timestamp(unit, zone)).cast(pa.string())
-    return _compute.replace_substring(text, " ", "T")
+    return number_text(array.cast(pa.timestamp(unit, zone)))
 
 
 def base64_text(array: pa.Array) -> pa.Array:

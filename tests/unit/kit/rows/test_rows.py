@@ -21,7 +21,7 @@ texts = st.lists(st.none() | st.text(max_size=6), min_size=1, max_size=40)
 def test_pieces_are_joined_row_by_row(values, coded):
     column = pa.array(values, pa.string())
     stored = column.dictionary_encode() if coded else column
-    pieces = ["[", *piece(stored, scalar_text, "<", ">", "-"), "]"]
+    pieces = ["[", piece(stored, scalar_text, "<", ">", "-"), "]"]
     expected = ["[-]" if value is None else f"[<{value}>]" for value in values]
     assert joined(pieces, len(values)).to_pylist() == expected
     assert max_bytes(pieces, len(values)) >= sum(len(text.encode()) for text in expected)
