@@ -29,7 +29,6 @@ impl<T: Copy + Default + Element> Numbers<T> {
 
     /// Adds a row; None is null.
     #[inline]
-    #[allow(dead_code)]
     pub fn push(&mut self, value: Option<T>) {
         if value.is_none() {
             self.nulls.push(self.values.len() as u32);
@@ -39,8 +38,12 @@ impl<T: Copy + Default + Element> Numbers<T> {
 
     /// Returns the values in order; None is null.
     pub fn iter(&self) -> impl Iterator<Item = Option<T>> {
-        let valid = |row: usize| self.valid.bits[row / 8] >> (row % 8) & 1 == 1;
-        self.values.iter().enumerate().map(move |(row, value)| valid(row).then_some(*value))
+        let mut nulls = self.nulls.iter().peekable();
+        let null = move |row: usize| nulls.next_if(|null| **null as usize == row).is_some();
+        self.values
+            .iter()
+            .enumerate()
+            .scan(null, |null, (row, value)| Some((!null(row)).then_some(*value)))
     }
 
     /// Returns the values and the bits of those that are not null.
@@ -78,7 +81,6 @@ impl Texts {
 
     /// Adds a row; None is null.
     #[inline]
-    #[allow(dead_code)]
     pub fn push(&mut self, text: Option<&[u8]>) {
         let code = text.map(|text| self.distinct.code(text));
         self.codes.push(code);
