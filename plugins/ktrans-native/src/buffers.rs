@@ -76,7 +76,12 @@ pub type TextArrays<'py> = (
 impl Texts {
     /// Returns an empty column with room for so many rows.
     pub fn new(rows: usize) -> Self {
-        Texts { codes: Numbers::new(rows), distinct: Interner::default() }
+        Texts::with_room(rows, 0)
+    }
+
+    /// Returns an empty column with room for so many rows, and for so many distinct texts.
+    pub fn with_room(rows: usize, distinct: usize) -> Self {
+        Texts { codes: Numbers::new(rows), distinct: Interner::with_room(distinct) }
     }
 
     /// Adds a row; None is null.

@@ -38,10 +38,28 @@ impl Default for Interner {
 }
 
 impl Interner {
+    /// Returns an empty table with room for so many texts.
+    pub fn with_room(texts: usize) -> Self {
+        let mut made = Interner::default();
+        if texts > FIRST_SLOTS / 2 {
+            made.slots = vec![[0; 2]; (texts * 2).next_power_of_two()];
+            made.keys.reserve(texts);
+            made.offsets.reserve(texts);
+        }
+        made
+    }
+
     /// Returns the code of a text.
-    #[inline(always)]
+    #[inline]
     pub fn code(&mut self, text: &[u8]) -> i32 {
-        let key = Key::of(text);
+        self.code_at(text, 0, text.len())
+    }
+
+    /// Returns the code of a text that stands from a place to another; faster if some bytes follow it.
+    #[inline(always)]
+    pub fn code_at(&mut self, data: &[u8], start: usize, end: usize) -> i32 {
+        let text = &data[start..end];
+        let key = Key::of(text, data.get(start..).and_then(|rest| rest.first_chunk()));
         let hash = self.hash(&key, text);
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
@@ -111,8 +129,10 @@ impl Interner {
     #[inline(always)]
     fn hash(&self, key: &Key, text: &[u8]) -> u32 {
         let [first, second, third] = key.words;
-        let mut mixed = folded(first ^ self.seed, second ^ MIX_1);
-        mixed = folded(mixed ^ third, MIX_2 ^ key.size);
+        let mut mixed = folded(first ^ self.seed, key.size ^ MIX_1);
+        if text.len() > 8 {
+            mixed = folded(mixed ^ second, third ^ MIX_2);
+        }
         if text.len() > KEY_BYTES {
             for word in text.chunks_exact(8) {
                 mixed = folded(mixed ^ word_at(word, 0), MIX_1);
@@ -123,13 +143,20 @@ impl Interner {
 }
 
 impl Key {
-    #[inline]
-    fn of(text: &[u8]) -> Key {
+    /// Returns the key of a text; `begin` is eight bytes from where it begins, if there are so many.
+    #[inline(always)]
+    fn of(text: &[u8], begin: Option<&[u8; 8]>) -> Key {
         let size = text.len();
-        let words = if size >= 8 {
+        let words = if size > 8 {
             [word_at(text, 0), word_at(text, size - 8), word_at(text, (size - 8).min(8))]
         } else {
-            [short_word(text), 0, 0]
+            let mut bytes = [0; 8];
+            let begin = begin.unwrap_or_else(|| {
+                bytes[..size].copy_from_slice(text);
+                &bytes
+            });
+            let unused = 8 * (8 - size) as u32;
+            [u64::from_le_bytes(*begin) & u64::MAX.checked_shr(unused).unwrap_or(0), 0, 0]
         };
         Key { words, size: size as u64 }
     }
@@ -150,24 +177,6 @@ pub fn word_at(text: &[u8], at: usize) -> u64 {
     text.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
 }
 
-/// Returns the bytes of a text of less than eight.
-#[inline]
-fn short_word(text: &[u8]) -> u64 {
-    let size = text.len();
-    let half = |at: usize| {
-        let bytes = text.get(at..).and_then(|rest| rest.first_chunk());
-        bytes.map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
-    };
-    match size {
-        0 => 0,
-        1..4 => {
-            let byte = |at: usize| u64::from(text[at]);
-            byte(0) | byte(size / 2) << 8 | byte(size - 1) << 16
-        }
-        _ => half(0) | half(size - 4) << 32,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +189,8 @@ mod tests {
         for _ in 0..2 {
             for (code, word) in words.iter().enumerate() {
                 assert_eq!(texts.code(word.as_bytes()), code as i32);
+                let framed = format!("<{word} behind");
+                assert_eq!(texts.code_at(framed.as_bytes(), 1, word.len() + 1), code as i32);
             }
         }
         assert_eq!(texts.len(), 5000);

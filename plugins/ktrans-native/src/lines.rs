@@ -1,5 +1,7 @@
 //! Reads lines of fields into columns.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use numpy::Element;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -38,10 +40,11 @@ impl Kind {
         }
     }
 
-    fn column(self, rows: usize) -> Column {
+    /// Returns an empty column with room for so many rows, of which so many may be distinct.
+    fn column(self, rows: usize, distinct: usize) -> Column {
         match self {
             Kind::Skip => Column::Skipped,
-            Kind::Text => Column::Text(Texts::new(rows)),
+            Kind::Text => Column::Text(Texts::with_room(rows, distinct.min(rows))),
             Kind::Small => Column::Small(Numbers::new(rows)),
             Kind::Medium => Column::Medium(Numbers::new(rows)),
             Kind::Large => Column::Large(Numbers::new(rows)),
@@ -58,6 +61,8 @@ pub struct LineReader {
     kinds: Vec<Kind>,
     addresses: Vec<bool>,
     nulls: Nulls,
+    /// How many distinct texts each field had in the block before: the next one has about as many.
+    distinct: Vec<AtomicUsize>,
 }
 
 #[pymethods]
@@ -66,7 +71,8 @@ impl LineReader {
     fn new(kinds: Vec<String>, addresses: Vec<usize>, nulls: Vec<String>) -> PyResult<Self> {
         let kinds = kinds.iter().map(|name| Kind::named(name)).collect::<PyResult<Vec<_>>>()?;
         let addresses = (0..kinds.len()).map(|place| addresses.contains(&place)).collect();
-        Ok(LineReader { kinds, addresses, nulls: Nulls::new(nulls) })
+        let distinct = kinds.iter().map(|_| AtomicUsize::new(0)).collect();
+        Ok(LineReader { kinds, addresses, nulls: Nulls::new(nulls), distinct })
     }
 
     /// Reads so many lines; None unless all of them are in order.
@@ -90,10 +96,18 @@ impl LineReader {
         let width = self.kinds.len();
         // Each field takes two bytes at least.
         let enough = width.checked_mul(records)?.checked_mul(2)? <= data.len() + 1;
-        if width == 0 || records == 0 || !enough || data.len() >= i32::MAX as usize {
+        if width < 2 || records == 0 || !enough || data.len() >= i32::MAX as usize {
             return None;
         }
-        let mut columns: Vec<Column> = self.kinds.iter().map(|kind| kind.column(records)).collect();
+        if !data.ends_with(b"\n") {
+            return self.columns(&[data, b"\n"].concat(), records);
+        }
+        let mut columns: Vec<Column> = self
+            .kinds
+            .iter()
+            .zip(&self.distinct)
+            .map(|(kind, distinct)| kind.column(records, distinct.load(Relaxed)))
+            .collect();
         let mut fields = Fields::new(data, width);
         let mut rest = records;
         while rest > 0 {
@@ -126,11 +140,10 @@ impl LineReader {
     ) -> bool {
         let (first, codes, nulls, distinct) = column.room(fields.lines());
         fields.each(place, |line, start, end| {
-            let text = &data[start..end];
-            if self.nulls.contains(text) {
+            if self.nulls.contains(&data[start..end]) {
                 nulls.push(first + line as u32);
             } else {
-                codes[line] = distinct.code(text);
+                codes[line] = distinct.code_at(data, start, end);
             }
             true
         })
@@ -158,6 +171,11 @@ impl LineReader {
     }
 
     fn finished(&self, columns: Vec<Column>) -> (Vec<Column>, Vec<usize>) {
+        for (column, distinct) in columns.iter().zip(&self.distinct) {
+            if let Column::Text(texts) = column {
+                distinct.store(texts.distinct().len(), Relaxed);
+            }
+        }
         let places = columns.iter().zip(&self.addresses);
         let kept = places.filter(|(column, _)| !matches!(column, Column::Skipped)).enumerate();
         let canonical = kept.filter_map(|(place, (column, address))| match column {
