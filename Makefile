@@ -31,7 +31,7 @@ unit: $(VENV)/.test ## Run the tests that need neither a server nor much time
 
 test-native: $(VENV)/.test $(VENV)/.native ## Run the tests of decoders and formats by the native code; needs cargo
 	KTRANS_NATIVE=1 KTRANS_TESTS=quick KTRANS_REQUIRE_SERVICES=native $(BIN)/python -m pytest -q -m "not service" \
-		$(NATIVE)/tests tests/contract tests/golden tests/unit/decoders tests/unit/formats tests/unit/kit/rows $(ARGS)
+		$(NATIVE)/tests tests/contract/test_decoders.py tests/contract/test_formats.py tests/golden tests/unit/decoders tests/unit/formats tests/unit/kit/rows $(ARGS)
 
 coverage: $(VENV)/.test ## Run all tests and show what they miss; takes half as long again
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)

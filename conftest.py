@@ -52,6 +52,13 @@ def accelerator_as_it_was() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def python_alone(accelerator_as_it_was: None) -> Iterator[None]:  # noqa: ARG001  # set up before
+    """What a test says of the readers in Python holds for these."""
+    with accelerated(None):
+        yield
+
+
 def native() -> Accelerator | None:
     """Return the native code that all tests shall use, if so."""
     if os.environ.get("KTRANS_NATIVE") != "1":

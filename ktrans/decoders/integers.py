@@ -23,13 +23,15 @@ def to_integers(
     """Convert a column to integers.
 
     Args:
-        column: integers, doubles, booleans or text.
+        column: integers, doubles, booleans or text, also by distinct value.
         multiply: factor; with one, fractions are allowed and the product is rounded.
         strict: whether a text may hold nothing but digits: no sign, blank or point.
 
     Returns:
         int64, null where a value is not an integer, and a mask of those rows (None if there are none).
     """
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     if pa.types.is_null(column.type):
         return column.cast(pa.int64()), None
     if pa.types.is_string(column.type) and multiply is None:

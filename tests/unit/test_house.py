@@ -24,7 +24,7 @@ def modules() -> dict[str, Path]:
             ".__init__"
         ): path
         for name, root in PACKAGES.items()
-        for path in sorted(root.rglob("*.py"))
+        for path in sorted([*root.rglob("*.py"), *root.rglob("*.pyi")])  # .pyi: compiled ones
     }
 
 

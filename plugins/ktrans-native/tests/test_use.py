@@ -24,7 +24,8 @@ def site(tmp_path, monkeypatch):
     logs.mkdir()
     for number in range(4):
         lines = [line_of(number * 5000 + row) for row in range(5000)]
-        (logs / f"{number}.log").write_text("\n".join([*lines, "no flow", ""]))
+        odd = ["no flow"] if number == 0 else []  # leaves the first file to Python
+        (logs / f"{number}.log").write_text("\n".join([*lines, *odd, ""]))
 
     def make(name, **engine):
         folder = tmp_path / name
@@ -55,10 +56,20 @@ SPY = """
 import os, sys
 from ktrans_native import accelerator
 
-def made(self):
-    open(os.path.join(os.environ["SPIED"], str(os.getpid())), "w").close()
+made = accelerator.line_reader
 
-accelerator.NativeAccelerator.__init__ = made
+def line_reader(shape):
+    read = made(shape)
+
+    def spied(block, lines):
+        found = read(block, lines)
+        if found is not None:
+            open(os.path.join(os.environ["SPIED"], str(os.getpid())), "w").close()
+        return found
+
+    return spied
+
+accelerator.line_reader = line_reader
 """
 
 
@@ -71,8 +82,7 @@ def test_workers_use_it_too(site, monkeypatch, tmp_path):
     monkeypatch.setenv("SPIED", str(spied))
     spread = site("spread", executor="processes", task_size=200_000)
     assert spread.run() == 0, spread.output
-    workers = {path.name for path in spied.iterdir()}
-    assert len(workers) >= 2, "the run itself and at least one worker"
+    assert list(spied.iterdir()), "blocks were read natively, by the workers"
 
 
 def test_a_module_that_does_not_fit_the_machine_stops_nothing(site, monkeypatch, tmp_path):

@@ -496,6 +496,7 @@ def test_batches_are_of_the_flow_schema(tmp_path):
     assert pa.Table.from_batches(tables).unify_dictionaries().num_rows > 700
 
 
+@pytest.mark.usefixtures("python_alone")
 def test_a_member_that_another_thread_meets_meanwhile_does_no_harm(monkeypatch):
     """Whenever one thread looks up what members are known, another one learns more right after."""
     decoder = LOG.decoder(LOG.config(), Context())

@@ -3,6 +3,7 @@
 import json
 from unittest.mock import patch
 
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -53,8 +54,12 @@ def lines(records):
 
 
 def plain(native):
-    """Return the columns for comparison: type and values by path."""
-    return {path: (str(column.type), column.to_pylist()) for path, column in native.columns.items()}
+    """Return the columns for comparison: type and values by path; texts may be by distinct value."""
+    columns = {
+        path: column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        for path, column in native.columns.items()
+    }
+    return {path: (str(column.type), column.to_pylist()) for path, column in columns.items()}
 
 
 @settings(max_examples=examples(100), deadline=None)
