@@ -134,18 +134,17 @@ impl Column {
 
     /// Adds nulls as far as a row.
     fn pad(&mut self, row: usize) {
-        for _ in self.rows..row {
-            match &mut self.values {
-                Values::Nothing => {}
-                Values::Text(texts) | Values::Nested(texts) | Values::Spelled(texts) => {
-                    texts.push(None);
-                }
-                Values::Whole(numbers) | Values::Time(numbers) | Values::Digits(numbers) => {
-                    numbers.push(None);
-                }
-                Values::Double(numbers) => numbers.push(None),
-                Values::Bool(flags) => flags.push(None),
+        let missing = self.rows..row;
+        match &mut self.values {
+            Values::Nothing => {}
+            Values::Text(texts) | Values::Nested(texts) | Values::Spelled(texts) => {
+                missing.for_each(|_| texts.push(None));
             }
+            Values::Whole(numbers) | Values::Time(numbers) | Values::Digits(numbers) => {
+                missing.for_each(|_| numbers.push(None));
+            }
+            Values::Double(numbers) => missing.for_each(|_| numbers.push(None)),
+            Values::Bool(flags) => missing.for_each(|_| flags.push(None)),
         }
     }
 

@@ -288,11 +288,9 @@ def as_columns(read):
     """Return what was read by native code as the careful reader has it."""
     columns = {}
     for path, column in read.columns.items():
+        found = compact(column) if path in read.nested else column
         texts = pa.types.is_dictionary(column.type)
-        column = column.cast(pa.string()) if texts else column  # noqa: PLW2901
-        if path in read.nested:
-            column = pa.array([each and compact(each) for each in column.to_pylist()], pa.string())  # noqa: PLW2901
-        columns[path] = column
+        columns[path] = found.cast(pa.string()) if texts else found
     return columns
 
 
