@@ -29,6 +29,8 @@ from tests.golden.test_golden import INPUTS
 NATIVE = NativeAccelerator()
 ROWS = int(os.environ.get("KTRANS_NATIVE_ROWS", "0")) or 6000
 BLOCK_ROWS = 60
+SOME = 50
+"""In so many rounds, each log has blocks that native code reads."""
 NARROW = ("start_time", "src_addr", "dst_port", "bytes", "zone", "rtt_us")
 CHOICES = (None, None, NARROW, (*NARROW, "attrs"), ("dst_addr", "src_service", "region"))
 ENTRY = {
@@ -220,7 +222,8 @@ def test_decoders_give_the_same_rows(monkeypatch):
             data = block_of(chance, kind)
             count += compare(kind, data, chance.choice(CHOICES), chance.choice((1 << 22, 4096)))
             accepted[kind] += sum(found is not None for found in answers[::2])
-    assert all(number > rounds / 8 for number in accepted.values()), accepted
+    assert sum(accepted.values()) > rounds * len(accepted) / 4, accepted
+    assert all(accepted.values()) or rounds < SOME, accepted
 
 
 @pytest.mark.parametrize("path", INPUTS, ids=lambda path: f"{path.parent.name}/{path.name}")
