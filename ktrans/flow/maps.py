@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.flow.columns import nulls
+from ktrans.flow.columns import nulls, raw_values
 from ktrans.flow.schema import ATTRS
 
 _compute: Any = pc
@@ -44,9 +44,11 @@ def build_attrs(fields: Sequence[tuple[str, pa.DictionaryArray]], rows: int) -> 
     place = offsets[:-1].copy()
     base = 0
     for number, ((_, column), mask) in enumerate(zip(present, valid, strict=True)):
-        where = place if mask is None else place[mask]
+        where, own = place, raw_values(column.indices)
+        if mask is not None:
+            where, own = place[mask], own[mask]
         keys[where] = number
-        codes[where] = np.asarray(column.indices.drop_null()) + base
+        codes[where] = own + base
         place += 1 if mask is None else mask
         base += len(column.dictionary)
     names = pa.array([name for name, _ in present], pa.string())
