@@ -190,7 +190,7 @@ def all_longer(texts: pa.StringArray, length: int) -> bool:
     if offsets is None or not len(texts):
         return True
     bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    return bool(np.diff(bounds).min() > length)
+    return bool((bounds[1:] - bounds[:-1]).min() > length)
 
 
 def explain(name: str, kind: Kind, reason: str, text: str | None) -> str:

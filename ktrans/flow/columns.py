@@ -116,11 +116,14 @@ def unix_times(column: pa.Array) -> pa.Array:
     values = raw_values(column)
     if not len(values) or values.max() < MILLIS_FROM:
         return pc.multiply(column, pa.scalar(1_000_000, pa.int64())).view(TIME)
-    micros = np.select(
-        [values >= NANOS_FROM, values >= MICROS_FROM, values >= MILLIS_FROM],
-        [values // 1000, values, values * 1000],
-        values * 1_000_000,
-    )
+    if values.min() >= NANOS_FROM:
+        micros = values // 1000
+    else:
+        micros = np.select(
+            [values >= NANOS_FROM, values >= MICROS_FROM, values >= MILLIS_FROM],
+            [values // 1000, values, values * 1000],
+            values * 1_000_000,
+        )
     mask = np.asarray(column.is_null()) if column.null_count else None
     return pa.array(micros, pa.int64(), mask=mask).view(TIME)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.flow.columns import nulls
+from ktrans.flow.columns import nulls, raw_values
 from ktrans.flow.schema import ATTRS
 
 _compute: Any = pc
@@ -32,10 +32,11 @@ def build_attrs(fields: Sequence[tuple[str, pa.DictionaryArray]], rows: int) -> 
     present = [(name, column) for name, column in fields if column.null_count < rows]
     if not present:
         return nulls(rows, ATTRS)
-    valid = [np.asarray(column.is_valid()) for _, column in present]
-    counts = np.zeros(rows, dtype=np.int32)
+    valid = [np.asarray(column.is_valid()) if column.null_count else None for _, column in present]
+    counts = np.full(rows, sum(mask is None for mask in valid), dtype=np.int32)
     for mask in valid:
-        counts += mask
+        if mask is not None:
+            counts += mask
     offsets = np.zeros(rows + 1, dtype=np.int32)
     np.cumsum(counts, out=offsets[1:])
     keys = np.empty(offsets[-1], dtype=np.int32)
@@ -43,10 +44,12 @@ def build_attrs(fields: Sequence[tuple[str, pa.DictionaryArray]], rows: int) -> 
     place = offsets[:-1].copy()
     base = 0
     for number, ((_, column), mask) in enumerate(zip(present, valid, strict=True)):
-        where = place[mask]
+        where, own = place, raw_values(column.indices)
+        if mask is not None:
+            where, own = place[mask], own[mask]
         keys[where] = number
-        codes[where] = np.asarray(column.indices.drop_null()) + base
-        place += mask
+        codes[where] = own + base
+        place += 1 if mask is None else mask
         base += len(column.dictionary)
     names = pa.array([name for name, _ in present], pa.string())
     values = pa.concat_arrays([column.dictionary for _, column in present])

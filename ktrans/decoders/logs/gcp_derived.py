@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 import pyarrow as pa
 
@@ -38,6 +39,7 @@ SIDED: Mapping[str, tuple[str, ...]] = {
 """Columns that come from the reporter's side, and the values of that side to take them from."""
 
 
+@cache
 def _inside(path: str) -> Path:
     return _PAYLOAD + parse_path(path)
 

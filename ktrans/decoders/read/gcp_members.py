@@ -139,9 +139,9 @@ class Wanted:
         self.within = frozenset(inner) if everything else frozenset()
         self.flat = self.shape
         if not everything:
-            above = {path[:end] for path in inner for end in range(1, len(path))}
+            around = {path[:end] for path in inner for end in range(1, len(path))}
             flat = {path: kind for path, kind in surface.items() if path not in self.inner}
-            self.flat = Shape(PARENTS | above, {**flat, **inner}, NUMBERS)
+            self.flat = Shape(PARENTS | around, {**flat, **inner}, NUMBERS)
 
     def has(self, path: Path) -> bool:
         """Return whether a member is wanted, or a value in it."""

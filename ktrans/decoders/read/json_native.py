@@ -51,22 +51,22 @@ class NativeParser:
         columns = dict(found.columns)
         try:
             for path in found.nested:
-                given = columns[path].dictionary.to_pylist()
-                texts = list(map(compact, given))
-                if texts != given:
-                    columns[path] = recode(columns[path], pa.array(texts, pa.string()))
+                columns[path] = compact(columns[path])
         except UNREADABLE_JSON:
             return None
         return RawColumns(records, None, columns, canonical=found.canonical)
 
 
-def compact(text: str) -> str:
-    """Return an object or array as compact JSON, with its numbers as they are spelled."""
-    return _compact(text) if len(text) > _REMEMBERED_BYTES else _remembered(text)
+def compact(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Return objects and arrays as compact JSON, with their numbers as they are spelled."""
+    given = column.dictionary.to_pylist()
+    parse = _compact if max(map(len, given)) > _REMEMBERED_BYTES else _known
+    texts = list(map(parse, given))
+    return column if texts == given else recode(column, pa.array(texts, pa.string()))
 
 
 def _compact(text: str) -> str:
     return encode_json(decode_json(text)).decode()
 
 
-_remembered = lru_cache(maxsize=_REMEMBERED)(_compact)
+_known = lru_cache(maxsize=_REMEMBERED)(_compact)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 
 _NAME = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"\s*:')
 _SAMPLES = 32
@@ -23,8 +22,13 @@ def part_lines(data: bytes, records: int) -> int:
     Samples are taken by place in the text, so that long lines are more likely to be among them.
     """
     lines = _sample(data)
-    names = Counter(name for line in lines for name in set(_NAME.findall(line)))
-    fresh = sum(count == 1 for count in names.values()) / max(len(lines), 1)
+    seen: set[bytes] = set()
+    again: set[bytes] = set()
+    for line in lines:
+        names = set(_NAME.findall(line))
+        again |= seen & names
+        seen |= names
+    fresh = (len(seen) - len(again)) / max(len(lines), 1)
     if len(lines) < 2 or fresh * records * records <= _CELLS:  # noqa: PLR2004
         return records
     return min(max(math.isqrt(int(_CELLS_OF_A_PART / fresh)), 1), records)

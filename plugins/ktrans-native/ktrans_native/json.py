@@ -27,7 +27,8 @@ def json_reader(shape: JsonShape) -> JsonReader:
         nested, canonical = [], []
         for path, (kind, buffers, is_canonical) in found:
             if kind in ("text", "nested"):
-                columns[path] = texts(*buffers[:2], buffers[2:])
+                codes, valid, *distinct = buffers
+                columns[path] = texts(codes, valid, (distinct[0], distinct[1]))
             else:
                 column = numbers(_NUMBERS[kind], *buffers)
                 columns[path] = column.cast(pa.bool_()) if kind == "uint8" else column

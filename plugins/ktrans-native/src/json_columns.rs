@@ -30,7 +30,9 @@ pub struct Rule {
     pub digits: bool,
 }
 
+#[derive(Default)]
 enum Values {
+    #[default]
     Nothing,
     Text(Texts),
     Nested(Texts),
@@ -45,10 +47,12 @@ enum Values {
 }
 
 /// The values of a path; rows that are not there yet are null.
+#[derive(Default)]
 pub struct Column {
     rule: Rule,
     values: Values,
     rows: usize,
+    canonical: bool,
 }
 
 /// Type and buffers of a column, and whether it holds nothing but canonical addresses.
@@ -57,7 +61,7 @@ pub type Built<'py> = (&'static str, Bound<'py, PyAny>, bool);
 impl Column {
     /// Returns a column without rows.
     pub fn new(rule: Rule) -> Self {
-        Column { rule, values: Values::Nothing, rows: 0 }
+        Column { rule, ..Column::default() }
     }
 
     /// Adds the value of a row; None if it is not of the type of the others.
@@ -134,18 +138,17 @@ impl Column {
 
     /// Adds nulls as far as a row.
     fn pad(&mut self, row: usize) {
-        for _ in self.rows..row {
-            match &mut self.values {
-                Values::Nothing => {}
-                Values::Text(texts) | Values::Nested(texts) | Values::Spelled(texts) => {
-                    texts.push(None);
-                }
-                Values::Whole(numbers) | Values::Time(numbers) | Values::Digits(numbers) => {
-                    numbers.push(None);
-                }
-                Values::Double(numbers) => numbers.push(None),
-                Values::Bool(flags) => flags.push(None),
+        let missing = self.rows..row;
+        match &mut self.values {
+            Values::Nothing => {}
+            Values::Text(texts) | Values::Nested(texts) | Values::Spelled(texts) => {
+                missing.for_each(|_| texts.push(None));
             }
+            Values::Whole(numbers) | Values::Time(numbers) | Values::Digits(numbers) => {
+                missing.for_each(|_| numbers.push(None));
+            }
+            Values::Double(numbers) => missing.for_each(|_| numbers.push(None)),
+            Values::Bool(flags) => missing.for_each(|_| flags.push(None)),
         }
     }
 
@@ -178,18 +181,18 @@ impl Column {
         }
     }
 
-    /// Returns the column of so many rows; None if it has no values.
-    pub fn build(mut self, py: Python<'_>, records: usize) -> PyResult<Option<Built<'_>>> {
+    /// Fills the column up to so many rows, and returns whether it has values.
+    pub fn finish(&mut self, records: usize) -> bool {
         self.pad(records);
-        let canonical = match &self.values {
-            Values::Text(texts) if self.rule.address => {
-                let distinct = texts.distinct();
-                (0..distinct.len()).all(|code| is_canonical(distinct.text(code as i32)))
-            }
-            _ => false,
-        };
+        if let (Values::Text(texts), true) = (&self.values, self.rule.address) {
+            self.canonical = texts.distinct().texts().all(is_canonical);
+        }
+        !matches!(self.values, Values::Nothing)
+    }
+
+    /// Returns the type and the buffers of a finished column.
+    pub fn build(self, py: Python<'_>) -> PyResult<Built<'_>> {
         let (kind, buffers) = match self.values {
-            Values::Nothing => return Ok(None),
             Values::Text(texts) | Values::Spelled(texts) => {
                 ("text", texts.into_arrays(py).into_bound_py_any(py)?)
             }
@@ -199,8 +202,9 @@ impl Column {
             }
             Values::Double(numbers) => ("float64", numbers.into_arrays(py).into_bound_py_any(py)?),
             Values::Bool(flags) => ("uint8", flags.into_arrays(py).into_bound_py_any(py)?),
+            Values::Nothing => ("nothing", py.None().into_bound(py)),
         };
-        Ok(Some((kind, buffers, canonical)))
+        Ok((kind, buffers, self.canonical))
     }
 }
 

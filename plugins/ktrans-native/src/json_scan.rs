@@ -1,7 +1,7 @@
 //! Reads JSON (RFC 8259) value by value. None stands for text that is left to the reference.
 
-const ONES: u64 = u64::MAX / 0xff;
-const HIGH: u64 = ONES * 0x80;
+use crate::json_text::{special, unescape};
+
 /// Numbers of more bytes may be beyond the range of doubles.
 const SHORT: usize = 300;
 /// So many digits are always within int64.
@@ -35,6 +35,11 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub fn peek(&self) -> u8 {
         self.data.get(self.at).copied().unwrap_or(0)
+    }
+
+    /// Returns whether there are no more bytes.
+    pub fn is_done(&self) -> bool {
+        self.at == self.data.len()
     }
 
     /// Returns what there is from a place to here.
@@ -93,10 +98,7 @@ impl<'a> Scanner<'a> {
     pub fn text(&mut self) -> Option<Option<&'a [u8]>> {
         let start = self.at;
         let mut escaped = false;
-        loop {
-            let Some(word) = self.data.get(self.at..).and_then(|rest| rest.first_chunk()) else {
-                break;
-            };
+        while let Some(word) = self.data.get(self.at..).and_then(|rest| rest.first_chunk()) {
             let marks = special(u64::from_le_bytes(*word));
             if marks == 0 {
                 self.at += 8;
@@ -235,59 +237,6 @@ pub fn double(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Marks bytes that end or interrupt a text, by their high bits; what is above the lowest mark is undefined.
-#[inline]
-fn special(word: u64) -> u64 {
-    let quote = word ^ (ONES * b'"' as u64);
-    let escape = word ^ (ONES * b'\\' as u64);
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (quote.wrapping_sub(ONES) & !quote | escape.wrapping_sub(ONES) & !escape | control) & HIGH
-}
-
-/// Writes a text without its escapes. One that stands for NUL or half a character is refused.
-fn unescape(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let mut rest = text;
-    while let Some(place) = memchr::memchr(b'\\', rest) {
-        out.extend_from_slice(&rest[..place]);
-        let mut used = place + 2;
-        let byte = match rest.get(place + 1)? {
-            byte @ (b'"' | b'\\' | b'/') => *byte,
-            b'b' => 8,
-            b'f' => 12,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'u' => {
-                let (character, bytes) = unicode(&rest[used..])?;
-                used += bytes;
-                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                rest = &rest[used..];
-                continue;
-            }
-            _ => return None,
-        };
-        out.push(byte);
-        rest = &rest[used..];
-    }
-    out.extend_from_slice(rest);
-    Some(())
-}
-
-/// Returns the character whose digits these are, and how many bytes they take.
-fn unicode(text: &[u8]) -> Option<(char, usize)> {
-    let first = hex(text.get(..4)?)?;
-    if (0xd800..0xdc00).contains(&first) && text.get(4..6)? == b"\\u" {
-        let second = hex(text.get(6..10)?)?.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
-        let code = 0x10000 + ((first - 0xd800) << 10) + second;
-        return Some((char::from_u32(code)?, 10));
-    }
-    char::from_u32(first).filter(|character| *character != '\0').map(|character| (character, 4))
-}
-
-fn hex(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |code, byte| Some(code * 16 + char::from(*byte).to_digit(16)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,38 +264,6 @@ mod tests {
         for bad in
             ["", "-", "+1", "01", "-01", "1.", ".5", "1e", "1e+", "1e999", "NaN", "0x1", &long]
         {
-            assert!(!whole(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn texts_lose_their_escapes() {
-        for (text, plain) in [
-            (r#"a\"b\\c\/d\b\f\n\r\te""#, "a\"b\\c/d\u{8}\u{c}\n\r\te"),
-            (r#"12345678\u00e9\uD83D\uDE00 and so on""#, "12345678é😀 and so on"),
-        ] {
-            let mut scanner = Scanner::new(text.as_bytes());
-            assert_eq!(scanner.text(), Some(None));
-            assert_eq!(scanner.plain, plain.as_bytes());
-        }
-        assert_eq!(
-            Scanner::new("é, 12345678\"".as_bytes()).text(),
-            Some(Some("é, 12345678".as_bytes()))
-        );
-        for bad in [
-            r#""\x""#,
-            r#""\u12""#,
-            r#""\ud800""#,
-            r#""\udc00""#,
-            r#""\ud800\u0041""#,
-            r#""\u0000""#,
-            r#""\u+123""#,
-            r#""\""#,
-            r#"""#,
-            "\"a\u{1}\"",
-            "\"12345678\n\"",
-            r#""12345678\"#,
-        ] {
             assert!(!whole(bad), "{bad}");
         }
     }
