@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import RowsError
-from ktrans.kit.rows.pieces import compact
+from ktrans.kit.rows.codes import compact
 
 _compute: Any = pc
 

@@ -11,6 +11,7 @@ mod json_columns;
 mod json_scan;
 mod json_times;
 mod lines;
+mod maps;
 mod tables;
 
 use pyo3::panic::PanicException;
