@@ -64,4 +64,5 @@ def _items(
     """Return items of a buffer; zeros if it is empty, as it may be in arrays without values."""
     if buffer is None or not buffer.size:
         return np.zeros(count or 0, kind)
-    return np.frombuffer(buffer, kind, len(buffer) // np.dtype(kind).itemsize)[start:][:count]
+    found = np.frombuffer(buffer, kind, len(buffer) // np.dtype(kind).itemsize)[start:][:count]
+    return found if found.flags.aligned else found.copy()

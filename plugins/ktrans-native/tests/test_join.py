@@ -152,7 +152,8 @@ def points(draw):
     cell = st.sampled_from([*seconds, *range(1_777_881_600, 1_777_881_603)])
     unit = draw(st.sampled_from(["s", "us"]))
     start = pa.array(draw(st.lists(cell, min_size=count, max_size=count)), pa.timestamp(unit))
-    origin = pa.array([f"file:///{n % 2}" for n in range(count)], pa.string()).dictionary_encode()
+    codes = pa.array([n % 2 for n in range(count)], draw(st.sampled_from(SIGNED)))
+    origin = pa.DictionaryArray.from_arrays(codes, pa.array(["file:///0", "file:///1"]))
     return (
         batch.append_column("start_time", start)
         .append_column("source_uri", origin)
@@ -356,6 +357,12 @@ def test_parts_are_joined_row_by_row(made):
         assert found.to_pylist() == expected
     limit = max_bytes([part for part, _ in pairs], rows)
     assert limit >= sum(len(text.encode()) for text in expected)
+
+
+def test_buffers_may_begin_anywhere():
+    data = b"x" + np.array([-1, 2, 3], np.int64).tobytes()
+    odd = pa.Array.from_buffers(pa.int64(), 3, [None, pa.py_buffer(data)[1:]])
+    assert NATIVE.join([Numbers(odd[1:], "<", ">")], 2).to_pylist() == ["<2>", "<3>"]
 
 
 def test_parts_that_do_not_fit_are_an_error():
