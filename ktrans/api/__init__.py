@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ktrans.api.accelerator import JsonShape as JsonShape
     from ktrans.api.accelerator import LineReader as LineReader
     from ktrans.api.accelerator import LineShape as LineShape
+    from ktrans.api.accelerator import Maps as Maps
     from ktrans.api.accelerator import Numbers as Numbers
     from ktrans.api.accelerator import Plain as Plain
     from ktrans.api.accelerator import ReadJson as ReadJson

@@ -174,7 +174,26 @@ class Numbers:
     absent: str = ""
 
 
-RowPart = str | Coded | Plain | Numbers
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """A JSON object of texts in each row, between two texts.
+
+    Attributes:
+        values: array of maps of `string` to `string`, shape (rows,). Items that are null are `null`.
+        text_of: returns the objects, for who has no better way.
+        before: stands before each object.
+        after: stands after each object.
+        absent: replaces all three where the map is null.
+    """
+
+    values: pa.Array
+    text_of: Callable[[pa.Array], pa.Array]
+    before: str = ""
+    after: str = ""
+    absent: str = ""
+
+
+RowPart = str | Coded | Plain | Numbers | Maps
 """A str is the same text in every row."""
 LineReader = Callable[[bytes, int], ReadLines | None]
 """Reads a block of so many lines; None unless all of them are in order."""

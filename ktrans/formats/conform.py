@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from ktrans.api import ConfigError
-from ktrans.kit.rows.pieces import compact
+from ktrans.kit.rows.codes import compact
 
 _REFUSED = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 

@@ -3,7 +3,8 @@
 | module | contents |
 |---|---|
 | row_format | RowFormat, TextFormat: bases of formats of one row after the other |
-| pieces | constant, coded and plain pieces of rows, joined at the end |
+| pieces | constant, coded, plain and numeric pieces of rows, joined at the end |
+| codes | columns by distinct value |
 | scalars | any scalar value as text |
 | json | any value as JSON text, rows as JSON objects |
 | es_bulk | EsBulkFormat: bulk requests of Elasticsearch |

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ktrans.api import Coded, Numbers, Plain, RowPart
+from ktrans.api import Coded, Maps, Numbers, Plain, RowPart
 from ktrans.kit.accelerate import accelerator
+from ktrans.kit.rows.codes import coded
 
 MAX_JOINED_BYTES = 1 << 30
 """Arrow's text arrays end at 2 GiB; a batch that might come near is encoded in halves."""
@@ -29,6 +30,8 @@ Piece = RowPart
 
 _FIRST_TIME, _LAST_TIME = -62_167_219_200_000_000, 253_402_300_799_999_999
 """Microseconds since 1970 of the years 0 to 9999: those of `Numbers`."""
+_MAX_ESCAPE = 6
+"""The most bytes that one byte of a JSON text takes; the four that a text or pair takes in memory count too."""
 _MAX_NUMBER = 27
 """The most bytes of a number or time."""
 
@@ -48,20 +51,6 @@ def concat(*parts: pa.Array | str) -> pa.Array:
 def _typed(part: pa.Array | str) -> Any:
     """Return a constant as a typed scalar: letting Arrow infer the type costs far more."""
     return pa.scalar(part, pa.string()) if isinstance(part, str) else part
-
-
-def compact(array: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Remove dictionary values that no row uses, if there are more of them than rows."""
-    if len(array.dictionary) <= len(array):
-        return array
-    codes = np.asarray(array.indices.fill_null(0)).astype(np.int64)
-    used = np.zeros(len(array.dictionary), dtype=bool)
-    used[codes] = True
-    remap = (np.cumsum(used) - 1).astype(np.int32)
-    indices = pa.array(remap[codes], mask=np.asarray(array.indices.is_null()))
-    return pa.DictionaryArray.from_arrays(
-        indices, array.dictionary.take(pa.array(np.flatnonzero(used)))
-    )
 
 
 def piece(
@@ -132,7 +121,10 @@ def max_bytes(pieces: Iterable[Piece], rows: int) -> int:
             total += part.texts.nbytes + max(around, len(part.absent.encode())) * rows
             continue
         longest = _MAX_NUMBER
-        if isinstance(part, Coded):
+        if isinstance(part, Maps):
+            total += _MAX_ESCAPE * part.values.nbytes + around * rows
+            longest = len("{}")
+        elif isinstance(part, Coded):
             longest = _compute.max(_compute.binary_length(part.values)).as_py() or 0
         total += max(around + longest, len(part.absent.encode())) * rows
     return total
@@ -193,10 +185,10 @@ def _by_text(
 ) -> Coded | Plain | str:
     if array.null_count == len(array):
         return absent
-    coded = _coded(array)
-    if coded is None:
+    found = coded(array)
+    if found is None:
         return Plain(text_of(array), before, after, absent)
-    codes, distinct = coded
+    codes, distinct = found
     texts = text_of(distinct)
     if len(texts) > 1:
         return Coded(codes, texts, before, after, absent)
@@ -207,6 +199,8 @@ def _bare(part: Piece) -> list[Piece]:
     """Return pieces without texts around them, and without numbers and nulls."""
     if isinstance(part, Numbers):
         part = _by_text(part.values, number_text, part.before, part.after, part.absent)
+    elif isinstance(part, Maps):
+        part = _by_text(part.values, part.text_of, part.before, part.after, part.absent)
     if isinstance(part, str):
         return [part]
     texts = part.values if isinstance(part, Coded) else part.texts
@@ -217,48 +211,6 @@ def _bare(part: Piece) -> list[Piece]:
     if texts.null_count and (part.absent or isinstance(part, Coded)):
         texts = texts.fill_null(part.absent)
     return [Coded(part.codes, texts) if isinstance(part, Coded) else Plain(texts)]
-
-
-def _coded(array: pa.Array) -> tuple[np.ndarray, pa.Array] | None:
-    """Split a column into int32 codes and distinct values (the last one null if there are nulls).
-
-    None when the column has too many distinct values for that to pay.
-    """
-    kind = array.type
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        array = array.dictionary_encode()
-    elif pa.types.is_boolean(kind):
-        return _codes(array.cast(pa.int8()), 2), pa.array([False, True, None], pa.bool_())
-    elif pa.types.is_integer(kind):
-        return _by_range(array)
-    elif not pa.types.is_dictionary(kind):
-        return None
-    array = compact(array)
-    values = array.dictionary
-    if not array.null_count:
-        return _codes(array.indices, 0), values
-    return _codes(array.indices, len(values)), pa.concat_arrays([values, pa.nulls(1, values.type)])
-
-
-def _codes(indices: pa.Array, null_code: int) -> np.ndarray:
-    if indices.null_count:
-        # The code for null may not fit the indices' own type (int8 with 128 values).
-        indices = indices.cast(pa.int32()).fill_null(null_code)
-    return np.asarray(indices).astype(np.int32, copy=False)
-
-
-def _by_range(array: pa.Array) -> tuple[np.ndarray, pa.Array] | None:
-    bounds = _compute.min_max(array)
-    low, high = bounds["min"].as_py(), bounds["max"].as_py()
-    if high - low > len(array) // 2 or high > np.iinfo(np.int64).max - 1:
-        return None
-    values = [pa.array(np.arange(low, high + 1), pa.int64()).cast(array.type)]
-    nulls = np.asarray(array.is_null()) if array.null_count else None
-    codes = (np.asarray(array.fill_null(low)).astype(np.int64) - low).astype(np.int32)
-    if nulls is not None:
-        codes[nulls] = high - low + 1
-        values.append(pa.nulls(1, array.type))
-    return codes, pa.concat_arrays(values)
 
 
 def _operand(part: Piece) -> Any:

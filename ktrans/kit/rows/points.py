@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import RowsError
-from ktrans.kit.rows.pieces import compact
+from ktrans.kit.rows.codes import compact
 
 _compute: Any = pc
 
@@ -138,7 +138,8 @@ def _origin(batch: pa.RecordBatch) -> tuple[tuple[np.ndarray, np.ndarray], np.nd
     names = uris.dictionary.to_pylist()
     hashes = [blake2b((name or "").encode(), digest_size=8).digest() for name in names]
     table = np.frombuffer(b"".join(hashes), dtype="<u8").astype(np.uint64)
-    return (np.asarray(uris.indices), table), np.asarray(positions.cast(pa.int64()))
+    codes = np.asarray(uris.indices).astype(np.int32, copy=False)
+    return (codes, table), np.asarray(positions.cast(pa.int64()))
 
 
 def _hexadecimal(numbers: np.ndarray) -> pa.Array:

@@ -13,6 +13,7 @@ Part: TypeAlias = (
     | tuple[np.ndarray, Texts, Around]
     | tuple[Texts, Around]
     | tuple[np.ndarray, Bits | None, bool | None, Around]
+    | tuple[np.ndarray, Texts, Texts, Bits | None, Around]
 )
 
 class PanicException(BaseException): ...

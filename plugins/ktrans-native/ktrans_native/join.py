@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ktrans.api import Coded, Plain, RowPart
+from ktrans.api import Coded, Maps, Plain, RowPart
+from ktrans.kit.rows.json import map_parts
 from ktrans_native import _native
 from ktrans_native.arrays import strings
 
@@ -31,6 +32,9 @@ def _given(part: RowPart) -> _native.Part:
         return part.codes, _texts(part.values), around
     if isinstance(part, Plain):
         return _texts(part.texts), around
+    if isinstance(part, Maps):
+        offsets, keys, items = map_parts(part.values)
+        return offsets, _texts(keys), _texts(items), _valid(part.values), around
     kind = part.values.type
     zone = kind.tz is not None if pa.types.is_timestamp(kind) else None
     return _integers(part.values), _valid(part.values), zone, around
@@ -60,4 +64,5 @@ def _items(
     """Return items of a buffer; zeros if it is empty, as it may be in arrays without values."""
     if buffer is None or not buffer.size:
         return np.zeros(count or 0, kind)
-    return np.frombuffer(buffer, kind, len(buffer) // np.dtype(kind).itemsize)[start:][:count]
+    found = np.frombuffer(buffer, kind, len(buffer) // np.dtype(kind).itemsize)[start:][:count]
+    return found if found.flags.aligned else found.copy()

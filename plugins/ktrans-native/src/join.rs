@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
 use crate::digits::{MAX_INTEGER, MAX_TIME, Times, put_signed, put_unsigned};
+use crate::maps::Maps;
 use crate::tables::{Around, SLACK, Same, Table, Texts, Valid};
 
 /// A part of rows, as Python hands it over.
@@ -19,6 +20,8 @@ pub enum Given<'py> {
     Plain(GivenTexts<'py>, GivenAround),
     /// Numbers, which of them are there, and of times whether they have a zone.
     Numbers(Values<'py>, Option<Bits<'py>>, Option<bool>, GivenAround),
+    /// Maps: offsets of their pairs, keys, items, and which maps are there.
+    Maps(Ints<'py>, GivenTexts<'py>, GivenTexts<'py>, Option<Bits<'py>>, GivenAround),
 }
 
 type Bytes<'py> = PyReadonlyArray1<'py, u8>;
@@ -43,6 +46,7 @@ enum Part<'a> {
     Coded(&'a [i32], Texts<'a>, Around),
     Plain(Texts<'a>, Around),
     Numbers(Digits<'a>, Option<Valid<'a>>, Around),
+    Maps(Maps<'a>, Around),
 }
 
 enum Digits<'a> {
@@ -97,6 +101,7 @@ impl Part<'_> {
                 around.most(0) * rows + codes.iter().map(len).sum::<usize>()
             }
             Part::Plain(texts, around) => around.most(0) * rows + texts.bytes(),
+            Part::Maps(maps, around) => around.most(0) * rows + maps.bytes(),
             Part::Numbers(Digits::Times(..), _, around) => around.most(MAX_TIME) * rows,
             Part::Numbers(_, _, around) => around.most(MAX_INTEGER) * rows,
         }
@@ -110,6 +115,14 @@ impl Part<'_> {
             Part::Table(codes, table) => table.put(out, at, codes[row] as usize),
             Part::Coded(codes, texts, around) => texts.put(out, at, codes[row] as usize, around),
             Part::Plain(texts, around) => texts.put(out, at, row, around),
+            Part::Maps(maps, around) => {
+                if !maps.has(row) {
+                    return around.absent.put(out, at);
+                }
+                let at = around.before.put(out, at);
+                let at = maps.put(out, at, row);
+                around.after.put(out, at)
+            }
             Part::Numbers(digits, valid, around) => {
                 if valid.is_some_and(|valid| !valid.has(row)) {
                     return around.absent.put(out, at);
@@ -156,6 +169,12 @@ fn prepare<'a>(given: &'a [Given<'_>], rows: usize) -> Option<Vec<Part<'a>>> {
             Given::Numbers(values, bits, zone, around) => {
                 let valid = valid(bits, rows)?;
                 Part::Numbers(digits(values, *zone, rows)?, valid, behind(&first, around))
+            }
+            Given::Maps(offsets, keys, items, bits, around) => {
+                let offsets =
+                    offsets.as_slice().ok().filter(|offsets| offsets.len() == rows + 1)?;
+                let maps = Maps::new(offsets, texts(keys)?, texts(items)?, valid(bits, rows)?)?;
+                Part::Maps(maps, behind(&first, around))
             }
         };
         parts.push(part);

@@ -13,6 +13,7 @@ mod json_scan;
 mod json_text;
 mod json_times;
 mod lines;
+mod maps;
 mod tables;
 
 use pyo3::panic::PanicException;

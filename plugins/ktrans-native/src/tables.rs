@@ -111,6 +111,18 @@ impl<'a> Texts<'a> {
         Some(&self.data[self.offsets[index] as usize..self.offsets[index + 1] as usize])
     }
 
+    /// Returns a text, and all bytes from its first on; None where it is null.
+    #[inline]
+    pub fn get_padded(&self, index: usize) -> Option<(&'a [u8], &'a [u8])> {
+        Some((self.get(index)?, &self.data[self.offsets[index] as usize..]))
+    }
+
+    /// Returns how many bytes of all texts are of a kind.
+    pub fn count(&self, is: impl Fn(u8) -> bool) -> usize {
+        let all = &self.data[self.offsets[0] as usize..self.offsets[self.len()] as usize];
+        all.iter().filter(|&&byte| is(byte)).count()
+    }
+
     /// Copies a text with what stands around it and returns where it ends.
     #[inline]
     pub fn put(&self, out: &mut [u8], at: usize, index: usize, around: &Around) -> usize {

@@ -16,6 +16,7 @@ from ktrans.kit.accelerate import accelerated
 from ktrans.kit.rows.es_bulk import EsBulkFormat, EsBulkFormatConfig
 from ktrans.kit.rows.influx import InfluxFormat, InfluxFormatConfig
 from ktrans.kit.rows.pieces import joined, max_bytes
+from ktrans.testing.contracts import FormatContract
 from ktrans.testing.contracts.formats import flow_batch
 from ktrans.testing.hostile import hostile_rows
 
@@ -151,7 +152,8 @@ def points(draw):
     cell = st.sampled_from([*seconds, *range(1_777_881_600, 1_777_881_603)])
     unit = draw(st.sampled_from(["s", "us"]))
     start = pa.array(draw(st.lists(cell, min_size=count, max_size=count)), pa.timestamp(unit))
-    origin = pa.array([f"file:///{n % 2}" for n in range(count)], pa.string()).dictionary_encode()
+    codes = pa.array([n % 2 for n in range(count)], draw(st.sampled_from(SIGNED)))
+    origin = pa.DictionaryArray.from_arrays(codes, pa.array(["file:///0", "file:///1"]))
     return (
         batch.append_column("start_time", start)
         .append_column("source_uri", origin)
@@ -229,6 +231,70 @@ FORMATS = {
 }
 
 
+def pool(rng, kind):
+    """Return values of a type, those at its borders among them, and nulls."""
+    drawn = rng.integers(-(2**63), 2**63 - 1, 300, endpoint=True)
+    if pa.types.is_integer(kind):
+        wide = pa.uint64() if pa.types.is_unsigned_integer(kind) else pa.int64()
+        shifted = drawn.astype(wide.to_pandas_dtype()) >> rng.integers(0, 64, 300).astype(np.uint8)
+        info = np.iinfo(kind.to_pandas_dtype())
+        return pa.array([None, info.min, info.max, *shifted.astype(info.dtype).tolist()], kind)
+    if pa.types.is_timestamp(kind):
+        shifted = drawn >> rng.integers(8, 20, 300)
+        recent = rng.integers(1_777_881_600, 1_777_881_700, 100) * 10**6
+        inside = np.clip(shifted, _YEAR_0 * 10**6, _YEAR_10000 * 10**6 - 1)
+        return pa.array([None, *inside.tolist(), *recent.tolist()], pa.timestamp("us")).cast(
+            kind, safe=False
+        )
+    words = [None, "", *ODD, *map(chr, range(128)), *(f"10.0.{n}.{n}" for n in range(100))]
+    if pa.types.is_map(kind):
+        picked = rng.integers(1, len(words), (200, 4))
+        return pa.array(
+            [None, [], *([(words[a], words[b]), (words[c], None)] for a, b, c, _ in picked)], kind
+        )
+    return pa.array(words, kind)
+
+
+def test_many_rows():
+    rng = np.random.default_rng(7)
+    some = [*SIGNED, pa.uint16(), pa.uint64(), pa.timestamp("us"), pa.timestamp("us", "UTC")]
+    kinds = [*some, pa.timestamp("ms", "UTC"), pa.string(), pa.map_(pa.string(), pa.string())]
+    size = min(ROWS, 30_000)
+    for _ in range(0, ROWS, size):
+        columns = {}
+        for number in range(12):
+            distinct = pool(rng, kinds[rng.integers(len(kinds))])
+            codes = pa.array(rng.integers(0, rng.integers(1, len(distinct), endpoint=True), size))
+            coded = number % 3 == 0 and not pa.types.is_map(distinct.type)
+            taken = (
+                pa.DictionaryArray.from_arrays(codes, distinct) if coded else distinct.take(codes)
+            )
+            columns[f"c{number}"] = taken.slice(7) if rng.integers(2) else taken.slice(0, size - 7)
+        batch = pa.RecordBatch.from_pydict(columns)
+        for name in ("jsonl", "jsonl with nulls", "csv"):
+            assert_same(FORMATS[name], batch)
+        flat = [name for name in batch.schema.names if not pa.types.is_map(batch.column(name).type)]
+        times = pa.array(rng.integers(0, 2**51, batch.num_rows), pa.timestamp("us"))
+        rows = batch.select(flat).append_column("start_time", times)
+        config = InfluxFormatConfig(tags=flat[:2], fields=flat[2:], uniqueness="none")
+        assert_same(lambda config=config: InfluxFormat(config), rows)
+
+
+class TestFormatContract(FormatContract):
+    """What every format owes, with the accelerator."""
+
+    @pytest.fixture(autouse=True, params=FORMATS)
+    def chosen(self, request):
+        self.name = request.param
+        with accelerated(NATIVE):
+            yield
+
+    def make(self, schema):
+        made = FORMATS[self.name]()
+        made.bind(schema)
+        return made
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_flows_and_hostile_rows(name):
     start = 1_772_323_200_000_000
@@ -291,6 +357,12 @@ def test_parts_are_joined_row_by_row(made):
         assert found.to_pylist() == expected
     limit = max_bytes([part for part, _ in pairs], rows)
     assert limit >= sum(len(text.encode()) for text in expected)
+
+
+def test_buffers_may_begin_anywhere():
+    data = b"x" + np.array([-1, 2, 3], np.int64).tobytes()
+    odd = pa.Array.from_buffers(pa.int64(), 3, [None, pa.py_buffer(data)[1:]])
+    assert NATIVE.join([Numbers(odd[1:], "<", ">")], 2).to_pylist() == ["<2>", "<3>"]
 
 
 def test_parts_that_do_not_fit_are_an_error():

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktrans.api import ConfigError, RowsError
+from ktrans.kit.rows.codes import compact
 from ktrans.kit.rows.json import check_json, json_text, object_pieces
-from ktrans.kit.rows.pieces import compact, joined, max_bytes, piece
+from ktrans.kit.rows.pieces import joined, max_bytes, piece
 from ktrans.kit.rows.points import point_times, sequenced
 from ktrans.kit.rows.scalars import base64_text, scalar_text
 
