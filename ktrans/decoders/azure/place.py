@@ -13,6 +13,8 @@ from functools import lru_cache
 from ktrans.decoders.azure.records import Fields, Kind
 
 _MAX_VERSION = 32767
+_MAX_DIGITS = 18
+"""Python itself refuses to read numbers of very many digits."""
 _CONSUMED = frozenset(
     {"time", "category", "version", "flowlogversion", "macaddress", "mac"}
 )  # fmt: skip
@@ -65,8 +67,8 @@ def place_of(fields: Fields, uri: str, kind: Kind) -> Place:
     target, log = lower.get("targetresourceid"), lower.get("flowlogresourceid")
     resource = lower.get("resourceid")
     version = lower.get("flowlogversion") or lower.get("version") or ""
-    digits = version if version.isascii() and version.isdigit() else ""
-    number = int(digits) if digits and int(digits) <= _MAX_VERSION else None
+    digits = version.isascii() and version.isdigit() and len(version) <= _MAX_DIGITS
+    number = int(version) if digits and int(version) <= _MAX_VERSION else None
     account = _first(_SUBSCRIPTION, log, resource, target, uri)
     region = _first(_REGION, log, uri)
     mac = lower.get("macaddress") or lower.get("mac")

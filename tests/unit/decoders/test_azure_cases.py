@@ -155,6 +155,12 @@ def test_case_44_without_category_the_version_or_the_protocol_field_tells(decode
     assert [row["log_type"] for row in rows] == ["azure.vnet", "azure.vnet", "azure.nsg"]
 
 
+@pytest.mark.parametrize("version", ["99999", "9" * 5000])
+def test_a_version_that_is_no_small_number_is_kept_as_text(decode, version):
+    row = decode(vnet(VNET_TUPLE, flowLogVersion=version)).rows[0]
+    assert (row["log_version"], dict(row["attrs"])["version"]) == (None, version)
+
+
 def test_case_44_tuples_of_eight_fields_have_no_state_and_no_counters(decode, seen):
     short = ",".join(NSG_TUPLE.split(",")[:8])
     result = decode(nsg(short, NSG_TUPLE, ",".join(NSG_TUPLE.split(",")[:7]), NSG_TUPLE + ",1"))
