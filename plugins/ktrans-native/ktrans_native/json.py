@@ -52,11 +52,11 @@ def _members(shape: JsonShape) -> list[tuple[tuple[str, ...], list[str]]]:
     for path in shape.parents:
         if shape.paths is None or any(each[: len(path)] == path for each in shape.paths):
             known[path] = ["parent"]
-    for path in shape.within:
-        above = [path[:end] for end in range(1, len(path)) if path[:end] not in shape.parents]
+    for path in sorted(shape.within):
         known[path] = []
-        known[above[0]] = ["kept"]
-        known.update({each: ["parent"] for each in above[1:]})
+        above = [path[:end] for end in range(1, len(path)) if path[:end] not in shape.parents]
+        for number, each in enumerate(above):
+            known[each] = ["parent" if number else "kept"]
     return [
         (path, known[path])
         for path in sorted(known)

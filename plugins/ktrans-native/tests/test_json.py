@@ -403,6 +403,22 @@ def test_times_addresses_and_digits():
     assert NATIVE.json(shape)(b'{"t":"1970-01-01 00:00:01Z"}', 1) is None
 
 
+def test_values_within_objects_that_are_kept_as_text():
+    shape = JsonShape(
+        parents=frozenset({("p",)}), within=frozenset({("p", "k", "a"), ("p", "k", "in", "b")})
+    )
+    data = b'{"p":{"k":{"a":"x", "in":{"b":1}},"c":2}}\n{"p":{"k":{"other":{"b":[2]}}}}\n{"p":{"k":null}}'
+    found = NATIVE.json(shape)(data, 3)
+    columns = {path: column.to_pylist() for path, column in found.columns.items()}
+    assert columns == {
+        ("p", "k"): ['{"a":"x", "in":{"b":1}}', '{"other":{"b":[2]}}', None],
+        ("p", "k", "a"): ["x", None, None],
+        ("p", "k", "in", "b"): [1, None, None],
+        ("p", "c"): [2, None, None],
+    }
+    assert found.nested == {("p", "k")}
+
+
 def test_names_that_never_repeat_do_not_fill_the_memory():
     data = b"\n".join(b'{"%d":%d}' % (number, number) for number in range(20_000))
     assert NATIVE.json(JsonShape())(data, 20_000) is None
