@@ -44,7 +44,7 @@ def to_integers(
     elif pa.types.is_boolean(column.type):
         numbers = pa.nulls(len(column), pa.float64())
     else:
-        numbers = column.cast(pa.float64())
+        numbers = column.cast(pa.float64(), safe=False)  # what it rounds is refused below
     values = raw_values(numbers) * (1.0 if multiply is None else multiply)
     if multiply is not None:
         values = np.rint(values)
@@ -98,9 +98,9 @@ def _too_large(column: pa.StringArray) -> np.ndarray:
 
 
 def whole_texts(column: pa.Array, *, strict: bool) -> np.ndarray:
-    """Mark texts that are integers, however large."""
+    """Mark integers and texts that are integers, however large."""
     if not pa.types.is_string(column.type):
-        return np.zeros(len(column), dtype=bool)
+        return np.full(len(column), pa.types.is_integer(column.type))
     texts = column if strict else pc.ascii_trim_whitespace(column)
     shaped = pc.match_substring_regex(texts, SIGNED_REGEX if strict else INTEGER_REGEX)
     whole: np.ndarray = np.asarray(shaped.fill_null(False))

@@ -291,7 +291,7 @@ def _unsigned(rule: Rule, column: pa.Array) -> Coerced:
 
 def _numbers(rule: Rule, column: pa.Array) -> Coerced:
     """Convert integers, multiply them, and check their range."""
-    if pa.types.is_unsigned_integer(column.type) and rule.multiply is None:
+    if pa.types.is_unsigned_integer(column.type) and rule.multiply in (None, 1):
         return _unsigned(rule, column)
     numbers, bad = to_integers(column, rule.multiply, strict=rule.strict)
     low, high = _RANGES[rule.kind]
