@@ -45,10 +45,10 @@ def to_integers(
         numbers = pa.nulls(len(column), pa.float64())
     else:
         numbers = column.cast(pa.float64(), safe=False)  # what it rounds is refused below
-    values = raw_values(numbers) * (1.0 if multiply is None else multiply)
-    if multiply is not None:
-        values = np.rint(values)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = raw_values(numbers) * (1.0 if multiply is None else multiply)
+        if multiply is not None:
+            values = np.rint(values)
         whole = (np.floor(values) == values) & (np.abs(values) <= _EXACT)
     whole &= np.asarray(numbers.is_valid())
     bad = ~whole & np.asarray(column.is_valid())

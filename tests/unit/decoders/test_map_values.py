@@ -90,6 +90,7 @@ def test_numbers_are_multiplied_and_rounded():
     assert one(Rule("count", multiply=1000), "0.0004") == (0, None)
     assert one(Rule("count", multiply=2), 3) == (6, None)
     assert one(Rule("count", multiply=1000), (1 << 63) - 1) == (None, "out_of_range")
+    assert one(Rule("count", multiply=1000), 1.7e308) == (None, "wrong_type")
     assert one(Rule("count", multiply=1), (1 << 64) - 1, pa.uint64()) == (None, "out_of_range")
 
 
