@@ -1,11 +1,12 @@
 r"""Native code for the hot path: what a plugin may offer, and what must not differ with it.
 
-An accelerator reads blocks that are in order, and joins the texts of rows. The Python readers stay the
-reference: where an accelerator meets anything odd it returns None, and they read the block. So rows,
+An accelerator reads blocks that are in order, and joins the texts of rows. The code in Python stays the
+reference: where an accelerator meets anything odd it returns None, and Python does the work. So rows,
 rejects, reasons and positions are the same with it and without it.
 
-Nothing here may hold Python's global lock while it works through a block, and no method may raise an
-exception for any bytes of a block. A plugin offers its accelerator by the hook `ktrans_accelerator`.
+Nothing here may hold Python's global lock while it works through a block, and nothing may raise an
+exception: `ktrans.kit.accelerate.guarded` makes None of one. A plugin offers its accelerator by the hook
+`ktrans_accelerator`.
 
 >>> import pyarrow as pa
 >>> from ktrans.api import Accelerator, LineShape, ReadLines
@@ -231,10 +232,10 @@ class Accelerator(abc.ABC):
         """
 
     @abc.abstractmethod
-    def join(self, parts: Sequence[RowPart], rows: int) -> pa.Array:
+    def join(self, parts: Sequence[RowPart], rows: int) -> pa.Array | None:
         """Join the parts of rows into one text for each row.
 
         Returns:
-            A `string` array without nulls, shape (rows,). The caller sees to it that its bytes stay
-            below 2 GiB.
+            A `string` array without nulls, shape (rows,); None to leave it to Python. The caller sees
+            to it that its bytes stay below 2 GiB.
         """

@@ -17,7 +17,9 @@ def command(as_json: bool) -> None:
     all others. Both take names of distributions or of entry points. KTRANS_PLUGINS_DIR=folder, or
     `ktrans --plugins-dir folder`, adds the single-file plugins of that folder.
     """
-    plugins = catalogue().plugins()
+    known = catalogue()
+    known.accelerator()  # notes it if the native code of a plugin cannot be loaded
+    plugins = known.plugins()
     if as_json:
         show_json({"plugins": plugins})
         return

@@ -27,12 +27,12 @@ def command(as_json: bool) -> None:
             versions[name] = "not installed"
     versions["platform"] = platform.platform()
     known = catalogue()
+    native = known.accelerator()
     plugins = {
-        plugin.distribution: f"{plugin.version} ({plugin.status})"
+        plugin.distribution: f"{plugin.version} ({plugin.state})"
         for plugin in known.plugins()
         if plugin.distribution != "ktrans"
     }
-    native = known.accelerator()
     if as_json:
         used = None if native is None else native.name
         show_json({**versions, "accelerator": used, "plugins": plugins})

@@ -10,9 +10,10 @@ from typing import TypeVar
 from ktrans.api.accelerator import Accelerator
 from ktrans.kit import log_events
 
-T = TypeVar("T")
-BlockReader = Callable[[bytes, int], T | None]
-"""Reads a block of so many lines, or returns None: then Python reads it."""
+Given = TypeVar("Given")
+Found = TypeVar("Found")
+Native = Callable[[Given, int], Found | None]
+"""Reads a block of so many lines, or joins the parts of so many rows; for None, Python does it."""
 
 _log = logging.getLogger("ktrans.kit.accelerate")
 _using: list[Accelerator | None] = [None]
@@ -39,26 +40,28 @@ def accelerated(by: Accelerator | None) -> Iterator[None]:
         _using.pop()
 
 
-def guarded(read: BlockReader[T], name: str, *panics: type[BaseException]) -> BlockReader[T]:
-    """Return a native reader that returns None where it fails, so that Python reads the block.
+def guarded(
+    native: Native[Given, Found], name: str, *panics: type[BaseException]
+) -> Native[Given, Found]:
+    """Return a native function that returns None where it fails, so that Python does its work.
 
     A failure is a defect of the native code: the first one of each name is logged.
 
     Args:
-        read: the reader.
+        native: the function.
         name: the accelerator, for the log.
         panics: what it raises that is not an `Exception`, such as for a panic of Rust.
     """
     caught: tuple[type[BaseException], ...] = (Exception, *panics)
 
-    def guard(block: bytes, lines: int) -> T | None:
+    def guard(given: Given, count: int) -> Found | None:
         try:
-            return read(block, lines)
+            return native(given, count)
         except caught as error:
             if name not in _failed:
                 _failed.add(name)
                 _log.error(
-                    "%s failed on a block, which Python has read instead; please report this: %s: %s",
+                    "%s failed, and Python did the work instead; please report this: %s: %s",
                     name,
                     type(error).__name__,
                     error,

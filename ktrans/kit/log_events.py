@@ -56,5 +56,5 @@ SPOOL_FAILED = LogEvent("spool_failed", "error", "The spool cannot be written an
 NATIVE_FAILED = LogEvent(
     "native_failed",
     "error",
-    "Native code failed on a block, which Python has read instead: a defect; logged once.",
+    "Native code failed, and Python did the work instead: a defect; logged once.",
 )

@@ -172,6 +172,7 @@ class Catalogue:
             try:
                 found = call(**arguments)
             except Exception as error:  # noqa: BLE001 - a hook must not stop a run
+                info.error = f"the hook {hook} failed: {type(error).__name__}: {error}"
                 _log.warning(
                     "the hook %s of the plugin %s failed: %s: %s",
                     hook,

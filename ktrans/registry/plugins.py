@@ -45,7 +45,7 @@ class PluginInfo(msgspec.Struct):
         module: the module or file that is imported.
         status: `ok`, `broken` (see `error`), `disabled` by the environment, or `too_new`: it offers
             something written for a later ktrans.
-        error: why it is not ok; else empty.
+        error: why it is not ok, or which hook of it failed last, and why; else empty.
         components: as `kind:type`, in the plugin's order.
         hooks: the known hooks that it implements.
         unknown_hooks: hooks that this version does not know: misspelt, or of a later version.
@@ -67,6 +67,11 @@ class PluginInfo(msgspec.Struct):
     def origin(self) -> str:
         """Return distribution and version, for messages."""
         return f"{self.distribution} {self.version}".strip()
+
+    @property
+    def state(self) -> str:
+        """Return the status; of a plugin that is ok, but had a hook fail, the failure instead."""
+        return (self.error if self.status == "ok" else "") or self.status
 
 
 class Offer(msgspec.Struct, frozen=True):

@@ -66,11 +66,12 @@ def check_machine(catalogue: Catalogue) -> Iterator[Finding]:
     native = catalogue.accelerator()
     yield Finding("ok", "accelerator", "none, Python does all" if native is None else native.name)
     for plugin in catalogue.plugins():
-        if plugin.status == "ok" and not plugin.conflicts:
+        if plugin.state == "ok" and not plugin.conflicts:
             continue
         verdict: Verdict = "warning" if plugin.status in {"disabled", "ok"} else "failed"
         problem = plugin.error or f"claims components of others: {', '.join(plugin.conflicts)}"
-        yield Finding(verdict, f"plugin {plugin.origin}", f"{plugin.status}: {problem}")
+        message = problem if plugin.status == "ok" else f"{plugin.status}: {problem}"
+        yield Finding(verdict, f"plugin {plugin.origin}", message)
     for cloud, (variables, files) in CREDENTIALS.items():
         found = [name for name in variables if os.environ.get(name)]
         found += [name for name in files if Path(name).expanduser().exists()]

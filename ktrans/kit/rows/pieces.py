@@ -1,8 +1,9 @@
 """Rows as text, by columns: each column becomes a piece, the pieces are joined row by row.
 
-An accelerator joins them as they are; this is what Python does without one. Joining costs about 10 ns a row for every operand, constant ones included, while `take` costs half
-of that. So a column with few distinct values stays in coded form as long as possible: text around
-it is attached to its distinct values, and neighbours with few combinations become one.
+An accelerator joins them as they are; this is what Python does without one. Joining costs about 10 ns
+a row for every operand, constant ones included, while `take` costs half of that. So a column with few
+distinct values stays in coded form as long as possible: text around it is attached to its distinct
+values, and neighbours with few combinations become one.
 """
 
 from __future__ import annotations
@@ -80,9 +81,10 @@ def piece(
 
 def joined(pieces: Iterable[Piece], rows: int) -> pa.Array:
     """Join pieces row by row into a text array without nulls, shape (rows,)."""
-    native = accelerator()
-    if native is not None:
-        return native.join(list(pieces), rows)
+    pieces, native = list(pieces), accelerator()
+    found = None if native is None else native.join(pieces, rows)
+    if found is not None:
+        return found
     merged = _merge((bare for part in pieces for bare in _bare(part)), rows)
     operands = [_operand(part) for part in merged]
     if all(isinstance(part, str) for part in merged):

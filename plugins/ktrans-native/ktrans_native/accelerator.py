@@ -27,13 +27,6 @@ class NativeAccelerator(Accelerator):
         """Return a reader of JSON lines."""
         return guarded(json_reader(shape), self.name, _native.PanicException)
 
-    def join(self, parts: Sequence[RowPart], rows: int) -> pa.Array:
-        """Join the parts of rows into one text for each row.
-
-        Raises:
-            RuntimeError: the native code has panicked, which is a defect.
-        """
-        try:
-            return join(parts, rows)
-        except _native.PanicException as error:
-            raise RuntimeError(f"{self.name} has panicked: {error}") from error
+    def join(self, parts: Sequence[RowPart], rows: int) -> pa.Array | None:
+        """Join the parts of rows into one text for each row."""
+        return guarded(join, self.name, _native.PanicException)(parts, rows)

@@ -113,7 +113,7 @@ fn second_text(second: i64) -> [u8; 32] {
     text
 }
 
-/// Returns year, month and day of a day since 1970, by Gregorian rules (H. Hinnant, days_from_civil).
+/// Returns year, month and day of a day since 1970, by Gregorian rules (H. Hinnant, civil_from_days).
 fn date(day: i64) -> (i64, i64, i64) {
     let day = day + 719_468;
     let era = day.div_euclid(146_097);

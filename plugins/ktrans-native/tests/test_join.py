@@ -23,6 +23,7 @@ from ktrans.testing.hostile import hostile_rows
 pytest.importorskip("ktrans_native._native")
 
 from ktrans_native.accelerator import NativeAccelerator
+from ktrans_native.join import join
 
 NATIVE = NativeAccelerator()
 ROWS = int(os.environ.get("KTRANS_NATIVE_ROWS", "1000"))
@@ -375,4 +376,4 @@ def test_parts_that_do_not_fit_are_an_error():
         Numbers(pa.array([1], pa.int8())),
     ):
         with pytest.raises(ValueError, match="do not fit"):
-            NATIVE.join([part], 2)
+            join([part], 2)

@@ -12,6 +12,8 @@ from ktrans_native import accelerator as ours
 from ktrans_native.accelerator import NativeAccelerator
 
 from ktrans.api import JsonShape, LineShape
+from ktrans.kit.accelerate import accelerated
+from ktrans.kit.rows.pieces import joined
 from tests.rows_site import RowsSite, line_of
 
 NAME = f"ktrans-native {_native.VERSION}"
@@ -96,6 +98,10 @@ def test_a_module_that_does_not_fit_the_machine_stops_nothing(site, monkeypatch,
     assert one.receipt["accelerator"] is None
     assert one.output.count("the hook ktrans_accelerator of the plugin ktrans-native failed") == 1
     assert sum(one.rows().values()) == 20_000
+    for verb in ("version", "doctor", "plugins"):
+        words = [sys.executable, "-m", "ktrans", verb]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        assert "the hook ktrans_accelerator failed: ImportError" in done.stdout, verb
 
 
 def test_it_is_named_beside_the_versions(monkeypatch):
@@ -117,15 +123,13 @@ def panics(*_):
     raise _native.PanicException("index out of bounds")
 
 
-def test_a_panic_leaves_the_block_to_python(monkeypatch, caplog):
+def test_a_panic_leaves_the_work_to_python(monkeypatch):
+    monkeypatch.setattr(NativeAccelerator, "name", "a native module that panics")
     monkeypatch.setattr(ours, "line_reader", lambda shape: panics)
     monkeypatch.setattr(ours, "json_reader", lambda shape: panics)
+    monkeypatch.setattr(ours, "join", panics)
     native = NativeAccelerator()
     assert native.lines(LineShape(("text",)))(b"a\n", 1) is None
     assert native.json(JsonShape())(b"{}\n", 1) is None
-
-
-def test_a_panic_while_texts_are_joined_is_an_error(monkeypatch):
-    monkeypatch.setattr(ours, "join", panics)
-    with pytest.raises(RuntimeError, match="index out of bounds"):
-        NativeAccelerator().join(["a"], 1)
+    with accelerated(native):
+        assert joined(["a", "b"], 2).to_pylist() == ["ab", "ab"]

@@ -53,3 +53,6 @@ def test_one_that_cannot_be_loaded_is_logged_once_and_not_used(install, catalogu
     (record,) = caplog.records
     assert record.event == "hook_failed"
     assert "acme_of_another_machine" in record.getMessage()
+    (plugin,) = (plugin for plugin in found.plugins() if plugin.distribution == "acme-fast")
+    assert plugin.status == "ok"
+    assert plugin.state.startswith("the hook ktrans_accelerator failed: ModuleNotFoundError")
