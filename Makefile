@@ -31,7 +31,8 @@ unit: $(VENV)/.test ## Run the tests that need neither a server nor much time
 
 test-native: $(VENV)/.test $(VENV)/.native ## Run the tests of decoders and formats by the native code; needs cargo
 	KTRANS_NATIVE=1 KTRANS_TESTS=quick KTRANS_REQUIRE_SERVICES=native $(BIN)/python -m pytest -q -m "not service" \
-		$(NATIVE)/tests tests/contract/test_decoders.py tests/contract/test_formats.py tests/golden tests/unit/decoders tests/unit/formats tests/unit/kit/rows $(ARGS)
+		$(NATIVE)/tests tests/contract/test_decoders.py tests/contract/test_formats.py tests/golden \
+		tests/unit/decoders tests/unit/formats tests/unit/kit/rows $(ARGS)
 
 coverage: $(VENV)/.test ## Run all tests and show what they miss; takes half as long again
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
@@ -110,7 +111,7 @@ $(VENV)/.run: $(VENV)/bin/python pyproject.toml ktrans/__init__.py $(PLUGINS)
 	$(call install,$(EDITABLE))
 $(VENV)/.test: $(VENV)/.run
 	$(call install,--group test $(EDITABLE))
-$(VENV)/.native: $(VENV)/.run $(wildcard $(addprefix $(NATIVE)/,Cargo.* pyproject.toml src/*.rs src/*/*.rs ktrans_native/*.py))
+$(VENV)/.native: $(VENV)/.run $(wildcard $(addprefix $(NATIVE)/,Cargo.* pyproject.toml src/*.rs ktrans_native/*.py))
 	@command -v cargo >/dev/null || { echo "cargo is not installed; https://rustup.rs installs it" >&2; exit 1; }
 	$(call install,--force-reinstall --no-deps ./$(NATIVE))
 $(VENV)/.lint: $(VENV)/.test

@@ -181,7 +181,7 @@ class Maps:
 
     Attributes:
         values: array of maps of `string` to `string`, shape (rows,). Items that are null are `null`.
-        text_of: returns the objects, for who has no better way.
+        text_of: returns the objects of such an array as texts, as Python makes them.
         before: stands before each object.
         after: stands after each object.
         absent: replaces all three where the map is null.

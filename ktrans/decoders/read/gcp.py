@@ -85,8 +85,10 @@ class GcpReader:
     def read(self, data: bytes, records: int) -> RawColumns | None:
         """Read a block of one entry a line; None if one of them is not as expected."""
         found = self._accelerated.read(data, records)
-        if found is not None and _as_expected(found.columns):
-            return found
+        if found is not None:
+            _widen(found.columns, _MEDIAN)
+            if _as_expected(found.columns):
+                return found
         for _ in range(_MAX_TRIES):
             members = self._members
             try:
@@ -165,11 +167,15 @@ class GcpReader:
         return native, others
 
 
+def _widen(columns: dict[Path, pa.Array], path: Path) -> None:
+    """Turn a column of integers, if it is one, into doubles."""
+    column = columns.get(path)
+    if column is not None and pa.types.is_integer(column.type):
+        columns[path] = column.cast(pa.float64(), safe=False)
+
+
 def _as_expected(columns: dict[Path, pa.Array]) -> bool:
-    """Return whether known members have the types that the parser of entries takes; mend one of them."""
-    median = columns.get(_MEDIAN)
-    if median is not None and pa.types.is_integer(median.type):
-        columns[_MEDIAN] = median.cast(pa.float64(), safe=False)
+    """Return whether known members have the types that the parser of entries takes."""
     return all(columns[path].type in types for path, types in _TYPES.items() if path in columns)
 
 
