@@ -96,9 +96,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="of bench.py")
     parser.add_argument("--scale", type=Path, help="of bench_scale.py")
     args = parser.parse_args()
-    for given, kept in ((args.results, "results.json"), (args.scale, "scale.json")):
-        if given and given.exists():
-            shutil.copy(given, HERE / kept)
+    if args.results and args.results.exists():
+        results = merged(kept_results("results.json"), json.loads(args.results.read_text()))
+        (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    if args.scale and args.scale.exists():
+        shutil.copy(args.scale, HERE / "scale.json")
     for path, text in pages().items():
         path.write_text(text, encoding="utf-8")
     folder = DOCS / "performance"
@@ -108,6 +110,21 @@ def main() -> None:
     for name in blocks(DOCS / "performance.md"):
         if drawing := plot(results, name):
             (folder / f"{name}.svg").write_text(drawing, encoding="utf-8")
+
+
+def merged(kept: Results, new: Results) -> Results:
+    """Return new results; of some cases only, from the same machine, in the place of those kept."""
+    if not set(new["cases"]) < set(kept.get("cases", ())):
+        return new
+    if {**new["machine"], "load": 0} != {**kept["machine"], "load": 0}:
+        return new
+    later = {
+        "taken": new["taken"],
+        "load": new["machine"]["load"],
+        "titles": [case["title"] for case in new["cases"].values()],
+    }
+    cases = {**kept["cases"], **new["cases"]}
+    return {**kept, "cases": cases, "later": [*kept.get("later", []), later]}
 
 
 def pages() -> dict[Path, str]:
@@ -231,7 +248,7 @@ def summary(results: Results) -> str:
         ours, peer = (_entry(found[0], tool) if found else None for tool in ("ktrans", "duckdb"))
         if ours and peer:
             said.append(f"{against(ours, peer).middle:.2f} times the CPU time of DuckDB {what}")
-    for name, what in (("v2-same", "AWS"), ("gcp-ten", "Google Cloud")):
+    for name, what in (("v2-same", "AWS"), ("gcp-parquet", "Google Cloud")):
         found = measured(results, Table("", (name,)))
         fast, plain = (
             _entry(found[0], tool) if found else None for tool in ("ktrans, native", "ktrans")

@@ -70,6 +70,11 @@ def about(results: dict[str, Any]) -> str:
         f"Measured at {results['taken'][:16].replace('T', ' ')} UTC on {told['cores']} cores of "
         f"{told['processor']}, {told['memory_gb']} GB, {told['system']}, Python {told['python']}; "
         f"{versions}. Load when it began: {told['load']}."
+        + "".join(
+            f" Measured later, at {part['taken'][:16].replace('T', ' ')} UTC with load "
+            f"{part['load']}: {'; '.join(part['titles'])}."
+            for part in results.get("later", [])
+        )
         + (" A quick run over small inputs: not to be quoted." if results["quick"] else "")
     )
 

@@ -137,6 +137,28 @@ def test_a_case_without_a_table_of_its_own_gets_one(harness):
 
 
 @pytest.mark.slow
+def test_some_cases_that_are_measured_later_take_the_place_of_those_kept(harness):
+    import page
+    import report
+
+    def results(taken, *cases, cores=2):
+        machine = {"processor": "P", "cores": cores, "memory_gb": 8, "system": "S", "python": "3"}
+        return {
+            "machine": {**machine, "versions": {}, "load": float(cores)},
+            "taken": taken,
+            "quick": False,
+            "cases": {name: {"title": name.upper(), "taken": taken} for name in cases},
+        }
+
+    old = results("2026-01-01T10:00", "a", "b")
+    both = page.merged(old, results("2026-01-02T11:00", "b"))
+    assert [case["taken"][:10] for case in both["cases"].values()] == ["2026-01-01", "2026-01-02"]
+    assert "at 2026-01-02 11:00 UTC with load 2.0: B." in report.about(both)
+    for whole in (results("x", "a", "b"), results("x", "b", cores=3)):
+        assert page.merged(old, whole) == whole
+    assert page.merged({}, old) == old
+
+
 def test_a_simulation_lists_and_records_every_object_once_and_fills_its_page(harness, tmp_path):
     import page
     import scale_tables
