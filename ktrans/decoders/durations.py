@@ -29,7 +29,7 @@ def to_microseconds(
     elif pa.types.is_boolean(column.type):
         given = pa.nulls(len(column), pa.float64())
     else:
-        given = column.cast(pa.float64())
+        given = column.cast(pa.float64(), safe=False)
     micros = pc.multiply(given, _MICROS[unit])
     good = pc.and_(pc.greater_equal(micros, 0.0), pc.less(micros, _LONGEST)).fill_null(False)
     bad = pc.and_(column.is_valid(), pc.invert(good))

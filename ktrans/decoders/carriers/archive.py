@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -9,7 +10,15 @@ from typing import BinaryIO, cast
 
 from ktrans.api import Payload, RejectError, Split, TruncatedError
 
-UNREADABLE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError)
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OSError,
+)
 
 
 class Member(Payload):
@@ -21,8 +30,15 @@ class Member(Payload):
         self.info = info
 
     def open(self) -> BinaryIO:
-        """Open the member's bytes."""
-        return cast("BinaryIO", self._archive.open(self.info))
+        """Open the member's bytes.
+
+        Raises:
+            zipfile.BadZipFile: the directory is wrong about its place or name, among others.
+        """
+        try:
+            return cast("BinaryIO", self._archive.open(self.info))
+        except ValueError as error:
+            raise zipfile.BadZipFile(str(error)) from error
 
 
 def members(payload: Payload) -> Iterator[Member]:
@@ -34,11 +50,11 @@ def members(payload: Payload) -> Iterator[Member]:
     """
     try:
         archive = zipfile.ZipFile(payload.random_access())
-    except UNREADABLE as error:
+    except (*UNREADABLE, ValueError) as error:  # names that are not UTF-8 are ValueErrors
         if not payload.final_attempt:
             raise TruncatedError(f"{payload.uri}: {error}") from error
         raise RejectError(f"{payload.uri}: zip: {error}", code="corrupt_stream") from error
     with archive:
         for info in archive.infolist():
-            if not info.is_dir():
+            if not info.filename.endswith("/"):
                 yield Member(archive, info, payload.uri)

@@ -36,6 +36,7 @@ from ktrans.decoders.read.json_careful import gather_objects, json_column, read_
 from ktrans.decoders.read.json_native import NativeParser
 from ktrans.decoders.read.json_values import NO_FIELD_NAME, decode_json, encode_json
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
+from ktrans.flow.columns import NANOS_FROM
 from ktrans.flow.schema import TEXT
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
@@ -176,7 +177,9 @@ def _widen(columns: dict[Path, pa.Array], path: Path) -> None:
 
 def _as_expected(columns: dict[Path, pa.Array]) -> bool:
     """Return whether known members have the types that the parser of entries takes."""
-    return all(columns[path].type in types for path, types in _TYPES.items() if path in columns)
+    known = ((columns[path], types) for path, types in _TYPES.items() if path in columns)
+    late = (columns[path] for path in _INSTANTS if path in columns)
+    return all(column.type in types for column, types in known) and all(map(_are_nanoseconds, late))
 
 
 def _object_at(entry: Any, place: Path) -> dict[str, Any]:
@@ -215,9 +218,16 @@ def _instants(column: pa.StringArray) -> pa.Array:
     if shortest < _STAMP_BYTES or not pc.all(pc.ends_with(column, "Z")).as_py():
         return column
     try:
-        return column.cast(pa.timestamp("ns", tz="UTC")).view(pa.int64())
+        times = column.cast(pa.timestamp("ns", tz="UTC")).view(pa.int64())
     except pa.ArrowInvalid:
         return column
+    return times if _are_nanoseconds(times) else column
+
+
+def _are_nanoseconds(times: pa.Array) -> bool:
+    """Return whether all times are so late that they cannot be taken for times of another unit."""
+    first = pc.min(times).as_py()
+    return first is None or first >= NANOS_FROM
 
 
 def _by_distinct(

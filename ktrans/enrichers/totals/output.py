@@ -105,8 +105,10 @@ def _values(plan: RollupPlan, totals: Totals, one: Aggregate) -> pa.ChunkedArray
         part = totals.main.column(one.part)
         if one.over is None:
             return part
-        over = totals.main.column(one.over).cast(pa.float64())
-        return pc.divide(part.cast(pa.float64()), pc.if_else(pc.equal(over, 0), None, over))
+        over = totals.main.column(one.over).cast(pa.float64(), safe=False)
+        return pc.divide(
+            part.cast(pa.float64(), safe=False), pc.if_else(pc.equal(over, 0), None, over)
+        )
     index = next(i for i, member in enumerate(plan.members) if member.name == one.members)
     table = totals.members[index]
     own, theirs = identify([totals.main, table], plan.keys)

@@ -421,6 +421,12 @@ def test_values_within_objects_that_are_kept_as_text():
     assert found.nested == {("p", "k")}
 
 
+def test_entries_with_times_soon_after_1970_are_the_same():
+    times = {"start_time": "1970-01-01T00:00:01Z", "end_time": "1969-12-31T23:59:59Z"}
+    early = {**ENTRY, "jsonPayload": {**ENTRY["jsonPayload"], **times}}
+    assert compare("gcp_vpc", json.dumps(early).encode()) == 1
+
+
 def test_names_that_never_repeat_do_not_fill_the_memory():
     data = b"\n".join(b'{"%d":%d}' % (number, number) for number in range(20_000))
     assert NATIVE.json(JsonShape())(data, 20_000) is None

@@ -2,7 +2,9 @@
 
 import base64
 import gzip
+import io
 import json
+import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -163,6 +165,28 @@ def test_a_record_with_a_message_of_its_own_is_no_carrier():
     record = {"message": "connection opened", "source": {"ip": "10.0.0.1"}, "destination": {"ip": "10.0.0.2"}, "ts": 1764000060}  # fmt: skip
     [row] = read(lines([record]), "flow_json", **options).rows
     assert (row["src_addr"], row["attrs"]) == ("10.0.0.1", [("message", "connection opened")])
+
+
+def zipped(name, how=zipfile.ZIP_STORED):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", how) as file:
+        file.writestr(name, "".join(f"{each}\n" for each in VPC))
+    return made.getvalue()
+
+
+def test_damaged_archives_are_rejects():
+    moved = bytearray(zipped("a.log"))
+    moved[-4] += (
+        1  # the directory is said to be 64 KiB further on, so the member begins before byte 0
+    )
+    lzma = bytearray(zipped("a.log", zipfile.ZIP_LZMA))
+    lzma[45:80] = b"\xff" * 35
+    for data in (moved, lzma, zipped("é.log").replace("é".encode(), b"\xff\xff", 1)):
+        result = read(bytes(data), "auto")
+        assert (result.rows, set(result.reasons.values())) == ([], {"corrupt_stream"})
+    with pytest.raises(RejectError, match="zip: 'utf-8' codec"):
+        read(zipped("é.log").replace("é".encode(), b"\xff\xff"), "auto")
+    assert len(read(zipped("Q").replace(b"Q", b"\0"), "auto").rows) == len(VPC)
 
 
 def test_what_is_packed_in_parts_counts_against_one_limit():

@@ -136,6 +136,13 @@ def test_32_nanoseconds_are_rounded_down(text, micros):
                   ).rows[0]["start_time"] == expected  # fmt: skip
 
 
+def test_32_times_soon_after_1970_are_not_taken_for_another_unit():
+    early, late = {"start_time": "1970-01-01T00:00:01Z", "end_time": "1972-01-01T00:00:01.5Z"}, {}
+    row = decode([entry(early), entry(late)]).rows[0]
+    assert row["start_time"] == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+    assert row["end_time"] == datetime(1972, 1, 1, 0, 0, 1, 500000, tzinfo=UTC)
+
+
 def test_33_both_reports_of_a_flow_are_kept():
     sides = {
         "src_instance": {"vm_name": "a", "zone": "us-east4-a", "region": "us-east4"},

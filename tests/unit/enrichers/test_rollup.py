@@ -371,6 +371,11 @@ def test_weights_of_sampled_rows_count():
     assert (total["bytes"], total["flows"]) == (30, 2)
 
 
+def test_means_of_sums_that_doubles_do_not_hold():
+    (total,) = roll([row(0, size=2**53), row(1, size=1)], aggregates={"mean": {"mean": "bytes"}})
+    assert total["mean"] == float(2**52)
+
+
 def test_the_ledger_counts_weighted_rows_once():
     store, enricher = Store(), make()
     store.epoch(enricher, [batch([row(0, size=10, sample_weight=100)])], last=True)
