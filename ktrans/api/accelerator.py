@@ -78,7 +78,8 @@ class JsonShape:
         digits: paths of texts that become int64, if each is decimal digits without leading zeros, at
             most 15 of them.
         within: paths of values inside objects that are kept as they are written; they are read as
-            well.
+            well, without regard to the other fields. None may be the beginning of another, nor may
+            all objects around it be parents.
     """
 
     parents: frozenset[Path] = frozenset()
