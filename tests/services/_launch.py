@@ -221,13 +221,14 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 
 def answers_http(port: int, path: str = "/") -> bool:
-    """Say whether anything speaks HTTP at a port, whatever it says."""
+    """Say whether a server answers at a port, and not that it cannot serve yet."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
             response.read()
     except urllib.error.HTTPError as error:
         error.close()
+        return error.code < 500
     return True
 
 

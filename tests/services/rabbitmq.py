@@ -61,7 +61,13 @@ class RabbitmqServer:
         self._server.close()
 
     def _make(self) -> Server:
-        return Server("rabbitmq", self._command, lambda ports: accepts_tcp(ports[0]), ports=4)
+        listeners = 2 if any("{tls}" in line for line in self._lines) else 1
+        return Server(
+            "rabbitmq",
+            self._command,
+            lambda ports: all(map(accepts_tcp, ports[:listeners])),
+            ports=4,
+        )
 
     def _command(self, ports: Sequence[int], folder: Path) -> list[str]:
         amqp, tls, distribution, epmd = ports
