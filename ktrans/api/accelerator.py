@@ -121,78 +121,69 @@ class ReadJson:
     canonical: frozenset[Path] = frozenset()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """The texts around the values of a part.
+
+    Attributes:
+        before: stands before each value.
+        after: stands after each value.
+        absent: replaces all three where the value is null.
+    """
+
+    before: str = ""
+    after: str = ""
+    absent: str = ""
+
+
 @dataclass(frozen=True, slots=True)
-class Coded:
-    """A text in each row, by distinct text, between two others.
+class Coded(Around):
+    """A text in each row, by distinct text.
 
     Attributes:
         codes: int32, shape (rows,): index into `values`.
         values: `string` array.
-        before: stands before each text.
-        after: stands after each text.
-        absent: replaces all three where the text is null.
     """
 
     codes: np.ndarray
     values: pa.Array
-    before: str = ""
-    after: str = ""
-    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
-    """A text in each row, between two others.
+class Plain(Around):
+    """A text in each row.
 
     Attributes:
         texts: `string` array, shape (rows,).
-        before: stands before each text.
-        after: stands after each text.
-        absent: replaces all three where the text is null.
     """
 
     texts: pa.Array
-    before: str = ""
-    after: str = ""
-    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
-    """A number in each row, between two texts.
+class Numbers(Around):
+    """A number in each row.
 
     Attributes:
         values: array of shape (rows,): integers, as their decimal digits, or timestamps of microseconds,
             of the years 0 to 9999, as RFC 3339 with six digits of fraction, and a Z if they have a time
             zone.
-        before: stands before each number.
-        after: stands after each number.
-        absent: replaces all three where the value is null.
     """
 
     values: pa.Array
-    before: str = ""
-    after: str = ""
-    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Maps:
-    """A JSON object of texts in each row, between two texts.
+class Maps(Around):
+    """A JSON object of texts in each row.
 
     Attributes:
         values: array of maps of `string` to `string`, shape (rows,). Items that are null are `null`.
         text_of: returns the objects of such an array as texts, as Python makes them.
-        before: stands before each object.
-        after: stands after each object.
-        absent: replaces all three where the map is null.
     """
 
     values: pa.Array
     text_of: Callable[[pa.Array], pa.Array]
-    before: str = ""
-    after: str = ""
-    absent: str = ""
 
 
 RowPart = str | Coded | Plain | Numbers | Maps

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import reduce
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 from ktrans.api.errors import ConfigError, ConfigErrors, KtransError, PluginError
@@ -45,7 +45,6 @@ class Catalogue:
     ) -> None:
         self._arguments = (environ, entry_points, extra)
         self._found: Loaded | None = None
-        self._accelerators: list[Accelerator] | None = None
 
     @property
     def _loaded(self) -> Loaded:
@@ -156,10 +155,12 @@ class Catalogue:
         """
         if os.environ.get(NATIVE, "") == "0":
             return None
-        if self._accelerators is None:
-            answers = self.ask("ktrans_accelerator")
-            self._accelerators = [found for _, found in answers if found is not None]
-        return next(iter(self._accelerators), None)
+        return self._offered_accelerator
+
+    @cached_property
+    def _offered_accelerator(self) -> Accelerator | None:
+        found = [each for _, each in self.ask("ktrans_accelerator") if each is not None]
+        return found[0] if found else None
 
     def tell(self, hook: str, **arguments: object) -> None:
         """Call a hook of all plugins and ignore the results; one that fails is logged."""

@@ -24,7 +24,6 @@ from ktrans.decoders.read.gcp_members import (
     ABSENT,
     MEMBERS,
     METADATA,
-    REMEMBERED,
     TEXT_KIND,
     UNREADABLE,
     WHOLE_KIND,
@@ -34,7 +33,13 @@ from ktrans.decoders.read.gcp_members import (
 )
 from ktrans.decoders.read.json_careful import gather_objects, json_column, read_carefully
 from ktrans.decoders.read.json_native import NativeParser
-from ktrans.decoders.read.json_values import NO_FIELD_NAME, decode_json, encode_json
+from ktrans.decoders.read.json_values import (
+    NO_FIELD_NAME,
+    REMEMBERED,
+    REMEMBERED_BYTES,
+    decode_json,
+    encode_json,
+)
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 from ktrans.flow.columns import NANOS_FROM
 from ktrans.flow.schema import TEXT
@@ -61,8 +66,6 @@ _TYPES: dict[Path, tuple[pa.DataType, ...]] = {
 _MAX_LEARNED = 64
 _MAX_TRIES = 3
 """A second try is needed where members are unknown, a third if another thread met others."""
-_REMEMBERED_BYTES = 4096
-"""Longer groups are parsed in each block, or remembering them would take much memory."""
 
 
 class GcpReader:
@@ -254,7 +257,7 @@ def _grouped(members: Members, entries: Sequence[Any]) -> Iterator[tuple[Path, p
         coded = lines.take(pa.array(firsts + group.line)).dictionary_encode()
         raws = coded.dictionary.to_pylist()
         objects = [
-            (_known_group if len(raw) <= _REMEMBERED_BYTES else _group)(raw, group.end)
+            (_known_group if len(raw) <= REMEMBERED_BYTES else _group)(raw, group.end)
             for raw in raws
         ]
         for name in group.names:

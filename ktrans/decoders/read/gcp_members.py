@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from ktrans.decoders.read.json_careful import gather_objects
-from ktrans.decoders.read.json_values import attribute, decode_json
+from ktrans.decoders.read.json_values import REMEMBERED, attribute, decode_json
 from ktrans.decoders.read.raw_columns import Path, Shape
 from ktrans.decoders.values import text_of
 from ktrans.kit.arrow_faults import ARROW_FAULTS
@@ -102,7 +102,6 @@ GROUPS: Mapping[Path, tuple[tuple[str, ...], ...]] = {
 }
 """Members that repeat together from entry to entry, so that they are parsed by distinct group."""
 
-REMEMBERED = 1 << 13
 UNREADABLE = (
     *UNREADABLE_JSON,
     OverflowError,

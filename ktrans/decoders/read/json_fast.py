@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ktrans.decoders.read.json_careful import is_exact, joined, read_carefully
 from ktrans.decoders.read.json_native import NativeParser
-from ktrans.decoders.read.json_values import NO_FIELD_NAME, attribute, decode_json, json_text
+from ktrans.decoders.read.json_values import NO_FIELD_NAME, attribute, compact_text
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 from ktrans.kit.arrow_faults import ARROW_FAULTS
 from ktrans.kit.text.arrow_json import read_json, suits_arrow
@@ -202,7 +202,7 @@ def _nested_texts(data: bytes, paths: Sequence[Path]) -> dict[Path, pa.Array] | 
         raws = read[path]
         column = pa.array([raw and bytes(raw) for raw in raws], pa.binary()).dictionary_encode()
         try:
-            texts = [_compact(raw) for raw in column.dictionary.to_pylist()]
+            texts = [compact_text(raw) for raw in column.dictionary.to_pylist()]
         except UNREADABLE_JSON:
             return None
         columns[path] = pa.array(texts, pa.string()).take(column.indices)
@@ -225,8 +225,3 @@ def _struct(paths: Sequence[Path], depth: int) -> Any:
     return msgspec.defstruct(
         f"Nested{depth}", members, rename={attribute(name): name for name in below}
     )
-
-
-def _compact(raw: bytes | None) -> str | None:
-    value = None if raw is None else decode_json(raw)
-    return None if value is None else json_text(value)

@@ -7,15 +7,13 @@ from functools import lru_cache
 import pyarrow as pa
 
 from ktrans.api import JsonShape
-from ktrans.decoders.read.json_values import decode_json, encode_json
+from ktrans.decoders.read.json_values import REMEMBERED, REMEMBERED_BYTES, compact_text
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 from ktrans.flow.columns import recode
 from ktrans.kit.accelerate import accelerator
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
-_REMEMBERED = 1 << 13
-_REMEMBERED_BYTES = 4096
-"""Longer texts are parsed in each block, or remembering them would take much memory."""
+_known = lru_cache(maxsize=REMEMBERED)(compact_text)
 
 
 class NativeParser:
@@ -60,13 +58,6 @@ class NativeParser:
 def compact(column: pa.DictionaryArray) -> pa.DictionaryArray:
     """Return objects and arrays as compact JSON, with their numbers as they are spelled."""
     given = column.dictionary.to_pylist()
-    parse = _compact if max(map(len, given)) > _REMEMBERED_BYTES else _known
+    parse = compact_text if max(map(len, given)) > REMEMBERED_BYTES else _known
     texts = list(map(parse, given))
     return column if texts == given else recode(column, pa.array(texts, pa.string()))
-
-
-def _compact(text: str) -> str:
-    return encode_json(decode_json(text)).decode()
-
-
-_known = lru_cache(maxsize=_REMEMBERED)(_compact)

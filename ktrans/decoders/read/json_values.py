@@ -8,6 +8,10 @@ from typing import Any
 
 import msgspec
 
+REMEMBERED = 1 << 13
+"""So many parsed texts are remembered from block to block."""
+REMEMBERED_BYTES = 4096
+"""Longer ones are parsed in each block, or remembering them would take much memory."""
 NO_FIELD_NAME = re.compile(r'[\x00-\x1f"\\]')
 """Characters that the name of a member of a parser's object cannot have."""
 
@@ -48,3 +52,9 @@ def attribute(name: str) -> str:
 def json_text(value: Any) -> str:
     """Return a value as text: a text as it is, anything else as compact JSON."""
     return value if type(value) is str else encode_json(value).decode()
+
+
+def compact_text(raw: bytes | str | None) -> str | None:
+    """Return a value that is JSON as text: a text as it is, null as None, all else as compact JSON."""
+    value = None if raw is None else decode_json(raw)
+    return None if value is None else json_text(value)

@@ -212,15 +212,15 @@ class InfluxFormat(TextFormat[InfluxFormatConfig]):
         if uniqueness in {"sequence", "object_tag"}:
             times = _points.sequenced(times, batch, spread=uniqueness == "sequence")
         if uniqueness == "object_tag":
-            tags[_OBJECT_TAG] = Coded(*_points.object_tags(batch), f",{_OBJECT_TAG}=")
+            tags[_OBJECT_TAG] = Coded(*_points.object_tags(batch), before=f",{_OBJECT_TAG}=")
         elif uniqueness == "row_tag":
-            tags[_ROW_TAG] = Plain(_points.row_tags(batch), f",{_ROW_TAG}=")
+            tags[_ROW_TAG] = Plain(_points.row_tags(batch), before=f",{_ROW_TAG}=")
         return [
             escaped_measurement(self.config.measurement),
             *(tags[name] for name in sorted(tags)),
             " ",
             *self._field_pieces(batch),
-            Numbers(pa.array(times), " ", "\n"),
+            Numbers(pa.array(times), before=" ", after="\n"),
         ]
 
     def _field_pieces(self, batch: pa.RecordBatch) -> list[Piece]:

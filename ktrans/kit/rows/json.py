@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktrans.api import ConfigError, Maps
+from ktrans.flow.maps import entries
 from ktrans.kit.rows.pieces import Piece, concat, is_text, joined, piece, replace_chars
 from ktrans.kit.rows.scalars import is_number, is_scalar, scalar_text
 
@@ -94,7 +95,7 @@ def json_piece(
     if _is_quoted(kind):
         return piece(array, _inside, f'{before}"', f'"{after}', absent, digits=True)
     if kind == _TEXT_MAP and array.null_count < len(array):
-        return Maps(array, json_text, before, after, absent)
+        return Maps(array, json_text, before=before, after=after, absent=absent)
     return piece(
         array, lambda part: json_text(part, nulls=nulls), before, after, absent, digits=True
     )
@@ -212,22 +213,8 @@ def _is_list(kind: pa.DataType) -> bool:
     )
 
 
-def map_parts(array: pa.Array) -> tuple[np.ndarray, pa.Array, pa.Array]:
-    """Return where the pairs of each map begin and end, and all keys and items.
-
-    Returns:
-        Offsets, int32, shape (rows + 1,), the first of them 0; keys; items.
-    """
-    offsets = np.asarray(array.offsets)
-    first, count = int(offsets[0]), int(offsets[-1] - offsets[0])
-    keys, items = array.keys, array.items
-    if len(keys) != count:
-        keys, items = keys.slice(first, count), items.slice(first, count)
-    return offsets - offsets[0], keys, items
-
-
 def _map_text(array: pa.Array, nulls: bool) -> pa.Array:
-    offsets, keys, items = map_parts(array)
+    offsets, keys, items = entries(array)
     members = concat(
         quoted(scalar_text(keys)), ":", json_text(items, nulls=nulls).fill_null("null")
     )

@@ -75,7 +75,7 @@ def piece(
     """
     numbers = plain_numbers(array) if digits and array.null_count < len(array) else None
     if numbers is not None:
-        return Numbers(numbers, before, after, absent)
+        return Numbers(numbers, before=before, after=after, absent=absent)
     return _by_text(array, text_of, before, after, absent)
 
 
@@ -189,11 +189,11 @@ def _by_text(
         return absent
     found = coded(array)
     if found is None:
-        return Plain(text_of(array), before, after, absent)
+        return Plain(text_of(array), before=before, after=after, absent=absent)
     codes, distinct = found
     texts = text_of(distinct)
     if len(texts) > 1:
-        return Coded(codes, texts, before, after, absent)
+        return Coded(codes, texts, before=before, after=after, absent=absent)
     return absent if texts.null_count else f"{before}{texts[0]}{after}"
 
 

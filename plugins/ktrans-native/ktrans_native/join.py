@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans.api import Coded, Maps, Plain, RowPart
-from ktrans.kit.rows.json import map_parts
+from ktrans.kit.flow import entries
 from ktrans_native import _native
 from ktrans_native.arrays import strings
 
@@ -33,7 +33,7 @@ def _given(part: RowPart) -> _native.Part:
     if isinstance(part, Plain):
         return _texts(part.texts), around
     if isinstance(part, Maps):
-        offsets, keys, items = map_parts(part.values)
+        offsets, keys, items = entries(part.values)
         return offsets, _texts(keys), _texts(items), _valid(part.values), around
     kind = part.values.type
     zone = kind.tz is not None if pa.types.is_timestamp(kind) else None

@@ -2,7 +2,7 @@
 
 use memchr::{memchr2, memmem};
 
-use crate::intern::word_at;
+use crate::words::{HIGH, ONES, word_at};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const CHUNK: usize = 64;
@@ -12,8 +12,6 @@ const ENOUGH: usize = 2048;
 const USUAL: usize = 12;
 /// Makes counting zeros simple: bits are counted that are there, or do not matter.
 const LAST: u64 = 1 << 63;
-const ONES: u64 = u64::MAX / 0xff;
-const HIGH: u64 = ONES * 0x80;
 
 /// Finds the fields of lines, some lines at a time.
 pub struct Fields<'a> {

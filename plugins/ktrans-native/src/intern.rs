@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::words::word_at;
+
 /// Longer texts are compared in the data as well; of others the key says all.
 const KEY_BYTES: usize = 24;
 const FIRST_SLOTS: usize = 64;
@@ -169,12 +171,6 @@ const MIX_2: u64 = 0xE703_7ED1_A0B4_28DB;
 fn folded(one: u64, other: u64) -> u64 {
     let product = u128::from(one) * u128::from(other);
     product as u64 ^ (product >> 64) as u64
-}
-
-/// Returns eight bytes from a place as a number, the first byte lowest; 0 if they are not all there.
-#[inline]
-pub fn word_at(text: &[u8], at: usize) -> u64 {
-    text.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
 }
 
 #[cfg(test)]

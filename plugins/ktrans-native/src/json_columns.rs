@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use crate::addresses::is_canonical;
 use crate::buffers::{Numbers, Texts};
 use crate::json_scan::{Number, double};
-use crate::json_times::nanoseconds;
+use crate::json_times::{decimal, nanoseconds};
 
 /// From here on doubles do not hold every integer.
 const EXACT: i64 = 1 << 53;
@@ -218,7 +218,5 @@ fn small(text: &[u8]) -> Option<i64> {
     if text.is_empty() || text.len() > EXACT_DIGITS || (text[0] == b'0' && text.len() > 1) {
         return None;
     }
-    text.iter().try_fold(0, |value, byte| {
-        byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0'))
-    })
+    decimal(text)
 }

@@ -1,6 +1,7 @@
 //! Reads JSON (RFC 8259) value by value. None stands for text that is left to the reference.
 
-use crate::json_text::{special, unescape};
+use crate::json_text::unescape;
+use crate::words::special;
 
 /// Numbers of more bytes may be beyond the range of doubles.
 const SHORT: usize = 300;

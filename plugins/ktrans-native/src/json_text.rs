@@ -1,17 +1,5 @@
 //! Texts of JSON: where they end, and what their escapes stand for.
 
-const ONES: u64 = u64::MAX / 0xff;
-const HIGH: u64 = ONES * 0x80;
-
-/// Marks bytes that end or interrupt a text, by their high bits; what is above the lowest mark is undefined.
-#[inline]
-pub fn special(word: u64) -> u64 {
-    let quote = word ^ (ONES * b'"' as u64);
-    let escape = word ^ (ONES * b'\\' as u64);
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (quote.wrapping_sub(ONES) & !quote | escape.wrapping_sub(ONES) & !escape | control) & HIGH
-}
-
 /// Writes a text without its escapes. One that stands for NUL or half a character is refused.
 pub fn unescape(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut rest = text;

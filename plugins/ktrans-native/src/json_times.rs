@@ -16,10 +16,10 @@ pub fn nanoseconds(text: &[u8]) -> Option<i64> {
             return None;
         }
     }
-    let year = number(&text[..4])?;
-    let (month, day) = (number(&text[5..7])?, number(&text[8..10])?);
+    let year = decimal(&text[..4])?;
+    let (month, day) = (decimal(&text[5..7])?, decimal(&text[8..10])?);
     let (hour, minute, second) =
-        (number(&text[11..13])?, number(&text[14..16])?, number(&text[17..19])?);
+        (decimal(&text[11..13])?, decimal(&text[14..16])?, decimal(&text[17..19])?);
     let in_order = (FIRST_YEAR..=LAST_YEAR).contains(&year)
         && (1..=12).contains(&month)
         && (1..=days_in(year, month)).contains(&day)
@@ -31,15 +31,16 @@ pub fn nanoseconds(text: &[u8]) -> Option<i64> {
     }
     let fraction = match &text[19..size - 1] {
         [] => 0,
-        [b'.', digits @ ..] => number(digits)? * 10i64.pow(9 - digits.len() as u32),
+        [b'.', digits @ ..] => decimal(digits)? * 10i64.pow(9 - digits.len() as u32),
         _ => return None,
     };
     let seconds = ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
     Some(seconds * 1_000_000_000 + fraction)
 }
 
+/// Returns the number of some digits, at most 18; None if other bytes are among them.
 #[inline]
-fn number(digits: &[u8]) -> Option<i64> {
+pub fn decimal(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, |value, byte| {
         byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0'))
     })

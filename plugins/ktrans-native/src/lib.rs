@@ -15,6 +15,7 @@ mod json_times;
 mod lines;
 mod maps;
 mod tables;
+mod words;
 
 use pyo3::panic::PanicException;
 use pyo3::prelude::*;

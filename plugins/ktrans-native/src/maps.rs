@@ -1,9 +1,7 @@
 //! Maps of texts as JSON objects.
 
 use crate::tables::{Texts, Valid};
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x80 * ONES;
+use crate::words::special;
 
 /// A map of texts in each row.
 pub struct Maps<'a> {
@@ -75,7 +73,7 @@ fn put_quoted(out: &mut [u8], mut at: usize, texts: Texts<'_>, index: usize) -> 
             Some(bytes) => u64::from_le_bytes(bytes.try_into().unwrap_or_default()),
             None => last_word(&text[from..]),
         };
-        let plain = plain_bytes(word).min(text.len() - from);
+        let plain = (special(word).trailing_zeros() as usize / 8).min(text.len() - from);
         out[at..at + 8].copy_from_slice(&word.to_le_bytes());
         at += plain;
         from += plain;
@@ -90,16 +88,6 @@ fn put_quoted(out: &mut [u8], mut at: usize, texts: Texts<'_>, index: usize) -> 
 
 fn last_word(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
-}
-
-/// Returns how many bytes of a word, from its lowest on, need no escape.
-#[inline]
-fn plain_bytes(word: u64) -> usize {
-    let less = |word: u64, limit: u64| word.wrapping_sub(limit * ONES) & !word & HIGH;
-    let equal = |byte: u8| less(word ^ (u64::from(byte) * ONES), 1);
-    // The lowest byte that is marked is right; those above it may be marked because of it.
-    let special = less(word, 0x20) | equal(b'"') | equal(b'\\');
-    special.trailing_zeros() as usize / 8
 }
 
 fn is_special(byte: u8) -> bool {

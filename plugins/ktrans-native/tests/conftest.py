@@ -16,7 +16,7 @@ class NotBuilt(pytest.File):
     """Stands for a module of tests, which cannot be imported."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Give one test, which says what is missing."""
+        """Return one test, which says what is missing."""
         yield pytest.Function.from_parent(self, name="test_it_is_built", callobj=say_it_is_missing)
 
 

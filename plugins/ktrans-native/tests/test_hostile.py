@@ -129,7 +129,7 @@ def joins() -> None:
         parts = [
             Plain(texts.slice(at, rows)),
             Coded(codes, values),
-            Numbers(integers.slice(at, rows), "<", ">", "-"),
+            Numbers(integers.slice(at, rows), before="<", after=">", absent="-"),
             Numbers(times.slice(at, rows)),
             "é,",
         ]

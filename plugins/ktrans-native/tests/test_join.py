@@ -320,24 +320,24 @@ def test_a_batch_that_is_too_large_for_one_array_is_encoded_in_parts(monkeypatch
 @st.composite
 def parts(draw, rows):
     """A part of rows, and its text in each of them."""
-    around = draw(st.tuples(WORDS, WORDS, WORDS))
+    before, after, absent = draw(st.tuples(WORDS, WORDS, WORDS))
+    around = {"before": before, "after": after, "absent": absent}
     kind = draw(st.sampled_from(["str", "coded", "plain", "numbers"]))
     if kind == "str":
-        return around[0], [around[0]] * rows
+        return before, [before] * rows
     if kind == "numbers":
         cells = draw(st.lists(st.none() | integers(64, 0), min_size=rows, max_size=rows))
-        part = Numbers(pa.array(cells, pa.uint64()), *around)
+        part = Numbers(pa.array(cells, pa.uint64()), **around)
     elif kind == "plain":
         cells = draw(st.lists(st.none() | WORDS, min_size=rows, max_size=rows))
-        part = Plain(pa.array(["left out", *cells], pa.string())[1:], *around)
+        part = Plain(pa.array(["left out", *cells], pa.string())[1:], **around)
     else:
         distinct = draw(st.lists(st.none() | WORDS, min_size=1, max_size=9))
         code = st.integers(0, len(distinct) - 1)
         codes = draw(st.lists(code, min_size=rows, max_size=rows))
         texts = pa.array(["left out", *distinct], pa.string())[1:]
-        part = Coded(np.array(codes, np.int32), texts, *around)
+        part = Coded(np.array(codes, np.int32), texts, **around)
         cells = [distinct[code] for code in codes]
-    before, after, absent = around
     return part, [absent if cell is None else f"{before}{cell}{after}" for cell in cells]
 
 
@@ -363,7 +363,7 @@ def test_parts_are_joined_row_by_row(made):
 def test_buffers_may_begin_anywhere():
     data = b"x" + np.array([-1, 2, 3], np.int64).tobytes()
     odd = pa.Array.from_buffers(pa.int64(), 3, [None, pa.py_buffer(data)[1:]])
-    assert NATIVE.join([Numbers(odd[1:], "<", ">")], 2).to_pylist() == ["<2>", "<3>"]
+    assert NATIVE.join([Numbers(odd[1:], before="<", after=">")], 2).to_pylist() == ["<2>", "<3>"]
 
 
 def test_parts_that_do_not_fit_are_an_error():
