@@ -95,27 +95,31 @@ def repeated(work: Callable[[], R], context: Context) -> R:
     Raises:
         InterruptedRunError: the run gives up its work.
     """
-
-    def stop_if_abandoned(_: object) -> None:
-        if context.abandoned():
-            raise InterruptedRunError("the run was stopped before the table had its files")
-
-    sleep = interruptible_sleep(context.abandoned, context.clock)
-
-    def against_others() -> R:
-        return with_retries(
-            work,
-            _CONFLICTS,
-            retry_if=lambda error: isinstance(error, ConflictError),
-            sleep=sleep,
-            before_wait=stop_if_abandoned,
-        )
-
     return with_retries(
-        against_others,
+        lambda: against_others(work, context),
         _OUTAGE,
         retry_if=lambda error: may_pass(error) and not isinstance(error, ConflictError),
-        sleep=sleep,
-        before_wait=stop_if_abandoned,
+        sleep=interruptible_sleep(context.abandoned, context.clock),
+        before_wait=lambda _: _stop_if_abandoned(context),
         health=context.health,
     )
+
+
+def against_others(work: Callable[[], R], context: Context) -> R:
+    """Do something again while other writers are in the way.
+
+    Raises:
+        InterruptedRunError: the run gives up its work.
+    """
+    return with_retries(
+        work,
+        _CONFLICTS,
+        retry_if=lambda error: isinstance(error, ConflictError),
+        sleep=interruptible_sleep(context.abandoned, context.clock),
+        before_wait=lambda _: _stop_if_abandoned(context),
+    )
+
+
+def _stop_if_abandoned(context: Context) -> None:
+    if context.abandoned():
+        raise InterruptedRunError("the run was stopped before the table had its files")

@@ -25,7 +25,13 @@ from ktrans.api import (
 )
 from ktrans_lake.columns import plain, stored
 from ktrans_lake.config import IcebergTableConfig
-from ktrans_lake.errors import ConflictError, library_errors, repeated, text_of
+from ktrans_lake.errors import (
+    ConflictError,
+    against_others,
+    library_errors,
+    repeated,
+    text_of,
+)
 from ktrans_lake.iceberg_files import FILE_OPTIONS, check_absent, data_file, values_of, wanted
 
 _RETRIES = "commit.retry.num-retries"
@@ -60,10 +66,14 @@ class IcebergTable(Table[IcebergTableConfig]):
 
     def check_fits(self, store: TableStore, layout: TableLayout) -> None:
         """Check that the catalogue answers, and that the table, if it is there, can take the rows."""
-        with self._errors("read the Iceberg table"):
-            table = self._load(store)
-            if table is not None:
-                self._ready(table.transaction(), layout)
+
+        def check() -> None:
+            with self._errors("read the Iceberg table"):
+                table = self._load(store)
+                if table is not None:
+                    self._ready(table.transaction(), layout)
+
+        against_others(check, self.context)
 
     def last(self, store: TableStore, mark: TableMark) -> TableMark | None:
         """Return what the table's property says of the writer's last commit."""
@@ -219,7 +229,7 @@ class IcebergTable(Table[IcebergTableConfig]):
                 yield
             except Exception as error:
                 name = type(error).__name__
-                if name in _CONFLICTS:
+                if name in _CONFLICTS or (name in _OF_SQL and _MADE_BY_OTHER in str(error)):
                     raise ConflictError(what) from error
                 if name in _UNKNOWN:
                     raise RetryableError(
@@ -233,6 +243,9 @@ _CONFLICTS = {
     *("CommitFailedException", "ValidationException", "TableAlreadyExistsError"),
     *("NamespaceAlreadyExistsError", "IntegrityError"),
 }
+_OF_SQL = {"OperationalError", "ProgrammingError"}
+_MADE_BY_OTHER = " already exists"
+"""Two that come first to a new SQL catalogue both make its tables; the second finds them there."""
 _UNKNOWN = {"CommitStateUnknownException"}
 """Before another attempt the property of the table tells whether it was done."""
 

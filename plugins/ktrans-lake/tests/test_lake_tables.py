@@ -3,6 +3,8 @@
 import datetime as dt
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import duckdb
 import polars as pl
@@ -470,3 +472,20 @@ def test_rewriting_and_expiring_changes_no_rows_and_no_mark(iceberg):
     iceberg.sink(FLOWS, path=DAY).commit(*staged)
     write(iceberg.sink(FLOWS, path=DAY), flows(), 5)
     assert iceberg.rows().num_rows == 20
+
+
+def test_several_may_come_first_to_a_catalogue(tmp_path):
+    """Each connects by itself, as processes do, and finds a catalogue without tables at first."""
+    for number in range(5):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        lake = Lake(folder, "iceberg")
+        sinks, start = [lake.sink(FLOWS, path=DAY) for _ in range(6)], Barrier(6)
+
+        def check(sink, start=start):
+            start.wait()
+            sink.check()
+
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(check, sinks))
+        assert lake.table() is None
