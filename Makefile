@@ -5,6 +5,8 @@ VENV := .venv
 MINUTES ?= 60
 BIN := $(VENV)/bin
 NATIVE := plugins/ktrans-native
+# Most tests wait for processes and servers, and each process has servers of its own.
+SIDE_BY_SIDE := -n 3 --dist loadgroup
 # What is left to Python needs no second run of its tests.
 NATIVE_READS := not azure and not carrier
 PLUGINS := $(filter-out $(NATIVE)/%,$(wildcard plugins/*/pyproject.toml))
@@ -25,8 +27,8 @@ help: ## List what there is
 demo: $(VENV)/.run ## Set everything up and convert the example logs
 	$(BIN)/ktrans run --summary configs/quickstart.yaml
 
-test: $(VENV)/.test ## Set all up and run all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.test ## Set all up and run all tests, three at a time; or those of ARGS
+	$(BIN)/python -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 unit: $(VENV)/.test ## Run the tests that need neither a server nor much time
 	KTRANS_TESTS=quick $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not service" tests/unit tests/contract tests/golden plugins $(ARGS)
