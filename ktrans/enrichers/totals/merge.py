@@ -186,7 +186,7 @@ def texts(codes: np.ndarray, words: pa.Array) -> pa.DictionaryArray:
 
 
 def identify(tables: Sequence[pa.Table], keys: list[str]) -> list[np.ndarray]:
-    """Number the rows of some tables by their keys, from 0."""
+    """Number the rows of some tables by their keys, from 0, in any order of the keys."""
     together = unified(pa.concat_tables([table.select(keys) for table in tables]))
     together = together.append_column("row", pa.array(np.arange(len(together))))
     lists = together.group_by(keys, use_threads=False).aggregate([("row", "list")])

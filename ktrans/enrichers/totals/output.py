@@ -137,11 +137,14 @@ def top(plan: RollupPlan, totals: Totals, choice: Top) -> Totals:
     small[order] = position >= choice.limit
     if not small.any():
         return totals
+    given = [totals.main, *totals.members]
+    numbers = identify(given, plan.keys)
+    numbered = np.zeros(len(small), bool)
+    numbered[numbers[0]] = small  # nothing says in which order Arrow numbers groups
     relabelled = [names[name] for name in plan.group_by if name not in choice.within]
-    numbers = identify([totals.main, *totals.members], plan.keys)
     tables = [
-        _relabel(table, relabelled, small[number], choice.other)
-        for table, number in zip([totals.main, *totals.members], numbers, strict=True)
+        _relabel(table, relabelled, numbered[number], choice.other)
+        for table, number in zip(given, numbers, strict=True)
     ]
     return merge(plan, [Totals(tables[0], tuple(tables[1:]))])
 

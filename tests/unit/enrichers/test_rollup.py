@@ -473,6 +473,27 @@ def test_options_that_make_no_sense_are_refused(options):
         RollupEnricherConfig(**{"window": "1m", **options})
 
 
+@pytest.mark.parametrize("nulls", [0, 7])
+def test_the_top_of_a_window_are_its_largest_groups(nulls):
+    """Also beside rows without a group, which Arrow numbers in an order of its own."""
+    rng, expected = np.random.default_rng(3), {}
+    rows = [
+        row(int(second), None if nulls and at % nulls == 0 else f"g{at}", size=int(size))
+        for at, (second, size) in enumerate(
+            zip(rng.integers(0, 300, 1000), rng.permutation(1000), strict=True)
+        )
+    ]
+    for one in rows:
+        sums = expected.setdefault(one["start_time"].replace(second=0), {})
+        sums[one["group"]] = sums.get(one["group"], 0) + one["bytes"]
+    found = roll(rows, group_by=["group"], top={"limit": 3, "by": "bytes"})
+    for window, sums in expected.items():
+        largest = dict(sorted(sums.items(), key=lambda item: -item[1])[:3])
+        rest = sum(sums.values()) - sum(largest.values())
+        own = {r["group"]: r["bytes"] for r in found if r["window_start"] == window}
+        assert own == {**largest, "other": rest}
+
+
 def test_sums_that_would_wrap_around_stop_the_run():
     rows = [row(0, size=2**62), row(0, size=2**62)]
     with pytest.raises(RunError) as caught:
