@@ -41,13 +41,15 @@ def read_json(text: str, options: ThreatList) -> Published:
     if is_stix(document):
         return read_stix(document, options.min_confidence)
     if isinstance(document, dict):
-        if events := _misp_events(document):
+        events = _misp_events(document)
+        if events or "response" in document:
             return _read_misp(events)
         if isinstance(document.get("list"), list):
             return _read_values(document["list"], document.get("name"))
-        if pulses := _pulses(document):
+        pulses = _pulses(document)
+        if pulses or document.get("results") == []:
             return _read_pulses(pulses)
-        document = [document]
+        document = _objects(document)
     if all(isinstance(one, str) for one in document):
         return _read_values(document, None)
     return _read_rows([one for one in document if isinstance(one, dict)], options)
@@ -81,12 +83,24 @@ def _read_values(values: list[Any], label: Any) -> Published:
     return found
 
 
+def _objects(document: dict[str, Any]) -> list[Any]:
+    """Return the objects of ThreatFox's API (`data`) or export (lists by id), or the document itself."""
+    if isinstance(document.get("data"), list):
+        return list(document["data"])
+    if all(isinstance(some, list) for some in document.values()):
+        return [one for some in document.values() for one in some]
+    return [document]
+
+
 def _misp_events(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the events, or what a search for attributes answers, which looks like one."""
     given = document.get("response", [document])
-    if isinstance(given, dict):
-        given = [given]
-    events = [one.get("Event") for one in given if isinstance(one, dict)]
-    return [event for event in events if isinstance(event, dict)]
+    found = []
+    for one in given if isinstance(given, list) else [given]:
+        event = one.get("Event", one if "response" in document else None)
+        if isinstance(event, dict):
+            found.append(event)
+    return found
 
 
 def _read_misp(events: list[dict[str, Any]]) -> Published:
@@ -101,7 +115,8 @@ def _read_misp(events: list[dict[str, Any]]) -> Published:
                 continue
             text = str(attribute.get("value"))
             values = text.split("|") if attribute["type"] == "domain|ip" else [text]
-            label = str(event.get("info") or attribute.get("category") or "") or None
+            info = event.get("info") or (attribute.get("Event") or {}).get("info")
+            label = str(info or attribute.get("category") or "") or None
             for one in values:
                 found.add(one.partition("|")[0], label)
     return found

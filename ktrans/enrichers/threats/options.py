@@ -29,7 +29,7 @@ class ThreatList(BaseModel):
     column: Column | None = Field(
         None,
         description="Column with the address, network or domain, for CSV and JSON, by name or number; "
-        "by default the first one that holds such a value.",
+        "by default the first one that holds an address or network, or else a domain.",
         examples=["dst_ip", 2],
     )
     label: Column | None = Field(

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from ktrans.api import ConfigError
 from ktrans.enrichers.threats.dates import date_of
-from ktrans.enrichers.threats.entries import Published, domain, is_value
+from ktrans.enrichers.threats.entries import Published, domain, is_value, read_value
+from ktrans.expressions.prefixes import Prefix, parse_prefix
 
 if TYPE_CHECKING:
     from ktrans.enrichers.threats.options import ThreatList
 
 _COMMENT = ("#", ";", "//")
-_NOWHERE = {"0.0.0.0", "127.0.0.1", "::", "::1"}  # noqa: S104 - the addresses in a hosts file
+_NOWHERE = {"0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"}  # noqa: S104 - those in a hosts file
 _RANGE_CELLS = 3
+_HOSTS_CELLS = 2
+_LOOKED_AT = 1000
+"""In how many rows a column of values is looked for."""
+NO_DOMAIN = "name of a hosts file that is no domain"
 
 
 def looks_like_csv(text: str) -> bool:
@@ -37,17 +42,31 @@ def read_plain(text: str) -> Published:
             comments.append(line)
             continue
         at = min((i for i in (line.find("#"), line.find(";")) if i >= 0), default=len(line))
-        found.add(_value(line[:at].split()), line[at + 1 :].strip() or None)
+        words = line[:at].split()
+        if len(words) >= _HOSTS_CELLS and words[0] in _NOWHERE:
+            del words[0]
+            if domain(words[0]) is None:  # localhost, broadcasthost
+                found.skip(NO_DOMAIN)
+                continue
+        found.add(_value(words), line[at + 1 :].strip() or None)
     found.as_of = date_of(comments)
     return found
 
 
 def _value(words: list[str]) -> str:
-    if len(words) >= _RANGE_CELLS and words[2].isdecimal() and is_value(words[1]):
+    if len(words) >= _RANGE_CELLS and _is_range(*words[:_RANGE_CELLS]):
         return f"{words[0]}/{words[2]}"
-    if len(words) > 1 and words[0] in _NOWHERE and domain(words[1]):
-        return words[1]
     return words[0] if words else ""
+
+
+def _is_range(first: str, last: str, length: str) -> bool:
+    """Return whether a network of this length begins and ends with these addresses."""
+    try:
+        network, end = parse_prefix(f"{first}/{length}"), parse_prefix(last)
+        size = 1 << (end.length - network.length)
+    except ValueError:
+        return False
+    return end.first == network.first + size - 1
 
 
 def read_csv(text: str, options: ThreatList, delimiter: str) -> Published:
@@ -61,7 +80,7 @@ def read_csv(text: str, options: ThreatList, delimiter: str) -> Published:
     data = [line for line in lines if line.strip() and not _comment(line)]
     rows = [row for row in csv.reader(data, delimiter=delimiter, skipinitialspace=True) if row]
     header: list[str] = []
-    if rows and not any(map(is_value, rows[0])):
+    if rows and not any(is_value(cell) or cell[:1].isdecimal() for cell in rows[0]):
         header = rows.pop(0)
     else:
         before = lines[: lines.index(data[0])] if data else comments
@@ -83,7 +102,7 @@ def _commented_header(comments: Sequence[str], cells: int, delimiter: str) -> li
 class Columns:
     """The columns of a table that hold the value and its label.
 
-    Without `column` it is the first one that holds a value in the first row.
+    Without `column` it is the first one that holds an address, or else the first one that holds a domain.
     """
 
     def __init__(self, header: Sequence[str], options: ThreatList) -> None:
@@ -98,11 +117,11 @@ class Columns:
         """
         at = self._position("column")
         label_at = self._position("label")
-        if at is None and rows:
-            at = next((i for i, cell in enumerate(rows[0]) if is_value(cell)), 0)
+        if at is None:
+            at = _column_of_values(rows[:_LOOKED_AT])
         for row in rows:
             label = row[label_at] if label_at is not None and label_at < len(row) else None
-            value = row[at] if at is not None and at < len(row) else None
+            value = row[at] if at < len(row) else None
             found.add(value.strip() if isinstance(value, str) else None, _label(label))
 
     def _position(self, option: str) -> int | None:
@@ -119,6 +138,12 @@ class Columns:
             code="unknown_column",
             hint=f"{has}; a column can also be given by its number",
         )
+
+
+def _column_of_values(rows: Sequence[Sequence[Any]]) -> int:
+    cells = sorted({(at, cell) for row in rows for at, cell in enumerate(row) if is_value(cell)})
+    addresses = (at for at, cell in cells if isinstance(read_value(cell.strip()), Prefix))
+    return next(addresses, cells[0][0] if cells else 0)
 
 
 def _label(cell: Any) -> str | None:

@@ -209,6 +209,87 @@ def test_lists_are_read_as_they_are_published(tmp_path, name):
     assert got["threat_list_as_of"] == [date, None, None]
 
 
+@pytest.mark.parametrize(
+    ("line", "listed"),
+    [
+        ("192.0.2.0 192.0.2.255 24 100", ["192.0.2.0", "192.0.2.77"]),
+        ("192.0.2.0 evil.example 24", ["192.0.2.0"]),
+        ("192.0.2.0 198.51.100.9 24", ["192.0.2.0"]),
+        ("192.0.2.0 10.0.0.0/8 24", ["192.0.2.0"]),
+        ("192.0.2.0 192.0.2.255 150", ["192.0.2.0"]),
+    ],
+)
+def test_a_number_behind_an_address_is_a_length_only_in_a_range(tmp_path, line, listed):
+    tried = ["192.0.2.0", "192.0.2.77"]
+    got = found(make(tmp_path, (line, {})), rows(*tried))
+    assert [one for one, name in zip(tried, got["src_threat"], strict=True) if name] == listed
+
+
+def test_the_own_names_in_a_hosts_file_are_no_threats(tmp_path):
+    text = (
+        "127.0.0.1 localhost\n::1 localhost\n255.255.255.255 broadcasthost\n0.0.0.0 0.0.0.0\n"
+        "0.0.0.0 evil.example # ads\n"
+    )
+    enricher = make(tmp_path, (text, {}), domains=["name"])
+    tried = ["127.0.0.1", "::1", "255.255.255.255", "0.0.0.0"]
+    batch = rows(*tried)
+    names = pa.array(["evil.example"] * len(tried))
+    got = found(enricher, batch.append_column("name", names))
+    assert got["src_threat"] == [None] * len(tried)
+    assert got["name_threat"] == ["list0"] * len(tried)
+
+
+def test_a_column_of_addresses_is_found_below_other_rows_and_behind_names_like_domains(tmp_path):
+    text = THREATFOX.replace(
+        '"2026-03-04 13:50:01"',
+        '"2026-03-04 13:50:02", "170", "http://x.example/a", "url", "win.remcos", "Remcos", "50"\n'
+        '"2026-03-04 13:50:01"',
+    ).replace("botnet_cc", "win.remcos")
+    got = found(make(tmp_path, (text, {"label": "malware_printable"})), rows("192.0.2.9"))
+    assert got["src_threat_label"] == ["Cobalt Strike"]
+    text = text.replace('"win.remcos", "Remcos"', '"unknown", "Remcos"')
+    got = found(make(tmp_path, (text, {"label": "malware_printable"})), rows("192.0.2.9"))
+    assert got["src_threat_label"] == ["Cobalt Strike"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"more": False},
+        {"type": "bundle", "id": "bundle--1"},
+        {"response": []},
+        {"response": {"Attribute": []}},
+        {"results": [], "count": 0},
+    ],
+)
+def test_an_answer_without_results_is_an_empty_list(tmp_path, document):
+    enricher = make(tmp_path, (json.dumps(document), {}))
+    assert found(enricher, rows("192.0.2.1"))["src_threat"] == [None]
+
+
+def test_attributes_that_a_search_of_misp_answers(tmp_path):
+    attribute = {
+        "type": "ip-dst", "value": "192.0.2.1", "to_ids": True, "category": "Network activity",
+    }  # fmt: skip
+    named = {**attribute, "value": "192.0.2.2", "Event": {"info": "Wave"}}
+    document = {"response": {"Attribute": [attribute, named, {**attribute, "to_ids": False}]}}
+    got = found(
+        make(tmp_path, (json.dumps(document), {})), rows("192.0.2.1", "192.0.2.2", "192.0.2.3")
+    )
+    assert got["src_threat_label"] == ["Network activity", "Wave", None]
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_json_of_threatfox(tmp_path, by_id):
+    one = {"ioc_value": "192.0.2.9:8080", "malware": "win.remcos", "malware_printable": "Remcos"}
+    document = {"171": [one], "172": [{**one, "ioc_value": "http://x.example/"}]}
+    if not by_id:
+        document = {"query_status": "ok", "data": [some[0] for some in document.values()]}
+    enricher = make(tmp_path, (json.dumps(document), {"label": "malware_printable"}))
+    assert found(enricher, rows("192.0.2.9"))["src_threat_label"] == ["Remcos"]
+
+
 def test_a_row_is_on_every_list_that_holds_one_of_its_ends_and_has_the_oldest_date(tmp_path):
     enricher = make(tmp_path, (SPAMHAUS, {"name": "drop"}), (FIREHOL, {"name": "level1"}))
     batch = rows(
@@ -326,10 +407,20 @@ def test_what_an_indicator_says_of_itself(tmp_path):
         indicator(one.format(7), id="indicator--7"),
         indicator(one.format(7), id="indicator--7", revoked=True, modified="2026-10-03T00:00:00Z"),
         {"type": "ipv4-addr", "id": "ipv4-addr--1", "value": "192.0.2.8"},
+        indicator(one.format(9), labels=["benign"]),  # how STIX 2.0 says it
     )
     enricher = make(tmp_path, (text, {"min_confidence": 50}))
-    got = found(enricher, rows(*[f"192.0.2.{i}" for i in range(1, 9)]))
+    got = found(enricher, rows(*[f"192.0.2.{i}" for i in range(1, 10)]))
     assert [i + 1 for i, name in enumerate(got["src_threat"]) if name] == [3, 4]
+
+
+def test_indicators_without_an_id_and_with_times_at_the_end_of_the_calendar_count(tmp_path):
+    objects = [indicator(f"[ipv4-addr:value = '192.0.2.{i}']") for i in (1, 2)]
+    for one in objects:
+        del one["id"]
+        one["valid_until"] = "9999-12-31T23:59:59-05:00"
+    got = found(make(tmp_path, (bundle(*objects), {})), rows("192.0.2.1", "192.0.2.2"))
+    assert got["src_threat"] == ["list0"] * 2
 
 
 @pytest.mark.parametrize(
