@@ -48,9 +48,9 @@ def parse_date(text: str) -> datetime | None:
             found = parsedate_to_datetime(f"{day} {month} {year} {clock} +0000")
         else:
             return None
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def json_date(value: Any) -> datetime | None:

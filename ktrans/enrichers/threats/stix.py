@@ -16,20 +16,27 @@ from ktrans.enrichers.threats.stix_pattern import PatternError, values_of
 NOT_ALONE = "indicator that no single address or domain matches"
 
 
+_ENVELOPE = {"objects", "more", "next"}
+
+
 def is_stix(document: Any) -> bool:
-    """Return whether a JSON document has objects of STIX."""
-    return isinstance(document, dict) and isinstance(document.get("objects"), list)
+    """Return whether a JSON document has objects of STIX, or is a bundle or envelope without any."""
+    if not isinstance(document, dict):
+        return False
+    empty = document.get("type") == "bundle" or document.keys() <= _ENVELOPE
+    return isinstance(document.get("objects"), list) or ("objects" not in document and empty)
 
 
 def read_stix(document: dict[str, Any], min_confidence: int | None) -> Published:
     """Read the indicators."""
     found = Published([])
-    latest: dict[str, dict[str, Any]] = {}
-    for one in document["objects"]:
+    latest: dict[Any, dict[str, Any]] = {}
+    for at, one in enumerate(document.get("objects", ())):
         if isinstance(one, dict) and one.get("type") == "indicator":
-            known = latest.get(str(one.get("id")))
+            key = str(one["id"]) if "id" in one else at
+            known = latest.get(key)
             if known is None or _modified(known) <= _modified(one):
-                latest[str(one.get("id"))] = one
+                latest[key] = one
     for one in latest.values():
         _add(one, min_confidence, found)
     found.dated(json_date(one.get("modified")) for one in latest.values())
@@ -64,7 +71,7 @@ def _no_use(one: dict[str, Any], min_confidence: int | None) -> str | None:
     confidence = one.get("confidence")
     if one.get("revoked") is True:
         return "revoked"
-    if "benign" in _texts(one.get("indicator_types")):
+    if "benign" in (*_texts(one.get("indicator_types")), *_texts(one.get("labels"))):
         return "benign"
     if min_confidence is not None and isinstance(confidence, int) and confidence < min_confidence:
         return "low confidence"
