@@ -215,7 +215,7 @@ class FileSource(Source[FileSourceConfig]):
     def _between(
         self, files: list[Found], since: datetime | None, until: datetime | None
     ) -> list[Found]:
-        """Return the files of a time: by the day in their path below `paths`, or by their last change."""
+        """Return the files of a time: by the day that their path has below `paths`, or by their last change."""
         from ktrans.kit.objects.days import day_of
 
         first, last = since.date() if since else date.min, until.date() if until else date.max
@@ -225,7 +225,7 @@ class FileSource(Source[FileSourceConfig]):
 
         def within(found: Found) -> bool:
             base = next(base for base in bases if found.path.startswith(base))
-            day = day_of(found.path[len(base) :])
+            day = day_of(found.path, len(base))
             if day is not None:
                 return first <= day <= last
             return first_ns <= found.mtime_ns <= last_ns

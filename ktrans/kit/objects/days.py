@@ -65,9 +65,15 @@ class Tree:
     too_large: bool = False
 
 
-def day_of(path: str) -> date | None:
-    """Return the day of the first folder by day in a path, spelled as `discover` knows it."""
-    found = [match for pattern in _day_patterns() if (match := pattern.search(path))]
+def day_of(path: str, below: int = 0) -> date | None:
+    """Return the day of the first folder by day in a path, spelled as `discover` knows it.
+
+    Args:
+        path: the path.
+        below: length of the beginning of the path in which no day ends.
+    """
+    matches = (match for pattern in _day_patterns() for match in pattern.finditer(path))
+    found = [match for match in matches if match.end() > below]
     try:
         return date(*map(int, min(found, key=re.Match.start).groups())) if found else None
     except ValueError:

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -531,6 +532,31 @@ def test_a_time_is_that_of_the_day_in_the_path_or_else_of_the_last_change(tmp_pa
         os.utime(path, (1.8e9, 1.8e9))
     os.utime(folder / "old.log", (1.7e9, 1.7e9))
     assert sorted(Files(folder, **options).names()) == read
+
+
+@pytest.mark.parametrize("paths", ["logs/2026/*/*/", "logs/2026/11", "logs/2026/"])
+def test_a_day_may_begin_in_the_path_that_is_named(tmp_path, paths):
+    write(tmp_path, "logs/2026/11/03/a.log", "logs/2026/11/05/b.log")
+    assert Files(tmp_path, paths=paths, since="2026-11-04").names() == ["b.log"]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (20261105, "2026-11-01T00:00:00Z"),
+        ("20261105", "2026-11-01T00:00:00Z"),
+        (1.8e9, "2026-11-01T00:00:00Z"),
+        ("2026-11-05T00:00:00", "offset from UTC"),
+        ("2026-11-05 00:00", "offset from UTC"),
+        (datetime(2026, 11, 5), "offset from UTC"),
+        ("9999-12-31T23:59:59-05:00", "the years 1 to 9999"),
+        ("0001-01-01T00:00:00+05:00", "the years 1 to 9999"),
+    ],
+)
+@pytest.mark.parametrize("option", ["since", "until"])
+def test_times_that_could_mean_something_else_are_refused(tmp_path, option, value, says):
+    with pytest.raises(ValueError, match=says):
+        Files(tmp_path, **{option: value})
 
 
 def test_from_a_time_is_another_since(tmp_path):
