@@ -131,10 +131,10 @@ class Compiler:
         if is_file(node.args[1]) and len(node.args) == 2:  # noqa: PLR2004
             return self.in_file(node)
         args = [self.visit(arg) for arg in node.args]
+        if any(arg.kind == "attrs" for arg in args):
+            raise self.error("in does not compare attrs", node.pos)
         self.check_values(args)
         value, *items = self.alike(args, "in")
-        if value.kind == "attrs":
-            raise self.error("in does not compare attrs", node.pos)
         if value.kind == "null":
             return Op("bool", value=pa.scalar(None, pa.bool_()), pos=node.pos)
         if all(item.is_constant for item in items):
@@ -154,16 +154,19 @@ class Compiler:
         if value.kind == "int":
             wrong = next((text for text in listed if not _INTEGER.fullmatch(text)), None)
             if wrong is not None:
-                raise self.error(f"in: {wrong!r} in the file is not an int", node.args[1].pos)
+                problem = f"in: {wrong!r} in the file is not an int"
+                hint = "one value a line; comments have lines of their own, which begin with #"
+                raise self.error(problem, node.args[1].pos, hint)
             known = known.cast(pa.int64())
         return self.op("bool", lambda v: is_in(v, known), [value], node.pos)
 
     def case(self, node: Call) -> Op:
         whens, results = node.args[:-1:2], [*node.args[1::2], node.args[-1]]
         conditions = [self.of_kind(self.visit(when), ("bool",), "when") for when in whens]
-        values = self.alike([self.visit(result) for result in results], "case")
-        if values[0].kind == "attrs":
+        values = [self.visit(result) for result in results]
+        if any(value.kind == "attrs" for value in values):
             raise self.error("case cannot give a map", node.pos)
+        values = self.alike(values, "case")
         count = len(conditions)
 
         def choose(*values: Value) -> Value:

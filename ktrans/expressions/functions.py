@@ -139,6 +139,18 @@ def _now() -> Value:
     return pa.scalar(now(), TIME)
 
 
+def _extreme(function: Callable[..., Value]) -> Callable[..., Value]:
+    def compute(*values: Value) -> Value:
+        if pa.types.is_null(values[0].type):
+            return values[0]
+        if not pa.types.is_timestamp(values[0].type):
+            return function(*values)
+        # Arrow compares times without a zone only; all of them are in UTC.
+        return function(*(value.cast(pa.timestamp("us")) for value in values)).cast(TIME)
+
+    return compute
+
+
 def _epoch(value: Value) -> Value:
     micros = value.cast(pa.int64()).cast(pa.float64(), safe=False)
     return pc.divide(micros, pa.scalar(1e6))
@@ -242,10 +254,10 @@ FUNCTIONS: dict[str, Function] = {
         Function("round(number[, digits])", (_NUMBER, _INT), "same", _round, 1, 2, (1,)),
         Function("coalesce(value, ...)", (), "same", lambda: pc.coalesce, 1, _MANY, alike=True,
             never=("attrs",)),
-        Function("least(value, ...)", (), "same", lambda: pc.min_element_wise, 1, _MANY, alike=True,
-            never=("attrs", "bool")),
-        Function("greatest(value, ...)", (), "same", lambda: pc.max_element_wise, 1, _MANY,
+        Function("least(value, ...)", (), "same", lambda: _extreme(pc.min_element_wise), 1, _MANY,
             alike=True, never=("attrs", "bool")),
+        Function("greatest(value, ...)", (), "same", lambda: _extreme(pc.max_element_wise), 1,
+            _MANY, alike=True, never=("attrs", "bool")),
         Function("date_trunc('unit', time)", (_TEXT, _TIME), "timestamp", _date_trunc, 2, 2, (0,)),
         Function("epoch(time)", (_TIME,), "float", lambda: _epoch),
         Function("now()", (), "timestamp", lambda: _now, 0, 0),

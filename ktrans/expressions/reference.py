@@ -153,8 +153,8 @@ OPERATORS: list[Entry] = [
         ("is null", "a is null, a is not null", "whether there is no value",
             (("null is null", "true"), ("1 is not null", "true"))),
         ("in", "a in (b, ...), a not in (b, ...), a in file('list.txt')",
-            ("whether it is one of these. A file has one value a line, `#` before comments; of a `.csv`, "
-            "which has a header, the cells of a row are one value: `src_zone || ',' || dst_zone in "
+            ("whether it is one of these. A file has one value a line; lines that begin with `#` are "
+            "comments. Of a `.csv`, which has a header, the cells of a row are one value: `src_zone || ',' || dst_zone in "
             "file('allowed.csv')`"),
             (("443 in (80, 443)", "true"), ("'tcp' not in ('udp')", "true"))),
         ("between", "a between b and c", "`a >= b and a <= c`", (("5 between 1 and 5", "true"),)),

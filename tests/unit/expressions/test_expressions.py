@@ -163,6 +163,15 @@ def test_slices_and_empty_batches(batch):
         assert values(text, batch.slice(0, 0)) == []
 
 
+def test_the_extremes_of_times_and_of_nothing(batch):
+    early, noon = dt.datetime(2020, 1, 1, tzinfo=dt.UTC), batch["start_time"][0].as_py()
+    assert values("least(start_time, start_time)", batch) == [noon] * 4 + [None]
+    assert values("least(start_time, timestamp '2020-01-01')", batch) == [early] * 5
+    assert values("greatest(timestamp '2020-01-01', null)", batch) == [early] * 5
+    assert values("greatest(start_time, '2020-01-01')", batch) == [noon] * 4 + [early]
+    assert values("least(null, null)", batch) == [None] * 5
+
+
 def test_columns_of_needs_no_schema():
     text = "a + b > 2 and attr('x') = c || 'd' and \"in\" is null"
     assert columns_of(text) == {"a", "b", "attrs", "c", "in"}
@@ -200,6 +209,9 @@ def test_columns_of_needs_no_schema():
         ("attr(action)", 0, "attr takes one 'text' literal", None),
         ("action < 1", 9, "< cannot mix text and int", "quotes"),
         ("(bytes > 1) < true", 12, "< does not compare bool", None),
+        ("null in (attrs)", 0, "in does not compare attrs", None),
+        ("attrs in (null)", 0, "in does not compare attrs", None),
+        ("case when true then null else attrs end", 0, "case cannot give a map", None),
     ],
 )
 def test_errors_point_at_the_place(batch, text, position, problem, hint):
