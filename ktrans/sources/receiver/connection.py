@@ -15,6 +15,7 @@ import msgspec
 from ktrans.sources.receiver.protocols import Answer, Endpoint
 from ktrans.sources.receiver.requests import (
     BAD_REQUEST,
+    HEAD_TOO_LARGE,
     REQUEST_TIMEOUT,
     TOO_LARGE,
     UNAVAILABLE,
@@ -192,6 +193,12 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
 
     def _begin(self, event: h11.Request) -> None:
+        # The parser's own limit is on what is incomplete: a head that arrives at once may be larger.
+        size = len(event.target) + sum(len(name) + len(value) for name, value in event.headers)
+        if size > self._server.limits.header:
+            raise RefusedError(
+                HEAD_TOO_LARGE, f"the head has more than {self._server.limits.header} bytes"
+            )
         try:
             self._request = Request.of(event.method, event.target, list(event.headers))
         except ValueError as error:

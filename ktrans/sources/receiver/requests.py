@@ -19,6 +19,7 @@ METHOD_NOT_ALLOWED = 405
 REQUEST_TIMEOUT = 408
 TOO_LARGE = 413
 UNSUPPORTED = 415
+HEAD_TOO_LARGE = 431
 INTERNAL_ERROR = 500
 UNAVAILABLE = 503
 
@@ -60,7 +61,7 @@ class Request(msgspec.Struct, frozen=True):
         path, _, query = target.decode("latin-1").partition("?")
         found: dict[str, str] = {}
         for name, value in headers:
-            found.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+            found.setdefault(name.decode("latin-1").lower(), _text(value))
         fields = parse_qs(query, max_num_fields=64) if query else {}
         parameters = {name: values[0] for name, values in fields.items()}
         return cls(method.decode("latin-1"), unquote(path), parameters, found)
@@ -74,6 +75,14 @@ class Request(msgspec.Struct, frozen=True):
         """The token of the header Authorization."""
         scheme, _, token = self.header("authorization").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _text(value: bytes) -> str:
+    """Return the value of a header: clients send UTF-8, and HTTP allows any bytes."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def has_token(given: Sequence[str], allowed: Sequence[str]) -> bool:

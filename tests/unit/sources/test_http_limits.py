@@ -74,6 +74,8 @@ class TestSizes:
         with receiving(tmp_path, max_header_size=2000) as receiver:
             client = receiver.raw(HEAD + b"X: " + b"y" * 4000)
             assert status(answer(client)) == 431
+            assert receiver.post("/ndjson", b"x", {**BEARER, "X": "y" * 4000})[0] == 431
+            assert receiver.post("/ndjson", b"x", {**BEARER, "X": "y" * 1000})[0] == 200
 
     @pytest.mark.parametrize(
         "text", [b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n", b"POST /\r\n\r\n"]

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 from contextlib import closing
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
@@ -103,6 +104,19 @@ class TestAccess:
 
     def test_each_of_several_tokens_is_taken(self, receiver):
         assert receiver.post("/ndjson", b"x", {"Authorization": "Bearer earlier"})[0] == 200
+
+    @pytest.mark.parametrize(("token", "status"), [("tök", 200), ("tok", 401)])
+    def test_a_token_may_have_any_letters(self, tmp_path, token, status):
+        endpoints = [
+            {"path": "/a", "protocol": "ndjson", "tokens": ["tök"]},
+            {"path": "/b", "protocol": "pubsub_push", "tokens": ["tök"]},
+        ]
+        with receiving(tmp_path, endpoints=endpoints) as receiver:
+            shown = {"Authorization": f"Bearer {token}".encode()}
+            assert receiver.post("/a", b"x", shown)[0] == status
+            message = {"message": {"data": "eA==", "messageId": "1"}}
+            url = f"/b?token={quote(token)}"
+            assert receiver.post(url, message, {})[0] == status
 
     def test_other_paths_and_methods(self, receiver):
         assert receiver.post("/", b"x")[0] == 404
