@@ -18,7 +18,8 @@ from ktrans.kit.inventory.records import H, Snapshot
 from ktrans.kit.inventory.table import HolderTable
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
-_NO_SNAPSHOT: tuple[type[Exception], ...] = (OSError, *UNREADABLE_JSON)
+_NO_SNAPSHOT: tuple[type[Exception], ...] = (OSError, ValueError, *UNREADABLE_JSON)
+"""What reading a file may raise; ValueError is what the standard library's JSON parser raises."""
 _TIME = re.compile(
     r"(?<![0-9])(20[0-9]{2})-?([0-9]{2})-?([0-9]{2})(?:[T_ -]?([0-9]{2})[:-]?([0-9]{2})(?:[:-]?([0-9]{2}))?Z?)?"
     r"(?![0-9])"

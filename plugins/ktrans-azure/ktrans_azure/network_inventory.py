@@ -94,6 +94,8 @@ def exported(data: bytes) -> list[Interface] | None:
             resources += given
         elif isinstance(document, list):
             resources += document
+        else:
+            return None
     found = interfaces(resources)
     return found or (None if resources else [])
 

@@ -261,7 +261,13 @@ def test_each_row_is_looked_up_in_the_file_of_its_time(tmp_path):
     assert got["src_resource"] == ["other", "web-nic"]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"id": "no address"}]', '{"data": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", "[1]", '[{"id": "no address"}]', '{"data": 3}', "null", '"x"'),
+        *("WARNING: az is old\n[]", json.dumps([NIC, VM])[:-9], json.dumps([NIC]) + "]"),
+    ],
+)
 def test_other_files_are_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(ConfigError, match="not a snapshot") as refused:
