@@ -17,6 +17,8 @@ _NAMED = re.compile(
     r"(?i)\b(?:(?:last[ -]?)?(?:updated?|modified|changed)|generated|created|(?:this |source )?"
     r"(?:file )?date|timestamp)\b(?: (?:on|at))?\s*[:=]?\s*(?=\S)(.*)"
 )
+_TO_COME = re.compile(r"(?i)\b(?:next|expir\w*|until)\b")
+"""What comments say before a date that is not that of the list, such as "Next update"."""
 _ISO = re.compile(
     r"([0-9]{4})[-/]([0-9]{2})[-/]([0-9]{2})"
     r"(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:\.[0-9]+)?)\s*(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
@@ -30,7 +32,11 @@ _EARLIEST_SECS = 10**8
 
 def date_of(comments: Iterable[str]) -> datetime | None:
     """Return the latest date that comments name as that of the list."""
-    named = (match[1] for text in comments if (match := _NAMED.search(text)))
+    named = (
+        match[1]
+        for text in comments
+        if (match := _NAMED.search(text)) and not _TO_COME.search(text, 0, match.start(1))
+    )
     return max((date for date in map(parse_date, named) if date is not None), default=None)
 
 

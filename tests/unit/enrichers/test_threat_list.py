@@ -290,6 +290,17 @@ def test_json_of_threatfox(tmp_path, by_id):
     assert found(enricher, rows("192.0.2.9"))["src_threat_label"] == ["Remcos"]
 
 
+@pytest.mark.parametrize(
+    "more", ["# Next update: 2026-08-12 10:00:00", "# Expiration date: 2027-01-01", "; Expires: 2027"]
+)
+def test_a_date_to_come_is_not_that_of_the_list(tmp_path, more):
+    text = f"# Last updated: 2026-08-11\n{more}\n192.0.2.1\n"
+    got = found(make(tmp_path, (text, {})), rows("192.0.2.1"))
+    assert got["threat_list_as_of"] == [datetime(2026, 8, 11, tzinfo=UTC)]
+    got = found(make(tmp_path, (f"{more}\n192.0.2.1\n", {})), rows("192.0.2.1"))
+    assert got["threat_list_as_of"] == [WRITTEN]
+
+
 def test_a_row_is_on_every_list_that_holds_one_of_its_ends_and_has_the_oldest_date(tmp_path):
     enricher = make(tmp_path, (SPAMHAUS, {"name": "drop"}), (FIREHOL, {"name": "level1"}))
     batch = rows(
