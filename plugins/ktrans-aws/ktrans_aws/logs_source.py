@@ -129,6 +129,9 @@ class CloudwatchLogsSource(Source[CloudwatchLogsSourceConfig]):
         for name in set(here.groups) - set(groups):
             self._note(f"the log group {name} does not exist any more")
             del here.groups[name]
+        for prefix in self.config.group_prefixes:
+            if not any(name.startswith(prefix) for name in groups):
+                self._note(f"no log group begins with {prefix}")
         for name, group in groups.items():
             oldest = max(here.start, group.created - _LATE_MS, 0)
             if group.kept_ms is not None:

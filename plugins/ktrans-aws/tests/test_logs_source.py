@@ -221,6 +221,15 @@ def test_events_after_a_round_that_ended_amid_a_group_are_read(stub, clock, rest
     assert lines[-1:] == ["later"]
 
 
+def test_a_prefix_without_groups_is_noted(stub, clock):
+    reader = Reader(stub, group_prefixes=["vpc/", "typo/"])
+    stub.put("vpc/a", "one")
+    assert reader.plan().notes == ("no log group begins with typo/",)
+    reader = Reader(stub, group_prefixes=["typo/"])
+    plan = reader.plan()
+    assert (plan.splits, plan.notes) == ((), ("no log group begins with typo/",))
+
+
 def test_a_backlog_is_not_looked_at_twice(stub, clock):
     """Only a new round begins with the look-back."""
     reader = Reader(stub, read_ahead=1 << 16, lookback="20m")

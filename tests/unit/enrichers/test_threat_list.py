@@ -291,7 +291,8 @@ def test_json_of_threatfox(tmp_path, by_id):
 
 
 @pytest.mark.parametrize(
-    "more", ["# Next update: 2026-08-12 10:00:00", "# Expiration date: 2027-01-01", "; Expires: 2027"]
+    "more",
+    ["# Next update: 2026-08-12 10:00:00", "# Expiration date: 2027-01-01", "; Expires: 2027"],
 )
 def test_a_date_to_come_is_not_that_of_the_list(tmp_path, more):
     text = f"# Last updated: 2026-08-11\n{more}\n192.0.2.1\n"

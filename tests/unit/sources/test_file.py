@@ -548,7 +548,7 @@ def test_a_day_may_begin_in_the_path_that_is_named(tmp_path, paths):
         (1.8e9, "2026-11-01T00:00:00Z"),
         ("2026-11-05T00:00:00", "offset from UTC"),
         ("2026-11-05 00:00", "offset from UTC"),
-        (datetime(2026, 11, 5), "offset from UTC"),
+        (datetime(2026, 11, 5), "offset from UTC"),  # noqa: DTZ001 - that is the point
         ("9999-12-31T23:59:59-05:00", "the years 1 to 9999"),
         ("0001-01-01T00:00:00+05:00", "the years 1 to 9999"),
     ],
