@@ -26,9 +26,6 @@ class Tls:
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
             _load(self.context, self._files)
-            if client_ca is not None:
-                self.context.load_verify_locations(client_ca)
-                self.context.verify_mode = ssl.CERT_REQUIRED
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
                 f"the certificate {certificate} or its key {key} cannot be used: {error}",
@@ -37,6 +34,21 @@ class Tls:
                 hint="`certificate_file` has the certificate and its chain, `key_file` the private "
                 "key without a password, both as PEM",
             ) from error
+        if client_ca is not None:
+            self._ask_clients(client_ca)
+
+    def _ask_clients(self, authority: Path) -> None:
+        """Ask clients for a certificate of an authority."""
+        try:
+            self.context.load_verify_locations(authority)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"the certificates of authorities in {authority} cannot be used: {error}",
+                field="tls",
+                code="bad_certificate",
+                hint="`client_ca_file` has certificates of authorities as PEM",
+            ) from error
+        self.context.verify_mode = ssl.CERT_REQUIRED
 
     def reload(self, context: Context) -> None:
         """Use the files as they are now for new connections, if they have changed."""

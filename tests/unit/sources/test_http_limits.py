@@ -407,6 +407,16 @@ class TestTls:
             Receiver(tmp_path, tls=files)
         assert caught.value.code == "bad_certificate"
 
+    @pytest.mark.parametrize("text", ["", None])
+    def test_authorities_that_cannot_be_read_are_named(self, tmp_path, files, text):
+        files["client_ca_file"] = "clients.crt"
+        if text is not None:
+            (tmp_path / "clients.crt").write_text(text)
+        with pytest.raises(ConfigError, match=r"clients\.crt") as caught:
+            Receiver(tmp_path, tls=files)
+        assert caught.value.code == "bad_certificate"
+        assert "client_ca_file" in caught.value.hint
+
     def test_the_old_certificate_stays_until_there_is_a_whole_new_one(
         self, tmp_path, files, monkeypatch, caplog
     ):
