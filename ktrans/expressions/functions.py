@@ -25,6 +25,8 @@ from ktrans.flow.schema import TIME
 
 Kinds = tuple[Kind, ...]
 _MANY = sys.maxsize
+_LAST = 2**63 - 1
+_WHOLE = 2.0**53
 _UNITS = ("second", "minute", "hour", "day", "week", "month", "quarter", "year")
 HINTS: dict[Kind, str] = {"timestamp": "use epoch(...), which gives seconds"}
 """What to do where a kind is not taken."""
@@ -95,7 +97,11 @@ def _round(digits: int = 0) -> Callable[[Value], Value]:
     def compute(value: Value) -> Value:
         if pa.types.is_integer(value.type):
             return value
-        return pc.round(value, ndigits=digits, round_mode="half_towards_infinity")
+        # Larger ones have no digits behind the point, and Arrow would overflow.
+        fine = pc.less(pc.abs(value), pa.scalar(_WHOLE))
+        small = pc.if_else(fine, value, pa.scalar(None, pa.float64()))
+        rounded = pc.round(small, ndigits=digits, round_mode="half_towards_infinity")
+        return pc.if_else(fine, rounded, value)
 
     return compute
 
@@ -109,7 +115,7 @@ def _substr(start: int, length: int | None = None) -> Callable[[Value], Value]:
         raise ValueError("the first character has position 1")
     if length is not None and length < 0:
         raise ValueError("the length cannot be negative")
-    stop = None if length is None else start - 1 + length
+    stop = None if length is None else min(start - 1 + length, _LAST)
     return lambda value: pc.utf8_slice_codeunits(value, start - 1, stop)
 
 

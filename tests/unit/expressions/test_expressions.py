@@ -71,6 +71,8 @@ def values(text: str, batch: pa.RecordBatch) -> list:
         ("action not in ('accept', null)", [False, None, False, None, None]),
         ("dst_port between 22 and 80", [False, True, None, True, True]),
         ("least(bytes, packets, dst_port)", [1, 0, 0, 2, -5]),
+        ("round(ratio, 15)", [0.5, 2.5, None, -1.5, 1e300]),
+        ("substr(action, 2, 9223372036854775807)", ["ccept", "eject", "ccept", None, "rop"]),
         ("abs(bytes) - 1", [99, TOP - 1, -1, None, 4]),
         ("round(ratio)", [1.0, 3.0, None, -2.0, 1e300]),
         ("round(bytes / 3, 2)", [33.33, 3.0744573456182584e18, 0.0, None, -1.67]),
@@ -170,6 +172,14 @@ def test_the_extremes_of_times_and_of_nothing(batch):
     assert values("greatest(timestamp '2020-01-01', null)", batch) == [early] * 5
     assert values("greatest(start_time, '2020-01-01')", batch) == [noon] * 4 + [early]
     assert values("least(null, null)", batch) == [None] * 5
+
+
+def test_numbers_of_any_size_are_rounded():
+    numbers = [1e308, -1e308, float("inf"), 2.0**53 + 2, -2.675, 0.5, None]
+    batch = pa.record_batch({"n": pa.array(numbers)})
+    assert values("round(n, 15)", batch) == numbers
+    assert values("round(n, 2)", batch) == [*numbers[:4], -2.68, 0.5, None]
+    assert values("round(n)", batch) == [*numbers[:4], -3.0, 1.0, None]
 
 
 def test_columns_of_needs_no_schema():
