@@ -21,8 +21,8 @@ from ktrans.kit.text.json_errors import UNREADABLE_JSON
 _NO_SNAPSHOT: tuple[type[Exception], ...] = (OSError, ValueError, *UNREADABLE_JSON)
 """What reading a file may raise; ValueError is what the standard library's JSON parser raises."""
 _TIME = re.compile(
-    r"(?<![0-9])(20[0-9]{2})-?([0-9]{2})-?([0-9]{2})(?:[T_ -]?([0-9]{2})[:-]?([0-9]{2})(?:[:-]?([0-9]{2}))?Z?)?"
-    r"(?![0-9])"
+    r"(?<![0-9])(20[0-9]{2})-?([0-9]{2})-?([0-9]{2})(?:[T_ -]?([0-9]{2})[:-]?([0-9]{2})(?:[:-]?([0-9]{2}))?"
+    r"(Z|[+-](?:0[0-9]|1[0-4]):?(?:00|30|45))?)?(?![0-9])"
 )
 _SUFFIXES = {".json", ".jsonl", ".ndjson"}
 _KEPT = 8
@@ -79,11 +79,16 @@ class SnapshotReader(Generic[H]):
 
 
 def time_of(name: str) -> datetime | None:
-    """Return the time in a file's name, UTC: `20261105T120000Z`, `2026-11-05_12-00`, `2026-11-05`."""
+    """Return the time in a file's name: `20261105T120000Z`, `2026-11-05_12-00`, `2026-11-05`.
+
+    It is in UTC unless it ends with its offset: `2026-11-05T12:00:00+02:00`.
+    """
     for match in _TIME.finditer(name):
-        year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
+        *numbers, offset = match.groups()
+        year, month, day, hour, minute, second = (int(part or 0) for part in numbers)
+        zone = datetime.strptime(offset, "%z").tzinfo if offset else UTC
         try:
-            return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+            return datetime(year, month, day, hour, minute, second, tzinfo=zone).astimezone(UTC)
         except ValueError:
             continue
     return None

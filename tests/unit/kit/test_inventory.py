@@ -36,8 +36,8 @@ class Nics(InventoryEnricher[NicConfig]):
         return Snapshot(datetime(2026, 1, 1, tzinfo=UTC), [Nic(id="1", addresses=("10.0.0.1",))])
 
 
-def day(number, hour=0):
-    return datetime(2026, 11, number, hour, tzinfo=UTC)
+def day(number, hour=0, minute=0):
+    return datetime(2026, 11, number, hour, minute, tzinfo=UTC)
 
 
 def put(folder, name, taken, *nics):
@@ -125,6 +125,11 @@ def test_an_address_that_several_have_is_that_of_the_network_of_its_end(tmp_path
         ("2026-11-05T12:00:00Z.json", day(5, 12)),
         ("export.2026-11-05.jsonl", day(5)),
         ("i-99999999-20261105.json", day(5)),
+        ("2026-11-05T12:00:00+02:00.json", day(5, 10)),
+        ("2026-11-05T12:00:00-0530.json", day(5, 17, 30)),
+        ("20261105T120000+0200.json", day(5, 10)),
+        ("20261105T120000-0001.json", day(5, 12)),
+        ("20261105T120000-nics.json", day(5, 12)),
         ("interfaces.json", None),
         ("123456789012.json", None),
         ("111112121212.json", None),
