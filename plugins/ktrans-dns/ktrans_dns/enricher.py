@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from ktrans.api import ComponentConfig, UnavailableError
+from ktrans.api import ComponentConfig, ConfigError, UnavailableError
 from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.columns import coded, distinct, option, require_text, side_of, spread, text_field
 from ktrans.kit.flow_rules import INSIDE, address_classes, is_class
 from ktrans.kit.units import Duration
+from ktrans_dns import log_events
 from ktrans_dns.names import Names
 from ktrans_dns.resolver import Resolver, check_servers, server_of
 
@@ -180,10 +182,22 @@ class DnsEnricher(ColumnEnricher[DnsEnricherConfig]):
                 resolver = partial(
                     _resolver, config=config, servers=self._servers(), clock=self.context.clock
                 )
-                kept = config.cache is not None and not self.context.ephemeral
-                folder = self.context.path(str(config.cache)) if kept else None
-                self._names = Names(self.context, resolver, folder, config.wait)
+                self._names = Names(self.context, resolver, self._folder(), config.wait)
             return self._names
+
+    def _folder(self) -> Path | None:
+        """Return the folder of the cache; None if there is to be none, or this user has no home folder."""
+        if self.config.cache is None or self.context.ephemeral:
+            return None
+        try:
+            return self.context.path(self.config.cache)
+        except ConfigError as error:
+            self.context.log.warning(
+                "dns: the cache on disk cannot be used: %s",
+                error.message,
+                extra={"event": log_events.DNS_CACHE_UNUSABLE},
+            )
+            return None
 
     def _servers(self) -> list[tuple[str, int]]:
         return [server_of(text) for text in self.config.servers]

@@ -170,6 +170,12 @@ def test_a_cache_that_cannot_be_used_is_replaced_or_done_without(
         assert "cannot be used" in caplog.text
 
 
+def test_a_user_without_a_home_folder_has_a_cache_in_memory(dns_server, tmp_path, caplog):
+    with make(dns_server, tmp_path, cache="~nobody-of-that-name/cache") as enricher:
+        assert names(enricher, rows("10.0.0.7")) == ["host-7.example.net"]
+    assert "the cache on disk cannot be used: there is no home folder" in caplog.text
+
+
 def test_a_cache_that_another_thread_gives_up_meanwhile(dns_server, tmp_path, monkeypatch):
     with make(dns_server, tmp_path) as enricher:
         assert names(enricher, rows("10.0.0.1")) == ["host-1.example.net"]
