@@ -165,7 +165,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             pass
         try:
             when = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
         return max((when - datetime.now(UTC)).total_seconds(), 0.0)

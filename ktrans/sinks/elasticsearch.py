@@ -32,12 +32,12 @@ from ktrans.kit.http.options import HttpLoginConfig, http_url
 from ktrans.kit.http.sink import HttpSink
 from ktrans.kit.rows.es_bulk import EsBulkFormat, EsBulkFormatConfig, slots
 from ktrans.kit.rows.pieces import Piece
-from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _ANSWER_PARTS = (
     "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
 )
 _OK, _THERE, _BUSY, _SERVER_FAULT = 200, 409, 429, 500
+_STORED = range(200, 300)
 _FOR_ALL = {401, 403, 404}
 _OF_ONE_DOCUMENT = re.compile(r" in document with id '[^']*'|\[\d+:\d+\] ")
 _ITEM_STATUSES = STATUSES.extended(
@@ -107,6 +107,10 @@ class _Result(msgspec.Struct):
     items: list[dict[str, _Item]] = []
 
 
+class _Privileges(msgspec.Struct):
+    has_all_requested: bool
+
+
 class ElasticsearchSink(HttpSink[ElasticsearchSinkConfig]):
     """Sends bulk requests; each document has an answer of its own."""
 
@@ -162,7 +166,8 @@ class ElasticsearchSink(HttpSink[ElasticsearchSinkConfig]):
             found = self.ask("POST", url, msgspec.json.encode(asked), headers)
         except AccessError:
             return  # of this API alone: the one for documents was permitted above
-        if found.status == _OK and (found.json or {}).get("has_all_requested") is False:
+        told = found.read(_Privileges) if found.status == _OK else None
+        if told is not None and not told.has_all_requested:
             raise AccessError(
                 f"{self.config.url} does not permit this user to write to {names}",
                 hint=f"it needs the privilege {privilege} there, and create_index if it is to make it",
@@ -171,11 +176,9 @@ class ElasticsearchSink(HttpSink[ElasticsearchSinkConfig]):
     def judge(self, answer: Answer, rows: int) -> Outcome:
         """Look at each document's answer where there are errors."""
         super().judge(answer, rows)
-        try:
-            result = msgspec.json.decode(answer.body, type=_Result)
-        except UNREADABLE_JSON:
-            result = None
-        if result is None or (result.errors and len(result.items) != rows):
+        result = answer.read(_Result)
+        items = [each for item in result.items for each in item.values()] if result else []
+        if result is None or (result.errors and len(items) != rows):
             raise RunError(
                 f"{self.where} does not answer as a bulk API does: {answer.message}",
                 code="refused",
@@ -183,17 +186,18 @@ class ElasticsearchSink(HttpSink[ElasticsearchSinkConfig]):
             )
         if not result.errors:
             return Outcome()
-        return self._outcome([next(iter(item.values())) for item in result.items])
+        return self._outcome(items)
 
     def _outcome(self, items: list[_Item]) -> Outcome:
         refused: dict[int, Fault] = {}
         again: list[int] = []
         error: RetryableError | None = None
         for number, item in enumerate(items):
-            if item.error is None or item.status == _THERE:
+            if (item.status in _STORED and item.error is None) or item.status == _THERE:
                 continue
-            message = _message(item.error)
-            if _passes(item.status, item.error):
+            told = item.error or _Error(reason=f"status {item.status}")
+            message = _message(told)
+            if _passes(item.status, told):
                 again.append(number)
                 error = error or RetryableError(
                     f"{self.where} does not take some documents now: {message}", code="busy"

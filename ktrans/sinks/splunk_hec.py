@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Mapping
 
+import msgspec
 import pyarrow as pa
 from pydantic import Field, SecretStr, field_validator
 
@@ -68,6 +69,16 @@ class SplunkHecSinkConfig(EventConfig, HttpConfig, type="splunk_hec"):
         return http_url(value)
 
 
+class _Told(msgspec.Struct, rename={"number": "invalid-event-number", "ack": "ackId"}):
+    code: int | None = None
+    number: int | None = None
+    ack: int | None = None
+
+
+class _Acks(msgspec.Struct):
+    acks: dict[str, bool]
+
+
 class SplunkHecSink(HttpSink[SplunkHecSinkConfig]):
     """Sends events; each request waits for its acknowledgement, if there is one."""
 
@@ -110,32 +121,28 @@ class SplunkHecSink(HttpSink[SplunkHecSinkConfig]):
 
     def judge(self, answer: Answer, rows: int) -> Outcome:
         """Wait for the acknowledgement of a request that was accepted; else look at Splunk's code."""
-        told = answer.json
-        code, number = (
-            (told.get("code"), told.get("invalid-event-number"))
-            if isinstance(told, dict)
-            else (None, None)
-        )
-        if code in _OF_CONFIG:
+        told = answer.read(_Told) or _Told()
+        if told.code in _OF_CONFIG:
             raise ConfigError(
                 f"{self.where} answers {answer.status}: {answer.message}",
-                field=_OF_CONFIG[code],
+                field=_OF_CONFIG[told.code],
                 code="not_found",
             )
-        if answer.status == 400 and isinstance(number, int) and 0 <= number < rows:  # noqa: PLR2004
+        number = told.number if answer.status == 400 else None  # noqa: PLR2004
+        if number is not None and 0 <= number < rows:
             again = [other for other in range(rows) if other != number]
             return Outcome({number: Fault("row_refused", answer.message)}, again)
         error = error_of(answer, self.where)
         if error is not None:
             raise error
-        if not isinstance(told, dict) or code != 0:
+        if told.code != 0:
             raise RunError(
                 f"{self.where} does not answer as Splunk does: {answer.message}",
                 code="refused",
                 hint="check `url`",
             )
-        if told.get("ackId") is not None:
-            self._wait(int(told["ackId"]))
+        if told.ack is not None:
+            self._wait(told.ack)
         return ACCEPTED
 
     def _wait(self, number: int) -> None:
@@ -151,8 +158,8 @@ class SplunkHecSink(HttpSink[SplunkHecSinkConfig]):
             error = error_of(answer, url.partition("?")[0])
             if error is not None:
                 raise error
-            told = answer.json
-            if isinstance(told, dict) and told.get("acks", {}).get(str(number)) is True:
+            told = answer.read(_Acks)
+            if told is not None and told.acks.get(str(number)):
                 return
             if time.monotonic() + wait > deadline:
                 raise RetryableError(

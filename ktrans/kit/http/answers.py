@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ktrans.api import AccessError, ConfigError, KtransError, RetryableError, RunError
 from ktrans.kit.errors import ErrorTable, retry_after, row
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
+
+J = TypeVar("J")
 
 MESSAGE_CHARS = 400
 """Maximum length of a server's message that is kept."""
@@ -80,6 +82,13 @@ class Answer:
         """The body as JSON; None if it is none."""
         try:
             return msgspec.json.decode(self.body)
+        except UNREADABLE_JSON:
+            return None
+
+    def read(self, form: type[J]) -> J | None:
+        """Return the body as JSON of a form; None if it is anything else."""
+        try:
+            return msgspec.json.decode(self.body, type=form)
         except UNREADABLE_JSON:
             return None
 

@@ -66,6 +66,7 @@ def test_an_exception_is_known_by_any_of_its_classes():
         ({"retry-after": "x"}, None),
         ({"x-ms-retry-after-ms": "1500"}, 1.5),
         ({"Retry-After": "-3"}, 0),
+        ({"Retry-After": "Mon, 01 Jan 2020 00:00:00 +99999999999999"}, None),
     ],
 )
 def test_retry_after_is_read(headers, secs):

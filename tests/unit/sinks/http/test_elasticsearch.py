@@ -96,11 +96,27 @@ def test_what_holds_for_all_documents_ends_the_run(stub, make, flows, deliver, i
         deliver(make("elasticsearch"), flows(10))
 
 
-@pytest.mark.parametrize("body", [b"<html>welcome</html>", b"{}", b'{"errors": true, "items": []}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>welcome</html>",
+        b"{}",
+        b'{"errors": true, "items": []}',
+        b'{"errors": true, "items": [%b]}' % b",".join([b"{}"] * 10),
+    ],
+)
 def test_a_server_that_is_not_elasticsearch_is_told(stub, make, flows, deliver, body):
     stub.answer = lambda _: (200, {}, body)
     with pytest.raises(RunError, match="does not answer as a bulk API does"):
         deliver(make("elasticsearch"), flows(10))
+
+
+def test_a_document_is_stored_only_if_its_status_says_so(stub, make, flows, deliver):
+    items = [{"create": {"status": status}} for status in (201, 400)]
+    stub.answer = lambda _: (200, {}, json.dumps({"errors": True, "items": items}).encode())
+    receipt, [refused] = deliver(make("elasticsearch"), flows(2))
+    assert (receipt.rows, refused.rows["bytes"].to_pylist()) == (1, [1])
+    assert refused.detail == "status 400"
 
 
 def test_without_ids_rows_arrive_at_least_once(make):
@@ -134,6 +150,9 @@ def test_the_check_writes_nothing_and_says_what_is_wrong(stub, make):
     allowed[0] = False
     with pytest.raises(AccessError, match=r"does not permit .* flows-\*-x"):
         sink.check()
+    for strange in (b'"ok"', b"[]", b"1"):
+        stub.in_turn((200, {}, strange), (200, {}, strange))
+        sink.check()  # what answers otherwise has no such API
     stub.answer = lambda _: (401, {}, b'{"error": {"reason": "missing credentials"}}')
     with pytest.raises(AccessError, match="401: missing credentials"):
         sink.check()

@@ -115,6 +115,23 @@ def test_what_splunk_refuses_for_all_events_ends_the_run(stub, make, flows, deli
         deliver(make("splunk_hec", token=SECRET), flows(3))
 
 
+@pytest.mark.parametrize(
+    "answer", [{"code": [1]}, {"code": {}}, {"code": 0, "ackId": "x"}, {"code": 0, "ackId": [1]}]
+)
+def test_an_answer_that_is_not_of_splunk_is_told(stub, make, flows, deliver, answer):
+    stub.answer = lambda _: reply(200, **answer)
+    with pytest.raises(RunError, match="does not answer as Splunk does"):
+        deliver(make("splunk_hec", token=SECRET), flows(3))
+
+
+@pytest.mark.parametrize("acks", [[1], "x", {"1": "true"}, None])
+def test_a_strange_acknowledgement_is_none(stub, make, flows, deliver, acks):
+    stub.answer = lambda _: reply(200, code=0, ackId=1, acks=acks)
+    sink = make("splunk_hec", token=SECRET, ack_timeout=0.1, retry_timeout=0)
+    with pytest.raises(RetryableError, match="does not acknowledge"):
+        deliver(sink, flows(3))
+
+
 def test_a_busy_splunk_is_asked_again(stub, make, flows, deliver):
     stub.answer = Splunk()
     stub.in_turn(reply(503, text="Server is busy", code=9))
