@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -101,6 +102,8 @@ def _reader(kind: str) -> Callable[[str], Any]:
     """Return what reads the text of a value, as it is in a path."""
     if kind == "boolean":
         return "true".__eq__
+    if kind.startswith("decimal"):
+        return Decimal
     return int if kind in {"int", "long"} else str
 
 

@@ -268,6 +268,13 @@ def test_types_that_tables_do_not_have_become_wider_ones_or_are_refused(lake):
         lake.sink(pa.schema([("wait", pa.duration("s"))]))
 
 
+def test_a_large_unsigned_number_may_be_a_partition(lake):
+    rows = pa.record_batch({"flow": pa.array([2**64 - 1, 0, None], pa.uint64()), "n": [1, 2, 3]})
+    write(lake.sink(rows.schema, path="out/flow={flow}/"), rows)
+    found = lake.rows().sort_by("n")["flow"].to_pylist()
+    assert found == [2**64 - 1, 0, None]
+
+
 def test_a_crash_between_the_files_and_the_table_is_made_good(lake, monkeypatch):
     write(lake.sink(FLOWS, path=DAY), flows())
     sink = lake.sink(FLOWS, path=DAY)
