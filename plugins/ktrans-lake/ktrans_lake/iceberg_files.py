@@ -178,6 +178,8 @@ def _add_bounds(
     if isinstance(greatest, str):
         least = least[:_LONGEST_TEXT]
         greatest = truncate_upper_bound_text_string(greatest, _LONGEST_TEXT)
+        # The library takes the next number, where half of a pair of UTF-16 is no character by itself.
+        greatest = greatest and greatest.replace("\ud800", "\ue000")
     low[field.field_id] = to_bytes(field.field_type, least)
     if greatest is not None:
         high[field.field_id] = to_bytes(field.field_type, greatest)

@@ -268,6 +268,17 @@ def test_types_that_tables_do_not_have_become_wider_ones_or_are_refused(lake):
         lake.sink(pa.schema([("wait", pa.duration("s"))]))
 
 
+@pytest.mark.parametrize("last", ["\ud7ff", "\U0010ffff"])
+def test_bounds_of_long_texts_are_texts_themselves(lake, last):
+    rows = pa.record_batch({"name": ["a" * 15 + last + "b", last * 20, "c"]})
+    statistics = {"type": "parquet", "statistics": "all"}
+    write(lake.sink(rows.schema, format=statistics), rows)
+    assert lake.rows()["name"].to_pylist() == rows["name"].to_pylist()
+    if lake.kind == "iceberg":
+        found = lake.table().scan(row_filter=f"name = '{last * 20}'").to_arrow()
+        assert found.num_rows == 1
+
+
 def test_a_large_unsigned_number_may_be_a_partition(lake):
     rows = pa.record_batch({"flow": pa.array([2**64 - 1, 0, None], pa.uint64()), "n": [1, 2, 3]})
     write(lake.sink(rows.schema, path="out/flow={flow}/"), rows)
