@@ -41,11 +41,12 @@ class Limit:
     """What one column of a table can hold; by default anything.
 
     Attributes:
-        low: the least number; of times in their own unit since 1970.
+        low: the least number; of times in their own unit since 1970, of dates in days.
         high: the greatest number.
         required: whether it holds no nulls.
         address: whether its texts are addresses; 4 and 6 ask for addresses of that family.
         networks: whether an address may be followed by the length of a prefix.
+        host_bits: whether such an address may have bits beyond that prefix.
         utf8: whether its texts are checked to be UTF-8.
         without: a text that does not occur within its texts.
         harmful: a regular expression that finds where it does harm, if it does not everywhere.
@@ -57,6 +58,7 @@ class Limit:
     required: bool = False
     address: bool | int = False
     networks: bool = False
+    host_bits: bool = True
     utf8: bool = False
     without: str = ""
     harmful: str = ""
@@ -101,8 +103,10 @@ _WITHOUT = ("text_not_storable", "text without the character NUL")
 
 
 def _outside(array: pa.Array, limit: Limit) -> Iterator[_Fault]:
-    times = pa.types.is_timestamp(array.type)
-    numbers = array.cast(pa.int64()) if times else array
+    dates = pa.types.is_date32(array.type)
+    times = dates or pa.types.is_timestamp(array.type)
+    numbers = array.cast(pa.int32()) if dates else array
+    numbers = numbers.cast(pa.int64()) if times else numbers
     bounds = _compute.min_max(numbers)
     least, most = bounds["min"].as_py(), bounds["max"].as_py()
     if least is None:
@@ -162,13 +166,15 @@ def _no_address(texts: pa.Array, limit: Limit) -> pa.Array:
         good[with_colon(texts)] = False
     if limit.networks:
         for index in np.flatnonzero(~good):
-            good[index] = _is_network(texts[int(index)].as_py())
+            good[index] = _is_network(texts[int(index)].as_py() or "", limit)
     return _compute.and_(pa.array(~good), texts.is_valid())
 
 
-def _is_network(text: str | None) -> bool:
+def _is_network(text: str, limit: Limit) -> bool:
+    read = ipaddress.ip_interface if limit.host_bits else ipaddress.ip_network
     try:
-        ipaddress.ip_interface(text or "")
+        read(text)
     except ValueError:
         return False
-    return "%" not in (text or "")
+    # The library takes masks for prefixes too, and zones, which databases do not.
+    return text.rpartition("/")[2].isdecimal() and "%" not in text

@@ -79,7 +79,8 @@ def _nested_type(kind: pa.DataType, chosen: str | None) -> pa.DataType | None:
     if chosen is None or chosen.startswith(("Map", "Array")):
         if pa.types.is_map(kind) and is_text(kind.key_type) and is_text(kind.item_type):
             return pa.map_(pa.string(), pa.string())
-        if pa.types.is_list(kind) and staged_type(kind.value_type, None) in _ARROW:
+        plain = pa.types.is_list(kind) and not pa.types.is_nested(kind.value_type)
+        if plain and staged_type(kind.value_type, None) in _ARROW:
             return pa.list_(staged_type(kind.value_type, None))
     return pa.string() if is_jsonable(kind) else None
 
@@ -93,7 +94,7 @@ def column_type(field: pa.Field) -> str:
     if pa.types.is_map(staged):
         return "Map(LowCardinality(String), String)"
     if pa.types.is_list(staged):
-        return f"Array({_ARROW[staged.value_type]})"
+        return f"Array({_nullable(_ARROW[staged.value_type])})"
     if pa.types.is_timestamp(staged):
         zone = f", '{staged.tz}'" if staged.tz else ""
         return f"Nullable(DateTime64({9 if staged.unit == 'ns' else 6}{zone}))"
@@ -104,6 +105,10 @@ def column_type(field: pa.Field) -> str:
     name = _ARROW[staged]
     if name.startswith("Int"):
         name = _SMALL.get(field.name, name)
+    return _nullable(name)
+
+
+def _nullable(name: str) -> str:
     return name if name == "String" else f"Nullable({name})"
 
 
@@ -131,6 +136,9 @@ def limit_of(column: TableColumn, staged: pa.Field) -> Limit:
             first, last = (when - _EPOCH for when in _TIMES[precise])
             unit = _UNITS[kind.unit]
             return Limit(low=first // _DAY * 86400 * unit, high=last // _DAY * 86400 * unit - 1)
+    if pa.types.is_date(kind) and base in _TIMES:
+        first, last = (when - _EPOCH for when in _TIMES[base])
+        return Limit(low=first // _DAY, high=last // _DAY)
     if base in ("IPv4", "IPv6"):
         return Limit(required=not nullable, address=4 if base == "IPv4" else True)
     return Limit()

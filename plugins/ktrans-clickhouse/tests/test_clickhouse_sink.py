@@ -157,6 +157,23 @@ def test_types_that_would_store_other_values_refuse_the_rows_instead(database, c
     ]
 
 
+def test_lists_and_dates_are_kept_as_they_are_or_refused(database, context):
+    batch = pa.record_batch(
+        {
+            "n": [1, 2, 3],
+            "structs": pa.array([[{"a": 1}], [], None], pa.list_(pa.struct([("a", pa.int8())]))),
+            "numbers": pa.array([[1, None], [], None], pa.list_(pa.int64())),
+            "day": pa.array([0, -(2**31), 2**31 - 1], pa.int32()).cast(pa.date32()),
+        }
+    )
+    refused = send(database.sink(batch.schema, context, create_table=True), batch)
+    assert {each.reason for each in refused} == {"time_out_of_range"}
+    assert sorted(n for each in refused for n in each.rows["n"].to_pylist()) == [2, 3]
+    assert database.query("SELECT structs, numbers, toString(day) FROM flows") == [
+        ('[{"a":1}]', [1, None], "1970-01-01")
+    ]
+
+
 def test_types_are_chosen_by_the_user_where_they_say_so(database, context):
     types = {"src_addr": "IPv6", "dst_addr": "Nullable(IPv4)", "attrs": "String"}
     sink = database.sink(FLOW_SCHEMA, context, create_table=True, types=types)

@@ -17,6 +17,9 @@ _INTEGERS = {"smallint": 15, "integer": 31, "bigint": 63}
 _EARLIEST = -210_866_803_200_000_000
 """The start of the Julian calendar, 4713 BC, in microseconds since 1970: PostgreSQL's first time."""
 
+_DATES = (_EARLIEST // 86_400_000_000, 2_145_042_905)
+"""PostgreSQL's first and last date, in the year 5874897, in days since 1970."""
+
 _NUL_IN_JSON = r"(?:^|[^\\])(?:\\\\)*\\u0000"
 _OF_STAGED = (
     (pa.types.is_boolean, "boolean"),
@@ -58,7 +61,8 @@ def staged_type(kind: pa.DataType) -> pa.DataType | None:
 
 
 def _nested_type(kind: pa.DataType) -> pa.DataType | None:
-    inner = staged_type(kind.value_type) if pa.types.is_list(kind) else None
+    plain = pa.types.is_list(kind) and not pa.types.is_nested(kind.value_type)
+    inner = staged_type(kind.value_type) if plain else None
     if inner in _ELEMENTS:
         return pa.list_(inner)
     return pa.string() if is_jsonable(kind) else None
@@ -88,6 +92,8 @@ def limit_of(column: TableColumn, staged: pa.Field) -> Limit:
     base = column.type.partition("(")[0].removesuffix("[]")
     if pa.types.is_timestamp(kind):
         return Limit(low=_EARLIEST, required=required)
+    if pa.types.is_date(kind):
+        return Limit(low=_DATES[0], high=_DATES[1], required=required)
     if pa.types.is_integer(kind):
         bits = _INTEGERS.get(base)
         if bits is None:
@@ -109,6 +115,7 @@ def _limit_of_text(column: TableColumn, base: str) -> Limit:
         harmful=nul[1],
         address=base in ("inet", "cidr"),
         networks=True,
+        host_bits=base != "cidr",
         max_chars=int(most[1]) if most else None,
     )
 

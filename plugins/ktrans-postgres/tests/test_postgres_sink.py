@@ -139,6 +139,40 @@ def test_values_that_a_table_of_the_users_own_cannot_hold_are_rejects(database, 
     assert database.query("SELECT count(made) FROM flows") == [(2,)]
 
 
+def test_networks_and_dates_that_postgresql_does_not_take_are_rejects(database, context):
+    nets = ["10.0.0.1/255.255.255.0", "10.0.0.1/0.0.0.255", "10.0.0.1/24", "10.0.0.0/24", "::1"]
+    days = pa.array([0, 0, 0, 0, 0, 2**31 - 1, -(2**31)], pa.int32()).cast(pa.date32())
+    batch = pa.record_batch(
+        {
+            "n": list(range(7)),
+            "src_addr": [*nets, None, None],
+            "block": [None, None, *nets[2:], None, None],
+            "day": days,
+        }
+    )
+    sink = database.sink(batch.schema, context, create_table=True, types={"block": "cidr"})
+    refused = send(sink, batch)
+    assert sorted((each.reason, n) for each in refused for n in each.rows["n"].to_pylist()) == [
+        ("bad_address", 0),
+        ("bad_address", 1),
+        ("bad_address", 2),
+        ("time_out_of_range", 5),
+        ("time_out_of_range", 6),
+    ]
+    assert database.query("SELECT text(src_addr), text(block) FROM flows ORDER BY n") == [
+        ("10.0.0.0/24", "10.0.0.0/24"),
+        ("::1/128", "::1/128"),
+    ]
+
+
+def test_lists_of_nested_values_are_json(database, context):
+    kind = pa.list_(pa.struct([("port", pa.int32())]))
+    batch = pa.record_batch({"ports": pa.array([[{"port": 1}, None], [], None], kind)})
+    assert send(database.sink(batch.schema, context, create_table=True), batch) == []
+    found = [ports for (ports,) in database.query("SELECT ports FROM flows")]
+    assert found == [[{"port": 1}, None], [], None]
+
+
 def test_text_that_is_not_utf8_is_a_reject(database, context):
     broken = pa.StringArray.from_buffers(
         3, pa.array([0, 1, 2, 3], pa.int32()).buffers()[1], pa.py_buffer(b"a\xffb")
