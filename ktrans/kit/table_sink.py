@@ -207,18 +207,18 @@ class TableSink(BufferedSink[T]):
 
     def ready(self, schema: pa.Schema) -> Columns:
         """Create the table and its columns if need be, and return its columns; for `deliver`."""
-        found = self.describe()
-        self._checked(found, schema)
-        types = _types(schema)
+        types, found = _types(schema), self.describe()
         if found is None:
+            self._checked(found, schema)
             self.execute(self.creation(types, self.time_column(schema)))
-        elif missing := {name: kind for name, kind in types.items() if name not in found}:
+            found = self.describe()
+        self._checked(found, schema)  # another process may have created it for other rows
+        assert found is not None
+        if missing := {name: kind for name, kind in types.items() if name not in found}:
             self.execute(self.addition(missing))
-        else:
-            return found
-        made = self.describe()
-        assert made is not None
-        return made
+            found = self.describe()
+            assert found is not None
+        return found
 
     def retried(self, act: Callable[[], R]) -> R:
         """Call something, and again for `retry_timeout` while it fails in a way that may pass.

@@ -174,6 +174,30 @@ def test_lists_and_dates_are_kept_as_they_are_or_refused(database, context):
     ]
 
 
+def test_a_table_that_another_pipeline_creates_meanwhile_gets_the_columns_of_both(
+    database, context, tmp_path, monkeypatch
+):
+    def rows(name):
+        return pa.record_batch({"n": [1], name: ["x"]})
+
+    options = {"create_table": True, "add_columns": True}
+    one = database.sink(rows("a").schema, context, **options)
+    two = database.sink(rows("b").schema, Context("more", "table", tmp_path / "more"), **options)
+    look, looked = one.describe, []
+
+    def describe():
+        found = look()
+        looked.append(found)
+        if len(looked) == 2:  # before the rows, when the table is still not there
+            assert found is None
+            send(two, rows("b"))
+        return found
+
+    monkeypatch.setattr(one, "describe", describe)
+    assert send(one, rows("a")) == []
+    assert database.query("SELECT count(*), max(a), max(b) FROM flows") == [(2, "x", "x")]
+
+
 def test_types_are_chosen_by_the_user_where_they_say_so(database, context):
     types = {"src_addr": "IPv6", "dst_addr": "Nullable(IPv4)", "attrs": "String"}
     sink = database.sink(FLOW_SCHEMA, context, create_table=True, types=types)

@@ -218,6 +218,30 @@ def test_columns_are_added_where_that_is_allowed(database, context):
     assert database.query("SELECT src_country FROM flows ORDER BY 1") == [("NL",), (None,)]
 
 
+def test_a_table_that_another_pipeline_creates_meanwhile_gets_the_columns_of_both(
+    database, context, tmp_path, monkeypatch
+):
+    def rows(name):
+        return pa.record_batch({"n": [1], name: ["x"]})
+
+    options = {"create_table": True, "add_columns": True}
+    one = database.sink(rows("a").schema, context, **options)
+    two = database.sink(rows("b").schema, Context("more", "table", tmp_path / "more"), **options)
+    look, looked = one.describe, []
+
+    def describe():
+        found = look()
+        looked.append(found)
+        if len(looked) == 2:  # before the rows, when the table is still not there
+            assert found is None
+            send(two, rows("b"))
+        return found
+
+    monkeypatch.setattr(one, "describe", describe)
+    assert send(one, rows("a")) == []
+    assert database.query("SELECT count(*), max(a), max(b) FROM flows") == [(2, "x", "x")]
+
+
 def test_types_are_chosen_by_the_user_where_they_say_so(database, context):
     options = {"types": {"src_addr": "text", "attrs": "json"}, "create_table": True}
     sink = database.sink(FLOW_SCHEMA, context, **options)
