@@ -48,7 +48,8 @@ class Table:
             if self._checked():
                 return False
             place = f"projects/{self._config.project}/datasets/{self._config.dataset}/tables"
-            self._request("POST", place, self._resource(), accepted=(_CONFLICT,))
+            if self._request("POST", place, self._resource(), accepted=(_CONFLICT,)) is None:
+                self._checked()  # another process has created it, perhaps for other rows
             return True
 
     def _checked(self) -> bool:
@@ -118,5 +119,12 @@ class Table:
                 return None
             if not answer.ok:
                 raise api.from_http_response(answer)
-            found: dict[str, Any] = answer.json()
+            found = answer.json()
+            if not isinstance(found, dict):
+                raise ConfigError(
+                    f"{self._config.rest_endpoint} does not answer as BigQuery does",
+                    field="rest_endpoint",
+                    code="bigquery_table",
+                    hint="correct `rest_endpoint`, or leave it out",
+                )
             return found

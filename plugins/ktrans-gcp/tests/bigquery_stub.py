@@ -61,7 +61,7 @@ class BigQueryStub:
         self.faults, self.calls = defaultdict(list), defaultdict(int)
         self.lock = threading.RLock()
         self.granted = ["bigquery.tables.updateData"]
-        self.rest_status = None
+        self.rest_status = self.rest_body = None
         self._grpc = grpc.server(ThreadPoolExecutor(16))
         self._grpc.add_generic_rpc_handlers([self._handlers()])
         self.port = self._grpc.add_insecure_port("127.0.0.1:0")
@@ -276,6 +276,8 @@ class BigQueryStub:
                     status, body = stub.rest_status, {"error": {"message": "scripted"}}
                 elif body is None:
                     status, body = 404, {"error": {"code": 404, "message": "not found"}}
+                elif stub.rest_body is not None:
+                    body = stub.rest_body
                 data = json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

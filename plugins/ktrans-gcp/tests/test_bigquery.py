@@ -126,6 +126,28 @@ def test_a_table_is_created_with_partitions_and_clusters(stub, build):
     assert len(stub.visible(PATH)) == 5
 
 
+def test_a_table_that_another_process_creates_meanwhile_is_looked_at(stub, build, monkeypatch):
+    one, two = build(), build(pa.schema([("other", pa.int64())]))
+    table = one._table
+    look = table._checked
+
+    def checked():
+        monkeypatch.setattr(table, "_checked", look)
+        there = look()
+        two.writer(SECOND).write(pa.record_batch({"other": [1]}))
+        return there
+
+    monkeypatch.setattr(table, "_checked", checked)
+    with pytest.raises(ConfigError, match="has no column 'account'"):
+        one.writer(FIRST).write(batches(FIRST)[0])
+
+
+def test_an_address_that_is_not_of_bigquery_is_told(stub, build):
+    stub.tables[PATH], stub.rest_body = {}, []
+    with pytest.raises(ConfigError, match="does not answer as BigQuery does"):
+        build().check()
+
+
 def test_any_row_arrives_or_is_refused(stub, build):
     sink = build(FLOW_SCHEMA, request_size=200_000)
     rows = hostile_rows(FLOW_SCHEMA, {"src_addr": "10.0.0.1", "dst_addr": "10.0.0.2"})
