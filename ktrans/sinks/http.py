@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from ktrans.api import ComponentConfig, ConfigError, Context, Kind
 from ktrans.kit.files.format_option import build_format
 from ktrans.kit.http import sink as base
-from ktrans.kit.http.answers import ACCEPTED, Answer, Outcome
+from ktrans.kit.http.answers import ACCEPTED, Answer, Outcome, error_of
 from ktrans.kit.http.options import HttpLoginConfig, http_url
 from ktrans.kit.rows.pieces import Piece
 from ktrans.kit.rows.row_format import TextFormat
@@ -132,7 +132,9 @@ class HttpSink(base.HttpSink[HttpSinkConfig]):
         return {name: hashlib.sha256(body).hexdigest()} if name else {}
 
     def judge(self, answer: Answer, rows: int) -> Outcome:
-        """Judge by the status."""
-        if answer.status in self.config.there_statuses:
-            return ACCEPTED
-        return super().judge(answer, rows)
+        """Judge by the status alone, since any API may be there."""
+        del rows
+        error = error_of(answer, self.where)
+        if error is not None and answer.status not in self.config.there_statuses:
+            raise error
+        return ACCEPTED

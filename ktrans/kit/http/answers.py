@@ -160,6 +160,33 @@ def error_of(
     return table.error(message, answer.status, retry_after_secs=retry_after(answer.headers))
 
 
+def error_of_api(
+    answer: Answer, where: str, table: ErrorTable = STATUSES
+) -> KtransError | Refusal | None:
+    """Return what `error_of` does, and an error for success with a web page.
+
+    Portals, proxies and other programs at an address answer so, and store nothing.
+    """
+    error = error_of(answer, where, table)
+    if error is None and is_page(answer.headers):
+        return no_page(where)
+    return error
+
+
+def is_page(headers: Mapping[str, str]) -> bool:
+    """Return whether an answer is a web page, by its headers with lower-case names."""
+    return headers.get("content-type", "").lower().startswith("text/html")
+
+
+def no_page(where: str) -> RunError:
+    """Return the error for a web page where an API should be."""
+    return RunError(
+        f"{where} answers with a web page, so it has not taken the rows",
+        code="refused",
+        hint="check the address, and what is between here and the server",
+    )
+
+
 def as_error(found: KtransError | Refusal | None) -> KtransError:
     """Return an error for an answer to a request without rows, which no row is the cause of."""
     if isinstance(found, KtransError):

@@ -33,13 +33,14 @@ from ktrans.api import (
     Receipt,
     Refused,
     RetryableError,
+    RunError,
     Sink,
     TaskId,
     UnavailableError,
     Writer,
 )
 from ktrans.kit.errors import as_unavailable
-from ktrans.kit.http.answers import ACCEPTED, Answer, Outcome, error_of
+from ktrans.kit.http.answers import ACCEPTED, Answer, Outcome, error_of, error_of_api
 from ktrans.kit.http.batches import Batcher, text_of, with_texts
 from ktrans.kit.http.client import HttpClient
 from ktrans.kit.http.options import ConnectionConfig
@@ -118,12 +119,14 @@ class HttpSink(Sink[H]):
     def judge(self, answer: Answer, rows: int) -> Outcome:
         """Return what became of the rows of a request; by default its status tells.
 
+        A web page is no success, whatever its status.
+
         Raises:
             Refusal: the request is refused because of its rows.
             KtransError: it failed, perhaps only for now.
         """
         del rows
-        error = error_of(answer, self.where)
+        error = error_of_api(answer, self.where)
         if error is not None:
             raise error
         return ACCEPTED
@@ -151,13 +154,14 @@ class HttpSink(Sink[H]):
             UnavailableError: no answer, or the server says that it is not available.
             AccessError: it refuses the credentials.
             ConfigError: there is no such address.
+        RunError: it answers with a web page.
         """
         if self.probe is None:
             return self.ask("HEAD", self.url)
         headers = {"Content-Type": self.content_type, **self.headers(self.probe)}
         answer = self.ask(self.method, self.url, self.probe, headers)
-        error = error_of(answer, self.where)
-        if isinstance(error, ConfigError):
+        error = error_of_api(answer, self.where)
+        if isinstance(error, ConfigError | RunError):
             raise error
         return answer
 

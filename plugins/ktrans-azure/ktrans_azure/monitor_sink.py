@@ -145,7 +145,7 @@ class AzureMonitorSink(HttpSink[AzureMonitorSinkConfig]):
         told = answer.json
         error = told.get("error") if isinstance(told, dict) else None
         code = error.get("code") if isinstance(error, dict) else None
-        if code in _OF_CONFIG:
+        if isinstance(code, str) and code in _OF_CONFIG:
             raise ConfigError(
                 f"{self.config.rule}: {code}: {answer.message}",
                 field=_OF_CONFIG[code],

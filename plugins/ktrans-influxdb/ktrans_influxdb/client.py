@@ -10,7 +10,7 @@ from isal import igzip
 
 from ktrans.api import Context, KtransError, RetryableError, RunError, UnavailableError
 from ktrans.kit.errors import retry_after
-from ktrans.kit.http.answers import Refusal
+from ktrans.kit.http.answers import Refusal, is_page, no_page
 from ktrans_influxdb.config import InfluxdbSinkConfig
 from ktrans_influxdb.errors import ERRORS, message_of, refusal_of
 
@@ -49,7 +49,7 @@ class Client:
             lines = igzip.compress(lines, compresslevel=_GZIP_LEVEL)
             headers["Content-Encoding"] = "gzip"
         try:
-            self._open().api_client.call_api(
+            _, _, told = self._open().api_client.call_api(
                 self._path,
                 "POST",
                 query_params=self._query,
@@ -68,6 +68,8 @@ class Client:
                 f"{self._config.url} does not answer: {self._scrubbed(_cause(error))}",
                 hint="check `url`, and that the server is up",
             ) from None
+        if is_page({name.lower(): value for name, value in told.items()}):
+            raise no_page(self._config.url)
 
     def check(self) -> None:
         """Check that the server answers and permits writing; no point is written."""

@@ -147,6 +147,13 @@ def test_nobody_there_is_retryable_in_a_run_and_unavailable_in_a_check(sink, stu
     absent.close()
 
 
+def test_a_web_page_is_no_success(stub, sink, flows, deliver):
+    stub.answer = lambda request: (200, {"Content-Type": "text/html"}, "<html>Sign in</html>")
+    for attempt in (lambda: deliver(sink(), flows(10)), sink().check):
+        with pytest.raises(RunError, match="answers with a web page"):
+            attempt()
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_wrong_token_is_an_access_error_that_does_not_tell_it(stub, sink, flows, deliver, status):
     stub.answer = lambda request: (

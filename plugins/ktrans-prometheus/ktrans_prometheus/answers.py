@@ -14,7 +14,7 @@ import re
 
 from ktrans.api import KtransError, RunError
 from ktrans.kit.errors import ErrorTable, row
-from ktrans.kit.http.answers import STATUSES, Answer, Fault, Refusal, error_of
+from ktrans.kit.http.answers import STATUSES, Answer, Fault, Refusal, error_of_api
 
 _OF_TIME = re.compile(
     r"out of bounds|too old|too far in (?:the )?(?:past|future)|too-old|far-in-future",
@@ -56,7 +56,7 @@ def error_of_write(
         rows: how many the request had.
         table: what the statuses mean.
     """
-    error = error_of(answer, where, table)
+    error = error_of_api(answer, where, table)
     if error is None:
         return None
     if answer.status in _REFUSING:

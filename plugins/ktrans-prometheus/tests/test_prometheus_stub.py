@@ -88,6 +88,7 @@ def test_what_is_refused_for_good_is_told_by_the_text(
         ((404, {}, b""), RunError),
         ((400, {}, b"snappy: corrupt input"), RunError),
         ((415, {}, b"not this protocol"), RunError),
+        ((200, {"Content-Type": "text/html"}, b"<html>Sign in</html>"), RunError),
     ],
 )
 def test_other_refusals_stop_the_run(stub, build, totals, deliver, answer, error):

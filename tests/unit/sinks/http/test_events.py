@@ -132,6 +132,30 @@ def test_a_strange_acknowledgement_is_none(stub, make, flows, deliver, acks):
         deliver(sink, flows(3))
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("loki", {}),
+        ("datadog", {"api_key": "k"}),
+        ("new_relic", {"license_key": "k"}),
+        ("otlp", {}),
+        ("elasticsearch", {}),
+    ],
+)
+def test_a_web_page_is_no_success(stub, make, flows, deliver, kind, options):
+    page = {"Content-Type": "text/html; charset=utf-8"}
+    stub.answer = lambda _: (200, page, b"<html>Sign in</html>")
+    sink = make(kind, **options)
+    for use in (lambda: deliver(sink, flows(3)), sink.check):
+        with pytest.raises(RunError, match="answers with a web page"):
+            use()
+
+
+def test_any_api_may_answer_with_a_page(stub, make, flows, deliver):
+    stub.answer = lambda _: (200, {"Content-Type": "text/html"}, b"OK")
+    assert deliver(make("http"), flows(3))[0].rows == 3
+
+
 def test_a_busy_splunk_is_asked_again(stub, make, flows, deliver):
     stub.answer = Splunk()
     stub.in_turn(reply(503, text="Server is busy", code=9))
