@@ -100,9 +100,7 @@ class FirehoseSink(AwsMessageSink[FirehoseSinkConfig]):
         """Put records; returns those that the stream did not accept."""
         name = self.config.stream
         what = f"put records into the Firehose stream {name}"
+        records = [{"Data": data} for data in request.batch.column(DATA).to_pylist()]
         with aws_errors(what):
-            answer = self.client.put_record_batch(
-                DeliveryStreamName=name,
-                Records=[{"Data": data} for data in request.batch.column(DATA).to_pylist()],
-            )
-        return failures(answer["RequestResponses"], what) if answer["FailedPutCount"] else {}
+            answer = self.client.put_record_batch(DeliveryStreamName=name, Records=records)
+        return failures(answer.get("RequestResponses", ()), len(records), what)

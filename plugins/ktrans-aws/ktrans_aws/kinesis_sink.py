@@ -137,4 +137,4 @@ class KinesisSink(AwsMessageSink[KinesisSinkConfig]):
                 ],
                 **named(self.config.stream),
             )
-        return failures(answer["Records"], what) if answer.get("FailedRecordCount") else {}
+        return failures(answer.get("Records", ()), len(data), what)

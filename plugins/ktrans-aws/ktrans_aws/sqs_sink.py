@@ -26,7 +26,7 @@ from ktrans.kit.messages.send import Request, RequestLimits
 from ktrans.kit.rows.row_format import TextFormat
 from ktrans.kit.units import Size
 from ktrans_aws.errors import aws_errors, part_error
-from ktrans_aws.stream_sink import AwsMessageConfig, AwsMessageSink
+from ktrans_aws.stream_sink import AwsMessageConfig, AwsMessageSink, unanswered
 
 _compute: Any = pc
 _MAX_BYTES = 1 << 20
@@ -212,15 +212,16 @@ class SqsSink(AwsMessageSink[SqsSinkConfig]):
             answer = self.client.send_message_batch(
                 QueueUrl=url, Entries=list(self._entries(request))
             )
-        return {
+        what = f"send a message to {url}"
+        failed = {
             int(one["Id"]): part_error(
-                f"send a message to {url}",
-                one["Code"],
-                one.get("Message", ""),
-                lasting=one.get("SenderFault", False),
+                what, one["Code"], one.get("Message", ""), lasting=one.get("SenderFault", False)
             )
             for one in answer.get("Failed", ())
         }
+        sent = {int(one["Id"]) for one in answer.get("Successful", ())}
+        silent = set(range(len(request.ids))) - sent - set(failed)
+        return {**dict.fromkeys(silent, unanswered(len(silent), what)), **failed}
 
     def _entries(self, request: Request) -> Iterator[dict[str, Any]]:
         """Return the messages of a request. By row, since each is a mapping for the SDK."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import Field
 
-from ktrans.api import KtransError
+from ktrans.api import KtransError, RetryableError
 from ktrans.kit.messages.options import MessageSinkConfig
 from ktrans.kit.messages.sink import MessageSink
 from ktrans.kit.objects.once import once
@@ -47,10 +47,25 @@ class AwsMessageSink(MessageSink[K]):
         super().close()
 
 
-def failures(results: Iterable[Mapping[str, Any]], what: str) -> dict[int, KtransError]:
-    """Return why records were not accepted, by their place, from the answer of a stream."""
+def failures(results: Sequence[Mapping[str, Any]], count: int, what: str) -> dict[int, KtransError]:
+    """Return why records were not accepted, by their place, from the answer of a stream.
+
+    Raises:
+        RetryableError: the answer is not about all records.
+    """
+    if len(results) != count:
+        raise unanswered(count - len(results), what)
     return {
         at: part_error(what, one["ErrorCode"], one.get("ErrorMessage", ""))
         for at, one in enumerate(results)
         if one.get("ErrorCode")
     }
+
+
+def unanswered(count: int, what: str) -> RetryableError:
+    """Return the error for parts of a request of which the answer says nothing."""
+    return RetryableError(
+        f"cannot {what}: the answer says nothing about {count} of them",
+        code="busy",
+        hint="check `endpoint_url`",
+    )

@@ -408,6 +408,23 @@ def test_a_commit_that_ended_half_way_goes_on_where_it_was(target, kind):
     assert case.rows() == numbers(FIRST)
 
 
+@pytest.mark.parametrize("kind", FAULTS)
+def test_what_an_answer_does_not_mention_is_sent_again(target, kind):
+    def dumb(real, request):
+        return {}
+
+    def half(real, request):
+        """Take one message of two, and say nothing of the others."""
+        return real(**{**request, "Entries": request["Entries"][::2]})
+
+    case = target(kind, requests_at_once=1)
+    sink = case.sink()
+    faults = [dumb, half] if kind is Sqs else [dumb]
+    sink.__dict__["client"] = Flaky(sink.client, FAULTS[kind][0], *faults)
+    publish(sink, FIRST)
+    assert case.rows() == numbers(FIRST)
+
+
 def test_what_lasts_ends_the_run_at_once(target):
     sink = target(Sqs).sink()
     fault = some_messages_fail("InvalidMessageContents", lasting=True)
