@@ -16,6 +16,9 @@ Path_ = tuple[str | int, ...]
 _VARIABLE = re.compile(r"(?:^|(?<=/))\$\(?(?P<name>[A-Za-z_]\w*)\)?(?=/|$)")
 _URL_PASSWORD = re.compile(r"://[^\s/:@]*:[^\s/@]+@")
 
+_DATABASE = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*://")
+_PARAMETER = re.compile(r"[?&]\w*(?:password|secret|token|api_?key)\w*=", re.IGNORECASE)
+
 
 def remarks(model: type[BaseModel], raw: Any, path: Path_) -> Iterator[Problem]:
     """Yield remarks on the options of a component.
@@ -26,7 +29,7 @@ def remarks(model: type[BaseModel], raw: Any, path: Path_) -> Iterator[Problem]:
         info = model.model_fields.get(name)
         inner = model_of(info.annotation) if info else None
         if info is not None and is_secret(info.annotation) and inner is None:
-            if any(leaf and not isinstance(leaf, Resolved) for leaf in leaves(value)):
+            if any(_is_told(leaf) for leaf in leaves(value)):
                 yield Problem(
                     (*path, name),
                     "secret_in_file",
@@ -41,6 +44,15 @@ def remarks(model: type[BaseModel], raw: Any, path: Path_) -> Iterator[Problem]:
                 yield from remarks(inner, item, (*path, name, index))
         else:
             yield from _texts(value, (*path, name))
+
+
+def _is_told(leaf: Any) -> bool:
+    """Return whether a file tells a secret: not by a variable, nor by a database's address without one."""
+    if not leaf or isinstance(leaf, Resolved):
+        return False
+    parts = (_URL_PASSWORD, _PARAMETER)
+    plain = _DATABASE.match(str(leaf)) and not any(part.search(str(leaf)) for part in parts)
+    return not plain
 
 
 def _texts(value: Any, path: Path_) -> Iterator[Problem]:

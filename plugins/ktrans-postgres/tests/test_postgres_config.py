@@ -7,6 +7,9 @@ from ktrans_postgres.config import PostgresStateConfig
 from ktrans_postgres.connection import Place
 from pydantic import ValidationError
 
+from ktrans.config.load import load_pipeline
+from ktrans.registry.catalogue import Catalogue
+
 
 def told(**options):
     return Place(PostgresStateConfig(**options), "ktrans").parameters()
@@ -44,3 +47,25 @@ def test_the_place_is_named_without_secrets():
     config = PostgresStateConfig(url="postgresql://u@a,b/state", password="p@ss")
     assert Place(config, config.schema_name).where == "postgresql://a,b/state (schema ktrans)"
     assert "p@ss" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("postgresql://ktrans@db.example/flows?sslmode=verify-full", False),
+        ("postgresql:///flows", False),
+        ("postgresql://ktrans:hush-hush@db.example/flows", True),
+        ("postgresql://db.example/flows?password=hush-hush", True),
+    ],
+)
+def test_the_address_of_a_database_is_a_secret_if_it_has_one(tmp_path, url, warned):
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        f"""\
+source: {{type: file, paths: [logs/]}}
+sinks:
+  - {{type: postgres, url: "{url}"}}
+"""
+    )
+    found = [w.code for w in load_pipeline(path, Catalogue()).warnings]
+    assert found == ["secret_in_file"] * warned
