@@ -36,6 +36,9 @@ _MESSAGE_KEYS = (
     "error_description",
 )
 _SUCCESS = range(200, 300)
+_MOVED = {301, 302, 303, 307, 308}
+FOR_GOOD = {301, 308}
+"""Statuses of what has moved, whatever the method of a request."""
 
 STATUSES = ErrorTable(
     (
@@ -46,7 +49,7 @@ STATUSES = ErrorTable(
         ),
         row(
             ConfigError,
-            *(301, 302, 303, 307, 308, 404, 405, 410, 421),
+            *(*_MOVED, 404, 405, 410, 421),
             code="not_found",
             field="url",
             hint="check the address",
@@ -153,6 +156,8 @@ def error_of(
     if answer.status in _SUCCESS:
         return None
     message = f"{where} answers {answer.status}" + (f": {answer.message}" if answer.body else "")
+    if answer.status in _MOVED and (place := answer.headers.get("location")):
+        message += f" (moved to {shortened(place.partition('?')[0])})"
     if answer.status == 413:  # noqa: PLR2004  # HTTP
         return Refusal(Fault("record_too_large", message), too_large=True)
     if table.find(answer.status) is None:

@@ -40,7 +40,7 @@ from ktrans.api import (
     Writer,
 )
 from ktrans.kit.errors import as_unavailable
-from ktrans.kit.http.answers import ACCEPTED, Answer, Outcome, error_of, error_of_api
+from ktrans.kit.http.answers import ACCEPTED, FOR_GOOD, Answer, Outcome, error_of, error_of_api
 from ktrans.kit.http.batches import Batcher, text_of, with_texts
 from ktrans.kit.http.client import HttpClient
 from ktrans.kit.http.options import ConnectionConfig
@@ -156,11 +156,13 @@ class HttpSink(Sink[H]):
             ConfigError: there is no such address.
         RunError: it answers with a web page.
         """
-        if self.probe is None:
-            return self.ask("HEAD", self.url)
-        headers = {"Content-Type": self.content_type, **self.headers(self.probe)}
-        answer = self.ask(self.method, self.url, self.probe, headers)
-        error = error_of_api(answer, self.where)
+        if self.probe is None:  # an API may know other methods alone, or another page by this one
+            answer = self.ask("HEAD", self.url)
+            error = error_of(answer, self.where) if answer.status in FOR_GOOD else None
+        else:
+            headers = {"Content-Type": self.content_type, **self.headers(self.probe)}
+            answer = self.ask(self.method, self.url, self.probe, headers)
+            error = error_of_api(answer, self.where)
         if isinstance(error, ConfigError | RunError):
             raise error
         return answer

@@ -57,6 +57,9 @@ def test_the_check_sends_no_rows_and_says_what_is_wrong(stub, make):
     stub.answer = lambda _: (405, {}, b"")
     sink.check()
     assert [(request.method, request.body) for request in stub.requests] == [("HEAD", b"")]
+    stub.answer = lambda _: (301, {"Location": "https://there.example/x?key=hush-hush"}, b"")
+    with pytest.raises(ConfigError, match=r"answers 301 \(moved to https://there.example/x\)$"):
+        sink.check()
     stub.answer = lambda _: (401, {}, b"")
     with pytest.raises(AccessError, match="answers 401"):
         sink.check()
