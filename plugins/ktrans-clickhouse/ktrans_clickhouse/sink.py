@@ -228,7 +228,7 @@ class ClickhouseSink(TableSink[ClickhouseSinkConfig]):
 
         logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)  # errors are reported here
         config, parts = self.config, urlsplit(self.config.url)
-        return clickhouse_connect.get_client(
+        client = clickhouse_connect.get_client(
             interface=parts.scheme,
             host=parts.hostname or "",
             port=parts.port or (8443 if parts.scheme == "https" else 8123),
@@ -244,6 +244,9 @@ class ClickhouseSink(TableSink[ClickhouseSinkConfig]):
             client_name="ktrans",
             autogenerate_session_id=False,
         )
+        # No redirects: the rows of a request are read once, so that none are left for another address.
+        client.http_retries = False
+        return client
 
     def close(self) -> None:
         """Close the connections."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pyarrow as pa
 import pytest
 from ktrans_clickhouse.config import ClickhouseSinkConfig
@@ -18,6 +20,7 @@ from ktrans.api import (
 from ktrans.kit.flow import FLOW_SCHEMA
 from ktrans.kit.rows.refuse import encode_rows
 from ktrans.testing.hostile import hostile_rows
+from ktrans.testing.http_stub import HttpStub
 
 pytestmark = pytest.mark.service("clickhouse")
 
@@ -363,6 +366,20 @@ def test_what_the_server_answers_decides_how_the_run_ends(
         send(database.sink(FLOW_SCHEMA, context, **options), flow())
     assert caught.value.exit_code == exit_code
     assert database.query("SELECT toInt32(count()) FROM flows") == [(0,)]
+
+
+def test_a_server_that_has_moved_is_told_before_any_row(database, clickhouse_server, context):
+    def moved(request):
+        place = f"{clickhouse_server.url}{request.path}?{urlencode(request.query)}"
+        return 307, {"Location": place}, b""
+
+    batch = pa.record_batch({"n": [1]})
+    with HttpStub(moved) as stub:
+        sink = database.sink(batch.schema, context, url=stub.url, create_table=True)
+        for attempt in (sink.check, lambda: send(sink, batch)):
+            with pytest.raises(ConfigError, match="307"):
+                attempt()
+        sink.close()
 
 
 def test_a_right_that_is_missing_is_named_with_the_statement_that_grants_it(
