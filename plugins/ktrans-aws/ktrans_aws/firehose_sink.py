@@ -16,7 +16,7 @@ from ktrans.kit.messages.encode import DATA, MessageEncoder
 from ktrans.kit.messages.send import Request, RequestLimits
 from ktrans.kit.units import Size
 from ktrans_aws.errors import aws_errors
-from ktrans_aws.stream_sink import AwsMessageConfig, AwsMessageSink, failures
+from ktrans_aws.stream_sink import AwsMessageConfig, AwsMessageSink, described, failures
 
 _MAX_RECORD_BYTES = 1_000_000
 _MAX_REQUEST_BYTES = 4_000_000
@@ -87,7 +87,8 @@ class FirehoseSink(AwsMessageSink[FirehoseSinkConfig]):
         name = self.config.stream
         with aws_errors(f"look at the Firehose stream {name}", checking=True):
             answer = self.client.describe_delivery_stream(DeliveryStreamName=name)
-        kind = answer["DeliveryStreamDescription"].get("DeliveryStreamType", "DirectPut")
+        found = described(answer, "DeliveryStreamDescription", f"the Firehose stream {name}")
+        kind = found.get("DeliveryStreamType", "DirectPut")
         if kind != "DirectPut":
             raise ConfigError(
                 f"the Firehose stream {name} takes records from {kind}, not from PUT requests",

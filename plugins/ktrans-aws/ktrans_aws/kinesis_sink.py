@@ -20,7 +20,7 @@ from ktrans.kit.messages.send import Request, RequestLimits
 from ktrans.kit.units import Size
 from ktrans_aws.errors import aws_errors
 from ktrans_aws.kinesis_stream import named
-from ktrans_aws.stream_sink import AwsMessageConfig, AwsMessageSink, failures
+from ktrans_aws.stream_sink import AwsMessageConfig, AwsMessageSink, described, failures
 
 _MIB = 1 << 20
 _KEY = "key"
@@ -111,7 +111,8 @@ class KinesisSink(AwsMessageSink[KinesisSinkConfig]):
         super().check()
         with aws_errors(f"look at the stream {self.config.stream}", checking=True):
             answer = self.client.describe_stream_summary(**named(self.config.stream))
-        found = answer["StreamDescriptionSummary"]
+        what = f"the stream {self.config.stream}"
+        found = described(answer, "StreamDescriptionSummary", what)
         largest = found.get("MaxRecordSizeInKiB", 1024) << 10
         if self.config.max_record_size > largest:
             raise ConfigError(

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field
 
-from ktrans.api import KtransError, RetryableError
+from ktrans.api import ConfigError, KtransError, RetryableError
 from ktrans.kit.messages.options import MessageSinkConfig
 from ktrans.kit.messages.sink import MessageSink
 from ktrans.kit.objects.once import once
@@ -60,6 +60,23 @@ def failures(results: Sequence[Mapping[str, Any]], count: int, what: str) -> dic
         for at, one in enumerate(results)
         if one.get("ErrorCode")
     }
+
+
+def described(answer: Mapping[str, Any], name: str, what: str) -> Mapping[str, Any]:
+    """Return the description of a stream within an answer.
+
+    Raises:
+        ConfigError: it has none, so that it is of another service.
+    """
+    found = answer.get(name)
+    if not isinstance(found, Mapping):
+        raise ConfigError(
+            f"cannot look at {what}: the answer is not that of AWS",
+            field="endpoint_url",
+            code="refused",
+            hint="correct `endpoint_url`, or leave it out",
+        )
+    return found
 
 
 def unanswered(count: int, what: str) -> RetryableError:

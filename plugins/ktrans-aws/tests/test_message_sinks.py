@@ -459,6 +459,18 @@ def test_the_check_finds_what_is_missing(target, kind):
     assert case.data() == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "operation"),
+    [(Kinesis, "describe_stream_summary"), (Firehose, "describe_delivery_stream")],
+)
+def test_the_check_finds_that_another_service_answers(target, kind, operation):
+    sink = target(kind).sink()
+    sink.__dict__["client"] = Flaky(sink.client, operation, lambda real, request: {})
+    with pytest.raises(ConfigError, match="not that of AWS") as caught:
+        sink.check()
+    assert caught.value.field == "endpoint_url"
+
+
 def test_the_check_compares_sizes(target):
     with pytest.raises(ConfigError) as caught:
         target(Kinesis, max_record_size="10 MiB").sink().check()

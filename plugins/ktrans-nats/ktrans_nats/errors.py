@@ -80,7 +80,12 @@ CLIENT = ErrorTable(
             hint="lower max_message_size to the server's max_payload",
         ),
         row(RunError, "BadSubjectError", "BadHeaderError", code="refused"),
-        row(RetryableError, "TimeoutError", code="connection"),
+        row(
+            RetryableError,
+            "TimeoutError",
+            code="connection",
+            hint="check that `servers` are of NATS, or raise `timeout`",
+        ),
         row(
             RetryableError,
             *("Error", "OSError"),
@@ -115,7 +120,8 @@ def connection_error(
     if name is None:
         return None
     why = f": {said[-1]}" if said and said[-1] is not error else ""
-    return CLIENT.error(f"{where}: {str(error) or type(error).__name__}{why}", name)
+    what = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    return CLIENT.error(f"{where}: {str(error) or what}{why}", name)
 
 
 def _refusal(error: BaseException, where: str) -> KtransError | None:

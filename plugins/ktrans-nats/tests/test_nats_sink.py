@@ -1,6 +1,7 @@
 """The nats sink on real servers: what messages look like, what is there once, what is refused."""
 
 import json
+import socket
 import subprocess
 import threading
 import time
@@ -364,3 +365,11 @@ def test_a_column_that_is_missing():
     with pytest.raises(ConfigError) as caught:
         NatsSink(catalogue.config("sink", raw), Context(registry=catalogue)).bind(SCHEMA)
     assert caught.value.field == "subject"
+
+
+def test_a_server_that_says_nothing_is_told_with_what_to_do(stream, build):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(UnavailableError, match="in time") as caught:
+            build(stream, servers=[f"nats://127.0.0.1:{port}"], timeout=0.5).check()
+    assert "timeout" in caught.value.hint

@@ -58,10 +58,21 @@ def converted(error: BaseException, where: str) -> KtransError:
                 code="rabbitmq_tls",
                 hint="set tls_ca_file to the CA certificate of the server",
             )
+        if type(each).__name__ == "ConnectionOpenAborted":  # by pika, after its time
+            return late(where)
     said = next((str(each) for each in reversed(causes) if str(each)), type(error).__name__)
     names = [kind.__name__ for each in causes for kind in type(each).__mro__]
     code = getattr(error, "reply_code", None)
     return ERRORS.error(f"{where}: {said}", code, *names)
+
+
+def late(where: str) -> KtransError:
+    """Make the error for a server that says nothing."""
+    return RetryableError(
+        f"{where} does not answer in time",
+        code="connection",
+        hint="check that `url` is of RabbitMQ, or raise `timeout`",
+    )
 
 
 def unroutable(exchange: str, key: str, where: str) -> KtransError:

@@ -14,12 +14,12 @@ import pika
 from pika.exceptions import AMQPError
 from pika.exchange_type import ExchangeType
 
-from ktrans.api import Context, KtransError, RetryableError
+from ktrans.api import Context, KtransError
 from ktrans.kit.messages.encode import unpack
 from ktrans.kit.messages.send import Request
 from ktrans.kit.messages.tls import tls_context
 from ktrans_rabbitmq.config import HEADER, KEY, RabbitmqSinkConfig
-from ktrans_rabbitmq.errors import converted, not_taken, unroutable
+from ktrans_rabbitmq.errors import converted, late, not_taken, unroutable
 
 _PERSISTENT = 2
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs what it also raises
@@ -85,7 +85,7 @@ class Session:
         self._connection.ioloop.stop()
 
     def _too_late(self) -> None:
-        self._error = RetryableError(f"{self.where} does not answer in time", code="connection")
+        self._error = late(self.where)
         self._ended = True
         self._connection.ioloop.stop()
 
@@ -192,7 +192,7 @@ def _parameters(config: RabbitmqSinkConfig, context: Context) -> Any:
         credentials=pika.PlainCredentials(config.username, config.password.get_secret_value()),
         ssl_options=tls,
         socket_timeout=min(config.timeout, 10),
-        stack_timeout=min(config.timeout, 15),
+        stack_timeout=0.9 * min(config.timeout, 15),  # before ours, as pika closes its socket then
         blocked_connection_timeout=config.timeout,
         client_properties={"connection_name": f"ktrans {context.pipeline}/{context.name}"},
     )

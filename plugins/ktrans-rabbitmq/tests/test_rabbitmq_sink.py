@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import subprocess
 import time
 from collections import Counter
@@ -273,3 +274,11 @@ def test_kills_amid_publishing_lose_nothing_and_repeats_are_recognisable(queue, 
         rows[key] += 1
         assert by_id.setdefault(properties.message_id, key) == key
     assert len(rows) == len(by_id) == site.rows
+
+
+def test_a_server_that_says_nothing_is_told_with_what_to_do(queue, build):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(UnavailableError, match="in time") as caught:
+            build(queue, url=f"amqp://127.0.0.1:{port}/", timeout=0.5).check()
+    assert "timeout" in caught.value.hint
