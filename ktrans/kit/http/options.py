@@ -66,7 +66,12 @@ class ConnectionConfig(ComponentConfig):
     connections: int = Field(
         2, ge=1, le=64, description="Maximum concurrent requests.", examples=[4]
     )
-    timeout: Duration = Field(30, gt=0, description="Timeout of a request.", examples=[30])
+    timeout: Duration = Field(
+        30,
+        gt=0,
+        description="How long to wait for a connection, and then for each part of an answer.",
+        examples=[30],
+    )
     retry_timeout: Duration = Field(
         120,
         ge=0,

@@ -154,7 +154,7 @@ class HttpSink(Sink[H]):
             UnavailableError: no answer, or the server says that it is not available.
             AccessError: it refuses the credentials.
             ConfigError: there is no such address.
-        RunError: it answers with a web page.
+            RunError: it answers with a web page.
         """
         if self.probe is None:  # an API may know other methods alone, or another page by this one
             answer = self.ask("HEAD", self.url)
