@@ -22,8 +22,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from ktrans.kit.disk import is_stream
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ktrans.api import UsageError
 
 UNLIMITED = 10_000
 """The width of output that is not a terminal: nothing is wrapped or cut."""
@@ -117,23 +121,22 @@ def _one_line(cell: str) -> str:
 def output_file(path: Path | None) -> Iterator[BinaryIO]:
     """Open stdout, or a file that appears under its name once it is complete.
 
-    What is there already and is no regular file, such as a device or a pipe, is written directly.
+    What is there already and is no regular file, such as a device or a pipe, is written directly, and
+    so are streams such as /dev/stdout.
 
     Raises:
         UsageError: the file cannot be created.
     """
-    from ktrans.api import UsageError
-
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    direct = path.exists() and not path.is_file()
+    direct = is_stream(path)
     part = path if direct else path.with_name(f".{path.name}.part")
     try:
-        out = part.open("wb")
+        out = part.open("ab" if direct else "wb")
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", code="cannot_write") from error
+        raise cannot_write(path, error) from error
     try:
         with out:
             yield out
@@ -142,3 +145,14 @@ def output_file(path: Path | None) -> Iterator[BinaryIO]:
     finally:
         if not direct:
             part.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: OSError) -> UsageError:
+    """Return the error for a file that a verb cannot write."""
+    from ktrans.api import UsageError
+
+    return UsageError(
+        f"cannot write {path}: {error.strerror}",
+        code="cannot_write",
+        hint="check that its folder exists, and that this user may write there",
+    )

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ktrans.api import RetryableError, StateError
-from ktrans.kit.disk import DISK_FULL
+from ktrans.kit.disk import DISK_FULL, is_stream
 
 M = TypeVar("M", Counter, Gauge)
 
@@ -195,12 +195,18 @@ def _is_created(line: str) -> bool:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file atomically: readers see the old text or the new one.
 
+    Devices, pipes and streams such as /dev/stdout are written as they are.
+
     Raises:
         RetryableError: the disk is full.
         StateError: it cannot be written.
     """
     temporary = None
     try:
+        if is_stream(path):
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(text)
+            return
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
