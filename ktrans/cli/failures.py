@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from ktrans.kit.cli import printable, show_json
+from ktrans.kit.disk import DISK_FULL
 from ktrans.kit.memory import CODE, HINT, out_of_memory
 
 if TYPE_CHECKING:
@@ -52,11 +53,22 @@ def guarded(cli: click.Command, arguments: list[str]) -> int:
         if debug:
             click.echo(_without_secrets(traceback.format_exc()), err=True, nl=False)
         known = error if isinstance(error, KtransError) else _unexpected(error, debug=debug)
-        if as_json:
-            show_json({"error": error_json(known)})
-        else:
-            show_error(known)
+        _show(known, as_json=as_json)
         return known.exit_code
+
+
+def _show(error: KtransError, *, as_json: bool) -> None:
+    """Show an error; on stderr if nothing more can be written to stdout."""
+    try:
+        if as_json:
+            show_json({"error": error_json(error)})
+        else:
+            show_error(error)
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if as_json:
+            show_error(error)
 
 
 def _unexpected(error: Exception, *, debug: bool) -> KtransError:
@@ -65,6 +77,11 @@ def _unexpected(error: Exception, *, debug: bool) -> KtransError:
 
     if out_of_memory(error):
         return RetryableError("there is not enough memory", code=CODE, hint=HINT)
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        where = error.filename or "what the command prints or writes"
+        return RetryableError(
+            f"no space left for {where}", code="disk_full", hint="free some space, and run it again"
+        )
     text = f"{type(error).__name__}: {error}" if debug else type(error).__name__
     return KtransError(f"unexpected error: {text}", code="internal", hint=REPORT)
 

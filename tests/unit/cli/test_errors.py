@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -116,3 +119,21 @@ def test_the_unexpected_as_json(capfd):
 def test_an_interrupt_is_130(capfd, error):
     assert guarded(failing(error), []) == 130
     assert "Traceback" not in capfd.readouterr()[1]
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.is_char_device(), reason="there is no /dev/full here")
+@pytest.mark.parametrize(
+    "arguments", [["version"], ["version", "--json"], ["--help"]], ids=" ".join
+)
+def test_a_full_disk_below_stdout_is_no_defect(arguments):
+    command = [sys.executable, "-m", "ktrans", *arguments]
+    with FULL.open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.stderr.endswith(
+        "error[disk_full]: no space left for what the command prints or writes\n"
+        "  hint: free some space, and run it again\n"
+    )
+    assert ended.returncode == 75
