@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ktrans.cli.pipelines import config_argument, load
-from ktrans.kit.cli import json_option, show_json
+from ktrans.kit.cli import json_option, output_file, show_json
 
 FORMATS = ("mermaid", "svg")
 
@@ -57,7 +57,8 @@ def command(
     if output is None:
         click.echo(text, nl=False)
     else:
-        output.write_text(text, "utf-8")
+        with output_file(output) as out:
+            out.write(text.encode())
         click.echo(f"{output}: {len(graph.nodes)} components", err=True)
 
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from ktrans.api.spec import KINDS, Kind
+from ktrans.kit.cli import cannot_write
 
 TEMPLATE_KINDS = [kind for kind in KINDS if kind not in {"table", "state", "executor"}]
 """The kinds of components that there are templates for."""
@@ -35,7 +36,10 @@ def command(name: str, kind: str, into: Path) -> None:
     """
     from ktrans.tools.new_plugin import write_plugin
 
-    written = write_plugin(name, cast("Kind", kind), into)
+    try:
+        written = write_plugin(name, cast("Kind", kind), into)
+    except OSError as error:
+        raise cannot_write(Path(error.filename or into), error) from error
     root = written[0].parent
     for path in written:
         click.echo(path)

@@ -92,3 +92,10 @@ def test_an_ending_that_is_not_known_is_refused(config, tmp_path, name):
     assert ".svg" in result.exception.hint
     assert not (tmp_path / name).exists()
     as_json(*args[1:], "--format", "svg")
+
+
+def test_a_file_that_cannot_be_written_is_named(config, tmp_path):
+    args = ["graph", config, "-o", str(tmp_path / "nowhere" / "p.svg")]
+    result = CliRunner().invoke(cli, args, standalone_mode=False)
+    assert isinstance(result.exception, UsageError)
+    assert result.exception.code == "cannot_write"
