@@ -57,7 +57,7 @@ def pipeline_text(
         "# yaml-language-server: $schema=ktrans.schema.json",
         "# Check it:  ktrans validate --connect FILE      Look:  ktrans preview FILE",
         "# Try it:    ktrans plan FILE                    Run:   ktrans run FILE",
-        f"name: {name}",
+        f"name: {yaml_text(name)}",
         "source:",
         *_options(source, 2),
         *[f"# {line}" for line in comments],

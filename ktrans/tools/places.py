@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from ktrans.api import UsageError
+from ktrans.api import ConfigError, ConfigErrors, UsageError
 from ktrans.registry.catalogue import Catalogue
 from ktrans.registry.options import Option, example_of, list_options
 
@@ -26,10 +28,14 @@ _REFERENCE = re.compile(r"\$\{env:(\w+)\}")
 
 @dataclass(slots=True)
 class Section:
-    """The options of a source or sink, each with a comment, and the required plugin."""
+    """The options of a source or sink, each with a comment, and the required plugin.
+
+    `local` is the path that was named, if it is one of this machine to read from.
+    """
 
     options: list[tuple[str, object, str]] = field(default_factory=list)
     plugin: str = ""
+    local: str = ""
 
     def add(self, name: str, value: object, comment: str = "") -> Section:
         """Add an option."""
@@ -42,19 +48,33 @@ class Section:
         return str(self.options[0][1])
 
 
-def source_at(place: str, catalogue: Catalogue) -> Section:
-    """Return the source that reads from a place.
+def source_at(place: str, folder: Path, catalogue: Catalogue) -> Section:
+    """Return the source that reads from a place, for a pipeline file in a folder.
 
     Raises:
         UsageError: no source can read from there.
     """
+    return _checked(_source_at(place, folder, catalogue), place, "source", catalogue)
+
+
+def sink_at(place: str, folder: Path, catalogue: Catalogue) -> Section:
+    """Return the sink that writes to a place, for a pipeline file in a folder.
+
+    Raises:
+        UsageError: no sink can write there.
+    """
+    return _checked(_sink_at(place, folder, catalogue), place, "sink", catalogue)
+
+
+def _source_at(place: str, folder: Path, catalogue: Catalogue) -> Section:
     if place == "-":
         return Section().add("type", "stdin")
     if (section := _typed(place, "source", catalogue)) is not None:
         return section
     if "://" not in place:
         note = "files, folders and globs; relative to this file"
-        return Section().add("type", "file").add("paths", [place], note)
+        path = _from_folder(place, folder)
+        return Section(local=path).add("type", "file").add("paths", [path], note)
     url = _parts_of(place)
     section, path = _object_store(url)
     if section is not None:
@@ -66,18 +86,13 @@ def source_at(place: str, catalogue: Catalogue) -> Section:
     raise UsageError(f"logs cannot be read from {place!r}", hint=HINT)
 
 
-def sink_at(place: str, catalogue: Catalogue) -> Section:
-    """Return the sink that writes to a place.
-
-    Raises:
-        UsageError: no sink can write there.
-    """
+def _sink_at(place: str, folder: Path, catalogue: Catalogue) -> Section:
     if place == "-":
         return Section().add("type", "stdout")
     if (section := _typed(place, "sink", catalogue)) is not None:
         return section
     if "://" not in place:
-        return _files(Section().add("type", "file"), place, "")
+        return _files(Section().add("type", "file"), _from_folder(place, folder), "")
     url = _parts_of(place)
     section, path = _object_store(url)
     if section is not None:
@@ -85,7 +100,7 @@ def sink_at(place: str, catalogue: Catalogue) -> Section:
     if url.scheme == "kafka":
         return _kafka(url.netloc).add("topic", path or "flows")
     if url.scheme in SCHEMES:
-        return sink_at(f"{SCHEMES[url.scheme]}+{place}", catalogue)
+        return _sink_at(f"{SCHEMES[url.scheme]}+{place}", folder, catalogue)
     if url.scheme in {"http", "https"}:
         types = [s.type for s in catalogue.specs("sink") if _takes_url(catalogue, s.type)]
         raise UsageError(
@@ -95,11 +110,49 @@ def sink_at(place: str, catalogue: Catalogue) -> Section:
     raise UsageError(f"rows cannot be written to {place!r}", hint=HINT)
 
 
+def _from_folder(place: str, folder: Path) -> str:
+    """Return a path of the working folder as one of the pipeline file's folder."""
+    if not place:
+        raise UsageError("the place is an empty text", hint=HINT)
+    if place.startswith(("/", "~")) or folder.resolve() == Path.cwd():
+        return place
+    path = os.path.relpath(place, folder)
+    return f"{path}/" if place.endswith("/") else path
+
+
+def _checked(
+    section: Section, place: str, kind: Literal["source", "sink"], catalogue: Catalogue
+) -> Section:
+    """Return a section whose options are valid; that of a plugin that is missing is not looked at.
+
+    Raises:
+        UsageError: some option cannot have the value that the place gives.
+    """
+    if section.plugin and section.plugin not in {p.distribution for p in catalogue.plugins()}:
+        return section
+    try:
+        catalogue.config(kind, {name: value for name, value, _ in section.options})
+    except (ConfigError, ConfigErrors) as error:
+        several = error.errors if isinstance(error, ConfigErrors) else [error]
+        why = "; ".join(one.message for one in several)
+        raise UsageError(f"{place!r} cannot be used: {why}", hint=HINT) from None
+    return section
+
+
 def _parts_of(place: str) -> SplitResult:
+    _refuse_password(place, place.partition(":")[0])
     try:
         return urlsplit(place)
     except ValueError as error:
         raise UsageError(f"{place!r} is no address: {error}", hint=HINT) from None
+
+
+def _refuse_password(url: str, whose: str) -> None:
+    if _PASSWORD.match(url):
+        raise UsageError(
+            f"the address of {whose} has a password, which would be in the file",
+            hint="leave it out, and add an option with a reference such as ${env:PASSWORD}",
+        )
 
 
 def _takes_url(catalogue: Catalogue, name: str) -> bool:
@@ -127,11 +180,7 @@ def _typed(place: str, kind: Literal["source", "sink"], catalogue: Catalogue) ->
             raise UsageError(
                 f"{kind} {name} has no option `url`", hint=f"use `{name}:`, and edit the file"
             )
-        if _PASSWORD.match(url):
-            raise UsageError(
-                f"the address of {kind} {name} has a password, which would be in the file",
-                hint="leave it out, and add an option with a reference such as ${env:PASSWORD}",
-            )
+        _refuse_password(url, f"{kind} {name}")
         example["url"] = url
     plugin = catalogue.origin(kind, name).distribution
     section = Section(plugin="" if plugin == "ktrans" else plugin).add("type", spec.type)

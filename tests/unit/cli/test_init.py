@@ -107,7 +107,13 @@ def test_time_series_databases_get_totals(tmp_path, place, emit):
 
 def test_what_cannot_be_is_asked_again(tmp_path):
     """On a real terminal, as a person sees it."""
-    answers = ["ftp://host/logs", "logs/", "https://host:9200", "elasticsearch+https://host:9200"]
+    answers = [
+        "ftp://host/logs",
+        "s3://",
+        "logs/",
+        "https://host:9200",
+        "elasticsearch+https://host:9200",
+    ]
     lead, follow = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "ktrans", "init", "p.yaml"],
@@ -125,14 +131,16 @@ def test_what_cannot_be_is_asked_again(tmp_path):
             shown += more
     os.close(lead)
     assert process.wait() == 0, shown
-    assert shown.count(b"Where are the logs?") == shown.count(b"should the rows go?") == 2
+    assert shown.count(b"Where are the logs?") == 3
+    assert shown.count(b"should the rows go?") == 2
     assert b"say which one" in shown
     assert written(tmp_path / "p.yaml")["sinks"] == [
         {"type": "elasticsearch", "url": "https://host:9200"}
     ]
 
 
-def test_the_decoder_is_chosen_by_a_look_at_the_logs(tmp_path):
+def test_the_decoder_is_chosen_by_a_look_at_the_logs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     shutil.copytree(EXAMPLES / "aws-logs" / "AWSLogs" / "444455556666", tmp_path / "logs")
     path = tmp_path / "flows.yaml"
     ran("init", path, "--from", "logs/", "--to", "lake/", "--to", "-")
@@ -143,7 +151,46 @@ def test_the_decoder_is_chosen_by_a_look_at_the_logs(tmp_path):
     assert ran("run", path, "--limit", "1")
 
 
-def test_mixed_logs_are_left_to_auto(tmp_path):
+def test_paths_are_those_of_the_current_folder(tmp_path, monkeypatch):
+    """As a shell completes them, wherever the pipeline file is."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(EXAMPLES / "aws-logs" / "AWSLogs" / "444455556666", tmp_path / "logs")
+    said = ran("init", "conf dir/flows.yaml", "--from", "logs/", "--to", "lake/")
+    assert "next: ktrans preview 'conf dir/flows.yaml'" in said
+    tree = written(tmp_path / "conf dir" / "flows.yaml")
+    assert (tree["source"]["paths"], tree["decoder"]) == (["../logs/"], {"type": "aws_vpc"})
+    assert tree["sinks"][0]["path"].startswith("../lake/")
+    ran("init", "conf dir/other.yaml", "--from", "/logs", "--to", "~/lake")
+    tree = written(tmp_path / "conf dir" / "other.yaml")
+    assert tree["source"]["paths"] == ["/logs"]
+    assert tree["sinks"][0]["path"].startswith("~/lake/")
+
+
+@pytest.mark.parametrize("name", ["2026", "true", "no", "flüsse", "1e3"])
+def test_any_name_of_a_file_makes_a_name(tmp_path, name):
+    path = tmp_path / f"{name}.yaml"
+    assert "it is valid" in ran("init", path, "--from", "logs/", "--to", "lake/")
+    assert isinstance(written(path)["name"], str)
+
+
+@pytest.mark.parametrize("place", ["", "s3://", "az://a/flows", "kafka://me:secret@host/t", "a{b"])
+def test_a_place_that_cannot_be_leaves_no_file(tmp_path, place):
+    path = tmp_path / "p.yaml"
+    with pytest.raises(UsageError) as caught:
+        ran("init", path, "--from", "logs/", "--to", place)
+    assert "use a path" in caught.value.hint or "has a password" in caught.value.message
+    assert not path.exists()
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"cannot write .*file/p\.yaml: ") as caught:
+        ran("init", tmp_path / "file" / "p.yaml", "--from", "logs/", "--to", "lake/")
+    assert caught.value.code == "cannot_write"
+
+
+def test_mixed_logs_are_left_to_auto(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     shutil.copytree(EXAMPLES / "cloud-logs", tmp_path / "logs")
     path = tmp_path / "p.yaml"
     ran("init", path, "--from", "logs/", "--to", "lake/")
