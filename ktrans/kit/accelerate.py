@@ -12,6 +12,8 @@ from ktrans.kit import log_events
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")
+Shape = TypeVar("Shape")
+Reader = TypeVar("Reader")
 Native = Callable[[Given, int], Found | None]
 """Reads a block of so many lines, or joins the parts of so many rows; for None, Python does it."""
 
@@ -58,15 +60,36 @@ def guarded(
         try:
             return native(given, count)
         except caught as error:
-            if name not in _failed:
-                _failed.add(name)
-                _log.error(
-                    "%s failed, and Python did the work instead; please report this: %s: %s",
-                    name,
-                    type(error).__name__,
-                    error,
-                    extra={"event": log_events.NATIVE_FAILED},
-                )
+            _note(name, error)
             return None
 
     return guard
+
+
+def reader_of(make: Callable[[Shape], Reader], shape: Shape, name: str) -> Reader | None:
+    """Return the reader that an accelerator makes; None if it cannot, as one for another ktrans.
+
+    Args:
+        make: its method.
+        shape: what to read.
+        name: the accelerator, for the log.
+    """
+    try:
+        return make(shape)
+    except Exception as error:  # noqa: BLE001 - native code must not stop a run
+        _note(name, error)
+        return None
+
+
+def _note(name: str, error: BaseException) -> None:
+    """Log the first failure of an accelerator."""
+    if name in _failed:
+        return
+    _failed.add(name)
+    _log.error(
+        "%s failed, and Python did the work instead; please report this: %s: %s",
+        name,
+        type(error).__name__,
+        error,
+        extra={"event": log_events.NATIVE_FAILED},
+    )

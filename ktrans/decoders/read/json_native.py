@@ -10,7 +10,7 @@ from ktrans.api import JsonShape
 from ktrans.decoders.read.json_values import REMEMBERED, REMEMBERED_BYTES, compact_text
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 from ktrans.flow.columns import recode
-from ktrans.kit.accelerate import accelerator
+from ktrans.kit.accelerate import accelerator, reader_of
 from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _known = lru_cache(maxsize=REMEMBERED)(compact_text)
@@ -39,7 +39,7 @@ class NativeParser:
         by = accelerator()
         paths = None if shape.paths is None else frozenset(shape.paths)
         whole = JsonShape(shape.parents, paths, shape.numbers, times, addresses, digits, within)
-        self._read = None if by is None else by.json(whole)
+        self._read = None if by is None else reader_of(by.json, whole, by.name)
 
     def read(self, data: bytes, records: int) -> RawColumns | None:
         """Read a block of JSON lines; None if it is to be read by Python."""

@@ -23,7 +23,7 @@ from ktrans.decoders.rows import RowBuilder
 from ktrans.decoders.time_limits import TimeLimits
 from ktrans.decoders.values import CSV_TYPES, NUMBERS, all_longer
 from ktrans.flow.schema import TEXT
-from ktrans.kit.accelerate import accelerator
+from ktrans.kit.accelerate import accelerator, reader_of
 
 SUSPICIOUS = (b"\0", b"\r", b"\t", b"#", b"{")
 """Bytes that no well-formed block has; a search for one takes well under 1 % of the parsing."""
@@ -104,7 +104,8 @@ class TextPlan:
             for name in self.names
         ]
         addresses = [n for n, name in enumerate(self.names) if self._kinds.get(name) == "address"]
-        return native.lines(LineShape(tuple(kinds), frozenset(addresses), self.dialect.null_values))
+        shape = LineShape(tuple(kinds), frozenset(addresses), self.dialect.null_values)
+        return reader_of(native.lines, shape, native.name)
 
     def read_native(self, block: Block) -> RawColumns | None:
         """Read the included fields by the accelerator; None if there is none, or anything is odd."""
