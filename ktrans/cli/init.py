@@ -108,7 +108,7 @@ def _sample_decoder(source: Section, folder: Path, found: Catalogue) -> tuple[st
     if not source.local:
         return "auto", ["the format of each object is detected; the receipt lists what was found"]
     origin = source.local
-    place = os.path.abspath(folder / Path(origin).expanduser())  # noqa: PTH100  # it takes `..` away
+    place = os.path.abspath(folder / os.path.expanduser(origin))  # noqa: PTH100, PTH111  # without `..`
     if not (Path(place).exists() or any(char in origin for char in "*?[")):
         return "auto", [f"{origin} does not exist yet: the format of each file will be detected"]
     counted = Counter(detect_decoders(place, folder, found, SAMPLED).values())

@@ -37,6 +37,16 @@ def test_credentials_are_found_by_name_and_never_shown():
     assert "prod-admin" not in json.dumps(found)
 
 
+def test_a_user_without_a_home_folder_is_no_defect(monkeypatch):
+    """As in a container that runs as any user."""
+
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert findings(HOME=None)["python"]["verdict"] == "ok"
+
+
 def test_a_pipeline_is_examined_with_all_that_it_reaches(tmp_path):
     config = tmp_path / "p.yaml"
     config.write_text(
