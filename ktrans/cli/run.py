@@ -11,7 +11,7 @@ import click
 
 from ktrans.cli.failures import error_json, show_error
 from ktrans.cli.pipelines import catalogue, chosen_profile, log_verbosity, profile_option
-from ktrans.kit.cli import DURATION, json_option, show_json
+from ktrans.kit.cli import DURATION, check_output, json_option, show_json
 
 if TYPE_CHECKING:
     from ktrans.engine.fleet.fleet import Fleet
@@ -168,6 +168,9 @@ def command(  # noqa: PLR0917 - click passes options by name
     from ktrans.engine.fleet.request import FleetRequest
     from ktrans.engine.run_context import RunOptions
 
+    for output in (receipt_file, metrics_file):
+        if output is not None:
+            check_output(Path(output))
     allow_open_files()
     choose_allocator()
     found = catalogue(-1 if quiet else verbose, log_format)

@@ -147,6 +147,26 @@ def output_file(path: Path | None) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
 
 
+def check_output(path: Path) -> None:
+    """Check that a file can be written, before the work whose result it takes.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    import errno
+    import os
+    import tempfile
+
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not is_stream(path):
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
 def cannot_write(path: Path, error: OSError) -> UsageError:
     """Return the error for a file that a verb cannot write."""
     from ktrans.api import UsageError

@@ -49,6 +49,15 @@ def test_a_run_that_could_not_begin_leaves_a_receipt_too(project, ktrans):
     assert result["error"]["code"] == "path_missing"
 
 
+@pytest.mark.parametrize("option", ["--receipt", "--metrics-file"])
+@pytest.mark.parametrize("path", ["nowhere/file", "logs"])
+def test_a_file_that_cannot_be_written_is_found_before_the_run(project, ktrans, option, path):
+    code, _, err = ktrans("run", "demo.yaml", option, path)
+    assert (code, f"cannot write {path}" in err) == (2, True)
+    assert not (project / ".ktrans").exists()
+    assert not (project / "out").exists()
+
+
 def test_rejects_are_reported_in_one_line_even_without_a_summary(project, ktrans, add_bad_line):
     add_bad_line()
     code, out, err = ktrans("run", "demo.yaml")
