@@ -159,8 +159,18 @@ class Catalogue:
 
     @cached_property
     def _offered_accelerator(self) -> Accelerator | None:
-        found = [each for _, each in self.ask("ktrans_accelerator") if each is not None]
-        return found[0] if found else None
+        usable = []
+        for info, each in self.ask("ktrans_accelerator"):
+            if each is None:
+                continue
+            from ktrans.api.accelerator import Accelerator
+
+            if isinstance(each, Accelerator) and isinstance(getattr(each, "name", None), str):
+                usable.append(each)
+            else:
+                error = TypeError(f"it returned {type(each).__name__}, no Accelerator with a name")
+                _note_failure(info, "ktrans_accelerator", error)
+        return usable[0] if usable else None
 
     def tell(self, hook: str, **arguments: object) -> None:
         """Call a hook of all plugins and ignore the results; one that fails is logged."""
@@ -173,19 +183,7 @@ class Catalogue:
             try:
                 found = call(**arguments)
             except Exception as error:  # noqa: BLE001 - a hook must not stop a run
-                info.error = f"the hook {hook} failed: {type(error).__name__}: {error}"
-                _log.warning(
-                    "the hook %s of the plugin %s failed: %s: %s",
-                    hook,
-                    info.distribution,
-                    type(error).__name__,
-                    error,
-                    extra={
-                        "event": log_events.HOOK_FAILED,
-                        "hook": hook,
-                        "plugin": info.distribution,
-                    },
-                )
+                _note_failure(info, hook, error)
             else:
                 yield info, found
 
@@ -259,6 +257,19 @@ class Catalogue:
         return ConfigError(
             f"unknown {kind} {shown(name)}", field="type", code="unknown_component", hint=hint
         )
+
+
+def _note_failure(info: PluginInfo, hook: str, error: Exception) -> None:
+    """Keep and log that a hook of a plugin failed."""
+    info.error = f"the hook {hook} failed: {type(error).__name__}: {error}"
+    _log.warning(
+        "the hook %s of the plugin %s failed: %s: %s",
+        hook,
+        info.distribution,
+        type(error).__name__,
+        error,
+        extra={"event": log_events.HOOK_FAILED, "hook": hook, "plugin": info.distribution},
+    )
 
 
 def first_party() -> Catalogue:

@@ -20,6 +20,7 @@ def ktrans_accelerator():
     return Fast()
 """
 BROKEN = FAST.replace("return Fast()", "import acme_of_another_machine")
+NAMELESS = FAST.replace('name = "acme-fast 1.0"', "")
 ABSENT = FAST.replace("return Fast()", "return None")
 
 
@@ -56,3 +57,14 @@ def test_one_that_cannot_be_loaded_is_logged_once_and_not_used(install, catalogu
     (plugin,) = (plugin for plugin in found.plugins() if plugin.distribution == "acme-fast")
     assert plugin.status == "ok"
     assert plugin.state.startswith("the hook ktrans_accelerator failed: ModuleNotFoundError")
+
+
+def test_what_is_no_accelerator_with_a_name_is_not_used(install, catalogue, caplog):
+    install("acme-none", NAMELESS)
+    install("acme-other", FAST.replace("return Fast()", "return 1"))
+    install("acme-fast", FAST)
+    found = catalogue(KTRANS_PLUGINS="acme-none,acme-other,acme-fast")
+    with caplog.at_level(logging.WARNING):
+        assert found.accelerator().name == "acme-fast 1.0"
+    assert [record.event for record in caplog.records] == ["hook_failed", "hook_failed"]
+    assert "it returned Fast, no Accelerator with a name" in caplog.records[0].getMessage()
