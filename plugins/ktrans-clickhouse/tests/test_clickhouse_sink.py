@@ -21,6 +21,7 @@ from ktrans.kit.flow import FLOW_SCHEMA
 from ktrans.kit.rows.refuse import encode_rows
 from ktrans.testing.hostile import hostile_rows
 from ktrans.testing.http_stub import HttpStub
+from tests.new_tables import create_at_once
 
 pytestmark = pytest.mark.service("clickhouse")
 
@@ -180,24 +181,8 @@ def test_lists_and_dates_are_kept_as_they_are_or_refused(database, context):
 def test_a_table_that_another_pipeline_creates_meanwhile_gets_the_columns_of_both(
     database, context, tmp_path, monkeypatch
 ):
-    def rows(name):
-        return pa.record_batch({"n": [1], name: ["x"]})
-
-    options = {"create_table": True, "add_columns": True}
-    one = database.sink(rows("a").schema, context, **options)
-    two = database.sink(rows("b").schema, Context("more", "table", tmp_path / "more"), **options)
-    look, looked = one.describe, []
-
-    def describe():
-        found = look()
-        looked.append(found)
-        if len(looked) == 2:  # before the rows, when the table is still not there
-            assert found is None
-            send(two, rows("b"))
-        return found
-
-    monkeypatch.setattr(one, "describe", describe)
-    assert send(one, rows("a")) == []
+    other = Context("more", "table", tmp_path / "more")
+    create_at_once(database, context, other, send, monkeypatch)
     assert database.query("SELECT count(*), max(a), max(b) FROM flows") == [(2, "x", "x")]
 
 

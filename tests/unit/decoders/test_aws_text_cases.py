@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ktrans.api import Accelerator, RejectError
+from ktrans.api import RejectError
 from ktrans.kit.accelerate import accelerated
+from tests.accelerators import OfAnotherVersion
 
 TGW_RECORD = (
     "6 TransitGateway 111122223333 tgw-0a tgw-attach-0a 111122223333 444455556666 vpc-0a vpc-0b "
@@ -381,22 +382,7 @@ def test_case_28_the_same_object_decodes_to_identical_batches(run, v2, record):
     assert other.positions == first.positions
 
 
-class OfAnotherVersion(Accelerator):
-    """An accelerator that takes shapes with other attributes."""
-
-    name = "acme for another ktrans"
-
-    def lines(self, shape):
-        return shape.fields
-
-    def json(self, shape):
-        return shape.members
-
-    def join(self, parts, rows):
-        return None
-
-
 def test_an_accelerator_for_another_version_leaves_all_to_python(run, v2, good):
     plain = run([v2, good])
-    with accelerated(OfAnotherVersion()):
+    with accelerated(OfAnotherVersion("acme for another ktrans")):
         assert run([v2, good]).rows == plain.rows

@@ -4,10 +4,10 @@ import logging
 
 import pytest
 
-from ktrans.api import Accelerator
 from ktrans.decoders.read.json_native import NativeParser
 from ktrans.decoders.read.raw_columns import Shape
 from ktrans.kit.accelerate import accelerate, accelerated, accelerator, guarded
+from tests.accelerators import OfAnotherVersion
 
 
 class Panic(BaseException):
@@ -46,22 +46,6 @@ def test_an_interruption_is_not_kept_from_anyone():
 
     with pytest.raises(KeyboardInterrupt):
         guarded(read, "acme", Panic)(b"", 0)
-
-
-class OfAnotherVersion(Accelerator):
-    """Takes shapes that have other attributes."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def lines(self, shape):
-        return shape.fields
-
-    def json(self, shape):
-        return shape.members
-
-    def join(self, parts, rows):
-        return None
 
 
 def test_one_for_another_version_leaves_all_to_python(caplog, request):
