@@ -39,7 +39,8 @@ class Client:
             Refusal: the server refuses some of the points.
             RetryableError: a retry may succeed.
             AccessError: token or user have no write permission.
-            RunError: anything else, such as a bucket that does not exist.
+            ConfigError: there is no such bucket, or the address is another.
+            RunError: anything else.
         """
         import urllib3.exceptions
         from influxdb_client.rest import ApiException

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ktrans.api import AccessError, RetryableError, RunError
+from ktrans.api import AccessError, ConfigError, RetryableError, RunError
 from ktrans.kit.errors import ErrorTable, row
 from ktrans.kit.http.answers import Fault, Refusal
 
@@ -51,10 +51,10 @@ ERRORS = ErrorTable(
             hint="the token or user needs write permission for this bucket or database",
         ),
         row(
-            RunError,
-            404,
+            ConfigError,
+            *(301, 302, 303, 307, 308, 404, 405, 410),
             code="target_not_found",
-            hint="create it, or correct the names and `api` of the sink",
+            hint="create it, or correct `url`, `api` and the names of the sink",
         ),
         row(RetryableError, 408, 425, 429, *range(500, 600)),
     ),

@@ -5,7 +5,7 @@ import pytest
 from ktrans_influxdb.config import InfluxdbSinkConfig
 from ktrans_influxdb.sink import InfluxdbSink
 
-from ktrans.api import AccessError, Context, RunError
+from ktrans.api import AccessError, ConfigError, Context
 from ktrans.testing.contracts import SinkCase, SinkContract
 from ktrans.testing.contracts.sinks import SCHEMA
 
@@ -206,7 +206,7 @@ def test_influxdb_1_checks_password_database_and_policy(influx1_server, v1, flow
             attempt()
         assert "not-the-password" not in caught.value.message
     for attempt in (v1(database="absent").check, lambda: deliver(v1(database="absent"), flows(1))):
-        with pytest.raises(RunError, match="database 'absent'") as caught:
+        with pytest.raises(ConfigError, match="database 'absent'") as caught:
             attempt()
         assert caught.value.code == "target_not_found"
 

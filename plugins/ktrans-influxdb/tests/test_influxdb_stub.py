@@ -9,6 +9,7 @@ import pytest
 
 from ktrans.api import (
     AccessError,
+    ConfigError,
     Context,
     InterruptedRunError,
     RetryableError,
@@ -183,23 +184,23 @@ def test_a_password_is_not_told_in_any_form(stub, sink, flows, deliver):
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "code"),
+    ("status", "body", "kind"),
     [
-        (404, '{"code":"not found","message":"bucket \\"b\\" not found"}', "target_not_found"),
-        (400, '{"code":"invalid","message":"Please provide either orgID or org"}', "write_refused"),
-        (302, "", "write_refused"),
-        (418, "teapot", "write_refused"),
+        (404, '{"code":"not found","message":"bucket \\"b\\" not found"}', ConfigError),
+        (302, "", ConfigError),
+        (400, '{"code":"invalid","message":"Please provide either orgID or org"}', RunError),
+        (418, "teapot", RunError),
     ],
 )
 def test_a_wrong_place_stops_the_run_and_rejects_no_rows(
-    stub, sink, flows, deliver, status, body, code
+    stub, sink, flows, deliver, status, body, kind
 ):
     stub.answer = lambda request: (status, {}, body)
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(kind) as caught:
         deliver(sink(), flows(10))
-    assert caught.value.code == code
+    assert caught.value.code == ("target_not_found" if kind is ConfigError else "write_refused")
     assert caught.value.hint
-    with pytest.raises(RunError):
+    with pytest.raises(kind):
         sink().check()
 
 
