@@ -107,10 +107,11 @@ class SqliteState(StateStore[SqliteStateConfig]):
         """Copy the file into memory."""
         del pipeline
         with closing(SqliteDatabase(MEMORY)) as copy:
+            copy.path = self.path
             if self.path.exists():
                 # An older file stays as it is: a look must not lock out the ktrans that runs on it.
                 with closing(SqliteDatabase(self.path, version=0)) as original:
-                    original.connection.backup(copy.connection)
+                    original.copy_to(copy)
                 copy.migrate(STATE_VERSION)
             yield copy
 

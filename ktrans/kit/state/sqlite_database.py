@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ktrans.api import RetryableError, StateError
+from ktrans.api import KtransError, RetryableError, StateError
 from ktrans.kit.disk import DISK_FULL
 from ktrans.kit.files.durable import replace_file
 from ktrans.kit.files.private_folder import private_folder
@@ -22,6 +22,9 @@ from ktrans.kit.state.tables import STATE_VERSION, too_new, versions
 MEMORY = ":memory:"
 BUSY_SECS = 30
 """How long to wait for other pipelines that write to the same file."""
+
+_SHARED_BYTES = 32_768
+"""The size of the file that SQLite shares between processes; without room it reports an I/O error."""
 
 _SWITCH = Retry(attempts=None, total_secs=BUSY_SECS, first_wait_secs=0.05, max_wait_secs=0.1)
 
@@ -67,13 +70,7 @@ class SqliteDatabase:
             ) from error
         except sqlite3.Error as error:
             self.close()
-            self._raise_if_passing(error)
-            raise StateError(
-                f"cannot use {self.path} as a state store: {error}",
-                hint="check that the path is right and writable; a damaged file can be moved "
-                "away, then everything is read again",
-                code="state_unusable",
-            ) from error
+            raise self._failure(error, "use") from error
 
     @property
     def where(self) -> str:
@@ -119,6 +116,13 @@ class SqliteDatabase:
             db.execute(f"PRAGMA user_version={max(version, wanted)}")
             db.execute("COMMIT")
 
+    def copy_to(self, other: SqliteDatabase) -> None:
+        """Copy everything into another database."""
+        try:
+            self.connection.backup(other.connection)
+        except sqlite3.Error as error:
+            raise self._failure(error, "read") from error
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Run one write transaction; disk-full and the like become StateError."""
@@ -134,29 +138,53 @@ class SqliteDatabase:
                         db.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
-                self._raise_if_passing(error)
-                raise StateError(
-                    f"cannot write the state store {self.path}: {error}",
-                    hint="is the disk full, or the file read-only?",
-                    code="state_unwritable",
-                ) from error
+                raise self._failure(error, "write") from error
 
-    def _raise_if_passing(self, error: sqlite3.Error) -> None:
-        """Raise a RetryableError for a fault of the disk, which says nothing of the file."""
+    def _failure(self, error: sqlite3.Error, verb: str) -> KtransError:
+        """Return what an error of SQLite means: a fault of the disk says nothing of the file."""
         primary = error.sqlite_errorcode & 0xFF  # without the extended code
-        if primary == sqlite3.SQLITE_FULL:
-            raise no_space(self.path) from error
+        if primary == sqlite3.SQLITE_FULL or (
+            primary == sqlite3.SQLITE_IOERR and _is_full(self.path.parent)
+        ):
+            return no_space(self.path)
         if primary == sqlite3.SQLITE_IOERR:
-            raise RetryableError(
+            return RetryableError(
                 f"the disk failed to read or write the state store {self.path}: {error}",
                 code="state_io",
                 hint="check the disk, then run again: it resumes",
-            ) from error
+            )
+        if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            return StateError(
+                f"the state store {self.path} is damaged, or is something else: {error}",
+                hint="restore it from a backup; or move it away, then `ktrans run --new-history` "
+                "reads everything again",
+                code="state_unusable",
+            )
+        if verb == "write":
+            return StateError(
+                f"cannot write the state store {self.path}: {error}",
+                hint="is the file, or its folder, read-only?",
+                code="state_unwritable",
+            )
+        return StateError(
+            f"cannot {verb} the state store {self.path}: {error}",
+            hint="check that the path is right, and that this user may write the file and its folder",
+            code="state_unusable",
+        )
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
         with self._guard:
-            return self.connection.execute(sql, values).fetchall()
+            try:
+                return self.connection.execute(sql, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                raise self._failure(error, "read") from error
+
+
+def _is_full(folder: Path) -> bool:
+    """Return whether a disk has no room for the file that SQLite shares between processes."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize < _SHARED_BYTES
 
 
 def no_space(path: Path) -> RetryableError:

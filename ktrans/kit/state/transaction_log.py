@@ -79,7 +79,7 @@ class TransactionLog:
     def _cure(self) -> str:
         return (
             "restore the object, or, while no run is active, remove all objects below "
-            f"{self.where}: the next run reads everything again"
+            f"{self.where}: then `ktrans run --new-history` reads everything again"
         )
 
     def key(self, number: int) -> str:

@@ -3,6 +3,7 @@
 import errno
 import sqlite3
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
@@ -117,7 +118,7 @@ def test_a_newer_state_is_refused(tmp_path):
 def test_a_file_that_is_no_state_store_is_refused(tmp_path):
     path = tmp_path / "state.db"
     path.write_bytes(b"hello, I am not a database at all" * 100)
-    with pytest.raises(StateError, match="cannot use"):
+    with pytest.raises(StateError, match="is something else"):
         Store(SqliteDatabase(path))
 
 
@@ -163,6 +164,35 @@ def test_a_full_disk_at_the_creation_of_the_lock_is_tried_again_later(tmp_path, 
     state = SqliteState(SqliteStateConfig(path="state.db"), Context(base_dir=tmp_path))
     with pytest.raises(RetryableError), hold_store(state, "p"):
         pass
+
+
+@pytest.mark.parametrize("opened", [hold_store, view_store])
+def test_a_file_that_is_damaged_in_the_middle_is_named_with_what_to_do(tmp_path, opened):
+    """Its first page is whole, so that it can be opened."""
+    path = tmp_path / "state.db"
+    SqliteDatabase(path).close()
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (path.stat().st_size - 4096))
+    state = SqliteState(SqliteStateConfig(path="state.db"), Context(base_dir=tmp_path))
+    with pytest.raises(StateError) as caught, opened(state, "p") as store:
+        store.describe("p")
+    assert caught.value.code == "state_unusable"
+    assert str(path) in caught.value.message
+    assert "run --new-history" in caught.value.hint
+
+
+def test_a_disk_without_room_for_what_sqlite_shares_is_full(store, monkeypatch):
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    with pytest.raises(RetryableError) as caught, store.database.transaction():
+        raise error
+    assert caught.value.code == "state_io"
+    disk = SimpleNamespace(f_bavail=1, f_frsize=4096)
+    monkeypatch.setattr("ktrans.kit.state.sqlite_database.os.statvfs", lambda _: disk)
+    with pytest.raises(RetryableError) as caught, store.database.transaction():
+        raise error
+    assert caught.value.code == "disk_full"
 
 
 def test_a_reset_begins_a_history_and_frees_the_name(store, tmp_path):
