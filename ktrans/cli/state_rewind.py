@@ -69,7 +69,7 @@ def rewind(config: str, time: str, keep: bool, dry_run: bool, yes: bool, as_json
             doing = bool(way.epochs) and not dry_run
             if doing:
                 confirm("\nRewind?", yes=yes)
-                go_back(store.database, pipeline.name, way, now)
+                go_back(store.database, pipeline.name, way, now, keep=keep)
             removed = 0
             if not (dry_run or keep):  # also after a rewind that was killed before this
                 epochs = rewound(store.database, pipeline.name)

@@ -127,13 +127,18 @@ def plan_rewind(database: Queryable, pipeline: str, time: dt.datetime) -> Rewind
 
 
 def rewound(database: Queryable, pipeline: str) -> list[int]:
-    """Return the epochs that were rewound, without those that replayed rejects."""
+    """Return the epochs that were rewound and whose output is to be removed.
+
+    These are not those that replayed rejects, whose input is gone, and not those whose output the
+    operator decided to keep.
+    """
     rows = database.rows(
         "SELECT number, summary FROM epochs WHERE pipeline=? AND status=? ORDER BY number",
         pipeline,
         Status.REWOUND.value,
     )
-    return [number for number, text in rows if not json.loads(text or "{}").get("replay")]
+    summaries = [(number, json.loads(text or "{}")) for number, text in rows]
+    return [number for number, one in summaries if not (one.get("replay") or one.get("keep"))]
 
 
 def reach(database: Queryable, pipeline: str) -> str | None:
@@ -170,10 +175,19 @@ def _reach(
     return best
 
 
-def rewind(database: Database, pipeline: str, plan: RewindPlan, now: dt.datetime) -> None:
+def rewind(
+    database: Database, pipeline: str, plan: RewindPlan, now: dt.datetime, *, keep: bool = False
+) -> None:
     """Rewind a pipeline, in one transaction.
 
     The database has to be held by this process since `plan_rewind`.
+
+    Args:
+        database: the state store.
+        pipeline: its name.
+        plan: what to rewind.
+        now: the time.
+        keep: note that what these epochs have published is to stay, for later rewinds too.
     """
     later = (pipeline, plan.to)
     with database.transaction() as db:
@@ -203,6 +217,11 @@ def rewind(database: Database, pipeline: str, plan: RewindPlan, now: dt.datetime
             "WHERE pipeline=? AND number>? AND status=?",
             (Status.REWOUND.value, *later, Status.DONE.value),
         )
+        for epoch in plan.epochs if keep else ():
+            db.execute(
+                "UPDATE epochs SET summary=? WHERE pipeline=? AND number=?",
+                (json.dumps({**epoch["summary"], "keep": True}), pipeline, epoch["number"]),
+            )
 
 
 def _check_finished(database: Queryable, pipeline: str) -> None:

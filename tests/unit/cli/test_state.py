@@ -132,6 +132,17 @@ def test_a_rewind_that_was_killed_before_it_removed_files_is_completed(
     assert lines(project) == before
 
 
+def test_what_one_rewind_kept_no_later_one_removes(project, ktrans, ktrans_json, later):
+    before = lines(project)
+    way = ("state", "rewind", "demo.yaml", "--to", later, "--yes")
+    assert ktrans_json(*way, "--keep")[1]["rewound"] is True
+    assert ktrans_json(*way)[1]["removed"] == 0
+    assert lines(project) == before
+    assert ktrans("run", "demo.yaml")[0] == 0
+    assert ktrans_json(*way)[1]["removed"] == 2 * 2  # those of the third epoch
+    assert lines(project) == before
+
+
 @pytest.mark.parametrize(
     "command",
     [
