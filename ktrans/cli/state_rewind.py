@@ -13,6 +13,7 @@ from ktrans.kit.cli import json_option, show_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from ktrans.api import EpochId
     from ktrans.config.model import Pipeline
@@ -79,6 +80,13 @@ def rewind(config: str, time: str, keep: bool, dry_run: bool, yes: bool, as_json
         return
     if removed:
         click.echo(f"\n{removed:,} outputs of rewound epochs were removed", err=True)
+    due = sum(sink["outputs"] for sink in plan["sinks"] if sink["removes"])
+    if doing and removed < due:
+        click.echo(
+            f"\noutputs not found: {due - removed:,}; gone already, as those of replayed rejects "
+            "are, or in another folder than the pipeline file names now",
+            err=True,
+        )
     if doing:
         click.echo(f"\n{pipeline.name} continues after epoch {way.to}", err=True)
 
@@ -138,6 +146,7 @@ def _describe(
                 "files": _files(bound.sink, history, [epoch["number"] for epoch in again]),
             }
         )
+    sinks += _absent({sink["sink"] for sink in sinks}, summaries)
     return {
         "pipeline": pipeline.name,
         "to": to.isoformat(timespec="seconds"),
@@ -151,6 +160,29 @@ def _describe(
         "rejects": sum(sum(ledger.get("rejected", {}).values()) for ledger in ledgers),
         "sinks": sinks,
     }
+
+
+def _absent(present: AbstractSet[str], summaries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what sinks have published that the pipeline has no more; nothing can remove it."""
+    rows: dict[str, int] = {}
+    outputs: dict[str, int] = {}
+    for summary in summaries:
+        for name, one in summary.get("sinks", {}).items():
+            if name not in present and one.get("rows"):
+                rows[name] = rows.get(name, 0) + one["rows"]
+                outputs[name] = outputs.get(name, 0) + one.get("outputs", 0)
+    return [
+        {
+            "sink": name,
+            "type": None,
+            "rows": rows[name],
+            "outputs": outputs[name],
+            "replaces": False,
+            "removes": False,
+            "files": [],
+        }
+        for name in rows
+    ]
 
 
 def _files(sink: Any, history: str, numbers: Sequence[int]) -> list[str]:
@@ -202,6 +234,11 @@ def _text(plan: dict[str, Any]) -> str:
 def _published(sink: dict[str, Any]) -> str:
     if not sink["rows"]:
         return "none"
+    if sink["type"] is None:
+        return (
+            f"{sink['rows']:,} rows, which stay: the pipeline file has no such sink now; to remove "
+            "them, rewind with the file that has it"
+        )
     if sink["replaces"]:
         return f"{sink['rows']:,} rows, which will be replaced by the same rows"
     if sink["removes"]:

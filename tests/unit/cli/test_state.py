@@ -143,6 +143,25 @@ def test_what_one_rewind_kept_no_later_one_removes(project, ktrans, ktrans_json,
     assert lines(project) == before
 
 
+def test_a_rewind_tells_what_it_cannot_remove(project, ktrans, ktrans_json):
+    """The output of a sink that the file has no more, and files in a folder of before."""
+    ktrans("run", "demo.yaml")
+    text = (project / "demo.yaml").read_text()
+    one, both = text.index("  - {id: lines"), text.index("rejects:")
+    (project / "demo.yaml").write_text((text[:one] + text[both:]).replace('"out/', '"new/'))
+    way = ("state", "rewind", "demo.yaml", "--to", "2020-01-01")
+    _, plan = ktrans_json(*way, "--dry-run")
+    gone = {sink["sink"]: sink for sink in plan["sinks"]}["lines"]
+    assert (gone["type"], gone["rows"], gone["outputs"], gone["removes"]) == (None, 4, 1, False)
+    code, out, err = ktrans(*way, "--yes")
+    assert code == 0
+    assert "4 rows, which stay: the pipeline file has no such sink now" in out
+    assert "outputs not found: 1; gone already" in err
+    (project / "demo.yaml").write_text(text)
+    assert ktrans_json(*way, "--yes")[1]["removed"] == 2
+    assert not list(project.rglob("*.parquet")) + list(project.rglob("*.jsonl"))
+
+
 @pytest.mark.parametrize(
     "command",
     [
