@@ -127,10 +127,11 @@ def _describe(
     *,
     keep: bool,
 ) -> dict[str, Any]:
-    """Return what a rewind would read again; replays are separate, for their input is gone."""
-    again = [epoch for epoch in way.epochs if not epoch["summary"].get("replay")]
+    """Return what a rewind would read again, and what was published of it, also by replays of it."""
+    again = [epoch for epoch in way.epochs if epoch["number"] not in way.kept]
     summaries = [epoch["summary"] for epoch in again]
-    ledgers = [summary.get("ledger", {}) for summary in summaries]
+    reads = [summary for summary in summaries if not summary.get("replay")]
+    ledgers = [summary.get("ledger", {}) for summary in reads]
     sinks = []
     for bound in assembly.all_sinks():
         name = bound.entry.id
@@ -153,9 +154,9 @@ def _describe(
         "epoch": way.to,
         "epoch_recorded": way.recorded,
         "epochs": [epoch["number"] for epoch in way.epochs],
-        "replays": [epoch["number"] for epoch in way.epochs if epoch not in again],
+        "replays": sorted(way.kept),
         "recorded": [way.epochs[0]["recorded"], way.epochs[-1]["recorded"]] if way.epochs else [],
-        "splits": sum(summary.get("splits", 0) for summary in summaries),
+        "splits": sum(summary.get("splits", 0) for summary in reads),
         "rows": sum(ledger.get("decoded", {}).get("rows", 0) for ledger in ledgers),
         "rejects": sum(sum(ledger.get("rejected", {}).values()) for ledger in ledgers),
         "sinks": sinks,
@@ -225,8 +226,9 @@ def _text(plan: dict[str, Any]) -> str:
     if plan["replays"]:
         numbers = ", ".join(map(str, plan["replays"]))
         lines.append(
-            f"\nKeep what was published by epoch {numbers}, which replayed rejects: these are only "
-            "read again if their logs are."
+            f"\nKeep what was published by epoch {numbers}, which replayed rejects of "
+            "earlier epochs: not all of their logs are read again. Rows of those that are will be there "
+            "twice."
         )
     return "\n".join(lines)
 

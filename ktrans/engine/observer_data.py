@@ -55,6 +55,11 @@ def describe_epoch(epoch: Epoch, began: float, *, resumed: bool) -> dict[str, An
     }
 
 
+def _replayed(epoch: Epoch) -> list[Any]:
+    """Return the epochs whose rejects a replay has read."""
+    return list(dict.fromkeys(split.data.get("epoch") for split in epoch.splits))
+
+
 def summarize_epoch(epoch: Epoch, seconds: float) -> dict[str, Any]:
     """Return what an epoch has read and written; this is also what the state store keeps of it."""
     quarantined = list(epoch.quarantined.values())
@@ -75,7 +80,7 @@ def summarize_epoch(epoch: Epoch, seconds: float) -> dict[str, Any]:
         "access": any(item.code == AccessError.default_code for item in quarantined),
         "torn": epoch.extra.get("torn", []),
         "strange": epoch.extra.get("strange", {}),
-        **({"replay": True} if epoch.replay else {}),
+        **({"replay": True, "replayed": _replayed(epoch)} if epoch.replay else {}),
         **({"unjudged": epoch.extra["expect"]} if "expect" in epoch.extra else {}),
     }
 

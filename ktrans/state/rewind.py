@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ktrans.api import StateError, UsageError
+from ktrans.api import EpochId, StateError, UsageError
 from ktrans.state.epochs import Epoch, Status, chunks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from ktrans.api.state import Database, Queryable, Transaction
 
 REPLACED_VALUES = 100_000
@@ -77,12 +79,15 @@ class RewindPlan(msgspec.Struct, frozen=True):
         recorded: when that epoch was recorded; None for the beginning.
         epochs: what is read again, oldest first: `number`, `recorded` and `summary` of each.
         source: the type of the source that the position is of; empty for the beginning.
+        kept: the numbers of those that replayed rejects of logs that are not read again: their output
+            has to stay.
     """
 
     to: int
     recorded: str | None
     epochs: tuple[dict[str, Any], ...]
     source: str
+    kept: frozenset[int]
 
 
 def plan_rewind(database: Queryable, pipeline: str, time: dt.datetime) -> RewindPlan:
@@ -123,22 +128,39 @@ def plan_rewind(database: Queryable, pipeline: str, time: dt.datetime) -> Rewind
         {"number": row[0], "recorded": row[1], "summary": json.loads(row[5] or "{}")}
         for row in over
     )
-    return RewindPlan(number, to[1] if to else None, epochs, (to[3] or "") if to else "")
+    kept = _kept(epochs, database.rows("SELECT history FROM pipelines WHERE name=?", pipeline))
+    return RewindPlan(number, to[1] if to else None, epochs, (to[3] or "") if to else "", kept)
+
+
+def _kept(epochs: Sequence[Mapping[str, Any]], histories: Sequence[tuple[str]]) -> frozenset[int]:
+    """Return the replays, among epochs to rewind, of which some rejects come from other epochs.
+
+    A replay may have read the rejects of an earlier replay.
+    """
+    history = histories[0][0] if histories else ""
+    again: set[str] = set()
+    kept: set[int] = set()
+    for epoch in epochs:
+        summary = epoch["summary"]
+        if summary.get("replay") and not again.issuperset(summary.get("replayed", [None])):
+            kept.add(epoch["number"])
+        else:
+            again.add(str(EpochId(pipeline="", number=epoch["number"], history=history)))
+    return frozenset(kept)
 
 
 def rewound(database: Queryable, pipeline: str) -> list[int]:
     """Return the epochs that were rewound and whose output is to be removed.
 
-    These are not those that replayed rejects, whose input is gone, and not those whose output the
-    operator decided to keep.
+    These are not those that replayed rejects of logs that were not read again, and not those whose
+    output the operator decided to keep.
     """
     rows = database.rows(
         "SELECT number, summary FROM epochs WHERE pipeline=? AND status=? ORDER BY number",
         pipeline,
         Status.REWOUND.value,
     )
-    summaries = [(number, json.loads(text or "{}")) for number, text in rows]
-    return [number for number, one in summaries if not (one.get("replay") or one.get("keep"))]
+    return [number for number, text in rows if not json.loads(text or "{}").get("keep")]
 
 
 def reach(database: Queryable, pipeline: str) -> str | None:
@@ -217,11 +239,12 @@ def rewind(
             "WHERE pipeline=? AND number>? AND status=?",
             (Status.REWOUND.value, *later, Status.DONE.value),
         )
-        for epoch in plan.epochs if keep else ():
-            db.execute(
-                "UPDATE epochs SET summary=? WHERE pipeline=? AND number=?",
-                (json.dumps({**epoch["summary"], "keep": True}), pipeline, epoch["number"]),
-            )
+        for epoch in plan.epochs:
+            if keep or epoch["number"] in plan.kept:
+                db.execute(
+                    "UPDATE epochs SET summary=? WHERE pipeline=? AND number=?",
+                    (json.dumps({**epoch["summary"], "keep": True}), pipeline, epoch["number"]),
+                )
 
 
 def _check_finished(database: Queryable, pipeline: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +25,15 @@ _SHORTENED = "bytes are kept"
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
 
-def reject_sink(sink: Any) -> WritesFolder:
+@runtime_checkable
+class RejectFiles(WritesFolder, Protocol):
+    """A sink whose files can be read back, and say which epoch wrote them."""
+
+    def epoch_of(self, name: str) -> str | None:
+        """Return the epoch that wrote the file of this name, as a text like that of `EpochId`."""
+
+
+def reject_sink(sink: Any) -> RejectFiles:
     """Return a rejects sink as one whose files can be read back.
 
     Raises:
@@ -37,11 +45,11 @@ def reject_sink(sink: Any) -> WritesFolder:
             f"rejects go to {sink.config.type}",
             hint="set rejects to {type: file, path: rejects/}",
         )
-    assert isinstance(sink, WritesFolder)
+    assert isinstance(sink, RejectFiles)
     return sink
 
 
-def reject_files(sink: WritesFolder) -> list[Path]:
+def reject_files(sink: RejectFiles) -> list[Path]:
     """List the files that a rejects sink has published, oldest epoch first.
 
     Other sinks and other pipelines may share the folder.

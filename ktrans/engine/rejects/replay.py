@@ -30,11 +30,10 @@ from ktrans.api import (
     Source,
     Split,
     SplitChangedError,
-    WritesFolder,
 )
 from ktrans.decoders.carriers.decoder import CarrierDecoder
 from ktrans.engine.assembly import Assembly
-from ktrans.engine.rejects.read import read_file, reject_files, reject_sink
+from ktrans.engine.rejects.read import RejectFiles, read_file, reject_files, reject_sink
 from ktrans.engine.rejects.stored_form import SINK, raw_bytes
 from ktrans.kit.notifications import NOT_A_NOTIFICATION
 
@@ -61,13 +60,16 @@ class RejectSource(Source[Any]):
     Files that the replay itself writes are not read, or it would never end.
     """
 
-    def __init__(self, sink: WritesFolder, source: Source[Any]) -> None:
+    def __init__(self, sink: RejectFiles, source: Source[Any]) -> None:
         super().__init__(source.config, source.context)
         self._sink = sink
         self._files: list[Path] | None = None
 
     def plan(self, position: Any, memory: Memory, budget: Budget) -> Plan | None:
-        """List the files of rejects that have records; position and memory do not change."""
+        """List the files of rejects that have records; position and memory do not change.
+
+        Each split says which epoch wrote its file: `ktrans state rewind` needs it.
+        """
         del memory
         if self._files is None:
             self._files = [path for path in reject_files(self._sink) if _has_records(path)]
@@ -78,7 +80,8 @@ class RejectSource(Source[Any]):
                 break
             if str(path) in budget.skip or not path.exists():
                 continue
-            splits.append(Split(str(path), path.as_uri(), path.stat().st_size))
+            data = {"epoch": self._sink.epoch_of(path.name)}
+            splits.append(Split(str(path), path.as_uri(), path.stat().st_size, data))
             size += path.stat().st_size
         return Plan(tuple(splits), position) if splits else None
 

@@ -144,6 +144,11 @@ class PartitionedSink(Sink[P], abc.ABC):
         """Return whether this sink of this pipeline wrote the file of this name, in any format."""
         return self._beginning.match(name) is not None
 
+    def epoch_of(self, name: str) -> str | None:
+        """Return the epoch that this sink wrote a file in, as a text like that of `EpochId`."""
+        found = self._beginning.match(name)
+        return found and str(EpochId("", int(found[2]), found[1] or ""))
+
     def written_until(self, name: str, epoch: EpochId) -> bool:
         """Return whether a file's name is of this epoch or of an earlier one of its history."""
         found = self._beginning.match(name)

@@ -108,6 +108,23 @@ def test_rewind_tells_apart_what_replayed_rejects(project, ktrans, ktrans_json, 
     assert ktrans_json(*way[:-1], "--yes")[1]["removed"] == 0
 
 
+def test_a_replay_is_rewound_with_the_epochs_whose_rejects_it_read(
+    project, ktrans, ktrans_json, add_bad_line
+):
+    """Their logs are read again, so what it published would be there twice; also by a second replay."""
+    add_bad_line()
+    ktrans("run", "demo.yaml")
+    before = ktrans_json("rejects", "list", "demo.yaml")[1]["rejects"]
+    for _ in range(2):
+        assert ktrans("rejects", "replay", "demo.yaml")[0] == 0
+    way = ("state", "rewind", "demo.yaml", "--to", "2020-01-01", "--yes")
+    code, result = ktrans_json(*way)
+    assert (code, result["epochs"], result["replays"]) == (0, [1, 2, 3], [])
+    assert (result["rows"], result["rejects"]) == (10, 1)
+    assert ktrans("run", "demo.yaml")[0] == 0
+    assert ktrans_json("rejects", "list", "demo.yaml")[1]["rejects"] == before
+
+
 def test_rewind_removes_the_rejects_that_will_be_rejected_again(project, ktrans, ktrans_json):
     (project / "logs/bad.log").write_text("2 nonsense\n")
     ktrans("run", "demo.yaml")
