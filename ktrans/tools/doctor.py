@@ -150,7 +150,7 @@ def _state(config: str, state: StateStore[Any], name: str) -> Iterator[Finding]:
         yield _failed(subject, error)
         return
     if epoch is not None:
-        text = f"epoch {epoch.number} is unfinished: a run is active, or was killed"
+        text = f"epoch {epoch.number} is unfinished: a run is active, has failed or was killed"
         yield Finding("warning", subject, text, "the next run finishes it")
         return
     text = state.where if known else f"{state.where}: no state yet"

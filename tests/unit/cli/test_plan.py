@@ -69,3 +69,13 @@ def test_people_see_the_figures_and_where_rows_would_go(config):
     assert "rows" in text.splitlines()[1]
     assert "-> lake (file)" in text
     assert "where action = 'reject'" in text
+
+
+def test_an_epoch_that_failed_is_not_called_killed(config):
+    sink = "  - {type: http, url: 'http://127.0.0.1:9/', retry_timeout: 0, format: {type: jsonl}}\n"
+    config.write_text(PIPELINE.format(more="") + sink + "engine: {attempts: 1}\n")
+    CliRunner().invoke(cli, ["run", "--once", str(config)], standalone_mode=False)
+    plan = as_json(config)
+    assert plan["unfinished"] == "planned"
+    assert "an epoch of an earlier run is unfinished" in " ".join(plan["warnings"])
+    assert "killed" not in " ".join(plan["warnings"])
