@@ -29,7 +29,7 @@ def pipeline_files(paths: Sequence[str | Path]) -> Iterator[Path]:
     for path in map(Path, paths):
         found = [path]
         if path.is_dir():
-            found = sorted(file for file in path.iterdir() if _is_pipeline(file))
+            found = sorted(file for file in path.iterdir() if is_pipeline(file))
             if not found:
                 raise ConfigError(
                     "there is no pipeline in this folder",
@@ -60,7 +60,8 @@ def folder_of(path: Path) -> Path:
     return path.parent.resolve()
 
 
-def _is_pipeline(path: Path) -> bool:
+def is_pipeline(path: Path) -> bool:
+    """Return whether a file of a folder is a pipeline, by its name."""
     name = path.name
     named = name.endswith(SUFFIXES) and name[0] not in "_." and not name.endswith(TESTS)
     return named and not path.is_fifo()  # reading it could block forever

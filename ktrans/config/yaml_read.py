@@ -17,6 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ktrans.api import ConfigError, ConfigErrors
+from ktrans.config.find_files import is_pipeline
 from ktrans.config.yaml_document import Document, Path_, Place, Text
 from ktrans.config.yaml_syntax import describe
 
@@ -113,7 +114,7 @@ def _read(path: Path, text: Text) -> str:
         hint = f"did you mean {near[0]}?" if near else None
         raise ConfigError("no such file", code="config_not_found", where=where, hint=hint) from None
     except IsADirectoryError:
-        found = sorted(str(p) for p in path.iterdir() if p.suffix in {".yaml", ".yml"})[:3]
+        found = sorted(str(file) for file in path.iterdir() if is_pipeline(file))[:3]
         hint = f"give a pipeline file, for example {', '.join(found)}" if found else None
         raise ConfigError(
             "this is a folder, not a pipeline file", code="config_is_folder", where=where, hint=hint

@@ -365,12 +365,14 @@ def test_a_file_that_is_no_pipeline(tmp_path, catalogue, content, code, said):
 
 def test_a_file_that_is_not_there_or_a_folder(tmp_path, catalogue):
     (tmp_path / "flows.yaml").write_text(GOOD)
+    (tmp_path / "_shared.yaml").write_text("limits: {}\n")  # no pipeline
+    (tmp_path / "flows.tests.yaml").write_text("tests: []\n")
     with pytest.raises(ConfigError, match="no such file") as caught:
         load_pipeline(tmp_path / "flows", catalogue)
     assert caught.value.hint == f"did you mean {tmp_path}/flows.yaml?"
     with pytest.raises(ConfigError, match="a folder") as caught:
         load_pipeline(tmp_path, catalogue)
-    assert "flows.yaml" in caught.value.hint
+    assert caught.value.hint == f"give a pipeline file, for example {tmp_path}/flows.yaml"
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path, catalogue):
