@@ -173,6 +173,8 @@ class KafkaSource(Source[KafkaSourceConfig]):
                 return self._shared.peek_offsets(topics, recreated)
             return self._shared.next_offsets(topics, recreated)
         parts = parts_of(topics)
+        if not here.ids:  # a position that `--from` gave: nothing was planned yet
+            _check_known(here.next, parts)
         new = [part for part in parts if part not in here.next and part not in self._pinned]
         # Topics that match a pattern later are new: "latest" is fixed at the first plan.
         later = here.next or (self._looked and here.start == "latest")
@@ -300,3 +302,19 @@ class KafkaSource(Source[KafkaSourceConfig]):
             self._shared.close()
         self._readers.close()
         self._clients.admin.close()
+
+
+def _check_known(asked: Iterable[Part], parts: Iterable[Part]) -> None:
+    """Check that all partitions whose offsets `--from` names are there.
+
+    Raises:
+        UsageError: one is not, so that all of its topic would be read.
+    """
+    unknown = sorted(set(asked) - set(parts))
+    if unknown:
+        names = ", ".join(f"{topic}/{number}" for topic, number in unknown)
+        raise UsageError(
+            f"kafka cannot start from offsets of {names}: there is no such partition in `topics`",
+            hint="partitions are counted from 0; those that --from does not name begin at their first "
+            "record",
+        )

@@ -15,6 +15,7 @@ from ktrans.api import (
     RunError,
     SplitChangedError,
     UnavailableError,
+    UsageError,
 )
 from ktrans.testing.contracts.sources import PlainMemory, read
 
@@ -256,6 +257,17 @@ def test_a_split_that_failed_is_planned_again_and_only_that(topics):
         topics.put(topic, numbered(10, 12))
         assert sorted(reader.again().lines()) == [b"10", b"11", b"4", b"5"]
         assert reader.again().lines() == []
+
+
+def test_offsets_of_a_partition_that_is_not_there_are_refused(topics):
+    """Or a slip of the pen would read the whole topic again."""
+    topic = topics.create()
+    topics.put(topic, numbered(0, 3))
+    with Reader(topics, topic) as reader:
+        for place in (f"{topic}/9", f"{topic}s/0"):
+            reader.position = reader.source.position_from(f"{topic}/0=1,{place}=2")
+            with pytest.raises(UsageError, match=f"offsets of {place}: there is no such"):
+                reader.plan()
 
 
 # -- the rest -----------------------------------------------------------------------------------
