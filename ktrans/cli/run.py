@@ -25,7 +25,7 @@ Exit codes:
     3  a rule of `expect` is broken
    65  data: objects that cannot be read, or too many rejects
    69  a host or service cannot be reached
-   70  a defect: rows in and rows out do not agree, or an unexpected error
+   70  failed otherwise: a system refuses rows, records were lost, a limit, or a defect
    75  try later: another run holds the lock, or a temporary error
    77  permission denied, or credentials refused
    78  an invalid pipeline file, plugin or state store
