@@ -119,8 +119,8 @@ def _count(
 
 
 def _estimate(result: PlanPreview, assembly: Assembly, plan: Plan) -> None:
-    """Decode the first splits, and estimate the rows from their bytes."""
-    rows = records = rejects = used = 0
+    """Decode the first splits, and estimate the rows from their bytes, unless these were all."""
+    rows = records = rejects = used = ended = 0
     for split in plan.splits:
         if rows >= SAMPLE_ROWS:
             break
@@ -133,10 +133,14 @@ def _estimate(result: PlanPreview, assembly: Assembly, plan: Plan) -> None:
                 rejects += 0 if decoded.rejects is None else decoded.rejects.num_rows
                 if rows >= SAMPLE_ROWS:
                     break
+            else:
+                ended += 1
             used += counted.bytes_read
     if records:
         result.rejects_ratio = rejects / records
-    if used and result.bytes is not None:
+    if ended == len(plan.splits) == result.splits:
+        result.rows = rows
+    elif used and result.bytes is not None:
         result.rows = round(rows * max(result.bytes / used, 1.0))
     elif len(plan.splits) == result.splits and rows < SAMPLE_ROWS:
         result.rows = rows

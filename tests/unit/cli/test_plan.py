@@ -1,9 +1,11 @@
 """`ktrans plan`: what a run would do is what the run then does."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from ktrans_generate.source import GenerateSource
 
 from ktrans.cli.root import cli
 
@@ -42,6 +44,18 @@ def test_the_estimate_is_what_the_run_reads(config):
         ("stdout", "stdout", "at_least_once"),
     ]
     assert plan["warnings"] == ["sink stdout (stdout) may write rows twice after a crash"]
+
+
+def test_rows_are_counted_where_the_sample_is_all_there_is(config, monkeypatch):
+    """A queue does not know how large its records are; its guess must not multiply the rows."""
+    config.write_text(config.read_text().replace("4000", "400").replace("1000", "100"))
+    plan = GenerateSource.plan
+
+    def guessed(*args):
+        return replace(plan(*args), total_bytes=10_000_000)
+
+    monkeypatch.setattr(GenerateSource, "plan", guessed)
+    assert as_json(config)["rows"] == 400
 
 
 def test_nothing_is_touched_by_it(config):
