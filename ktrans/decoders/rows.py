@@ -28,11 +28,13 @@ from ktrans.decoders.read.faults import Faults
 from ktrans.decoders.read.raw_columns import Path, RawColumns, Shape
 from ktrans.decoders.sampling import COUNTERS, sampling_rates, scale
 from ktrans.decoders.time_limits import TimeLimits
-from ktrans.decoders.values import NULL_TEXTS, coerce, explain, text_of
+from ktrans.decoders.values import NULL_TEXTS, Rule, coerce, explain, text_of
 from ktrans.flow.addresses import ip_versions
 from ktrans.flow.columns import coalesce_text, constant_text, flow_batch
 from ktrans.flow.maps import build_attrs
 from ktrans.flow.protocols import blank_ports, portless
+
+_TEXT = Rule("text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,16 +256,16 @@ class RowBuilder:
         """
         faults = rows.raw.faults
         seen = set(faults.lines)
-        kinds = {".".join(p): f.rule.kind for f in self._table.columns for p in f.paths}
+        rules = {".".join(p): f.rule for f in self._table.columns for p in f.paths}
         for each in rows.unread:
             if not each.costs_rows:
                 continue
-            kind = kinds.get(self._short(each.name)) or kinds.get(each.name, "text")
+            rule = rules.get(self._short(each.name)) or rules.get(each.name, _TEXT)
             for row, reason in zip(each.wrong.rows.tolist(), each.wrong.reasons, strict=True):
                 line = int(lines[row])
                 if line not in seen:
                     seen.add(line)
-                    faults.add(line, reason, explain(each.name, kind, reason, each.shown(row)))
+                    faults.add(line, reason, explain(each.name, rule, reason, each.shown(row)))
         self._note_no_flows(rows, lines, seen)
         if not seen:
             return None

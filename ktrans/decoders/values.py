@@ -193,7 +193,7 @@ def all_longer(texts: pa.StringArray, length: int) -> bool:
     return bool((bounds[1:] - bounds[:-1]).min() > length)
 
 
-def explain(name: str, kind: Kind, reason: str, text: str | None) -> str:
+def explain(name: str, rule: Rule, reason: str, text: str | None) -> str:
     """Return what is wrong with a value, for people."""
     shown = text or ""
     shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
@@ -202,9 +202,11 @@ def explain(name: str, kind: Kind, reason: str, text: str | None) -> str:
     if reason == "time_out_of_range":
         return f"{name}: {shown} is before limits.earliest_time, or not before limits.latest_time"
     if reason == "bad_timestamp":
-        return f"{name}: {shown!r} is neither a Unix time nor an RFC 3339 time"
-    if kind in _RANGES:
-        low, high = _RANGES[kind]
+        text = f"{name}: {shown!r} is neither a Unix time nor an RFC 3339 time"
+        forms = " or ".join(form.text for form in rule.written.formats)
+        return f"{text}, nor one of the format {forms}" if forms else text
+    if rule.kind in _RANGES:
+        low, high = _RANGES[rule.kind]
         return f"{name}: {shown!r} is not an integer of {low} to {high}"
     return f"{name}: {shown!r} cannot be read"
 

@@ -237,7 +237,7 @@ def _read_good(
         shown = column.take(pa.array(rows)).cast(pa.string()).to_pylist()
         reasons = np.array(wrong.reasons, dtype=object)[fresh].tolist()
         for line, reason, text in zip(lines[rows].tolist(), reasons, shown, strict=True):
-            faults.add(line, reason, explain(name, RULES[name].kind, reason, text or ""))
+            faults.add(line, reason, explain(name, RULES[name], reason, text or ""))
     if seen.any():
         good = pa.array(np.flatnonzero(~seen))
         columns = {name: column.take(good) for name, column in columns.items()}

@@ -89,6 +89,14 @@ def test_times_without_a_zone_are_of_the_zone_that_is_given(run, text, want):
     assert row["start_time"].isoformat() == f"{want}+00:00"
 
 
+def test_a_reject_names_the_format_that_a_time_does_not_have(run):
+    fields = {**ADDRESSES, "start_time": {"path": "t", "format": ["%d.%m.%Y", "%d/%m/%Y"]}}
+    record = {"src": "10.0.0.1", "dst": "10.0.0.2", "t": "2026_03_01"}
+    done = run(json.dumps(record), "flow_json", fields=fields)
+    [reject] = done.rejects
+    assert reject["detail"].endswith("nor one of the format %d.%m.%Y or %d/%m/%Y")
+
+
 @pytest.mark.parametrize(
     "text", ["2026-01-15 12:00:00Z", "2026-01-15T13:00:00+01:00", "1768478400"]
 )
