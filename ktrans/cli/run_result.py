@@ -66,7 +66,9 @@ def show_receipt(
             show_parts(item.code, message, hint=f"ktrans state show {config}")
         for uri, looks in list(receipt.strange.items())[:10]:
             message = f"nothing of {uri} could be read: {looks}"
-            show_parts("unknown_format", message, hint=f"ktrans rejects list {config}")
+            files = receipt.rejects is not None and receipt.rejects.is_files
+            hint = f"ktrans rejects list {config}" if files else None
+            show_parts("unknown_format", message, hint=hint)
 
 
 def _show_notes(receipt: RunReceipt) -> None:

@@ -36,6 +36,11 @@ class SinkOutput(msgspec.Struct):
     outputs: list[str] = msgspec.field(default_factory=list)
     count: int = 0
 
+    @property
+    def is_files(self) -> bool:
+        """Whether these are files of this machine, as `ktrans rejects` needs them."""
+        return self.type == "file"
+
     @classmethod
     def of(cls, bound: BoundSink) -> SinkOutput:
         """Return the output of a sink that has not written anything yet."""

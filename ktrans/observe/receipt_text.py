@@ -284,7 +284,8 @@ class _Writer:
 
     def _next(self) -> Iterator[str]:
         receipt, config = self.receipt, self.config
-        if receipt.rejects and receipt.rejects.rows and not receipt.dry_run:
+        rejects = receipt.rejects
+        if rejects and rejects.rows and rejects.is_files and not receipt.dry_run:
             yield self._line("next", f"ktrans rejects list {config}")
         if receipt.quarantined:
             yield self._line("next", f"ktrans state show {config}")

@@ -168,7 +168,9 @@ def _sink(bound: Any) -> dict[str, Any]:
 
 def _unfinished_warnings(source: str, pipeline: Pipeline, state: str) -> list[str]:
     if state == "decided":
-        return ["an epoch of an earlier run is not published completely: the next run does that first"]
+        return [
+            "an epoch of an earlier run is not published completely: the next run does that first"
+        ]
     if source != source_fingerprint(pipeline):
         return ["an epoch was planned for another source, and will be dropped"]
     return ["an epoch of an earlier run is unfinished: the next run processes it again first"]

@@ -56,6 +56,13 @@ demo: done in 2.0 s, 20.6 k rows/s
     )
 
 
+def test_rejects_in_a_bucket_are_not_for_a_verb_that_reads_files(receipt):
+    receipt.rejects = SinkOutput("rejects", "s3", "exactly_once", 12, 1300, ["s3://r/x.jsonl"], 1)
+    text = receipt_text(receipt, "p.yaml")
+    assert "s3://r/x.jsonl" in text
+    assert "rejects list" not in text
+
+
 def test_records_of_other_kinds_and_unreadable_values_are_named(receipt):
     receipt.ledger.add_foreign({"event_type alert": 5, "event_type tls": 2})
     receipt.ledger.unread = {"protocol": 3, "tcp_flags": 1}
