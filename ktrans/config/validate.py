@@ -162,7 +162,8 @@ class PipelineValidator(SectionValidator):
         if not isinstance(name, str) or not NAME.fullmatch(name):
             message = f"`name` must consist of {NAME_WORDS}, not {say(name)}"
             self.add(("name",), "bad_name", message, None)
-        return str(name)
+            return name_of_file(self.path)  # the default place of rejects has the name in it
+        return name
 
     def _sinks(self) -> list[SinkEntry | None]:
         raws = self.items("sinks")

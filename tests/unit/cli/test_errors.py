@@ -137,3 +137,17 @@ def test_a_full_disk_below_stdout_is_no_defect(arguments):
         "  hint: free some space, and run it again\n"
     )
     assert ended.returncode == 75
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("a${env:NOT_THERE}", "missing_env"), ("a{b}", "bad_name")]
+)
+def test_a_name_that_is_none_is_one_mistake(project, ktrans, name, code):
+    """Not also one of the default folder of rejects, which has the name in it."""
+    (project / "demo.yaml").write_text(
+        f"name: '{name}'\nsource: {{type: file, paths: [logs/]}}\nsinks: [{{type: blackhole}}]\n"
+    )
+    exit_code, _, err = ktrans("validate", "demo.yaml")
+    assert exit_code == 78
+    assert err.count("error[") == 1
+    assert f"error[{code}]" in err
