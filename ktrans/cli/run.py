@@ -58,7 +58,10 @@ receipt).
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after about N rows.")
 @click.option("--dry-run", is_flag=True, help="Read and decode; write and record nothing.")
 @click.option(
-    "--from", "start", metavar="POS", help="Start here instead of where the last run ended."
+    "--from",
+    "start",
+    metavar="POS",
+    help="Start at this time, after this file or object, or at these offsets, instead of where the last run ended.",
 )
 @click.option(
     "--workers",

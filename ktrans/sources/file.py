@@ -174,7 +174,7 @@ class FileSource(Source[FileSourceConfig]):
                 return {"after": to_key(path)}
             raise UsageError(
                 f"the file source cannot start from {text!r}",
-                hint="give a time such as 2026-05-01T00:00:00Z, or the path of a file",
+                hint="give a time such as 2026-05-01T00:00:00Z, or the path of the file after which to start",
             ) from None
         return {"since": (since if since.tzinfo else since.replace(tzinfo=UTC)).isoformat()}
 

@@ -179,7 +179,7 @@ class ObjectSource(Source[C], abc.ABC):
                 return SweepPosition(after=text.removeprefix(begin)).to_json()
             raise UsageError(
                 f"the {self.config.type} source cannot start from {text!r}",
-                hint="give a time such as 2026-05-01T00:00:00Z, or the key of an object",
+                hint="give a time such as 2026-05-01T00:00:00Z, or the key of the object after which to start",
             ) from None
         since = since if since.tzinfo else since.replace(tzinfo=UTC)
         return SweepPosition(since=since).to_json()

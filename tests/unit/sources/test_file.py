@@ -452,8 +452,9 @@ def test_starting_from_a_time_or_a_path(tmp_path):
     files = Files(tmp_path)
     assert files.names(files.source.position_from("b")) == ["c"]
     assert files.names(files.source.position_from(str(tmp_path / "a"))) == ["b"]
-    with pytest.raises(UsageError, match="banana"):
+    with pytest.raises(UsageError, match="banana") as caught:
         files.source.position_from("banana")
+    assert "the file after which to start" in caught.value.hint
 
 
 def test_totals_speak_of_all_that_waits(tmp_path):

@@ -219,8 +219,9 @@ def test_start_from_a_time_or_behind_a_key(site):
             "2026/11/04/0.log",
             "2026/11/05/0.log",
         ]
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError) as caught:
             source.position_from("banana")
+        assert "the object after which to start" in caught.value.hint
 
 
 def test_errors_of_the_bucket_come_through(site):
