@@ -126,8 +126,16 @@ def total(view: View, attribute: Attribute) -> pa.Array:
 
 
 def protocol_name(view: View, attribute: Attribute) -> pa.Array:
-    """Return the IANA keyword of the protocol number; numbers without one are `protocol N`."""
+    """Return the IANA keyword of the protocol number; numbers without one are `protocol N`.
+
+    Numbers beyond a byte, which `derive` can make, are no protocol: their name is null.
+    """
     numbers = view.column(attribute.columns[0], pa.int32())
+    bounds = _compute.min_max(numbers)
+    low, high = bounds["min"].as_py(), bounds["max"].as_py()
+    if low is not None and (low < 0 or high >= len(_KEYWORDS)):
+        values = np.asarray(numbers.fill_null(-1))
+        numbers = only_where(numbers, (values >= 0) & (values < len(_KEYWORDS)))
     return pa.DictionaryArray.from_arrays(numbers, _KEYWORDS, safe=False)
 
 

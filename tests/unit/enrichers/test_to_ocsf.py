@@ -157,6 +157,13 @@ def test_values_are_of_the_schemas_enums_and_types():
         assert field.type == kind, path
 
 
+def test_numbers_that_are_no_protocol_have_no_name():
+    given = [6, 255, 256, -1, 32767, None, 1]
+    rows = reshape([flow(protocol=number) for number in given]).to_pylist()
+    names = [row["connection_info"]["protocol_name"] for row in rows]
+    assert names == ["tcp", "protocol 255", None, None, None, None, "icmp"]
+
+
 def test_a_row_says_what_the_log_said():
     row = record()
     assert row["activity_name"] == "Traffic"
