@@ -103,11 +103,23 @@ class Source:
         texts = []
         for name in names:
             expression = self.find(name)
-            if expression is not None:
-                texts.append(_cast(expression, self._type(name), kind))
+            if expression is None:
+                continue
+            if any(other.startswith(f"{name}.") for other in names):
+                expression = self._unless_structure(name, expression)
+            texts.append(_cast(expression, self._type(name), kind))
         if not texts:
             return None
         return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
+
+    def _unless_structure(self, name: str, expression: str) -> str:
+        """Return null for a structure that only has the column's name, where that is JSON text."""
+        if self._text:
+            return f"CASE WHEN json_type({named(name)}) <> 'OBJECT' THEN {expression} END"
+        if self._csv:
+            is_json = f"json_valid({expression}) AND starts_with({expression}, '{{')"
+            return f"CASE WHEN {is_json} THEN NULL ELSE {expression} END"
+        return expression
 
     def _type(self, name: str) -> str:
         return "VARCHAR" if self._text else self._members.get(name) or self.types[name]

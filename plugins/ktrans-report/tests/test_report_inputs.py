@@ -16,7 +16,9 @@ from ktrans_report.options import Options, memory
 from ktrans_report.places import find
 from ktrans_report.report import make
 
-from ktrans.api import UsageError
+from ktrans.api import Context, UsageError
+from ktrans.enrichers.to_ecs import ToEcsEnricher, ToEcsEnricherConfig
+from ktrans.registry.catalogue import Catalogue
 
 _spec = importlib.util.spec_from_file_location("made", Path(__file__).with_name("conftest.py"))
 made = importlib.util.module_from_spec(_spec)
@@ -95,6 +97,24 @@ def test_reshaped_rows(ktrans, tmp_path, shape, kind):
     assert (told["summary"]["accounts"], told["summary"]["interfaces"]) == (2, 300)
     assert told["summary"]["rejected"] > 0
     assert told["sections"]["services"]["services"][0]["name"].endswith("/443")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
+def test_a_structure_is_not_taken_for_a_column_of_its_name(tmp_path, kind):
+    rows = made.table([flow(action="reject", rule="deny-all"), flow(action="reject", rule=None)])
+    (batch,) = rows.to_batches()
+    ecs = ToEcsEnricher(ToEcsEnricherConfig())
+    schema = ecs.bind(batch.schema)
+    registry = Catalogue()
+    form = registry.build("format", registry.config("format", {"type": kind}), Context())
+    form.bind(schema)
+    with (tmp_path / f"a.{kind}").open("wb") as stream:
+        writer = form.open(stream)
+        writer.write(form.encode(ecs.apply(batch)))
+        writer.finish()
+    told = make(Options(places=(str(tmp_path),))).to_json()["sections"]["rejected"]
+    names = {row["name"] for row in told["by_rule"]}
+    assert names == {"rule deny-all", "no rule in the log"}
 
 
 @pytest.mark.parametrize("kind", ["parquet", slow("jsonl"), slow("csv")])
