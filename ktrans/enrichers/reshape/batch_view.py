@@ -35,13 +35,13 @@ class View:
         self._texts: dict[str, pa.DictionaryArray] = {}
 
     def column(self, name: str, kind: pa.DataType) -> pa.Array:
-        """Return a column as a type; nulls if it is missing."""
+        """Return a column as a type; nulls if it is missing, and for numbers that the type lacks."""
         found = self._columns.get(name)
         if found is None:
             return nulls(self.rows, kind)
         if kind == TEXT:
             return self.text(name)
-        return found if found.type == kind else found.cast(kind)
+        return found if found.type == kind else _narrowed(found, kind)
 
     def text(self, name: str) -> pa.DictionaryArray:
         """Return a text column without nulls among its distinct values."""
@@ -85,6 +85,22 @@ class View:
         both = pa.chunked_array([own, other]).unify_dictionaries()
         left, right = (codes_of(both.chunk(at).indices) for at in (0, 1))
         return only_where(own, (left != right) & (left >= 0) & (right >= 0))
+
+
+def _narrowed(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return a column as a type; null for integers that do not fit it, which `derive` can make."""
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid:
+        if not (pa.types.is_integer(kind) and pa.types.is_integer(column.type)):
+            raise
+    own, other = (np.iinfo(each.to_pandas_dtype()) for each in (column.type, kind))
+    low, high = max(own.min, other.min), min(own.max, other.max)
+    fits = _compute.and_(
+        _compute.greater_equal(column, pa.scalar(low, column.type)),
+        _compute.less_equal(column, pa.scalar(high, column.type)),
+    )
+    return _compute.if_else(fits, column, pa.scalar(None, column.type)).cast(kind)
 
 
 def tidy_text(column: pa.Array) -> pa.DictionaryArray:

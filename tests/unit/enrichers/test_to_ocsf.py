@@ -164,6 +164,36 @@ def test_numbers_that_are_no_protocol_have_no_name():
     assert names == ["tcp", "protocol 255", None, None, None, None, "icmp"]
 
 
+def with_column(given, name, values):
+    """Return rows with another column in the place of one, as `derive` makes it."""
+    at_ = given.schema.get_field_index(name)
+    return given.set_column(at_, pa.field(name, values.type), values)
+
+
+def test_numbers_too_large_for_the_record_are_left_out():
+    ports = pa.array([443, 1 << 40, -1 << 40, None, (1 << 31) - 1], pa.int64())
+    given = with_column(batch(*[flow()] * 5), "dst_port", ports)
+    enricher = ToOcsfEnricher(ToOcsfEnricherConfig())
+    enricher.bind(given.schema)
+    made = [row["dst_endpoint"]["port"] for row in enricher.apply(given).to_pylist()]
+    assert made == [443, None, None, None, (1 << 31) - 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("dst_port", pa.array(["https"])),
+        ("bytes", pa.array([1.5])),
+        ("start_time", pa.array(["noon"])),
+    ],
+)
+def test_a_column_of_another_type_is_an_error_of_the_configuration(name, values):
+    given = with_column(batch(flow()), name, values)
+    with pytest.raises(ConfigError, match=name) as error:
+        ToOcsfEnricher(ToOcsfEnricherConfig()).bind(given.schema)
+    assert error.value.code == "column_type"
+
+
 def test_a_row_says_what_the_log_said():
     row = record()
     assert row["activity_name"] == "Traffic"
