@@ -38,10 +38,10 @@ def combine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def hash_column(array: pa.Array, seed: int) -> np.ndarray:
-    """Hash every row of a text, integer or time column.
+    """Hash every row of a column of texts, numbers, times or booleans.
 
     Args:
-        array: the column; its type does not change the hash of a text or a number.
+        array: the column; its type does not change the hash of a text or an integer.
         seed: 64 bits; another seed gives independent hashes.
 
     Returns:
@@ -51,6 +51,8 @@ def hash_column(array: pa.Array, seed: int) -> np.ndarray:
     nothing = mix(np.array([start ^ _NULL]))
     if pa.types.is_null(array.type):
         return np.repeat(nothing, len(array))
+    if pa.types.is_decimal(array.type):
+        array = array.cast(pa.string())
     if is_text(array.type):
         values, indices = distinct(array)
         return np.asarray(np.concatenate([_hash_texts(values, seed), nothing])[indices])
@@ -59,7 +61,11 @@ def hash_column(array: pa.Array, seed: int) -> np.ndarray:
         array = array.view(pa.int64()) if array.type.bit_width == 64 else array.cast(pa.int64())  # noqa: PLR2004
     if gone is not None:
         array = array.fill_null(pa.scalar(0, array.type))
-    numbers = np.asarray(array.to_numpy(zero_copy_only=False)).astype(np.int64).view(np.uint64)
+    plain = np.asarray(array.to_numpy(zero_copy_only=False))
+    if plain.dtype.kind == "f":  # by their bits, of which zero has two forms
+        numbers = (plain.astype(np.float64) + 0.0).view(np.uint64)
+    else:
+        numbers = plain.astype(np.int64).view(np.uint64)
     hashes = mix(mix(numbers + start) + _STEP)
     if gone is not None:
         hashes[gone] = nothing

@@ -225,3 +225,21 @@ def test_hashes_of_texts_do_not_depend_on_their_neighbours(texts):
         assert hash_column(pa.array([text]), 7)[0] == value
         assert hash_column(pa.array([None, text], TEXT), 7)[1] == value
     assert not set(hash_column(pa.array(texts), 8).tolist()) & set(together.tolist())
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.float64(), pa.float32(), pa.decimal128(12, 3)], ids=["double", "float", "decimal"]
+)
+def test_numbers_that_differ_behind_the_point_are_different(kind):
+    batch = batch_of([(0, "a", 1), (0, "b", 1), (0, "c", 1), (0, "d", 1)])
+    sizes = pa.array([1.25, 1.75, None, 1.25]).cast(kind)
+    at = batch.schema.get_field_index("bytes")
+    batch = batch.set_column(at, pa.field("bytes", kind), sizes)
+    enricher = DedupeEnricher(DedupeEnricherConfig())
+    enricher.bind(batch.schema)
+    out = enricher.begin(TASK).apply(batch)
+    assert out.column("source_uri").to_pylist() == ["a", "b", "c"]
+
+
+def test_both_zeros_are_one_number():
+    assert len(set(hash_column(pa.array([0.0, -0.0]), 1).tolist())) == 1
