@@ -102,7 +102,7 @@ def require_integer(schema: pa.Schema, names: Iterable[str], what: str) -> None:
 
 
 def require_flow(schema: pa.Schema, names: Iterable[str], what: str) -> None:
-    """Check that columns of the flow schema exist and hold text, integers or times as it says.
+    """Check that columns of the flow schema exist and hold text, integers, times or maps as it says.
 
     Raises:
         ConfigError: one does not.
@@ -113,6 +113,10 @@ def require_flow(schema: pa.Schema, names: Iterable[str], what: str) -> None:
             require_text(schema, [name], what)
         elif pa.types.is_integer(kind):
             require_integer(schema, [name], what)
+        elif pa.types.is_map(kind):
+            require(schema, [name], what)
+            if not pa.types.is_map(schema.field(name).type):
+                raise _wrong_type(schema, name, "a map", what)
         else:
             require(schema, [name], what)
             if not pa.types.is_timestamp(schema.field(name).type):
@@ -122,7 +126,9 @@ def require_flow(schema: pa.Schema, names: Iterable[str], what: str) -> None:
 def _wrong_type(schema: pa.Schema, name: str, wanted: str, what: str) -> ConfigError:
     found = schema.field(name).type
     return ConfigError(
-        f"{what}: column {name!r} holds {found}, where {wanted} is needed", code="column_type"
+        f"{what}: column {name!r} holds {found}, where {wanted} is needed",
+        code="column_type",
+        hint="if a derive enricher makes it, let it cast the value, or give it another name",
     )
 
 

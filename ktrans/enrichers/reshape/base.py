@@ -15,7 +15,7 @@ from ktrans.api import ComponentConfig, ConfigError, Context, Enricher
 from ktrans.enrichers.reshape.batch_view import View, tidy_text, valid
 from ktrans.enrichers.reshape.rules import RULES
 from ktrans.flow.columns import nulls
-from ktrans.flow.schema import ATTRS, BY_NAME, NAMES, TEXT
+from ktrans.flow.schema import BY_NAME, NAMES, TEXT
 from ktrans.flow.target_schemas.attribute import Attribute
 from ktrans.kit.columns import is_text, option, require, require_flow
 
@@ -135,11 +135,11 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
             dict.fromkeys([*ADDRESSES, *read, *self.config.extra.values(), *self.config.keep])
         )
 
-    def _numbers(self) -> Sequence[str]:
-        """Name the flow columns of numbers and times that the attributes draw on."""
+    def _typed(self) -> Sequence[str]:
+        """Name the flow columns that the attributes draw on, without those of text."""
         read = (name for each in self.attributes() for name in (*each.columns, *each.by))
         kinds = {name: BY_NAME[name].type for name in read if name in BY_NAME}
-        return [name for name, kind in kinds.items() if kind not in (TEXT, ATTRS)]
+        return [name for name, kind in kinds.items() if kind != TEXT]
 
     def adds(self) -> Sequence[str]:
         """Name the columns at the top of the record."""
@@ -155,7 +155,7 @@ class ReshapeEnricher(Enricher[C], abc.ABC):
         """Lay out the record. Attributes all of whose columns are missing are left out."""
         what = self.config.type
         require(schema, ADDRESSES[:2], what)
-        require_flow(schema, [name for name in self._numbers() if name in schema.names], what)
+        require_flow(schema, [name for name in self._typed() if name in schema.names], what)
         self._root = {}
         used = [
             each

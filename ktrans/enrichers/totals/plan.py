@@ -149,6 +149,7 @@ def make_plan(
     plan.parts.append(Part(ROWS, "count", None, pa.int64()))
     for name in COUNTERS:
         if name in schema.names:
+            require_integer(schema, [name], "rollup")  # the ledger follows their sums exactly
             plan.parts.append(Part(name, "sum", name, pa.int64()))
     for name, (function, column) in config.functions().items():
         with option(f"aggregates.{name}"):

@@ -541,3 +541,12 @@ def test_the_order_and_the_names_of_columns_may_change_while_windows_are_open():
     (total,) = store.epoch(make(**two), [batch([row(1, "a", 6, port=1)])], last=True)
     assert (total["port"], total["group"], total["total"], total["rows"]) == (1, "a", 11, 2)
     assert total["peers"] == total["about"] == 1
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.string()])
+def test_counters_that_are_no_whole_numbers_are_an_error_of_the_configuration(kind):
+    at = SCHEMA.get_field_index("bytes")
+    config = RollupEnricherConfig(window="1m", aggregates={"flows": "count"})
+    with pytest.raises(ConfigError, match="'bytes' holds") as error:
+        RollupEnricher(config).bind(SCHEMA.set(at, pa.field("bytes", kind)))
+    assert error.value.code == "column_type"

@@ -185,6 +185,7 @@ def test_numbers_too_large_for_the_record_are_left_out():
         ("dst_port", pa.array(["https"])),
         ("bytes", pa.array([1.5])),
         ("start_time", pa.array(["noon"])),
+        ("attrs", pa.array(["a=b"])),
     ],
 )
 def test_a_column_of_another_type_is_an_error_of_the_configuration(name, values):
