@@ -195,7 +195,7 @@ class ElasticsearchSink(HttpSink[ElasticsearchSinkConfig]):
         for number, item in enumerate(items):
             if (item.status in _STORED and item.error is None) or item.status == _THERE:
                 continue
-            told = item.error or _Error(reason=f"status {item.status}")
+            told = item.error or _Error(f"status {item.status}")
             message = _message(told)
             if _passes(item.status, told):
                 again.append(number)

@@ -75,7 +75,8 @@ def test_requests_look_as_each_version_wants_them(stub, sink, flows, deliver, ap
 def test_small_batches_share_requests(stub, sink, flows, deliver):
     receipt, _ = deliver(sink(batch_lines=50), *(flows(7, first=7 * n) for n in range(20)))
     assert receipt.rows == 140
-    assert [len(request.lines) for request in stub.requests] == [50, 50, 40]
+    sizes = [len(request.lines) for request in stub.requests]
+    assert sorted(sizes) == [40, 50, 50]  # two requests at a time arrive in any order
     assert numbers(stub.kept) == list(range(140))
 
 
