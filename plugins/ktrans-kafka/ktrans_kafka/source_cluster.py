@@ -132,7 +132,7 @@ class WaitingOffsets:
         for part, at in next_offsets.items():
             name, end, begin = f"{part[0]}/{part[1]}", self._ends[part], at
             if at > end:
-                self._lost(f"{name} ends at offset {end}, but was already read up to {at}")
+                self._lost(f"{name} ends at offset {end}, before {at}, the next one to read")
                 begin = first[part] if part[0] in maybe_recreated else end
             elif at < first[part]:
                 self._lost(_deleted(name, at, first[part]))
