@@ -231,6 +231,7 @@ def _write_ahead(db: sqlite3.Connection) -> None:
     """Switch to a write-ahead log.
 
     SQLite's own waiting for locks does not cover this switch, and several pipelines may begin with
-    a new file at the same moment.
+    a new file at the same moment. The answer is read, or the statement may stay open, and no
+    transaction could be committed beside it.
     """
-    with_retries(lambda: db.execute("PRAGMA journal_mode=WAL"), _SWITCH, retry_if=_busy)
+    with_retries(lambda: db.execute("PRAGMA journal_mode=WAL").fetchall(), _SWITCH, retry_if=_busy)

@@ -2,6 +2,7 @@
 
 import stat
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -10,18 +11,19 @@ from ktrans.kit.state.sqlite_database import SqliteDatabase
 
 @pytest.mark.slow
 def test_many_who_make_the_same_file_at_once_all_come_to_use_it(tmp_path):
-    for attempt in range(80):
+    for attempt in range(200):
         path = tmp_path / str(attempt) / "state.db"
-        start, failed = threading.Barrier(3), []
+        start, failed = threading.Barrier(4), []
 
         def begin(path=path, start=start, failed=failed):
             start.wait(60)
             try:
-                SqliteDatabase(path).close()
+                with closing(SqliteDatabase(path)) as database, database.transaction() as change:
+                    change.execute("DELETE FROM pipelines")
             except Exception as error:
                 failed.append(error)
 
-        threads = [threading.Thread(target=begin) for _ in range(3)]
+        threads = [threading.Thread(target=begin) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
