@@ -27,6 +27,10 @@ help: ## List what there is
 demo: $(VENV)/.run ## Set everything up and convert the example logs
 	$(BIN)/ktrans run --summary configs/quickstart.yaml
 
+# Python before 3.11.8 fails now and then if code is parsed while code is parsed (CPython 106905): pytest
+# parses modules, and a traceback parses code to point at places.
+test unit test-native coverage: export PYTHONNODEBUGRANGES := 1
+
 test: $(VENV)/.test ## Set all up and run all tests, three at a time; or those of ARGS
 	$(BIN)/python -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
