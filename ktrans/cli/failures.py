@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from ktrans.kit.cli import printable, show_json
-from ktrans.kit.disk import DISK_FULL
+from ktrans.kit.disk import DISK_FULL, drop_stdout
 from ktrans.kit.memory import CODE, HINT, out_of_memory
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def guarded(cli: click.Command, arguments: list[str]) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else ExitCode.OK
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         return BROKEN_PIPE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
@@ -66,7 +66,7 @@ def _show(error: KtransError, *, as_json: bool) -> None:
             show_error(error)
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         if as_json:
             show_error(error)
 

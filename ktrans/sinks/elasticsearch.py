@@ -177,15 +177,15 @@ class ElasticsearchSink(HttpSink[ElasticsearchSinkConfig]):
         """Look at each document's answer where there are errors."""
         super().judge(answer, rows)
         result = answer.read(_Result)
+        if result is not None and not result.errors:
+            return Outcome()
         items = [each for item in result.items for each in item.values()] if result else []
-        if result is None or (result.errors and len(items) != rows):
+        if result is None or len(items) != rows:
             raise RunError(
                 f"{self.where} does not answer as a bulk API does: {answer.message}",
                 code="refused",
                 hint="check `url`",
             )
-        if not result.errors:
-            return Outcome()
         return self._outcome(items)
 
     def _outcome(self, items: list[_Item]) -> Outcome:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from ktrans.api import (
     TaskId,
     Writer,
 )
+from ktrans.kit.disk import drop_stdout
 from ktrans.kit.files.format_option import build_format
 from ktrans.kit.files.staging import os_errors
 from ktrans.kit.rows.row_format import RowFormat
@@ -160,9 +160,8 @@ def _reader() -> Any:
     try:
         yield
     except BrokenPipeError as error:
-        # Python would report the rows in its buffer once more at exit.
         with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            drop_stdout()
         raise InterruptedRunError(
             "the program that read standard output has closed it", code="broken_pipe"
         ) from error

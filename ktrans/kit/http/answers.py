@@ -36,7 +36,8 @@ _MESSAGE_KEYS = (
     "error_description",
 )
 _SUCCESS = range(200, 300)
-_MOVED = {301, 302, 303, 307, 308}
+MOVED = {301, 302, 303, 307, 308}
+"""Statuses of what is at another address."""
 FOR_GOOD = {301, 308}
 """Statuses of what has moved, whatever the method of a request."""
 
@@ -49,7 +50,7 @@ STATUSES = ErrorTable(
         ),
         row(
             ConfigError,
-            *(*_MOVED, 404, 405, 410, 421),
+            *(*MOVED, 404, 405, 410, 421),
             code="not_found",
             field="url",
             hint="check the address",
@@ -156,7 +157,7 @@ def error_of(
     if answer.status in _SUCCESS:
         return None
     message = f"{where} answers {answer.status}" + (f": {answer.message}" if answer.body else "")
-    if answer.status in _MOVED and (place := answer.headers.get("location")):
+    if answer.status in MOVED and (place := answer.headers.get("location")):
         message += f" (moved to {shortened(place.partition('?')[0])})"
     if answer.status == 413:  # noqa: PLR2004  # HTTP
         return Refusal(Fault("record_too_large", message), too_large=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
+import msgspec
 import pyarrow as pa
 from pydantic import Field, field_validator
 
@@ -85,6 +86,14 @@ class AzureMonitorSinkConfig(EventConfig, HttpConfig, type="azure_monitor"):
         return http_url(value)
 
 
+class _Error(msgspec.Struct):
+    code: str
+
+
+class _Told(msgspec.Struct):
+    error: _Error
+
+
 class AzureMonitorSink(HttpSink[AzureMonitorSinkConfig]):
     """Sends arrays of rows, with tokens of an identity."""
 
@@ -142,10 +151,9 @@ class AzureMonitorSink(HttpSink[AzureMonitorSinkConfig]):
         super().close()
 
     def _check_names(self, answer: Answer) -> None:
-        told = answer.json
-        error = told.get("error") if isinstance(told, dict) else None
-        code = error.get("code") if isinstance(error, dict) else None
-        if isinstance(code, str) and code in _OF_CONFIG:
+        told = answer.read(_Told)
+        code = told.error.code if told else ""
+        if code in _OF_CONFIG:
             raise ConfigError(
                 f"{self.config.rule}: {code}: {answer.message}",
                 field=_OF_CONFIG[code],

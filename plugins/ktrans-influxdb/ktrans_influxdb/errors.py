@@ -17,7 +17,7 @@ from typing import Any
 
 from ktrans.api import AccessError, ConfigError, RetryableError, RunError
 from ktrans.kit.errors import ErrorTable, row
-from ktrans.kit.http.answers import Fault, Refusal
+from ktrans.kit.http.answers import MOVED, Fault, Refusal
 
 MESSAGE_CHARS = 400
 """Maximum length of a server's message that is kept."""
@@ -52,7 +52,7 @@ ERRORS = ErrorTable(
         ),
         row(
             ConfigError,
-            *(301, 302, 303, 307, 308, 404, 405, 410),
+            *(*MOVED, 404, 405, 410),
             code="target_not_found",
             hint="create it, or correct `url`, `api` and the names of the sink",
         ),
