@@ -9,6 +9,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -76,8 +77,16 @@ class RayCluster:
         ]
 
     def replace(self, index: int) -> None:
-        """End a node at once, as if its machine were switched off, and add another one."""
+        """End all processes of a node at once, and add another node.
+
+        A frozen process sometimes outlives its node. Its connections then stay open, and Ray takes
+        minutes to notice.
+        """
+        frozen = self._busy(index)
         self._cluster.remove_node(self.nodes[index], allow_graceful=False)
+        for child in frozen:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         self.nodes[index] = self.add()
 
     def close(self) -> None:
@@ -174,10 +183,11 @@ class Flows:
             for key in keys
         }
 
-    def uploads(self):
-        """Return the keys of uploads that are neither completed nor aborted."""
+    def uploads(self, name):
+        """Return the keys of a pipeline's uploads that are neither completed nor aborted."""
         answer = self.s3.list_multipart_uploads(Bucket=self.bucket)
-        return [item["Key"] for item in answer.get("Uploads", ())]
+        keys = [item["Key"] for item in answer.get("Uploads", ())]
+        return [key for key in keys if key.startswith(f"{name}/")]
 
 
 @pytest.fixture(scope="module")

@@ -44,14 +44,14 @@ def wait_for(process, reached):
         time.sleep(0.02)
 
 
-def wait_for_uploads(flows, process, count):
+def wait_for_uploads(flows, process, name, count):
     """Wait until so many files are being written, or wait for their commit."""
-    wait_for(process, lambda: len(flows.uploads()) >= count)
+    wait_for(process, lambda: len(flows.uploads(name)) >= count)
 
 
 def assert_same(flows, name, expected):
     """Assert that a run has published what threads have, byte by byte."""
-    assert flows.uploads() == []
+    assert flows.uploads(name) == []
     made = {place: flows.data(f"{name}/{place}/") for place in PLACES}
     assert rows(made["lake"]).equals(rows(expected["lake"]))
     for place in PLACES:
@@ -61,7 +61,7 @@ def assert_same(flows, name, expected):
 def test_a_machine_goes_away_while_it_writes(ray_cluster, flows, expected):
     for name in ("lost", "lost-again", "lost-at-last"):
         process = flows.start("run", flows.pipeline(name, ray(ray_cluster)), "--log-format=json")
-        wait_for_uploads(flows, process, 1)
+        wait_for_uploads(flows, process, name, 1)
         wait_for(process, lambda: ray_cluster.freeze(0))
         ray_cluster.replace(0)
         out, err = process.communicate(timeout=DEADLINE_SECS)
@@ -77,7 +77,7 @@ def test_a_machine_goes_away_while_it_writes(ray_cluster, flows, expected):
 def test_a_killed_driver_leaves_an_epoch_that_the_next_run_finishes(ray_cluster, flows, expected):
     path = flows.pipeline("killed", ray(ray_cluster))
     process = flows.start("run", path)
-    wait_for_uploads(flows, process, 3)
+    wait_for_uploads(flows, process, "killed", 3)
     process.kill()
     process.communicate()
     assert flows.data("killed/lake/") == {}
@@ -89,7 +89,7 @@ def test_a_killed_driver_leaves_an_epoch_that_the_next_run_finishes(ray_cluster,
 def test_sigterm_lets_the_epoch_end(ray_cluster, flows, expected):
     """Ray would put handlers of its own in place, which end the process at once."""
     process = flows.start("run", flows.pipeline("stopped", ray(ray_cluster)))
-    wait_for_uploads(flows, process, 1)
+    wait_for_uploads(flows, process, "stopped", 1)
     process.terminate()
     _, err = process.communicate(timeout=DEADLINE_SECS)
     assert process.returncode == 0, err
