@@ -13,6 +13,9 @@ from ktrans.registry.values import Resolved, is_secret, leaves, model_of
 
 Path_ = tuple[str | int, ...]
 
+UNSET_SECRET = "set-me"
+"""What `ktrans init` and the examples give as the default of a secret. Everyone knows it."""
+
 _VARIABLE = re.compile(r"(?:^|(?<=/))\$\(?(?P<name>[A-Za-z_]\w*)\)?(?=/|$)")
 _URL_PASSWORD = re.compile(r"://[^\s/:@]*:[^\s/@]+@")
 
@@ -23,13 +26,21 @@ _PARAMETER = re.compile(r"[?&]\w*(?:password|secret|token|api_?key)\w*=", re.IGN
 def remarks(model: type[BaseModel], raw: Any, path: Path_) -> Iterator[Problem]:
     """Yield remarks on the options of a component.
 
-    A shell's variable in a path is not filled in, and a secret should not be in the file.
+    A shell's variable in a path is not filled in. A secret should not be in the file, and is still
+    to be set where it has the default of the examples.
     """
     for name, value in raw.items() if isinstance(raw, dict) else ():
         info = model.model_fields.get(name)
         inner = model_of(info.annotation) if info else None
         if info is not None and is_secret(info.annotation) and inner is None:
-            if any(_is_told(leaf) for leaf in leaves(value)):
+            if any(UNSET_SECRET in str(leaf) for leaf in leaves(value)):
+                yield Problem(
+                    (*path, name),
+                    "secret_unset",
+                    f"`{name}` has the default of the examples, which everyone knows",
+                    "set the environment variable that the option names",
+                )
+            elif any(_is_told(leaf) for leaf in leaves(value)):
                 yield Problem(
                     (*path, name),
                     "secret_in_file",

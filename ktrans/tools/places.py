@@ -10,6 +10,7 @@ from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from ktrans.api import ConfigError, ConfigErrors, UsageError
+from ktrans.config.remarks import UNSET_SECRET
 from ktrans.registry.catalogue import Catalogue
 from ktrans.registry.options import Option, example_of, list_options
 
@@ -199,7 +200,7 @@ def _comment(option: Option) -> str:
 def _with_defaults(value: Any) -> Any:
     """Add a default to references to variables, so that the file is valid before they are set."""
     if isinstance(value, str):
-        return _REFERENCE.sub(r"${env:\1:-set-me}", value)
+        return _REFERENCE.sub(rf"${{env:\1:-{UNSET_SECRET}}}", value)
     if isinstance(value, dict):
         return {key: _with_defaults(item) for key, item in value.items()}
     return [_with_defaults(item) for item in value] if isinstance(value, list) else value

@@ -145,6 +145,28 @@ sinks:
     assert all("abcdefgh" not in f"{w.message}{w.hint}{w.where!r}" for w in pipeline.warnings)
 
 
+def test_a_secret_that_is_still_to_be_set_is_named(tmp_path):
+    """A receiver with a token that everyone knows would let everyone in."""
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        """\
+source:
+  type: http
+  endpoints:
+    - {path: /in, protocol: ndjson, tokens: ["${env:IN_TOKEN:-set-me}"]}
+sinks:
+  - {type: loki, url: "http://loki:3100", user: a, password: "${env:LOKI:-set-me}"}
+"""
+    )
+    pipeline = load_pipeline(path, Catalogue(), environ={})
+    assert [(str(w.where).rpartition("p.yaml:")[2], w.code) for w in pipeline.warnings] == [
+        ("4:45", "secret_unset"),
+        ("6:62", "secret_unset"),
+    ]
+    pipeline = load_pipeline(path, Catalogue(), environ={"IN_TOKEN": "a" * 20, "LOKI": "b" * 20})
+    assert pipeline.warnings == ()
+
+
 def test_a_component_may_warn_of_its_own_options(tmp_path):
     """Also of secrets within lists."""
     path = tmp_path / "p.yaml"
