@@ -15,7 +15,7 @@ from ktrans.kit import log_events
 from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.columns import distinct, option, require_text, side_of
 from ktrans.kit.flow import TEXT
-from ktrans_geoip.database import Values, describe, lookup, open_database
+from ktrans_geoip.database import Database, Values, lookup
 
 Column = Literal["country", "region", "city", "latitude", "longitude", "asn", "as_org"]
 TYPES: dict[str, tuple[pa.DataType, str]] = {
@@ -109,7 +109,7 @@ class GeoipEnricher(ColumnEnricher[GeoipEnricherConfig]):
 
     def __init__(self, config: GeoipEnricherConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        self._readers: dict[str, Any] = {}
+        self._databases: dict[str, Database] = {}
 
     def reads(self) -> Sequence[str]:
         """Return the address columns."""
@@ -152,28 +152,28 @@ class GeoipEnricher(ColumnEnricher[GeoipEnricherConfig]):
 
     def close(self) -> None:
         """Close the databases."""
-        for reader in self._readers.values():
-            reader.close()
-        self._readers = {}
+        for database in self._databases.values():
+            database.close()
+        self._databases = {}
 
     def _open(self) -> None:
-        if self._readers:
+        if self._databases:
             return
         try:
             for kind, text in self.config.databases.items():
                 path = self.context.path(text)
-                self._readers[kind] = open_database(kind, path)
+                self._databases[kind] = Database(kind, path)
                 self.context.log.info(
                     "geoip: %s database %s: %s",
                     kind,
                     path,
-                    describe(self._readers[kind]),
+                    self._databases[kind].describe(),
                     extra={"event": log_events.TABLE_LOADED},
                 )
         except ConfigError:
             self.close()
             raise
-        find = lookup(self._readers, self._columns(), self.config.language)
+        find = lookup(self._databases, self._columns(), self.config.language)
         # A lookup takes microseconds, since the reader builds dicts; most addresses recur.
         self._lookup = lru_cache(_CACHED_ADDRESSES)(find)
 

@@ -163,6 +163,50 @@ def test_a_database_of_another_kind_is_refused(folder):
         make(folder, asn="city.mmdb").check()
 
 
+@pytest.mark.parametrize(
+    ("option", "kind", "record", "wrong"),
+    [
+        (
+            "country",
+            "ipinfo generic_country_free.mmdb",
+            {"country": "US"},
+            "9.0.0.0/8: country is 'US'",
+        ),
+        ("asn", "ipinfo generic_asn_free.mmdb", {"asn": "AS1"}, "without autonomous_system_number"),
+        ("asn", "X-ASN", {"autonomous_system_number": "AS1"}, "autonomous_system_number is 'AS1'"),
+    ],
+)
+def test_records_of_another_layout_are_refused_when_the_database_is_opened(
+    folder, option, kind, record, wrong
+):
+    mmdb.write_mmdb(folder / "other.mmdb", kind, {"9.0.0.0/8": record})
+    with pytest.raises(ConfigError, match=wrong) as error:
+        make(folder, **{option: "other.mmdb"}).check()
+    assert (error.value.code, error.value.field) == ("database_type", option)
+
+
+@pytest.mark.parametrize("looked_at", [0, 1000])
+def test_a_database_that_is_damaged_inside_is_named(folder, monkeypatch, looked_at):
+    monkeypatch.setattr("ktrans_geoip.database._LOOKED_AT", looked_at)
+    data = bytearray((folder / "city.mmdb").read_bytes())
+    at = data.index(b"country") - 2
+    data[at : at + 60] = b"\xff" * 60
+    (folder / "damaged.mmdb").write_bytes(data)
+    with pytest.raises(ConfigError, match=r"damaged\.mmdb is damaged: .*data section") as error:
+        run(make(folder, city="damaged.mmdb"), addresses("9.1.2.3"))
+    assert (error.value.code, error.value.field) == ("database_damaged", "city")
+
+
+def test_an_enterprise_database_has_operators_in_its_traits(folder):
+    traits = {"autonomous_system_number": 65551, "autonomous_system_organization": "Example"}
+    record = place("US") | {"traits": traits}
+    mmdb.write_mmdb(folder / "e.mmdb", "GeoIP2-Enterprise", {"9.0.0.0/8": record})
+    out = run(make(folder, city="e.mmdb", asn="e.mmdb"), addresses("9.1.2.3"))
+    assert out["src_country"].to_pylist() == ["US"]
+    assert out["src_asn"].to_pylist() == [65551]
+    assert out["src_as_org"].to_pylist() == ["Example"]
+
+
 def test_config_errors():
     with pytest.raises(ValidationError, match="at least one of city, country and asn"):
         GeoipEnricherConfig()
