@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import product
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -120,8 +122,7 @@ class GeoipEnricher(ColumnEnricher[GeoipEnricherConfig]):
         fields = {}
         for address in self.config.addresses:
             for column in self._columns():
-                name = self.config.naming.replace("{side}", side_of(address))
-                name = name.replace("{column}", column)
+                name = self._name(address, column)
                 dtype, description = TYPES[column]
                 metadata = {"description": f"{address}: {description}"}
                 fields[name] = pa.field(name, dtype, metadata=metadata)
@@ -136,9 +137,10 @@ class GeoipEnricher(ColumnEnricher[GeoipEnricherConfig]):
 
         Raises:
             ConfigError: a database is missing, damaged or of the wrong type; an address column is
-                missing or not text; a new column has the name of an existing one.
+                missing or not text; a new column has the name of another one.
         """
         self._open()
+        self._check_names()
         with option("addresses"):
             require_text(schema, self.config.addresses, self.config.type)
         return super().bind(schema)
@@ -184,6 +186,20 @@ class GeoipEnricher(ColumnEnricher[GeoipEnricherConfig]):
         return tuple(
             column for column in dict.fromkeys(given) if column not in ("latitude", "longitude")
         )
+
+    def _name(self, address: str, column: Column) -> str:
+        return self.config.naming.replace("{side}", side_of(address)).replace("{column}", column)
+
+    def _check_names(self) -> None:
+        names = [self._name(*one) for one in product(self.config.addresses, self._columns())]
+        for name, count in Counter(names).items():
+            if count > 1:
+                raise ConfigError(
+                    f"geoip: {count} of the new columns have the name {name!r}",
+                    field="naming",
+                    code="column_exists",
+                    hint="name each address and column once, and use {side} and {column} in `naming`",
+                )
 
     def _values(self, addresses: pa.Array) -> list[pa.Array]:
         """Return the new columns of one address column."""

@@ -224,6 +224,22 @@ def test_columns_that_do_not_fit_the_schema(folder):
         enricher.bind(pa.schema([("src_addr", TEXT), ("dst_addr", TEXT), ("src_country", TEXT)]))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"naming": "geo_{column}"},
+        {"naming": "{side}_geo"},
+        {"columns": ["country", "country"]},
+        {"addresses": ["src_addr", "src_addr"]},
+    ],
+)
+def test_two_new_columns_of_one_name(folder, options):
+    enricher = make(folder, city="city.mmdb", **options)
+    with pytest.raises(ConfigError, match="of the new columns have the name") as error:
+        run(enricher, addresses("9.9.9.9"))
+    assert (error.value.code, error.value.field) == ("column_exists", "naming")
+
+
 def test_every_option_is_described():
     for name, field in GeoipEnricherConfig.model_fields.items():
         assert field.description, name
