@@ -52,7 +52,11 @@ def read_json(text: str, options: ThreatList) -> Published:
         document = _objects(document)
     if all(isinstance(one, str) for one in document):
         return _read_values(document, None)
-    return _read_rows([one for one in document if isinstance(one, dict)], options)
+    found = _read_rows([one for one in document if isinstance(one, dict)], options)
+    for one in document:
+        if not isinstance(one, dict):
+            found.add(one, None)
+    return found
 
 
 def _document(text: str) -> Any:

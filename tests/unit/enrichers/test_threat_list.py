@@ -444,6 +444,7 @@ def test_indicators_without_an_id_and_with_times_at_the_end_of_the_calendar_coun
         ('{"Event": {"Attribute": ["192.0.2.1"]}}', {}, "other kinds"),
         ('{"indicators": ["192.0.2.1"]}', {}, "other kinds"),
         ("[" * 100_000, {}, "not a list"),
+        ('[["192.0.2.1"], ["192.0.2.2"]]', {}, "2 of its entries are neither"),
         (FEODO, {"column": "nope"}, "no column 'nope'"),
         ("192.0.2.1,x\n", {"column": "ip"}, "no column 'ip'"),
     ],
@@ -471,6 +472,13 @@ def test_an_empty_list_is_one_that_nothing_is_on(tmp_path):
 def test_some_unreadable_entries_are_logged_and_the_others_used(tmp_path, caplog):
     enricher = make(tmp_path, ("192.0.2.1\nrubbish\n192.0.2.2\n", {}))
     assert found(enricher, rows("192.0.2.2"))["src_threat"] == ["list0"]
+    assert "1 entries of list0 are neither addresses nor domains" in caplog.text
+
+
+def test_texts_among_the_objects_of_json_are_entries(tmp_path, caplog):
+    text = '[{"ip": "192.0.2.1"}, "192.0.2.2", 7]'
+    got = found(make(tmp_path, (text, {})), rows("192.0.2.1", "192.0.2.2"))
+    assert got["src_threat"] == ["list0"] * 2
     assert "1 entries of list0 are neither addresses nor domains" in caplog.text
 
 
