@@ -79,16 +79,24 @@ def read_csv(text: str, options: ThreatList, delimiter: str) -> Published:
     comments = [line for line in lines if _comment(line)]
     data = [line for line in lines if line.strip() and not _comment(line)]
     rows = [row for row in csv.reader(data, delimiter=delimiter, skipinitialspace=True) if row]
-    header: list[str] = []
-    if rows and not any(is_value(cell) or cell[:1].isdecimal() for cell in rows[0]):
+    before = lines[: lines.index(data[0])] if data else comments
+    header = _commented_header(before, len(rows[0]) if rows else 0, delimiter)
+    if rows and _is_header(rows[0], () if header else (options.column, options.label)):
         header = rows.pop(0)
-    else:
-        before = lines[: lines.index(data[0])] if data else comments
-        header = _commented_header(before, len(rows[0]) if rows else 0, delimiter)
     columns = Columns([name.strip() for name in header], options)
     found = Published([], date_of(comments))
     columns.add(rows, found)
     return found
+
+
+def _is_header(row: Sequence[str], wanted: Sequence[str | int | None]) -> bool:
+    """Return whether a row holds no value, or a wanted name, which may look like a domain."""
+    if any(cell[:1].isdecimal() for cell in row):
+        return False
+    values = [read_value(cell.strip()) for cell in row]
+    if any(isinstance(value, Prefix) for value in values):
+        return False
+    return not any(values) or any(cell.strip() in wanted for cell in row)
 
 
 def _commented_header(comments: Sequence[str], cells: int, delimiter: str) -> list[str]:

@@ -252,6 +252,21 @@ def test_a_column_of_addresses_is_found_below_other_rows_and_behind_names_like_d
     assert got["src_threat_label"] == ["Cobalt Strike"]
 
 
+def test_names_of_columns_may_look_like_domains(tmp_path):
+    header = "threat.indicator.ip,threat.indicator.provider"
+    options = {"column": "threat.indicator.ip", "label": "threat.indicator.provider"}
+    got = found(make(tmp_path, (f"{header}\n192.0.2.1,abuse\n", options)), rows("192.0.2.1"))
+    assert got["src_threat_label"] == ["abuse"]
+
+
+def test_a_domain_below_a_header_in_a_comment_is_no_header(tmp_path):
+    enricher = make(
+        tmp_path, ("# name,kind\nevil.example,kind\n", {"label": "kind"}), domains=["n"]
+    )
+    batch = rows("192.0.2.1").append_column("n", pa.array(["evil.example"]))
+    assert found(enricher, batch)["n_threat_label"] == ["kind"]
+
+
 @pytest.mark.parametrize(
     "document",
     [
