@@ -104,16 +104,25 @@ class Lists:
         units, facts = np.divmod(pairs, max(len(self.facts), 1))
         ranks = np.arange(len(units)) - np.searchsorted(units, units)
         codes = np.full(count, -1, np.int32)
-        combined: list[tuple[int, ...]] = []
+        before: list[int] = []  # each combination is an earlier one (-1 for none) and one fact more
+        more: list[int] = []
         for rank in range(int(ranks.max(initial=-1)) + 1):
             here = ranks == rank
             keys = (codes[units[here]] + np.int64(1)) * len(self.facts) + facts[here]
             distinct, which = np.unique(keys, return_inverse=True)
-            before, more = np.divmod(distinct, len(self.facts))
-            first = len(combined)
-            combined += [
-                (*(combined[old - 1] if old else ()), fact)
-                for old, fact in zip(before.tolist(), more.tolist(), strict=True)
-            ]
-            codes[units[here]] = first + which
-        return Matches(codes, combined, self)
+            codes[units[here]] = len(before) + which
+            earlier, added = np.divmod(distinct, len(self.facts))
+            before += (earlier - 1).tolist()
+            more += added.tolist()
+        hit = codes >= 0
+        used, codes[hit] = np.unique(codes[hit], return_inverse=True)
+        return Matches(codes, [_chain(one, before, more) for one in used.tolist()], self)
+
+
+def _chain(at: int, before: Sequence[int], more: Sequence[int]) -> tuple[int, ...]:
+    """Return the facts of a combination, in their order."""
+    found = []
+    while at >= 0:
+        found.append(more[at])
+        at = before[at]
+    return tuple(reversed(found))

@@ -332,6 +332,16 @@ def test_a_row_is_on_every_list_that_holds_one_of_its_ends_and_has_the_oldest_da
     assert got["src_threat_label"][:3] == ["SBL256894", "SBL256894", "SBL434604"]
 
 
+def test_only_the_texts_that_rows_have_are_made(tmp_path):
+    text = "ip,seen\n" + "".join(f"192.0.2.1,{i:03d}\n" for i in range(200))
+    batch = rows("192.0.2.1", "192.0.2.2")
+    enricher = make(tmp_path, (text, {"label": "seen"}))
+    enricher.bind(batch.schema)
+    labels = enricher.apply(batch)["src_threat_label"]
+    assert labels.to_pylist() == ["; ".join(f"{i:03d}" for i in range(200)), None]
+    assert len(labels.dictionary) == 1
+
+
 @pytest.mark.parametrize("kind", [TEXT, pa.string(), pa.large_string()])
 def test_networks_in_networks_are_all_found(tmp_path, kind):
     nested = "10.0.0.0/8 ; a\n10.1.0.0/16 ; b\n10.1.2.3 ; c\n10.1.2.3 ; d\n10.1.2.4 ; e\n10.9.9.9/8 ; f\n"
