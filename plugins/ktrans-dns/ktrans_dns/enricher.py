@@ -6,17 +6,17 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ktrans.api import ComponentConfig, ConfigError, UnavailableError
 from ktrans.kit.column_enricher import ColumnEnricher
 from ktrans.kit.columns import coded, distinct, option, require_text, side_of, spread, text_field
 from ktrans.kit.flow_rules import INSIDE, address_classes, is_class
-from ktrans.kit.units import Duration
+from ktrans.kit.units import Duration, format_duration
 from ktrans_dns import log_events
 from ktrans_dns.names import Names
 from ktrans_dns.resolver import Resolver, check_servers, server_of
@@ -93,6 +93,15 @@ class DnsEnricherConfig(ComponentConfig, type="dns"):
         if "{side}" not in value:
             raise ValueError("naming has {side}")
         return value
+
+    @model_validator(mode="after")
+    def _has_bounds_in_order(self) -> Self:
+        if self.min_ttl > self.max_ttl:
+            raise ValueError(
+                f"min_ttl ({format_duration(self.min_ttl)}) is longer than "
+                f"max_ttl ({format_duration(self.max_ttl)})"
+            )
+        return self
 
 
 class DnsEnricher(ColumnEnricher[DnsEnricherConfig]):

@@ -212,6 +212,8 @@ def test_options(tmp_path):
             DnsEnricherConfig(servers=[bad])
     with pytest.raises(ValidationError):
         DnsEnricherConfig(naming="name")
+    with pytest.raises(ValidationError, match=r"min_ttl \(2d\) is longer than max_ttl \(1d\)"):
+        DnsEnricherConfig(min_ttl="2d")
     enricher = DnsEnricher(DnsEnricherConfig(naming="{side}_addr"), Context(base_dir=tmp_path))
     with pytest.raises(ConfigError, match="already a column"):
         enricher.bind(rows("x").schema)
