@@ -20,6 +20,8 @@ from ktrans.kit.text.json_errors import UNREADABLE_JSON
 
 _NO_SNAPSHOT: tuple[type[Exception], ...] = (OSError, ValueError, *UNREADABLE_JSON)
 """What reading a file may raise; ValueError is what the standard library's JSON parser raises."""
+_OTHER_KINDS = (AttributeError, TypeError, LookupError, OverflowError)
+"""What reading an export raises that has texts where objects belong, or the reverse."""
 _TIME = re.compile(
     r"(?<![0-9])(20[0-9]{2})-?([0-9]{2})-?([0-9]{2})(?:[T_ -]?([0-9]{2})[:-]?([0-9]{2})(?:[:-]?([0-9]{2}))?"
     r"(Z|[+-](?:0[0-9]|1[0-4]):?(?:00|30|45))?)?(?![0-9])"
@@ -42,6 +44,7 @@ class SnapshotReader(Generic[H]):
         self, record: type[H], exported: Callable[[bytes], list[H] | None] | None, hint: str
     ) -> None:
         self._type = Snapshot[record]  # type: ignore[valid-type]
+        self._holders = list[record]  # type: ignore[valid-type]
         self._exported = exported
         self.hint = hint
 
@@ -54,7 +57,7 @@ class SnapshotReader(Generic[H]):
         """
         try:
             data = path.read_bytes()
-            found = self._exported(data) if self._exported else None
+            found = self._read_export(data)
             if found is not None:
                 written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
                 return Snapshot(time_of(path.name) or written.replace(microsecond=0), found)
@@ -76,6 +79,15 @@ class SnapshotReader(Generic[H]):
         if snapshot.taken.tzinfo is None:
             raise ConfigError(f"{path}: `taken` has no time zone", field="snapshot")
         return snapshot
+
+    def _read_export(self, data: bytes) -> list[H] | None:
+        """Return the holders of an export, with their values checked as those of a snapshot are."""
+        try:
+            found = self._exported(data) if self._exported else None
+            encoded = msgspec.json.encode(found)
+        except _OTHER_KINDS as error:
+            raise ValueError("its JSON has values where other kinds belong") from error
+        return None if found is None else msgspec.json.decode(encoded, type=self._holders)
 
 
 def time_of(name: str) -> datetime | None:

@@ -21,7 +21,7 @@ class Holder(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
 
     id: str
     addresses: tuple[str, ...] = ()
-    tags: dict[str, str] = {}
+    tags: dict[str, str | None] = {}
 
 
 H = TypeVar("H", bound=Holder)

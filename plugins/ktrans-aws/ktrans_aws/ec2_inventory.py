@@ -89,7 +89,7 @@ def _of_region(client: Any) -> Iterator[Interface]:
             security_groups=tuple(sorted(group["GroupName"] for group in one.get("Groups", ()))),
             interface_type=one.get("InterfaceType"),
             description=one.get("Description") or None,
-            tags=tags | of_instance,
+            tags={**tags, **of_instance},
         )
 
 

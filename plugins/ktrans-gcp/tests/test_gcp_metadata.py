@@ -232,12 +232,29 @@ def test_exports_are_snapshots_too(tmp_path, name):
     assert got["as_of"][0].timestamp() == 1_790_000_000
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"name": "no address"}]', '{"items": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", "[1]", '[{"name": "no address"}]', '{"items": 3}'),
+        '[{"networkInterfaces": "x"}]',
+        '[{"networkInterfaces": [{"networkIP": 5}]}]',
+        '[{"address": "10.0.0.1", "name": 5}]',
+        '[{"address": "10.0.0.1", "labels": 5}]',
+        '[{"networkInterfaces": [{"networkIP": "10.0.0.1"}], "serviceAccounts": {"a": 1}}]',
+    ],
+)
 def test_other_files_are_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(ConfigError, match="not a snapshot") as refused:
         enrich(flows(ASKED), tmp_path, snapshot="x.json")
     assert "ktrans_gcp.snapshot" in refused.value.hint
+
+
+def test_a_label_without_a_value_is_null(tmp_path):
+    (tmp_path / "x.json").write_text('[{"address": "10.0.0.1", "labels": {"team": null}}]')
+    asked = flows(ASKED)
+    got = enrich(asked, tmp_path, snapshot="x.json", columns=["kind"], tags=["team"])
+    assert set(got["src_tag_team"]) == {None}
 
 
 def test_errors_of_the_api(compute, tmp_path):
