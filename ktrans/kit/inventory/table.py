@@ -14,7 +14,7 @@ from ktrans.kit.columns import MISSING, coded, distinct, spread
 from ktrans.kit.inventory.records import Holder
 
 _SHARED = np.int32(-2)
-"""The position of an address that several holders have."""
+"""The position of an address that several holders have, themselves or in a range."""
 
 Value = Callable[[Any], str | None]
 
@@ -47,6 +47,7 @@ class HolderTable:
                 prefix = _prefix(text)
                 if prefix is not None and at not in having.setdefault(prefix, []):
                     having[prefix].append(at)
+        _add_ranges_around(having, self._networks)
         self._index = PrefixIndex(list(having))
         self._having = list(having.values())
         only = [some[0] if len(some) == 1 else _SHARED for some in self._having]
@@ -110,6 +111,25 @@ class HolderTable:
             ]
             found.append(here[0] if len(here) == 1 else -1)
         return np.array(found, np.int32)[rows]
+
+
+def _add_ranges_around(having: dict[Prefix, list[int]], networks: Sequence[str | None]) -> None:
+    """Add to the holders of each prefix those of the ranges around it in other networks."""
+    around: list[Prefix] = []
+    for prefix in sorted(having, key=lambda one: (one.family, one.first, one.length)):
+        while around and not _holds(around[-1], prefix):
+            around.pop()
+        here = {networks[one] for one in having[prefix]}
+        if around and None not in here:
+            here.add(None)
+            having[prefix] += [one for one in having[around[-1]] if networks[one] not in here]
+        around.append(prefix)
+
+
+def _holds(prefix: Prefix, other: Prefix) -> bool:
+    """Return whether a prefix holds another one that comes after it in their order."""
+    host = (32 if prefix.family == 4 else 128) - prefix.length  # noqa: PLR2004
+    return prefix.family == other.family and prefix.first >> host == other.first >> host
 
 
 def _prefix(text: str) -> Prefix | None:

@@ -200,6 +200,34 @@ def test_an_address_of_two_networks_is_that_of_the_rows_network(tmp_path):
     assert got["src_project"] == ["shop", "shop", None]
 
 
+def test_an_address_in_a_range_of_another_network_is_that_of_the_rows_network(tmp_path):
+    def machine(name, network, address, *ranges):
+        alias = [{"ipCidrRange": one} for one in ranges]
+        nic = {"network": f"{NETWORK}/{network}", "networkIP": address, "aliasIpRanges": alias}
+        return {"id": name, "name": name, "networkInterfaces": [nic]}
+
+    machines = [
+        machine("node", "prod", "10.0.0.1", "10.4.1.0/24"),
+        machine("pool", "prod", "10.0.0.2", "10.4.0.0/16"),
+        machine("old", "test", "10.0.0.3", "10.4.0.0/16"),
+        machine("lab", "test", "10.4.1.7"),
+    ]
+    (tmp_path / "x.json").write_text(json.dumps(machines))
+    asked = {
+        ("10.4.1.7", "prod"): "node",
+        ("10.4.1.7", "test"): "lab",
+        ("10.4.1.7", "else"): None,
+        ("10.4.1.8", "prod"): "node",
+        ("10.4.1.8", "test"): "old",
+        ("10.4.9.9", "prod"): "pool",
+        ("10.4.9.9", "test"): "old",
+        ("10.0.0.1", "test"): "node",
+    }
+    batch = flows(*map(list, zip(*asked, strict=True)))
+    got = enrich(batch, tmp_path, snapshot="x.json", columns=["name"])
+    assert got["src_name"] == list(asked.values())
+
+
 def assets(snake):
     kind, data = ("asset_type", "resource") if snake else ("assetType", "resource")
     for one in (*KINDS["instances"], *RULES, *ADDRESSES):
