@@ -13,7 +13,7 @@ from ktrans.registry.values import Resolved, is_secret, leaves, model_of
 
 Path_ = tuple[str | int, ...]
 
-UNSET_SECRET = "set-me"
+UNSET_SECRET = "set-me"  # noqa: S105 - it is no secret
 """What `ktrans init` and the examples give as the default of a secret. Everyone knows it."""
 
 _VARIABLE = re.compile(r"(?:^|(?<=/))\$\(?(?P<name>[A-Za-z_]\w*)\)?(?=/|$)")
