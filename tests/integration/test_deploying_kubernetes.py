@@ -230,6 +230,21 @@ def test_a_config_map_of_your_own_takes_the_place_of_the_charts(helm):
     assert {"name": "pipeline", "configMap": {"name": "mine"}} in pod["volumes"]
 
 
+@pytest.mark.service("helm")
+@pytest.mark.parametrize("values", VALUES)
+def test_the_charts_own_test_has_the_labels_that_give_a_pod_its_identity(helm, values):
+    ran = render_chart(helm, "-f", CHART / "ci" / values)
+    assert ran.returncode == 0, ran.stderr
+    found = [one for one in yaml.safe_load_all(ran.stdout) if one]
+    [test] = [one for one in found if one["kind"] == "Pod"]
+    [(workload, _)] = workloads(found)
+    spec = workload["spec"]
+    template = spec.get("jobTemplate", {}).get("spec", spec)["template"]["metadata"]
+    assert test["metadata"]["labels"] == template["labels"]
+    assert test["metadata"]["annotations"].items() >= template.get("annotations", {}).items()
+    assert test["metadata"]["annotations"]["helm.sh/hook"] == "test"
+
+
 def test_every_value_is_in_the_charts_schema_and_explained():
     import json
 
