@@ -211,8 +211,9 @@ def test_the_chart_has_nothing_for_helms_linter(helm, values):
         (["--set", "pipeline=x", "--set", "mode=daemonset"], "'cronjob', 'deployment'"),
         (["--set", "pipeline=x", "--set", "resources.limits.cpu=null"], "cpu"),
         (["--set", "pipeline=x", "--set", "cronjob.shedule=x"], "shedule"),
+        (["--set", "pipeline=x", "--set", r"files.pipeline\.yaml=x"], "choose another one"),
     ],
-    ids=["no-pipeline", "unknown-mode", "no-limit", "misspelt"],
+    ids=["no-pipeline", "unknown-mode", "no-limit", "misspelt", "name-taken"],
 )
 def test_a_mistake_in_the_values_is_told(helm, arguments, told):
     ran = render_chart(helm, *arguments)
@@ -228,6 +229,18 @@ def test_a_config_map_of_your_own_takes_the_place_of_the_charts(helm):
     assert "ConfigMap" not in {one["kind"] for one in found}
     ((_, pod),) = workloads(found)
     assert {"name": "pipeline", "configMap": {"name": "mine"}} in pod["volumes"]
+
+
+@pytest.mark.service("helm")
+def test_files_arrive_in_the_cluster_as_they_are(helm, tmp_path):
+    files = {"indented.csv": "  prefix,name\n10.0.0.0/8,x\n", "lines.csv": "a,b\r\nc\t,\n\nd"}
+    values = {"pipeline": "  # a pipeline\nname: x\n", "files": {**files, "empty.csv": ""}}
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    ran = render_chart(helm, "-f", tmp_path / "values.yaml")
+    assert ran.returncode == 0, ran.stderr
+    found = {one["kind"]: one for one in yaml.safe_load_all(ran.stdout) if one}
+    expected = {"pipeline.yaml": values["pipeline"], **values["files"]}
+    assert found["ConfigMap"]["data"] == expected
 
 
 @pytest.mark.service("helm")
