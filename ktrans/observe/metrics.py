@@ -56,7 +56,8 @@ class Metrics:
         self.exit_code = gauge("ktrans_exit_code", "Exit code of the last run")
         self.finished = gauge("ktrans_last_run_timestamp_seconds", "When the last run ended")
         self.success = gauge(
-            "ktrans_last_success_timestamp_seconds", "When a run last ended with exit code 0"
+            "ktrans_last_success_timestamp_seconds",
+            "When a run last ended with exit code 0, other than because another one was active",
         )
 
     def _metric(self, kind: type[M], name: str, about: str, *labels: str) -> M:
@@ -108,7 +109,7 @@ class Metrics:
         self.seconds.labels(name).set(receipt["seconds"])
         self.exit_code.labels(name).set(receipt["exit_code"])
         self.finished.labels(name).set(now)
-        if receipt["exit_code"] == 0:
+        if receipt["exit_code"] == 0 and receipt["outcome"] != "skipped":
             self.success.labels(name).set(now)
 
     def continue_from(self, text: str) -> None:

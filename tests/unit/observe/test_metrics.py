@@ -67,6 +67,16 @@ def test_counters_go_on_and_the_last_success_stays(tmp_path):
     assert found["ktrans_exit_code",] == 75
 
 
+def test_a_run_that_was_skipped_is_no_success_so_that_one_that_hangs_is_noticed(tmp_path):
+    path = tmp_path / "ktrans.prom"
+    add_to(path, receipt(), now=1000.0)
+    add_to(path, receipt(outcome="skipped"), now=2000.0)
+    found = samples(path)
+    assert found["ktrans_runs_total", "skipped"] == 1
+    assert found["ktrans_exit_code",] == 0
+    assert found["ktrans_last_success_timestamp_seconds",] == 1000
+
+
 @pytest.mark.parametrize("text", ["not metrics {", 'ktrans_rows_received_total{pipeline="b"} 5\n'])
 def test_a_file_that_is_not_ours_is_begun_anew(tmp_path, text):
     path = tmp_path / "ktrans.prom"
