@@ -231,6 +231,21 @@ def test_a_config_map_of_your_own_takes_the_place_of_the_charts(helm):
     assert {"name": "pipeline", "configMap": {"name": "mine"}} in pod["volumes"]
 
 
+@pytest.mark.service("helm", "kubernetes_validate")
+@pytest.mark.parametrize("mode", ["cronjob", "deployment"])
+def test_names_that_look_like_numbers_stay_names(helm, kubernetes_validate, tmp_path, mode):
+    names = ["existingConfigMap", "persistence.storageClass"]
+    names += ["serviceAccount.name", "priorityClassName", "secrets[0].secretName"]
+    names += ["networkPolicy.monitoringNamespace"]
+    command = [helm, "template", "2026", CHART, "--kube-version", KUBERNETES]
+    command += ["--set", f"mode={mode}", "--set", "secrets[0].mount=ktrans"]
+    for name in names:
+        command += ["--set-string", f"{name}=42"]
+    path = tmp_path / "manifests.yaml"
+    path.write_bytes(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert kubernetes_validate(path) == ""
+
+
 @pytest.mark.service("helm")
 def test_files_arrive_in_the_cluster_as_they_are(helm, tmp_path):
     files = {"indented.csv": "  prefix,name\n10.0.0.0/8,x\n", "lines.csv": "a,b\r\nc\t,\n\nd"}

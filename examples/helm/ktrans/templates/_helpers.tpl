@@ -4,7 +4,7 @@
 
 {{- define "ktrans.selector" -}}
 app.kubernetes.io/name: ktrans
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "ktrans.labels" -}}
@@ -51,7 +51,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  serviceAccountName: {{ include "ktrans.serviceAccount" . }}
+  serviceAccountName: {{ include "ktrans.serviceAccount" . | quote }}
   automountServiceAccountToken: false
   {{- if eq .Values.mode "cronjob" }}
   restartPolicy: Never
@@ -69,7 +69,7 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- with .Values.nodeSelector }}
   nodeSelector:
@@ -131,11 +131,11 @@ spec:
   volumes:
     - name: pipeline
       configMap:
-        name: {{ default (include "ktrans.name" .) .Values.existingConfigMap }}
+        name: {{ default (include "ktrans.name" .) .Values.existingConfigMap | quote }}
     - name: state
       {{- if .Values.persistence.enabled }}
       persistentVolumeClaim:
-        claimName: {{ default (include "ktrans.name" .) .Values.persistence.existingClaim }}
+        claimName: {{ default (include "ktrans.name" .) .Values.persistence.existingClaim | quote }}
       {{- else }}
       emptyDir: {}
       {{- end }}
@@ -143,7 +143,7 @@ spec:
       emptyDir: {sizeLimit: {{ .Values.tmpSize }}}
     {{- range .Values.secrets }}
     - name: secret-{{ .mount }}
-      secret: {secretName: {{ .secretName }}, defaultMode: 0440}
+      secret: {secretName: {{ .secretName | quote }}, defaultMode: 0440}
     {{- end }}
     {{- with .Values.volumes }}
     {{- toYaml . | nindent 4 }}
