@@ -116,3 +116,11 @@ def test_what_wheels_are_made_of_goes_into_the_build_and_nothing_else():
     unwanted = [".git/config", ".venv/bin/python", "tests/conftest.py", "out/x", "docs/ends.md"]
     unwanted += ["ktrans/cli/__pycache__/root.pyc", "plugins/ktrans-aws/tests/test_s3.py"]
     assert [path for path in unwanted if not ignored(path)] == []
+
+
+def test_the_file_of_constraints_that_the_documentation_names_reaches_the_build():
+    readme = (FOLDER / "README.md").read_text()
+    [row] = [line for line in readme.splitlines() if line.startswith("| `PIP_CONSTRAINT`")]
+    [name] = re.findall(r"`([\w.]+\.txt)`", row)
+    assert not ignored(name)
+    assert ignored(f"out/{name}")
