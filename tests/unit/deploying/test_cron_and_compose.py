@@ -65,3 +65,10 @@ def test_the_readme_names_every_server_and_port():
         (row,) = [line for line in readme.splitlines() if line.startswith(f"| `{name}`")]
         for port in service["ports"]:
             assert f":{port.split(':')[1]}" in row, f"{name}: {port}"
+
+
+def test_kafka_keeps_its_data_on_its_volume():
+    """Without KAFKA_LOG_DIRS it is in /tmp of the container, and gone with that."""
+    kafka = yaml.safe_load((EXAMPLES / "compose/compose.yaml").read_text())["services"]["kafka"]
+    [(_, folder)] = [volume.split(":") for volume in kafka["volumes"]]
+    assert kafka["environment"]["KAFKA_LOG_DIRS"] == folder
