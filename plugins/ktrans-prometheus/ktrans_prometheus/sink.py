@@ -24,6 +24,7 @@ from ktrans.api import (
 )
 from ktrans.kit.errors import as_unavailable
 from ktrans.kit.files.path_template import slug
+from ktrans.kit.files.staging import check_writable
 from ktrans.kit.http.answers import ACCEPTED, Answer, Fault, Outcome, as_error
 from ktrans.kit.http.batches import rows_of, text_of, with_texts
 from ktrans.kit.http.sender import Sender
@@ -112,7 +113,8 @@ class PrometheusSink(HttpSink[PrometheusSinkConfig]):
         return ACCEPTED
 
     def check(self) -> None:
-        """Check that the server takes remote writes, by one without samples."""
+        """Check that requests can be remembered, and that the server takes one without samples."""
+        check_writable(self.folder)
         headers = {"Content-Type": self.content_type, **self.headers(b"")}
         try:
             answer = self.client.request("POST", self.url, compressed(b""), headers)
@@ -127,7 +129,13 @@ class PrometheusSink(HttpSink[PrometheusSinkConfig]):
         check_estimate(rows, list(self.names.labels.values()), None, self.config.max_series, LABELS)
 
     def prepare(self, epoch: EpochId) -> None:
-        """Forget what was sent in other epochs."""
+        """Forget what was sent in other epochs; what cannot be remembered must not be sent.
+
+        Raises:
+            AccessError: the folder with the progress cannot be written.
+            ConfigError: something that is not a folder is in its place.
+        """
+        check_writable(self.folder)
         forget_before(self.folder, epoch)
 
     def writer(self, task: TaskId) -> Writer:

@@ -120,6 +120,17 @@ def test_windows_wait_for_each_other(stub, build, totals, deliver):
     assert {plain(request)[-6:] for request in stub.requests} == {plain(stub.requests[0])[-6:]}
 
 
+def test_nothing_is_sent_if_it_cannot_be_remembered(stub, build, totals, deliver):
+    batch = totals(2)
+    sink = build(batch.schema, stub.url)
+    sink.folder.parent.parent.write_text("not a folder")
+    with pytest.raises(ConfigError, match="is not a folder"):
+        sink.check()
+    with pytest.raises(ConfigError, match="is not a folder"):
+        deliver(sink, batch)
+    assert stub.requests == []
+
+
 def test_a_check_of_a_server_that_is_away(stub, build, totals):
     schema = totals(1).schema
     stub.answer = lambda _: (503, {}, b"starting")
