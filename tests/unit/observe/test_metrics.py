@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,6 +12,8 @@ from ktrans.api import StateError
 from ktrans.engine.ledger import StageLedger, Tally
 from ktrans.engine.receipt import RunReceipt, SinkOutput
 from ktrans.observe.metrics import MetricsFile
+
+OPERATING = Path(__file__).parents[3] / "docs/operating.md"
 
 
 def receipt(**changes):
@@ -50,6 +53,15 @@ def test_a_run_is_counted(tmp_path):
     assert found["ktrans_exit_code",] == 0
     assert found["ktrans_last_success_timestamp_seconds",] == 1000
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_every_metric_is_in_the_documentation(tmp_path):
+    path = tmp_path / "ktrans.prom"
+    add_to(path, receipt(), now=1000.0)
+    heads = [line for line in path.read_text().splitlines() if line.startswith("# TYPE ")]
+    assert len(heads) > 10
+    page = OPERATING.read_text("utf-8")
+    assert [name for name in (head.split()[2] for head in heads) if f"`{name}`" not in page] == []
 
 
 def test_counters_go_on_and_the_last_success_stays(tmp_path):
