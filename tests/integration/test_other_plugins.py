@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -82,6 +83,17 @@ def test_the_steps_of_the_page_lead_to_a_plugin_that_works(tmp_path):
 @pytest.mark.slow
 def test_the_example_of_a_plugin_passes_its_tests_where_it_is_installed(environment):
     assert " passed" in ran(environment, "-m", "pytest", "-q", EXAMPLE, cwd=EXAMPLE)
+
+
+@pytest.mark.slow
+def test_the_pipeline_of_the_examples_page_runs_where_it_is_written(environment, tmp_path):
+    shutil.copytree(ROOT / "examples/aws-logs", tmp_path / "aws-logs")
+    [pipeline] = re.findall(r"```yaml\n(.*?)```", (EXAMPLE / "README.md").read_text(), re.DOTALL)
+    path = tmp_path / EXAMPLE.name / "flows.yaml"
+    path.parent.mkdir()
+    path.write_text(pipeline)
+    receipt = json.loads(ran(environment, "-m", "ktrans", "run", "--json", path))
+    assert receipt["outcome"] == "done"
 
 
 @pytest.mark.slow
