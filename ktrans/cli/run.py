@@ -171,9 +171,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     from ktrans.engine.fleet.request import FleetRequest
     from ktrans.engine.run_context import RunOptions
 
-    for output in (receipt_file, metrics_file):
-        if output is not None:
-            check_output(Path(output))
+    _check_outputs(receipt_file, metrics_file, dry_run=dry_run)
     allow_open_files()
     choose_allocator()
     found = catalogue(-1 if quiet else verbose, log_format)
@@ -266,3 +264,17 @@ def _exit_code(fleet: Fleet, members: list[Member]) -> int:
 
     codes = [member.receipt.exit_code for member in members]
     return worst_exit_code([*codes, *(error.exit_code for _, error in fleet.wrong)])
+
+
+def _check_outputs(receipt_file: str | None, metrics_file: str | None, *, dry_run: bool) -> None:
+    """Check what a run writes beside its rows."""
+    if dry_run and metrics_file is not None:
+        from ktrans.api import UsageError
+
+        raise UsageError(
+            "--dry-run writes no rows, so --metrics-file would count what is not there",
+            hint="leave one of them away",
+        )
+    for output in (receipt_file, metrics_file):
+        if output is not None:
+            check_output(Path(output))

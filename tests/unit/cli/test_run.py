@@ -131,6 +131,14 @@ def test_a_dry_run_writes_nothing(project, ktrans):
     assert rows_in(project / "out") == 8
 
 
+def test_a_dry_run_counts_nothing_in_the_metrics(project, ktrans):
+    metrics = project / "m.prom"
+    code, _, err = ktrans("run", "demo.yaml", "--dry-run", "--metrics-file", str(metrics))
+    assert code == 2
+    assert "--metrics-file would count what is not there" in err
+    assert not metrics.exists()
+
+
 def test_more_rejects_than_allowed_is_65_with_a_remedy(project, ktrans, lines):
     text = (project / "demo.yaml").read_text().replace("ratio: 1.0", "ratio: 0.1, min_records: 1")
     (project / "demo.yaml").write_text(text)
