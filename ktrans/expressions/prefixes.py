@@ -7,7 +7,7 @@ Used by `in_cidr` and by the enrichers that look addresses up. IPv4 addresses in
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,6 +130,15 @@ class Prefix:
     first: int
     length: int
 
+    @property
+    def last(self) -> int:
+        """Its last address as a number."""
+        return self.first | ((1 << (_BITS[self.family] - self.length)) - 1)
+
+    def holds(self, other: Prefix) -> bool:
+        """Return whether all addresses of another one are its own too."""
+        return self.family == other.family and self.first <= other.first and other.last <= self.last
+
 
 def parse_prefix(text: str, *, exact: bool = True) -> Prefix:
     """Read `10.0.0.0/8`, `2001:db8::/32`, or a single address.
@@ -193,7 +202,7 @@ def _flatten(prefixes: Iterable[Prefix], family: int) -> tuple[list[int], np.nda
     """Cut one family's address space into intervals: their starts, and their prefixes (int32)."""
     highest = (1 << _BITS[family]) - 1
     ordered = sorted(
-        (prefix.first, prefix.length, row)
+        (prefix.first, prefix.length, row, prefix.last)
         for row, prefix in enumerate(prefixes)
         if prefix.family == family
     )
@@ -206,13 +215,32 @@ def _flatten(prefixes: Iterable[Prefix], family: int) -> tuple[list[int], np.nda
             if last < highest:
                 cuts[last + 1] = open_[-1][1] if open_ else -1
 
-    for first, length, row in ordered:
+    for first, _, row, last in ordered:
         close(first)
         cuts[first] = row
-        open_.append((first | ((1 << (_BITS[family] - length)) - 1), row))
+        open_.append((last, row))
     close(highest + 1)
     starts = sorted(cuts)
     return starts, np.array([cuts[start] for start in starts], np.int32)
+
+
+def nested(prefixes: Sequence[Prefix]) -> Iterator[tuple[int, Sequence[int]]]:
+    """Yield the position of each prefix with those of the prefixes around it, the widest first.
+
+    A prefix comes after those around it; equal ones are around each other in their order. The
+    second value is good until the next step.
+    """
+
+    def order(at: int) -> tuple[int, int, int]:
+        one = prefixes[at]
+        return one.family, one.first, one.length
+
+    around: list[int] = []
+    for at in sorted(range(len(prefixes)), key=order):
+        while around and not prefixes[around[-1]].holds(prefixes[at]):
+            around.pop()
+        yield at, around
+        around.append(at)
 
 
 def in_prefixes(texts: pa.Array | pa.Scalar, index: PrefixIndex) -> pa.Array | pa.Scalar:

@@ -13,12 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from ktrans.enrichers.threats.entries import domain
-from ktrans.expressions.prefixes import Addresses, Prefix, PrefixIndex, parse_addresses
+from ktrans.expressions.prefixes import Addresses, Prefix, PrefixIndex, nested, parse_addresses
 
 Hits = tuple[np.ndarray, np.ndarray]
 """Positions of values, and the entry of each; a value that is in several entries occurs several times."""
-
-_BITS = {4: 32, 6: 128}
 
 
 class AddressIndex:
@@ -30,20 +28,13 @@ class AddressIndex:
 
     def __init__(self, entries: Sequence[Prefix | None]) -> None:
         layers: list[tuple[list[Prefix], list[int]]] = []
-        ordered = sorted(
-            (prefix.family, prefix.first, prefix.length, entry)
-            for entry, prefix in enumerate(entries)
-            if prefix is not None
-        )
-        around: list[tuple[int, int]] = []  # family and last address of the entries around this one
-        for family, first, length, entry in ordered:
-            while around and around[-1] < (family, first):
-                around.pop()
+        given = [(one, entry) for entry, one in enumerate(entries) if one is not None]
+        for at, around in nested([prefix for prefix, _ in given]):
             if len(around) == len(layers):
                 layers.append(([], []))
-            layers[len(around)][0].append(Prefix(family, first, length))
+            prefix, entry = given[at]
+            layers[len(around)][0].append(prefix)
             layers[len(around)][1].append(entry)
-            around.append((family, first | ((1 << (_BITS[family] - length)) - 1)))
         self._layers = [(PrefixIndex(some), np.array(which)) for some, which in layers]
 
     def find(self, values: pa.Array) -> Hits:

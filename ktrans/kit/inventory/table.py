@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ktrans.expressions.prefixes import Prefix, PrefixIndex, parse_addresses, parse_prefix
+from ktrans.expressions.prefixes import Prefix, PrefixIndex, nested, parse_addresses, parse_prefix
 from ktrans.kit.columns import MISSING, coded, distinct, spread
 from ktrans.kit.inventory.records import Holder
 
@@ -115,21 +115,14 @@ class HolderTable:
 
 def _add_ranges_around(having: dict[Prefix, list[int]], networks: Sequence[str | None]) -> None:
     """Add to the holders of each prefix those of the ranges around it in other networks."""
-    around: list[Prefix] = []
-    for prefix in sorted(having, key=lambda one: (one.family, one.first, one.length)):
-        while around and not _holds(around[-1], prefix):
-            around.pop()
-        here = {networks[one] for one in having[prefix]}
-        if around and None not in here:
-            here.add(None)
-            having[prefix] += [one for one in having[around[-1]] if networks[one] not in here]
-        around.append(prefix)
-
-
-def _holds(prefix: Prefix, other: Prefix) -> bool:
-    """Return whether a prefix holds another one that comes after it in their order."""
-    host = (32 if prefix.family == 4 else 128) - prefix.length  # noqa: PLR2004
-    return prefix.family == other.family and prefix.first >> host == other.first >> host
+    prefixes = list(having)
+    for at, around in nested(prefixes):
+        holders = having[prefixes[at]]
+        own = {networks[one] for one in holders}
+        if around and None not in own:
+            decided = own | {None}
+            wider = having[prefixes[around[-1]]]
+            holders += [one for one in wider if networks[one] not in decided]
 
 
 def _prefix(text: str) -> Prefix | None:

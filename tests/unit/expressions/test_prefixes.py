@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ktrans.expressions.prefixes import PrefixIndex, parse_addresses, parse_prefix
+from ktrans.expressions.prefixes import PrefixIndex, nested, parse_addresses, parse_prefix
 from tests.examples import examples
 
 
@@ -64,7 +64,7 @@ def networks(kind):
     )
 
 
-def nested(kind):
+def in_each_other(kind):
     """Networks that lie in each other: any prefix lengths of a few addresses."""
     bits = BITS[kind]
     return st.builds(
@@ -76,7 +76,9 @@ def nested(kind):
 
 @given(
     prefixes=st.lists(
-        st.one_of(networks(4), networks(6), nested(4), nested(6)), unique=True, max_size=30
+        st.one_of(networks(4), networks(6), in_each_other(4), in_each_other(6)),
+        unique=True,
+        max_size=30,
     ),
     probes=st.lists(st.ip_addresses(), max_size=20),
 )
@@ -96,6 +98,25 @@ def test_longest_prefix_matches_a_plain_search(prefixes, probes):
         around = [p for p in prefixes if p.version == address.version and address in p]
         best = max(around, key=lambda p: p.prefixlen, default=None)
         assert row == (-1 if best is None else prefixes.index(best)), address
+
+
+@given(
+    st.lists(st.one_of(networks(4), networks(6), in_each_other(4), in_each_other(6)), max_size=30)
+)
+@settings(max_examples=examples(50), deadline=None)
+def test_the_prefixes_around_each_one_are_those_of_a_plain_search(prefixes):
+    mapped = ipaddress.ip_network("::ffff:0:0/96")
+    prefixes = [p for p in prefixes if p.version == 4 or not p.overlaps(mapped)]
+    found = [(at, list(around)) for at, around in nested([parse_prefix(str(p)) for p in prefixes])]
+    assert sorted(at for at, _ in found) == list(range(len(prefixes)))
+    for at, around in found:
+        here = prefixes[at]
+        wanted = [
+            (p.prefixlen, other)
+            for other, p in enumerate(prefixes)
+            if p.version == here.version and here.subnet_of(p) and (p != here or other < at)
+        ]
+        assert around == [other for _, other in sorted(wanted)]
 
 
 @pytest.mark.parametrize(
