@@ -84,10 +84,11 @@ class SnapshotReader(Generic[H]):
         """Return the holders of an export, with their values checked as those of a snapshot are."""
         try:
             found = self._exported(data) if self._exported else None
-            encoded = msgspec.json.encode(found)
+            if found is None:
+                return None
+            return msgspec.json.decode(msgspec.json.encode(found), type=self._holders)
         except _OTHER_KINDS as error:
             raise ValueError("its JSON has values where other kinds belong") from error
-        return None if found is None else msgspec.json.decode(encoded, type=self._holders)
 
 
 def time_of(name: str) -> datetime | None:
