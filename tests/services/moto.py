@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tests.services._launch import MissingServerError, Server, answers_http, launch
 
 REGION = "us-east-1"
+_PROGRAM = str(Path(__file__).with_name("_moto_server.py"))
 
 
 class S3Server:
@@ -32,7 +34,7 @@ class S3Server:
             lambda: Server(
                 "moto",
                 lambda ports, _: [
-                    *(sys.executable, "-m", "moto.server"),
+                    *(sys.executable, "-P", _PROGRAM),  # beside it is a file called moto
                     *("-H", "127.0.0.1", "-p", str(ports[0])),
                 ],
                 lambda ports: answers_http(ports[0], "/moto-api/"),
